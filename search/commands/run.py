@@ -1,0 +1,44 @@
+"""Runs or resumes an experiment, then shows its table, the winner against the baseline, and what to do next."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from search.compose import compose_experiment
+from search.errors import Interrupted, UsageError
+from search.launch import launch
+from search.results import Findings
+from search.tables import conclusion, show_summary
+
+SUMMARY = "runs or resumes an experiment; the word may be left out"
+USAGE = "[run] EXPERIMENT [key=value …]"
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """One experiment from config to table."""
+    if not words:
+        raise UsageError(f"run: needs an experiment, but got none; usage: python -m search {USAGE}")
+    console = Console()
+    try:
+        findings = launch(compose_experiment(words[0], overrides=words[1:], config_dir=config_dir), console=console)
+    except Interrupted as error:
+        raise Interrupted(f"{error}; the tables are written, and the same command goes on: python -m search {' '.join(words)}") from error
+    _show(findings, console)
+    return 0
+
+
+def _show(findings: Findings, console: Console) -> None:
+    plan = findings.plan
+    show_summary(findings, console)
+    for line in conclusion(findings):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    where = plan.folder.relative_to(Path.cwd()) if plan.folder.is_relative_to(Path.cwd()) else plan.folder
+    console.print(f"\nresults: {where}/", markup=False, highlight=False)
+    if findings.winner is None:
+        return
+    for command, purpose in (
+        (f"python -m search train {where}/best.yaml", "trains the winner again, and compares"),
+        (f"python -m search test {plan.name}", "opens the sealed test set, once"),
+        (f"python -m search table {plan.name}", "shows this table again"),
+    ):
+        console.print(f"  {command:55} {purpose}", markup=False, highlight=False)

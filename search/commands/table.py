@@ -1,0 +1,25 @@
+"""The tables of a search, made again from disk; needs neither torch nor a GPU."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from search.commands import one_name
+from search.results import open_results
+from search.tables import conclusion, show_summary, write_tables
+
+SUMMARY = "shows a search's table and decision, from disk"
+USAGE = "table NAME"
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """Shows the table; writes the files anew unless a conductor is at work."""
+    folder, findings = open_results(one_name(words, USAGE), root=Path("results"))
+    console = Console()
+    if not folder.alive():
+        with folder.locked():
+            write_tables(findings, folder)
+    show_summary(findings, console)
+    for line in conclusion(findings):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,45 @@
+"""One training of one complete config, and whether it gives what was promised."""
+
+from pathlib import Path
+
+from omegaconf import OmegaConf, open_dict
+from rich.console import Console
+
+from search.compose import load_config
+from search.errors import Interrupted, RunError, UsageError
+from search.launch import launch
+
+SUMMARY = "trains one config, such as best.yaml; compares with its `expected:`"
+USAGE = "train FILE.yaml [key=value …]"
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """Trains into results/<name>-train/; exit 1 if `expected` and got differ."""
+    if not words:
+        raise UsageError(f"train: needs a config file, but got none; usage: python -m search {USAGE}")
+    given = load_config(Path(words[0]), overrides=words[1:])
+    config = OmegaConf.create(OmegaConf.to_container(given, resolve=False))
+    assert OmegaConf.is_dict(config)
+    with open_dict(config):
+        expected = config.pop("expected", None)
+        contract = config.pop("contract", None)
+        if not any(word.startswith("name=") for word in words[1:]):
+            config.name = f"{config.name}-train"
+        config.protocol = {"kind": "train"}
+        config.space = {}
+    OmegaConf.set_readonly(config, True)
+    try:
+        findings = launch(config, console=Console(), contract=None if contract is None else OmegaConf.to_container(contract))
+    except Interrupted as error:
+        raise Interrupted(f"{error}; the same command goes on: python -m search train {' '.join(words)}") from error
+    (row,) = findings.rows
+    if row.value is None:
+        raise RunError(f"{config.name}: the training gave no value: {row.state}, {row.reason}")
+    print(f"{findings.plan.metric.name}: {row.value!r} at epoch {row.best_epoch}")
+    if expected is None:
+        return 0
+    print(f"expected: {expected!r}\ngot:      {row.value!r}")
+    if float(expected) != row.value:
+        print("they differ: on another device, processor, thread count or library version that is possible; see best/provenance.json")
+        return 1
+    return 0

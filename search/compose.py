@@ -1,0 +1,80 @@
+"""Configs become objects here: Hydra composes, once, and what comes out is frozen. Never reads results."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from search.catalogue import CONF, roots
+from search.errors import UsageError, broken_rule
+from search.knobs import sweep_override
+
+
+def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Path | None) -> DictConfig:
+    """The config of `conf/experiment/<experiment>.yaml` with the command line's overrides: unresolved, read-only.
+
+    Raises:
+        UsageError: Hydra could not compose it: a misspelt key, an unknown option, a syntax error.
+    """
+    knobs = [(text, sweep_override(text)) for text in overrides]
+    plain = [_as_list(text) for text, knob in knobs if knob is None]
+    user = [folder for folder in roots(config_dir) if folder != CONF]
+    search_path = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in user)}]"] if user else []
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            config = compose(config_name="search", overrides=[*search_path, f"experiment={experiment}", *plain])
+        OmegaConf.to_container(config, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(f"{experiment}: {_first_part(error)}") from error
+    with open_dict(config):
+        for _, knob in knobs:
+            if knob is not None:
+                OmegaConf.update(config, f"space.{knob[0]}", knob[1], merge=False, force_add=True)
+        config.name = config.name or experiment
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
+    """A complete config file (such as best.yaml) with plain `key=value` overrides on keys that it has: read-only.
+
+    Raises:
+        UsageError: no such file, not YAML, not a mapping, or an override of a key that the file does not have.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except FileNotFoundError as error:
+        raise UsageError(broken_rule(str(path), rule="must be a file", got="nothing there", remedy="mend the path")) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(broken_rule(str(path), rule="must be readable YAML", got=str(error), remedy="mend it")) from error
+    except Exception as error:  # noqa: BLE001  # PyYAML's own tree of errors does not descend from ValueError
+        raise UsageError(broken_rule(str(path), rule="must be valid YAML", got=str(error), remedy="mend it")) from error
+    if not isinstance(config, DictConfig):
+        raise UsageError(broken_rule(str(path), rule="must hold a mapping", got=type(config).__name__, remedy="give a config"))
+    OmegaConf.set_struct(config, True)
+    try:
+        for text in overrides:
+            override = OverridesParser.create().parse_override(text)
+            OmegaConf.update(config, override.get_key_element(), override.value())
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(f"{path}: {_first_part(error)}") from error
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def _as_list(text: str) -> str:
+    """`placement.gpus=0,2` as Hydra's list; it would take the comma for a sweep of its own."""
+    key, _, value = text.partition("=")
+    return f"{key}=[{value}]" if key == "placement.gpus" and value[:1].isalnum() and value != "null" else text
+
+
+def _first_part(error: Exception) -> str:
+    """Hydra's message without the list of its search path, which names folders that a user cannot change, and with its cause."""
+    text = str(error).split("Config search path:")[0].strip()
+    cause = error.__cause__
+    return f"{text}\n{cause}" if cause is not None and str(cause) not in text else text

@@ -1,0 +1,290 @@
+"""The one process that asks, tells and writes: hands trials to workers, answers every epoch, records, and lets nobody's death matter.
+
+One thread, one loop; other threads only post events. Never trains, never computes a metric, never decides what a stage wants.
+"""
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from types import FrameType
+from typing import Any, Protocol
+
+from omegaconf import OmegaConf
+
+from search.crew import Crew, Gone, Said, Served
+from search.curves import CurveLog
+from search.devices import Slot
+from search.errors import Interrupted, RunError
+from search.folder import Folder
+from search.knobs import Value
+from search.placement import Placement
+from search.plan import Plan
+from search.rows import Ask, Row
+from search.stopping import Standing
+from search.study import Study
+from search.underway import Underway
+from search.wire import Message, WireError
+
+TICK = 0.25  # seconds between two looks at clocks and logs
+ALIKE = 3  # trials that fail for one reason, with no other outcome, before the search gives up
+FAREWELL = 5.0  # seconds that workers get to end when there is no more work
+
+
+class Watcher(Protocol):
+    """Whoever shows the search's progress. Called by the conductor's thread; must return at once."""
+
+    def began(self, slot: Slot, ask: Ask) -> None:
+        """A trial sits down."""
+
+    def heard(self, slot: Slot, standing: Standing, record: dict[str, Any]) -> None:
+        """An epoch has been recorded."""
+
+    def left(self, slot: Slot) -> None:
+        """The slot's trial is no longer there."""
+
+    def finished(self, row: Row) -> None:
+        """A trial has its row."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+
+class Conductor:
+    """Runs a stage's trials to their end. `wanted` is the stage: trials still to be made, given those there are."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        folder: Folder,
+        study: Study,
+        crew: Crew,
+        floor: float | None,
+        wanted: Callable[[Sequence[Row]], list[Ask]],
+        values: Sequence[Value],
+        watcher: Watcher,
+    ) -> None:
+        self._plan, self._folder, self._study, self._crew, self._floor = plan, folder, study, crew, floor
+        self._wanted, self._values, self._watcher = wanted, values, watcher
+        self._curves = CurveLog(folder.curve_log, folder.curves)
+        self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
+        self._queue = deque(self._underway(row.ask) for row in self._rows.values() if not row.finished)
+        self._outcomes: list[Row] = []
+        self._signals = 0
+        self._deadline: float | None = None
+        self._looked = 0.0
+
+    def run(self, placement: Placement) -> None:
+        """Until the stage wants nothing more.
+
+        Raises:
+            Interrupted: by SIGINT, SIGTERM or SIGHUP; what runs has been checkpointed.
+            RunError: workers cannot start, or all trials fail alike.
+        """
+        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        grace = 0.0
+        try:
+            self._refill()
+            if self._queue:
+                placement.start()
+                while not self._done():
+                    self._turn(placement)
+                placement.close()
+                self._crew.dismiss()
+                grace = FAREWELL
+        finally:
+            placement.stop(grace=grace)
+            self._crew.close()
+            self._curves.close()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        if self._signals:
+            raise Interrupted("interrupted")
+
+    def _turn(self, placement: Placement) -> None:
+        for happened in self._crew.wait(TICK):
+            if isinstance(happened, Said):
+                self._on_said(happened.worker, happened.message, placement)
+            else:
+                self._on_gone(happened)
+        now = time.monotonic()
+        if now - self._looked > TICK:
+            self._looked = now
+            self._look(now, placement)
+        if not self._signals:
+            self._refill()
+            self._assign()
+
+    def _done(self) -> bool:
+        busy = any(worker.trial for worker in self._crew.workers)
+        return not busy and (not self._queue or self._signals > 0)
+
+    def _refill(self) -> None:
+        """Asks the stage for more; whether a round has ended is for the stage to see."""
+        if not self._queue:
+            for ask in self._wanted(list(self._rows.values())):
+                self._rows[ask.trial] = Row(ask=ask, state="queued")
+                self._queue.append(self._underway(ask))
+
+    def _underway(self, ask: Ask) -> Underway:
+        standing = Standing(metric=self._plan.metric, patience=self._plan.limits.patience)
+        return Underway(ask=ask, standing=standing, limits=self._plan.limits)
+
+    def _assign(self) -> None:
+        for worker in self._crew.workers:
+            if worker.waiting and self._queue:
+                trial = self._queue.popleft()
+                worker.waiting, worker.trial, trial.heard = False, trial, time.monotonic()
+                ask = trial.ask
+                self._study.start(ask, values=self._values)
+                self._rows[ask.trial] = Row(ask=ask, state="running")
+                self._watcher.began(worker.slot, ask)
+                self._crew.tell(worker, {"kind": "work", "trial": ask.trial, "seed": ask.seed, "knobs": dict(ask.knobs)})
+
+    # Workers speak and go
+
+    def _on_said(self, worker: Served, message: Message, placement: Placement) -> None:
+        try:
+            reply = self._reply(worker, message)
+        except WireError as error:
+            self._doom(worker, f"its worker broke the protocol: {error}", placement)
+            return
+        if reply is not None:
+            self._crew.tell(worker, reply)
+
+    def _reply(self, worker: Served, message: Message) -> Message | None:
+        kind, trial = message["kind"], worker.trial
+        if kind == "hello":
+            worker.greeted = True
+            return self._setup(worker.slot)
+        if kind == "ask":
+            worker.waiting = True
+            return None
+        if kind == "broken" or trial is None or message["trial"] != trial.ask.trial:
+            raise WireError(str(message.get("why", f"a message {kind!r} of a trial that it was not given")))
+        if kind == "begin":
+            records = self._curves.records(trial.ask.trial)
+            trial.begin(int(message["epoch"]), records=records, device=worker.slot.label, strategy=str(message["strategy"]))
+        elif kind == "epoch":
+            return self._on_epoch(worker, trial, message)
+        elif kind == "end":
+            self._on_end(worker, trial, message)
+        return {"kind": "go"}
+
+    def _on_epoch(self, worker: Served, trial: Underway, message: Message) -> Message:
+        """Recorded first, then told, then answered: a kill in between repeats the epoch and loses nothing."""
+        values = {name: float(value) for name, value in message["values"].items()}
+        record = {"trial": trial.ask.trial, "fold": 0, "epoch": int(message["epoch"]), **values}
+        record |= {self._plan.metric.name: float(message["value"]), "seconds": float(message["seconds"])}
+        self._curves.append(record)
+        word: str = trial.hear(record, source=str(message["source"]))
+        if word != "diverged":
+            self._study.report(trial.ask.trial, epoch=record["epoch"], value=record[self._plan.metric.name])
+        self._watcher.heard(worker.slot, trial.standing, record)
+        if word == "go" and self._signals:
+            word = "interrupt"
+        return {"kind": word, "why": trial.standing.why, "best_epoch": trial.standing.best_epoch}
+
+    def _on_end(self, worker: Served, trial: Underway, message: Message) -> None:
+        worker.trial = None
+        self._watcher.left(worker.slot)
+        if message["state"] == "interrupted":
+            return
+        reason = str(message["reason"])
+        if message["state"] == "failed":
+            reason += self._see_log(trial)
+        self._finish(trial, str(message["state"]), reason=reason)
+
+    def _on_gone(self, gone: Gone) -> None:
+        trial, gone.worker.trial = gone.worker.trial, None
+        if trial is None:
+            return
+        self._watcher.left(gone.worker.slot)
+        if self._signals:
+            return  # it goes on from its checkpoint when the search is resumed
+        reason = trial.doom or _death(gone.status)
+        if trial.die():
+            self._watcher.note(f"trial {trial.ask.trial}: {reason}; trying again")
+            self._queue.appendleft(trial)
+        else:
+            self._finish(trial, "lost" if trial.retry else "failed", reason=reason + self._see_log(trial))
+
+    # Rows
+
+    def _finish(self, trial: Underway, state: str, *, reason: str) -> None:
+        row = trial.row(state, reason=reason)
+        told = row.value if state == "complete" else self._penalty() if state == "infeasible" else None
+        self._study.finish(row, told=told)
+        self._curves.forget(row.ask.trial)
+        self._rows[row.ask.trial] = row
+        self._outcomes.append(row)
+        self._watcher.finished(row)
+        self._check_alike()
+
+    def _penalty(self) -> float | None:
+        """What the sampler is told of an infeasible trial: the floor, or the worst value so far (P8)."""
+        if self._floor is not None:
+            return self._floor
+        values = [row.value for row in self._rows.values() if row.value is not None]
+        return (min if self._plan.metric.direction == "maximize" else max)(values, default=None)
+
+    def _check_alike(self) -> None:
+        if len(self._outcomes) != ALIKE or any(row.state not in ("failed", "lost") for row in self._outcomes):
+            return
+        reasons = {row.reason.partition("; log:")[0] for row in self._outcomes}
+        if len(reasons) == 1:
+            raise RunError(f"the first {ALIKE} trials all failed alike, so the search stops: {self._outcomes[-1].reason}")
+
+    def _see_log(self, trial: Underway) -> str:
+        return f"; log: {self._folder.logs.name}/{trial.ask.trial}.log"
+
+    def _setup(self, slot: Slot) -> Message:
+        return {
+            "kind": "setup",
+            "config": OmegaConf.to_container(self._plan.config, resolve=False),
+            "folder": str(self._folder.path),
+            "device": slot.device,
+            "metric": asdict(self._plan.metric),
+        }
+
+    # Clocks and signals
+
+    def _look(self, now: float, placement: Placement) -> None:
+        """At the clocks and logs of what is running."""
+        for worker in self._crew.workers:
+            trial = worker.trial
+            if trial is not None and not trial.doom:
+                reason = trial.overdue(now) or self._flooded(trial)
+                if reason:
+                    self._doom(worker, reason, placement)
+        if self._deadline is not None and now > self._deadline:
+            for worker in self._crew.workers:
+                placement.kill(worker.slot)
+
+    def _flooded(self, trial: Underway) -> str:
+        log, limit = self._folder.logs / f"{trial.ask.trial}.log", self._plan.limits.log_bytes
+        if not log.exists() or log.stat().st_size <= limit:
+            return ""
+        trial.retry = False
+        return f"printed more than trainer.max_log_mb={limit / 2**20:g} MB"
+
+    def _doom(self, worker: Served, reason: str, placement: Placement) -> None:
+        if worker.trial is not None:
+            worker.trial.doom = reason
+        placement.kill(worker.slot)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        self._deadline = time.monotonic() + (self._plan.placement.grace if self._signals == 1 else 0.0)
+        self._crew.wake()
+
+
+def _death(status: int) -> str:
+    """How a worker ended in the middle of a trial."""
+    if status >= 0:
+        return f"its worker ended with exit status {status} in the middle of the trial"
+    name = signal.Signals(-status).name
+    hint = " (out of memory?)" if -status == signal.SIGKILL else ""
+    return f"its worker was killed by {name}{hint}"

@@ -1,0 +1,154 @@
+"""The conductor's end of all connections: who is there, what they say, who has gone. One thread listens; any may post events.
+
+Knows workers, not trials' fates.
+"""
+
+import os
+import queue
+import selectors
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from search.devices import Slot
+from search.errors import RunError
+from search.placement import Broken, Event, Joined, Left
+from search.underway import Underway
+from search.wire import Link, Message, WireError
+
+STILLBORN = 3  # workers of a slot that end, one after the other, without a word
+
+
+@dataclass(kw_only=True, eq=False)
+class Served:
+    """A worker. `trial` is what it trains, `waiting` whether it has asked for work."""
+
+    slot: Slot
+    link: Link
+    greeted: bool = False
+    waiting: bool = False
+    trial: Underway | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A worker has spoken. A message that is none is told as kind `broken`."""
+
+    worker: Served
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone:
+    """A worker has ended, all that it said before has been told, and all its processes are gone."""
+
+    worker: Served
+    status: int
+
+
+class Crew:
+    """All workers of a search."""
+
+    def __init__(self) -> None:
+        self._workers: dict[int, Served] = {}
+        self._stillborn: dict[int, int] = {}
+        self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+
+    @property
+    def workers(self) -> Iterable[Served]:
+        """Those that are there."""
+        return self._workers.values()
+
+    def post(self, event: Event) -> None:
+        """Takes an event from any thread."""
+        self._inbox.put(event)
+        self.wake()
+
+    def wake(self) -> None:
+        """Ends a wait, from any thread or signal handler."""
+        try:
+            os.write(self._wake_write, b"x")
+        except BlockingIOError:  # it is awake already
+            return
+
+    def wait(self, seconds: float) -> list[Said | Gone]:
+        """What has happened, in order; empty after so many seconds of silence.
+
+        Raises:
+            RunError: a slot cannot keep a worker.
+        """
+        happened: list[Said | Gone] = []
+        for key, _ in self._selector.select(seconds):
+            if key.data is None:
+                os.read(self._wake_read, 4096)
+            else:
+                happened += self._listen(key.data)
+        while not self._inbox.empty():
+            happened += self._on_event(self._inbox.get())
+        return happened
+
+    def tell(self, worker: Served, message: Message) -> None:
+        """Sends a message; if the worker has died, `Gone` will say so."""
+        try:
+            worker.link.send(message)
+        except OSError:
+            return
+
+    def dismiss(self) -> None:
+        """Lets all workers go: those that wait are told, the others see the connection close."""
+        while not self._inbox.empty():
+            self._on_event(self._inbox.get())
+        for worker in self._workers.values():
+            self.tell(worker, {"kind": "quit"})
+            self._drop(worker)
+
+    def close(self) -> None:
+        """Closes everything."""
+        for worker in self._workers.values():
+            self._drop(worker)
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _on_event(self, event: Event) -> list[Said | Gone]:
+        if isinstance(event, Joined):
+            worker = Served(slot=event.slot, link=event.link)
+            self._workers[event.slot.number] = worker
+            self._selector.register(event.link.socket, selectors.EVENT_READ, worker)
+        elif isinstance(event, Left):
+            worker = self._workers.pop(event.slot.number)
+            last_words = self._listen(worker)
+            self._drop(worker)
+            greeted = worker.greeted or any(said.message["kind"] == "hello" for said in last_words)
+            self._count_stillborn(event.slot, greeted=greeted)
+            return [*last_words, Gone(worker=worker, status=event.status)]
+        elif isinstance(event, Broken):
+            raise RunError(f"slot {event.slot.number} ({event.slot.label}) cannot work: {event.reason}")
+        return []
+
+    def _listen(self, worker: Served) -> list[Said]:
+        if worker.link.closed:
+            return []
+        try:
+            messages, there = worker.link.poll()
+        except WireError as error:
+            messages, there = [{"kind": "broken", "why": str(error)}], False
+        if not there:
+            self._drop(worker)
+        return [Said(worker=worker, message=message) for message in messages]
+
+    def _drop(self, worker: Served) -> None:
+        if not worker.link.closed:
+            self._selector.unregister(worker.link.socket)
+            worker.link.close()
+
+    def _count_stillborn(self, slot: Slot, *, greeted: bool) -> None:
+        self._stillborn[slot.number] = 0 if greeted else self._stillborn.get(slot.number, 0) + 1
+        if self._stillborn[slot.number] >= STILLBORN:
+            raise RunError(
+                f"slot {slot.number} ({slot.label}): {STILLBORN} workers in a row ended before their first word; "
+                f"see logs/worker-{slot.number}.log"
+            )

@@ -1,0 +1,49 @@
+"""What can go wrong, as one tree of errors.
+
+    SearchError               printed as one message, never as a traceback
+    ├── UsageError            the command, a config or a folder is wrong: exit 2, nothing written
+    ├── RunError              the search itself failed: exit 1
+    └── Interrupted           Ctrl-C or SIGTERM: exit 130
+
+Every message says where, which rule, what was got and what to do. Never decides what to do about an error.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SearchError(Exception):
+    """Base of all errors that a user can cause or must hear of. `exit_code` is the process's."""
+
+    exit_code = 1
+
+
+class UsageError(SearchError):
+    """The command, a config or the state of a folder is wrong; nothing was written."""
+
+    exit_code = 2
+
+
+class RunError(SearchError):
+    """The search was started rightly and could not be carried out."""
+
+    exit_code = 1
+
+
+class Interrupted(SearchError):
+    """The user (or a scheduler) asked the search to stop."""
+
+    exit_code = 130
+
+
+def broken_rule(where: str, *, rule: str, got: object, remedy: str) -> str:
+    """One message in the house form: *where*: rule, but got …; remedy."""
+    return f"{where}: {rule}, but got {got}; {remedy}"
+
+
+def unknown(kind: str, *, name: str, known: Iterable[str]) -> str:
+    """The message for a name that does not exist: the nearest one first, then all that exist."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{kind} {name!r} does not exist; {hint}there are: {', '.join(names) or 'none'}"

@@ -1,0 +1,177 @@
+"""What can be turned, over which values: knobs, their grids, and how a trial's config follows from them.
+
+Reads the nested YAML of a space (DESIGN §7) and the string grammar of Hydra's Optuna sweeper. Never samples: proposing
+values is the stages' business.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from search.errors import UsageError, broken_rule
+
+Value = float | int | str | bool | None
+GROUPS = ("optimization", "regularization", "capacity", "data", "initialization")
+KEYS = ("low", "high", "scale", "points", "type", "choices", "group", "why")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knob:
+    """One hyperparameter: its path in the config and its domain; both ends included, always.
+
+    `choices` is empty for numbers, and `low`, `high` are meaningless for choices.
+    """
+
+    path: str
+    low: float = math.nan
+    high: float = math.nan
+    log: bool = False
+    integer: bool = False
+    points: int = 13
+    choices: tuple[Value, ...] = ()
+    group: str = ""
+    why: str = ""
+
+    def grid(self) -> tuple[Value, ...]:
+        """The values of a one-knob sweep, ascending, evenly spaced in the knob's scale, rounded to 3 significant digits."""
+        if self.choices:
+            return self.choices
+        space = np.geomspace if self.log else np.linspace
+        rounded = (float(f"{value:.3g}") for value in space(self.low, self.high, self.points))
+        if self.integer:
+            return tuple(dict.fromkeys(round(value) for value in rounded))
+        return tuple(dict.fromkeys(rounded))
+
+    def describe(self) -> str:
+        """The domain in words, for `plan`."""
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        return f"{self.low:g} … {self.high:g}, {'log' if self.log else 'linear'}{', whole numbers' if self.integer else ''}"
+
+
+def read_space(space: Mapping[str, Any], *, where: str = "space") -> tuple[Knob, ...]:
+    """All knobs of a nested space, in file order.
+
+    Raises:
+        UsageError: a node that is neither a knob nor a branch, or a knob whose domain breaks a rule.
+    """
+    knobs: list[Knob] = []
+    for key, node in space.items():
+        path = f"{where}.{key}"
+        if isinstance(node, str):
+            knobs.append(_from_node(path, _from_string(path, node)))
+        elif isinstance(node, Mapping) and ({"low", "high", "choices"} & set(node)):
+            knobs.append(_from_node(path, node))
+        elif isinstance(node, Mapping):
+            knobs.extend(read_space(node, where=path))
+        else:
+            raise UsageError(
+                broken_rule(
+                    path,
+                    rule="a knob needs `low` and `high`, `choices`, or a string such as interval(0, 1)",
+                    got=repr(node),
+                    remedy="see conf/space/lr.yaml",
+                )
+            )
+    return tuple(knobs)
+
+
+def sweep_override(text: str) -> tuple[str, dict[str, Any]] | None:
+    """`space.optimizer.lr=tag(log, interval(1e-4, 1))` → ("optimizer.lr", its node); None where it is no sweep function.
+
+    Raises:
+        UsageError: a sweep function that the grammar does not know.
+    """
+    key, _, value = text.partition("=")
+    if not key.lstrip("+").startswith("space.") or "(" not in value:
+        return None
+    path = key.lstrip("+")
+    return path.removeprefix("space."), _from_string(path, value)
+
+
+def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:
+    """The config of one trial: the base, the knobs set, then the seed; links are left to follow when it is resolved."""
+    config = OmegaConf.create(OmegaConf.to_container(base, resolve=False))
+    for path, value in knobs.items():
+        OmegaConf.update(config, path, value)
+    config.seed = seed
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def _from_string(path: str, text: str) -> dict[str, Any]:
+    try:
+        override = OverridesParser.create().parse_override(f"x={text}")
+    except HydraException as error:
+        raise UsageError(
+            broken_rule(
+                path,
+                rule="a knob's string is interval(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, …)",
+                got=f"{text!r} ({str(error).splitlines()[0]})",
+                remedy="see conf/README.md",
+            )
+        ) from error
+    sweep = override.value()
+    if isinstance(sweep, ChoiceSweep):
+        return {"choices": [_plain(item) for item in sweep.list]}
+    if isinstance(sweep, IntervalSweep):
+        whole = isinstance(sweep.start, int) and text.replace(" ", "").find("int(") >= 0
+        node = {"low": sweep.start, "high": sweep.end, "type": "int" if whole else "float"}
+    elif isinstance(sweep, RangeSweep):
+        if sweep.step not in (None, 1):
+            return {"choices": [_plain(value) for value in np.arange(sweep.start, sweep.stop + sweep.step / 2, sweep.step)]}
+        node = {"low": sweep.start, "high": sweep.stop, "type": "int"}
+    else:
+        raise UsageError(
+            broken_rule(path, rule="a knob needs more than one value", got=repr(text), remedy="give interval(a, b) or choice(a, b)")
+        )
+    return {**node, "scale": "log" if "log" in sweep.tags else "linear"}
+
+
+def _plain(value: Any) -> Value:
+    """Hydra's quoted strings and numpy's numbers as Python's own."""
+    return getattr(value, "text", None) or (value.item() if isinstance(value, np.generic) else value)
+
+
+def _from_node(path: str, node: Mapping[str, Any]) -> Knob:
+    def refuse(rule: str, got: object, remedy: str) -> UsageError:
+        return UsageError(broken_rule(path, rule=rule, got=got, remedy=remedy))
+
+    strange = set(node) - set(KEYS)
+    if strange:
+        raise refuse(f"a knob has the keys {', '.join(KEYS)}", ", ".join(sorted(strange)), "mend the key")
+    group = str(node.get("group", ""))
+    if group and group not in GROUPS:
+        raise refuse(f"`group` is one of {', '.join(GROUPS)}", repr(group), "mend or leave it out")
+    shared: dict[str, Any] = {"path": path.partition(".")[2], "group": group, "why": str(node.get("why", ""))}
+    if "choices" in node:
+        choices = tuple(node["choices"] or ())
+        if len(set(map(repr, choices))) < 2 or len(set(map(repr, choices))) < len(choices):
+            raise refuse("`choices` needs at least two different values", list(choices), "add values or drop the knob")
+        return Knob(choices=choices, **shared)
+    if "low" not in node or "high" not in node:
+        raise refuse("`low` and `high` belong together", dict(node), "give both")
+    scale: Literal["log", "linear"] | None = node.get("scale")
+    if scale not in ("log", "linear"):
+        raise refuse("`scale` must be log or linear; it is never implied", repr(scale), "say scale: log or scale: linear")
+    low, high, points = node["low"], node["high"], node.get("points", 13)
+    for name, number in (("low", low), ("high", high)):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise refuse(f"`{name}` must be a finite number", repr(number), "give a number, such as 1e-4 (with a point: 1.0e-4)")
+    if not low < high:
+        raise refuse("`low < high` must hold", f"low={low}, high={high}", "swap them")
+    if scale == "log" and low <= 0:
+        raise refuse("a log scale needs `low > 0`", f"low={low}", "raise it or say scale: linear")
+    if not isinstance(points, int) or points < 2:
+        raise refuse("`points` must be a whole number of at least 2", repr(points), "give the grid's size")
+    integer = node.get("type", "float") == "int"
+    if integer and (low != round(low) or high != round(high)):
+        raise refuse("a knob of whole numbers needs whole ends", f"low={low}, high={high}", "round them")
+    return Knob(low=float(low), high=float(high), log=scale == "log", integer=integer, points=points, **shared)

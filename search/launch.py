@@ -1,0 +1,125 @@
+"""One search from its config to its tables: open the folder, fix the contract, conduct, write what was found. The story in one place."""
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from search.conductor import Conductor
+from search.contract import prepare
+from search.crew import Crew
+from search.devices import Slot, find_slots
+from search.errors import Interrupted, RunError, UsageError
+from search.export import drop_beaten, write_best
+from search.folder import Folder
+from search.placement import Placement
+from search.placement.inline import InlinePlacement
+from search.placement.local import LocalPlacement
+from search.plan import Plan, check_task, read_plan
+from search.progress import ShownProgress
+from search.results import Findings, find
+from search.stages import sweep
+from search.study import Study
+from search.tables import write_tables
+
+
+def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] | None = None) -> Findings:
+    """Runs or resumes a search to its end, writes its tables and exports its winner. `contract`: one that must hold here too.
+
+    Raises:
+        UsageError: before anything is written.
+        RunError: the search failed.
+        Interrupted: by a signal; the tables are written and the text says how to go on.
+    """
+    plan = read_plan(config, root=Path.cwd())
+    slots = slots_of(plan)
+    folder = Folder(plan.folder)
+    with _disk_errors(plan.folder):
+        folder.check_config(config)
+        with _begun(plan, folder, contract=contract) as floor:
+            study = Study.for_writing(folder.journal, name=plan.name, direction=plan.metric.direction, knobs=plan.knobs)
+            if study.mended:
+                console.print(f"{folder.journal}: {study.mended}", markup=False)
+            try:
+                _conduct(plan, folder, study, floor=floor, slots=slots, console=console)
+            except (Interrupted, RunError):
+                _record(plan, folder, study)
+                raise
+            findings = _record(plan, folder, study)
+            study.close()
+    return findings
+
+
+def slots_of(plan: Plan) -> tuple[Slot, ...]:
+    """The slots that a plan's placement gives."""
+    settings = plan.placement
+    slots = 1 if settings.kind == "inline" else settings.slots
+    return find_slots(slots=slots, slots_per_gpu=settings.slots_per_gpu, gpus=settings.gpus, threads=settings.threads)
+
+
+@contextmanager
+def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) -> Iterator[float | None]:
+    """The folder, locked, with its contract made or checked; gives the floor. The test rows are forgotten here (R8)."""
+    prepared = prepare(plan.config, metric=plan.metric)
+    check_task(plan, task=prepared.contract.task)
+    if contract is not None:
+        prepared.contract.check(contract, where="the config's contract")
+    if folder.started:
+        folder.check_contract(prepared.contract)
+    with folder.locked():
+        folder.begin(prepared, plan.config)
+        floor = prepared.contract.floor
+        del prepared
+        yield floor
+
+
+def _conduct(plan: Plan, folder: Folder, study: Study, *, floor: float | None, slots: tuple[Slot, ...], console: Console) -> None:
+    """Trains what the stage wants."""
+    rows = study.rows(alive=True)
+    total, done = len(rows) + len(sweep.wanted(plan, rows)), sum(row.finished for row in rows)
+    crew = Crew()
+    with ShownProgress(plan, total=total, done=done, console=console) as progress:
+        conductor = Conductor(
+            plan,
+            folder=folder,
+            study=study,
+            crew=crew,
+            floor=floor,
+            wanted=lambda known: sweep.wanted(plan, known),
+            values=sweep.values(plan) if plan.kind == "sweep" else (),
+            watcher=progress,
+        )
+        conductor.run(_placement(plan, folder, slots, crew))
+
+
+def _placement(plan: Plan, folder: Folder, slots: tuple[Slot, ...], crew: Crew) -> Placement:
+    if plan.placement.kind == "inline":
+        return InlinePlacement(slots[0], post=crew.post)
+    return LocalPlacement(slots, logs=folder.logs, post=crew.post)
+
+
+def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
+    """Tables and export, from what is on disk."""
+    findings = find(plan, study.rows(alive=False), val_rows=int(folder.load_contract()["split"]["rows"]["val"]))
+    write_tables(findings, folder)
+    winner = findings.winner
+    if winner is not None:
+        write_best(plan, winner, folder)
+        drop_beaten(plan, winner, folder)
+    return findings
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """What the file system refuses is told as an error of the command or of the run, never as a traceback."""
+    try:
+        yield
+    except OSError as error:
+        told = f"{error.filename or path}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunError(f"{told}; free some space and give the same command again, nothing that was recorded is lost") from error
+        raise UsageError(f"{told}; mend it or choose another results_root=") from error

@@ -1,0 +1,204 @@
+"""From a config to a frozen plan: every check between fields is made here, at the door. Never touches results."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from search.errors import UsageError, broken_rule, unknown
+from search.knobs import Knob, Value, read_space
+from search.metrics import METRICS, Metric, read_metric
+
+PROTOCOLS = ("sweep", "train")
+PLACEMENTS = ("local", "inline")
+KEEP = ("best", "all")
+STOCK = "trainers.stock.Stock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What ends a trial: epochs of patience, seconds in all and per epoch, retries after its worker's death, bytes printed."""
+
+    patience: int | None
+    timeout: float | None
+    epoch_timeout: float
+    max_retries: int
+    log_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementSettings:
+    """`placement.*`: where workers run, how many, with how many threads; `grace` in seconds."""
+
+    kind: str
+    slots: int | str
+    slots_per_gpu: int
+    gpus: tuple[str, ...] | None
+    threads: int
+    grace: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One search. `config` is unresolved and read-only; `knobs` are empty for a single training."""
+
+    name: str
+    folder: Path
+    kind: str
+    config: DictConfig
+    knobs: tuple[Knob, ...]
+    seed: int
+    seeds: int
+    metric: Metric
+    epochs: int
+    limits: Limits
+    placement: PlacementSettings
+    keep: str
+
+    def default(self, path: str) -> Value:
+        """A knob's value in the baseline."""
+        value: Value = OmegaConf.select(self.config, path)
+        return value
+
+
+def read_plan(config: DictConfig, *, root: Path) -> Plan:
+    """The plan of a composed config; results lie below `root` / `results_root`.
+
+    Raises:
+        UsageError: any key or combination of keys that breaks a rule.
+    """
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)
+    if not re.fullmatch(r"[\w.+-]+", str(config.name)) or str(config.name).startswith("."):
+        raise UsageError(
+            broken_rule("name", rule="letters, digits and . _ + - make a name", got=repr(config.name), remedy="give another name=")
+        )
+    kind = _one_of(config, "protocol.kind", PROTOCOLS)
+    knobs = read_space(resolved["space"] or {}) if kind == "sweep" else ()
+    if kind == "sweep" and len(knobs) != 1:
+        raise UsageError(
+            broken_rule(
+                "space",
+                rule="a sweep turns one knob at a time (R28)",
+                got=", ".join(knob.path for knob in knobs) or "none",
+                remedy="choose a space with one knob",
+            )
+        )
+    for knob in knobs:
+        _check_knob(config, knob)
+    own_metric = resolved["trainer"]["_target_"] != STOCK
+    return Plan(
+        name=str(config.name),
+        folder=root / str(config.results_root) / str(config.name),
+        kind=kind,
+        config=config,
+        knobs=knobs,
+        seed=_whole(config, "seed", least=0),
+        seeds=_whole(config, "seeds", least=1),
+        metric=read_metric(resolved["metric"], reported=own_metric),
+        epochs=_whole(config, "trainer.epochs", least=1),
+        limits=_limits(config),
+        placement=_placement(config),
+        keep=_one_of(config, "keep", KEEP),
+    )
+
+
+def check_task(plan: Plan, *, task: str) -> None:
+    """The metric must fit the task (R1, R4).
+
+    Raises:
+        UsageError: it does not.
+    """
+    fits = {"classification": ("accuracy",), "regression": ("mse",)}[task]
+    if plan.metric.name in METRICS and plan.metric.name not in fits:
+        raise UsageError(
+            broken_rule("metric", rule=f"a metric of {task} is one of {', '.join(fits)}", got=plan.metric.name, remedy="choose one")
+        )
+
+
+def flat_config(config: DictConfig) -> dict[str, Any]:
+    """Every leaf of a config by its dotted path, links as written."""
+
+    def leaves(node: Any, prefix: str) -> dict[str, Any]:
+        if isinstance(node, Mapping) and node:
+            return {path: leaf for key, value in node.items() for path, leaf in leaves(value, f"{prefix}.{key}").items()}
+        return {prefix.lstrip("."): node}
+
+    return leaves(OmegaConf.to_container(config, resolve=False), "")
+
+
+def drift(old: DictConfig, new: DictConfig) -> list[str]:
+    """One line per key in which a resumed search's config may not differ from its first start's (DESIGN §6)."""
+    before, now = flat_config(old), flat_config(new)
+    lines = []
+    for key in sorted({*before, *now}):
+        if before.get(key) == now.get(key) or key.startswith(("placement.", "budget_")) or key in ("n_trials", "lanes", "results_root"):
+            continue
+        if key == "seeds" and now.get(key, 0) > before.get(key, 0):
+            continue
+        lines.append(f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now")
+    return lines
+
+
+def _check_knob(config: DictConfig, knob: Knob) -> None:
+    where, missing = f"space.{knob.path}", object()
+    default = OmegaConf.select(config, knob.path, default=missing)
+    if default is missing:
+        parent, _, key = knob.path.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        known = [f"{parent}.{name}".lstrip(".") for name in node] if isinstance(node, DictConfig) else []
+        raise UsageError(f"{where}: a knob's path must be a key of the config; " + unknown("key", name=knob.path, known=known))
+    if not knob.choices and (isinstance(default, bool) or not isinstance(default, int | float)):
+        raise UsageError(
+            broken_rule(where, rule=f"the config's {knob.path} must be a number to be swept", got=repr(default), remedy="give it a number")
+        )
+
+
+def _limits(config: DictConfig) -> Limits:
+    patience, timeout = config.trainer.patience, config.trainer.timeout
+    return Limits(
+        patience=None if patience is None else _whole(config, "trainer.patience", least=1),
+        timeout=None if timeout is None else _positive(config, "trainer.timeout"),
+        epoch_timeout=_positive(config, "trainer.epoch_timeout"),
+        max_retries=_whole(config, "placement.max_retries", least=0),
+        log_bytes=int(_positive(config, "trainer.max_log_mb") * 2**20),
+    )
+
+
+def _placement(config: DictConfig) -> PlacementSettings:
+    node = config.placement
+    gpus = node.gpus
+    if gpus is not None:
+        gpus = tuple(str(gpu) for gpu in gpus) if OmegaConf.is_list(gpus) else tuple(str(gpus).split(","))
+    return PlacementSettings(
+        kind=_one_of(config, "placement.kind", PLACEMENTS),
+        slots="auto" if node.slots == "auto" else _whole(config, "placement.slots", least=1),
+        slots_per_gpu=_whole(config, "placement.slots_per_gpu", least=1),
+        gpus=gpus,
+        threads=_whole(config, "placement.threads", least=1),
+        grace=_positive(config, "placement.grace"),
+    )
+
+
+def _whole(config: DictConfig, path: str, *, least: int) -> int:
+    value = OmegaConf.select(config, path)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(broken_rule(path, rule=f"must be a whole number of at least {least}", got=repr(value), remedy="mend it"))
+    return value
+
+
+def _positive(config: DictConfig, path: str) -> float:
+    value = OmegaConf.select(config, path)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise UsageError(broken_rule(path, rule="must be a number above 0", got=repr(value), remedy="mend it"))
+    return float(value)
+
+
+def _one_of(config: DictConfig, path: str, known: tuple[str, ...]) -> str:
+    value = str(OmegaConf.select(config, path))
+    if value not in known:
+        raise UsageError(unknown(path, name=value, known=known))
+    return value

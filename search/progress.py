@@ -1,0 +1,106 @@
+"""What a search shows while it runs: bars and a line per slot on a terminal, one plain line per finished trial elsewhere."""
+
+import time
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from search.devices import Slot
+from search.plan import Plan
+from search.rows import Ask, Row
+from search.stopping import Standing
+
+
+class ShownProgress:
+    """`search.conductor.Watcher` for a person. `done`: trials finished in earlier runs, of `total`."""
+
+    def __init__(self, plan: Plan, *, total: int, done: int, console: Console) -> None:
+        self._plan, self._console = plan, console
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}")
+        )
+        self._task = self._bar.add_task(plan.name, total=total, completed=done, left="")
+        self._lines: dict[int, dict[str, str]] = {}
+        self._seconds: list[float] = []
+        self._best: Row | None = None
+        self._began = time.monotonic()
+        self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> "ShownProgress":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __rich__(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for column in ("slot", "trial", "knobs", "epoch", "train loss", "val loss", f"best {self._plan.metric.name}"):
+            table.add_column(column, no_wrap=True)
+        for _, line in sorted(self._lines.items()):
+            table.add_row(*line.values())
+        best = self._best
+        incumbent = f"best so far: {best.value:.4g}  trial {best.ask.trial}  {_knobs(best.ask)}" if best is not None else "no trial has ended yet"
+        return Group(self._bar, table, incumbent)
+
+    def began(self, slot: Slot, ask: Ask) -> None:
+        """A trial sits down."""
+        self._lines[slot.number] = {
+            "slot": f"{slot.number} {slot.label}", "trial": str(ask.trial), "knobs": f"{_knobs(ask)} seed {ask.seed}",
+            "epoch": "", "train": "", "val": "", "best": "",
+        }  # fmt: skip
+
+    def heard(self, slot: Slot, standing: Standing, record: dict[str, Any]) -> None:
+        """An epoch has been recorded."""
+        line = self._lines.get(slot.number)
+        if line is not None:
+            line["epoch"] = f"{record['epoch']}/{self._plan.epochs}"
+            line["train"], line["val"] = _number(record.get("train_loss")), _number(record.get("val_loss"))
+            line["best"] = _number(standing.value)
+
+    def left(self, slot: Slot) -> None:
+        """The slot's trial is no longer there."""
+        self._lines.pop(slot.number, None)
+
+    def finished(self, row: Row) -> None:
+        """A trial has its row."""
+        self._seconds.append(row.seconds)
+        better = row.value is not None and (
+            self._best is None or self._best.value is None or self._plan.metric.better(row.value, self._best.value)
+        )
+        if better:
+            self._best = row
+        self._bar.advance(self._task)
+        task = self._bar.tasks[0]
+        missing = int((task.total or 0) - task.completed)
+        pace = (time.monotonic() - self._began) / len(self._seconds)
+        self._bar.update(self._task, left=f"{_duration(missing * pace)} left" if missing else "")
+        if self._live is None:
+            told = f"{self._plan.metric.name} {row.value:.4g} at epoch {row.best_epoch}" if row.value is not None else row.state
+            count = f"[{int(task.completed)}/{int(task.total or 0)}]"
+            self.note(f"{count} trial {row.ask.trial}  {_knobs(row.ask)}  seed {row.ask.seed}  {told}  {row.seconds:.1f} s  {row.reason}".rstrip())
+        elif row.state in ("failed", "lost"):
+            self.note(f"trial {row.ask.trial} {row.state}: {row.reason}")
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _knobs(ask: Ask) -> str:
+    return " ".join(f"{path}={value}" for path, value in ask.knobs.items())
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

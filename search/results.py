@@ -1,0 +1,78 @@
+"""A search as it lies on disk, running or not: its plan, its trials, and what they say. Never writes, needs no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from search.errors import UsageError, unknown
+from search.folder import Folder
+from search.knobs import Value
+from search.plan import Plan, read_plan
+from search.rows import Row
+from search.stages.decision import Decision, Group, decide
+from search.stages.sweep import values, wanted
+from search.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All trials, queued ones included, and for a sweep the groups of its values (baseline first) and the decision."""
+
+    plan: Plan
+    rows: tuple[Row, ...]
+    groups: tuple[Group, ...] = ()
+    decision: Decision | None = None
+
+    @property
+    def winner(self) -> Row | None:
+        """The winner's first seed: the trial that is exported, never the luckiest."""
+        if self.plan.kind != "sweep":
+            return next((row for row in self.rows if row.state == "complete"), None)
+        if self.decision is None or self.decision.winner is None:
+            return None
+        value = self.groups[self.decision.winner].value
+        return next((row for row in self.of(value) if row.state == "complete"), None)
+
+    def of(self, value: Value) -> list[Row]:
+        """The trials of one value, by seed."""
+        path = self.plan.knobs[0].path
+        return sorted((row for row in self.rows if row.ask.knobs[path] == value), key=lambda row: row.ask.seed)
+
+
+def find(plan: Plan, rows: Sequence[Row], *, val_rows: int) -> Findings:
+    """What the trials say; a sweep's decision only once every value has all its seeds. `val_rows`: rows of validation."""
+    known = (*rows, *(Row(ask=ask, state="queued") for ask in wanted(plan, rows)))
+    findings = Findings(plan=plan, rows=known)
+    if plan.kind != "sweep":
+        return findings
+    sign = 1.0 if plan.metric.direction == "maximize" else -1.0
+    groups = tuple(
+        Group(value=value, scores=tuple(None if row.value is None else sign * row.value for row in findings.of(value)))
+        for value in values(plan)
+    )
+    # Half a validation row is the finest step of a share of rows; it means nothing for a loss.
+    resolution = 0.5 / val_rows if plan.metric.name == "accuracy" else 0.0
+    decision = decide(groups, resolution=resolution) if all(row.finished for row in known) else None
+    return replace(findings, groups=groups, decision=decision)
+
+
+def searches(root: Path) -> list[Path]:
+    """Folders of all searches below a results folder."""
+    return sorted(path.parent for path in root.glob("*/config.yaml"))
+
+
+def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
+    """A search by its name below `root`, or by its folder's path.
+
+    Raises:
+        UsageError: there is none; those that exist are named.
+    """
+    path = Path(name) if (Path(name) / "config.yaml").exists() else root / name
+    folder = Folder(path)
+    if not folder.started or not folder.journal.exists():
+        raise UsageError(unknown("search", name=name, known=[found.name for found in searches(root)]))
+    plan = replace(read_plan(folder.load_config(), root=root), folder=path)
+    study = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs)
+    rows = study.rows(alive=folder.alive())
+    return folder, find(plan, rows, val_rows=int(folder.load_contract()["split"]["rows"]["val"]))
+

@@ -1,0 +1,46 @@
+"""What a search knows of its trials: a row per trial, and what a stage asks for next. Plain data, no logic of stages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from search.knobs import Value
+
+FINISHED = ("complete", "pruned", "failed", "infeasible", "lost")
+STATES = (*FINISHED, "running", "queued")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """A trial that a stage wants: its running number, the knobs it sets, and its seed."""
+
+    trial: int
+    stage: str
+    knobs: Mapping[str, Value]
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes two asks the same."""
+        return self.stage, repr(sorted(self.knobs.items())), self.seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One trial as it stands. `value`: the best epoch's metric, None unless complete or pruned. `seconds`: of training."""
+
+    ask: Ask
+    state: str
+    value: float | None = None
+    best_epoch: int | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    device: str = ""
+    strategy: str = ""
+    source: str = ""
+    reason: str = ""
+    verdict: str = field(default="")
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in FINISHED

@@ -1,0 +1,132 @@
+"""The trials, as one Optuna study: the only place where Optuna is spoken, by the only process that writes.
+
+Trials are created already running, with all that is known of them, in one record. Never proposes values.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from search.journal import CLAIM, WRITER, Journal, ReadOnlyJournal
+from search.knobs import Knob, Value
+from search.rows import Ask, Row
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+ATTRIBUTES = ("best_epoch", "epochs", "seconds", "device", "strategy", "source", "reason")
+
+
+class Study:
+    """All trials of one stage. Open it with `for_writing` (the conductor) or `for_reading` (everybody else)."""
+
+    def __init__(self, study: optuna.Study, *, knobs: Sequence[Knob], journal: Journal | None) -> None:
+        self._study, self._journal = study, journal
+        self._knobs = {knob.path: knob for knob in knobs}
+        self._handles: dict[int, Trial] = {}
+        for frozen in study.get_trials(deepcopy=False):
+            self._adopt(frozen)
+        self.mended = journal.mended if journal is not None else ""
+
+    @classmethod
+    def for_writing(cls, path: Path, *, name: str, direction: str, knobs: Sequence[Knob]) -> "Study":
+        """Creates or resumes the study in a journal.
+
+        Raises:
+            UsageError: the journal is damaged, or somebody else wrote in it.
+        """
+        journal = Journal(path, name=name)
+        storage = JournalStorage(journal)
+        if name not in optuna.get_all_study_names(storage):
+            optuna.create_study(study_name=name, storage=storage, direction=direction)
+        study = optuna.load_study(study_name=name, storage=storage, sampler=_no_sampler(), pruner=optuna.pruners.NopPruner())
+        study.set_user_attr(WRITER, CLAIM)
+        return cls(study, knobs=knobs, journal=journal)
+
+    @classmethod
+    def for_reading(cls, path: Path, *, name: str, knobs: Sequence[Knob]) -> "Study":
+        """The study as it stands, also while a conductor writes."""
+        storage = JournalStorage(ReadOnlyJournal(path))
+        return cls(optuna.load_study(study_name=name, storage=storage, sampler=_no_sampler()), knobs=knobs, journal=None)
+
+    def rows(self, *, alive: bool) -> list[Row]:
+        """All trials by running number. `alive`: whether a conductor lives; else what is underway counts as queued."""
+        rows = [_row(frozen, "running" if alive else "queued") for frozen in self._study.get_trials(deepcopy=False)]
+        return sorted(rows, key=lambda row: row.ask.trial)
+
+    def start(self, ask: Ask, *, values: Sequence[Value]) -> None:
+        """Records that a trial is underway; `values` are all that its knob takes in the stage. A resumed trial is left as it is."""
+        if ask.trial in self._handles:
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Optuna frowns at choices that are not scalars
+            distributions = {path: _distribution(self._knobs[path], values) for path in ask.knobs}
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=dict(ask.knobs),
+                distributions=distributions,
+                user_attrs={"trial": ask.trial, "stage": ask.stage, "seed": ask.seed},
+            )
+        )
+        self._adopt(self._study.get_trials(deepcopy=False)[-1])
+
+    def report(self, trial: int, *, epoch: int, value: float) -> None:
+        """One point of the metric's curve."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a resumed trial repeats epochs; the first report stays
+            self._handles[trial].report(value, epoch)
+
+    def finish(self, row: Row, *, told: float | None) -> None:
+        """Ends a trial, durably. `told`: the number for the sampler, None for a failure (DESIGN §11)."""
+        handle = self._handles.pop(row.ask.trial)
+        for name in ATTRIBUTES:
+            if getattr(row, name) not in ("", None):
+                handle.set_user_attr(name, getattr(row, name))
+        handle.set_user_attr("state", row.state)
+        if told is None:
+            self._study.tell(handle.number, state=TrialState.FAIL)
+        else:
+            self._study.tell(handle.number, told)
+        if self._journal is not None:
+            self._journal.sync()
+
+    def close(self) -> None:
+        """Closes the journal."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def _adopt(self, frozen: FrozenTrial) -> None:
+        if frozen.state == TrialState.RUNNING:
+            self._handles[int(frozen.user_attrs["trial"])] = Trial(self._study, frozen._trial_id)
+
+
+def _no_sampler() -> optuna.samplers.BaseSampler:
+    """A stage that asks with fixed values needs none; Optuna wants one."""
+    return optuna.samplers.RandomSampler(seed=0)
+
+
+def _distribution(knob: Knob, values: Sequence[Value]) -> BaseDistribution:
+    if knob.choices:
+        return CategoricalDistribution(list(dict.fromkeys([*knob.choices, *values])))
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    low, high = min(knob.low, *numbers), max(knob.high, *numbers)
+    log = knob.log and low > 0
+    return IntDistribution(round(low), round(high), log=log) if knob.integer else FloatDistribution(low, high, log=log)
+
+
+def _row(frozen: FrozenTrial, unfinished: str) -> Row:
+    attrs: dict[str, Any] = dict(frozen.user_attrs)
+    state = str(attrs.get("state", unfinished)) if frozen.state.is_finished() else unfinished
+    known = {name: attrs[name] for name in ATTRIBUTES if name in attrs} if frozen.state.is_finished() else {}
+    return Row(
+        ask=Ask(trial=int(attrs["trial"]), stage=str(attrs["stage"]), knobs=frozen.params, seed=int(attrs["seed"])),
+        state=state,
+        value=frozen.value if state in ("complete", "pruned") else None,
+        **known,
+    )

@@ -1,0 +1,83 @@
+"""One trial while it is being trained, as the conductor sees it: its standing, its clock, its deaths. Does no input or output."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from search.plan import Limits
+from search.rows import Ask, Row
+from search.stopping import Standing, Word
+
+
+@dataclass(kw_only=True)
+class Underway:
+    """`doom`: why its worker is being killed, if it is. `reached`: the furthest epoch of any attempt; `deaths` since it last rose."""
+
+    ask: Ask
+    standing: Standing
+    limits: Limits
+    device: str = ""
+    strategy: str = ""
+    source: str = ""
+    seconds: float = 0.0
+    reached: int = 0
+    deaths: int = 0
+    doom: str = ""
+    retry: bool = True
+    heard: float = field(default_factory=time.monotonic)
+
+    def begin(self, epoch: int, *, records: Sequence[dict[str, Any]], device: str, strategy: str) -> None:
+        """An attempt starts from a checkpoint of `epoch`: what was recorded up to there counts, what came after is void."""
+        fresh = Standing(metric=self.standing.metric, patience=self.standing.patience)
+        self.standing, self.seconds, self.doom, self.retry = fresh, 0.0, "", True
+        self.device, self.strategy, self.heard = device, strategy, time.monotonic()
+        for record in records:
+            if record["epoch"] <= epoch:
+                self.seconds += record["seconds"]
+                self._see(record["epoch"], value=record[fresh.metric.name], record=record)
+        self.reached = max(self.reached, max((int(record["epoch"]) for record in records), default=0))
+
+    def hear(self, record: dict[str, Any], *, source: str) -> Word:
+        """One more epoch, as it goes into the curves."""
+        self.heard = time.monotonic()
+        self.seconds += record["seconds"]
+        self.source = source
+        if record["epoch"] > self.reached:
+            self.reached, self.deaths = record["epoch"], 0
+        return self._see(record["epoch"], value=record[self.standing.metric.name], record=record)
+
+    def overdue(self, now: float) -> str:
+        """Why its time is up, or nothing. A trial over its whole time is not tried again; a silent one may be."""
+        timeout = self.limits.timeout
+        if timeout is not None and self.seconds + now - self.heard > timeout:
+            self.retry = False
+            return f"took longer than trainer.timeout={timeout:g} s"
+        if now - self.heard > self.limits.epoch_timeout:
+            return f"hung: no epoch for trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
+        return ""
+
+    def die(self) -> bool:
+        """Its worker has died; whether it is worth another attempt."""
+        self.deaths += 1
+        return self.retry and self.deaths <= self.limits.max_retries
+
+    def row(self, state: str, *, reason: str) -> Row:
+        """The trial's row."""
+        standing = self.standing
+        ranked = state in ("complete", "pruned")
+        return Row(
+            ask=self.ask,
+            state=state,
+            value=standing.value if ranked else None,
+            best_epoch=standing.best_epoch if ranked else None,
+            epochs=standing.epoch,
+            seconds=round(self.seconds, 3),
+            device=self.device,
+            strategy=self.strategy,
+            source=self.source,
+            reason=reason,
+        )
+
+    def _see(self, epoch: int, *, value: float, record: dict[str, Any]) -> Word:
+        return self.standing.see(int(epoch), value=float(value), losses=(record.get("train_loss"), record.get("val_loss")))

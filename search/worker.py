@@ -1,0 +1,216 @@
+"""The process that trains: asks the conductor for trials, streams their epochs, hears go or stop. Serves many trials.
+
+Computes the contract's metric itself where outputs are given (R4). Never opens the study, the journal or the split.
+Started by a placement as `python -m search.worker SOCKET LIFELINE`.
+"""
+
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from search import guard
+
+if __name__ == "__main__":
+    guard.start_guard(int(sys.argv[2]))
+    guard.die_with_starter()
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from search.arrays import read_data
+from search.knobs import trial_config
+from search.metrics import OUTPUTS, Metric, output_of, score
+from search.wire import Link, Message
+from trainers.api import Checkpoint, Data, End, Epoch, Failure, Seats
+from trainers.callable import open_seats
+from trainers.checkpoint import FolderCheckpoint
+
+PRIVATE = ("space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment")
+
+
+STATE_AFTER = {"stop": "complete", "diverged": "infeasible", "interrupt": "interrupted"}
+TOLD = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", guard.MARK)
+
+
+class TrialFailed(Exception):
+    """The trainer broke the rules of its seam; the text says which."""
+
+
+class Channel(Protocol):
+    """What the worker needs of a connection."""
+
+    def send(self, message: Message) -> None:
+        """Sends one message."""
+
+    def receive(self) -> Message:
+        """Waits for the reply."""
+
+
+class Worker:
+    """Serves one conductor until told to quit. `redirect`: whether a trial's output goes to its log (not within the conductor)."""
+
+    def __init__(self, link: Channel, *, setup: Message, redirect: bool) -> None:
+        self._link, self._redirect = link, redirect
+        self._base: DictConfig = OmegaConf.create(setup["config"])
+        self._folder = Path(setup["folder"])
+        self._device = str(setup["device"])
+        self._metric = Metric(**setup["metric"])
+        self._data: Data = read_data(self._folder / "arrays")
+        self._seats: Seats | None = None
+
+    def serve(self) -> None:
+        """Trials, one after the other; returns when there is no more work or after a failure, which calls for a fresh process."""
+        while True:
+            work = self._ask({"kind": "ask"})
+            if work["kind"] == "quit" or not self._serve(work):
+                return
+
+    def _serve(self, work: Message) -> bool:
+        trial = int(work["trial"])
+        checkpoint = FolderCheckpoint(self._folder / "checkpoints" / str(trial), every=float(self._base.trainer.checkpoint_every))
+        with self._log(trial):
+            try:
+                end = self._train(trial, work, checkpoint)
+            except Exception as error:  # noqa: BLE001  # whatever a trainer raises is an outcome of its trial
+                end = {"state": "infeasible" if _out_of_memory(error) else "failed", "reason": _reason(error), "fit": False}
+                traceback.print_exc()
+            if end["state"] in ("failed", "infeasible"):
+                checkpoint.discard()
+            elif end["state"] == "complete":
+                checkpoint.finish()
+            else:
+                checkpoint.flush()
+            left = guard.kill_children() if self._redirect else []
+        if left:
+            end["reason"] = "; ".join(filter(None, [end["reason"], f"left {len(left)} processes behind, stopped: {', '.join(left)}"]))
+        self._ask({"kind": "end", "trial": trial, **end})
+        return bool(end.get("fit", True))
+
+    def _train(self, trial: int, work: Message, checkpoint: FolderCheckpoint) -> Message:
+        config = self._config(work)
+        if self._seats is None:
+            self._seats = open_seats(config["trainer"]["_target_"], data=self._data, device=self._device)
+        self._ask({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": self._seats.strategy})
+        seats, seen, begun = self._seats, 0, time.monotonic()
+        seats.admit(trial, config=config, checkpoint=checkpoint)
+        try:
+            while True:
+                (outcome,) = seats.step()
+                if isinstance(outcome, Failure):
+                    raise outcome.error
+                if isinstance(outcome, End):
+                    if not seen and not checkpoint.epoch:
+                        raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
+                    return {"state": "complete", "reason": ""}
+                seen += 1
+                now = time.monotonic()
+                reply = self._ask(self._record(outcome, seconds=now - begun))
+                begun = time.monotonic()
+                if reply["kind"] != "diverged":
+                    checkpoint.confirm(outcome.epoch, best_epoch=int(reply["best_epoch"]))
+                if reply["kind"] != "go":
+                    return {"state": STATE_AFTER[reply["kind"]], "reason": reply["why"]}
+        finally:
+            seats.release(trial)
+
+    def _record(self, outcome: Epoch, *, seconds: float) -> Message:
+        """One epoch as numbers: outputs become the metric here, and never cross the wire."""
+        numbers = {}
+        for name, value in outcome.values.items():
+            if name not in OUTPUTS:
+                try:
+                    numbers[name] = float(value)
+                except (TypeError, ValueError) as error:
+                    raise TrialFailed(f"what a trainer yields must be numbers, but got {name}={value!r:.60}; drop it") from error
+        output = output_of(outcome.values)
+        reported = numbers.pop(self._metric.name, None)
+        targets = self._data.val.y
+        if output is not None and targets is not None:
+            value = score(self._metric, targets=np.asarray(targets), kind=output[0], output=output[1])
+        elif reported is not None:
+            value = reported
+            if not np.isfinite(value) and all(np.isfinite(numbers.get(name, 0.0)) for name in ("train_loss", "val_loss")):
+                raise TrialFailed(f"the trainer yielded {self._metric.name}={value} at epoch {outcome.epoch}; it must be a finite number")
+        else:
+            got = ", ".join(outcome.values) or "nothing"
+            raise TrialFailed(f"a yield must hold {' or '.join(OUTPUTS)} or {self._metric.name!r}, but got {got}; add one of them")
+        source = "reported" if output is None or targets is None else "computed"
+        return {
+            "kind": "epoch",
+            "trial": outcome.trial,
+            "epoch": outcome.epoch,
+            "value": value,
+            "values": numbers,
+            "seconds": seconds,
+            "source": source,
+        }
+
+    def _config(self, work: Message) -> dict[str, Any]:
+        """What the trainer gets: plain and resolved; the search's own keys and, unless the data are its own, the data's are left out."""
+        config = OmegaConf.to_container(trial_config(self._base, knobs=work["knobs"], seed=int(work["seed"])), resolve=True)
+        assert isinstance(config, dict)
+        hidden = PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")
+        return {str(key): value for key, value in config.items() if key not in hidden}
+
+    def _ask(self, message: Message) -> Message:
+        self._link.send(message)
+        return self._link.receive()
+
+    @contextmanager
+    def _log(self, trial: int) -> Iterator[None]:
+        """What the trial prints, its children's output included, goes to its log."""
+        if not self._redirect:
+            yield
+            return
+        logs = self._folder / "logs"
+        logs.mkdir(exist_ok=True)
+        sys.stdout.flush()
+        kept = [os.dup(1), os.dup(2)]
+        with (logs / f"{trial}.log").open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            for number, copy in enumerate(kept, start=1):
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+def main(connection: int) -> None:
+    """Life of a worker process: say hello, be set up, serve."""
+    link = Link(socket.socket(fileno=connection))
+    with suppress(EOFError, OSError):
+        link.send({"kind": "hello", "pid": os.getpid(), "environment": {key: os.environ.get(key, "") for key in TOLD}})
+        setup = link.receive()
+        if setup["kind"] == "setup":
+            Worker(link, setup=setup, redirect=True).serve()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # at once: what a trainer has registered to run at exit must not hold up the next worker
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Python's MemoryError or torch's OutOfMemoryError, told apart by its name, since torch may not be here."""
+    return isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+
+
+def _reason(error: Exception) -> str:
+    """The error in one line, with the line of code that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = "" if isinstance(error, TrialFailed) else f" ({Path(frame.filename).name}:{frame.lineno})"
+    told = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {told[0] if told else ''}{place}"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""What trains. Knows nothing of searches: a trainer gets a config and data, and yields once per epoch."""

@@ -1,0 +1,126 @@
+"""The seam between a search and whatever trains: data, checkpoint, seats, and what a step brings. Imports no torch.
+
+A user's trainer is a generator function (DESIGN §8):
+
+    def train(config, data, device, checkpoint):
+        ...
+        yield {"train_loss": …, "val_loss": …, "predictions": logits_on_validation}
+
+It is called in a worker process, once per trial; it yields once per epoch; closing it means stop. A yield holds one of
+`predictions` (logits [n_val, classes]; regression [n_val, outputs] in training units), `probabilities`, `labels`, or the
+metric's own name; other numbers become columns of the curves. `epoch` may be given and must then rise; 0 is the untrained model.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Config = dict[str, Any]
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One set of rows. `index` [n]: row numbers in the data set; `x` [n, …] normalised; `y` [n] or [n, outputs].
+
+    With `data=own`, x and y are None: the trainer loads what it likes by `index`.
+    """
+
+    index: NDArray[np.int64]
+    x: NDArray[Any] | None = None
+    y: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a trainer may see: train and validation. `test` is None but when the sealed test set is opened (R8)."""
+
+    train: Part
+    val: Part
+    test: Part | None = None
+
+
+class Checkpoint(Protocol):
+    """One trial's place to save. A state holds tensors, arrays, numbers, strings, None, in dicts, lists and tuples.
+
+    `state["model"]`, where there is one, is taken for the weights that go into `best/`. A save of epoch e counts once the
+    search has recorded epoch e, so a resumed trial never skips a record; save before or after the yield, as you like.
+    `folder` is for trainers that write files of their own.
+    """
+
+    folder: Path
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that the loaded state holds; 0 for a fresh start."""
+
+    def load(self) -> Any | None:
+        """The last state saved, or None for a fresh start."""
+
+    def save(self, state: Any, *, epoch: int) -> None:
+        """Offers a state that holds everything up to and with `epoch`."""
+
+
+class Train(Protocol):
+    """A user's trainer. `config` is a plain resolved dict with `seed`; `device` is "cpu" or "cuda"."""
+
+    def __call__(self, config: Config, data: Data, device: str, checkpoint: Checkpoint, /) -> Generator[Values, None, None]:
+        """Trains one configuration and yields once per epoch."""
+
+
+class Predict(Protocol):
+    """The optional other half of a trainer: predictions of saved weights for `data.test`, as one yield of `Train` holds them."""
+
+    def __call__(self, config: Config, data: Data, device: str, weights: Path, /) -> Values:
+        """Loads `weights` (safetensors) and predicts the rows of `data.test`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of one seat, as its trainer told it."""
+
+    trial: int
+    epoch: int
+    values: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """A seat has come to its own end."""
+
+    trial: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A seat has raised; the other seats go on."""
+
+    trial: int
+    error: Exception
+
+
+Outcome = Epoch | End | Failure
+
+
+class Seats(Protocol):
+    """Room for trials in one worker: a user's generator is one seat, the stock trainer has several.
+
+    Called by the worker's one thread. After `admit`, every `step` brings at most one outcome per admitted trial, until the
+    trial's End or Failure or its `release`. On a CPU, a trial's values must not depend on who sits beside it.
+    `strategy` names how forward passes are made (DESIGN §9); it stands in every row.
+    """
+
+    strategy: str
+
+    def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
+        """Seats a trial, from its checkpoint where there is one. May raise: the trial then has failed."""
+
+    def step(self) -> list[Outcome]:
+        """One epoch of every seat."""
+
+    def release(self, trial: int) -> None:
+        """Frees the trial's seat, trained out or not."""

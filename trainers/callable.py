@@ -1,0 +1,81 @@
+"""A user's generator function as seats: one seat, one trial at a time. Also the way from an import path to seats."""
+
+import inspect
+from collections.abc import Generator
+from typing import Any
+
+from hydra.utils import get_object
+
+from trainers.api import Checkpoint, Config, Data, End, Epoch, Failure, Outcome, Seats, Train, Values
+
+
+def open_seats(target: str, *, data: Data, device: str) -> Seats:
+    """Seats for the trainer at an import path: a class of seats (the stock trainer) or a generator function.
+
+    Raises:
+        ImportError: the path cannot be imported; the text says what was tried.
+        TypeError: it is neither.
+    """
+    try:
+        trainer: Any = get_object(target)
+    except Exception as error:  # importing runs a user's module, which may raise anything
+        raise ImportError(f"trainer._target_: {target!r} cannot be imported: {error.__cause__ or error}") from error
+    if inspect.isclass(trainer) and all(hasattr(trainer, name) for name in ("admit", "step", "release")):
+        seats: Seats = trainer(data=data, device=device)
+        return seats
+    if not callable(trainer):
+        raise TypeError(
+            f"trainer._target_: must name a generator function train(config, data, device, checkpoint), "
+            f"but got {target!r}, a {type(trainer).__name__}; give the function's import path"
+        )
+    return CallableSeats(trainer, data=data, device=device)
+
+
+class CallableSeats:
+    """One seat for a generator function."""
+
+    strategy = "own"
+
+    def __init__(self, train: Train, *, data: Data, device: str) -> None:
+        self._train, self._data, self._device = train, data, device
+        self._trial = -1
+        self._last_epoch = -1
+        self._generator: Generator[Values, None, None] | None = None
+
+    def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
+        """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
+        generator = self._train(config, self._data, self._device, checkpoint)
+        if not inspect.isgenerator(generator):
+            raise TypeError(
+                f"the trainer must be a generator function that yields once per epoch, but calling it gave "
+                f"{type(generator).__name__}; use yield"
+            )
+        self._trial, self._generator = trial, generator
+        self._last_epoch = checkpoint.epoch or -1
+
+    def step(self) -> list[Outcome]:
+        """The generator's next epoch."""
+        if self._generator is None:
+            return []
+        try:
+            values = dict(next(self._generator))
+            self._last_epoch = self._number(values)
+            return [Epoch(trial=self._trial, epoch=self._last_epoch, values=values)]
+        except StopIteration:
+            return [End(trial=self._trial)]
+        except Exception as error:  # noqa: BLE001  # a user's code may raise anything, and costs its own trial only
+            return [Failure(trial=self._trial, error=error)]
+
+    def release(self, trial: int) -> None:
+        """Closes the generator, so that its `finally` runs."""
+        generator, self._generator = self._generator, None
+        if generator is not None:
+            generator.close()
+
+    def _number(self, values: dict[str, Any]) -> int:
+        given = values.pop("epoch", None)
+        if given is None:
+            return max(self._last_epoch, 0) + 1
+        if given <= self._last_epoch:
+            raise ValueError(f"epochs must rise, but got epoch {given} after {self._last_epoch}; yield each epoch once")
+        return int(given)

@@ -1,0 +1,95 @@
+"""A training state as bytes and back: safetensors for the tensors, JSON for the rest. Never pickle, so a file runs no code.
+
+Works on numpy arrays without torch; loads torch only for a state that holds its tensors.
+"""
+
+import importlib
+import json
+import struct
+import sys
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+Flat = dict[str, Any]
+STATE = "state"
+
+
+def dump(state: Any) -> bytes:
+    """The state as one safetensors file, its shape in the file's metadata.
+
+    Raises:
+        TypeError: something in the state that is no tensor, array, number, string, None, dict, list or tuple.
+    """
+    tensors: Flat = {}
+    shape = _encode(state, "state", tensors)
+    return _to_bytes(tensors, {STATE: json.dumps(shape)})
+
+
+def load(data: bytes) -> Any:
+    """The state that `dump` was given; dict subclasses come back as dict, tensors on the CPU."""
+    shape = json.loads(_metadata(data)[STATE])
+    return _decode(shape, _from_bytes(data))
+
+
+def weights(state: Any) -> bytes:
+    """A safetensors file of the model's tensors alone: of `state["model"]`, or of all where there is no such key."""
+    tensors: Flat = {}
+    _encode(state.get("model", state) if isinstance(state, dict) else state, "", tensors)
+    return _to_bytes(tensors, {"format": "pt"})
+
+
+def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
+    """Tagged JSON of one node; tensors go into `tensors` under their dotted path."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
+        return ["tensor", path]
+    if isinstance(value, np.ndarray):
+        tensors[path] = torch.tensor(value) if torch is not None else np.ascontiguousarray(value)
+        return ["array", path]
+    if isinstance(value, np.generic):
+        return ["value", value.item()]
+    if value is None or isinstance(value, bool | int | float | str):
+        return ["value", value]
+    if isinstance(value, dict):
+        return ["dict", [[_encode(k, f"{path}.{k}", tensors), _encode(v, f"{path}.{k}".lstrip("."), tensors)] for k, v in value.items()]]
+    if isinstance(value, list | tuple):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return [kind, [_encode(item, f"{path}.{i}".lstrip("."), tensors) for i, item in enumerate(value)]]
+    raise TypeError(
+        f"checkpoint.save: {path or 'the state'} must hold tensors, arrays, numbers, strings, None, dicts, lists or tuples, "
+        f"but got {type(value).__name__}; turn it into one of those (a state_dict, a list)"
+    )
+
+
+def _decode(node: list[Any], tensors: Flat) -> Any:
+    kind, content = node
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "array":
+        return np.asarray(tensors[content])
+    if kind == "dict":
+        return {_decode(k, tensors): _decode(v, tensors) for k, v in content}
+    if kind in ("list", "tuple"):
+        items = [_decode(item, tensors) for item in content]
+        return tuple(items) if kind == "tuple" else items
+    return content
+
+
+def _to_bytes(tensors: Flat, metadata: dict[str, str]) -> bytes:
+    if "torch" in sys.modules:
+        return bytes(importlib.import_module("safetensors.torch").save(tensors, metadata={**metadata, "with": "torch"}))
+    return bytes(safetensors.numpy.save(tensors, metadata={**metadata, "with": "numpy"}))
+
+
+def _from_bytes(data: bytes) -> Flat:
+    library = "safetensors.torch" if _metadata(data)["with"] == "torch" else "safetensors.numpy"
+    return dict(importlib.import_module(library).load(data))
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """safetensors' header: 8 bytes of little-endian length, then JSON with `__metadata__`."""
+    (length,) = struct.unpack("<Q", data[:8])
+    return dict(json.loads(data[8 : 8 + length])["__metadata__"])

@@ -1,0 +1,157 @@
+"""The stock trainer: torch's own model, loss, optimizer and schedule classes, named by `_target_`, trained seat by seat.
+
+Every epoch is seeded by (trial seed, epoch), so a trial resumed from its checkpoint goes on with the same bits. The forward
+strategy is `loop`: plain modules, one after the other. Knows no metric and decides nothing.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from trainers.api import Checkpoint, Config, Data, End, Epoch, Failure, Outcome, Part, Values
+from trainers.schedules import apply, schedule_table
+
+EVALUATION_ROWS = 4096  # rows of one forward pass without gradients
+
+
+class Stock:
+    """Seats for trials on the same data, trained one after the other within a step."""
+
+    strategy = "loop"
+
+    def __init__(self, *, data: Data, device: str) -> None:
+        self._device = torch.device(device)
+        self._train, self._val = _on_device(data.train, self._device), _on_device(data.val, self._device)
+        self._seats: dict[int, Seat] = {}
+
+    def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
+        """Builds the trial's model, loss, optimizer and schedule from its config and seed."""
+        self._seats[trial] = Seat(config, train=self._train, val=self._val, device=self._device, checkpoint=checkpoint)
+
+    def step(self) -> list[Outcome]:
+        """One epoch of every seat; the untrained model counts as epoch 0."""
+        return [self._step(trial, seat) for trial, seat in self._seats.items()]
+
+    def release(self, trial: int) -> None:
+        """Forgets the trial's model."""
+        self._seats.pop(trial, None)
+
+    def _step(self, trial: int, seat: "Seat") -> Outcome:
+        try:
+            values = seat.next_epoch()
+        except Exception as error:  # noqa: BLE001  # a user's model may raise anything, and costs its own trial only
+            return Failure(trial=trial, error=error)
+        return End(trial=trial) if values is None else Epoch(trial=trial, epoch=seat.epoch, values=values)
+
+
+class Seat:
+    """One training: model, loss, optimizer, the table of its schedule, and how far it has come."""
+
+    def __init__(
+        self, config: Config, *, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], device: torch.device, checkpoint: Checkpoint
+    ) -> None:
+        self._x, self._y = train
+        self._val_x, self._val_y = val
+        self._device, self._checkpoint = device, checkpoint
+        self._seed, self._epochs = int(config["seed"]), int(config["trainer"]["epochs"])
+        self._batch = min(int(config["trainer"]["batch_size"]), len(self._x))
+        self._steps = -(-len(self._x) // self._batch)
+        torch.manual_seed(self._seed)
+        self._model: nn.Module = instantiate(config["model"]).to(device)
+        self._loss: nn.Module = instantiate(config["loss"])
+        self._optimizer: torch.optim.Optimizer = instantiate(config["optimizer"], _partial_=True)(self._model.parameters())
+        self._table = schedule_table(config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps)
+        self.epoch = -1
+        saved = checkpoint.load()
+        if saved is not None:
+            self._model.load_state_dict(saved["model"])
+            self._optimizer.load_state_dict(saved["optimizer"])
+            self.epoch = checkpoint.epoch
+
+    def next_epoch(self) -> Values | None:
+        """Trains one epoch and evaluates it; None after the last."""
+        if self.epoch >= self._epochs:
+            return None
+        self.epoch += 1
+        watched = self._train_epoch() if self.epoch > 0 else self._untrained()
+        val_loss, predictions = self._evaluate(self._val_x, self._val_y)
+        if self.epoch > 0:
+            state = {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
+            self._checkpoint.save(state, epoch=self.epoch)
+        return {**watched, "val_loss": val_loss, "step": self.epoch * self._steps, "predictions": predictions.float().cpu().numpy()}
+
+    def _untrained(self) -> dict[str, float]:
+        """Epoch 0; the rate is the one that the first step will use."""
+        return {"train_loss": self._evaluate(self._x, self._y)[0], "lr": float(self._table[0]["lr"])}
+
+    def _train_epoch(self) -> dict[str, float]:
+        torch.manual_seed(int(np.random.SeedSequence([self._seed, self.epoch]).generate_state(1)[0]))
+        self._model.train()
+        order = torch.randperm(len(self._x)).to(self._device)
+        total = torch.zeros((), device=self._device)
+        per_step = len(self._table) > self._epochs
+        watched: dict[str, float] = {}
+        for step, rows in enumerate(order.split(self._batch)):
+            apply(self._table[(self.epoch - 1) * self._steps + step if per_step else self.epoch - 1], self._optimizer)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss = self._loss(self._model(self._x[rows]), self._y[rows])
+            loss.backward()
+            total += loss.detach() * len(rows)
+            if step + 1 < self._steps:
+                self._optimizer.step()
+            else:
+                watched = self._watched_step()
+        return {"train_loss": float(total) / len(self._x), "lr": float(self._optimizer.param_groups[0]["lr"]), **watched}
+
+    def _watched_step(self) -> dict[str, float]:
+        """The epoch's last step, with its gradient norm and update ratio ‖Δw‖/‖w‖ (R24)."""
+        parameters = [p for p in self._model.parameters() if p.grad is not None]
+        gradient = _norm([p.grad for p in parameters if p.grad is not None])
+        before = [p.detach().clone() for p in parameters]
+        self._optimizer.step()
+        moved = _norm([p.detach() - old for p, old in zip(parameters, before, strict=True)])
+        size = _norm(before)
+        return {"grad_norm": gradient, "update_ratio": moved / size if size else 0.0}
+
+    def _evaluate(self, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
+        """Mean loss and outputs in evaluation mode."""
+        self._model.eval()
+        outputs, total = [], 0.0
+        with torch.no_grad():
+            for rows, targets in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
+                outputs.append(self._model(rows))
+                total += float(self._loss(outputs[-1], targets)) * len(rows)
+        return total / len(x), torch.cat(outputs)
+
+
+def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
+    """`trainers.api.Predict` of the stock trainer: logits [n_test, classes] or outputs [n_test, outputs]."""
+    if data.test is None:
+        raise ValueError("predict: needs data.test, but got None; open the test set first")
+    model: nn.Module = instantiate(config["model"]).to(device)
+    model.load_state_dict(load_file(weights, device=device))
+    model.eval()
+    x, _ = _on_device(data.test, torch.device(device))
+    with torch.no_grad():
+        outputs = torch.cat([model(rows) for rows in x.split(EVALUATION_ROWS)])
+    return {"predictions": outputs.float().cpu().numpy()}
+
+
+def _on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
+    if part.x is None or part.y is None:
+        raise ValueError("the stock trainer needs rows, but data=own gives row numbers only; choose a data set or your own trainer")
+    return _tensor(part.x, torch.float32).to(device), _tensor(part.y, torch.long if part.y.dtype.kind in "iu" else torch.float32).to(device)
+
+
+def _tensor(array: NDArray[Any], dtype: torch.dtype) -> Tensor:
+    return torch.from_numpy(np.asarray(array)).to(dtype)
+
+
+def _norm(tensors: list[Tensor]) -> float:
+    return float(torch.nn.utils.get_total_norm(tensors)) if tensors else 0.0
