@@ -24,7 +24,7 @@ from search.plan import Plan
 from search.rows import Ask, Row
 from search.stopping import Standing
 from search.study import Study
-from search.underway import Underway
+from search.underway import Underway, fresh_standing
 from search.wire import Message, WireError
 
 TICK = 0.25  # seconds between two looks at clocks and logs
@@ -71,7 +71,7 @@ class Conductor:
         self._curves = CurveLog(folder.curve_log, folder.curves)
         self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
         self._queue = deque(self._underway(row.ask) for row in self._rows.values() if not row.finished)
-        self._outcomes: list[Row] = []
+        self._causes: list[str | None] = []
         self._signals = 0
         self._deadline: float | None = None
         self._looked = 0.0
@@ -129,8 +129,7 @@ class Conductor:
                 self._queue.append(self._underway(ask))
 
     def _underway(self, ask: Ask) -> Underway:
-        standing = Standing(metric=self._plan.metric, patience=self._plan.limits.patience)
-        return Underway(ask=ask, standing=standing, limits=self._plan.limits)
+        return Underway(ask=ask, standing=fresh_standing(self._plan.metric, self._plan.limits), limits=self._plan.limits)
 
     def _assign(self) -> None:
         for worker in self._crew.workers:
@@ -195,7 +194,7 @@ class Conductor:
         reason = str(message["reason"])
         if message["state"] == "failed":
             reason += self._see_log(trial)
-        self._finish(trial, str(message["state"]), reason=reason)
+        self._finish(trial, str(message["state"]), reason=reason, cause=message.get("cause"))
 
     def _on_gone(self, gone: Gone) -> None:
         trial, gone.worker.trial = gone.worker.trial, None
@@ -209,19 +208,20 @@ class Conductor:
             self._watcher.note(f"trial {trial.ask.trial}: {reason}; trying again")
             self._queue.appendleft(trial)
         else:
-            self._finish(trial, "lost" if trial.retry else "failed", reason=reason + self._see_log(trial))
+            self._finish(trial, "lost" if trial.retry else "failed", reason=reason + self._see_log(trial), cause=reason)
 
     # Rows
 
-    def _finish(self, trial: Underway, state: str, *, reason: str) -> None:
+    def _finish(self, trial: Underway, state: str, *, reason: str, cause: str | None) -> None:
         row = trial.row(state, reason=reason)
         told = row.value if state == "complete" else self._penalty() if state == "infeasible" else None
         self._study.finish(row, told=told)
         self._curves.forget(row.ask.trial)
         self._rows[row.ask.trial] = row
-        self._outcomes.append(row)
         self._watcher.finished(row)
-        self._check_alike()
+        self._causes.append(cause if state in ("failed", "lost") else None)
+        if len(self._causes) == ALIKE and cause is not None and set(self._causes) == {cause}:
+            raise RunError(f"the first {ALIKE} trials all failed alike, so the search stops: {row.reason}")
 
     def _penalty(self) -> float | None:
         """What the sampler is told of an infeasible trial: the floor, or the worst value so far (P8)."""
@@ -229,13 +229,6 @@ class Conductor:
             return self._floor
         values = [row.value for row in self._rows.values() if row.value is not None]
         return (min if self._plan.metric.direction == "maximize" else max)(values, default=None)
-
-    def _check_alike(self) -> None:
-        if len(self._outcomes) != ALIKE or any(row.state not in ("failed", "lost") for row in self._outcomes):
-            return
-        reasons = {row.reason.partition("; log:")[0] for row in self._outcomes}
-        if len(reasons) == 1:
-            raise RunError(f"the first {ALIKE} trials all failed alike, so the search stops: {self._outcomes[-1].reason}")
 
     def _see_log(self, trial: Underway) -> str:
         return f"; log: {self._folder.logs.name}/{trial.ask.trial}.log"

@@ -36,17 +36,13 @@ class Contract:
     floor: float | None = field(default=None)
 
     def check(self, other: Mapping[str, Any], *, where: str) -> None:
-        """`other`, a contract as written down, must be this one.
+        """All that `other`, a contract or a part of one as written down, says must be so here.
 
         Raises:
             UsageError: with the differences, line by line.
         """
         here, there = _flat(asdict(self)), _flat(other)
-        lines = [
-            f"{key}: {there.get(key, 'missing')} there, {here.get(key, 'missing')} now"
-            for key in sorted({*here, *there})
-            if here.get(key) != there.get(key)
-        ]
+        lines = [f"{key}: {there[key]} there, {here.get(key, 'missing')} now" for key in sorted(there) if here.get(key) != there[key]]
         if lines:
             raise UsageError(f"{where}: a contract is fixed (R2, R4), but this one differs; use name=… for a new search:\n  " + "\n  ".join(lines))
 

@@ -61,6 +61,7 @@ def read_curves(log: Path, table: Path, *, metric: str, epochs: Mapping[int, int
             frame[column] = None
     order = [*FIRST, metric, *THEN]
     frame = frame[[*order, *(column for column in frame.columns if column not in order)]]
+    frame["step"] = frame["step"].astype("Int64")
     return frame.sort_values(["trial", "fold", "epoch"], ignore_index=True)
 
 

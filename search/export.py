@@ -25,7 +25,7 @@ def best_config(plan: Plan, row: Row, *, contract: dict[str, Any]) -> str:
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config["expected"] = row.value
-    config["contract"] = contract
+    config["contract"] = {"data": contract["data"], "split": {"hash": contract["split"]["hash"]}}
     head = f"# python -m search train {plan.folder.name}/best.yaml trains this again: trial {row.ask.trial} of {plan.name}, {plan.metric.name}.\n"
     return head + OmegaConf.to_yaml(OmegaConf.create(config))
 

@@ -45,7 +45,7 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
             if study.mended:
                 console.print(f"{folder.journal}: {study.mended}", markup=False)
             try:
-                _conduct(plan, folder, study, floor=floor, slots=slots, console=console)
+                conduct(plan, folder, study, floor=floor, slots=slots, console=console)
             except (Interrupted, RunError):
                 _record(plan, folder, study)
                 raise
@@ -77,8 +77,8 @@ def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) ->
         yield floor
 
 
-def _conduct(plan: Plan, folder: Folder, study: Study, *, floor: float | None, slots: tuple[Slot, ...], console: Console) -> None:
-    """Trains what the stage wants."""
+def conduct(plan: Plan, folder: Folder, study: Study, *, floor: float | None, slots: tuple[Slot, ...], console: Console) -> None:
+    """Trains what the stage wants, in a folder that is begun and locked."""
     rows = study.rows(alive=True)
     total, done = len(rows) + len(sweep.wanted(plan, rows)), sum(row.finished for row in rows)
     crew = Crew()

@@ -20,9 +20,13 @@ STOCK = "trainers.stock.Stock"
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What ends a trial: epochs of patience, seconds in all and per epoch, retries after its worker's death, bytes printed."""
+    """What ends a trial: epochs of patience, seconds in all and per epoch, retries after its worker's death, bytes printed.
+
+    `last_epoch`: the epoch after which a measurement stops; None for a search.
+    """
 
     patience: int | None
+    last_epoch: int | None
     timeout: float | None
     epoch_timeout: float
     max_retries: int
@@ -161,6 +165,7 @@ def _limits(config: DictConfig) -> Limits:
     patience, timeout = config.trainer.patience, config.trainer.timeout
     return Limits(
         patience=None if patience is None else _whole(config, "trainer.patience", least=1),
+        last_epoch=None,
         timeout=None if timeout is None else _positive(config, "trainer.timeout"),
         epoch_timeout=_positive(config, "trainer.epoch_timeout"),
         max_retries=_whole(config, "placement.max_retries", least=0),

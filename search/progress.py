@@ -79,7 +79,7 @@ class ShownProgress:
         task = self._bar.tasks[0]
         missing = int((task.total or 0) - task.completed)
         pace = (time.monotonic() - self._began) / len(self._seconds)
-        self._bar.update(self._task, left=f"{_duration(missing * pace)} left" if missing else "")
+        self._bar.update(self._task, left=f"{duration(missing * pace)} left" if missing else "")
         if self._live is None:
             told = f"{self._plan.metric.name} {row.value:.4g} at epoch {row.best_epoch}" if row.value is not None else row.state
             count = f"[{int(task.completed)}/{int(task.total or 0)}]"
@@ -100,7 +100,8 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in words."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -16,6 +16,7 @@ class Standing:
 
     metric: Metric
     patience: int | None
+    last_epoch: int | None = None
     value: float | None = None
     best_epoch: int = 0
     epoch: int = 0
@@ -40,6 +41,9 @@ class Standing:
             return "diverged"
         if self.value is None or self.metric.better(value, self.value):
             self.value, self.best_epoch = value, epoch
+        if self.last_epoch is not None and epoch >= self.last_epoch:
+            self.why = f"measured up to epoch {epoch}"
+            return "stop"
         if self.patience is not None and epoch - self.best_epoch >= self.patience:
             self.why = f"stopped early: no better {self.metric.name} for {self.patience} epochs"
             return "stop"

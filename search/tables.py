@@ -76,7 +76,7 @@ def summary_frame(findings: Findings) -> pd.DataFrame:
                 "n": len(scores),
                 "mean": scores.mean() if len(scores) else math.nan,
                 "std": scores.std(ddof=1) if len(scores) > 1 else math.nan,
-                "interval": 1.96 * decision.spread / math.sqrt(len(scores)) if decision is not None and len(scores) else math.nan,
+                "interval": decision.interval(len(scores)) if decision is not None and len(scores) else math.nan,
                 "best_epoch": float(np.mean(epochs)) if epochs else math.nan,
                 "seconds": sum(row.seconds for row in rows),
                 **{state: sum(row.state == state for row in rows) for state in STATES if any(row.state == state for row in findings.rows)},
@@ -105,12 +105,15 @@ def show_summary(findings: Findings, console: Console) -> None:
     """The summary on a terminal; for a single training, nothing."""
     if findings.plan.kind != "sweep":
         return
-    summary = summary_frame(findings).drop(columns=["verdict"])
+    summary, (knob,) = summary_frame(findings), findings.plan.knobs
     table = Table(box=None, pad_edge=False)
-    for column in summary.columns:
-        table.add_column(str(column), justify="left" if column == "decision" else "right", no_wrap=column != "decision")
+    for column in (knob.path, findings.plan.metric.name, "epoch", "seconds", "trials", "decision"):
+        table.add_column(column, justify="left" if column in ("trials", "decision") else "right", no_wrap=column != "decision")
     for record in summary.to_dict("records"):
-        table.add_row(*(_cell(value) for value in record.values()), style="bold" if "chosen" in record["decision"] else "")
+        score = f"{record['mean']:.4f} ±{record['interval']:.4f}" if record["n"] else ""
+        states = ", ".join(f"{record[state]} {state}" for state in STATES if record.get(state))
+        cells = [_cell(record[knob.path]), score, _cell(record["best_epoch"]), f"{record['seconds']:.1f}", states]
+        table.add_row(*cells, record["decision"], style="bold" if "chosen" in record["decision"] else "")
     console.print(table)
 
 

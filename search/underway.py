@@ -5,9 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from search.metrics import Metric
 from search.plan import Limits
 from search.rows import Ask, Row
 from search.stopping import Standing, Word
+
+
+def fresh_standing(metric: Metric, limits: Limits) -> Standing:
+    """The standing of a trial without an epoch."""
+    return Standing(metric=metric, patience=limits.patience, last_epoch=limits.last_epoch)
 
 
 @dataclass(kw_only=True)
@@ -29,7 +35,7 @@ class Underway:
 
     def begin(self, epoch: int, *, records: Sequence[dict[str, Any]], device: str, strategy: str) -> None:
         """An attempt starts from a checkpoint of `epoch`: what was recorded up to there counts, what came after is void."""
-        fresh = Standing(metric=self.standing.metric, patience=self.standing.patience)
+        fresh = fresh_standing(self.standing.metric, self.limits)
         self.standing, self.seconds, self.doom, self.retry = fresh, 0.0, "", True
         self.device, self.strategy, self.heard = device, strategy, time.monotonic()
         for record in records:

@@ -79,6 +79,7 @@ class Worker:
                 end = self._train(trial, work, checkpoint)
             except Exception as error:  # noqa: BLE001  # whatever a trainer raises is an outcome of its trial
                 end = {"state": "infeasible" if _out_of_memory(error) else "failed", "reason": _reason(error), "fit": False}
+                end["cause"] = f"{type(error).__name__} at {_place(error)}"
                 traceback.print_exc()
             if end["state"] in ("failed", "infeasible"):
                 checkpoint.discard()
@@ -206,10 +207,15 @@ def _out_of_memory(error: Exception) -> bool:
 
 def _reason(error: Exception) -> str:
     """The error in one line, with the line of code that raised it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = "" if isinstance(error, TrialFailed) else f" ({Path(frame.filename).name}:{frame.lineno})"
     told = str(error).strip().splitlines()
+    place = "" if isinstance(error, TrialFailed) else f" ({_place(error)})"
     return f"{type(error).__name__}: {told[0] if told else ''}{place}"
+
+
+def _place(error: Exception) -> str:
+    """File and line that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.compose import compose_experiment
-from search.errors import Interrupted, UsageError
+from search.errors import Interrupted, RunError, UsageError
 from search.launch import launch
 from search.results import Findings
 from search.tables import conclusion, show_summary
@@ -24,6 +24,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     except Interrupted as error:
         raise Interrupted(f"{error}; the tables are written, and the same command goes on: python -m search {' '.join(words)}") from error
     _show(findings, console)
+    if findings.winner is None:
+        raise RunError(f"{findings.plan.name}: no trial gave a usable value; the reasons stand in {findings.plan.folder / 'trials.csv'}")
     return 0
 
 
@@ -41,4 +43,4 @@ def _show(findings: Findings, console: Console) -> None:
         (f"python -m search test {plan.name}", "opens the sealed test set, once"),
         (f"python -m search table {plan.name}", "shows this table again"),
     ):
-        console.print(f"  {command:55} {purpose}", markup=False, highlight=False)
+        console.print(f"  {command:55} {purpose}", markup=False, highlight=False, soft_wrap=True)

@@ -1,6 +1,6 @@
-"""Workers as child processes of this machine, one joblib thread per slot, each catching everything.
+"""Workers as child processes of this machine, one thread per slot, each catching everything.
 
-A slot starts its worker in a session of its own and starts another when it has ended. Never decides about trials.
+A thread, since Linux ends a worker with the *thread* that started it (PR_SET_PDEATHSIG). A slot starts its worker in a session of its own and starts another when it has ended. Never decides about trials.
 """
 
 import os
@@ -11,11 +11,9 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-
-from joblib import Parallel, delayed
 
 from search import guard
 from search.devices import Slot
@@ -29,15 +27,16 @@ class LocalPlacement:
     def __init__(self, slots: Sequence[Slot], *, logs: Path, post: Callable[[Event], None]) -> None:
         self._slots, self._logs, self._post = slots, logs, post
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._kept: Iterable[None] = ()
+        self._threads: list[threading.Thread] = []
         self._ending = threading.Event()
         self._lock = threading.Lock()
 
     def start(self) -> None:
         """Starts a worker in every slot."""
         self._logs.mkdir(exist_ok=True)
-        threads = Parallel(n_jobs=len(self._slots), backend="threading", pre_dispatch="all", return_as="generator_unordered")
-        self._kept = threads(delayed(self._keep)(slot) for slot in self._slots)
+        for slot in self._slots:
+            self._threads.append(threading.Thread(target=self._keep, args=(slot,), name=f"slot {slot.number}"))
+            self._threads[-1].start()
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker now."""
@@ -59,8 +58,8 @@ class LocalPlacement:
             time.sleep(0.01)
         for slot in self._slots:
             self.kill(slot)
-        for _ in self._kept:  # the threads, as they end
-            pass
+        for thread in self._threads:
+            thread.join()
 
     def _alive(self) -> bool:
         with self._lock:

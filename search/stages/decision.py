@@ -39,14 +39,21 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """`winner` indexes the groups, None where no value is usable. `standings` in their order. `margin`: a tie's greatest distance."""
+    """`winner` indexes the groups, None where no value is usable; `standings` in their order; `margin`: a tie's greatest distance;
+    `spread`: the pooled standard deviation between seeds, with its degrees of `freedom`.
+    """
 
     winner: int | None
     standings: tuple[Standing, ...]
-    margin: float
-    spread: float
-    adopted: bool
-    tie: bool
+    adopted: bool = False
+    tie: bool = False
+    margin: float = math.nan
+    spread: float = math.nan
+    freedom: int = 0
+
+    def interval(self, repeats: int) -> float:
+        """Half width of a mean's 95 % interval, from the pooled spread; NaN where one seed per value tells no spread."""
+        return float(stats.t.ppf(0.975, self.freedom)) * self.spread / math.sqrt(repeats) if self.freedom else math.nan
 
 
 def decide(groups: Sequence[Group], *, resolution: float) -> Decision:
@@ -60,7 +67,7 @@ def decide(groups: Sequence[Group], *, resolution: float) -> Decision:
     standings: list[Standing] = ["unusable" if index not in whole else "unstable" for index in range(len(groups))]
     ranked = stable or sorted(collapsed) or [index for index, group in enumerate(groups) if group.clean]
     if not ranked:
-        return Decision(winner=None, standings=tuple(standings), margin=math.nan, spread=math.nan, adopted=False, tie=False)
+        return Decision(winner=None, standings=tuple(standings))
     best = max(ranked, key=lambda index: groups[index].mean)
     spread, freedom = _pooled(groups, _better_half(groups, ranked), resolution)
     repeats = min(len(groups[index].clean) for index in ranked)
@@ -73,7 +80,13 @@ def decide(groups: Sequence[Group], *, resolution: float) -> Decision:
         standings[best] = "best"
     winner = 0 if 0 in ties else best
     return Decision(
-        winner=winner, standings=tuple(standings), margin=margin, spread=spread, adopted=winner != 0, tie=len(ties) > 1
+        winner=winner,
+        standings=tuple(standings),
+        adopted=winner != 0,
+        tie=len(ties) > 1,
+        margin=margin,
+        spread=spread,
+        freedom=freedom,
     )
 
 

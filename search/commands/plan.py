@@ -1,0 +1,52 @@
+"""What would run: stages, trials, seeds, knobs, and how long it would take from one measured epoch. Writes no results."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from search.compose import compose_experiment
+from search.errors import UsageError
+from search.estimate import measure_epoch
+from search.folder import Folder
+from search.launch import slots_of
+from search.plan import read_plan
+from search.progress import duration
+from search.results import open_results
+from search.stages import sweep
+
+SUMMARY = "tells what an experiment would run and how long; trains one epoch at most"
+USAGE = "plan EXPERIMENT [key=value …]"
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """Prints the plan; what a search of this name has done already is taken off."""
+    if not words:
+        raise UsageError(f"plan: needs an experiment, but got none; usage: python -m search {USAGE}")
+    plan = read_plan(compose_experiment(words[0], overrides=words[1:], config_dir=config_dir), root=Path.cwd())
+    folder = Folder(plan.folder)
+    folder.check_config(plan.config)
+    rows = open_results(str(plan.folder), root=plan.folder.parent)[1].rows if folder.journal.exists() else ()
+    missing = [*(row.ask for row in rows if not row.finished), *sweep.wanted(plan, rows)]
+    slots = slots_of(plan)
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("stage", "knob", "range", "baseline", "values", "seeds", "trials"):
+        table.add_column(column)
+    for knob in plan.knobs:
+        count = len(sweep.values(plan))
+        table.add_row(
+            sweep.stage_name(plan), knob.path, knob.describe(), str(plan.default(knob.path)), str(count), str(plan.seeds), str(count * plan.seeds)
+        )
+    console.print(table)
+    for knob in plan.knobs:
+        console.print(f"values of {knob.path}: {', '.join(map(str, sweep.values(plan)))}", markup=False, highlight=False)
+    done = sum(row.finished for row in rows)
+    console.print(f"{len(missing)} trials to run{f', {done} done already' if done else ''}, up to {plan.epochs} epochs each, on {len(slots)} slots:", end=" ")
+    console.print(", ".join(slot.label for slot in slots), markup=False)
+    if not missing:
+        return 0
+    measured = measure_epoch(plan)
+    total = measured.search(epochs=plan.epochs, trials=len(missing), slots=len(slots))
+    console.print(f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, less where trials stop early", markup=False)
+    return 0

@@ -1,0 +1,54 @@
+"""How long an epoch takes here, by training one in a folder that is thrown away. Never writes results."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from search.contract import prepare
+from search.curves import read_curves
+from search.errors import RunError
+from search.folder import Folder
+from search.launch import conduct, slots_of
+from search.plan import Plan, check_task
+from search.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Seconds. `startup`: everything before the first trained epoch, once per worker, where the trainer tells epoch 0; else 0."""
+
+    startup: float
+    epoch: float
+
+    def search(self, *, epochs: int, trials: int, slots: int) -> float:
+        """Seconds of so many trials if none stops early (R15a)."""
+        return self.startup + self.epoch * epochs * -(-trials // slots)
+
+
+def measure_epoch(plan: Plan) -> Measured:
+    """Trains the baseline for one epoch in a worker of its own.
+
+    Raises:
+        UsageError: the data do not fit the config. RunError: the training failed; its log's end is told.
+    """
+    prepared = prepare(plan.config, metric=plan.metric)
+    check_task(plan, task=prepared.contract.task)
+    slots = slots_of(plan)[:1]
+    with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
+        probe = replace(plan, kind="train", knobs=(), folder=Path(scratch) / plan.name, limits=replace(plan.limits, last_epoch=1))
+        folder = Folder(probe.folder)
+        with folder.locked():
+            folder.begin(prepared, plan.config)
+            study = Study.for_writing(folder.journal, name=plan.name, direction=plan.metric.direction, knobs=())
+            conduct(probe, folder, study, floor=prepared.contract.floor, slots=slots, console=Console(quiet=True))
+            (row,) = study.rows(alive=False)
+            study.close()
+        curves = read_curves(folder.curve_log, folder.curves, metric=plan.metric.name)
+        if not len(curves[curves.epoch == 1]):
+            log = folder.logs / "0.log"
+            end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:]) if log.exists() else ""
+            raise RunError(f"the baseline could not be trained for one epoch: {row.reason}\n{end}")
+    seconds = {int(epoch): float(value) for epoch, value in zip(curves.epoch, curves.seconds, strict=True)}
+    return Measured(startup=seconds.get(0, 0.0), epoch=seconds[1])

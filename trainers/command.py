@@ -1,0 +1,154 @@
+"""Any program as a trainer: it prints a line of JSON per epoch and is stopped by signals. Needs no torch.
+
+    {"epoch": 1, "train_loss": 0.9, "val_loss": 1.1, "accuracy": 0.8}
+
+The program finds in its environment: KNOBWISE_CONFIG, a JSON file of all keys; KNOBWISE_SPLIT, an .npz of the row numbers
+`train` and `val`; KNOBWISE_CHECKPOINT, a folder of this trial. To be resumable it prints an epoch's line, flushed, *then*
+saves that epoch there; started again, it loads what it finds and goes on with the next epoch. Its lines go to a file first,
+so none is lost when the worker that reads them dies. Other lines of output go to the trial's log.
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainers.api import Checkpoint, Config, Data, Values
+
+LINES = "lines.jsonl"
+PAUSE = 0.02  # seconds between two looks for new lines
+Record = dict[str, Any]
+
+
+class CommandFailed(Exception):
+    """The program ended with an exit status other than 0."""
+
+
+def train(config: Config, data: Data, device: str, checkpoint: Checkpoint) -> Generator[Values, None, None]:
+    """Runs `trainer.command` and yields what it prints per epoch; closing stops its whole process group."""
+    folder = checkpoint.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"KNOBWISE_CONFIG": folder / "config.json", "KNOBWISE_SPLIT": folder / "split.npz", "KNOBWISE_CHECKPOINT": folder}
+    files["KNOBWISE_CONFIG"].write_text(json.dumps(config))
+    with files["KNOBWISE_SPLIT"].open("wb") as file:
+        np.savez(file, train=data.train.index, val=data.val.index)
+    earlier = _kept(folder / LINES)
+    with (folder / LINES).open("ab") as output:
+        begun = output.tell()
+        process = subprocess.Popen(
+            command_line(config, config_file=files["KNOBWISE_CONFIG"]),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **{name: str(path) for name, path in files.items()}},
+        )
+    try:
+        lines = _follow(folder / LINES, process, position=begun)
+        first = next(lines, None)
+        # What an earlier attempt printed up to where this one goes on; a program that starts afresh tells all anew.
+        if first is not None:
+            yield from (earlier[epoch] for epoch in sorted(earlier) if epoch < first["epoch"])
+            yield first
+        yield from lines
+        if process.wait() != 0:
+            raise CommandFailed(f"{shlex.join(process.args)[:200]}: ended with exit status {process.returncode}")  # type: ignore[arg-type]
+    finally:
+        _stop(process, grace=float(config["trainer"]["grace"]))
+
+
+def command_line(config: Config, *, config_file: Path) -> list[str]:
+    """`trainer.command` with {path.of.a.key} filled in from the config; {config} is the JSON file of all keys, {python} this Python.
+
+    Raises:
+        TypeError: it is no list. KeyError: a key that the config does not have.
+    """
+    command = config["trainer"]["command"]
+    if not isinstance(command, list) or not command:
+        raise TypeError(f"trainer.command: must be a list of program and arguments, but got {command!r}; write ['{python}', train.py]")
+    keys = {**_flat(config), "config": str(config_file), "python": sys.executable}
+    return [_fill(str(word), keys) for word in command]
+
+
+def _fill(word: str, keys: dict[str, Any]) -> str:
+    before, opened, rest = word.partition("{")
+    name, closed, after = rest.partition("}")
+    if not opened or not closed:
+        return word
+    if name not in keys:
+        raise KeyError(f"trainer.command: {{{name}}} must name a key of the config, but there are: {', '.join(sorted(keys))}")
+    return before + str(keys[name]) + _fill(after, keys)
+
+
+def _flat(node: Config, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        found.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return found
+
+
+def _kept(path: Path) -> dict[int, Record]:
+    """Records of earlier attempts by epoch; a later attempt's epoch voids what an earlier one printed from there on."""
+    kept: dict[int, Record] = {}
+    if not path.exists():
+        return kept
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    os.truncate(path, len(whole))
+    for line in whole.splitlines():
+        record = _parse(line, last=max(kept, default=0))
+        if record is not None:
+            kept = {epoch: old for epoch, old in kept.items() if epoch < record["epoch"]} | {record["epoch"]: record}
+    return kept
+
+
+def _follow(path: Path, process: subprocess.Popen[bytes], *, position: int) -> Iterator[Record]:
+    """The records that a program prints behind `position`, until it has ended and all is read."""
+    last, rest = 0, b""
+    with path.open("rb") as file:
+        while True:
+            ended = process.poll() is not None
+            file.seek(position)
+            data = file.read()
+            position += len(data)
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                record = _parse(line, last=last)
+                if record is None:
+                    print(line.decode(errors="replace"), flush=True)
+                else:
+                    last = record["epoch"]
+                    yield record
+            if ended and not data:
+                return
+            if not data:
+                time.sleep(PAUSE)
+
+
+def _parse(line: bytes, *, last: int) -> Record | None:
+    """A line's record with its epoch, the next one where it tells none; None for a line that is no JSON object."""
+    if not line.lstrip().startswith(b"{"):
+        return None
+    with suppress(ValueError):
+        record = json.loads(line)
+        return {**record, "epoch": int(record.get("epoch", last + 1))}
+    return None
+
+
+def _stop(process: subprocess.Popen[bytes], *, grace: float) -> None:
+    """SIGTERM to the whole group, SIGKILL to what is left after `grace` seconds."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(grace)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

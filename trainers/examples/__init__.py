@@ -1,0 +1,1 @@
+"""Complete trainers to copy from; `conf/experiment/own_*.yaml` run them."""
