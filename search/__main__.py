@@ -1,4 +1,7 @@
-"""The door: `python -m search WORD …` finds the verb or the experiment and turns errors into exit codes. Never composes itself."""
+"""The door: `python -m search WORD …` finds the verb or the experiment and turns errors into exit codes.
+
+Never composes itself.
+"""
 
 import os
 import sys

@@ -52,7 +52,7 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
         raise UsageError(broken_rule(str(path), rule="must be a file", got="nothing there", remedy="mend the path")) from error
     except (OSError, ValueError) as error:
         raise UsageError(broken_rule(str(path), rule="must be readable YAML", got=str(error), remedy="mend it")) from error
-    except Exception as error:  # noqa: BLE001  # PyYAML's own tree of errors does not descend from ValueError
+    except Exception as error:  # PyYAML's own tree of errors does not descend from ValueError
         raise UsageError(broken_rule(str(path), rule="must be valid YAML", got=str(error), remedy="mend it")) from error
     if not isinstance(config, DictConfig):
         raise UsageError(broken_rule(str(path), rule="must hold a mapping", got=type(config).__name__, remedy="give a config"))
@@ -74,7 +74,7 @@ def _as_list(text: str) -> str:
 
 
 def _first_part(error: Exception) -> str:
-    """Hydra's message without the list of its search path, which names folders that a user cannot change, and with its cause."""
+    """Hydra's message without the list of its search path, which a user cannot change, and with its cause."""
     text = str(error).split("Config search path:")[0].strip()
     cause = error.__cause__
     return f"{text}\n{cause}" if cause is not None and str(cause) not in text else text

@@ -1,13 +1,16 @@
-"""The one process that asks, tells and writes: hands trials to workers, answers every epoch, records, and lets nobody's death matter.
+"""The one process that asks, tells and writes: hands trials to workers, answers every epoch, records, and lets nobody's
+death matter.
 
 One thread, one loop; other threads only post events. Never trains, never computes a metric, never decides what a stage wants.
 """
 
+import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -113,7 +116,9 @@ class Conductor:
         if now - self._looked > TICK:
             self._looked = now
             self._look(now, placement)
-        if not self._signals:
+        if self._signals:
+            placement.close()
+        else:
             self._refill()
             self._assign()
 
@@ -175,12 +180,13 @@ class Conductor:
     def _on_epoch(self, worker: Served, trial: Underway, message: Message) -> Message:
         """Recorded first, then told, then answered: a kill in between repeats the epoch and loses nothing."""
         values = {name: float(value) for name, value in message["values"].items()}
-        record = {"trial": trial.ask.trial, "fold": 0, "epoch": int(message["epoch"]), **values}
+        epoch = int(message["epoch"])
+        record: dict[str, Any] = {"trial": trial.ask.trial, "fold": 0, "epoch": epoch, **values}
         record |= {self._plan.metric.name: float(message["value"]), "seconds": float(message["seconds"])}
         self._curves.append(record)
         word: str = trial.hear(record, source=str(message["source"]))
         if word != "diverged":
-            self._study.report(trial.ask.trial, epoch=record["epoch"], value=record[self._plan.metric.name])
+            self._study.report(trial.ask.trial, epoch=epoch, value=record[self._plan.metric.name])
         self._watcher.heard(worker.slot, trial.standing, record)
         if word == "go" and self._signals:
             word = "interrupt"
@@ -203,7 +209,7 @@ class Conductor:
         self._watcher.left(gone.worker.slot)
         if self._signals:
             return  # it goes on from its checkpoint when the search is resumed
-        reason = trial.doom or _death(gone.status)
+        reason = trial.doom or gone.how
         if trial.die():
             self._watcher.note(f"trial {trial.ask.trial}: {reason}; trying again")
             self._queue.appendleft(trial)
@@ -214,6 +220,7 @@ class Conductor:
 
     def _finish(self, trial: Underway, state: str, *, reason: str, cause: str | None) -> None:
         row = trial.row(state, reason=reason)
+        self._trim_log(trial)
         told = row.value if state == "complete" else self._penalty() if state == "infeasible" else None
         self._study.finish(row, told=told)
         self._curves.forget(row.ask.trial)
@@ -231,7 +238,7 @@ class Conductor:
         return (min if self._plan.metric.direction == "maximize" else max)(values, default=None)
 
     def _see_log(self, trial: Underway) -> str:
-        return f"; log: {self._folder.logs.name}/{trial.ask.trial}.log"
+        return f"; log: {self._folder.logs.name}/{self._log(trial).name}"
 
     def _setup(self, slot: Slot) -> Message:
         return {
@@ -257,11 +264,18 @@ class Conductor:
                 placement.kill(worker.slot)
 
     def _flooded(self, trial: Underway) -> str:
-        log, limit = self._folder.logs / f"{trial.ask.trial}.log", self._plan.limits.log_bytes
-        if not log.exists() or log.stat().st_size <= limit:
+        limit = self._plan.limits.log_bytes
+        if _size(self._log(trial)) <= limit:
             return ""
         trial.retry = False
         return f"printed more than trainer.max_log_mb={limit / 2**20:g} MB"
+
+    def _trim_log(self, trial: Underway) -> None:
+        if _size(self._log(trial)) > self._plan.limits.log_bytes:
+            os.truncate(self._log(trial), self._plan.limits.log_bytes)
+
+    def _log(self, trial: Underway) -> Path:
+        return self._folder.logs / f"{trial.ask.trial}.log"
 
     def _doom(self, worker: Served, reason: str, placement: Placement) -> None:
         if worker.trial is not None:
@@ -274,10 +288,5 @@ class Conductor:
         self._crew.wake()
 
 
-def _death(status: int) -> str:
-    """How a worker ended in the middle of a trial."""
-    if status >= 0:
-        return f"its worker ended with exit status {status} in the middle of the trial"
-    name = signal.Signals(-status).name
-    hint = " (out of memory?)" if -status == signal.SIGKILL else ""
-    return f"its worker was killed by {name}{hint}"
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

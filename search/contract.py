@@ -42,9 +42,14 @@ class Contract:
             UsageError: with the differences, line by line.
         """
         here, there = _flat(asdict(self)), _flat(other)
-        lines = [f"{key}: {there[key]} there, {here.get(key, 'missing')} now" for key in sorted(there) if here.get(key) != there[key]]
+        lines = [
+            f"{key}: {there[key]} there, {here.get(key, 'missing')} now" for key in sorted(there) if here.get(key) != there[key]
+        ]
         if lines:
-            raise UsageError(f"{where}: a contract is fixed (R2, R4), but this one differs; use name=… for a new search:\n  " + "\n  ".join(lines))
+            raise UsageError(
+                f"{where}: a contract is fixed (R2, R4), but this one differs; use name=… for a new search:\n  "
+                + "\n  ".join(lines)
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +129,17 @@ def _load(node: DictConfig) -> DataSet:
     except Exception as error:
         raise UsageError(
             broken_rule(
-                "data._target_", rule="must name a function that returns a DataSet", got=f"{node._target_} ({error})", remedy="mend it"
+                "data._target_",
+                rule="must name a function that returns a DataSet",
+                got=f"{node._target_} ({error})",
+                remedy="mend it",
             )
         ) from error
     if not isinstance(rows, DataSet):
         raise UsageError(
-            broken_rule("data._target_", rule="must return trainers.data.DataSet", got=type(rows).__name__, remedy="wrap x and y in it")
+            broken_rule(
+                "data._target_", rule="must return trainers.data.DataSet", got=type(rows).__name__, remedy="wrap x and y in it"
+            )
         )
     return rows
 
@@ -139,12 +149,19 @@ def _check_rows(node: DictConfig, rows: DataSet) -> None:
     outputs = int(rows.y.max()) + 1 if classes else int(np.prod(rows.y.shape[1:], dtype=int))
     for key, got in (("inputs", int(np.prod(rows.x.shape[1:]))), ("outputs", outputs)):
         if key in node and node[key] != got:
-            raise UsageError(broken_rule(f"data.{key}", rule=f"must be {got}, as in the rows", got=node[key], remedy=f"say data.{key}={got}"))
+            raise UsageError(
+                broken_rule(f"data.{key}", rule=f"must be {got}, as in the rows", got=node[key], remedy=f"say data.{key}={got}")
+            )
     for name, array in (("x", rows.x), ("y", rows.y)):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             bad = int((~np.isfinite(array.reshape(len(array), -1))).any(axis=1).argmax())
             raise UsageError(
-                broken_rule(f"data: {name}", rule="must be finite", got=f"NaN or inf first in row {bad}", remedy="impute or drop it (R10)")
+                broken_rule(
+                    f"data: {name}",
+                    rule="must be finite",
+                    got=f"NaN or inf first in row {bad}",
+                    remedy="impute or drop it (R10)",
+                )
             )
 
 
@@ -155,7 +172,9 @@ def _normalise(node: DictConfig, x: NDArray[Any], split: Split) -> tuple[NDArray
     flat = x.reshape(len(x), -1)
     scaler = instantiate(node).fit(flat[split.train])
     scaled = scaler.transform(flat).astype(x.dtype).reshape(x.shape)
-    constants = {name: np.asarray(value).tolist() for name, value in vars(scaler).items() if name in ("mean_", "scale_", "min_")}
+    constants = {
+        name: np.asarray(value).tolist() for name, value in vars(scaler).items() if name in ("mean_", "scale_", "min_")
+    }
     return scaled, {"kind": type(scaler).__name__, **constants}
 
 
@@ -163,10 +182,14 @@ def _read_labels(path: Path, rows: int) -> NDArray[Any]:
     try:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise UsageError(broken_rule("data.labels", rule="must be a .npy file", got=str(error), remedy="save it with numpy.save")) from error
+        raise UsageError(
+            broken_rule("data.labels", rule="must be a .npy file", got=str(error), remedy="save it with numpy.save")
+        ) from error
     if labels.shape[:1] != (rows,):
         raise UsageError(
-            broken_rule("data.labels", rule=f"must hold data.rows={rows} labels", got=f"shape {labels.shape}", remedy="make them agree")
+            broken_rule(
+                "data.labels", rule=f"must hold data.rows={rows} labels", got=f"shape {labels.shape}", remedy="make them agree"
+            )
         )
     return np.asarray(labels)
 

@@ -6,6 +6,7 @@ Knows workers, not trials' fates.
 import os
 import queue
 import selectors
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -43,6 +44,14 @@ class Gone:
 
     worker: Served
     status: int
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        if self.status >= 0:
+            return f"its worker ended with exit status {self.status} in the middle of the trial"
+        hint = " (out of memory?)" if -self.status == signal.SIGKILL else ""
+        return f"its worker was killed by {signal.Signals(-self.status).name}{hint}"
 
 
 class Crew:

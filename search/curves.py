@@ -1,6 +1,6 @@
 """The learning curves: one record per trial, fold and epoch, appended while a search runs, readable after a kill (R16).
 
-The last record per (trial, fold, epoch) wins: a trial resumed from its checkpoint repeats epochs. Never reads meaning into curves.
+The last record per (trial, fold, epoch) wins: a trial resumed from its checkpoint repeats epochs. Never judges a curve.
 """
 
 import errno

@@ -17,7 +17,10 @@ from search.study import Study
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Seconds. `startup`: everything before the first trained epoch, once per worker, where the trainer tells epoch 0; else 0."""
+    """Seconds.
+
+    `startup`: everything before the first trained epoch, once per worker, where the trainer tells epoch 0; else 0.
+    """
 
     startup: float
     epoch: float
@@ -37,7 +40,9 @@ def measure_epoch(plan: Plan) -> Measured:
     check_task(plan, task=prepared.contract.task)
     slots = slots_of(plan)[:1]
     with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
-        probe = replace(plan, kind="train", knobs=(), folder=Path(scratch) / plan.name, limits=replace(plan.limits, last_epoch=1))
+        probe = replace(
+            plan, kind="train", knobs=(), folder=Path(scratch) / plan.name, limits=replace(plan.limits, last_epoch=1)
+        )
         folder = Folder(probe.folder)
         with folder.locked():
             folder.begin(prepared, plan.config)

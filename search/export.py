@@ -19,14 +19,17 @@ LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn
 
 
 def best_config(plan: Plan, row: Row, *, contract: dict[str, Any]) -> str:
-    """best.yaml: the winning config, complete and resolved, with its seed, its value, and the contract that it was won under."""
+    """best.yaml.
+
+    The winning config, complete and resolved, with its seed, its value, and the contract that it was won under.
+    """
     config = OmegaConf.to_container(trial_config(plan.config, knobs=row.ask.knobs, seed=row.ask.seed), resolve=True)
     assert isinstance(config, dict)
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config["expected"] = row.value
     config["contract"] = {"data": contract["data"], "split": {"hash": contract["split"]["hash"]}}
-    head = f"# python -m search train {plan.folder.name}/best.yaml trains this again: trial {row.ask.trial} of {plan.name}, {plan.metric.name}.\n"
+    head = f"# python -m search train trains this again: trial {row.ask.trial} of {plan.name}; `expected`: its {plan.metric.name}.\n"
     return head + OmegaConf.to_yaml(OmegaConf.create(config))
 
 

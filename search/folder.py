@@ -72,10 +72,17 @@ class Folder:
         if self.started:
             lines = drift(self.load_config(), config)
             if lines:
-                raise UsageError(f"{self.path}: holds a search with another config; use name=… for a new one:\n  " + "\n  ".join(lines))
+                raise UsageError(
+                    f"{self.path}: holds a search with another config; use name=… for a new one:\n  " + "\n  ".join(lines)
+                )
         elif self.journal.exists():
             raise UsageError(
-                broken_rule(str(self.path), rule="a journal needs the config.yaml it began with", got="none", remedy="restore it or use name=…")
+                broken_rule(
+                    str(self.path),
+                    rule="a journal needs the config.yaml it began with",
+                    got="none",
+                    remedy="restore it or use name=…",
+                )
             )
 
     def begin(self, prepared: Prepared, config: DictConfig) -> None:
@@ -106,7 +113,12 @@ class Folder:
             stored = Split(**dict(split.items())).hash()
         if stored != contract.split["hash"]:
             raise UsageError(
-                broken_rule(str(self.split), rule="holds the split of the first start", got="other rows", remedy="restore it or use name=…")
+                broken_rule(
+                    str(self.split),
+                    rule="holds the split of the first start",
+                    got="other rows",
+                    remedy="restore it or use name=…",
+                )
             )
 
     @contextmanager
@@ -123,7 +135,7 @@ class Folder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(
-                    f"{self.path}: one conductor per search, but got a second one beside {self._holder()}; wait for it or stop it"
+                    f"{self.path}: one conductor per search, but got a second beside {self._holder()}; wait for it or stop it"
                 ) from None
             holder = {
                 "pid": os.getpid(),

@@ -95,7 +95,9 @@ def _parse(whole: bytes, path: Path) -> list[Log]:
             log["op_code"], log["worker_id"]
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(
-                broken_rule(f"{path}:{number}", rule="a journal's line is a JSON record", got=repr(line[:60]), remedy="restore the file")
+                broken_rule(
+                    f"{path}:{number}", rule="a journal's line is a JSON record", got=repr(line[:60]), remedy="restore the file"
+                )
             ) from error
         logs.append(log)
     return logs
@@ -106,10 +108,17 @@ def _check(logs: list[Log], path: Path, *, name: str) -> None:
     claimed = {log["user_attr"].get(WRITER) for log in logs if log["op_code"] == SET_STUDY_USER_ATTR}
     for number, log in enumerate(logs, start=1):
         if log["op_code"] == DELETE_STUDY:
-            raise UsageError(f"{path}:{number}: a search's study must not be deleted, but somebody did; restore the file or use name=…")
+            raise UsageError(
+                f"{path}:{number}: a search's study must not be deleted, but somebody did; restore the file or use name=…"
+            )
         if log["op_code"] == CREATE_STUDY and log["study_name"] != name:
             raise UsageError(
-                broken_rule(f"{path}:{number}", rule=f"this journal belongs to {name!r}", got=repr(log["study_name"]), remedy="use name=…")
+                broken_rule(
+                    f"{path}:{number}",
+                    rule=f"this journal belongs to {name!r}",
+                    got=repr(log["study_name"]),
+                    remedy="use name=…",
+                )
             )
         if log["op_code"] != CREATE_STUDY and writer_of(log) not in claimed:
             raise UsageError(

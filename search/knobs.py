@@ -125,19 +125,23 @@ def _from_string(path: str, text: str) -> dict[str, Any]:
         whole = isinstance(sweep.start, int) and text.replace(" ", "").find("int(") >= 0
         node = {"low": sweep.start, "high": sweep.end, "type": "int" if whole else "float"}
     elif isinstance(sweep, RangeSweep):
-        if sweep.step not in (None, 1):
-            return {"choices": [_plain(value) for value in np.arange(sweep.start, sweep.stop + sweep.step / 2, sweep.step)]}
+        start, stop, step = float(sweep.start or 0), float(sweep.stop or 0), float(sweep.step or 1)
+        if step != 1:
+            return {"choices": [_plain(value) for value in np.arange(start, stop + step / 2, step)]}
         node = {"low": sweep.start, "high": sweep.stop, "type": "int"}
     else:
         raise UsageError(
-            broken_rule(path, rule="a knob needs more than one value", got=repr(text), remedy="give interval(a, b) or choice(a, b)")
+            broken_rule(
+                path, rule="a knob needs more than one value", got=repr(text), remedy="give interval(a, b) or choice(a, b)"
+            )
         )
     return {**node, "scale": "log" if "log" in sweep.tags else "linear"}
 
 
 def _plain(value: Any) -> Value:
     """Hydra's quoted strings and numpy's numbers as Python's own."""
-    return getattr(value, "text", None) or (value.item() if isinstance(value, np.generic) else value)
+    plain: Value = getattr(value, "text", None) or (value.item() if isinstance(value, np.generic) else value)
+    return plain
 
 
 def _from_node(path: str, node: Mapping[str, Any]) -> Knob:
@@ -164,7 +168,9 @@ def _from_node(path: str, node: Mapping[str, Any]) -> Knob:
     low, high, points = node["low"], node["high"], node.get("points", 13)
     for name, number in (("low", low), ("high", high)):
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise refuse(f"`{name}` must be a finite number", repr(number), "give a number, such as 1e-4 (with a point: 1.0e-4)")
+            raise refuse(
+                f"`{name}` must be a finite number", repr(number), "give a number, such as 1e-4 (with a point: 1.0e-4)"
+            )
     if not low < high:
         raise refuse("`low < high` must hold", f"low={low}, high={high}", "swap them")
     if scale == "log" and low <= 0:

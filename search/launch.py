@@ -1,4 +1,7 @@
-"""One search from its config to its tables: open the folder, fix the contract, conduct, write what was found. The story in one place."""
+"""One search from its config to its tables: open the folder, fix the contract, conduct, write what was found.
+
+The story in one place.
+"""
 
 import errno
 from collections.abc import Iterator, Mapping
@@ -77,7 +80,9 @@ def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) ->
         yield floor
 
 
-def conduct(plan: Plan, folder: Folder, study: Study, *, floor: float | None, slots: tuple[Slot, ...], console: Console) -> None:
+def conduct(
+    plan: Plan, folder: Folder, study: Study, *, floor: float | None, slots: tuple[Slot, ...], console: Console
+) -> None:
     """Trains what the stage wants, in a folder that is begun and locked."""
     rows = study.rows(alive=True)
     total, done = len(rows) + len(sweep.wanted(plan, rows)), sum(row.finished for row in rows)
@@ -121,5 +126,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         told = f"{error.filename or path}: {error.strerror}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(f"{told}; free some space and give the same command again, nothing that was recorded is lost") from error
+            raise RunError(
+                f"{told}; free some space and give the same command again, nothing that was recorded is lost"
+            ) from error
         raise UsageError(f"{told}; mend it or choose another results_root=") from error

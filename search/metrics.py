@@ -6,7 +6,7 @@ Runs in workers: numpy only. Never picks the metric; the contract does.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from search.errors import UsageError, broken_rule, unknown
 
 OUTPUTS = ("predictions", "probabilities", "labels")
-DIRECTIONS = ("maximize", "minimize")
+Direction = Literal["maximize", "minimize"]
 Array = NDArray[Any]
 
 
@@ -23,7 +23,7 @@ class Metric:
     """The one number that ranks trials, and its column in the curves."""
 
     name: str
-    direction: str
+    direction: Direction
 
     def better(self, a: float, b: float) -> bool:
         """Whether a is strictly better than b."""
@@ -41,8 +41,8 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     Raises:
         UsageError: an unknown name or direction.
     """
-    name, direction = str(node["name"]), str(node["direction"])
-    if direction not in DIRECTIONS:
+    name, direction = str(node["name"]), node["direction"]
+    if direction not in get_args(Direction):
         raise UsageError(
             broken_rule("metric.direction", rule="must be maximize or minimize", got=repr(direction), remedy="choose one")
         )

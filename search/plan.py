@@ -78,7 +78,9 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     assert isinstance(resolved, dict)
     if not re.fullmatch(r"[\w.+-]+", str(config.name)) or str(config.name).startswith("."):
         raise UsageError(
-            broken_rule("name", rule="letters, digits and . _ + - make a name", got=repr(config.name), remedy="give another name=")
+            broken_rule(
+                "name", rule="letters, digits and . _ + - make a name", got=repr(config.name), remedy="give another name="
+            )
         )
     kind = _one_of(config, "protocol.kind", PROTOCOLS)
     knobs = read_space(resolved["space"] or {}) if kind == "sweep" else ()
@@ -119,7 +121,9 @@ def check_task(plan: Plan, *, task: str) -> None:
     fits = {"classification": ("accuracy",), "regression": ("mse",)}[task]
     if plan.metric.name in METRICS and plan.metric.name not in fits:
         raise UsageError(
-            broken_rule("metric", rule=f"a metric of {task} is one of {', '.join(fits)}", got=plan.metric.name, remedy="choose one")
+            broken_rule(
+                "metric", rule=f"a metric of {task} is one of {', '.join(fits)}", got=plan.metric.name, remedy="choose one"
+            )
         )
 
 
@@ -139,7 +143,11 @@ def drift(old: DictConfig, new: DictConfig) -> list[str]:
     before, now = flat_config(old), flat_config(new)
     lines = []
     for key in sorted({*before, *now}):
-        if before.get(key) == now.get(key) or key.startswith(("placement.", "budget_")) or key in ("n_trials", "lanes", "results_root"):
+        if (
+            before.get(key) == now.get(key)
+            or key.startswith(("placement.", "budget_"))
+            or key in ("n_trials", "lanes", "results_root")
+        ):
             continue
         if key == "seeds" and now.get(key, 0) > before.get(key, 0):
             continue
@@ -151,13 +159,18 @@ def _check_knob(config: DictConfig, knob: Knob) -> None:
     where, missing = f"space.{knob.path}", object()
     default = OmegaConf.select(config, knob.path, default=missing)
     if default is missing:
-        parent, _, key = knob.path.rpartition(".")
+        parent, _, _ = knob.path.rpartition(".")
         node = OmegaConf.select(config, parent) if parent else config
-        known = [f"{parent}.{name}".lstrip(".") for name in node] if isinstance(node, DictConfig) else []
+        known = [f"{parent}.{name!s}".lstrip(".") for name in node] if isinstance(node, DictConfig) else []
         raise UsageError(f"{where}: a knob's path must be a key of the config; " + unknown("key", name=knob.path, known=known))
     if not knob.choices and (isinstance(default, bool) or not isinstance(default, int | float)):
         raise UsageError(
-            broken_rule(where, rule=f"the config's {knob.path} must be a number to be swept", got=repr(default), remedy="give it a number")
+            broken_rule(
+                where,
+                rule=f"the config's {knob.path} must be a number to be swept",
+                got=repr(default),
+                remedy="give it a number",
+            )
         )
 
 
@@ -191,7 +204,9 @@ def _placement(config: DictConfig) -> PlacementSettings:
 def _whole(config: DictConfig, path: str, *, least: int) -> int:
     value = OmegaConf.select(config, path)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(broken_rule(path, rule=f"must be a whole number of at least {least}", got=repr(value), remedy="mend it"))
+        raise UsageError(
+            broken_rule(path, rule=f"must be a whole number of at least {least}", got=repr(value), remedy="mend it")
+        )
     return value
 
 

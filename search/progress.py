@@ -20,7 +20,11 @@ class ShownProgress:
     def __init__(self, plan: Plan, *, total: int, done: int, console: Console) -> None:
         self._plan, self._console = plan, console
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}")
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
         )
         self._task = self._bar.add_task(plan.name, total=total, completed=done, left="")
         self._lines: dict[int, dict[str, str]] = {}
@@ -45,7 +49,11 @@ class ShownProgress:
         for _, line in sorted(self._lines.items()):
             table.add_row(*line.values())
         best = self._best
-        incumbent = f"best so far: {best.value:.4g}  trial {best.ask.trial}  {_knobs(best.ask)}" if best is not None else "no trial has ended yet"
+        incumbent = (
+            f"best so far: {best.value:.4g}  trial {best.ask.trial}  {_knobs(best.ask)}"
+            if best is not None
+            else "no trial has ended yet"
+        )
         return Group(self._bar, table, incumbent)
 
     def began(self, slot: Slot, ask: Ask) -> None:
@@ -82,8 +90,8 @@ class ShownProgress:
         self._bar.update(self._task, left=f"{duration(missing * pace)} left" if missing else "")
         if self._live is None:
             told = f"{self._plan.metric.name} {row.value:.4g} at epoch {row.best_epoch}" if row.value is not None else row.state
-            count = f"[{int(task.completed)}/{int(task.total or 0)}]"
-            self.note(f"{count} trial {row.ask.trial}  {_knobs(row.ask)}  seed {row.ask.seed}  {told}  {row.seconds:.1f} s  {row.reason}".rstrip())
+            count = f"[{int(task.completed)}/{int(task.total or 0)}] trial {row.ask.trial}"
+            self.note(f"{count}  {_knobs(row.ask)}  seed {row.ask.seed}  {told}  {row.seconds:.1f} s  {row.reason}".rstrip())
         elif row.state in ("failed", "lost"):
             self.note(f"trial {row.ask.trial} {row.state}: {row.reason}")
 

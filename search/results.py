@@ -75,4 +75,3 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
     study = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs)
     rows = study.rows(alive=folder.alive())
     return folder, find(plan, rows, val_rows=int(folder.load_contract()["split"]["rows"]["val"]))
-

@@ -50,6 +50,8 @@ def make_split(node: Mapping[str, Any], *, rows: int, labels: NDArray[Any] | Non
         train, val = train_test_split(rest, test_size=node["val"], stratify=inner, random_state=seed)
     except ValueError as error:
         raise UsageError(
-            broken_rule("split", rule=f"{rows} rows must give three sets", got=str(error), remedy="change the shares or the data")
+            broken_rule(
+                "split", rule=f"{rows} rows must give three sets", got=str(error), remedy="change the shares or the data"
+            )
         ) from error
     return Split(train=np.sort(train), val=np.sort(val), test=np.sort(test))

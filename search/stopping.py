@@ -1,4 +1,7 @@
-"""When a trial has had enough: the best epoch, patience, divergence (R33, DESIGN §5). Pure: fed with numbers, asked for a word."""
+"""When a trial has had enough: the best epoch, patience, divergence (R33, DESIGN §5).
+
+Pure: fed with numbers, asked for a word.
+"""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +15,10 @@ DIVERGED = 10  # times the loss of the untrained model
 
 @dataclass
 class Standing:
-    """How one trial stands. `epoch` and `best_epoch` are 0 before the first trained epoch; `first_loss` is the untrained model's."""
+    """How one trial stands.
+
+    `epoch` and `best_epoch` are 0 before the first trained epoch; `first_loss` is the untrained model's.
+    """
 
     metric: Metric
     patience: int | None
@@ -37,7 +43,9 @@ class Standing:
             self.why = f"diverged: {self.metric.name} is not finite at epoch {epoch}"
             return "diverged"
         if self.first_loss is not None and max(told, default=0.0) > DIVERGED * self.first_loss:
-            self.why = f"diverged: loss {max(told):.3g} at epoch {epoch} is above {DIVERGED} × {self.first_loss:.3g} before training"
+            self.why = (
+                f"diverged: loss {max(told):.3g} at epoch {epoch} is above {DIVERGED} × {self.first_loss:.3g} before training"
+            )
             return "diverged"
         if self.value is None or self.metric.better(value, self.value):
             self.value, self.best_epoch = value, epoch

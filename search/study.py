@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search.journal import CLAIM, WRITER, Journal, ReadOnlyJournal
 from search.knobs import Knob, Value
+from search.metrics import Direction
 from search.rows import Ask, Row
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -34,7 +34,7 @@ class Study:
         self.mended = journal.mended if journal is not None else ""
 
     @classmethod
-    def for_writing(cls, path: Path, *, name: str, direction: str, knobs: Sequence[Knob]) -> "Study":
+    def for_writing(cls, path: Path, *, name: str, direction: Direction, knobs: Sequence[Knob]) -> "Study":
         """Creates or resumes the study in a journal.
 
         Raises:
@@ -60,7 +60,10 @@ class Study:
         return sorted(rows, key=lambda row: row.ask.trial)
 
     def start(self, ask: Ask, *, values: Sequence[Value]) -> None:
-        """Records that a trial is underway; `values` are all that its knob takes in the stage. A resumed trial is left as it is."""
+        """Records that a trial is underway; `values` are all that its knob takes in the stage.
+
+        A resumed trial is left as it is.
+        """
         if ask.trial in self._handles:
             return
         with warnings.catch_warnings():

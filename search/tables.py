@@ -60,7 +60,10 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
 
 
 def summary_frame(findings: Findings) -> pd.DataFrame:
-    """One row per value of the knob, in the knob's order. `interval`: half width of the mean's 95 % interval, from the pooled spread."""
+    """One row per value of the knob, in the knob's order.
+
+    `interval`: half width of the mean's 95 % interval, from the pooled spread.
+    """
     plan, decision = findings.plan, findings.decision
     (knob,) = plan.knobs
     records = []
@@ -79,7 +82,11 @@ def summary_frame(findings: Findings) -> pd.DataFrame:
                 "interval": decision.interval(len(scores)) if decision is not None and len(scores) else math.nan,
                 "best_epoch": float(np.mean(epochs)) if epochs else math.nan,
                 "seconds": sum(row.seconds for row in rows),
-                **{state: sum(row.state == state for row in rows) for state in STATES if any(row.state == state for row in findings.rows)},
+                **{
+                    state: sum(row.state == state for row in rows)
+                    for state in STATES
+                    if any(row.state == state for row in findings.rows)
+                },
                 "verdict": "",
                 "decision": ", ".join(filter(None, ["baseline" if index == 0 else "", standing, "chosen" if chosen else ""])),
             }
@@ -96,8 +103,9 @@ def summary_text(findings: Findings, summary: pd.DataFrame) -> str:
     for record in summary[columns].to_dict("records"):
         lines.append("| " + " | ".join(_cell(value) for value in record.values()) + " |")
     told = "\n".join(f"- {line}" for line in conclusion(findings))
-    return f"# {plan.name}: {plan.knobs[0].path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n" + "\n".join(
-        [*lines, "", told, ""]
+    return (
+        f"# {plan.name}: {plan.knobs[0].path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
+        + "\n".join([*lines, "", told, ""])
     )
 
 
@@ -132,12 +140,16 @@ def conclusion(findings: Findings) -> list[str]:
     lines = []
     if decision.adopted:
         against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
-        lines.append(f"{knob.path} = {winner.value} is adopted: {told}, against {against} at the baseline {baseline.value} (P5)")
+        lines.append(
+            f"{knob.path} = {winner.value} is adopted: {told}, against {against} at the baseline {baseline.value} (P5)"
+        )
     else:
         lines.append(f"{knob.path} = {winner.value}, the baseline, stays: {told}; no value is better beyond chance (P5)")
     ties = [str(group.value) for group, standing in zip(findings.groups, decision.standings, strict=True) if standing == "tie"]
     if decision.tie:
-        lines.append(f"a tie: {', '.join(ties)} lie within {decision.margin:.2g} of the best mean, which is chance at 95 % (Dunnett)")
+        lines.append(
+            f"a tie: {', '.join(ties)} lie within {decision.margin:.2g} of the best mean, which is chance at 95 % (Dunnett)"
+        )
     ordered = list(knob.grid()) if not knob.choices else []
     if ordered and winner.value in (min(ordered), max(ordered)):  # type: ignore[type-var]
         lines.append(f"{winner.value} lies at the edge of the range {knob.describe()}: the range may be wrong (P2)")

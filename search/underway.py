@@ -1,4 +1,7 @@
-"""One trial while it is being trained, as the conductor sees it: its standing, its clock, its deaths. Does no input or output."""
+"""One trial while it is being trained, as the conductor sees it: its standing, its clock, its deaths.
+
+Does no input or output.
+"""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +21,10 @@ def fresh_standing(metric: Metric, limits: Limits) -> Standing:
 
 @dataclass(kw_only=True)
 class Underway:
-    """`doom`: why its worker is being killed, if it is. `reached`: the furthest epoch of any attempt; `deaths` since it last rose."""
+    """`doom`: why its worker is being killed, if it is.
+
+    `reached`: the furthest epoch of any attempt; `deaths` since it last rose.
+    """
 
     ask: Ask
     standing: Standing

@@ -27,7 +27,7 @@ from search.arrays import read_data
 from search.knobs import trial_config
 from search.metrics import OUTPUTS, Metric, output_of, score
 from search.wire import Link, Message
-from trainers.api import Checkpoint, Data, End, Epoch, Failure, Seats
+from trainers.api import Data, End, Epoch, Failure, Seats
 from trainers.callable import open_seats
 from trainers.checkpoint import FolderCheckpoint
 
@@ -53,11 +53,16 @@ class Channel(Protocol):
 
 
 class Worker:
-    """Serves one conductor until told to quit. `redirect`: whether a trial's output goes to its log (not within the conductor)."""
+    """Serves one conductor until told to quit.
+
+    `redirect`: whether a trial's output goes to its log (not within the conductor).
+    """
 
     def __init__(self, link: Channel, *, setup: Message, redirect: bool) -> None:
         self._link, self._redirect = link, redirect
-        self._base: DictConfig = OmegaConf.create(setup["config"])
+        base = OmegaConf.create(setup["config"])
+        assert isinstance(base, DictConfig)
+        self._base = base
         self._folder = Path(setup["folder"])
         self._device = str(setup["device"])
         self._metric = Metric(**setup["metric"])
@@ -65,7 +70,10 @@ class Worker:
         self._seats: Seats | None = None
 
     def serve(self) -> None:
-        """Trials, one after the other; returns when there is no more work or after a failure, which calls for a fresh process."""
+        """Trials, one after the other.
+
+        Returns when there is no more work or after a failure, which calls for a fresh process.
+        """
         while True:
             work = self._ask({"kind": "ask"})
             if work["kind"] == "quit" or not self._serve(work):
@@ -73,7 +81,9 @@ class Worker:
 
     def _serve(self, work: Message) -> bool:
         trial = int(work["trial"])
-        checkpoint = FolderCheckpoint(self._folder / "checkpoints" / str(trial), every=float(self._base.trainer.checkpoint_every))
+        checkpoint = FolderCheckpoint(
+            self._folder / "checkpoints" / str(trial), every=float(self._base.trainer.checkpoint_every)
+        )
         with self._log(trial):
             try:
                 end = self._train(trial, work, checkpoint)
@@ -89,7 +99,9 @@ class Worker:
                 checkpoint.flush()
             left = guard.kill_children() if self._redirect else []
         if left:
-            end["reason"] = "; ".join(filter(None, [end["reason"], f"left {len(left)} processes behind, stopped: {', '.join(left)}"]))
+            end["reason"] = "; ".join(
+                filter(None, [end["reason"], f"left {len(left)} processes behind, stopped: {', '.join(left)}"])
+            )
         self._ask({"kind": "end", "trial": trial, **end})
         return bool(end.get("fit", True))
 
@@ -128,7 +140,9 @@ class Worker:
                 try:
                     numbers[name] = float(value)
                 except (TypeError, ValueError) as error:
-                    raise TrialFailed(f"what a trainer yields must be numbers, but got {name}={value!r:.60}; drop it") from error
+                    raise TrialFailed(
+                        f"what a trainer yields must be numbers, but got {name}={value!r:.60}; drop it"
+                    ) from error
         output = output_of(outcome.values)
         reported = numbers.pop(self._metric.name, None)
         targets = self._data.val.y
@@ -137,10 +151,14 @@ class Worker:
         elif reported is not None:
             value = reported
             if not np.isfinite(value) and all(np.isfinite(numbers.get(name, 0.0)) for name in ("train_loss", "val_loss")):
-                raise TrialFailed(f"the trainer yielded {self._metric.name}={value} at epoch {outcome.epoch}; it must be a finite number")
+                raise TrialFailed(
+                    f"the trainer yielded {self._metric.name}={value} at epoch {outcome.epoch}; it must be a finite number"
+                )
         else:
             got = ", ".join(outcome.values) or "nothing"
-            raise TrialFailed(f"a yield must hold {' or '.join(OUTPUTS)} or {self._metric.name!r}, but got {got}; add one of them")
+            raise TrialFailed(
+                f"a yield must hold {' or '.join(OUTPUTS)} or {self._metric.name!r}, but got {got}; add one of them"
+            )
         source = "reported" if output is None or targets is None else "computed"
         return {
             "kind": "epoch",
@@ -153,7 +171,10 @@ class Worker:
         }
 
     def _config(self, work: Message) -> dict[str, Any]:
-        """What the trainer gets: plain and resolved; the search's own keys and, unless the data are its own, the data's are left out."""
+        """What the trainer gets: plain and resolved.
+
+        The search's own keys and, unless the data are its own, the data's are left out.
+        """
         config = OmegaConf.to_container(trial_config(self._base, knobs=work["knobs"], seed=int(work["seed"])), resolve=True)
         assert isinstance(config, dict)
         hidden = PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")

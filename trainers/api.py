@@ -8,7 +8,8 @@ A user's trainer is a generator function (DESIGN §8):
 
 It is called in a worker process, once per trial; it yields once per epoch; closing it means stop. A yield holds one of
 `predictions` (logits [n_val, classes]; regression [n_val, outputs] in training units), `probabilities`, `labels`, or the
-metric's own name; other numbers become columns of the curves. `epoch` may be given and must then rise; 0 is the untrained model.
+metric's own name; other numbers become columns of the curves. `epoch` may be given and must then rise; 0 is the
+untrained model.
 """
 
 from collections.abc import Generator, Mapping
@@ -73,7 +74,10 @@ class Train(Protocol):
 
 
 class Predict(Protocol):
-    """The optional other half of a trainer: predictions of saved weights for `data.test`, as one yield of `Train` holds them."""
+    """The optional other half of a trainer.
+
+    Predictions of saved weights for `data.test`, as one yield of `Train` holds them.
+    """
 
     def __call__(self, config: Config, data: Data, device: str, weights: Path, /) -> Values:
         """Loads `weights` (safetensors) and predicts the rows of `data.test`."""

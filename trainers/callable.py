@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import get_object
 
@@ -21,7 +21,7 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
     except Exception as error:  # importing runs a user's module, which may raise anything
         raise ImportError(f"trainer._target_: {target!r} cannot be imported: {error.__cause__ or error}") from error
     if inspect.isclass(trainer) and all(hasattr(trainer, name) for name in ("admit", "step", "release")):
-        seats: Seats = trainer(data=data, device=device)
+        seats: Seats = cast(Any, trainer)(data=data, device=device)
         return seats
     if not callable(trainer):
         raise TypeError(
@@ -45,7 +45,7 @@ class CallableSeats:
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
         generator = self._train(config, self._data, self._device, checkpoint)
-        if not inspect.isgenerator(generator):
+        if not isinstance(generator, Generator):
             raise TypeError(
                 f"the trainer must be a generator function that yields once per epoch, but calling it gave "
                 f"{type(generator).__name__}; use yield"

@@ -41,11 +41,12 @@ def train(config: Config, data: Data, device: str, checkpoint: Checkpoint) -> Ge
     files["KNOBWISE_CONFIG"].write_text(json.dumps(config))
     with files["KNOBWISE_SPLIT"].open("wb") as file:
         np.savez(file, train=data.train.index, val=data.val.index)
+    command = command_line(config, config_file=files["KNOBWISE_CONFIG"])
     earlier = _kept(folder / LINES)
     with (folder / LINES).open("ab") as output:
         begun = output.tell()
         process = subprocess.Popen(
-            command_line(config, config_file=files["KNOBWISE_CONFIG"]),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             start_new_session=True,
@@ -60,20 +61,23 @@ def train(config: Config, data: Data, device: str, checkpoint: Checkpoint) -> Ge
             yield first
         yield from lines
         if process.wait() != 0:
-            raise CommandFailed(f"{shlex.join(process.args)[:200]}: ended with exit status {process.returncode}")  # type: ignore[arg-type]
+            raise CommandFailed(f"{shlex.join(command)[:200]}: ended with exit status {process.returncode}")
     finally:
         _stop(process, grace=float(config["trainer"]["grace"]))
 
 
 def command_line(config: Config, *, config_file: Path) -> list[str]:
-    """`trainer.command` with {path.of.a.key} filled in from the config; {config} is the JSON file of all keys, {python} this Python.
+    """`trainer.command` with {path.of.a.key} filled in from the config; {config} is the JSON file of all keys, {python}
+    this Python.
 
     Raises:
         TypeError: it is no list. KeyError: a key that the config does not have.
     """
     command = config["trainer"]["command"]
     if not isinstance(command, list) or not command:
-        raise TypeError(f"trainer.command: must be a list of program and arguments, but got {command!r}; write ['{python}', train.py]")
+        raise TypeError(
+            f"trainer.command: must be a list of program and arguments, but got {command!r}; write [python, train.py]"
+        )
     keys = {**_flat(config), "config": str(config_file), "python": sys.executable}
     return [_fill(str(word), keys) for word in command]
 

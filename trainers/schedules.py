@@ -12,7 +12,9 @@ COLUMNS = ("lr", "momentum", "betas")
 INTERVALS = ("epoch", "step")
 
 
-def schedule_table(config: dict[str, Any] | None, optimizer: optim.Optimizer, *, epochs: int, steps: int) -> list[dict[str, Any]]:
+def schedule_table(
+    config: dict[str, Any] | None, optimizer: optim.Optimizer, *, epochs: int, steps: int
+) -> list[dict[str, Any]]:
     """The optimizer's settings per step (`interval: step`) or per epoch: a list of {lr, momentum or betas}.
 
     `config` holds `_target_` of a torch scheduler, its arguments and `interval`; None or no `_target_` means constant.

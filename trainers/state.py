@@ -54,7 +54,10 @@ def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
     if value is None or isinstance(value, bool | int | float | str):
         return ["value", value]
     if isinstance(value, dict):
-        return ["dict", [[_encode(k, f"{path}.{k}", tensors), _encode(v, f"{path}.{k}".lstrip("."), tensors)] for k, v in value.items()]]
+        return [
+            "dict",
+            [[_encode(k, f"{path}.{k}", tensors), _encode(v, f"{path}.{k}".lstrip("."), tensors)] for k, v in value.items()],
+        ]
     if isinstance(value, list | tuple):
         kind = "tuple" if isinstance(value, tuple) else "list"
         return [kind, [_encode(item, f"{path}.{i}".lstrip("."), tensors) for i, item in enumerate(value)]]

@@ -54,7 +54,13 @@ class Seat:
     """One training: model, loss, optimizer, the table of its schedule, and how far it has come."""
 
     def __init__(
-        self, config: Config, *, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], device: torch.device, checkpoint: Checkpoint
+        self,
+        config: Config,
+        *,
+        train: tuple[Tensor, Tensor],
+        val: tuple[Tensor, Tensor],
+        device: torch.device,
+        checkpoint: Checkpoint,
     ) -> None:
         self._x, self._y = train
         self._val_x, self._val_y = val
@@ -84,7 +90,12 @@ class Seat:
         if self.epoch > 0:
             state = {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
             self._checkpoint.save(state, epoch=self.epoch)
-        return {**watched, "val_loss": val_loss, "step": self.epoch * self._steps, "predictions": predictions.float().cpu().numpy()}
+        return {
+            **watched,
+            "val_loss": val_loss,
+            "step": self.epoch * self._steps,
+            "predictions": predictions.float().cpu().numpy(),
+        }
 
     def _untrained(self) -> dict[str, float]:
         """Epoch 0; the rate is the one that the first step will use."""
@@ -97,7 +108,7 @@ class Seat:
         total = torch.zeros((), device=self._device)
         per_step = len(self._table) > self._epochs
         watched: dict[str, float] = {}
-        for step, rows in enumerate(order.split(self._batch)):
+        for step, rows in enumerate(torch.split(order, self._batch)):
             apply(self._table[(self.epoch - 1) * self._steps + step if per_step else self.epoch - 1], self._optimizer)
             self._optimizer.zero_grad(set_to_none=True)
             loss = self._loss(self._model(self._x[rows]), self._y[rows])
@@ -124,7 +135,7 @@ class Seat:
         self._model.eval()
         outputs, total = [], 0.0
         with torch.no_grad():
-            for rows, targets in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
+            for rows, targets in zip(torch.split(x, EVALUATION_ROWS), torch.split(y, EVALUATION_ROWS), strict=True):
                 outputs.append(self._model(rows))
                 total += float(self._loss(outputs[-1], targets)) * len(rows)
         return total / len(x), torch.cat(outputs)
@@ -139,14 +150,18 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     model.eval()
     x, _ = _on_device(data.test, torch.device(device))
     with torch.no_grad():
-        outputs = torch.cat([model(rows) for rows in x.split(EVALUATION_ROWS)])
+        outputs = torch.cat([model(rows) for rows in torch.split(x, EVALUATION_ROWS)])
     return {"predictions": outputs.float().cpu().numpy()}
 
 
 def _on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
     if part.x is None or part.y is None:
-        raise ValueError("the stock trainer needs rows, but data=own gives row numbers only; choose a data set or your own trainer")
-    return _tensor(part.x, torch.float32).to(device), _tensor(part.y, torch.long if part.y.dtype.kind in "iu" else torch.float32).to(device)
+        raise ValueError(
+            "the stock trainer needs rows, but data=own gives row numbers only; choose a data set or your own trainer"
+        )
+    return _tensor(part.x, torch.float32).to(device), _tensor(
+        part.y, torch.long if part.y.dtype.kind in "iu" else torch.float32
+    ).to(device)
 
 
 def _tensor(array: NDArray[Any], dtype: torch.dtype) -> Tensor:

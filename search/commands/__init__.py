@@ -10,5 +10,7 @@ def one_name(words: list[str], usage: str) -> str:
         UsageError: none or several.
     """
     if len(words) != 1:
-        raise UsageError(f"{usage.split()[0]}: needs one name, but got {' '.join(words) or 'none'}; usage: python -m search {usage}")
+        raise UsageError(
+            f"{usage.split()[0]}: needs one name, but got {' '.join(words) or 'none'}; usage: python -m search {usage}"
+        )
     return words[0]

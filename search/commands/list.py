@@ -10,7 +10,8 @@ USAGE = "list"
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Prints both lists."""
-    print("usage: python -m search EXPERIMENT [key=value …]   or   python -m search VERB …   [--config-dir FOLDER]\n\nexperiments:")
+    print("usage: python -m search EXPERIMENT [key=value …]   or   python -m search VERB …   [--config-dir FOLDER]")
+    print("\nexperiments:")
     found = experiments(config_dir)
     width = max(map(len, [*found, *verb_summaries()]))
     for name, purpose in found.items():

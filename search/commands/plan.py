@@ -36,17 +36,29 @@ def run(words: list[str], config_dir: Path | None) -> int:
     for knob in plan.knobs:
         count = len(sweep.values(plan))
         table.add_row(
-            sweep.stage_name(plan), knob.path, knob.describe(), str(plan.default(knob.path)), str(count), str(plan.seeds), str(count * plan.seeds)
+            sweep.stage_name(plan),
+            knob.path,
+            knob.describe(),
+            str(plan.default(knob.path)),
+            str(count),
+            str(plan.seeds),
+            str(count * plan.seeds),
         )
     console.print(table)
     for knob in plan.knobs:
         console.print(f"values of {knob.path}: {', '.join(map(str, sweep.values(plan)))}", markup=False, highlight=False)
     done = sum(row.finished for row in rows)
-    console.print(f"{len(missing)} trials to run{f', {done} done already' if done else ''}, up to {plan.epochs} epochs each, on {len(slots)} slots:", end=" ")
+    console.print(
+        f"{len(missing)} trials to run, {done} done already, up to {plan.epochs} epochs each, on {len(slots)} slots:",
+        end=" ",
+    )
     console.print(", ".join(slot.label for slot in slots), markup=False)
     if not missing:
         return 0
     measured = measure_epoch(plan)
     total = measured.search(epochs=plan.epochs, trials=len(missing), slots=len(slots))
-    console.print(f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, less where trials stop early", markup=False)
+    console.print(
+        f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, less where trials stop early",
+        markup=False,
+    )
     return 0

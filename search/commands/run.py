@@ -22,10 +22,14 @@ def run(words: list[str], config_dir: Path | None) -> int:
     try:
         findings = launch(compose_experiment(words[0], overrides=words[1:], config_dir=config_dir), console=console)
     except Interrupted as error:
-        raise Interrupted(f"{error}; the tables are written, and the same command goes on: python -m search {' '.join(words)}") from error
+        raise Interrupted(
+            f"{error}; the tables are written, and the same command goes on: python -m search {' '.join(words)}"
+        ) from error
     _show(findings, console)
     if findings.winner is None:
-        raise RunError(f"{findings.plan.name}: no trial gave a usable value; the reasons stand in {findings.plan.folder / 'trials.csv'}")
+        raise RunError(
+            f"{findings.plan.name}: no trial gave a usable value; the reasons stand in {findings.plan.folder / 'trials.csv'}"
+        )
     return 0
 
 

@@ -25,5 +25,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         if words:
             for row in findings.rows:
                 if row.state in ("running", "failed", "lost"):
-                    print(f"  trial {row.ask.trial} {row.state}: {dict(row.ask.knobs)} seed {row.ask.seed} {row.reason}".rstrip())
+                    print(
+                        f"  trial {row.ask.trial} {row.state}: {dict(row.ask.knobs)} seed {row.ask.seed} {row.reason}".rstrip()
+                    )
     return 0

@@ -28,15 +28,20 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder, findings = open_results(name, root=Path("results"))
     weights = folder.best / "weights.safetensors"
     if not folder.best_config.exists() or not weights.exists():
-        raise UsageError(f"test: needs {folder.best_config} and {weights}, but one is missing; finish the search: python -m search {name}")
+        raise UsageError(
+            f"test: needs {folder.best_config} and {weights}, but one is missing; finish the search: python -m search {name}"
+        )
     config = load_config(folder.best_config, overrides=[])
     if not config.trainer.predict:
-        raise UsageError("test: needs trainer.predict, a function that predicts the test rows, but got null; see trainers/README.md")
+        raise UsageError(
+            "test: needs trainer.predict, a function that predicts the test rows, but got null; see trainers/README.md"
+        )
     with folder.locked():
         openings = folder.ledger.read_text().splitlines() if folder.ledger.exists() else []
         if openings and not again:
             raise UsageError(
-                f"{folder.ledger}: the test set is looked at once (P13), but it was opened {len(openings)} times; --again opens it and says so"
+                f"{folder.ledger}: the test set is looked at once (P13), but it was opened {len(openings)} times; "
+                "--again opens it and says so"
             )
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
@@ -59,7 +64,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
 def _score(folder: Folder, prepared: Prepared, *, metric: Metric, predict: Predict) -> float:
     config = OmegaConf.to_container(load_config(folder.best_config, overrides=[]), resolve=True)
     assert isinstance(config, dict)
-    values = predict({str(key): value for key, value in config.items()}, prepared.data, "cpu", folder.best / "weights.safetensors")
+    values = predict(
+        {str(key): value for key, value in config.items()}, prepared.data, "cpu", folder.best / "weights.safetensors"
+    )
     output, test = output_of(values), prepared.data.test
     if output is None or test is None or test.y is None:
         return float(values[metric.name])

@@ -1,8 +1,9 @@
 """One training of one complete config, and whether it gives what was promised."""
 
 from pathlib import Path
+from typing import Any, cast
 
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from search.compose import load_config
@@ -19,17 +20,17 @@ def run(words: list[str], config_dir: Path | None) -> int:
         raise UsageError(f"train: needs a config file, but got none; usage: python -m search {USAGE}")
     given = load_config(Path(words[0]), overrides=words[1:])
     config = OmegaConf.create(OmegaConf.to_container(given, resolve=False))
-    assert OmegaConf.is_dict(config)
+    assert isinstance(config, DictConfig)
     with open_dict(config):
         expected = config.pop("expected", None)
-        contract = config.pop("contract", None)
+        contract = OmegaConf.to_container(config.pop("contract", None) or OmegaConf.create({}))
         if not any(word.startswith("name=") for word in words[1:]):
             config.name = f"{config.name}-train"
         config.protocol = {"kind": "train"}
         config.space = {}
     OmegaConf.set_readonly(config, True)
     try:
-        findings = launch(config, console=Console(), contract=None if contract is None else OmegaConf.to_container(contract))
+        findings = launch(config, console=Console(), contract=cast(dict[str, Any], contract))
     except Interrupted as error:
         raise Interrupted(f"{error}; the same command goes on: python -m search train {' '.join(words)}") from error
     (row,) = findings.rows
@@ -40,6 +41,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
         return 0
     print(f"expected: {expected!r}\ngot:      {row.value!r}")
     if float(expected) != row.value:
-        print("they differ: on another device, processor, thread count or library version that is possible; see best/provenance.json")
+        print(
+            "they differ, as they may on another device, processor, thread count or library version; see best/provenance.json"
+        )
         return 1
     return 0

@@ -1,6 +1,7 @@
 """Workers as child processes of this machine, one thread per slot, each catching everything.
 
-A thread, since Linux ends a worker with the *thread* that started it (PR_SET_PDEATHSIG). A slot starts its worker in a session of its own and starts another when it has ended. Never decides about trials.
+A thread, since Linux ends a worker with the *thread* that started it (PR_SET_PDEATHSIG). A slot starts its worker in a session
+of its own and starts another when it has ended. Never decides about trials.
 """
 
 import os
@@ -93,6 +94,8 @@ class LocalPlacement:
             os.close(lifeline)
             with self._lock:
                 self._processes[slot.number] = process
+            if self._ending.is_set():  # `stop` may have looked for it already
+                self.kill(slot)
             self._post(Joined(slot=slot, link=Link(ours), pid=process.pid))
             status = process.wait()
         finally:

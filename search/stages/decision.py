@@ -39,7 +39,8 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """`winner` indexes the groups, None where no value is usable; `standings` in their order; `margin`: a tie's greatest distance;
+    """`winner` indexes the groups, None where no value is usable; `standings` in their order; `margin`: a tie's
+    greatest distance;
     `spread`: the pooled standard deviation between seeds, with its degrees of `freedom`.
     """
 

@@ -31,5 +31,6 @@ def wanted(plan: Plan, rows: Sequence[Row]) -> list[Ask]:
     there = {row.ask.key for row in rows}
     missing = [ask for ask in asks if ask.key not in there]
     return [
-        Ask(trial=number, stage=ask.stage, knobs=ask.knobs, seed=ask.seed) for number, ask in enumerate(missing, start=len(rows))
+        Ask(trial=number, stage=ask.stage, knobs=ask.knobs, seed=ask.seed)
+        for number, ask in enumerate(missing, start=len(rows))
     ]

@@ -1,0 +1,135 @@
+"""The conductor beside others of its kind, under signals, with pretended GPUs, and what it leaves for stock tools."""
+
+import os
+import re
+import signal
+import time
+
+import optuna
+import pytest
+from kit import MARK, TINY, marked, running, search, steady, trials, wait_for
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+SLOW = {"TOY_PAUSE": "0.05"}
+
+
+def _journal(cwd, name="own_trainer"):
+    return cwd / "results" / name / "journal.log"
+
+
+def _load(path, name="own_trainer"):
+    return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(path))))
+
+
+def _has_started(cwd, trials=1):
+    path = _journal(cwd)
+    return path.exists() and path.read_text().count('"op_code":7') >= trials
+
+
+def test_a_second_conductor_is_refused_and_the_first_is_named(tmp_path):
+    with running(*TINY, cwd=tmp_path, **SLOW) as first:
+        wait_for(lambda: _has_started(tmp_path), what="the first epoch")
+        before = _journal(tmp_path).stat().st_size
+        second = search(*TINY, cwd=tmp_path)
+        assert second.returncode == 2
+        assert re.search(rf"one conductor per search, but got a second beside process {first.pid} on ", second.stderr)
+        assert _journal(tmp_path).stat().st_size >= before
+        assert first.poll() is None
+
+
+def test_stock_optuna_reads_the_journal_while_the_search_runs(tmp_path):
+    with running(*TINY, cwd=tmp_path, **SLOW):
+        wait_for(lambda: _has_started(tmp_path, trials=30), what="thirty epochs")
+        study = _load(_journal(tmp_path))
+        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+        assert {trial.state for trial in study.trials} & {optuna.trial.TrialState.RUNNING}
+        assert study.trials[0].user_attrs["trial"] == 0
+        assert study.trials[0].params["optimizer.lr"] == 3e-4
+        assert study.trials[0].intermediate_values
+
+
+def test_status_and_table_read_a_running_search_without_touching_it(tmp_path):
+    with running(*TINY, cwd=tmp_path, TOY_PAUSE="0.5"):
+        wait_for(lambda: _has_started(tmp_path), what="the first epoch")
+        told = search("status", "own_trainer", cwd=tmp_path)
+        assert told.stdout.startswith("own_trainer: running, ")
+        assert re.search(r"trial \d+ running: ", told.stdout)
+        assert search("table", "own_trainer", cwd=tmp_path).returncode == 0
+        assert not (tmp_path / "results" / "own_trainer" / "trials.csv").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(number, tmp_path):
+    search(*TINY, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
+    with running(*TINY, cwd=tmp_path, **SLOW, **{MARK: f"signal{number}"}) as conductor:
+        wait_for(lambda: _has_started(tmp_path, trials=15), what="fifteen epochs")
+        conductor.send_signal(number)
+        output, _ = conductor.communicate(timeout=20)
+    assert conductor.returncode == 130
+    assert "the tables are written, and the same command goes on: python -m search own_trainer" in output
+    assert not marked(f"signal{number}")
+    table = trials(tmp_path / "results" / "own_trainer")
+    assert "running" not in set(table.state)
+    assert "queued" in set(table.state)
+    checkpoints = list((tmp_path / "results" / "own_trainer" / "checkpoints").rglob("last.safetensors"))
+    assert checkpoints
+    again = search(*TINY, cwd=tmp_path, TOY_PAUSE="0")
+    assert again.returncode == 0, again.stdout + again.stderr
+    calm, resumed = (trials(tmp_path / "results" / name) for name in ("calm", "own_trainer"))
+    assert steady(calm).equals(steady(resumed))
+
+
+def test_two_signals_end_at_once(tmp_path):
+    slow = ["own_trainer", "trainer._target_=toys.steady"]
+    with running(*slow, cwd=tmp_path, TOY_PAUSE="20", **{MARK: "twice"}) as conductor:
+        wait_for(lambda: (tmp_path / "results" / "own_trainer" / "logs" / "1.log").exists(), what="two trials to sit down")
+        conductor.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert conductor.poll() is None, "after one signal it waits for the epoch to end"
+        conductor.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        conductor.communicate(timeout=20)
+        assert time.monotonic() - begun < 5
+    assert conductor.returncode == 130
+    assert not marked("twice")
+
+
+def test_every_worker_sees_its_own_gpu_and_its_threads(tmp_path):
+    """Pretended GPUs: an nvidia-smi of our own lists four, the search is told to use two of them with two workers each."""
+    smi = tmp_path / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\nprintf '0\\n1\\n2\\n3\\n'\n")
+    smi.chmod(0o755)
+    path = {"PATH": f"{smi.parent}:{os.environ['PATH']}"}
+    words = ["own_trainer", "trainer._target_=toys.tell", "placement.gpus=0,2", "placement.slots_per_gpu=2", "placement.threads=3"]
+    done = search(*words, cwd=tmp_path, **path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "results" / "own_trainer"
+    told = [(folder / "logs" / f"{trial}.log").read_text().split() for trial in range(12)]
+    assert {(line[1], line[3], line[7]) for line in told} == {("0", "3", "cuda"), ("2", "3", "cuda")}
+    assert set(trials(folder).device) == {"cuda:0", "cuda:2"}
+    workers = {line[5] for line in told}
+    assert 2 <= len(workers) <= 4, "warm workers serve many trials"
+    refused = search(*words, "placement.gpus=7", "name=other", cwd=tmp_path, **path)
+    assert refused.returncode == 2
+    assert "placement.gpus: must be among the visible GPUs (0, 1, 2, 3), but got 7; name visible ones" in refused.stderr
+    assert not (tmp_path / "results" / "other").exists()
+
+
+def test_more_seeds_extend_a_finished_search_and_lose_no_row(tmp_path):
+    search(*TINY, cwd=tmp_path, TOY_PAUSE="0")
+    before = trials(tmp_path / "results" / "own_trainer")
+    done = search(*TINY, "seeds=3", cwd=tmp_path, TOY_PAUSE="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = trials(tmp_path / "results" / "own_trainer")
+    assert len(after) == 18
+    assert after.iloc[:12].equals(before)
+    assert set(after.iloc[12:].seed) == {2}
+
+
+def test_inline_gives_the_rows_that_workers_give(tmp_path):
+    search(*TINY, cwd=tmp_path, TOY_PAUSE="0")
+    done = search(*TINY, "placement=inline", "name=inline", cwd=tmp_path, TOY_PAUSE="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert steady(trials(tmp_path / "results" / "own_trainer")).equals(steady(trials(tmp_path / "results" / "inline")))

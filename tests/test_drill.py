@@ -1,0 +1,92 @@
+"""kill -9 of the conductor, of a worker, of everything, fifty times in all: the same rows as an undisturbed search."""
+
+import random
+import signal
+import time
+import uuid
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import psutil
+import pytest
+from kit import MARK, TINY, marked, running, search, steady, trials, wait_for
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+KINDS = ("conductor", "worker", "everything")
+STOCK = ["lr_sweep", "trainer.epochs=8", "trainer.checkpoint_every=0.001", "placement.max_retries=50", "space.optimizer.lr.points=7"]
+SCRIPT = ["own_command", "trainer.epochs=6", "placement.max_retries=50", "trainer.grace=1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "kills", "seed"),
+    [(TINY, 14, 1), (TINY, 14, 2), (STOCK, 12, 3), (SCRIPT, 10, 4)],
+    ids=["generator", "generator again", "stock", "command"],
+)
+@pytest.mark.timeout(300)
+def test_a_search_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(words, kills, seed, tmp_path):
+    """14 + 14 + 12 + 10 = 50 kills."""
+    pause = {"TOY_PAUSE": "0.03"}
+    calm = search(*words, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
+    assert calm.returncode == 0, calm.stdout + calm.stderr
+
+    dice, done = random.Random(seed), 0
+    for attempt in range(60):
+        mark = uuid.uuid4().hex
+        with running(*words, "name=storm", cwd=tmp_path, **pause, **{MARK: mark}) as conductor:
+            while done < kills and conductor.poll() is None:
+                workers = _workers(conductor)
+                if not workers:
+                    time.sleep(0.01)
+                    continue
+                time.sleep(dice.uniform(0, 0.6))
+                kind = KINDS[done % 3]
+                if _kill(kind, conductor, dice):
+                    done += 1
+                if kind != "worker":
+                    break
+            if done >= kills and conductor.poll() is None:
+                conductor.communicate(timeout=120)
+        wait_for(lambda mark=mark: not marked(mark), seconds=10, what="every process of the search to end")
+        if conductor.returncode == 0:
+            break
+    assert done == kills, f"the search ended after {done} of {kills} kills, in {attempt + 1} attempts"
+    assert conductor.returncode == 0
+
+    _same_rows(tmp_path / "results" / "calm", tmp_path / "results" / "storm")
+
+
+def _workers(conductor) -> list[psutil.Process]:
+    try:
+        return [child for child in psutil.Process(conductor.pid).children() if "search.worker" in " ".join(child.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def _kill(kind: str, conductor, dice: random.Random) -> bool:
+    """Sends SIGKILL; says whether it hit anything."""
+    try:
+        if kind == "conductor":
+            victims = [psutil.Process(conductor.pid)]
+        elif kind == "worker":
+            victims = [dice.choice(_workers(conductor))]
+        else:
+            whole = psutil.Process(conductor.pid)
+            victims = [*whole.children(recursive=True), whole]
+        for victim in victims:
+            victim.send_signal(signal.SIGKILL)
+        return True
+    except (psutil.Error, IndexError):
+        return False
+
+
+def _same_rows(calm: Path, storm: Path) -> None:
+    pd.testing.assert_frame_equal(steady(trials(calm)), steady(trials(storm)), check_exact=True)
+    assert list(trials(storm).trial) == list(range(len(trials(storm))))
+    assert not set(trials(storm).state) & {"running", "queued", "lost"}
+    curves = [pd.read_parquet(folder / "curves.parquet").drop(columns="seconds") for folder in (calm, storm)]
+    pd.testing.assert_frame_equal(*curves, check_exact=True)
+    study = optuna.load_study(study_name="storm", storage=JournalStorage(JournalFileBackend(str(storm / "journal.log"))))
+    assert all(trial.state.is_finished() for trial in study.trials)
+    assert (calm / "best.yaml").read_text().replace("calm", "storm") == (storm / "best.yaml").read_text()

@@ -1,0 +1,129 @@
+"""The journal: what stock Optuna reads, what a torn line costs, and who may write."""
+
+import json
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from search.errors import UsageError
+from search.journal import Journal, ReadOnlyJournal
+from search.knobs import Knob
+from search.rows import Ask, Row
+from search.study import Study
+
+KNOB = Knob(path="lr", low=0.1, high=1.0, log=True)
+
+
+def _study(path, name="s"):
+    return Study.for_writing(path, name=name, direction="maximize", knobs=[KNOB])
+
+
+def _fill(path, trials=3):
+    study = _study(path)
+    for number in range(trials):
+        ask = Ask(trial=number, stage="sweep.lr", knobs={"lr": 0.5}, seed=number)
+        study.start(ask, values=(0.1, 0.5, 1.0))
+        study.report(number, epoch=1, value=0.25)
+        study.finish(Row(ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1), told=0.5)
+    study.close()
+    return path
+
+
+def _stock(path, name="s"):
+    return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(path))))
+
+
+def test_stock_optuna_reads_what_we_write(tmp_path):
+    study = _stock(_fill(tmp_path / "journal.log"))
+    assert [trial.value for trial in study.trials] == [0.5] * 3
+    assert [trial.params for trial in study.trials] == [{"lr": 0.5}] * 3
+    assert study.trials[0].intermediate_values == {1: 0.25}
+    assert study.best_value == 0.5
+
+
+@pytest.mark.parametrize("bytes_torn", [1, 7, 40])
+def test_a_torn_last_line_is_cut_off_and_said_and_nothing_else_is_lost(bytes_torn, tmp_path):
+    path = _fill(tmp_path / "journal.log")
+    whole = path.read_bytes()
+    last = whole.rstrip(b"\n").rsplit(b"\n", 1)[1]
+    path.write_bytes(whole + last[:bytes_torn])
+    study = _study(path)
+    assert study.mended == f"cut off a torn last line of {bytes_torn} bytes"
+    assert [row.value for row in study.rows(alive=False)] == [0.5] * 3
+    study.close()
+    assert path.read_bytes().startswith(whole)
+    assert len(_stock(path).trials) == 3
+
+
+def test_a_resumed_study_keeps_its_rows_and_takes_up_what_was_underway(tmp_path):
+    path = _fill(tmp_path / "journal.log", trials=1)
+    first = _study(path)
+    ask = Ask(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0)
+    first.start(ask, values=(0.1, 0.5, 1.0))
+    second = _study(path)  # the first conductor was killed
+    assert [row.state for row in second.rows(alive=True)] == ["complete", "running"]
+    assert [row.state for row in second.rows(alive=False)] == ["complete", "queued"]
+    second.start(ask, values=(0.1, 0.5, 1.0))
+    second.finish(Row(ask=ask, state="infeasible", reason="diverged"), told=0.1)
+    rows = second.rows(alive=False)
+    assert [row.state for row in rows] == ["complete", "infeasible"]
+    assert rows[1].value is None
+    assert rows[1].reason == "diverged"
+    assert _stock(path).trials[1].value == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: [*lines[:2], b"{broken", *lines[2:]], r"journal\.log:3: a journal's line is a JSON record, but got b'\{broken'"),
+        (lambda lines: [*lines, b'{"no": "writer"}'], r"a journal's line is a JSON record"),
+        (lambda lines: [*lines, b'{"op_code":1,"worker_id":"x-1","study_id":0}'], r"a search's study must not be deleted, but somebody did"),
+        (
+            lambda lines: [*lines, b'{"op_code":8,"worker_id":"other-1","trial_id":0,"user_attr":{"a":1}}'],
+            r"the search is the only writer, but got a record of an unknown writer \(other-1\)",
+        ),
+        (
+            lambda lines: [lines[0].replace(b'"s"', b'"t"'), *lines[1:]],
+            r"this journal belongs to 's', but got 't'; use name=",
+        ),
+    ],
+)  # fmt: skip
+def test_a_journal_that_somebody_else_touched_is_refused_and_left_as_it_is(change, message, tmp_path):
+    path = _fill(tmp_path / "journal.log")
+    path.write_bytes(b"\n".join(change(path.read_bytes().splitlines())) + b"\n")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=message):
+        _study(path)
+    assert path.read_bytes() == before
+
+
+def test_a_kill_between_the_study_and_its_claim_is_no_unknown_writer(tmp_path):
+    path = _fill(tmp_path / "journal.log", trials=0)
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    study = _study(path)
+    study.close()
+    assert len([line for line in path.read_text().splitlines() if json.loads(line)["op_code"] == 0]) == 1
+
+
+def test_the_read_only_backend_follows_a_growing_file_and_refuses_to_write(tmp_path):
+    path = _fill(tmp_path / "journal.log", trials=1)
+    study = optuna.load_study(study_name="s", storage=JournalStorage(ReadOnlyJournal(path)))
+    assert len(study.trials) == 1
+    writer = _study(path)
+    writer.start(Ask(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0), values=(0.1, 1.0))
+    assert len(study.trials) == 2
+    before = path.read_bytes()
+    with pytest.raises(PermissionError, match="is read-only here; the search is its only writer"):
+        study.set_user_attr("note", "hello")
+    with pytest.raises(PermissionError, match="is read-only here"):
+        optuna.delete_study(study_name="s", storage=JournalStorage(ReadOnlyJournal(path)))
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_is_told_and_not_swallowed(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "journal.log", name="s")
+    monkeypatch.setattr("os.write", lambda file, data: 3)
+    with pytest.raises(OSError, match="No space left on device"):
+        journal.append_logs([{"op_code": 0, "worker_id": "a-1"}])
