@@ -36,6 +36,7 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
             if knob is not None:
                 OmegaConf.update(config, f"space.{knob[0]}", knob[1], merge=False, force_add=True)
         config.name = config.name or experiment
+    _check_complete(config, experiment)
     OmegaConf.set_readonly(config, True)
     return config
 
@@ -63,8 +64,20 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
             OmegaConf.update(config, override.get_key_element(), override.value())
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(f"{path}: {_first_part(error)}") from error
+    _check_complete(config, str(path))
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _check_complete(config: DictConfig, where: str) -> None:
+    """Keys that are ??? have no default that would be right; they must be given."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UsageError(
+            broken_rule(
+                where, rule="every key needs a value", got=f"??? for {', '.join(missing)}", remedy=f"say {missing[0]}=…"
+            )
+        )
 
 
 def _as_list(text: str) -> str:

@@ -1,17 +1,37 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from kit import search
 
 HERE = Path(__file__).parent
 # Workers started from within a test import the toys as a user's own module.
 os.environ["PYTHONPATH"] = str(HERE)
+# One thread each, set before torch is imported: tests run side by side, and bits on a CPU depend on the number of threads.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test runs in an empty folder of its own: nothing may depend on the clone."""
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def smoke_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished `smoke` search, made once per test process; not to be changed."""
+    cwd = tmp_path_factory.mktemp("smoke")
+    done = search("smoke", cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return cwd
+
+
+@pytest.fixture
+def smoke(smoke_once: Path, tmp_path: Path) -> Path:
+    """A copy of a finished `smoke` search, to be treated as one likes: the folder above results/."""
+    shutil.copytree(smoke_once / "results", tmp_path / "results")
     return tmp_path

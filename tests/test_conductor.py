@@ -102,7 +102,13 @@ def test_every_worker_sees_its_own_gpu_and_its_threads(tmp_path):
     smi.write_text("#!/bin/sh\nprintf '0\\n1\\n2\\n3\\n'\n")
     smi.chmod(0o755)
     path = {"PATH": f"{smi.parent}:{os.environ['PATH']}"}
-    words = ["own_trainer", "trainer._target_=toys.tell", "placement.gpus=0,2", "placement.slots_per_gpu=2", "placement.threads=3"]
+    words = [
+        "own_trainer",
+        "trainer._target_=toys.tell",
+        "placement.gpus=0,2",
+        "placement.slots_per_gpu=2",
+        "placement.threads=3",
+    ]
     done = search(*words, cwd=tmp_path, **path)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "results" / "own_trainer"

@@ -70,9 +70,7 @@ def test_equal_scores_are_a_tie_and_one_seed_tells_no_interval():
     assert math.isnan(single.interval(1))
 
 
-@pytest.mark.parametrize(
-    ("comparisons", "freedom", "critical"), [(1, 10, 1.81), (2, 20, 2.03), (9, 20, 2.60), (3, 60, 2.10)]
-)
+@pytest.mark.parametrize(("comparisons", "freedom", "critical"), [(1, 10, 1.81), (2, 20, 2.03), (9, 20, 2.60), (3, 60, 2.10)])
 def test_critical_values_are_those_of_dunnetts_table(comparisons, freedom, critical):
     """Dunnett (1955), table 1a, one-sided 95 %."""
     assert dunnett(comparisons, freedom) == pytest.approx(critical, abs=0.006)

@@ -55,6 +55,8 @@ def test_a_flooded_log_is_cut_at_its_limit(tmp_path):
 def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
     done = search("own_trainer", "trainer._target_=toys.nowhere", cwd=tmp_path)
     assert done.returncode == 1
-    assert "the first 3 trials all failed alike, so the search stops: ImportError: trainer._target_: 'toys.nowhere'" in done.stderr
+    assert (
+        "the first 3 trials all failed alike, so the search stops: ImportError: trainer._target_: 'toys.nowhere'" in done.stderr
+    )
     assert "cannot be imported" in done.stderr
     assert len(trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")) >= 3

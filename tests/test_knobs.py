@@ -73,15 +73,24 @@ def test_plain_overrides_are_left_to_hydra():
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ({"low": 1, "high": 0.1, "scale": "log"}, r"space\.optimizer\.lr: `low < high` must hold, but got low=1, high=0.1; swap"),
-        ({"low": 0.0, "high": 1, "scale": "log"}, r"a log scale needs `low > 0`, but got low=0.0; raise it or say scale: linear"),
+        (
+            {"low": 1, "high": 0.1, "scale": "log"},
+            r"space\.optimizer\.lr: `low < high` must hold, but got low=1, high=0.1; swap",
+        ),
+        (
+            {"low": 0.0, "high": 1, "scale": "log"},
+            r"a log scale needs `low > 0`, but got low=0.0; raise it or say scale: linear",
+        ),
         ({"low": 0, "high": 1}, r"`scale` must be log or linear; it is never implied, but got None; say scale"),
         ({"low": 0, "high": 1, "scale": "cubic"}, r"`scale` must be log or linear.*got 'cubic'"),
         ({"low": 0, "scale": "log"}, r"`low` and `high` belong together"),
         ({"low": "1e-4x", "high": 1, "scale": "log"}, r"`low` must be a finite number, but got '1e-4x'"),
         ({"low": 0, "high": float("inf"), "scale": "linear"}, r"`high` must be a finite number, but got inf"),
         ({"low": 0, "high": 1, "scale": "linear", "points": 1}, r"`points` must be a whole number of at least 2, but got 1"),
-        ({"low": 0.5, "high": 3, "scale": "linear", "type": "int"}, r"a knob of whole numbers needs whole ends, but got low=0.5"),
+        (
+            {"low": 0.5, "high": 3, "scale": "linear", "type": "int"},
+            r"a knob of whole numbers needs whole ends, but got low=0.5",
+        ),
         ({"low": 0, "high": 1, "scale": "linear", "step": 2}, r"a knob has the keys low, high.*but got step; mend the key"),
         ({"low": 0, "high": 1, "scale": "linear", "group": "magic"}, r"`group` is one of optimization.*but got 'magic'"),
         ({"choices": []}, r"`choices` needs at least two different values, but got \[\]"),

@@ -12,7 +12,10 @@ UP, DOWN = Metric(name="accuracy", direction="maximize"), Metric(name="mse", dir
 
 def _feed(standing, values, losses=None):
     losses = losses or [1.0] * len(values)
-    return [standing.see(epoch, value=value, losses=(loss, None)) for epoch, (value, loss) in enumerate(zip(values, losses, strict=True))]
+    return [
+        standing.see(epoch, value=value, losses=(loss, None))
+        for epoch, (value, loss) in enumerate(zip(values, losses, strict=True))
+    ]
 
 
 def test_patience_counts_epochs_without_a_better_value_and_the_first_of_equals_is_best():

@@ -35,7 +35,9 @@ def idle(config, data, device, checkpoint):
 
 def tell(config, data, device, checkpoint):
     """Reports what its process finds in its environment."""
-    print("gpus", os.environ["CUDA_VISIBLE_DEVICES"], "threads", os.environ["OMP_NUM_THREADS"], "pid", os.getpid(), "on", device)
+    print(
+        "gpus", os.environ["CUDA_VISIBLE_DEVICES"], "threads", os.environ["OMP_NUM_THREADS"], "pid", os.getpid(), "on", device
+    )
     time.sleep(0.2)
     yield {"accuracy": 0.5}
 
@@ -77,3 +79,12 @@ HABITS = {
     "raise": _raise,
     "memory": lambda: (_ for _ in ()).throw(MemoryError("no room")),
 }
+
+
+def rotten():
+    """Rows with a hole."""
+    from trainers.data import DataSet
+
+    x = np.ones((10, 3), dtype=np.float32)
+    x[2, 1] = np.nan
+    return DataSet(x=x, y=np.arange(10) % 2)

@@ -10,6 +10,7 @@ so none is lost when the worker that reads them dies. Other lines of output go t
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -25,6 +26,7 @@ import numpy as np
 from trainers.api import Checkpoint, Config, Data, Values
 
 LINES = "lines.jsonl"
+PLACE = re.compile(r"\{([A-Za-z_][\w.]*)\}")  # other braces, such as those of JSON, are left alone
 PAUSE = 0.02  # seconds between two looks for new lines
 Record = dict[str, Any]
 
@@ -79,17 +81,15 @@ def command_line(config: Config, *, config_file: Path) -> list[str]:
             f"trainer.command: must be a list of program and arguments, but got {command!r}; write [python, train.py]"
         )
     keys = {**_flat(config), "config": str(config_file), "python": sys.executable}
-    return [_fill(str(word), keys) for word in command]
 
+    def filled(match: re.Match[str]) -> str:
+        if match[1] not in keys:
+            raise KeyError(
+                f"trainer.command: {match[0]} must name a key of the config, but there are: {', '.join(sorted(keys))}"
+            )
+        return str(keys[match[1]])
 
-def _fill(word: str, keys: dict[str, Any]) -> str:
-    before, opened, rest = word.partition("{")
-    name, closed, after = rest.partition("}")
-    if not opened or not closed:
-        return word
-    if name not in keys:
-        raise KeyError(f"trainer.command: {{{name}}} must name a key of the config, but there are: {', '.join(sorted(keys))}")
-    return before + str(keys[name]) + _fill(after, keys)
+    return [PLACE.sub(filled, str(word)) for word in command]
 
 
 def _flat(node: Config, prefix: str = "") -> dict[str, Any]:

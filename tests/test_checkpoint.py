@@ -1,0 +1,118 @@
+"""Checkpoints: what goes in comes out, the disk is never ahead of the records, and the best epoch's weights stay."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trainers import state as states
+from trainers.checkpoint import BEST, LAST, WEIGHTS, FolderCheckpoint
+
+
+def _model(value):
+    return {"model": {"w": torch.full((2, 2), float(value))}, "step": value}
+
+
+def test_a_state_comes_back_as_it_was():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1, betas=(0.8, 0.9))
+    model(torch.randn(4, 3)).sum().backward()
+    optimizer.step()
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "numpy": np.arange(3.0),
+        "half": torch.ones(2, dtype=torch.bfloat16),
+        "rng": torch.get_rng_state(),
+        "nested": [1, (2.5, None, "x"), {"a": True}],
+        "scalar": np.float32(0.5),
+        "empty": torch.zeros(0),
+    }
+    back = states.load(states.dump(state))
+    for name, tensor in state["model"].items():
+        assert torch.equal(back["model"][name], tensor)
+    moments = back["optimizer"]["state"][0]
+    assert torch.equal(moments["exp_avg"], state["optimizer"]["state"][0]["exp_avg"])
+    assert back["optimizer"]["param_groups"][0]["betas"] == (0.8, 0.9)
+    torch.optim.Adam(model.parameters()).load_state_dict(back["optimizer"])
+    assert back["nested"] == [1, (2.5, None, "x"), {"a": True}]
+    assert (back["numpy"] == np.arange(3.0)).all()
+    assert torch.equal(back["half"], state["half"])
+    assert torch.equal(back["rng"], state["rng"])
+    assert back["scalar"] == 0.5
+
+
+def test_tensors_that_share_memory_are_saved_each():
+    shared = torch.ones(3)
+    back = states.load(states.dump({"a": shared, "b": shared}))
+    assert torch.equal(back["a"], back["b"])
+
+
+def test_what_cannot_be_saved_is_named_with_its_place():
+    with pytest.raises(
+        TypeError, match=r"checkpoint\.save: state\.model\.hook must hold tensors.*but got function; turn it into"
+    ):
+        states.dump({"model": {"hook": print.__class__ and (lambda: 0)}})
+
+
+def test_a_save_counts_only_when_its_epoch_has_been_recorded(tmp_path):
+    checkpoint = FolderCheckpoint(tmp_path / "0", every=0.0)
+    checkpoint.save(_model(1), epoch=1)
+    checkpoint.flush()
+    assert not (tmp_path / "0" / LAST).exists()
+    checkpoint.confirm(1, best_epoch=1)
+    checkpoint.flush()
+    again = FolderCheckpoint(tmp_path / "0", every=0.0)
+    assert again.epoch == 1
+    assert again.load()["step"] == 1
+
+
+def test_a_save_after_the_yield_counts_at_once(tmp_path):
+    checkpoint = FolderCheckpoint(tmp_path / "0", every=0.0)
+    checkpoint.confirm(1, best_epoch=1)
+    checkpoint.save(_model(1), epoch=1)
+    checkpoint.flush()
+    assert FolderCheckpoint(tmp_path / "0", every=0.0).epoch == 1
+
+
+def test_the_best_epochs_weights_stay_when_the_trial_ends(tmp_path):
+    checkpoint = FolderCheckpoint(tmp_path / "0", every=3600)
+    for epoch, best in ((1, 1), (2, 2), (3, 2)):
+        checkpoint.save(_model(epoch), epoch=epoch)
+        checkpoint.confirm(epoch, best_epoch=best)
+    checkpoint.finish()
+    assert torch.equal(load_file(tmp_path / "0" / WEIGHTS)["w"], torch.full((2, 2), 2.0))
+    assert [path.name for path in (tmp_path / "0").iterdir()] == [WEIGHTS]
+
+
+def test_the_best_survives_a_kill_between_it_and_the_end(tmp_path):
+    checkpoint = FolderCheckpoint(tmp_path / "0", every=0.0)
+    for epoch, best in ((1, 1), (2, 1)):
+        checkpoint.save(_model(epoch), epoch=epoch)
+        checkpoint.confirm(epoch, best_epoch=best)
+        checkpoint.flush()
+    resumed = FolderCheckpoint(tmp_path / "0", every=0.0)
+    resumed.save(_model(3), epoch=3)
+    resumed.confirm(3, best_epoch=1)
+    resumed.finish()
+    assert load_file(tmp_path / "0" / WEIGHTS)["w"][0, 0] == 1.0
+
+
+def test_weights_of_another_epoch_than_the_best_are_not_passed_off_as_the_best(tmp_path):
+    checkpoint = FolderCheckpoint(tmp_path / "0", every=0.0)
+    checkpoint.save(_model(2), epoch=2)
+    checkpoint.confirm(2, best_epoch=2)
+    checkpoint.confirm(3, best_epoch=3)  # the trainer saves every other epoch only
+    checkpoint.finish()
+    assert not (tmp_path / "0" / WEIGHTS).exists()
+
+
+def test_crash_checkpoints_keep_their_distance(tmp_path):
+    checkpoint = FolderCheckpoint(tmp_path / "0", every=3600)
+    checkpoint.save(_model(1), epoch=1)
+    checkpoint.confirm(1, best_epoch=1)
+    assert not (tmp_path / "0").exists()
+    checkpoint.flush()
+    assert {path.name for path in (tmp_path / "0").iterdir()} == {LAST, BEST}
+    checkpoint.discard()
+    assert not (tmp_path / "0").exists()

@@ -1,0 +1,189 @@
+"""The contract: fixed at the first start, enforced ever after, with the test rows out of every worker's reach."""
+
+import re
+
+import numpy as np
+import pytest
+import yaml
+from kit import search
+from omegaconf import OmegaConf
+
+from search.compose import compose_experiment
+from search.contract import fingerprint, prepare
+from search.errors import UsageError
+from search.folder import Folder
+from search.metrics import Metric
+from search.plan import read_plan
+
+ACCURACY = Metric(name="accuracy", direction="maximize")
+
+
+def _config(*overrides, experiment="lr_sweep"):
+    return compose_experiment(experiment, overrides=list(overrides), config_dir=None)
+
+
+def _prepared(*overrides):
+    return prepare(_config(*overrides), metric=ACCURACY)
+
+
+def test_the_split_is_seven_to_three_and_stratified_and_covers_every_row_once():
+    prepared = _prepared()
+    split = prepared.split
+    assert (len(split.train), len(split.val), len(split.test)) == (1005, 252, 540)
+    assert sorted([*split.train, *split.val, *split.test]) == list(range(1797))
+    shares = [
+        np.bincount(part.y, minlength=10) / len(part.y) for part in (prepared.data.train, prepared.data.val, prepared.data.test)
+    ]
+    assert np.abs(shares[0] - shares[1]).max() < 0.01
+    assert np.abs(shares[0] - shares[2]).max() < 0.01
+
+
+def test_changing_the_seed_never_changes_the_split_and_changing_its_own_does():
+    assert _prepared("seed=5").split.hash() == _prepared().split.hash()
+    assert _prepared("split.seed=1").split.hash() != _prepared().split.hash()
+
+
+def test_the_normaliser_knows_train_only():
+    data = _prepared().data
+    varying = data.train.x.std(axis=0) > 0
+    assert np.abs(data.train.x.mean(axis=0)).max() < 1e-5
+    assert data.train.x.std(axis=0)[varying] == pytest.approx(1, abs=1e-4)
+    assert np.abs(data.val.x.mean(axis=0)).max() > 1e-3
+    spans = _prepared("normalise=minmax").data
+    assert spans.train.x.min() == 0
+    assert spans.train.x.max() == pytest.approx(1)
+    assert spans.val.x.max() > 1
+
+
+def test_the_floor_is_the_share_of_the_most_frequent_class():
+    prepared = _prepared()
+    most = np.bincount(prepared.data.train.y).argmax()
+    assert prepared.contract.floor == np.mean(prepared.data.val.y == most)
+
+
+def test_a_fingerprint_sees_content_type_and_shape():
+    x = np.arange(6, dtype=np.float32)
+    prints = {fingerprint(a) for a in (x, x.reshape(2, 3), x.astype(np.float64), np.where(x == 3, 9, x).astype(np.float32))}
+    assert len(prints) == 4
+    assert fingerprint(x) == fingerprint(x.copy())
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("split.seed=3", r"split.seed: 0 there, 3 now"),
+        ("metric=mse", r"metric.name: accuracy there, mse now"),
+        ("normalise=minmax", r"normalise._target_: sklearn.preprocessing.StandardScaler there"),
+        ("trainer.epochs=7", r"trainer.epochs: 3 there, 7 now"),
+        ("seed=4", r"seed: 0 there, 4 now"),
+        ("+extra=1", r"extra: missing there, 1 now"),
+    ],
+)
+def test_another_config_on_the_same_folder_is_refused_line_by_line_and_nothing_is_touched(override, line, smoke):
+    before = _state(smoke)
+    done = search("smoke", override, cwd=smoke)
+    assert done.returncode == 2
+    assert "holds a search with another config; use name=… for a new one" in done.stderr
+    assert re.search(line, done.stderr)
+    assert _state(smoke) == before
+
+
+def test_changed_data_behind_the_same_config_are_refused_line_by_line(smoke):
+    path = smoke / "results" / "smoke" / "contract.yaml"
+    contract = yaml.safe_load(path.read_text())
+    contract["data"]["fingerprint"] = "0" * 64
+    path.write_text(yaml.safe_dump(contract))
+    before = _state(smoke)
+    done = search("smoke", cwd=smoke)
+    assert done.returncode == 2
+    assert "a contract is fixed (R2, R4), but this one differs" in done.stderr
+    assert re.search(r"data.fingerprint: 0{64} there, [0-9a-f]{64} now", done.stderr)
+    assert _state(smoke) == before
+
+
+def test_what_may_differ_on_resume_may(smoke):
+    done = search("smoke", "placement.slots=1", "placement.grace=5", cwd=smoke)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_changed_split_file_is_refused(smoke):
+    folder = Folder(smoke / "results" / "smoke")
+    with np.load(folder.split) as split:
+        arrays = dict(split.items())
+    arrays["train"] = arrays["train"][:-1]
+    with folder.split.open("wb") as file:
+        np.savez(file, **arrays)
+    done = search("smoke", cwd=smoke)
+    assert done.returncode == 2
+    assert "split.npz: holds the split of the first start, but got other rows; restore it or use name=" in done.stderr
+
+
+def test_no_test_row_lies_in_any_file_that_a_worker_can_reach(smoke):
+    sealed = _prepared().data.test
+    raw = prepare(_config("normalise=none"), metric=ACCURACY).data.test
+    rows = {row.tobytes() for part in (sealed, raw) for row in part.x}
+    seen = 0
+    for path in (smoke / "results" / "smoke").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            seen += 1
+            assert not any(row in content for row in rows), path
+    assert seen > 10
+
+
+def test_data_that_do_not_fit_the_config_are_refused():
+    with pytest.raises(UsageError, match=r"data\.inputs: must be 64, as in the rows, but got 63; say data\.inputs=64"):
+        _prepared("data.inputs=63")
+    with pytest.raises(UsageError, match=r"data\.outputs: must be 10"):
+        _prepared("data.outputs=9")
+    with pytest.raises(UsageError, match=r"data\._target_: must name a function that returns a DataSet, but got nowhere\.load"):
+        _prepared("data._target_=nowhere.load")
+    with pytest.raises(UsageError, match=r"data\._target_: must return trainers\.data\.DataSet, but got int"):
+        _prepared("data._target_=builtins.int")
+    with pytest.raises(UsageError, match=r"data: x: must be finite, but got NaN or inf first in row 2"):
+        _prepared("data._target_=toys.rotten", "data.inputs=3", "data.outputs=2")
+    with pytest.raises(UsageError, match=r"task 'guessing' does not exist; .*there are: classification, regression"):
+        _prepared("data.task=guessing")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["split.test=1.5"], r"split\.test: a share lies between 0 and 1, but got 1\.5; say 0\.3 for 30 %"),
+        (["split.kind=cut"], r"split 'cut' does not exist; there are: holdout"),
+        (["split.test=0.9999"], r"split: 1797 rows must give three sets, but got .*; change the shares or the data"),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        _prepared(*overrides)
+
+
+def test_own_data_are_fingerprinted_by_the_files_named_and_stratified_by_the_labels_given(tmp_path):
+    rows = tmp_path / "rows.bin"
+    rows.write_bytes(b"abc")
+    np.save(tmp_path / "labels.npy", np.arange(100) % 4)
+    words = [f"data.labels={tmp_path}/labels.npy", "data.rows=100", f"data.files=[{rows}]"]
+    prepared = prepare(_config(*words, experiment="own_trainer"), metric=ACCURACY)
+    assert prepared.data.train.x is None
+    assert set(np.bincount(prepared.data.val.y)) == {3, 4}
+    assert prepared.contract.floor is not None
+    rows.write_bytes(b"abd")
+    assert prepare(_config(*words, experiment="own_trainer"), metric=ACCURACY).contract != prepared.contract
+    with pytest.raises(UsageError, match=r"data\.labels: must hold data\.rows=99 labels, but got shape \(100,\)"):
+        prepare(_config(*words, "data.rows=99", experiment="own_trainer"), metric=ACCURACY)
+    with pytest.raises(UsageError, match=r"data\.files: must be readable, but got .*No such file"):
+        prepare(_config("data.files=[nowhere]", experiment="own_trainer"), metric=ACCURACY)
+    with pytest.raises(UsageError, match=r"data\.labels: must be a \.npy file, but got .*No such file"):
+        prepare(_config("data.labels=nowhere.npy", experiment="own_trainer"), metric=ACCURACY)
+
+
+def test_a_config_in_the_folder_is_composed_with_its_links(smoke):
+    config = OmegaConf.load(smoke / "results" / "smoke" / "config.yaml")
+    assert OmegaConf.to_container(config, resolve=False)["model"]["inputs"] == "${data.inputs}"
+    assert read_plan(config, root=smoke).knobs[0].path == "optimizer.lr"
+
+
+def _state(cwd):
+    """Name and content of everything but the lock's own file."""
+    return {path: path.read_bytes() for path in (cwd / "results").rglob("*") if path.is_file() and path.name != "lock"}

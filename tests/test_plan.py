@@ -1,0 +1,148 @@
+"""The door's checks: every key and combination, each by its text."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from search.compose import compose_experiment, load_config
+from search.errors import UsageError
+from search.plan import check_task, drift, read_plan
+from search.rows import Ask, Row
+from search.stages import sweep
+
+
+def _plan(*overrides, experiment="lr_sweep", config_dir=None):
+    return read_plan(compose_experiment(experiment, overrides=list(overrides), config_dir=config_dir), root=Path("/r"))
+
+
+def test_the_main_job_is_thirteen_rates_by_three_seeds_baseline_first():
+    plan = _plan()
+    asks = sweep.wanted(plan, [])
+    assert len(asks) == 39
+    assert [ask.trial for ask in asks] == list(range(39))
+    assert asks[0].knobs == {"optimizer.lr": 0.1}
+    assert [ask.seed for ask in asks] == [0] * 13 + [1] * 13 + [2] * 13
+    assert str(plan.folder) == "/r/results/lr_sweep"
+
+
+def test_a_baseline_off_the_grid_is_tried_too():
+    assert sweep.values(_plan("optimizer.lr=0.05"))[0] == 0.05
+    assert len(sweep.values(_plan("optimizer.lr=0.05"))) == 14
+
+
+def test_a_stage_wants_what_is_missing_and_numbers_on():
+    plan = _plan()
+    asks = sweep.wanted(plan, [])
+    rows = [Row(ask=ask, state="complete", value=0.5) for ask in asks[:20]]
+    assert sweep.wanted(plan, rows) == asks[20:]
+    assert sweep.wanted(plan, [Row(ask=ask, state="complete", value=0.5) for ask in asks]) == []
+    more = sweep.wanted(_plan("seeds=4"), [Row(ask=ask, state="failed") for ask in asks])
+    assert [(ask.trial, ask.seed) for ask in more] == [(39 + index, 3) for index in range(13)]
+    assert isinstance(more[0], Ask)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optimizer.rate=1"], r"lr_sweep: Could not override 'optimizer.rate'"),
+        (["optimiser=adam"], r"lr_sweep: Could not override 'optimiser'"),
+        (["optimizer=adamw"], r"Could not find 'optimizer/adamw'\s+Available options in 'optimizer':\s+adam\s+sgd"),
+        (["optimizer.lr=="], r"Error parsing override 'optimizer.lr=='"),
+        (["seeds=1,2"], r"Ambiguous value for argument 'seeds=1,2'"),
+        (["model.width=${nowhere}"], r"Interpolation key 'nowhere' not found"),
+        (["trainer=own"], r"lr_sweep: every key needs a value, but got \?\?\? for trainer\._target_; say trainer\._target_=…"),
+        (["name=a/b"], r"name: letters, digits and \. _ \+ - make a name, but got 'a/b'; give another name="),
+        (["name=.."], r"name: letters, digits"),
+        (["seeds=0"], r"seeds: must be a whole number of at least 1, but got 0; mend it"),
+        (["seeds=two"], r"seeds: must be a whole number of at least 1, but got 'two'"),
+        (["seed=-1"], r"seed: must be a whole number of at least 0, but got -1"),
+        (["trainer.epochs=0"], r"trainer\.epochs: must be a whole number of at least 1, but got 0"),
+        (["trainer.epochs=1.5"], r"trainer\.epochs: must be a whole number of at least 1, but got 1\.5"),
+        (["trainer.patience=0"], r"trainer\.patience: must be a whole number of at least 1, but got 0"),
+        (["trainer.timeout=-3"], r"trainer\.timeout: must be a number above 0, but got -3"),
+        (["trainer.epoch_timeout=null"], r"trainer\.epoch_timeout: must be a number above 0, but got None"),
+        (["trainer.max_log_mb=0"], r"trainer\.max_log_mb: must be a number above 0, but got 0"),
+        (["placement.slots=many"], r"placement\.slots: must be a whole number of at least 1, but got 'many'"),
+        (["placement.threads=0"], r"placement\.threads: must be a whole number of at least 1, but got 0"),
+        (["placement.slots_per_gpu=0"], r"placement\.slots_per_gpu: must be a whole number of at least 1"),
+        (["placement.kind=cloud"], r"placement\.kind 'cloud' does not exist; .*there are: inline, local"),
+        (["protocol.kind=dance"], r"protocol\.kind 'dance' does not exist; there are: sweep, train"),
+        (["keep=some"], r"keep 'some' does not exist; there are: all, best"),
+        (["metric.name=f1"], r"metric 'f1' does not exist; there are: accuracy, mse"),
+        (["metric.direction=up"], r"metric\.direction: must be maximize or minimize, but got 'up'"),
+        (["~space.optimizer"], r"space: a sweep turns one knob at a time \(R28\), but got none; choose a space with one knob"),
+        (["space.model.width=range(1,9)"], r"a sweep turns one knob at a time \(R28\), but got optimizer\.lr, model\.width"),
+        (["~space.optimizer", "space.model.widht=range(1,9)"], r"key 'model\.widht' does not exist; did you mean 'model\.width'\? there are: model\._target_"),
+        (["~space.optimizer", "space.modle.width=range(1,9)"], r"space\.modle\.width: a knob's path must be a key of the config"),
+        (["optimizer.lr=fast"], r"space\.optimizer\.lr: the config's optimizer\.lr must be a number to be swept, but got 'fast'"),
+        (["space.optimizer.lr.low=2"], r"space\.optimizer\.lr: `low < high` must hold, but got low=2, high=1\.0; swap them"),
+    ],
+)  # fmt: skip
+def test_a_config_that_breaks_a_rule_is_refused_by_its_text(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        _plan(*overrides)
+
+
+def test_a_metric_of_another_task_is_refused():
+    with pytest.raises(UsageError, match=r"metric: a metric of regression is one of mse, but got accuracy; choose one"):
+        check_task(_plan(), task="regression")
+    check_task(_plan(), task="classification")
+
+
+def test_the_users_own_configs_are_found_and_must_not_bear_our_names(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n# python -m search mine\n# Mine.\ndefaults:\n  - override /optimizer: slow\n"
+    )
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "slow.yaml").write_text("_target_: torch.optim.SGD\nlr: 0.01\nmomentum: 0.0\n")
+    plan = _plan(experiment="mine", config_dir=tmp_path)
+    assert plan.name == "mine"
+    assert plan.default("optimizer.lr") == 0.01
+    (tmp_path / "optimizer" / "sgd.yaml").write_text("lr: 1\n")
+    with pytest.raises(
+        UsageError,
+        match=r"sgd\.yaml: a config of your own needs a name of its own, but got optimizer/sgd\.yaml, which is shipped",
+    ):
+        _plan(experiment="mine", config_dir=tmp_path)
+    with pytest.raises(UsageError, match=r"--config-dir: must be a folder, but got .*nowhere; create it"):
+        _plan(config_dir=tmp_path / "nowhere")
+
+
+def test_only_what_may_differ_on_resume_may():
+    old = OmegaConf.create({"seeds": 3, "placement": {"threads": 1}, "optimizer": {"lr": 0.1}, "n_trials": 5})
+    assert (
+        drift(old, OmegaConf.create({"seeds": 4, "placement": {"threads": 2}, "optimizer": {"lr": 0.1}, "n_trials": 9})) == []
+    )
+    assert drift(old, OmegaConf.create({"seeds": 2, "placement": {"threads": 1}, "optimizer": {"lr": 0.2}, "extra": 1})) == [
+        "extra: missing there, 1 now",
+        "optimizer.lr: 0.1 there, 0.2 now",
+        "seeds: 3 there, 2 now",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"must be a file, but got nothing there; mend the path"),
+        ("a: [1", r"must be valid YAML, but got"),
+        ("- 1\n- 2\n", r"must hold a mapping, but got ListConfig; give a config"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused(text, message, tmp_path):
+    path = tmp_path / "c.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_config(path, overrides=[])
+
+
+def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("a: {b: 1}\n")
+    assert load_config(path, overrides=["a.b=2"]).a.b == 2
+    with pytest.raises(UsageError, match=r"c\.yaml: .*Key 'c' is not in struct"):
+        load_config(path, overrides=["a.c=2"])
+    with pytest.raises(UsageError, match=r"c\.yaml: extraneous input '=' expecting"):
+        load_config(path, overrides=["a.b=="])
