@@ -29,7 +29,7 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             config = compose(config_name="search", overrides=[*search_path, f"experiment={experiment}", *plain])
         OmegaConf.to_container(config, resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except Exception as error:  # beside its own errors, Hydra raises ValueError, TypeError, AttributeError for odd overrides
         raise UsageError(f"{experiment}: {_first_part(error)}") from error
     with open_dict(config):
         for _, knob in knobs:

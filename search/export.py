@@ -29,7 +29,9 @@ def best_config(plan: Plan, row: Row, *, contract: dict[str, Any]) -> str:
     config["space"] = {}
     config["expected"] = row.value
     config["contract"] = {"data": contract["data"], "split": {"hash": contract["split"]["hash"]}}
-    head = f"# python -m search train trains this again: trial {row.ask.trial} of {plan.name}; {plan.metric.name} as expected.\n"
+    head = (
+        f"# python -m search train trains this again: trial {row.ask.trial} of {plan.name}; {plan.metric.name} as expected.\n"
+    )
     return head + OmegaConf.to_yaml(OmegaConf.create(config))
 
 

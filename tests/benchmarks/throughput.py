@@ -1,0 +1,115 @@
+"""Trials per second of a search beside two bare processes that do the same training, start-up left out.
+
+    python tests/benchmarks/throughput.py [--rounds 3]
+
+16 trials of 20 epochs on two cores. The bare processes run a plain PyTorch loop, written out here: no search, no checkpoint.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TRIALS, EPOCHS = 16, 20
+
+BARE = """
+import json, sys, time
+import joblib, numpy as np, torch
+from torch import nn
+torch.set_num_threads(1)
+folder, trials, epochs = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+load = lambda name: torch.from_numpy(np.asarray(joblib.load(f"{folder}/arrays/{name}.joblib")))
+x, y, val_x, val_y = load("train.x"), load("train.y"), load("val.x"), load("val.y")
+
+def train(lr, seed, epochs):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    loss, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    for _ in range(epochs):
+        model.train()
+        total = torch.zeros(())
+        for rows in torch.randperm(len(x)).split(32):
+            optimizer.zero_grad()
+            value = loss(model(x[rows]), y[rows])
+            value.backward()
+            optimizer.step()
+            total += value.detach() * len(rows)
+        model.eval()
+        with torch.no_grad():
+            logits = model(val_x)
+            float(total), float(loss(logits, val_y)), float((logits.argmax(1) == val_y).float().mean())
+
+train(0.01, 0, 2)
+print("ready", flush=True)
+sys.stdin.readline()
+for lr, seed in trials:
+    train(lr, seed, epochs)
+"""
+
+
+def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
+    """Seconds from the first trial's start to the last one's end, and the trials."""
+    words = ["lr_sweep", f"trainer.epochs={EPOCHS}", "trainer.patience=null", "seeds=4", "space.optimizer.lr.points=4"]
+    grid = ["space.optimizer.lr.low=0.001", "space.optimizer.lr.high=0.1", "placement.slots=2"]
+    # The first trial of each worker warms torch up and does not count, so two more seeds are run before.
+    subprocess.run([sys.executable, "-m", "search", *words, *grid], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    import optuna
+    import pandas as pd
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    path = folder / "results" / "lr_sweep" / "journal.log"
+    study = optuna.load_study(study_name="lr_sweep", storage=JournalStorage(JournalFileBackend(str(path))))
+    trials = sorted(study.trials, key=lambda trial: trial.datetime_start)
+    table = pd.read_csv(path.parent / "trials.csv")
+    warm = trials[2:]  # one trial per worker has paid for the imports
+    seconds = (
+        max(trial.datetime_complete for trial in warm) - max(trial.datetime_complete for trial in trials[:2])
+    ).total_seconds()
+    return seconds / len(warm), [(row["optimizer.lr"], int(row.seed)) for _, row in table.iterrows()]
+
+
+def bare(folder: Path, trials: list[tuple[float, int]]) -> float:
+    """Seconds per trial of two processes with half of the trials each, from the moment both are warm."""
+    command = [sys.executable, "-c", BARE, str(folder / "results" / "lr_sweep")]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [*command, json.dumps(half), str(EPOCHS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        )
+        for half in (trials[0::2], trials[1::2])
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    begun = time.perf_counter()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.wait()
+    return (time.perf_counter() - begun) / len(trials)
+
+
+def main() -> None:
+    """Prints the ratio of each round and the median."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    ratios = []
+    for _ in range(parser.parse_args().rounds):
+        with tempfile.TemporaryDirectory() as name:
+            ours, trials = search(Path(name))
+            plain = bare(Path(name), trials)
+            ratios.append(plain / ours)
+            print(f"search {1000 * ours:.0f} ms a trial, bare {1000 * plain:.0f} ms a trial: {100 * ratios[-1]:.0f} %")
+    print(f"median: {100 * statistics.median(ratios):.0f} % of the bare processes' trials per second")
+
+
+if __name__ == "__main__":
+    main()

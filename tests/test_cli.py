@@ -1,0 +1,326 @@
+"""The commands as a user gives them: what they print, their exit codes, and that a wrong word changes nothing."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kit import MARK, TINY, environment, marked, running, search, steady, trials, wait_for
+from safetensors.numpy import load_file
+
+from search.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
+    done = search(cwd=elsewhere)
+    assert done.returncode == 2
+    for name in ("lr_sweep", "smoke", "plan", "status", "table", "export", "train", "test", "dashboard"):
+        assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
+    assert search("--help", cwd=elsewhere).returncode == 0
+    assert search("train", "--help", cwd=elsewhere).stdout.startswith("usage: python -m search train FILE.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: dashboard, export, "),
+        (["run"], r"run: needs an experiment, but got none; usage: python -m search \[run\] EXPERIMENT"),
+        (["run", "nothing"], r"nothing: .*Could not find 'experiment/nothing'"),
+        (["plan"], r"plan: needs an experiment, but got none"),
+        (["table"], r"table: needs one name, but got none; usage: python -m search table NAME"),
+        (["table", "a", "b"], r"table: needs one name, but got a b"),
+        (["table", "nothing"], r"search 'nothing' does not exist; there are: none"),
+        (["status", "nothing"], r"search 'nothing' does not exist"),
+        (["export", "nothing"], r"search 'nothing' does not exist"),
+        (["export", "x", "--to"], r"export: --to needs a file behind it, but got nothing"),
+        (["test", "nothing"], r"search 'nothing' does not exist"),
+        (["train"], r"train: needs a config file, but got none; usage: python -m search train FILE\.yaml"),
+        (["train", "nothing.yaml"], r"nothing\.yaml: must be a file, but got nothing there; mend the path"),
+        (["dashboard", "x", "--port", "high"], r"dashboard: --port needs a number from 1 to 65535, but got high"),
+        (["--config-dir"], r"--config-dir: needs a folder behind it, but got nothing"),
+        (["--config-dir=nowhere", "lr_sweep"], r"--config-dir: must be a folder, but got .*nowhere; create it"),
+        (["lr_sweep", "metric=mse", "metric.name=mse"], r"metric: a metric of classification is one of accuracy, but got mse; choose one"),
+        (["lr_sweep", "placement.gpus=[7]"], r"placement\.gpus: must be among the visible GPUs \(none\), but got 7; name visible ones"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_is_told_by_its_text_with_exit_2_and_writes_nothing(words, message, elsewhere, capsys, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert main(words) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert list(elsewhere.iterdir()) == []
+
+
+KEYS = st.sampled_from(
+    ["seeds", "name", "keep", "optimizer.lr", "trainer.epochs", "trainer.patience", "space.optimizer.lr.low", "space.optimizer.lr.high",
+     "space.optimizer.lr.scale", "space.optimizer.lr.points", "split.test", "split.kind", "metric.direction", "data.inputs", "model",
+     "placement.threads", "placement.slots", "placement.gpus", "protocol.kind", "nonsense", "space.model.width", "normalise"]
+)  # fmt: skip
+VALUES = st.one_of(
+    st.integers(-3, 3).map(str),
+    st.sampled_from(["null", "true", "inf", "nan", "''", "[]", "{}", "[1,2]", "a/b", "..", "${seed}", "${x}", "interval(1,0)", "choice()",
+                     "tag(log,interval(0,1))", "range(1,2,0)", "a b", "=", "((", "'", "\\", "ä", "0.5", "1e400", "-1e-9", "x" * 300]),
+    st.text(max_size=8),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pairs=st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=3))
+def test_whatever_is_thrown_at_the_door_never_gives_a_traceback_and_never_writes(pairs, elsewhere):
+    """Through `plan` up to its measurement: everything that a search checks before it writes, without the training."""
+    from omegaconf import OmegaConf
+
+    from search.compose import compose_experiment
+    from search.errors import UsageError
+    from search.launch import slots_of
+    from search.plan import read_plan
+
+    try:
+        config = compose_experiment("lr_sweep", overrides=[f"{key}={value}" for key, value in pairs], config_dir=None)
+        plan = read_plan(config, root=elsewhere)
+        slots_of(plan)
+        assert OmegaConf.is_config(plan.config)
+    except UsageError:
+        pass
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_the_whole_line_from_config_to_export_and_back(smoke):
+    folder = smoke / "results" / "smoke"
+    table = trials(folder)
+    assert list(table.columns[:13]) == [
+        "trial", "stage", "state", "value", "best_epoch", "epochs", "seed", "seconds", "device", "strategy", "verdict", "reason", "source",
+    ]  # fmt: skip
+    assert list(table.columns[13:]) == ["optimizer.lr"]
+    assert table["optimizer.lr"].tolist() == [0.1, 0.001, 0.01, 1.0]
+    assert table.state.tolist() == ["complete", "complete", "complete", "infeasible"]
+    assert set(table.source.dropna()) == {"computed"}
+    curves = pd.read_parquet(folder / "curves.parquet")
+    first = [
+        "trial",
+        "fold",
+        "epoch",
+        "step",
+        "train_loss",
+        "val_loss",
+        "accuracy",
+        "lr",
+        "grad_norm",
+        "update_ratio",
+        "seconds",
+    ]
+    assert list(curves.columns) == first
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    assert best["expected"] == table.value.max()
+    assert best["optimizer"]["lr"] == 0.1
+    assert set(load_file(folder / "best" / "weights.safetensors")) == {
+        "layers.1.weight",
+        "layers.1.bias",
+        "layers.3.weight",
+        "layers.3.bias",
+    }
+    assert json.loads((folder / "best" / "metrics.json").read_text())["accuracy"] == best["expected"]
+    decision = json.loads((folder / "decisions.jsonl").read_text())
+    assert (decision["decision"], decision["value"], decision["knob"]) == ("keep", 0.1, "optimizer.lr")
+    assert not (folder / "curves.jsonl").exists()
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["0"]
+
+    done = search("train", "results/smoke/best.yaml", cwd=smoke)
+    assert done.returncode == 0, done.stderr
+    assert f"expected: {best['expected']!r}\ngot:      {best['expected']!r}" in done.stdout
+    assert search("export", "smoke", "--to", "here.yaml", cwd=smoke).returncode == 0
+    assert (smoke / "here.yaml").read_text() == (folder / "best.yaml").read_text()
+
+
+def test_another_result_than_expected_is_told_and_exits_1(smoke):
+    path = smoke / "results" / "smoke" / "best.yaml"
+    path.write_text(re.sub(r"expected: .*", "expected: 0.123", path.read_text()))
+    done = search("train", str(path), cwd=smoke)
+    assert done.returncode == 1
+    assert "expected: 0.123\n" in done.stdout
+    assert "they differ, as they may on another device" in done.stdout
+
+
+def test_a_config_of_other_data_is_not_compared(smoke):
+    path = smoke / "results" / "smoke" / "best.yaml"
+    path.write_text(path.read_text().replace("seed: 0\n    hash", "hash").replace("rows: 1797", "rows: 1796"))
+    done = search("train", str(path), cwd=smoke)
+    assert done.returncode == 2
+    assert "the config's contract: a contract is fixed (R2, R4), but this one differs" in done.stderr
+    assert "data.rows: 1796 there, 1797 now" in done.stderr
+    assert not (smoke / "results" / "smoke-train").exists()
+
+
+def test_tables_are_made_again_from_disk_without_torch(smoke):
+    folder = smoke / "results" / "smoke"
+    kept = {name: (folder / name).read_text() for name in ("trials.csv", "summary.csv", "summary.md", "decisions.jsonl")}
+    curves = pd.read_parquet(folder / "curves.parquet")
+    for name in (*kept, "lock"):
+        (folder / name).unlink()
+    blocker = smoke / "blocked" / "torch"
+    blocker.mkdir(parents=True)
+    (blocker / "__init__.py").write_text("raise ImportError('torch must not be needed')")
+    done = search("table", "smoke", cwd=smoke, PYTHONPATH=str(blocker.parent))
+    assert done.returncode == 0, done.stderr
+    assert "optimizer.lr = 0.1, the baseline, stays" in done.stdout
+    assert {name: (folder / name).read_text() for name in kept} == kept
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "curves.parquet"), curves)
+
+
+def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
+    ledger = smoke / "results" / "smoke" / "test_ledger.jsonl"
+    first = search("test", "smoke", cwd=smoke)
+    assert first.returncode == 0, first.stderr
+    assert re.search(r"test accuracy: 0\.\d+ on 540 rows \(validation: 0\.\d+\)", first.stdout)
+    before = ledger.read_text()
+    second = search("test", "smoke", cwd=smoke)
+    assert second.returncode == 2
+    assert "the test set is looked at once (P13), but it was opened 1 times; --again opens it and says so" in second.stderr
+    assert ledger.read_text() == before
+    assert search("test", "smoke", "--again", cwd=smoke).returncode == 0
+    records = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [record["opening"] for record in records] == [1, 2]
+    assert records[0]["score"] == records[1]["score"] > 0.9
+    (smoke / "results" / "smoke" / "best" / "weights.safetensors").unlink()
+    assert "weights.safetensors, but one is missing; finish the search" in search("test", "smoke", "--again", cwd=smoke).stderr
+
+
+def test_a_trainer_without_predict_cannot_be_tested_and_says_so(elsewhere):
+    search(*TINY, "model.width=8", cwd=elsewhere, TOY_PAUSE="0")
+    weights = elsewhere / "results" / "own_trainer" / "best" / "weights.safetensors"
+    assert weights.exists()
+    done = search("test", "own_trainer", cwd=elsewhere)
+    assert done.returncode == 2
+    assert "test: needs trainer.predict, a function that predicts the test rows, but got null" in done.stderr
+
+
+def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
+    done = search("plan", "lr_sweep", cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "39 trials to run, 0 done already, up to 50 epochs each" in done.stdout
+    assert "values of optimizer.lr: 0.1, 0.0001, 0.000215" in done.stdout
+    assert re.search(r"one epoch takes 0\.0\d+ s here: at most about \d+ s, less where trials stop early", done.stdout)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_plan_of_a_training_that_cannot_run_shows_the_logs_end(elsewhere):
+    done = search("plan", "own_trainer", "trainer._target_=toys.HABITS", cwd=elsewhere)
+    assert done.returncode == 1
+    assert (
+        "the baseline could not be trained for one epoch: TypeError: trainer._target_: must name a generator function"
+        in done.stderr
+    )
+
+
+def test_plan_takes_off_what_is_done(smoke):
+    done = search("plan", "smoke", cwd=smoke)
+    assert "0 trials to run, 4 done already" in done.stdout
+    assert "smoke: done, 4 of 4 trials finished (3 complete, 1 infeasible)" in search("status", cwd=smoke).stdout
+    assert "no search in results/ yet" in search("status", cwd=smoke / "results" / "smoke").stdout
+
+
+def test_the_dashboard_shows_the_search_and_cannot_change_it(smoke):
+    journal = smoke / "results" / "smoke" / "journal.log"
+    before = journal.read_bytes()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running("dashboard", "smoke", "--port", str(port), cwd=smoke):
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: _get(f"{url}/api/studies"), what="the dashboard")
+        studies = json.loads(_get(f"{url}/api/studies"))
+        assert [study["study_name"] for study in studies["study_summaries"]] == ["smoke"]
+        delete = urllib.request.Request(
+            f"{url}/api/studies/0", data=b"{}", method="DELETE", headers={"Content-Type": "application/json"}
+        )
+        assert _get(delete) == b""
+        taken = search("dashboard", "smoke", "--port", str(port), cwd=smoke)
+        assert taken.returncode == 2
+        assert (
+            f"dashboard: port {port} must be free, but got: Address already in use; choose another with --port" in taken.stderr
+        )
+    assert journal.read_bytes() == before
+
+
+def _get(url) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read()
+    except OSError:
+        return b""
+
+
+def test_a_folder_that_cannot_be_written_is_told(elsewhere):
+    (elsewhere / "results").write_text("a file where a folder should be")
+    done = search("smoke", cwd=elsewhere)
+    assert done.returncode == 2
+    assert re.search(
+        r"search: .*results.*: (Not a directory|File exists); mend it or choose another results_root=", done.stderr
+    )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full is Linux's")
+def test_a_disk_that_fills_up_while_running_ends_the_search_and_the_same_command_goes_on(elsewhere):
+    search(*TINY, "name=calm", cwd=elsewhere, TOY_PAUSE="0")
+    code = (
+        "import os, sys, errno\n"
+        "from search import curves\n"
+        "from search.__main__ import main\n"
+        "whole, count = curves.CurveLog.append, [0]\n"
+        "def append(self, record):\n"
+        "    count[0] += 1\n"
+        "    if count[0] > 25: raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'curves.jsonl')\n"
+        "    whole(self, record)\n"
+        "curves.CurveLog.append = append\n"
+        f"sys.exit(main({TINY!r}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=elsewhere,
+        env=environment(TOY_PAUSE="0", **{MARK: "full"}),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert (
+        "No space left on device; free some space and give the same command again, nothing that was recorded is lost"
+        in done.stderr
+    )
+    assert not marked("full")
+    assert search(*TINY, cwd=elsewhere, TOY_PAUSE="0").returncode == 0
+    calm, resumed = (trials(elsewhere / "results" / name) for name in ("calm", "own_trainer"))
+    assert steady(calm).equals(steady(resumed))
+
+
+def test_from_a_wheel_in_an_empty_folder_the_smoke_search_runs(elsewhere):
+    """The wheel is built, unpacked elsewhere and put in front of the path: conf/ must travel with it."""
+    source = elsewhere / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", "results", ".*_cache", "__pycache__"))
+    build = "from hatchling.build import build_wheel; print(build_wheel('.'))"
+    built = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    wheel = source / built.stdout.split()[-1]
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(elsewhere / "installed")
+    shutil.rmtree(source)
+    (elsewhere / "empty").mkdir()
+    done = search("smoke", cwd=elsewhere / "empty", PYTHONPATH=str(elsewhere / "installed"))
+    assert done.returncode == 0, done.stderr
+    assert (elsewhere / "empty" / "results" / "smoke" / "best.yaml").exists()
+    where = "import search; print(search.__file__)"
+    env = environment(PYTHONPATH=str(elsewhere / "installed"))
+    told = subprocess.run([sys.executable, "-c", where], cwd=elsewhere / "empty", env=env, capture_output=True, text=True)
+    assert "installed" in told.stdout
+    assert os.path.isdir(elsewhere / "installed" / "search" / "conf")

@@ -1,0 +1,169 @@
+"""The house rules: floors, no cycles, nothing heavy where it must be light, commented YAML, a README that is true."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kit import search
+
+ROOT = Path(__file__).parent.parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("search", "trainers")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+# Who may know whom, from the ground up: a module imports from its own floor's list or from lower ones only.
+FLOORS = [
+    {"search", "search.errors", "trainers", "trainers.api", "trainers.data", "trainers.state", "trainers.models", "trainers.examples"},
+    {"search.catalogue", "search.knobs", "search.metrics", "search.wire", "search.guard", "search.journal", "search.split",
+     "search.curves", "search.arrays", "search.devices", "trainers.checkpoint", "trainers.schedules", "trainers.callable",
+     "trainers.command", "trainers.data.digits", "trainers.models.mlp", "trainers.examples.own", "trainers.examples.script"},
+    {"search.rows", "search.plan", "search.compose", "search.stopping", "search.contract", "search.stages",
+     "search.stages.decision", "search.worker", "trainers.stock"},
+    {"search.folder", "search.study", "search.underway", "search.placement", "search.stages.sweep"},
+    {"search.crew", "search.results", "search.export", "search.placement.local", "search.placement.inline", "search.progress"},
+    {"search.conductor", "search.tables"},
+    {"search.launch"},
+    {"search.estimate"},
+    {"search.commands"},
+]  # fmt: skip
+
+
+def _imports(name):
+    path = MODULES[name]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _floor(name):
+    for number, floor in enumerate(FLOORS):
+        if name in floor:
+            return number
+    return len(FLOORS)
+
+
+def test_imports_run_downward_only():
+    wrong = [
+        f"{name} imports {target}"
+        for name in MODULES
+        for target in _imports(name)
+        if target in MODULES and target != name and _floor(target) > _floor(name)
+    ]
+    assert wrong == []
+    above = [name for name in MODULES if _floor(name) == len(FLOORS)]
+    assert all(name.startswith("search.commands.") or name == "search.__main__" for name in above), above
+
+
+def test_there_is_no_import_cycle():
+    graph = {name: {target for target in _imports(name) if target in MODULES and target != name} for name in MODULES}
+    done: set[str] = set()
+    while len(done) < len(graph):
+        ready = {name for name in graph if name not in done and graph[name] <= done}
+        assert ready, f"a cycle among {sorted(set(graph) - done)}"
+        done |= ready
+
+
+def test_search_never_imports_torch_and_trainers_never_import_search():
+    for name in MODULES:
+        for target in _imports(name):
+            assert not (name.startswith("search") and re.match(r"torch(\.|$)", target)), name
+            assert not (name.startswith("trainers") and re.match(r"search(\.|$)", target)), name
+
+
+@pytest.mark.parametrize(
+    ("imported", "absent"),
+    [
+        ("search", ["torch", "numpy", "hydra", "optuna", "pandas"]),
+        ("search.__main__", ["torch", "numpy", "hydra", "optuna", "pandas"]),
+        ("trainers.api", ["torch"]),
+        ("search.worker", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
+        ("search.launch", ["torch", "plotly"]),
+    ],
+)
+def test_nothing_heavy_is_loaded_where_it_must_be_light(imported, absent):
+    code = f"import sys, {imported}; print(*[name for name in {absent!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []
+
+
+def test_every_module_and_public_name_has_a_docstring_and_every_file_a_bearable_size():
+    for name, path in MODULES.items():
+        text = path.read_text()
+        tree = ast.parse(text)
+        assert ast.get_docstring(tree), name
+        assert text.count("\n") <= 300, f"{name}: {text.count(chr(10))} lines"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and "examples" not in name:
+                inner = any(
+                    node in ast.walk(outer)
+                    for outer in ast.walk(tree)
+                    if isinstance(outer, ast.FunctionDef) and outer is not node
+                )
+                assert inner or ast.get_docstring(node), f"{name}.{node.name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.yaml")), ids=lambda path: str(path.relative_to(ROOT / "conf")))
+def test_every_key_of_every_yaml_says_what_it_means_on_its_line(path):
+    text = path.read_text()
+    assert text.startswith("#")
+    assert yaml.safe_load(text) is not None
+    for number, line in enumerate(text.splitlines(), start=1):
+        is_leaf = re.match(r"\s*(- )?[\w/ ]+:\s+\S", line) and not line.lstrip().startswith("#")
+        assert not is_leaf or re.search(r"\s# \S", line), f"{path.name}:{number}: {line}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
+    lines = path.read_text().splitlines()
+    assert lines[:2] == ["# @package _global_", f"# python -m search {path.stem}"]
+    tiny = ["seeds=1", "trainer.epochs=2", "space.optimizer.lr.points=2"]
+    done = search(path.stem, *tiny, cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (elsewhere / "results" / path.stem / "best.yaml").exists()
+
+
+def test_the_annotated_tree_in_the_readme_is_what_lies_on_disk():
+    readme = (ROOT / "README.md").read_text()
+    block = re.search(r"```text\n(.*?)```", readme, re.DOTALL)[1]
+    told, stack = set(), []
+    for line in block.splitlines():
+        name, told_of = re.match(r"(\s*\S+)\s+(.*)", line).groups()
+        depth = (len(name) - len(name.lstrip())) // 2
+        stack[depth:] = [name.strip().rstrip("/")]
+        told.add("/".join(stack))
+        assert len(told_of.split()) <= 8, line
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    there = {
+        path
+        for path in listed
+        if path.startswith(("search/", "trainers/")) and path.endswith(".py") and not path.endswith("__init__.py")
+    }
+    missing = {path for path in there if path not in told and str(Path(path).parent) not in told}
+    assert missing == set()
+    assert {path for path in told if not (ROOT / path).exists()} == set()
+
+
+def test_every_command_in_the_readme_is_one_that_exists():
+    from search.catalogue import experiments, verbs
+
+    known = {*experiments(None), *verbs(), "--config-dir"}
+    commands = re.findall(r"python -m search ([^\n`#|]*)", (ROOT / "README.md").read_text())
+    assert len(commands) > 8
+    for command in commands:
+        words = shlex.split(command)
+        assert not words or words[0] in known or words[0].isupper() or words[0].startswith("("), command
+
+
+def test_the_two_commands_of_the_readme_are_the_promised_ones():
+    readme = (ROOT / "README.md").read_text()
+    assert "\npip install -c constraints.txt -e . && python -m search lr_sweep\n" in readme
+    assert "\npip install -c constraints.txt -e '.[test]' && pytest\n" in readme
