@@ -171,26 +171,29 @@ class Conductor:
         if kind == "begin":
             records = self._curves.records(trial.ask.trial)
             trial.begin(int(message["epoch"]), records=records, device=worker.slot.label, strategy=str(message["strategy"]))
-        elif kind == "epoch":
-            return self._on_epoch(worker, trial, message)
+        elif kind == "epoch" and trial.word == "go":
+            self._on_epoch(worker, trial, message)
         elif kind == "end":
             self._on_end(worker, trial, message)
-        return {"kind": "go"}
+        return self._answer(trial) if message.get("answer") else None
 
-    def _on_epoch(self, worker: Served, trial: Underway, message: Message) -> Message:
-        """Recorded first, then told, then answered: a kill in between repeats the epoch and loses nothing."""
+    def _on_epoch(self, worker: Served, trial: Underway, message: Message) -> None:
+        """Recorded first, then told, and answered last: a kill in between repeats the epoch and loses nothing."""
         values = {name: float(value) for name, value in message["values"].items()}
-        epoch = int(message["epoch"])
+        epoch, value = int(message["epoch"]), float(message["value"])
         record: dict[str, Any] = {"trial": trial.ask.trial, "fold": 0, "epoch": epoch, **values}
-        record |= {self._plan.metric.name: float(message["value"]), "seconds": float(message["seconds"])}
+        record |= {self._plan.metric.name: value, "seconds": float(message["seconds"])}
         self._curves.append(record)
-        word: str = trial.hear(record, source=str(message["source"]))
-        if word != "diverged":
-            self._study.report(trial.ask.trial, epoch=epoch, value=record[self._plan.metric.name])
+        trial.hear(record, source=str(message["source"]))
+        if trial.word != "diverged":
+            self._study.report(trial.ask.trial, epoch=epoch, value=value)
         self._watcher.heard(worker.slot, trial.standing, record)
-        if word == "go" and self._signals:
-            word = "interrupt"
-        return {"kind": word, "why": trial.standing.why, "best_epoch": trial.standing.best_epoch}
+
+    def _answer(self, trial: Underway) -> Message:
+        """Go on or stop; what was told after the epoch at which a trial was to stop has not been recorded."""
+        word = "interrupt" if trial.word == "go" and self._signals else trial.word
+        standing = trial.standing
+        return {"kind": word, "why": standing.why, "epoch": standing.epoch, "best_epoch": standing.best_epoch}
 
     def _on_end(self, worker: Served, trial: Underway, message: Message) -> None:
         worker.trial = None

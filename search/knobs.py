@@ -4,6 +4,7 @@ Reads the nested YAML of a space (DESIGN §7) and the string grammar of Hydra's 
 values is the stages' business.
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,14 +97,56 @@ def sweep_override(text: str) -> tuple[str, dict[str, Any]] | None:
     return path.removeprefix("space."), _from_string(path, value)
 
 
+class TrialConfigs:
+    """Resolved configs of many trials on one base: only the groups that hold a link are resolved anew for each."""
+
+    def __init__(self, base: DictConfig) -> None:
+        self._raw = plain_config(base, resolve=False)
+        self._config = OmegaConf.create(self._raw)
+        self._plain = plain_config(self._config, resolve=True)
+        self._linked = [key for key, node in self._raw.items() if "${" in str(node)]
+
+    def resolve(self, *, knobs: Mapping[str, Value], seed: int) -> dict[str, Any]:
+        """`trial_config`, plain and resolved."""
+        plain = copy.deepcopy(self._plain)
+        changes: dict[str, Value] = {**knobs, "seed": seed}
+        try:
+            for path, value in changes.items():
+                OmegaConf.update(self._config, path, value)
+                parent, key = _parent(plain, path)
+                parent[key] = value
+            for key in self._linked:
+                node = self._config[key]
+                plain[key] = plain_config(node, resolve=True) if isinstance(node, DictConfig) else node
+        finally:
+            for path in changes:
+                parent, key = _parent(self._raw, path)
+                OmegaConf.update(self._config, path, parent[key])
+        return plain
+
+
+def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
+    """A config as plain dicts and lists; `resolve`: links replaced by what they lead to."""
+    plain = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
 def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:
     """The config of one trial: the base, the knobs set, then the seed; links are left to follow when it is resolved."""
-    config = OmegaConf.create(OmegaConf.to_container(base, resolve=False))
+    config = OmegaConf.create(plain_config(base, resolve=False))
     for path, value in knobs.items():
         OmegaConf.update(config, path, value)
     config.seed = seed
-    assert isinstance(config, DictConfig)
     return config
+
+
+def _parent(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """The dict that holds a dotted path's last key, and that key."""
+    *parents, key = path.split(".")
+    for parent in parents:
+        config = config[parent]
+    return config, key
 
 
 def _from_string(path: str, text: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def fresh_standing(metric: Metric, limits: Limits) -> Standing:
 
 @dataclass(kw_only=True)
 class Underway:
-    """`doom`: why its worker is being killed, if it is.
+    """`word`: whether it goes on. `doom`: why its worker is being killed, if it is.
 
     `reached`: the furthest epoch of any attempt; `deaths` since it last rose.
     """
@@ -35,6 +35,7 @@ class Underway:
     seconds: float = 0.0
     reached: int = 0
     deaths: int = 0
+    word: Word = "go"
     doom: str = ""
     retry: bool = True
     heard: float = field(default_factory=time.monotonic)
@@ -43,21 +44,21 @@ class Underway:
         """An attempt starts from a checkpoint of `epoch`: what was recorded up to there counts, what came after is void."""
         fresh = fresh_standing(self.standing.metric, self.limits)
         self.standing, self.seconds, self.doom, self.retry = fresh, 0.0, "", True
-        self.device, self.strategy, self.heard = device, strategy, time.monotonic()
+        self.word, self.device, self.strategy, self.heard = "go", device, strategy, time.monotonic()
         for record in records:
             if record["epoch"] <= epoch:
                 self.seconds += record["seconds"]
-                self._see(record["epoch"], value=record[fresh.metric.name], record=record)
+                self._see(record)
         self.reached = max(self.reached, max((int(record["epoch"]) for record in records), default=0))
 
-    def hear(self, record: dict[str, Any], *, source: str) -> Word:
-        """One more epoch, as it goes into the curves."""
+    def hear(self, record: dict[str, Any], *, source: str) -> None:
+        """One more epoch, as it goes into the curves; `word` says whether it was enough."""
         self.heard = time.monotonic()
         self.seconds += record["seconds"]
         self.source = source
         if record["epoch"] > self.reached:
             self.reached, self.deaths = record["epoch"], 0
-        return self._see(record["epoch"], value=record[self.standing.metric.name], record=record)
+        self._see(record)
 
     def overdue(self, now: float) -> str:
         """Why its time is up, or nothing. A trial over its whole time is not tried again; a silent one may be."""
@@ -91,5 +92,6 @@ class Underway:
             reason=reason,
         )
 
-    def _see(self, epoch: int, *, value: float, record: dict[str, Any]) -> Word:
-        return self.standing.see(int(epoch), value=float(value), losses=(record.get("train_loss"), record.get("val_loss")))
+    def _see(self, record: dict[str, Any]) -> None:
+        losses = (record.get("train_loss"), record.get("val_loss"))
+        self.word = self.standing.see(int(record["epoch"]), value=float(record[self.standing.metric.name]), losses=losses)

@@ -21,10 +21,10 @@ if __name__ == "__main__":
     guard.die_with_starter()
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from search.arrays import read_data
-from search.knobs import trial_config
+from search.knobs import TrialConfigs
 from search.metrics import OUTPUTS, Metric, output_of, score
 from search.wire import Link, Message
 from trainers.api import Data, End, Epoch, Failure, Seats
@@ -34,6 +34,9 @@ from trainers.checkpoint import FolderCheckpoint
 PRIVATE = ("space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment")
 
 
+# Every epoch is told at once; its answer is awaited when this many seconds have passed since the last one, so that short
+# epochs do not wait for the conductor. What a trial has trained beyond the epoch at which it was to stop is ignored.
+WINDOW = 0.01
 STATE_AFTER = {"stop": "complete", "diverged": "infeasible", "interrupt": "interrupted"}
 TOLD = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", guard.MARK)
 
@@ -60,9 +63,8 @@ class Worker:
 
     def __init__(self, link: Channel, *, setup: Message, redirect: bool) -> None:
         self._link, self._redirect = link, redirect
-        base = OmegaConf.create(setup["config"])
-        assert isinstance(base, DictConfig)
-        self._base = base
+        self._configs = TrialConfigs(DictConfig(setup["config"]))
+        self._every = float(setup["config"]["trainer"]["checkpoint_every"])
         self._folder = Path(setup["folder"])
         self._device = str(setup["device"])
         self._metric = Metric(**setup["metric"])
@@ -81,9 +83,7 @@ class Worker:
 
     def _serve(self, work: Message) -> bool:
         trial = int(work["trial"])
-        checkpoint = FolderCheckpoint(
-            self._folder / "checkpoints" / str(trial), every=float(self._base.trainer.checkpoint_every)
-        )
+        checkpoint = FolderCheckpoint(self._folder / "checkpoints" / str(trial), every=self._every)
         with self._log(trial):
             try:
                 end = self._train(trial, work, checkpoint)
@@ -102,35 +102,52 @@ class Worker:
             end["reason"] = "; ".join(
                 filter(None, [end["reason"], f"left {len(left)} processes behind, stopped: {', '.join(left)}"])
             )
-        self._ask({"kind": "end", "trial": trial, **end})
+        self._link.send({"kind": "end", "trial": trial, **end})
         return bool(end.get("fit", True))
 
     def _train(self, trial: int, work: Message, checkpoint: FolderCheckpoint) -> Message:
         config = self._config(work)
         if self._seats is None:
             self._seats = open_seats(config["trainer"]["_target_"], data=self._data, device=self._device)
-        self._ask({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": self._seats.strategy})
-        seats, seen, begun = self._seats, 0, time.monotonic()
+        seats = self._seats
+        self._link.send({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": seats.strategy})
+        begun = answered = time.monotonic()
         seats.admit(trial, config=config, checkpoint=checkpoint)
+        seen = 0
         try:
             while True:
-                (outcome,) = seats.step()
-                if isinstance(outcome, Failure):
-                    raise outcome.error
-                if isinstance(outcome, End):
+                checkpoint.hold()
+                message, error = self._step(seats, since=begun)
+                begun = time.monotonic()
+                seen += message is not None
+                if message is None or begun - answered > WINDOW:
+                    answer = self._ask({**(message or {"kind": "settle", "trial": trial}), "answer": True})
+                    answered = time.monotonic()
+                    checkpoint.confirm(int(answer["epoch"]), best_epoch=int(answer["best_epoch"]))
+                    if answer["kind"] in ("stop", "diverged") or (answer["kind"] == "interrupt" and message is not None):
+                        return {"state": STATE_AFTER[answer["kind"]], "reason": answer["why"]}
+                else:
+                    self._link.send(message)
+                if error is not None:
+                    raise error
+                if message is None:
                     if not seen and not checkpoint.epoch:
                         raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
                     return {"state": "complete", "reason": ""}
-                seen += 1
-                now = time.monotonic()
-                reply = self._ask(self._record(outcome, seconds=now - begun))
-                begun = time.monotonic()
-                if reply["kind"] != "diverged":
-                    checkpoint.confirm(outcome.epoch, best_epoch=int(reply["best_epoch"]))
-                if reply["kind"] != "go":
-                    return {"state": STATE_AFTER[reply["kind"]], "reason": reply["why"]}
         finally:
             seats.release(trial)
+
+    def _step(self, seats: Seats, *, since: float) -> tuple[Message | None, Exception | None]:
+        """The next epoch as a message; None at the trainer's end, with the error that ended it."""
+        (outcome,) = seats.step()
+        if isinstance(outcome, End):
+            return None, None
+        if isinstance(outcome, Failure):
+            return None, outcome.error
+        try:
+            return self._record(outcome, seconds=time.monotonic() - since), None
+        except (TrialFailed, ValueError) as error:
+            return None, error
 
     def _record(self, outcome: Epoch, *, seconds: float) -> Message:
         """One epoch as numbers: outputs become the metric here, and never cross the wire."""
@@ -171,14 +188,10 @@ class Worker:
         }
 
     def _config(self, work: Message) -> dict[str, Any]:
-        """What the trainer gets: plain and resolved.
-
-        The search's own keys and, unless the data are its own, the data's are left out.
-        """
-        config = OmegaConf.to_container(trial_config(self._base, knobs=work["knobs"], seed=int(work["seed"])), resolve=True)
-        assert isinstance(config, dict)
+        """What the trainer gets: resolved, without the search's own keys and, unless the data are its own, the data's."""
+        config = self._configs.resolve(knobs=work["knobs"], seed=int(work["seed"]))
         hidden = PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")
-        return {str(key): value for key, value in config.items() if key not in hidden}
+        return {key: value for key, value in config.items() if key not in hidden}
 
     def _ask(self, message: Message) -> Message:
         self._link.send(message)

@@ -49,7 +49,8 @@ class Checkpoint(Protocol):
     """One trial's place to save. A state holds tensors, arrays, numbers, strings, None, in dicts, lists and tuples.
 
     `state["model"]`, where there is one, is taken for the weights that go into `best/`. A save of epoch e counts once the
-    search has recorded epoch e, so a resumed trial never skips a record; save before or after the yield, as you like.
+    search has recorded epoch e, so a resumed trial never skips a record; save before or after the yield, as you like, and leave
+    what you have saved as it is until the yield.
     `folder` is for trainers that write files of their own.
     """
 

@@ -1,7 +1,8 @@
 """One trial's checkpoint folder: the crash checkpoint, the best epoch's state, and the order in which they count.
 
-A state that a trainer offers waits in memory until the search has recorded its epoch; only then may it reach the disk. So
-the disk is never ahead of the records. Writing takes at most a tenth of the time. Never decides which epoch is best.
+A state that a trainer offers counts once the search has recorded its epoch, and is read then, while the trainer waits at its
+yield; so the disk is never ahead of the records, and a state that is neither the best nor due is never copied. Writing takes at
+most a tenth of the time. Never decides which epoch is best.
 """
 
 import os
@@ -25,9 +26,10 @@ class FolderCheckpoint:
         self._loaded = self._read(LAST)
         self._recorded = self.epoch
         self._best_epoch = 0
-        self._offered: tuple[int, bytes] | None = None
-        self._last: bytes | None = None
-        self._best: bytes | None = None
+        self._offered: dict[int, Any] = {}
+        self._last: dict[str, Any] | None = None
+        self._best: dict[str, Any] | None = None
+        self._best_is_on_disk = True
         self._not_before = time.monotonic() + every
 
     @property
@@ -41,37 +43,39 @@ class FolderCheckpoint:
 
     def save(self, state: Any, *, epoch: int) -> None:
         """Offers a state that holds everything up to and with `epoch`. Raises TypeError for what cannot be saved."""
-        self._offered = (epoch, states.dump({"epoch": epoch, "state": state}))
-        self._count()
+        if epoch > self._recorded:
+            self._offered[epoch] = state
+        else:  # its epoch is recorded already, and the trainer will go on at once
+            self._count(epoch, states.copy(state))
+
+    def hold(self) -> None:
+        """The trainer is about to go on: what it has offered, and is not recorded yet, is copied before it changes."""
+        self._offered = {epoch: states.copy(state) for epoch, state in self._offered.items()}
+        self._last = None
 
     def confirm(self, epoch: int, *, best_epoch: int) -> None:
         """The search has recorded `epoch`, and `best_epoch` is the best so far: what was offered up to it counts."""
         self._recorded, self._best_epoch = epoch, best_epoch
-        self._count()
+        for offered in sorted(number for number in self._offered if number <= epoch):
+            self._count(offered, self._offered.pop(offered))
         if time.monotonic() >= self._not_before:
             self.flush()
-
-    def _count(self) -> None:
-        if self._offered is None or self._offered[0] > self._recorded:
-            return
-        (epoch, self._last), self._offered = self._offered, None
-        if epoch == self._best_epoch:
-            self._best = self._last
 
     def flush(self) -> None:
         """Writes what counts and is not on disk yet; the best first, since the crash checkpoint relies on it."""
         begun = time.monotonic()
-        if self._best is not None:
-            self._write(BEST, self._best)
+        if self._best is not None and not self._best_is_on_disk:
+            self._write(BEST, states.dump(self._best))
+            self._best_is_on_disk = True
         if self._last is not None:
-            self._write(LAST, self._last)
-        self._best = self._last = None
+            self._write(LAST, states.dump(self._last))
+            self._last = None
         now = time.monotonic()
         self._not_before = now + max(self._every, SHARE * (now - begun))
 
     def finish(self) -> None:
         """The trial has ended: the best epoch's weights stay, if that epoch was saved, and the crash checkpoint goes."""
-        best = states.load(self._best) if self._best is not None else self._read(BEST)
+        best = self._best or self._read(BEST)
         if best is not None and best["epoch"] == self._best_epoch:
             self._write(WEIGHTS, states.weights(best["state"]))
         for name in (LAST, BEST):
@@ -80,6 +84,11 @@ class FolderCheckpoint:
     def discard(self) -> None:
         """The trial has failed: nothing of it is worth keeping."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _count(self, epoch: int, state: Any) -> None:
+        self._last = {"epoch": epoch, "state": state}
+        if epoch == self._best_epoch:
+            self._best, self._best_is_on_disk = {"epoch": epoch, "state": states.copy(states.model(state))}, False
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name

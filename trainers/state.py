@@ -33,10 +33,21 @@ def load(data: bytes) -> Any:
     return _decode(shape, _from_bytes(data))
 
 
-def weights(state: Any) -> bytes:
-    """A safetensors file of the model's tensors alone: of `state["model"]`, or of all where there is no such key."""
+def copy(state: Any) -> Any:
+    """The same state in memory of its own, tensors on the CPU; a fraction of the time that `dump` takes."""
     tensors: Flat = {}
-    _encode(state.get("model", state) if isinstance(state, dict) else state, "", tensors)
+    return _decode(_encode(state, "state", tensors), tensors)
+
+
+def model(state: Any) -> Any:
+    """The part that makes predictions: `state["model"]`, or the whole where there is no such key."""
+    return state.get("model", state) if isinstance(state, dict) else state
+
+
+def weights(state: Any) -> bytes:
+    """A safetensors file of a state's tensors, named by their path."""
+    tensors: Flat = {}
+    _encode(state, "", tensors)
     return _to_bytes(tensors, {"format": "pt"})
 
 

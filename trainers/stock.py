@@ -68,7 +68,7 @@ class Seat:
         self._seed, self._epochs = int(config["seed"]), int(config["trainer"]["epochs"])
         self._batch = min(int(config["trainer"]["batch_size"]), len(self._x))
         self._steps = -(-len(self._x) // self._batch)
-        torch.manual_seed(self._seed)
+        _seed(self._seed, device)
         self._model: nn.Module = instantiate(config["model"]).to(device)
         self._loss: nn.Module = instantiate(config["loss"])
         self._optimizer: torch.optim.Optimizer = instantiate(config["optimizer"], _partial_=True)(self._model.parameters())
@@ -102,14 +102,15 @@ class Seat:
         return {"train_loss": self._evaluate(self._x, self._y)[0], "lr": float(self._table[0]["lr"])}
 
     def _train_epoch(self) -> dict[str, float]:
-        torch.manual_seed(int(np.random.SeedSequence([self._seed, self.epoch]).generate_state(1)[0]))
+        _seed(int(np.random.SeedSequence([self._seed, self.epoch]).generate_state(1)[0]), self._device)
         self._model.train()
         order = torch.randperm(len(self._x)).to(self._device)
         total = torch.zeros((), device=self._device)
         per_step = len(self._table) > self._epochs
         watched: dict[str, float] = {}
         for step, rows in enumerate(torch.split(order, self._batch)):
-            apply(self._table[(self.epoch - 1) * self._steps + step if per_step else self.epoch - 1], self._optimizer)
+            if per_step or step == 0:
+                apply(self._table[(self.epoch - 1) * self._steps + step if per_step else self.epoch - 1], self._optimizer)
             self._optimizer.zero_grad(set_to_none=True)
             loss = self._loss(self._model(self._x[rows]), self._y[rows])
             loss.backward()
@@ -166,6 +167,13 @@ def _on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
 
 def _tensor(array: NDArray[Any], dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.asarray(array)).to(dtype)
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """The generators that this device draws from; `torch.manual_seed` would look for every kind of device there is."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def _norm(tensors: list[Tensor]) -> float:

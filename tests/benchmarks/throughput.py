@@ -49,6 +49,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 for lr, seed in trials:
     train(lr, seed, epochs)
+print("done", flush=True)
 """
 
 
@@ -93,8 +94,12 @@ def bare(folder: Path, trials: list[tuple[float, int]]) -> float:
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        process.wait()
-    return (time.perf_counter() - begun) / len(trials)
+        assert process.stdout is not None
+        process.stdout.readline()
+    seconds = time.perf_counter() - begun
+    for process in processes:
+        process.communicate()
+    return seconds / len(trials)
 
 
 def main() -> None:
