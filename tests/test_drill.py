@@ -95,4 +95,8 @@ def _same_rows(calm: Path, storm: Path) -> None:
     pd.testing.assert_frame_equal(*curves, check_exact=True)
     study = optuna.load_study(study_name="storm", storage=JournalStorage(JournalFileBackend(str(storm / "journal.log"))))
     assert all(trial.state.is_finished() for trial in study.trials)
+    weights = [folder / "best" / "weights.safetensors" for folder in (calm, storm)]
+    assert weights[0].exists() == weights[1].exists()
+    if weights[0].exists():
+        assert weights[0].read_bytes() == weights[1].read_bytes()
     assert (calm / "best.yaml").read_text().replace("calm", "storm") == (storm / "best.yaml").read_text()

@@ -88,3 +88,28 @@ def rotten():
     x = np.ones((10, 3), dtype=np.float32)
     x[2, 1] = np.nan
     return DataSet(x=x, y=np.arange(10) % 2)
+
+
+def empty(config, data, device, checkpoint):
+    """Yields nothing."""
+    yield from ()
+
+
+def forgetful(config, data, device, checkpoint):
+    """Forgets the metric."""
+    yield {"train_loss": 1.0}
+
+
+def nan(config, data, device, checkpoint):
+    """Reports no number."""
+    yield {"accuracy": float("nan")}
+
+
+def again(config, data, device, checkpoint):
+    """Repeats an epoch."""
+    yield {"epoch": 1, "accuracy": 0.5}
+    yield {"epoch": 1, "accuracy": 0.5}
+
+
+def plain(config, data, device, checkpoint):
+    """Is no generator."""

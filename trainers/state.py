@@ -10,7 +10,6 @@ import sys
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 
 Flat = dict[str, Any]
 STATE = "state"
@@ -24,13 +23,14 @@ def dump(state: Any) -> bytes:
     """
     tensors: Flat = {}
     shape = _encode(state, "state", tensors)
-    return _to_bytes(tensors, {STATE: json.dumps(shape)})
+    return _to_bytes(tensors, {STATE: json.dumps({"with": _library(), "shape": shape})})
 
 
 def load(data: bytes) -> Any:
     """The state that `dump` was given; dict subclasses come back as dict, tensors on the CPU."""
-    shape = json.loads(_metadata(data)[STATE])
-    return _decode(shape, _from_bytes(data))
+    (length,) = struct.unpack("<Q", data[:8])  # safetensors: 8 bytes of little-endian length, then a JSON header
+    told = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][STATE])
+    return _decode(told["shape"], dict(importlib.import_module(told["with"]).load(data)))
 
 
 def copy(state: Any) -> Any:
@@ -93,17 +93,9 @@ def _decode(node: list[Any], tensors: Flat) -> Any:
 
 
 def _to_bytes(tensors: Flat, metadata: dict[str, str]) -> bytes:
-    if "torch" in sys.modules:
-        return bytes(importlib.import_module("safetensors.torch").save(tensors, metadata={**metadata, "with": "torch"}))
-    return bytes(safetensors.numpy.save(tensors, metadata={**metadata, "with": "numpy"}))
+    return bytes(importlib.import_module(_library()).save(tensors, metadata=metadata))
 
 
-def _from_bytes(data: bytes) -> Flat:
-    library = "safetensors.torch" if _metadata(data)["with"] == "torch" else "safetensors.numpy"
-    return dict(importlib.import_module(library).load(data))
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    """safetensors' header: 8 bytes of little-endian length, then JSON with `__metadata__`."""
-    (length,) = struct.unpack("<Q", data[:8])
-    return dict(json.loads(data[8 : 8 + length])["__metadata__"])
+def _library() -> str:
+    """safetensors for torch where torch is loaded, since tensors of its own can only then be there; else for numpy."""
+    return "safetensors.torch" if "torch" in sys.modules else "safetensors.numpy"

@@ -1,0 +1,83 @@
+"""Learning curves: appended, repeated after a kill, cut at a trial's last epoch."""
+
+import math
+
+import pytest
+
+from search.curves import CurveLog, read_curves, write_curves
+
+
+def _record(trial, epoch, value, **more):
+    return {"trial": trial, "fold": 0, "epoch": epoch, "accuracy": value, "seconds": 0.1, **more}
+
+
+def _read(tmp_path, epochs=None):
+    return read_curves(tmp_path / "log", tmp_path / "table", metric="accuracy", epochs=epochs)
+
+
+def test_the_last_record_of_an_epoch_wins_and_columns_come_in_the_promised_order(tmp_path):
+    log = CurveLog(tmp_path / "log", tmp_path / "table")
+    for record in (
+        _record(0, 1, 0.1),
+        _record(1, 1, 0.5, own=3.0),
+        _record(0, 1, 0.2),
+        _record(0, 2, 0.3, train_loss=math.inf),
+    ):
+        log.append(record)
+    log.close()
+    frame = _read(tmp_path)
+    assert list(frame.columns[:11]) == ["trial", "fold", "epoch", "step", "train_loss", "val_loss", "accuracy", "lr", "grad_norm", "update_ratio", "seconds"]  # fmt: skip
+    assert frame[["trial", "epoch", "accuracy"]].to_numpy().tolist() == [[0, 1, 0.2], [0, 2, 0.3], [1, 1, 0.5]]
+    assert frame.own.tolist()[-1] == 3.0
+    assert frame.train_loss.tolist()[1] == math.inf
+
+
+def test_a_torn_last_line_is_cut_off_and_what_was_recorded_stays(tmp_path):
+    log = CurveLog(tmp_path / "log", tmp_path / "table")
+    log.append(_record(0, 1, 0.1))
+    log.close()
+    with (tmp_path / "log").open("a") as file:
+        file.write('{"trial": 0, "fo')
+    assert len(_read(tmp_path)) == 1
+    again = CurveLog(tmp_path / "log", tmp_path / "table")
+    again.append(_record(0, 2, 0.2))
+    again.close()
+    assert _read(tmp_path).accuracy.tolist() == [0.1, 0.2]
+
+
+def test_a_table_and_a_later_log_are_read_as_one(tmp_path):
+    log = CurveLog(tmp_path / "log", tmp_path / "table")
+    log.append(_record(0, 1, 0.1))
+    log.close()
+    write_curves(_read(tmp_path), tmp_path / "table")
+    (tmp_path / "log").unlink()
+    later = CurveLog(tmp_path / "log", tmp_path / "table")
+    assert [record["accuracy"] for record in later.records(0)] == [0.1]
+    later.append(_record(0, 2, 0.2))
+    assert [record["epoch"] for record in later.records(0)] == [1, 2]
+    later.forget(0)
+    assert later.records(0) == []
+    later.close()
+    assert _read(tmp_path).accuracy.tolist() == [0.1, 0.2]
+
+
+def test_records_behind_a_trials_last_epoch_and_of_unknown_trials_are_dropped(tmp_path):
+    log = CurveLog(tmp_path / "log", tmp_path / "table")
+    for record in (_record(0, 1, 0.1), _record(0, 2, 0.2), _record(7, 1, 0.3)):
+        log.append(record)
+    log.close()
+    assert _read(tmp_path, epochs={0: 1}).accuracy.tolist() == [0.1]
+
+
+def test_without_records_there_is_an_empty_table(tmp_path):
+    frame = _read(tmp_path)
+    assert len(frame) == 0
+    assert "accuracy" in frame
+
+
+def test_a_full_disk_is_told_and_not_swallowed(tmp_path):
+    log = CurveLog(tmp_path / "log", tmp_path / "table")
+    log.close()
+    log._file = type("Full", (), {"write": lambda self, data: 1})()
+    with pytest.raises(OSError, match="No space left on device"):
+        log.append(_record(0, 1, 0.1))

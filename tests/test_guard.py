@@ -1,0 +1,83 @@
+"""What a worker has started ends with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from kit import wait_for
+
+from search import guard
+
+SCRIPT = """
+import os, subprocess, sys, time
+from search import guard
+guard.start_guard(int(sys.argv[1]))
+guard.die_with_starter()
+child = subprocess.Popen(["sleep", "300"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.fixture
+def guarded():
+    """A process with a guard and a child in a session of its own; the fixture holds its lifeline."""
+    lifeline, held = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(lifeline)],
+        pass_fds=[lifeline],
+        env={**os.environ, guard.MARK: f"test{os.getpid()}{time.monotonic_ns()}"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    os.close(lifeline)
+    assert process.stdout is not None
+    child = psutil.Process(int(process.stdout.readline()))
+    yield process, child, held
+    process.kill()
+    process.communicate()
+
+
+def _gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_guard_kills_what_is_left_when_the_worker_is_killed(guarded):
+    process, child, held = guarded
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: _gone(child), seconds=5, what="the child to end")
+    os.close(held)
+
+
+def test_the_guard_kills_worker_and_children_when_the_lifeline_ends(guarded):
+    process, child, held = guarded
+    assert child.is_running()
+    os.close(held)
+    assert process.wait(timeout=5) == -signal.SIGKILL
+    wait_for(lambda: _gone(child), seconds=5, what="the child to end")
+
+
+def test_only_what_bears_the_mark_is_killed():
+    env = {**os.environ, guard.MARK: "mine"}
+    mine, other = (
+        subprocess.Popen(["sleep", "60"], env=env),
+        subprocess.Popen(["sleep", "60"], env={**env, guard.MARK: "other"}),
+    )
+    assert guard.kill_marked("mine") == [mine.pid]
+    assert mine.wait(5) == -signal.SIGKILL
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
+def test_without_children_there_is_nothing_to_kill_and_with_one_it_is_named():
+    code = "from search import guard; import subprocess; print(guard.kill_children()); subprocess.Popen(['sleep', '60']); print(guard.kill_children())"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == "[]"
+    assert "(sleep 60)" in second

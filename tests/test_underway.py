@@ -1,0 +1,75 @@
+"""A trial under way: what counts of earlier attempts, when its time is up, how often it may die."""
+
+import time
+
+from search.metrics import Metric
+from search.plan import Limits
+from search.rows import Ask
+from search.underway import Underway, fresh_standing
+
+METRIC = Metric(name="accuracy", direction="maximize")
+
+
+def _underway(**limits):
+    limits = Limits(
+        **{"patience": None, "last_epoch": None, "timeout": None, "epoch_timeout": 100.0, "max_retries": 2, "log_bytes": 1}
+        | limits
+    )
+    ask = Ask(trial=3, stage="sweep.lr", knobs={"lr": 0.1}, seed=0)
+    trial = Underway(ask=ask, standing=fresh_standing(METRIC, limits), limits=limits)
+    trial.begin(0, records=[], device="cpu", strategy="loop")
+    return trial
+
+
+def _record(epoch, value, seconds=1.0):
+    return {"trial": 3, "epoch": epoch, "accuracy": value, "train_loss": 1.0, "val_loss": 1.0, "seconds": seconds}
+
+
+def test_records_beyond_the_checkpoint_are_void_when_a_trial_goes_on():
+    trial = _underway()
+    records = [_record(1, 0.5), _record(2, 0.9), _record(3, 0.95)]
+    for record in records:
+        trial.hear(record, source="computed")
+    trial.begin(1, records=records, device="cuda:0", strategy="loop")
+    assert (trial.standing.epoch, trial.standing.best_epoch, trial.standing.value, trial.seconds) == (1, 1, 0.5, 1.0)
+    trial.hear(_record(2, 0.6), source="computed")
+    row = trial.row("complete", reason="")
+    assert (row.value, row.best_epoch, row.epochs, row.seconds, row.device) == (0.6, 2, 2, 2.0, "cuda:0")
+
+
+def test_a_stop_that_was_recorded_before_a_kill_still_holds():
+    trial = _underway(patience=1)
+    records = [_record(1, 0.5), _record(2, 0.4)]
+    trial.begin(2, records=records, device="cpu", strategy="loop")
+    assert trial.word == "stop"
+
+
+def test_deaths_count_only_while_no_new_epoch_is_reached():
+    trial = _underway(max_retries=1)
+    trial.hear(_record(1, 0.5), source="computed")
+    assert trial.die()
+    trial.begin(0, records=[_record(1, 0.5)], device="cpu", strategy="loop")
+    trial.hear(_record(1, 0.5), source="computed")  # reached before: no progress
+    assert not trial.die()
+    trial.hear(_record(2, 0.5), source="computed")
+    assert trial.die()
+
+
+def test_time_is_up_for_a_silent_trial_that_may_be_tried_again_and_for_a_long_one_that_may_not():
+    trial = _underway(epoch_timeout=10)
+    assert trial.overdue(time.monotonic() + 9) == ""
+    assert trial.overdue(time.monotonic() + 11) == "hung: no epoch for trainer.epoch_timeout=10 s"
+    assert trial.die()
+    trial = _underway(timeout=5)
+    trial.hear(_record(1, 0.5, seconds=4.5), source="computed")
+    assert trial.overdue(time.monotonic() + 1) == "took longer than trainer.timeout=5 s"
+    assert not trial.die()
+
+
+def test_only_trials_that_may_be_ranked_have_a_value():
+    trial = _underway()
+    trial.hear(_record(1, 0.5), source="computed")
+    assert trial.row("complete", reason="").value == 0.5
+    for state in ("failed", "lost", "infeasible"):
+        row = trial.row(state, reason="why")
+        assert (row.value, row.best_epoch, row.epochs, row.reason) == (None, None, 1, "why")
