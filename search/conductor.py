@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -25,33 +25,14 @@ from search.knobs import Value
 from search.placement import Placement
 from search.plan import Plan
 from search.rows import Ask, Row
-from search.stopping import Standing
 from search.study import Study
 from search.underway import Underway, fresh_standing
+from search.watcher import Watcher
 from search.wire import Message, WireError
 
 TICK = 0.25  # seconds between two looks at clocks and logs
 ALIKE = 3  # trials that fail for one reason, with no other outcome, before the search gives up
 FAREWELL = 5.0  # seconds that workers get to end when there is no more work
-
-
-class Watcher(Protocol):
-    """Whoever shows the search's progress. Called by the conductor's thread; must return at once."""
-
-    def began(self, slot: Slot, ask: Ask) -> None:
-        """A trial sits down."""
-
-    def heard(self, slot: Slot, standing: Standing, record: dict[str, Any]) -> None:
-        """An epoch has been recorded."""
-
-    def left(self, slot: Slot) -> None:
-        """The slot's trial is no longer there."""
-
-    def finished(self, row: Row) -> None:
-        """A trial has its row."""
-
-    def note(self, text: str) -> None:
-        """Something worth a line."""
 
 
 class Conductor:
@@ -75,7 +56,7 @@ class Conductor:
         self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
         self._queue = deque(self._underway(row.ask) for row in self._rows.values() if not row.finished)
         self._causes: list[str | None] = []
-        self._signals = 0
+        self._signals, self._told = 0, False
         self._deadline: float | None = None
         self._looked = 0.0
 
@@ -117,10 +98,17 @@ class Conductor:
             self._looked = now
             self._look(now, placement)
         if self._signals:
+            self._say_goodbye()
             placement.close()
         else:
             self._refill()
             self._assign()
+
+    def _say_goodbye(self) -> None:
+        if self._signals == 1 and not self._told:
+            self._told = True
+            grace = self._plan.placement.grace
+            self._watcher.note(f"stopping at the next epoch's end, after {grace:g} s at the latest; once more stops at once")
 
     def _done(self) -> bool:
         busy = any(worker.trial for worker in self._crew.workers)

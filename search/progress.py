@@ -15,7 +15,7 @@ from search.stopping import Standing
 
 
 class ShownProgress:
-    """`search.conductor.Watcher` for a person. `done`: trials finished in earlier runs, of `total`."""
+    """`search.watcher.Watcher` for a person. `done`: trials finished in earlier runs, of `total`."""
 
     def __init__(self, plan: Plan, *, total: int, done: int, console: Console) -> None:
         self._plan, self._console = plan, console

@@ -136,7 +136,7 @@ def conclusion(findings: Findings) -> list[str]:
         return [f"no value of {knob.path} is usable: every trial failed or diverged"]
     winner, baseline = findings.groups[decision.winner], findings.groups[0]
     sign = 1.0 if plan.metric.direction == "maximize" else -1.0
-    told = f"{plan.metric.name} {sign * winner.mean:.4g}, mean of {len(winner.clean)} seeds"
+    told = f"{plan.metric.name} {sign * winner.mean:.4g}, mean of {_count(len(winner.clean), 'seed')}"
     lines = []
     if decision.adopted:
         against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
@@ -145,6 +145,8 @@ def conclusion(findings: Findings) -> list[str]:
         )
     else:
         lines.append(f"{knob.path} = {winner.value}, the baseline, stays: {told}; no value is better beyond chance (P5)")
+    if not decision.freedom:
+        lines.append("one seed per value cannot tell chance from merit: the best value is taken as it is; raise seeds= to know")
     ties = [str(group.value) for group, standing in zip(findings.groups, decision.standings, strict=True) if standing == "tie"]
     if decision.tie:
         lines.append(
@@ -182,6 +184,10 @@ def decision_records(findings: Findings) -> list[dict[str, Any]]:
             "caveats": f"everything else at config.yaml's values; {plan.seeds} seeds per value",
         }
     ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -67,6 +67,7 @@ def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(nu
         conductor.send_signal(number)
         output, _ = conductor.communicate(timeout=20)
     assert conductor.returncode == 130
+    assert "stopping at the next epoch's end, after 30 s at the latest; once more stops at once" in output
     assert "the tables are written, and the same command goes on: python -m search own_trainer" in output
     assert not marked(f"signal{number}")
     table = trials(tmp_path / "results" / "own_trainer")

@@ -25,7 +25,7 @@ FLOORS = [
      "trainers.command", "trainers.data.digits", "trainers.models.mlp", "trainers.examples.own", "trainers.examples.script"},
     {"search.rows", "search.plan", "search.compose", "search.stopping", "search.contract", "search.stages",
      "search.stages.decision", "search.worker", "trainers.stock"},
-    {"search.folder", "search.study", "search.underway", "search.placement", "search.stages.sweep"},
+    {"search.folder", "search.study", "search.underway", "search.watcher", "search.placement", "search.stages.sweep"},
     {"search.crew", "search.results", "search.export", "search.placement.local", "search.placement.inline", "search.progress"},
     {"search.conductor", "search.tables"},
     {"search.launch"},
