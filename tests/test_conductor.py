@@ -11,7 +11,7 @@ from kit import MARK, TINY, marked, running, search, steady, trials, wait_for
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-SLOW = {"TOY_PAUSE": "0.05"}
+SLOW = {"TOY_PAUSE": "0.1"}
 
 
 def _journal(cwd, name="own_trainer"):
@@ -28,7 +28,7 @@ def _has_started(cwd, trials=1):
 
 
 def test_a_second_conductor_is_refused_and_the_first_is_named(tmp_path):
-    with running(*TINY, cwd=tmp_path, **SLOW) as first:
+    with running(*TINY, cwd=tmp_path, TOY_PAUSE="1") as first:
         wait_for(lambda: _has_started(tmp_path), what="the first epoch")
         before = _journal(tmp_path).stat().st_size
         second = search(*TINY, cwd=tmp_path)
