@@ -52,8 +52,9 @@ class Conductor:
     ) -> None:
         self._plan, self._folder, self._study, self._crew, self._floor = plan, folder, study, crew, floor
         self._wanted, self._values, self._watcher = wanted, values, watcher
-        self._curves = CurveLog(folder.curve_log, folder.curves)
         self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
+        unfinished = [trial for trial, row in self._rows.items() if not row.finished]
+        self._curves = CurveLog(folder.curve_log, folder.curves, unfinished=unfinished)
         self._queue = deque(self._underway(row.ask) for row in self._rows.values() if not row.finished)
         self._causes: list[str | None] = []
         self._signals, self._told = 0, False

@@ -6,13 +6,14 @@ The last record per (trial, fold, epoch) wins: a trial resumed from its checkpoi
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 Record = dict[str, Any]
+KEY = ("trial", "fold", "epoch")
 FIRST = ("trial", "fold", "epoch", "step", "train_loss", "val_loss")
 THEN = ("lr", "grad_norm", "update_ratio", "seconds")
 
@@ -20,10 +21,12 @@ THEN = ("lr", "grad_norm", "update_ratio", "seconds")
 class CurveLog:
     """The append-only file of a running search, beside the table that an earlier run may have left."""
 
-    def __init__(self, log: Path, table: Path) -> None:
+    def __init__(self, log: Path, table: Path, *, unfinished: Collection[int]) -> None:
         self._records: dict[int, dict[int, Record]] = {}
-        for record in _read(log, table):
-            self._keep(record)
+        frame = _read(log, table)
+        for row in frame[frame.trial.isin(list(unfinished))].to_dict("records"):
+            # A table has a hole where a trainer told nothing; a record has no such key.
+            self._keep({str(key): value for key, value in row.items() if pd.notna(value)})
         self._file = log.open("ab", buffering=0)
         self._file.truncate(log.read_bytes().rfind(b"\n") + 1)
 
@@ -52,16 +55,15 @@ class CurveLog:
 
 def read_curves(log: Path, table: Path, *, metric: str, epochs: Mapping[int, int] | None = None) -> pd.DataFrame:
     """All records, from the table and the log of a search still open. `epochs` cuts each trial's records at its last epoch."""
-    kept = _read(log, table)
+    frame = _read(log, table)
     if epochs is not None:
-        kept = [record for record in kept if record["epoch"] <= epochs.get(record["trial"], 0)]
-    frame = pd.DataFrame(kept, columns=None if kept else [*FIRST, metric, *THEN])
+        frame = frame[frame.epoch <= frame.trial.map(epochs).fillna(0)]
     for column in (*FIRST, metric, *THEN):
         if column not in frame:
-            frame[column] = None
+            frame = frame.assign(**{column: None})
     order = [*FIRST, metric, *THEN]
     frame = frame[[*order, *(column for column in frame.columns if column not in order)]]
-    frame["step"] = frame["step"].astype("Int64")
+    frame = frame.assign(step=frame["step"].astype("Int64"))
     return frame.sort_values(["trial", "fold", "epoch"], ignore_index=True)
 
 
@@ -72,11 +74,14 @@ def write_curves(frame: pd.DataFrame, table: Path) -> None:
     fresh.replace(table)
 
 
-def _read(log: Path, table: Path) -> list[Record]:
-    records: list[Record] = []
+def _read(log: Path, table: Path) -> pd.DataFrame:
+    """All records, the last of each epoch; the columns trial, fold, epoch are always there."""
+    parts = [pd.DataFrame({name: pd.Series(dtype="int64") for name in KEY})]
     if table.exists():
-        records = [{str(key): value for key, value in row.items()} for row in pd.read_parquet(table).to_dict("records")]
+        parts.append(pd.read_parquet(table))
     if log.exists():
         text = log.read_bytes()
-        records += [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
-    return list({(record["trial"], record["fold"], record["epoch"]): record for record in records}.values())
+        records = [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+        parts += [pd.DataFrame(records)] if records else []
+    filled = [part for part in parts if len(part)] or parts[:1]
+    return pd.concat(filled, ignore_index=True).drop_duplicates([*KEY], keep="last", ignore_index=True)

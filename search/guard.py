@@ -15,7 +15,8 @@ import psutil
 
 MARK = "KNOBWISE_WORKER"  # variable that every process of one worker inherits
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-HARMLESS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+# Helpers that libraries keep for the next call: multiprocessing's, and the worker pool of joblib.
+HARMLESS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "joblib.externals.loky")
 INTERVAL = 0.5  # seconds between two looks at whether the worker lives
 
 

@@ -59,10 +59,11 @@ def test_status_and_table_read_a_running_search_without_touching_it(tmp_path):
         assert not (tmp_path / "results" / "own_trainer" / "trials.csv").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(number, tmp_path):
-    search(*TINY, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
-    with running(*TINY, cwd=tmp_path, **SLOW, **{MARK: f"signal{number}"}) as conductor:
+@pytest.mark.parametrize(("number", "trainer"), [(signal.SIGINT, "steady"), (signal.SIGTERM, "quiet")])
+def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(number, trainer, tmp_path):
+    words = [*TINY, f"trainer._target_=toys.{trainer}"]
+    search(*words, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
+    with running(*words, cwd=tmp_path, **SLOW, **{MARK: f"signal{number}"}) as conductor:
         wait_for(lambda: _has_started(tmp_path, trials=15), what="fifteen epochs")
         conductor.send_signal(number)
         output, _ = conductor.communicate(timeout=20)
@@ -75,7 +76,7 @@ def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(nu
     assert "queued" in set(table.state)
     checkpoints = list((tmp_path / "results" / "own_trainer" / "checkpoints").rglob("last.safetensors"))
     assert checkpoints
-    again = search(*TINY, cwd=tmp_path, TOY_PAUSE="0")
+    again = search(*words, cwd=tmp_path, TOY_PAUSE="0")
     assert again.returncode == 0, again.stdout + again.stderr
     calm, resumed = (trials(tmp_path / "results" / name) for name in ("calm", "own_trainer"))
     assert steady(calm).equals(steady(resumed))
