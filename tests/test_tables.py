@@ -1,0 +1,97 @@
+"""What a search says of itself: rows, summary, decision in words."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search.compose import compose_experiment
+from search.plan import read_plan
+from search.results import find
+from search.rows import Row
+from search.stages import sweep
+from search.tables import conclusion, decision_records, summary_frame, summary_text, trials_frame
+
+
+def _findings(value_of, *overrides, seeds=3, leave=0):
+    words = [f"seeds={seeds}", "space.optimizer.lr.points=5", *overrides]
+    plan = read_plan(compose_experiment("lr_sweep", overrides=words, config_dir=None), root=Path("/r"))
+    rows = []
+    for ask in sweep.wanted(plan, [])[: None if not leave else -leave]:
+        value = value_of(ask.knobs["optimizer.lr"], ask.seed)
+        state = "infeasible" if value is None else "complete"
+        rows.append(Row(ask=ask, state=state, value=value, best_epoch=None if value is None else 4, epochs=5, seconds=2.0))
+    return find(plan, rows, val_rows=250)
+
+
+def _planted(best):
+    """A clear peak at one rate, with a little noise."""
+    return lambda rate, seed: 0.9 - 0.05 * abs(np.log10(rate / best)) + 0.001 * seed
+
+
+def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
+    findings = _findings(_planted(0.01))
+    assert conclusion(findings) == [
+        "optimizer.lr = 0.01 is adopted: accuracy 0.901, mean of 3 seeds, against 0.851 at the baseline 0.1 (P5)"
+    ]
+    assert (findings.winner.ask.knobs["optimizer.lr"], findings.winner.ask.seed) == (0.01, 0)
+    (record,) = decision_records(findings)
+    assert (record["decision"], record["value"], record["baseline"], record["tie"]) == ("adopt", 0.01, 0.1, False)
+    assert len(record["evidence"]["values"]) == 5
+
+
+def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
+    findings = _findings(lambda rate, seed: 0.9 + 0.004 * ((seed * 7 + int(1 / rate)) % 3))
+    assert "optimizer.lr = 0.1, the baseline, stays" in conclusion(findings)[0]
+    assert conclusion(findings)[1].startswith("a tie: 0.1, 0.0001, 0.001, 0.01, 1.0 lie within 0.0")
+    assert findings.winner.ask.trial == 0
+
+
+def test_a_smaller_metric_wins_where_the_metric_says_so():
+    findings = _findings(lambda rate, seed: -_planted(0.001)(rate, seed), "metric=mse")
+    assert findings.winner.ask.knobs["optimizer.lr"] == 0.001
+    assert "optimizer.lr = 0.001 is adopted: mse -0.901" in conclusion(findings)[0]
+
+
+def test_a_winner_at_the_edge_of_its_range_is_flagged():
+    assert conclusion(_findings(_planted(1.0)))[-1] == (
+        "1.0 lies at the edge of the range 0.0001 … 1, log: the range may be wrong (P2)"
+    )
+
+
+def test_one_seed_says_that_it_cannot_tell():
+    lines = conclusion(_findings(_planted(0.1), seeds=1))
+    assert "mean of 1 seed;" in lines[0]
+    assert lines[1].startswith("one seed per value cannot tell chance from merit")
+
+
+def test_before_the_last_trial_there_is_no_decision():
+    findings = _findings(_planted(0.01), leave=4)
+    assert conclusion(findings) == ["no decision yet: 4 trials are still to come"]
+    assert findings.winner is None
+    assert decision_records(findings) == []
+    assert trials_frame(findings).state.tolist()[-4:] == ["queued"] * 4
+
+
+def test_nothing_usable_is_said_plainly():
+    findings = _findings(lambda rate, seed: None)
+    assert conclusion(findings) == ["no value of optimizer.lr is usable: every trial failed or diverged"]
+    assert findings.winner is None
+
+
+def test_the_summary_counts_means_and_marks():
+    findings = _findings(lambda rate, seed: None if rate == 1.0 and seed == 2 else _planted(0.01)(rate, seed))
+    frame = summary_frame(findings).set_index("optimizer.lr")
+    assert list(frame.index) == [0.0001, 0.001, 0.01, 0.1, 1.0]
+    assert frame.loc[0.01, "mean"] == pytest.approx(0.901)
+    assert frame.loc[0.01, "std"] == pytest.approx(0.001)
+    assert frame.n.tolist() == [3, 3, 3, 3, 2]
+    assert frame.complete.tolist() == [3, 3, 3, 3, 2]
+    assert frame.infeasible.tolist() == [0, 0, 0, 0, 1]
+    assert frame.seconds.tolist() == [6.0] * 5
+    assert frame.loc[1.0, "decision"] == "not usable"
+    assert frame.loc[0.01, "decision"] == "best, chosen"
+    assert frame.loc[0.1, "decision"] == "baseline, worse"
+    text = summary_text(findings, frame.reset_index())
+    assert "| 0.01 | 3 | 0.901 | 0.001 |" in text
+    assert "- optimizer.lr = 0.01 is adopted" in text
