@@ -170,7 +170,7 @@ class Conductor:
         """Recorded first, then told, and answered last: a kill in between repeats the epoch and loses nothing."""
         values = {name: float(value) for name, value in message["values"].items()}
         epoch, value = int(message["epoch"]), float(message["value"])
-        record: dict[str, Any] = {"trial": trial.ask.trial, "fold": 0, "epoch": epoch, **values}
+        record: dict[str, Any] = {**values, "trial": trial.ask.trial, "fold": 0, "epoch": epoch}
         record |= {self._plan.metric.name: value, "seconds": float(message["seconds"])}
         self._curves.append(record)
         trial.hear(record, source=str(message["source"]))

@@ -171,7 +171,7 @@ def _normalise(node: DictConfig, x: NDArray[Any], split: Split) -> tuple[NDArray
         return x, {"kind": "none"}
     flat = x.reshape(len(x), -1)
     scaler = instantiate(node).fit(flat[split.train])
-    scaled = scaler.transform(flat).astype(x.dtype).reshape(x.shape)
+    scaled = scaler.transform(flat).astype(x.dtype if x.dtype.kind == "f" else np.float32).reshape(x.shape)
     constants = {
         name: np.asarray(value).tolist() for name, value in vars(scaler).items() if name in ("mean_", "scale_", "min_")
     }

@@ -50,6 +50,12 @@ class Knob:
             return tuple(dict.fromkeys(round(value) for value in rounded))
         return tuple(dict.fromkeys(rounded))
 
+    def typed(self, value: Value) -> Value:
+        """A number in the knob's own type: 1 and 1.0 are one value of a knob, and would be two trials otherwise."""
+        if self.choices or isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        return round(value) if self.integer else float(value)
+
     def describe(self) -> str:
         """The domain in words, for `plan`."""
         if self.choices:

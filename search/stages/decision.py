@@ -74,7 +74,7 @@ def decide(groups: Sequence[Group], *, resolution: float) -> Decision:
     repeats = min(len(groups[index].clean) for index in ranked)
     margin = dunnett(len(ranked) - 1, freedom) * spread * math.sqrt(2 / repeats) if len(ranked) > 1 and freedom else 0.0
     for index in stable:
-        near = groups[best].mean - groups[index].mean < margin or index == best
+        near = groups[best].mean - groups[index].mean <= margin
         standings[index] = "tie" if near else "worse"
     ties = [index for index in stable if standings[index] == "tie"]
     if best in stable and len(ties) <= 1:

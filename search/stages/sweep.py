@@ -15,7 +15,7 @@ def stage_name(plan: Plan) -> str:
 def values(plan: Plan) -> tuple[Value, ...]:
     """The baseline's value first, then the rest of the grid, ascending."""
     (knob,) = plan.knobs
-    baseline = plan.default(knob.path)
+    baseline = knob.typed(plan.default(knob.path))
     return (baseline, *(value for value in knob.grid() if value != baseline))
 
 
