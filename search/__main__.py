@@ -27,10 +27,16 @@ def main(arguments: list[str]) -> int:
         known = catalogue.experiments(config_dir)
         if word not in known:
             raise UsageError(unknown("experiment or verb", name=word, known=[*known, *catalogue.verbs()]))
+        if {"-h", "--help"} & set(rest):
+            print(f"usage: python -m search {word} [key=value …]\n{known[word]}\nall keys: {catalogue.CONF}")
+            return 0
         return int(catalogue.verb("run").run(words, config_dir))
     except SearchError as error:
         print(f"search: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # before the search could listen to it
+        print("search: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

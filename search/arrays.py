@@ -11,15 +11,16 @@ SETS = ("train", "val")
 
 
 def write_data(folder: Path, data: Data) -> None:
-    """Writes the two sets below `folder`; a half-written file never bears a final name."""
+    """Writes what is missing of the two sets below `folder`; a half-written file never bears a final name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in SETS:
         part: Part = getattr(data, name)
         for key in ("index", "x", "y"):
-            if getattr(part, key) is not None:
+            final = folder / f"{name}.{key}.joblib"
+            if getattr(part, key) is not None and not final.exists():
                 fresh = folder / f"{name}.{key}.new"
                 joblib.dump(np.ascontiguousarray(getattr(part, key)), fresh)
-                fresh.replace(folder / f"{name}.{key}.joblib")
+                fresh.replace(final)
 
 
 def read_data(folder: Path) -> Data:

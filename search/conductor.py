@@ -54,7 +54,7 @@ class Conductor:
         self._wanted, self._values, self._watcher = wanted, values, watcher
         self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
         unfinished = [trial for trial, row in self._rows.items() if not row.finished]
-        self._curves = CurveLog(folder.curve_log, folder.curves, unfinished=unfinished)
+        self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
         self._queue = deque(self._underway(row.ask) for row in self._rows.values() if not row.finished)
         self._causes: list[str | None] = []
         self._signals, self._told = 0, False
@@ -150,10 +150,9 @@ class Conductor:
     def _reply(self, worker: Served, message: Message) -> Message | None:
         kind, trial = message["kind"], worker.trial
         if kind == "hello":
-            worker.greeted = True
             return self._setup(worker.slot)
         if kind == "ask":
-            worker.waiting = True
+            worker.waiting = worker.born = True
             return None
         if kind == "broken" or trial is None or message["trial"] != trial.ask.trial:
             raise WireError(str(message.get("why", f"a message {kind!r} of a trial that it was not given")))
@@ -172,8 +171,9 @@ class Conductor:
         epoch, value = int(message["epoch"]), float(message["value"])
         record: dict[str, Any] = {**values, "trial": trial.ask.trial, "fold": 0, "epoch": epoch}
         record |= {self._plan.metric.name: value, "seconds": float(message["seconds"])}
+        record["source"] = str(message["source"])
         self._curves.append(record)
-        trial.hear(record, source=str(message["source"]))
+        trial.hear(record)
         if trial.word != "diverged":
             self._study.report(trial.ask.trial, epoch=epoch, value=value)
         self._watcher.heard(worker.slot, trial.standing, record)
@@ -181,12 +181,17 @@ class Conductor:
     def _answer(self, trial: Underway) -> Message:
         """Go on or stop; what was told after the epoch at which a trial was to stop has not been recorded."""
         word = "interrupt" if trial.word == "go" and self._signals else trial.word
+        if trial.doom:  # where its worker cannot be killed, it ends here
+            word = "stop"
         standing = trial.standing
         return {"kind": word, "why": standing.why, "epoch": standing.epoch, "best_epoch": standing.best_epoch}
 
     def _on_end(self, worker: Served, trial: Underway, message: Message) -> None:
         worker.trial = None
         self._watcher.left(worker.slot)
+        if trial.doom:
+            self._died(trial, trial.doom)
+            return
         if message["state"] == "interrupted":
             return
         reason = str(message["reason"])
@@ -201,7 +206,10 @@ class Conductor:
         self._watcher.left(gone.worker.slot)
         if self._signals:
             return  # it goes on from its checkpoint when the search is resumed
-        reason = trial.doom or gone.how
+        self._died(trial, trial.doom or gone.how)
+
+    def _died(self, trial: Underway, reason: str) -> None:
+        """Its worker has died, or would have been killed: another attempt, or a row that says why."""
         if trial.die():
             self._watcher.note(f"trial {trial.ask.trial}: {reason}; trying again")
             self._queue.appendleft(trial)
@@ -220,7 +228,9 @@ class Conductor:
         self._watcher.finished(row)
         self._causes.append(cause if state in ("failed", "lost") else None)
         if len(self._causes) == ALIKE and cause is not None and set(self._causes) == {cause}:
-            raise RunError(f"the first {ALIKE} trials all failed alike, so the search stops: {row.reason}")
+            raise RunError(
+                f"the first {ALIKE} trials all failed alike, so the search stops: {row.reason}; mend it, then use name=…"
+            )
 
     def _penalty(self) -> float | None:
         """What the sampler is told of an infeasible trial: the floor, or the worst value so far (P8)."""

@@ -16,16 +16,16 @@ from search.placement import Broken, Event, Joined, Left
 from search.underway import Underway
 from search.wire import Link, Message, WireError
 
-STILLBORN = 3  # workers of a slot that end, one after the other, without a word
+STILLBORN = 3  # workers of a slot that end, one after the other, without having asked for work
 
 
 @dataclass(kw_only=True, eq=False)
 class Served:
-    """A worker. `trial` is what it trains, `waiting` whether it has asked for work."""
+    """A worker. `trial` is what it trains, `waiting` whether it asks for work, `born` whether it ever has."""
 
     slot: Slot
     link: Link
-    greeted: bool = False
+    born: bool = False
     waiting: bool = False
     trial: Underway | None = None
 
@@ -131,8 +131,8 @@ class Crew:
             worker = self._workers.pop(event.slot.number)
             last_words = self._listen(worker)
             self._drop(worker)
-            greeted = worker.greeted or any(said.message["kind"] == "hello" for said in last_words)
-            self._count_stillborn(event.slot, greeted=greeted)
+            born = worker.born or any(said.message["kind"] == "ask" for said in last_words)
+            self._count_stillborn(event.slot, born=born)
             return [*last_words, Gone(worker=worker, status=event.status)]
         elif isinstance(event, Broken):
             raise RunError(f"slot {event.slot.number} ({event.slot.label}) cannot work: {event.reason}")
@@ -154,10 +154,10 @@ class Crew:
             self._selector.unregister(worker.link.socket)
             worker.link.close()
 
-    def _count_stillborn(self, slot: Slot, *, greeted: bool) -> None:
-        self._stillborn[slot.number] = 0 if greeted else self._stillborn.get(slot.number, 0) + 1
+    def _count_stillborn(self, slot: Slot, *, born: bool) -> None:
+        self._stillborn[slot.number] = 0 if born else self._stillborn.get(slot.number, 0) + 1
         if self._stillborn[slot.number] >= STILLBORN:
             raise RunError(
-                f"slot {slot.number} ({slot.label}): {STILLBORN} workers in a row ended before their first word; "
+                f"slot {slot.number} ({slot.label}): {STILLBORN} workers in a row ended before they asked for work; "
                 f"see logs/worker-{slot.number}.log"
             )

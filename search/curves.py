@@ -19,16 +19,16 @@ THEN = ("lr", "grad_norm", "update_ratio", "seconds")
 
 
 class CurveLog:
-    """The append-only file of a running search, beside the table that an earlier run may have left."""
+    """The append-only file of a search: all records of this run, and those of trials that an earlier run left unfinished."""
 
-    def __init__(self, log: Path, table: Path, *, unfinished: Collection[int]) -> None:
+    def __init__(self, log: Path, *, unfinished: Collection[int]) -> None:
         self._records: dict[int, dict[int, Record]] = {}
-        frame = _read(log, table)
-        for row in frame[frame.trial.isin(list(unfinished))].to_dict("records"):
-            # A table has a hole where a trainer told nothing; a record has no such key.
-            self._keep({str(key): value for key, value in row.items() if pd.notna(value)})
+        records, whole = _read_log(log)
+        for record in records:
+            if record["trial"] in unfinished:
+                self._keep(record)
         self._file = log.open("ab", buffering=0)
-        self._file.truncate(log.read_bytes().rfind(b"\n") + 1)
+        self._file.truncate(whole)
 
     def append(self, record: Record) -> None:
         """Adds one record; it survives a kill at once. Raises OSError when the disk is full."""
@@ -58,20 +58,28 @@ def read_curves(log: Path, table: Path, *, metric: str, epochs: Mapping[int, int
     frame = _read(log, table)
     if epochs is not None:
         frame = frame[frame.epoch <= frame.trial.map(epochs).fillna(0)]
-    for column in (*FIRST, metric, *THEN):
+    order = list(dict.fromkeys([*FIRST, metric, *THEN]))
+    for column in order:
         if column not in frame:
             frame = frame.assign(**{column: None})
-    order = [*FIRST, metric, *THEN]
     frame = frame[[*order, *(column for column in frame.columns if column not in order)]]
     frame = frame.assign(step=frame["step"].astype("Int64"))
+    frame = frame.drop(columns="source", errors="ignore")  # of the trial's row; a resumed trial finds it in its records
     return frame.sort_values(["trial", "fold", "epoch"], ignore_index=True)
 
 
-def write_curves(frame: pd.DataFrame, table: Path) -> None:
-    """Writes the table whole or not at all."""
+def settle_curves(frame: pd.DataFrame, *, log: Path, table: Path, unfinished: Collection[int]) -> None:
+    """Writes the table, whole or not at all; the log keeps what unfinished trials need, since a table has one kind of hole."""
     fresh = table.with_name(f"{table.name}.new")
     frame.to_parquet(fresh, index=False)
     fresh.replace(table)
+    rest = [record for record in _read_log(log)[0] if record["trial"] in unfinished]
+    if rest:
+        fresh = log.with_name(f"{log.name}.new")
+        fresh.write_text("".join(json.dumps(record) + "\n" for record in rest))
+        fresh.replace(log)
+    else:
+        log.unlink(missing_ok=True)
 
 
 def _read(log: Path, table: Path) -> pd.DataFrame:
@@ -79,9 +87,15 @@ def _read(log: Path, table: Path) -> pd.DataFrame:
     parts = [pd.DataFrame({name: pd.Series(dtype="int64") for name in KEY})]
     if table.exists():
         parts.append(pd.read_parquet(table))
-    if log.exists():
-        text = log.read_bytes()
-        records = [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
-        parts += [pd.DataFrame(records)] if records else []
+    parts.append(pd.DataFrame(_read_log(log)[0]))
     filled = [part for part in parts if len(part)] or parts[:1]
     return pd.concat(filled, ignore_index=True).drop_duplicates([*KEY], keep="last", ignore_index=True)
+
+
+def _read_log(log: Path) -> tuple[list[Record], int]:
+    """The log's records, and how many bytes they take; a torn last line is none."""
+    if not log.exists():
+        return [], 0
+    text = log.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    return [json.loads(line) for line in whole.splitlines()], len(whole)

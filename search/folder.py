@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,6 +25,8 @@ from search.contract import Contract, Prepared
 from search.errors import UsageError, broken_rule
 from search.plan import drift
 from search.split import Split
+
+ATTEMPTS = 10  # at the lock, 10 ms apart
 
 
 class Folder:
@@ -93,8 +96,9 @@ class Folder:
         """
         if self.started:
             self.check_contract(prepared.contract)
-            if not self.arrays.is_dir():
-                write_data(self.arrays, prepared.data)
+            write_data(self.arrays, prepared.data)
+            if drift(self.load_config(), config, grown=True):
+                write_text(self.config, OmegaConf.to_yaml(config))
             return
         write_data(self.arrays, prepared.data)
         with self.split.open("wb") as file:
@@ -131,12 +135,10 @@ class Folder:
         self.path.mkdir(parents=True, exist_ok=True)
         file = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _acquire(file):
                 raise UsageError(
                     f"{self.path}: one conductor per search, but got a second beside {self._holder()}; wait for it or stop it"
-                ) from None
+                )
             holder = {
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
@@ -167,6 +169,17 @@ class Folder:
         except (OSError, ValueError):
             return "one that is just starting"
         return f"process {holder['pid']} on {holder['host']}, started {holder['started']}"
+
+
+def _acquire(file: int) -> bool:
+    """Takes the lock, unless somebody holds it for longer than `Folder.alive` does."""
+    for _ in range(ATTEMPTS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.01)
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,6 +21,7 @@ from search.errors import UsageError, broken_rule
 Value = float | int | str | bool | None
 GROUPS = ("optimization", "regularization", "capacity", "data", "initialization")
 KEYS = ("low", "high", "scale", "points", "type", "choices", "group", "why")
+PRIVATE = ("space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,12 @@ def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> 
     return config
 
 
+def trainer_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trainer gets of a resolved config: not the search's own keys, nor, unless the data are its own, the data's."""
+    hidden = PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")
+    return {key: value for key, value in config.items() if key not in hidden}
+
+
 def _parent(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
     """The dict that holds a dotted path's last key, and that key."""
     *parents, key = path.split(".")
@@ -206,7 +213,10 @@ def _from_node(path: str, node: Mapping[str, Any]) -> Knob:
     shared: dict[str, Any] = {"path": path.partition(".")[2], "group": group, "why": str(node.get("why", ""))}
     if "choices" in node:
         choices = tuple(node["choices"] or ())
-        if len(set(map(repr, choices))) < 2 or len(set(map(repr, choices))) < len(choices):
+        nested = [choice for choice in choices if isinstance(choice, Mapping | list)]
+        if nested:
+            raise refuse("a choice is a number, a string, true, false or null", nested[0], "name it by a string")
+        if len(set(choices)) < 2 or len(set(choices)) < len(choices):
             raise refuse("`choices` needs at least two different values", list(choices), "add values or drop the knob")
         return Knob(choices=choices, **shared)
     if "low" not in node or "high" not in node:

@@ -5,7 +5,7 @@ The story in one place.
 
 import errno
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from search.placement.inline import InlinePlacement
 from search.placement.local import LocalPlacement
 from search.plan import Plan, check_task, read_plan
 from search.progress import ShownProgress
+from search.rehearsal import rehearsed
 from search.results import Findings, find
 from search.stages import sweep
 from search.study import Study
@@ -67,8 +68,9 @@ def slots_of(plan: Plan) -> tuple[Slot, ...]:
 @contextmanager
 def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) -> Iterator[float | None]:
     """The folder, locked, with its contract made or checked; gives the floor. The test rows are forgotten here (R8)."""
-    prepared = prepare(plan.config, metric=plan.metric)
-    check_task(plan, task=prepared.contract.task)
+    with nullcontext() if folder.started else rehearsed(plan):
+        prepared = prepare(plan.config, metric=plan.metric)
+        check_task(plan, task=prepared.contract.task)
     if contract is not None:
         prepared.contract.check(contract, where="the config's contract")
     if folder.started:

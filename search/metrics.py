@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from search.errors import UsageError, broken_rule, unknown
 
+TAKEN = ("trial", "fold", "epoch", "step", "seconds", "lr", "grad_norm", "update_ratio")
 OUTPUTS = ("predictions", "probabilities", "labels")
 Direction = Literal["maximize", "minimize"]
 Array = NDArray[Any]
@@ -45,6 +46,10 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     if direction not in get_args(Direction):
         raise UsageError(
             broken_rule("metric.direction", rule="must be maximize or minimize", got=repr(direction), remedy="choose one")
+        )
+    if name in TAKEN:
+        raise UsageError(
+            broken_rule("metric.name", rule=f"{', '.join(TAKEN)} are columns of their own", got=repr(name), remedy="rename it")
         )
     if name not in METRICS and not reported:
         raise UsageError(unknown("metric", name=name, known=METRICS))

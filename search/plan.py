@@ -95,6 +95,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         )
     for knob in knobs:
         _check_knob(config, knob)
+    _positive(config, "trainer.checkpoint_every")
     own_metric = resolved["trainer"]["_target_"] != STOCK
     return Plan(
         name=str(config.name),
@@ -138,20 +139,19 @@ def flat_config(config: DictConfig) -> dict[str, Any]:
     return leaves(OmegaConf.to_container(config, resolve=False), "")
 
 
-def drift(old: DictConfig, new: DictConfig) -> list[str]:
-    """One line per key in which a resumed search's config may not differ from its first start's (DESIGN §6)."""
+def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]:
+    """One line per key in which a resumed search's config may not differ from its first start's (DESIGN §6).
+
+    `grown`: the keys instead by which the search has been extended, and which must be written down.
+    """
     before, now = flat_config(old), flat_config(new)
     lines = []
     for key in sorted({*before, *now}):
-        if (
-            before.get(key) == now.get(key)
-            or key.startswith(("placement.", "budget_"))
-            or key in ("n_trials", "lanes", "results_root")
-        ):
+        if before.get(key) == now.get(key) or key.startswith("placement.") or key in ("lanes", "results_root"):
             continue
-        if key == "seeds" and now.get(key, 0) > before.get(key, 0):
-            continue
-        lines.append(f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now")
+        extended = key.startswith("budget_") or key == "n_trials" or (key == "seeds" and now.get(key, 0) > before.get(key, 0))
+        if extended == grown:
+            lines.append(f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now")
     return lines
 
 

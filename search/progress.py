@@ -1,5 +1,7 @@
 """What a search shows while it runs: bars and a line per slot on a terminal, one plain line per finished trial elsewhere."""
 
+import os
+import sys
 import time
 from typing import Any
 
@@ -12,6 +14,15 @@ from search.devices import Slot
 from search.plan import Plan
 from search.rows import Ask, Row
 from search.stopping import Standing
+
+
+class Terminal(Console):
+    """Standard output; a reader that has gone, as in `… | head`, silences it and does not end the search."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich when a write has failed."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ShownProgress:
@@ -50,7 +61,7 @@ class ShownProgress:
             table.add_row(*line.values())
         best = self._best
         incumbent = (
-            f"best so far: {best.value:.4g}  trial {best.ask.trial}  {_knobs(best.ask)}"
+            f"best so far: {best.value:.4g}  trial {best.ask.trial}  {shown_knobs(best.ask)}"
             if best is not None
             else "no trial has ended yet"
         )
@@ -59,7 +70,7 @@ class ShownProgress:
     def began(self, slot: Slot, ask: Ask) -> None:
         """A trial sits down."""
         self._lines[slot.number] = {
-            "slot": f"{slot.number} {slot.label}", "trial": str(ask.trial), "knobs": f"{_knobs(ask)} seed {ask.seed}",
+            "slot": f"{slot.number} {slot.label}", "trial": str(ask.trial), "knobs": f"{shown_knobs(ask)} seed {ask.seed}",
             "epoch": "", "train": "", "val": "", "best": "",
         }  # fmt: skip
 
@@ -91,7 +102,9 @@ class ShownProgress:
         if self._live is None:
             told = f"{self._plan.metric.name} {row.value:.4g} at epoch {row.best_epoch}" if row.value is not None else row.state
             count = f"[{int(task.completed)}/{int(task.total or 0)}] trial {row.ask.trial}"
-            self.note(f"{count}  {_knobs(row.ask)}  seed {row.ask.seed}  {told}  {row.seconds:.1f} s  {row.reason}".rstrip())
+            self.note(
+                f"{count}  {shown_knobs(row.ask)}  seed {row.ask.seed}  {told}  {row.seconds:.1f} s  {row.reason}".rstrip()
+            )
         elif row.state in ("failed", "lost"):
             self.note(f"trial {row.ask.trial} {row.state}: {row.reason}")
 
@@ -100,7 +113,8 @@ class ShownProgress:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _knobs(ask: Ask) -> str:
+def shown_knobs(ask: Ask) -> str:
+    """`optimizer.lr=0.1 …`."""
     return " ".join(f"{path}={value}" for path, value in ask.knobs.items())
 
 

@@ -1,7 +1,9 @@
 """A search as it lies on disk, running or not: its plan, its trials, and what they say. Never writes, needs no torch."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from search.errors import UsageError, unknown
@@ -35,8 +37,14 @@ class Findings:
 
     def of(self, value: Value) -> list[Row]:
         """The trials of one value, by seed."""
-        path = self.plan.knobs[0].path
-        return sorted((row for row in self.rows if row.ask.knobs[path] == value), key=lambda row: row.ask.seed)
+        return self._by_value.get(value, [])
+
+    @cached_property
+    def _by_value(self) -> dict[Value, list[Row]]:
+        path, found = self.plan.knobs[0].path, defaultdict[Value, list[Row]](list)
+        for row in sorted(self.rows, key=lambda row: row.ask.seed):
+            found[row.ask.knobs[path]].append(row)
+        return found
 
 
 def find(plan: Plan, rows: Sequence[Row], *, val_rows: int) -> Findings:

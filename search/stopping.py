@@ -42,10 +42,9 @@ class Standing:
         if not math.isfinite(value):
             self.why = f"diverged: {self.metric.name} is not finite at epoch {epoch}"
             return "diverged"
-        if self.first_loss is not None and max(told, default=0.0) > DIVERGED * self.first_loss:
-            self.why = (
-                f"diverged: loss {max(told):.3g} at epoch {epoch} is above {DIVERGED} × {self.first_loss:.3g} before training"
-            )
+        first = self.first_loss
+        if told and first is not None and 0 < DIVERGED * first < max(told):  # a loss below 0 has no scale of its own
+            self.why = f"diverged: loss {max(told):.3g} at epoch {epoch} is above {DIVERGED} × {first:.3g} before training"
             return "diverged"
         if self.value is None or self.metric.better(value, self.value):
             self.value, self.best_epoch = value, epoch

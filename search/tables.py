@@ -10,10 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from search.curves import read_curves, write_curves
+from search.curves import read_curves, settle_curves
 from search.folder import Folder, write_text
 from search.results import Findings
-from search.rows import STATES
+from search.rows import STATES, Row
 
 LABELS = {"best": "best", "tie": "tie", "worse": "worse", "unstable": "a seed collapsed", "unusable": "not usable"}
 
@@ -22,8 +22,9 @@ def write_tables(findings: Findings, folder: Folder) -> None:
     """trials.csv, curves.parquet, summary.csv, summary.md, decisions.jsonl."""
     plan = findings.plan
     epochs = {row.ask.trial: row.epochs if row.finished else 10**9 for row in findings.rows}
-    write_curves(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name, epochs=epochs), folder.curves)
-    folder.curve_log.unlink(missing_ok=True)
+    curves = read_curves(folder.curve_log, folder.curves, metric=plan.metric.name, epochs=epochs)
+    unfinished = [row.ask.trial for row in findings.rows if not row.finished]
+    settle_curves(curves, log=folder.curve_log, table=folder.curves, unfinished=unfinished)
     write_text(folder.trials, _csv(trials_frame(findings)))
     if plan.kind != "sweep":
         return
@@ -71,7 +72,8 @@ def summary_frame(findings: Findings) -> pd.DataFrame:
         rows = findings.of(group.value)
         scores = np.array([row.value for row in rows if row.value is not None])
         epochs = [row.best_epoch for row in rows if row.best_epoch is not None]
-        standing = LABELS[decision.standings[index]] if decision is not None else ""
+        known = decision is not None and (decision.freedom or decision.standings[index] != "worse")
+        standing = LABELS[decision.standings[index]] if decision is not None and known else ""
         chosen = decision is not None and decision.winner == index
         records.append(
             {
@@ -118,7 +120,8 @@ def show_summary(findings: Findings, console: Console) -> None:
     for column in (knob.path, findings.plan.metric.name, "epoch", "seconds", "trials", "decision"):
         table.add_column(column, justify="left" if column in ("trials", "decision") else "right", no_wrap=column != "decision")
     for record in summary.to_dict("records"):
-        score = f"{record['mean']:.4f} ±{record['interval']:.4f}" if record["n"] else ""
+        score = f"{record['mean']:.4f}" if record["n"] else ""
+        score += f" ±{record['interval']:.4f}" if math.isfinite(record["interval"]) else ""
         states = ", ".join(f"{record[state]} {state}" for state in STATES if record.get(state))
         cells = [_cell(record[knob.path]), score, _cell(record["best_epoch"]), f"{record['seconds']:.1f}", states]
         table.add_row(*cells, record["decision"], style="bold" if "chosen" in record["decision"] else "")
@@ -128,6 +131,8 @@ def show_summary(findings: Findings, console: Console) -> None:
 def conclusion(findings: Findings) -> list[str]:
     """The decision in words: winner, baseline, ties, and what was held fixed."""
     plan, decision = findings.plan, findings.decision
+    if plan.kind != "sweep":
+        return [_told(row, plan.metric.name) for row in findings.rows]
     (knob,) = plan.knobs
     if decision is None:
         missing = sum(not row.finished for row in findings.rows)
@@ -184,6 +189,12 @@ def decision_records(findings: Findings) -> list[dict[str, Any]]:
             "caveats": f"everything else at config.yaml's values; {plan.seeds} seeds per value",
         }
     ]
+
+
+def _told(row: Row, metric: str) -> str:
+    """One training in words."""
+    what = f"{metric} {row.value!r} at epoch {row.best_epoch}" if row.value is not None else row.state
+    return f"trial {row.ask.trial}: {what}{f' ({row.reason})' if row.reason else ''}"
 
 
 def _count(number: int, noun: str) -> str:

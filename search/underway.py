@@ -51,11 +51,10 @@ class Underway:
                 self._see(record)
         self.reached = max(self.reached, max((int(record["epoch"]) for record in records), default=0))
 
-    def hear(self, record: dict[str, Any], *, source: str) -> None:
+    def hear(self, record: dict[str, Any]) -> None:
         """One more epoch, as it goes into the curves; `word` says whether it was enough."""
         self.heard = time.monotonic()
         self.seconds += record["seconds"]
-        self.source = source
         if record["epoch"] > self.reached:
             self.reached, self.deaths = record["epoch"], 0
         self._see(record)
@@ -93,5 +92,6 @@ class Underway:
         )
 
     def _see(self, record: dict[str, Any]) -> None:
+        self.source = record["source"]
         losses = (record.get("train_loss"), record.get("val_loss"))
         self.word = self.standing.see(int(record["epoch"]), value=float(record[self.standing.metric.name]), losses=losses)

@@ -5,6 +5,7 @@ Started by a placement as `python -m search.worker SOCKET LIFELINE`.
 """
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -24,15 +25,12 @@ import numpy as np
 from omegaconf import DictConfig
 
 from search.arrays import read_data
-from search.knobs import TrialConfigs
+from search.knobs import TrialConfigs, trainer_config
 from search.metrics import OUTPUTS, Metric, output_of, score
 from search.wire import Link, Message
 from trainers.api import Data, End, Epoch, Failure, Seats
 from trainers.callable import open_seats
 from trainers.checkpoint import FolderCheckpoint
-
-PRIVATE = ("space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment")
-
 
 # Every epoch is told at once; its answer is awaited when this many seconds have passed since the last one, so that short
 # epochs do not wait for the conductor. What a trial has trained beyond the epoch at which it was to stop is ignored.
@@ -83,20 +81,16 @@ class Worker:
 
     def _serve(self, work: Message) -> bool:
         trial = int(work["trial"])
-        checkpoint = FolderCheckpoint(self._folder / "checkpoints" / str(trial), every=self._every)
+        place = self._folder / "checkpoints" / str(trial)
         with self._log(trial):
             try:
-                end = self._train(trial, work, checkpoint)
+                end = self._train(trial, work, FolderCheckpoint(place, every=self._every))
             except Exception as error:  # noqa: BLE001  # whatever a trainer raises is an outcome of its trial
                 end = {"state": "infeasible" if _out_of_memory(error) else "failed", "reason": _reason(error), "fit": False}
                 end["cause"] = f"{type(error).__name__} at {_place(error)}"
                 traceback.print_exc()
             if end["state"] in ("failed", "infeasible"):
-                checkpoint.discard()
-            elif end["state"] == "complete":
-                checkpoint.finish()
-            else:
-                checkpoint.flush()
+                shutil.rmtree(place, ignore_errors=True)  # nothing of it is worth keeping
             left = guard.kill_children() if self._redirect else []
         if left:
             end["reason"] = "; ".join(
@@ -125,6 +119,7 @@ class Worker:
                     answered = time.monotonic()
                     checkpoint.confirm(int(answer["epoch"]), best_epoch=int(answer["best_epoch"]))
                     if answer["kind"] in ("stop", "diverged") or (answer["kind"] == "interrupt" and message is not None):
+                        _keep(checkpoint, STATE_AFTER[answer["kind"]])
                         return {"state": STATE_AFTER[answer["kind"]], "reason": answer["why"]}
                 else:
                     self._link.send(message)
@@ -133,6 +128,7 @@ class Worker:
                 if message is None:
                     if not seen and not checkpoint.epoch:
                         raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
+                    _keep(checkpoint, "complete")
                     return {"state": "complete", "reason": ""}
         finally:
             seats.release(trial)
@@ -188,10 +184,8 @@ class Worker:
         }
 
     def _config(self, work: Message) -> dict[str, Any]:
-        """What the trainer gets: resolved, without the search's own keys and, unless the data are its own, the data's."""
-        config = self._configs.resolve(knobs=work["knobs"], seed=int(work["seed"]))
-        hidden = PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")
-        return {key: value for key, value in config.items() if key not in hidden}
+        """What the trainer gets."""
+        return trainer_config(self._configs.resolve(knobs=work["knobs"], seed=int(work["seed"])))
 
     def _ask(self, message: Message) -> Message:
         self._link.send(message)
@@ -232,6 +226,14 @@ def main(connection: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # at once: what a trainer has registered to run at exit must not hold up the next worker
+
+
+def _keep(checkpoint: FolderCheckpoint, state: str) -> None:
+    """What stays on disk of a trial that has ended well, or is to go on later."""
+    if state == "complete":
+        checkpoint.finish()
+    elif state == "interrupted":
+        checkpoint.flush()
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -114,5 +114,11 @@ def test_crash_checkpoints_keep_their_distance(tmp_path):
     assert not (tmp_path / "0").exists()
     checkpoint.flush()
     assert {path.name for path in (tmp_path / "0").iterdir()} == {LAST, BEST}
-    checkpoint.discard()
-    assert not (tmp_path / "0").exists()
+
+
+def test_two_tensors_of_one_dotted_path_are_kept_apart():
+    from trainers import state as states
+
+    mixed = {"a.b": np.array([1.0]), "a": {"b": np.array([2.0])}}
+    back = states.load(states.dump(mixed))
+    assert (back["a.b"][0], back["a"]["b"][0]) == (1.0, 2.0)

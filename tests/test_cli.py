@@ -142,6 +142,67 @@ def test_the_whole_line_from_config_to_export_and_back(smoke):
     assert f"expected: {best['expected']!r}\ngot:      {best['expected']!r}" in done.stdout
     assert search("export", "smoke", "--to", "here.yaml", cwd=smoke).returncode == 0
     assert (smoke / "here.yaml").read_text() == (folder / "best.yaml").read_text()
+    taken = search("export", "smoke", "--to", "here.yaml", cwd=smoke)
+    assert taken.returncode == 2
+    assert "export: --to needs a name that is free, but got here.yaml, which exists" in taken.stderr
+
+    again = search("train", "results/smoke/best.yaml", cwd=smoke)
+    assert again.stdout.startswith("smoke-train: was trained before; what follows is its result, and name=… trains again\n")
+    other = search("train", "results/smoke/best.yaml", "optimizer.lr=0.05", "name=other", cwd=smoke)
+    assert other.returncode == 0
+    assert "expected was promised for another config: here optimizer.lr was given" in other.stdout
+    told = search("table", "smoke-train", cwd=smoke).stdout
+    assert told == f"trial 0: accuracy {best['expected']!r} at epoch 3\n"
+
+
+def test_more_seeds_extend_a_search_and_are_written_down(smoke):
+    done = search("smoke", "seeds=2", "trainer.epochs=3", cwd=smoke)
+    assert done.returncode == 0, done.stderr
+    assert len(trials(smoke / "results" / "smoke")) == 8
+    assert yaml.safe_load((smoke / "results" / "smoke" / "config.yaml").read_text())["seeds"] == 2
+    refused = search("smoke", cwd=smoke)
+    assert refused.returncode == 2
+    assert "seeds: 2 there, 1 now" in refused.stderr
+
+
+def test_a_search_that_cannot_be_read_does_not_hide_the_others(smoke):
+    (smoke / "results" / "broken").mkdir()
+    (smoke / "results" / "broken" / "config.yaml").write_text((smoke / "results" / "smoke" / "config.yaml").read_text())
+    done = search("status", cwd=smoke)
+    assert done.returncode == 1
+    assert "broken: cannot be read: search 'broken' does not exist" in done.stdout
+    assert "smoke: done, 4 of 4 trials finished" in done.stdout
+
+
+def test_a_reader_that_goes_away_does_not_end_the_search(elsewhere):
+    program = subprocess.Popen(
+        [sys.executable, "-m", "search", *TINY], cwd=elsewhere, env=environment(TOY_PAUSE="0"), stdout=subprocess.PIPE
+    )
+    program.stdout.readline()
+    program.stdout.close()
+    assert program.wait(60) == 0
+    assert (elsewhere / "results" / "own_trainer" / "summary.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["own_trainer", "trainer._target_=nowhere.train"], "trainer._target_: 'nowhere.train' cannot be imported: No module named"),
+        (["own_trainer", "trainer._target_=toys.trian"], "trainer._target_: 'toys.trian' cannot be imported"),
+        (["own_trainer", "trainer._target_=toys.HABITS"], "trainer._target_: must name a function, but got 'toys.HABITS', a dict"),
+        (["smoke", "optimizer._target_=torch.optim.SDG"], "optimizer._target_: 'torch.optim.SDG' must be a class that takes the keys"),
+        (["smoke", "+optimizer.nesterof=1"], "SGD.__init__() got an unexpected keyword argument 'nesterof'; mend optimizer"),
+        (["smoke", "model._target_=os.getcwd"], "model._target_: 'os.getcwd' must be a class that takes the keys of model"),
+        (["smoke", "schedule._target_=a.b"], "schedule._target_: 'a.b' must be a scheduler that takes the keys of schedule"),
+        (["smoke", "trainer.predict=a.b"], "trainer.predict: 'a.b' cannot be imported"),
+    ],
+)  # fmt: skip
+def test_code_that_cannot_be_imported_or_built_is_found_before_anything_is_written(words, told, elsewhere):
+    done = search(*words, cwd=elsewhere)
+    assert done.returncode == 2
+    assert done.stderr.startswith("search: the trainer cannot be built: ")
+    assert told in done.stderr
+    assert not list(elsewhere.iterdir())
 
 
 def test_another_result_than_expected_is_told_and_exits_1(smoke):
@@ -193,6 +254,12 @@ def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     records = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert [record["opening"] for record in records] == [1, 2]
     assert records[0]["score"] == records[1]["score"] > 0.9
+    best = smoke / "results" / "smoke" / "best.yaml"
+    best.write_text(best.read_text().replace("predict: trainers.stock.predict", "predict: toys.idle"))
+    broken = search("test", "smoke", "--again", cwd=smoke)
+    assert broken.returncode == 1
+    assert "trainer.predict: must return a dict with predictions, probabilities, labels or 'accuracy'" in broken.stderr
+    assert [json.loads(line)["score"] for line in ledger.read_text().splitlines()][2:] == [None]  # opened all the same
     (smoke / "results" / "smoke" / "best" / "weights.safetensors").unlink()
     assert "weights.safetensors, but one is missing; finish the search" in search("test", "smoke", "--again", cwd=smoke).stderr
 
@@ -216,12 +283,10 @@ def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
 
 
 def test_plan_of_a_training_that_cannot_run_shows_the_logs_end(elsewhere):
-    done = search("plan", "own_trainer", "trainer._target_=toys.HABITS", cwd=elsewhere)
+    done = search("plan", "own_trainer", "trainer._target_=toys.broken", cwd=elsewhere)
     assert done.returncode == 1
-    assert (
-        "the baseline could not be trained for one epoch: TypeError: trainer._target_: must name a generator function"
-        in done.stderr
-    )
+    assert "the baseline could not be trained for one epoch: RuntimeError: no luck" in done.stderr
+    assert 'raise RuntimeError("no luck")' in done.stderr
 
 
 def test_plan_takes_off_what_is_done(smoke):

@@ -107,3 +107,14 @@ for epoch in (3, 4): print('{"epoch": %d, "accuracy": 0.%d}' % (epoch, epoch))
     again = [(record["epoch"], record["accuracy"]) for record in _run('print(\'{"epoch": 1, "accuracy": 0.9}\')', tmp_path)]
     assert again == [(1, 0.9)], "a program that starts afresh tells all anew"
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 3
+
+
+def test_a_resumed_program_that_has_nothing_left_to_do_keeps_what_it_had_told(tmp_path):
+    (tmp_path / "lines.jsonl").write_text('{"accuracy": 0.1}\n{"accuracy": 0.2}\n')
+    assert [record["accuracy"] for record in _run("pass", tmp_path)] == [0.1, 0.2]
+
+
+def test_a_last_line_without_its_end_and_an_epoch_of_null(tmp_path, capfd):
+    code = """print('{"epoch": null, "accuracy": 0.3}'); print('{"accuracy": 0.5}', end="")"""
+    assert list(_run(code, tmp_path)) == [{"accuracy": 0.5, "epoch": 1}]
+    assert '"epoch": null' in capfd.readouterr().out

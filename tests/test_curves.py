@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from search.curves import CurveLog, read_curves, write_curves
+from search.curves import CurveLog, read_curves, settle_curves
 
 
 def _record(trial, epoch, value, **more):
@@ -16,7 +16,7 @@ def _read(tmp_path, epochs=None):
 
 
 def test_the_last_record_of_an_epoch_wins_and_columns_come_in_the_promised_order(tmp_path):
-    log = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[0, 1])
+    log = CurveLog(tmp_path / "log", unfinished=[0, 1])
     for record in (
         _record(0, 1, 0.1),
         _record(1, 1, 0.5, own=3.0),
@@ -33,25 +33,24 @@ def test_the_last_record_of_an_epoch_wins_and_columns_come_in_the_promised_order
 
 
 def test_a_torn_last_line_is_cut_off_and_what_was_recorded_stays(tmp_path):
-    log = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[0, 1])
+    log = CurveLog(tmp_path / "log", unfinished=[0, 1])
     log.append(_record(0, 1, 0.1))
     log.close()
     with (tmp_path / "log").open("a") as file:
         file.write('{"trial": 0, "fo')
     assert len(_read(tmp_path)) == 1
-    again = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[0, 1])
+    again = CurveLog(tmp_path / "log", unfinished=[0, 1])
     again.append(_record(0, 2, 0.2))
     again.close()
     assert _read(tmp_path).accuracy.tolist() == [0.1, 0.2]
 
 
 def test_a_table_and_a_later_log_are_read_as_one(tmp_path):
-    log = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[0, 1])
+    log = CurveLog(tmp_path / "log", unfinished=[0, 1])
     log.append(_record(0, 1, 0.1))
     log.close()
-    write_curves(_read(tmp_path), tmp_path / "table")
-    (tmp_path / "log").unlink()
-    later = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[0, 1])
+    settle_curves(_read(tmp_path), log=tmp_path / "log", table=tmp_path / "table", unfinished=[0])
+    later = CurveLog(tmp_path / "log", unfinished=[0, 1])
     assert [record["accuracy"] for record in later.records(0)] == [0.1]
     later.append(_record(0, 2, 0.2))
     assert [record["epoch"] for record in later.records(0)] == [1, 2]
@@ -61,22 +60,26 @@ def test_a_table_and_a_later_log_are_read_as_one(tmp_path):
     assert _read(tmp_path).accuracy.tolist() == [0.1, 0.2]
 
 
-def test_what_a_trainer_never_told_is_no_number_in_a_resumed_trials_records(tmp_path):
-    """A trial without losses was once taken for diverged when it went on: its holes in the table were read as NaN."""
-    log = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[])
+def test_a_resumed_trials_records_keep_nan_apart_from_what_was_never_told(tmp_path):
+    """A trial without losses was once taken for diverged when it went on, and one that had diverged for a sound one."""
+    log = CurveLog(tmp_path / "log", unfinished=[])
     log.append(_record(0, 1, 0.1))
+    log.append(_record(1, 1, math.nan, train_loss=math.nan))
     log.append(_record(5, 1, 0.5, train_loss=2.0))
     log.close()
-    write_curves(_read(tmp_path), tmp_path / "table")
-    (tmp_path / "log").unlink()
-    later = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[0])
+    settle_curves(_read(tmp_path), log=tmp_path / "log", table=tmp_path / "table", unfinished=[0, 1])
+    later = CurveLog(tmp_path / "log", unfinished=[0, 1])
     assert later.records(0) == [_record(0, 1, 0.1)]
+    (diverged,) = later.records(1)
+    assert math.isnan(diverged["accuracy"])
+    assert math.isnan(diverged["train_loss"])
     assert later.records(5) == []
     later.close()
+    assert len(_read(tmp_path)) == 3
 
 
 def test_records_behind_a_trials_last_epoch_and_of_unknown_trials_are_dropped(tmp_path):
-    log = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[0, 1])
+    log = CurveLog(tmp_path / "log", unfinished=[0, 1])
     for record in (_record(0, 1, 0.1), _record(0, 2, 0.2), _record(7, 1, 0.3)):
         log.append(record)
     log.close()
@@ -90,7 +93,7 @@ def test_without_records_there_is_an_empty_table(tmp_path):
 
 
 def test_a_full_disk_is_told_and_not_swallowed(tmp_path):
-    log = CurveLog(tmp_path / "log", tmp_path / "table", unfinished=[0, 1])
+    log = CurveLog(tmp_path / "log", unfinished=[0, 1])
     log.close()
     log._file = type("Full", (), {"write": lambda self, data: 1})()
     with pytest.raises(OSError, match="No space left on device"):

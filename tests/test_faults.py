@@ -1,7 +1,7 @@
 """One training process that dies, hangs or misbehaves costs its trial a row with the reason, and nothing else."""
 
 import pytest
-from kit import MARK, marked, search, trials
+from kit import HERE, MARK, marked, search, trials
 
 NAUGHTY = [
     "own_trainer",
@@ -53,10 +53,33 @@ def test_a_flooded_log_is_cut_at_its_limit(tmp_path):
 
 
 def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
-    done = search("own_trainer", "trainer._target_=toys.nowhere", cwd=tmp_path)
+    done = search("own_trainer", "trainer._target_=toys.broken", cwd=tmp_path)
     assert done.returncode == 1
-    assert (
-        "the first 3 trials all failed alike, so the search stops: ImportError: trainer._target_: 'toys.nowhere'" in done.stderr
-    )
-    assert "cannot be imported" in done.stderr
+    assert "the first 3 trials all failed alike, so the search stops: RuntimeError: no luck (toys.py:" in done.stderr
+    assert "mend it, then use name=" in done.stderr
     assert len(trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")) >= 3
+
+
+@pytest.mark.parametrize(
+    ("habit", "state", "reason"),
+    [
+        ("leave", "lost", "its worker ended with exit status 0 in the middle of the trial"),
+        ("slow", "failed", "took longer than trainer.timeout=0.1 s"),
+    ],
+)
+def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason, tmp_path):
+    done = search(
+        *NAUGHTY, "placement=inline", "placement.max_retries=1", "trainer.timeout=0.1", f"+model.habit={habit}", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(tmp_path / "results" / "own_trainer").set_index("optimizer.lr")
+    assert table.loc[0.01, "state"] == state
+    assert table.loc[0.01, "reason"].startswith(reason)
+    assert list(table.drop(0.01).state) == ["complete"] * 5
+
+
+def test_workers_that_end_before_they_ask_for_work_end_the_search(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nif 'search.worker' in sys.orig_argv: raise SystemExit(3)\n")
+    done = search("own_trainer", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{HERE}")
+    assert done.returncode == 1
+    assert "3 workers in a row ended before they asked for work; see logs/worker-" in done.stderr

@@ -60,3 +60,9 @@ def test_a_metric_that_is_not_finite_has_diverged():
 def test_a_measurement_stops_after_its_last_epoch():
     standing = Standing(metric=UP, patience=None, last_epoch=1)
     assert _feed(standing, [0.1, 0.2]) == ["go", "stop"]
+
+
+@pytest.mark.parametrize(("first", "later"), [(-3.0, -2.0), (0.0, 5.0), (-1.0, 40.0)])
+def test_a_loss_that_may_be_negative_has_no_scale_by_which_it_diverges(first, later):
+    standing = Standing(metric=UP, patience=None)
+    assert _feed(standing, [0.1, 0.2], losses=[first, later]) == ["go", "go"]

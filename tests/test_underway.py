@@ -22,19 +22,33 @@ def _underway(**limits):
 
 
 def _record(epoch, value, seconds=1.0):
-    return {"trial": 3, "epoch": epoch, "accuracy": value, "train_loss": 1.0, "val_loss": 1.0, "seconds": seconds}
+    return {
+        "trial": 3,
+        "epoch": epoch,
+        "accuracy": value,
+        "train_loss": 1.0,
+        "val_loss": 1.0,
+        "seconds": seconds,
+        "source": "computed",
+    }
 
 
 def test_records_beyond_the_checkpoint_are_void_when_a_trial_goes_on():
     trial = _underway()
     records = [_record(1, 0.5), _record(2, 0.9), _record(3, 0.95)]
     for record in records:
-        trial.hear(record, source="computed")
+        trial.hear(record)
     trial.begin(1, records=records, device="cuda:0", strategy="loop")
     assert (trial.standing.epoch, trial.standing.best_epoch, trial.standing.value, trial.seconds) == (1, 1, 0.5, 1.0)
-    trial.hear(_record(2, 0.6), source="computed")
+    trial.hear(_record(2, 0.6))
     row = trial.row("complete", reason="")
     assert (row.value, row.best_epoch, row.epochs, row.seconds, row.device) == (0.6, 2, 2, 2.0, "cuda:0")
+
+
+def test_a_trial_killed_after_its_last_epoch_keeps_where_its_number_came_from():
+    trial = _underway()
+    trial.begin(1, records=[_record(1, 0.5)], device="cpu", strategy="loop")
+    assert trial.row("complete", reason="").source == "computed"
 
 
 def test_a_stop_that_was_recorded_before_a_kill_still_holds():
@@ -46,12 +60,12 @@ def test_a_stop_that_was_recorded_before_a_kill_still_holds():
 
 def test_deaths_count_only_while_no_new_epoch_is_reached():
     trial = _underway(max_retries=1)
-    trial.hear(_record(1, 0.5), source="computed")
+    trial.hear(_record(1, 0.5))
     assert trial.die()
     trial.begin(0, records=[_record(1, 0.5)], device="cpu", strategy="loop")
-    trial.hear(_record(1, 0.5), source="computed")  # reached before: no progress
+    trial.hear(_record(1, 0.5))  # reached before: no progress
     assert not trial.die()
-    trial.hear(_record(2, 0.5), source="computed")
+    trial.hear(_record(2, 0.5))
     assert trial.die()
 
 
@@ -61,14 +75,14 @@ def test_time_is_up_for_a_silent_trial_that_may_be_tried_again_and_for_a_long_on
     assert trial.overdue(time.monotonic() + 11) == "hung: no epoch for trainer.epoch_timeout=10 s"
     assert trial.die()
     trial = _underway(timeout=5)
-    trial.hear(_record(1, 0.5, seconds=4.5), source="computed")
+    trial.hear(_record(1, 0.5, seconds=4.5))
     assert trial.overdue(time.monotonic() + 1) == "took longer than trainer.timeout=5 s"
     assert not trial.die()
 
 
 def test_only_trials_that_may_be_ranked_have_a_value():
     trial = _underway()
-    trial.hear(_record(1, 0.5), source="computed")
+    trial.hear(_record(1, 0.5))
     assert trial.row("complete", reason="").value == 0.5
     for state in ("failed", "lost", "infeasible"):
         row = trial.row(state, reason="why")

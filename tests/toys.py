@@ -83,6 +83,8 @@ HABITS = {
     "flood": _flood,
     "child": _leave_child,
     "raise": _raise,
+    "leave": lambda: sys.exit(0),
+    "slow": lambda: time.sleep(0.8),
     "memory": lambda: (_ for _ in ()).throw(MemoryError("no room")),
 }
 
@@ -115,6 +117,12 @@ def again(config, data, device, checkpoint):
     """Repeats an epoch."""
     yield {"epoch": 1, "accuracy": 0.5}
     yield {"epoch": 1, "accuracy": 0.5}
+
+
+def broken(config, data, device, checkpoint):
+    """Raises before its first epoch."""
+    raise RuntimeError("no luck")
+    yield
 
 
 def plain(config, data, device, checkpoint):

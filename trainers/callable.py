@@ -2,11 +2,24 @@
 
 import inspect
 from collections.abc import Generator
-from typing import Any, cast
+from typing import Any
 
 from hydra.utils import get_object
 
 from trainers.api import Checkpoint, Config, Data, End, Epoch, Failure, Outcome, Seats, Train, Values
+
+
+def rehearse(config: Config) -> None:
+    """What can be known of a config's trainer without training: that its import paths lead somewhere, that it can be built.
+
+    Raises:
+        ImportError, TypeError: as `open_seats`; whatever else a user's class raises when it is built.
+    """
+    trainer = _import(config["trainer"]["_target_"], "trainer._target_")
+    if hasattr(trainer, "rehearse"):
+        trainer.rehearse(config)
+    if config["trainer"].get("predict"):
+        _import(config["trainer"]["predict"], "trainer.predict")
 
 
 def open_seats(target: str, *, data: Data, device: str) -> Seats:
@@ -16,19 +29,29 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
         ImportError: the path cannot be imported; the text says what was tried.
         TypeError: it is neither.
     """
-    try:
-        trainer: Any = get_object(target)
-    except Exception as error:  # importing runs a user's module, which may raise anything
-        raise ImportError(f"trainer._target_: {target!r} cannot be imported: {error.__cause__ or error}") from error
-    if inspect.isclass(trainer) and all(hasattr(trainer, name) for name in ("admit", "step", "release")):
-        seats: Seats = cast(Any, trainer)(data=data, device=device)
+    trainer = _import(target, "trainer._target_")
+    if _seats_class(trainer):
+        seats: Seats = trainer(data=data, device=device)
         return seats
-    if not callable(trainer):
-        raise TypeError(
-            f"trainer._target_: must name a generator function train(config, data, device, checkpoint), "
-            f"but got {target!r}, a {type(trainer).__name__}; give the function's import path"
-        )
     return CallableSeats(trainer, data=data, device=device)
+
+
+def _import(target: str, key: str) -> Any:
+    try:
+        found: Any = get_object(target)
+    except Exception as error:  # importing runs a user's module, which may raise anything
+        raise ImportError(
+            f"{key}: {target!r} cannot be imported: {error.__cause__ or error}; mend the path or the module"
+        ) from error
+    if not _seats_class(found) and (inspect.isclass(found) or not callable(found)):
+        raise TypeError(
+            f"{key}: must name a function, but got {target!r}, a {type(found).__name__}; give the function's import path"
+        )
+    return found
+
+
+def _seats_class(found: Any) -> bool:
+    return inspect.isclass(found) and all(hasattr(found, name) for name in ("admit", "step", "release"))
 
 
 class CallableSeats:

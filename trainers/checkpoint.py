@@ -6,7 +6,6 @@ most a tenth of the time. Never decides which epoch is best.
 """
 
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -80,10 +79,6 @@ class FolderCheckpoint:
             self._write(WEIGHTS, states.weights(best["state"]))
         for name in (LAST, BEST):
             (self.folder / name).unlink(missing_ok=True)
-
-    def discard(self) -> None:
-        """The trial has failed: nothing of it is worth keeping."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _count(self, epoch: int, state: Any) -> None:
         self._last = {"epoch": epoch, "state": state}

@@ -58,8 +58,8 @@ def train(config: Config, data: Data, device: str, checkpoint: Checkpoint) -> Ge
         lines = _follow(folder / LINES, process, position=begun)
         first = next(lines, None)
         # What an earlier attempt printed up to where this one goes on; a program that starts afresh tells all anew.
+        yield from (earlier[epoch] for epoch in sorted(earlier) if first is None or epoch < first["epoch"])
         if first is not None:
-            yield from (earlier[epoch] for epoch in sorted(earlier) if epoch < first["epoch"])
             yield first
         yield from lines
         if process.wait() != 0:
@@ -124,6 +124,8 @@ def _follow(path: Path, process: subprocess.Popen[bytes], *, position: int) -> I
             data = file.read()
             position += len(data)
             *lines, rest = (rest + data).split(b"\n")
+            if ended and not data and rest:  # a last line may lack its end
+                lines, rest = [rest], b""
             for line in lines:
                 record = _parse(line, last=last)
                 if record is None:
@@ -141,7 +143,7 @@ def _parse(line: bytes, *, last: int) -> Record | None:
     """A line's record with its epoch, the next one where it tells none; None for a line that is no JSON object."""
     if not line.lstrip().startswith(b"{"):
         return None
-    with suppress(ValueError):
+    with suppress(ValueError, TypeError):
         record = json.loads(line)
         return {**record, "epoch": int(record.get("epoch", last + 1))}
     return None

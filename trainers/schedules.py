@@ -22,6 +22,7 @@ def schedule_table(
 
     Raises:
         ValueError: an interval other than epoch or step.
+        TypeError: the scheduler cannot be imported, or does not take the keys.
     """
     settings = dict(config or {})
     interval = settings.pop("interval", "epoch")
@@ -31,7 +32,13 @@ def schedule_table(
     count = epochs * steps if interval == "step" else epochs
     if not settings.get("_target_"):
         return [_settings(twin)] * count
-    scheduler = instantiate(settings, _partial_=True)(twin)
+    try:
+        scheduler = instantiate(settings, _partial_=True)(twin)
+    except Exception as error:
+        raise TypeError(
+            f"schedule._target_: {settings['_target_']!r} must be a scheduler that takes the keys of schedule, "
+            f"but got {type(error).__name__}: {error.__cause__ or error}; mend schedule"
+        ) from error
     table = []
     for _ in range(count):
         table.append(_settings(twin))

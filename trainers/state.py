@@ -54,6 +54,8 @@ def weights(state: Any) -> bytes:
 def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
     """Tagged JSON of one node; tensors go into `tensors` under their dotted path."""
     torch = sys.modules.get("torch")
+    while path in tensors:  # {"a.b": …} and {"a": {"b": …}} have one path
+        path += "'"
     if torch is not None and isinstance(value, torch.Tensor):
         tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return ["tensor", path]

@@ -30,6 +30,12 @@ class Stock:
         self._train, self._val = _on_device(data.train, self._device), _on_device(data.val, self._device)
         self._seats: dict[int, Seat] = {}
 
+    @staticmethod
+    def rehearse(config: Config) -> None:
+        """Builds everything that a config names, and forgets it. Raises whatever a class of the user's raises."""
+        _, _, optimizer = _build(config, torch.device("cpu"))
+        schedule_table(config.get("schedule"), optimizer, epochs=int(config["trainer"]["epochs"]), steps=1)
+
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Builds the trial's model, loss, optimizer and schedule from its config and seed."""
         self._seats[trial] = Seat(config, train=self._train, val=self._val, device=self._device, checkpoint=checkpoint)
@@ -69,9 +75,7 @@ class Seat:
         self._batch = min(int(config["trainer"]["batch_size"]), len(self._x))
         self._steps = -(-len(self._x) // self._batch)
         _seed(self._seed, device)
-        self._model: nn.Module = instantiate(config["model"]).to(device)
-        self._loss: nn.Module = instantiate(config["loss"])
-        self._optimizer: torch.optim.Optimizer = instantiate(config["optimizer"], _partial_=True)(self._model.parameters())
+        self._model, self._loss, self._optimizer = _build(config, device)
         self._table = schedule_table(config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps)
         self.epoch = -1
         saved = checkpoint.load()
@@ -142,11 +146,34 @@ class Seat:
         return total / len(x), torch.cat(outputs)
 
 
+def _build(config: Config, device: torch.device) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
+    model: nn.Module = _made(config, "model").to(device)
+    loss: nn.Module = _made(config, "loss").to(device)
+    optimizer: torch.optim.Optimizer = _made(config, "optimizer", model.parameters())
+    return model, loss, optimizer
+
+
+def _made(config: Config, group: str, *arguments: Any) -> Any:
+    """An object of the class that a group names.
+
+    Raises:
+        TypeError: it cannot be imported, or does not take the group's keys; the group and the cause are told.
+    """
+    try:
+        return instantiate(config[group], _partial_=True)(*arguments)
+    except Exception as error:
+        target = config[group].get("_target_")
+        raise TypeError(
+            f"{group}._target_: {target!r} must be a class that takes the keys of {group}, but got {type(error).__name__}: "
+            f"{error.__cause__ or error}; mend {group}"
+        ) from error
+
+
 def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     """`trainers.api.Predict` of the stock trainer: logits [n_test, classes] or outputs [n_test, outputs]."""
     if data.test is None:
         raise ValueError("predict: needs data.test, but got None; open the test set first")
-    model: nn.Module = instantiate(config["model"]).to(device)
+    model: nn.Module = _made(config, "model").to(device)
     model.load_state_dict(load_file(weights, device=device))
     model.eval()
     x, _ = _on_device(data.test, torch.device(device))

@@ -29,6 +29,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
             write_best(findings.plan, findings.winner, folder)
         target = folder.best_config
     else:
+        if target.exists():
+            raise UsageError(
+                f"export: --to needs a name that is free, but got {target}, which exists; remove it or choose another"
+            )
         write_text(target, best_config(findings.plan, findings.winner, contract=folder.load_contract()))
     print(f"{target}: trial {findings.winner.ask.trial}, {findings.plan.metric.name} {findings.winner.value}")
     return 0

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from search.compose import compose_experiment
@@ -11,7 +10,7 @@ from search.estimate import measure_epoch
 from search.folder import Folder
 from search.launch import slots_of
 from search.plan import read_plan
-from search.progress import duration
+from search.progress import Terminal, duration
 from search.results import open_results
 from search.stages import sweep
 
@@ -29,7 +28,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     rows = open_results(str(plan.folder), root=plan.folder.parent)[1].rows if folder.journal.exists() else ()
     missing = [*(row.ask for row in rows if not row.finished), *sweep.wanted(plan, rows)]
     slots = slots_of(plan)
-    console = Console()
+    console = Terminal()
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "knob", "range", "baseline", "values", "seeds", "trials"):
         table.add_column(column)

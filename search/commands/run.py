@@ -7,6 +7,7 @@ from rich.console import Console
 from search.compose import compose_experiment
 from search.errors import Interrupted, RunError, UsageError
 from search.launch import launch
+from search.progress import Terminal
 from search.results import Findings
 from search.tables import conclusion, show_summary
 
@@ -18,7 +19,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """One experiment from config to table."""
     if not words:
         raise UsageError(f"run: needs an experiment, but got none; usage: python -m search {USAGE}")
-    console = Console()
+    console = Terminal()
     try:
         findings = launch(compose_experiment(words[0], overrides=words[1:], config_dir=config_dir), console=console)
     except Interrupted as error:
@@ -40,11 +41,23 @@ def _show(findings: Findings, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     where = plan.folder.relative_to(Path.cwd()) if plan.folder.is_relative_to(Path.cwd()) else plan.folder
     console.print(f"\nresults: {where}/", markup=False, highlight=False)
+    failed = sum(row.state in ("failed", "lost") for row in findings.rows)
+    if failed:
+        console.print(
+            f"{failed} trials failed and stay failed here; after mending the cause, start anew with name=…", markup=False
+        )
     if findings.winner is None:
         return
+    if not (plan.folder / "best" / "weights.safetensors").exists():
+        told = (
+            "the trainer saved none"
+            if plan.keep == "all"
+            else "the trainer saved none, or keep=best dropped them before it won"
+        )
+        console.print(f"best/ holds no weights: {told}; train best.yaml to get them", markup=False, soft_wrap=True)
     for command, purpose in (
         (f"python -m search train {where}/best.yaml", "trains the winner again, and compares"),
-        (f"python -m search test {plan.name}", "opens the sealed test set, once"),
+        *([(f"python -m search test {plan.name}", "opens the sealed test set, once")] if plan.config.trainer.predict else []),
         (f"python -m search table {plan.name}", "shows this table again"),
     ):
         console.print(f"  {command:55} {purpose}", markup=False, highlight=False, soft_wrap=True)

@@ -3,7 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-from search.results import open_results, searches
+from search.curves import read_curves
+from search.errors import UsageError
+from search.folder import Folder
+from search.progress import shown_knobs
+from search.results import Findings, open_results, searches
 
 SUMMARY = "tells how far a search has come; without a name, all of them"
 USAGE = "status [NAME]"
@@ -15,17 +19,36 @@ def run(words: list[str], config_dir: Path | None) -> int:
     names = words or [path.name for path in searches(ROOT)]
     if not names:
         print(f"no search in {ROOT}/ yet; start one: python -m search lr_sweep")
+    broken = 0
     for name in names:
-        folder, findings = open_results(name, root=ROOT)
+        try:
+            folder, findings = open_results(name, root=ROOT)
+        except UsageError as error:
+            if words:
+                raise
+            print(f"{name}: cannot be read: {error}")
+            broken += 1
+            continue
         counts = Counter(row.state for row in findings.rows)
         told = ", ".join(f"{count} {state}" for state, count in counts.most_common())
         finished = sum(row.finished for row in findings.rows)
         state = "running" if folder.alive() else "done" if finished == len(findings.rows) else "stopped"
         print(f"{findings.plan.name}: {state}, {finished} of {len(findings.rows)} trials finished ({told})")
         if words:
-            for row in findings.rows:
-                if row.state in ("running", "failed", "lost"):
-                    print(
-                        f"  trial {row.ask.trial} {row.state}: {dict(row.ask.knobs)} seed {row.ask.seed} {row.reason}".rstrip()
-                    )
-    return 0
+            _show_trials(folder, findings)
+    return 1 if broken else 0
+
+
+def _show_trials(folder: Folder, findings: Findings) -> None:
+    """A line per trial that runs or has failed; how far it has come stands in the curves."""
+    metric = findings.plan.metric.name
+    curves = read_curves(folder.curve_log, folder.curves, metric=metric)
+    for row in findings.rows:
+        if row.state not in ("running", "failed", "lost"):
+            continue
+        told = curves[curves.trial == row.ask.trial]
+        reached = (
+            f"epoch {told.epoch.iloc[-1]} of {findings.plan.epochs}, {metric} {told[metric].iloc[-1]:.4g}" if len(told) else ""
+        )
+        line = f"  trial {row.ask.trial} {row.state}: {shown_knobs(row.ask)} seed {row.ask.seed}  {reached}  {row.reason}"
+        print(line.rstrip())

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from search.commands import one_name
+from search.progress import Terminal
 from search.results import open_results
 from search.tables import conclusion, show_summary, write_tables
 
@@ -15,7 +14,7 @@ USAGE = "table NAME"
 def run(words: list[str], config_dir: Path | None) -> int:
     """Shows the table; writes the files anew unless a conductor is at work."""
     folder, findings = open_results(one_name(words, USAGE), root=Path("results"))
-    console = Console()
+    console = Terminal()
     if not folder.alive():
         with folder.locked():
             write_tables(findings, folder)

@@ -1,8 +1,10 @@
 """Opens the sealed test set for the exported config, once, and writes it down (R8, P13)."""
 
 import hashlib
+import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hydra.utils import get_object
@@ -11,9 +13,9 @@ from omegaconf import OmegaConf
 from search.commands import one_name
 from search.compose import load_config
 from search.contract import Prepared, prepare
-from search.errors import UsageError
-from search.folder import Folder, append_line
-from search.metrics import Metric, output_of, score
+from search.errors import RunError, UsageError
+from search.folder import Folder, append_line, write_text
+from search.metrics import OUTPUTS, Metric, output_of, score
 from search.results import open_results
 from trainers.api import Predict
 
@@ -45,16 +47,18 @@ def run(words: list[str], config_dir: Path | None) -> int:
             )
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
-        value = _score(folder, prepared, metric=findings.plan.metric, predict=get_object(config.trainer.predict))
-        record = {
+        record: dict[str, Any] = {
             "when": datetime.now().astimezone().isoformat(timespec="seconds"),
             "config": hashlib.sha256(folder.best_config.read_bytes()).hexdigest(),
             "metric": findings.plan.metric.name,
-            "score": value,
+            "score": None,
             "rows": len(prepared.split.test),
             "opening": len(openings) + 1,
         }
-        append_line(folder.ledger, record)
+        predict = _import(config.trainer.predict)
+        append_line(folder.ledger, record)  # before the rows are shown to anybody's code
+        value = record["score"] = _score(folder, prepared, metric=findings.plan.metric, predict=predict)
+        write_text(folder.ledger, "".join(line + "\n" for line in [*openings, json.dumps(record)]))
     print(f"test {record['metric']}: {value!r} on {record['rows']} rows (validation: {config.expected!r})")
     if openings:
         print(f"this is opening {record['opening']}; a choice made after the first is a choice made on the test set")
@@ -64,10 +68,24 @@ def run(words: list[str], config_dir: Path | None) -> int:
 def _score(folder: Folder, prepared: Prepared, *, metric: Metric, predict: Predict) -> float:
     config = OmegaConf.to_container(load_config(folder.best_config, overrides=[]), resolve=True)
     assert isinstance(config, dict)
-    values = predict(
-        {str(key): value for key, value in config.items()}, prepared.data, "cpu", folder.best / "weights.safetensors"
-    )
-    output, test = output_of(values), prepared.data.test
-    if output is None or test is None or test.y is None:
-        return float(values[metric.name])
-    return score(metric, targets=np.asarray(test.y), kind=output[0], output=output[1])
+    plain = {str(key): value for key, value in config.items()}
+    test = prepared.data.test
+    try:
+        values = predict(plain, prepared.data, "cpu", folder.best / "weights.safetensors")
+        output = output_of(values)
+        if output is None or test is None or test.y is None:
+            return float(values[metric.name])
+        return score(metric, targets=np.asarray(test.y), kind=output[0], output=output[1])
+    except Exception as error:  # a user's function may raise anything, and return anything
+        raise RunError(
+            f"trainer.predict: must return a dict with {', '.join(OUTPUTS)} or {metric.name!r} for data.test.index, "
+            f"but got {type(error).__name__}: {error}; mend {config['trainer']['predict']}, then say --again"
+        ) from error
+
+
+def _import(path: str) -> Predict:
+    try:
+        predict: Predict = get_object(path)
+    except Exception as error:  # importing runs a user's module, which may raise anything
+        raise UsageError(f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; mend it") from error
+    return predict

@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
-from rich.console import Console
 
 from search.compose import load_config
 from search.errors import Interrupted, RunError, UsageError
+from search.folder import Folder
 from search.launch import launch
+from search.plan import read_plan
+from search.progress import Terminal
 
 SUMMARY = "trains one config, such as best.yaml; compares with its `expected:`"
 USAGE = "train FILE.yaml [key=value …]"
+HARMLESS = ("name=", "results_root=", "placement.", "keep=")  # overrides that promise the same value still
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
@@ -29,8 +32,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
         config.protocol = {"kind": "train"}
         config.space = {}
     OmegaConf.set_readonly(config, True)
+    if Folder(read_plan(config, root=Path.cwd()).folder).trials.exists():
+        print(f"{config.name}: was trained before; what follows is its result, and name=… trains again")
     try:
-        findings = launch(config, console=Console(), contract=cast(dict[str, Any], contract))
+        findings = launch(config, console=Terminal(), contract=cast(dict[str, Any], contract))
     except Interrupted as error:
         raise Interrupted(f"{error}; the same command goes on: python -m search train {' '.join(words)}") from error
     (row,) = findings.rows
@@ -40,6 +45,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if expected is None:
         return 0
     print(f"expected: {expected!r}\ngot:      {row.value!r}")
+    changed = [word.partition("=")[0] for word in words[1:] if not word.startswith(HARMLESS)]
+    if changed:
+        print(f"expected was promised for another config: here {', '.join(changed)} was given")
+        return 0
     if float(expected) != row.value:
         print(
             "they differ, as they may on another device, processor, thread count or library version; see best/provenance.json"

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 
 from search.devices import Slot
@@ -47,6 +48,8 @@ class InlinePlacement:
                     Worker(theirs, setup=setup, redirect=False).serve()
             except (EOFError, OSError):
                 return
+            except BaseException:  # noqa: BLE001  # what would end a worker process, such as sys.exit, must not end the slot
+                traceback.print_exc()
             finally:
                 theirs.close()
                 self._post(Left(slot=self._slot, pid=os.getpid(), status=0))

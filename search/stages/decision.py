@@ -7,7 +7,7 @@ JASA 50, 1955). What lies nearer to the best than chance reaches is a tie, and i
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -26,12 +26,12 @@ class Group:
     value: Value
     scores: tuple[float | None, ...]
 
-    @property
+    @cached_property
     def clean(self) -> tuple[float, ...]:
         """The scores there are."""
         return tuple(score for score in self.scores if score is not None)
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean over the clean seeds; −inf where there are none."""
         return float(np.mean(self.clean)) if self.clean else -math.inf

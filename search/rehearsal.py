@@ -1,0 +1,60 @@
+"""Whether the code that a config names can be imported and built: asked in a process of its own, before anything is written.
+
+The search's own process stays without torch and without the user's modules. Never trains.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from search.errors import UsageError
+from search.knobs import TrialConfigs, trainer_config
+from search.plan import Plan
+from trainers.callable import rehearse
+
+ALONE = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}  # nothing is trained, so no GPU is touched
+
+
+@contextmanager
+def rehearsed(plan: Plan) -> Iterator[None]:
+    """Rehearses the baseline while the block runs, since both take a second or two; the block's own errors come first.
+
+    Raises:
+        UsageError: the trainer, or what it is to build, cannot be imported or built; the error of the code itself is told.
+    """
+    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "search.rehearsal", json.dumps(config)],
+        env={**os.environ, **ALONE},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        try:
+            yield
+            told, _ = process.communicate()
+        finally:
+            process.kill()
+    if process.returncode != 0:
+        raise UsageError(
+            f"the trainer cannot be built: {told.strip().splitlines()[-1] if told.strip() else 'it ended at once'}"
+        )
+
+
+def main() -> int:
+    """The other process: exit 1, and a last line of output with the error, where the config given cannot be carried out."""
+    try:
+        rehearse(json.loads(sys.argv[1]))
+    except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
