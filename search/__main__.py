@@ -3,12 +3,13 @@
 Never composes itself.
 """
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
 from search import catalogue
-from search.errors import SearchError, UsageError, unknown
+from search.errors import SearchError, UsageError, broken_rule, unknown
 
 
 def main(arguments: list[str]) -> int:
@@ -19,6 +20,7 @@ def main(arguments: list[str]) -> int:
             catalogue.verb("list").run([], config_dir)
             return 0 if words else 2
         word, rest = words[0], words[1:]
+        _check_not_hidden()
         if word in catalogue.verbs():
             if rest[:1] in (["-h"], ["--help"]):
                 print(f"usage: python -m search {catalogue.verb(word).USAGE}\n{catalogue.verb(word).SUMMARY}")
@@ -40,6 +42,16 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _check_not_hidden() -> None:
+    """A folder or file of the user's may bear the name of our other package, and come first on the path."""
+    found = importlib.util.find_spec("trainers")
+    origin = found.origin if found is not None else None
+    if origin is not None and Path(origin).parent.parent != catalogue.HERE.parent:
+        raise UsageError(
+            broken_rule(origin, rule="must not hide Knobwise's own package", got="the name `trainers`", remedy="rename it")
+        )
 
 
 def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:

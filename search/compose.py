@@ -1,5 +1,6 @@
 """Configs become objects here: Hydra composes, once, and what comes out is frozen. Never reads results."""
 
+import re
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -10,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from search.catalogue import CONF, roots
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, broken_rule, unknown
 from search.knobs import sweep_override
 
 
@@ -30,6 +31,12 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
             config = compose(config_name="search", overrides=[*search_path, f"experiment={experiment}", *plain])
         OmegaConf.to_container(config, resolve=True)
     except Exception as error:  # beside its own errors, Hydra raises ValueError, TypeError, AttributeError for odd overrides
+        misspelt = re.match(r"Could not override '([^']+)'", str(error))
+        if misspelt is not None and overrides:
+            groups = [text for text in plain if "." not in text.partition("=")[0] and text.partition("=")[0] != misspelt[1]]
+            whole = compose_experiment(experiment, overrides=groups, config_dir=config_dir)
+            hint = unknown("key", name=misspelt[1], known=_siblings(whole, misspelt[1]))
+            raise UsageError(f"{experiment}: {hint}; a new key is added with +{misspelt[1]}=…") from error
         raise UsageError(f"{experiment}: {_first_part(error)}") from error
     with open_dict(config):
         for _, knob in knobs:
@@ -67,6 +74,17 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
     _check_complete(config, str(path))
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _siblings(config: DictConfig, path: str) -> list[str]:
+    """The keys at the place where a path leaves the config."""
+    node, prefix = config, ""
+    for part in path.split("."):
+        below = node.get(part) if part in node else None
+        if not isinstance(below, DictConfig):
+            break
+        node, prefix = below, f"{prefix}{part}."
+    return [f"{prefix}{key!s}" for key in node]
 
 
 def _check_complete(config: DictConfig, where: str) -> None:

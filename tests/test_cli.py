@@ -38,6 +38,9 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
     [
         (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: dashboard, export, "),
         (["run"], r"run: needs an experiment, but got none; usage: python -m search \[run\] EXPERIMENT"),
+        (["smoke", "optimizer.lrr=1"], r"smoke: key 'optimizer\.lrr' does not exist; did you mean 'optimizer\.lr'\? there are: optimizer\._target_, optimizer\.lr, .*added with \+optimizer\.lrr="),
+        (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr\.epochs' does not exist; .*there are: data, keep, .*trainer"),
+        (["smoke", "optimizer=adamm"], r"Could not find 'optimizer/adamm'.*Available options in 'optimizer':\s+adam"),
         (["run", "nothing"], r"nothing: .*Could not find 'experiment/nothing'"),
         (["plan"], r"plan: needs an experiment, but got none"),
         (["table"], r"table: needs one name, but got none; usage: python -m search table NAME"),
@@ -59,7 +62,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
 def test_a_wrong_command_is_told_by_its_text_with_exit_2_and_writes_nothing(words, message, elsewhere, capsys, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert main(words) == 2
-    assert re.search(message, capsys.readouterr().err)
+    assert re.search(message, capsys.readouterr().err, re.DOTALL)
     assert list(elsewhere.iterdir()) == []
 
 
@@ -153,6 +156,14 @@ def test_the_whole_line_from_config_to_export_and_back(smoke):
     assert "expected was promised for another config: here optimizer.lr was given" in other.stdout
     told = search("table", "smoke-train", cwd=smoke).stdout
     assert told == f"trial 0: accuracy {best['expected']!r} at epoch 3\n"
+
+
+def test_a_package_that_hides_ours_is_told(elsewhere):
+    (elsewhere / "trainers").mkdir()
+    (elsewhere / "trainers" / "__init__.py").touch()
+    done = search("smoke", cwd=elsewhere)
+    assert done.returncode == 2
+    assert "must not hide Knobwise's own package, but got the name `trainers`; rename it" in done.stderr
 
 
 def test_more_seeds_extend_a_search_and_are_written_down(smoke):
