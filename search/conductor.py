@@ -4,24 +4,23 @@ death matter.
 One thread, one loop; other threads only post events. Never trains, never computes a metric, never decides what a stage wants.
 """
 
-import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from omegaconf import OmegaConf
 
+from search.contract import Contract
 from search.crew import Crew, Gone, Said, Served
-from search.curves import CurveLog
+from search.curves import MEAN, CurveLog
 from search.devices import Slot
 from search.errors import Interrupted, RunError
 from search.folder import Folder
 from search.knobs import Value
+from search.logs import TrialLogs
 from search.placement import Placement
 from search.plan import Plan
 from search.rows import Ask, Row
@@ -45,14 +44,15 @@ class Conductor:
         folder: Folder,
         study: Study,
         crew: Crew,
-        floor: float | None,
+        contract: Contract,
         wanted: Callable[[Sequence[Row]], list[Ask]],
         values: Sequence[Value],
         watcher: Watcher,
     ) -> None:
-        self._plan, self._folder, self._study, self._crew, self._floor = plan, folder, study, crew, floor
+        self._plan, self._folder, self._study, self._crew, self._contract = plan, folder, study, crew, contract
         self._wanted, self._values, self._watcher = wanted, values, watcher
         self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
+        self._logs = TrialLogs(folder.logs, limit=plan.limits.log_bytes)
         unfinished = [trial for trial, row in self._rows.items() if not row.finished]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
         self._queue = deque(self._underway(row.ask) for row in self._rows.values() if not row.finished)
@@ -167,16 +167,25 @@ class Conductor:
 
     def _on_epoch(self, worker: Served, trial: Underway, message: Message) -> None:
         """Recorded first, then told, and answered last: a kill in between repeats the epoch and loses nothing."""
-        values = {name: float(value) for name, value in message["values"].items()}
-        epoch, value = int(message["epoch"]), float(message["value"])
-        record: dict[str, Any] = {**values, "trial": trial.ask.trial, "fold": 0, "epoch": epoch}
-        record |= {self._plan.metric.name: value, "seconds": float(message["seconds"])}
-        record["source"] = str(message["source"])
+        epoch = int(message["epoch"])
+        about = {"trial": trial.ask.trial, "epoch": epoch, "source": str(message["source"])}
+        seconds = float(message["seconds"])
+        for fold, told in enumerate(message.get("folds", ())):
+            self._curves.append({**about, "fold": fold, **self._numbers(trial, told, seconds)})
+        numbers = self._numbers(trial, message, seconds)
+        record = {**about, "fold": MEAN if "folds" in message else 0, **numbers}
         self._curves.append(record)
         trial.hear(record)
         if trial.word != "diverged":
-            self._study.report(trial.ask.trial, epoch=epoch, value=value)
+            self._study.report(trial.ask.trial, epoch=epoch, value=numbers[self._plan.metric.name])
         self._watcher.heard(worker.slot, trial.standing, record)
+
+    def _numbers(self, trial: Underway, told: Message, seconds: float) -> dict[str, float]:
+        """One fold's numbers, or their mean, with the metric; a composite one is computed here, where all seconds are known."""
+        metric, values = self._plan.metric, {name: float(value) for name, value in told["values"].items()}
+        if metric.formula:
+            return {**values, metric.name: metric.combine({**values, "seconds": trial.seconds + seconds}), "seconds": seconds}
+        return {**values, metric.name: float(told["value"]), "seconds": seconds}
 
     def _answer(self, trial: Underway) -> Message:
         """Go on or stop; what was told after the epoch at which a trial was to stop has not been recorded."""
@@ -196,7 +205,7 @@ class Conductor:
             return
         reason = str(message["reason"])
         if message["state"] == "failed":
-            reason += self._see_log(trial)
+            reason += self._logs.see(trial.ask.trial)
         self._finish(trial, str(message["state"]), reason=reason, cause=message.get("cause"))
 
     def _on_gone(self, gone: Gone) -> None:
@@ -214,13 +223,15 @@ class Conductor:
             self._watcher.note(f"trial {trial.ask.trial}: {reason}; trying again")
             self._queue.appendleft(trial)
         else:
-            self._finish(trial, "lost" if trial.retry else "failed", reason=reason + self._see_log(trial), cause=reason)
+            self._finish(
+                trial, "lost" if trial.retry else "failed", reason=reason + self._logs.see(trial.ask.trial), cause=reason
+            )
 
     # Rows
 
     def _finish(self, trial: Underway, state: str, *, reason: str, cause: str | None) -> None:
         row = trial.row(state, reason=reason)
-        self._trim_log(trial)
+        self._logs.trim(trial.ask.trial)
         told = row.value if state == "complete" else self._penalty() if state == "infeasible" else None
         self._study.finish(row, told=told)
         self._curves.forget(row.ask.trial)
@@ -234,13 +245,10 @@ class Conductor:
 
     def _penalty(self) -> float | None:
         """What the sampler is told of an infeasible trial: the floor, or the worst value so far (P8)."""
-        if self._floor is not None:
-            return self._floor
+        if self._contract.floor is not None:
+            return self._contract.floor
         values = [row.value for row in self._rows.values() if row.value is not None]
         return (min if self._plan.metric.direction == "maximize" else max)(values, default=None)
-
-    def _see_log(self, trial: Underway) -> str:
-        return f"; log: {self._folder.logs.name}/{self._log(trial).name}"
 
     def _setup(self, slot: Slot) -> Message:
         return {
@@ -249,6 +257,7 @@ class Conductor:
             "folder": str(self._folder.path),
             "device": slot.device,
             "metric": asdict(self._plan.metric),
+            "units": self._contract.normalisation.get("target"),
         }
 
     # Clocks and signals
@@ -258,26 +267,14 @@ class Conductor:
         for worker in self._crew.workers:
             trial = worker.trial
             if trial is not None and not trial.doom:
-                reason = trial.overdue(now) or self._flooded(trial)
+                flooded = self._logs.flooded(trial.ask.trial)
+                trial.retry = trial.retry and not flooded
+                reason = flooded or trial.overdue(now)
                 if reason:
                     self._doom(worker, reason, placement)
         if self._deadline is not None and now > self._deadline:
             for worker in self._crew.workers:
                 placement.kill(worker.slot)
-
-    def _flooded(self, trial: Underway) -> str:
-        limit = self._plan.limits.log_bytes
-        if _size(self._log(trial)) <= limit:
-            return ""
-        trial.retry = False
-        return f"printed more than trainer.max_log_mb={limit / 2**20:g} MB"
-
-    def _trim_log(self, trial: Underway) -> None:
-        if _size(self._log(trial)) > self._plan.limits.log_bytes:
-            os.truncate(self._log(trial), self._plan.limits.log_bytes)
-
-    def _log(self, trial: Underway) -> Path:
-        return self._folder.logs / f"{trial.ask.trial}.log"
 
     def _doom(self, worker: Served, reason: str, placement: Placement) -> None:
         if worker.trial is not None:
@@ -288,7 +285,3 @@ class Conductor:
         self._signals += 1
         self._deadline = time.monotonic() + (self._plan.placement.grace if self._signals == 1 else 0.0)
         self._crew.wake()
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

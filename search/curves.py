@@ -15,6 +15,7 @@ import pandas as pd
 Record = dict[str, Any]
 KEY = ("trial", "fold", "epoch")
 FIRST = ("trial", "fold", "epoch", "step", "train_loss", "val_loss")
+MEAN = -1  # in the column `fold`: the mean over a trial's folds
 THEN = ("lr", "grad_norm", "update_ratio", "seconds")
 
 
@@ -46,6 +47,7 @@ class CurveLog:
         self._records.pop(trial, None)
 
     def _keep(self, record: Record) -> None:
+        """A trial's standing follows the mean of its folds, whose record comes last of its epoch."""
         self._records.setdefault(int(record["trial"]), {})[int(record["epoch"])] = record
 
     def close(self) -> None:

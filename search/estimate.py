@@ -1,7 +1,7 @@
 """How long an epoch takes here, by training one in a folder that is thrown away. Never writes results."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -10,9 +10,8 @@ from search.contract import prepare
 from search.curves import read_curves
 from search.errors import RunError
 from search.folder import Folder
-from search.launch import conduct, slots_of
 from search.plan import Plan, check_task
-from search.study import Study
+from search.running import train_apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +37,11 @@ def measure_epoch(plan: Plan) -> Measured:
     """
     prepared = prepare(plan.config, metric=plan.metric)
     check_task(plan, task=prepared.contract.task)
-    slots = slots_of(plan)[:1]
     with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
-        probe = replace(
-            plan, kind="train", knobs=(), folder=Path(scratch) / plan.name, limits=replace(plan.limits, last_epoch=1)
-        )
-        folder = Folder(probe.folder)
-        with folder.locked():
-            folder.begin(prepared, plan.config)
-            study = Study.for_writing(folder.journal, name=plan.name, direction=plan.metric.direction, knobs=())
-            conduct(probe, folder, study, floor=prepared.contract.floor, slots=slots, console=Console(quiet=True))
-            (row,) = study.rows(alive=False)
-            study.close()
+        folder = Folder(Path(scratch) / plan.name)
+        row = train_apart(plan, folder, prepared, config=plan.config, last_epoch=1, console=Console(quiet=True))
         curves = read_curves(folder.curve_log, folder.curves, metric=plan.metric.name)
+        curves = curves[curves.fold == curves.fold.min()]  # the mean of folds, where there are any
         if not len(curves[curves.epoch == 1]):
             log = folder.logs / "0.log"
             end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:]) if log.exists() else ""

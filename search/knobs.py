@@ -20,7 +20,7 @@ from search.errors import UsageError, broken_rule
 
 Value = float | int | str | bool | None
 GROUPS = ("optimization", "regularization", "capacity", "data", "initialization")
-KEYS = ("low", "high", "scale", "points", "type", "choices", "group", "why")
+KEYS = ("low", "high", "scale", "points", "type", "choices", "group", "why", "min", "max")
 PRIVATE = ("space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment")
 
 
@@ -28,7 +28,7 @@ PRIVATE = ("space", "protocol", "placement", "keep", "results_root", "split", "n
 class Knob:
     """One hyperparameter: its path in the config and its domain; both ends included, always.
 
-    `choices` is empty for numbers, and `low`, `high` are meaningless for choices.
+    `choices` is empty for numbers, and `low`, `high` are meaningless for choices. `least`, `most`: hard limits of the range.
     """
 
     path: str
@@ -37,6 +37,8 @@ class Knob:
     log: bool = False
     integer: bool = False
     points: int = 13
+    least: float = -math.inf
+    most: float = math.inf
     choices: tuple[Value, ...] = ()
     group: str = ""
     why: str = ""
@@ -236,7 +238,11 @@ def _from_node(path: str, node: Mapping[str, Any]) -> Knob:
         raise refuse("a log scale needs `low > 0`", f"low={low}", "raise it or say scale: linear")
     if not isinstance(points, int) or points < 2:
         raise refuse("`points` must be a whole number of at least 2", repr(points), "give the grid's size")
+    least, most = (node.get(key, default) for key, default in (("min", -math.inf), ("max", math.inf)))
+    if not least <= low < high <= most:
+        raise refuse(f"the range must lie within its hard limits {least:g} … {most:g}", f"low={low}, high={high}", "narrow it")
     integer = node.get("type", "float") == "int"
     if integer and (low != round(low) or high != round(high)):
         raise refuse("a knob of whole numbers needs whole ends", f"low={low}, high={high}", "round them")
-    return Knob(low=float(low), high=float(high), log=scale == "log", integer=integer, points=points, **shared)
+    shared |= {"low": float(low), "high": float(high), "least": float(least), "most": float(most)}
+    return Knob(log=scale == "log", integer=integer, points=points, **shared)

@@ -12,21 +12,16 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from search.conductor import Conductor
-from search.contract import prepare
-from search.crew import Crew
-from search.devices import Slot, find_slots
+from search.contract import Contract, prepare
+from search.dataset import completed
 from search.errors import Interrupted, RunError, UsageError
 from search.export import drop_beaten, write_best
 from search.folder import Folder
-from search.placement import Placement
-from search.placement.inline import InlinePlacement
-from search.placement.local import LocalPlacement
 from search.plan import Plan, check_task, read_plan
-from search.progress import ShownProgress
+from search.refit import refit
 from search.rehearsal import rehearsed
 from search.results import Findings, find
-from search.stages import sweep
+from search.running import conduct, slots_of
 from search.study import Study
 from search.tables import write_tables
 
@@ -39,17 +34,21 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
         RunError: the search failed.
         Interrupted: by a signal; the tables are written and the text says how to go on.
     """
+    config = completed(config)
     plan = read_plan(config, root=Path.cwd())
     slots = slots_of(plan)
     folder = Folder(plan.folder)
     with _disk_errors(plan.folder):
         folder.check_config(config)
-        with _begun(plan, folder, contract=contract) as floor:
+        with _begun(plan, folder, contract=contract) as fixed:
             study = Study.for_writing(folder.journal, name=plan.name, direction=plan.metric.direction, knobs=plan.knobs)
             if study.mended:
                 console.print(f"{folder.journal}: {study.mended}", markup=False)
             try:
-                conduct(plan, folder, study, floor=floor, slots=slots, console=console)
+                conduct(plan, folder, study, contract=fixed, slots=slots, console=console)
+                winner = _find(plan, folder, study).winner
+                if winner is not None and "folds" in plan.config.split:
+                    refit(plan, winner, folder, console=console)
             except (Interrupted, RunError):
                 _record(plan, folder, study)
                 raise
@@ -58,16 +57,9 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
     return findings
 
 
-def slots_of(plan: Plan) -> tuple[Slot, ...]:
-    """The slots that a plan's placement gives."""
-    settings = plan.placement
-    slots = 1 if settings.kind == "inline" else settings.slots
-    return find_slots(slots=slots, slots_per_gpu=settings.slots_per_gpu, gpus=settings.gpus, threads=settings.threads)
-
-
 @contextmanager
-def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) -> Iterator[float | None]:
-    """The folder, locked, with its contract made or checked; gives the floor. The test rows are forgotten here (R8)."""
+def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) -> Iterator[Contract]:
+    """The folder, locked, with its contract made or checked. The test rows are forgotten here (R8)."""
     with nullcontext() if folder.started else rehearsed(plan):
         prepared = prepare(plan.config, metric=plan.metric)
         check_task(plan, task=prepared.contract.task)
@@ -77,47 +69,24 @@ def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) ->
         folder.check_contract(prepared.contract)
     with folder.locked():
         folder.begin(prepared, plan.config)
-        floor = prepared.contract.floor
+        fixed = prepared.contract
         del prepared
-        yield floor
-
-
-def conduct(
-    plan: Plan, folder: Folder, study: Study, *, floor: float | None, slots: tuple[Slot, ...], console: Console
-) -> None:
-    """Trains what the stage wants, in a folder that is begun and locked."""
-    rows = study.rows(alive=True)
-    total, done = len(rows) + len(sweep.wanted(plan, rows)), sum(row.finished for row in rows)
-    crew = Crew()
-    with ShownProgress(plan, total=total, done=done, console=console) as progress:
-        conductor = Conductor(
-            plan,
-            folder=folder,
-            study=study,
-            crew=crew,
-            floor=floor,
-            wanted=lambda known: sweep.wanted(plan, known),
-            values=sweep.values(plan) if plan.kind == "sweep" else (),
-            watcher=progress,
-        )
-        conductor.run(_placement(plan, folder, slots, crew))
-
-
-def _placement(plan: Plan, folder: Folder, slots: tuple[Slot, ...], crew: Crew) -> Placement:
-    if plan.placement.kind == "inline":
-        return InlinePlacement(slots[0], post=crew.post)
-    return LocalPlacement(slots, logs=folder.logs, post=crew.post)
+        yield fixed
 
 
 def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
     """Tables and export, from what is on disk."""
-    findings = find(plan, study.rows(alive=False), val_rows=int(folder.load_contract()["split"]["rows"]["val"]))
+    findings = _find(plan, folder, study)
     write_tables(findings, folder)
     winner = findings.winner
     if winner is not None:
         write_best(plan, winner, folder)
         drop_beaten(plan, winner, folder)
     return findings
+
+
+def _find(plan: Plan, folder: Folder, study: Study) -> Findings:
+    return find(plan, study.rows(alive=False), val_rows=int(folder.load_contract()["split"]["rows"]["val"]))
 
 
 @contextmanager

@@ -9,20 +9,29 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.errors import UsageError, broken_rule, unknown
-from search.knobs import Knob, Value, read_space
-from search.metrics import METRICS, Metric, read_metric
+from search.knobs import PRIVATE, Knob, Value, read_space
+from search.metrics import Metric, read_metric, tasks_of
+from search.scores import CLASSIFICATION, REGRESSION
 
 PROTOCOLS = ("sweep", "train")
 PLACEMENTS = ("local", "inline")
 KEEP = ("best", "all")
 STOCK = "trainers.stock.Stock"
+LOSS_TASKS = {
+    "torch.nn.CrossEntropyLoss": "classification",
+    "torch.nn.NLLLoss": "classification",
+    "torch.nn.MSELoss": "regression",
+    "torch.nn.L1Loss": "regression",
+    "torch.nn.SmoothL1Loss": "regression",
+    "torch.nn.HuberLoss": "regression",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What ends a trial: epochs of patience, seconds in all and per epoch, retries after its worker's death, bytes printed.
 
-    `last_epoch`: the epoch after which a measurement stops; None for a search.
+    `last_epoch`: where a training apart from the search stops; None within it.
     """
 
     patience: int | None
@@ -114,17 +123,22 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
 
 
 def check_task(plan: Plan, *, task: str) -> None:
-    """The metric must fit the task (R1, R4).
+    """Metric and loss must fit the task (R1, R4).
 
     Raises:
-        UsageError: it does not.
+        UsageError: one does not.
     """
-    fits = {"classification": ("accuracy",), "regression": ("mse",)}[task]
-    if plan.metric.name in METRICS and plan.metric.name not in fits:
+    if task not in tasks_of(plan.metric):
+        known = {"classification": CLASSIFICATION, "regression": REGRESSION}[task]
+        got = plan.metric.formula or plan.metric.name
         raise UsageError(
-            broken_rule(
-                "metric", rule=f"a metric of {task} is one of {', '.join(fits)}", got=plan.metric.name, remedy="choose one"
-            )
+            broken_rule("metric", rule=f"a metric of {task} is one of {', '.join(known)}", got=got, remedy="choose one")
+        )
+    loss = str(OmegaConf.select(plan.config, "loss._target_"))
+    if OmegaConf.select(plan.config, "trainer._target_") == STOCK and LOSS_TASKS.get(loss, task) != task:
+        fits = [name for name, fit in LOSS_TASKS.items() if fit == task]
+        raise UsageError(
+            broken_rule("loss", rule=f"a loss of {task} is such as {', '.join(fits)} (R50)", got=loss, remedy="choose one")
         )
 
 
@@ -157,6 +171,10 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
 
 def _check_knob(config: DictConfig, knob: Knob) -> None:
     where, missing = f"space.{knob.path}", object()
+    hidden = PRIVATE if config.data.get("_target_") is None else (*PRIVATE, "data")
+    if knob.path.partition(".")[0] in hidden:
+        got = f"{knob.path}, which no trainer sees"
+        raise UsageError(broken_rule(where, rule="a knob must have an effect on the training", got=got, remedy="drop it"))
     default = OmegaConf.select(config, knob.path, default=missing)
     if default is missing:
         parent, _, _ = knob.path.rpartition(".")

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from search.errors import UsageError
-from search.knobs import TrialConfigs, trainer_config
+from search.knobs import TrialConfigs, Value, trainer_config
 from search.plan import Plan
 from trainers.callable import rehearse
 
@@ -23,11 +24,17 @@ def rehearsed(plan: Plan) -> Iterator[None]:
     """Rehearses the baseline while the block runs, since both take a second or two; the block's own errors come first.
 
     Raises:
-        UsageError: the trainer, or what it is to build, cannot be imported or built; the error of the code itself is told.
+        UsageError: the trainer, or what it is to build, cannot be imported or built, or a knob changes nothing.
     """
-    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed))
+    configs = TrialConfigs(plan.config)
+
+    def with_knobs(**knobs: Value) -> dict[str, Any]:
+        return trainer_config(configs.resolve(knobs=knobs, seed=plan.seed))
+
+    ends = {knob.path: [with_knobs(**{knob.path: knob.grid()[at]}) for at in (0, -1)] for knob in plan.knobs}
+    asked = json.dumps({"baseline": with_knobs(), "ends": ends})
     process = subprocess.Popen(
-        [sys.executable, "-m", "search.rehearsal", json.dumps(config)],
+        [sys.executable, "-m", "search.rehearsal", asked],
         env={**os.environ, **ALONE},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -47,11 +54,21 @@ def rehearsed(plan: Plan) -> Iterator[None]:
 
 
 def main() -> int:
-    """The other process: exit 1, and a last line of output with the error, where the config given cannot be carried out."""
+    """The other process: exit 1, and a last line of output with the error, where what is asked cannot be carried out."""
+    asked = json.loads(sys.argv[1])
     try:
-        rehearse(json.loads(sys.argv[1]))
+        if rehearse(asked["baseline"]) is not None:
+            for path, (low, high) in asked["ends"].items():
+                if rehearse(low) == rehearse(high):
+                    raise UsageError(
+                        f"space.{path}: a knob must have an effect, but got one and the same training at both of its ends; "
+                        "drop it, or link what should follow it"
+                    )
+    except UsageError as error:
+        print(error)
+        return 1
     except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
-        print(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        print(f"the trainer cannot be built: {type(error).__name__}: {' '.join(str(error).split())}")
         return 1
     return 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from search.errors import UsageError, unknown
 from search.folder import Folder
 from search.knobs import Value
+from search.metrics import SHARES
 from search.plan import Plan, read_plan
 from search.rows import Row
 from search.stages.decision import Decision, Group, decide
@@ -59,7 +60,7 @@ def find(plan: Plan, rows: Sequence[Row], *, val_rows: int) -> Findings:
         for value in values(plan)
     )
     # Half a validation row is the finest step of a share of rows; it means nothing for a loss.
-    resolution = 0.5 / val_rows if plan.metric.name == "accuracy" else 0.0
+    resolution = 0.5 / val_rows if plan.metric.name in SHARES else 0.0
     decision = decide(groups, resolution=resolution) if all(row.finished for row in known) else None
     return replace(findings, groups=groups, decision=decision)
 

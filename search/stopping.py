@@ -17,7 +17,8 @@ DIVERGED = 10  # times the loss of the untrained model
 class Standing:
     """How one trial stands.
 
-    `epoch` and `best_epoch` are 0 before the first trained epoch; `first_loss` is the untrained model's.
+    `epoch` and `best_epoch` are 0 before the first trained epoch; with a `last_epoch` the best is the last. `first_loss` is the
+    untrained model's.
     """
 
     metric: Metric
@@ -46,10 +47,10 @@ class Standing:
         if told and first is not None and 0 < DIVERGED * first < max(told):  # a loss below 0 has no scale of its own
             self.why = f"diverged: loss {max(told):.3g} at epoch {epoch} is above {DIVERGED} × {first:.3g} before training"
             return "diverged"
-        if self.value is None or self.metric.better(value, self.value):
+        if self.last_epoch is not None or self.value is None or self.metric.better(value, self.value):
             self.value, self.best_epoch = value, epoch
         if self.last_epoch is not None and epoch >= self.last_epoch:
-            self.why = f"measured up to epoch {epoch}"
+            self.why = f"trained up to epoch {epoch}"
             return "stop"
         if self.patience is not None and epoch - self.best_epoch >= self.patience:
             self.why = f"stopped early: no better {self.metric.name} for {self.patience} epochs"

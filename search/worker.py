@@ -1,6 +1,6 @@
 """The process that trains: asks the conductor for trials, streams their epochs, hears go or stop. Serves many trials.
 
-Computes the contract's metric itself where outputs are given (R4). Never opens the study, the journal or the split.
+Never opens the study, the journal or the split.
 Started by a placement as `python -m search.worker SOCKET LIFELINE`.
 """
 
@@ -21,26 +21,20 @@ if __name__ == "__main__":
     guard.start_guard(int(sys.argv[2]))
     guard.die_with_starter()
 
-import numpy as np
 from omegaconf import DictConfig
 
-from search.arrays import read_data
+from search.arrays import read_folds
 from search.knobs import TrialConfigs, trainer_config
-from search.metrics import OUTPUTS, Metric, output_of, score
+from search.metrics import Metric
+from search.training import Trainings, TrialFailed
 from search.wire import Link, Message
-from trainers.api import Data, End, Epoch, Failure, Seats
-from trainers.callable import open_seats
-from trainers.checkpoint import FolderCheckpoint
+from trainers.checkpoint import TrialCheckpoint
 
 # Every epoch is told at once; its answer is awaited when this many seconds have passed since the last one, so that short
 # epochs do not wait for the conductor. What a trial has trained beyond the epoch at which it was to stop is ignored.
 WINDOW = 0.01
 STATE_AFTER = {"stop": "complete", "diverged": "infeasible", "interrupt": "interrupted"}
 TOLD = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", guard.MARK)
-
-
-class TrialFailed(Exception):
-    """The trainer broke the rules of its seam; the text says which."""
 
 
 class Channel(Protocol):
@@ -66,8 +60,9 @@ class Worker:
         self._folder = Path(setup["folder"])
         self._device = str(setup["device"])
         self._metric = Metric(**setup["metric"])
-        self._data: Data = read_data(self._folder / "arrays")
-        self._seats: Seats | None = None
+        self._units = setup["units"]
+        self._folds = read_folds(self._folder / "arrays")
+        self._trainings: Trainings | None = None
 
     def serve(self) -> None:
         """Trials, one after the other.
@@ -84,7 +79,7 @@ class Worker:
         place = self._folder / "checkpoints" / str(trial)
         with self._log(trial):
             try:
-                end = self._train(trial, work, FolderCheckpoint(place, every=self._every))
+                end = self._train(trial, work, TrialCheckpoint(place, folds=len(self._folds), every=self._every))
             except Exception as error:  # noqa: BLE001  # whatever a trainer raises is an outcome of its trial
                 end = {"state": "infeasible" if _out_of_memory(error) else "failed", "reason": _reason(error), "fit": False}
                 end["cause"] = f"{type(error).__name__} at {_place(error)}"
@@ -99,22 +94,22 @@ class Worker:
         self._link.send({"kind": "end", "trial": trial, **end})
         return bool(end.get("fit", True))
 
-    def _train(self, trial: int, work: Message, checkpoint: FolderCheckpoint) -> Message:
+    def _train(self, trial: int, work: Message, checkpoint: TrialCheckpoint) -> Message:
         config = self._config(work)
-        if self._seats is None:
-            self._seats = open_seats(config["trainer"]["_target_"], data=self._data, device=self._device)
-        seats = self._seats
-        self._link.send({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": seats.strategy})
-        begun = answered = time.monotonic()
-        seats.admit(trial, config=config, checkpoint=checkpoint)
-        seen = 0
+        if self._trainings is None:
+            self._trainings = Trainings(
+                config["trainer"]["_target_"], folds=self._folds, device=self._device, metric=self._metric, units=self._units
+            )
+        trainings = self._trainings
+        self._link.send({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": trainings.strategy})
+        answered, seen = time.monotonic(), 0
         try:
+            trainings.admit(trial, config=config, checkpoint=checkpoint)
             while True:
                 checkpoint.hold()
-                message, error = self._step(seats, since=begun)
-                begun = time.monotonic()
+                message, error = trainings.step()
                 seen += message is not None
-                if message is None or begun - answered > WINDOW:
+                if message is None or time.monotonic() - answered > WINDOW:
                     answer = self._ask({**(message or {"kind": "settle", "trial": trial}), "answer": True})
                     answered = time.monotonic()
                     checkpoint.confirm(int(answer["epoch"]), best_epoch=int(answer["best_epoch"]))
@@ -131,57 +126,7 @@ class Worker:
                     _keep(checkpoint, "complete")
                     return {"state": "complete", "reason": ""}
         finally:
-            seats.release(trial)
-
-    def _step(self, seats: Seats, *, since: float) -> tuple[Message | None, Exception | None]:
-        """The next epoch as a message; None at the trainer's end, with the error that ended it."""
-        (outcome,) = seats.step()
-        if isinstance(outcome, End):
-            return None, None
-        if isinstance(outcome, Failure):
-            return None, outcome.error
-        try:
-            return self._record(outcome, seconds=time.monotonic() - since), None
-        except (TrialFailed, ValueError) as error:
-            return None, error
-
-    def _record(self, outcome: Epoch, *, seconds: float) -> Message:
-        """One epoch as numbers: outputs become the metric here, and never cross the wire."""
-        numbers = {}
-        for name, value in outcome.values.items():
-            if name not in OUTPUTS:
-                try:
-                    numbers[name] = float(value)
-                except (TypeError, ValueError) as error:
-                    raise TrialFailed(
-                        f"what a trainer yields must be numbers, but got {name}={value!r:.60}; drop it"
-                    ) from error
-        output = output_of(outcome.values)
-        reported = numbers.pop(self._metric.name, None)
-        targets = self._data.val.y
-        if output is not None and targets is not None:
-            value = score(self._metric, targets=np.asarray(targets), kind=output[0], output=output[1])
-        elif reported is not None:
-            value = reported
-            if not np.isfinite(value) and all(np.isfinite(numbers.get(name, 0.0)) for name in ("train_loss", "val_loss")):
-                raise TrialFailed(
-                    f"the trainer yielded {self._metric.name}={value} at epoch {outcome.epoch}; it must be a finite number"
-                )
-        else:
-            got = ", ".join(outcome.values) or "nothing"
-            raise TrialFailed(
-                f"a yield must hold {' or '.join(OUTPUTS)} or {self._metric.name!r}, but got {got}; add one of them"
-            )
-        source = "reported" if output is None or targets is None else "computed"
-        return {
-            "kind": "epoch",
-            "trial": outcome.trial,
-            "epoch": outcome.epoch,
-            "value": value,
-            "values": numbers,
-            "seconds": seconds,
-            "source": source,
-        }
+            trainings.release(trial)
 
     def _config(self, work: Message) -> dict[str, Any]:
         """What the trainer gets."""
@@ -228,7 +173,7 @@ def main(connection: int) -> None:
     os._exit(0)  # at once: what a trainer has registered to run at exit must not hold up the next worker
 
 
-def _keep(checkpoint: FolderCheckpoint, state: str) -> None:
+def _keep(checkpoint: TrialCheckpoint, state: str) -> None:
     """What stays on disk of a trial that has ended well, or is to go on later."""
     if state == "complete":
         checkpoint.finish()

@@ -12,7 +12,7 @@ DATA = Data(train=Part(index=np.arange(2)), val=Part(index=np.arange(2)))
 
 def _seat(train, folder):
     seats = CallableSeats(train, data=DATA, device="cpu")
-    seats.admit(5, config={"seed": 0}, checkpoint=FolderCheckpoint(folder, every=9))
+    seats.admit(5, config={"seed": 0}, checkpoint=FolderCheckpoint(folder))
     return seats
 
 
@@ -51,7 +51,7 @@ def test_a_repeated_epoch_and_any_other_error_is_a_failure_of_the_trial(tmp_path
 
 
 def test_a_resumed_trial_numbers_its_epochs_on(tmp_path):
-    checkpoint = FolderCheckpoint(tmp_path, every=0)
+    checkpoint = FolderCheckpoint(tmp_path)
     checkpoint.save({}, epoch=7)
     checkpoint.confirm(7, best_epoch=7)
     checkpoint.flush()

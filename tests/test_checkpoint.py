@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from trainers import state as states
-from trainers.checkpoint import BEST, LAST, WEIGHTS, FolderCheckpoint
+from trainers.checkpoint import BEST, LAST, WEIGHTS, FolderCheckpoint, TrialCheckpoint
 
 
 def _model(value):
@@ -56,27 +56,27 @@ def test_what_cannot_be_saved_is_named_with_its_place():
 
 
 def test_a_save_counts_only_when_its_epoch_has_been_recorded(tmp_path):
-    checkpoint = FolderCheckpoint(tmp_path / "0", every=0.0)
+    checkpoint = FolderCheckpoint(tmp_path / "0")
     checkpoint.save(_model(1), epoch=1)
     checkpoint.flush()
     assert not (tmp_path / "0" / LAST).exists()
     checkpoint.confirm(1, best_epoch=1)
     checkpoint.flush()
-    again = FolderCheckpoint(tmp_path / "0", every=0.0)
+    again = FolderCheckpoint(tmp_path / "0")
     assert again.epoch == 1
     assert again.load()["step"] == 1
 
 
 def test_a_save_after_the_yield_counts_at_once(tmp_path):
-    checkpoint = FolderCheckpoint(tmp_path / "0", every=0.0)
+    checkpoint = FolderCheckpoint(tmp_path / "0")
     checkpoint.confirm(1, best_epoch=1)
     checkpoint.save(_model(1), epoch=1)
     checkpoint.flush()
-    assert FolderCheckpoint(tmp_path / "0", every=0.0).epoch == 1
+    assert FolderCheckpoint(tmp_path / "0").epoch == 1
 
 
 def test_the_best_epochs_weights_stay_when_the_trial_ends(tmp_path):
-    checkpoint = FolderCheckpoint(tmp_path / "0", every=3600)
+    checkpoint = FolderCheckpoint(tmp_path / "0")
     for epoch, best in ((1, 1), (2, 2), (3, 2)):
         checkpoint.save(_model(epoch), epoch=epoch)
         checkpoint.confirm(epoch, best_epoch=best)
@@ -86,12 +86,12 @@ def test_the_best_epochs_weights_stay_when_the_trial_ends(tmp_path):
 
 
 def test_the_best_survives_a_kill_between_it_and_the_end(tmp_path):
-    checkpoint = FolderCheckpoint(tmp_path / "0", every=0.0)
+    checkpoint = FolderCheckpoint(tmp_path / "0")
     for epoch, best in ((1, 1), (2, 1)):
         checkpoint.save(_model(epoch), epoch=epoch)
         checkpoint.confirm(epoch, best_epoch=best)
         checkpoint.flush()
-    resumed = FolderCheckpoint(tmp_path / "0", every=0.0)
+    resumed = FolderCheckpoint(tmp_path / "0")
     resumed.save(_model(3), epoch=3)
     resumed.confirm(3, best_epoch=1)
     resumed.finish()
@@ -99,7 +99,7 @@ def test_the_best_survives_a_kill_between_it_and_the_end(tmp_path):
 
 
 def test_weights_of_another_epoch_than_the_best_are_not_passed_off_as_the_best(tmp_path):
-    checkpoint = FolderCheckpoint(tmp_path / "0", every=0.0)
+    checkpoint = FolderCheckpoint(tmp_path / "0")
     checkpoint.save(_model(2), epoch=2)
     checkpoint.confirm(2, best_epoch=2)
     checkpoint.confirm(3, best_epoch=3)  # the trainer saves every other epoch only
@@ -108,12 +108,35 @@ def test_weights_of_another_epoch_than_the_best_are_not_passed_off_as_the_best(t
 
 
 def test_crash_checkpoints_keep_their_distance(tmp_path):
-    checkpoint = FolderCheckpoint(tmp_path / "0", every=3600)
-    checkpoint.save(_model(1), epoch=1)
+    checkpoint = TrialCheckpoint(tmp_path / "0", folds=1, every=3600)
+    checkpoint.parts[0].save(_model(1), epoch=1)
     checkpoint.confirm(1, best_epoch=1)
     assert not (tmp_path / "0").exists()
     checkpoint.flush()
     assert {path.name for path in (tmp_path / "0").iterdir()} == {LAST, BEST}
+    eager = TrialCheckpoint(tmp_path / "1", folds=1, every=0.0)
+    eager.parts[0].save(_model(1), epoch=1)
+    eager.confirm(1, best_epoch=1)
+    assert (tmp_path / "1" / LAST).exists()
+
+
+@pytest.mark.parametrize("written", [1, 2])
+def test_folds_go_on_from_an_epoch_that_all_of_them_have(written, tmp_path):
+    """A kill between two folds' writes leaves them at different epochs."""
+    checkpoint = TrialCheckpoint(tmp_path, folds=3, every=3600)
+    for epoch in (1, 2):
+        for part in checkpoint.parts:
+            part.save(_model(epoch), epoch=epoch)
+        checkpoint.confirm(epoch, best_epoch=1)
+        for part in checkpoint.parts if epoch == 1 else checkpoint.parts[:written]:
+            part.flush()
+    resumed = TrialCheckpoint(tmp_path, folds=3, every=3600)
+    assert resumed.epoch == 1
+    assert [part.load()["step"] for part in resumed.parts] == [1, 1, 1]
+    (tmp_path / "fold-2" / LAST).unlink()
+    afresh = TrialCheckpoint(tmp_path, folds=3, every=3600)
+    assert afresh.epoch == 0
+    assert [part.load() for part in afresh.parts] == [None, None, None]
 
 
 def test_two_tensors_of_one_dotted_path_are_kept_apart():

@@ -27,7 +27,7 @@ def _config(code, **keys):
 
 
 def _run(code, folder, **keys):
-    return train(_config(code, **keys), DATA, "cpu", FolderCheckpoint(folder, every=9))
+    return train(_config(code, **keys), DATA, "cpu", FolderCheckpoint(folder))
 
 
 def test_lines_of_json_are_epochs_and_the_rest_goes_to_the_log(tmp_path, capfd):
@@ -85,7 +85,7 @@ time.sleep(300)
 """
     config = _config(code)
     config["trainer"]["grace"] = 1
-    generator = train(config, DATA, "cpu", FolderCheckpoint(tmp_path / "0", every=9))
+    generator = train(config, DATA, "cpu", FolderCheckpoint(tmp_path / "0"))
     child = psutil.Process(next(generator)["pid"])
     begun = time.monotonic()
     generator.close()

@@ -29,10 +29,11 @@ def _prepared(*overrides):
 def test_the_split_is_seven_to_three_and_stratified_and_covers_every_row_once():
     prepared = _prepared()
     split = prepared.split
-    assert (len(split.train), len(split.val), len(split.test)) == (1005, 252, 540)
-    assert sorted([*split.train, *split.val, *split.test]) == list(range(1797))
+    assert (len(split.folds[0].train), len(split.folds[0].val), len(split.test)) == (1005, 252, 540)
+    assert sorted([*split.folds[0].train, *split.folds[0].val, *split.test]) == list(range(1797))
     shares = [
-        np.bincount(part.y, minlength=10) / len(part.y) for part in (prepared.data.train, prepared.data.val, prepared.data.test)
+        np.bincount(part.y, minlength=10) / len(part.y)
+        for part in (prepared.final.train, prepared.final.val, prepared.final.test)
     ]
     assert np.abs(shares[0] - shares[1]).max() < 0.01
     assert np.abs(shares[0] - shares[2]).max() < 0.01
@@ -44,12 +45,12 @@ def test_changing_the_seed_never_changes_the_split_and_changing_its_own_does():
 
 
 def test_the_normaliser_knows_train_only():
-    data = _prepared().data
+    data = _prepared().final
     varying = data.train.x.std(axis=0) > 0
     assert np.abs(data.train.x.mean(axis=0)).max() < 1e-5
     assert data.train.x.std(axis=0)[varying] == pytest.approx(1, abs=1e-4)
     assert np.abs(data.val.x.mean(axis=0)).max() > 1e-3
-    spans = _prepared("normalise=minmax").data
+    spans = _prepared("normalise=minmax").final
     assert spans.train.x.min() == 0
     assert spans.train.x.max() == pytest.approx(1)
     assert spans.val.x.max() > 1
@@ -57,8 +58,8 @@ def test_the_normaliser_knows_train_only():
 
 def test_the_floor_is_the_share_of_the_most_frequent_class():
     prepared = _prepared()
-    most = np.bincount(prepared.data.train.y).argmax()
-    assert prepared.contract.floor == np.mean(prepared.data.val.y == most)
+    most = np.bincount(prepared.final.train.y).argmax()
+    assert prepared.contract.floor == np.mean(prepared.final.val.y == most)
 
 
 def test_a_fingerprint_sees_content_type_and_shape():
@@ -119,8 +120,8 @@ def test_a_changed_split_file_is_refused(smoke):
 
 
 def test_no_test_row_lies_in_any_file_that_a_worker_can_reach(smoke):
-    sealed = _prepared().data.test
-    raw = prepare(_config("normalise=none"), metric=ACCURACY).data.test
+    sealed = _prepared().final.test
+    raw = prepare(_config("normalise=none"), metric=ACCURACY).final.test
     rows = {row.tobytes() for part in (sealed, raw) for row in part.x}
     seen = 0
     for path in (smoke / "results" / "smoke").rglob("*"):
@@ -136,11 +137,17 @@ def test_data_that_do_not_fit_the_config_are_refused():
         _prepared("data.inputs=63")
     with pytest.raises(UsageError, match=r"data\.outputs: must be 10"):
         _prepared("data.outputs=9")
-    with pytest.raises(UsageError, match=r"data\._target_: must name a function that returns a DataSet, but got nowhere\.load"):
+    with pytest.raises(
+        UsageError,
+        match=r"data\._target_: must name a function that returns a DataSet and takes the keys of data, but got nowhere\.load",
+    ):
         _prepared("data._target_=nowhere.load")
     with pytest.raises(UsageError, match=r"data\._target_: must return trainers\.data\.DataSet, but got int"):
         _prepared("data._target_=builtins.int")
-    with pytest.raises(UsageError, match=r"data: x: must be finite, but got NaN or inf first in row 2"):
+    with pytest.raises(
+        UsageError,
+        match=r"data: x: must be finite, but got NaN or inf in 1 rows, first in row 2; drop them or say data\.impute=mean",
+    ):
         _prepared("data._target_=toys.rotten", "data.inputs=3", "data.outputs=2")
     with pytest.raises(UsageError, match=r"task 'guessing' does not exist; .*there are: classification, regression"):
         _prepared("data.task=guessing")
@@ -150,7 +157,7 @@ def test_data_that_do_not_fit_the_config_are_refused():
     ("overrides", "message"),
     [
         (["split.test=1.5"], r"split\.test: a share lies between 0 and 1, but got 1\.5; say 0\.3 for 30 %"),
-        (["split.kind=cut"], r"split 'cut' does not exist; there are: holdout"),
+        (["split.kind=cut"], r"split 'cut' does not exist; there are: grouped, holdout, kfold, ordered, predefined"),
         (["split.test=0.9999"], r"split: 1797 rows must give three sets, but got .*; change the shares or the data"),
     ],
 )
@@ -165,8 +172,8 @@ def test_own_data_are_fingerprinted_by_the_files_named_and_stratified_by_the_lab
     np.save(tmp_path / "labels.npy", np.arange(100) % 4)
     words = [f"data.labels={tmp_path}/labels.npy", "data.rows=100", f"data.files=[{rows}]"]
     prepared = prepare(_config(*words, experiment="own_trainer"), metric=ACCURACY)
-    assert prepared.data.train.x is None
-    assert set(np.bincount(prepared.data.val.y)) == {3, 4}
+    assert prepared.final.train.x is None
+    assert set(np.bincount(prepared.final.val.y)) == {3, 4}
     assert prepared.contract.floor is not None
     rows.write_bytes(b"abd")
     assert prepare(_config(*words, experiment="own_trainer"), metric=ACCURACY).contract != prepared.contract

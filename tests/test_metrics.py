@@ -1,34 +1,95 @@
-"""Metrics against scikit-learn, and outputs of a wrong kind."""
+"""Metrics against scikit-learn, formulas, and outputs of a wrong kind."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, mean_squared_error
+from sklearn import metrics as sk
 
 from search.errors import UsageError
-from search.metrics import Metric, constant_score, output_of, read_metric, score
+from search.formula import evaluate, names_of
+from search.metrics import METRICS, Metric, constant_score, output_of, read_metric, scores, tasks_of
 
 ACCURACY, MSE = Metric(name="accuracy", direction="maximize"), Metric(name="mse", direction="minimize")
+KNOWN = frozenset((*METRICS, "seconds", "parameters"))
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(2, 6))
-def test_accuracy_and_squared_error_are_scikit_learns(seed, rows, classes):
+def _score(name, *, average="macro", **given):
+    return scores(Metric(name=name, direction="maximize", average=average), **given)[name]
+
+
+def _softmax(logits):
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(2, 6), st.booleans())
+def test_metrics_of_classes_are_scikit_learns(seed, rows, classes, rough):
     dice = np.random.default_rng(seed)
-    targets, logits = dice.integers(0, classes, rows), dice.normal(size=(rows, classes))
-    assert score(ACCURACY, targets=targets, kind="predictions", output=logits) == accuracy_score(targets, logits.argmax(1))
-    assert score(ACCURACY, targets=targets, kind="labels", output=logits.argmax(1)) == accuracy_score(targets, logits.argmax(1))
-    numbers = dice.normal(size=(rows, 2))
-    assert score(MSE, targets=numbers, kind="predictions", output=numbers + 1) == pytest.approx(
-        mean_squared_error(numbers, numbers + 1)
+    targets, logits = dice.integers(0, classes, rows), dice.normal(size=(rows, classes)) * 3
+    if rough:  # ties
+        logits = np.round(logits)
+    told, shares = logits.argmax(1), _softmax(logits)
+    given_logits = {"targets": targets, "kind": "predictions", "output": logits}
+    assert _score("accuracy", **given_logits) == sk.accuracy_score(targets, told)
+    seen = np.isin(told, targets)
+    found = [np.mean(told[targets == label] == label) for label in np.unique(targets)]
+    assert _score("balanced_accuracy", **given_logits) == pytest.approx(np.mean(found))
+    if seen.all() and len(found) > 1:
+        assert _score("balanced_accuracy", **given_logits) == pytest.approx(sk.balanced_accuracy_score(targets, told))
+    for average in ("macro", "micro"):
+        for name, theirs in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+            expected = theirs(targets, told, average=average, zero_division=0)
+            assert _score(name, average=average, **given_logits) == pytest.approx(expected), name
+    for kind, output in (("predictions", logits), ("probabilities", shares)):
+        both = {"targets": targets, "kind": kind, "output": output}
+        assert _score("log_loss", **both) == pytest.approx(sk.log_loss(targets, shares, labels=np.arange(classes)))
+        truth = np.eye(classes)[targets]
+        whole = np.square(shares - truth).sum(axis=1).mean()
+        assert _score("brier", **both) == pytest.approx(whole / 2 if classes == 2 else whole)
+    assert _score("accuracy", targets=targets, kind="labels", output=told) == sk.accuracy_score(targets, told)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(8, 60), st.integers(2, 4))
+def test_the_area_under_the_roc_curve_is_scikit_learns(seed, rows, classes):
+    dice = np.random.default_rng(seed)
+    targets, shares = dice.integers(0, classes, rows), _softmax(np.round(dice.normal(size=(rows, classes))))
+    assume(len(np.unique(targets)) == classes)
+    expected = sk.roc_auc_score(targets, shares[:, 1] if classes == 2 else shares, multi_class="ovr")
+    assert _score("roc_auc", targets=targets, kind="probabilities", output=shares) == pytest.approx(expected)
+    if classes == 2:
+        assert _score("brier", targets=targets, kind="probabilities", output=shares) == pytest.approx(
+            sk.brier_score_loss(targets, shares[:, 1])
+        )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(1, 3))
+def test_metrics_of_numbers_are_scikit_learns(seed, rows, outputs):
+    dice = np.random.default_rng(seed)
+    targets, told = dice.normal(size=(rows, outputs)), dice.normal(size=(rows, outputs))
+    both = {"targets": targets, "kind": "predictions", "output": told}
+    for name, theirs in (("mse", sk.mean_squared_error), ("mae", sk.mean_absolute_error), ("r2", sk.r2_score)):
+        assert _score(name, **both) == pytest.approx(theirs(targets, told)), name
+
+
+def test_one_column_of_two_classes_is_the_second_one():
+    targets, logits = np.array([0, 1, 1, 0]), np.array([-1.0, 2.0, -0.5, 0.3])
+    for output in (logits, logits[:, None]):
+        assert _score("accuracy", targets=targets, kind="predictions", output=output) == 0.5
+        assert _score("roc_auc", targets=targets, kind="predictions", output=output) == sk.roc_auc_score(targets, logits)
+    shares = 1 / (1 + np.exp(-logits))
+    assert _score("log_loss", targets=targets, kind="probabilities", output=shares) == pytest.approx(
+        sk.log_loss(targets, shares)
     )
 
 
 def test_outputs_that_are_not_finite_score_nan():
     assert math.isnan(
-        score(ACCURACY, targets=np.array([0, 1]), kind="predictions", output=np.array([[1.0, np.nan], [0.0, 1.0]]))
+        _score("accuracy", targets=np.array([0, 1]), kind="predictions", output=np.array([[1.0, np.nan], [0.0, 1.0]]))
     )
 
 
@@ -37,24 +98,25 @@ def test_a_constant_prediction_is_the_floor():
     assert constant_score(ACCURACY, task="classification", train=train, val=val) == 0.5
     assert constant_score(MSE, task="regression", train=np.array([[1.0], [3.0]]), val=np.array([[2.0], [4.0]])) == 2.0
     assert constant_score(Metric(name="mine", direction="maximize"), task="classification", train=train, val=val) is None
+    loss = constant_score(Metric(name="log_loss", direction="minimize"), task="classification", train=train, val=val)
+    assert loss == pytest.approx(-np.mean(np.log([0.5, 0.5, 0.25, 0.25])))
+    assert constant_score(Metric(name="roc_auc", direction="maximize"), task="classification", train=train, val=val) == 0.5
 
 
 @pytest.mark.parametrize(
-    ("kind", "output", "message"),
+    ("name", "kind", "output", "message"),
     [
-        ("predictions", np.zeros((3, 2)), r"predictions must have one row per validation row \(2\), but got shape \(3, 2\)"),
-        (
-            "predictions",
-            np.zeros(2),
-            r"predictions must have shape \[rows, classes\], but got \(2,\); yield a column per class",
-        ),
+        ("accuracy", "predictions", np.zeros((3, 2)), r"predictions must have one row per validation row \(2\), but got shape \(3, 2\)"),
+        ("log_loss", "labels", np.zeros(2), r"labels hold no probabilities, which this metric needs; yield predictions \(logits\) or"),
+        ("roc_auc", "predictions", np.zeros((2, 2, 2)), r"predictions must have shape \[rows, classes\], but got \(2, 2, 2\)"),
+        ("mine", "labels", np.zeros(2), r"metric 'mine' cannot be computed from labels; yield 'mine' itself"),
     ],
-)
-def test_outputs_of_a_wrong_shape_are_refused(kind, output, message):
+)  # fmt: skip
+def test_outputs_of_a_wrong_shape_or_kind_are_refused(name, kind, output, message):
     with pytest.raises(ValueError, match=message):
-        score(ACCURACY, targets=np.array([0, 1]), kind=kind, output=output)
-    with pytest.raises(ValueError, match=r"must have shape \(2, 1\), but got \(2, 3\); yield a number per target"):
-        score(MSE, targets=np.zeros((2, 1)), kind=kind, output=np.zeros((2, 3)))
+        _score(name, targets=np.array([0, 1]), kind=kind, output=output)
+    with pytest.raises(ValueError, match=r"must have shape \[2, 1\], but got \(2, 3\)"):
+        _score("mse", targets=np.zeros((2, 1)), kind="predictions", output=np.zeros((2, 3)))
 
 
 def test_one_kind_of_output_is_taken_and_two_are_refused():
@@ -65,16 +127,52 @@ def test_one_kind_of_output_is_taken_and_two_are_refused():
         output_of({"labels": [1], "predictions": [[1]]})
 
 
-def test_names_and_directions_are_checked():
-    with pytest.raises(
-        UsageError, match=r"metric 'acuracy' does not exist; did you mean 'accuracy'\? there are: accuracy, mse"
-    ):
-        read_metric({"name": "acuracy", "direction": "maximize"}, reported=False)
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"name": "acuracy", "direction": "maximize"}, r"metric 'acuracy' does not exist; did you mean 'accuracy'\? there are: accuracy, balanced"),
+        ({"name": "accuracy", "direction": "up"}, r"metric\.direction: must be maximize or minimize, but got 'up'; choose one"),
+        ({"name": "f1", "direction": "maximize", "average": "none"}, r"metric\.average: must be macro or micro, but got 'none'"),
+        ({"name": "seconds", "direction": "minimize"}, r"metric\.name: trial, fold, .* are columns of their own, but got 'seconds'; rename it"),
+        ({"name": "f1", "direction": "maximize", "formula": "f1 + 1"}, r"a metric of your own needs a name of its own, but got 'f1'"),
+        ({"name": "x", "direction": "maximize", "formula": "accuracy +"}, r"metric\.formula: must be a formula, but got 'accuracy \+'"),
+        ({"name": "x", "direction": "maximize", "formula": "accurcy + 1"}, r"metric\.formula: name 'accurcy' does not exist; did you mean 'accuracy'"),
+        ({"name": "x", "direction": "maximize", "formula": "open(accuracy)"}, r"metric\.formula: function 'open' does not exist; .*there are: abs"),
+        ({"name": "x", "direction": "maximize", "formula": "accuracy.real"}, r"metric\.formula: holds numbers, names, .* but got accuracy\.real"),
+        ({"name": "x", "direction": "maximize", "formula": "accuracy if 1 else 0"}, r"but got accuracy if 1 else 0; rewrite it"),
+        ({"name": "x", "direction": "maximize", "formula": "1 / seconds"}, r"metric\.formula: must name a metric, but got '1 / seconds'"),
+    ],
+)  # fmt: skip
+def test_a_metric_that_cannot_be_is_refused(node, message):
+    with pytest.raises(UsageError, match=message):
+        read_metric(node, reported=False)
+
+
+def test_a_trainers_own_number_may_bear_any_name():
     assert read_metric({"name": "acuracy", "direction": "maximize"}, reported=True).name == "acuracy"
-    with pytest.raises(UsageError, match=r"metric\.direction: must be maximize or minimize, but got 'up'; choose one"):
-        read_metric({"name": "accuracy", "direction": "up"}, reported=False)
-    with pytest.raises(ValueError, match=r"metric 'mine' cannot be computed from labels; yield 'mine' itself"):
-        score(Metric(name="mine", direction="maximize"), targets=np.zeros(1), kind="labels", output=np.zeros(1))
+    assert tasks_of(read_metric({"name": "acuracy", "direction": "maximize"}, reported=True)) == (
+        "classification",
+        "regression",
+    )
+    assert tasks_of(Metric(name="x", direction="maximize", formula="accuracy - seconds")) == ("classification",)
+    assert tasks_of(Metric(name="x", direction="maximize", formula="accuracy - mse")) == ()
+
+
+@given(st.floats(0.1, 10), st.floats(-5, 5), st.floats(0.1, 5))
+def test_a_formula_is_what_python_makes_of_it(seconds, accuracy, mse):
+    text = "-(accuracy - 0.5) * max(mse, 2) / sqrt(seconds) + min(1, exp(accuracy)) ** 2 + abs(log10(seconds)) + log2(8) + log(mse)"
+    expected = (
+        -(accuracy - 0.5) * max(mse, 2) / math.sqrt(seconds) + min(1, math.exp(accuracy)) ** 2 + abs(math.log10(seconds)) + 3 + math.log(mse)
+    )  # fmt: skip
+    assert set(names_of(text, known=KNOWN)) == {"accuracy", "mse", "seconds"}
+    assert evaluate(text, {"accuracy": accuracy, "mse": mse, "seconds": seconds}) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["1 / (accuracy - accuracy)", "log(0 * accuracy)", "(0 - accuracy) ** 0.5", "exp(1e9 * accuracy)"]
+)
+def test_a_formula_without_a_value_is_nan(text):
+    assert math.isnan(evaluate(text, {"accuracy": 0.5}))
 
 
 def test_better_and_worst_follow_the_direction():

@@ -16,7 +16,7 @@ from trainers.stock import Stock, predict
 
 @pytest.fixture(scope="module")
 def data():
-    whole = prepare(_composed(), metric=Metric(name="accuracy", direction="maximize")).data
+    whole = prepare(_composed(), metric=Metric(name="accuracy", direction="maximize")).final
     return Data(train=whole.train, val=whole.val), whole
 
 
@@ -32,7 +32,7 @@ def _train(data, folder, *, stop_after=None, trials=((0, ()),), every=0.0):
     """All epochs of some trials: trial → list of its outcomes."""
     seats, checkpoints = Stock(data=data, device="cpu"), {}
     for trial, overrides in trials:
-        checkpoints[trial] = FolderCheckpoint(folder / str(trial), every=every)
+        checkpoints[trial] = FolderCheckpoint(folder / str(trial))
         seats.admit(trial, config=_config(*overrides), checkpoint=checkpoints[trial])
     seen = {trial: [] for trial, _ in trials}
     while seen:
@@ -87,14 +87,14 @@ def test_a_trials_numbers_do_not_depend_on_who_sits_beside_it(data, tmp_path):
 def test_a_seat_that_raises_does_not_disturb_the_others(data, tmp_path):
     seats = Stock(data=data[0], device="cpu")
     for trial in (0, 1):
-        seats.admit(trial, config=_config(), checkpoint=FolderCheckpoint(tmp_path / str(trial), every=9))
+        seats.admit(trial, config=_config(), checkpoint=FolderCheckpoint(tmp_path / str(trial)))
     seats._seats[0]._loss = None
     outcomes = seats.step()
     assert [type(outcome) for outcome in outcomes] == [Failure, Epoch]
 
 
 def test_kept_weights_predict_as_the_best_epoch_did(data, tmp_path):
-    seats, checkpoint = Stock(data=data[0], device="cpu"), FolderCheckpoint(tmp_path / "0", every=9)
+    seats, checkpoint = Stock(data=data[0], device="cpu"), FolderCheckpoint(tmp_path / "0")
     seats.admit(0, config=_config(), checkpoint=checkpoint)
     for _ in range(3):
         (epoch,) = seats.step()

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from kit import search, trials
 
-from search.arrays import read_data, write_data
-from search.wire import encode
+from search.arrays import read_folds, write_folds
 from search.worker import Worker
-from trainers.api import Data, Epoch, Part
+from trainers.api import Data, Part
 
 DATA = Data(
     train=Part(index=np.arange(4), x=np.zeros((4, 2), dtype=np.float32), y=np.array([0, 1, 0, 1])),
@@ -25,54 +24,15 @@ CONFIG = {
 
 @pytest.fixture
 def worker(tmp_path):
-    write_data(tmp_path / "arrays", DATA)
+    write_folds(tmp_path / "arrays", [DATA])
     setup = {
         "config": CONFIG,
         "folder": str(tmp_path),
         "device": "cpu",
+        "units": None,
         "metric": {"name": "accuracy", "direction": "maximize"},
     }
     return Worker(None, setup=setup, redirect=False)
-
-
-def _told(worker, **values):
-    return worker._record(Epoch(trial=0, epoch=2, values=values), seconds=0.5)
-
-
-def test_outputs_become_the_metric_and_never_cross_the_wire(worker):
-    logits = np.array([[9.0, 0], [0, 9], [0, 9], [9, 0]])
-    message = _told(worker, predictions=logits, train_loss=1, own=np.float32(2.5))
-    assert (message["value"], message["source"]) == (0.75, "computed")
-    assert message["values"] == {"train_loss": 1.0, "own": 2.5}
-    assert len(encode(message)) < 300
-
-
-def test_a_reported_metric_is_marked_and_outputs_win_over_it(worker):
-    assert _told(worker, accuracy=0.5)["source"] == "reported"
-    message = _told(worker, accuracy=0.99, labels=np.array([1, 0, 0, 0]))
-    assert (message["value"], message["source"]) == (0.0, "computed")
-    assert "accuracy" not in message["values"]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({}, r"a yield must hold predictions or probabilities or labels or 'accuracy', but got nothing; add one of them"),
-        ({"loss": 1.0}, r"must hold .* but got loss; add one of them"),
-        ({"accuracy": "high"}, r"what a trainer yields must be numbers, but got accuracy='high'; drop it"),
-        ({"accuracy": float("nan")}, r"the trainer yielded accuracy=nan at epoch 2; it must be a finite number"),
-        ({"labels": [1, 2]}, r"labels must have one row per validation row \(4\), but got shape \(2,\)"),
-        ({"predictions": np.zeros((4,))}, r"predictions must have shape \[rows, classes\], but got \(4,\)"),
-        ({"labels": [0] * 4, "probabilities": [[1]] * 4}, r"yield one of predictions, probabilities, labels, but got"),
-    ],
-)
-def test_a_yield_that_breaks_the_seam_is_told_by_its_text(values, message, worker):
-    with pytest.raises(Exception, match=message):
-        _told(worker, **values)
-
-
-def test_a_metric_that_is_nan_because_the_loss_is_has_diverged_and_is_no_fault(worker):
-    assert np.isnan(_told(worker, accuracy=float("nan"), val_loss=float("nan"))["value"])
 
 
 def test_the_trainer_gets_its_trials_config_resolved_without_what_is_not_its_own(worker):
@@ -83,12 +43,12 @@ def test_the_trainer_gets_its_trials_config_resolved_without_what_is_not_its_own
 
 
 def test_rows_are_mapped_and_one_worker_cannot_change_anothers(tmp_path):
-    write_data(tmp_path, DATA)
-    data = read_data(tmp_path)
+    write_folds(tmp_path, [DATA])
+    (data,) = read_folds(tmp_path)
     data.train.x[:] = 7
-    assert (read_data(tmp_path).train.x == 0).all()
+    assert (read_folds(tmp_path)[0].train.x == 0).all()
     assert data.test is None
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+    assert sorted(path.name for path in (tmp_path / "fold-0").iterdir()) == sorted(
         f"{part}.{key}.joblib" for part in ("train", "val") for key in ("index", "x", "y")
     )
 

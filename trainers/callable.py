@@ -9,17 +9,20 @@ from hydra.utils import get_object
 from trainers.api import Checkpoint, Config, Data, End, Epoch, Failure, Outcome, Seats, Train, Values
 
 
-def rehearse(config: Config) -> None:
+def rehearse(config: Config) -> str | None:
     """What can be known of a config's trainer without training: that its import paths lead somewhere, that it can be built.
+
+    Gives a description where the trainer has one: two configs of one description train alike.
 
     Raises:
         ImportError, TypeError: as `open_seats`; whatever else a user's class raises when it is built.
     """
     trainer = _import(config["trainer"]["_target_"], "trainer._target_")
-    if hasattr(trainer, "rehearse"):
-        trainer.rehearse(config)
+    if config["metric"].get("_target_"):
+        _import(config["metric"]["_target_"], "metric._target_")
     if config["trainer"].get("predict"):
         _import(config["trainer"]["predict"], "trainer.predict")
+    return str(trainer.rehearse(config)) if hasattr(trainer, "rehearse") else None
 
 
 def open_seats(target: str, *, data: Data, device: str) -> Seats:

@@ -12,16 +12,62 @@ from typing import Any
 
 from trainers import state as states
 
-LAST, BEST, WEIGHTS = "last.safetensors", "best-epoch.safetensors", "best.safetensors"
+LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
+BEST, WEIGHTS = "best-epoch.safetensors", "best.safetensors"
 SHARE = 10  # after a write that took t seconds, the next comes no sooner than SHARE × t later
 
 
-class FolderCheckpoint:
-    """`trainers.api.Checkpoint` in a folder. `every`: least seconds between two writes of the crash checkpoint."""
+class TrialCheckpoint:
+    """A trial's checkpoints, one per fold, written at the same epochs, so that all folds can go on from one epoch.
 
-    def __init__(self, folder: Path, *, every: float) -> None:
-        self.folder = folder
-        self._every = every
+    `every`: least seconds between two writes.
+    """
+
+    def __init__(self, folder: Path, *, folds: int, every: float) -> None:
+        places = [folder] if folds == 1 else [folder / f"fold-{fold}" for fold in range(folds)]
+        self.parts = [FolderCheckpoint(place, generations=min(folds, 2)) for place in places]
+        self._every, self._not_before = every, time.monotonic() + every
+        if folds > 1:
+            common = set.intersection(*(part.epochs for part in self.parts))
+            for part in self.parts:
+                part.rewind(max(common, default=0))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch from which all folds go on; 0 for a fresh start."""
+        return self.parts[0].epoch
+
+    def hold(self) -> None:
+        """The trainer is about to go on."""
+        for part in self.parts:
+            part.hold()
+
+    def confirm(self, epoch: int, *, best_epoch: int) -> None:
+        """The search has recorded `epoch`, and `best_epoch` is the best so far."""
+        for part in self.parts:
+            part.confirm(epoch, best_epoch=best_epoch)
+        if time.monotonic() >= self._not_before:
+            begun = time.monotonic()
+            self.flush()
+            now = time.monotonic()
+            self._not_before = now + max(self._every, SHARE * (now - begun))
+
+    def flush(self) -> None:
+        """Writes what counts and is not on disk yet."""
+        for part in self.parts:
+            part.flush()
+
+    def finish(self) -> None:
+        """The trial has ended."""
+        for part in self.parts:
+            part.finish()
+
+
+class FolderCheckpoint:
+    """`trainers.api.Checkpoint` in a folder. `generations`: how many crash checkpoints are kept."""
+
+    def __init__(self, folder: Path, *, generations: int = 1) -> None:
+        self.folder, self._generations = folder, generations
         self._loaded = self._read(LAST)
         self._recorded = self.epoch
         self._best_epoch = 0
@@ -29,12 +75,24 @@ class FolderCheckpoint:
         self._last: dict[str, Any] | None = None
         self._best: dict[str, Any] | None = None
         self._best_is_on_disk = True
-        self._not_before = time.monotonic() + every
 
     @property
     def epoch(self) -> int:
         """The last epoch that the loaded state holds; 0 where there is none."""
         return int(self._loaded["epoch"]) if self._loaded is not None else 0
+
+    @property
+    def epochs(self) -> set[int]:
+        """All epochs from which this fold could go on."""
+        found = (self._read(name) for name in (LAST, PREVIOUS))
+        return {int(state["epoch"]) for state in found if state is not None}
+
+    def rewind(self, epoch: int) -> None:
+        """Goes on from that epoch instead of the last; from the start where there is no such state."""
+        if epoch != self.epoch:
+            found = (self._read(name) for name in (LAST, PREVIOUS))
+            self._loaded = next((state for state in found if state is not None and state["epoch"] == epoch), None)
+            self._recorded = self.epoch
 
     def load(self) -> Any | None:
         """The last state saved, or None for a fresh start."""
@@ -57,27 +115,24 @@ class FolderCheckpoint:
         self._recorded, self._best_epoch = epoch, best_epoch
         for offered in sorted(number for number in self._offered if number <= epoch):
             self._count(offered, self._offered.pop(offered))
-        if time.monotonic() >= self._not_before:
-            self.flush()
 
     def flush(self) -> None:
         """Writes what counts and is not on disk yet; the best first, since the crash checkpoint relies on it."""
-        begun = time.monotonic()
         if self._best is not None and not self._best_is_on_disk:
             self._write(BEST, states.dump(self._best))
             self._best_is_on_disk = True
         if self._last is not None:
+            if self._generations > 1 and (self.folder / LAST).exists():
+                os.replace(self.folder / LAST, self.folder / PREVIOUS)
             self._write(LAST, states.dump(self._last))
             self._last = None
-        now = time.monotonic()
-        self._not_before = now + max(self._every, SHARE * (now - begun))
 
     def finish(self) -> None:
         """The trial has ended: the best epoch's weights stay, if that epoch was saved, and the crash checkpoint goes."""
         best = self._best or self._read(BEST)
         if best is not None and best["epoch"] == self._best_epoch:
             self._write(WEIGHTS, states.weights(best["state"]))
-        for name in (LAST, BEST):
+        for name in (LAST, PREVIOUS, BEST):
             (self.folder / name).unlink(missing_ok=True)
 
     def _count(self, epoch: int, state: Any) -> None:

@@ -31,10 +31,20 @@ class Stock:
         self._seats: dict[int, Seat] = {}
 
     @staticmethod
-    def rehearse(config: Config) -> None:
-        """Builds everything that a config names, and forgets it. Raises whatever a class of the user's raises."""
-        _, _, optimizer = _build(config, torch.device("cpu"))
-        schedule_table(config.get("schedule"), optimizer, epochs=int(config["trainer"]["epochs"]), steps=1)
+    def rehearse(config: Config) -> str:
+        """Builds everything that a config names, and describes it: two configs of one description train alike.
+
+        Raises:
+            TypeError: a class that cannot be imported, or does not take its keys.
+        """
+        device, trainer = torch.device("cpu"), config["trainer"]
+        _seed(0, device)
+        model, loss, optimizer = _build(config, device)
+        table = schedule_table(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
+        parts = [_described(module) for module in (*model.modules(), *loss.modules())]
+        weights = [(name, tuple(p.shape), float(p.detach().double().abs().sum())) for name, p in model.named_parameters()]
+        settings = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", *table[0])}
+        return repr((parts, weights, type(optimizer), settings, table, trainer["epochs"], trainer["batch_size"]))
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Builds the trial's model, loss, optimizer and schedule from its config and seed."""
@@ -77,6 +87,7 @@ class Seat:
         _seed(self._seed, device)
         self._model, self._loss, self._optimizer = _build(config, device)
         self._table = schedule_table(config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps)
+        self._parameters = sum(parameter.numel() for parameter in self._model.parameters())
         self.epoch = -1
         saved = checkpoint.load()
         if saved is not None:
@@ -98,6 +109,7 @@ class Seat:
             **watched,
             "val_loss": val_loss,
             "step": self.epoch * self._steps,
+            "parameters": self._parameters,
             "predictions": predictions.float().cpu().numpy(),
         }
 
@@ -153,6 +165,10 @@ def _build(config: Config, device: torch.device) -> tuple[nn.Module, nn.Module, 
     return model, loss, optimizer
 
 
+def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:
+    return type(module).__qualname__, {k: v for k, v in vars(module).items() if isinstance(v, int | float | str | tuple)}
+
+
 def _made(config: Config, group: str, *arguments: Any) -> Any:
     """An object of the class that a group names.
 
@@ -179,7 +195,7 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     x, _ = _on_device(data.test, torch.device(device))
     with torch.no_grad():
         outputs = torch.cat([model(rows) for rows in torch.split(x, EVALUATION_ROWS)])
-    return {"predictions": outputs.float().cpu().numpy()}
+    return {"predictions": outputs.float().cpu().numpy(), "parameters": sum(p.numel() for p in model.parameters())}
 
 
 def _on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -5,13 +5,14 @@ from pathlib import Path
 from rich.table import Table
 
 from search.compose import compose_experiment
+from search.dataset import completed
 from search.errors import UsageError
 from search.estimate import measure_epoch
 from search.folder import Folder
-from search.launch import slots_of
 from search.plan import read_plan
 from search.progress import Terminal, duration
 from search.results import open_results
+from search.running import slots_of
 from search.stages import sweep
 
 SUMMARY = "tells what an experiment would run and how long; trains one epoch at most"
@@ -22,7 +23,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Prints the plan; what a search of this name has done already is taken off."""
     if not words:
         raise UsageError(f"plan: needs an experiment, but got none; usage: python -m search {USAGE}")
-    plan = read_plan(compose_experiment(words[0], overrides=words[1:], config_dir=config_dir), root=Path.cwd())
+    plan = read_plan(completed(compose_experiment(words[0], overrides=words[1:], config_dir=config_dir)), root=Path.cwd())
     folder = Folder(plan.folder)
     folder.check_config(plan.config)
     rows = open_results(str(plan.folder), root=plan.folder.parent)[1].rows if folder.journal.exists() else ()

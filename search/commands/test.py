@@ -15,8 +15,8 @@ from search.compose import load_config
 from search.contract import Prepared, prepare
 from search.errors import RunError, UsageError
 from search.folder import Folder, append_line, write_text
-from search.metrics import OUTPUTS, Metric, output_of, score
-from search.results import open_results
+from search.metrics import OUTPUTS, output_of, scores
+from search.results import Findings, open_results
 from trainers.api import Predict
 
 SUMMARY = "opens the sealed test set for the exported config, once"
@@ -57,7 +57,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         }
         predict = _import(config.trainer.predict)
         append_line(folder.ledger, record)  # before the rows are shown to anybody's code
-        value = record["score"] = _score(folder, prepared, metric=findings.plan.metric, predict=predict)
+        value = record["score"] = _score(folder, prepared, findings=findings, predict=predict)
         write_text(folder.ledger, "".join(line + "\n" for line in [*openings, json.dumps(record)]))
     print(f"test {record['metric']}: {value!r} on {record['rows']} rows (validation: {config.expected!r})")
     if openings:
@@ -65,17 +65,20 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _score(folder: Folder, prepared: Prepared, *, metric: Metric, predict: Predict) -> float:
+def _score(folder: Folder, prepared: Prepared, *, findings: Findings, predict: Predict) -> float:
     config = OmegaConf.to_container(load_config(folder.best_config, overrides=[]), resolve=True)
     assert isinstance(config, dict)
-    plain = {str(key): value for key, value in config.items()}
-    test = prepared.data.test
+    plain, metric = {str(key): value for key, value in config.items()}, findings.plan.metric
+    test = prepared.final.test
     try:
-        values = predict(plain, prepared.data, "cpu", folder.best / "weights.safetensors")
+        values = dict(predict(plain, prepared.final, "cpu", folder.best / "weights.safetensors"))
         output = output_of(values)
-        if output is None or test is None or test.y is None:
-            return float(values[metric.name])
-        return score(metric, targets=np.asarray(test.y), kind=output[0], output=output[1])
+        if output is not None and test is not None and test.y is not None:
+            units = prepared.contract.normalisation.get("target")
+            values |= scores(metric, targets=np.asarray(test.y), kind=output[0], output=output[1], units=units)
+        if metric.formula:
+            return metric.combine({**values, "seconds": findings.winner.seconds if findings.winner is not None else 0.0})
+        return float(values[metric.name])
     except Exception as error:  # a user's function may raise anything, and return anything
         raise RunError(
             f"trainer.predict: must return a dict with {', '.join(OUTPUTS)} or {metric.name!r} for data.test.index, "

@@ -1,14 +1,33 @@
 """Data sets as functions that return `DataSet`: all rows, unsplit and not normalised; splitting is the contract's business."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """All rows. `x` [n, features]; `y` [n] whole class numbers from 0, or [n, outputs] floats for regression."""
+    """All rows. `x` [n, …]; `y` [n] classes of any one type, or [n] or [n, outputs] numbers for regression.
+
+    `groups` [n]: rows of one group never part (split=grouped). `time` [n]: the order of split=ordered. `given`: row numbers
+    of a test or validation set that came with the data (split=predefined). `names`: of the features, where they have some.
+    """
 
     x: NDArray[Any]
     y: NDArray[Any]
+    groups: NDArray[Any] | None = None
+    time: NDArray[Any] | None = None
+    given: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+
+class DataError(Exception):
+    """Data that cannot be read as the config says; the text tells where, the rule, what was got and what to do."""
+
+
+def broken(where: str, *, rule: str, got: object, remedy: str) -> DataError:
+    """The error in the house form."""
+    return DataError(f"{where}: {rule}, but got {got}; {remedy}")

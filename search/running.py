@@ -1,0 +1,75 @@
+"""Carries out trials in a folder that is begun and locked: a stage's, or one training apart from any search."""
+
+from dataclasses import replace
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from search.conductor import Conductor
+from search.contract import Contract, Prepared
+from search.crew import Crew
+from search.devices import Slot, find_slots
+from search.folder import Folder
+from search.placement import Placement
+from search.placement.inline import InlinePlacement
+from search.placement.local import LocalPlacement
+from search.plan import Plan
+from search.progress import ShownProgress
+from search.rows import Row
+from search.stages import sweep
+from search.study import Study
+
+
+def slots_of(plan: Plan) -> tuple[Slot, ...]:
+    """The slots that a plan's placement gives."""
+    settings = plan.placement
+    slots = 1 if settings.kind == "inline" else settings.slots
+    return find_slots(slots=slots, slots_per_gpu=settings.slots_per_gpu, gpus=settings.gpus, threads=settings.threads)
+
+
+def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, slots: tuple[Slot, ...], console: Console) -> None:
+    """Trains what the stage wants.
+
+    Raises:
+        RunError: the search failed. Interrupted: by a signal.
+    """
+    rows = study.rows(alive=True)
+    total, done = len(rows) + len(sweep.wanted(plan, rows)), sum(row.finished for row in rows)
+    crew = Crew()
+    with ShownProgress(plan, total=total, done=done, console=console) as progress:
+        conductor = Conductor(
+            plan,
+            folder=folder,
+            study=study,
+            crew=crew,
+            contract=contract,
+            wanted=lambda known: sweep.wanted(plan, known),
+            values=sweep.values(plan) if plan.kind == "sweep" else (),
+            watcher=progress,
+        )
+        conductor.run(_placement(plan, folder, slots, crew))
+
+
+def train_apart(
+    plan: Plan, folder: Folder, prepared: Prepared, *, config: DictConfig, last_epoch: int, console: Console, **changes: Any
+) -> Row:
+    """One training of a config up to an epoch, whose weights count, whatever its metric; in a folder of its own.
+
+    `changes`: fields of the plan that differ.
+    """
+    limits = replace(plan.limits, last_epoch=last_epoch, patience=None)
+    alone = replace(plan, kind="train", knobs=(), config=config, folder=folder.path, limits=limits, **changes)
+    with folder.locked():
+        folder.begin(prepared, config)
+        study = Study.for_writing(folder.journal, name=alone.name, direction=alone.metric.direction, knobs=())
+        conduct(alone, folder, study, contract=prepared.contract, slots=slots_of(plan)[:1], console=console)
+        (row,) = study.rows(alive=False)
+        study.close()
+    return row
+
+
+def _placement(plan: Plan, folder: Folder, slots: tuple[Slot, ...], crew: Crew) -> Placement:
+    if plan.placement.kind == "inline":
+        return InlinePlacement(slots[0], post=crew.post)
+    return LocalPlacement(slots, logs=folder.logs, post=crew.post)

@@ -1,0 +1,111 @@
+"""One trial's trainings in a worker, one per fold, stepped together; what they yield becomes numbers here (R4, R36).
+
+Knows no conductor: an epoch goes out as a plain record, and whether the trial goes on is said from outside.
+"""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.metrics import OUTPUTS, Metric, output_of, scores
+from search.wire import Message
+from trainers.api import Config, Data, End, Epoch, Failure, Seats
+from trainers.callable import open_seats
+from trainers.checkpoint import TrialCheckpoint
+
+LOSSES = ("train_loss", "val_loss")
+
+
+class TrialFailed(Exception):
+    """The trainer broke the rules of its seam; the text says which."""
+
+
+class Trainings:
+    """Seats for one trial at a time, a set of them per fold. `units`: mean and scale of regression targets."""
+
+    def __init__(self, trainer: str, *, folds: Sequence[Data], device: str, metric: Metric, units: Message | None) -> None:
+        self._folds: list[tuple[Seats, Data]] = [(open_seats(trainer, data=data, device=device), data) for data in folds]
+        self._metric = metric
+        self._units = units
+        self._began = 0.0
+
+    @property
+    def strategy(self) -> str:
+        """How forward passes are made."""
+        return self._folds[0][0].strategy
+
+    def admit(self, trial: int, *, config: Config, checkpoint: TrialCheckpoint) -> None:
+        """Seats the trial in every fold."""
+        self._began = time.monotonic()
+        for (seats, _), part in zip(self._folds, checkpoint.parts, strict=True):
+            seats.admit(trial, config=config, checkpoint=part)
+
+    def release(self, trial: int) -> None:
+        """Frees the trial's seats."""
+        for seats, _ in self._folds:
+            seats.release(trial)
+
+    def step(self) -> tuple[Message | None, Exception | None]:
+        """The next epoch as a message; None at the trial's end, with the error that ended it."""
+        records = []
+        for seats, data in self._folds:
+            (outcome,) = seats.step()
+            if isinstance(outcome, End):
+                return None, None  # the folds have an epoch in common, or it does not count
+            if isinstance(outcome, Failure):
+                return None, outcome.error
+            try:
+                records.append(self._record(outcome, data))
+            except (TrialFailed, ValueError, TypeError) as error:
+                return None, error
+        if len({record["epoch"] for record in records}) > 1:
+            told = ", ".join(str(record["epoch"]) for record in records)
+            return None, TrialFailed(f"folds are stepped together, but the trainer yielded the epochs {told}; yield each epoch")
+        now = time.monotonic()
+        seconds, self._began = now - self._began, now
+        merged = records[0] if len(records) == 1 else _mean(records)
+        return {"kind": "epoch", **merged, "seconds": seconds}, None
+
+    def _record(self, outcome: Epoch, data: Data) -> Message:
+        """One fold's epoch as numbers: outputs become the metric here, and never cross the wire."""
+        numbers = {}
+        for name, value in outcome.values.items():
+            if name not in OUTPUTS and (name != "parameters" or name in self._metric.names):
+                try:
+                    numbers[name] = float(value)
+                except (TypeError, ValueError) as error:
+                    raise TrialFailed(
+                        f"what a trainer yields must be numbers, but got {name}={value!r:.60}; drop it"
+                    ) from error
+        output, targets = output_of(outcome.values), data.val.y
+        computed = output is not None and targets is not None
+        if output is not None and targets is not None:
+            kind, array = output
+            numbers |= scores(self._metric, targets=np.asarray(targets), kind=kind, output=array, units=self._units)
+        missing = [part for part in self._metric.parts if part not in numbers]
+        if missing:
+            got = ", ".join(outcome.values) or "nothing"
+            raise TrialFailed(f"a yield must hold {' or '.join(OUTPUTS)} or {missing[0]!r}, but got {got}; add one of them")
+        value = None if self._metric.formula else numbers.pop(self._metric.name)
+        told = all(np.isfinite(numbers.get(name, 0.0)) for name in LOSSES)
+        if not computed and value is not None and told and not np.isfinite(value):
+            raise TrialFailed(
+                f"the trainer yielded {self._metric.name}={value} at epoch {outcome.epoch}; it must be a finite number"
+            )
+        return {
+            "trial": outcome.trial,
+            "epoch": outcome.epoch,
+            "value": value,
+            "values": numbers,
+            "source": "computed" if computed else "reported",
+        }
+
+
+def _mean(records: list[Message]) -> Message:
+    """The folds' mean, with the folds themselves."""
+    names = set.intersection(*(set(record["values"]) for record in records))
+    values = {name: float(np.mean([record["values"][name] for record in records])) for name in sorted(names)}
+    value = None if records[0]["value"] is None else float(np.mean([record["value"] for record in records]))
+    folds = [{"value": record["value"], "values": record["values"]} for record in records]
+    return {**records[0], "value": value, "values": values, "folds": folds}

@@ -1,0 +1,155 @@
+"""Rows as files give them: tables, arrays, classes of any name; and what cannot be read is named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from search.dataset import load_rows
+from search.errors import UsageError
+from search.normalise import fit_scaling
+from trainers.data import bundled, mnist1d
+
+TABLE = """age,colour,height,label,when,who
+30,red,1.5,yes,3,a
+40,blue,1.7,no,1,b
+50,red,,yes,2,a
+"""
+
+
+def _csv(**keys):
+    base = {"_target_": "trainers.data.table.load", "path": "t.csv", "task": "classification", "target": "label"}
+    base |= {"categorical": ["colour"], "groups": "who", "time": "when", "inputs": None, "outputs": None, "impute": "mean"}
+    return OmegaConf.create(base | keys)
+
+
+def _npz(**keys):
+    base = {"_target_": "trainers.data.npz.load", "path": "t.npz", "task": "classification", "impute": None}
+    return OmegaConf.create(base | keys)
+
+
+@pytest.fixture(autouse=True)
+def files(elsewhere):
+    (elsewhere / "t.csv").write_text(TABLE)
+    pd.read_csv("t.csv").to_parquet("t.parquet")
+    (elsewhere / "empty.csv").write_text("")
+    (elsewhere / "head.csv").write_text("a,b\n")
+    (elsewhere / "twice.csv").write_text("a,a,label\n1,2,3\n")
+    (elsewhere / "hole.csv").write_text("a,label\n1,x\n2,\n")
+    (elsewhere / "inf.csv").write_text("a,label\n1,x\ninf,y\n")
+    (elsewhere / "one.csv").write_text("a,label\n1,x\n2,x\n")
+    (elsewhere / "bin.csv").write_bytes(b"\xff\xfe\x00,\x00\n\x01")
+    np.savez("t.npz", x=np.zeros((6, 2)), y=np.arange(6) % 2, x_test=np.ones((2, 2)), y_test=np.array([0, 1]))
+    np.savez("bad.npz", x=np.zeros((6, 2)), z=np.arange(6))
+    np.savez("short.npz", x=np.zeros((6, 2)), y=np.arange(5))
+    np.savez("shapes.npz", x=np.zeros((6, 2)), y=np.arange(6), x_test=np.ones((2, 3)), y_test=np.arange(2))
+    np.savez("text.npz", x=np.array([["a"], ["b"]]), y=np.arange(2))
+    np.savez("groups.npz", x=np.zeros((6, 2)), y=np.arange(6) % 2, groups=np.arange(5))
+    (elsewhere / "no.npz").write_text("no archive")
+
+
+@pytest.mark.parametrize("path", ["t.csv", "t.parquet"])
+def test_a_table_gives_numbers_categories_classes_groups_and_time(path):
+    rows = load_rows(_csv(path=path))
+    assert rows.data.names == ("age", "height", "colour_blue", "colour_red")
+    np.testing.assert_array_equal(
+        rows.data.x, np.array([[30, 1.5, 0, 1], [40, 1.7, 1, 0], [50, np.nan, 0, 1]], dtype=np.float32)
+    )
+    assert (rows.data.y.tolist(), rows.classes, rows.outputs, rows.inputs) == ([1, 0, 1], ("no", "yes"), 2, 4)
+    assert (rows.data.groups.tolist(), rows.data.time.tolist()) == (["a", "b", "a"], [3, 1, 2])
+
+
+def test_missing_features_are_filled_by_train_alone():
+    x = np.array([[1.0], [3.0], [np.nan]], dtype=np.float32)
+    scaling = fit_scaling(
+        OmegaConf.create({"_target_": None, "target": False}), x[:2], np.zeros(2, dtype=np.int64), impute="mean"
+    )
+    assert scaling.features(x)[:, 0].tolist() == [1.0, 3.0, 2.0]
+    assert scaling.constants() == {"kind": "SimpleImputer", "statistics_": [2.0]}
+
+
+def test_targets_of_a_regression_are_scaled_by_train_and_known_to_the_contract():
+    y = np.array([[10.0], [20.0]], dtype=np.float32)
+    scaling = fit_scaling(OmegaConf.create({"_target_": None, "target": True}), np.zeros((2, 1)), y, impute=None)
+    assert scaling.targets(np.array([[30.0]]))[0, 0] == 3.0
+    assert scaling.constants()["target"] == {"mean": [15.0], "scale": [5.0]}
+    constant = fit_scaling(OmegaConf.create({"_target_": None, "target": True}), np.zeros((2, 1)), y * 0 + 7, impute=None)
+    assert constant.targets(np.array([[7.0]]))[0, 0] == 0.0
+
+
+def test_arrays_may_bring_their_own_test_set():
+    rows = load_rows(_npz())
+    assert rows.data.given["test"].tolist() == [6, 7]
+    assert rows.data.x.shape == (8, 2)
+
+
+def test_the_bundled_sets_have_the_shapes_that_they_promise():
+    shapes = {name: getattr(bundled, name)() for name in ("digits", "breast_cancer", "diabetes")}
+    assert {name: (data.x.shape, data.y.shape) for name, data in shapes.items()} == {
+        "digits": ((1797, 64), (1797,)),
+        "breast_cancer": ((569, 30), (569,)),
+        "diabetes": ((442, 10), (442, 1)),
+    }
+    before = np.random.get_state()[1].tolist()
+    made = mnist1d.load()
+    assert (made.x.shape, made.given["test"].tolist()) == ((5000, 40), list(range(4000, 5000)))
+    assert np.random.get_state()[1].tolist() == before
+    assert (np.bincount(made.y) == 500).all()
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (_csv(path="no.csv"), r"data\.path: must be a file, but got no\.csv, where there is none; mend the path"),
+        (_csv(path="t.txt"), r"data\.path: a table is a \.csv or \.parquet file, but got t\.txt; convert it"),
+        (_csv(path="empty.csv"), r"empty\.csv: must be a readable \.csv table, but got No columns to parse"),
+        (_csv(path="head.csv", target="b", categorical=[], groups=None, time=None), r"head\.csv: a table has rows, but got none"),
+        (_csv(path="bin.csv"), r"bin\.csv: must be a readable \.csv table, but got "),
+        (_csv(path="twice.csv"), r"twice\.csv: a column's name stands once, but got 'a' twice; rename one of them"),
+        (_csv(path="hole.csv", categorical=[], groups=None, time=None), r"hole\.csv: every row needs its target, but got none in row 1; drop"),
+        (_csv(path="one.csv", categorical=[], groups=None, time=None), r"data: y: classification needs at least two classes, but got only 'x'"),
+        (_csv(path="inf.csv", categorical=[], groups=None, time=None), r"data: x: must be finite, but got NaN or inf in 1 rows, first in row 1"),
+        (_csv(target="lable"), r"data\.target: must name columns of the table, but got lable; there are: age, colour, height"),
+        (_csv(categorical=["color"]), r"data\.categorical: must name columns of the table, but got color; there are: age"),
+        (_csv(groups="whom"), r"data\.groups or time: must name columns of the table, but got whom"),
+        (_csv(categorical=[]), r"t\.csv: column 'colour': a column is numeric unless data\.categorical names it, but got 'red' in row 0; say"),
+        (_csv(impute=None), r"data: x: must be finite, but got NaN or inf in 1 rows, first in row 2; drop them or say data\.impute=mean"),
+        (_csv(task="regression"), r"data: y: regression needs numbers \[n\] or \[n, outputs\], but got .* \(3,\); check the target"),
+        (_csv(target="height", categorical=["colour", "label"]), r"t\.csv: every row needs its target, but got none in row 2"),
+        (_csv(inputs=9), r"data\.inputs: must be 4, as in the rows, but got 9; say data\.inputs=4"),
+        (_csv(task="guess"), r"task 'guess' does not exist; there are: classification, regression"),
+        (_csv(path="t.csv", sep=";"), r"data\._target_: must name a function that returns a DataSet and takes the keys of data, but got .*'sep'"),
+        (_npz(path="no.npz"), r"no\.npz: must be an \.npz file without pickles, but got "),
+        (_npz(path="nowhere.npz"), r"data\.path: must be a file, but got nowhere\.npz"),
+        (_npz(path="bad.npz"), r"bad\.npz: holds x and y, and may hold groups, .* but got x, z; rename them"),
+        (_npz(path="short.npz"), r"data: y: must have a row per row of x \(6\), but got 5; make them agree"),
+        (_npz(path="shapes.npz"), r"shapes\.npz: sets of one data set have rows of one shape, but got "),
+        (_npz(path="text.npz"), r"data: x: features must be numbers, but got dtype <U1; encode them"),
+        (_npz(path="groups.npz"), r"data: groups: must have one value per row \(6\), but got shape \(5,\)"),
+        (_npz(path="t.npz", outputs=3), r"data\.outputs: must be 2, as in the rows, but got 3"),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be_used_are_refused(node, message):
+    with pytest.raises(UsageError, match=message):
+        load_rows(node)
+
+
+def test_numbers_that_are_no_classes_are_refused_and_gaps_are_closed():
+    np.savez("t.npz", x=np.zeros((4, 2)), y=np.array([0.5, 1.0, 2.0, 1.0]))
+    with pytest.raises(
+        UsageError, match=r"data: y: classes are whole numbers or names, but got 0\.5; mend them, or say data\.task=reg"
+    ):
+        load_rows(_npz())
+    np.savez("t.npz", x=np.zeros((4, 2)), y=np.array([[3], [7], [7], [3]]))
+    rows = load_rows(_npz())
+    assert (rows.data.y.tolist(), rows.classes) == ([0, 1, 1, 0], (3, 7))
+
+
+def test_a_scaler_that_cannot_be_is_refused():
+    y = np.zeros(2, dtype=np.int64)
+    with pytest.raises(
+        UsageError, match=r"normalise\._target_: must name a scaler with fit and transform, .* but got nowhere\.Scaler"
+    ):
+        fit_scaling(OmegaConf.create({"_target_": "nowhere.Scaler"}), np.zeros((2, 1)), y, impute=None)
+    with pytest.raises(UsageError, match=r"data\.impute 'often' does not exist; .*there are: mean, median, most_frequent"):
+        fit_scaling(OmegaConf.create({"_target_": None}), np.zeros((2, 1)), y, impute="often")

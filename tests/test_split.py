@@ -1,0 +1,115 @@
+"""Splits: every row in one set, drawn by the split's own seed, and sets that are none refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.errors import UsageError
+from search.split import Marks, hash_of, make_split
+
+
+def _node(kind, **keys):
+    return {"kind": kind, "test": 0.3, "val": 0.2, "folds": 4, "seed": 0, **keys}
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["holdout", "kfold", "grouped", "ordered", "predefined"]),
+    st.integers(60, 200),
+    st.integers(0, 1000),
+    st.booleans(),
+)
+def test_every_row_lies_in_one_set_and_the_same_words_give_the_same_rows(kind, rows, seed, labelled):
+    dice = np.random.default_rng(seed)
+    labels = dice.permutation(np.arange(rows) % 3) if labelled else None
+    marks = Marks(labels=labels, groups=dice.integers(0, 20, rows).astype(str), time=dice.integers(0, 9, rows))
+    node = _node(kind, seed=seed)
+    split = make_split(node, rows=rows, marks=marks)
+    for fold in split.folds:
+        parts = [fold.train, fold.val, split.test]
+        assert all(len(part) and (np.diff(part) > 0).all() for part in parts)
+        assert sorted(np.concatenate(parts)) == list(range(rows))
+    if kind == "kfold":
+        assert len(split.folds) == 4
+        assert sorted(np.concatenate([fold.val for fold in split.folds])) == list(split.rest)
+        numbers = split.arrays()["folds"]
+        assert [set(np.flatnonzero(numbers == k)) == set(fold.val) for k, fold in enumerate(split.folds)] == [True] * 4
+        assert (numbers[split.test] == -1).all()
+    assert make_split(node, rows=rows, marks=marks).hash() == split.hash() == hash_of(split.arrays())
+    if kind == "grouped":
+        seen = [set(marks.groups[part]) for part in (split.folds[0].train, split.folds[0].val, split.test)]
+        assert not seen[0] & seen[1]
+        assert not (seen[0] | seen[1]) & seen[2]
+    if kind == "ordered":
+        train, val, test = (marks.time[part] for part in (split.folds[0].train, split.folds[0].val, split.test))
+        assert train.max() <= val.min()
+        assert val.max() <= test.min()
+        assert abs(len(test) - 0.3 * rows) <= 0.5
+
+
+def test_folds_hold_every_class_in_equal_shares():
+    labels = np.array([0] * 80 + [1] * 20)
+    split = make_split(_node("kfold"), rows=100, marks=Marks(labels=labels))
+    assert [int(labels[fold.val].sum()) for fold in split.folds] == [3, 3, 4, 4] or sum(
+        labels[fold.val].sum() for fold in split.folds
+    ) == 14
+    assert max(labels[fold.val].mean() for fold in split.folds) < 0.25
+
+
+def test_given_sets_and_sets_from_files_are_taken_as_they_are(tmp_path):
+    marks = Marks(given={"test": np.array([7, 8, 9])})
+    split = make_split(_node("predefined", test="given"), rows=50, marks=marks)
+    assert split.test.tolist() == [7, 8, 9]
+    assert len(split.folds[0].val) == round(0.2 * 47) + 1
+    np.save(tmp_path / "val.npy", np.array([3, 1]))
+    (tmp_path / "test.txt").write_text("5\n4\n")
+    node = _node("predefined", test=f"{tmp_path}/test.txt", val=f"{tmp_path}/val.npy")
+    split = make_split(node, rows=10, marks=Marks())
+    assert (split.test.tolist(), split.folds[0].val.tolist()) == ([4, 5], [1, 3])
+    assert split.folds[0].train.tolist() == [0, 2, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (_node("cut"), r"split 'cut' does not exist; there are: grouped, holdout, kfold, ordered, predefined"),
+        (_node("holdout", test=1.5), r"split\.test: a share lies between 0 and 1, but got 1\.5; say 0\.3 for 30 %"),
+        (_node("holdout", val="much"), r"split\.val: a share lies between 0 and 1, but got 'much'"),
+        (_node("holdout", test=True), r"split\.test: a share lies between 0 and 1, but got True"),
+        (_node("holdout", seed="x"), r"split\.seed: must be a whole number of at least 0, but got 'x'"),
+        (_node("holdout", test=0.999), r"split: 20 rows must give three sets, but got .*; change the shares or the data"),
+        (_node("ordered", test=0.001), r"split: 20 rows must give three sets, but got no row for test"),
+        (_node("grouped"), r"split\.kind: split=grouped needs a group per row, but got none; name the column: data\.groups="),
+        (_node("kfold", folds=1), r"split\.folds: must be a whole number of at least 2, but got 1; say 5"),
+        (_node("kfold", folds=15), r"split\.folds: there must be no more folds than rows \(14\), but got 15"),
+        (_node("predefined", test="given"), r"split\.test: `given` means a test set that came with the data, but got none"),
+        (_node("predefined", test="no.npy"), r"split\.test: must be a \.npy or \.txt file of row numbers, but got no\.npy"),
+        (_node("predefined", test="out.npy"), r"split\.test: rows are numbered from 0 to 19, but got 20 in out\.npy; mend it"),
+        (_node("predefined", test="twice.npy"), r"split\.test: a row stands in a set once, but got a number twice in twice\.npy"),
+        (_node("predefined", test="grid.npy"), r"split\.test: must hold one row of whole numbers, but got grid\.npy of shape \(2, 2\)"),
+        (_node("predefined", test="a.npy", val="b.npy"), r"split\.val: no row is in two sets, but got row 3 in test and validation"),
+    ],
+)  # fmt: skip
+def test_a_split_that_cannot_be_is_refused(node, message, elsewhere):
+    arrays = {"out": [20, 1], "twice": [1, 1], "grid": [[1, 2], [3, 4]], "a": [2, 3], "b": [3, 4]}
+    for name, rows in arrays.items():
+        np.save(elsewhere / f"{name}.npy", np.array(rows))
+    with pytest.raises(UsageError, match=message):
+        make_split(node, rows=20, marks=Marks())
+
+
+def test_classes_too_small_and_data_that_bring_a_test_set_are_refused():
+    labels = np.array([0] * 19 + [1])
+    with pytest.raises(UsageError, match=r"split: 20 rows must give three sets, but got .*class"):
+        make_split(_node("holdout"), rows=20, marks=Marks(labels=labels))
+    labels = np.array([0] * 94 + [1] * 6)
+    with pytest.raises(UsageError, match=r"split\.folds: every fold needs a row of every class, but got a class of 4 rows"):
+        make_split(_node("kfold", folds=5), rows=100, marks=Marks(labels=labels))
+    marks = Marks(given={"test": np.arange(3), "val": np.arange(3, 6)})
+    with pytest.raises(
+        UsageError, match=r"came with their own test and val set, which counts, but got 'kfold'; say split=predef"
+    ):
+        make_split(_node("kfold"), rows=20, marks=marks)
+    with pytest.raises(UsageError, match=r"came with a validation set, which counts, but got 0\.2; say split\.val=given"):
+        make_split(_node("predefined", test="given"), rows=20, marks=marks)

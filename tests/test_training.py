@@ -1,0 +1,105 @@
+"""One trial's epochs as numbers: outputs become the metric, folds become their mean, and what breaks the seam is named."""
+
+import numpy as np
+import pytest
+
+from search.metrics import Metric
+from search.training import Trainings
+from search.wire import encode
+from trainers.api import Data, Part
+from trainers.checkpoint import TrialCheckpoint
+
+ACCURACY = Metric(name="accuracy", direction="maximize")
+
+
+def _data(y):
+    return Data(train=Part(index=np.arange(4)), val=Part(index=np.arange(4, 8), y=np.array(y)))
+
+
+def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), units=None, folds=1):
+    """The first message of a trainer that yields these, one per fold."""
+    told = iter(yields)
+
+    def train(config, data, device, checkpoint):
+        yield next(told)
+
+    import toys
+
+    toys.here = train
+    trainings = Trainings("toys.here", folds=[_data(y)] * folds, device="cpu", metric=metric, units=units)
+    trainings.admit(0, config={}, checkpoint=TrialCheckpoint(tmp_path, folds=folds, every=9))
+    message, error = trainings.step()
+    if error is not None:
+        raise error
+    return message
+
+
+def test_outputs_become_the_metric_and_never_cross_the_wire(tmp_path):
+    logits = np.array([[9.0, 0], [0, 9], [0, 9], [9, 0]])
+    message = _step(tmp_path, {"predictions": logits, "train_loss": 1, "own": np.float32(2.5), "parameters": 7})
+    assert (message["value"], message["source"]) == (0.75, "computed")
+    assert message["values"] == {"train_loss": 1.0, "own": 2.5}
+    assert len(encode(message)) < 300
+
+
+def test_a_reported_metric_is_marked_and_outputs_win_over_it(tmp_path):
+    assert _step(tmp_path, {"accuracy": 0.5})["source"] == "reported"
+    message = _step(tmp_path, {"accuracy": 0.99, "labels": np.array([1, 0, 0, 0])})
+    assert (message["value"], message["source"]) == (0.0, "computed")
+    assert "accuracy" not in message["values"]
+
+
+def test_a_composite_metrics_parts_are_told_and_the_rest_is_left_to_who_knows_the_seconds(tmp_path):
+    metric = Metric(name="mine", direction="maximize", formula="accuracy - log10(seconds) + parameters")
+    message = _step(tmp_path, {"labels": [0, 1, 1, 0], "parameters": 7}, metric=metric)
+    assert (message["value"], message["values"]) == (None, {"accuracy": 0.75, "parameters": 7.0})
+    assert metric.combine({**message["values"], "seconds": 100}) == 0.75 - 2 + 7
+    assert np.isnan(metric.combine({**message["values"], "seconds": 0}))
+
+
+def test_regression_is_scored_in_the_targets_own_units(tmp_path):
+    units = {"mean": [100.0], "scale": [10.0]}
+    y = np.array([[0.0], [1.0], [-1.0], [0.0]])
+    message = _step(tmp_path, {"predictions": y[:, 0] + 0.5}, metric=Metric(name="mae", direction="minimize"), y=y, units=units)
+    assert message["value"] == pytest.approx(5.0)
+
+
+def test_a_function_of_ones_own_is_the_metric(tmp_path):
+    metric = Metric(name="mine", direction="maximize", target="toys.share_of_ones")
+    assert _step(tmp_path, {"labels": [0, 1, 1, 1]}, metric=metric)["value"] == 0.75
+
+
+def test_folds_are_told_with_their_mean(tmp_path):
+    message = _step(tmp_path, {"accuracy": 0.5, "train_loss": 1.0, "odd": 3}, {"accuracy": 0.75, "train_loss": 2.0}, folds=2)
+    assert (message["value"], message["values"]) == (0.625, {"train_loss": 1.5})
+    assert [fold["value"] for fold in message["folds"]] == [0.5, 0.75]
+    with pytest.raises(
+        Exception, match="folds are stepped together, but the trainer yielded the epochs 1, 3; yield each epoch"
+    ):
+        _step(tmp_path, {"accuracy": 0.5}, {"epoch": 3, "accuracy": 0.5}, folds=2)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, r"a yield must hold predictions or probabilities or labels or 'accuracy', but got nothing; add one of them"),
+        ({"loss": 1.0}, r"must hold .* but got loss; add one of them"),
+        ({"accuracy": "high"}, r"what a trainer yields must be numbers, but got accuracy='high'; drop it"),
+        ({"accuracy": float("nan")}, r"the trainer yielded accuracy=nan at epoch 1; it must be a finite number"),
+        ({"labels": [1, 2]}, r"labels must have one row per validation row \(4\), but got shape \(2,\)"),
+        ({"labels": np.zeros((4, 2))}, r"labels must have shape \[rows\], but got \(4, 2\); mend what the trainer yields"),
+        ({"predictions": np.zeros((4, 2, 2))}, r"predictions must have shape \[rows, classes\], but got \(4, 2, 2\)"),
+        ({"labels": [0] * 4, "probabilities": [[1]] * 4}, r"yield one of predictions, probabilities, labels, but got"),
+    ],
+)
+def test_a_yield_that_breaks_the_seam_is_told_by_its_text(values, message, tmp_path):
+    with pytest.raises(Exception, match=message):
+        _step(tmp_path, values)
+
+
+def test_labels_in_a_column_are_not_compared_with_every_row(tmp_path):
+    assert _step(tmp_path, {"labels": np.array([[0], [1], [1], [0]])})["value"] == 0.75
+
+
+def test_a_metric_that_is_nan_because_the_loss_is_has_diverged_and_is_no_fault(tmp_path):
+    assert np.isnan(_step(tmp_path, {"accuracy": float("nan"), "val_loss": float("nan")})["value"])
