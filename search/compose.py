@@ -14,6 +14,8 @@ from search.catalogue import CONF, roots
 from search.errors import UsageError, broken_rule, unknown
 from search.knobs import sweep_override
 
+GROUPS = ("data", "model", "optimizer", "schedule", "loss", "trainer", "metric", "split", "normalise", "placement")
+
 
 def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Path | None) -> DictConfig:
     """The config of `conf/experiment/<experiment>.yaml` with the command line's overrides: unresolved, read-only.
@@ -64,6 +66,16 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
         raise UsageError(broken_rule(str(path), rule="must be valid YAML", got=str(error), remedy="mend it")) from error
     if not isinstance(config, DictConfig):
         raise UsageError(broken_rule(str(path), rule="must hold a mapping", got=type(config).__name__, remedy="give a config"))
+    lacking = [group for group in GROUPS if group not in config]
+    if lacking:
+        raise UsageError(
+            broken_rule(
+                str(path),
+                rule="every group of a config must be there",
+                got=f"none of {', '.join(lacking)}",
+                remedy="export it by python -m search export",
+            )
+        )
     OmegaConf.set_struct(config, True)
     try:
         for text in overrides:

@@ -166,6 +166,32 @@ def test_a_package_that_hides_ours_is_told(elsewhere):
     assert "must not hide Knobwise's own package, but got the name `trainers`; rename it" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "metric"),
+    [
+        (["data=diabetes"], "mse"),
+        (["metric=composite"], "composite"),
+        (["data=breast_cancer", "metric=f1", "split=kfold", "split.folds=3"], "f1"),
+        (["data=mnist1d", "metric=log_loss"], "log_loss"),
+    ],
+)
+def test_every_kind_of_contract_goes_from_search_to_export_to_training_to_test(words, metric, elsewhere):
+    short = ["space.optimizer.lr.high=0.1", "space.optimizer.lr.points=2"]
+    done = search("smoke", *words, *short, cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (trials(elsewhere / "results" / "smoke").source == "computed").all()
+    again = search("train", "results/smoke/best.yaml", cwd=elsewhere)
+    assert again.returncode == 0, again.stdout + again.stderr
+    if metric == "composite":
+        assert "a metric with seconds depends on the machine and the moment, and is not compared" in again.stdout
+    opened = search("test", "smoke", cwd=elsewhere)
+    assert opened.returncode == 0, opened.stderr
+    score = json.loads((elsewhere / "results" / "smoke" / "test_ledger.jsonl").read_text())["score"]
+    best = yaml.safe_load((elsewhere / "results" / "smoke" / "best.yaml").read_text())["expected"]
+    assert opened.stdout.startswith(f"test {metric}: {score!r} on ")
+    assert 0.5 < score / best < 2
+
+
 def test_more_seeds_extend_a_search_and_are_written_down(smoke):
     done = search("smoke", "seeds=2", "trainer.epochs=3", cwd=smoke)
     assert done.returncode == 0, done.stderr

@@ -3,9 +3,10 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
-from kit import search
+from kit import search, trials
 from omegaconf import OmegaConf
 
 from search.compose import compose_experiment
@@ -119,6 +120,15 @@ def test_a_changed_split_file_is_refused(smoke):
     assert "split.npz: holds the split of the first start, but got other rows; restore it or use name=" in done.stderr
 
 
+def test_a_missing_split_file_is_refused(smoke):
+    (smoke / "results" / "smoke" / "split.npz").unlink()
+    done = search("smoke", cwd=smoke)
+    assert done.returncode == 2
+    assert re.search(
+        r"split\.npz: holds the split of the first start, but got FileNotFoundError: .*; restore it or use name=", done.stderr
+    )
+
+
 def test_no_test_row_lies_in_any_file_that_a_worker_can_reach(smoke):
     sealed = _prepared().final.test
     raw = prepare(_config("normalise=none"), metric=ACCURACY).final.test
@@ -130,6 +140,18 @@ def test_no_test_row_lies_in_any_file_that_a_worker_can_reach(smoke):
             seen += 1
             assert not any(row in content for row in rows), path
     assert seen > 10
+
+
+def test_a_trainer_that_looks_everywhere_finds_no_test_row(tmp_path):
+    words = ["trainer._target_=toys.nosy", "metric=reported", "metric.name=accuracy", "metric.direction=maximize", "seeds=1"]
+    data = ["data._target_=toys.secret", "data.inputs=3", "data.outputs=2", "split=predefined", "normalise=none"]
+    done = search("smoke", *words, *data, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(tmp_path / "results" / "smoke")
+    assert (table.state == "complete").all()
+    assert (table.value == 0).all()  # it counts what it finds
+    curves = pd.read_parquet(tmp_path / "results" / "smoke" / "curves.parquet")
+    assert (curves.rows_seen == 40).all()  # and it does find the other rows
 
 
 def test_data_that_do_not_fit_the_config_are_refused():

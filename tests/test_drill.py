@@ -22,13 +22,14 @@ STOCK = [
     "placement.max_retries=50",
     "space.optimizer.lr.points=7",
 ]
+FOLDS = [*TINY, "split=kfold", "split.folds=3"]
 SCRIPT = ["own_command", "trainer.epochs=6", "placement.max_retries=50", "trainer.grace=1"]
 
 
 @pytest.mark.parametrize(
     ("words", "kills", "seed"),
-    [(TINY, 14, 1), (TINY, 14, 2), (STOCK, 12, 3), (SCRIPT, 10, 4)],
-    ids=["generator", "generator again", "stock", "command"],
+    [(TINY, 14, 1), (FOLDS, 14, 2), (STOCK, 12, 3), (SCRIPT, 10, 4)],
+    ids=["generator", "folds", "stock", "command"],
 )
 @pytest.mark.timeout(300)
 def test_a_search_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(words, kills, seed, tmp_path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,7 @@ PAUSE = float(os.environ.get("TOY_PAUSE", "0.005"))  # seconds per epoch
 def steady(config, data, device, checkpoint):
     """A value that depends on the whole way there, so that a wrong resumption shows; diverges at the highest rates."""
     rate, seed = config["optimizer"]["lr"], config["seed"]
-    saved = checkpoint.load() or {"sum": 0.0, "trace": np.zeros(3)}
+    saved = checkpoint.load() or {"sum": 1e-3 * float(data.val.index.sum() % 97), "trace": np.zeros(3)}
     total, trace = saved["sum"], saved["trace"]
     for epoch in range(checkpoint.epoch + 1, config["trainer"]["epochs"] + 1):
         time.sleep(PAUSE)
@@ -127,6 +128,50 @@ def broken(config, data, device, checkpoint):
 
 def plain(config, data, device, checkpoint):
     """Is no generator."""
+
+
+def nosy(config, data, device, checkpoint):
+    """Looks for test rows in all that it is given: through every attribute of its arguments, and in every file around it."""
+    kept_alive: list[object] = []
+    found, seen, todo = 0, set(), [config, data, device, checkpoint]
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen or isinstance(thing, type | type(sys) | Path | int | float | None) or callable(thing):
+            continue
+        seen.add(id(thing))
+        kept_alive.append(thing)  # an object made by a property must not give its number to the next one
+        if isinstance(thing, np.ndarray):
+            found += _secrets(np.ascontiguousarray(thing).tobytes())
+            todo.append(thing.base)
+        elif isinstance(thing, str | bytes):
+            found += _secrets(thing if isinstance(thing, bytes) else thing.encode())
+        elif isinstance(thing, dict):
+            todo += [*thing, *thing.values()]
+        elif isinstance(thing, list | tuple | set):
+            todo += list(thing)
+        else:
+            todo += [getattr(thing, name, None) for name in dir(thing) if not name.startswith("__")]
+    for root in {os.getcwd(), str(checkpoint.folder.parents[1])}:
+        for folder, _, names in os.walk(root):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    found += _secrets(file.read())
+    kept = sum(len(np.unique(part.x)) for part in (data.train, data.val))
+    yield {"accuracy": found / 1000, "rows_seen": kept}
+
+
+def secret():
+    """Rows whose every number is one that occurs nowhere else: 1 000 000 + its row."""
+    from trainers.data import DataSet
+
+    rows = np.arange(60, dtype=np.float32)
+    return DataSet(x=np.repeat(1_000_000 + rows[:, None], 3, axis=1), y=np.arange(60) % 2, given={"test": np.arange(40, 60)})
+
+
+def _secrets(content):
+    """How many test rows of `secret` lie in these bytes, as floats of either width."""
+    wanted = range(1_000_040, 1_000_060)
+    return sum(np.float32([row] * 3).tobytes() in content or np.float64([row] * 3).tobytes() in content for row in wanted)
 
 
 def share_of_ones(targets, outputs):
