@@ -171,3 +171,14 @@ def test_the_two_commands_of_the_readme_are_the_promised_ones():
     readme = (ROOT / "README.md").read_text()
     assert "\npip install -c constraints.txt -e . && python -m search lr_sweep\n" in readme
     assert "\npip install -c constraints.txt -e '.[test]' && pytest\n" in readme
+
+
+def test_every_rule_that_is_cited_is_explained():
+    cited = set()
+    for folder in ("search", "trainers", "conf"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".yaml", ".md") and path != ROOT / "search" / "README.md":
+                cited |= set(re.findall(r"\b[RP]\d+a?\b", path.read_text()))
+    explained = set(re.findall(r"\b[RP]\d+a?\b", (ROOT / "search" / "README.md").read_text()))
+    assert len(cited) > 15
+    assert cited - explained == set()
