@@ -66,16 +66,6 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
         raise UsageError(broken_rule(str(path), rule="must be valid YAML", got=str(error), remedy="mend it")) from error
     if not isinstance(config, DictConfig):
         raise UsageError(broken_rule(str(path), rule="must hold a mapping", got=type(config).__name__, remedy="give a config"))
-    lacking = [group for group in GROUPS if group not in config]
-    if lacking:
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="every group of a config must be there",
-                got=f"none of {', '.join(lacking)}",
-                remedy="export it by python -m search export",
-            )
-        )
     OmegaConf.set_struct(config, True)
     try:
         for text in overrides:
@@ -86,6 +76,24 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
     _check_complete(config, str(path))
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def check_whole(config: DictConfig, path: Path) -> None:
+    """A config to train needs every group.
+
+    Raises:
+        UsageError: some are not there.
+    """
+    lacking = [group for group in GROUPS if group not in config]
+    if lacking:
+        raise UsageError(
+            broken_rule(
+                str(path),
+                rule="every group of a config must be there",
+                got=f"none of {', '.join(lacking)}",
+                remedy="export it by python -m search export",
+            )
+        )
 
 
 def _siblings(config: DictConfig, path: str) -> list[str]:

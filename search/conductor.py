@@ -118,7 +118,9 @@ class Conductor:
     def _refill(self) -> None:
         """Asks the stage for more; whether a round has ended is for the stage to see."""
         if not self._queue:
-            for ask in self._wanted(list(self._rows.values())):
+            asks = self._wanted(list(self._rows.values()))
+            self._watcher.asked(len(asks))
+            for ask in asks:
                 self._rows[ask.trial] = Row(ask=ask, state="queued")
                 self._queue.append(self._underway(ask))
 

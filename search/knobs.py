@@ -48,10 +48,12 @@ class Knob:
         if self.choices:
             return self.choices
         space = np.geomspace if self.log else np.linspace
-        rounded = (float(f"{value:.3g}") for value in space(self.low, self.high, self.points))
-        if self.integer:
-            return tuple(dict.fromkeys(round(value) for value in rounded))
-        return tuple(dict.fromkeys(rounded))
+        return tuple(dict.fromkeys(self.at(value) for value in space(self.low, self.high, self.points)))
+
+    def at(self, number: float) -> float | int:
+        """A number as a value of this knob: 3 significant digits, whole where the knob is."""
+        rounded = float(f"{number:.3g}")
+        return round(rounded) if self.integer else rounded
 
     def typed(self, value: Value) -> Value:
         """A number in the knob's own type: 1 and 1.0 are one value of a knob, and would be two trials otherwise."""

@@ -40,6 +40,15 @@ class Metric:
         return a > b if self.direction == "maximize" else a < b
 
     @property
+    def sign(self) -> float:
+        """Turns values into scores of which the higher is the better."""
+        return 1.0 if self.direction == "maximize" else -1.0
+
+    def resolution(self, rows: int) -> float:
+        """Half a validation row, the finest step that a share of `rows` can differ by; 0 for a loss, which has no such step."""
+        return 0.5 / rows if self.name in SHARES else 0.0
+
+    @property
     def worst(self) -> float:
         """What every value is better than."""
         return -math.inf if self.direction == "maximize" else math.inf

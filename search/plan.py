@@ -56,7 +56,10 @@ class PlacementSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One search. `config` is unresolved and read-only; `knobs` are empty for a single training."""
+    """One search. `config` is unresolved and read-only; `knobs` are empty for a single training.
+
+    `refine`, `extend`: rounds that a sweep may add.
+    """
 
     name: str
     folder: Path
@@ -70,6 +73,8 @@ class Plan:
     limits: Limits
     placement: PlacementSettings
     keep: str
+    refine: int
+    extend: int
 
     def default(self, path: str) -> Value:
         """A knob's value in the baseline."""
@@ -119,6 +124,8 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         limits=_limits(config),
         placement=_placement(config),
         keep=_one_of(config, "keep", KEEP),
+        refine=_whole(config, "protocol.refine", least=0) if kind == "sweep" else 0,
+        extend=_whole(config, "protocol.extend", least=0) if kind == "sweep" else 0,
     )
 
 

@@ -67,6 +67,10 @@ class ShownProgress:
         )
         return Group(self._bar, table, incumbent)
 
+    def asked(self, count: int) -> None:
+        """The stage wants so many trials more."""
+        self._bar.update(self._task, total=(self._bar.tasks[0].total or 0) + count)
+
     def began(self, slot: Slot, ask: Ask) -> None:
         """A trial sits down."""
         self._lines[slot.number] = {

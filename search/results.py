@@ -1,5 +1,6 @@
 """A search as it lies on disk, running or not: its plan, its trials, and what they say. Never writes, needs no torch."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +9,7 @@ from pathlib import Path
 
 from search.errors import UsageError, unknown
 from search.folder import Folder
-from search.knobs import Value
-from search.metrics import SHARES
+from search.knobs import Knob, Value
 from search.plan import Plan, read_plan
 from search.rows import Row
 from search.stages.decision import Decision, Group, decide
@@ -50,19 +50,26 @@ class Findings:
 
 def find(plan: Plan, rows: Sequence[Row], *, val_rows: int) -> Findings:
     """What the trials say; a sweep's decision only once every value has all its seeds. `val_rows`: rows of validation."""
-    known = (*rows, *(Row(ask=ask, state="queued") for ask in wanted(plan, rows)))
+    resolution = plan.metric.resolution(val_rows)
+    known = (*rows, *(Row(ask=ask, state="queued") for ask in wanted(plan, rows, resolution=resolution)))
     findings = Findings(plan=plan, rows=known)
     if plan.kind != "sweep":
         return findings
-    sign = 1.0 if plan.metric.direction == "maximize" else -1.0
+    (knob,), sign = plan.knobs, plan.metric.sign
     groups = tuple(
         Group(value=value, scores=tuple(None if row.value is None else sign * row.value for row in findings.of(value)))
-        for value in values(plan)
+        for value in values(plan, rows, resolution=resolution)
     )
-    # Half a validation row is the finest step of a share of rows; it means nothing for a loss.
-    resolution = 0.5 / val_rows if plan.metric.name in SHARES else 0.0
-    decision = decide(groups, resolution=resolution) if all(row.finished for row in known) else None
+    costs = _costs(knob, groups) if knob.group == "capacity" else None
+    decision = decide(groups, resolution=resolution, costs=costs) if all(row.finished for row in known) else None
     return replace(findings, groups=groups, decision=decision)
+
+
+def _costs(knob: Knob, groups: Sequence[Group]) -> list[float]:
+    """What a value of a capacity knob costs: the number itself, or its place among the choices."""
+    if knob.choices:
+        return [float(knob.choices.index(group.value)) if group.value in knob.choices else math.inf for group in groups]
+    return [float(group.value) for group in groups if isinstance(group.value, int | float)]
 
 
 def searches(root: Path) -> list[Path]:

@@ -35,17 +35,18 @@ def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, slo
         RunError: the search failed. Interrupted: by a signal.
     """
     rows = study.rows(alive=True)
-    total, done = len(rows) + len(sweep.wanted(plan, rows)), sum(row.finished for row in rows)
+    resolution = plan.metric.resolution(int(contract.split["rows"]["val"]))
+    done = sum(row.finished for row in rows)
     crew = Crew()
-    with ShownProgress(plan, total=total, done=done, console=console) as progress:
+    with ShownProgress(plan, total=len(rows), done=done, console=console) as progress:
         conductor = Conductor(
             plan,
             folder=folder,
             study=study,
             crew=crew,
             contract=contract,
-            wanted=lambda known: sweep.wanted(plan, known),
-            values=sweep.values(plan) if plan.kind == "sweep" else (),
+            wanted=lambda known: sweep.wanted(plan, known, resolution=resolution),
+            values=sweep.first_round(plan) if plan.kind == "sweep" else (),
             watcher=progress,
         )
         conductor.run(_placement(plan, folder, slots, crew))

@@ -60,7 +60,7 @@ class Study:
         return sorted(rows, key=lambda row: row.ask.trial)
 
     def start(self, ask: Ask, *, values: Sequence[Value]) -> None:
-        """Records that a trial is underway; `values` are all that its knob takes in the stage.
+        """Records that a trial is underway; `values` are those that its knob may take, beside its own.
 
         A resumed trial is left as it is.
         """
@@ -68,7 +68,7 @@ class Study:
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Optuna frowns at choices that are not scalars
-            distributions = {path: _distribution(self._knobs[path], values) for path in ask.knobs}
+            distributions = {path: _distribution(self._knobs[path], [*values, value]) for path, value in ask.knobs.items()}
         self._study.add_trial(
             create_trial(
                 state=TrialState.RUNNING,

@@ -157,9 +157,10 @@ def conclusion(findings: Findings) -> list[str]:
         lines.append(
             f"a tie: {', '.join(ties)} lie within {decision.margin:.2g} of the best mean, which is chance at 95 % (Dunnett)"
         )
-    ordered = list(knob.grid()) if not knob.choices else []
-    if ordered and winner.value in (min(ordered), max(ordered)):  # type: ignore[type-var]
-        lines.append(f"{winner.value} lies at the edge of the range {knob.describe()}: the range may be wrong (P2)")
+    tested = [group.value for group in findings.groups] if not knob.choices else []
+    best = findings.groups[decision.best].value if decision.best is not None else None
+    if tested and best in (min(tested), max(tested)):  # type: ignore[type-var]
+        lines.append(f"{best}, the best, lies at the edge of what was tried: the range may be wrong (P2)")
     return lines
 
 

@@ -10,6 +10,9 @@ from search.stopping import Standing
 class Watcher(Protocol):
     """Whoever shows the search's progress. Called by the conductor's thread; must return at once."""
 
+    def asked(self, count: int) -> None:
+        """The stage wants so many trials more."""
+
     def began(self, slot: Slot, ask: Ask) -> None:
         """A trial sits down."""
 

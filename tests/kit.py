@@ -22,6 +22,8 @@ TINY = [
     "trainer.checkpoint_every=0.001",
     "placement.slots=2",
     "placement.max_retries=50",
+    "protocol.extend=0",
+    "protocol.refine=0",
 ]
 
 

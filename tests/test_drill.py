@@ -21,14 +21,23 @@ STOCK = [
     "trainer.checkpoint_every=0.001",
     "placement.max_retries=50",
     "space.optimizer.lr.points=7",
+    "protocol.refine=0",
 ]
+ROUNDS = [*TINY, "protocol.extend=1", "protocol.refine=1"]
 FOLDS = [*TINY, "split=kfold", "split.folds=3"]
-SCRIPT = ["own_command", "trainer.epochs=6", "placement.max_retries=50", "trainer.grace=1"]
+SCRIPT = [
+    "own_command",
+    "trainer.epochs=6",
+    "placement.max_retries=50",
+    "trainer.grace=1",
+    "protocol.extend=0",
+    "protocol.refine=0",
+]
 
 
 @pytest.mark.parametrize(
     ("words", "kills", "seed"),
-    [(TINY, 14, 1), (FOLDS, 14, 2), (STOCK, 12, 3), (SCRIPT, 10, 4)],
+    [(ROUNDS, 14, 1), (FOLDS, 14, 2), (STOCK, 12, 3), (SCRIPT, 10, 4)],
     ids=["generator", "folds", "stock", "command"],
 )
 @pytest.mark.timeout(300)

@@ -11,6 +11,8 @@ NAUGHTY = [
     "placement.max_retries=1",
     "trainer.epoch_timeout=2",
     "trainer.max_log_mb=1",
+    "protocol.extend=0",
+    "protocol.refine=0",
 ]
 
 

@@ -18,7 +18,7 @@ def _plan(*overrides, experiment="lr_sweep", config_dir=None):
 
 def test_the_main_job_is_thirteen_rates_by_three_seeds_baseline_first():
     plan = _plan()
-    asks = sweep.wanted(plan, [])
+    asks = sweep.wanted(plan, [], resolution=0.0)
     assert len(asks) == 39
     assert [ask.trial for ask in asks] == list(range(39))
     assert asks[0].knobs == {"optimizer.lr": 0.1}
@@ -27,17 +27,18 @@ def test_the_main_job_is_thirteen_rates_by_three_seeds_baseline_first():
 
 
 def test_a_baseline_off_the_grid_is_tried_too():
-    assert sweep.values(_plan("optimizer.lr=0.05"))[0] == 0.05
-    assert len(sweep.values(_plan("optimizer.lr=0.05"))) == 14
+    assert sweep.first_round(_plan("optimizer.lr=0.05"))[0] == 0.05
+    assert len(sweep.first_round(_plan("optimizer.lr=0.05"))) == 14
 
 
 def test_a_stage_wants_what_is_missing_and_numbers_on():
     plan = _plan()
-    asks = sweep.wanted(plan, [])
+    asks = sweep.wanted(plan, [], resolution=0.0)
     rows = [Row(ask=ask, state="complete", value=0.5) for ask in asks[:20]]
-    assert sweep.wanted(plan, rows) == asks[20:]
-    assert sweep.wanted(plan, [Row(ask=ask, state="complete", value=0.5) for ask in asks]) == []
-    more = sweep.wanted(_plan("seeds=4"), [Row(ask=ask, state="failed") for ask in asks])
+    assert sweep.wanted(plan, rows, resolution=0.0) == asks[20:]
+    done = [Row(ask=ask, state="complete", value=0.5) for ask in asks]
+    assert sweep.wanted(_plan("protocol.refine=0", "protocol.extend=0"), done, resolution=0.0) == []
+    more = sweep.wanted(_plan("seeds=4"), [Row(ask=ask, state="failed") for ask in asks], resolution=0.0)
     assert [(ask.trial, ask.seed) for ask in more] == [(39 + index, 3) for index in range(13)]
     assert isinstance(more[0], Ask)
 

@@ -34,12 +34,12 @@ def files(elsewhere, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: dashboard, export, "),
+        (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: activation_sweep, "),
         (["tabel", "x"], r"experiment or verb 'tabel' does not exist; did you mean 'table'"),
         (["lr_sweep", "metric=f2"], r"Could not find 'metric/f2'.*Available options in 'metric':\s+accuracy"),
         (["lr_sweep", "split=half"], r"Could not find 'split/half'.*Available options in 'split':\s+grouped\s+holdout\s+kfold"),
         (["lr_sweep", "data=mnist"], r"Could not find 'data/mnist'.*Available options in 'data':\s+breast_cancer\s+csv"),
-        (["lr_sweep", "space=lrr"], r"Could not find 'space/lrr'.*Available options in 'space':\s+lr"),
+        (["lr_sweep", "space=lrr"], r"Could not find 'space/lrr'.*Available options in 'space':.*lr"),
         (["lr_sweep", "space.optimizer.lr.scale=null"], r"space\.optimizer\.lr: `scale` must be log or linear; it is never implied, but got None; say scale: log"),
         (["lr_sweep", "space.optimizer.lr.low=0"], r"space\.optimizer\.lr: a log scale needs `low > 0`, but got low=0; raise it or say scale: linear"),
         (["lr_sweep", "space.optimizer.lr.low=-inf"], r"space\.optimizer\.lr: `low` must be a finite number, but got -inf"),
@@ -96,7 +96,7 @@ def files(elsewhere, monkeypatch):
         (["train", "torn.yaml"], r"torn\.yaml: must be (valid|readable) YAML, but got "),
         (["lr_sweep", "optimizer.rate=1"], r"lr_sweep: key 'optimizer.rate' does not exist; .*there are: optimizer"),
         (["lr_sweep", "optimiser=adam"], r"lr_sweep: key 'optimiser' does not exist; did you mean 'optimizer'"),
-        (["lr_sweep", "optimizer=adamw"], r"Could not find 'optimizer/adamw'\s+Available options in 'optimizer':\s+adam\s+sgd"),
+        (["lr_sweep", "optimizer=adamx"], r"Could not find 'optimizer/adamx'\s+Available options in 'optimizer':\s+adadelta.*sgd"),
         (["lr_sweep", "optimizer.lr=="], r"Error parsing override 'optimizer.lr=='"),
         (["lr_sweep", "seeds=1,2"], r"Ambiguous value for argument 'seeds=1,2'"),
         (["lr_sweep", "model.width=${nowhere}"], r"Interpolation key 'nowhere' not found"),

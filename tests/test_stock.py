@@ -10,7 +10,9 @@ from search.contract import prepare
 from search.metrics import Metric
 from trainers.api import Data, End, Epoch, Failure
 from trainers.checkpoint import FolderCheckpoint
-from trainers.schedules import apply, schedule_table
+from trainers.models.cnn import CNN
+from trainers.models.mlp import MLP
+from trainers.schedules import Schedule, apply
 from trainers.stock import Stock, predict
 
 
@@ -66,7 +68,15 @@ def test_it_learns(data, tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])
-@pytest.mark.parametrize("overrides", [(), ("optimizer=adam", "model.dropout=0.3"), ("schedule=cosine",)])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("optimizer=adam", "model.dropout=0.3"),
+        ("schedule=cosine",),
+        ("schedule=plateau", "schedule.patience=1", "model=cnn2d"),
+    ],
+)
 def test_a_resumed_trial_goes_on_with_the_same_bits(data, tmp_path, stop_after, overrides):
     whole = _train(data[0], tmp_path / "whole", trials=[(0, overrides)])[0]
     first = _train(data[0], tmp_path / "parts", trials=[(0, overrides)], stop_after=stop_after)[0]
@@ -88,7 +98,7 @@ def test_a_seat_that_raises_does_not_disturb_the_others(data, tmp_path):
     seats = Stock(data=data[0], device="cpu")
     for trial in (0, 1):
         seats.admit(trial, config=_config(), checkpoint=FolderCheckpoint(tmp_path / str(trial)))
-    seats._seats[0]._loss = None
+    seats._seats[0]._model = None
     outcomes = seats.step()
     assert [type(outcome) for outcome in outcomes] == [Failure, Epoch]
 
@@ -115,35 +125,112 @@ def test_rows_that_are_not_there_are_refused(tmp_path):
         Stock(data=Data(train=empty, val=empty), device="cpu")
 
 
+SCHEDULERS = "torch.optim.lr_scheduler."
+
+
+def _sgd():
+    return torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1, momentum=0.9)
+
+
 @pytest.mark.parametrize(
-    ("config", "per"),
+    ("name", "arguments", "interval"),
     [
-        ({"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "T_max": 5, "interval": "epoch"}, "epoch"),
-        ({"_target_": "torch.optim.lr_scheduler.ExponentialLR", "gamma": 0.98, "interval": "epoch"}, "epoch"),
-        ({"_target_": "torch.optim.lr_scheduler.OneCycleLR", "max_lr": 0.3, "total_steps": 15, "interval": "step"}, "step"),
+        ("CosineAnnealingLR", {"T_max": 5}, "epoch"),
+        ("ExponentialLR", {"gamma": 0.98}, "epoch"),
+        ("StepLR", {"step_size": 2, "gamma": 0.3}, "epoch"),
+        ("OneCycleLR", {"max_lr": 0.3, "total_steps": 15}, "step"),
+        ("OneCycleLR", {"max_lr": 0.3, "total_steps": 15, "cycle_momentum": False}, "step"),
+        ("CyclicLR", {"base_lr": 0.0, "max_lr": 0.1, "step_size_up": 4}, "step"),
     ],
 )
-def test_the_table_of_a_schedule_is_what_torchs_scheduler_does_in_a_loop(config, per):
-    def fresh():
-        return torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1, momentum=0.9)
-
-    table = schedule_table(config, fresh(), epochs=5, steps=3)
-    optimizer = fresh()
-    arguments = {key: value for key, value in config.items() if key not in ("_target_", "interval")}
-    scheduler = getattr(torch.optim.lr_scheduler, config["_target_"].rpartition(".")[2])(optimizer, **arguments)
-    wanted = []
-    for _ in range(5 if per == "epoch" else 15):
-        wanted.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
-        optimizer.step()
-        scheduler.step()
-    assert [(row["lr"], row["momentum"]) for row in table] == wanted
-    other = fresh()
-    apply(table[-1], other)
-    assert other.param_groups[0]["lr"] == wanted[-1][0]
+def test_a_schedule_gives_what_torchs_scheduler_gives_in_a_loop(name, arguments, interval):
+    given = {**arguments, "total_steps": None} if "total_steps" in arguments else arguments
+    schedule = Schedule({"_target_": SCHEDULERS + name, "interval": interval, **given}, _sgd(), epochs=5, steps=3)
+    optimizer = _sgd()
+    scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
+    for epoch in range(1, 6):
+        for step in range(3 if interval == "step" else 1):
+            row = schedule.at(epoch, step=step, losses=[])
+            group = optimizer.param_groups[0]
+            assert (row["lr"], row["momentum"]) == (group["lr"], group["momentum"])
+            optimizer.step()
+            scheduler.step()
+    apply(row, optimizer)
+    assert optimizer.param_groups[0]["lr"] == row["lr"]
 
 
-def test_no_schedule_is_constant_and_an_unknown_interval_is_refused():
+def test_exponential_decay_starts_from_the_first_rate_and_does_not_compound():
+    schedule = Schedule({"_target_": SCHEDULERS + "ExponentialLR", "gamma": 0.98}, _sgd(), epochs=21, steps=1)
+    assert schedule.at(21, step=0, losses=[])["lr"] == pytest.approx(0.1 * 0.98**20)
+
+
+def test_a_plateaus_schedule_follows_the_losses_and_needs_no_state():
+    config = {"_target_": SCHEDULERS + "ReduceLROnPlateau", "factor": 0.3, "patience": 1}
+    optimizer, losses = _sgd(), [1.0, 0.9, 0.95, 0.92, 0.91, 0.5, 0.6, 0.6, 0.6]
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.3, patience=1)
+    schedule, rates = Schedule(config, _sgd(), epochs=20, steps=3), []
+    for epoch in range(len(losses)):
+        rates.append(optimizer.param_groups[0]["lr"])
+        assert schedule.at(epoch + 1, step=0, losses=losses[:epoch])["lr"] == rates[-1]
+        scheduler.step(losses[epoch])
+    assert len(set(rates)) == 3
+
+
+def test_no_schedule_is_constant_and_one_that_cannot_be_is_refused():
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=0.1)
-    assert {row["lr"] for row in schedule_table(None, optimizer, epochs=3, steps=2)} == {0.1}
+    assert Schedule(None, optimizer, epochs=3, steps=2).at(3, step=1, losses=[])["lr"] == 0.1
     with pytest.raises(ValueError, match=r"schedule\.interval: must be one of epoch, step, but got 'year'; choose one of them"):
-        schedule_table({"_target_": "x", "interval": "year"}, optimizer, epochs=1, steps=1)
+        Schedule({"_target_": "x", "interval": "year"}, optimizer, epochs=1, steps=1)
+    with pytest.raises(
+        TypeError, match=r"schedule\._target_: 'nowhere\.X' must be a scheduler that takes the keys of schedule"
+    ):
+        Schedule({"_target_": "nowhere.X"}, optimizer, epochs=1, steps=1)
+
+
+@pytest.mark.parametrize("overrides", [("trainer.l1=0.001",), ("trainer.clip=0.1",), ("loss.label_smoothing=0.2",)])
+def test_penalties_change_the_training_but_not_how_its_loss_is_told(overrides, data, tmp_path):
+    plain, other = (
+        _numbers(_train(data[0], tmp_path, trials=((trial, words),), stop_after=1)[trial])
+        for trial, words in ((0, ()), (1, overrides))
+    )
+    assert plain[0]["val_loss"] == other[0]["val_loss"]  # the untrained model
+    assert plain[1]["val_loss"] != other[1]["val_loss"]
+
+
+def test_activations_and_initial_weights_are_as_named():
+    keys = {"inputs": 4, "outputs": 2, "width": 400, "depth": 1, "dropout": 0.0}
+    spread = {}
+    for init, activation in (
+        ("follow", "relu"),
+        ("follow", "tanh"),
+        ("he_uniform", "tanh"),
+        ("xavier_uniform", "relu"),
+        ("zeros", "relu"),
+    ):
+        torch.manual_seed(0)
+        model = MLP(**keys, init=init, activation=activation)
+        spread[init, activation] = float(model.layers[1].weight.detach().std())
+        assert float(model.layers[1].bias.detach().abs().sum()) == 0
+    assert spread["follow", "relu"] == pytest.approx((2 / 4) ** 0.5, rel=0.05)
+    assert spread["follow", "tanh"] == spread["xavier_uniform", "relu"] == pytest.approx((2 / 404) ** 0.5, rel=0.05)
+    assert spread["he_uniform", "tanh"] == spread["follow", "relu"]
+    assert spread["zeros", "relu"] == 0
+    torch.manual_seed(0)
+    default = MLP(**keys)
+    torch.manual_seed(0)
+    assert torch.equal(MLP(**keys, gain=2.0).layers[1].weight, 2 * default.layers[1].weight)
+    for wrong, message in (
+        ({"activation": "rilu"}, "model.activation: 'rilu' does not exist; there are: relu,"),
+        ({"init": "he"}, "model.init: 'he' does not exist; there are: torch, follow,"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            MLP(**keys, **wrong)
+
+
+@pytest.mark.parametrize(("dimensions", "inputs", "channels"), [(1, 40, 1), (2, 64, 1), (2, 192, 3)])
+def test_convolutions_take_rows_as_they_come(dimensions, inputs, channels):
+    keys = {"outputs": 5, "width": 8, "depth": 3, "dropout": 0.1, "channels": channels}
+    model = CNN(dimensions=dimensions, inputs=inputs, **keys)
+    assert model(torch.randn(7, inputs)).shape == (7, 5)
+    with pytest.raises(ValueError, match="inputs must be channels × a square, but got 63 inputs"):
+        CNN(dimensions=2, inputs=63, **keys)

@@ -14,10 +14,10 @@ from search.tables import conclusion, decision_records, summary_frame, summary_t
 
 
 def _findings(value_of, *overrides, seeds=3, leave=0):
-    words = [f"seeds={seeds}", "space.optimizer.lr.points=5", *overrides]
+    words = [f"seeds={seeds}", "space.optimizer.lr.points=5", "protocol.refine=0", "protocol.extend=0", *overrides]
     plan = read_plan(compose_experiment("lr_sweep", overrides=words, config_dir=None), root=Path("/r"))
     rows = []
-    for ask in sweep.wanted(plan, [])[: None if not leave else -leave]:
+    for ask in sweep.wanted(plan, [], resolution=0.0)[: None if not leave else -leave]:
         value = value_of(ask.knobs["optimizer.lr"], ask.seed)
         state = "infeasible" if value is None else "complete"
         rows.append(Row(ask=ask, state=state, value=value, best_epoch=None if value is None else 4, epochs=5, seconds=2.0))
@@ -55,7 +55,7 @@ def test_a_smaller_metric_wins_where_the_metric_says_so():
 
 def test_a_winner_at_the_edge_of_its_range_is_flagged():
     assert conclusion(_findings(_planted(1.0)))[-1] == (
-        "1.0 lies at the edge of the range 0.0001 … 1, log: the range may be wrong (P2)"
+        "1.0, the best, lies at the edge of what was tried: the range may be wrong (P2)"
     )
 
 

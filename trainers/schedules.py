@@ -1,64 +1,105 @@
-"""torch's own schedulers, read out before the start into a table of learning rate and momentum per step (DESIGN §9).
+"""torch's own schedulers: what learning rate and momentum they give at every step, worked out beside the training (R38).
 
-A table needs no state: a resumed trial reads on where it was. Never steps a scheduler during training.
+A schedule keeps no state: it is a function of epoch, step and, for a plateau's, of the validation losses so far; so a resumed
+trial reads on where it was. Never touches the real optimizer's state.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from torch import nn, optim
 
 COLUMNS = ("lr", "momentum", "betas")
 INTERVALS = ("epoch", "step")
+Settings = dict[str, Any]
 
 
-def schedule_table(
-    config: dict[str, Any] | None, optimizer: optim.Optimizer, *, epochs: int, steps: int
-) -> list[dict[str, Any]]:
-    """The optimizer's settings per step (`interval: step`) or per epoch: a list of {lr, momentum or betas}.
+class Schedule:
+    """The optimizer's settings over a training of `epochs` × `steps`.
 
-    `config` holds `_target_` of a torch scheduler, its arguments and `interval`; None or no `_target_` means constant.
-    `steps`: optimizer steps per epoch. The real optimizer is left as it was.
+    `config` holds `_target_` of a torch scheduler, its arguments and `interval` (epoch or step); None or no `_target_` means
+    constant. A `total_steps` of null becomes the length of the training.
 
     Raises:
         ValueError: an interval other than epoch or step.
         TypeError: the scheduler cannot be imported, or does not take the keys.
     """
-    settings = dict(config or {})
-    interval = settings.pop("interval", "epoch")
-    if interval not in INTERVALS:
-        raise ValueError(f"schedule.interval: must be one of {', '.join(INTERVALS)}, but got {interval!r}; choose one of them")
-    twin = _twin(optimizer)
-    count = epochs * steps if interval == "step" else epochs
-    if not settings.get("_target_"):
-        return [_settings(twin)] * count
-    try:
-        scheduler = instantiate(settings, _partial_=True)(twin)
-    except Exception as error:
-        raise TypeError(
-            f"schedule._target_: {settings['_target_']!r} must be a scheduler that takes the keys of schedule, "
+
+    def __init__(self, config: dict[str, Any] | None, optimizer: optim.Optimizer, *, epochs: int, steps: int) -> None:
+        settings = dict(config or {})
+        interval = settings.pop("interval", "epoch")
+        if interval not in INTERVALS:
+            raise ValueError(
+                f"schedule.interval: must be one of {', '.join(INTERVALS)}, but got {interval!r}; choose one of them"
+            )
+        self._config, self._optimizer, self._steps = settings, optimizer, steps
+        self.per_step = interval == "step"
+        count = epochs * steps if self.per_step else epochs
+        if settings.get("total_steps", 0) is None:
+            settings["total_steps"] = count
+        self._table = [] if self._follows_loss() else self._read_out(count)
+
+    def at(self, epoch: int, *, step: int, losses: Sequence[float]) -> Settings:
+        """Learning rate, and momentum or betas, for a step (from 0) of an epoch (from 1). `losses`: validation's so far."""
+        if self._table:
+            return self._table[(epoch - 1) * self._steps + step if self.per_step else epoch - 1]
+        twin = _twin(self._optimizer)
+        scheduler = self._made(twin)
+        for loss in losses:
+            scheduler.step(loss)
+        return _settings(twin)
+
+    def describe(self) -> str:
+        """The same for two schedules that give the same settings."""
+        return repr(self._table or (self._config, _settings(self._optimizer)))
+
+    def _follows_loss(self) -> bool:
+        target = self._config.get("_target_")
+        if not target:
+            return False
+        try:
+            return issubclass(get_class(target), optim.lr_scheduler.ReduceLROnPlateau)
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def _read_out(self, count: int) -> list[Settings]:
+        twin = _twin(self._optimizer)
+        if not self._config.get("_target_"):
+            return [_settings(twin)] * count
+        scheduler = self._made(twin)
+        table = []
+        for _ in range(count):
+            table.append(_settings(twin))
+            twin.step()
+            scheduler.step()
+        return table
+
+    def _made(self, twin: optim.Optimizer) -> Any:
+        try:
+            return instantiate(self._config, _partial_=True)(twin)
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> TypeError:
+        return TypeError(
+            f"schedule._target_: {self._config['_target_']!r} must be a scheduler that takes the keys of schedule, "
             f"but got {type(error).__name__}: {error.__cause__ or error}; mend schedule"
-        ) from error
-    table = []
-    for _ in range(count):
-        table.append(_settings(twin))
-        twin.step()
-        scheduler.step()
-    return table
+        )
 
 
-def apply(row: dict[str, Any], optimizer: optim.Optimizer) -> None:
-    """Sets one row of the table in all parameter groups."""
+def apply(row: Settings, optimizer: optim.Optimizer) -> None:
+    """Sets them in all parameter groups."""
     for group in optimizer.param_groups:
         group.update(row)
 
 
 def _twin(optimizer: optim.Optimizer) -> optim.Optimizer:
     """The same class with the same settings over one idle parameter, for the scheduler to turn."""
-    defaults = {key: value for key, value in optimizer.param_groups[0].items() if key in optimizer.defaults}
-    return type(optimizer)([nn.Parameter()], **{key: defaults[key] for key in COLUMNS if key in defaults})
+    defaults = {key: value for key, value in optimizer.defaults.items() if key in COLUMNS}
+    return type(optimizer)([nn.Parameter()], **defaults)
 
 
-def _settings(optimizer: optim.Optimizer) -> dict[str, Any]:
+def _settings(optimizer: optim.Optimizer) -> Settings:
     group = optimizer.param_groups[0]
     return {key: group[key] for key in COLUMNS if key in group}

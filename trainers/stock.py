@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trainers.api import Checkpoint, Config, Data, End, Epoch, Failure, Outcome, Part, Values
-from trainers.schedules import apply, schedule_table
+from trainers.schedules import COLUMNS, Schedule, apply
 
 EVALUATION_ROWS = 4096  # rows of one forward pass without gradients
 
@@ -40,11 +40,12 @@ class Stock:
         device, trainer = torch.device("cpu"), config["trainer"]
         _seed(0, device)
         model, loss, optimizer = _build(config, device)
-        table = schedule_table(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
+        schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
         parts = [_described(module) for module in (*model.modules(), *loss.modules())]
         weights = [(name, tuple(p.shape), float(p.detach().double().abs().sum())) for name, p in model.named_parameters()]
-        settings = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", *table[0])}
-        return repr((parts, weights, type(optimizer), settings, table, trainer["epochs"], trainer["batch_size"]))
+        settings = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", *COLUMNS)}
+        own = [trainer.get(key) for key in ("epochs", "batch_size", "l1", "clip")]
+        return repr((parts, weights, type(optimizer), settings, schedule.describe(), own))
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Builds the trial's model, loss, optimizer and schedule from its config and seed."""
@@ -67,7 +68,7 @@ class Stock:
 
 
 class Seat:
-    """One training: model, loss, optimizer, the table of its schedule, and how far it has come."""
+    """One training: model, loss, optimizer, its schedule, and how far it has come."""
 
     def __init__(
         self,
@@ -86,13 +87,17 @@ class Seat:
         self._steps = -(-len(self._x) // self._batch)
         _seed(self._seed, device)
         self._model, self._loss, self._optimizer = _build(config, device)
-        self._table = schedule_table(config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps)
+        self._plain_loss = _plain_loss(config, self._loss, device)
+        self._l1, self._clip = float(config["trainer"].get("l1") or 0.0), config["trainer"].get("clip")
+        self._schedule = Schedule(config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps)
+        self._val_losses: list[float] = []
         self._parameters = sum(parameter.numel() for parameter in self._model.parameters())
         self.epoch = -1
         saved = checkpoint.load()
         if saved is not None:
             self._model.load_state_dict(saved["model"])
             self._optimizer.load_state_dict(saved["optimizer"])
+            self._val_losses = list(saved["val_losses"])
             self.epoch = checkpoint.epoch
 
     def next_epoch(self) -> Values | None:
@@ -103,7 +108,12 @@ class Seat:
         watched = self._train_epoch() if self.epoch > 0 else self._untrained()
         val_loss, predictions = self._evaluate(self._val_x, self._val_y)
         if self.epoch > 0:
-            state = {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
+            self._val_losses.append(val_loss)
+            state = {
+                "model": self._model.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "val_losses": self._val_losses,
+            }
             self._checkpoint.save(state, epoch=self.epoch)
         return {
             **watched,
@@ -115,22 +125,27 @@ class Seat:
 
     def _untrained(self) -> dict[str, float]:
         """Epoch 0; the rate is the one that the first step will use."""
-        return {"train_loss": self._evaluate(self._x, self._y)[0], "lr": float(self._table[0]["lr"])}
+        return {"train_loss": self._evaluate(self._x, self._y)[0], "lr": float(self._schedule.at(1, step=0, losses=[])["lr"])}
 
     def _train_epoch(self) -> dict[str, float]:
         _seed(int(np.random.SeedSequence([self._seed, self.epoch]).generate_state(1)[0]), self._device)
         self._model.train()
         order = torch.randperm(len(self._x)).to(self._device)
         total = torch.zeros((), device=self._device)
-        per_step = len(self._table) > self._epochs
         watched: dict[str, float] = {}
         for step, rows in enumerate(torch.split(order, self._batch)):
-            if per_step or step == 0:
-                apply(self._table[(self.epoch - 1) * self._steps + step if per_step else self.epoch - 1], self._optimizer)
+            if self._schedule.per_step or step == 0:
+                apply(self._schedule.at(self.epoch, step=step, losses=self._val_losses), self._optimizer)
             self._optimizer.zero_grad(set_to_none=True)
-            loss = self._loss(self._model(self._x[rows]), self._y[rows])
+            outputs, targets = self._model(self._x[rows]), self._y[rows]
+            loss = self._loss(outputs, targets)
+            plain = loss.detach() if self._plain_loss is self._loss else self._plain_loss(outputs.detach(), targets)
+            if self._l1:
+                loss = loss + self._l1 * torch.stack([p.abs().sum() for p in self._model.parameters() if p.ndim > 1]).sum()
             loss.backward()
-            total += loss.detach() * len(rows)
+            if self._clip is not None:
+                nn.utils.clip_grad_norm_(self._model.parameters(), float(self._clip))
+            total += plain * len(rows)
             if step + 1 < self._steps:
                 self._optimizer.step()
             else:
@@ -154,7 +169,7 @@ class Seat:
         with torch.no_grad():
             for rows, targets in zip(torch.split(x, EVALUATION_ROWS), torch.split(y, EVALUATION_ROWS), strict=True):
                 outputs.append(self._model(rows))
-                total += float(self._loss(outputs[-1], targets)) * len(rows)
+                total += float(self._plain_loss(outputs[-1], targets)) * len(rows)
         return total / len(x), torch.cat(outputs)
 
 
@@ -163,6 +178,14 @@ def _build(config: Config, device: torch.device) -> tuple[nn.Module, nn.Module, 
     loss: nn.Module = _made(config, "loss").to(device)
     optimizer: torch.optim.Optimizer = _made(config, "optimizer", model.parameters())
     return model, loss, optimizer
+
+
+def _plain_loss(config: Config, loss: nn.Module, device: torch.device) -> nn.Module:
+    """The loss without smoothing, by which trainings are compared; the loss itself where it has none."""
+    if not config["loss"].get("label_smoothing"):
+        return loss
+    plain: nn.Module = _made({**config, "loss": {**config["loss"], "label_smoothing": 0.0}}, "loss").to(device)
+    return plain
 
 
 def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:

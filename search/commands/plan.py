@@ -27,14 +27,14 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder = Folder(plan.folder)
     folder.check_config(plan.config)
     rows = open_results(str(plan.folder), root=plan.folder.parent)[1].rows if folder.journal.exists() else ()
-    missing = [*(row.ask for row in rows if not row.finished), *sweep.wanted(plan, rows)]
+    missing = [*(row.ask for row in rows if not row.finished), *sweep.wanted(plan, rows, resolution=0.0)]
     slots = slots_of(plan)
     console = Terminal()
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "knob", "range", "baseline", "values", "seeds", "trials"):
         table.add_column(column)
     for knob in plan.knobs:
-        count = len(sweep.values(plan))
+        count = len(sweep.first_round(plan))
         table.add_row(
             sweep.stage_name(plan),
             knob.path,
@@ -46,7 +46,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         )
     console.print(table)
     for knob in plan.knobs:
-        console.print(f"values of {knob.path}: {', '.join(map(str, sweep.values(plan)))}", markup=False, highlight=False)
+        console.print(f"values of {knob.path}: {', '.join(map(str, sweep.first_round(plan)))}", markup=False, highlight=False)
     done = sum(row.finished for row in rows)
     console.print(
         f"{len(missing)} trials to run, {done} done already, up to {plan.epochs} epochs each, on {len(slots)} slots:",

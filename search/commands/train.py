@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from search.compose import load_config
+from search.compose import check_whole, load_config
 from search.errors import Interrupted, RunError, UsageError
 from search.folder import Folder
 from search.launch import launch
@@ -22,6 +22,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if not words:
         raise UsageError(f"train: needs a config file, but got none; usage: python -m search {USAGE}")
     given = load_config(Path(words[0]), overrides=words[1:])
+    check_whole(given, Path(words[0]))
     config = OmegaConf.create(OmegaConf.to_container(given, resolve=False))
     assert isinstance(config, DictConfig)
     with open_dict(config):

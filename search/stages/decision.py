@@ -39,14 +39,15 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """`winner` indexes the groups, None where no value is usable; `standings` in their order; `margin`: a tie's
-    greatest distance;
+    """`winner` and `best` (of means) index the groups, None where no value is usable; `standings` in their order; `margin`: a
+    tie's greatest distance;
     `spread`: the pooled standard deviation between seeds, with its degrees of `freedom`.
     """
 
     winner: int | None
     standings: tuple[Standing, ...]
     adopted: bool = False
+    best: int | None = None
     tie: bool = False
     margin: float = math.nan
     spread: float = math.nan
@@ -57,10 +58,11 @@ class Decision:
         return float(stats.t.ppf(0.975, self.freedom)) * self.spread / math.sqrt(repeats) if self.freedom else math.nan
 
 
-def decide(groups: Sequence[Group], *, resolution: float) -> Decision:
+def decide(groups: Sequence[Group], *, resolution: float, costs: Sequence[float] | None = None) -> Decision:
     """Which group wins; the first is the baseline. `resolution`: half a validation row, the least standard deviation believed.
 
-    A value with a missing or collapsed seed ranks below all whole ones.
+    In a tie the baseline stays, else the cheapest value where there are `costs`, else the best mean wins (P5). A value with a
+    missing or collapsed seed ranks below all whole ones.
     """
     whole = [index for index, group in enumerate(groups) if group.clean and len(group.clean) == len(group.scores)]
     collapsed = {index for index in whole if _collapsed(groups, index, whole, resolution)}
@@ -80,10 +82,13 @@ def decide(groups: Sequence[Group], *, resolution: float) -> Decision:
     if best in stable and len(ties) <= 1:
         standings[best] = "best"
     winner = 0 if 0 in ties else best
+    if winner == best and best in ties and costs is not None:
+        winner = min(ties, key=lambda index: (costs[index], -groups[index].mean))
     return Decision(
         winner=winner,
         standings=tuple(standings),
         adopted=winner != 0,
+        best=best,
         tie=len(ties) > 1,
         margin=margin,
         spread=spread,

@@ -1,10 +1,16 @@
-"""The sweep of one knob: which trials it wants. Everything else stays at the incumbent (R28). Never runs or ranks anything."""
+"""The sweep of one knob: which trials it wants, round by round. Everything else stays at the incumbent (R28).
 
-from collections.abc import Sequence
+First the baseline and the grid; then, while the best value lies at an edge, the range is extended (P2); then the gaps beside
+the best are refined (R30). A round starts when the round before has ended. Never runs a trial, never adopts a value.
+"""
 
-from search.knobs import Value
+import math
+from collections.abc import Mapping, Sequence
+
+from search.knobs import Knob, Value
 from search.plan import Plan
 from search.rows import Ask, Row
+from search.stages.decision import Group, decide
 
 
 def stage_name(plan: Plan) -> str:
@@ -12,25 +18,102 @@ def stage_name(plan: Plan) -> str:
     return f"sweep.{plan.knobs[0].path}" if plan.kind == "sweep" else plan.kind
 
 
-def values(plan: Plan) -> tuple[Value, ...]:
+def first_round(plan: Plan) -> tuple[Value, ...]:
     """The baseline's value first, then the rest of the grid, ascending."""
     (knob,) = plan.knobs
     baseline = knob.typed(plan.default(knob.path))
     return (baseline, *(value for value in knob.grid() if value != baseline))
 
 
-def wanted(plan: Plan, rows: Sequence[Row]) -> list[Ask]:
+def values(plan: Plan, rows: Sequence[Row], *, resolution: float) -> tuple[Value, ...]:
+    """All values of the rounds begun so far, in the order of their rounds. `resolution`: as `decide` takes it."""
+    (knob,) = plan.knobs
+    scores = _scores(plan, rows)
+    found, extensions, refinements = first_round(plan), 0, 0
+    while True:
+        groups = [scores.get(value) for value in found]
+        whole = [group for group in groups if group is not None]
+        if len(whole) < len(found) or knob.choices:
+            return found  # the round is under way, or there is no order in which to look further
+        best = decide(whole, resolution=resolution).best
+        more: tuple[Value, ...] = ()
+        if best is not None and extensions < plan.extend:
+            more = _extension(knob, found, found[best])
+            extensions += 1
+        if best is not None and not more and refinements < plan.refine:
+            extensions, refinements = plan.extend, refinements + 1
+            more = _refinement(knob, found, found[best])
+        if not more:
+            return found
+        found = (*found, *more)
+
+
+def wanted(plan: Plan, rows: Sequence[Row], *, resolution: float) -> list[Ask]:
     """The trials still to be made, in order: pass by pass over the values, one seed per pass, so an early end is a fair one.
 
     Numbers go on behind the trials there are; the order is fixed, so an interrupted search numbers as an undisturbed one.
     """
-    stage = stage_name(plan)
-    points = [{plan.knobs[0].path: value} for value in values(plan)] if plan.kind == "sweep" else [{}]
+    points: list[Mapping[str, Value]] = [{}]
+    if plan.kind == "sweep":
+        points = [{plan.knobs[0].path: value} for value in values(plan, rows, resolution=resolution)]
     seeds = plan.seeds if plan.kind == "sweep" else 1
-    asks = [Ask(trial=-1, stage=stage, knobs=knobs, seed=plan.seed + repeat) for repeat in range(seeds) for knobs in points]
     there = {row.ask.key for row in rows}
+    asks = (
+        Ask(trial=-1, stage=stage_name(plan), knobs=knobs, seed=plan.seed + repeat)
+        for repeat in range(seeds)
+        for knobs in points
+    )
     missing = [ask for ask in asks if ask.key not in there]
     return [
         Ask(trial=number, stage=ask.stage, knobs=ask.knobs, seed=ask.seed)
         for number, ask in enumerate(missing, start=len(rows))
     ]
+
+
+def _scores(plan: Plan, rows: Sequence[Row]) -> dict[Value, Group]:
+    """A group per value whose seeds have all ended."""
+    path, sign = plan.knobs[0].path, plan.metric.sign
+    ended: dict[Value, dict[int, float | None]] = {}
+    for row in rows:
+        if row.finished:
+            ended.setdefault(row.ask.knobs[path], {})[row.ask.seed] = None if row.value is None else sign * row.value
+    seeds = [plan.seed + repeat for repeat in range(plan.seeds)]
+    return {
+        value: Group(value=value, scores=tuple(scores[seed] for seed in seeds))
+        for value, scores in ended.items()
+        if all(seed in scores for seed in seeds)
+    }
+
+
+def _extension(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
+    """As much again as the knob's range, in its scale and steps, beyond an edge that holds the best value (P2)."""
+    numbers = [_scaled(knob, value) for value in found]
+    at = _scaled(knob, best)
+    direction = 1 if at == max(numbers) else -1 if at == min(numbers) else 0
+    width = _scaled(knob, knob.high) - _scaled(knob, knob.low)
+    step = direction * width / (knob.points - 1)
+    points = [knob.at(_unscaled(knob, at + index * step)) for index in range(1, knob.points)] if direction else []
+    inside = [point for point in points if knob.least <= float(point) <= knob.most]
+    limit = knob.most if direction > 0 else knob.least
+    if direction and len(inside) < len(points) and math.isfinite(limit) and (limit > 0 or not knob.log):
+        inside.append(knob.at(limit))
+    return tuple(dict.fromkeys(point for point in inside if point not in found))
+
+
+def _refinement(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
+    """Four values, in the knob's scale: half of the way and the whole way from the best to the midpoints beside it (R30)."""
+    numbers = sorted(_scaled(knob, value) for value in found)
+    at = numbers.index(_scaled(knob, best))
+    beside = [numbers[index] for index in (at - 1, at + 1) if 0 <= index < len(numbers)]
+    points = [numbers[at] + share * (other - numbers[at]) for other in beside for share in (0.25, 0.5)]
+    fresh = [knob.at(_unscaled(knob, point)) for point in sorted(points)]
+    return tuple(dict.fromkeys(point for point in fresh if point not in found))
+
+
+def _scaled(knob: Knob, value: Value) -> float:
+    number = float(value)  # type: ignore[arg-type]
+    return math.log(number) if knob.log and number > 0 else -math.inf if knob.log else number
+
+
+def _unscaled(knob: Knob, number: float) -> float:
+    return math.exp(number) if knob.log else number

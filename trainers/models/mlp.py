@@ -2,22 +2,39 @@
 
 from torch import Tensor, nn
 
+from trainers.models import parts
+
 
 class MLP(nn.Module):
-    """`depth` hidden layers of `width` units with ReLU (R43), dropout behind each (R45), then a linear output layer.
+    """`depth` hidden layers of `width` units, each with activation (R43) and dropout (R45), then a linear output layer.
 
-    x [batch, …] is flattened to [batch, inputs]; the result is [batch, outputs].
+    x [batch, …] is flattened to [batch, inputs]; the result is [batch, outputs]. `init` and `gain`: initial weights (R42).
+
+    Raises:
+        ValueError: no such activation or init.
     """
 
-    def __init__(self, *, inputs: int, outputs: int, width: int, depth: int, dropout: float) -> None:
+    def __init__(
+        self,
+        *,
+        inputs: int,
+        outputs: int,
+        width: int,
+        depth: int,
+        dropout: float,
+        activation: str = "relu",
+        init: str = "torch",
+        gain: float = 1.0,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
         for index in range(depth):
-            layers += [nn.Linear(inputs if index == 0 else width, width), nn.ReLU()]
+            layers += [nn.Linear(inputs if index == 0 else width, width), parts.activation(activation)]
             if dropout > 0:
                 layers.append(nn.Dropout(dropout))
         layers.append(nn.Linear(width if depth else inputs, outputs))
         self.layers = nn.Sequential(*layers)
+        parts.initialise(self, init=init, gain=gain, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [batch, outputs]."""

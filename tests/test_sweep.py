@@ -1,0 +1,107 @@
+"""The sweep, round by round, on trials whose values are drawn: its calibration, its extension, its refinement."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search.compose import compose_experiment
+from search.plan import read_plan
+from search.results import find
+from search.rows import Row
+from search.stages import sweep
+
+VAL_ROWS = 500
+
+
+def _plan(*overrides):
+    return read_plan(compose_experiment("lr_sweep", overrides=list(overrides), config_dir=None), root=Path("/r"))
+
+
+def _run(plan, truth, *, rows=()):
+    """Every trial that the sweep wants gets the value that `truth(value of the knob, seed)` draws; None is infeasible."""
+    rows = list(rows)
+    while asks := sweep.wanted(plan, rows, resolution=plan.metric.resolution(VAL_ROWS)):
+        for ask in asks:
+            value = truth(ask.knobs[plan.knobs[0].path], ask.seed)
+            rows.append(Row(ask=ask, state="infeasible" if value is None else "complete", value=value, best_epoch=1))
+    return find(plan, rows, val_rows=VAL_ROWS)
+
+
+def _values(findings):
+    return [group.value for group in findings.groups]
+
+
+def test_with_all_its_rounds_a_sweep_of_identical_values_keeps_the_baseline_in_at_least_92_percent_of_draws():
+    dice, plan = np.random.default_rng(0), _plan()
+    kept = [_run(plan, lambda value, seed: dice.normal(0.95, 0.01)).decision.winner == 0 for _ in range(1000)]
+    assert np.mean(kept) >= 0.92
+
+
+def test_with_all_its_rounds_a_baseline_five_deviations_worse_loses_in_at_least_98_percent_of_draws():
+    dice, plan = np.random.default_rng(1), _plan()
+    lost = [
+        _run(plan, lambda value, seed: dice.normal(0.90 if value == 0.1 else 0.95, 0.01)).decision.adopted for _ in range(300)
+    ]
+    assert np.mean(lost) >= 0.98
+
+
+def _peak(at, width=1.0):
+    return lambda value, seed: 0.9 - 0.05 * ((math.log10(value) - math.log10(at)) / width) ** 2 + 0.0001 * seed
+
+
+def test_the_gaps_beside_the_best_are_refined_in_the_knobs_scale():
+    findings = _run(_plan(), _peak(0.013))
+    assert _values(findings)[13:] == [0.00681, 0.00825, 0.0121, 0.0147]
+    assert findings.groups[findings.decision.winner].value == 0.0121
+    assert findings.decision.adopted
+
+
+@pytest.mark.parametrize(("at", "least", "most"), [(20.0, 1e-4, 1e4), (3e-6, 1e-8, 1.0), (1e7, 1e-4, 1e8)])
+def test_a_best_value_at_the_edge_extends_the_range_by_as_much_again_at_most_twice(at, least, most):
+    tried = _values(_run(_plan(), _peak(at)))
+    assert (min(tried), max(tried)) == (pytest.approx(least, rel=0.01), pytest.approx(most, rel=0.01))
+    nearest = min(tried, key=lambda value: abs(math.log(value / at)))
+    assert abs(math.log10(nearest / at)) < 0.17
+
+
+def test_an_edge_beside_values_that_cannot_be_trained_is_none():
+    findings = _run(_plan(), lambda value, seed: None if value > 0.15 else 0.9 + 0.01 * math.log10(value))
+    assert max(_values(findings)) == 1.0
+    assert findings.groups[findings.decision.best].value == 0.147
+
+
+def test_a_range_is_not_extended_beyond_its_hard_limits():
+    plan = _plan("+space.optimizer.lr.max=2", "protocol.refine=0")
+    tried = _values(_run(plan, _peak(50.0)))
+    assert tried[13:] == [2.0] or tried[13:] == [1.0, 2.0]
+    assert max(tried) == 2.0
+
+
+def test_whole_numbers_and_choices_are_refined_as_far_as_there_is_room():
+    whole = _plan("~space.optimizer", "space.model.width=int(interval(1, 4))", "model.width=2", "+space.model.width.points=4")
+    assert sorted(_values(_run(whole, lambda value, seed: -abs(value - 2) / 100))) == [1, 2, 3, 4]
+    choices = _plan("~space.optimizer", "space.model.width=choice(8, 16, 128)")
+    assert sorted(_values(_run(choices, lambda value, seed: value / 1000))) == [8, 16, 128]
+
+
+def test_in_a_tie_without_the_baseline_the_cheaper_value_of_a_capacity_knob_wins():
+    words = ["~space.optimizer", "+space.model.width={low: 16, high: 256, scale: log, type: int, points: 5, group: capacity}"]
+    plan = _plan(*words, "protocol.refine=0", "protocol.extend=0", "model.width=16")
+    dice = np.random.default_rng(2)
+    findings = _run(plan, lambda value, seed: dice.normal({16: 0.8, 32: 0.9}.get(value, 0.95 + value / 1e6), 0.002))
+    assert findings.groups[findings.decision.winner].value == 64
+    assert findings.groups[findings.decision.best].value in (64, 128, 256)
+    assert findings.decision.tie
+
+
+def test_a_round_starts_only_when_the_round_before_has_ended_and_a_resumed_sweep_wants_what_an_undisturbed_one_did():
+    plan, truth = _plan(), _peak(0.013)
+    whole = _run(plan, truth)
+    for cut in (1, 20, 38, 39, 45, 50):
+        rows = whole.rows[:cut]
+        asks = sweep.wanted(plan, rows, resolution=plan.metric.resolution(VAL_ROWS))
+        wanted = {row.ask.trial for row in whole.rows[cut:] if (row.ask.trial < 39) == (cut < 39)}
+        assert {ask.trial for ask in asks} == wanted
+        assert [row.ask for row in _run(plan, truth, rows=rows).rows] == [row.ask for row in whole.rows]
