@@ -1,7 +1,11 @@
 """Train and validation rows on disk, memory-mapped and shared by all workers of a machine. Test rows never come here (R8)."""
 
-from collections.abc import Sequence
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -9,27 +13,42 @@ import numpy as np
 from trainers.api import Data, Part
 
 SETS = ("train", "val")
+STAMP, UNITS = "stamp", "units.json"
 
 
-def write_folds(folder: Path, folds: Sequence[Data]) -> None:
-    """Writes what is missing of each fold's two sets below `folder`; a half-written file never bears a final name."""
-    for number, data in enumerate(folds):
+@dataclass(frozen=True, kw_only=True)
+class FoldData:
+    """Train and validation of one training. `units`: mean and scale of its regression targets, None where there are none."""
+
+    data: Data
+    units: dict[str, Any] | None = None
+
+
+def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
+    """Writes the folds, one after the other, unless all of them lie there already under the same stamp."""
+    told = folder / STAMP
+    if told.exists() and told.read_text() == stamp:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    for number, fold in enumerate(folds):
         place = folder / f"fold-{number}"
-        place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True)
         for name in SETS:
-            part: Part = getattr(data, name)
+            part: Part = getattr(fold.data, name)
             for key in ("index", "x", "y"):
-                final = place / f"{name}.{key}.joblib"
-                if getattr(part, key) is not None and not final.exists():
-                    fresh = place / f"{name}.{key}.new"
-                    joblib.dump(np.ascontiguousarray(getattr(part, key)), fresh)
-                    fresh.replace(final)
+                if getattr(part, key) is not None:
+                    joblib.dump(np.ascontiguousarray(getattr(part, key)), place / f"{name}.{key}.joblib")
+        (place / UNITS).write_text(json.dumps(fold.units))
+    told.write_text(stamp)
 
 
-def read_folds(folder: Path) -> tuple[Data, ...]:
+def read_folds(folder: Path) -> tuple[FoldData, ...]:
     """Each fold, mapped copy-on-write: nobody can change another's rows, and torch takes them without a copy."""
     places = sorted(folder.glob("fold-*"), key=lambda place: int(place.name.removeprefix("fold-")))
-    return tuple(Data(**{name: _read(place, name) for name in SETS}) for place in places)
+    return tuple(
+        FoldData(data=Data(**{name: _read(place, name) for name in SETS}), units=json.loads((place / UNITS).read_text()))
+        for place in places
+    )
 
 
 def _read(place: Path, name: str) -> Part:

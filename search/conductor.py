@@ -259,7 +259,6 @@ class Conductor:
             "folder": str(self._folder.path),
             "device": slot.device,
             "metric": asdict(self._plan.metric),
-            "units": self._contract.normalisation.get("target"),
         }
 
     # Clocks and signals

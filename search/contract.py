@@ -4,7 +4,8 @@ Fingerprints the data, splits them, normalises them by train. Never trains, neve
 """
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from search.dataset import check_task_name, load_rows, number_classes, read_labels
+from search.arrays import FoldData
+from search.dataset import check_task_name, load_rows, read_labels
 from search.errors import UsageError, broken_rule
 from search.metrics import Metric, constant_score
 from search.normalise import Scaling, fit_scaling
@@ -58,14 +60,22 @@ class Contract:
 class Prepared:
     """A contract with what it was made from.
 
-    `folds`: train and validation of each training. `final`: what the exported model is trained on, with the test rows, which
-    stay in this process.
+    `folds` makes train and validation of each training, one after the other. `final`: what the exported model is trained on,
+    with the test rows, which stay in this process; `units`: of its regression targets.
     """
 
     contract: Contract
     split: Split
-    folds: tuple[Data, ...]
+    folds: Callable[[], Iterator[FoldData]]
     final: Data
+    units: dict[str, Any] | None = None
+
+    @property
+    def stamp(self) -> str:
+        """What the arrays of the folds depend on."""
+        contract = self.contract
+        told = repr((contract.data, contract.split["hash"], len(self.split.folds), contract.normalisation))
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
@@ -99,13 +109,21 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
         return Data(**made), scaling
 
     final, scaling = scaled(split.rest, val=split.folds[0].val, test=split.test)
-    several = len(split.folds) > 1
-    folds = tuple(scaled(fold.train, val=fold.val)[0] for fold in split.folds) if several else (replace(final, test=None),)
+
+    def folds() -> Iterator[FoldData]:
+        if len(split.folds) == 1:
+            yield FoldData(data=replace(final, test=None), units=scaling.units)
+            return
+        for fold in split.folds:
+            made, own = scaled(fold.train, val=fold.val)
+            yield FoldData(data=made, units=own.units)
+
     return Prepared(
         contract=_contract(config, metric, split=split, data=described, targets=data.y, normalisation=scaling.constants()),
         split=split,
         folds=folds,
         final=final,
+        units=scaling.units,
     )
 
 
@@ -129,11 +147,7 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
         raise UsageError(
             broken_rule("data.rows", rule="must be a whole number of at least 3", got=repr(rows), remedy="count your rows")
         )
-    labels: NDArray[Any] | None = None
-    if node.get("labels"):
-        labels = read_labels(Path(node.labels), rows)
-        if node.task == "classification":
-            labels, _ = number_classes(labels, where="labels")
+    labels = read_labels(Path(node.labels), rows, task=node.task) if node.get("labels") else None
     split = make_split(config.split, rows=rows, marks=Marks(labels=labels if node.task == "classification" else None))
     files = {str(path): _file_hash(Path(path)) for path in node.get("files") or ()}
     described = {"rows": rows, "files": files, **({"labels": fingerprint(labels)} if labels is not None else {})}
@@ -144,7 +158,7 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
     return Prepared(
         contract=_contract(config, metric, split=split, data=described, targets=labels, normalisation={"kind": "own"}),
         split=split,
-        folds=tuple(Data(train=part(fold.train), val=part(fold.val)) for fold in split.folds),
+        folds=lambda: (FoldData(data=Data(train=part(fold.train), val=part(fold.val))) for fold in split.folds),
         final=Data(train=part(split.rest), val=part(split.folds[0].val), test=part(split.test)),
     )
 
@@ -164,7 +178,14 @@ def _contract(
             constant_score(metric, task=config.data.task, train=targets[fold.train], val=targets[fold.val])
             for fold in split.folds
         ]
-        floor = None if None in scores else float(np.mean([score for score in scores if score is not None]))
+        mean = float(np.mean([math.nan if score is None else score for score in scores]))
+        floor = mean if math.isfinite(mean) else None
+        if "roc_auc" in metric.parts and any(len(np.unique(targets[fold.val])) < 2 for fold in split.folds):
+            raise UsageError(
+                broken_rule(
+                    "metric", rule="roc_auc needs two classes in validation", got="one", remedy="choose another split or metric"
+                )
+            )
     sizes = {name: len(rows) for name, rows in split.arrays().items() if name != "folds"}
     return Contract(
         task=config.data.task,

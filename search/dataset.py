@@ -157,21 +157,29 @@ def _check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> N
         raise _refused(name, "must be finite", f"NaN or inf in {int(bad.any(axis=1).sum())} rows, first in row {row}", remedy)
 
 
-def read_labels(path: Path, rows: int) -> NDArray[Any]:
-    """`data.labels` of `data=own`, a .npy file. Raises UsageError where it is none, or of another length."""
+def read_labels(path: Path, rows: int, *, task: str) -> NDArray[Any]:
+    """`data.labels` of `data=own`, a .npy file: classes numbered, or numbers in float32.
+
+    Raises:
+        UsageError: it is no such file, of another length, or does not fit the task.
+    """
     try:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UsageError(
             broken_rule("data.labels", rule="must be a .npy file", got=str(error), remedy="save it with numpy.save")
         ) from error
-    if labels.shape[:1] != (rows,):
+    if not isinstance(labels, np.ndarray) or labels.shape[:1] != (rows,):
+        got = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else f"{path}, which is no .npy"
         raise UsageError(
-            broken_rule(
-                "data.labels", rule=f"must hold data.rows={rows} labels", got=f"shape {labels.shape}", remedy="make them agree"
-            )
+            broken_rule("data.labels", rule=f"must hold data.rows={rows} labels", got=got, remedy="make them agree")
         )
-    return np.asarray(labels)
+    if task == "classification":
+        return number_classes(labels, where="labels")[0]
+    if labels.dtype.kind not in "fiu":
+        raise _refused("labels", "regression needs numbers", str(labels.dtype), "check the file")
+    _check_finite("y", labels, missing_allowed=False)
+    return labels.astype(np.float32)
 
 
 def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:

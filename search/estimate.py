@@ -35,8 +35,8 @@ def measure_epoch(plan: Plan) -> Measured:
     Raises:
         UsageError: the data do not fit the config. RunError: the training failed; its log's end is told.
     """
+    check_task(plan)
     prepared = prepare(plan.config, metric=plan.metric)
-    check_task(plan, task=prepared.contract.task)
     with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
         folder = Folder(Path(scratch) / plan.name)
         row = train_apart(plan, folder, prepared, config=plan.config, last_epoch=1, console=Console(quiet=True))

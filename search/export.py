@@ -28,7 +28,8 @@ def best_config(plan: Plan, row: Row, *, contract: dict[str, Any]) -> str:
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config["expected"] = row.value
-    config["contract"] = {"data": contract["data"], "split": {"hash": contract["split"]["hash"]}}
+    data = {key: value for key, value in contract["data"].items() if key != "classes"}  # the fingerprint covers them
+    config["contract"] = {"data": data, "split": {"hash": contract["split"]["hash"]}}
     head = (
         f"# python -m search train trains this again: trial {row.ask.trial} of {plan.name}; {plan.metric.name} as expected.\n"
     )

@@ -97,11 +97,11 @@ class Folder:
         """
         if self.started:
             self.check_contract(prepared.contract)
-            write_folds(self.arrays, prepared.folds)
+            write_folds(self.arrays, prepared.folds(), stamp=prepared.stamp)
             if drift(self.load_config(), config, grown=True):
                 write_text(self.config, OmegaConf.to_yaml(config))
             return
-        write_folds(self.arrays, prepared.folds)
+        write_folds(self.arrays, prepared.folds(), stamp=prepared.stamp)
         with self.split.open("wb") as file:
             np.savez(file, **prepared.split.arrays())  # type: ignore[arg-type]
         write_text(self.contract, yaml.safe_dump(asdict(prepared.contract), sort_keys=False))

@@ -36,9 +36,8 @@ def names_of(text: str, *, known: frozenset[str]) -> tuple[str, ...]:
 def evaluate(text: str, values: Mapping[str, float]) -> float:
     """The formula's value; NaN where it has none, as the logarithm of 0."""
     try:
-        result = _value(_parse(text), values)
-        return float(result) if isinstance(result, int | float) else math.nan
-    except (ArithmeticError, ValueError):
+        return _value(_parse(text), values)
+    except (ArithmeticError, ValueError, TypeError):  # TypeError: a root of a negative number is complex
         return math.nan
 
 
@@ -55,8 +54,12 @@ def _check(tree: ast.expr) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
-            if name not in FUNCTIONS or node.keywords or not node.args:
+            if name not in FUNCTIONS:
                 raise UsageError(f"metric.formula: {unknown('function', name=name, known=FUNCTIONS)}")
+            several = name in ("min", "max")
+            if node.keywords or (len(node.args) < 2 if several else len(node.args) != 1):
+                rule = f"{name} takes {'two numbers or more' if several else 'one number'}"
+                raise UsageError(broken_rule("metric.formula", rule=rule, got=ast.unparse(node), remedy="mend it"))
         elif not _allowed(node):
             raise UsageError(
                 broken_rule(
@@ -80,7 +83,7 @@ def _allowed(node: ast.AST) -> bool:
 
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:
     if isinstance(node, ast.BinOp):
-        return BINARY[type(node.op)](_value(node.left, values), _value(node.right, values))
+        return float(BINARY[type(node.op)](_value(node.left, values), _value(node.right, values)))
     if isinstance(node, ast.UnaryOp):
         return -_value(node.operand, values)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -61,8 +61,8 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
 def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) -> Iterator[Contract]:
     """The folder, locked, with its contract made or checked. The test rows are forgotten here (R8)."""
     with nullcontext() if folder.started else rehearsed(plan):
+        check_task(plan)
         prepared = prepare(plan.config, metric=plan.metric)
-        check_task(plan, task=prepared.contract.task)
     if contract is not None:
         prepared.contract.check(contract, where="the config's contract")
     if folder.started:

@@ -37,15 +37,20 @@ class Scaling:
         """Targets in training units."""
         return y if self.mean is None or self.scale is None else ((y - self.mean) / self.scale).astype(np.float32)
 
+    @property
+    def units(self) -> dict[str, Any] | None:
+        """Mean and scale of the targets as plain numbers; None where they are as they were."""
+        if self.mean is None or self.scale is None:
+            return None
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
     def constants(self) -> dict[str, Any]:
         """For the contract: what each step has learned."""
         kinds = [type(step).__name__ for step in self.steps]
         told: dict[str, Any] = {"kind": " + ".join(kinds) or "none"}
         for step in self.steps:
             told |= {name: np.asarray(value).tolist() for name, value in vars(step).items() if name in CONSTANTS}
-        if self.mean is not None and self.scale is not None:
-            told["target"] = {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
-        return told
+        return told | ({"target": self.units} if self.units is not None else {})
 
 
 def fit_scaling(node: DictConfig, x: NDArray[Any], y: NDArray[Any], *, impute: str | None) -> Scaling:
@@ -65,6 +70,9 @@ def fit_scaling(node: DictConfig, x: NDArray[Any], y: NDArray[Any], *, impute: s
         arguments = {key: value for key, value in node.items() if key != "target"}
         try:
             steps.append(instantiate(arguments).fit(flat))
+            shown = np.asarray(steps[-1].transform(flat[:100]))
+            if shown.shape != flat[:100].shape or not np.isfinite(shown).all():
+                raise ValueError(f"rows of {flat.shape[1]} features came back as {shown.shape[1:]}, or not finite")
         except Exception as error:  # an import, wrong arguments, or rows that a scaler does not take
             told = error.__cause__ or error
             raise UsageError(

@@ -13,6 +13,7 @@ from search.knobs import PRIVATE, Knob, Value, read_space
 from search.metrics import Metric, read_metric, tasks_of
 from search.scores import CLASSIFICATION, REGRESSION
 
+TASKS = ("classification", "regression")
 PROTOCOLS = ("sweep", "train")
 PLACEMENTS = ("local", "inline")
 KEEP = ("best", "all")
@@ -129,12 +130,15 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     )
 
 
-def check_task(plan: Plan, *, task: str) -> None:
+def check_task(plan: Plan) -> None:
     """Metric and loss must fit the task (R1, R4).
 
     Raises:
-        UsageError: one does not.
+        UsageError: one does not, or there is no such task.
     """
+    task = plan.config.data.get("task")
+    if task not in TASKS:
+        raise UsageError(unknown("task", name=str(task), known=TASKS))
     if task not in tasks_of(plan.metric):
         known = {"classification": CLASSIFICATION, "regression": REGRESSION}[task]
         got = plan.metric.formula or plan.metric.name

@@ -3,48 +3,58 @@
 Never chooses the winner or the number of epochs; the test rows stay sealed.
 """
 
+import json
 import shutil
 from dataclasses import replace
 
 from rich.console import Console
 
+from search.arrays import FoldData
 from search.contract import prepare
-from search.folder import Folder
+from search.folder import Folder, write_text
 from search.knobs import trial_config
 from search.plan import Plan
 from search.rows import Row
 from search.running import train_apart
 from trainers.checkpoint import WEIGHTS
 
+DONE = "refit.json"  # in the winner's checkpoint folder: how it ended
+
 
 def refit(plan: Plan, winner: Row, folder: Folder, *, console: Console) -> None:
-    """Leaves the final weights where the winner's checkpoint lies; nothing where they lie there already.
+    """Leaves the final weights where the winner's checkpoint lies; nothing where that has been done.
 
     Raises:
         RunError: its trainings died. Interrupted: by a signal; what is done is not lost.
     """
-    kept = folder.checkpoints / str(winner.ask.trial)
-    if (kept / WEIGHTS).exists() or winner.best_epoch is None:
+    kept, place = folder.checkpoints / str(winner.ask.trial), folder.path / "refit"
+    for path in place.glob("*"):
+        if path.name != str(winner.ask.trial) or (kept / DONE).exists():
+            shutil.rmtree(path, ignore_errors=True)
+    if (kept / DONE).exists() or winner.best_epoch is None:
         return
-    console.print(
-        f"training trial {winner.ask.trial} again, on all folds, for {winner.best_epoch} epochs; its value is that of train",
-        markup=False,
-    )
+    told = f"training trial {winner.ask.trial} again, on all folds, for {winner.best_epoch} epochs; its value is that of train"
+    console.print(told, markup=False)
     prepared = prepare(plan.config, metric=plan.metric)
-    everything = replace(prepared.final, val=prepared.final.train, test=None)
-    apart = Folder(folder.path / "refit")
+    everything = FoldData(data=replace(prepared.final, val=prepared.final.train, test=None), units=prepared.units)
+    apart = Folder(place / str(winner.ask.trial))
     row = train_apart(
         plan,
         apart,
-        replace(prepared, folds=(everything,)),
+        replace(prepared, folds=lambda: iter([everything])),
         config=trial_config(plan.config, knobs=winner.ask.knobs, seed=winner.ask.seed),
         last_epoch=winner.best_epoch,
         console=console,
         seed=winner.ask.seed,
         name=f"{plan.name}-refit",
     )
-    weights = apart.checkpoints / str(row.ask.trial) / WEIGHTS
+    kept.mkdir(parents=True, exist_ok=True)
+    weights, log = apart.checkpoints / "0" / WEIGHTS, apart.logs / "0.log"
     if weights.exists():
-        kept.mkdir(parents=True, exist_ok=True)
         weights.replace(kept / WEIGHTS)
-    shutil.rmtree(apart.path)
+    if log.exists():
+        log.replace(folder.logs / f"{winner.ask.trial}-refit.log")
+    write_text(kept / DONE, json.dumps({"state": row.state, "reason": row.reason}) + "\n")
+    if row.state != "complete":
+        console.print(f"it {row.state}: {row.reason}; see logs/{winner.ask.trial}-refit.log", markup=False, soft_wrap=True)
+    shutil.rmtree(place)

@@ -31,8 +31,12 @@ def rehearsed(plan: Plan) -> Iterator[None]:
     def with_knobs(**knobs: Value) -> dict[str, Any]:
         return trainer_config(configs.resolve(knobs=knobs, seed=plan.seed))
 
-    ends = {knob.path: [with_knobs(**{knob.path: knob.grid()[at]}) for at in (0, -1)] for knob in plan.knobs}
-    asked = json.dumps({"baseline": with_knobs(), "ends": ends})
+    values = {
+        knob.path: [with_knobs(**{knob.path: value}) for value in (knob.choices or (knob.low, knob.high))]
+        for knob in plan.knobs
+    }
+    shape = [plan.config.data.get("inputs"), plan.config.data.get("outputs"), plan.config.data.task]
+    asked = json.dumps({"baseline": with_knobs(), "values": values, "shape": shape})
     process = subprocess.Popen(
         [sys.executable, "-m", "search.rehearsal", asked],
         env={**os.environ, **ALONE},
@@ -48,20 +52,20 @@ def rehearsed(plan: Plan) -> Iterator[None]:
         finally:
             process.kill()
     if process.returncode != 0:
-        raise UsageError(
-            f"the trainer cannot be built: {told.strip().splitlines()[-1] if told.strip() else 'it ended at once'}"
-        )
+        raise UsageError(told.strip().splitlines()[-1] if told.strip() else "the trainer cannot be built: it ended at once")
 
 
 def main() -> int:
     """The other process: exit 1, and a last line of output with the error, where what is asked cannot be carried out."""
     asked = json.loads(sys.argv[1])
     try:
-        if rehearse(asked["baseline"]) is not None:
-            for path, (low, high) in asked["ends"].items():
-                if rehearse(low) == rehearse(high):
+        shape = asked["shape"]
+        if rehearse(asked["baseline"], shape) is not None:
+            for path, configs in asked["values"].items():
+                told = {rehearse(config, shape) for config in configs}
+                if len(told) == 1 and None not in told:
                     raise UsageError(
-                        f"space.{path}: a knob must have an effect, but got one and the same training at both of its ends; "
+                        f"space.{path}: a knob must have an effect, but got one and the same training at all of its values; "
                         "drop it, or link what should follow it"
                     )
     except UsageError as error:

@@ -87,11 +87,21 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
             repr(kind),
             "say split=predefined",
         )
+    for key, column, fits in (("groups", marks.groups, "grouped"), ("time", marks.time, "ordered")):
+        if column is not None and kind not in (fits, "predefined"):
+            raise _refused(
+                "kind", f"data.{key} is named, and only split={fits} heeds it", repr(kind), f"say split={fits}, or drop it"
+            )
     everything = np.arange(rows)
     if kind == "predefined":
-        test = _named(node, "test", everything, rows, given, marks)
-        rest = np.setdiff1d(everything, test)
-        val = _named(node, "val", rest, rows, given, marks)
+        fixed = {key: _fixed(node, key, rows, given) for key in ("test", "val")}
+        taken = np.concatenate([numbers for numbers in fixed.values() if numbers is not None] or [everything[:0]])
+        test = fixed["test"]
+        if test is None:
+            test = _at_random(np.setdiff1d(everything, taken), _share(node, "test"), _seed(node), marks)[1]
+        rest, val = np.setdiff1d(everything, test), fixed["val"]
+        if val is None:
+            val = _at_random(rest, _share(node, "val"), _seed(node), marks)[1]
         if len(overlap := np.intersect1d(test, val)):
             raise _refused("val", "no row is in two sets", f"row {overlap[0]} in test and validation", "mend the files")
         return _checked(Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows)
@@ -146,8 +156,8 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
     return tuple(Fold(train=np.sort(rows[train]), val=np.sort(rows[val])) for train, val in parts)
 
 
-def _named(node: Mapping[str, Any], key: str, among: Rows, rows: int, given: Mapping[str, Rows], marks: Marks) -> Rows:
-    """A set by where it comes from: with the data, from a file, or drawn by its share."""
+def _fixed(node: Mapping[str, Any], key: str, rows: int, given: Mapping[str, Rows]) -> Rows | None:
+    """A set that came with the data or stands in a file; None where it is to be drawn."""
     source = node.get(key)
     if source == "given":
         if key not in given:
@@ -155,15 +165,16 @@ def _named(node: Mapping[str, Any], key: str, among: Rows, rows: int, given: Map
         return np.sort(given[key])
     if isinstance(source, str):
         return _read_rows(Path(source), key, rows)
-    if key == "val" and "val" in given:
-        raise _refused(key, "these data came with a validation set, which counts", repr(source), "say split.val=given")
-    return _at_random(among, _share(node, key), _seed(node), marks)[1]
+    if key in given:
+        raise _refused(key, f"these data came with a {key} set, which counts", repr(source), f"say split.{key}=given")
+    return None
 
 
 def _read_rows(path: Path, key: str, rows: int) -> Rows:
     try:
         numbers = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, dtype=np.int64, ndmin=1)
-    except (OSError, ValueError) as error:
+        numbers = np.asarray(numbers)
+    except (OSError, ValueError, EOFError) as error:
         raise _refused(key, "must be a .npy or .txt file of row numbers", f"{path} ({error})", "mend it") from error
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not len(numbers):
         raise _refused(key, "must hold one row of whole numbers", f"{path} of shape {numbers.shape}", "mend it")

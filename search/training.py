@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from search.arrays import FoldData
 from search.metrics import OUTPUTS, Metric, output_of, scores
 from search.wire import Message
-from trainers.api import Config, Data, End, Epoch, Failure, Seats
+from trainers.api import Config, End, Epoch, Failure
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
 
@@ -22,12 +23,11 @@ class TrialFailed(Exception):
 
 
 class Trainings:
-    """Seats for one trial at a time, a set of them per fold. `units`: mean and scale of regression targets."""
+    """Seats for one trial at a time, a set of them per fold."""
 
-    def __init__(self, trainer: str, *, folds: Sequence[Data], device: str, metric: Metric, units: Message | None) -> None:
-        self._folds: list[tuple[Seats, Data]] = [(open_seats(trainer, data=data, device=device), data) for data in folds]
+    def __init__(self, trainer: str, *, folds: Sequence[FoldData], device: str, metric: Metric) -> None:
+        self._folds = [(open_seats(trainer, data=fold.data, device=device), fold) for fold in folds]
         self._metric = metric
-        self._units = units
         self._began = 0.0
 
     @property
@@ -49,14 +49,14 @@ class Trainings:
     def step(self) -> tuple[Message | None, Exception | None]:
         """The next epoch as a message; None at the trial's end, with the error that ended it."""
         records = []
-        for seats, data in self._folds:
+        for seats, fold in self._folds:
             (outcome,) = seats.step()
             if isinstance(outcome, End):
                 return None, None  # the folds have an epoch in common, or it does not count
             if isinstance(outcome, Failure):
                 return None, outcome.error
             try:
-                records.append(self._record(outcome, data))
+                records.append(self._record(outcome, fold))
             except (TrialFailed, ValueError, TypeError) as error:
                 return None, error
         if len({record["epoch"] for record in records}) > 1:
@@ -67,7 +67,7 @@ class Trainings:
         merged = records[0] if len(records) == 1 else _mean(records)
         return {"kind": "epoch", **merged, "seconds": seconds}, None
 
-    def _record(self, outcome: Epoch, data: Data) -> Message:
+    def _record(self, outcome: Epoch, fold: FoldData) -> Message:
         """One fold's epoch as numbers: outputs become the metric here, and never cross the wire."""
         numbers = {}
         for name, value in outcome.values.items():
@@ -78,11 +78,11 @@ class Trainings:
                     raise TrialFailed(
                         f"what a trainer yields must be numbers, but got {name}={value!r:.60}; drop it"
                     ) from error
-        output, targets = output_of(outcome.values), data.val.y
+        output, targets = output_of(outcome.values), fold.data.val.y
         computed = output is not None and targets is not None
         if output is not None and targets is not None:
             kind, array = output
-            numbers |= scores(self._metric, targets=np.asarray(targets), kind=kind, output=array, units=self._units)
+            numbers |= scores(self._metric, targets=np.asarray(targets), kind=kind, output=array, units=fold.units)
         missing = [part for part in self._metric.parts if part not in numbers]
         if missing:
             got = ", ".join(outcome.values) or "nothing"

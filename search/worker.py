@@ -60,7 +60,6 @@ class Worker:
         self._folder = Path(setup["folder"])
         self._device = str(setup["device"])
         self._metric = Metric(**setup["metric"])
-        self._units = setup["units"]
         self._folds = read_folds(self._folder / "arrays")
         self._trainings: Trainings | None = None
 
@@ -98,7 +97,7 @@ class Worker:
         config = self._config(work)
         if self._trainings is None:
             self._trainings = Trainings(
-                config["trainer"]["_target_"], folds=self._folds, device=self._device, metric=self._metric, units=self._units
+                config["trainer"]["_target_"], folds=self._folds, device=self._device, metric=self._metric
             )
         trainings = self._trainings
         self._link.send({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": trainings.strategy})

@@ -133,6 +133,11 @@ def test_folds_go_on_from_an_epoch_that_all_of_them_have(written, tmp_path):
     resumed = TrialCheckpoint(tmp_path, folds=3, every=3600)
     assert resumed.epoch == 1
     assert [part.load()["step"] for part in resumed.parts] == [1, 1, 1]
+    for part in resumed.parts:
+        part.save(_model(2), epoch=2)
+    resumed.confirm(2, best_epoch=1)
+    resumed.parts[0].flush()  # killed again between two folds' writes
+    assert TrialCheckpoint(tmp_path, folds=3, every=3600).epoch == 1
     (tmp_path / "fold-2" / LAST).unlink()
     afresh = TrialCheckpoint(tmp_path, folds=3, every=3600)
     assert afresh.epoch == 0

@@ -1,12 +1,14 @@
 """The contract: fixed at the first start, enforced ever after, with the test rows out of every worker's reach."""
 
+import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from kit import search, trials
+from kit import TINY, search, trials
 from omegaconf import OmegaConf
 
 from search.compose import compose_experiment
@@ -15,6 +17,7 @@ from search.errors import UsageError
 from search.folder import Folder
 from search.metrics import Metric
 from search.plan import read_plan
+from trainers.data import bundled
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
 
@@ -216,3 +219,43 @@ def test_a_config_in_the_folder_is_composed_with_its_links(smoke):
 def _state(cwd):
     """Name and content of everything but the lock's own file."""
     return {path: path.read_bytes() for path in (cwd / "results").rglob("*") if path.is_file() and path.name != "lock"}
+
+
+def test_folds_of_a_regression_are_scored_in_the_targets_own_units(tmp_path):
+    """Each fold has a scale of its own; its predictions were once mapped back by another's."""
+    prepared = prepare(_config("data=diabetes", "split=kfold"), metric=Metric(name="mse", direction="minimize"))
+    raw = bundled.diabetes().y
+    means = set()
+    for fold in prepared.folds():
+        val = fold.data.val
+        np.testing.assert_allclose(val.y * fold.units["scale"] + fold.units["mean"], raw[val.index], rtol=1e-5)
+        means.add(fold.units["mean"][0])
+    assert len(means) == 5
+
+
+def test_a_floor_that_is_no_number_does_not_forbid_to_go_on(tmp_path):
+    (tmp_path / "o.csv").write_text("a,y\n" + "".join(f"{row},{int(row < 50)}\n" for row in range(100)))
+    words = ["data=csv", "data.path=o.csv", "data.task=classification", "data.target=y", "split=ordered", "metric=roc_auc"]
+    done = search("smoke", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "metric: roc_auc needs two classes in validation, but got one; choose another split or metric" in done.stderr
+    assert search("smoke", *words[:-1], "metric=log_loss", cwd=tmp_path).returncode == 0
+    assert search("smoke", *words[:-1], "metric=log_loss", cwd=tmp_path).returncode == 0
+
+
+def test_a_refit_that_was_cut_short_is_not_taken_for_another_winners(tmp_path):
+    words = [*TINY, "split=kfold", "split.folds=3"]
+    assert search(*words, cwd=tmp_path, TOY_PAUSE="0").returncode == 0
+    folder = tmp_path / "results" / "own_trainer"
+    weights = (folder / "best" / "weights.safetensors").read_bytes()
+    trial = json.loads((folder / "best" / "provenance.json").read_text())["trial"]
+    shutil.rmtree(folder / "checkpoints" / str(trial))
+    shutil.rmtree(folder / "best")
+    left = folder / "refit" / "99"
+    left.mkdir(parents=True)
+    (left / "config.yaml").write_text("of: another winner")
+    again = search(*words, cwd=tmp_path, TOY_PAUSE="0")
+    assert f"training trial {trial} again, on all folds" in again.stdout
+    assert (folder / "best" / "weights.safetensors").read_bytes() == weights
+    assert not (folder / "refit").exists()
+    assert "again, on all folds" not in search(*words, cwd=tmp_path, TOY_PAUSE="0").stdout

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from search.dataset import load_rows
+from search.dataset import load_rows, read_labels
 from search.errors import UsageError
 from search.normalise import fit_scaling
 from trainers.data import bundled, mnist1d
@@ -153,3 +153,40 @@ def test_a_scaler_that_cannot_be_is_refused():
         fit_scaling(OmegaConf.create({"_target_": "nowhere.Scaler"}), np.zeros((2, 1)), y, impute=None)
     with pytest.raises(UsageError, match=r"data\.impute 'often' does not exist; .*there are: mean, median, most_frequent"):
         fit_scaling(OmegaConf.create({"_target_": None}), np.zeros((2, 1)), y, impute="often")
+
+
+def test_dates_are_ordered_as_dates():
+    for text in ("2026-01-31,2025-12-01,2026-01-05", "2026-01-31T10:00:00+02:00,2025-12-01,2026-01-05"):
+        stamps = text.split(",")
+        pd.DataFrame({"a": [1, 2, 3], "label": ["x", "y", "x"], "when": stamps}).to_csv("d.csv", index=False)
+        time = load_rows(_csv(path="d.csv", categorical=[], groups=None)).data.time
+        assert np.argsort(time).tolist() == [1, 2, 0]
+    for wrong, message in (
+        ("12/1/2004", "time is a number or a date such as 2026-01-31, but got"),
+        (None, "every row needs its time, but got none in row 1"),
+    ):
+        pd.DataFrame({"a": [1, 2], "label": ["x", "y"], "when": ["2026-01-31", wrong]}).to_csv("d.csv", index=False)
+        with pytest.raises(UsageError, match=message):
+            load_rows(_csv(path="d.csv", categorical=[], groups=None))
+
+
+def test_a_scaler_that_changes_the_number_of_features_is_refused():
+    node = OmegaConf.create({"_target_": "sklearn.preprocessing.PolynomialFeatures"})
+    with pytest.raises(UsageError, match=r"normalise\._target_: must name a scaler .*rows of 2 features came back as \(6,\)"):
+        fit_scaling(node, np.ones((3, 2)), np.zeros(3, dtype=np.int64), impute=None)
+
+
+def test_labels_of_own_data_are_checked():
+    from pathlib import Path
+
+    np.save("words.npy", np.array(["a", "b", "c"]))
+    np.save("holes.npy", np.array([1.0, np.nan, 2.0]))
+    np.save("whole.npy", np.array([1, 2, 3]))
+    assert read_labels(Path("whole.npy"), 3, task="regression").dtype == np.float32
+    for name, message in (
+        ("t.npz", "which is no .npy"),
+        ("words.npy", "regression needs numbers, but got <U1"),
+        ("holes.npy", "must be finite, but got NaN"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read_labels(Path(name), 3, task="regression")

@@ -140,6 +140,8 @@ def test_one_kind_of_output_is_taken_and_two_are_refused():
         ({"name": "x", "direction": "maximize", "formula": "open(accuracy)"}, r"metric\.formula: function 'open' does not exist; .*there are: abs"),
         ({"name": "x", "direction": "maximize", "formula": "accuracy.real"}, r"metric\.formula: holds numbers, names, .* but got accuracy\.real"),
         ({"name": "x", "direction": "maximize", "formula": "accuracy if 1 else 0"}, r"but got accuracy if 1 else 0; rewrite it"),
+        ({"name": "x", "direction": "maximize", "formula": "min(accuracy)"}, r"metric\.formula: min takes two numbers or more, but got min\(accuracy\)"),
+        ({"name": "x", "direction": "maximize", "formula": "abs(accuracy, 1)"}, r"metric\.formula: abs takes one number, but got abs\(accuracy, 1\)"),
         ({"name": "x", "direction": "maximize", "formula": "1 / seconds"}, r"metric\.formula: must name a metric, but got '1 / seconds'"),
     ],
 )  # fmt: skip
@@ -169,7 +171,14 @@ def test_a_formula_is_what_python_makes_of_it(seconds, accuracy, mse):
 
 
 @pytest.mark.parametrize(
-    "text", ["1 / (accuracy - accuracy)", "log(0 * accuracy)", "(0 - accuracy) ** 0.5", "exp(1e9 * accuracy)"]
+    "text",
+    [
+        "1 / (accuracy - accuracy)",
+        "log(0 * accuracy)",
+        "(0 - accuracy) ** 0.5",
+        "exp(1e9 * accuracy)",
+        "max(0, (accuracy - 2) ** 0.5)",
+    ],
 )
 def test_a_formula_without_a_value_is_nan(text):
     assert math.isnan(evaluate(text, {"accuracy": 0.5}))

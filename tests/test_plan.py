@@ -47,8 +47,8 @@ def test_a_metric_of_another_task_is_refused():
     with pytest.raises(
         UsageError, match=r"metric: a metric of regression is one of mse, mae, r2, but got accuracy; choose one"
     ):
-        check_task(_plan(), task="regression")
-    check_task(_plan(), task="classification")
+        check_task(_plan("data.task=regression"))
+    check_task(_plan())
 
 
 def test_the_users_own_configs_are_found_and_must_not_bear_our_names(tmp_path):

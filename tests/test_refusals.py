@@ -54,7 +54,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "~space.optimizer", "space.model.width=interval(9,1)"], r"space\.model\.width: `low < high` must hold, but got low=9\.0, high=1\.0; swap them"),
         (["lr_sweep", "~space.optimizer", "space.model.width=choise(1,2)"], r"space\.model\.width: a knob's string is interval\(a, b\), .* but got 'choise\(1,2\)'"),
         (["lr_sweep", "~space.optimizer", "space.split.seed=range(0,3)"], r"space\.split\.seed: a knob must have an effect on the training, but got split\.seed, which no trainer sees"),
-        (["lr_sweep", "~space.optimizer", "space.trainer.patience=range(1,9)"], r"space\.trainer\.patience: a knob must have an effect, but got one and the same training at both of its ends"),
+        (["lr_sweep", "~space.optimizer", "space.trainer.patience=range(1,9)"], r"space\.trainer\.patience: a knob must have an effect, but got one and the same training at all of its values"),
         (["lr_sweep", "metric=mse"], r"metric: a metric of classification is one of accuracy, .* but got mse; choose one"),
         (["lr_sweep", "data=diabetes", "metric=accuracy"], r"metric: a metric of regression is one of mse, mae, r2, but got accuracy; choose one"),
         (["lr_sweep", "data=diabetes", "loss=cross_entropy"], r"loss: a loss of regression is such as torch\.nn\.MSELoss, .* but got torch\.nn\.CrossEntropyLoss"),

@@ -23,7 +23,8 @@ def _node(kind, **keys):
 def test_every_row_lies_in_one_set_and_the_same_words_give_the_same_rows(kind, rows, seed, labelled):
     dice = np.random.default_rng(seed)
     labels = dice.permutation(np.arange(rows) % 3) if labelled else None
-    marks = Marks(labels=labels, groups=dice.integers(0, 20, rows).astype(str), time=dice.integers(0, 9, rows))
+    groups = dice.integers(0, 20, rows).astype(str) if kind == "grouped" else None
+    marks = Marks(labels=labels, groups=groups, time=dice.integers(0, 9, rows) if kind == "ordered" else None)
     node = _node(kind, seed=seed)
     split = make_split(node, rows=rows, marks=marks)
     for fold in split.folds:
@@ -111,5 +112,22 @@ def test_classes_too_small_and_data_that_bring_a_test_set_are_refused():
         UsageError, match=r"came with their own test and val set, which counts, but got 'kfold'; say split=predef"
     ):
         make_split(_node("kfold"), rows=20, marks=marks)
-    with pytest.raises(UsageError, match=r"came with a validation set, which counts, but got 0\.2; say split\.val=given"):
+    with pytest.raises(UsageError, match=r"came with a val set, which counts, but got 0\.2; say split\.val=given"):
         make_split(_node("predefined", test="given"), rows=20, marks=marks)
+
+
+def test_a_share_is_drawn_from_what_given_sets_leave():
+    marks = Marks(given={"val": np.arange(10)})
+    split = make_split(_node("predefined", test=0.2, val="given"), rows=60, marks=marks)
+    assert split.folds[0].val.tolist() == list(range(10))
+    assert not set(split.test) & set(range(10))
+    assert len(split.test) == 10
+
+
+def test_groups_and_time_that_a_split_would_not_heed_are_refused():
+    with pytest.raises(
+        UsageError, match=r"split\.kind: data\.groups is named, and only split=grouped heeds it, but got 'holdout'; say"
+    ):
+        make_split(_node("holdout"), rows=60, marks=Marks(groups=np.arange(60)))
+    with pytest.raises(UsageError, match=r"split\.kind: data\.time is named, and only split=ordered heeds it, but got 'kfold'"):
+        make_split(_node("kfold"), rows=60, marks=Marks(time=np.arange(60)))

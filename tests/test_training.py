@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from search.arrays import FoldData
 from search.metrics import Metric
 from search.training import Trainings
 from search.wire import encode
@@ -26,7 +27,7 @@ def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), units=None, folds=
     import toys
 
     toys.here = train
-    trainings = Trainings("toys.here", folds=[_data(y)] * folds, device="cpu", metric=metric, units=units)
+    trainings = Trainings("toys.here", folds=[FoldData(data=_data(y), units=units)] * folds, device="cpu", metric=metric)
     trainings.admit(0, config={}, checkpoint=TrialCheckpoint(tmp_path, folds=folds, every=9))
     message, error = trainings.step()
     if error is not None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from kit import search, trials
 
-from search.arrays import read_folds, write_folds
+from search.arrays import FoldData, read_folds, write_folds
 from search.worker import Worker
 from trainers.api import Data, Part
 
@@ -24,12 +24,11 @@ CONFIG = {
 
 @pytest.fixture
 def worker(tmp_path):
-    write_folds(tmp_path / "arrays", [DATA])
+    write_folds(tmp_path / "arrays", [FoldData(data=DATA)], stamp="a")
     setup = {
         "config": CONFIG,
         "folder": str(tmp_path),
         "device": "cpu",
-        "units": None,
         "metric": {"name": "accuracy", "direction": "maximize"},
     }
     return Worker(None, setup=setup, redirect=False)
@@ -43,14 +42,27 @@ def test_the_trainer_gets_its_trials_config_resolved_without_what_is_not_its_own
 
 
 def test_rows_are_mapped_and_one_worker_cannot_change_anothers(tmp_path):
-    write_folds(tmp_path, [DATA])
-    (data,) = read_folds(tmp_path)
+    write_folds(tmp_path, [FoldData(data=DATA)], stamp="a")
+    data = read_folds(tmp_path)[0].data
     data.train.x[:] = 7
-    assert (read_folds(tmp_path)[0].train.x == 0).all()
+    assert (read_folds(tmp_path)[0].data.train.x == 0).all()
     assert data.test is None
-    assert sorted(path.name for path in (tmp_path / "fold-0").iterdir()) == sorted(
+    assert sorted(path.name for path in (tmp_path / "fold-0").glob("*.joblib")) == sorted(
         f"{part}.{key}.joblib" for part in ("train", "val") for key in ("index", "x", "y")
     )
+
+
+def test_arrays_of_another_contract_are_written_anew_and_those_of_the_same_are_left(tmp_path):
+    """A first start that was killed, then another split under the same name, once trained on the old split's rows."""
+    units = {"mean": [1.0], "scale": [2.0]}
+    write_folds(tmp_path, [FoldData(data=DATA)] * 3, stamp="a")
+    write_folds(tmp_path, iter([FoldData(data=DATA, units=units)]), stamp="b")
+    (fold,) = read_folds(tmp_path)
+    assert fold.units == units
+    write_folds(tmp_path, (1 / 0 for _ in range(1)), stamp="b")  # not even made
+    (tmp_path / "stamp").unlink()
+    write_folds(tmp_path, [FoldData(data=DATA)] * 2, stamp="b")
+    assert len(read_folds(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(

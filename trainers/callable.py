@@ -9,10 +9,11 @@ from hydra.utils import get_object
 from trainers.api import Checkpoint, Config, Data, End, Epoch, Failure, Outcome, Seats, Train, Values
 
 
-def rehearse(config: Config) -> str | None:
+def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
     """What can be known of a config's trainer without training: that its import paths lead somewhere, that it can be built.
 
-    Gives a description where the trainer has one: two configs of one description train alike.
+    `shape`: inputs, outputs and task of the data. Gives a description where the trainer can tell one: two configs of one
+    description train alike.
 
     Raises:
         ImportError, TypeError: as `open_seats`; whatever else a user's class raises when it is built.
@@ -22,7 +23,8 @@ def rehearse(config: Config) -> str | None:
         _import(config["metric"]["_target_"], "metric._target_")
     if config["trainer"].get("predict"):
         _import(config["trainer"]["predict"], "trainer.predict")
-    return str(trainer.rehearse(config)) if hasattr(trainer, "rehearse") else None
+    told: str | None = trainer.rehearse(config, shape) if hasattr(trainer, "rehearse") else None
+    return told
 
 
 def open_seats(target: str, *, data: Data, device: str) -> Seats:

@@ -89,10 +89,16 @@ class FolderCheckpoint:
 
     def rewind(self, epoch: int) -> None:
         """Goes on from that epoch instead of the last; from the start where there is no such state."""
-        if epoch != self.epoch:
-            found = (self._read(name) for name in (LAST, PREVIOUS))
-            self._loaded = next((state for state in found if state is not None and state["epoch"] == epoch), None)
-            self._recorded = self.epoch
+        if epoch == self.epoch:
+            return
+        self._loaded = self._read(PREVIOUS)
+        if self._loaded is not None and self.epoch == epoch:
+            os.replace(self.folder / PREVIOUS, self.folder / LAST)
+        else:
+            self._loaded = None
+            for name in (LAST, PREVIOUS):
+                (self.folder / name).unlink(missing_ok=True)
+        self._recorded = self.epoch
 
     def load(self) -> Any | None:
         """The last state saved, or None for a fresh start."""

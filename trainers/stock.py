@@ -31,21 +31,33 @@ class Stock:
         self._seats: dict[int, Seat] = {}
 
     @staticmethod
-    def rehearse(config: Config) -> str:
-        """Builds everything that a config names, and describes it: two configs of one description train alike.
+    def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
+        """Builds everything that a config names, and trains a step on random rows: two configs of one description train alike.
+
+        `shape`: inputs, outputs and task of the data. None where the model does not take rows of that shape.
 
         Raises:
             TypeError: a class that cannot be imported, or does not take its keys.
         """
-        device, trainer = torch.device("cpu"), config["trainer"]
+        device, trainer, (inputs, outputs, task) = torch.device("cpu"), config["trainer"], shape
         _seed(0, device)
         model, loss, optimizer = _build(config, device)
         schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
+        try:
+            dice = torch.Generator().manual_seed(0)
+            x = torch.randn(4, inputs, generator=dice)
+            y = torch.arange(4) % outputs if task == "classification" else torch.randn(4, outputs, generator=dice)
+            for _ in range(2):  # the second step shows what an optimizer keeps of the first
+                optimizer.zero_grad()
+                loss(model(x), y).backward()
+                optimizer.step()
+        except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch: nothing can be told
+            return None
+        weights = [(name, tensor.double().abs().sum().item()) for name, tensor in model.state_dict().items()]
         parts = [_described(module) for module in (*model.modules(), *loss.modules())]
-        weights = [(name, tuple(p.shape), float(p.detach().double().abs().sum())) for name, p in model.named_parameters()]
-        settings = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", *COLUMNS)}
         own = [trainer.get(key) for key in ("epochs", "batch_size", "l1", "clip")]
-        return repr((parts, weights, type(optimizer), settings, schedule.describe(), own))
+        settings = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", *COLUMNS)}
+        return repr((parts, weights, settings, schedule.describe(), own))
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Builds the trial's model, loss, optimizer and schedule from its config and seed."""

@@ -47,6 +47,7 @@ def _show_trials(folder: Folder, findings: Findings) -> None:
         if row.state not in ("running", "failed", "lost"):
             continue
         told = curves[curves.trial == row.ask.trial]
+        told = told[told.fold == told.fold.min()]  # the mean of folds, where there are any
         reached = (
             f"epoch {told.epoch.iloc[-1]} of {findings.plan.epochs}, {metric} {told[metric].iloc[-1]:.4g}" if len(told) else ""
         )

@@ -61,7 +61,7 @@ def load(
         x=whole.to_numpy(dtype=np.float32),
         y=np.asarray(y),
         groups=_column(frame, groups),
-        time=_column(frame, time),
+        time=_moments(frame, time, path),
         names=tuple(whole.columns),
     )
 
@@ -103,6 +103,29 @@ def _check_numeric(column: "pd.Series[Any]", path: str) -> None:
         got=f"{column.iloc[row]!r} in row {row}",
         remedy=f"say data.categorical=[{column.name}] or data.drop=[{column.name}]",
     )
+
+
+def _moments(frame: pd.DataFrame, name: str | None, path: str) -> NDArray[Any] | None:
+    """A column of numbers, or of dates as numbers; text must be ISO 8601, which has one order only."""
+    if name is None:
+        return None
+    column = frame[name]
+    if not pd.api.types.is_numeric_dtype(column):
+        try:
+            column = pd.to_datetime(column, format="ISO8601", utc=True)
+        except (ValueError, TypeError) as error:
+            raise broken(
+                f"{path}: column {name!r}",
+                rule="time is a number or a date such as 2026-01-31",
+                got=str(error),
+                remedy="convert it",
+            ) from error
+    if column.isna().any():
+        row = int(column.isna().argmax())
+        raise broken(
+            f"{path}: column {name!r}", rule="every row needs its time", got=f"none in row {row}", remedy="drop such rows"
+        )
+    return np.asarray(column.astype("int64") if pd.api.types.is_datetime64_any_dtype(column) else column)
 
 
 def _column(frame: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
