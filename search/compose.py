@@ -1,6 +1,7 @@
 """Configs become objects here: Hydra composes, once, and what comes out is frozen. Never reads results."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -30,7 +31,12 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            config = compose(config_name="search", overrides=[*search_path, f"experiment={experiment}", *plain])
+            words = [*search_path, f"experiment={experiment}", *plain]
+            config = compose(config_name="search", overrides=words, return_hydra_config=True)
+            chosen = {group: config.hydra.runtime.choices[group] for group in GROUPS}
+            with open_dict(config):
+                del config["hydra"]
+                config.chosen, config.choices = chosen, _choices(config, words, chosen)
         OmegaConf.to_container(config, resolve=True)
     except Exception as error:  # beside its own errors, Hydra raises ValueError, TypeError, AttributeError for odd overrides
         misspelt = re.match(r"Could not override '([^']+)'", str(error))
@@ -48,6 +54,19 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
     _check_complete(config, experiment)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _choices(config: DictConfig, words: list[str], chosen: Mapping[str, str]) -> dict[str, dict[str, DictConfig]]:
+    """Every option that a space names for a config group, composed; the chosen one as it stands, with all overrides (P7)."""
+    found: dict[str, dict[str, DictConfig]] = {}
+    for group, node in (config.get("space") or {}).items():
+        if group in GROUPS and isinstance(node, DictConfig) and "choices" in node:
+            others = [text for text in words if text.lstrip("+~").partition("=")[0].partition(".")[0] != group]
+            found[group] = {str(chosen[group]): config[group]}
+            for option in node.choices:
+                if option != chosen[group]:
+                    found[group][str(option)] = compose(config_name="search", overrides=[*others, f"{group}={option}"])[group]
+    return found
 
 
 def load_config(path: Path, *, overrides: list[str]) -> DictConfig:

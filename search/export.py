@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from search.configs import trial_config
 from search.folder import Folder, write_text
-from search.knobs import trial_config
 from search.plan import Plan
 from search.rows import Row
 from trainers.checkpoint import WEIGHTS
@@ -27,6 +27,7 @@ def best_config(plan: Plan, row: Row, *, contract: dict[str, Any]) -> str:
     assert isinstance(config, dict)
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
+    config.pop("choices", None)
     config["expected"] = row.value
     data = {key: value for key, value in contract["data"].items() if key != "classes"}  # the fingerprint covers them
     config["contract"] = {"data": data, "split": {"hash": contract["split"]["hash"]}}

@@ -1,27 +1,25 @@
-"""What can be turned, over which values: knobs, their grids, and how a trial's config follows from them.
+"""What can be turned, over which values: knobs and their grids.
 
 Reads the nested YAML of a space (DESIGN §7) and the string grammar of Hydra's Optuna sweeper. Never samples: proposing
 values is the stages' business.
 """
 
-import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
 
 from search.errors import UsageError, broken_rule
 
 Value = float | int | str | bool | None
 GROUPS = ("optimization", "regularization", "capacity", "data", "initialization")
-KEYS = ("low", "high", "scale", "points", "type", "choices", "group", "why", "min", "max")
-PRIVATE = ("space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment")
+ROLES = ("scientific", "nuisance")
+KEYS = ("low", "high", "scale", "points", "type", "choices", "group", "why", "min", "max", "role")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +27,8 @@ class Knob:
     """One hyperparameter: its path in the config and its domain; both ends included, always.
 
     `choices` is empty for numbers, and `low`, `high` are meaningless for choices. `least`, `most`: hard limits of the range.
+    `nuisance`: tuned anew for every value of the knob that a sweep is about (P1). `choice`: the choice of a config group under
+    which alone it counts, as ("optimizer", "adam"); None for a knob that always counts.
     """
 
     path: str
@@ -42,6 +42,8 @@ class Knob:
     choices: tuple[Value, ...] = ()
     group: str = ""
     why: str = ""
+    nuisance: bool = False
+    choice: tuple[str, str] | None = None
 
     def grid(self) -> tuple[Value, ...]:
         """The values of a one-knob sweep, ascending, evenly spaced in the knob's scale, rounded to 3 significant digits."""
@@ -80,7 +82,9 @@ def read_space(space: Mapping[str, Any], *, where: str = "space") -> tuple[Knob,
         if isinstance(node, str):
             knobs.append(_from_node(path, _from_string(path, node)))
         elif isinstance(node, Mapping) and ({"low", "high", "choices"} & set(node)):
-            knobs.append(_from_node(path, node))
+            inner = {name: below for name, below in node.items() if isinstance(below, Mapping)}
+            knobs.append(_from_node(path, {name: below for name, below in node.items() if name not in inner}))
+            knobs.extend(_conditional(knobs[-1], inner))
         elif isinstance(node, Mapping):
             knobs.extend(read_space(node, where=path))
         else:
@@ -95,6 +99,24 @@ def read_space(space: Mapping[str, Any], *, where: str = "space") -> tuple[Knob,
     return tuple(knobs)
 
 
+def _conditional(knob: Knob, inner: Mapping[str, Any]) -> list[Knob]:
+    """The knobs that lie under the choices of a config group: each counts, and is tuned, under its own choice only (P7)."""
+    found = []
+    for choice, below in inner.items():
+        if choice not in knob.choices:
+            raise UsageError(
+                broken_rule(
+                    f"space.{knob.path}.{choice}",
+                    rule=f"a knob beside choices belongs under one of them ({', '.join(map(str, knob.choices))})",
+                    got=f"{knob.path}.{choice}",
+                    remedy=f"say {knob.path}.{knob.choices[0]}.{choice}",
+                )
+            )
+        for read in read_space(below, where=f"space.{knob.path}.{choice}"):
+            found.append(replace(read, nuisance=True, choice=(knob.path, str(choice))))
+    return found
+
+
 def sweep_override(text: str) -> tuple[str, dict[str, Any]] | None:
     """`space.optimizer.lr=tag(log, interval(1e-4, 1))` → ("optimizer.lr", its node); None where it is no sweep function.
 
@@ -106,64 +128,6 @@ def sweep_override(text: str) -> tuple[str, dict[str, Any]] | None:
         return None
     path = key.lstrip("+")
     return path.removeprefix("space."), _from_string(path, value)
-
-
-class TrialConfigs:
-    """Resolved configs of many trials on one base: only the groups that hold a link are resolved anew for each."""
-
-    def __init__(self, base: DictConfig) -> None:
-        self._raw = plain_config(base, resolve=False)
-        self._config = OmegaConf.create(self._raw)
-        self._plain = plain_config(self._config, resolve=True)
-        self._linked = [key for key, node in self._raw.items() if "${" in str(node)]
-
-    def resolve(self, *, knobs: Mapping[str, Value], seed: int) -> dict[str, Any]:
-        """`trial_config`, plain and resolved."""
-        plain = copy.deepcopy(self._plain)
-        changes: dict[str, Value] = {**knobs, "seed": seed}
-        try:
-            for path, value in changes.items():
-                OmegaConf.update(self._config, path, value)
-                parent, key = _parent(plain, path)
-                parent[key] = value
-            for key in self._linked:
-                node = self._config[key]
-                plain[key] = plain_config(node, resolve=True) if isinstance(node, DictConfig) else node
-        finally:
-            for path in changes:
-                parent, key = _parent(self._raw, path)
-                OmegaConf.update(self._config, path, parent[key])
-        return plain
-
-
-def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
-    """A config as plain dicts and lists; `resolve`: links replaced by what they lead to."""
-    plain = OmegaConf.to_container(config, resolve=resolve)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:
-    """The config of one trial: the base, the knobs set, then the seed; links are left to follow when it is resolved."""
-    config = OmegaConf.create(plain_config(base, resolve=False))
-    for path, value in knobs.items():
-        OmegaConf.update(config, path, value)
-    config.seed = seed
-    return config
-
-
-def trainer_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trainer gets of a resolved config: not the search's own keys, nor, unless the data are its own, the data's."""
-    hidden = PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")
-    return {key: value for key, value in config.items() if key not in hidden}
-
-
-def _parent(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
-    """The dict that holds a dotted path's last key, and that key."""
-    *parents, key = path.split(".")
-    for parent in parents:
-        config = config[parent]
-    return config, key
 
 
 def _from_string(path: str, text: str) -> dict[str, Any]:
@@ -214,7 +178,11 @@ def _from_node(path: str, node: Mapping[str, Any]) -> Knob:
     group = str(node.get("group", ""))
     if group and group not in GROUPS:
         raise refuse(f"`group` is one of {', '.join(GROUPS)}", repr(group), "mend or leave it out")
+    role = str(node.get("role", "scientific"))
+    if role not in ROLES:
+        raise refuse(f"`role` is one of {', '.join(ROLES)}", repr(role), "mend or leave it out")
     shared: dict[str, Any] = {"path": path.partition(".")[2], "group": group, "why": str(node.get("why", ""))}
+    shared["nuisance"] = role == "nuisance"
     if "choices" in node:
         choices = tuple(node["choices"] or ())
         nested = [choice for choice in choices if isinstance(choice, Mapping | list)]

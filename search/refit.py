@@ -10,9 +10,9 @@ from dataclasses import replace
 from rich.console import Console
 
 from search.arrays import FoldData
+from search.configs import trial_config
 from search.contract import prepare
 from search.folder import Folder, write_text
-from search.knobs import trial_config
 from search.plan import Plan
 from search.rows import Row
 from search.running import train_apart

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from search.configs import TrialConfigs, trainer_config
 from search.errors import UsageError
-from search.knobs import TrialConfigs, Value, trainer_config
+from search.knobs import Value
 from search.plan import Plan
 from trainers.callable import rehearse
 
@@ -32,7 +33,10 @@ def rehearsed(plan: Plan) -> Iterator[None]:
         return trainer_config(configs.resolve(knobs=knobs, seed=plan.seed))
 
     values = {
-        knob.path: [with_knobs(**{knob.path: value}) for value in (knob.choices or (knob.low, knob.high))]
+        knob.path: [
+            with_knobs(**dict([knob.choice] if knob.choice else []), **{knob.path: value})
+            for value in (knob.choices or (knob.at(knob.low), knob.at(knob.high)))
+        ]
         for knob in plan.knobs
     }
     shape = [plan.config.data.get("inputs"), plan.config.data.get("outputs"), plan.config.data.task]

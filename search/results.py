@@ -2,8 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,18 +13,29 @@ from search.knobs import Knob, Value
 from search.plan import Plan, read_plan
 from search.rows import Row
 from search.stages.decision import Decision, Group, decide
-from search.stages.sweep import values, wanted
+from search.stages.sweep import cells, values, wanted
 from search.study import Study
+
+Cell = tuple[tuple[str, Value], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """All trials, queued ones included, and for a sweep the groups of its values (baseline first) and the decision."""
+    """All trials, queued ones included, and for a sweep the groups of its values (baseline first) and the decision.
+
+    `chosen`: the knobs of each value's trials, with the best of its nuisance where it has one.
+    """
 
     plan: Plan
     rows: tuple[Row, ...]
     groups: tuple[Group, ...] = ()
     decision: Decision | None = None
+    chosen: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict)
+
+    @property
+    def values(self) -> list[Value]:
+        """Of the knob, in the order of the groups."""
+        return [group.value for group in self.groups]
 
     @property
     def winner(self) -> Row | None:
@@ -37,14 +48,20 @@ class Findings:
         return next((row for row in self.of(value) if row.state == "complete"), None)
 
     def of(self, value: Value) -> list[Row]:
-        """The trials of one value, by seed."""
-        return self._by_value.get(value, [])
+        """The trials of one value, by seed; of the best cell, where a nuisance was tuned beside it."""
+        return self.by_cell.get(_key(self.chosen[value]), [])
+
+    def beside(self, value: Value) -> str:
+        """The nuisance's value beside a value, in words; empty where there is none."""
+        nuisance = self.plan.nuisance(value)
+        return f"{nuisance.path}={self.chosen[value][nuisance.path]}" if nuisance is not None else ""
 
     @cached_property
-    def _by_value(self) -> dict[Value, list[Row]]:
-        path, found = self.plan.knobs[0].path, defaultdict[Value, list[Row]](list)
+    def by_cell(self) -> dict[Cell, list[Row]]:
+        """The trials of each cell, by seed."""
+        found = defaultdict[Cell, list[Row]](list)
         for row in sorted(self.rows, key=lambda row: row.ask.seed):
-            found[row.ask.knobs[path]].append(row)
+            found[_key(row.ask.knobs)].append(row)
         return found
 
 
@@ -55,14 +72,26 @@ def find(plan: Plan, rows: Sequence[Row], *, val_rows: int) -> Findings:
     findings = Findings(plan=plan, rows=known)
     if plan.kind != "sweep":
         return findings
-    (knob,), sign = plan.knobs, plan.metric.sign
-    groups = tuple(
-        Group(value=value, scores=tuple(None if row.value is None else sign * row.value for row in findings.of(value)))
-        for value in values(plan, rows, resolution=resolution)
-    )
-    costs = _costs(knob, groups) if knob.group == "capacity" else None
+    chosen, groups = {}, []
+    for value in values(plan, rows, resolution=resolution):
+        options = cells(plan, value)
+        tuned = [_group(findings, value, cell) for cell in options]
+        inner = decide(tuned, resolution=resolution).winner or 0
+        chosen[value] = options[inner]
+        groups.append(tuned[inner])
+    costs = _costs(plan.knob, groups) if plan.knob.group == "capacity" else None
     decision = decide(groups, resolution=resolution, costs=costs) if all(row.finished for row in known) else None
-    return replace(findings, groups=groups, decision=decision)
+    return replace(findings, groups=tuple(groups), decision=decision, chosen=chosen)
+
+
+def _group(findings: Findings, value: Value, cell: Mapping[str, Value]) -> Group:
+    sign = findings.plan.metric.sign
+    rows = findings.by_cell.get(_key(cell), [])
+    return Group(value=value, scores=tuple(None if row.value is None else sign * row.value for row in rows))
+
+
+def _key(knobs: Mapping[str, Value]) -> Cell:
+    return tuple(sorted(knobs.items()))
 
 
 def _costs(knob: Knob, groups: Sequence[Group]) -> list[float]:

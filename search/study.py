@@ -28,6 +28,7 @@ class Study:
     def __init__(self, study: optuna.Study, *, knobs: Sequence[Knob], journal: Journal | None) -> None:
         self._study, self._journal = study, journal
         self._knobs = {knob.path: knob for knob in knobs}
+        self._about = {knob.path for knob in knobs if not knob.nuisance}
         self._handles: dict[int, Trial] = {}
         for frozen in study.get_trials(deepcopy=False):
             self._adopt(frozen)
@@ -60,7 +61,7 @@ class Study:
         return sorted(rows, key=lambda row: row.ask.trial)
 
     def start(self, ask: Ask, *, values: Sequence[Value]) -> None:
-        """Records that a trial is underway; `values` are those that its knob may take, beside its own.
+        """Records that a trial is underway; `values` are those that the sweep's knob may take, beside its own.
 
         A resumed trial is left as it is.
         """
@@ -68,7 +69,10 @@ class Study:
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Optuna frowns at choices that are not scalars
-            distributions = {path: _distribution(self._knobs[path], [*values, value]) for path, value in ask.knobs.items()}
+            distributions = {
+                path: _distribution(self._knobs.get(path), [*(values if path in self._about else ()), value])
+                for path, value in ask.knobs.items()
+            }
         self._study.add_trial(
             create_trial(
                 state=TrialState.RUNNING,
@@ -114,7 +118,10 @@ def _no_sampler() -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=0)
 
 
-def _distribution(knob: Knob, values: Sequence[Value]) -> BaseDistribution:
+def _distribution(knob: Knob | None, values: Sequence[Value]) -> BaseDistribution:
+    if knob is None:  # what follows a knob
+        (number,) = (float(value) for value in values if isinstance(value, int | float))
+        return FloatDistribution(number, number)
     if knob.choices:
         return CategoricalDistribution(list(dict.fromkeys([*knob.choices, *values])))
     numbers = [float(value) for value in values if isinstance(value, int | float)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +15,7 @@ from search.curves import read_curves, settle_curves
 from search.folder import Folder, write_text
 from search.results import Findings
 from search.rows import STATES, Row
+from search.stages.sweep import cells, edge
 
 LABELS = {"best": "best", "tie": "tie", "worse": "worse", "unstable": "a seed collapsed", "unusable": "not usable"}
 
@@ -66,7 +68,7 @@ def summary_frame(findings: Findings) -> pd.DataFrame:
     `interval`: half width of the mean's 95 % interval, from the pooled spread.
     """
     plan, decision = findings.plan, findings.decision
-    (knob,) = plan.knobs
+    knob = plan.knob
     records = []
     for index, group in enumerate(findings.groups):
         rows = findings.of(group.value)
@@ -78,6 +80,7 @@ def summary_frame(findings: Findings) -> pd.DataFrame:
         records.append(
             {
                 knob.path: group.value,
+                **({"with": findings.beside(group.value)} if any(map(findings.beside, findings.values)) else {}),
                 "n": len(scores),
                 "mean": scores.mean() if len(scores) else math.nan,
                 "std": scores.std(ddof=1) if len(scores) > 1 else math.nan,
@@ -106,7 +109,7 @@ def summary_text(findings: Findings, summary: pd.DataFrame) -> str:
         lines.append("| " + " | ".join(_cell(value) for value in record.values()) + " |")
     told = "\n".join(f"- {line}" for line in conclusion(findings))
     return (
-        f"# {plan.name}: {plan.knobs[0].path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
+        f"# {plan.name}: {plan.knob.path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
         + "\n".join([*lines, "", told, ""])
     )
 
@@ -115,15 +118,23 @@ def show_summary(findings: Findings, console: Console) -> None:
     """The summary on a terminal; for a single training, nothing."""
     if findings.plan.kind != "sweep":
         return
-    summary, (knob,) = summary_frame(findings), findings.plan.knobs
+    summary, knob = summary_frame(findings), findings.plan.knob
     table = Table(box=None, pad_edge=False)
-    for column in (knob.path, findings.plan.metric.name, "epoch", "seconds", "trials", "decision"):
+    beside = ["with"] if "with" in summary else []
+    for column in (knob.path, *beside, findings.plan.metric.name, "epoch", "seconds", "trials", "decision"):
         table.add_column(column, justify="left" if column in ("trials", "decision") else "right", no_wrap=column != "decision")
     for record in summary.to_dict("records"):
         score = f"{record['mean']:.4f}" if record["n"] else ""
         score += f" ±{record['interval']:.4f}" if math.isfinite(record["interval"]) else ""
         states = ", ".join(f"{record[state]} {state}" for state in STATES if record.get(state))
-        cells = [_cell(record[knob.path]), score, _cell(record["best_epoch"]), f"{record['seconds']:.1f}", states]
+        cells = [
+            _cell(record[knob.path]),
+            *(record[name] for name in beside),
+            score,
+            _cell(record["best_epoch"]),
+            f"{record['seconds']:.1f}",
+            states,
+        ]
         table.add_row(*cells, record["decision"], style="bold" if "chosen" in record["decision"] else "")
     console.print(table)
 
@@ -133,7 +144,7 @@ def conclusion(findings: Findings) -> list[str]:
     plan, decision = findings.plan, findings.decision
     if plan.kind != "sweep":
         return [_told(row, plan.metric.name) for row in findings.rows]
-    (knob,) = plan.knobs
+    knob = plan.knob
     if decision is None:
         missing = sum(not row.finished for row in findings.rows)
         return [f"no decision yet: {missing} trials are still to come"]
@@ -141,15 +152,18 @@ def conclusion(findings: Findings) -> list[str]:
         return [f"no value of {knob.path} is usable: every trial failed or diverged"]
     winner, baseline = findings.groups[decision.winner], findings.groups[0]
     sign = 1.0 if plan.metric.direction == "maximize" else -1.0
+    beside = f" with {findings.beside(winner.value)}" if findings.beside(winner.value) else ""
     told = f"{plan.metric.name} {sign * winner.mean:.4g}, mean of {_count(len(winner.clean), 'seed')}"
     lines = []
     if decision.adopted:
         against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
         lines.append(
-            f"{knob.path} = {winner.value} is adopted: {told}, against {against} at the baseline {baseline.value} (P5)"
+            f"{knob.path} = {winner.value}{beside} is adopted: {told}, against {against} at the baseline {baseline.value} (P5)"
         )
     else:
-        lines.append(f"{knob.path} = {winner.value}, the baseline, stays: {told}; no value is better beyond chance (P5)")
+        lines.append(
+            f"{knob.path} = {winner.value}{beside}, the baseline, stays: {told}; no value is better beyond chance (P5)"
+        )
     if not decision.freedom:
         lines.append("one seed per value cannot tell chance from merit: the best value is taken as it is; raise seeds= to know")
     ties = [str(group.value) for group, standing in zip(findings.groups, decision.standings, strict=True) if standing == "tie"]
@@ -157,11 +171,10 @@ def conclusion(findings: Findings) -> list[str]:
         lines.append(
             f"a tie: {', '.join(ties)} lie within {decision.margin:.2g} of the best mean, which is chance at 95 % (Dunnett)"
         )
-    tested = [group.value for group in findings.groups] if not knob.choices else []
     best = findings.groups[decision.best].value if decision.best is not None else None
-    if tested and best in (min(tested), max(tested)):  # type: ignore[type-var]
+    if best is not None and not knob.choices and edge(knob, [group.value for group in findings.groups], best):
         lines.append(f"{best}, the best, lies at the edge of what was tried: the range may be wrong (P2)")
-    return lines
+    return [*lines, *caveats(findings)]
 
 
 def decision_records(findings: Findings) -> list[dict[str, Any]]:
@@ -173,7 +186,7 @@ def decision_records(findings: Findings) -> list[dict[str, Any]]:
         {
             "stage": findings.rows[0].ask.stage,
             "decision": "none" if decision.winner is None else "adopt" if decision.adopted else "keep",
-            "knob": plan.knobs[0].path,
+            "knob": plan.knob.path,
             "value": None if decision.winner is None else findings.groups[decision.winner].value,
             "baseline": findings.groups[0].value,
             "tie": decision.tie,
@@ -187,9 +200,44 @@ def decision_records(findings: Findings) -> list[dict[str, Any]]:
                     for group, standing in zip(findings.groups, decision.standings, strict=True)
                 ],
             },
-            "caveats": f"everything else at config.yaml's values; {plan.seeds} seeds per value",
+            "followers": _followers(findings),
+            "caveats": caveats(findings),
         }
     ]
+
+
+def caveats(findings: Findings) -> list[str]:
+    """What a conclusion rests on: what was held, at what, and what moved (P1, R28)."""
+    plan = findings.plan
+    config = OmegaConf.to_container(plan.config, resolve=True)
+    assert isinstance(config, dict)
+    held = {
+        "optimizer.lr": ("optimizer", "lr"),
+        "trainer.batch_size": ("trainer", "batch_size"),
+        "trainer.epochs": ("trainer", "epochs"),
+    }
+    moved = {plan.knob.path.partition(".")[0], plan.knob.path} | {plan.follower[0] if plan.follower else ""}
+    shown = [
+        f"{path}={config[a][b]}" for path, (a, b) in held.items() if path not in moved and a not in moved and b in config[a]
+    ]
+    lines = [f"held fixed: {', '.join(shown)}, and all else as in config.yaml; {_count(plan.seeds, 'seed')} per value"]
+    nuisance = [knob.path for knob in plan.knobs if knob.nuisance]
+    if nuisance:
+        lines.append(f"tuned anew for every value, with the same budget each: {', '.join(nuisance)} (P1)")
+    if plan.follower is not None:
+        moves = _followers(findings)
+        lines.append(
+            f"{plan.follower[0]} moved with {plan.knob.path}: from {min(moves.values())} to {max(moves.values())} (R28)"
+        )
+    return lines
+
+
+def _followers(findings: Findings) -> dict[str, float]:
+    """Value of the knob → value of what follows it; empty where nothing does."""
+    plan = findings.plan
+    if plan.follower is None:
+        return {}
+    return {str(group.value): float(cells(plan, group.value)[0][plan.follower[0]]) for group in findings.groups}  # type: ignore[arg-type]
 
 
 def _told(row: Row, metric: str) -> str:

@@ -24,7 +24,7 @@ if __name__ == "__main__":
 from omegaconf import DictConfig
 
 from search.arrays import read_folds
-from search.knobs import TrialConfigs, trainer_config
+from search.configs import TrialConfigs, trainer_config
 from search.metrics import Metric
 from search.training import Trainings, TrialFailed
 from search.wire import Link, Message

@@ -34,19 +34,16 @@ def run(words: list[str], config_dir: Path | None) -> int:
     for column in ("stage", "knob", "range", "baseline", "values", "seeds", "trials"):
         table.add_column(column)
     for knob in plan.knobs:
-        count = len(sweep.first_round(plan))
-        table.add_row(
-            sweep.stage_name(plan),
-            knob.path,
-            knob.describe(),
-            str(plan.default(knob.path)),
-            str(count),
-            str(plan.seeds),
-            str(count * plan.seeds),
-        )
+        row = [sweep.stage_name(plan), knob.path, knob.describe(), str(plan.default(knob))]
+        if knob.nuisance:
+            table.add_row(*row, str(len(set(knob.grid()) | {plan.default(knob)})), "", "tuned beside")
+        else:
+            count = sum(len(sweep.cells(plan, value)) for value in sweep.first_round(plan))
+            table.add_row(*row, str(len(sweep.first_round(plan))), str(plan.seeds), str(count * plan.seeds))
     console.print(table)
-    for knob in plan.knobs:
-        console.print(f"values of {knob.path}: {', '.join(map(str, sweep.first_round(plan)))}", markup=False, highlight=False)
+    if plan.kind == "sweep":
+        first = ", ".join(map(str, sweep.first_round(plan)))
+        console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
     done = sum(row.finished for row in rows)
     console.print(
         f"{len(missing)} trials to run, {done} done already, up to {plan.epochs} epochs each, on {len(slots)} slots:",

@@ -7,6 +7,8 @@ the best are refined (R30). A round starts when the round before has ended. Neve
 import math
 from collections.abc import Mapping, Sequence
 
+from omegaconf import OmegaConf
+
 from search.knobs import Knob, Value
 from search.plan import Plan
 from search.rows import Ask, Row
@@ -15,26 +17,39 @@ from search.stages.decision import Group, decide
 
 def stage_name(plan: Plan) -> str:
     """The stage's name in the tables."""
-    return f"sweep.{plan.knobs[0].path}" if plan.kind == "sweep" else plan.kind
+    return f"sweep.{plan.knob.path}" if plan.kind == "sweep" else plan.kind
 
 
 def first_round(plan: Plan) -> tuple[Value, ...]:
     """The baseline's value first, then the rest of the grid, ascending."""
-    (knob,) = plan.knobs
-    baseline = knob.typed(plan.default(knob.path))
-    return (baseline, *(value for value in knob.grid() if value != baseline))
+    baseline = plan.default(plan.knob)
+    return (baseline, *(value for value in plan.knob.grid() if value != baseline))
+
+
+def cells(plan: Plan, value: Value) -> list[dict[str, Value]]:
+    """The knobs of a value's trials: itself with what follows it, per value of its nuisance, the default's first (P1, R28)."""
+    knobs = {plan.knob.path: value}
+    if plan.follower is not None:
+        path, power = plan.follower
+        ratio = float(value) / float(plan.default(plan.knob))  # type: ignore[arg-type]
+        knobs[path] = float(f"{OmegaConf.select(plan.config, path) * ratio**power:.3g}")
+    nuisance = plan.nuisance(value)
+    if nuisance is None:
+        return [knobs]
+    default = plan.default(nuisance)
+    return [{**knobs, nuisance.path: tuned} for tuned in (default, *(tuned for tuned in nuisance.grid() if tuned != default))]
 
 
 def values(plan: Plan, rows: Sequence[Row], *, resolution: float) -> tuple[Value, ...]:
     """All values of the rounds begun so far, in the order of their rounds. `resolution`: as `decide` takes it."""
-    (knob,) = plan.knobs
+    knob = plan.knob
     scores = _scores(plan, rows)
     found, extensions, refinements = first_round(plan), 0, 0
     while True:
         groups = [scores.get(value) for value in found]
         whole = [group for group in groups if group is not None]
-        if len(whole) < len(found) or knob.choices:
-            return found  # the round is under way, or there is no order in which to look further
+        if len(whole) < len(found) or knob.choices or plan.nuisance(found[0]) is not None:
+            return found  # the round is under way, or there is no order, or no budget, in which to look further
         best = decide(whole, resolution=resolution).best
         more: tuple[Value, ...] = ()
         if best is not None and extensions < plan.extend:
@@ -55,7 +70,7 @@ def wanted(plan: Plan, rows: Sequence[Row], *, resolution: float) -> list[Ask]:
     """
     points: list[Mapping[str, Value]] = [{}]
     if plan.kind == "sweep":
-        points = [{plan.knobs[0].path: value} for value in values(plan, rows, resolution=resolution)]
+        points = [cell for value in values(plan, rows, resolution=resolution) for cell in cells(plan, value)]
     seeds = plan.seeds if plan.kind == "sweep" else 1
     there = {row.ask.key for row in rows}
     asks = (
@@ -72,7 +87,7 @@ def wanted(plan: Plan, rows: Sequence[Row], *, resolution: float) -> list[Ask]:
 
 def _scores(plan: Plan, rows: Sequence[Row]) -> dict[Value, Group]:
     """A group per value whose seeds have all ended."""
-    path, sign = plan.knobs[0].path, plan.metric.sign
+    path, sign = plan.knob.path, plan.metric.sign
     ended: dict[Value, dict[int, float | None]] = {}
     for row in rows:
         if row.finished:
@@ -85,11 +100,21 @@ def _scores(plan: Plan, rows: Sequence[Row]) -> dict[Value, Group]:
     }
 
 
+def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
+    """1 or −1 where a value is the highest or lowest of those tried and the knob could go further, else 0.
+
+    What a log scale does not hold, such as a penalty of 0, is no place on it.
+    """
+    numbers = [number for number in (_scaled(knob, tested) for tested in tried) if math.isfinite(number)]
+    at = _scaled(knob, value)
+    if at == max(numbers) and float(value) < knob.most:  # type: ignore[arg-type]
+        return 1
+    return -1 if at == min(numbers) and float(value) > knob.least else 0  # type: ignore[arg-type]
+
+
 def _extension(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
     """As much again as the knob's range, in its scale and steps, beyond an edge that holds the best value (P2)."""
-    numbers = [_scaled(knob, value) for value in found]
-    at = _scaled(knob, best)
-    direction = 1 if at == max(numbers) else -1 if at == min(numbers) else 0
+    at, direction = _scaled(knob, best), edge(knob, found, best)
     width = _scaled(knob, knob.high) - _scaled(knob, knob.low)
     step = direction * width / (knob.points - 1)
     points = [knob.at(_unscaled(knob, at + index * step)) for index in range(1, knob.points)] if direction else []
@@ -102,7 +127,9 @@ def _extension(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, 
 
 def _refinement(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
     """Four values, in the knob's scale: half of the way and the whole way from the best to the midpoints beside it (R30)."""
-    numbers = sorted(_scaled(knob, value) for value in found)
+    numbers = sorted(number for number in (_scaled(knob, value) for value in found) if math.isfinite(number))
+    if not math.isfinite(_scaled(knob, best)):
+        return ()
     at = numbers.index(_scaled(knob, best))
     beside = [numbers[index] for index in (at - 1, at + 1) if 0 <= index < len(numbers)]
     points = [numbers[at] + share * (other - numbers[at]) for other in beside for share in (0.25, 0.5)]
