@@ -56,6 +56,18 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
     return config
 
 
+def compose_defaults() -> DictConfig:
+    """`conf/search.yaml` alone: what a config is where nobody says anything."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        config = compose(config_name="search", return_hydra_config=True)
+        chosen = {group: config.hydra.runtime.choices[group] for group in GROUPS}
+        with open_dict(config):
+            del config["hydra"]
+            config.chosen = chosen
+    return config
+
+
 def _choices(config: DictConfig, words: list[str], chosen: Mapping[str, str]) -> dict[str, dict[str, DictConfig]]:
     """Every option that a space names for a config group, composed; the chosen one as it stands, with all overrides (P7)."""
     found: dict[str, dict[str, DictConfig]] = {}

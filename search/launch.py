@@ -64,7 +64,7 @@ def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) ->
         check_task(plan)
         prepared = prepare(plan.config, metric=plan.metric)
     if contract is not None:
-        prepared.contract.check(contract, where="the config's contract")
+        prepared.contract.check(contract, where="the contract that comes with the config")
     if folder.started:
         folder.check_contract(prepared.contract)
     with folder.locked():

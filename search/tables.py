@@ -174,6 +174,10 @@ def conclusion(findings: Findings) -> list[str]:
     best = findings.groups[decision.best].value if decision.best is not None else None
     if best is not None and not knob.choices and edge(knob, [group.value for group in findings.groups], best):
         lines.append(f"{best}, the best, lies at the edge of what was tried: the range may be wrong (P2)")
+    nuisance = plan.nuisance(winner.value)
+    tuned = findings.chosen[winner.value][nuisance.path] if nuisance is not None else None
+    if nuisance is not None and not nuisance.choices and edge(nuisance, nuisance.grid(), tuned):
+        lines.append(f"{nuisance.path} = {tuned} lies at the edge of its range: the range may be wrong (P2)")
     return [*lines, *caveats(findings)]
 
 
@@ -216,11 +220,9 @@ def caveats(findings: Findings) -> list[str]:
         "trainer.batch_size": ("trainer", "batch_size"),
         "trainer.epochs": ("trainer", "epochs"),
     }
-    moved = {plan.knob.path.partition(".")[0], plan.knob.path} | {plan.follower[0] if plan.follower else ""}
-    shown = [
-        f"{path}={config[a][b]}" for path, (a, b) in held.items() if path not in moved and a not in moved and b in config[a]
-    ]
-    lines = [f"held fixed: {', '.join(shown)}, and all else as in config.yaml; {_count(plan.seeds, 'seed')} per value"]
+    moved = {plan.knob.path, plan.follower[0] if plan.follower else "", *(knob.path for knob in plan.knobs)}
+    shown = [f"{path}={config[a][b]}" for path, (a, b) in held.items() if not {path, a} & moved and b in config[a]]
+    lines = [f"held fixed: {', '.join([*shown, 'all else as in config.yaml'])}; {_count(plan.seeds, 'seed')} per value"]
     nuisance = [knob.path for knob in plan.knobs if knob.nuisance]
     if nuisance:
         lines.append(f"tuned anew for every value, with the same budget each: {', '.join(nuisance)} (P1)")

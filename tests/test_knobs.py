@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from search.configs import trial_config
 from search.errors import UsageError
-from search.knobs import read_space, sweep_override, trial_config
+from search.knobs import read_space, sweep_override
 
 
 def _one(**node):

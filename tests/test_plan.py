@@ -60,7 +60,7 @@ def test_the_users_own_configs_are_found_and_must_not_bear_our_names(tmp_path):
     (tmp_path / "optimizer" / "slow.yaml").write_text("_target_: torch.optim.SGD\nlr: 0.01\nmomentum: 0.0\n")
     plan = _plan(experiment="mine", config_dir=tmp_path)
     assert plan.name == "mine"
-    assert plan.default("optimizer.lr") == 0.01
+    assert plan.default(plan.knob) == 0.01
     (tmp_path / "optimizer" / "sgd.yaml").write_text("lr: 1\n")
     with pytest.raises(
         UsageError,

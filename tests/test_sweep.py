@@ -5,18 +5,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from search.compose import compose_experiment
+from search.configs import TrialConfigs, trial_config
+from search.errors import UsageError
 from search.plan import read_plan
 from search.results import find
 from search.rows import Row
 from search.stages import sweep
+from search.tables import conclusion, decision_records
 
 VAL_ROWS = 500
 
 
 def _plan(*overrides):
     return read_plan(compose_experiment("lr_sweep", overrides=list(overrides), config_dir=None), root=Path("/r"))
+
+
+def _plan_of(experiment, *overrides):
+    return read_plan(compose_experiment(experiment, overrides=list(overrides), config_dir=None), root=Path("/r"))
 
 
 def _run(plan, truth, *, rows=()):
@@ -105,3 +113,79 @@ def test_a_round_starts_only_when_the_round_before_has_ended_and_a_resumed_sweep
         wanted = {row.ask.trial for row in whole.rows[cut:] if (row.ask.trial < 39) == (cut < 39)}
         assert {ask.trial for ask in asks} == wanted
         assert [row.ask for row in _run(plan, truth, rows=rows).rows] == [row.ask for row in whole.rows]
+
+
+def test_what_follows_moves_with_the_knob_and_is_written_down():
+    plan = _plan_of("batch_size_sweep")
+    assert sweep.cells(plan, 128) == [{"trainer.batch_size": 128, "optimizer.lr": 0.2}]
+    assert sweep.cells(plan, 32) == [{"trainer.batch_size": 32, "optimizer.lr": 0.1}]
+    linear = _plan_of("batch_size_sweep", "protocol.link=linear")
+    assert sweep.cells(linear, 8)[0]["optimizer.lr"] == 0.025
+    assert sweep.cells(_plan_of("batch_size_sweep", "protocol.link=none"), 8) == [{"trainer.batch_size": 8}]
+    findings = _run(plan, lambda value, seed: 0.9 - abs(math.log2(value / 64)) / 50 + seed / 1e4)
+    assert findings.winner.ask.knobs == {"trainer.batch_size": 64, "optimizer.lr": 0.141}
+    assert "optimizer.lr moved with trainer.batch_size: from 0.05 to 0.283 (R28)" in conclusion(findings)
+    assert decision_records(findings)[0]["followers"]["256"] == 0.283
+
+
+def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
+    plan = _plan_of("optimizer_sweep")
+    budgets = {choice: sweep.cells(plan, choice) for choice in plan.knob.choices}
+    assert {len(cells) for cells in budgets.values()} == {6}
+    assert budgets["adam"][0] == {"optimizer": "adam", "optimizer.adam.lr": 3e-4}
+    assert sweep.first_round(plan)[0] == "sgd"
+    config = trial_config(plan.config, knobs=budgets["adamw"][3], seed=1)
+    assert config.optimizer._target_ == "torch.optim.AdamW"
+    assert config.optimizer.lr == budgets["adamw"][3]["optimizer.adamw.lr"]
+    assert config.chosen.optimizer == "adamw"
+    assert TrialConfigs(plan.config).resolve(knobs=budgets["adamw"][3], seed=1) == OmegaConf.to_container(config, resolve=True)
+    linked = trial_config(_plan_of("optimizer_sweep", "schedule=one_cycle").config, knobs=budgets["adam"][2], seed=0)
+    assert linked.schedule.max_lr == budgets["adam"][2]["optimizer.adam.lr"]
+
+
+def _run_cells(plan, truth):
+    rows = []
+    while asks := sweep.wanted(plan, rows, resolution=plan.metric.resolution(VAL_ROWS)):
+        rows += [Row(ask=ask, state="complete", value=truth(ask.knobs), best_epoch=1) for ask in asks]
+    return find(plan, rows, val_rows=VAL_ROWS)
+
+
+def test_optimizers_that_do_not_differ_leave_the_baseline_in_at_least_92_percent_of_draws_and_a_planted_one_is_found():
+    dice, plan = np.random.default_rng(3), _plan_of("optimizer_sweep")
+    kept = [_run_cells(plan, lambda knobs: dice.normal(0.95, 0.01)).decision.winner == 0 for _ in range(200)]
+    assert np.mean(kept) >= 0.92
+
+    def planted(knobs):
+        """Adam is better, at a rate that is not its default."""
+        return dice.normal(0.95 if knobs.get("optimizer.adam.lr") == 0.01 else 0.9, 0.005)
+
+    for _ in range(20):
+        findings = _run_cells(plan, planted)
+        assert findings.winner.ask.knobs == {"optimizer": "adam", "optimizer.adam.lr": 0.01}
+        assert conclusion(findings)[0].startswith("optimizer = adam with optimizer.adam.lr=0.01 is adopted: accuracy 0.9")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words", "message"),
+    [
+        ("optimizer_sweep", ["+space.optimizer.lr={low: 1e-3, high: 1.0, scale: log}"], r"space\.optimizer\.lr: a knob beside choices belongs under one of them \(sgd_plain, .*say optimizer\.sgd_plain\.lr"),
+        ("optimizer_sweep", ["space.optimizer.choices=[sgd,adan]"], r"Could not find 'optimizer/adan'|a knob beside choices belongs under"),
+        ("schedule_sweep", ["space.schedule.choices=[constant,cosin]"], r"Could not find 'schedule/cosin'"),
+        ("init_sweep", ["+space.model.dropout={low: 0.0, high: 0.5, scale: linear, role: nuisance}"], r"space: one nuisance is tuned beside a value \(P1\), but got model\.gain, model\.dropout"),
+        ("init_sweep", ["space.model.gain.role=fixed"], r"`role` is one of scientific, nuisance, but got 'fixed'"),
+        ("batch_size_sweep", ["protocol.link=cubic"], r"protocol\.link 'cubic' does not exist; there are: linear, none, sqrt"),
+        ("batch_size_sweep", ["protocol.follower=optimizer.rate"], r"protocol\.follower: what follows, and what is followed, are numbers above 0, but got optimizer\.rate=None"),
+    ],
+)  # fmt: skip
+def test_roles_that_cannot_be_are_refused(experiment, words, message):
+    with pytest.raises(UsageError, match=message):
+        _plan_of(experiment, *words)
+
+
+def test_an_off_value_is_no_place_on_a_log_scale():
+    plan = _plan_of("weight_decay_sweep")
+    off = _run(plan, lambda value, seed: 0.95 if value == 0 else 0.90 - value)
+    assert len(off.groups) == 7
+    assert not any("edge" in line for line in conclusion(off))
+    low = _run(plan, lambda value, seed: 0.95 if value == 1e-6 else 0.90)
+    assert min(value for value in _values(low) if value) < 1e-10

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from search.compose import compose_experiment
+from search.carry import compose_from, take_source
 from search.dataset import completed
 from search.errors import UsageError
 from search.estimate import measure_epoch
@@ -16,14 +16,16 @@ from search.running import slots_of
 from search.stages import sweep
 
 SUMMARY = "tells what an experiment would run and how long; trains one epoch at most"
-USAGE = "plan EXPERIMENT [key=value …]"
+USAGE = "plan EXPERIMENT [from=NAME] [key=value …]"
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Prints the plan; what a search of this name has done already is taken off."""
     if not words:
         raise UsageError(f"plan: needs an experiment, but got none; usage: python -m search {USAGE}")
-    plan = read_plan(completed(compose_experiment(words[0], overrides=words[1:], config_dir=config_dir)), root=Path.cwd())
+    overrides, source = take_source(words[1:])
+    config, _ = compose_from(words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results"))
+    plan = read_plan(completed(config), root=Path.cwd())
     folder = Folder(plan.folder)
     folder.check_config(plan.config)
     rows = open_results(str(plan.folder), root=plan.folder.parent)[1].rows if folder.journal.exists() else ()

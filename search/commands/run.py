@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.compose import compose_experiment
+from search.carry import compose_from, take_source
 from search.errors import Interrupted, RunError, UsageError
 from search.launch import launch
 from search.progress import Terminal
@@ -12,7 +12,7 @@ from search.results import Findings
 from search.tables import conclusion, show_summary
 
 SUMMARY = "runs or resumes an experiment; the word may be left out"
-USAGE = "[run] EXPERIMENT [key=value …]"
+USAGE = "[run] EXPERIMENT [from=NAME] [key=value …]"
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
@@ -20,8 +20,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if not words:
         raise UsageError(f"run: needs an experiment, but got none; usage: python -m search {USAGE}")
     console = Terminal()
+    overrides, source = take_source(words[1:])
+    config, contract = compose_from(words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results"))
     try:
-        findings = launch(compose_experiment(words[0], overrides=words[1:], config_dir=config_dir), console=console)
+        findings = launch(config, console=console, contract=contract)
     except Interrupted as error:
         raise Interrupted(
             f"{error}; the tables are written, and the same command goes on: python -m search {' '.join(words)}"

@@ -1,0 +1,52 @@
+"""Several sweeps in a row, each from the winner of the one before (R28): the learning rate first, then what you name."""
+
+import re
+from pathlib import Path
+
+from search.catalogue import experiments
+from search.commands.run import run as run_experiment
+from search.compose import GROUPS
+from search.errors import UsageError, unknown
+from search.results import open_results
+from search.tables import conclusion
+
+SUMMARY = "runs several sweeps in a row, each from the winner before"
+USAGE = "sweep 'knobs=[lr,batch_size,dropout]' [name=NAME] [key=value …]"
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """One search per knob, named NAME-KNOB; the same command again goes on where it stopped."""
+    knobs, words = _take(words, "knobs")
+    name, words = _take(words, "name")
+    source, words = _take(words, "from")
+    listed = [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
+    if not listed:
+        raise UsageError(f"sweep: needs knobs, but got none; usage: python -m search {USAGE}")
+    known = {path.removesuffix("_sweep") for path in experiments(config_dir) if path.endswith("_sweep")}
+    for knob in listed:
+        if knob not in known:
+            raise UsageError(f"sweep: {unknown('knob', name=knob, known=known)}")
+    if len(set(listed)) < len(listed):
+        raise UsageError(f"sweep: a knob is swept once, but got {', '.join(listed)}; drop the second one")
+    told = []
+    for knob in listed:
+        search = f"{name or 'sweep'}-{knob}"
+        print(f"\n{search}")
+        given = words if source is None else [word for word in words if not _carried(word)]
+        run_experiment([f"{knob}_sweep", f"name={search}", *given, *([f"from={source}"] if source else [])], config_dir)
+        told.append(f"{search}: {conclusion(open_results(search, root=Path('results'))[1])[0]}")
+        source = search
+    print("\n" + "\n".join(told))
+    return 0
+
+
+def _take(words: list[str], key: str) -> tuple[str | None, list[str]]:
+    """The last value of a key among the words, and the words without it."""
+    given = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
+    return (given[-1] if given else None), [word for word in words if not word.startswith(f"{key}=")]
+
+
+def _carried(word: str) -> bool:
+    """Whether an override speaks of what the incumbent brings along."""
+    head = word.lstrip("+~").partition("=")[0].partition(".")[0]
+    return head in GROUPS and head != "placement"
