@@ -82,7 +82,7 @@ def read_space(space: Mapping[str, Any], *, where: str = "space") -> tuple[Knob,
         if isinstance(node, str):
             knobs.append(_from_node(path, _from_string(path, node)))
         elif isinstance(node, Mapping) and ({"low", "high", "choices"} & set(node)):
-            inner = {name: below for name, below in node.items() if isinstance(below, Mapping)}
+            inner = {name: below for name, below in node.items() if isinstance(below, Mapping) and "choices" in node}
             knobs.append(_from_node(path, {name: below for name, below in node.items() if name not in inner}))
             knobs.extend(_conditional(knobs[-1], inner))
         elif isinstance(node, Mapping):

@@ -60,7 +60,7 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
 @contextmanager
 def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) -> Iterator[Contract]:
     """The folder, locked, with its contract made or checked. The test rows are forgotten here (R8)."""
-    with nullcontext() if folder.started else rehearsed(plan):
+    with rehearsed(plan) if plan.rehearse and not folder.started else nullcontext():
         check_task(plan)
         prepared = prepare(plan.config, metric=plan.metric)
     if contract is not None:

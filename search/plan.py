@@ -1,24 +1,23 @@
 """From a config to a frozen plan: every check between fields is made here, at the door. Never touches results."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.configs import hidden_keys, target_of
 from search.errors import UsageError, broken_rule, unknown
 from search.knobs import Knob, Value, read_space
 from search.metrics import Metric, read_metric, tasks_of
+from search.roles import check_knob, check_roles, default_of, read_follower
 from search.scores import CLASSIFICATION, REGRESSION
 
 TASKS = ("classification", "regression")
 PROTOCOLS = ("sweep", "train")
 PLACEMENTS = ("local", "inline")
 KEEP = ("best", "all")
-LINKS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # powers by which a follower moves with its knob
 STOCK = "trainers.stock.Stock"
 LOSS_TASKS = {
     "torch.nn.CrossEntropyLoss": "classification",
@@ -77,6 +76,7 @@ class Plan:
     limits: Limits
     placement: PlacementSettings
     keep: str
+    rehearse: bool
     refine: int
     extend: int
     follower: tuple[str, float] | None
@@ -94,7 +94,7 @@ class Plan:
 
     def default(self, knob: Knob) -> Value:
         """A knob's value in the baseline, or within its choice."""
-        return knob.typed(_default(self.config, knob))
+        return knob.typed(default_of(self.config, knob))
 
 
 def read_plan(config: DictConfig, *, root: Path) -> Plan:
@@ -114,9 +114,9 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     kind = _one_of(config, "protocol.kind", PROTOCOLS)
     knobs = read_space(resolved["space"] or {}) if kind == "sweep" else ()
     if kind == "sweep":
-        _check_roles(knobs)
+        check_roles(knobs)
     for knob in knobs:
-        _check_knob(config, knob)
+        check_knob(config, knob)
     _positive(config, "trainer.checkpoint_every")
     own_metric = resolved["trainer"]["_target_"] != STOCK
     return Plan(
@@ -132,9 +132,10 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         limits=_limits(config),
         placement=_placement(config),
         keep=_one_of(config, "keep", KEEP),
+        rehearse=_one_of(config, "rehearse", ("True", "False")) == "True",
         refine=_whole(config, "protocol.refine", least=0) if kind == "sweep" else 0,
         extend=_whole(config, "protocol.extend", least=0) if kind == "sweep" else 0,
-        follower=_follower(config, knobs) if kind == "sweep" else None,
+        follower=read_follower(config, knobs) if kind == "sweep" else None,
     )
 
 
@@ -180,89 +181,12 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     before, now = flat_config(old), flat_config(new)
     lines = []
     for key in sorted({*before, *now}):
-        if before.get(key) == now.get(key) or key.startswith("placement.") or key in ("lanes", "results_root"):
+        if before.get(key) == now.get(key) or key.startswith("placement.") or key in ("lanes", "results_root", "rehearse"):
             continue
         extended = key.startswith("budget_") or key == "n_trials" or (key == "seeds" and now.get(key, 0) > before.get(key, 0))
         if extended == grown:
             lines.append(f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now")
     return lines
-
-
-def _check_roles(knobs: Sequence[Knob]) -> None:
-    """A sweep has one knob that it is about, and at most one nuisance beside each of its values."""
-    about = [knob.path for knob in knobs if not knob.nuisance]
-    if len(about) != 1:
-        got = ", ".join(about) or "none"
-        raise UsageError(
-            broken_rule("space", rule="a sweep turns one knob at a time (R28)", got=got, remedy="choose a space with one knob")
-        )
-    beside = [knob.choice for knob in knobs if knob.nuisance]
-    if len(set(beside)) < len(beside) or (None in beside and len(beside) > 1):
-        got = ", ".join(knob.path for knob in knobs if knob.nuisance)
-        raise UsageError(
-            broken_rule("space", rule="one nuisance is tuned beside a value (P1)", got=got, remedy="drop the others")
-        )
-
-
-def _default(config: DictConfig, knob: Knob, missing: object = None) -> Any:
-    choices = config.get("choices") or {}
-    if knob.path in choices:
-        return config.chosen[knob.path]
-    if knob.choice is not None:
-        group, choice = knob.choice
-        inner = target_of(knob.path, choices).partition(".")[2]
-        return OmegaConf.select(config, f"choices.{group}.{choice}.{inner}", default=missing)
-    return OmegaConf.select(config, knob.path, default=missing)
-
-
-def _check_knob(config: DictConfig, knob: Knob) -> None:
-    where, missing = f"space.{knob.path}", object()
-    if knob.path.partition(".")[0] in hidden_keys(config):
-        got = f"{knob.path}, which no trainer sees"
-        raise UsageError(broken_rule(where, rule="a knob must have an effect on the training", got=got, remedy="drop it"))
-    default = _default(config, knob, missing)
-    if default is missing:
-        parent, _, _ = knob.path.rpartition(".")
-        node = OmegaConf.select(config, parent) if parent else config
-        known = [f"{parent}.{name!s}".lstrip(".") for name in node] if isinstance(node, DictConfig) else []
-        raise UsageError(f"{where}: a knob's path must be a key of the config; " + unknown("key", name=knob.path, known=known))
-    if isinstance(default, DictConfig):
-        raise UsageError(
-            broken_rule(
-                where, rule="choices of a config group are names of its options", got=knob.path, remedy="name a key of it"
-            )
-        )
-    if not knob.choices and (isinstance(default, bool) or not isinstance(default, int | float)):
-        raise UsageError(
-            broken_rule(
-                where,
-                rule=f"the config's {knob.path} must be a number to be swept",
-                got=repr(default),
-                remedy="give it a number",
-            )
-        )
-
-
-def _follower(config: DictConfig, knobs: Sequence[Knob]) -> tuple[str, float] | None:
-    """What moves with the sweep's knob, and by which power."""
-    path, link = config.protocol.get("follower"), str(config.protocol.get("link", "none"))
-    if link not in LINKS:
-        raise UsageError(unknown("protocol.link", name=link, known=LINKS))
-    if not path or not LINKS[link]:
-        return None
-    (knob,) = (knob for knob in knobs if not knob.nuisance)
-    ends = {str(path): OmegaConf.select(config, str(path)), knob.path: OmegaConf.select(config, knob.path)}
-    for name, value in ends.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or knob.choices:
-            raise UsageError(
-                broken_rule(
-                    "protocol.follower",
-                    rule="what follows, and what is followed, are numbers above 0",
-                    got=f"{name}={value!r}",
-                    remedy="say protocol.link=none",
-                )
-            )
-    return str(path), LINKS[link]
 
 
 def _limits(config: DictConfig) -> Limits:

@@ -24,6 +24,7 @@ TINY = [
     "placement.max_retries=50",
     "protocol.extend=0",
     "protocol.refine=0",
+    "rehearse=false",
 ]
 
 

@@ -32,6 +32,8 @@ def test_a_search_from_another_runs_under_its_contract_and_resumes(smoke):
         "space.optimizer.momentum.points=2",
         "protocol.refine=0",
         "protocol.extend=0",
+        "rehearse=false",
+        "placement.slots=1",
     ]
     done = search(*words, cwd=smoke)
     assert done.returncode == 0, done.stderr
@@ -52,7 +54,7 @@ def test_a_search_from_another_runs_under_its_contract_and_resumes(smoke):
 
 def test_sweeps_in_a_row_each_start_from_the_winner_before(elsewhere):
     words = ["sweep", "knobs=[depth,dropout]", "seeds=1", "trainer.epochs=2", "protocol.extend=0", "protocol.refine=0"]
-    small = ["model.width=16", "name=row"]
+    small = ["model.width=16", "name=row", "rehearse=false", "placement.slots=1"]
     done = search(*words, *small, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     first = yaml.safe_load((elsewhere / "results" / "row-depth" / "best.yaml").read_text())

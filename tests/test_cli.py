@@ -39,7 +39,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: activation_sweep, "),
         (["run"], r"run: needs an experiment, but got none; usage: python -m search \[run\] EXPERIMENT"),
         (["smoke", "optimizer.lrr=1"], r"smoke: key 'optimizer\.lrr' does not exist; did you mean 'optimizer\.lr'\? there are: optimizer\._target_, optimizer\.lr, .*added with \+optimizer\.lrr="),
-        (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr\.epochs' does not exist; .*there are: data, keep, .*trainer"),
+        (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr\.epochs' does not exist; .*there are: choices, chosen, data, keep, .*trainer"),
         (["smoke", "optimizer=adamm"], r"Could not find 'optimizer/adamm'.*Available options in 'optimizer':.*adam"),
         (["run", "nothing"], r"nothing: .*Could not find 'experiment/nothing'"),
         (["plan"], r"plan: needs an experiment, but got none"),
@@ -176,7 +176,7 @@ def test_a_package_that_hides_ours_is_told(elsewhere):
     ],
 )
 def test_every_kind_of_contract_goes_from_search_to_export_to_training_to_test(words, metric, elsewhere):
-    short = ["space.optimizer.lr.high=0.1", "space.optimizer.lr.points=2"]
+    short = ["space.optimizer.lr.high=0.1", "space.optimizer.lr.points=2", "placement.slots=1", "rehearse=false"]
     done = search("smoke", *words, *short, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (trials(elsewhere / "results" / "smoke").source == "computed").all()
@@ -256,7 +256,7 @@ def test_a_config_of_other_data_is_not_compared(smoke):
     path.write_text(path.read_text().replace("seed: 0\n    hash", "hash").replace("rows: 1797", "rows: 1796"))
     done = search("train", str(path), cwd=smoke)
     assert done.returncode == 2
-    assert "the config's contract: a contract is fixed (R2, R4), but this one differs" in done.stderr
+    assert "the contract that comes with the config: a contract is fixed (R2, R4), but this one differs" in done.stderr
     assert "data.rows: 1796 there, 1797 now" in done.stderr
     assert not (smoke / "results" / "smoke-train").exists()
 

@@ -235,7 +235,15 @@ def test_folds_of_a_regression_are_scored_in_the_targets_own_units(tmp_path):
 
 def test_a_floor_that_is_no_number_does_not_forbid_to_go_on(tmp_path):
     (tmp_path / "o.csv").write_text("a,y\n" + "".join(f"{row},{int(row < 50)}\n" for row in range(100)))
-    words = ["data=csv", "data.path=o.csv", "data.task=classification", "data.target=y", "split=ordered", "metric=roc_auc"]
+    words = [
+        "data=csv",
+        "data.path=o.csv",
+        "data.task=classification",
+        "data.target=y",
+        "split=ordered",
+        "rehearse=false",
+        "metric=roc_auc",
+    ]
     done = search("smoke", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert "metric: roc_auc needs two classes in validation, but got one; choose another split or metric" in done.stderr

@@ -32,6 +32,7 @@ SCRIPT = [
     "trainer.grace=1",
     "protocol.extend=0",
     "protocol.refine=0",
+    "rehearse=false",
 ]
 
 

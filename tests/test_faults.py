@@ -13,6 +13,7 @@ NAUGHTY = [
     "trainer.max_log_mb=1",
     "protocol.extend=0",
     "protocol.refine=0",
+    "rehearse=false",
 ]
 
 

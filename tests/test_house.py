@@ -11,6 +11,10 @@ import pytest
 import yaml
 from kit import search
 
+from search.compose import compose_experiment
+from search.plan import read_plan
+from search.rehearsal import answer, questions
+
 ROOT = Path(__file__).parent.parent
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -24,7 +28,7 @@ FLOORS = [
      "search.curves", "search.arrays", "search.formula", "search.logs", "search.scores", "search.devices", "trainers.checkpoint", "trainers.schedules", "trainers.callable",
      "trainers.command", "trainers.data.bundled", "trainers.data.table", "trainers.data.npz", "trainers.data.mnist1d",
       "trainers.models.parts", "trainers.examples.own", "trainers.examples.script"},
-    {"search.configs", "search.rows", "search.plan", "search.compose", "search.stopping", "search.contract", "search.stages",
+    {"search.configs", "search.roles", "search.rows", "search.plan", "search.compose", "search.stopping", "search.contract", "search.stages",
      "trainers.models.mlp", "trainers.models.cnn", "search.stages.decision", "search.training", "search.dataset", "search.normalise", "trainers.stock"},
     {"search.folder", "search.worker", "search.study", "search.underway", "search.watcher", "search.placement", "search.stages.sweep"},
     {"search.crew", "search.results", "search.export", "search.carry", "search.placement.local", "search.placement.inline", "search.progress",
@@ -129,7 +133,9 @@ def test_every_key_of_every_yaml_says_what_it_means_on_its_line(path):
 def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
     lines = path.read_text().splitlines()
     assert lines[:2] == ["# @package _global_", f"# python -m search {path.stem}"]
-    tiny = ["seeds=1", "trainer.epochs=2", "protocol.extend=0", "protocol.refine=0"]
+    plan = read_plan(compose_experiment(path.stem, overrides=[], config_dir=None), root=elsewhere)
+    assert answer(questions(plan)) == ""  # every knob has an effect, every choice can be built
+    tiny = ["seeds=1", "trainer.epochs=1", "protocol.extend=0", "protocol.refine=0", "placement.slots=1", "rehearse=false"]
     done = search(path.stem, *tiny, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (elsewhere / "results" / path.stem / "best.yaml").exists()
