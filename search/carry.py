@@ -9,13 +9,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.compose import GROUPS, compose_defaults, compose_experiment
+from search.compose import compose_defaults, compose_experiment
 from search.configs import plain_config, trial_config
 from search.errors import UsageError
 from search.plan import flat_config
 from search.results import open_results
 
-OWN = "placement"  # a group that belongs to the machine, not to the incumbent
+OWN = ("placement", "space", "protocol")  # groups that belong to the machine and to the search, not to the incumbent
 
 
 def take_source(words: list[str]) -> tuple[list[str], str | None]:
@@ -52,9 +52,13 @@ def compose_from(
 def _carry(incumbent: DictConfig, *, onto: DictConfig, defaults: DictConfig) -> dict[str, Any]:
     old, new, plain = (plain_config(config, resolve=False) for config in (incumbent, onto, defaults))
     said = {path: value for path, value in flat_config(onto).items() if flat_config(defaults).get(path, object) != value}
-    for group in GROUPS:
-        if group == OWN or new["chosen"][group] != plain["chosen"][group]:
-            continue  # the machine's, or chosen by this search itself
+    for group in new["chosen"]:
+        if (
+            group in OWN
+            or group not in old["chosen"]
+            or new["chosen"][group] != plain["chosen"].get(group, new["chosen"][group])
+        ):
+            continue  # not the incumbent's, or chosen by this search itself
         new[group], new["chosen"][group] = old[group], old["chosen"][group]
         for path, value in said.items():
             if path.startswith(f"{group}."):

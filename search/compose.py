@@ -33,7 +33,7 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             words = [*search_path, f"experiment={experiment}", *plain]
             config = compose(config_name="search", overrides=words, return_hydra_config=True)
-            chosen = {group: config.hydra.runtime.choices[group] for group in GROUPS}
+            chosen = _chosen(config)
             with open_dict(config):
                 del config["hydra"]
                 config.chosen, config.choices = chosen, _choices(config, words, chosen)
@@ -61,18 +61,24 @@ def compose_defaults() -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         config = compose(config_name="search", return_hydra_config=True)
-        chosen = {group: config.hydra.runtime.choices[group] for group in GROUPS}
+        chosen = _chosen(config)
         with open_dict(config):
             del config["hydra"]
             config.chosen = chosen
     return config
 
 
+def _chosen(config: DictConfig) -> dict[str, str]:
+    """Which option of every config group is in a config, those of the user's own groups included."""
+    groups = config.hydra.runtime.choices.items()
+    return {str(group): str(option) for group, option in groups if group != "experiment" and not str(group).startswith("hydra")}
+
+
 def _choices(config: DictConfig, words: list[str], chosen: Mapping[str, str]) -> dict[str, dict[str, DictConfig]]:
     """Every option that a space names for a config group, composed; the chosen one as it stands, with all overrides (P7)."""
     found: dict[str, dict[str, DictConfig]] = {}
     for group, node in (config.get("space") or {}).items():
-        if group in GROUPS and isinstance(node, DictConfig) and "choices" in node:
+        if group in chosen and isinstance(node, DictConfig) and "choices" in node:
             others = [text for text in words if text.lstrip("+~").partition("=")[0].partition(".")[0] != group]
             found[group] = {str(chosen[group]): config[group]}
             for option in node.choices:

@@ -11,6 +11,7 @@ from search.curves import read_curves
 from search.errors import RunError
 from search.folder import Folder
 from search.plan import Plan, check_task
+from search.rehearsal import rehearsed
 from search.running import train_apart
 
 
@@ -33,10 +34,12 @@ def measure_epoch(plan: Plan) -> Measured:
     """Trains the baseline for one epoch in a worker of its own.
 
     Raises:
-        UsageError: the data do not fit the config. RunError: the training failed; its log's end is told.
+        UsageError: the data do not fit the config, the trainer cannot be built, or a knob has no effect.
+        RunError: the training failed; its log's end is told.
     """
     check_task(plan)
-    prepared = prepare(plan.config, metric=plan.metric)
+    with rehearsed(plan):
+        prepared = prepare(plan.config, metric=plan.metric)
     with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
         folder = Folder(Path(scratch) / plan.name)
         row = train_apart(plan, folder, prepared, config=plan.config, last_epoch=1, console=Console(quiet=True))

@@ -326,6 +326,16 @@ def test_plan_of_a_training_that_cannot_run_shows_the_logs_end(elsewhere):
     assert 'raise RuntimeError("no luck")' in done.stderr
 
 
+def test_plan_refuses_a_knob_without_effect(elsewhere):
+    done = search("plan", "lr_sweep", "schedule=one_cycle", "schedule.max_lr=0.1", cwd=elsewhere)
+    assert done.returncode == 2
+    assert (
+        "space.optimizer.lr: a knob must have an effect, but got one and the same training at all of its values" in done.stderr
+    )
+    linked = search("plan", "lr_sweep", "schedule=one_cycle", cwd=elsewhere)
+    assert linked.returncode == 0, linked.stderr
+
+
 def test_plan_takes_off_what_is_done(smoke):
     done = search("plan", "smoke", cwd=smoke)
     assert "0 trials to run, 4 done already" in done.stdout

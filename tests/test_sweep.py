@@ -189,3 +189,37 @@ def test_an_off_value_is_no_place_on_a_log_scale():
     assert not any("edge" in line for line in conclusion(off))
     low = _run(plan, lambda value, seed: 0.95 if value == 1e-6 else 0.90)
     assert min(value for value in _values(low) if value) < 1e-10
+
+
+def test_config_groups_of_a_users_own_are_swept_like_ours(elsewhere):
+    """A group that we do not have, and an option of the user's in one that we have."""
+    files = {
+        "experiment/mine.yaml": "# @package _global_\n# python -m search mine\n# Mine.\ndefaults:\n  - /augment@augment: none\n  - override /space: mine\n",
+        "augment/none.yaml": "flip: 0.0\n",
+        "augment/flips.yaml": "flip: 0.5\nseed: ${seed}\n",
+        "space/mine.yaml": "augment:\n  choices: [none, flips]\n",
+        "optimizer/lion.yaml": "_target_: lion.Lion\nlr: 1e-4\n",
+        "space/two.yaml": "optimizer:\n  choices: [adam, lion]\n  lion: {lr: {low: 1e-5, high: 1e-3, scale: log, points: 3}}\n",
+    }
+    for name, text in files.items():
+        path = elsewhere / "conf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    plan = read_plan(compose_experiment("mine", overrides=[], config_dir=elsewhere / "conf"), root=elsewhere)
+    assert sweep.first_round(plan) == ("none", "flips")
+    config = trial_config(plan.config, knobs={"augment": "flips"}, seed=7)
+    assert OmegaConf.to_container(config, resolve=True)["augment"] == {"flip": 0.5, "seed": 7}
+    two = read_plan(compose_experiment("lr_sweep", overrides=["space=two"], config_dir=elsewhere / "conf"), root=elsewhere)
+    assert sweep.first_round(two) == ("sgd", "adam", "lion")
+    assert [cell.get("optimizer.lion.lr") for cell in sweep.cells(two, "lion")] == [1e-4, 1e-5, 1e-3]
+    assert sweep.cells(two, "adam") == [{"optimizer": "adam"}]
+
+
+def test_a_cliff_is_found_beside_its_edge_and_very_noisy_values_are_a_tie():
+    findings = _run(_plan(), lambda value, seed: None if value > 0.02 else 0.8 + 0.01 * math.log10(value) + seed / 1e4)
+    assert 0.01 <= findings.groups[findings.decision.winner].value <= 0.02
+    assert findings.decision.adopted  # the baseline, 0.1, lies beyond the cliff
+    dice = np.random.default_rng(5)
+    noisy = [_run(_plan(), lambda value, seed: dice.normal(0.6, 0.15)) for _ in range(100)]
+    assert np.mean([findings.decision.winner == 0 for findings in noisy]) >= 0.9
+    assert all(findings.decision.tie for findings in noisy if not findings.decision.adopted)

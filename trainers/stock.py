@@ -47,7 +47,8 @@ class Stock:
             dice = torch.Generator().manual_seed(0)
             x = torch.randn(4, inputs, generator=dice)
             y = torch.arange(4) % outputs if task == "classification" else torch.randn(4, outputs, generator=dice)
-            for _ in range(2):  # the second step shows what an optimizer keeps of the first
+            for step in range(2):  # the second step shows what an optimizer keeps of the first
+                apply(schedule.at(1, step=step, losses=[]), optimizer)
                 optimizer.zero_grad()
                 loss(model(x), y).backward()
                 optimizer.step()
