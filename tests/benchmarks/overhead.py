@@ -36,7 +36,7 @@ def _search(folder: Path, trials: int) -> float:
         "trainer.patience=null",
         f"seeds={trials // 5}",
     ]
-    grid = ["space.optimizer.lr.points=5", "optimizer.lr=0.01", "placement.slots=2"]
+    grid = ["space.optimizer.lr.points=5", "optimizer.lr=0.01", "placement.slots=2", "protocol.extend=0", "protocol.refine=0"]
     begun = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "search", *words, *grid],

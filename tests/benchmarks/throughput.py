@@ -23,7 +23,7 @@ import joblib, numpy as np, torch
 from torch import nn
 torch.set_num_threads(1)
 folder, trials, epochs = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
-load = lambda name: torch.from_numpy(np.asarray(joblib.load(f"{folder}/arrays/{name}.joblib")))
+load = lambda name: torch.from_numpy(np.asarray(joblib.load(f"{folder}/arrays/fold-0/{name}.joblib")))
 x, y, val_x, val_y = load("train.x"), load("train.y"), load("val.x"), load("val.y")
 
 def train(lr, seed, epochs):
@@ -56,7 +56,7 @@ print("done", flush=True)
 def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
     """Seconds from the first trial's start to the last one's end, and the trials."""
     words = ["lr_sweep", f"trainer.epochs={EPOCHS}", "trainer.patience=null", "seeds=4", "space.optimizer.lr.points=4"]
-    grid = ["space.optimizer.lr.low=0.001", "space.optimizer.lr.high=0.1", "placement.slots=2"]
+    grid = ["space.optimizer.lr.low=0.001", "space.optimizer.lr.high=0.1", "placement.slots=2", "protocol.extend=0", "protocol.refine=0"]
     # The first trial of each worker warms torch up and does not count, so two more seeds are run before.
     subprocess.run([sys.executable, "-m", "search", *words, *grid], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     import optuna
