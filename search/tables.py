@@ -226,6 +226,10 @@ def caveats(findings: Findings) -> list[str]:
     nuisance = [knob.path for knob in plan.knobs if knob.nuisance]
     if nuisance:
         lines.append(f"tuned anew for every value, with the same budget each: {', '.join(nuisance)} (P1)")
+    if plan.knob.path == "model.activation" and config["model"].get("init") == "follow":
+        lines.append(
+            "initial weights moved with model.activation (model.init=follow): He, but Xavier for tanh and sigmoid (R28, R42)"
+        )
     if plan.follower is not None:
         moves = _followers(findings)
         lines.append(

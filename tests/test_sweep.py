@@ -128,6 +128,13 @@ def test_what_follows_moves_with_the_knob_and_is_written_down():
     assert decision_records(findings)[0]["followers"]["256"] == 0.283
 
 
+def test_initial_weights_that_follow_the_activation_are_said_to():
+    findings = _run(_plan_of("activation_sweep"), lambda value, seed: 0.9 + seed / 1e4)
+    assert "initial weights moved with model.activation (model.init=follow): He, but Xavier" in conclusion(findings)[-1]
+    fixed = _run(_plan_of("activation_sweep", "model.init=torch"), lambda value, seed: 0.9 + seed / 1e4)
+    assert not any("initial weights" in line for line in conclusion(fixed))
+
+
 def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
     plan = _plan_of("optimizer_sweep")
     budgets = {choice: sweep.cells(plan, choice) for choice in plan.knob.choices}

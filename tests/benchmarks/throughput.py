@@ -56,7 +56,13 @@ print("done", flush=True)
 def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
     """Seconds from the first trial's start to the last one's end, and the trials."""
     words = ["lr_sweep", f"trainer.epochs={EPOCHS}", "trainer.patience=null", "seeds=4", "space.optimizer.lr.points=4"]
-    grid = ["space.optimizer.lr.low=0.001", "space.optimizer.lr.high=0.1", "placement.slots=2", "protocol.extend=0", "protocol.refine=0"]
+    grid = [
+        "space.optimizer.lr.low=0.001",
+        "space.optimizer.lr.high=0.1",
+        "placement.slots=2",
+        "protocol.extend=0",
+        "protocol.refine=0",
+    ]
     # The first trial of each worker warms torch up and does not count, so two more seeds are run before.
     subprocess.run([sys.executable, "-m", "search", *words, *grid], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     import optuna
