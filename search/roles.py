@@ -21,6 +21,10 @@ def check_roles(knobs: Sequence[Knob]) -> None:
     Raises:
         UsageError: it has not.
     """
+    paths = [knob.path for knob in knobs]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise UsageError(broken_rule(f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"))
     about = [knob.path for knob in knobs if not knob.nuisance]
     if len(about) != 1:
         got = ", ".join(about) or "none"

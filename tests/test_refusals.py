@@ -15,6 +15,8 @@ FILES = {
     "nan.csv": "a,label\n1,x\n,y\n",
     "one.csv": "a,label\n1,x\n2,x\n",
     "few.csv": "a,label\n1,x\n2,y\n3,x\n4,y\n",
+    "own/space/twice.yaml": "optimizer:\n  lr: {low: 1e-3, high: 1.0, scale: log}\n  lr: {low: 1e-4, high: 1.0, scale: log}\n",
+    "own/space/dotted.yaml": "optimizer:\n  lr: {low: 1e-3, high: 1.0, scale: log}\noptimizer.lr: {low: 1e-4, high: 1.0, scale: log}\n",
     "half.yaml": "name: x\nseed: 0\n",
     "list.yaml": "- 1\n",
     "torn.yaml": "a: [1\n",
@@ -25,6 +27,7 @@ FILES = {
 def files(elsewhere, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     for name, text in FILES.items():
+        (elsewhere / name).parent.mkdir(parents=True, exist_ok=True)
         (elsewhere / name).write_text(text)
     for name, rows in {"a": [2, 3], "b": [3, 4], "far": [9999]}.items():
         np.save(elsewhere / f"{name}.npy", np.array(rows))
@@ -36,6 +39,9 @@ def files(elsewhere, monkeypatch):
     [
         (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: activation_sweep, "),
         (["tabel", "x"], r"experiment or verb 'tabel' does not exist; did you mean 'table'"),
+        (["lr_sweep", "--config-dir", "own", "space=twice"], r"lr_sweep: .*found duplicate key lr"),
+        (["lr_sweep", "--config-dir", "own", "space=dotted"], r"space\.optimizer\.lr: a path has one knob, but got two; drop one of them"),
+        (["lr_sweep", "sampler=tpe"], r"lr_sweep: key 'sampler' does not exist; "),
         (["lr_sweep", "metric=f2"], r"Could not find 'metric/f2'.*Available options in 'metric':\s+accuracy"),
         (["lr_sweep", "split=half"], r"Could not find 'split/half'.*Available options in 'split':\s+grouped\s+holdout\s+kfold"),
         (["lr_sweep", "data=mnist"], r"Could not find 'data/mnist'.*Available options in 'data':\s+breast_cancer\s+csv"),
