@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
+from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +18,7 @@ from search.results import Findings
 from search.rows import STATES, Row
 from search.stages.sweep import cells, edge
 
+WIDE, BAR = 100, 16  # columns from which a terminal shows the picture, and its width
 LABELS = {"best": "best", "tie": "tie", "worse": "worse", "unstable": "a seed collapsed", "unusable": "not usable"}
 
 
@@ -65,11 +67,11 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
 def summary_frame(findings: Findings) -> pd.DataFrame:
     """One row per value of the knob, in the knob's order.
 
-    `interval`: half width of the mean's 95 % interval, from the pooled spread.
+    `interval`: half width of the mean's 95 % interval, from the pooled spread. `against`: the mean less the baseline's.
     """
     plan, decision = findings.plan, findings.decision
-    knob = plan.knob
-    records = []
+    knob, records = plan.knob, []
+    baseline = findings.groups[0]
     for index, group in enumerate(findings.groups):
         rows = findings.of(group.value)
         scores = np.array([row.value for row in rows if row.value is not None])
@@ -85,6 +87,7 @@ def summary_frame(findings: Findings) -> pd.DataFrame:
                 "mean": scores.mean() if len(scores) else math.nan,
                 "std": scores.std(ddof=1) if len(scores) > 1 else math.nan,
                 "interval": decision.interval(len(scores)) if decision is not None and len(scores) else math.nan,
+                "against": plan.metric.sign * (group.mean - baseline.mean) if group.clean and baseline.clean else math.nan,
                 "best_epoch": float(np.mean(epochs)) if epochs else math.nan,
                 "seconds": sum(row.seconds for row in rows),
                 **{
@@ -101,17 +104,23 @@ def summary_frame(findings: Findings) -> pd.DataFrame:
 
 
 def summary_text(findings: Findings, summary: pd.DataFrame) -> str:
-    """The summary as Markdown, with the decision in words."""
+    """The summary as Markdown: by value, by rank, and the decision in words."""
     plan = findings.plan
-    columns = [column for column in summary.columns if column not in ("verdict",)]
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    for record in summary[columns].to_dict("records"):
-        lines.append("| " + " | ".join(_cell(value) for value in record.values()) + " |")
+    columns = [column for column in summary.columns if column != "verdict"]
+    ranked = summary.sort_values("mean", ascending=plan.metric.direction == "minimize", na_position="last", kind="stable")
+    short = [column for column in (plan.knob.path, "with", "mean", "interval", "against", "decision") if column in summary]
+    ranked = ranked[short].assign(rank=range(1, len(ranked) + 1))[["rank", *short]]
     told = "\n".join(f"- {line}" for line in conclusion(findings))
     return (
         f"# {plan.name}: {plan.knob.path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
-        + "\n".join([*lines, "", told, ""])
+        f"{told}\n\n## By value\n\n{_markdown(summary[columns])}\n\n## By rank of the mean\n\n{_markdown(ranked)}\n"
     )
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + " --- |" * len(frame.columns)]
+    lines += ["| " + " | ".join(_cell(value) for value in record.values()) + " |" for record in frame.to_dict("records")]
+    return "\n".join(lines)
 
 
 def show_summary(findings: Findings, console: Console) -> None:
@@ -121,9 +130,11 @@ def show_summary(findings: Findings, console: Console) -> None:
     summary, knob = summary_frame(findings), findings.plan.knob
     table = Table(box=None, pad_edge=False)
     beside = ["with"] if "with" in summary else []
-    for column in (knob.path, *beside, findings.plan.metric.name, "epoch", "seconds", "trials", "decision"):
+    picture = _bars(summary["mean"] * findings.plan.metric.sign) if console.width >= WIDE else None
+    drawn = [""] if picture else []
+    for column in (knob.path, *beside, findings.plan.metric.name, *drawn, "epoch", "seconds", "trials", "decision"):
         table.add_column(column, justify="left" if column in ("trials", "decision") else "right", no_wrap=column != "decision")
-    for record in summary.to_dict("records"):
+    for number, record in enumerate(summary.to_dict("records")):
         score = f"{record['mean']:.4f}" if record["n"] else ""
         score += f" ±{record['interval']:.4f}" if math.isfinite(record["interval"]) else ""
         states = ", ".join(f"{record[state]} {state}" for state in STATES if record.get(state))
@@ -131,12 +142,20 @@ def show_summary(findings: Findings, console: Console) -> None:
             _cell(record[knob.path]),
             *(record[name] for name in beside),
             score,
+            *([picture[number]] if picture else []),
             _cell(record["best_epoch"]),
             f"{record['seconds']:.1f}",
             states,
         ]
         table.add_row(*cells, record["decision"], style="bold" if "chosen" in record["decision"] else "")
     console.print(table)
+
+
+def _bars(scores: "pd.Series[float]") -> list[Bar]:
+    """The sweep as a picture: the best mean a whole bar, the worst none."""
+    low, high = scores.min(), scores.max()
+    shares = ((scores - low) / (high - low)).fillna(0.0) if high > low else scores.fillna(0.0) * 0
+    return [Bar(size=1.0, begin=0.0, end=float(share), width=BAR) for share in shares]
 
 
 def conclusion(findings: Findings) -> list[str]:

@@ -1,16 +1,18 @@
 """What a search says of itself: rows, summary, decision in words."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from search.compose import compose_experiment
 from search.plan import read_plan
 from search.results import find
 from search.rows import Row
 from search.stages import sweep
-from search.tables import conclusion, decision_records, summary_frame, summary_text, trials_frame
+from search.tables import conclusion, decision_records, show_summary, summary_frame, summary_text, trials_frame
 
 
 def _findings(value_of, *overrides, seeds=3, leave=0):
@@ -96,3 +98,31 @@ def test_the_summary_counts_means_and_marks():
     text = summary_text(findings, frame.reset_index())
     assert "| 0.01 | 3 | 0.901 | 0.001 |" in text
     assert "- optimizer.lr = 0.01 is adopted" in text
+
+
+def test_the_summary_is_told_by_value_and_by_rank_with_the_distance_from_the_baseline():
+    findings = _findings(_planted(0.01))
+    summary = summary_frame(findings).set_index("optimizer.lr")
+    assert summary.against[0.1] == 0
+    assert summary.against[0.01] == pytest.approx(0.05)
+    text = summary_text(findings, summary_frame(findings))
+    ranked = text.partition("## By rank of the mean")[2]
+    cells = [line.split(" | ") for line in ranked.splitlines() if line.startswith("| ")][2:]
+    assert [row[1] for row in cells] == ["0.01", "0.001", "0.1", "0.0001", "1"]
+    wrong_way = _findings(lambda rate, seed: -_planted(0.01)(rate, seed), "data=diabetes")
+    ranked = summary_text(wrong_way, summary_frame(wrong_way)).partition("## By rank of the mean")[2]
+    assert ranked.splitlines()[4].startswith("| 1 | 0.01 | -0.901 |")
+    assert summary_frame(wrong_way).set_index("optimizer.lr").against[0.01] == pytest.approx(-0.05)
+
+
+def test_a_wide_terminal_shows_the_sweep_as_a_picture():
+    shown = []
+    for width in (80, 140):
+        console = Console(width=width, record=True, file=io.StringIO())
+        show_summary(_findings(_planted(0.01)), console)
+        shown.append(console.export_text())
+    assert "█" not in shown[0]
+    bars = {line.split()[0]: line.count("█") for line in shown[1].splitlines() if line.strip()[:1].isdigit()}
+    assert bars["0.01"] == 16
+    assert bars["0.0001"] == 0
+    assert 0 < bars["0.001"] < 16
