@@ -13,7 +13,7 @@ from search.errors import SearchError, UsageError, broken_rule, unknown
 
 
 def main(arguments: list[str]) -> int:
-    """Runs one command line (without the program's name) and returns its exit code: 0, 1, 2 or 130 (DESIGN §6)."""
+    """Runs one command line (without the program's name) and returns its exit code: 0, 1, 2 or 130."""
     try:
         words, config_dir = _take_config_dir(arguments)
         if not words or words[0] in ("-h", "--help"):

@@ -30,7 +30,7 @@ class Slot:
         return "cpu" if self.gpu is None else f"cuda:{self.gpu}"
 
     def environment(self) -> dict[str, str]:
-        """Variables of the worker, set before it starts, hence before torch is imported (PEERS B1)."""
+        """Variables of the worker, set before it starts, hence before torch is imported."""
         threads = str(self.threads)
         pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
         return {"CUDA_VISIBLE_DEVICES": self.gpu or "", **dict.fromkeys(pools, threads)}

@@ -1,6 +1,6 @@
 """One search's folder below results/: what lies where, the conductor's lock, and writing so that a kill leaves no half file.
 
-Knows names and order of files (DESIGN §5), not their meaning.
+Knows names and order of files, not their meaning.
 """
 
 import fcntl

@@ -1,6 +1,6 @@
 """What can be turned, over which values: knobs and their grids.
 
-Reads the nested YAML of a space (DESIGN §7) and the string grammar of Hydra's Optuna sweeper. Never samples: proposing
+Reads the nested YAML of a space and the string grammar of Hydra's Optuna sweeper. Never samples: proposing
 values is the stages' business.
 """
 

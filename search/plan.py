@@ -174,7 +174,7 @@ def flat_config(config: DictConfig) -> dict[str, Any]:
 
 
 def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]:
-    """One line per key in which a resumed search's config may not differ from its first start's (DESIGN §6).
+    """One line per key in which a resumed search's config may not differ from its first start's.
 
     `grown`: the keys instead by which the search has been extended, and which must be written down.
     """

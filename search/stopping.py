@@ -1,4 +1,4 @@
-"""When a trial has had enough: the best epoch, patience, divergence (R33, DESIGN §5).
+"""When a trial has had enough: the best epoch, patience, divergence (R33).
 
 Pure: fed with numbers, asked for a word.
 """

@@ -90,7 +90,7 @@ class Study:
             self._handles[trial].report(value, epoch)
 
     def finish(self, row: Row, *, told: float | None) -> None:
-        """Ends a trial, durably. `told`: the number for the sampler, None for a failure (DESIGN §11)."""
+        """Ends a trial, durably. `told`: the number for the sampler, None for a failure."""
         handle = self._handles.pop(row.ask.trial)
         for name in ATTRIBUTES:
             if getattr(row, name) not in ("", None):

@@ -39,7 +39,7 @@ def write_tables(findings: Findings, folder: Folder) -> None:
 
 
 def trials_frame(findings: Findings) -> pd.DataFrame:
-    """One row per trial, as DESIGN §5 promises: fixed columns, then one per knob, named by its path."""
+    """One row per trial: fixed columns, then one per knob, named by its path."""
     rows = []
     for row in findings.rows:
         fixed = {

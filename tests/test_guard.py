@@ -51,6 +51,7 @@ def test_the_guard_kills_what_is_left_when_the_worker_is_killed(guarded):
     process.send_signal(signal.SIGKILL)
     process.wait()
     wait_for(lambda: _gone(child), seconds=5, what="the child to end")
+    assert _gone(child)
     os.close(held)
 
 

@@ -1,6 +1,6 @@
 """The seam between a search and whatever trains: data, checkpoint, seats, and what a step brings. Imports no torch.
 
-A user's trainer is a generator function (DESIGN §8):
+A user's trainer is a generator function:
 
     def train(config, data, device, checkpoint):
         ...
@@ -116,7 +116,7 @@ class Seats(Protocol):
 
     Called by the worker's one thread. After `admit`, every `step` brings at most one outcome per admitted trial, until the
     trial's End or Failure or its `release`. On a CPU, a trial's values must not depend on who sits beside it.
-    `strategy` names how forward passes are made (DESIGN §9); it stands in every row.
+    `strategy` names how forward passes are made; it stands in every row.
     """
 
     strategy: str

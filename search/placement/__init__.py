@@ -1,4 +1,4 @@
-"""Where workers run. A placement starts a worker for a slot and tells the conductor what became of it (DESIGN §3)."""
+"""Where workers run. A placement starts a worker for a slot and tells the conductor what became of it."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,1 +1,1 @@
-"""Stages: pure functions of the plan and all trials with their states (DESIGN §3)."""
+"""Stages: pure functions of the plan and all trials with their states."""
