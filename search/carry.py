@@ -18,12 +18,6 @@ from search.results import open_results
 OWN = ("placement", "space", "protocol")  # groups that belong to the machine and to the search, not to the incumbent
 
 
-def take_source(words: list[str]) -> tuple[list[str], str | None]:
-    """The words without `from=NAME`, and the name."""
-    named = [word.partition("=")[2] for word in words if word.startswith("from=")]
-    return [word for word in words if not word.startswith("from=")], named[-1] if named else None
-
-
 def compose_from(
     experiment: str, *, overrides: list[str], config_dir: Path | None, source: str | None, root: Path
 ) -> tuple[DictConfig, Mapping[str, Any] | None]:
@@ -42,33 +36,33 @@ def compose_from(
         )
     old = folder.load_config()
     incumbent = trial_config(old, knobs=findings.winner.ask.knobs, seed=old.seed)
-    carried = _carry(incumbent, onto=config, defaults=compose_defaults())
-    carried["from"] = source
-    merged = OmegaConf.create(carried)
+    merged = _carry(incumbent, onto=config, defaults=compose_defaults())
+    merged["from"] = source
     OmegaConf.set_readonly(merged, True)
     return merged, folder.load_contract()
 
 
-def _carry(incumbent: DictConfig, *, onto: DictConfig, defaults: DictConfig) -> dict[str, Any]:
-    old, new, plain = (plain_config(config, resolve=False) for config in (incumbent, onto, defaults))
-    said = {path: value for path, value in flat_config(onto).items() if flat_config(defaults).get(path, object) != value}
-    for group in new["chosen"]:
-        if (
-            group in OWN
-            or group not in old["chosen"]
-            or new["chosen"][group] != plain["chosen"].get(group, new["chosen"][group])
-        ):
-            continue  # not the incumbent's, or chosen by this search itself
-        new[group], new["chosen"][group] = old[group], old["chosen"][group]
-        for path, value in said.items():
-            if path.startswith(f"{group}."):
-                *parents, key = path.split(".")
-                node = new
-                for parent in parents:
-                    node = node.setdefault(parent, {})
-                node[key] = value
-        if group in new["choices"]:
-            new["choices"][group][new["chosen"][group]] = new[group]
+def _carry(incumbent: DictConfig, *, onto: DictConfig, defaults: DictConfig) -> DictConfig:
+    """The incumbent's groups in the new config, but for those that it chose itself; then what it says of their keys."""
+    new, silent = OmegaConf.create(plain_config(onto, resolve=False)), flat_config(defaults)
+    said = {path: value for path, value in flat_config(onto).items() if silent.get(path, object) != value}
+
+    def is_carried(group: str) -> bool:
+        return (
+            group not in OWN
+            and group in incumbent.chosen
+            and new.chosen[group] == defaults.chosen.get(group, new.chosen[group])  # not chosen by this search itself
+        )
+
+    carried = [str(group) for group in new.chosen if is_carried(group)]
+    for group in carried:
+        new[group], new.chosen[group] = incumbent[group], incumbent.chosen[group]
+    for path, value in said.items():
+        if path.partition(".")[0] in carried:
+            OmegaConf.update(new, path, value, merge=False, force_add=True)
+    for group in carried:
+        if group in new.choices:
+            new.choices[group][new.chosen[group]] = new[group]
     if "seed" not in said:
-        new["seed"] = old["seed"]
+        new.seed = incumbent.seed
     return new

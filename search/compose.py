@@ -1,7 +1,6 @@
 """Configs become objects here: Hydra composes, once, and what comes out is frozen. Never reads results."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -32,11 +31,9 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             words = [*search_path, f"experiment={experiment}", *plain]
-            config = compose(config_name="search", overrides=words, return_hydra_config=True)
-            chosen = _chosen(config)
+            config = _composed(words)
             with open_dict(config):
-                del config["hydra"]
-                config.chosen, config.choices = chosen, _choices(config, words, chosen)
+                config.choices = _choices(config, words)
         OmegaConf.to_container(config, resolve=True)
     except Exception as error:  # beside its own errors, Hydra raises ValueError, TypeError, AttributeError for odd overrides
         misspelt = re.match(r"Could not override '([^']+)'", str(error))
@@ -60,23 +57,23 @@ def compose_defaults() -> DictConfig:
     """`conf/search.yaml` alone: what a config is where nobody says anything."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        config = compose(config_name="search", return_hydra_config=True)
-        chosen = _chosen(config)
-        with open_dict(config):
-            del config["hydra"]
-            config.chosen = chosen
+        return _composed([])
+
+
+def _composed(words: list[str]) -> DictConfig:
+    """A config with `chosen`: which option of every config group is in it, those of the user's own groups included."""
+    config = compose(config_name="search", overrides=words, return_hydra_config=True)
+    with open_dict(config):
+        groups = config.pop("hydra").runtime.choices.items()
+        config.chosen = {
+            str(group): str(option) for group, option in groups if group != "experiment" and not str(group).startswith("hydra")
+        }
     return config
 
 
-def _chosen(config: DictConfig) -> dict[str, str]:
-    """Which option of every config group is in a config, those of the user's own groups included."""
-    groups = config.hydra.runtime.choices.items()
-    return {str(group): str(option) for group, option in groups if group != "experiment" and not str(group).startswith("hydra")}
-
-
-def _choices(config: DictConfig, words: list[str], chosen: Mapping[str, str]) -> dict[str, dict[str, DictConfig]]:
+def _choices(config: DictConfig, words: list[str]) -> dict[str, dict[str, DictConfig]]:
     """Every option that a space names for a config group, composed; the chosen one as it stands, with all overrides (P7)."""
-    found: dict[str, dict[str, DictConfig]] = {}
+    chosen, found = config.chosen, dict[str, dict[str, DictConfig]]()
     for group, node in (config.get("space") or {}).items():
         if group in chosen and isinstance(node, DictConfig) and "choices" in node:
             others = [text for text in words if text.lstrip("+~").partition("=")[0].partition(".")[0] != group]

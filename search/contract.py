@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from search.arrays import FoldData
-from search.dataset import check_task_name, load_rows, read_labels
+from search.dataset import load_rows, read_labels
 from search.errors import UsageError, broken_rule
-from search.metrics import Metric, constant_score
+from search.metrics import Metric, check_task_name, constant_score
 from search.normalise import Scaling, fit_scaling
 from search.split import Marks, Rows, Split, make_split
 from trainers.api import Data, Part
@@ -85,7 +85,6 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
         UsageError: data that cannot be loaded, do not fit the config, or cannot be split.
     """
     node = config.data
-    check_task_name(node)
     if not node.get("_target_"):
         return _prepare_own(config, metric=metric)
     rows = load_rows(node)
@@ -142,6 +141,7 @@ def fingerprint(*arrays: NDArray[Any]) -> str:
 def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
     """`data=own`: row numbers only; content is fingerprinted by the files named, labels are read where given."""
     node = config.data
+    check_task_name(node.get("task"))
     rows = node.get("rows")
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 3:
         raise UsageError(

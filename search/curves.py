@@ -70,6 +70,12 @@ def read_curves(log: Path, table: Path, *, metric: str, epochs: Mapping[int, int
     return frame.sort_values(["trial", "fold", "epoch"], ignore_index=True)
 
 
+def followed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of one trial's records those that its standing follows: the mean of its folds, where it has any."""
+    main: pd.DataFrame = frame[frame.fold == frame.fold.min()]
+    return main
+
+
 def settle_curves(frame: pd.DataFrame, *, log: Path, table: Path, unfinished: Collection[int]) -> None:
     """Writes the table, whole or not at all; the log keeps what unfinished trials need, since a table has one kind of hole."""
     fresh = table.with_name(f"{table.name}.new")

@@ -9,10 +9,10 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, broken_rule
+from search.metrics import check_task_name
 from trainers.data import DataError, DataSet
 
-TASKS = ("classification", "regression")
 OURS = ("task", "inputs", "outputs", "impute")  # keys of `data` that the loading function does not take
 
 
@@ -41,7 +41,7 @@ def load_rows(node: DictConfig) -> Rows:
     Raises:
         UsageError: they cannot be loaded, hold NaN or inf, or do not fit the task.
     """
-    check_task_name(node)
+    check_task_name(node.get("task"))
     data = _load(node)
     for name, array in (("x", data.x), ("y", data.y)):
         if not isinstance(array, np.ndarray) or array.ndim < (2 if name == "x" else 1) or not len(array):
@@ -76,12 +76,6 @@ def completed(config: DictConfig) -> DictConfig:
         whole.data.inputs, whole.data.outputs = rows.inputs, rows.outputs
     OmegaConf.set_readonly(whole, True)
     return whole
-
-
-def check_task_name(node: DictConfig) -> None:
-    """Raises UsageError for a task that does not exist."""
-    if node.get("task") not in TASKS:
-        raise UsageError(unknown("task", name=str(node.get("task")), known=TASKS))
 
 
 def number_classes(labels: NDArray[Any], *, where: str) -> tuple[NDArray[np.int64], tuple[Any, ...]]:

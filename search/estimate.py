@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.contract import prepare
-from search.curves import read_curves
+from search.curves import followed, read_curves
 from search.errors import RunError
 from search.folder import Folder
 from search.plan import Plan, check_task
@@ -43,8 +43,7 @@ def measure_epoch(plan: Plan) -> Measured:
     with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
         folder = Folder(Path(scratch) / plan.name)
         row = train_apart(plan, folder, prepared, config=plan.config, last_epoch=1, console=Console(quiet=True))
-        curves = read_curves(folder.curve_log, folder.curves, metric=plan.metric.name)
-        curves = curves[curves.fold == curves.fold.min()]  # the mean of folds, where there are any
+        curves = followed(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name))
         if not len(curves[curves.epoch == 1]):
             log = folder.logs / "0.log"
             end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:]) if log.exists() else ""

@@ -46,8 +46,7 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
                 console.print(f"{folder.journal}: {study.mended}", markup=False)
             try:
                 conduct(plan, folder, study, contract=fixed, slots=slots, console=console)
-                winner = _find(plan, folder, study).winner
-                if winner is not None and "folds" in plan.config.split:
+                if "folds" in plan.config.split and (winner := _find(plan, folder, study).winner) is not None:
                     refit(plan, winner, folder, console=console)
             except (Interrupted, RunError):
                 _record(plan, folder, study)

@@ -14,7 +14,7 @@ from hydra.utils import get_object
 
 from search.errors import UsageError, broken_rule, unknown
 from search.formula import evaluate, names_of
-from search.scores import CLASSIFICATION, REGRESSION, Array, Average, Outputs
+from search.scores import CLASSIFICATION, REGRESSION, TASKS, Array, Average, Outputs
 
 TAKEN = ("trial", "fold", "epoch", "step", "seconds", "lr", "grad_norm", "update_ratio", "parameters", "source")
 OUTPUTS = ("predictions", "probabilities", "labels")
@@ -111,8 +111,13 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
 def tasks_of(metric: Metric) -> tuple[str, ...]:
     """The tasks that a metric fits: those of all its parts; a user's own fits any."""
     parts = [part for part in metric.parts if part in METRICS]
-    fits = {"classification": CLASSIFICATION, "regression": REGRESSION}
-    return tuple(task for task, known in fits.items() if all(part in known for part in parts))
+    return tuple(task for task, known in TASKS.items() if all(part in known for part in parts))
+
+
+def check_task_name(task: object) -> None:
+    """Raises UsageError for a task that does not exist."""
+    if task not in TASKS:
+        raise UsageError(unknown("task", name=str(task), known=TASKS))
 
 
 def output_of(values: Mapping[str, Any]) -> tuple[str, Array] | None:

@@ -10,11 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.errors import UsageError, broken_rule, unknown
 from search.knobs import Knob, Value, read_space
-from search.metrics import Metric, read_metric, tasks_of
+from search.metrics import Metric, check_task_name, read_metric, tasks_of
 from search.roles import check_knob, check_roles, default_of, read_follower
-from search.scores import CLASSIFICATION, REGRESSION
+from search.scores import TASKS
 
-TASKS = ("classification", "regression")
 PROTOCOLS = ("sweep", "train")
 PLACEMENTS = ("local", "inline")
 KEEP = ("best", "all")
@@ -146,13 +145,11 @@ def check_task(plan: Plan) -> None:
         UsageError: one does not, or there is no such task.
     """
     task = plan.config.data.get("task")
-    if task not in TASKS:
-        raise UsageError(unknown("task", name=str(task), known=TASKS))
+    check_task_name(task)
     if task not in tasks_of(plan.metric):
-        known = {"classification": CLASSIFICATION, "regression": REGRESSION}[task]
         got = plan.metric.formula or plan.metric.name
         raise UsageError(
-            broken_rule("metric", rule=f"a metric of {task} is one of {', '.join(known)}", got=got, remedy="choose one")
+            broken_rule("metric", rule=f"a metric of {task} is one of {', '.join(TASKS[task])}", got=got, remedy="choose one")
         )
     loss = str(OmegaConf.select(plan.config, "loss._target_"))
     if OmegaConf.select(plan.config, "trainer._target_") == STOCK and LOSS_TASKS.get(loss, task) != task:

@@ -188,3 +188,4 @@ CLASSIFICATION: dict[str, Callable[[Outputs], float]] = {
     "brier": brier,
 }
 REGRESSION: dict[str, Callable[[Outputs], float]] = {"mse": mse, "mae": mae, "r2": r2}
+TASKS = {"classification": CLASSIFICATION, "regression": REGRESSION}

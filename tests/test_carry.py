@@ -3,11 +3,12 @@
 import yaml
 from kit import search, trials
 
-from search.carry import compose_from, take_source
+from search.carry import compose_from
+from search.commands import take
 
 
 def _config(cwd, *words, experiment="momentum_sweep"):
-    overrides, source = take_source(list(words))
+    source, overrides = take(list(words), "from")
     return compose_from(experiment, overrides=overrides, config_dir=None, source=source, root=cwd / "results")
 
 

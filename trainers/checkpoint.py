@@ -84,8 +84,7 @@ class FolderCheckpoint:
     @property
     def epochs(self) -> set[int]:
         """All epochs from which this fold could go on."""
-        found = (self._read(name) for name in (LAST, PREVIOUS))
-        return {int(state["epoch"]) for state in found if state is not None}
+        return {int(state["epoch"]) for state in (self._loaded, self._read(PREVIOUS)) if state is not None}
 
     def rewind(self, epoch: int) -> None:
         """Goes on from that epoch instead of the last; from the start where there is no such state."""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from search.carry import compose_from, take_source
+from search.carry import compose_from
+from search.commands import take
 from search.dataset import completed
 from search.errors import UsageError
 from search.estimate import measure_epoch
@@ -23,7 +24,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Prints the plan; what a search of this name has done already is taken off."""
     if not words:
         raise UsageError(f"plan: needs an experiment, but got none; usage: python -m search {USAGE}")
-    overrides, source = take_source(words[1:])
+    source, overrides = take(words[1:], "from")
     config, _ = compose_from(words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results"))
     plan = read_plan(completed(config), root=Path.cwd())
     folder = Folder(plan.folder)

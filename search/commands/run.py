@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.carry import compose_from, take_source
+from search.carry import compose_from
+from search.commands import take
 from search.errors import Interrupted, RunError, UsageError
 from search.launch import launch
 from search.progress import Terminal
@@ -20,7 +21,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if not words:
         raise UsageError(f"run: needs an experiment, but got none; usage: python -m search {USAGE}")
     console = Terminal()
-    overrides, source = take_source(words[1:])
+    source, overrides = take(words[1:], "from")
     config, contract = compose_from(words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results"))
     try:
         findings = launch(config, console=console, contract=contract)

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from search.curves import read_curves
+from search.curves import followed, read_curves
 from search.errors import UsageError
 from search.folder import Folder
 from search.progress import shown_knobs
@@ -46,8 +46,7 @@ def _show_trials(folder: Folder, findings: Findings) -> None:
     for row in findings.rows:
         if row.state not in ("running", "failed", "lost"):
             continue
-        told = curves[curves.trial == row.ask.trial]
-        told = told[told.fold == told.fold.min()]  # the mean of folds, where there are any
+        told = followed(curves[curves.trial == row.ask.trial])
         reached = (
             f"epoch {told.epoch.iloc[-1]} of {findings.plan.epochs}, {metric} {told[metric].iloc[-1]:.4g}" if len(told) else ""
         )

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from search.catalogue import experiments
+from search.commands import take
 from search.commands.run import run as run_experiment
 from search.compose import GROUPS
 from search.errors import UsageError, unknown
@@ -16,9 +17,9 @@ USAGE = "sweep 'knobs=[lr,batch_size,dropout]' [name=NAME] [key=value …]"
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """One search per knob, named NAME-KNOB; the same command again goes on where it stopped."""
-    knobs, words = _take(words, "knobs")
-    name, words = _take(words, "name")
-    source, words = _take(words, "from")
+    knobs, words = take(words, "knobs")
+    name, words = take(words, "name")
+    source, words = take(words, "from")
     listed = [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
     if not listed:
         raise UsageError(f"sweep: needs knobs, but got none; usage: python -m search {USAGE}")
@@ -38,12 +39,6 @@ def run(words: list[str], config_dir: Path | None) -> int:
         source = search
     print("\n" + "\n".join(told))
     return 0
-
-
-def _take(words: list[str], key: str) -> tuple[str | None, list[str]]:
-    """The last value of a key among the words, and the words without it."""
-    given = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
-    return (given[-1] if given else None), [word for word in words if not word.startswith(f"{key}=")]
 
 
 def _carried(word: str) -> bool:

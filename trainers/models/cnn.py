@@ -3,8 +3,6 @@
 They give logits or plain outputs, never probabilities: the loss belongs outside (R1).
 """
 
-import math
-
 from torch import Tensor, nn
 
 from trainers.models import parts
@@ -50,7 +48,7 @@ class CNN(nn.Module):
             layers += [convolution(before, width, 3, padding=1), norm(width), parts.activation(activation)]
             if index + 1 < depth and side >= 4:
                 layers.append(pool(2))
-                side = math.floor(side / 2)
+                side //= 2
         self.blocks = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width if depth else channels, outputs)
