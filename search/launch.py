@@ -16,6 +16,7 @@ from search.contract import Contract, prepare
 from search.dataset import completed
 from search.errors import Interrupted, RunError, UsageError
 from search.export import drop_beaten, write_best
+from search.figures import write_figures
 from search.folder import Folder
 from search.plan import Plan, check_task, read_plan
 from search.refit import refit
@@ -74,9 +75,10 @@ def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) ->
 
 
 def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
-    """Tables and export, from what is on disk."""
+    """Tables, figures and export, from what is on disk."""
     findings = _find(plan, folder, study)
     write_tables(findings, folder)
+    write_figures(findings, folder)
     winner = findings.winner
     if winner is not None:
         write_best(plan, winner, folder)

@@ -113,7 +113,8 @@ def summary_text(findings: Findings, summary: pd.DataFrame) -> str:
     told = "\n".join(f"- {line}" for line in conclusion(findings))
     return (
         f"# {plan.name}: {plan.knob.path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
-        f"{told}\n\n## By value\n\n{_markdown(summary[columns])}\n\n## By rank of the mean\n\n{_markdown(ranked)}\n"
+        f"{told}\n\n![The sweep](sweep.svg)\n\n![The learning curves](curves.svg)\n\n"
+        f"## By value\n\n{_markdown(summary[columns])}\n\n## By rank of the mean\n\n{_markdown(ranked)}\n"
     )
 
 

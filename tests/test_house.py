@@ -33,7 +33,7 @@ FLOORS = [
     {"search.folder", "search.worker", "search.study", "search.underway", "search.watcher", "search.placement", "search.stages.sweep"},
     {"search.crew", "search.results", "search.export", "search.carry", "search.placement.local", "search.placement.inline", "search.progress",
      "search.rehearsal"},
-    {"search.conductor", "search.tables"},
+    {"search.conductor", "search.tables", "search.figures"},
     {"search.running"},
     {"search.refit"},
     {"search.launch"},

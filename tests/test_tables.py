@@ -1,38 +1,16 @@
 """What a search says of itself: rows, summary, decision in words."""
 
 import io
-from pathlib import Path
 
-import numpy as np
 import pytest
+from drawn import findings_of, planted
 from rich.console import Console
 
-from search.compose import compose_experiment
-from search.plan import read_plan
-from search.results import find
-from search.rows import Row
-from search.stages import sweep
 from search.tables import conclusion, decision_records, show_summary, summary_frame, summary_text, trials_frame
 
 
-def _findings(value_of, *overrides, seeds=3, leave=0):
-    words = [f"seeds={seeds}", "space.optimizer.lr.points=5", "protocol.refine=0", "protocol.extend=0", *overrides]
-    plan = read_plan(compose_experiment("lr_sweep", overrides=words, config_dir=None), root=Path("/r"))
-    rows = []
-    for ask in sweep.wanted(plan, [], resolution=0.0)[: None if not leave else -leave]:
-        value = value_of(ask.knobs["optimizer.lr"], ask.seed)
-        state = "infeasible" if value is None else "complete"
-        rows.append(Row(ask=ask, state=state, value=value, best_epoch=None if value is None else 4, epochs=5, seconds=2.0))
-    return find(plan, rows, val_rows=250)
-
-
-def _planted(best):
-    """A clear peak at one rate, with a little noise."""
-    return lambda rate, seed: 0.9 - 0.05 * abs(np.log10(rate / best)) + 0.001 * seed
-
-
 def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
-    findings = _findings(_planted(0.01))
+    findings = findings_of(planted(0.01))
     assert conclusion(findings) == [
         "optimizer.lr = 0.01 is adopted: accuracy 0.901, mean of 3 seeds, against 0.851 at the baseline 0.1 (P5)",
         "held fixed: trainer.batch_size=32, trainer.epochs=50, all else as in config.yaml; 3 seeds per value",
@@ -44,32 +22,32 @@ def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
 
 
 def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
-    findings = _findings(lambda rate, seed: 0.9 + 0.004 * ((seed * 7 + int(1 / rate)) % 3))
+    findings = findings_of(lambda rate, seed: 0.9 + 0.004 * ((seed * 7 + int(1 / rate)) % 3))
     assert "optimizer.lr = 0.1, the baseline, stays" in conclusion(findings)[0]
     assert conclusion(findings)[1].startswith("a tie: 0.1, 0.0001, 0.001, 0.01, 1.0 lie within 0.0")
     assert findings.winner.ask.trial == 0
 
 
 def test_a_smaller_metric_wins_where_the_metric_says_so():
-    findings = _findings(lambda rate, seed: -_planted(0.001)(rate, seed), "metric=mse")
+    findings = findings_of(lambda rate, seed: -planted(0.001)(rate, seed), "metric=mse")
     assert findings.winner.ask.knobs["optimizer.lr"] == 0.001
     assert "optimizer.lr = 0.001 is adopted: mse -0.901" in conclusion(findings)[0]
 
 
 def test_a_winner_at_the_edge_of_its_range_is_flagged():
-    assert conclusion(_findings(_planted(1.0)))[-2] == (
+    assert conclusion(findings_of(planted(1.0)))[-2] == (
         "1.0, the best, lies at the edge of what was tried: the range may be wrong (P2)"
     )
 
 
 def test_one_seed_says_that_it_cannot_tell():
-    lines = conclusion(_findings(_planted(0.1), seeds=1))
+    lines = conclusion(findings_of(planted(0.1), seeds=1))
     assert "mean of 1 seed;" in lines[0]
     assert lines[1].startswith("one seed per value cannot tell chance from merit")
 
 
 def test_before_the_last_trial_there_is_no_decision():
-    findings = _findings(_planted(0.01), leave=4)
+    findings = findings_of(planted(0.01), leave=4)
     assert conclusion(findings) == ["no decision yet: 4 trials are still to come"]
     assert findings.winner is None
     assert decision_records(findings) == []
@@ -77,13 +55,13 @@ def test_before_the_last_trial_there_is_no_decision():
 
 
 def test_nothing_usable_is_said_plainly():
-    findings = _findings(lambda rate, seed: None)
+    findings = findings_of(lambda rate, seed: None)
     assert conclusion(findings) == ["no value of optimizer.lr is usable: every trial failed or diverged"]
     assert findings.winner is None
 
 
 def test_the_summary_counts_means_and_marks():
-    findings = _findings(lambda rate, seed: None if rate == 1.0 and seed == 2 else _planted(0.01)(rate, seed))
+    findings = findings_of(lambda rate, seed: None if rate == 1.0 and seed == 2 else planted(0.01)(rate, seed))
     frame = summary_frame(findings).set_index("optimizer.lr")
     assert list(frame.index) == [0.0001, 0.001, 0.01, 0.1, 1.0]
     assert frame.loc[0.01, "mean"] == pytest.approx(0.901)
@@ -101,7 +79,7 @@ def test_the_summary_counts_means_and_marks():
 
 
 def test_the_summary_is_told_by_value_and_by_rank_with_the_distance_from_the_baseline():
-    findings = _findings(_planted(0.01))
+    findings = findings_of(planted(0.01))
     summary = summary_frame(findings).set_index("optimizer.lr")
     assert summary.against[0.1] == 0
     assert summary.against[0.01] == pytest.approx(0.05)
@@ -109,7 +87,7 @@ def test_the_summary_is_told_by_value_and_by_rank_with_the_distance_from_the_bas
     ranked = text.partition("## By rank of the mean")[2]
     cells = [line.split(" | ") for line in ranked.splitlines() if line.startswith("| ")][2:]
     assert [row[1] for row in cells] == ["0.01", "0.001", "0.1", "0.0001", "1"]
-    wrong_way = _findings(lambda rate, seed: -_planted(0.01)(rate, seed), "data=diabetes")
+    wrong_way = findings_of(lambda rate, seed: -planted(0.01)(rate, seed), "data=diabetes")
     ranked = summary_text(wrong_way, summary_frame(wrong_way)).partition("## By rank of the mean")[2]
     assert ranked.splitlines()[4].startswith("| 1 | 0.01 | -0.901 |")
     assert summary_frame(wrong_way).set_index("optimizer.lr").against[0.01] == pytest.approx(-0.05)
@@ -119,7 +97,7 @@ def test_a_wide_terminal_shows_the_sweep_as_a_picture():
     shown = []
     for width in (80, 140):
         console = Console(width=width, record=True, file=io.StringIO())
-        show_summary(_findings(_planted(0.01)), console)
+        show_summary(findings_of(planted(0.01)), console)
         shown.append(console.export_text())
     assert "█" not in shown[0]
     bars = {line.split()[0]: line.count("█") for line in shown[1].splitlines() if line.strip()[:1].isdigit()}

@@ -1,8 +1,9 @@
-"""The tables of a search, made again from disk; needs neither torch nor a GPU."""
+"""The tables and figures of a search, made again from disk; needs neither torch nor a GPU."""
 
 from pathlib import Path
 
 from search.commands import one_name
+from search.figures import write_figures
 from search.progress import Terminal
 from search.results import open_results
 from search.tables import conclusion, show_summary, write_tables
@@ -18,6 +19,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if not folder.alive():
         with folder.locked():
             write_tables(findings, folder)
+            write_figures(findings, folder)
     show_summary(findings, console)
     for line in conclusion(findings):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

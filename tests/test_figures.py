@@ -1,0 +1,124 @@
+"""The figures: what stands in them, that they are the same again, and that nothing odd in a search can spoil them."""
+
+import math
+import re
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from drawn import findings_of, planted
+
+from search.figures import write_figures
+from search.folder import Folder
+
+
+def _drawn(findings, path, curves=None):
+    """The texts of both figures; each must be whole XML."""
+    folder = Folder(path)
+    if curves is None:
+        curves = [
+            {
+                "trial": row.ask.trial,
+                "fold": 0,
+                "epoch": epoch,
+                "train_loss": 2 / (epoch + 1),
+                "val_loss": 3 / (epoch + 1),
+                "accuracy": 0.5,
+            }
+            for row in findings.rows
+            for epoch in range(row.epochs + 1)
+        ]
+    pd.DataFrame(curves).to_parquet(folder.curves)
+    write_figures(findings, folder)
+    return [_texts(path / name) for name in ("sweep.svg", "curves.svg")]
+
+
+def _texts(path):
+    return ["".join(node.itertext()).strip() for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def _count(path, color):
+    return len(re.findall(f"stroke: {color}", path.read_text()))
+
+
+def test_the_sweep_shows_the_winner_the_baseline_the_ties_and_what_is_not_usable(tmp_path):
+    findings = findings_of(lambda rate, seed: None if rate == 1.0 else planted(0.01)(rate, seed))
+    sweep, curves = _drawn(findings, tmp_path)
+    assert "lr_sweep: optimizer.lr, 0.01 is adopted" in sweep
+    assert {"baseline", "chosen", "one seed", "not usable", "a tie with the best", "mean, 95 % interval"} <= set(sweep)
+    assert {"0.0001", "0.001", "0.01 chosen", "0.1 (baseline)", "1.0 not usable"} <= set(curves)
+    assert curves[-1].startswith("lr_sweep: learning curves by optimizer.lr (train loss blue, validation loss orange")
+    assert _count(tmp_path / "curves.svg", "#6c8ebf") == len(findings.rows)
+
+
+def test_what_lies_near_the_best_has_a_panel_of_its_own_where_the_rest_is_far_away(tmp_path):
+    assert "near the best" in _drawn(findings_of(planted(0.01)), tmp_path)[0]
+    assert "near the best" not in _drawn(findings_of(lambda rate, seed: 0.9 + 0.01 * seed), tmp_path)[0]
+
+
+def test_the_same_search_gives_the_same_files(tmp_path):
+    findings = findings_of(planted(0.01))
+    _drawn(findings, tmp_path)
+    first = [(tmp_path / name).read_bytes() for name in ("sweep.svg", "curves.svg")]
+    _drawn(findings, tmp_path)
+    assert [(tmp_path / name).read_bytes() for name in ("sweep.svg", "curves.svg")] == first
+
+
+def test_what_diverges_takes_no_room_and_the_means_of_folds_stand_for_a_trial(tmp_path):
+    findings = findings_of(planted(0.01))
+    curves = [
+        {
+            "trial": row.ask.trial,
+            "fold": fold,
+            "epoch": epoch,
+            "train_loss": 1.0,
+            "val_loss": [2.0, math.inf, 1e30, math.nan][epoch],
+            "accuracy": 0.5,
+        }
+        for row in findings.rows
+        for fold in (-1, 0, 1)
+        for epoch in range(4)
+    ]
+    _, texts = _drawn(findings, tmp_path, curves)
+    assert max(float(text) for text in texts if re.fullmatch(r"[\d.]+(e[+-]\d+)?", text)) <= 10
+    assert _count(tmp_path / "curves.svg", "#6c8ebf") == len(findings.rows)
+
+
+def test_without_losses_the_metric_is_drawn(tmp_path):
+    findings = findings_of(planted(0.01))
+    curves = [
+        {"trial": row.ask.trial, "fold": 0, "epoch": 1, "train_loss": None, "val_loss": None, "accuracy": 0.5}
+        for row in findings.rows
+    ]
+    texts = _drawn(findings, tmp_path, curves)[1]
+    assert "accuracy" in texts
+    assert not any("loss" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words", "shown"),
+    [
+        ("lr_sweep", ["~space.optimizer", "space.model.width=choice(8, 16, 64)"], "16"),
+        (
+            "lr_sweep",
+            ["~space.optimizer", "+space.model.activation={choices: [relu, $tanh$]}", "model.activation=relu"],
+            "$tanh$",
+        ),
+        ("dropout_sweep", [], "0.2"),
+        ("weight_decay_sweep", [], "0"),
+    ],
+)
+def test_choices_linear_knobs_and_values_off_a_log_scale_have_their_place(tmp_path, experiment, words, shown):
+    sweep, _ = _drawn(findings_of(lambda value, seed: 0.9 + 0.001 * seed, *words, experiment=experiment), tmp_path)
+    assert shown in sweep
+
+
+def test_of_very_many_values_the_curves_of_the_best_are_drawn(tmp_path):
+    findings = findings_of(planted(0.01), "space.optimizer.lr.points=60", seeds=1)
+    assert "the best 48 of 6" in _drawn(findings, tmp_path)[1][-1]
+
+
+def test_before_anything_has_ended_there_is_nothing_to_draw(tmp_path):
+    assert findings_of(lambda rate, seed: None).winner is None
+    write_figures(findings_of(lambda rate, seed: None), Folder(tmp_path))
+    assert not list(tmp_path.iterdir())
