@@ -15,7 +15,13 @@ from search.errors import UsageError
 from search.plan import flat_config
 from search.results import open_results
 
-OWN = ("placement", "space", "protocol")  # groups that belong to the machine and to the search, not to the incumbent
+OWN = (
+    "placement",
+    "space",
+    "protocol",
+    "sampler",
+    "pruner",
+)  # groups that belong to the machine and to the search, not to the incumbent
 
 
 def compose_from(

@@ -7,7 +7,6 @@ One thread, one loop; other threads only post events. Never trains, never comput
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import FrameType
 
@@ -19,11 +18,11 @@ from search.curves import MEAN, CurveLog
 from search.devices import Slot
 from search.errors import Interrupted, RunError
 from search.folder import Folder
-from search.knobs import Value
 from search.logs import TrialLogs
 from search.placement import Placement
 from search.plan import Plan
 from search.rows import Ask, Row
+from search.stages import Stage
 from search.study import Study
 from search.underway import Underway, fresh_standing
 from search.watcher import Watcher
@@ -35,7 +34,7 @@ FAREWELL = 5.0  # seconds that workers get to end when there is no more work
 
 
 class Conductor:
-    """Runs a stage's trials to their end. `wanted` is the stage: trials still to be made, given those there are."""
+    """Runs a stage's trials to their end."""
 
     def __init__(
         self,
@@ -45,12 +44,11 @@ class Conductor:
         study: Study,
         crew: Crew,
         contract: Contract,
-        wanted: Callable[[Sequence[Row]], list[Ask]],
-        values: Sequence[Value],
+        stage: Stage,
         watcher: Watcher,
     ) -> None:
         self._plan, self._folder, self._study, self._crew, self._contract = plan, folder, study, crew, contract
-        self._wanted, self._values, self._watcher = wanted, values, watcher
+        self._stage, self._watcher = stage, watcher
         self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
         self._logs = TrialLogs(folder.logs, limit=plan.limits.log_bytes)
         unfinished = [trial for trial, row in self._rows.items() if not row.finished]
@@ -72,7 +70,7 @@ class Conductor:
         grace = 0.0
         try:
             self._refill()
-            if self._queue:
+            if self._queue or self._stage.thinking:
                 placement.start()
                 while not self._done():
                     self._turn(placement)
@@ -81,6 +79,7 @@ class Conductor:
                 grace = FAREWELL
         finally:
             placement.stop(grace=grace)
+            self._stage.close()
             self._crew.close()
             self._curves.close()
             for number, handler in handlers.items():
@@ -113,16 +112,16 @@ class Conductor:
 
     def _done(self) -> bool:
         busy = any(worker.trial for worker in self._crew.workers)
-        return not busy and (not self._queue or self._signals > 0)
+        return not busy and (not (self._queue or self._stage.thinking) or self._signals > 0)
 
     def _refill(self) -> None:
         """Asks the stage for more; whether a round has ended is for the stage to see."""
         if not self._queue:
-            asks = self._wanted(list(self._rows.values()))
-            self._watcher.asked(len(asks))
-            for ask in asks:
+            waiting = sum(worker.waiting for worker in self._crew.workers) or 1
+            for ask in self._stage.wanted(list(self._rows.values()), room=waiting):
                 self._rows[ask.trial] = Row(ask=ask, state="queued")
                 self._queue.append(self._underway(ask))
+            self._watcher.foreseen(self._stage.foreseen(list(self._rows.values())))
 
     def _underway(self, ask: Ask) -> Underway:
         return Underway(ask=ask, standing=fresh_standing(self._plan.metric, self._plan.limits), limits=self._plan.limits)
@@ -133,7 +132,7 @@ class Conductor:
                 trial = self._queue.popleft()
                 worker.waiting, worker.trial, trial.heard = False, trial, time.monotonic()
                 ask = trial.ask
-                self._study.start(ask, values=self._values)
+                self._study.start(ask, values=self._stage.values)
                 self._rows[ask.trial] = Row(ask=ask, state="running")
                 self._watcher.began(worker.slot, ask)
                 self._crew.tell(worker, {"kind": "work", "trial": ask.trial, "seed": ask.seed, "knobs": dict(ask.knobs)})
@@ -177,9 +176,13 @@ class Conductor:
         numbers = self._numbers(trial, message, seconds)
         record = {**about, "fold": MEAN if "folds" in message else 0, **numbers}
         self._curves.append(record)
+        before = trial.standing.epoch
         trial.hear(record)
         if trial.word != "diverged":
             self._study.report(trial.ask.trial, epoch=epoch, value=numbers[self._plan.metric.name])
+        at_rung = any(before < rung <= epoch for rung in self._stage.rungs(trial.ask))
+        if at_rung and trial.word == "go" and self._study.hopeless(trial.ask.trial):
+            trial.prune()
         self._watcher.heard(worker.slot, trial.standing, record)
 
     def _numbers(self, trial: Underway, told: Message, seconds: float) -> dict[str, float]:
@@ -236,6 +239,7 @@ class Conductor:
         self._logs.trim(trial.ask.trial)
         told = row.value if state == "complete" else self._penalty() if state == "infeasible" else None
         self._study.finish(row, told=told)
+        self._stage.ended(row, told=told)
         self._curves.forget(row.ask.trial)
         self._rows[row.ask.trial] = row
         self._watcher.finished(row)

@@ -52,10 +52,44 @@ class Knob:
         space = np.geomspace if self.log else np.linspace
         return tuple(dict.fromkeys(self.at(value) for value in space(self.low, self.high, self.points)))
 
+    def every(self) -> tuple[Value, ...]:
+        """All values, in order; none where there is no end to them."""
+        if self.choices or not self.integer or self.high - self.low > 10_000:
+            return self.choices
+        return tuple(dict.fromkeys(self.clip(number) for number in range(round(self.low), round(self.high) + 1)))
+
     def at(self, number: float) -> float | int:
         """A number as a value of this knob: 3 significant digits, whole where the knob is."""
         rounded = float(f"{number:.3g}")
         return round(rounded) if self.integer else rounded
+
+    def scaled(self, value: Value) -> float:
+        """A value's place in the knob's scale; −inf where a log scale does not hold it."""
+        number = float(value)  # type: ignore[arg-type]
+        return math.log(number) if self.log and number > 0 else -math.inf if self.log else number
+
+    def unscaled(self, place: float) -> float:
+        """The number at a place in the knob's scale."""
+        return math.exp(place) if self.log else place
+
+    def within(self, share: float) -> Value:
+        """The value at a share of the way through the domain: 0 the lowest or first, below 1 the highest or last."""
+        if self.choices:
+            return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
+        room = 0.5 if self.integer and not self.log else 0.0  # every whole number gets a place of the same width
+        low, high = self.scaled(self.low - room), self.scaled(self.high + room)
+        return self.clip(self.unscaled(low + share * (high - low)))
+
+    def clip(self, number: float) -> float | int:
+        """A number as a value of this knob, within its range."""
+        value = self.at(min(max(number, self.low), self.high))
+        return min(max(value, self.typed(self.low)), self.typed(self.high))  # type: ignore[type-var, return-value]
+
+    def holds(self, value: Value) -> bool:
+        """Whether a value lies in the domain."""
+        if self.choices:
+            return value in self.choices
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def typed(self, value: Value) -> Value:
         """A number in the knob's own type: 1 and 1.0 are one value of a knob, and would be two trials otherwise."""

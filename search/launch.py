@@ -14,7 +14,7 @@ from rich.console import Console
 
 from search.contract import Contract, prepare
 from search.dataset import completed
-from search.errors import Interrupted, RunError, UsageError
+from search.errors import Interrupted, RunError, UsageError, broken_rule
 from search.export import drop_beaten, write_best
 from search.figures import write_figures
 from search.folder import Folder
@@ -23,6 +23,8 @@ from search.refit import refit
 from search.rehearsal import rehearsed
 from search.results import Findings, find
 from search.running import conduct, slots_of
+from search.samplers import make_pruner
+from search.stages import joint
 from search.study import Study
 from search.tables import write_tables
 
@@ -41,8 +43,12 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
     folder = Folder(plan.folder)
     with _disk_errors(plan.folder):
         folder.check_config(config)
+        _check_grown(plan, folder)
         with _begun(plan, folder, contract=contract) as fixed:
-            study = Study.for_writing(folder.journal, name=plan.name, direction=plan.metric.direction, knobs=plan.knobs)
+            pruner = make_pruner(plan.joint, epochs=plan.epochs)
+            study = Study.for_writing(
+                folder.journal, name=plan.name, direction=plan.metric.direction, knobs=plan.knobs, pruner=pruner
+            )
             if study.mended:
                 console.print(f"{folder.journal}: {study.mended}", markup=False)
             try:
@@ -72,6 +78,22 @@ def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) ->
         fixed = prepared.contract
         del prepared
         yield fixed
+
+
+def _check_grown(plan: Plan, folder: Folder) -> None:
+    """A joint search may be extended, not shortened.
+
+    Raises:
+        UsageError: more trials are there than `n_trials` allows.
+    """
+    if plan.joint is None or not folder.journal.exists():
+        return
+    rows = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs).rows(alive=False)
+    done = joint.count([row for row in rows if row.finished])
+    if plan.joint.n_trials < done:
+        rule = "n_trials counts the trials that are finished"
+        got = f"{plan.joint.n_trials} for {done} of them"
+        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy="raise it or use name=…"))
 
 
 def _record(plan: Plan, folder: Folder, study: Study) -> Findings:

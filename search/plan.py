@@ -8,13 +8,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, broken_rule
+from search.fields import one_of, positive, whole
+from search.joint_settings import JointSettings, read_joint
 from search.knobs import Knob, Value, read_space
 from search.metrics import Metric, check_task_name, read_metric, tasks_of
 from search.roles import check_knob, check_roles, default_of, read_follower
 from search.scores import TASKS
 
-PROTOCOLS = ("sweep", "train")
+PROTOCOLS = ("sweep", "joint", "train")
 PLACEMENTS = ("local", "inline")
 KEEP = ("best", "all")
 STOCK = "trainers.stock.Stock"
@@ -60,7 +62,7 @@ class Plan:
     """One search. `config` is unresolved and read-only; `knobs` are empty for a single training.
 
     `refine`, `extend`: rounds that a sweep may add. `follower`: path of
-    the key that moves with the sweep's knob, and the power by which it does (R28).
+    the key that moves with the sweep's knob, and the power by which it does (R28). `joint`: None unless the search is one.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Plan:
     refine: int
     extend: int
     follower: tuple[str, float] | None
+    joint: JointSettings | None
 
     @property
     def knob(self) -> Knob:
@@ -110,13 +113,13 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
                 "name", rule="letters, digits and . _ + - make a name", got=repr(config.name), remedy="give another name="
             )
         )
-    kind = _one_of(config, "protocol.kind", PROTOCOLS)
-    knobs = read_space(resolved["space"] or {}) if kind == "sweep" else ()
+    kind = one_of(config, "protocol.kind", PROTOCOLS)
+    knobs = read_space(resolved.get("space") or {}) if kind != "train" else ()
     if kind == "sweep":
         check_roles(knobs)
     for knob in knobs:
         check_knob(config, knob)
-    _positive(config, "trainer.checkpoint_every")
+    positive(config, "trainer.checkpoint_every")
     own_metric = resolved["trainer"]["_target_"] != STOCK
     return Plan(
         name=str(config.name),
@@ -124,17 +127,18 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         kind=kind,
         config=config,
         knobs=knobs,
-        seed=_whole(config, "seed", least=0),
-        seeds=_whole(config, "seeds", least=1),
+        seed=whole(config, "seed", least=0),
+        seeds=whole(config, "seeds", least=1),
         metric=read_metric(resolved["metric"], reported=own_metric),
-        epochs=_whole(config, "trainer.epochs", least=1),
+        epochs=whole(config, "trainer.epochs", least=1),
         limits=_limits(config),
         placement=_placement(config),
-        keep=_one_of(config, "keep", KEEP),
-        rehearse=_one_of(config, "rehearse", ("True", "False")) == "True",
-        refine=_whole(config, "protocol.refine", least=0) if kind == "sweep" else 0,
-        extend=_whole(config, "protocol.extend", least=0) if kind == "sweep" else 0,
+        keep=one_of(config, "keep", KEEP),
+        rehearse=one_of(config, "rehearse", ("True", "False")) == "True",
+        refine=whole(config, "protocol.refine", least=0) if kind == "sweep" else 0,
+        extend=whole(config, "protocol.extend", least=0) if kind == "sweep" else 0,
         follower=read_follower(config, knobs) if kind == "sweep" else None,
+        joint=read_joint(config, knobs) if kind == "joint" else None,
     )
 
 
@@ -189,12 +193,12 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
 def _limits(config: DictConfig) -> Limits:
     patience, timeout = config.trainer.patience, config.trainer.timeout
     return Limits(
-        patience=None if patience is None else _whole(config, "trainer.patience", least=1),
+        patience=None if patience is None else whole(config, "trainer.patience", least=1),
         last_epoch=None,
-        timeout=None if timeout is None else _positive(config, "trainer.timeout"),
-        epoch_timeout=_positive(config, "trainer.epoch_timeout"),
-        max_retries=_whole(config, "placement.max_retries", least=0),
-        log_bytes=int(_positive(config, "trainer.max_log_mb") * 2**20),
+        timeout=None if timeout is None else positive(config, "trainer.timeout"),
+        epoch_timeout=positive(config, "trainer.epoch_timeout"),
+        max_retries=whole(config, "placement.max_retries", least=0),
+        log_bytes=int(positive(config, "trainer.max_log_mb") * 2**20),
     )
 
 
@@ -204,33 +208,10 @@ def _placement(config: DictConfig) -> PlacementSettings:
     if gpus is not None:
         gpus = tuple(str(gpu) for gpu in gpus) if OmegaConf.is_list(gpus) else tuple(str(gpus).split(","))
     return PlacementSettings(
-        kind=_one_of(config, "placement.kind", PLACEMENTS),
-        slots="auto" if node.slots == "auto" else _whole(config, "placement.slots", least=1),
-        slots_per_gpu=_whole(config, "placement.slots_per_gpu", least=1),
+        kind=one_of(config, "placement.kind", PLACEMENTS),
+        slots="auto" if node.slots == "auto" else whole(config, "placement.slots", least=1),
+        slots_per_gpu=whole(config, "placement.slots_per_gpu", least=1),
         gpus=gpus,
-        threads=_whole(config, "placement.threads", least=1),
-        grace=_positive(config, "placement.grace"),
+        threads=whole(config, "placement.threads", least=1),
+        grace=positive(config, "placement.grace"),
     )
-
-
-def _whole(config: DictConfig, path: str, *, least: int) -> int:
-    value = OmegaConf.select(config, path)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(
-            broken_rule(path, rule=f"must be a whole number of at least {least}", got=repr(value), remedy="mend it")
-        )
-    return value
-
-
-def _positive(config: DictConfig, path: str) -> float:
-    value = OmegaConf.select(config, path)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UsageError(broken_rule(path, rule="must be a number above 0", got=repr(value), remedy="mend it"))
-    return float(value)
-
-
-def _one_of(config: DictConfig, path: str, known: tuple[str, ...]) -> str:
-    value = str(OmegaConf.select(config, path))
-    if value not in known:
-        raise UsageError(unknown(path, name=value, known=known))
-    return value

@@ -26,9 +26,9 @@ class Terminal(Console):
 
 
 class ShownProgress:
-    """`search.watcher.Watcher` for a person. `done`: trials finished in earlier runs, of `total`."""
+    """`search.watcher.Watcher` for a person. `done`: trials finished in earlier runs."""
 
-    def __init__(self, plan: Plan, *, total: int, done: int, console: Console) -> None:
+    def __init__(self, plan: Plan, *, done: int, console: Console) -> None:
         self._plan, self._console = plan, console
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
@@ -37,7 +37,7 @@ class ShownProgress:
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
         )
-        self._task = self._bar.add_task(plan.name, total=total, completed=done, left="")
+        self._task = self._bar.add_task(plan.name, total=None, completed=done, left="")
         self._lines: dict[int, dict[str, str]] = {}
         self._seconds: list[float] = []
         self._best: Row | None = None
@@ -67,9 +67,9 @@ class ShownProgress:
         )
         return Group(self._bar, table, incumbent)
 
-    def asked(self, count: int) -> None:
-        """The stage wants so many trials more."""
-        self._bar.update(self._task, total=(self._bar.tasks[0].total or 0) + count)
+    def foreseen(self, total: int) -> None:
+        """There will be so many trials in all, as far as can be told."""
+        self._bar.update(self._task, total=total)
 
     def began(self, slot: Slot, ask: Ask) -> None:
         """A trial sits down."""

@@ -12,6 +12,7 @@ from search.folder import Folder
 from search.knobs import Knob, Value
 from search.plan import Plan, read_plan
 from search.rows import Row
+from search.stages import joint
 from search.stages.decision import Decision, Group, decide
 from search.stages.sweep import cells, values, wanted
 from search.study import Study
@@ -21,13 +22,17 @@ Cell = tuple[tuple[str, Value], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """All trials, queued ones included, and for a sweep the groups of its values (baseline first) and the decision.
+    """All trials, queued ones included, and what is compared, baseline first, with the decision.
 
-    `chosen`: the knobs of each value's trials, with the best of its nuisance where it has one.
+    A sweep compares values of its knob, a joint search its leaders, each named by its first trial. `evidence`: the trials
+    that decide. `chosen`: the knobs of each value's trials, with the best of its nuisance where it has one. `foreseen`: how
+    many trials there will be.
     """
 
     plan: Plan
     rows: tuple[Row, ...]
+    evidence: tuple[Row, ...] = ()
+    foreseen: int = 0
     groups: tuple[Group, ...] = ()
     decision: Decision | None = None
     chosen: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict)
@@ -40,7 +45,7 @@ class Findings:
     @property
     def winner(self) -> Row | None:
         """The winner's first seed: the trial that is exported, never the luckiest."""
-        if self.plan.kind != "sweep":
+        if self.plan.kind == "train":
             return next((row for row in self.rows if row.state == "complete"), None)
         if self.decision is None or self.decision.winner is None:
             return None
@@ -60,16 +65,18 @@ class Findings:
     def by_cell(self) -> dict[Cell, list[Row]]:
         """The trials of each cell, by seed."""
         found = defaultdict[Cell, list[Row]](list)
-        for row in sorted(self.rows, key=lambda row: row.ask.seed):
+        for row in sorted(self.evidence, key=lambda row: row.ask.seed):
             found[_key(row.ask.knobs)].append(row)
         return found
 
 
 def find(plan: Plan, rows: Sequence[Row], *, val_rows: int) -> Findings:
-    """What the trials say; a sweep's decision only once every value has all its seeds. `val_rows`: rows of validation."""
+    """What the trials say; a decision only once all that it rests on is there. `val_rows`: rows of validation."""
     resolution = plan.metric.resolution(val_rows)
+    if plan.joint is not None:
+        return _find_joint(plan, rows, resolution=resolution)
     known = (*rows, *(Row(ask=ask, state="queued") for ask in wanted(plan, rows, resolution=resolution)))
-    findings = Findings(plan=plan, rows=known)
+    findings = Findings(plan=plan, rows=known, evidence=known, foreseen=len(known))
     if plan.kind != "sweep":
         return findings
     chosen, groups = {}, []
@@ -82,6 +89,25 @@ def find(plan: Plan, rows: Sequence[Row], *, val_rows: int) -> Findings:
     costs = _costs(plan.knob, groups) if plan.knob.group == "capacity" else None
     decision = decide(groups, resolution=resolution, costs=costs) if all(row.finished for row in known) else None
     return replace(findings, groups=tuple(groups), decision=decision, chosen=chosen)
+
+
+def _find_joint(plan: Plan, rows: Sequence[Row], *, resolution: float) -> Findings:
+    """The leaders on the seeds of the confirmation; without one, on those that they led with."""
+    settings = joint.settings(plan)
+    missing = tuple(Row(ask=ask, state="queued") for ask in joint.confirmations(plan, rows))
+    known = (*rows, *missing)
+    stage = joint.CONFIRM if settings.confirm else joint.STAGE
+    evidence = tuple(row for row in known if row.ask.stage == stage)
+    over = bool(joint.ended(plan, rows))
+    foreseen = len(known) if over else max(settings.n_trials, joint.count(known))
+    findings = Findings(plan=plan, rows=known, evidence=evidence, foreseen=foreseen)
+    if not over:
+        return findings
+    leaders = joint.leaders(plan, rows)
+    chosen: dict[Value, Mapping[str, Value]] = {row.ask.trial: row.ask.knobs for row in leaders}
+    groups = tuple(_group(findings, row.ask.trial, row.ask.knobs) for row in leaders)
+    done = bool(groups) and all(row.finished for row in known)
+    return replace(findings, groups=groups, chosen=chosen, decision=decide(groups, resolution=resolution) if done else None)
 
 
 def _group(findings: Findings, value: Value, cell: Mapping[str, Value]) -> Group:

@@ -11,12 +11,21 @@ STATES = (*FINISHED, "running", "queued")
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """A trial that a stage wants: its running number, the knobs it sets, and its seed."""
+    """A trial that a stage wants: its running number, the knobs it sets, and its seed.
+
+    `idle`: values that were proposed for knobs of options that it does not choose; only samplers heed them.
+    """
 
     trial: int
     stage: str
     knobs: Mapping[str, Value]
     seed: int
+    idle: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def point(self) -> dict[str, Value]:
+        """All values, idle ones included."""
+        return {**self.knobs, **self.idle}
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -26,7 +35,12 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One trial as it stands. `value`: the best epoch's metric, None unless complete or pruned. `seconds`: of training."""
+    """One trial as it stands.
+
+    `value`: the best epoch's metric, None unless complete or pruned. `seconds`: of training.
+
+    `ended`: when, in seconds since 1970; 0 while it has not.
+    """
 
     ask: Ask
     state: str
@@ -39,6 +53,7 @@ class Row:
     source: str = ""
     reason: str = ""
     verdict: str = field(default="")
+    ended: float = 0.0
 
     @property
     def finished(self) -> bool:

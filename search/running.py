@@ -1,23 +1,26 @@
 """Carries out trials in a folder that is begun and locked: a stage's, or one training apart from any search."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 
+from search.asking import Joint
 from search.conductor import Conductor
 from search.contract import Contract, Prepared
 from search.crew import Crew
 from search.devices import Slot, find_slots
 from search.folder import Folder
+from search.history import read_history
 from search.placement import Placement
 from search.placement.inline import InlinePlacement
 from search.placement.local import LocalPlacement
 from search.plan import Plan
 from search.progress import ShownProgress
 from search.rows import Row
-from search.stages import sweep
+from search.stages import Fixed, Stage, sweep
 from search.study import Study
 
 
@@ -36,20 +39,19 @@ def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, slo
     """
     rows = study.rows(alive=True)
     resolution = plan.metric.resolution(int(contract.split["rows"]["val"]))
-    done = sum(row.finished for row in rows)
     crew = Crew()
-    with ShownProgress(plan, total=len(rows), done=done, console=console) as progress:
-        conductor = Conductor(
-            plan,
-            folder=folder,
-            study=study,
-            crew=crew,
-            contract=contract,
-            wanted=lambda known: sweep.wanted(plan, known, resolution=resolution),
-            values=sweep.first_round(plan) if plan.kind == "sweep" else (),
-            watcher=progress,
-        )
+    stage = _stage(plan, rows, resolution=resolution, floor=contract.floor, wake=crew.wake)
+    with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
+        conductor = Conductor(plan, folder=folder, study=study, crew=crew, contract=contract, stage=stage, watcher=progress)
         conductor.run(_placement(plan, folder, slots, crew))
+
+
+def _stage(plan: Plan, rows: Sequence[Row], *, resolution: float, floor: float | None, wake: Callable[[], None]) -> Stage:
+    """What the plan's kind of search asks for."""
+    if plan.joint is not None:
+        return Joint(plan, rows, past=read_history(plan, root=plan.folder.parent, floor=floor), wake=wake)
+    values = {plan.knob.path: sweep.first_round(plan)} if plan.kind == "sweep" else {}
+    return Fixed(lambda known: sweep.wanted(plan, known, resolution=resolution), values=values)
 
 
 def train_apart(
@@ -60,7 +62,7 @@ def train_apart(
     `changes`: fields of the plan that differ.
     """
     limits = replace(plan.limits, last_epoch=last_epoch, patience=None)
-    alone = replace(plan, kind="train", knobs=(), config=config, folder=folder.path, limits=limits, **changes)
+    alone = replace(plan, kind="train", joint=None, knobs=(), config=config, folder=folder.path, limits=limits, **changes)
     with folder.locked():
         folder.begin(prepared, config)
         study = Study.for_writing(folder.journal, name=alone.name, direction=alone.metric.direction, knobs=())

@@ -9,7 +9,7 @@ from typing import Literal
 
 from search.metrics import Metric
 
-Word = Literal["go", "stop", "diverged"]
+Word = Literal["go", "stop", "prune", "diverged"]
 DIVERGED = 10  # times the loss of the untrained model
 
 

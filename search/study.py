@@ -1,24 +1,25 @@
-"""The trials, as one Optuna study: the only place where Optuna is spoken, by the only process that writes.
+"""The trials, as one Optuna study, written by one process only.
 
 Trials are created already running, with all that is known of them, in one record. Never proposes values.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import BasePruner
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from search.joint_settings import active
 from search.journal import CLAIM, WRITER, Journal, ReadOnlyJournal
 from search.knobs import Knob, Value
 from search.metrics import Direction
 from search.rows import Ask, Row
+from search.samplers import distribution_of
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 ATTRIBUTES = ("best_epoch", "epochs", "seconds", "device", "strategy", "source", "reason")
 
 
@@ -28,15 +29,16 @@ class Study:
     def __init__(self, study: optuna.Study, *, knobs: Sequence[Knob], journal: Journal | None) -> None:
         self._study, self._journal = study, journal
         self._knobs = {knob.path: knob for knob in knobs}
-        self._about = {knob.path for knob in knobs if not knob.nuisance}
         self._handles: dict[int, Trial] = {}
         for frozen in study.get_trials(deepcopy=False):
             self._adopt(frozen)
         self.mended = journal.mended if journal is not None else ""
 
     @classmethod
-    def for_writing(cls, path: Path, *, name: str, direction: Direction, knobs: Sequence[Knob]) -> "Study":
-        """Creates or resumes the study in a journal.
+    def for_writing(
+        cls, path: Path, *, name: str, direction: Direction, knobs: Sequence[Knob], pruner: BasePruner | None = None
+    ) -> "Study":
+        """Creates or resumes the study in a journal. `pruner`: who is asked by `hopeless`.
 
         Raises:
             UsageError: the journal is damaged, or somebody else wrote in it.
@@ -45,7 +47,8 @@ class Study:
         storage = JournalStorage(journal)
         if name not in optuna.get_all_study_names(storage):
             optuna.create_study(study_name=name, storage=storage, direction=direction)
-        study = optuna.load_study(study_name=name, storage=storage, sampler=_no_sampler(), pruner=optuna.pruners.NopPruner())
+        pruner = pruner or optuna.pruners.NopPruner()
+        study = optuna.load_study(study_name=name, storage=storage, sampler=_no_sampler(), pruner=pruner)
         study.set_user_attr(WRITER, CLAIM)
         return cls(study, knobs=knobs, journal=journal)
 
@@ -57,11 +60,12 @@ class Study:
 
     def rows(self, *, alive: bool) -> list[Row]:
         """All trials by running number. `alive`: whether a conductor lives; else what is underway counts as queued."""
-        rows = [_row(frozen, "running" if alive else "queued") for frozen in self._study.get_trials(deepcopy=False)]
+        unfinished = "running" if alive else "queued"
+        rows = [_row(frozen, unfinished, knobs=self._knobs) for frozen in self._study.get_trials(deepcopy=False)]
         return sorted(rows, key=lambda row: row.ask.trial)
 
-    def start(self, ask: Ask, *, values: Sequence[Value]) -> None:
-        """Records that a trial is underway; `values` are those that the sweep's knob may take, beside its own.
+    def start(self, ask: Ask, *, values: Mapping[str, Sequence[Value]]) -> None:
+        """Records that a trial is underway; `values` are those that a knob may take, beside its own domain.
 
         A resumed trial is left as it is.
         """
@@ -70,13 +74,13 @@ class Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Optuna frowns at choices that are not scalars
             distributions = {
-                path: _distribution(self._knobs.get(path), [*(values if path in self._about else ()), value])
-                for path, value in ask.knobs.items()
+                path: distribution_of(self._knobs.get(path), [*values.get(path, ()), value])
+                for path, value in ask.point.items()
             }
         self._study.add_trial(
             create_trial(
                 state=TrialState.RUNNING,
-                params=dict(ask.knobs),
+                params=ask.point,
                 distributions=distributions,
                 user_attrs={"trial": ask.trial, "stage": ask.stage, "seed": ask.seed},
             )
@@ -89,14 +93,21 @@ class Study:
             warnings.simplefilter("ignore", UserWarning)  # a resumed trial repeats epochs; the first report stays
             self._handles[trial].report(value, epoch)
 
+    def hopeless(self, trial: int) -> bool:
+        """Whether the pruner would end it, by what has been reported of it and of others."""
+        return self._handles[trial].should_prune()
+
     def finish(self, row: Row, *, told: float | None) -> None:
-        """Ends a trial, durably. `told`: the number for the sampler, None for a failure."""
+        """Ends a trial, durably. `told`: its value, or what stands for it; None for a failure."""
         handle = self._handles.pop(row.ask.trial)
         for name in ATTRIBUTES:
             if getattr(row, name) not in ("", None):
                 handle.set_user_attr(name, getattr(row, name))
         handle.set_user_attr("state", row.state)
-        if told is None:
+        if row.state == "pruned":
+            handle.set_user_attr("value", row.value)  # Optuna keeps the last epoch's, not the best
+            self._study.tell(handle.number, state=TrialState.PRUNED)
+        elif told is None:
             self._study.tell(handle.number, state=TrialState.FAIL)
         else:
             self._study.tell(handle.number, told)
@@ -118,25 +129,18 @@ def _no_sampler() -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=0)
 
 
-def _distribution(knob: Knob | None, values: Sequence[Value]) -> BaseDistribution:
-    if knob is None:  # what follows a knob
-        (number,) = (float(value) for value in values if isinstance(value, int | float))
-        return FloatDistribution(number, number)
-    if knob.choices:
-        return CategoricalDistribution(list(dict.fromkeys([*knob.choices, *values])))
-    numbers = [float(value) for value in values if isinstance(value, int | float)]
-    low, high = min(knob.low, *numbers), max(knob.high, *numbers)
-    log = knob.log and low > 0
-    return IntDistribution(round(low), round(high), log=log) if knob.integer else FloatDistribution(low, high, log=log)
-
-
-def _row(frozen: FrozenTrial, unfinished: str) -> Row:
+def _row(frozen: FrozenTrial, unfinished: str, *, knobs: Mapping[str, Knob]) -> Row:
     attrs: dict[str, Any] = dict(frozen.user_attrs)
     state = str(attrs.get("state", unfinished)) if frozen.state.is_finished() else unfinished
     known = {name: attrs[name] for name in ATTRIBUTES if name in attrs} if frozen.state.is_finished() else {}
+    used = active(list(knobs.values()), frozen.params)
+    used |= {path: value for path, value in frozen.params.items() if path not in knobs}
+    idle = {path: value for path, value in frozen.params.items() if path not in used}
+    ended = frozen.datetime_complete
     return Row(
-        ask=Ask(trial=int(attrs["trial"]), stage=str(attrs["stage"]), knobs=frozen.params, seed=int(attrs["seed"])),
+        ask=Ask(trial=int(attrs["trial"]), stage=str(attrs["stage"]), knobs=used, idle=idle, seed=int(attrs["seed"])),
         state=state,
-        value=frozen.value if state in ("complete", "pruned") else None,
+        value=attrs.get("value", frozen.value) if state in ("complete", "pruned") else None,
+        ended=ended.timestamp() if ended is not None else 0.0,
         **known,
     )

@@ -59,6 +59,11 @@ class Underway:
             self.reached, self.deaths = record["epoch"], 0
         self._see(record)
 
+    def prune(self) -> None:
+        """The pruner sees no hope for it."""
+        self.word = "prune"
+        self.standing.why = f"pruned at epoch {self.standing.epoch}: others did better by then"
+
     def overdue(self, now: float) -> str:
         """Why its time is up, or nothing. A trial over its whole time is not tried again; a silent one may be."""
         timeout = self.limits.timeout
@@ -89,6 +94,7 @@ class Underway:
             strategy=self.strategy,
             source=self.source,
             reason=reason,
+            ended=time.time(),
         )
 
     def _see(self, record: dict[str, Any]) -> None:

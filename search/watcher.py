@@ -10,8 +10,8 @@ from search.stopping import Standing
 class Watcher(Protocol):
     """Whoever shows the search's progress. Called by the conductor's thread; must return at once."""
 
-    def asked(self, count: int) -> None:
-        """The stage wants so many trials more."""
+    def foreseen(self, total: int) -> None:
+        """There will be so many trials in all, as far as can be told."""
 
     def began(self, slot: Slot, ask: Ask) -> None:
         """A trial sits down."""

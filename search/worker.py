@@ -33,7 +33,7 @@ from trainers.checkpoint import TrialCheckpoint
 # Every epoch is told at once; its answer is awaited when this many seconds have passed since the last one, so that short
 # epochs do not wait for the conductor. What a trial has trained beyond the epoch at which it was to stop is ignored.
 WINDOW = 0.01
-STATE_AFTER = {"stop": "complete", "diverged": "infeasible", "interrupt": "interrupted"}
+STATE_AFTER = {"stop": "complete", "prune": "pruned", "diverged": "infeasible", "interrupt": "interrupted"}
 TOLD = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", guard.MARK)
 
 
@@ -83,7 +83,7 @@ class Worker:
                 end = {"state": "infeasible" if _out_of_memory(error) else "failed", "reason": _reason(error), "fit": False}
                 end["cause"] = f"{type(error).__name__} at {_place(error)}"
                 traceback.print_exc()
-            if end["state"] in ("failed", "infeasible"):
+            if end["state"] in ("failed", "infeasible", "pruned"):
                 shutil.rmtree(place, ignore_errors=True)  # nothing of it is worth keeping
             left = guard.kill_children() if self._redirect else []
         if left:
@@ -112,7 +112,9 @@ class Worker:
                     answer = self._ask({**(message or {"kind": "settle", "trial": trial}), "answer": True})
                     answered = time.monotonic()
                     checkpoint.confirm(int(answer["epoch"]), best_epoch=int(answer["best_epoch"]))
-                    if answer["kind"] in ("stop", "diverged") or (answer["kind"] == "interrupt" and message is not None):
+                    if answer["kind"] in ("stop", "prune", "diverged") or (
+                        answer["kind"] == "interrupt" and message is not None
+                    ):
                         _keep(checkpoint, STATE_AFTER[answer["kind"]])
                         return {"state": STATE_AFTER[answer["kind"]], "reason": answer["why"]}
                 else:

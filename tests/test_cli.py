@@ -39,7 +39,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: activation_sweep, "),
         (["run"], r"run: needs an experiment, but got none; usage: python -m search \[run\] EXPERIMENT"),
         (["smoke", "optimizer.lrr=1"], r"smoke: key 'optimizer\.lrr' does not exist; did you mean 'optimizer\.lr'\? there are: optimizer\._target_, optimizer\.lr, .*added with \+optimizer\.lrr="),
-        (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr\.epochs' does not exist; .*there are: choices, chosen, data, keep, .*trainer"),
+        (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr\.epochs' does not exist; .*there are: budget_hours, choices, chosen, data, keep, .*trainer"),
         (["smoke", "optimizer=adamm"], r"Could not find 'optimizer/adamm'.*Available options in 'optimizer':.*adam"),
         (["run", "nothing"], r"nothing: .*Could not find 'experiment/nothing'"),
         (["plan"], r"plan: needs an experiment, but got none"),

@@ -24,16 +24,19 @@ MODULES = {
 # Who may know whom, from the ground up: a module imports from its own floor's list or from lower ones only.
 FLOORS = [
     {"search", "search.errors", "trainers", "trainers.api", "trainers.data", "trainers.state", "trainers.models", "trainers.examples"},
-    {"search.catalogue", "search.knobs", "search.metrics", "search.wire", "search.guard", "search.journal", "search.split",
+    {"search.catalogue", "search.knobs", "search.metrics", "search.wire", "search.guard", "search.journal", "search.split", "search.fields",
      "search.curves", "search.arrays", "search.formula", "search.logs", "search.scores", "search.devices", "trainers.checkpoint", "trainers.schedules", "trainers.callable",
      "trainers.command", "trainers.data.bundled", "trainers.data.table", "trainers.data.npz", "trainers.data.mnist1d",
       "trainers.models.parts", "trainers.examples.own", "trainers.examples.script"},
-    {"search.configs", "search.roles", "search.rows", "search.plan", "search.compose", "search.stopping", "search.contract", "search.stages",
+    {"search.configs", "search.roles", "search.rows", "search.joint_settings", "search.samplers", "search.plan", "search.compose", "search.stopping", "search.contract", "search.stages",
      "trainers.models.mlp", "trainers.models.cnn", "search.stages.decision", "search.training", "search.dataset", "search.normalise", "trainers.stock"},
-    {"search.folder", "search.worker", "search.study", "search.underway", "search.watcher", "search.placement", "search.stages.sweep"},
-    {"search.crew", "search.results", "search.export", "search.carry", "search.placement.local", "search.placement.inline", "search.progress",
+    {"search.folder", "search.worker", "search.study", "search.underway", "search.watcher", "search.placement", "search.stages.sweep", "search.stages.joint"},
+    {"search.crew", "search.results", "search.thinker", "search.export", "search.carry", "search.placement.local", "search.placement.inline", "search.progress",
      "search.rehearsal"},
-    {"search.conductor", "search.tables", "search.figures"},
+    {"search.history", "search.summary.words"},
+    {"search.summary.sweep", "search.summary.joint", "search.summary.single"},
+    {"search.summary"},
+    {"search.conductor", "search.tables", "search.figures", "search.asking"},
     {"search.running"},
     {"search.refit"},
     {"search.launch"},
@@ -135,7 +138,8 @@ def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
     assert lines[:2] == ["# @package _global_", f"# python -m search {path.stem}"]
     plan = read_plan(compose_experiment(path.stem, overrides=[], config_dir=None), root=elsewhere)
     assert answer(questions(plan)) == ""  # every knob has an effect, every choice can be built
-    tiny = ["seeds=1", "trainer.epochs=1", "protocol.extend=0", "protocol.refine=0", "placement.slots=1", "rehearse=false"]
+    tiny = ["n_trials=4", "seeds=1", "trainer.epochs=1", "placement.slots=1", "rehearse=false"]
+    tiny += ["protocol.extend=0", "protocol.refine=0"] if plan.kind == "sweep" else ["protocol.confirm=1"]
     done = search(path.stem, *tiny, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (elsewhere / "results" / path.stem / "best.yaml").exists()

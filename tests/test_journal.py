@@ -24,7 +24,7 @@ def _fill(path, trials=3):
     study = _study(path)
     for number in range(trials):
         ask = Ask(trial=number, stage="sweep.lr", knobs={"lr": 0.5}, seed=number)
-        study.start(ask, values=(0.1, 0.5, 1.0))
+        study.start(ask, values={"lr": (0.1, 0.5, 1.0)})
         study.report(number, epoch=1, value=0.25)
         study.finish(Row(ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1), told=0.5)
     study.close()
@@ -61,11 +61,11 @@ def test_a_resumed_study_keeps_its_rows_and_takes_up_what_was_underway(tmp_path)
     path = _fill(tmp_path / "journal.log", trials=1)
     first = _study(path)
     ask = Ask(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0)
-    first.start(ask, values=(0.1, 0.5, 1.0))
+    first.start(ask, values={"lr": (0.1, 0.5, 1.0)})
     second = _study(path)  # the first conductor was killed
     assert [row.state for row in second.rows(alive=True)] == ["complete", "running"]
     assert [row.state for row in second.rows(alive=False)] == ["complete", "queued"]
-    second.start(ask, values=(0.1, 0.5, 1.0))
+    second.start(ask, values={"lr": (0.1, 0.5, 1.0)})
     second.finish(Row(ask=ask, state="infeasible", reason="diverged"), told=0.1)
     rows = second.rows(alive=False)
     assert [row.state for row in rows] == ["complete", "infeasible"]
@@ -112,7 +112,7 @@ def test_the_read_only_backend_follows_a_growing_file_and_refuses_to_write(tmp_p
     study = optuna.load_study(study_name="s", storage=JournalStorage(ReadOnlyJournal(path)))
     assert len(study.trials) == 1
     writer = _study(path)
-    writer.start(Ask(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0), values=(0.1, 1.0))
+    writer.start(Ask(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0), values={"lr": (0.1, 1.0)})
     assert len(study.trials) == 2
     before = path.read_bytes()
     with pytest.raises(PermissionError, match="is read-only here; the search is its only writer"):

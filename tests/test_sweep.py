@@ -14,7 +14,8 @@ from search.plan import read_plan
 from search.results import find
 from search.rows import Row
 from search.stages import sweep
-from search.tables import conclusion, decision_records
+from search.summary import conclusion
+from search.summary.sweep import records
 
 VAL_ROWS = 500
 
@@ -94,14 +95,20 @@ def test_whole_numbers_and_choices_are_refined_as_far_as_there_is_room():
     assert sorted(_values(_run(choices, lambda value, seed: value / 1000))) == [8, 16, 128]
 
 
-def test_in_a_tie_without_the_baseline_the_cheaper_value_of_a_capacity_knob_wins():
+@pytest.mark.parametrize(("at_64", "winner"), [(0.9500, 64), (0.9480, 128)])
+def test_the_cheapest_value_of_a_capacity_knob_within_one_standard_error_of_the_best_wins(at_64, winner):
     words = ["~space.optimizer", "+space.model.width={low: 16, high: 256, scale: log, type: int, points: 5, group: capacity}"]
     plan = _plan(*words, "protocol.refine=0", "protocol.extend=0", "model.width=16")
-    dice = np.random.default_rng(2)
-    findings = _run(plan, lambda value, seed: dice.normal({16: 0.8, 32: 0.9}.get(value, 0.95 + value / 1e6), 0.002))
-    assert findings.groups[findings.decision.winner].value == 64
-    assert findings.groups[findings.decision.best].value in (64, 128, 256)
-    assert findings.decision.tie
+    means = {16: 0.8, 32: 0.9, 64: at_64, 128: 0.9505, 256: 0.9508}
+    findings = _run(plan, lambda value, seed: means[value] + 0.002 * (seed - 1))
+    assert findings.groups[findings.decision.winner].value == winner
+    assert findings.groups[findings.decision.best].value == 256
+    assert [group.value for group, told in zip(findings.groups, findings.decision.standings, strict=True) if told == "tie"] == [
+        64,
+        128,
+        256,
+    ]
+    assert f"{winner} is the cheapest value within one standard error of 256, the best mean (P5)" in conclusion(findings)
 
 
 def test_a_round_starts_only_when_the_round_before_has_ended_and_a_resumed_sweep_wants_what_an_undisturbed_one_did():
@@ -125,7 +132,7 @@ def test_what_follows_moves_with_the_knob_and_is_written_down():
     findings = _run(plan, lambda value, seed: 0.9 - abs(math.log2(value / 64)) / 50 + seed / 1e4)
     assert findings.winner.ask.knobs == {"trainer.batch_size": 64, "optimizer.lr": 0.141}
     assert "optimizer.lr moved with trainer.batch_size: from 0.05 to 0.283 (R28)" in conclusion(findings)
-    assert decision_records(findings)[0]["followers"]["256"] == 0.283
+    assert records(findings)[0]["followers"]["256"] == 0.283
 
 
 def test_initial_weights_that_follow_the_activation_are_said_to():

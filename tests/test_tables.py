@@ -6,7 +6,9 @@ import pytest
 from drawn import findings_of, planted
 from rich.console import Console
 
-from search.tables import conclusion, decision_records, show_summary, summary_frame, summary_text, trials_frame
+from search.summary import conclusion, show_summary
+from search.summary.sweep import frame, records, text
+from search.tables import trials_frame
 
 
 def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
@@ -16,7 +18,7 @@ def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
         "held fixed: trainer.batch_size=32, trainer.epochs=50, all else as in config.yaml; 3 seeds per value",
     ]
     assert (findings.winner.ask.knobs["optimizer.lr"], findings.winner.ask.seed) == (0.01, 0)
-    (record,) = decision_records(findings)
+    (record,) = records(findings)
     assert (record["decision"], record["value"], record["baseline"], record["tie"]) == ("adopt", 0.01, 0.1, False)
     assert len(record["evidence"]["values"]) == 5
 
@@ -50,7 +52,7 @@ def test_before_the_last_trial_there_is_no_decision():
     findings = findings_of(planted(0.01), leave=4)
     assert conclusion(findings) == ["no decision yet: 4 trials are still to come"]
     assert findings.winner is None
-    assert decision_records(findings) == []
+    assert records(findings) == []
     assert trials_frame(findings).state.tolist()[-4:] == ["queued"] * 4
 
 
@@ -62,35 +64,35 @@ def test_nothing_usable_is_said_plainly():
 
 def test_the_summary_counts_means_and_marks():
     findings = findings_of(lambda rate, seed: None if rate == 1.0 and seed == 2 else planted(0.01)(rate, seed))
-    frame = summary_frame(findings).set_index("optimizer.lr")
-    assert list(frame.index) == [0.0001, 0.001, 0.01, 0.1, 1.0]
-    assert frame.loc[0.01, "mean"] == pytest.approx(0.901)
-    assert frame.loc[0.01, "std"] == pytest.approx(0.001)
-    assert frame.n.tolist() == [3, 3, 3, 3, 2]
-    assert frame.complete.tolist() == [3, 3, 3, 3, 2]
-    assert frame.infeasible.tolist() == [0, 0, 0, 0, 1]
-    assert frame.seconds.tolist() == [6.0] * 5
-    assert frame.loc[1.0, "decision"] == "not usable"
-    assert frame.loc[0.01, "decision"] == "best, chosen"
-    assert frame.loc[0.1, "decision"] == "baseline, worse"
-    text = summary_text(findings, frame.reset_index())
-    assert "| 0.01 | 3 | 0.901 | 0.001 |" in text
-    assert "- optimizer.lr = 0.01 is adopted" in text
+    summary = frame(findings).set_index("optimizer.lr")
+    assert list(summary.index) == [0.0001, 0.001, 0.01, 0.1, 1.0]
+    assert summary.loc[0.01, "mean"] == pytest.approx(0.901)
+    assert summary.loc[0.01, "std"] == pytest.approx(0.001)
+    assert summary.n.tolist() == [3, 3, 3, 3, 2]
+    assert summary.complete.tolist() == [3, 3, 3, 3, 2]
+    assert summary.infeasible.tolist() == [0, 0, 0, 0, 1]
+    assert summary.seconds.tolist() == [6.0] * 5
+    assert summary.loc[1.0, "decision"] == "not usable"
+    assert summary.loc[0.01, "decision"] == "best, chosen"
+    assert summary.loc[0.1, "decision"] == "baseline, worse"
+    told = text(findings, summary.reset_index())
+    assert "| 0.01 | 3 | 0.901 | 0.001 |" in told
+    assert "- optimizer.lr = 0.01 is adopted" in told
 
 
 def test_the_summary_is_told_by_value_and_by_rank_with_the_distance_from_the_baseline():
     findings = findings_of(planted(0.01))
-    summary = summary_frame(findings).set_index("optimizer.lr")
+    summary = frame(findings).set_index("optimizer.lr")
     assert summary.against[0.1] == 0
     assert summary.against[0.01] == pytest.approx(0.05)
-    text = summary_text(findings, summary_frame(findings))
-    ranked = text.partition("## By rank of the mean")[2]
+    told = text(findings, frame(findings))
+    ranked = told.partition("## By rank of the mean")[2]
     cells = [line.split(" | ") for line in ranked.splitlines() if line.startswith("| ")][2:]
     assert [row[1] for row in cells] == ["0.01", "0.001", "0.1", "0.0001", "1"]
     wrong_way = findings_of(lambda rate, seed: -planted(0.01)(rate, seed), "data=diabetes")
-    ranked = summary_text(wrong_way, summary_frame(wrong_way)).partition("## By rank of the mean")[2]
+    ranked = text(wrong_way, frame(wrong_way)).partition("## By rank of the mean")[2]
     assert ranked.splitlines()[4].startswith("| 1 | 0.01 | -0.901 |")
-    assert summary_frame(wrong_way).set_index("optimizer.lr").against[0.01] == pytest.approx(-0.05)
+    assert frame(wrong_way).set_index("optimizer.lr").against[0.01] == pytest.approx(-0.05)
 
 
 def test_a_wide_terminal_shows_the_sweep_as_a_picture():

@@ -1,7 +1,9 @@
 """What would run: stages, trials, seeds, knobs, and how long it would take from one measured epoch. Writes no results."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from search.carry import compose_from
@@ -10,11 +12,13 @@ from search.dataset import completed
 from search.errors import UsageError
 from search.estimate import measure_epoch
 from search.folder import Folder
-from search.plan import read_plan
+from search.joint_settings import ADAPTIVE
+from search.plan import Plan, read_plan
 from search.progress import Terminal, duration
 from search.results import open_results
+from search.rows import Row
 from search.running import slots_of
-from search.stages import sweep
+from search.stages import joint, sweep
 
 SUMMARY = "tells what an experiment would run and how long; trains one epoch at most"
 USAGE = "plan EXPERIMENT [from=NAME] [key=value …]"
@@ -30,12 +34,29 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder = Folder(plan.folder)
     folder.check_config(plan.config)
     rows = open_results(str(plan.folder), root=plan.folder.parent)[1].rows if folder.journal.exists() else ()
-    missing = [*(row.ask for row in rows if not row.finished), *sweep.wanted(plan, rows, resolution=0.0)]
     slots = slots_of(plan)
     console = Terminal()
-    table = Table(box=None, pad_edge=False)
-    for column in ("stage", "knob", "range", "baseline", "values", "seeds", "trials"):
-        table.add_column(column)
+    missing = _show_joint(plan, rows, console) if plan.joint is not None else _show_sweep(plan, rows, console)
+    done = sum(row.finished for row in rows)
+    console.print(
+        f"{missing} trials to run, {done} done already, up to {plan.epochs} epochs each, on {len(slots)} slots:",
+        end=" ",
+    )
+    console.print(", ".join(slot.label for slot in slots), markup=False)
+    if not missing:
+        return 0
+    measured = measure_epoch(plan)
+    total = measured.search(epochs=plan.epochs, trials=missing, slots=len(slots))
+    console.print(
+        f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, less where trials stop early",
+        markup=False,
+    )
+    return 0
+
+
+def _show_sweep(plan: Plan, rows: Sequence[Row], console: Console) -> int:
+    """Knobs and values of a sweep; how many trials of its first rounds are missing."""
+    table = _table("stage", "knob", "range", "baseline", "values", "seeds", "trials")
     for knob in plan.knobs:
         row = [sweep.stage_name(plan), knob.path, knob.describe(), str(plan.default(knob))]
         if knob.nuisance:
@@ -47,18 +68,30 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if plan.kind == "sweep":
         first = ", ".join(map(str, sweep.first_round(plan)))
         console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
-    done = sum(row.finished for row in rows)
-    console.print(
-        f"{len(missing)} trials to run, {done} done already, up to {plan.epochs} epochs each, on {len(slots)} slots:",
-        end=" ",
-    )
-    console.print(", ".join(slot.label for slot in slots), markup=False)
-    if not missing:
-        return 0
-    measured = measure_epoch(plan)
-    total = measured.search(epochs=plan.epochs, trials=len(missing), slots=len(slots))
-    console.print(
-        f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, less where trials stop early",
-        markup=False,
-    )
-    return 0
+    return sum(not row.finished for row in rows) + len(sweep.wanted(plan, rows, resolution=0.0))
+
+
+def _show_joint(plan: Plan, rows: Sequence[Row], console: Console) -> int:
+    """Knobs, sampler and pruner of a joint search; how many of its trials are missing, the confirmation included."""
+    settings = joint.settings(plan)
+    table = _table("stage", "knob", "range", "baseline", "counts under")
+    for knob in plan.knobs:
+        under = "=".join(knob.choice) if knob.choice else ""
+        table.add_row(joint.STAGE, knob.path, knob.describe(), str(plan.default(knob)), under)
+    console.print(table)
+    rungs = f"{settings.pruner}, asked at epochs {', '.join(map(str, settings.rungs))}" if settings.rungs else "none"
+    start = f"the baseline and {settings.startup - 1} quasi-random trials, then " if settings.sampler in ADAPTIVE else ""
+    for line in (
+        f"sampler: {start}{settings.sampler}; pruner: {rungs}",
+        f"then at most {settings.leaders} leaders and the baseline, {settings.confirm} fresh seeds each",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    finished = sum(row.finished for row in rows)
+    return settings.n_trials + settings.confirm * (settings.leaders + 1) - finished
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    return table

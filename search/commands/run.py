@@ -10,7 +10,7 @@ from search.errors import Interrupted, RunError, UsageError
 from search.launch import launch
 from search.progress import Terminal
 from search.results import Findings
-from search.tables import conclusion, show_summary
+from search.summary import conclusion, show_summary
 
 SUMMARY = "runs or resumes an experiment; the word may be left out"
 USAGE = "[run] EXPERIMENT [from=NAME] [key=value …]"

@@ -32,8 +32,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
         counts = Counter(row.state for row in findings.rows)
         told = ", ".join(f"{count} {state}" for state, count in counts.most_common())
         finished = sum(row.finished for row in findings.rows)
-        state = "running" if folder.alive() else "done" if finished == len(findings.rows) else "stopped"
-        print(f"{findings.plan.name}: {state}, {finished} of {len(findings.rows)} trials finished ({told})")
+        state = "running" if folder.alive() else "done" if finished == findings.foreseen else "stopped"
+        print(f"{findings.plan.name}: {state}, {finished} of {findings.foreseen} trials finished ({told})")
         if words:
             _show_trials(folder, findings)
     return 1 if broken else 0

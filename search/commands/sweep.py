@@ -9,7 +9,7 @@ from search.commands.run import run as run_experiment
 from search.compose import GROUPS
 from search.errors import UsageError, unknown
 from search.results import open_results
-from search.tables import conclusion
+from search.summary import conclusion
 
 SUMMARY = "runs several sweeps in a row, each from the winner before"
 USAGE = "sweep 'knobs=[lr,batch_size,dropout]' [name=NAME] [key=value …]"

@@ -6,7 +6,8 @@ from search.commands import one_name
 from search.figures import write_figures
 from search.progress import Terminal
 from search.results import open_results
-from search.tables import conclusion, show_summary, write_tables
+from search.summary import conclusion, show_summary
+from search.tables import write_tables
 
 SUMMARY = "shows a search's table and decision, from disk"
 USAGE = "table NAME"

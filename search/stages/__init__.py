@@ -1,1 +1,62 @@
-"""Stages: pure functions of the plan and all trials with their states."""
+"""What a search does, step by step: which trials, and which value wins."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from search.knobs import Value
+from search.rows import Ask, Row
+
+
+class Stage(Protocol):
+    """What the conductor needs of a stage. Nothing here may take long: whoever must think does so in a thread of its own.
+
+    `values`: what a knob may take beside its own domain.
+    """
+
+    values: Mapping[str, Sequence[Value]]
+
+    @property
+    def thinking(self) -> bool:
+        """Whether trials may still come of what is being thought of now."""
+
+    def wanted(self, rows: Sequence[Row], *, room: int) -> list[Ask]:
+        """Trials to be made now, given all that there are; `room` workers wait."""
+
+    def foreseen(self, rows: Sequence[Row]) -> int:
+        """How many trials there will be in all, as far as can be told."""
+
+    def rungs(self, ask: Ask) -> tuple[int, ...]:
+        """Epochs at which the pruner is asked about a trial."""
+
+    def ended(self, row: Row, *, told: float | None) -> None:
+        """A trial has its row; `told` stands for its value, None for a failure."""
+
+    def close(self) -> None:
+        """Nothing more will be asked."""
+
+
+class Fixed:
+    """A stage that follows from its trials alone: they are asked for, and nobody thinks."""
+
+    thinking = False
+
+    def __init__(self, wanted: Callable[[Sequence[Row]], list[Ask]], *, values: Mapping[str, Sequence[Value]]) -> None:
+        self._wanted, self.values = wanted, values
+
+    def wanted(self, rows: Sequence[Row], *, room: int) -> list[Ask]:
+        """All of a round at once."""
+        return self._wanted(rows)
+
+    def foreseen(self, rows: Sequence[Row]) -> int:
+        """Those of the rounds begun."""
+        return len(rows)
+
+    def rungs(self, ask: Ask) -> tuple[int, ...]:
+        """Nobody is pruned."""
+        return ()
+
+    def ended(self, row: Row, *, told: float | None) -> None:
+        """Nobody learns."""
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -61,8 +61,9 @@ class Decision:
 def decide(groups: Sequence[Group], *, resolution: float, costs: Sequence[float] | None = None) -> Decision:
     """Which group wins; the first is the baseline. `resolution`: half a validation row, the least standard deviation believed.
 
-    In a tie the baseline stays, else the cheapest value where there are `costs`, else the best mean wins (P5). A value with a
-    missing or collapsed seed ranks below all whole ones.
+    In a tie the baseline stays, else the best mean wins (P5); where there are `costs`, the cheapest value within one standard
+    error of it (Breiman et al. 1984, section 3.4.3): a whole tie is too wide for that, and would give up what is really there.
+    A value with a missing or collapsed seed ranks below all whole ones.
     """
     whole = [index for index, group in enumerate(groups) if group.clean and len(group.clean) == len(group.scores)]
     collapsed = {index for index in whole if _collapsed(groups, index, whole, resolution)}
@@ -83,7 +84,8 @@ def decide(groups: Sequence[Group], *, resolution: float, costs: Sequence[float]
         standings[best] = "best"
     winner = 0 if 0 in ties else best
     if winner == best and best in ties and costs is not None:
-        winner = min(ties, key=lambda index: (costs[index], -groups[index].mean))
+        near = [index for index in ties if groups[best].mean - groups[index].mean <= spread / math.sqrt(repeats)]
+        winner = min(near, key=lambda index: (costs[index], -groups[index].mean))
     return Decision(
         winner=winner,
         standings=tuple(standings),

@@ -105,8 +105,8 @@ def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
 
     What a log scale does not hold, such as a penalty of 0, is no place on it.
     """
-    numbers = [number for number in (_scaled(knob, tested) for tested in tried) if math.isfinite(number)]
-    at = _scaled(knob, value)
+    numbers = [number for number in (knob.scaled(tested) for tested in tried) if math.isfinite(number)]
+    at = knob.scaled(value)
     if at == max(numbers) and float(value) < knob.most:  # type: ignore[arg-type]
         return 1
     return -1 if at == min(numbers) and float(value) > knob.least else 0  # type: ignore[arg-type]
@@ -114,10 +114,10 @@ def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
 
 def _extension(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
     """As much again as the knob's range, in its scale and steps, beyond an edge that holds the best value (P2)."""
-    at, direction = _scaled(knob, best), edge(knob, found, best)
-    width = _scaled(knob, knob.high) - _scaled(knob, knob.low)
+    at, direction = knob.scaled(best), edge(knob, found, best)
+    width = knob.scaled(knob.high) - knob.scaled(knob.low)
     step = direction * width / (knob.points - 1)
-    points = [knob.at(_unscaled(knob, at + index * step)) for index in range(1, knob.points)] if direction else []
+    points = [knob.at(knob.unscaled(at + index * step)) for index in range(1, knob.points)] if direction else []
     inside = [point for point in points if knob.least <= float(point) <= knob.most]
     limit = knob.most if direction > 0 else knob.least
     if direction and len(inside) < len(points) and math.isfinite(limit) and (limit > 0 or not knob.log):
@@ -127,20 +127,11 @@ def _extension(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, 
 
 def _refinement(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
     """Four values, in the knob's scale: half of the way and the whole way from the best to the midpoints beside it (R30)."""
-    numbers = sorted(number for number in (_scaled(knob, value) for value in found) if math.isfinite(number))
-    if not math.isfinite(_scaled(knob, best)):
+    numbers = sorted(number for number in (knob.scaled(value) for value in found) if math.isfinite(number))
+    if not math.isfinite(knob.scaled(best)):
         return ()
-    at = numbers.index(_scaled(knob, best))
+    at = numbers.index(knob.scaled(best))
     beside = [numbers[index] for index in (at - 1, at + 1) if 0 <= index < len(numbers)]
     points = [numbers[at] + share * (other - numbers[at]) for other in beside for share in (0.25, 0.5)]
-    fresh = [knob.at(_unscaled(knob, point)) for point in sorted(points)]
+    fresh = [knob.at(knob.unscaled(point)) for point in sorted(points)]
     return tuple(dict.fromkeys(point for point in fresh if point not in found))
-
-
-def _scaled(knob: Knob, value: Value) -> float:
-    number = float(value)  # type: ignore[arg-type]
-    return math.log(number) if knob.log and number > 0 else -math.inf if knob.log else number
-
-
-def _unscaled(knob: Knob, number: float) -> float:
-    return math.exp(number) if knob.log else number

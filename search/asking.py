@@ -1,0 +1,77 @@
+"""The joint search as a stage: the start from its sequence, then what the sampler thinks of, then the confirmation.
+
+Counts and numbers; what is proposed, the sequence and the thinker say. Never trains.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from search.history import Past
+from search.joint_settings import ADAPTIVE, default_point
+from search.knobs import Value
+from search.plan import Plan
+from search.rows import Ask, Row
+from search.stages import joint
+from search.thinker import Thinker
+
+
+class Joint:
+    """`search.stages.Stage`. `rows`: the trials of earlier runs; `past`: those of earlier searches, which only teach."""
+
+    def __init__(self, plan: Plan, rows: Sequence[Row], *, past: Sequence[Past], wake: Callable[[], None]) -> None:
+        self._plan, self._settings = plan, joint.settings(plan)
+        default = default_point(plan.config, plan.knobs)
+        self._baseline = joint.key(plan, default)
+        self.values: Mapping[str, Sequence[Value]] = {path: (value,) for path, value in default.items()}
+        self._start = joint.start(plan, rows, history=bool(past))
+        self._thinker = Thinker(plan, wake=wake) if self._settings.sampler in ADAPTIVE else None
+        self._requested = 0
+        self._spent = False
+        if self._thinker is not None:
+            for known in past:
+                self._thinker.learn(known.point, known.value)
+            for row in rows:
+                if row.ask.stage == joint.STAGE:
+                    self._thinker.begin(row.ask.point)
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the sampler is at it."""
+        return self._requested > 0
+
+    def wanted(self, rows: Sequence[Row], *, room: int) -> list[Ask]:
+        """For the workers that wait: of the start, of the sampler, or of the confirmation."""
+        ready = self._thinker.ready() if self._thinker is not None else []
+        self._requested -= len(ready)
+        self._spent = self._spent or None in ready
+        left = joint.room(self._plan, rows)
+        asks = [ask for point in ready if point is not None for ask in joint.repeats(self._plan, point)][:left]
+        while len(asks) < min(room, left) and (ask := next(self._start, None)) is not None:
+            asks.append(ask)
+            if self._thinker is not None:
+                self._thinker.begin(ask.point)
+        if self._thinker is not None and not self._spent:
+            for _ in range(min(room, left) - len(asks) - self._requested):
+                self._thinker.request()
+                self._requested += 1
+        if asks or self.thinking:
+            return joint.numbered(asks, rows)
+        return joint.confirmations(self._plan, rows)
+
+    def foreseen(self, rows: Sequence[Row]) -> int:
+        """All of `n_trials`, and the confirmation once it is known."""
+        return max(self._settings.n_trials, joint.count(rows)) + sum(row.ask.stage == joint.CONFIRM for row in rows)
+
+    def rungs(self, ask: Ask) -> tuple[int, ...]:
+        """The pruner's; neither the baseline nor a confirmation is ever pruned."""
+        spared = ask.stage != joint.STAGE or tuple(ask.knobs.items()) == self._baseline
+        return () if spared else self._settings.rungs
+
+    def ended(self, row: Row, *, told: float | None) -> None:
+        """The sampler learns of it. A pruned trial counts with its best so far: unknown, it would be proposed again."""
+        if self._thinker is not None and row.ask.stage == joint.STAGE:
+            self._thinker.learn(row.ask.point, row.value if row.state == "pruned" else told)
+
+    def close(self) -> None:
+        """The thinker's last thought is waited for."""
+        if self._thinker is not None:
+            self._thinker.close()

@@ -1,0 +1,152 @@
+"""How a joint search proposes, prunes, ends and confirms: read from the config and checked against its space (R32, P4).
+
+Never proposes a value.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from omegaconf import DictConfig
+
+from search.errors import UsageError, broken_rule
+from search.fields import one_of, positive, whole
+from search.knobs import Knob, Value
+from search.roles import default_of
+
+SAMPLERS = ("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid")
+ADAPTIVE = ("gp", "tpe", "cmaes")
+PRUNERS = ("none", "median", "asha", "hyperband", "patient")
+MOST = 10**6  # points of a grid that are counted
+Point = dict[str, Value]  # a value for every knob of the space, also for those that the chosen options make idle
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointSettings:
+    """`startup`: baseline and quasi-random trials before an adaptive sampler takes over. `budget`: seconds, or None.
+
+    `rungs`: epochs at which the pruner is asked. `warmup`, `reduction`, `patience`: epochs, factor, epochs, as it takes them.
+    `leaders` are trained again with `confirm` fresh seeds each (P13).
+    """
+
+    sampler: str
+    startup: int
+    n_trials: int
+    budget: float | None
+    confirm: int
+    leaders: int
+    pruner: str
+    rungs: tuple[int, ...]
+    warmup: int
+    reduction: int
+    patience: int
+
+
+def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
+    """The settings of a joint search.
+
+    Raises:
+        UsageError: an empty space, two knobs on a path, an unknown sampler or pruner, or a sampler that cannot take the space.
+    """
+    paths = [knob.path for knob in knobs]
+    if not knobs:
+        raise UsageError(broken_rule("space", rule="a joint search needs a knob", got="none", remedy="say space=[lr,dropout]"))
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise UsageError(broken_rule(f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"))
+    sampler, n_trials = one_of(config, "sampler.kind", SAMPLERS), whole(config, "n_trials", least=1)
+    if sampler == "auto":
+        sampler = "tpe" if any(knob.choice for knob in knobs) or set(paths) & set(config.get("choices") or {}) else "gp"
+    _check_sampler(config, knobs, sampler, n_trials)
+    epochs, pruner = whole(config, "trainer.epochs", least=1), one_of(config, "pruner.kind", PRUNERS)
+    warmup, reduction, patience = (
+        whole(config, f"pruner.{key}", least=least) if key in config.pruner else least
+        for key, least in (("warmup", 1), ("reduction", 2), ("patience", 1))
+    )
+    return JointSettings(
+        sampler=sampler,
+        startup=whole(config, "sampler.startup", least=1) if sampler in ADAPTIVE else n_trials,
+        n_trials=n_trials,
+        budget=None if config.get("budget_hours") is None else 3600 * positive(config, "budget_hours"),
+        confirm=whole(config, "protocol.confirm", least=0),
+        leaders=whole(config, "protocol.leaders", least=1),
+        pruner=pruner,
+        rungs=_rungs(config, pruner, epochs=epochs, warmup=warmup, reduction=reduction),
+        warmup=warmup,
+        reduction=reduction,
+        patience=patience,
+    )
+
+
+def active(knobs: Sequence[Knob], point: Mapping[str, Value]) -> Point:
+    """The part of a point that counts: knobs of options that it does not choose are idle (P7)."""
+    there = [knob for knob in knobs if knob.path in point]
+    return {knob.path: point[knob.path] for knob in there if knob.choice is None or point[knob.choice[0]] == knob.choice[1]}
+
+
+def default_point(config: DictConfig, knobs: Sequence[Knob]) -> Point:
+    """The baseline."""
+    return {knob.path: knob.typed(default_of(config, knob)) for knob in knobs}
+
+
+def grid_points(config: DictConfig, knobs: Sequence[Knob], *, whole: bool = False) -> Iterator[Point]:
+    """Every combination of the knobs' grids, or of all their values; idle knobs stay at their defaults, so none comes twice."""
+    seen, default = set[tuple[tuple[str, Value], ...]](), default_point(config, knobs)
+    for values in product(*(knob.every() if whole else knob.grid() for knob in knobs)):
+        point = dict(zip((knob.path for knob in knobs), values, strict=True))
+        used = active(knobs, point)
+        if tuple(used.items()) not in seen:
+            seen.add(tuple(used.items()))
+            yield {**default, **used}
+
+
+def size(knobs: Sequence[Knob]) -> float:
+    """How many different configurations a space holds; inf where a knob is a real number."""
+    free = [knob for knob in knobs if knob.choice is None]
+
+    def count(knob: Knob) -> float:
+        if not knob.choices:
+            return len(knob.every()) or math.inf
+        below = {choice: [k for k in knobs if k.choice == (knob.path, choice)] for choice in knob.choices}
+        return sum(math.prod(count(k) for k in inner) for inner in below.values())
+
+    return math.prod(count(knob) for knob in free)
+
+
+def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, n_trials: int) -> None:
+    """cmaes takes two and more numbers; a grid must fit into the trials."""
+    named = [knob.path for knob in knobs if knob.choices]
+    if sampler == "cmaes" and (named or len(knobs) < 2):
+        got = f"choices ({', '.join(named)})" if named else "one knob"
+        rule = "cmaes takes two or more numbers and no choices"
+        raise UsageError(broken_rule("sampler", rule=rule, got=got, remedy="use sampler=gp, tpe, qmc, random or grid"))
+    if sampler == "grid":
+        small = math.prod(len(knob.grid()) for knob in knobs) < MOST
+        default = active(knobs, default_point(config, knobs))
+        points = (
+            len({tuple(active(knobs, p).items()) for p in grid_points(config, knobs)} | {tuple(default.items())})
+            if small
+            else MOST
+        )
+        if points > n_trials:
+            raise UsageError(
+                broken_rule(
+                    "n_trials",
+                    rule="a grid is run as a whole",
+                    got=f"{n_trials} for {points} points or more",
+                    remedy="raise it, lower the knobs' points, or use another sampler",
+                )
+            )
+
+
+def _rungs(config: DictConfig, pruner: str, *, epochs: int, warmup: int, reduction: int) -> tuple[int, ...]:
+    """Median and patience look every so many epochs; halving at powers of its factor (Li et al. 2018, arXiv 1810.05934)."""
+    if pruner == "none":
+        return ()
+    if pruner in ("median", "patient"):
+        return tuple(range(warmup, epochs, whole(config, "pruner.every", least=1)))
+    rungs = [warmup]
+    while rungs[-1] * reduction < epochs:
+        rungs.append(rungs[-1] * reduction)
+    return tuple(rung for rung in rungs if rung < epochs)

@@ -1,0 +1,94 @@
+"""Optuna's samplers, pruners and importances for our knobs, each made anew from settings and a seed. Keeps no state.
+
+Only public API of Optuna; what a search remembers lies in its trials.
+"""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
+from optuna.trial import create_trial
+
+from search.joint_settings import JointSettings
+from search.knobs import Knob, Value
+from search.metrics import Direction
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+STARTED = 5  # trials that must have ended before the median of others means something
+
+
+def distribution_of(knob: Knob | None, values: Sequence[Value]) -> BaseDistribution:
+    """A knob's domain, widened to hold `values`; None: a key that follows a knob, with its one value."""
+    if knob is None:
+        (number,) = (float(value) for value in values if isinstance(value, int | float))
+        return FloatDistribution(number, number)
+    if knob.choices:
+        return CategoricalDistribution(list(dict.fromkeys([*knob.choices, *values])))
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    low, high = min(knob.low, *numbers, knob.high), max(knob.high, *numbers, knob.low)
+    log = knob.log and low > 0
+    return IntDistribution(round(low), round(high), log=log) if knob.integer else FloatDistribution(low, high, log=log)
+
+
+def seed_of(*parts: object) -> int:
+    """A seed that depends on all parts, so that a resumed search repeats nothing."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
+
+
+def make_sampler(kind: str, *, seed: int) -> BaseSampler:
+    """An adaptive sampler. The random start is ours, so none of theirs.
+
+    Raises:
+        ImportError: cmaes needs the package of that name.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if kind == "gp":
+            return GPSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False)
+        if kind == "cmaes":
+            return CmaEsSampler(seed=seed, n_startup_trials=1)
+        return TPESampler(seed=seed, n_startup_trials=1)
+
+
+def make_pruner(joint: JointSettings | None, *, epochs: int) -> BasePruner:
+    """Asked at rung epochs only (Li et al. 2018 for halving, Golovin et al. 2017 for the median)."""
+    kind = joint.pruner if joint is not None else "none"
+    if joint is None or kind == "none":
+        return NopPruner()
+    if kind == "asha":
+        return SuccessiveHalvingPruner(min_resource=joint.warmup, reduction_factor=joint.reduction)
+    if kind == "hyperband":
+        return HyperbandPruner(min_resource=joint.warmup, max_resource=epochs, reduction_factor=joint.reduction)
+    median = MedianPruner(n_startup_trials=STARTED)
+    if kind == "median":
+        return median
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return PatientPruner(median, patience=joint.patience)
+
+
+def importances(
+    told: Sequence[tuple[Mapping[str, Value], float]], *, knobs: Sequence[Knob], direction: Direction
+) -> dict[str, float]:
+    """How much of what separates good configurations from the rest each knob explains, adding up to 1 (PED-ANOVA:
+    Watanabe, Bansal and Hutter 2023, arXiv 2304.10255). Idle knobs have no say in a trial. Empty where it cannot be told.
+    """
+    study = optuna.create_study(direction=direction)
+    by_path = {knob.path: knob for knob in knobs}
+    values = {path: [point[path] for point, _ in told if path in point] for path in by_path}
+    space = {path: distribution_of(by_path[path], found) for path, found in values.items() if found}
+    for point, value in told:
+        study.add_trial(create_trial(params=dict(point), distributions={path: space[path] for path in point}, value=value))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    except (ValueError, RuntimeError):
+        return {}
+    return {path: share for path, share in found.items() if math.isfinite(share)}

@@ -1,0 +1,181 @@
+"""The joint search: which trials come first, who leads, what is confirmed (R32, P4, P13). Pure functions of plan and trials.
+
+First the baseline and a scrambled Sobol sequence; what follows, an adaptive sampler proposes elsewhere. At the end the leaders
+train again on fresh seeds. Never runs a trial, never asks a sampler.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from scipy.stats import qmc
+
+from search.joint_settings import ADAPTIVE, JointSettings, Point, active, default_point, grid_points, size
+from search.knobs import Value
+from search.plan import Plan
+from search.rows import Ask, Row
+
+STAGE, CONFIRM = "joint", "confirm"
+TRIES = 1000  # points of a sequence that may be repetitions, one after the other, before it is given up
+Key = tuple[tuple[str, Value], ...]
+
+
+def settings(plan: Plan) -> JointSettings:
+    """The plan's, which must be one of a joint search."""
+    if plan.joint is None:
+        raise TypeError(f"{plan.name}: not a joint search")
+    return plan.joint
+
+
+def key(plan: Plan, point: Point) -> Key:
+    """What makes two points the same configuration."""
+    return tuple(active(plan.knobs, point).items())
+
+
+def points(plan: Plan) -> Iterator[Point]:
+    """The baseline, then the points of the sampler's sequence, none twice: of adaptive ones, their quasi-random start."""
+    joint = settings(plan)
+    default = default_point(plan.config, plan.knobs)
+    yield default
+    seen, repeated = {key(plan, default)}, 0
+    sequences = {"grid": lambda: grid_points(plan.config, plan.knobs), "random": lambda: _random(plan)}
+    for point in sequences.get(joint.sampler, lambda: _quasi_random(plan))():
+        if key(plan, point) not in seen:
+            seen.add(key(plan, point))
+            yield point
+            repeated = 0
+        elif (repeated := repeated + 1) > TRIES:
+            break
+    if joint.sampler != "grid" and size(plan.knobs) < math.inf:
+        yield from (point for point in grid_points(plan.config, plan.knobs, whole=True) if key(plan, point) not in seen)
+
+
+def start(plan: Plan, rows: Sequence[Row], *, history: bool) -> Iterator[Ask]:
+    """The trials still to be made that need no adaptive sampler, not numbered yet. With a history, half of them are enough."""
+    joint = settings(plan)
+    count = math.ceil(joint.n_trials / plan.seeds)
+    if joint.sampler in ADAPTIVE:
+        count = min(count, max(1, joint.startup // 2) if history else joint.startup)
+    there = {row.ask.key for row in rows}
+    asks = (ask for point in islice(points(plan), count) for ask in repeats(plan, point))
+    return (ask for ask in asks if ask.key not in there)
+
+
+def repeats(plan: Plan, point: Point) -> list[Ask]:
+    """A point's trials, one per seed; not numbered yet."""
+    used = active(plan.knobs, point)
+    idle = {path: value for path, value in point.items() if path not in used}
+    return [Ask(trial=-1, stage=STAGE, knobs=used, idle=idle, seed=plan.seed + repeat) for repeat in range(plan.seeds)]
+
+
+def numbered(asks: Sequence[Ask], rows: Sequence[Row]) -> list[Ask]:
+    """With running numbers behind those that there are."""
+    return [
+        Ask(trial=number, stage=ask.stage, knobs=ask.knobs, idle=ask.idle, seed=ask.seed)
+        for number, ask in enumerate(asks, start=len(rows))
+    ]
+
+
+def room(plan: Plan, rows: Sequence[Row]) -> int:
+    """Trials that may still be begun."""
+    if over_budget(plan, rows):
+        return 0
+    return max(0, settings(plan).n_trials - count(rows))
+
+
+def count(rows: Sequence[Row]) -> int:
+    """Trials of the search itself, confirmations left out."""
+    return sum(row.ask.stage == STAGE for row in rows)
+
+
+def over_budget(plan: Plan, rows: Sequence[Row]) -> bool:
+    """Whether `budget_hours` have been spent."""
+    budget = settings(plan).budget
+    return budget is not None and elapsed(rows) >= budget
+
+
+def elapsed(rows: Sequence[Row]) -> float:
+    """Seconds in which at least one trial was training, all runs of the search together; interruptions do not count."""
+    spans = sorted((row.ended - row.seconds, row.ended) for row in rows if row.finished)
+    total, reached = 0.0, -math.inf
+    for begin, end in spans:
+        total += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total
+
+
+def exhausted(plan: Plan, rows: Sequence[Row]) -> bool:
+    """Whether every configuration of a finite space, or of the grid, has been tried."""
+    tried = {tuple(row.ask.knobs.items()) for row in rows if row.ask.stage == STAGE}
+    if settings(plan).sampler == "grid":
+        return all(key(plan, point) in tried for point in points(plan))
+    held = sum(all(k.holds(dict(found)[k.path]) for k in plan.knobs if k.path in dict(found)) for found in tried)
+    return held >= size(plan.knobs)
+
+
+def ended(plan: Plan, rows: Sequence[Row]) -> str:
+    """What has ended the proposals, in words; empty while they go on."""
+    mine = [row for row in rows if row.ask.stage == STAGE]
+    if not mine or not all(row.finished for row in mine):
+        return ""
+    if len(mine) >= settings(plan).n_trials:
+        return f"all of n_trials={settings(plan).n_trials} are done"
+    if over_budget(plan, rows):
+        return f"budget_hours={plan.config.budget_hours:g} are spent, after {len(mine)} of {settings(plan).n_trials} trials"
+    if exhausted(plan, rows):
+        return f"every configuration of the space has been tried, after {len(mine)} of {settings(plan).n_trials} trials"
+    return ""
+
+
+def leaders(plan: Plan, rows: Sequence[Row]) -> list[Row]:
+    """The baseline's first trial, then the first trials of the best configurations, best first."""
+    mine = [row for row in rows if row.ask.stage == STAGE]
+    by_key: dict[Key, list[Row]] = {}
+    for row in mine:
+        by_key.setdefault(tuple(row.ask.knobs.items()), []).append(row)
+    if not by_key:
+        return []
+    default = key(plan, default_point(plan.config, plan.knobs))
+    whole = {found: tried for found, tried in by_key.items() if all(row.state == "complete" for row in tried)}
+    sign = plan.metric.sign
+    ranked = sorted(whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].ask.trial))
+    best = [found for found in ranked if found != default][: settings(plan).leaders]
+    return [by_key[found][0] for found in ([default] if default in by_key else []) + best]
+
+
+def mean(rows: Sequence[Row], sign: float) -> float:
+    """Mean value of complete trials, higher being better."""
+    return float(np.mean([sign * row.value for row in rows if row.value is not None]))
+
+
+def confirmations(plan: Plan, rows: Sequence[Row]) -> list[Ask]:
+    """The leaders on fresh seeds, once nothing more is proposed; a baseline that could not be trained is left out."""
+    if not ended(plan, rows):
+        return []
+    fresh = range(plan.seed + plan.seeds, plan.seed + plan.seeds + settings(plan).confirm)
+    asks = [
+        Ask(trial=-1, stage=CONFIRM, knobs=row.ask.knobs, idle=row.ask.idle, seed=seed)
+        for seed in fresh
+        for row in leaders(plan, rows)
+        if row.state == "complete"
+    ]
+    there = {row.ask.key for row in rows}
+    return numbered([ask for ask in asks if ask.key not in there], rows)
+
+
+def _quasi_random(plan: Plan) -> Iterator[Point]:
+    """A scrambled Sobol sequence (Owen 1998), the same again for the same seed."""
+    sequence = qmc.Sobol(len(plan.knobs), scramble=True, rng=np.random.default_rng(plan.seed))
+    while True:
+        yield from (_point(plan, shares) for shares in sequence.random(64))
+
+
+def _random(plan: Plan) -> Iterator[Point]:
+    dice = np.random.default_rng(plan.seed)
+    while True:
+        yield _point(plan, dice.random(len(plan.knobs)))
+
+
+def _point(plan: Plan, shares: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Point:
+    return {knob.path: knob.within(float(share)) for knob, share in zip(plan.knobs, shares, strict=True)}

@@ -1,0 +1,132 @@
+"""An Optuna sampler in a thread of its own: it is told what has been tried, and thinks of the next point (DESIGN §3).
+
+Its study lives in memory and is fed from the trials on disk, so the journal keeps one writer, and answering workers never waits
+for a Gaussian process. Never decides how many trials there are.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+
+import optuna
+from optuna.trial import Trial, TrialState, create_trial
+
+from search.errors import RunError
+from search.joint_settings import Point
+from search.plan import Plan
+from search.samplers import distribution_of, make_sampler, seed_of
+from search.stages import joint
+
+AGAIN = 5  # asks that may repeat a known configuration before the next quasi-random point stands in
+PATIENCE = 10.0  # seconds that the last thought gets at the end
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Thinker:
+    """`wake` is called whenever a thought is ready."""
+
+    def __init__(self, plan: Plan, *, wake: Callable[[], None]) -> None:
+        self._plan, self._wake = plan, wake
+        self._space = {knob.path: distribution_of(knob, ()) for knob in plan.knobs}
+        self._study = optuna.create_study(direction=plan.metric.direction)
+        self._values: dict[joint.Key, float | None] = {}  # of all configurations that are known; None while one runs
+        self._asked: dict[joint.Key, Trial] = {}
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[Point | Exception | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="thinker", daemon=True)
+        self._thread.start()
+
+    def begin(self, point: Point) -> None:
+        """A point that somebody else has chosen is underway."""
+        self._inbox.put(lambda: self._begin(point))
+
+    def learn(self, point: Point, value: float | None) -> None:
+        """What came of a point; None: a failure, which teaches nothing."""
+        self._inbox.put(lambda: self._learn(point, value))
+
+    def request(self) -> None:
+        """Think of one more point."""
+        self._inbox.put(self._think)
+
+    def ready(self) -> list[Point | None]:
+        """What has been thought of since; None where no configuration is left.
+
+        Raises:
+            RunError: the sampler failed.
+        """
+        found: list[Point | None] = []
+        while not self._ready.empty():
+            thought = self._ready.get()
+            if isinstance(thought, Exception):
+                kind = self._plan.joint.sampler if self._plan.joint else ""
+                raise RunError(f"sampler={kind} failed: {type(thought).__name__}: {thought}; use another sampler=") from thought
+            found.append(thought)
+        return found
+
+    def close(self) -> None:
+        """Ends the thread once it has finished its thought."""
+        self._inbox.put(None)
+        self._thread.join(PATIENCE)
+
+    def _run(self) -> None:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when a Gaussian process first needs it
+        while (task := self._inbox.get()) is not None:
+            try:
+                task()
+            except Exception as error:  # noqa: BLE001  # told to the conductor, in whose thread it is raised
+                self._ready.put(error)
+                self._wake()
+
+    def _begin(self, point: Point) -> None:
+        key = joint.key(self._plan, point)
+        self._values.setdefault(key, None)
+        if self._fits(point) and key not in self._asked:
+            self._study.add_trial(create_trial(state=TrialState.RUNNING, params=point, distributions=self._space))
+            self._asked[key] = Trial(self._study, self._study.get_trials(deepcopy=False)[-1]._trial_id)
+
+    def _learn(self, point: Point, value: float | None) -> None:
+        key = joint.key(self._plan, point)
+        self._values[key] = value
+        handle = self._asked.pop(key, None)
+        if handle is not None:
+            self._tell(handle, value)
+        elif value is not None and self._fits(point):
+            self._study.add_trial(create_trial(value=value, params=point, distributions=self._space))
+
+    def _think(self) -> None:
+        self._ready.put(self._thought())
+        self._wake()
+
+    def _thought(self) -> Point | None:
+        """A new configuration: the sampler's, or where it only repeats itself, the next of the quasi-random sequence."""
+        settings = joint.settings(self._plan)
+        for attempt in range(AGAIN):
+            seed = seed_of(self._plan.seed, joint.STAGE, len(self._values), attempt)
+            self._study.sampler = make_sampler(settings.sampler, seed=seed)
+            trial = self._study.ask(self._space)
+            point = {
+                knob.path: trial.params[knob.path] if knob.choices else knob.clip(trial.params[knob.path])
+                for knob in self._plan.knobs
+            }
+            key = joint.key(self._plan, point)
+            if key not in self._values:
+                self._values[key], self._asked[key] = None, trial
+                return point
+            self._tell(trial, self._values[key])
+        fresh = (point for point in joint.points(self._plan) if joint.key(self._plan, point) not in self._values)
+        found = next(fresh, None)
+        if found is not None:
+            self._begin(found)
+        return found
+
+    def _tell(self, trial: Trial, value: float | None) -> None:
+        if value is None:
+            self._study.tell(trial, state=TrialState.FAIL)
+        else:
+            self._study.tell(trial, value)
+
+    def _fits(self, point: Point) -> bool:
+        """Whether the space holds it; a baseline may lie outside."""
+        return all(knob.holds(point[knob.path]) for knob in self._plan.knobs)
