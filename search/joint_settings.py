@@ -3,6 +3,7 @@
 Never proposes a value.
 """
 
+import importlib.util
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,9 @@ def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, n_tr
         got = f"choices ({', '.join(named)})" if named else "one knob"
         rule = "cmaes takes two or more numbers and no choices"
         raise UsageError(broken_rule("sampler", rule=rule, got=got, remedy="use sampler=gp, tpe, qmc, random or grid"))
+    if sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
+        rule, remedy = "cmaes needs the package of that name", "pip install 'knobwise[cmaes]'"
+        raise UsageError(broken_rule("sampler", rule=rule, got="none", remedy=remedy))
     if sampler == "grid":
         small = math.prod(len(knob.grid()) for knob in knobs) < MOST
         default = active(knobs, default_point(config, knobs))

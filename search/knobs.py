@@ -80,6 +80,13 @@ class Knob:
         low, high = self.scaled(self.low - room), self.scaled(self.high + room)
         return self.clip(self.unscaled(low + share * (high - low)))
 
+    def near(self, value: Value, shift: float) -> Value:
+        """The value at so great a share of the range further; a choice stays."""
+        if self.choices:
+            return value
+        low, high = self.scaled(self.low), self.scaled(self.high)
+        return self.clip(self.unscaled(min(max(self.scaled(value) + shift * (high - low), low), high)))
+
     def clip(self, number: float) -> float | int:
         """A number as a value of this knob, within its range."""
         value = self.at(min(max(number, self.low), self.high))

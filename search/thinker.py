@@ -9,7 +9,9 @@ import queue
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import Trial, TrialState, create_trial
 
 from search.errors import RunError
@@ -19,6 +21,7 @@ from search.samplers import distribution_of, make_sampler, seed_of
 from search.stages import joint
 
 AGAIN = 5  # asks that may repeat a known configuration before the next quasi-random point stands in
+CLOSE = 0.05  # standard deviation, as a share of a knob's range, of what stands in for a repetition
 PATIENCE = 10.0  # seconds that the last thought gets at the end
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -71,13 +74,22 @@ class Thinker:
         self._thread.join(PATIENCE)
 
     def _run(self) -> None:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when a Gaussian process first needs it
-        while (task := self._inbox.get()) is not None:
-            try:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch, which a Gaussian process needs
+        try:
+            self._warm_up()
+            while (task := self._inbox.get()) is not None:
                 task()
-            except Exception as error:  # noqa: BLE001  # told to the conductor, in whose thread it is raised
-                self._ready.put(error)
-                self._wake()
+        except Exception as error:  # noqa: BLE001  # told to the conductor, in whose thread it is raised
+            self._ready.put(error)
+            self._wake()
+
+    def _warm_up(self) -> None:
+        """The first thought of a Gaussian process imports torch: while the first trials run, and nobody waits for it."""
+        scratch = optuna.create_study(sampler=make_sampler(joint.settings(self._plan).sampler, seed=0))
+        space: dict[str, BaseDistribution] = {name: FloatDistribution(0.0, 1.0) for name in ("x", "y")}
+        for value in (0.1, 0.9):
+            scratch.add_trial(create_trial(params={"x": value, "y": value}, distributions=space, value=value))
+        scratch.ask(space)
 
     def _begin(self, point: Point) -> None:
         key = joint.key(self._plan, point)
@@ -100,26 +112,34 @@ class Thinker:
         self._wake()
 
     def _thought(self) -> Point | None:
-        """A new configuration: the sampler's, or where it only repeats itself, the next of the quasi-random sequence."""
-        settings = joint.settings(self._plan)
+        """A new configuration: the sampler's; where it only repeats itself, one close by, or the next of the quasi-random
+        sequence.
+        """
         for attempt in range(AGAIN):
             seed = seed_of(self._plan.seed, joint.STAGE, len(self._values), attempt)
-            self._study.sampler = make_sampler(settings.sampler, seed=seed)
-            trial = self._study.ask(self._space)
-            point = {
-                knob.path: trial.params[knob.path] if knob.choices else knob.clip(trial.params[knob.path])
-                for knob in self._plan.knobs
-            }
+            trial, point = self._ask(seed)
             key = joint.key(self._plan, point)
             if key not in self._values:
                 self._values[key], self._asked[key] = None, trial
                 return point
             self._tell(trial, self._values[key])
+            dice = np.random.default_rng(seed)
+            close = {knob.path: knob.near(point[knob.path], dice.normal(0.0, CLOSE)) for knob in self._plan.knobs}
+            if joint.key(self._plan, close) not in self._values:
+                self._begin(close)
+                return close
         fresh = (point for point in joint.points(self._plan) if joint.key(self._plan, point) not in self._values)
         found = next(fresh, None)
         if found is not None:
             self._begin(found)
         return found
+
+    def _ask(self, seed: int) -> tuple[Trial, Point]:
+        """The sampler's proposal, in the knobs' own values."""
+        self._study.sampler = make_sampler(joint.settings(self._plan).sampler, seed=seed)
+        trial, knobs = self._study.ask(self._space), self._plan.knobs
+        told = trial.params
+        return trial, {k.path: told[k.path] if k.choices else k.clip(told[k.path]) for k in knobs}
 
     def _tell(self, trial: Trial, value: float | None) -> None:
         if value is None:

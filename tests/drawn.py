@@ -1,9 +1,12 @@
 """Sweeps whose values a function gives, for tests of what is told of them."""
 
+import threading
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from search.asking import Joint
 from search.compose import compose_experiment
 from search.plan import read_plan
 from search.results import find
@@ -27,3 +30,43 @@ def findings_of(value_of, *overrides, experiment="lr_sweep", seeds=3, leave=0):
 def planted(best):
     """A clear peak at one rate, with a little noise."""
     return lambda rate, seed: 0.9 - 0.05 * abs(np.log10(rate / best)) + 0.001 * seed
+
+
+@cache
+def joint_plan(*overrides):
+    """The plan of a joint search."""
+    return read_plan(compose_experiment("joint", overrides=list(overrides), config_dir=None), root=Path("/r"))
+
+
+def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
+    """A joint search whose trials get what `truth(knobs, seed)` gives at once; None is infeasible, an exception a failure.
+
+    `until`: trials after which it is interrupted. Returns its plan and rows.
+    """
+    plan = joint_plan(*overrides)
+    rows, woken = list(rows), threading.Event()
+    stage = Joint(plan, rows, past=past, wake=woken.set)
+    try:
+        while len(rows) < until:
+            asks = stage.wanted(rows, room=slots)
+            if not asks and not stage.thinking:
+                break
+            if not asks:
+                assert woken.wait(60)
+                woken.clear()
+            for ask in asks[: until - len(rows)]:
+                row = _row(truth, ask)
+                rows.append(row)
+                stage.ended(row, told=0.1 if row.state == "infeasible" else row.value)
+    finally:
+        stage.close()
+    return plan, rows
+
+
+def _row(truth, ask):
+    try:
+        value = truth(ask.knobs, ask.seed)
+    except ValueError:
+        return Row(ask=ask, state="failed", ended=float(ask.trial + 1), seconds=1.0)
+    state = "infeasible" if value is None else "complete"
+    return Row(ask=ask, state=state, value=value, best_epoch=4, epochs=5, seconds=1.0, ended=float(ask.trial + 1))

@@ -77,8 +77,8 @@ def decide(groups: Sequence[Group], *, resolution: float, costs: Sequence[float]
     repeats = min(len(groups[index].clean) for index in ranked)
     margin = dunnett(len(ranked) - 1, freedom) * spread * math.sqrt(2 / repeats) if len(ranked) > 1 and freedom else 0.0
     for index in stable:
-        near = groups[best].mean - groups[index].mean <= margin
-        standings[index] = "tie" if near else "worse"
+        is_near = groups[best].mean - groups[index].mean <= margin
+        standings[index] = "tie" if is_near else "worse"
     ties = [index for index in stable if standings[index] == "tie"]
     if best in stable and len(ties) <= 1:
         standings[best] = "best"

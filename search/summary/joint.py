@@ -96,10 +96,7 @@ def conclusion(findings: Findings) -> list[str]:
     settings = joint.settings(plan)
     if decision is None:
         done = sum(row.finished for row in findings.rows)
-        return [
-            f"no decision yet: {done} of {findings.foreseen} trials are done, and the leaders' confirmation",
-            *account(findings),
-        ]
+        return [f"no decision yet: {done} of {findings.foreseen} trials are done", *account(findings)]
     if decision.winner is None:
         return ["no configuration is usable: every trial failed or diverged", *account(findings)]
     winner, baseline = findings.groups[decision.winner], findings.groups[0]
@@ -137,7 +134,7 @@ def account(findings: Findings) -> list[str]:
     lines.append(told + (f"; {failed} failed" if failed else ""))
     shares = importance(findings)
     if shares:
-        named = ", ".join(f"{path} {share:.2f}" for path, share in shares.items())
+        named = ", ".join(f"{path} {share:.2f}" for path, share in shares.items() if share >= 0.01)
         lines.append(f"what separates good from bad (PED-ANOVA): {named}")
     return lines
 

@@ -1,54 +1,28 @@
-"""The figures of a search, as SVG files beside its tables: the sweep, and the learning curves behind it (R16).
+"""The figures of a sweep: its values with their seeds, and the learning curves behind them (R16)."""
 
-Matplotlib draws them: one small library without a browser or a display, and SVG that a page can take in. The only module
-that knows it. Never decides, never trains.
-"""
-
-import io
 import math
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from search.curves import MEAN
-from search.folder import Folder, write_text
-from search.knobs import Knob, Value
+from search.figures.style import BASELINE, OTHERS, SEED, WINNER, log_axis, stand
+from search.folder import Folder
 from search.results import Findings
 
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text
-    "text.parse_math": False,  # a dollar sign in a name is one
-    "svg.hashsalt": "knobwise",  # the same search gives the same file
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.formatter.useoffset": False,
-}
-BASELINE, WINNER, OTHERS, SEED = "#d95f02", "#1b7837", "#4c566a", "#b8c0cc"
 TRAIN, VALIDATION = "#6c8ebf", "#d95f02"
 PANELS, COLUMNS = 48, 6  # values whose curves are drawn, the best of them, and how many stand in a row
 ZOOM = 3.0  # a second panel shows what lies near the best, where that is less than a third of all
 
 
-def write_figures(findings: Findings, folder: Folder) -> None:
-    """sweep.svg and curves.svg; nothing for a single training, or before a trial has ended."""
-    if findings.plan.kind != "sweep" or not any(group.clean for group in findings.groups):
-        return
-    with matplotlib.rc_context(STYLE):
-        write_text(folder.path / "sweep.svg", _svg(_sweep(findings)))
-        write_text(folder.path / "curves.svg", _svg(_curves(findings, pd.read_parquet(folder.curves))))
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+def figures(findings: Findings, folder: Folder) -> dict[str, Figure]:
+    """`sweep` and `curves`; nothing before a value has one."""
+    if not any(group.clean for group in findings.groups):
+        return {}
+    return {"sweep": _sweep(findings), "curves": _curves(findings, pd.read_parquet(folder.curves))}
 
 
 # The sweep
@@ -89,7 +63,7 @@ def _near(findings: Findings) -> tuple[float, float] | None:
 
 def _draw_means(findings: Findings, axes: Axes) -> None:
     plan, decision = findings.plan, findings.decision
-    places = _places(plan.knob, findings.values, axes)
+    places = stand(plan.knob, findings.values, axes)
     labelled = set[str]()
 
     def once(label: str) -> str:
@@ -114,23 +88,6 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
     if decision is not None and decision.best is not None and decision.margin > 0:
         best = plan.metric.sign * findings.groups[decision.best].mean
         axes.axhspan(best - plan.metric.sign * decision.margin, best, color="#e8f1e4", zorder=0, label="a tie with the best")
-
-
-def _places(knob: Knob, values: Sequence[Value], axes: Axes) -> list[float]:
-    """Where each value stands on the axis: numbers in the knob's scale, choices and what is off a log scale by name."""
-    if knob.choices:
-        axes.set_xticks(range(len(values)), [str(value) for value in values], rotation=30 if len(values) > 4 else 0)
-        return [float(place) for place in range(len(values))]
-    numbers = [float(value) for value in values if isinstance(value, int | float)]
-    if not knob.log:
-        return numbers
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    on_scale = [number for number in numbers if number > 0]
-    off = min(on_scale) / (knob.high / knob.low) ** (1.0 / (knob.points - 1))
-    if len(on_scale) < len(numbers):
-        axes.text(off, -0.02, "0", transform=axes.get_xaxis_transform(), ha="center", va="top")
-    return [number if number > 0 else off for number in numbers]
 
 
 # The learning curves
@@ -196,8 +153,7 @@ def _limit_losses(axes: Axes, curves: pd.DataFrame) -> None:
     if not lowest > 0 or not np.isfinite(begun).any():
         return
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())  # a third of the drawing time, and no use in a small panel
+    log_axis(axes.yaxis)
     axes.set_ylim(lowest * 0.9, max(2 * np.nanmax(begun), lowest * 10))
 
 

@@ -1,0 +1,299 @@
+"""The joint search, on trials whose values are drawn: its start, its samplers, its end, its confirmation, its calibration."""
+
+import math
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from drawn import joint_of, joint_plan
+
+from search.errors import RunError, UsageError
+from search.history import Past
+from search.joint_settings import size
+from search.results import find
+from search.stages import joint
+from search.summary import conclusion, teller_of
+from search.thinker import Thinker
+
+TWO = ["space=[lr,dropout]", "pruner=none"]
+NAMES = ["space=[activation,depth]", "pruner=none"]  # 8 × 6 configurations
+
+
+def _bowl(knobs, seed):
+    """Best at a rate of 0.01 without dropout."""
+    return 0.95 - 0.05 * math.log10(knobs["optimizer.lr"] / 0.01) ** 2 - 0.1 * knobs["model.dropout"] + 1e-4 * (seed % 7)
+
+
+def _configs(rows):
+    return [tuple(row.ask.knobs.items()) for row in rows if row.ask.stage == joint.STAGE]
+
+
+def test_the_baseline_is_first_and_the_points_are_the_same_again_none_twice_and_all_within_the_space():
+    plan = joint_plan("space=joint")
+    points = list(islice(joint.points(plan), 200))
+    assert points[0] == joint.default_point(plan.config, plan.knobs)
+    assert points == list(islice(joint.points(plan), 200))
+    assert len({joint.key(plan, point) for point in points}) == 200
+    assert all(knob.holds(point[knob.path]) for point in points[1:] for knob in plan.knobs)
+    lows = [point["optimizer.lr"] for point in points[1:129]]
+    assert sum(rate < 0.01 for rate in lows) == pytest.approx(64, abs=2)  # an even cover of the log scale
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "gp", "tpe", "cmaes"])
+def test_a_joint_search_has_exactly_n_trials_and_repeats_none(sampler):
+    plan, rows = joint_of(_bowl, *TWO, f"sampler={sampler}", "n_trials=17", "protocol.confirm=0", slots=3)
+    assert [row.ask.trial for row in rows] == list(range(17))
+    assert len(set(_configs(rows))) == 17
+    assert joint.ended(plan, rows) == "all of n_trials=17 are done"
+
+
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
+def test_a_sampler_that_learns_finds_what_quasi_random_points_do_not(sampler):
+    best = {}
+    for name in (sampler, "qmc"):
+        rows = joint_of(_bowl, *TWO, f"sampler={name}", "n_trials=40", "protocol.confirm=0")[1]
+        best[name] = max(row.value for row in rows[1:])
+    assert best[sampler] > best["qmc"] + 0.002
+
+
+def test_a_resumed_search_without_a_sampler_that_learns_goes_on_as_an_undisturbed_one_does():
+    whole = joint_of(_bowl, *TWO, "sampler=qmc", "n_trials=12")[1]
+    for cut in (0, 1, 5, 11, 12, 20):
+        assert joint_of(_bowl, *TWO, "sampler=qmc", "n_trials=12", rows=whole[:cut])[1] == whole
+
+
+@pytest.mark.parametrize("cut", [4, 10, 13])
+def test_a_resumed_search_with_a_sampler_that_learns_loses_and_repeats_nothing(cut):
+    first = joint_of(_bowl, *TWO, "sampler=tpe", "n_trials=16", until=cut)[1]
+    rows = joint_of(_bowl, *TWO, "sampler=tpe", "n_trials=16", rows=first)[1]
+    assert rows[:cut] == first
+    assert len(_configs(rows)) == len(set(_configs(rows))) == 16
+
+
+def test_a_higher_n_trials_extends_a_search_that_has_been_confirmed():
+    short = joint_of(_bowl, *TWO, "sampler=qmc", "n_trials=8")[1]
+    plan, rows = joint_of(_bowl, *TWO, "sampler=qmc", "n_trials=12", rows=short)
+    assert rows[: len(short)] == short
+    assert joint.count(rows) == 12
+    assert {row.ask.trial for row in rows} == set(range(len(rows)))
+    assert find(plan, rows, val_rows=500).decision is not None
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "gp", "tpe"])
+def test_a_finite_space_ends_early_when_every_configuration_has_been_tried(sampler):
+    few = ["space=activation", "pruner=none", f"sampler={sampler}", "n_trials=30", "protocol.confirm=1"]
+    plan, rows = joint_of(lambda knobs, seed: 0.9 + 0.001 * len(knobs["model.activation"]), *few)
+    assert joint.count(rows) == size(plan.knobs) == 8
+    assert joint.ended(plan, rows) == "every configuration of the space has been tried, after 8 of 30 trials"
+    assert len(set(_configs(rows))) == 8
+
+
+def test_a_grid_is_every_combination_once_and_the_baseline():
+    plan, rows = joint_of(lambda knobs, seed: 0.9, *NAMES, "sampler=grid", "n_trials=48", "protocol.confirm=0")
+    assert len(set(_configs(rows))) == joint.count(rows) == size(plan.knobs) == 48
+    with pytest.raises(
+        UsageError, match=r"n_trials: a grid is run as a whole, but got 47 for 48 points or more; raise it, lower"
+    ):
+        joint_plan(*NAMES, "sampler=grid", "n_trials=47")
+
+
+def test_several_seeds_per_proposal_count_as_trials():
+    _, rows = joint_of(_bowl, *TWO, "sampler=tpe", "n_trials=31", "seeds=2", "protocol.confirm=0")
+    assert len(rows) == 31
+    configs = _configs(rows)
+    assert len(set(configs)) == 16
+    assert configs[0::2][:15] == configs[1::2]
+    assert [row.ask.seed for row in rows[:4]] == [0, 1, 0, 1]
+
+
+def test_hours_spent_end_the_search_and_interruptions_do_not_count():
+    words = [*TWO, "sampler=qmc", "n_trials=50", "budget_hours=0.002"]  # 7.2 s, a second each
+    plan, rows = joint_of(_bowl, *words, "protocol.confirm=0")
+    assert joint.count(rows) == 8
+    assert joint.ended(plan, rows) == "budget_hours=0.002 are spent, after 8 of 50 trials"
+    paused = [replace(row, ended=row.ended + (1000 if row.ask.trial > 3 else 0)) for row in rows]
+    assert joint.elapsed(paused) == joint.elapsed(rows) == 8
+    beside = [replace(row, ended=1.0) for row in rows]  # all at the same time
+    assert joint.elapsed(beside) == 1
+
+
+def test_the_leaders_and_the_baseline_are_confirmed_on_seeds_that_nobody_has_used():
+    plan, rows = joint_of(_bowl, *TWO, "sampler=qmc", "n_trials=20", "protocol.leaders=3")
+    fresh = [row for row in rows if row.ask.stage == joint.CONFIRM]
+    assert len(fresh) == 4 * 3
+    assert {row.ask.seed for row in fresh} == {1, 2, 3}
+    best = sorted(rows[1:20], key=lambda row: -row.value)[:3]
+    assert {tuple(row.ask.knobs.items()) for row in fresh} == {tuple(row.ask.knobs.items()) for row in [rows[0], *best]}
+    findings = find(plan, rows, val_rows=500)
+    assert findings.winner in fresh
+    assert findings.winner.ask.seed == 1
+    assert [group.value for group in findings.groups] == [0, *(row.ask.trial for row in best)]
+
+
+def test_where_no_configuration_differs_the_baseline_stays_in_at_least_92_percent_of_searches():
+    dice, kept = np.random.default_rng(0), []
+    for _ in range(250):
+        plan, rows = joint_of(lambda knobs, seed: dice.normal(0.9, 0.01), *TWO, "sampler=random", "n_trials=12")
+        kept.append(find(plan, rows, val_rows=500).decision.winner == 0)
+    assert np.mean(kept) >= 0.92
+
+
+def test_a_configuration_five_deviations_better_is_adopted_in_at_least_98_percent_of_searches():
+    dice, adopted = np.random.default_rng(1), []
+
+    def planted(knobs, seed):
+        return dice.normal(0.95 if knobs["optimizer.lr"] < 0.05 else 0.9, 0.01)
+
+    for _ in range(150):
+        plan, rows = joint_of(planted, *TWO, "sampler=qmc", "n_trials=12")
+        findings = find(plan, rows, val_rows=500)
+        adopted.append(findings.decision.adopted and findings.winner.ask.knobs["optimizer.lr"] < 0.05)
+    assert np.mean(adopted) >= 0.98
+
+
+def test_the_luckiest_trial_does_not_win_by_its_luck():
+    def lucky(knobs, seed):
+        return 0.99 if seed == 0 and knobs["model.dropout"] > 0.5 else 0.9 + 1e-3 * seed
+
+    plan, rows = joint_of(lucky, *TWO, "sampler=qmc", "n_trials=20")
+    findings = find(plan, rows, val_rows=500)
+    assert max(row.value for row in rows) == 0.99
+    assert not findings.decision.adopted
+    told = conclusion(findings)
+    assert told[0].startswith("the baseline, trial 0, stays: accuracy 0.902, mean of 3 fresh seeds; no configuration is better")
+
+
+def _cliff(knobs, seed):
+    """High rates cannot be trained."""
+    return None if knobs["optimizer.lr"] > 0.1 else _bowl(knobs, seed)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
+def test_a_sampler_told_of_what_diverges_stays_away_from_it(sampler):
+    words = [*TWO, "n_trials=50", "protocol.confirm=0", "optimizer.lr=0.001"]
+    rows = joint_of(_cliff, *words, f"sampler={sampler}")[1]
+    assert np.mean([row.state == "infeasible" for row in rows[20:]]) <= 0.15  # of random points, a quarter
+    assert max(row.value for row in rows if row.value is not None) > 0.945
+
+
+def test_failed_trials_teach_nothing_and_the_search_goes_on():
+    def shaky(knobs, seed):
+        if knobs["model.dropout"] > 0.4:
+            raise ValueError
+        return _bowl(knobs, seed)
+
+    plan, rows = joint_of(shaky, *TWO, "sampler=tpe", "n_trials=25")
+    assert 0 < sum(row.state == "failed" for row in rows) < 25
+    assert find(plan, rows, val_rows=500).decision.winner is not None
+
+
+def test_history_halves_the_start_and_moves_the_first_proposals_to_where_it_was_good():
+    past = [Past(point={"optimizer.lr": rate, "model.dropout": drop}, value=_bowl({"optimizer.lr": rate, "model.dropout": drop}, 0))
+            for rate in np.geomspace(1e-4, 1, 9) for drop in (0.0, 0.3, 0.6)]  # fmt: skip
+    with_past = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past)[1]
+    assert [row.ask.knobs for row in with_past[:5]] == [dict(point) for point in islice(joint.points(joint_plan(*TWO)), 5)]
+    without = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0")[1]
+    assert max(row.value for row in with_past[5:]) > max(row.value for row in without)
+
+
+OPTIMIZERS = ["space=[optimizer,dropout]", "pruner=none"]
+
+
+def test_idle_knobs_have_no_say_in_a_configuration_but_are_kept_for_the_sampler():
+    plan, rows = joint_of(
+        lambda knobs, seed: 0.9 if knobs["optimizer"] == "adam" else 0.8,
+        *OPTIMIZERS,
+        "sampler=tpe",
+        "n_trials=30",
+        "protocol.confirm=1",
+    )
+    for row in rows:
+        chosen = row.ask.knobs["optimizer"]
+        assert set(row.ask.knobs) == {"optimizer", f"optimizer.{chosen}.lr", "model.dropout"}
+        assert set(row.ask.point) == {knob.path for knob in plan.knobs}
+    assert sum(row.ask.knobs["optimizer"] == "adam" for row in rows[15:30]) > 7
+    findings = find(plan, rows, val_rows=500)
+    assert findings.winner.ask.knobs["optimizer"] == "adam"
+    frame = teller_of(plan).frame(findings)
+    other = frame[frame.optimizer != "adam"]
+    assert frame[frame.optimizer == "adam"]["optimizer.adam.lr"].notna().all()
+    assert other["optimizer.adam.lr"].isna().all()
+
+
+def test_auto_is_a_gaussian_process_unless_the_space_chooses_between_groups():
+    assert joint_plan(*TWO).joint.sampler == "gp"
+    assert joint_plan("space=activation").joint.sampler == "gp"
+    assert joint_plan(*OPTIMIZERS).joint.sampler == "tpe"
+
+
+def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
+    plan, rows = joint_of(
+        lambda knobs, seed: 0.5 + 0.1 * math.log10(knobs["optimizer.lr"] / 1e-4) + 1e-4 * seed - 1e-3 * knobs["model.dropout"],
+        *TWO, "sampler=qmc", "n_trials=60", "optimizer.lr=0.001", "pruner=median",
+    )  # fmt: skip
+    short = [replace(row, state="pruned", epochs=5) if row.ask.trial in (3, 4) else row for row in rows]
+    told = conclusion(find(plan, short, val_rows=500))
+    assert "is adopted: accuracy 0.8" in told[0]
+    assert "ended: all of n_trials=60 are done" in told
+    assert any(line.startswith("300 epochs run in 60 trials; 90 saved by pruning 2 of them (3 %)") for line in told)
+    assert any(
+        "lies at the edge of its range: the range may be wrong (P2); try space.optimizer.lr.high=10000 name=…" in line
+        for line in told
+    )
+    assert any(line.startswith("what separates good from bad (PED-ANOVA): optimizer.lr 0.9") for line in told)
+    (record,) = teller_of(plan).records(find(plan, short, val_rows=500))
+    assert (record["decision"], record["stage"]) == ("adopt", "confirm")
+    assert record["value"] == rows[record["trial"]].ask.knobs
+
+
+def test_before_its_end_a_joint_search_has_no_winner_and_says_how_far_it_is():
+    plan, rows = joint_of(_bowl, *TWO, "sampler=qmc", "n_trials=20", until=7)
+    findings = find(plan, rows, val_rows=500)
+    assert conclusion(findings)[0] == "no decision yet: 7 of 20 trials are done"
+    assert (findings.winner, findings.foreseen) == (None, 20)
+
+
+def test_where_nothing_can_be_trained_it_is_said():
+    plan, rows = joint_of(lambda knobs, seed: None, *TWO, "sampler=qmc", "n_trials=5")
+    assert conclusion(find(plan, rows, val_rows=500))[0] == "no configuration is usable: every trial failed or diverged"
+
+
+def test_a_sampler_that_fails_ends_the_search_with_its_reason(monkeypatch):
+    monkeypatch.setattr(Thinker, "_thought", lambda self: 1 / 0)
+    with pytest.raises(RunError, match=r"sampler=tpe failed: ZeroDivisionError: division by zero; use another sampler="):
+        joint_of(_bowl, *TWO, "sampler=tpe", "n_trials=15")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["space=[]"], r"space: a joint search needs a knob, but got none; say space=\[lr,dropout\]"),
+        (["sampler=cmaes", "space=activation"], r"sampler: cmaes takes two or more numbers and no choices, but got choices \(model\.activation\); use sampler=gp, tpe"),
+        (["sampler=cmaes", "space=lr"], r"cmaes takes two or more numbers and no choices, but got one knob"),
+        (["sampler.kind=bohb"], r"sampler\.kind 'bohb' does not exist; there are: auto, cmaes, gp, grid, qmc, random, tpe"),
+        (["pruner.kind=axe"], r"pruner\.kind 'axe' does not exist; there are: asha, hyperband, median, none, patient"),
+        (["n_trials=0"], r"n_trials: must be a whole number of at least 1, but got 0"),
+        (["budget_hours=0"], r"budget_hours: must be a number above 0, but got 0"),
+        (["protocol.confirm=-1"], r"protocol\.confirm: must be a whole number of at least 0, but got -1"),
+        (["pruner=asha", "pruner.reduction=1"], r"pruner\.reduction: must be a whole number of at least 2, but got 1"),
+        (["space=[lr,optimizer]"], r"space\.optimizer\.lr: a knob beside choices belongs under one of them"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused(words, message):
+    with pytest.raises(UsageError, match=message):
+        joint_plan(*words)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "rungs"),
+    [
+        ("none", ()),
+        ("median", (5, 10, 15, 20, 25, 30, 35, 40, 45)),
+        ("patient", (5, 10, 15, 20, 25, 30, 35, 40, 45)),
+        ("asha", (3, 9, 27)),
+        ("hyperband", (3, 9, 27)),
+    ],
+)
+def test_pruners_are_asked_at_rungs_only(pruner, rungs):
+    assert joint_plan(f"pruner={pruner}").joint.rungs == rungs
