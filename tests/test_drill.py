@@ -14,6 +14,8 @@ from kit import MARK, TINY, marked, running, search, steady, trials, wait_for
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from search.study import Study
+
 KINDS = ("conductor", "worker", "everything")
 STOCK = [
     "lr_sweep",
@@ -36,18 +38,64 @@ SCRIPT = [
 ]
 
 
+JOINT = [word for word in TINY if not word.startswith("protocol")] + [
+    "protocol=joint",
+    "space=[lr,weight_decay]",
+    "n_trials=30",
+    "protocol.confirm=2",
+    "protocol.leaders=2",
+]
+
+
 @pytest.mark.parametrize(
     ("words", "kills", "seed"),
-    [(ROUNDS, 14, 1), (FOLDS, 14, 2), (STOCK, 12, 3), (SCRIPT, 10, 4)],
-    ids=["generator", "folds", "stock", "command"],
+    [(ROUNDS, 14, 1), (FOLDS, 14, 2), (STOCK, 12, 3), (SCRIPT, 10, 4), ([*JOINT, "sampler=qmc"], 8, 5)],
+    ids=["generator", "folds", "stock", "command", "quasi-random"],
 )
 @pytest.mark.timeout(300)
 def test_a_search_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(words, kills, seed, tmp_path):
-    """14 + 14 + 12 + 10 = 50 kills."""
-    pause = {"TOY_PAUSE": "0.03"}
+    """14 + 14 + 12 + 10 + 8 = 58 kills."""
     calm = search(*words, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
     assert calm.returncode == 0, calm.stdout + calm.stderr
+    _storm(words, kills, seed, tmp_path)
+    _same_rows(tmp_path / "results" / "calm", tmp_path / "results" / "storm")
 
+
+@pytest.mark.timeout(300)
+def test_a_joint_search_that_learns_and_prunes_loses_and_repeats_nothing_when_killed(tmp_path):
+    seen: dict[int, tuple[object, ...]] = {}
+
+    def watch():
+        """What has ended stays as it is."""
+        for number, row in _finished(tmp_path / "results" / "storm").items():
+            assert seen.setdefault(number, row) == row
+
+    _storm([*JOINT, "sampler=tpe", "pruner=median", "pruner.warmup=2", "pruner.every=2"], 10, 6, tmp_path, after=watch)
+    table = trials(tmp_path / "results" / "storm")
+    watch()
+    assert list(table.trial) == list(range(len(table)))
+    first = table[table.stage == "joint"]
+    assert len(first) == 30
+    assert not first.duplicated(["optimizer.lr", "optimizer.weight_decay", "seed"]).any()
+    assert set(table.state) <= {"complete", "pruned", "infeasible"}
+    assert (table[table.stage == "confirm"].groupby("seed").size() == 3).all()
+
+
+def _finished(folder: Path) -> dict[int, tuple[object, ...]]:
+    """Every trial that has ended, by its running number."""
+    if not (folder / "config.yaml").exists() or not (folder / "journal.log").exists():
+        return {}
+    study = Study.for_reading(folder / "journal.log", name="storm", knobs=())
+    return {
+        row.ask.trial: (row.state, row.value, row.ask.seed, dict(row.ask.knobs))
+        for row in study.rows(alive=False)
+        if row.finished
+    }
+
+
+def _storm(words, kills, seed, tmp_path, *, after=lambda: None) -> None:
+    """The search `storm`, killed so many times and resumed each time."""
+    pause = {"TOY_PAUSE": "0.03"}
     dice, done = random.Random(seed), 0
     for _attempt in range(60):
         mark = uuid.uuid4().hex
@@ -66,12 +114,11 @@ def test_a_search_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(wo
             if done >= kills and conductor.poll() is None:
                 conductor.communicate(timeout=120)
         wait_for(lambda mark=mark: not marked(mark), seconds=10, what="every process of the search to end")
+        after()
         if conductor.returncode == 0:
             break
     assert done == kills, f"the search ended after {done} of {kills} kills"
     assert conductor.returncode == 0
-
-    _same_rows(tmp_path / "results" / "calm", tmp_path / "results" / "storm")
 
 
 def _workers(conductor) -> list[psutil.Process]:
