@@ -19,6 +19,7 @@ from search.roles import default_of
 SAMPLERS = ("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid")
 ADAPTIVE = ("gp", "tpe", "cmaes")
 PRUNERS = ("none", "median", "asha", "hyperband", "patient")
+GP_MOST = 400  # trials up to which a Gaussian process thinks for less than a second; it grows with their cube
 MOST = 10**6  # points of a grid that are counted
 Point = dict[str, Value]  # a value for every knob of the space, also for those that the chosen options make idle
 
@@ -58,7 +59,8 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         raise UsageError(broken_rule(f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"))
     sampler, n_trials = one_of(config, "sampler.kind", SAMPLERS), whole(config, "n_trials", least=1)
     if sampler == "auto":
-        sampler = "tpe" if any(knob.choice for knob in knobs) or set(paths) & set(config.get("choices") or {}) else "gp"
+        grouped = any(knob.choice for knob in knobs) or set(paths) & set(config.get("choices") or {})
+        sampler = "tpe" if grouped or n_trials > GP_MOST else "gp"
     _check_sampler(config, knobs, sampler, n_trials)
     epochs, pruner = whole(config, "trainer.epochs", least=1), one_of(config, "pruner.kind", PRUNERS)
     warmup, reduction, patience = (
