@@ -28,10 +28,12 @@ class Joint:
         self._spent = False
         if self._thinker is not None:
             for known in past:
-                self._thinker.learn(known.point, known.value)
+                self._thinker.recall(known.point, known.value)
             for row in rows:
                 if row.ask.stage == joint.STAGE:
                     self._thinker.begin(row.ask.point)
+                if row.finished:
+                    self.ended(row)
 
     @property
     def thinking(self) -> bool:
@@ -50,7 +52,8 @@ class Joint:
             if self._thinker is not None:
                 self._thinker.begin(ask.point)
         if self._thinker is not None and not self._spent:
-            for _ in range(min(room, left) - len(asks) - self._requested):
+            points = min(room - len(asks), (left - len(asks)) // self._plan.seeds)
+            for _ in range(points - self._requested):
                 self._thinker.request()
                 self._requested += 1
         if asks or self.thinking:
@@ -58,18 +61,22 @@ class Joint:
         return joint.confirmations(self._plan, rows)
 
     def foreseen(self, rows: Sequence[Row]) -> int:
-        """All of `n_trials`, and the confirmation once it is known."""
-        return max(self._settings.n_trials, joint.count(rows)) + sum(row.ask.stage == joint.CONFIRM for row in rows)
+        """All of `n_trials`, and the confirmation."""
+        return joint.foreseen(self._plan, rows)
+
+    def compares(self, ask: Ask) -> bool:
+        """Confirmations are of the best only: nobody is pruned for being worse than them."""
+        return ask.stage == joint.STAGE
 
     def rungs(self, ask: Ask) -> tuple[int, ...]:
         """The pruner's; neither the baseline nor a confirmation is ever pruned."""
         spared = ask.stage != joint.STAGE or tuple(ask.knobs.items()) == self._baseline
         return () if spared else self._settings.rungs
 
-    def ended(self, row: Row, *, told: float | None) -> None:
+    def ended(self, row: Row) -> None:
         """The sampler learns of it. A pruned trial counts with its best so far: unknown, it would be proposed again."""
         if self._thinker is not None and row.ask.stage == joint.STAGE:
-            self._thinker.learn(row.ask.point, row.value if row.state == "pruned" else told)
+            self._thinker.learn(row.ask.point, row.told)
 
     def close(self) -> None:
         """The thinker's last thought is waited for."""

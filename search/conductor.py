@@ -7,7 +7,7 @@ One thread, one loop; other threads only post events. Never trains, never comput
 import signal
 import time
 from collections import deque
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import FrameType
 
 from omegaconf import OmegaConf
@@ -116,9 +116,10 @@ class Conductor:
 
     def _refill(self) -> None:
         """Asks the stage for more; whether a round has ended is for the stage to see."""
-        if not self._queue:
-            waiting = sum(worker.waiting for worker in self._crew.workers) or 1
-            for ask in self._stage.wanted(list(self._rows.values()), room=waiting):
+        workers = self._crew.workers
+        room = sum(worker.waiting for worker in workers) or int(not any(worker.trial for worker in workers))
+        if room and not self._queue:
+            for ask in self._stage.wanted(list(self._rows.values()), room=room):
                 self._rows[ask.trial] = Row(ask=ask, state="queued")
                 self._queue.append(self._underway(ask))
             self._watcher.foreseen(self._stage.foreseen(list(self._rows.values())))
@@ -176,12 +177,10 @@ class Conductor:
         numbers = self._numbers(trial, message, seconds)
         record = {**about, "fold": MEAN if "folds" in message else 0, **numbers}
         self._curves.append(record)
-        before = trial.standing.epoch
         trial.hear(record)
-        if trial.word != "diverged":
+        if trial.word != "diverged" and self._stage.compares(trial.ask):
             self._study.report(trial.ask.trial, epoch=epoch, value=numbers[self._plan.metric.name])
-        at_rung = any(before < rung <= epoch for rung in self._stage.rungs(trial.ask))
-        if at_rung and trial.word == "go" and self._study.hopeless(trial.ask.trial):
+        if trial.word == "go" and trial.at_rung(self._stage.rungs(trial.ask)) and self._study.hopeless(trial.ask.trial):
             trial.prune()
         self._watcher.heard(worker.slot, trial.standing, record)
 
@@ -236,10 +235,10 @@ class Conductor:
 
     def _finish(self, trial: Underway, state: str, *, reason: str, cause: str | None) -> None:
         row = trial.row(state, reason=reason)
+        row = replace(row, told=self._penalty() if state == "infeasible" else row.value)
         self._logs.trim(trial.ask.trial)
-        told = row.value if state == "complete" else self._penalty() if state == "infeasible" else None
-        self._study.finish(row, told=told)
-        self._stage.ended(row, told=told)
+        self._study.finish(row)
+        self._stage.ended(row)
         self._curves.forget(row.ask.trial)
         self._rows[row.ask.trial] = row
         self._watcher.finished(row)

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.configs import PRIVATE, plain_config, target_of, trial_config
+from search.errors import UsageError
 from search.joint_settings import Point, active, default_point
 from search.plan import Plan, flat_config
 from search.results import open_results
@@ -26,12 +27,15 @@ class Past:
 
 
 def read_history(plan: Plan, *, root: Path, floor: float | None) -> list[Past]:
-    """The trials of the search that this one comes `from`, and of those that it came from, that fit the space."""
+    """The trials of the search that this one comes `from`, and of those that it came from, as far as they fit the space."""
     found: list[Past] = []
     source, known = plan.config.get("from"), set[str]()
     while source is not None and source not in known:
         known.add(source)
-        folder, findings = open_results(str(source), root=root)
+        try:
+            folder, findings = open_results(str(source), root=root)
+        except UsageError:  # an ancestor that has been removed teaches nothing
+            break
         old = folder.load_config()
         for row in findings.rows:
             value = row.value if row.state == "complete" else floor if row.state == "infeasible" else None
@@ -52,7 +56,7 @@ def _point(plan: Plan, old: DictConfig, row: Row) -> Point | None:
             point[knob.path] = config.chosen.get(knob.path)
         elif knob.choice is None or config.chosen.get(knob.choice[0]) == knob.choice[1]:
             point[knob.path] = knob.typed(OmegaConf.select(config, target_of(knob.path, choices)))
-    if not all(knob.holds(point[knob.path]) for knob in plan.knobs):
+    if not all(knob.holds(knob.taught(point[knob.path])) for knob in plan.knobs):
         return None
     here = trial_config(plan.config, knobs=active(plan.knobs, point), seed=row.ask.seed)
     return point if _trained(here) == _trained(config) else None

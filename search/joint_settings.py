@@ -7,6 +7,7 @@ import importlib.util
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 from omegaconf import DictConfig
@@ -57,11 +58,16 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
         raise UsageError(broken_rule(f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"))
+    seeds = whole(config, "seeds", least=1)
     sampler, n_trials = one_of(config, "sampler.kind", SAMPLERS), whole(config, "n_trials", least=1)
+    if n_trials % seeds:
+        rule, got = "n_trials counts every seed, so it is a multiple of seeds", f"{n_trials} with seeds={seeds}"
+        remedy = f"say n_trials={seeds * math.ceil(n_trials / seeds)}"
+        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy=remedy))
     if sampler == "auto":
         grouped = any(knob.choice for knob in knobs) or set(paths) & set(config.get("choices") or {})
         sampler = "tpe" if grouped or n_trials > GP_MOST else "gp"
-    _check_sampler(config, knobs, sampler, n_trials)
+    _check_sampler(config, knobs, sampler, n_trials // seeds)
     epochs, pruner = whole(config, "trainer.epochs", least=1), one_of(config, "pruner.kind", PRUNERS)
     warmup, reduction, patience = (
         whole(config, f"pruner.{key}", least=least) if key in config.pruner else least
@@ -110,11 +116,17 @@ def size(knobs: Sequence[Knob]) -> float:
 
     def count(knob: Knob) -> float:
         if not knob.choices:
-            return len(knob.every()) or math.inf
+            return values_of(knob) or math.inf
         below = {choice: [k for k in knobs if k.choice == (knob.path, choice)] for choice in knob.choices}
         return sum(math.prod(count(k) for k in inner) for inner in below.values())
 
     return math.prod(count(knob) for knob in free)
+
+
+@cache
+def values_of(knob: Knob) -> int:
+    """How many values a knob has; 0 where there is no end to them."""
+    return len(knob.every())
 
 
 def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, n_trials: int) -> None:
@@ -140,7 +152,7 @@ def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, n_tr
                 broken_rule(
                     "n_trials",
                     rule="a grid is run as a whole",
-                    got=f"{n_trials} for {points} points or more",
+                    got=f"room for {n_trials} of {points} points or more",
                     remedy="raise it, lower the knobs' points, or use another sampler",
                 )
             )

@@ -54,9 +54,23 @@ class Knob:
 
     def every(self) -> tuple[Value, ...]:
         """All values, in order; none where there is no end to them."""
-        if self.choices or not self.integer or self.high - self.low > 10_000:
+        if self.choices:
             return self.choices
-        return tuple(dict.fromkeys(self.clip(number) for number in range(round(self.low), round(self.high) + 1)))
+        if self.integer:
+            numbers = range(round(self.low), round(self.high) + 1) if self.high - self.low <= 10_000 else range(0)
+            return tuple(dict.fromkeys(self.clip(number) for number in numbers))
+        if self.low <= 0:
+            return ()
+        steps = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
+        numbers_of = (digits * 10.0 ** (power - 2) for power in steps for digits in range(100, 1000))
+        inner = (self.at(number) for number in numbers_of)
+        return (self.low, *dict.fromkeys(number for number in inner if self.low < number < self.high), self.high)
+
+    def taught(self, value: Value) -> Value:
+        """What a sampler is told for a value: its lowest for 0, which a log scale does not hold; None for others outside."""
+        if self.log and value == 0 and not isinstance(value, bool):
+            return self.typed(self.low)
+        return value if self.holds(value) else None
 
     def at(self, number: float) -> float | int:
         """A number as a value of this knob: 3 significant digits, whole where the knob is."""

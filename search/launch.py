@@ -81,13 +81,16 @@ def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) ->
 
 
 def _check_grown(plan: Plan, folder: Folder) -> None:
-    """A joint search may be extended, not shortened.
+    """A joint search may be extended, not shortened, and its confirmation needs seeds that it has not used.
 
     Raises:
-        UsageError: more trials are there than `n_trials` allows.
+        UsageError: more trials are there than `n_trials` allows, or other seeds.
     """
     if plan.joint is None or not folder.journal.exists():
         return
+    if folder.started and folder.load_config().seeds != plan.seeds:
+        rule, got = "the seeds of a joint search stay as they are", f"{plan.seeds}, {folder.load_config().seeds} there"
+        raise UsageError(broken_rule("seeds", rule=rule, got=got, remedy="raise protocol.confirm with name=…"))
     rows = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs).rows(alive=False)
     done = joint.count([row for row in rows if row.finished])
     if plan.joint.n_trials < done:

@@ -99,8 +99,7 @@ def _find_joint(plan: Plan, rows: Sequence[Row], *, resolution: float) -> Findin
     stage = joint.CONFIRM if settings.confirm else joint.STAGE
     evidence = tuple(row for row in known if row.ask.stage == stage)
     over = bool(joint.ended(plan, rows))
-    foreseen = len(known) if over else max(settings.n_trials, joint.count(known))
-    findings = Findings(plan=plan, rows=known, evidence=evidence, foreseen=foreseen)
+    findings = Findings(plan=plan, rows=known, evidence=evidence, foreseen=joint.foreseen(plan, rows))
     if not over:
         return findings
     leaders = joint.leaders(plan, rows)

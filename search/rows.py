@@ -39,7 +39,8 @@ class Row:
 
     `value`: the best epoch's metric, None unless complete or pruned. `seconds`: of training.
 
-    `ended`: when, in seconds since 1970; 0 while it has not.
+    `told`: what a sampler learns of it: the value, or what stands for it (P8); None for a failure. `ended`: when, in seconds
+    since 1970; 0 while it has not.
     """
 
     ask: Ask
@@ -53,6 +54,7 @@ class Row:
     source: str = ""
     reason: str = ""
     verdict: str = field(default="")
+    told: float | None = None
     ended: float = 0.0
 
     @property

@@ -97,8 +97,8 @@ class Study:
         """Whether the pruner would end it, by what has been reported of it and of others."""
         return self._handles[trial].should_prune()
 
-    def finish(self, row: Row, *, told: float | None) -> None:
-        """Ends a trial, durably. `told`: its value, or what stands for it; None for a failure."""
+    def finish(self, row: Row) -> None:
+        """Ends a trial, durably."""
         handle = self._handles.pop(row.ask.trial)
         for name in ATTRIBUTES:
             if getattr(row, name) not in ("", None):
@@ -107,10 +107,10 @@ class Study:
         if row.state == "pruned":
             handle.set_user_attr("value", row.value)  # Optuna keeps the last epoch's, not the best
             self._study.tell(handle.number, state=TrialState.PRUNED)
-        elif told is None:
+        elif row.told is None:
             self._study.tell(handle.number, state=TrialState.FAIL)
         else:
-            self._study.tell(handle.number, told)
+            self._study.tell(handle.number, row.told)
         if self._journal is not None:
             self._journal.sync()
 
@@ -137,10 +137,12 @@ def _row(frozen: FrozenTrial, unfinished: str, *, knobs: Mapping[str, Knob]) -> 
     used |= {path: value for path, value in frozen.params.items() if path not in knobs}
     idle = {path: value for path, value in frozen.params.items() if path not in used}
     ended = frozen.datetime_complete
+    value = attrs.get("value", frozen.value)
     return Row(
         ask=Ask(trial=int(attrs["trial"]), stage=str(attrs["stage"]), knobs=used, idle=idle, seed=int(attrs["seed"])),
         state=state,
-        value=attrs.get("value", frozen.value) if state in ("complete", "pruned") else None,
+        value=value if state in ("complete", "pruned") else None,
+        told=value if state in ("complete", "pruned", "infeasible") else None,
         ended=ended.timestamp() if ended is not None else 0.0,
         **known,
     )

@@ -49,6 +49,10 @@ class Thinker:
         """What came of a point; None: a failure, which teaches nothing."""
         self._inbox.put(lambda: self._learn(point, value))
 
+    def recall(self, point: Point, value: float) -> None:
+        """What came of a point in another search; here it has not been tried, and may be proposed."""
+        self._inbox.put(lambda: self._add(point, value))
+
     def request(self) -> None:
         """Think of one more point."""
         self._inbox.put(self._think)
@@ -94,8 +98,9 @@ class Thinker:
     def _begin(self, point: Point) -> None:
         key = joint.key(self._plan, point)
         self._values.setdefault(key, None)
-        if self._fits(point) and key not in self._asked:
-            self._study.add_trial(create_trial(state=TrialState.RUNNING, params=point, distributions=self._space))
+        taught = self._taught(point)
+        if taught is not None and key not in self._asked:
+            self._study.add_trial(create_trial(state=TrialState.RUNNING, params=taught, distributions=self._space))
             self._asked[key] = Trial(self._study, self._study.get_trials(deepcopy=False)[-1]._trial_id)
 
     def _learn(self, point: Point, value: float | None) -> None:
@@ -104,8 +109,13 @@ class Thinker:
         handle = self._asked.pop(key, None)
         if handle is not None:
             self._tell(handle, value)
-        elif value is not None and self._fits(point):
-            self._study.add_trial(create_trial(value=value, params=point, distributions=self._space))
+        elif value is not None:
+            self._add(point, value)
+
+    def _add(self, point: Point, value: float) -> None:
+        taught = self._taught(point)
+        if taught is not None:
+            self._study.add_trial(create_trial(value=value, params=taught, distributions=self._space))
 
     def _think(self) -> None:
         self._ready.put(self._thought())
@@ -147,6 +157,8 @@ class Thinker:
         else:
             self._study.tell(trial, value)
 
-    def _fits(self, point: Point) -> bool:
-        """Whether the space holds it; a baseline may lie outside."""
-        return all(knob.holds(point[knob.path]) for knob in self._plan.knobs)
+    def _taught(self, point: Point) -> Point | None:
+        """The point as the space can hold it; None where it cannot, as a baseline outside of it."""
+        taught = {knob.path: knob.taught(point[knob.path]) for knob in self._plan.knobs}
+        fits = all(knob.holds(taught[knob.path]) for knob in self._plan.knobs)
+        return taught if fits else None

@@ -23,7 +23,7 @@ def fresh_standing(metric: Metric, limits: Limits) -> Standing:
 class Underway:
     """`word`: whether it goes on. `doom`: why its worker is being killed, if it is.
 
-    `reached`: the furthest epoch of any attempt; `deaths` since it last rose.
+    `reached`: the furthest epoch of any attempt; `deaths` since it last rose. `looked`: the epoch of the last look for a rung.
     """
 
     ask: Ask
@@ -34,6 +34,7 @@ class Underway:
     source: str = ""
     seconds: float = 0.0
     reached: int = 0
+    looked: int = 0
     deaths: int = 0
     word: Word = "go"
     doom: str = ""
@@ -43,6 +44,7 @@ class Underway:
     def begin(self, epoch: int, *, records: Sequence[dict[str, Any]], device: str, strategy: str) -> None:
         """An attempt starts from a checkpoint of `epoch`: what was recorded up to there counts, what came after is void."""
         fresh = fresh_standing(self.standing.metric, self.limits)
+        self.looked = 0
         self.standing, self.seconds, self.doom, self.retry = fresh, 0.0, "", True
         self.word, self.device, self.strategy, self.heard = "go", device, strategy, time.monotonic()
         for record in records:
@@ -58,6 +60,11 @@ class Underway:
         if record["epoch"] > self.reached:
             self.reached, self.deaths = record["epoch"], 0
         self._see(record)
+
+    def at_rung(self, rungs: Sequence[int]) -> bool:
+        """Whether a rung has been reached since the last look, or since this attempt began: a kill may have lost the answer."""
+        looked, self.looked = self.looked, self.standing.epoch
+        return any(looked < rung <= self.standing.epoch for rung in rungs)
 
     def prune(self) -> None:
         """The pruner sees no hope for it."""

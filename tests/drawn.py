@@ -57,7 +57,7 @@ def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
             for ask in asks[: until - len(rows)]:
                 row = _row(truth, ask)
                 rows.append(row)
-                stage.ended(row, told=0.1 if row.state == "infeasible" else row.value)
+                stage.ended(row)
     finally:
         stage.close()
     return plan, rows
@@ -69,4 +69,13 @@ def _row(truth, ask):
     except ValueError:
         return Row(ask=ask, state="failed", ended=float(ask.trial + 1), seconds=1.0)
     state = "infeasible" if value is None else "complete"
-    return Row(ask=ask, state=state, value=value, best_epoch=4, epochs=5, seconds=1.0, ended=float(ask.trial + 1))
+    return Row(
+        ask=ask,
+        state=state,
+        value=value,
+        told=0.1 if value is None else value,
+        best_epoch=4,
+        epochs=5,
+        seconds=1.0,
+        ended=float(ask.trial + 1),
+    )

@@ -42,6 +42,12 @@ def test_a_value_with_a_collapsed_seed_neither_wins_nor_ties(collapsed):
         assert decision.winner not in range(5, 5 + collapsed)
 
 
+def test_a_seed_that_still_beats_every_other_value_has_not_collapsed():
+    decision = decide(_groups([(0.100, 0.101, 0.100), (0.110, 0.111, 0.110), (0.50, 0.51, 0.40)]), resolution=0.001)
+    assert decision.standings == ("worse", "worse", "best")
+    assert decision.winner == 2
+
+
 def test_plain_noise_is_hardly_ever_taken_for_a_collapse():
     dice = np.random.default_rng(4)
     flagged = ["unstable" in decide(_groups(dice.normal(0, 1, (13, 3))), resolution=0).standings for _ in range(DRAWS)]

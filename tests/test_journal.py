@@ -26,7 +26,7 @@ def _fill(path, trials=3):
         ask = Ask(trial=number, stage="sweep.lr", knobs={"lr": 0.5}, seed=number)
         study.start(ask, values={"lr": (0.1, 0.5, 1.0)})
         study.report(number, epoch=1, value=0.25)
-        study.finish(Row(ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1), told=0.5)
+        study.finish(Row(ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1, told=0.5))
     study.close()
     return path
 
@@ -66,7 +66,7 @@ def test_a_resumed_study_keeps_its_rows_and_takes_up_what_was_underway(tmp_path)
     assert [row.state for row in second.rows(alive=True)] == ["complete", "running"]
     assert [row.state for row in second.rows(alive=False)] == ["complete", "queued"]
     second.start(ask, values={"lr": (0.1, 0.5, 1.0)})
-    second.finish(Row(ask=ask, state="infeasible", reason="diverged"), told=0.1)
+    second.finish(Row(ask=ask, state="infeasible", reason="diverged", told=0.1))
     rows = second.rows(alive=False)
     assert [row.state for row in rows] == ["complete", "infeasible"]
     assert rows[1].value is None

@@ -86,8 +86,7 @@ def _show_joint(plan: Plan, rows: Sequence[Row], console: Console) -> int:
         f"then at most {settings.leaders} leaders and the baseline, {settings.confirm} fresh seeds each",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    finished = sum(row.finished for row in rows)
-    return settings.n_trials + settings.confirm * (settings.leaders + 1) - finished
+    return joint.foreseen(plan, rows) - sum(row.finished for row in rows)
 
 
 def _table(*columns: str) -> Table:

@@ -31,9 +31,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         ) from error
     _show(findings, console)
     if findings.winner is None:
-        raise RunError(
-            f"{findings.plan.name}: no trial gave a usable value; the reasons stand in {findings.plan.folder / 'trials.csv'}"
-        )
+        raise RunError(f"{findings.plan.name}: nothing has won; the reasons stand in {findings.plan.folder / 'trials.csv'}")
     return 0
 
 

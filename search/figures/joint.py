@@ -38,7 +38,7 @@ def _search(findings: Findings, rows: Sequence[Row]) -> Figure:
         steps.append(max(value, steps[-1]) if steps else value)
     trials, best = [row.ask.trial for row in complete], [plan.metric.sign * step for step in steps]
     if best:
-        axes.step([*trials, len(rows) - 1], [*best, best[-1]], where="post", color=WINNER, label="best so far")
+        axes.step([*trials, rows[-1].ask.trial], [*best, best[-1]], where="post", color=WINNER, label="best so far")
     if complete and complete[0].ask.trial == 0:
         axes.axhline(complete[0].value or 0.0, color=BASELINE, linestyle="--", linewidth=0.8, label="baseline")
     infeasible = [row.ask.trial for row in rows if row.state == "infeasible"]

@@ -28,8 +28,11 @@ class Stage(Protocol):
     def rungs(self, ask: Ask) -> tuple[int, ...]:
         """Epochs at which the pruner is asked about a trial."""
 
-    def ended(self, row: Row, *, told: float | None) -> None:
-        """A trial has its row; `told` stands for its value, None for a failure."""
+    def compares(self, ask: Ask) -> bool:
+        """Whether the pruner measures others against a trial."""
+
+    def ended(self, row: Row) -> None:
+        """A trial has its row."""
 
     def close(self) -> None:
         """Nothing more will be asked."""
@@ -55,7 +58,11 @@ class Fixed:
         """Nobody is pruned."""
         return ()
 
-    def ended(self, row: Row, *, told: float | None) -> None:
+    def compares(self, ask: Ask) -> bool:
+        """All are alike."""
+        return True
+
+    def ended(self, row: Row) -> None:
         """Nobody learns."""
 
     def close(self) -> None:

@@ -130,10 +130,13 @@ def _pooled(groups: Sequence[Group], among: Sequence[int], resolution: float) ->
 
 
 def _collapsed(groups: Sequence[Group], index: int, whole: Sequence[int], resolution: float) -> bool:
-    """Whether one seed lies far below its value's median, measured by the other values' noise."""
+    """Whether one seed lies far below its value's median, measured by the other values' noise.
+
+    A seed that still beats the mean of every other value has not: it is the others that are even in their failure.
+    """
     scores = groups[index].clean
     others = [other for other in whole if other != index]
-    if len(scores) < 3 or len(others) < 2:
+    if len(scores) < 3 or len(others) < 2 or min(scores) >= max(groups[other].mean for other in others):
         return False
     spread, _ = _pooled(groups, _better_half(groups, others), resolution)
     return float(np.median(scores)) - min(scores) > COLLAPSE * spread

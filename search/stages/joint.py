@@ -5,8 +5,8 @@ train again on fresh seeds. Never runs a trial, never asks a sampler.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 import numpy as np
 from scipy.stats import qmc
@@ -52,14 +52,26 @@ def points(plan: Plan) -> Iterator[Point]:
 
 
 def start(plan: Plan, rows: Sequence[Row], *, history: bool) -> Iterator[Ask]:
-    """The trials still to be made that need no adaptive sampler, not numbered yet. With a history, half of them are enough."""
+    """The trials still to be made that need no adaptive sampler, not numbered yet: what an interruption left of the seeds of a
+    point, then the sequence. With a history, half of it is enough.
+    """
     joint = settings(plan)
-    count = math.ceil(joint.n_trials / plan.seeds)
+    count = joint.n_trials // plan.seeds
     if joint.sampler in ADAPTIVE:
         count = min(count, max(1, joint.startup // 2) if history else joint.startup)
     there = {row.ask.key for row in rows}
-    asks = (ask for point in islice(points(plan), count) for ask in repeats(plan, point))
-    return (ask for ask in asks if ask.key not in there)
+    begun = [row.ask.point for row in rows if row.ask.stage == STAGE]
+    asks = (ask for point in chain(begun, islice(points(plan), count)) for ask in repeats(plan, point))
+    return unique(ask for ask in asks if ask.key not in there)
+
+
+def unique(asks: Iterable[Ask]) -> Iterator[Ask]:
+    """Each ask once."""
+    seen = set()
+    for ask in asks:
+        if ask.key not in seen:
+            seen.add(ask.key)
+            yield ask
 
 
 def repeats(plan: Plan, point: Point) -> list[Ask]:
@@ -128,6 +140,18 @@ def ended(plan: Plan, rows: Sequence[Row]) -> str:
     return ""
 
 
+def foreseen(plan: Plan, rows: Sequence[Row]) -> int:
+    """How many trials there will be in all, the confirmation included, as far as can be told."""
+    if ended(plan, rows):
+        return len(rows) + len(confirmations(plan, rows))
+    joint = settings(plan)
+    total = min(float(joint.n_trials), plan.seeds * (size(plan.knobs) + 1))
+    if joint.sampler == "grid":
+        total = min(total, plan.seeds * sum(1 for _ in points(plan)))
+    configurations = int(total) // plan.seeds
+    return max(int(total), count(rows)) + joint.confirm * min(joint.leaders + 1, configurations)
+
+
 def leaders(plan: Plan, rows: Sequence[Row]) -> list[Row]:
     """The baseline's first trial, then the first trials of the best configurations, best first."""
     mine = [row for row in rows if row.ask.stage == STAGE]
@@ -137,7 +161,10 @@ def leaders(plan: Plan, rows: Sequence[Row]) -> list[Row]:
     if not by_key:
         return []
     default = key(plan, default_point(plan.config, plan.knobs))
-    whole = {found: tried for found, tried in by_key.items() if all(row.state == "complete" for row in tried)}
+    seeds = plan.seeds
+    whole = {
+        found: tried for found, tried in by_key.items() if len(tried) >= seeds and all(row.state == "complete" for row in tried)
+    }
     sign = plan.metric.sign
     ranked = sorted(whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].ask.trial))
     best = [found for found in ranked if found != default][: settings(plan).leaders]

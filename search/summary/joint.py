@@ -23,7 +23,7 @@ ENOUGH = 10  # complete trials without which importances mean nothing
 def frame(findings: Findings) -> pd.DataFrame:
     """One row per configuration that was trained to its end, by rank: the confirmed ones by their fresh seeds, then the others.
 
-    `value`: mean in the search itself; `n`, `mean`, `std`, `interval`, `against`: of the confirmation.
+    `value`: mean in the search itself; `n`, `mean`, `std`, `interval`, `against`: of the confirmation, else of the search.
     """
     leaders = {tuple(findings.chosen[group.value].items()): index for index, group in enumerate(findings.groups)}
     records = []
@@ -70,7 +70,8 @@ def table(findings: Findings, *, width: int) -> Table:
     summary, plan = frame(findings), findings.plan
     shown = Table(box=None, pad_edge=False)
     wide = ["knobs"] if width >= WIDE else []
-    for column in ("rank", "trial", plan.metric.name, "fresh seeds", "epoch", "seconds", *wide, "decision"):
+    mean = "fresh seeds" if joint.settings(plan).confirm else "mean"
+    for column in ("rank", "trial", plan.metric.name, mean, "epoch", "seconds", *wide, "decision"):
         shown.add_column(column, justify="left" if column in ("knobs", "decision") else "right", no_wrap=column != "knobs")
     baseline = findings.groups[0].value if findings.groups else None
     for record in summary.to_dict("records"):
@@ -98,7 +99,9 @@ def conclusion(findings: Findings) -> list[str]:
         done = sum(row.finished for row in findings.rows)
         return [f"no decision yet: {done} of {findings.foreseen} trials are done", *account(findings)]
     if decision.winner is None:
-        return ["no configuration is usable: every trial failed or diverged", *account(findings)]
+        ever = any(row.value is not None for row in findings.rows)
+        told = "none gave a result on its fresh seeds" if ever else "every trial failed or diverged"
+        return [f"no configuration is usable: {told}", *account(findings)]
     winner, baseline = findings.groups[decision.winner], findings.groups[0]
     sign = plan.metric.sign
     seeds = count(len(winner.clean), "fresh seed" if settings.confirm else "seed")
@@ -140,11 +143,14 @@ def account(findings: Findings) -> list[str]:
 
 
 def importance(findings: Findings) -> dict[str, float]:
-    """Share of each knob, the greatest first; empty with too few trials to tell, or one knob."""
+    """Share of each knob, the greatest first; empty with too few trials to tell, or one knob; without a baseline outside."""
     complete = [
         (row.ask.knobs, row.value)
         for row in findings.rows
-        if row.ask.stage == joint.STAGE and row.state == "complete" and row.value is not None
+        if row.ask.stage == joint.STAGE
+        and row.state == "complete"
+        and row.value is not None
+        and all(knob.holds(row.ask.knobs[knob.path]) for knob in findings.plan.knobs if knob.path in row.ask.knobs)
     ]
     if len(complete) < ENOUGH or len(findings.plan.knobs) < 2:
         return {}

@@ -140,8 +140,8 @@ def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
             woken.clear()
         for ask in asks:
             value = truth(ask.knobs)
-            rows.append(Row(ask=ask, state="complete", value=value, best_epoch=1))
-            stage.ended(rows[-1], told=value)
+            rows.append(Row(ask=ask, state="complete", value=value, told=value, best_epoch=1))
+            stage.ended(rows[-1])
     stage.close()
     return [float(row.value or 0.0) for row in rows]
 
