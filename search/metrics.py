@@ -49,11 +49,6 @@ class Metric:
         return 0.5 / rows if self.name in SHARES else 0.0
 
     @property
-    def worst(self) -> float:
-        """What every value is better than."""
-        return -math.inf if self.direction == "maximize" else math.inf
-
-    @property
     def definition(self) -> dict[str, str]:
         """What the contract must hold beside name and direction."""
         shown = asdict(self)

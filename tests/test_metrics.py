@@ -188,4 +188,3 @@ def test_better_and_worst_follow_the_direction():
     assert ACCURACY.better(2, 1)
     assert MSE.better(1, 2)
     assert not ACCURACY.better(1, 1)
-    assert (ACCURACY.worst, MSE.worst) == (-math.inf, math.inf)

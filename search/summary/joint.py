@@ -13,7 +13,7 @@ from search.results import Findings
 from search.rows import Row
 from search.samplers import importances
 from search.stages import joint
-from search.summary.words import WIDE, cell, count, held, labels, markdown, measured, number, score, tie
+from search.summary.words import WIDE, cell, count, evidence, held, labels, markdown, measured, score, tie
 
 SHOWN = 10  # configurations on the terminal
 EDGE = 0.02  # share of a knob's range, in its scale, within which a value counts as being at its edge
@@ -201,16 +201,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
             "baseline": knobs(0),
             "tie": decision.tie,
             "rules": ["R32", "P4", "P5", "P8", "P9", "P13"],
-            "evidence": {
-                "metric": plan.metric.name,
-                "margin": number(decision.margin),
-                "spread": number(decision.spread),
-                "values": [
-                    {"trial": group.value, "standing": standing, "scores": [row.value for row in findings.of(group.value)]}
-                    for group, standing in zip(findings.groups, decision.standings, strict=True)
-                ],
-                "importance": importance(findings),
-            },
+            "evidence": {**evidence(findings, decision, noun="trial"), "importance": importance(findings)},
             "caveats": [held(findings, moved=[knob.path for knob in plan.knobs]), *edges(findings)],
         }
     ]

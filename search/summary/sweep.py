@@ -9,7 +9,7 @@ from rich.table import Table
 from search.results import Findings
 from search.rows import STATES
 from search.stages.sweep import cells, edge
-from search.summary.words import BAR, WIDE, cell, count, held, labels, markdown, measured, number, score, tie
+from search.summary.words import BAR, WIDE, cell, count, evidence, held, labels, markdown, measured, score, tie
 
 
 def frame(findings: Findings) -> pd.DataFrame:
@@ -136,15 +136,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
             "baseline": findings.groups[0].value,
             "tie": decision.tie,
             "rules": ["R28", "R29", "P5", "P9"],
-            "evidence": {
-                "metric": plan.metric.name,
-                "margin": number(decision.margin),
-                "spread": number(decision.spread),
-                "values": [
-                    {"value": group.value, "standing": standing, "scores": [row.value for row in findings.of(group.value)]}
-                    for group, standing in zip(findings.groups, decision.standings, strict=True)
-                ],
-            },
+            "evidence": evidence(findings, decision, noun="value"),
             "followers": _followers(findings),
             "caveats": caveats(findings),
         }

@@ -58,15 +58,28 @@ def tie(findings: Findings, *, noun: str = "") -> list[str]:
     ]
 
 
+def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, Any]:
+    """On which numbers it was decided; `noun`: what a group is called."""
+    groups = zip(findings.groups, decision.standings, strict=True)
+    return {
+        "metric": findings.plan.metric.name,
+        "margin": number(decision.margin),
+        "spread": number(decision.spread),
+        "values": [
+            {noun: group.value, "standing": standing, "scores": [row.value for row in findings.of(group.value)]}
+            for group, standing in groups
+        ],
+    }
+
+
 def held(findings: Findings, *, moved: Collection[str]) -> str:
     """What was held fixed, at what."""
     config = plain_config(findings.plan.config, resolve=True)
-    paths = {
-        "optimizer.lr": ("optimizer", "lr"),
-        "trainer.batch_size": ("trainer", "batch_size"),
-        "trainer.epochs": ("trainer", "epochs"),
-    }
-    shown = [f"{path}={config[a][b]}" for path, (a, b) in paths.items() if not {path, a} & set(moved) and b in config[a]]
+    shown = [
+        f"{group}.{key}={config[group][key]}"
+        for group, key in USUAL
+        if not {f"{group}.{key}", group} & set(moved) and key in config[group]
+    ]
     return f"held fixed: {', '.join([*shown, 'all else as in config.yaml'])}"
 
 
