@@ -288,7 +288,7 @@ def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
     told = conclusion(find(plan, short, val_rows=500))
     assert "is adopted: accuracy 0.8" in told[0]
     assert "ended: all of n_trials=60 are done" in told
-    assert any(line.startswith("300 epochs run in 60 trials; 90 saved by pruning 2 of them (3 %)") for line in told)
+    assert any(line.startswith("300 epochs run in 60 trials; up to 90 saved by pruning 2 of them (3 %)") for line in told)
     assert any(
         "lies at the edge of its range: the range may be wrong (P2); try space.optimizer.lr.high=10000 name=…" in line
         for line in told

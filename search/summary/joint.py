@@ -131,7 +131,7 @@ def account(findings: Findings) -> list[str]:
     run, saved = sum(row.epochs for row in mine), sum(plan.epochs - row.epochs for row in pruned)
     told = f"{run} epochs run in {count(len(mine), 'trial')}"
     if joint.settings(plan).rungs:
-        told += f"; {saved} saved by pruning {len(pruned)} of them ({100 * len(pruned) / len(mine):.0f} %)"
+        told += f"; up to {saved} saved by pruning {len(pruned)} of them ({100 * len(pruned) / len(mine):.0f} %)"
     infeasible, failed = (sum(row.state in states for row in mine) for states in (("infeasible",), ("failed", "lost")))
     told += f"; {infeasible} infeasible ({100 * infeasible / len(mine):.0f} %, P8)" if infeasible else ""
     lines.append(told + (f"; {failed} failed" if failed else ""))
