@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import islice
 
 from omegaconf import DictConfig
 
@@ -27,9 +27,10 @@ Point = dict[str, Value]  # a value for every knob of the space, also for those 
 
 @dataclass(frozen=True, kw_only=True)
 class JointSettings:
-    """`startup`: baseline and quasi-random trials before an adaptive sampler takes over. `budget`: seconds, or None.
+    """`startup`: configurations, baseline included, before an adaptive sampler takes over; half of them with a history.
 
-    `rungs`: epochs at which the pruner is asked. `warmup`, `reduction`, `patience`: epochs, factor, epochs, as it takes them.
+    `budget`: seconds, or None. `rungs`: epochs at which the pruner is asked. `warmup`, `reduction`, `patience`: epochs, factor,
+    epochs, as it takes them.
     `leaders` are trained again with `confirm` fresh seeds each (P13).
     """
 
@@ -75,7 +76,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     )
     return JointSettings(
         sampler=sampler,
-        startup=whole(config, "sampler.startup", least=1) if sampler in ADAPTIVE else n_trials,
+        startup=min(whole(config, "sampler.startup", least=1) if sampler in ADAPTIVE else n_trials, n_trials // seeds),
         n_trials=n_trials,
         budget=None if config.get("budget_hours") is None else 3600 * positive(config, "budget_hours"),
         confirm=whole(config, "protocol.confirm", least=0),
@@ -99,15 +100,24 @@ def default_point(config: DictConfig, knobs: Sequence[Knob]) -> Point:
     return {knob.path: knob.typed(default_of(config, knob)) for knob in knobs}
 
 
-def grid_points(config: DictConfig, knobs: Sequence[Knob], *, whole: bool = False) -> Iterator[Point]:
+def grid_points(config: DictConfig, knobs: Sequence[Knob], *, all_values: bool = False) -> Iterator[Point]:
     """Every combination of the knobs' grids, or of all their values; idle knobs stay at their defaults, so none comes twice."""
-    seen, default = set[tuple[tuple[str, Value], ...]](), default_point(config, knobs)
-    for values in product(*(knob.every() if whole else knob.grid() for knob in knobs)):
-        point = dict(zip((knob.path for knob in knobs), values, strict=True))
-        used = active(knobs, point)
-        if tuple(used.items()) not in seen:
-            seen.add(tuple(used.items()))
-            yield {**default, **used}
+    default = default_point(config, knobs)
+
+    def values(knob: Knob) -> Iterator[Point]:
+        """A knob's values, each with every combination of what counts under it."""
+        for value in knob.every() if all_values else knob.grid():
+            below = [k for k in knobs if k.choice == (knob.path, value)]
+            yield from ({knob.path: value, **point} for point in combined(below))
+
+    def combined(of: Sequence[Knob]) -> Iterator[Point]:
+        if not of:
+            yield {}
+            return
+        for point in values(of[0]):
+            yield from ({**point, **rest} for rest in combined(of[1:]))
+
+    yield from ({**default, **point} for point in combined([knob for knob in knobs if knob.choice is None]))
 
 
 def size(knobs: Sequence[Knob]) -> float:
@@ -129,7 +139,7 @@ def values_of(knob: Knob) -> int:
     return len(knob.every())
 
 
-def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, n_trials: int) -> None:
+def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room: int) -> None:
     """cmaes takes two and more numbers; a grid must fit into the trials."""
     named = [knob.path for knob in knobs if knob.choices]
     if sampler == "cmaes" and (named or len(knobs) < 2):
@@ -140,19 +150,15 @@ def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, n_tr
         rule, remedy = "cmaes needs the package of that name", "pip install 'knobwise[cmaes]'"
         raise UsageError(broken_rule("sampler", rule=rule, got="none", remedy=remedy))
     if sampler == "grid":
-        small = math.prod(len(knob.grid()) for knob in knobs) < MOST
-        default = active(knobs, default_point(config, knobs))
-        points = (
-            len({tuple(active(knobs, p).items()) for p in grid_points(config, knobs)} | {tuple(default.items())})
-            if small
-            else MOST
-        )
-        if points > n_trials:
+        default = tuple(active(knobs, default_point(config, knobs)).items())
+        keys = (tuple(active(knobs, point).items()) for point in islice(grid_points(config, knobs), MOST))
+        points = len({default, *keys})
+        if points > room:
             raise UsageError(
                 broken_rule(
                     "n_trials",
                     rule="a grid is run as a whole",
-                    got=f"room for {n_trials} of {points} points or more",
+                    got=f"room for {room} of {points} configurations",
                     remedy="raise it, lower the knobs' points, or use another sampler",
                 )
             )

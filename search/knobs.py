@@ -53,18 +53,20 @@ class Knob:
         return tuple(dict.fromkeys(self.at(value) for value in space(self.low, self.high, self.points)))
 
     def every(self) -> tuple[Value, ...]:
-        """All values, in order; none where there is no end to them."""
+        """All values that `clip` gives, in order; none where they are very many."""
         if self.choices:
             return self.choices
         if self.integer:
-            numbers = range(round(self.low), round(self.high) + 1) if self.high - self.low <= 10_000 else range(0)
-            return tuple(dict.fromkeys(self.clip(number) for number in numbers))
-        if self.low <= 0:
-            return ()
-        steps = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-        numbers_of = (digits * 10.0 ** (power - 2) for power in steps for digits in range(100, 1000))
-        inner = (self.at(number) for number in numbers_of)
-        return (self.low, *dict.fromkeys(number for number in inner if self.low < number < self.high), self.high)
+            return tuple(range(round(self.low), round(self.high) + 1)) if self.high - self.low <= 10_000 else ()
+        if self._decades:
+            steps = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
+            numbers = [digits * 10.0 ** (power - 2) for power in steps for digits in range(100, 1000)]
+        else:
+            step = 10.0**-self._decimals
+            numbers = [
+                round(self.low / step) * step + index * step for index in range(round((self.high - self.low) / step) + 1)
+            ]
+        return tuple(dict.fromkeys([self.clip(self.low), *map(self.clip, numbers), self.clip(self.high)]))
 
     def taught(self, value: Value) -> Value:
         """What a sampler is told for a value: its lowest for 0, which a log scale does not hold; None for others outside."""
@@ -102,9 +104,21 @@ class Knob:
         return self.clip(self.unscaled(min(max(self.scaled(value) + shift * (high - low), low), high)))
 
     def clip(self, number: float) -> float | int:
-        """A number as a value of this knob, within its range."""
-        value = self.at(min(max(number, self.low), self.high))
-        return min(max(value, self.typed(self.low)), self.typed(self.high))  # type: ignore[type-var, return-value]
+        """A number as a value of this knob, in its range: whole, to 3 significant digits, to a hundredth of a narrow range."""
+        inside = min(max(number, self.low), self.high)
+        if self.integer:
+            return round(inside)
+        rounded = float(f"{inside:.3g}") if self._decades else round(inside, self._decimals)
+        return min(max(rounded, self.low), self.high)
+
+    @property
+    def _decades(self) -> bool:
+        """Whether the range is a wide one on a log scale."""
+        return self.log and self.high > 2 * self.low
+
+    @property
+    def _decimals(self) -> int:
+        return 2 - math.floor(math.log10(self.high - self.low))
 
     def holds(self, value: Value) -> bool:
         """Whether a value lies in the domain."""

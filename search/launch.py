@@ -103,11 +103,11 @@ def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
     """Tables, figures and export, from what is on disk."""
     findings = _find(plan, folder, study)
     write_tables(findings, folder)
-    write_figures(findings, folder)
     winner = findings.winner
     if winner is not None:
         write_best(plan, winner, folder)
         drop_beaten(plan, winner, folder)
+    write_figures(findings, folder)
     return findings
 
 

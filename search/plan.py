@@ -184,6 +184,8 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     for key in sorted({*before, *now}):
         if before.get(key) == now.get(key) or key.startswith("placement.") or key in ("lanes", "results_root", "rehearse"):
             continue
+        if key.removeprefix("chosen.").startswith(("sampler", "pruner")) and now.get("protocol.kind") != "joint":
+            continue  # nobody proposes or prunes there
         extended = key.startswith("budget_") or key == "n_trials" or (key == "seeds" and now.get(key, 0) > before.get(key, 0))
         if extended == grown:
             lines.append(f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now")

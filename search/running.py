@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -40,7 +41,7 @@ def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, slo
     rows = study.rows(alive=True)
     resolution = plan.metric.resolution(int(contract.split["rows"]["val"]))
     crew = Crew()
-    past = read_history(plan, root=plan.folder.parent, floor=contract.floor) if plan.joint is not None else []
+    past = read_history(plan, root=Path("results"), floor=contract.floor) if plan.joint is not None else []
     if plan.joint is not None and plan.config.get("from") is not None:
         console.print(f"{len(past)} trials of {plan.config['from']} fit the space and are its history (R32)", markup=False)
     stage = _stage(plan, rows, past=past, resolution=resolution, wake=crew.wake)

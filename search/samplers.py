@@ -1,6 +1,6 @@
 """Optuna's samplers, pruners and importances for our knobs, each made anew from settings and a seed. Keeps no state.
 
-Only public API of Optuna; what a search remembers lies in its trials.
+What a search remembers lies in its trials.
 """
 
 import hashlib
@@ -13,13 +13,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
-from optuna.trial import create_trial
+from optuna.trial import FrozenTrial, create_trial
 
 from search.joint_settings import JointSettings
 from search.knobs import Knob, Value
 from search.metrics import Direction
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+WARM = 10  # trials known, the best tenth of which CMA-ES begins at
+COMPARED = 3  # trials that must have reached the epoch
 STARTED = 5  # trials that must have ended before the median of others means something
 
 
@@ -41,8 +43,11 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
 
 
-def make_sampler(kind: str, *, seed: int) -> BaseSampler:
+def make_sampler(kind: str, *, seed: int, known: Sequence[FrozenTrial] = ()) -> BaseSampler:
     """An adaptive sampler. The random start is ours, so none of theirs.
+
+    `known`: ended trials around whose best CMA-ES begins; later it learns only from what it has asked for itself
+    (Nomura et al. 2021, arXiv 2012.06932).
 
     Raises:
         ImportError: cmaes needs the package of that name.
@@ -52,7 +57,7 @@ def make_sampler(kind: str, *, seed: int) -> BaseSampler:
         if kind == "gp":
             return GPSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False)
         if kind == "cmaes":
-            return CmaEsSampler(seed=seed, n_startup_trials=1)
+            return CmaEsSampler(seed=seed, n_startup_trials=1, source_trials=list(known) if len(known) >= WARM else None)
         return TPESampler(seed=seed, n_startup_trials=1)
 
 
@@ -65,7 +70,7 @@ def make_pruner(joint: JointSettings | None, *, epochs: int) -> BasePruner:
         return SuccessiveHalvingPruner(min_resource=joint.warmup, reduction_factor=joint.reduction)
     if kind == "hyperband":
         return HyperbandPruner(min_resource=joint.warmup, max_resource=epochs, reduction_factor=joint.reduction)
-    median = MedianPruner(n_startup_trials=STARTED)
+    median = MedianPruner(n_startup_trials=STARTED, n_min_trials=COMPARED)
     if kind == "median":
         return median
     with warnings.catch_warnings():
@@ -79,6 +84,8 @@ def importances(
     """How much of what separates good configurations from the rest each knob explains, adding up to 1 (PED-ANOVA:
     Watanabe, Bansal and Hutter 2023, arXiv 2304.10255). Idle knobs have no say in a trial. Empty where it cannot be told.
     """
+    if len({value for _, value in told}) < 2:
+        return {}
     study = optuna.create_study(direction=direction)
     by_path = {knob.path: knob for knob in knobs}
     values = {path: [point[path] for point, _ in told if path in point] for path in by_path}

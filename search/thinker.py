@@ -38,6 +38,7 @@ class Thinker:
         self._asked: dict[joint.Key, Trial] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Point | Exception | None] = queue.SimpleQueue()
+        self._lock, self._closed = threading.Lock(), False
         self._thread = threading.Thread(target=self._run, name="thinker", daemon=True)
         self._thread.start()
 
@@ -73,7 +74,9 @@ class Thinker:
         return found
 
     def close(self) -> None:
-        """Ends the thread once it has finished its thought."""
+        """Ends the thread once it has finished the thought that it is at; a very long one is left to itself, unheard."""
+        with self._lock:
+            self._closed = True
         self._inbox.put(None)
         self._thread.join(PATIENCE)
 
@@ -81,11 +84,10 @@ class Thinker:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch, which a Gaussian process needs
         try:
             self._warm_up()
-            while (task := self._inbox.get()) is not None:
+            while (task := self._inbox.get()) is not None and not self._closed:
                 task()
         except Exception as error:  # noqa: BLE001  # told to the conductor, in whose thread it is raised
-            self._ready.put(error)
-            self._wake()
+            self._tell_of(error)
 
     def _warm_up(self) -> None:
         """The first thought of a Gaussian process imports torch: while the first trials run, and nobody waits for it."""
@@ -118,8 +120,14 @@ class Thinker:
             self._study.add_trial(create_trial(value=value, params=taught, distributions=self._space))
 
     def _think(self) -> None:
-        self._ready.put(self._thought())
-        self._wake()
+        self._tell_of(self._thought())
+
+    def _tell_of(self, thought: Point | Exception | None) -> None:
+        """Nobody is woken who no longer listens."""
+        self._ready.put(thought)
+        with self._lock:
+            if not self._closed:
+                self._wake()
 
     def _thought(self) -> Point | None:
         """A new configuration: the sampler's; where it only repeats itself, one close by, or the next of the quasi-random
@@ -146,7 +154,8 @@ class Thinker:
 
     def _ask(self, seed: int) -> tuple[Trial, Point]:
         """The sampler's proposal, in the knobs' own values."""
-        self._study.sampler = make_sampler(joint.settings(self._plan).sampler, seed=seed)
+        known = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        self._study.sampler = make_sampler(joint.settings(self._plan).sampler, seed=seed, known=known)
         trial, knobs = self._study.ask(self._space), self._plan.knobs
         told = trial.params
         return trial, {k.path: told[k.path] if k.choices else k.clip(told[k.path]) for k in knobs}

@@ -1,12 +1,14 @@
 """The joint search, on trials whose values are drawn: its start, its samplers, its end, its confirmation, its calibration."""
 
 import math
+import time
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 from drawn import joint_of, joint_plan
+from optuna.trial import TrialState
 
 from search.errors import RunError, UsageError
 from search.history import Past
@@ -96,20 +98,46 @@ def test_seeds_that_an_interruption_left_out_are_made_up_and_half_configurations
         joint_plan("seeds=2", "n_trials=5")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_range_so_narrow_that_its_values_are_few_is_used_up(sampler):
     words = [
         "space=[momentum]",
         "space.optimizer.momentum=interval(0.9,0.91)",
         "pruner=none",
         f"sampler={sampler}",
-        "n_trials=20",
+        "n_trials=120",
     ]
-    plan, rows = joint_of(lambda knobs, seed: knobs["optimizer.momentum"], *words, "protocol.confirm=1")
-    assert joint.ended(plan, rows) == "every configuration of the space has been tried, after 11 of 20 trials"
-    assert sorted(row.ask.knobs["optimizer.momentum"] for row in rows[:11]) == [
-        round(0.9 + step / 1000, 3) for step in range(11)
-    ]
+    plan, rows = joint_of(lambda knobs, seed: knobs["optimizer.momentum"], *words, "protocol.confirm=0")
+    assert joint.ended(plan, rows) == "every configuration of the space has been tried, after 101 of 120 trials"
+    assert sorted(row.ask.knobs["optimizer.momentum"] for row in rows) == [round(0.9 + step / 10000, 4) for step in range(101)]
+
+
+def test_options_with_whole_numbers_under_them_are_used_up_and_make_a_small_grid():
+    names = ("sgd_plain", "sgd", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "amsgrad", "adamw")
+    rates = [f"space.optimizer.{name}.lr=int(interval(1, 4))" for name in names]
+    plan, rows = joint_of(
+        lambda knobs, seed: 0.9, "space=optimizer", *rates, "pruner=none", "sampler=random", "n_trials=60", "protocol.confirm=0"
+    )
+    assert size(plan.knobs) == 36
+    assert (
+        joint.ended(plan, rows) == "every configuration of the space has been tried, after 37 of 60 trials"
+    )  # and a baseline of 0.1
+    grid = joint_plan("space=optimizer", "sampler=grid", "n_trials=60", "pruner=none")
+    assert len(list(joint.points(grid))) == 46
+
+
+def test_cma_es_begins_at_the_best_point_known():
+    plan = joint_plan(*TWO, "sampler=cmaes", "n_trials=100")
+    thinker = Thinker(plan, wake=lambda: None)
+    for point in islice(joint.points(plan), 40):
+        thinker.learn(point, -abs(math.log10(point["optimizer.lr"] / 2e-4)) - abs(point["model.dropout"] - 0.6))
+    thinker.request()
+    while not (thought := thinker.ready()):
+        time.sleep(0.001)
+    best = thinker._study.best_params
+    thinker.close()
+    assert abs(math.log10(thought[0]["optimizer.lr"] / best["optimizer.lr"])) < 1.5
+    assert best["optimizer.lr"] < 1e-3
 
 
 def test_a_baseline_of_0_counts_as_the_lowest_value_of_a_log_scale_to_the_sampler():
@@ -119,8 +147,12 @@ def test_a_baseline_of_0_counts_as_the_lowest_value_of_a_log_scale_to_the_sample
     thinker = Thinker(plan, wake=lambda: None)
     thinker.learn(joint.default_point(plan.config, plan.knobs), 0.9)
     thinker.learn({"optimizer.lr": 50.0, "optimizer.weight_decay": 0.0}, 0.9)
+    thinker.request()
+    while not thinker.ready():
+        time.sleep(0.001)
     thinker.close()
-    assert [trial.params for trial in thinker._study.trials] == [{"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-6}]
+    told = [trial.params for trial in thinker._study.get_trials(states=(TrialState.COMPLETE,))]
+    assert told == [{"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-6}]
 
 
 def test_a_higher_n_trials_extends_a_search_that_has_been_confirmed():
@@ -145,7 +177,7 @@ def test_a_grid_is_every_combination_once_and_the_baseline():
     plan, rows = joint_of(lambda knobs, seed: 0.9, *NAMES, "sampler=grid", "n_trials=48", "protocol.confirm=0")
     assert len(set(_configs(rows))) == joint.count(rows) == size(plan.knobs) == 48
     with pytest.raises(
-        UsageError, match=r"n_trials: a grid is run as a whole, but got room for 47 of 48 points or more; raise it, lower"
+        UsageError, match=r"n_trials: a grid is run as a whole, but got room for 47 of 48 configurations; raise it, lower"
     ):
         joint_plan(*NAMES, "sampler=grid", "n_trials=47")
 
@@ -243,9 +275,9 @@ def test_history_halves_the_start_and_moves_the_first_proposals_to_where_it_was_
     past = [Past(point={"optimizer.lr": rate, "model.dropout": drop}, value=_bowl({"optimizer.lr": rate, "model.dropout": drop}, 0))
             for rate in np.geomspace(1e-4, 1, 9) for drop in (0.0, 0.3, 0.6)]  # fmt: skip
     with_past = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past)[1]
-    assert [row.ask.knobs for row in with_past[:5]] == [dict(point) for point in islice(joint.points(joint_plan(*TWO)), 5)]
+    assert [row.ask.knobs for row in with_past[:4]] == [dict(point) for point in islice(joint.points(joint_plan(*TWO)), 4)]
     without = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0")[1]
-    assert max(row.value for row in with_past[5:]) > max(row.value for row in without)
+    assert max(row.value for row in with_past[4:]) > max(row.value for row in without)
 
 
 OPTIMIZERS = ["space=[optimizer,dropout]", "pruner=none"]

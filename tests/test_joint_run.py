@@ -34,7 +34,8 @@ def test_hopeless_trials_are_pruned_at_rungs_count_with_their_best_epoch_and_are
     saved = int((12 - pruned.epochs).sum())
     share = f"{100 * len(pruned) / 40:.0f} %"
     assert (
-        f"{first.epochs.sum()} epochs run in 40 trials; up to {saved} saved by pruning {len(pruned)} of them ({share})" in done.stdout
+        f"{first.epochs.sum()} epochs run in 40 trials; up to {saved} saved by pruning {len(pruned)} of them ({share})"
+        in done.stdout
     )
     assert (elsewhere / "results" / "j" / "search.svg").exists()
 

@@ -112,3 +112,26 @@ def test_links_follow_a_knob():
     config = trial_config(base, knobs={"optimizer.lr": 0.5}, seed=7)
     assert OmegaConf.to_container(config, resolve=True) == {"optimizer": {"lr": 0.5}, "schedule": {"max_lr": 0.5}, "seed": 7}
     assert base.optimizer.lr == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "first", "last"),
+    [
+        ("int(interval(1000, 1004))", 5, 1000, 1004),
+        ("tag(log, int(interval(2048, 2064)))", 17, 2048, 2064),
+        ("interval(0.999, 0.9999)", 901, 0.999, 0.9999),
+        ("interval(-1, 1)", 201, -1.0, 1.0),
+        ("interval(0, 0.7)", 701, 0.0, 0.7),
+        ("tag(log, interval(1e-4, 1))", 3601, 1e-4, 1.0),
+        ("tag(log, interval(0.9, 1.1))", 201, 0.9, 1.1),
+    ],
+)
+def test_every_value_of_a_range_can_be_reached_both_ends_included(text, count, first, last):
+    (knob,) = read_space({"x": text})
+    values = knob.every()
+    assert (len(values), values[0], values[-1]) == (count, first, last)
+    assert all(knob.holds(value) for value in values)
+    reached = {knob.within(share) for share in np.linspace(0, 1, 200_001)}
+    assert reached == set(values)
+    assert {knob.near(values[0], shift) for shift in (-0.5, 0.0)} == {values[0]}
+    assert knob.near(values[0], 5.0) == values[-1]

@@ -111,6 +111,14 @@ def test_the_cheapest_value_of_a_capacity_knob_within_one_standard_error_of_the_
     assert f"{winner} is the cheapest value within one standard error of 256, the best mean (P5)" in conclusion(findings)
 
 
+def test_a_baseline_in_a_tie_stays_even_where_a_cheaper_value_is_as_good():
+    words = ["~space.optimizer", "+space.model.width={low: 16, high: 64, scale: log, type: int, points: 3, group: capacity}"]
+    plan = _plan(*words, "protocol.refine=0", "protocol.extend=0", "model.width=64")
+    findings = _run(plan, lambda value, seed: {16: 0.9, 32: 0.9503, 64: 0.9510}[value] + 0.002 * (seed - 1))
+    assert findings.groups[findings.decision.winner].value == 64
+    assert not findings.decision.adopted
+
+
 def test_a_round_starts_only_when_the_round_before_has_ended_and_a_resumed_sweep_wants_what_an_undisturbed_one_did():
     plan, truth = _plan(), _peak(0.013)
     whole = _run(plan, truth)

@@ -83,7 +83,7 @@ def decide(groups: Sequence[Group], *, resolution: float, costs: Sequence[float]
     if best in stable and len(ties) <= 1:
         standings[best] = "best"
     winner = 0 if 0 in ties else best
-    if winner == best and best in ties and costs is not None:
+    if 0 not in ties and best in ties and costs is not None:
         near = [index for index in ties if groups[best].mean - groups[index].mean <= spread / math.sqrt(repeats)]
         winner = min(near, key=lambda index: (costs[index], -groups[index].mean))
     return Decision(

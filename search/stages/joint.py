@@ -48,7 +48,7 @@ def points(plan: Plan) -> Iterator[Point]:
         elif (repeated := repeated + 1) > TRIES:
             break
     if joint.sampler != "grid" and size(plan.knobs) < math.inf:
-        yield from (point for point in grid_points(plan.config, plan.knobs, whole=True) if key(plan, point) not in seen)
+        yield from (point for point in grid_points(plan.config, plan.knobs, all_values=True) if key(plan, point) not in seen)
 
 
 def start(plan: Plan, rows: Sequence[Row], *, history: bool) -> Iterator[Ask]:
@@ -56,12 +56,12 @@ def start(plan: Plan, rows: Sequence[Row], *, history: bool) -> Iterator[Ask]:
     point, then the sequence. With a history, half of it is enough.
     """
     joint = settings(plan)
-    count = joint.n_trials // plan.seeds
+    configurations = joint.n_trials // plan.seeds
     if joint.sampler in ADAPTIVE:
-        count = min(count, max(1, joint.startup // 2) if history else joint.startup)
+        configurations = max(1, joint.startup // 2) if history else joint.startup
     there = {row.ask.key for row in rows}
     begun = [row.ask.point for row in rows if row.ask.stage == STAGE]
-    asks = (ask for point in chain(begun, islice(points(plan), count)) for ask in repeats(plan, point))
+    asks = (ask for point in chain(begun, islice(points(plan), configurations)) for ask in repeats(plan, point))
     return unique(ask for ask in asks if ask.key not in there)
 
 
@@ -148,8 +148,9 @@ def foreseen(plan: Plan, rows: Sequence[Row]) -> int:
     total = min(float(joint.n_trials), plan.seeds * (size(plan.knobs) + 1))
     if joint.sampler == "grid":
         total = min(total, plan.seeds * sum(1 for _ in points(plan)))
-    configurations = int(total) // plan.seeds
-    return max(int(total), count(rows)) + joint.confirm * min(joint.leaders + 1, configurations)
+    mine = count(rows)
+    confirmed = joint.confirm * min(joint.leaders + 1, int(total) // plan.seeds)
+    return max(int(total), mine) + max(confirmed, len(rows) - mine)
 
 
 def leaders(plan: Plan, rows: Sequence[Row]) -> list[Row]:

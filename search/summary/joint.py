@@ -26,7 +26,7 @@ def frame(findings: Findings) -> pd.DataFrame:
     `value`: mean in the search itself; `n`, `mean`, `std`, `interval`, `against`: of the confirmation, else of the search.
     """
     leaders = {tuple(findings.chosen[group.value].items()): index for index, group in enumerate(findings.groups)}
-    records = []
+    records, confirmed = [], joint.settings(findings.plan).confirm > 0
     for rows in _configurations(findings):
         index = leaders.get(tuple(rows[0].ask.knobs.items()))
         told = measured(findings, index) if index is not None else {"n": 0}
@@ -36,7 +36,7 @@ def frame(findings: Findings) -> pd.DataFrame:
                 "value": sum(row.value for row in rows if row.value is not None) / len(rows),
                 **told,
                 "best_epoch": sum(row.best_epoch or 0 for row in rows) / len(rows),
-                "seconds": sum(row.seconds for row in rows) + told.get("seconds", 0.0),
+                "seconds": sum(row.seconds for row in rows) + (told.get("seconds", 0.0) if confirmed else 0.0),
                 "verdict": "",
                 "decision": labels(findings.decision, index) if index is not None else "",
                 **rows[0].ask.knobs,
@@ -45,8 +45,7 @@ def frame(findings: Findings) -> pd.DataFrame:
     columns = ["trial", "value", "n", "mean", "std", "interval", "against", "best_epoch", "seconds", "verdict", "decision"]
     found = pd.DataFrame(records, columns=[*columns, *(knob.path for knob in findings.plan.knobs)])
     sign = findings.plan.metric.sign
-    confirmed = found["mean"].astype(float) * sign
-    order = found.assign(_first=confirmed, _then=found["value"] * sign).sort_values(
+    order = found.assign(_first=found["mean"].astype(float) * sign, _then=found["value"] * sign).sort_values(
         ["_first", "_then"], ascending=False, na_position="last", kind="stable"
     )
     ranked = order.drop(columns=["_first", "_then"]).reset_index(drop=True)
@@ -74,10 +73,11 @@ def table(findings: Findings, *, width: int) -> Table:
     for column in ("rank", "trial", plan.metric.name, mean, "epoch", "seconds", *wide, "decision"):
         shown.add_column(column, justify="left" if column in ("knobs", "decision") else "right", no_wrap=column != "knobs")
     baseline = findings.groups[0].value if findings.groups else None
+    knobs_of = {row.ask.trial: row.ask.knobs for row in findings.rows}
     for record in summary.to_dict("records"):
         if record["rank"] > SHOWN and record["trial"] != baseline:
             continue
-        there = {knob.path: record[knob.path] for knob in plan.knobs if not pd.isna(record[knob.path])}
+        there = knobs_of[record["trial"]]
         knobs = " ".join(f"{name}={cell(there[path])}" for path, name in _short(there).items())
         scores = [cell(record["value"]), score(record), cell(record["best_epoch"]), f"{record['seconds']:.1f}"]
         row = [str(record["rank"]), str(record["trial"]), *scores, *([knobs] if wide else []), record["decision"]]
