@@ -8,6 +8,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -16,12 +17,14 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from search.errors import RunError
 from search.joint_settings import Point
+from search.knobs import Knob
 from search.plan import Plan
 from search.samplers import distribution_of, make_sampler, seed_of
 from search.stages import joint
 
 AGAIN = 5  # asks that may repeat a known configuration before the next quasi-random point stands in
 CLOSE = 0.05  # standard deviation, as a share of a knob's range, of what stands in for a repetition
+FEW = 20  # whole numbers that are told apart
 PATIENCE = 10.0  # seconds that the last thought gets at the end
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -32,7 +35,7 @@ class Thinker:
 
     def __init__(self, plan: Plan, *, wake: Callable[[], None]) -> None:
         self._plan, self._wake = plan, wake
-        self._space = {knob.path: distribution_of(knob, ()) for knob in plan.knobs}
+        self._space = {knob.path: distribution_of(_smooth(knob), ()) for knob in plan.knobs}
         self._study = optuna.create_study(direction=plan.metric.direction)
         self._values: dict[joint.Key, float | None] = {}  # of all configurations that are known; None while one runs
         self._asked: dict[joint.Key, Trial] = {}
@@ -171,3 +174,8 @@ class Thinker:
         taught = {knob.path: knob.taught(point[knob.path]) for knob in self._plan.knobs}
         fits = all(knob.holds(taught[knob.path]) for knob in self._plan.knobs)
         return taught if fits else None
+
+
+def _smooth(knob: Knob) -> Knob:
+    """Many whole numbers as a real one, rounded afterwards: a Gaussian process searches them ten times faster."""
+    return replace(knob, integer=False) if knob.integer and knob.high - knob.low > FEW else knob
