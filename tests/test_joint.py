@@ -173,6 +173,14 @@ def test_a_finite_space_ends_early_when_every_configuration_has_been_tried(sampl
     assert len(set(_configs(rows))) == 8
 
 
+def test_a_space_is_used_up_only_with_all_seeds():
+    words = ["space=activation", "pruner=none", "sampler=random", "n_trials=30", "seeds=3", "protocol.confirm=0"]
+    plan, rows = joint_of(lambda knobs, seed: 0.9, *words)
+    assert joint.count(rows) == 24
+    assert joint.ended(plan, rows).startswith("every configuration of the space has been tried, after 24 of 30")
+    assert joint.ended(plan, rows[:-1]) == ""
+
+
 def test_a_grid_is_every_combination_once_and_the_baseline():
     plan, rows = joint_of(lambda knobs, seed: 0.9, *NAMES, "sampler=grid", "n_trials=48", "protocol.confirm=0")
     assert len(set(_configs(rows))) == joint.count(rows) == size(plan.knobs) == 48

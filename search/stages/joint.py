@@ -5,6 +5,7 @@ train again on fresh seeds. Never runs a trial, never asks a sampler.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
@@ -118,8 +119,9 @@ def elapsed(rows: Sequence[Row]) -> float:
 
 
 def exhausted(plan: Plan, rows: Sequence[Row]) -> bool:
-    """Whether every configuration of a finite space, or of the grid, has been tried."""
-    tried = {tuple(row.ask.knobs.items()) for row in rows if row.ask.stage == STAGE}
+    """Whether every configuration of a finite space, or of the grid, has been tried with all seeds."""
+    seeds = Counter(tuple(row.ask.knobs.items()) for row in rows if row.ask.stage == STAGE)
+    tried = {found for found, number in seeds.items() if number >= plan.seeds}
     if settings(plan).sampler == "grid":
         return all(key(plan, point) in tried for point in points(plan))
     held = sum(all(k.holds(dict(found)[k.path]) for k in plan.knobs if k.path in dict(found)) for found in tried)
