@@ -78,7 +78,9 @@ def test_a_joint_search_that_learns_and_prunes_loses_and_repeats_nothing_when_ki
     assert len(first) == 30
     assert not first.duplicated(["optimizer.lr", "optimizer.weight_decay", "seed"]).any()
     assert set(table.state) <= {"complete", "pruned", "infeasible"}
-    assert (table[table.stage == "confirm"].groupby("seed").size() == 3).all()
+    fresh = table[table.stage == "confirm"].groupby("seed").size()
+    assert list(fresh.index) == [2, 3]
+    assert fresh[2] == fresh[3] <= 3  # the baseline, and leaders with both seeds complete: pruning may leave fewer than two
 
 
 def _finished(folder: Path) -> dict[int, tuple[object, ...]]:
