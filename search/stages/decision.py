@@ -132,11 +132,13 @@ def _pooled(groups: Sequence[Group], among: Sequence[int], resolution: float) ->
 def _collapsed(groups: Sequence[Group], index: int, whole: Sequence[int], resolution: float) -> bool:
     """Whether one seed lies far below its value's median, measured by the other values' noise.
 
-    A seed that still beats the mean of every other value has not: it is the others that are even in their failure.
+    A seed that still does better than a good other value, the median of their better half, has not: it is a wide distribution.
     """
     scores = groups[index].clean
     others = [other for other in whole if other != index]
-    if len(scores) < 3 or len(others) < 2 or min(scores) >= max(groups[other].mean for other in others):
+    if len(scores) < 3 or len(others) < 2:
         return False
-    spread, _ = _pooled(groups, _better_half(groups, others), resolution)
-    return float(np.median(scores)) - min(scores) > COLLAPSE * spread
+    good = _better_half(groups, others)
+    spread, _ = _pooled(groups, good, resolution)
+    far = float(np.median(scores)) - min(scores) > COLLAPSE * spread
+    return far and min(scores) < float(np.median([groups[other].mean for other in good]))
