@@ -69,6 +69,7 @@ class Conductor:
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         grace = 0.0
         try:
+            self._watcher.foreseen(self._stage.foreseen(list(self._rows.values())))
             self._refill()
             if self._queue or self._stage.thinking:
                 placement.start()
@@ -119,10 +120,12 @@ class Conductor:
         workers = self._crew.workers
         room = sum(worker.waiting for worker in workers) or int(not any(worker.trial for worker in workers))
         if room and not self._queue:
-            for ask in self._stage.wanted(list(self._rows.values()), room=room):
+            asks = self._stage.wanted(list(self._rows.values()), room=room)
+            for ask in asks:
                 self._rows[ask.trial] = Row(ask=ask, state="queued")
                 self._queue.append(self._underway(ask))
-            self._watcher.foreseen(self._stage.foreseen(list(self._rows.values())))
+            if asks:
+                self._watcher.foreseen(self._stage.foreseen(list(self._rows.values())))
 
     def _underway(self, ask: Ask) -> Underway:
         return Underway(ask=ask, standing=fresh_standing(self._plan.metric, self._plan.limits), limits=self._plan.limits)

@@ -411,9 +411,11 @@ def test_a_disk_that_fills_up_while_running_ends_the_search_and_the_same_command
         in done.stderr
     )
     assert not marked("full")
-    assert search(*TINY, cwd=elsewhere, TOY_PAUSE="0").returncode == 0
+    again = search(*TINY, cwd=elsewhere, TOY_PAUSE="0")
+    assert again.returncode == 0
     calm, resumed = (trials(elsewhere / "results" / name) for name in ("calm", "own_trainer"))
     assert steady(calm).equals(steady(resumed))
+    assert set(re.findall(r"^\[\d+/(\d+)\]", again.stdout, re.MULTILINE)) == {str(len(calm))}  # counted from the first line on
 
 
 def test_from_a_wheel_in_an_empty_folder_the_smoke_search_runs(elsewhere):

@@ -52,7 +52,7 @@ class Fixed:
 
     def foreseen(self, rows: Sequence[Row]) -> int:
         """Those of the rounds begun."""
-        return len(rows)
+        return len(rows) + len(self._wanted(rows))
 
     def rungs(self, ask: Ask) -> tuple[int, ...]:
         """Nobody is pruned."""
