@@ -23,8 +23,8 @@ class Joint:
         self._baseline = joint.key(plan, default)
         self.values: Mapping[str, Sequence[Value]] = {path: (value,) for path, value in default.items()}
         self._start = joint.start(plan, rows, history=bool(past))
-        needed = self._settings.sampler in ADAPTIVE and self._settings.n_trials > self._settings.startup * plan.seeds
-        self._thinker = Thinker(plan, wake=wake) if needed or (past and self._settings.sampler in ADAPTIVE) else None
+        beyond = bool(past) or self._settings.n_trials > self._settings.startup * plan.seeds
+        self._thinker = Thinker(plan, wake=wake) if beyond and self._settings.sampler in ADAPTIVE else None
         self._requested = 0
         self._spent = False
         if self._thinker is not None:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.configs import PRIVATE, plain_config, target_of, trial_config
 from search.errors import UsageError
-from search.joint_settings import Point, active, default_point
+from search.joint_settings import Point, active, default_point, taught
 from search.plan import Plan, flat_config
 from search.results import open_results
 from search.rows import Row
@@ -56,7 +56,7 @@ def _point(plan: Plan, old: DictConfig, row: Row) -> Point | None:
             point[knob.path] = config.chosen.get(knob.path)
         elif knob.choice is None or config.chosen.get(knob.choice[0]) == knob.choice[1]:
             point[knob.path] = knob.typed(OmegaConf.select(config, target_of(knob.path, choices)))
-    if not all(knob.holds(knob.taught(point[knob.path])) for knob in plan.knobs):
+    if taught(plan.knobs, point) is None:
         return None
     here = trial_config(plan.config, knobs=active(plan.knobs, point), seed=row.ask.seed)
     return point if _trained(here) == _trained(config) else None

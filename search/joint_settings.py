@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from search.errors import UsageError, broken_rule
 from search.fields import one_of, positive, whole
 from search.knobs import Knob, Value
-from search.roles import default_of
+from search.roles import check_paths, default_of
 
 SAMPLERS = ("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid")
 ADAPTIVE = ("gp", "tpe", "cmaes")
@@ -53,12 +53,9 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     Raises:
         UsageError: an empty space, two knobs on a path, an unknown sampler or pruner, or a sampler that cannot take the space.
     """
-    paths = [knob.path for knob in knobs]
     if not knobs:
         raise UsageError(broken_rule("space", rule="a joint search needs a knob", got="none", remedy="say space=[lr,dropout]"))
-    twice = sorted({path for path in paths if paths.count(path) > 1})
-    if twice:
-        raise UsageError(broken_rule(f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"))
+    check_paths(knobs)
     seeds = whole(config, "seeds", least=1)
     sampler, n_trials = one_of(config, "sampler.kind", SAMPLERS), whole(config, "n_trials", least=1)
     if n_trials % seeds:
@@ -66,7 +63,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         remedy = f"say n_trials={seeds * math.ceil(n_trials / seeds)}"
         raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy=remedy))
     if sampler == "auto":
-        grouped = any(knob.choice for knob in knobs) or set(paths) & set(config.get("choices") or {})
+        grouped = any(knob.choice for knob in knobs) or {knob.path for knob in knobs} & set(config.get("choices") or {})
         sampler = "tpe" if grouped or n_trials > GP_MOST else "gp"
     _check_sampler(config, knobs, sampler, n_trials // seeds)
     epochs, pruner = whole(config, "trainer.epochs", least=1), one_of(config, "pruner.kind", PRUNERS)
@@ -100,6 +97,12 @@ def default_point(config: DictConfig, knobs: Sequence[Knob]) -> Point:
     return {knob.path: knob.typed(default_of(config, knob)) for knob in knobs}
 
 
+def taught(knobs: Sequence[Knob], point: Point) -> Point | None:
+    """A point as a sampler of this space can hold it; None where it cannot, as for a baseline outside of it."""
+    found = {knob.path: knob.taught(point[knob.path]) for knob in knobs}
+    return found if all(knob.holds(found[knob.path]) for knob in knobs) else None
+
+
 def grid_points(config: DictConfig, knobs: Sequence[Knob], *, all_values: bool = False) -> Iterator[Point]:
     """Every combination of the knobs' grids, or of all their values; idle knobs stay at their defaults, so none comes twice."""
     default = default_point(config, knobs)
@@ -121,7 +124,7 @@ def grid_points(config: DictConfig, knobs: Sequence[Knob], *, all_values: bool =
 
 
 def size(knobs: Sequence[Knob]) -> float:
-    """How many different configurations a space holds; inf where a knob is a real number."""
+    """How many different configurations a space holds; inf where a knob has no end of values."""
     free = [knob for knob in knobs if knob.choice is None]
 
     def count(knob: Knob) -> float:

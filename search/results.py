@@ -12,11 +12,13 @@ from search.folder import Folder
 from search.knobs import Knob, Value
 from search.plan import Plan, read_plan
 from search.rows import Row
+from search.samplers import importances
 from search.stages import joint
 from search.stages.decision import Decision, Group, decide
 from search.stages.sweep import cells, values, wanted
 from search.study import Study
 
+ENOUGH = 10  # complete trials without which importances mean nothing
 Cell = tuple[tuple[str, Value], ...]
 
 
@@ -60,6 +62,25 @@ class Findings:
         """The nuisance's value beside a value, in words; empty where there is none."""
         nuisance = self.plan.nuisance(value)
         return f"{nuisance.path}={self.chosen[value][nuisance.path]}" if nuisance is not None else ""
+
+    @cached_property
+    def importance(self) -> dict[str, float]:
+        """Of a joint search, the share of each knob in what separates good from bad, the greatest first.
+
+        Empty with too few trials to tell, or one knob; a baseline outside of the space is left out.
+        """
+        knobs = self.plan.knobs
+        complete = [
+            (row.ask.knobs, row.value)
+            for row in self.rows
+            if row.ask.stage == joint.STAGE
+            and row.state == "complete"
+            and row.value is not None
+            and all(knob.holds(row.ask.knobs[knob.path]) for knob in knobs if knob.path in row.ask.knobs)
+        ]
+        if len(complete) < ENOUGH or len(knobs) < 2:
+            return {}
+        return importances(complete, knobs=knobs, direction=self.plan.metric.direction)
 
     @cached_property
     def by_cell(self) -> dict[Cell, list[Row]]:

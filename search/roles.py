@@ -15,16 +15,25 @@ from search.knobs import Knob
 LINKS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # powers by which a follower moves with its knob
 
 
+def check_paths(knobs: Sequence[Knob]) -> None:
+    """No two knobs turn the same key.
+
+    Raises:
+        UsageError: they do.
+    """
+    paths = [knob.path for knob in knobs]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise UsageError(broken_rule(f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"))
+
+
 def check_roles(knobs: Sequence[Knob]) -> None:
     """A sweep has one knob that it is about, and at most one nuisance beside each of its values.
 
     Raises:
         UsageError: it has not.
     """
-    paths = [knob.path for knob in knobs]
-    twice = sorted({path for path in paths if paths.count(path) > 1})
-    if twice:
-        raise UsageError(broken_rule(f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"))
+    check_paths(knobs)
     about = [knob.path for knob in knobs if not knob.nuisance]
     if len(about) != 1:
         got = ", ".join(about) or "none"

@@ -1,4 +1,4 @@
-"""An Optuna sampler in a thread of its own: it is told what has been tried, and thinks of the next point (DESIGN §3).
+"""An Optuna sampler in a thread of its own: it is told what has been tried, and thinks of the next point.
 
 Its study lives in memory and is fed from the trials on disk, so the journal keeps one writer, and answering workers never waits
 for a Gaussian process. Never decides how many trials there are.
@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import Trial, TrialState, create_trial
 
 from search.errors import RunError
-from search.joint_settings import Point
+from search.joint_settings import Point, taught
 from search.knobs import Knob
 from search.plan import Plan
 from search.samplers import distribution_of, make_sampler, seed_of
@@ -26,8 +26,6 @@ AGAIN = 5  # asks that may repeat a known configuration before the next quasi-ra
 CLOSE = 0.05  # standard deviation, as a share of a knob's range, of what stands in for a repetition
 FEW = 20  # whole numbers that are told apart
 PATIENCE = 10.0  # seconds that the last thought gets at the end
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Thinker:
@@ -71,7 +69,7 @@ class Thinker:
         while not self._ready.empty():
             thought = self._ready.get()
             if isinstance(thought, Exception):
-                kind = self._plan.joint.sampler if self._plan.joint else ""
+                kind = joint.settings(self._plan).sampler
                 raise RunError(f"sampler={kind} failed: {type(thought).__name__}: {thought}; use another sampler=") from thought
             found.append(thought)
         return found
@@ -103,9 +101,9 @@ class Thinker:
     def _begin(self, point: Point) -> None:
         key = joint.key(self._plan, point)
         self._values.setdefault(key, None)
-        taught = self._taught(point)
-        if taught is not None and key not in self._asked:
-            self._study.add_trial(create_trial(state=TrialState.RUNNING, params=taught, distributions=self._space))
+        held = taught(self._plan.knobs, point)
+        if held is not None and key not in self._asked:
+            self._study.add_trial(create_trial(state=TrialState.RUNNING, params=held, distributions=self._space))
             self._asked[key] = Trial(self._study, self._study.get_trials(deepcopy=False)[-1]._trial_id)
 
     def _learn(self, point: Point, value: float | None) -> None:
@@ -118,9 +116,9 @@ class Thinker:
             self._add(point, value)
 
     def _add(self, point: Point, value: float) -> None:
-        taught = self._taught(point)
-        if taught is not None:
-            self._study.add_trial(create_trial(value=value, params=taught, distributions=self._space))
+        held = taught(self._plan.knobs, point)
+        if held is not None:
+            self._study.add_trial(create_trial(value=value, params=held, distributions=self._space))
 
     def _think(self) -> None:
         self._tell_of(self._thought())
@@ -168,12 +166,6 @@ class Thinker:
             self._study.tell(trial, state=TrialState.FAIL)
         else:
             self._study.tell(trial, value)
-
-    def _taught(self, point: Point) -> Point | None:
-        """The point as the space can hold it; None where it cannot, as a baseline outside of it."""
-        taught = {knob.path: knob.taught(point[knob.path]) for knob in self._plan.knobs}
-        fits = all(knob.holds(taught[knob.path]) for knob in self._plan.knobs)
-        return taught if fits else None
 
 
 def _smooth(knob: Knob) -> Knob:

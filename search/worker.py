@@ -112,9 +112,7 @@ class Worker:
                     answer = self._ask({**(message or {"kind": "settle", "trial": trial}), "answer": True})
                     answered = time.monotonic()
                     checkpoint.confirm(int(answer["epoch"]), best_epoch=int(answer["best_epoch"]))
-                    if answer["kind"] in ("stop", "prune", "diverged") or (
-                        answer["kind"] == "interrupt" and message is not None
-                    ):
+                    if answer["kind"] in STATE_AFTER and (answer["kind"] != "interrupt" or message is not None):
                         _keep(checkpoint, STATE_AFTER[answer["kind"]])
                         return {"state": STATE_AFTER[answer["kind"]], "reason": answer["why"]}
                 else:

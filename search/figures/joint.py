@@ -7,12 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from search.figures.style import BASELINE, OTHERS, SEED, WINNER, stand
+from search.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand
 from search.folder import Folder
 from search.results import Findings
 from search.rows import Row
 from search.stages import joint
-from search.summary.joint import importance
 
 COLUMNS = 4  # knobs that stand in a row
 
@@ -43,7 +42,7 @@ def _search(findings: Findings, rows: Sequence[Row]) -> Figure:
         axes.axhline(complete[0].value or 0.0, color=BASELINE, linestyle="--", linewidth=0.8, label="baseline")
     infeasible = [row.ask.trial for row in rows if row.state == "infeasible"]
     for place, trial in enumerate(infeasible):
-        axes.axvline(trial, color="#f4cccc", linewidth=2, zorder=0, label="" if place else "infeasible")
+        axes.axvline(trial, color=UNUSABLE, linewidth=2, zorder=0, label="" if place else "infeasible")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{plan.metric.name}, validation")
@@ -54,7 +53,7 @@ def _search(findings: Findings, rows: Sequence[Row]) -> Figure:
 
 def _knobs(findings: Findings, rows: Sequence[Row]) -> Figure:
     """A panel per knob, the one that explains most first; trials in which a knob is idle are not in its panel."""
-    plan, shares = findings.plan, importance(findings)
+    plan, shares = findings.plan, findings.importance
     knobs = sorted(plan.knobs, key=lambda knob: -shares.get(knob.path, 0.0))
     columns = min(COLUMNS, len(knobs))
     lines = math.ceil(len(knobs) / columns)

@@ -20,7 +20,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.formatter.useoffset": False,
 }
-BASELINE, WINNER, OTHERS, SEED = "#d95f02", "#1b7837", "#4c566a", "#b8c0cc"
+BASELINE, WINNER, OTHERS, SEED, UNUSABLE = "#d95f02", "#1b7837", "#4c566a", "#b8c0cc", "#f4cccc"
 
 
 def svg(figure: Figure) -> str:

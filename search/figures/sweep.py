@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from search.curves import MEAN
-from search.figures.style import BASELINE, OTHERS, SEED, WINNER, log_axis, stand
+from search.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, log_axis, stand
 from search.folder import Folder
 from search.results import Findings
 
@@ -74,7 +74,7 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
 
     for index, (group, place) in enumerate(zip(findings.groups, places, strict=True)):
         if not group.clean:
-            axes.axvline(place, color="#f4cccc", linewidth=4, zorder=0, label=once("not usable"))
+            axes.axvline(place, color=UNUSABLE, linewidth=4, zorder=0, label=once("not usable"))
             continue
         chosen = decision is not None and index == decision.winner
         color, kind = (BASELINE, "baseline") if index == 0 else (OTHERS, "mean, 95 % interval")

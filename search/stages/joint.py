@@ -5,7 +5,6 @@ train again on fresh seeds. Never runs a trial, never asks a sampler.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
@@ -57,12 +56,12 @@ def start(plan: Plan, rows: Sequence[Row], *, history: bool) -> Iterator[Ask]:
     point, then the sequence. With a history, half of it is enough.
     """
     joint = settings(plan)
-    configurations = joint.n_trials // plan.seeds
+    many = joint.n_trials // plan.seeds
     if joint.sampler in ADAPTIVE:
-        configurations = max(1, joint.startup // 2) if history else joint.startup
+        many = max(1, joint.startup // 2) if history else joint.startup
     there = {row.ask.key for row in rows}
     begun = [row.ask.point for row in rows if row.ask.stage == STAGE]
-    asks = (ask for point in chain(begun, islice(points(plan), configurations)) for ask in repeats(plan, point))
+    asks = (ask for point in chain(begun, islice(points(plan), many)) for ask in repeats(plan, point))
     return unique(ask for ask in asks if ask.key not in there)
 
 
@@ -118,10 +117,18 @@ def elapsed(rows: Sequence[Row]) -> float:
     return total
 
 
+def configurations(rows: Sequence[Row]) -> dict[Key, list[Row]]:
+    """The search's own trials by configuration, in the order of their first."""
+    found: dict[Key, list[Row]] = {}
+    for row in rows:
+        if row.ask.stage == STAGE:
+            found.setdefault(tuple(row.ask.knobs.items()), []).append(row)
+    return found
+
+
 def exhausted(plan: Plan, rows: Sequence[Row]) -> bool:
     """Whether every configuration of a finite space, or of the grid, has been tried with all seeds."""
-    seeds = Counter(tuple(row.ask.knobs.items()) for row in rows if row.ask.stage == STAGE)
-    tried = {found for found, number in seeds.items() if number >= plan.seeds}
+    tried = {found for found, mine in configurations(rows).items() if len(mine) >= plan.seeds}
     if settings(plan).sampler == "grid":
         return all(key(plan, point) in tried for point in points(plan))
     held = sum(all(k.holds(dict(found)[k.path]) for k in plan.knobs if k.path in dict(found)) for found in tried)
@@ -157,10 +164,7 @@ def foreseen(plan: Plan, rows: Sequence[Row]) -> int:
 
 def leaders(plan: Plan, rows: Sequence[Row]) -> list[Row]:
     """The baseline's first trial, then the first trials of the best configurations, best first."""
-    mine = [row for row in rows if row.ask.stage == STAGE]
-    by_key: dict[Key, list[Row]] = {}
-    for row in mine:
-        by_key.setdefault(tuple(row.ask.knobs.items()), []).append(row)
+    by_key = configurations(rows)
     if not by_key:
         return []
     default = key(plan, default_point(plan.config, plan.knobs))

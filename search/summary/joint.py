@@ -2,7 +2,7 @@
 decides.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,14 +10,11 @@ from rich.table import Table
 
 from search.knobs import Knob, Value
 from search.results import Findings
-from search.rows import Row
-from search.samplers import importances
 from search.stages import joint
 from search.summary.words import WIDE, cell, count, evidence, held, labels, markdown, measured, score, tie
 
 SHOWN = 10  # configurations on the terminal
 EDGE = 0.02  # share of a knob's range, in its scale, within which a value counts as being at its edge
-ENOUGH = 10  # complete trials without which importances mean nothing
 
 
 def frame(findings: Findings) -> pd.DataFrame:
@@ -27,7 +24,9 @@ def frame(findings: Findings) -> pd.DataFrame:
     """
     leaders = {tuple(findings.chosen[group.value].items()): index for index, group in enumerate(findings.groups)}
     records, confirmed = [], joint.settings(findings.plan).confirm > 0
-    for rows in _configurations(findings):
+    for rows in joint.configurations(findings.rows).values():
+        if any(row.state != "complete" for row in rows):
+            continue
         index = leaders.get(tuple(rows[0].ask.knobs.items()))
         told = measured(findings, index) if index is not None else {"n": 0}
         records.append(
@@ -135,26 +134,11 @@ def account(findings: Findings) -> list[str]:
     infeasible, failed = (sum(row.state in states for row in mine) for states in (("infeasible",), ("failed", "lost")))
     told += f"; {infeasible} infeasible ({100 * infeasible / len(mine):.0f} %, P8)" if infeasible else ""
     lines.append(told + (f"; {failed} failed" if failed else ""))
-    shares = importance(findings)
+    shares = findings.importance
     if shares:
         named = ", ".join(f"{path} {share:.2f}" for path, share in shares.items() if share >= 0.01)
         lines.append(f"what separates good from bad (PED-ANOVA): {named}")
     return lines
-
-
-def importance(findings: Findings) -> dict[str, float]:
-    """Share of each knob, the greatest first; empty with too few trials to tell, or one knob; without a baseline outside."""
-    complete = [
-        (row.ask.knobs, row.value)
-        for row in findings.rows
-        if row.ask.stage == joint.STAGE
-        and row.state == "complete"
-        and row.value is not None
-        and all(knob.holds(row.ask.knobs[knob.path]) for knob in findings.plan.knobs if knob.path in row.ask.knobs)
-    ]
-    if len(complete) < ENOUGH or len(findings.plan.knobs) < 2:
-        return {}
-    return importances(complete, knobs=findings.plan.knobs, direction=findings.plan.metric.direction)
 
 
 def edges(findings: Findings) -> list[str]:
@@ -201,16 +185,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
             "baseline": knobs(0),
             "tie": decision.tie,
             "rules": ["R32", "P4", "P5", "P8", "P9", "P13"],
-            "evidence": {**evidence(findings, decision, noun="trial"), "importance": importance(findings)},
+            "evidence": {**evidence(findings, decision, noun="trial"), "importance": findings.importance},
             "caveats": [held(findings, moved=[knob.path for knob in plan.knobs]), *edges(findings)],
         }
     ]
-
-
-def _configurations(findings: Findings) -> list[Sequence[Row]]:
-    """The trials of each configuration whose trials have all ended well."""
-    found: dict[tuple[tuple[str, Value], ...], list[Row]] = {}
-    for row in findings.rows:
-        if row.ask.stage == joint.STAGE:
-            found.setdefault(tuple(row.ask.knobs.items()), []).append(row)
-    return [rows for rows in found.values() if all(row.state == "complete" for row in rows)]
