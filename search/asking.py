@@ -4,10 +4,12 @@ Counts and numbers; what is proposed, the sequence and the thinker say. Never tr
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
-from search.history import Past
+from search.history import ENOUGH, Past
 from search.joint_settings import ADAPTIVE, default_point
 from search.knobs import Value
+from search.lanes import PEEK
 from search.plan import Plan
 from search.rows import Ask, Row
 from search.stages import joint
@@ -15,14 +17,18 @@ from search.thinker import Thinker
 
 
 class Joint:
-    """`search.stages.Stage`. `rows`: the trials of earlier runs; `past`: those of earlier searches, which only teach."""
+    """`search.stages.Stage`. `rows`: the trials of earlier runs; `past`: those of earlier searches, which only teach.
 
-    def __init__(self, plan: Plan, rows: Sequence[Row], *, past: Sequence[Past], wake: Callable[[], None]) -> None:
+    `slots`: workers. An adaptive sampler has no more trials under way than these, or an eighth of all: it would learn too late.
+    """
+
+    def __init__(self, plan: Plan, rows: Sequence[Row], *, past: Sequence[Past], slots: int, wake: Callable[[], None]) -> None:
         self._plan, self._settings = plan, joint.settings(plan)
+        self._abreast = max(slots, self._settings.n_trials // 8) if self._settings.sampler in ADAPTIVE else PEEK
         default = default_point(plan.config, plan.knobs)
         self._baseline = joint.key(plan, default)
         self.values: Mapping[str, Sequence[Value]] = {path: (value,) for path, value in default.items()}
-        self._start = joint.start(plan, rows, history=bool(past))
+        self._start = joint.start(plan, rows, history=len({joint.key(plan, known.point) for known in past}) >= ENOUGH)
         beyond = bool(past) or self._settings.n_trials > self._settings.startup * plan.seeds
         self._thinker = Thinker(plan, wake=wake) if beyond and self._settings.sampler in ADAPTIVE else None
         self._requested = 0
@@ -53,7 +59,9 @@ class Joint:
             if self._thinker is not None:
                 self._thinker.begin(ask.point)
         if self._thinker is not None and not self._spent:
-            points = min(room - len(asks), (left - len(asks)) // self._plan.seeds)
+            underway = sum(not row.finished for row in rows) + len(asks)
+            free = -(-(self._abreast - underway) // self._plan.seeds)
+            points = min(room - len(asks), (left - len(asks)) // self._plan.seeds, free)
             for _ in range(points - self._requested):
                 self._thinker.request()
                 self._requested += 1
@@ -64,6 +72,11 @@ class Joint:
     def foreseen(self, rows: Sequence[Row]) -> int:
         """All of `n_trials`, and the confirmation."""
         return joint.foreseen(self._plan, rows)
+
+    def abreast(self, rows: Sequence[Row]) -> Sequence[Ask]:
+        """As many points of the sequence as may be under way."""
+        points = islice(joint.points(self._plan), self._abreast)
+        return [ask for point in points for ask in joint.repeats(self._plan, point)][: self._abreast]
 
     def compares(self, ask: Ask) -> bool:
         """Confirmations are of the best only: nobody is pruned for being worse than them."""

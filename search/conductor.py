@@ -6,30 +6,31 @@ One thread, one loop; other threads only post events. Never trains, never comput
 
 import signal
 import time
-from collections import deque
-from dataclasses import asdict, replace
+from collections import Counter
+from dataclasses import asdict
 from types import FrameType
 
 from omegaconf import OmegaConf
 
 from search.contract import Contract
 from search.crew import Crew, Gone, Said, Served
-from search.curves import MEAN, CurveLog
 from search.devices import Slot
-from search.errors import Interrupted, RunError
+from search.errors import Interrupted
 from search.folder import Folder
+from search.lanes import PEEK, Fusions
 from search.logs import TrialLogs
 from search.placement import Placement
 from search.plan import Plan
-from search.rows import Ask, Row
+from search.record import Record
+from search.rows import Ask
 from search.stages import Stage
 from search.study import Study
 from search.underway import Underway, fresh_standing
+from search.waiting import Waiting
 from search.watcher import Watcher
 from search.wire import Message, WireError
 
 TICK = 0.25  # seconds between two looks at clocks and logs
-ALIKE = 3  # trials that fail for one reason, with no other outcome, before the search gives up
 FAREWELL = 5.0  # seconds that workers get to end when there is no more work
 
 
@@ -45,16 +46,14 @@ class Conductor:
         crew: Crew,
         contract: Contract,
         stage: Stage,
+        fusions: Fusions,
         watcher: Watcher,
     ) -> None:
-        self._plan, self._folder, self._study, self._crew, self._contract = plan, folder, study, crew, contract
-        self._stage, self._watcher = stage, watcher
-        self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
+        self._plan, self._folder, self._crew = plan, folder, crew
+        self._stage, self._fusions, self._watcher = stage, fusions, watcher
         self._logs = TrialLogs(folder.logs, limit=plan.limits.log_bytes)
-        unfinished = [trial for trial, row in self._rows.items() if not row.finished]
-        self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
-        self._queue = deque(self._underway(row.ask) for row in self._rows.values() if not row.finished)
-        self._causes: list[str | None] = []
+        self._record = Record(plan, folder=folder, study=study, contract=contract, stage=stage, watcher=watcher)
+        self._queue = Waiting(map(self._underway, self._record.unfinished()), slots=fusions.slots)
         self._signals, self._told = 0, False
         self._deadline: float | None = None
         self._looked = 0.0
@@ -69,7 +68,7 @@ class Conductor:
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         grace = 0.0
         try:
-            self._watcher.foreseen(self._stage.foreseen(list(self._rows.values())))
+            self._watcher.foreseen(self._stage.foreseen(self._record.rows))
             self._refill()
             if self._queue or self._stage.thinking:
                 placement.start()
@@ -82,7 +81,7 @@ class Conductor:
             placement.stop(grace=grace)
             self._stage.close()
             self._crew.close()
-            self._curves.close()
+            self._record.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         if self._signals:
@@ -112,20 +111,20 @@ class Conductor:
             self._watcher.note(f"stopping at the next epoch's end, after {grace:g} s at the latest; once more stops at once")
 
     def _done(self) -> bool:
-        busy = any(worker.trial for worker in self._crew.workers)
+        busy = any(worker.trials for worker in self._crew.workers)
         return not busy and (not (self._queue or self._stage.thinking) or self._signals > 0)
 
     def _refill(self) -> None:
         """Asks the stage for more; whether a round has ended is for the stage to see."""
         workers = self._crew.workers
-        room = sum(worker.waiting for worker in workers) or int(not any(worker.trial for worker in workers))
+        room = sum(worker.room for worker in workers) or int(not any(worker.trials for worker in workers))
         if room and not self._queue:
-            asks = self._stage.wanted(list(self._rows.values()), room=room)
+            asks = self._stage.wanted(self._record.rows, room=room)
             for ask in asks:
-                self._rows[ask.trial] = Row(ask=ask, state="queued")
-                self._queue.append(self._underway(ask))
+                self._record.add(ask)
+                self._queue.add(self._underway(ask))
             if asks:
-                self._watcher.foreseen(self._stage.foreseen(list(self._rows.values())))
+                self._watcher.foreseen(self._stage.foreseen(self._record.rows))
 
     def _underway(self, ask: Ask) -> Underway:
         return Underway(ask=ask, standing=fresh_standing(self._plan.metric, self._plan.limits), limits=self._plan.limits)
@@ -133,13 +132,26 @@ class Conductor:
     def _assign(self) -> None:
         for worker in self._crew.workers:
             if worker.waiting and self._queue:
-                trial = self._queue.popleft()
-                worker.waiting, worker.trial, trial.heard = False, trial, time.monotonic()
-                ask = trial.ask
-                self._study.start(ask, values=self._stage.values)
-                self._rows[ask.trial] = Row(ask=ask, state="running")
-                self._watcher.began(worker.slot, ask)
-                self._crew.tell(worker, {"kind": "work", "trial": ask.trial, "seed": ask.seed, "knobs": dict(ask.knobs)})
+                worker.waiting = False
+                self._crew.tell(worker, {"kind": "work", **self._handed(worker)})
+
+    def _handed(self, worker: Served) -> Message:
+        """The trials that a worker gets, and what else could train beside them."""
+        trials = self._queue.hand(worker, workers=self._crew.workers)
+        worker.room -= len(trials)
+        told = []
+        for trial in trials:
+            ask, trial.heard = trial.ask, time.monotonic()
+            worker.trials[ask.trial] = trial
+            self._record.begin(worker.slot, ask)
+            told.append({"trial": ask.trial, "seed": ask.seed, "knobs": dict(ask.knobs)})
+        return {"trials": told, "abreast": self._abreast() if told and worker.curious else []}
+
+    def _abreast(self) -> list[Message]:
+        """Trials that may train at the same time, by their knobs."""
+        asks = self._stage.abreast(self._record.rows)[:PEEK]
+        counted = Counter(tuple(ask.knobs.items()) for ask in asks)
+        return [{"knobs": dict(knobs), "trials": trials} for knobs, trials in counted.items()]
 
     # Workers speak and go
 
@@ -147,52 +159,47 @@ class Conductor:
         try:
             reply = self._reply(worker, message)
         except WireError as error:
-            self._doom(worker, f"its worker broke the protocol: {error}", placement)
+            for trial in worker.trials.values():
+                trial.doom = f"its worker broke the protocol: {error}"
+            placement.kill(worker.slot)
             return
         if reply is not None:
             self._crew.tell(worker, reply)
 
     def _reply(self, worker: Served, message: Message) -> Message | None:
-        kind, trial = message["kind"], worker.trial
+        kind = message["kind"]
         if kind == "hello":
             return self._setup(worker.slot)
-        if kind == "ask":
+        if kind in ("ask", "settle"):
+            worker.room, worker.curious = int(message["room"]), bool(message["curious"])
+            if kind == "settle":
+                return self._on_settled(worker)
             worker.waiting = worker.born = True
             return None
-        if kind == "broken" or trial is None or message["trial"] != trial.ask.trial:
+        if kind == "fusion":
+            fusion, news = self._fusions.settle(str(message["key"]), message["wanted"], message["pace"])
+            if news:
+                self._watcher.note(news)
+            return {"kind": "fusion", "fusion": asdict(fusion)}
+        trial = worker.trials.get(message.get("trial", -1))
+        if kind == "broken" or trial is None:
             raise WireError(str(message.get("why", f"a message {kind!r} of a trial that it was not given")))
         if kind == "begin":
-            records = self._curves.records(trial.ask.trial)
+            records = self._record.epochs(trial.ask.trial)
             trial.begin(int(message["epoch"]), records=records, device=worker.slot.label, strategy=str(message["strategy"]))
         elif kind == "epoch" and trial.word == "go":
-            self._on_epoch(worker, trial, message)
+            self._record.epoch(worker.slot, trial, message)
         elif kind == "end":
             self._on_end(worker, trial, message)
-        return self._answer(trial) if message.get("answer") else None
+        return None
 
-    def _on_epoch(self, worker: Served, trial: Underway, message: Message) -> None:
-        """Recorded first, then told, and answered last: a kill in between repeats the epoch and loses nothing."""
-        epoch = int(message["epoch"])
-        about = {"trial": trial.ask.trial, "epoch": epoch, "source": str(message["source"])}
-        seconds = float(message["seconds"])
-        for fold, told in enumerate(message.get("folds", ())):
-            self._curves.append({**about, "fold": fold, **self._numbers(trial, told, seconds)})
-        numbers = self._numbers(trial, message, seconds)
-        record = {**about, "fold": MEAN if "folds" in message else 0, **numbers}
-        self._curves.append(record)
-        trial.hear(record)
-        if trial.word != "diverged" and self._stage.compares(trial.ask):
-            self._study.report(trial.ask.trial, epoch=epoch, value=numbers[self._plan.metric.name])
-        if trial.word == "go" and trial.at_rung(self._stage.rungs(trial.ask)) and self._study.hopeless(trial.ask.trial):
-            trial.prune()
-        self._watcher.heard(worker.slot, trial.standing, record)
-
-    def _numbers(self, trial: Underway, told: Message, seconds: float) -> dict[str, float]:
-        """One fold's numbers, or their mean, with the metric; a composite one is computed here, where all seconds are known."""
-        metric, values = self._plan.metric, {name: float(value) for name, value in told["values"].items()}
-        if metric.formula:
-            return {**values, metric.name: metric.combine({**values, "seconds": trial.seconds + seconds}), "seconds": seconds}
-        return {**values, metric.name: float(told["value"]), "seconds": seconds}
+    def _on_settled(self, worker: Served) -> Message:
+        """Whether to go on, for all its trials, and new ones where it has room."""
+        answers = {str(number): self._answer(trial) for number, trial in worker.trials.items()}
+        if self._signals:
+            return {"kind": "settled", "answers": answers, "trials": [], "abreast": []}
+        self._refill()
+        return {"kind": "settled", "answers": answers, **self._handed(worker)}
 
     def _answer(self, trial: Underway) -> Message:
         """Go on or stop; what was told after the epoch at which a trial was to stop has not been recorded."""
@@ -203,60 +210,40 @@ class Conductor:
         return {"kind": word, "why": standing.why, "epoch": standing.epoch, "best_epoch": standing.best_epoch}
 
     def _on_end(self, worker: Served, trial: Underway, message: Message) -> None:
-        worker.trial = None
-        self._watcher.left(worker.slot)
+        del worker.trials[trial.ask.trial]
+        self._watcher.left(worker.slot, trial.ask)
         if trial.doom:
             self._died(trial, trial.doom)
             return
         if message["state"] == "interrupted":
             return
-        reason = str(message["reason"])
-        if message["state"] == "failed":
-            reason += self._logs.see(trial.ask.trial)
-        self._finish(trial, str(message["state"]), reason=reason, cause=message.get("cause"))
+        self._finish(trial, str(message["state"]), reason=str(message["reason"]), cause=message.get("cause"))
 
     def _on_gone(self, gone: Gone) -> None:
-        trial, gone.worker.trial = gone.worker.trial, None
-        if trial is None:
-            return
-        self._watcher.left(gone.worker.slot)
+        """Its trials go on from their checkpoints. Where one of them was the cause, it alone has died."""
+        trials, gone.worker.trials = list(gone.worker.trials.values()), {}
+        for trial in trials:
+            self._watcher.left(gone.worker.slot, trial.ask)
         if self._signals:
-            return  # it goes on from its checkpoint when the search is resumed
-        self._died(trial, trial.doom or gone.how)
+            return  # when the search is resumed
+        doomed = [trial for trial in trials if trial.doom]
+        self._queue.put_back([trial for trial in trials if doomed and not trial.doom])
+        for trial in reversed(doomed or trials):
+            self._died(trial, trial.doom or gone.how)
 
     def _died(self, trial: Underway, reason: str) -> None:
         """Its worker has died, or would have been killed: another attempt, or a row that says why."""
         if trial.die():
             self._watcher.note(f"trial {trial.ask.trial}: {reason}; trying again")
-            self._queue.appendleft(trial)
+            self._queue.put_back([trial])
         else:
-            self._finish(
-                trial, "lost" if trial.retry else "failed", reason=reason + self._logs.see(trial.ask.trial), cause=reason
-            )
-
-    # Rows
+            self._finish(trial, "lost" if trial.retry else "failed", reason=reason, cause=reason)
 
     def _finish(self, trial: Underway, state: str, *, reason: str, cause: str | None) -> None:
-        row = trial.row(state, reason=reason)
-        row = replace(row, told=self._penalty() if state == "infeasible" else row.value)
-        self._logs.trim(trial.ask.trial)
-        self._study.finish(row)
-        self._stage.ended(row)
-        self._curves.forget(row.ask.trial)
-        self._rows[row.ask.trial] = row
-        self._watcher.finished(row)
-        self._causes.append(cause if state in ("failed", "lost") else None)
-        if len(self._causes) == ALIKE and cause is not None and set(self._causes) == {cause}:
-            raise RunError(
-                f"the first {ALIKE} trials all failed alike, so the search stops: {row.reason}; mend it, then use name=…"
-            )
-
-    def _penalty(self) -> float | None:
-        """What the sampler is told of an infeasible trial: the floor, or the worst value so far (P8)."""
-        if self._contract.floor is not None:
-            return self._contract.floor
-        values = [row.value for row in self._rows.values() if row.value is not None]
-        return (min if self._plan.metric.direction == "maximize" else max)(values, default=None)
+        number = trial.ask.trial
+        log = self._logs.see(number) if state in ("failed", "lost") else ""
+        self._logs.trim(number)
+        self._record.finish(trial, state, reason=reason + log, cause=cause)
 
     def _setup(self, slot: Slot) -> Message:
         return {
@@ -265,6 +252,7 @@ class Conductor:
             "folder": str(self._folder.path),
             "device": slot.device,
             "metric": asdict(self._plan.metric),
+            "lanes": self._fusions.setup(),
         }
 
     # Clocks and signals
@@ -272,21 +260,16 @@ class Conductor:
     def _look(self, now: float, placement: Placement) -> None:
         """At the clocks and logs of what is running."""
         for worker in self._crew.workers:
-            trial = worker.trial
-            if trial is not None and not trial.doom:
-                flooded = self._logs.flooded(trial.ask.trial)
-                trial.retry = trial.retry and not flooded
-                reason = flooded or trial.overdue(now)
-                if reason:
-                    self._doom(worker, reason, placement)
+            for trial in worker.trials.values():
+                if not trial.doom:
+                    flooded = self._logs.flooded(trial.ask.trial)
+                    trial.retry = trial.retry and not flooded
+                    trial.doom = flooded or trial.overdue(now)
+                    if trial.doom:
+                        placement.kill(worker.slot)
         if self._deadline is not None and now > self._deadline:
             for worker in self._crew.workers:
                 placement.kill(worker.slot)
-
-    def _doom(self, worker: Served, reason: str, placement: Placement) -> None:
-        if worker.trial is not None:
-            worker.trial.doom = reason
-        placement.kill(worker.slot)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1

@@ -8,7 +8,7 @@ import queue
 import selectors
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search.devices import Slot
 from search.errors import RunError
@@ -21,13 +21,19 @@ STILLBORN = 3  # workers of a slot that end, one after the other, without having
 
 @dataclass(kw_only=True, eq=False)
 class Served:
-    """A worker. `trial` is what it trains, `waiting` whether it asks for work, `born` whether it ever has."""
+    """A worker. `trials`: what it trains, `room`: its free seats.
+
+    `waiting`: whether it asks for work, `born`: whether it ever has.
+    `curious`: whether it wants to know what else could train beside a trial.
+    """
 
     slot: Slot
     link: Link
     born: bool = False
     waiting: bool = False
-    trial: Underway | None = None
+    room: int = 0
+    curious: bool = False
+    trials: dict[int, Underway] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,10 @@ import joblib
 
 from search.errors import UsageError, broken_rule
 
+# Intel's library then gives the same bits wherever in memory an operand lies, at no measurable price: a lane's bits must not
+# depend on its place.
+STEADY = {"MKL_CBWR": "AUTO,STRICT"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
@@ -33,7 +37,7 @@ class Slot:
         """Variables of the worker, set before it starts, hence before torch is imported."""
         threads = str(self.threads)
         pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-        return {"CUDA_VISIBLE_DEVICES": self.gpu or "", **dict.fromkeys(pools, threads)}
+        return {"CUDA_VISIBLE_DEVICES": self.gpu or "", **STEADY, **dict.fromkeys(pools, threads)}
 
 
 def find_slots(*, slots: int | str, slots_per_gpu: int, gpus: Sequence[str] | None, threads: int) -> tuple[Slot, ...]:

@@ -17,6 +17,8 @@ from search.plan import Plan, flat_config
 from search.results import open_results
 from search.rows import Row
 
+ENOUGH = 5  # configurations from which a sampler can begin
+
 
 @dataclass(frozen=True, kw_only=True)
 class Past:

@@ -27,7 +27,7 @@ Point = dict[str, Value]  # a value for every knob of the space, also for those 
 
 @dataclass(frozen=True, kw_only=True)
 class JointSettings:
-    """`startup`: configurations, baseline included, before an adaptive sampler takes over; half of them with a history.
+    """`startup`: configurations, baseline included, before an adaptive sampler takes over; fewer with a history.
 
     `budget`: seconds, or None. `rungs`: epochs at which the pruner is asked. `warmup`, `reduction`, `patience`: epochs, factor,
     epochs, as it takes them.

@@ -63,6 +63,7 @@ class Plan:
 
     `refine`, `extend`: rounds that a sweep may add. `follower`: path of
     the key that moves with the sweep's knob, and the power by which it does (R28). `joint`: None unless the search is one.
+    `lanes`: trials that a worker may train as one program; None where their pace is to say.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Plan:
     limits: Limits
     placement: PlacementSettings
     keep: str
+    lanes: int | None
     rehearse: bool
     refine: int
     extend: int
@@ -121,6 +123,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         check_knob(config, knob)
     positive(config, "trainer.checkpoint_every")
     own_metric = resolved["trainer"]["_target_"] != STOCK
+    metric = read_metric(resolved["metric"], reported=own_metric)
     return Plan(
         name=str(config.name),
         folder=root / str(config.results_root) / str(config.name),
@@ -129,11 +132,12 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         knobs=knobs,
         seed=whole(config, "seed", least=0),
         seeds=whole(config, "seeds", least=1),
-        metric=read_metric(resolved["metric"], reported=own_metric),
+        metric=metric,
         epochs=whole(config, "trainer.epochs", least=1),
         limits=_limits(config),
         placement=_placement(config),
         keep=one_of(config, "keep", KEEP),
+        lanes=_lanes(config, metric),
         rehearse=one_of(config, "rehearse", ("True", "False")) == "True",
         refine=whole(config, "protocol.refine", least=0) if kind == "sweep" else 0,
         extend=whole(config, "protocol.extend", least=0) if kind == "sweep" else 0,
@@ -190,6 +194,21 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
         if extended == grown:
             lines.append(f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now")
     return lines
+
+
+def _lanes(config: DictConfig, metric: Metric) -> int | None:
+    """Trials that share a program cannot be told apart by the seconds that they take."""
+    value = config.get("lanes", "auto")
+    timed = "seconds" in metric.names
+    if value in ("auto", "off", False):
+        return None if value == "auto" and not timed else 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
+        rule = "must be auto, off or a number of trials of at least 2"
+        raise UsageError(broken_rule("lanes", rule=rule, got=repr(value), remedy="mend it"))
+    if timed:
+        rule = "a metric with seconds in it needs trials that train one by one"
+        raise UsageError(broken_rule("lanes", rule=rule, got=repr(value), remedy="give lanes=off"))
+    return int(value)
 
 
 def _limits(config: DictConfig) -> Limits:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections import deque
 from typing import Any
 
 from rich.console import Console, Group
@@ -14,6 +15,8 @@ from search.devices import Slot
 from search.plan import Plan
 from search.rows import Ask, Row
 from search.stopping import Standing
+
+RECENT = 200  # epochs of a slot that its pace is told by
 
 
 class Terminal(Console):
@@ -38,7 +41,8 @@ class ShownProgress:
             TextColumn("{task.fields[left]}"),
         )
         self._task = self._bar.add_task(plan.name, total=None, completed=done, left="")
-        self._lines: dict[int, dict[str, str]] = {}
+        self._lines: dict[int, dict[int, dict[str, str]]] = {}  # by slot and trial
+        self._epochs: dict[int, deque[float]] = {}  # when a slot's last ones were recorded
         self._seconds: list[float] = []
         self._best: Row | None = None
         self._began = time.monotonic()
@@ -57,8 +61,11 @@ class ShownProgress:
         table = Table(box=None, pad_edge=False)
         for column in ("slot", "trial", "knobs", "epoch", "train loss", "val loss", f"best {self._plan.metric.name}"):
             table.add_column(column, no_wrap=True)
-        for _, line in sorted(self._lines.items()):
-            table.add_row(*line.values())
+        for slot, lines in sorted(self._lines.items()):
+            if len(lines) == 1:
+                table.add_row(*next(iter(lines.values())).values())
+            elif lines:
+                table.add_row(*self._company(slot, lines))
         best = self._best
         incumbent = (
             f"best so far: {best.value:.4g}  trial {best.ask.trial}  {shown_knobs(best.ask)}"
@@ -73,22 +80,32 @@ class ShownProgress:
 
     def began(self, slot: Slot, ask: Ask) -> None:
         """A trial sits down."""
-        self._lines[slot.number] = {
+        self._epochs.setdefault(slot.number, deque(maxlen=RECENT))
+        self._lines.setdefault(slot.number, {})[ask.trial] = {
             "slot": f"{slot.number} {slot.label}", "trial": str(ask.trial), "knobs": f"{shown_knobs(ask)} seed {ask.seed}",
             "epoch": "", "train": "", "val": "", "best": "",
         }  # fmt: skip
 
     def heard(self, slot: Slot, standing: Standing, record: dict[str, Any]) -> None:
         """An epoch has been recorded."""
-        line = self._lines.get(slot.number)
+        line = self._lines.get(slot.number, {}).get(record["trial"])
         if line is not None:
+            self._epochs[slot.number].append(time.monotonic())
             line["epoch"] = f"{record['epoch']}/{self._plan.epochs}"
             line["train"], line["val"] = _number(record.get("train_loss")), _number(record.get("val_loss"))
             line["best"] = _number(standing.value)
 
-    def left(self, slot: Slot) -> None:
-        """The slot's trial is no longer there."""
-        self._lines.pop(slot.number, None)
+    def left(self, slot: Slot, ask: Ask) -> None:
+        """The trial is no longer there."""
+        self._lines.get(slot.number, {}).pop(ask.trial, None)
+
+    def _company(self, slot: int, lines: dict[int, dict[str, str]]) -> list[str]:
+        """Several trials of one worker in one line: `16 lanes · 41 epochs/s`."""
+        times = self._epochs[slot]
+        pace = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
+        first = next(iter(lines.values()))
+        trials = f"{min(lines)}–{max(lines)}"
+        return [first["slot"], trials, f"{len(lines)} lanes · {pace:.0f} epochs/s", first["epoch"], "", "", ""]
 
     def finished(self, row: Row) -> None:
         """A trial has its row."""

@@ -15,6 +15,7 @@ from search.crew import Crew
 from search.devices import Slot, find_slots
 from search.folder import Folder
 from search.history import Past, read_history
+from search.lanes import Fusions
 from search.placement import Placement
 from search.placement.inline import InlinePlacement
 from search.placement.local import LocalPlacement
@@ -44,16 +45,27 @@ def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, slo
     past = read_history(plan, root=Path("results"), floor=contract.floor) if plan.joint is not None else []
     if plan.joint is not None and plan.config.get("from") is not None:
         console.print(f"{len(past)} trials of {plan.config['from']} fit the space and are its history (R32)", markup=False)
-    stage = _stage(plan, rows, past=past, resolution=resolution, wake=crew.wake)
+    stage = _stage(plan, rows, past=past, slots=len(slots), resolution=resolution, wake=crew.wake)
     with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
-        conductor = Conductor(plan, folder=folder, study=study, crew=crew, contract=contract, stage=stage, watcher=progress)
+        conductor = Conductor(
+            plan,
+            folder=folder,
+            study=study,
+            crew=crew,
+            contract=contract,
+            stage=stage,
+            fusions=Fusions(folder.path, shared=folder.path.parent, most=plan.lanes, slots=len(slots)),
+            watcher=progress,
+        )
         conductor.run(_placement(plan, folder, slots, crew))
 
 
-def _stage(plan: Plan, rows: Sequence[Row], *, past: Sequence[Past], resolution: float, wake: Callable[[], None]) -> Stage:
+def _stage(
+    plan: Plan, rows: Sequence[Row], *, past: Sequence[Past], slots: int, resolution: float, wake: Callable[[], None]
+) -> Stage:
     """What the plan's kind of search asks for."""
     if plan.joint is not None:
-        return Joint(plan, rows, past=past, wake=wake)
+        return Joint(plan, rows, past=past, slots=slots, wake=wake)
     values = {plan.knob.path: sweep.first_round(plan)} if plan.kind == "sweep" else {}
     return Fixed(lambda known: sweep.wanted(plan, known, resolution=resolution), values=values)
 

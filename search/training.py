@@ -1,17 +1,18 @@
-"""One trial's trainings in a worker, one per fold, stepped together; what they yield becomes numbers here (R4, R36).
+"""The trainings of a worker, one per trial and fold, stepped together; what they yield becomes numbers here (R4, R36).
 
 Knows no conductor: an epoch goes out as a plain record, and whether the trial goes on is said from outside.
 """
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from search.arrays import FoldData
 from search.metrics import OUTPUTS, Metric, output_of, scores
 from search.wire import Message
-from trainers.api import Config, End, Epoch, Failure
+from trainers.api import Config, End, Epoch, Failure, Fusable, Outcome
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
 
@@ -22,50 +23,72 @@ class TrialFailed(Exception):
     """The trainer broke the rules of its seam; the text says which."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a step brought for one trial: its next epoch as a message; None at its end, with the error that ended it."""
+
+    trial: int
+    message: Message | None = None
+    error: Exception | None = None
+
+
 class Trainings:
-    """Seats for one trial at a time, a set of them per fold."""
+    """Seats for the trials of one worker, a set of them per fold."""
 
     def __init__(self, trainer: str, *, folds: Sequence[FoldData], device: str, metric: Metric) -> None:
         self._folds = [(open_seats(trainer, data=fold.data, device=device), fold) for fold in folds]
         self._metric = metric
-        self._began = 0.0
+        self._began: dict[int, float] = {}
+
+    @property
+    def fusable(self) -> list[Fusable]:
+        """The seats of every fold, where several trials may share a program; else nothing."""
+        return [seats for seats, _ in self._folds if isinstance(seats, Fusable)]
 
     @property
     def strategy(self) -> str:
-        """How forward passes are made."""
+        """How forward passes are made of trials that share no program."""
         return self._folds[0][0].strategy
 
     def admit(self, trial: int, *, config: Config, checkpoint: TrialCheckpoint) -> None:
         """Seats the trial in every fold."""
-        self._began = time.monotonic()
+        self._began[trial] = time.monotonic()
         for (seats, _), part in zip(self._folds, checkpoint.parts, strict=True):
             seats.admit(trial, config=config, checkpoint=part)
 
     def release(self, trial: int) -> None:
         """Frees the trial's seats."""
+        self._began.pop(trial, None)
         for seats, _ in self._folds:
             seats.release(trial)
 
-    def step(self) -> tuple[Message | None, Exception | None]:
-        """The next epoch as a message; None at the trial's end, with the error that ended it."""
-        records = []
+    def step(self) -> list[Told]:
+        """The next epoch of every trial that has one now."""
+        found: dict[int, list[tuple[Outcome, FoldData]]] = {}
         for seats, fold in self._folds:
-            (outcome,) = seats.step()
+            for outcome in seats.step():
+                found.setdefault(outcome.trial, []).append((outcome, fold))
+        return [self._told(trial, outcomes) for trial, outcomes in found.items()]
+
+    def _told(self, trial: int, outcomes: Sequence[tuple[Outcome, FoldData]]) -> Told:
+        records = []
+        for outcome, fold in outcomes:
             if isinstance(outcome, End):
-                return None, None  # the folds have an epoch in common, or it does not count
+                return Told(trial=trial)  # the folds have an epoch in common, or it does not count
             if isinstance(outcome, Failure):
-                return None, outcome.error
+                return Told(trial=trial, error=outcome.error)
             try:
                 records.append(self._record(outcome, fold))
             except (TrialFailed, ValueError, TypeError) as error:
-                return None, error
+                return Told(trial=trial, error=error)
         if len({record["epoch"] for record in records}) > 1:
-            told = ", ".join(str(record["epoch"]) for record in records)
-            return None, TrialFailed(f"folds are stepped together, but the trainer yielded the epochs {told}; yield each epoch")
+            got = ", ".join(str(record["epoch"]) for record in records)
+            rule = f"folds are stepped together, but the trainer yielded the epochs {got}; yield each epoch"
+            return Told(trial=trial, error=TrialFailed(rule))
         now = time.monotonic()
-        seconds, self._began = now - self._began, now
+        seconds, self._began[trial] = now - self._began[trial], now
         merged = records[0] if len(records) == 1 else _mean(records)
-        return {"kind": "epoch", **merged, "seconds": seconds}, None
+        return Told(trial=trial, message={"kind": "epoch", **merged, "seconds": seconds})
 
     def _record(self, outcome: Epoch, fold: FoldData) -> Message:
         """One fold's epoch as numbers: outputs become the metric here, and never cross the wire."""

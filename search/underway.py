@@ -86,6 +86,11 @@ class Underway:
         self.deaths += 1
         return self.retry and self.deaths <= self.limits.max_retries
 
+    @property
+    def suspect(self) -> bool:
+        """Whether it had better train without company: one more death would be its last, and its companions' too."""
+        return self.deaths >= self.limits.max_retries
+
     def row(self, state: str, *, reason: str) -> Row:
         """The trial's row."""
         standing = self.standing

@@ -19,8 +19,8 @@ class Watcher(Protocol):
     def heard(self, slot: Slot, standing: Standing, record: dict[str, Any]) -> None:
         """An epoch has been recorded."""
 
-    def left(self, slot: Slot) -> None:
-        """The slot's trial is no longer there."""
+    def left(self, slot: Slot, ask: Ask) -> None:
+        """The trial is no longer there."""
 
     def finished(self, row: Row) -> None:
         """A trial has its row."""

@@ -10,8 +10,9 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,9 +26,13 @@ from omegaconf import DictConfig
 
 from search.arrays import read_folds
 from search.configs import TrialConfigs, trainer_config
+from search.endings import ended_by
 from search.metrics import Metric
-from search.training import Trainings, TrialFailed
+from search.output import Output
+from search.seating import Company, Seating
+from search.training import Told, Trainings, TrialFailed
 from search.wire import Link, Message
+from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
 
 # Every epoch is told at once; its answer is awaited when this many seconds have passed since the last one, so that short
@@ -47,6 +52,26 @@ class Channel(Protocol):
         """Waits for the reply."""
 
 
+class Gone(EOFError):
+    """The conductor is no longer there: no trial's fault."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Seated:
+    """A trial under way here. `epochs`: those seen here; `told`: what its last step brought, `end` how it ended."""
+
+    trial: int
+    checkpoint: TrialCheckpoint
+    epochs: int = 0
+    told: Told | None = None
+    end: Message | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its trainer has nothing more to give."""
+        return self.told is not None and self.told.message is None
+
+
 class Worker:
     """Serves one conductor until told to quit.
 
@@ -54,109 +79,184 @@ class Worker:
     """
 
     def __init__(self, link: Channel, *, setup: Message, redirect: bool) -> None:
-        self._link, self._redirect = link, redirect
+        self._link, self._setup = link, setup
         self._configs = TrialConfigs(DictConfig(setup["config"]))
         self._every = float(setup["config"]["trainer"]["checkpoint_every"])
         self._folder = Path(setup["folder"])
-        self._device = str(setup["device"])
-        self._metric = Metric(**setup["metric"])
         self._folds = read_folds(self._folder / "arrays")
-        self._trainings: Trainings | None = None
+        self._output = Output(self._folder / "logs", redirect=redirect)
+        self._opened: tuple[Trainings, Seating] | None = None
+        self._seated: dict[int, Seated] = {}
+        self._fit = True
+        self._answered = 0.0
 
     def serve(self) -> None:
-        """Trials, one after the other.
+        """Trials, one after the other or side by side.
 
-        Returns when there is no more work or after a failure, which calls for a fresh process.
+        Returns when there is no more work, or, with nobody seated any more, after a failure, which calls for a fresh process.
         """
-        while True:
-            work = self._ask({"kind": "ask"})
-            if work["kind"] == "quit" or not self._serve(work):
+        while self._seated or self._fit:
+            if self._seated:
+                self._round()
+                continue
+            work = self._ask({"kind": "ask", "room": 1, "curious": self._curious})
+            if work["kind"] == "quit":
                 return
+            self._take(work)
 
-    def _serve(self, work: Message) -> bool:
-        trial = int(work["trial"])
+    # Coming
+
+    def _take(self, work: Message) -> None:
+        """Seats what was handed over, and what else there is room for then."""
+        for asked in work["trials"]:
+            self._seat(asked, work["abreast"])
+        if work["trials"] and self._room:
+            self._settle()
+
+    @property
+    def _room(self) -> int:
+        return self._opened[1].room if self._fit and self._opened is not None else 0
+
+    @property
+    def _curious(self) -> bool:
+        return self._opened is None or self._opened[1].shares
+
+    def _seat(self, asked: Message, abreast: Sequence[Message]) -> None:
+        trial = int(asked["trial"])
+        self._output.belongs_to(trial)
         place = self._folder / "checkpoints" / str(trial)
-        with self._log(trial):
-            try:
-                end = self._train(trial, work, TrialCheckpoint(place, folds=len(self._folds), every=self._every))
-            except Exception as error:  # noqa: BLE001  # whatever a trainer raises is an outcome of its trial
-                end = {"state": "infeasible" if _out_of_memory(error) else "failed", "reason": _reason(error), "fit": False}
-                end["cause"] = f"{type(error).__name__} at {_place(error)}"
-                traceback.print_exc()
-            if end["state"] in ("failed", "infeasible", "pruned"):
-                shutil.rmtree(place, ignore_errors=True)  # nothing of it is worth keeping
-            left = guard.kill_children() if self._redirect else []
-        if left:
-            end["reason"] = "; ".join(
-                filter(None, [end["reason"], f"left {len(left)} processes behind, stopped: {', '.join(left)}"])
-            )
-        self._link.send({"kind": "end", "trial": trial, **end})
-        return bool(end.get("fit", True))
+        checkpoint = TrialCheckpoint(place, folds=len(self._folds), every=self._every)
+        seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
 
-    def _train(self, trial: int, work: Message, checkpoint: TrialCheckpoint) -> Message:
-        config = self._config(work)
-        if self._trainings is None:
-            self._trainings = Trainings(
-                config["trainer"]["_target_"], folds=self._folds, device=self._device, metric=self._metric
-            )
-        trainings = self._trainings
-        self._link.send({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": trainings.strategy})
-        answered, seen = time.monotonic(), 0
-        try:
+        def company() -> Company:
+            return [(self._config({**asked, **other}), int(other["trials"])) for other in abreast]
+
+        with self._costs_only(seated):
+            config = self._config(asked)
+            trainings, seating = self._open(config)
+            strategy = seating.seat(trial, config, abreast=company)
+            self._tell({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": strategy})
+            self._answered = time.monotonic()
             trainings.admit(trial, config=config, checkpoint=checkpoint)
-            while True:
-                checkpoint.hold()
-                message, error = trainings.step()
-                seen += message is not None
-                if message is None or time.monotonic() - answered > WINDOW:
-                    answer = self._ask({**(message or {"kind": "settle", "trial": trial}), "answer": True})
-                    answered = time.monotonic()
-                    checkpoint.confirm(int(answer["epoch"]), best_epoch=int(answer["best_epoch"]))
-                    if answer["kind"] in STATE_AFTER and (answer["kind"] != "interrupt" or message is not None):
-                        _keep(checkpoint, STATE_AFTER[answer["kind"]])
-                        return {"state": STATE_AFTER[answer["kind"]], "reason": answer["why"]}
-                else:
-                    self._link.send(message)
-                if error is not None:
-                    raise error
-                if message is None:
-                    if not seen and not checkpoint.epoch:
-                        raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
-                    _keep(checkpoint, "complete")
-                    return {"state": "complete", "reason": ""}
-        finally:
-            trainings.release(trial)
+        if seated.end is not None:
+            self._leave(seated)
 
-    def _config(self, work: Message) -> dict[str, Any]:
-        """What the trainer gets."""
-        return trainer_config(self._configs.resolve(knobs=work["knobs"], seed=int(work["seed"])))
+    def _open(self, config: Config) -> tuple[Trainings, Seating]:
+        """The trainer, opened by the first trial, whose failure it is if that fails."""
+        if self._opened is None:
+            metric, device = Metric(**self._setup["metric"]), str(self._setup["device"])
+            trainings = Trainings(config["trainer"]["_target_"], folds=self._folds, device=device, metric=metric)
+            self._opened = trainings, Seating(trainings, told=self._setup["lanes"], ask=self._ask)
+        return self._opened
 
-    def _ask(self, message: Message) -> Message:
-        self._link.send(message)
-        return self._link.receive()
+    # Training
+
+    def _round(self) -> None:
+        """An epoch of everyone. Each is told at once; answers are awaited when it is time for them, or someone has ended."""
+        assert self._opened is not None
+        self._output.belongs_to(next(iter(self._seated)) if len(self._seated) == 1 else None)
+        for seated in list(self._seated.values()):
+            with self._costs_only(seated):
+                seated.checkpoint.hold()
+            if seated.end is not None:
+                self._leave(seated)
+        for told in self._opened[0].step():
+            seated = self._seated[told.trial]
+            seated.told = told
+            seated.epochs += told.message is not None
+            if told.message is not None:
+                self._tell(told.message)
+        if any(seated.ended for seated in self._seated.values()) or time.monotonic() - self._answered > WINDOW:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Hears of everyone whether to go on; those who are not leave, and others may come."""
+        work = self._ask({"kind": "settle", "room": self._room, "curious": self._curious})
+        self._answered = time.monotonic()
+        answers = {int(trial): answer for trial, answer in work["answers"].items()}
+        for seated in list(self._seated.values()):
+            self._hear(seated, answers[seated.trial])
+        self._take(work)
+
+    def _hear(self, seated: Seated, answer: Message) -> None:
+        """What the conductor says comes first; but a training that has come to its own end is not interrupted any more."""
+        state = STATE_AFTER.get(answer["kind"])
+        with self._costs_only(seated):
+            seated.checkpoint.confirm(int(answer["epoch"]), best_epoch=int(answer["best_epoch"]))
+            if state is not None and not (seated.ended and state == "interrupted"):
+                _keep(seated.checkpoint, state)
+                seated.end = {"state": state, "reason": answer["why"]}
+            elif seated.told is not None and seated.ended:
+                self._complete(seated, seated.told.error)
+        if seated.end is not None:
+            self._leave(seated)
+
+    def _complete(self, seated: Seated, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+        if not seated.epochs and not seated.checkpoint.epoch:
+            raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
+        _keep(seated.checkpoint, "complete")
+        seated.end = {"state": "complete", "reason": ""}
+
+    # Going
 
     @contextmanager
-    def _log(self, trial: int) -> Iterator[None]:
-        """What the trial prints, its children's output included, goes to its log."""
-        if not self._redirect:
-            yield
-            return
-        logs = self._folder / "logs"
-        logs.mkdir(exist_ok=True)
-        sys.stdout.flush()
-        kept = [os.dup(1), os.dup(2)]
-        with (logs / f"{trial}.log").open("ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+    def _costs_only(self, seated: Seated) -> Iterator[None]:
+        """Whatever a trainer raises is an outcome of its trial; this process takes nobody new after it."""
         try:
             yield
-        finally:
-            with suppress(OSError):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            for number, copy in enumerate(kept, start=1):
-                os.dup2(copy, number)
-                os.close(copy)
+        except Gone:
+            raise
+        except Exception as error:  # noqa: BLE001
+            self._raised(seated, error)
+
+    def _raised(self, seated: Seated, error: Exception) -> None:
+        self._fit = False
+        self._output.belongs_to(seated.trial)
+        traceback.print_exception(error)
+        seated.end = ended_by(error)
+
+    def _leave(self, seated: Seated) -> None:
+        """The trial's end is told, once nothing of it is left here."""
+        assert seated.end is not None
+        end = seated.end
+        del self._seated[seated.trial]
+        if self._opened is not None:
+            trainings, seating = self._opened
+            seating.free(seated.trial)
+            try:
+                trainings.release(seated.trial)
+            except Exception as error:  # noqa: BLE001  # a generator's `finally` may raise; the trial is over
+                self._raised(seated, error)
+                end = seated.end if end["state"] in ("complete", "pruned") else end
+        if end["state"] in ("failed", "infeasible", "pruned"):
+            shutil.rmtree(
+                self._folder / "checkpoints" / str(seated.trial), ignore_errors=True
+            )  # nothing of it is worth keeping
+        left = guard.kill_children() if self._output.redirect and not self._seated else []
+        if left:
+            told = f"left {len(left)} processes behind, stopped: {', '.join(left)}"
+            end["reason"] = "; ".join(filter(None, [end["reason"], told]))
+        self._output.belongs_to(None)
+        self._tell({"kind": "end", "trial": seated.trial, **end})
+
+    def _config(self, asked: Message) -> dict[str, Any]:
+        """What the trainer gets."""
+        return trainer_config(self._configs.resolve(knobs=asked["knobs"], seed=int(asked["seed"])))
+
+    def _tell(self, message: Message) -> None:
+        try:
+            self._link.send(message)
+        except OSError as error:
+            raise Gone from error
+
+    def _ask(self, message: Message) -> Message:
+        self._tell(message)
+        try:
+            return self._link.receive()
+        except (EOFError, OSError) as error:
+            raise Gone from error
 
 
 def main(connection: int) -> None:
@@ -178,24 +278,6 @@ def _keep(checkpoint: TrialCheckpoint, state: str) -> None:
         checkpoint.finish()
     elif state == "interrupted":
         checkpoint.flush()
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Python's MemoryError or torch's OutOfMemoryError, told apart by its name, since torch may not be here."""
-    return isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
-
-
-def _reason(error: Exception) -> str:
-    """The error in one line, with the line of code that raised it."""
-    told = str(error).strip().splitlines()
-    place = "" if isinstance(error, TrialFailed) else f" ({_place(error)})"
-    return f"{type(error).__name__}: {told[0] if told else ''}{place}"
-
-
-def _place(error: Exception) -> str:
-    """File and line that raised it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 if __name__ == "__main__":

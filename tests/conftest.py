@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from kit import search
 
+from search.devices import STEADY
+
 HERE = Path(__file__).parent
 # Workers started from within a test import the toys as a user's own module.
 os.environ["PYTHONPATH"] = str(HERE)
-# One thread each, set before torch is imported: tests run side by side, and bits on a CPU depend on the number of threads.
+# As in a worker, set before torch is imported: one thread each, and bits that do not depend on where in memory something lies.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ |= STEADY
 
 
 @pytest.fixture(autouse=True)

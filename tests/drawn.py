@@ -45,7 +45,7 @@ def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
     """
     plan = joint_plan(*overrides)
     rows, woken = list(rows), threading.Event()
-    stage = Joint(plan, rows, past=past, wake=woken.set)
+    stage = Joint(plan, rows, past=past, slots=1, wake=woken.set)
     try:
         while len(rows) < until:
             asks = stage.wanted(rows, room=slots)

@@ -279,13 +279,15 @@ def test_failed_trials_teach_nothing_and_the_search_goes_on():
     assert find(plan, rows, val_rows=500).decision.winner is not None
 
 
-def test_history_halves_the_start_and_moves_the_first_proposals_to_where_it_was_good():
+def test_history_spares_the_start_and_moves_the_first_proposals_to_where_it_was_good():
     past = [Past(point={"optimizer.lr": rate, "model.dropout": drop}, value=_bowl({"optimizer.lr": rate, "model.dropout": drop}, 0))
             for rate in np.geomspace(1e-4, 1, 9) for drop in (0.0, 0.3, 0.6)]  # fmt: skip
     with_past = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past)[1]
-    assert [row.ask.knobs for row in with_past[:4]] == [dict(point) for point in islice(joint.points(joint_plan(*TWO)), 4)]
+    assert with_past[0].ask.knobs == next(joint.points(joint_plan(*TWO)))
+    few = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past[:4])[1]
+    assert [row.ask.knobs for row in few] == [dict(point) for point in islice(joint.points(joint_plan(*TWO)), 8)]
     without = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0")[1]
-    assert max(row.value for row in with_past[4:]) > max(row.value for row in without)
+    assert max(row.value for row in with_past[1:5]) > max(row.value for row in without)
 
 
 OPTIMIZERS = ["space=[optimizer,dropout]", "pruner=none"]

@@ -29,10 +29,10 @@ def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), units=None, folds=
     toys.here = train
     trainings = Trainings("toys.here", folds=[FoldData(data=_data(y), units=units)] * folds, device="cpu", metric=metric)
     trainings.admit(0, config={}, checkpoint=TrialCheckpoint(tmp_path, folds=folds, every=9))
-    message, error = trainings.step()
-    if error is not None:
-        raise error
-    return message
+    (told,) = trainings.step()
+    if told.error is not None:
+        raise told.error
+    return told.message
 
 
 def test_outputs_become_the_metric_and_never_cross_the_wire(tmp_path):

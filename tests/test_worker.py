@@ -30,6 +30,7 @@ def worker(tmp_path):
         "folder": str(tmp_path),
         "device": "cpu",
         "metric": {"name": "accuracy", "direction": "maximize"},
+        "lanes": {"most": 0, "slots": 1, "known": {}, "paces": {}},
     }
     return Worker(None, setup=setup, redirect=False)
 

@@ -13,9 +13,9 @@ untrained model.
 """
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,3 +129,26 @@ class Seats(Protocol):
 
     def release(self, trial: int) -> None:
         """Frees the trial's seat, trained out or not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What lanes of one key would give: seconds per step alone and of so many lanes; `cause`: why lanes cannot be, if so."""
+
+    cause: str = ""
+    alone: float = 0.0
+    lanes: Mapping[int, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Fusable(Seats, Protocol):
+    """Seats that can train several trials as one program: those of one key."""
+
+    def key(self, config: Config) -> str:
+        """Equal for trainings that may share a program. May raise: this one cannot be built, or cannot share."""
+
+    def measure(self, config: Config, *, timed: bool) -> Pace:
+        """Whether it may, and at which pace; nothing of any trial is touched."""
+
+    def fuse(self, key: str) -> None:
+        """From now on, trials of this key share a program."""

@@ -20,10 +20,13 @@ class Stage(Protocol):
         """Whether trials may still come of what is being thought of now."""
 
     def wanted(self, rows: Sequence[Row], *, room: int) -> list[Ask]:
-        """Trials to be made now, given all that there are; `room` workers wait."""
+        """Trials to be made now, given all that there are; so many seats wait."""
 
     def foreseen(self, rows: Sequence[Row]) -> int:
         """How many trials there will be in all, as far as can be told."""
+
+    def abreast(self, rows: Sequence[Row]) -> Sequence[Ask]:
+        """Trials that may train at the same time, were there room for all."""
 
     def rungs(self, ask: Ask) -> tuple[int, ...]:
         """Epochs at which the pruner is asked about a trial."""
@@ -53,6 +56,10 @@ class Fixed:
     def foreseen(self, rows: Sequence[Row]) -> int:
         """Those of the rounds begun."""
         return len(rows) + len(self._wanted(rows))
+
+    def abreast(self, rows: Sequence[Row]) -> Sequence[Ask]:
+        """The rest of the round."""
+        return [row.ask for row in rows if not row.finished]
 
     def rungs(self, ask: Ask) -> tuple[int, ...]:
         """Nobody is pruned."""

@@ -53,12 +53,13 @@ def points(plan: Plan) -> Iterator[Point]:
 
 def start(plan: Plan, rows: Sequence[Row], *, history: bool) -> Iterator[Ask]:
     """The trials still to be made that need no adaptive sampler, not numbered yet: what an interruption left of the seeds of a
-    point, then the sequence. With a history, half of it is enough.
+    point, then the sequence. With a history, a Gaussian process needs the baseline only, and the others half of it (measured).
     """
     joint = settings(plan)
     many = joint.n_trials // plan.seeds
     if joint.sampler in ADAPTIVE:
-        many = max(1, joint.startup // 2) if history else joint.startup
+        known = 1 if joint.sampler == "gp" else max(1, joint.startup // 2)
+        many = known if history else joint.startup
     there = {row.ask.key for row in rows}
     begun = [row.ask.point for row in rows if row.ask.stage == STAGE]
     asks = (ask for point in chain(begun, islice(points(plan), many)) for ask in repeats(plan, point))

@@ -132,7 +132,7 @@ def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
     """Values in order, asked one by one of the stage that the program uses."""
     rows: list[Row] = []
     woken = threading.Event()
-    stage = Joint(plan, [], past=past, wake=woken.set)
+    stage = Joint(plan, [], past=past, slots=1, wake=woken.set)
     while len(rows) < joint.settings(plan).n_trials:
         asks = stage.wanted(rows, room=1)
         if not asks:

@@ -1,0 +1,83 @@
+"""How a worker's trials sit: one by one, or several as lanes of one program, and for how many more there is room.
+
+Asks the conductor what holds for a key that is new, after it has been measured here. Never trains, never sees an epoch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from search.lanes import ALONE, Fusion, decide, pace_of
+from search.training import Trainings
+from search.wire import Message
+from trainers.api import Config, Pace
+
+Company = Sequence[tuple[Config, int]]  # configs, and how many trials have each
+
+
+class Seating:
+    """`told`: `search.lanes.Fusions.setup`. `ask` sends a message and waits for its answer."""
+
+    def __init__(self, trainings: Trainings, *, told: Message, ask: Callable[[Message], Message]) -> None:
+        self._trainings, self._ask = trainings, ask
+        self._most, self._slots = told["most"], int(told["slots"])
+        self._known = {key: Fusion(**fusion) for key, fusion in told["known"].items()}
+        self._paces = {key: pace_of(pace) for key, pace in told["paces"].items()}
+        self._seated: dict[int, Fusion] = {}
+        self._fused: set[str] = set()
+
+    @property
+    def shares(self) -> bool:
+        """Whether trials may share a program here at all."""
+        return bool(self._trainings.fusable) and self._most != 0
+
+    @property
+    def room(self) -> int:
+        """Seats that are free."""
+        if not self._seated:
+            return 1
+        if any(fusion.strategy != "vmap" for fusion in self._seated.values()):
+            return 0
+        return max(0, max(fusion.seats for fusion in self._seated.values()) - len(self._seated))
+
+    def free(self, trial: int) -> None:
+        """The trial has left."""
+        self._seated.pop(trial, None)
+
+    def seat(self, trial: int, config: Config, *, abreast: Callable[[], Company]) -> str:
+        """A trial sits down; its strategy. `abreast`: those that may train at the same time, all workers together."""
+        fusion = self._fusion(config, abreast)
+        self._seated[trial] = fusion
+        return fusion.strategy if fusion.strategy == "vmap" else self._trainings.strategy
+
+    def _fusion(self, config: Config, abreast: Callable[[], Company]) -> Fusion:
+        fusable = self._trainings.fusable
+        if not fusable or (self._most == 0 and not self._known):
+            return ALONE
+        keys = [_key(seats.key, config) for seats in fusable]
+        key = keys[0]
+        if not all(keys) or (self._most == 0 and key not in self._known):
+            return ALONE
+        if key not in self._known:
+            pace = self._pace(key, config)
+            company = -(-sum(trials for other, trials in abreast() if _key(fusable[0].key, other) == key) // self._slots)
+            wanted = decide(pace, company=company, most=self._most)
+            answer = self._ask({"kind": "fusion", "key": key, "wanted": asdict(wanted), "pace": asdict(pace)})
+            self._known[key] = Fusion(**answer["fusion"])
+        if self._known[key].strategy == "vmap" and key not in self._fused:
+            self._fused.add(key)
+            for seats, fused in zip(fusable, keys, strict=True):
+                seats.fuse(fused)
+        return self._known[key]
+
+    def _pace(self, key: str, config: Config) -> Pace:
+        if key not in self._paces:
+            self._paces[key] = self._trainings.fusable[0].measure(config, timed=self._most is None)
+        return self._paces[key]
+
+
+def _key(key: Callable[[Config], str], config: Config) -> str:
+    """Empty where a training cannot share, or cannot be built: it will be said when it is tried."""
+    try:
+        return key(config)
+    except Exception:  # noqa: BLE001  # a user's classes may raise anything
+        return ""

@@ -1,0 +1,39 @@
+"""Trials that wait for a seat, and who gets how many of them. Knows no stage, sends nothing."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from search.crew import Served
+from search.underway import Underway
+
+
+class Waiting:
+    """In order; those that lost their worker go on first. `slots`: workers among whom all trials are shared out evenly."""
+
+    def __init__(self, trials: Iterable[Underway], *, slots: int) -> None:
+        self._queue, self._slots = deque(trials), slots
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, trial: Underway) -> None:
+        """At the end."""
+        self._queue.append(trial)
+
+    def put_back(self, trials: Sequence[Underway]) -> None:
+        """In front."""
+        self._queue.extendleft(reversed(trials))
+
+    def hand(self, worker: Served, *, workers: Iterable[Served]) -> list[Underway]:
+        """What a worker gets now, at most an even share of all; a suspect trial gets a worker to itself."""
+        seated = len(worker.trials)
+        if any(trial.suspect for trial in worker.trials.values()):
+            return []
+        share = -(-(len(self._queue) + sum(len(other.trials) for other in workers)) // self._slots)
+        room = min(worker.room, max(share - seated, int(not seated)))
+        handed: list[Underway] = []
+        while self._queue and len(handed) < room and not (self._queue[0].suspect and (seated or handed)):
+            handed.append(self._queue.popleft())
+            if handed[-1].suspect:
+                break
+        return handed

@@ -1,0 +1,74 @@
+"""What a config names, built: model, loss and optimizer by import path, rows as tensors. Trains nothing."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainers.api import Config, Part
+
+
+def build(config: Config, device: torch.device) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
+    """Model, loss and optimizer.
+
+    Raises:
+        TypeError: a class that cannot be imported, or does not take its keys.
+    """
+    model: nn.Module = made(config, "model").to(device)
+    loss: nn.Module = made(config, "loss").to(device)
+    optimizer: torch.optim.Optimizer = made(config, "optimizer", model.parameters())
+    return model, loss, optimizer
+
+
+def plain_loss(config: Config, loss: nn.Module, device: torch.device) -> nn.Module:
+    """The loss without smoothing, by which trainings are compared; the loss itself where it has none."""
+    if not config["loss"].get("label_smoothing"):
+        return loss
+    plain: nn.Module = made({**config, "loss": {**config["loss"], "label_smoothing": 0.0}}, "loss").to(device)
+    return plain
+
+
+def made(config: Config, group: str, *arguments: Any) -> Any:
+    """An object of the class that a group names.
+
+    Raises:
+        TypeError: it cannot be imported, or does not take the group's keys; the group and the cause are told.
+    """
+    try:
+        return instantiate(config[group], _partial_=True)(*arguments)
+    except Exception as error:
+        target = config[group].get("_target_")
+        raise TypeError(
+            f"{group}._target_: {target!r} must be a class that takes the keys of {group}, but got {type(error).__name__}: "
+            f"{error.__cause__ or error}; mend {group}"
+        ) from error
+
+
+def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Inputs as float32; targets as classes or as float32."""
+    if part.x is None or part.y is None:
+        raise ValueError(
+            "the stock trainer needs rows, but data=own gives row numbers only; choose a data set or your own trainer"
+        )
+    return _tensor(part.x, torch.float32).to(device), _tensor(
+        part.y, torch.long if part.y.dtype.kind in "iu" else torch.float32
+    ).to(device)
+
+
+def seed_all(seed: int, device: torch.device) -> None:
+    """The generators that this device draws from; `torch.manual_seed` would look for every kind of device there is."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def epoch_seeds(seed: int, epoch: int, *, count: int = 1) -> NDArray[np.unsignedinteger]:
+    """Seeds of one epoch of one trial: the first orders its rows."""
+    return np.random.SeedSequence([seed, epoch]).generate_state(count)
+
+
+def _tensor(array: NDArray[Any], dtype: torch.dtype) -> Tensor:
+    return torch.from_numpy(np.asarray(array)).to(dtype)

@@ -1,0 +1,233 @@
+"""Trials of one key that sit together: they train in step, epoch by epoch, and come and go at epoch ends.
+
+A trial alone gets a ghost beside it, its own double, since one lane has other bits than two. Decides nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+
+from trainers.api import Checkpoint, Config, Epoch
+from trainers.build import epoch_seeds
+from trainers.lanes.key import smoothing_of
+from trainers.lanes.masks import rates_of
+from trainers.lanes.optimizers import Rows, numbers
+from trainers.lanes.program import STATE, WEIGHTS, Numbers, Program, joined, taken
+from trainers.schedules import Schedule
+
+NO_BOUND = float(np.finfo(np.float32).max)  # a norm's, which never clips
+Sets = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(kw_only=True, eq=False)
+class Lane:
+    """One training among others: its numbers, and how far it has come. `epoch` is −1 before the untrained model was seen."""
+
+    trial: int
+    seed: int
+    epochs: int
+    schedule: Schedule
+    checkpoint: Checkpoint
+    constants: dict[str, float]
+    rates: list[float]
+    smoothing: float
+    l1: float
+    clip: float | None
+    losses: list[float] = field(default_factory=list)
+    epoch: int = -1
+
+    def columns(self, steps: int) -> dict[str, list[float]]:
+        """The optimizer's constants at every step of the epoch."""
+        if self.schedule.per_step:
+            settings = [self.schedule.at(self.epoch, step=step, losses=self.losses) for step in range(steps)]
+        else:
+            settings = [self.schedule.at(self.epoch, step=0, losses=self.losses)] * steps
+        scheduled = {name: [float(row[name]) for row in settings] for name in settings[0] if name != "betas"}
+        for index, name in enumerate(("beta1", "beta2")) if "betas" in settings[0] else ():
+            scheduled[name] = [float(row["betas"][index]) for row in settings]
+        return {name: scheduled.get(name, [value] * steps) for name, value in self.constants.items()}
+
+
+class Group:
+    """All lanes of a program, in one worker."""
+
+    def __init__(self, program: Program, *, sets: Sets, batch: int) -> None:
+        self._program, self._batch = program, batch
+        (self._x, self._y), (self._val_x, self._val_y) = sets
+        self._steps = -(-len(self._x) // batch)
+        self._rows: Rows = {}
+        self._lanes: list[Lane] = []
+
+    @property
+    def trials(self) -> list[int]:
+        """Who sits here."""
+        return [lane.trial for lane in self._lanes]
+
+    def admit(self, lane: Lane, model: nn.Module) -> None:
+        """From its checkpoint, where there is one."""
+        rows = self._program.rows_of(model)
+        saved = lane.checkpoint.load()
+        if saved is not None:
+            model.load_state_dict(saved["model"])
+            device = self._x.device
+            rows = self._program.rows_of(model) | {
+                STATE + name: torch.as_tensor(value, device=device)[None].clone() for name, value in saved["optimizer"].items()
+            }
+            lane.losses, lane.epoch = list(saved["val_losses"]), lane.checkpoint.epoch
+        self._rows = joined([self._rows, rows]) if self._lanes else rows
+        self._lanes.append(lane)
+
+    def release(self, trial: int) -> None:
+        """Frees the trial's lane at once."""
+        staying = [index for index, lane in enumerate(self._lanes) if lane.trial != trial]
+        self._rows = taken(self._rows, staying) if staying else {}
+        self._lanes = [self._lanes[index] for index in staying]
+
+    def finished(self) -> list[int]:
+        """Trials that have had their last epoch."""
+        return [lane.trial for lane in self._lanes if lane.epoch >= lane.epochs]
+
+    def step(self) -> list[Epoch]:
+        """One epoch of every lane; those that have just come are first seen untrained, while the others wait."""
+        new = [index for index, lane in enumerate(self._lanes) if lane.epoch < 0]
+        chosen = new or [index for index, lane in enumerate(self._lanes) if lane.epoch < lane.epochs]
+        if not chosen:
+            return []
+        lanes = [self._lanes[index] for index in chosen]
+        everyone = len(chosen) == len(self._lanes) > 1
+        rows = self._rows if everyone else taken(self._rows, [*chosen, *(chosen if len(chosen) == 1 else ())])
+        seated = lanes if len(lanes) > 1 else [*lanes, *lanes]
+        for lane in lanes:
+            lane.epoch += 1
+        watched = self._untrained(rows, seated) if new else self._train(rows, seated)
+        losses, outputs = self._program.evaluate(rows, self._val_x, self._val_y)
+        if not everyone and not new:
+            for name, tensor in rows.items():
+                self._rows[name][chosen] = tensor[: len(chosen)]
+        told = zip(lanes, chosen, watched, losses.tolist(), outputs.float().cpu().numpy(), strict=False)
+        return [self._outcome(*one) for one in told]
+
+    def _outcome(self, lane: Lane, row: int, watched: Mapping[str, float], val_loss: float, outputs: Any) -> Epoch:
+        if lane.epoch > 0:
+            lane.losses.append(val_loss)
+            state = {
+                "model": self._program.model_of(self._rows, row),
+                "optimizer": self._program.optimizer_of(self._rows, row),
+                "val_losses": lane.losses,
+            }
+            lane.checkpoint.save(state, epoch=lane.epoch)
+        values = {
+            **watched,
+            "val_loss": val_loss,
+            "step": lane.epoch * self._steps,
+            "parameters": self._program.parameters,
+            "predictions": outputs,
+        }
+        return Epoch(trial=lane.trial, epoch=lane.epoch, values=values)
+
+    def _untrained(self, rows: Rows, lanes: Sequence[Lane]) -> list[dict[str, float]]:
+        """Epoch 0; the rate is the one that the first step will use."""
+        losses, _ = self._program.evaluate(rows, self._x, self._y)
+        rates = [float(lane.schedule.at(1, step=0, losses=[])["lr"]) for lane in lanes]
+        return [{"train_loss": loss, "lr": rate} for loss, rate in zip(losses.tolist(), rates, strict=True)]
+
+    def _train(self, rows: Rows, lanes: Sequence[Lane]) -> list[dict[str, float]]:
+        epoch = LaneEpoch(lanes, steps=self._steps, rows=len(self._x), like=rows[WEIGHTS])
+        total = torch.zeros(len(lanes), device=self._x.device, dtype=torch.float64)
+        watched: dict[str, Tensor] = {}
+        for step in range(self._steps):
+            index = epoch.order[:, step * self._batch : (step + 1) * self._batch]
+            plain, watched = self.batch(rows, index, epoch, step=step, watch=step + 1 == self._steps)
+            total += plain.double() * index.shape[1]
+        told = {
+            "train_loss": (total / len(self._x)).tolist(),
+            "lr": epoch.columns[-1]["lr"].double().flatten().tolist(),
+            **{name: values.tolist() for name, values in watched.items()},
+        }
+        return [dict(zip(told, values, strict=True)) for values in zip(*told.values(), strict=True)]
+
+    def batch(
+        self, rows: Rows, index: Tensor, epoch: "LaneEpoch", *, step: int, watch: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One step of all lanes: plain losses [lanes], and where asked the norms of gradient and update (R24)."""
+        weights = rows[WEIGHTS]
+        plain, gradients = self._program.gradients(rows, self._x[index], self._y[index], epoch.numbers(step))
+        if epoch.l1 is not None:
+            gradients = gradients.addcmul(torch.sign(weights) * self._program.penalised, epoch.l1)
+        if epoch.clip is not None:
+            norm = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
+            gradients = gradients * (epoch.clip / (norm + 1e-6)).clamp(max=1.0)
+        before = weights.clone() if watch else None
+        self._program.step(rows, gradients, epoch.columns[step])
+        if before is None:
+            return plain, {}
+        moved, size = (torch.linalg.vector_norm(tensor, dim=1) for tensor in (weights - before, before))
+        ratio = torch.where(size > 0, moved / size, torch.zeros_like(size))
+        return plain, {"grad_norm": torch.linalg.vector_norm(gradients, dim=1), "update_ratio": ratio}
+
+
+class LaneEpoch:
+    """The numbers of one epoch of some lanes: order [lanes, rows], and per step the optimizer's columns [lanes, 1]."""
+
+    def __init__(self, lanes: Sequence[Lane], *, steps: int, rows: int, like: Tensor) -> None:
+        device = like.device
+        orders, keys = [], []
+        for lane in lanes:
+            seeds = epoch_seeds(lane.seed, lane.epoch, count=steps + 1)
+            orders.append(torch.randperm(rows, generator=torch.Generator().manual_seed(int(seeds[0]))))
+            keys.append(seeds[1:].view(np.int32))
+        self.order = torch.stack(orders).to(device)
+        self._keys = torch.from_numpy(np.stack(keys, axis=1).copy()).to(device)  # [steps, lanes]
+        self._rates = torch.tensor([lane.rates for lane in lanes], dtype=like.dtype, device=device)
+        self._smoothing = torch.tensor([lane.smoothing for lane in lanes], dtype=like.dtype, device=device)
+        told = [lane.columns(steps) for lane in lanes]
+        idle = [name for name in ("weight_decay",) if not any(any(columns.get(name, ())) for columns in told)]
+        tables = {
+            name: torch.tensor([columns[name] for columns in told], dtype=torch.float64).T.unsqueeze(2).to(device, like.dtype)
+            for name in told[0]
+            if name not in idle
+        }
+        self.columns = [{name: table[step] for name, table in tables.items()} for step in range(steps)]
+        self.l1 = _column([lane.l1 for lane in lanes], like) if any(lane.l1 for lane in lanes) else None
+        clips = [lane.clip for lane in lanes]
+        bounds = [NO_BOUND if clip is None else clip for clip in clips]
+        self.clip = None if clips == [None] * len(lanes) else _column(bounds, like)
+
+    def numbers(self, step: int) -> Numbers:
+        """What the forward pass needs."""
+        return Numbers(key=self._keys[step], rates=self._rates, smoothing=self._smoothing)
+
+
+def lane_of(
+    trial: int,
+    config: Config,
+    *,
+    model: nn.Module,
+    loss: nn.Module,
+    optimizer: optim.Optimizer,
+    steps: int,
+    checkpoint: Checkpoint,
+) -> Lane:
+    """The numbers that a config and what was built from it give to a lane."""
+    trainer = config["trainer"]
+    clip = trainer.get("clip")
+    return Lane(
+        trial=trial,
+        seed=int(config["seed"]),
+        epochs=int(trainer["epochs"]),
+        schedule=Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=steps),
+        checkpoint=checkpoint,
+        constants=numbers(optimizer),
+        rates=rates_of(model),
+        smoothing=smoothing_of(loss),
+        l1=float(trainer.get("l1") or 0.0),
+        clip=None if clip is None else float(clip),
+    )
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor([float(value) for value in values], dtype=torch.float64).to(like.device, like.dtype)[:, None]

@@ -1,0 +1,138 @@
+"""Which trainings are one program: a key computed from what was built, equal for those that may be lanes of one.
+
+In the key: classes, names, shapes and dtypes of tensors, plain attributes, batch size, rows, device. Not in it, since each lane
+has its own: values of weights and buffers, dropout rates, label smoothing above 0, the optimizer's constants, schedule, seed.
+"""
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from functools import cache, partial
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+
+from trainers.lanes import masks
+from trainers.lanes.optimizers import rule_of, switches
+
+# What nn.Module keeps for itself: tensors and children are told elsewhere, hooks are refused.
+OWN = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training", "_is_full_backward_hook", "_version")
+SIMPLE = (bool, int, float, str, bytes, complex, type(None), torch.dtype, torch.device, slice, range, np.generic)
+
+
+class Unfusable(Exception):
+    """Why a training cannot share a program; the text says what stands in the way."""
+
+
+def fusion_key(model: nn.Module, loss: nn.Module, optimizer: optim.Optimizer, *, batch: int, rows: int) -> str:
+    """Equal for trainings that may be lanes of one program.
+
+    Raises:
+        Unfusable: something in the model, the loss or the optimizer cannot be compared, or is not known.
+    """
+    if rule_of(optimizer) is None:
+        raise Unfusable(f"{type(optimizer).__name__} has no form for lanes")
+    if len(optimizer.param_groups) > 1:
+        raise Unfusable("the optimizer has several groups of parameters")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise Unfusable("the model has nothing to train")
+    if any(True for _ in loss.parameters()):
+        raise Unfusable("the loss has parameters of its own")
+    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    shapes = [(name, tuple(t.shape), str(t.dtype), t.requires_grad) for name, t in tensors]
+    told = [
+        [described(module) for module in model.named_modules(remove_duplicate=False)],
+        shapes,
+        tied(model),
+        [described(module, apart=("label_smoothing",) if smooths(loss) else ()) for module in loss.named_modules()],
+        [(name, _described(t.detach().cpu().numpy(), name)) for name, t in loss.named_buffers()],
+        smoothing_of(loss) > 0,
+        type(optimizer).__qualname__,
+        sorted(switches(optimizer).items()),
+        batch,
+        rows,
+        machine(next(model.parameters()).device),
+    ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+@cache
+def machine(device: torch.device) -> tuple[str, ...]:
+    """What the pace of a program depends on besides: torch, threads, and the device by its name."""
+    if device.type == "cuda":
+        return torch.__version__, torch.cuda.get_device_name(device)
+    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name")]
+    return torch.__version__, str(torch.get_num_threads()), names[0] if names else platform.processor() or platform.machine()
+
+
+def smooths(loss: nn.Module) -> bool:
+    """Whether lanes may differ in label smoothing: cross-entropy's, where nothing else weighs rows or classes."""
+    return type(loss) is nn.CrossEntropyLoss and loss.weight is None and loss.reduction == "mean"
+
+
+def smoothing_of(loss: nn.Module) -> float:
+    """The label smoothing of a lane; 0 where it is the loss's own affair."""
+    return float(loss.label_smoothing) if isinstance(loss, nn.CrossEntropyLoss) and smooths(loss) else 0.0
+
+
+def tied(model: nn.Module) -> list[tuple[str, str]]:
+    """Names that are one parameter."""
+    first: dict[int, str] = {}
+    return [(first.setdefault(id(p), name), name) for name, p in model.named_parameters(remove_duplicate=False)]
+
+
+def described(named: tuple[str, nn.Module], apart: Sequence[str] = ()) -> tuple[str, ...]:
+    """A module's name, class and plain attributes.
+
+    Raises:
+        Unfusable: it has hooks, or an attribute that cannot be compared.
+    """
+    name, module = named
+    own = {key: value for key, value in vars(module).items() if key not in OWN}
+    hooks = [key for key in own if key.endswith("_hooks") or key.endswith("_with_kwargs") or key.endswith("_always_called")]
+    if any(own[key] for key in hooks):
+        raise Unfusable(f"{name or 'the model'} has hooks")
+    lanes = (*apart, *(("p",) if type(module) in masks.LAYERS else ()))
+    where = f"{name or 'model'} ({type(module).__name__})"
+    attributes = [
+        f"{key}={_described(value, f'{where}.{key}')}" for key, value in sorted(own.items()) if key not in (*hooks, *lanes)
+    ]
+    return name, f"{type(module).__module__}.{type(module).__qualname__}", *attributes
+
+
+def attributes(model: nn.Module) -> list[str]:
+    """What training must not change, if a program is to stand for many models."""
+    return ["|".join(described(module)) for module in model.named_modules()]
+
+
+def _described(value: Any, where: str) -> str:
+    """The same text for values that mean the same."""
+    if isinstance(value, SIMPLE):
+        return repr(value)
+    if isinstance(value, Enum):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}({', '.join(_described(item, where) for item in value)})"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(_described(item, where) for item in value))}}}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_described(k, where)}: {_described(v, where)}' for k, v in value.items())}}}"
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return f"{value.dtype}{value.shape}{hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+    if isinstance(value, partial):
+        return f"partial({_described(value.func, where)}, {_described(value.args, where)}, {_described(value.keywords, where)})"
+    if isinstance(value, FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        code = hashlib.sha256(value.__code__.co_code + repr(value.__code__.co_consts).encode()).hexdigest()
+        return f"{value.__module__}.{value.__qualname__}{code}{_described([cells, value.__defaults__], where)}"
+    if isinstance(value, type | BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, Tensor):
+        raise Unfusable(f"{where} is a tensor that is neither a parameter nor a buffer")
+    raise Unfusable(f"{where} is a {type(value).__name__}, which cannot be compared")

@@ -1,0 +1,82 @@
+"""Dropout whose masks are a function of (key, call, element), not of a generator: the same in any company (R45).
+
+A key belongs to one step of one trial. Reached by `nn.Dropout` and `torch.nn.functional.dropout` alike, with and without
+channels; other random layers are left to torch, which refuses them under `vmap`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # those whose rate may differ between lanes
+GOLDEN = 0x9E3779B9
+
+
+@contextmanager
+def counted_dropout(key: Tensor) -> Iterator[None]:
+    """Within the block, dropout draws from `key`, a whole number of 32 bits, one per lane under `vmap`."""
+    calls = 0
+
+    def dropout(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        return _dropped(input, p, training=training, shape=tuple(input.shape))
+
+    def dropout_of(spatial: int):  # type: ignore[no-untyped-def]
+        def whole_channels(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+            kept = input.ndim - spatial
+            return _dropped(input, p, training=training, shape=(*input.shape[:kept], *(1,) * spatial))
+
+        return whole_channels
+
+    def _dropped(x: Tensor, p: float | Tensor, *, training: bool, shape: tuple[int, ...]) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return masked(x, p, key=_wrapped(key, calls), shape=shape) if training else x
+
+    ours = {"dropout": dropout, **{f"dropout{spatial}d": dropout_of(spatial) for spatial in (1, 2, 3)}}
+    theirs = {name: getattr(functional, name) for name in ours}
+    for name, function in ours.items():
+        setattr(functional, name, function)
+    try:
+        yield
+    finally:
+        for name, function in theirs.items():
+            setattr(functional, name, function)
+
+
+def rates_of(model: nn.Module) -> list[float]:
+    """The rates of a model's dropout layers, in order."""
+    return [float(module.p) for module in model.modules() if isinstance(module, LAYERS) and type(module) in LAYERS]
+
+
+def masked(x: Tensor, p: float | Tensor, *, key: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """x with a share p of its elements zero and the others scaled by 1 / (1 − p); `shape` [mask] broadcasts over x."""
+    rate = torch.as_tensor(p, dtype=x.dtype, device=x.device)
+    limit = (rate.double() * 2**31).round().clamp(max=2**31 - 1).to(torch.int32)
+    bits = _mixed(_elements(torch.Size(shape).numel(), x.device) + key) & 0x7FFFFFFF
+    kept = (bits >= limit).reshape(shape)
+    return torch.where(kept, x / (1 - rate), torch.zeros((), dtype=x.dtype, device=x.device))
+
+
+def _wrapped(key: Tensor, call: int) -> Tensor:
+    """The key of one call; 32-bit arithmetic wraps."""
+    step = (call * GOLDEN) & 0xFFFFFFFF
+    return key + (step - 2**32 if step >= 2**31 else step)
+
+
+@lru_cache(maxsize=64)
+def _elements(count: int, device: torch.device) -> Tensor:
+    """The hashed numbers of a mask's elements, so that no two keys give shifted copies of one mask."""
+    return _mixed(torch.arange(count, dtype=torch.int32, device=device))
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """A permutation of 32-bit numbers without visible pattern (lowbias32, C. Wellons); shifts of int32 keep the sign."""
+    x = x ^ ((x >> 16) & 0xFFFF)
+    x = x * 0x7FEB352D
+    x = x ^ ((x >> 15) & 0x1FFFF)
+    x = x * (0x846CA68B - 2**32)
+    return x ^ ((x >> 16) & 0xFFFF)

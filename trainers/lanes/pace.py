@@ -1,0 +1,82 @@
+"""How fast so many lanes train, measured: steps of real batches, alone and in company. Decides nothing."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainers.api import Config, Pace
+from trainers.build import build, seed_all
+from trainers.lanes.group import Group, LaneEpoch, Sets, lane_of
+from trainers.lanes.program import Program, joined
+from trainers.seat import Seat
+
+MOST = {"cpu": 64, "cuda": 512}  # lanes that are tried
+REPEATS = 5  # steps timed, after a warm one; the least of them counts
+PATIENCE = 2  # doublings in a row without a better pace before it is enough
+LONG = 1.0  # seconds for a step: no further doubling
+
+
+class Nothing:
+    """`trainers.api.Checkpoint` that holds nothing."""
+
+    folder, epoch = Path(), 0
+
+    def load(self) -> None:
+        """Nothing."""
+
+    def save(self, state: Any, *, epoch: int) -> None:
+        """Forgotten."""
+
+
+def measure(program: Program, config: Config, *, sets: Sets, batch: int, device: torch.device) -> Pace:
+    """Seconds per step alone, and of 2, 4, 8 … lanes, until more lanes are no faster; memory that runs out ends it too."""
+    index = torch.arange(batch, device=device)
+    seat = Seat(config, sets=sets, device=device, checkpoint=Nothing())
+
+    def alone() -> None:
+        seat.gradients(index)
+        seat.step()
+
+    pace, count, best, stale = _seconds(alone, device), 2, 0.0, 0
+    lanes: dict[int, float] = {}
+    while count <= MOST[device.type] and stale < PATIENCE:
+        try:
+            lanes[count] = _seconds(_company(program, config, count, sets=sets, batch=batch, device=device), device)
+        except torch.OutOfMemoryError:
+            break
+        rate = count / lanes[count]
+        stale = 0 if rate > 1.03 * best else stale + 1
+        best = max(best, rate)
+        if lanes[count] > LONG:
+            break
+        count *= 2
+    return Pace(alone=pace, lanes=lanes)
+
+
+def _company(
+    program: Program, config: Config, count: int, *, sets: Sets, batch: int, device: torch.device
+) -> Callable[[], object]:
+    """A step of so many lanes."""
+    seed_all(int(config["seed"]), device)
+    model, loss, optimizer = build(config, device)
+    group, steps = Group(program, sets=sets, batch=batch), -(-len(sets[0][0]) // batch)
+    lane = lane_of(0, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=Nothing())
+    lane.epoch = 1
+    rows = joined([program.rows_of(model)] * count)
+    epoch = LaneEpoch([lane] * count, steps=steps, rows=len(sets[0][0]), like=rows["weights"])
+    return lambda: group.batch(rows, epoch.order[:, :batch], epoch, step=0, watch=False)
+
+
+def _seconds(step: Callable[[], object], device: torch.device) -> float:
+    """The least of some, after a warm one."""
+    seconds = []
+    for _ in range(1 + REPEATS):
+        begun = time.perf_counter()
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds[1:])

@@ -1,0 +1,169 @@
+"""One program for many models of one key: forward passes, losses and gradients of stacked weights by `torch.func` (HFTA).
+
+Every lane's numbers come in as columns [lanes, …]; nothing here knows a trial, an epoch or a schedule. To be given two lanes at
+least: with one, torch takes other kernels, and other bits come out.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+from torch.func import functional_call, vmap
+from torch.nn import functional
+
+from trainers.lanes.key import smooths
+from trainers.lanes.masks import LAYERS, counted_dropout
+from trainers.lanes.optimizers import Rows, fresh_state, rule_of
+
+ROWS = 512  # of one evaluation pass; never fewer lanes, more rows: a lane's bits would depend on its company
+WEIGHTS, HELD, BUFFER, STATE = "weights", "held.", "buffer.", "state."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """What the lanes of one step differ in. `key` [lanes] int32; `rates` [lanes, layers]; `smoothing` [lanes]."""
+
+    key: Tensor
+    rates: Tensor
+    smoothing: Tensor
+
+
+class Program:
+    """`model`, `loss`, `optimizer`: those of any of its lanes; `plain`: the loss by which trainings are compared.
+
+    `x`, `y`: a batch, to find out which parameters are trained at all.
+    """
+
+    def __init__(
+        self, model: nn.Module, loss: nn.Module, optimizer: optim.Optimizer, *, plain: nn.Module, x: Tensor, y: Tensor
+    ) -> None:
+        rule = rule_of(optimizer)
+        if rule is None:
+            raise TypeError(f"{type(optimizer).__name__} has no form for lanes")
+        self.optimize, self._optimizer = rule, optimizer
+        self.template = copy.deepcopy(model)
+        self._loss, self._plain, self._smooths = loss, plain, smooths(loss)
+        self._layers: list[Any] = [module for module in self.template.modules() if type(module) in LAYERS]
+        trained = _trained(model, loss, x, y)
+        parameters = dict(model.named_parameters())
+        self.trained = [name for name in parameters if name in trained]
+        self._shapes = [parameters[name].shape for name in self.trained]
+        self._sizes = [shape.numel() for shape in self._shapes]
+        self._held = [name for name in parameters if name not in trained]
+        self._buffers = [name for name, _ in model.named_buffers()]
+        self._saved = list(model.state_dict())
+        matrix = [torch.full((size,), float(len(shape) > 1)) for size, shape in zip(self._sizes, self._shapes, strict=True)]
+        self.penalised = torch.cat(matrix).to(x.device) if matrix else torch.zeros(0, device=x.device)
+        self.parameters = sum(parameter.numel() for parameter in parameters.values())
+
+    # Lanes as rows
+
+    def rows_of(self, model: nn.Module) -> Rows:
+        """A new lane: one row of weights, what is not trained, buffers, and an optimizer's state before its first step."""
+        parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+        weights = torch.cat([parameters[name].detach().reshape(1, -1) for name in self.trained], dim=1)
+        rows = {WEIGHTS: weights}
+        rows |= {HELD + name: parameters[name].detach()[None].clone() for name in self._held}
+        rows |= {BUFFER + name: buffers[name].detach()[None].clone() for name in self._buffers}
+        return rows | {STATE + name: value for name, value in fresh_state(self._optimizer, weights).items()}
+
+    def model_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
+        """A lane's `state_dict`, as the plain model would give it."""
+        parts = dict(zip(self.trained, torch.split(rows[WEIGHTS][lane], self._sizes), strict=True))
+        shaped = {name: part.view(shape) for (name, part), shape in zip(parts.items(), self._shapes, strict=True)}
+        for prefix in (HELD, BUFFER):
+            shaped |= {name.removeprefix(prefix): tensor[lane] for name, tensor in rows.items() if name.startswith(prefix)}
+        tied = dict(self.template.named_parameters(remove_duplicate=False))
+        first = {id(tied[name]): name for name in (*self.trained, *self._held)}
+        return {name: shaped[name] if name in shaped else shaped[first[id(tied[name])]] for name in self._saved}
+
+    def optimizer_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
+        """A lane's optimizer state."""
+        return {name.removeprefix(STATE): tensor[lane] for name, tensor in rows.items() if name.startswith(STATE)}
+
+    # Steps
+
+    def gradients(self, rows: Rows, x: Tensor, y: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor]:
+        """Plain losses [lanes] and gradients [lanes, parameters] of a batch per lane, x [lanes, batch, …]; buffers move on."""
+        self.template.train()
+        leaf = rows[WEIGHTS].detach().requires_grad_()
+        tensors = self._tensors(leaf, rows)
+        plain, objective = vmap(self._losses, randomness="error")(tensors, x, y, numbers.key, numbers.rates, numbers.smoothing)
+        (gradients,) = torch.autograd.grad(objective.sum(), leaf)
+        return plain.detach(), gradients
+
+    def step(self, rows: Rows, gradients: Tensor, columns: Rows) -> None:
+        """The optimizer's step, in place."""
+        state = {name.removeprefix(STATE): tensor for name, tensor in rows.items() if name.startswith(STATE)}
+        state["steps"] += 1
+        self.optimize(rows[WEIGHTS], gradients, state, columns)
+
+    def evaluate(self, rows: Rows, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean plain losses [lanes] and outputs [lanes, n, …] in evaluation mode, of rows that all lanes see."""
+        self.template.eval()
+        lanes = len(rows[WEIGHTS])
+        tensors, outputs = self._tensors(rows[WEIGHTS], rows), []
+        total = torch.zeros(lanes, dtype=torch.float64, device=x.device)
+        with torch.no_grad():
+            for part, targets in zip(torch.split(x, ROWS), torch.split(y, ROWS), strict=True):
+                shared = part.expand(lanes, *part.shape), targets.expand(lanes, *targets.shape)
+                found, loss = vmap(self._evaluated, randomness="error")(tensors, *shared)
+                outputs.append(found)
+                total += loss.double() * len(part)
+        return total / len(x), torch.cat(outputs, dim=1)
+
+    def _tensors(self, weights: Tensor, rows: Rows) -> dict[str, Tensor]:
+        """All that a model holds, by name, with lanes in front."""
+        lanes = len(weights)
+        parts = zip(self.trained, torch.split(weights, self._sizes, dim=1), self._shapes, strict=True)
+        return {
+            **{name: part.view(lanes, *shape) for name, part, shape in parts},
+            **{name: rows[HELD + name] for name in self._held},
+            **{name: rows[BUFFER + name] for name in self._buffers},
+        }
+
+    def _losses(
+        self, tensors: dict[str, Tensor], x: Tensor, y: Tensor, key: Tensor, rates: Tensor, smoothing: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One lane's plain loss, and what its gradient is taken of."""
+        kept = [layer.p for layer in self._layers]
+        for layer, rate in zip(self._layers, rates.unbind() if self._layers else (), strict=True):
+            layer.p = rate
+        try:
+            with counted_dropout(key):
+                outputs = functional_call(self.template, tensors, (x,))
+        finally:
+            for layer, rate in zip(self._layers, kept, strict=True):
+                layer.p = rate
+        plain = self._plain(outputs, y)
+        if self._loss is self._plain:
+            return plain, plain
+        if not self._smooths:
+            return plain, self._loss(outputs, y)
+        spread = -functional.log_softmax(outputs, dim=1).mean()
+        return plain, plain * (1 - smoothing) + spread * smoothing
+
+    def _evaluated(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = functional_call(self.template, tensors, (x,))
+        return outputs, self._plain(outputs, y)
+
+
+def _trained(model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor) -> set[str]:
+    """Names of the parameters that a backward pass reaches: an optimizer leaves the others as they are."""
+    probe = copy.deepcopy(model).train()
+    loss(probe(x), y).backward()
+    return {name for name, parameter in probe.named_parameters() if parameter.grad is not None}
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Rows one below the other."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def taken(rows: Rows, lanes: Sequence[int]) -> Rows:
+    """Some of the rows, in memory of their own."""
+    index = torch.tensor(list(lanes), device=rows[WEIGHTS].device)
+    return {name: tensor.index_select(0, index) for name, tensor in rows.items()}
