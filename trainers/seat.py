@@ -126,4 +126,5 @@ class Seat:
 
 
 def _norm(tensors: list[Tensor]) -> float:
-    return float(torch.nn.utils.get_total_norm(tensors)) if tensors else 0.0
+    dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in tensors]
+    return float(torch.nn.utils.get_total_norm(dense)) if dense else 0.0

@@ -59,7 +59,7 @@ class Fixed:
 
     def abreast(self, rows: Sequence[Row]) -> Sequence[Ask]:
         """The rest of the round."""
-        return [row.ask for row in rows if not row.finished]
+        return [*(row.ask for row in rows if not row.finished), *self._wanted(rows)]
 
     def rungs(self, ask: Ask) -> tuple[int, ...]:
         """Nobody is pruned."""

@@ -1,0 +1,203 @@
+"""Models for tests: ordinary `nn.Module`s, each with something that a program of many lanes may get wrong."""
+
+import os
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+
+class Two(nn.Module):
+    """A plain network of two layers to start from."""
+
+    def __init__(self, *, inputs, outputs, width=16):
+        super().__init__()
+        self.first, self.last = nn.Linear(inputs, width), nn.Linear(width, outputs)
+
+    def middle(self, x):
+        return torch.relu(x)
+
+    def forward(self, x):
+        return self.last(self.middle(self.first(x.flatten(1))))
+
+
+class Tied(Two):
+    """One weight under two names."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.again = nn.Linear(16, 16)
+        self.other = nn.Linear(16, 16)
+        self.other.weight = self.again.weight
+
+    def middle(self, x):
+        return self.other(torch.tanh(self.again(x)))
+
+
+class Assigned(Two):
+    """A buffer that is assigned, not changed in place."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.register_buffer("seen", torch.zeros(16))
+
+    def middle(self, x):
+        if self.training:
+            self.seen = 0.9 * self.seen + x.detach().mean(0)
+        return torch.relu(x - self.seen)
+
+
+class InPlace(Two):
+    """The same buffer, changed in place."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.register_buffer("seen", torch.zeros(16))
+
+    def middle(self, x):
+        if self.training:
+            self.seen.mul_(0.9).add_(x.detach().mean(0))
+        return torch.relu(x - self.seen)
+
+
+class Functional(Two):
+    """Dropout without a module."""
+
+    def middle(self, x):
+        return functional.dropout(torch.relu(x), p=0.3, training=self.training)
+
+
+class Noisy(Two):
+    """Noise that no dropout is."""
+
+    def middle(self, x):
+        return torch.relu(x + 0.1 * torch.randn_like(x)) if self.training else torch.relu(x)
+
+
+class Branching(Two):
+    """Control flow that depends on the data."""
+
+    def middle(self, x):
+        return torch.relu(x) if x.mean() > 0 else torch.tanh(x)
+
+
+class Doubled(torch.autograd.Function):
+    """A backward pass of its own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+
+class OwnGradient(Two):
+    """A custom autograd function."""
+
+    def middle(self, x):
+        return torch.relu(Doubled.apply(x))
+
+
+class Normed(Two):
+    """Weight norm, as a parametrisation."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.first = weight_norm(self.first)
+
+
+class OldNormed(Two):
+    """Weight norm, as a hook."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.first.register_forward_pre_hook(lambda module, x: None)
+
+
+class Sparse(Two):
+    """An embedding with sparse gradients."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.table = nn.Embedding(10, 16, sparse=True)
+
+    def middle(self, x):
+        return torch.relu(x) + self.table((x[:, 0].abs() * 3).long().clamp(max=9))
+
+
+class Counting(Two):
+    """State in Python: noise would fall with every call."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.calls = 0
+
+    def middle(self, x):
+        self.calls += 1
+        return torch.relu(x) / (1 + 0.1 * self.calls)
+
+
+class Stray(Two):
+    """A random tensor that is neither parameter nor buffer, another one for every seed."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.mask = torch.rand(16).round()
+
+    def middle(self, x):
+        return torch.relu(x) * self.mask
+
+
+class Masked(Two):
+    """The same as a buffer."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.register_buffer("mask", torch.rand(16).round())
+
+    def middle(self, x):
+        return torch.relu(x) * self.mask
+
+
+class Recurrent(nn.Module):
+    """A GRU over the row."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__()
+        self.gru, self.head = nn.GRU(8, 8, batch_first=True), nn.Linear(8, outputs)
+
+    def forward(self, x):
+        return self.head(self.gru(x.reshape(len(x), -1, 8))[0][:, -1])
+
+
+class Attention(nn.Module):
+    """A layer of a transformer."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
+        self.norm, self.head = nn.LayerNorm(8), nn.Linear(8, outputs)
+
+    def forward(self, x):
+        return self.head(self.norm(self.layer(x.reshape(len(x), -1, 8))).mean(1))
+
+
+class Frozen(Two):
+    """A layer that is not trained, and one that is never used."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.first.requires_grad_(False)
+        self.unused = nn.Linear(3, 3)
+
+
+class Poison(Two):
+    """Ends its process where it is built with seed 1."""
+
+    def __init__(self, *, inputs, outputs, width):
+        super().__init__(inputs=inputs, outputs=outputs, width=width)
+        if torch.initial_seed() == 1:
+            os._exit(3)

@@ -1,0 +1,170 @@
+"""Lanes as a user meets them: a sweep in lanes, its winner alone, kills, poison, and who decides."""
+
+import json
+
+import pandas as pd
+import pytest
+from kit import search, trials
+
+from search.crew import Served
+from search.devices import Slot
+from search.lanes import Fusion, Fusions, decide
+from search.metrics import Metric
+from search.plan import Limits
+from search.rows import Ask
+from search.underway import Underway, fresh_standing
+from search.waiting import Waiting
+from trainers.api import Pace
+
+SWEEP = [
+    "lr_sweep",
+    "trainer.epochs=4",
+    "model.width=16",
+    "model.dropout=0.2",
+    "space.optimizer.lr.points=5",
+    "protocol.refine=0",
+    "protocol.extend=0",
+    "placement.slots=1",
+]
+FAST = Pace(alone=1.0, lanes={2: 1.8, 4: 1.8, 8: 2.0, 16: 4.1})
+METRIC = Metric(name="accuracy", direction="maximize")
+LIMITS = Limits(patience=None, last_epoch=None, timeout=None, epoch_timeout=60, max_retries=2, log_bytes=1000)
+
+
+@pytest.fixture(scope="module")
+def laned(tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("laned")
+    done = search(*SWEEP, "lanes=8", cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return cwd, done.stdout
+
+
+def test_a_sweep_in_lanes_says_so_and_its_winner_trains_alone_to_the_same_bits(laned):
+    cwd, told = laned
+    assert "up to 8 lanes, as told" in told
+    table = trials(cwd / "results" / "lr_sweep")
+    assert set(table.strategy) == {"vmap"}
+    assert (table.state == "complete").sum() >= 12
+    assert "lanes: 2\n" in (cwd / "results" / "lr_sweep" / "best.yaml").read_text()
+    again = search("train", "results/lr_sweep/best.yaml", cwd=cwd)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert set(trials(cwd / "results" / "lr_sweep-train").strategy) == {"vmap"}
+
+
+def test_lanes_or_not_the_numbers_agree_but_for_rounding_and_dropout(laned, tmp_path):
+    done = search(*SWEEP, "lanes=off", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lanes" not in done.stdout
+    alone, lanes = trials(tmp_path / "results" / "lr_sweep"), trials(laned[0] / "results" / "lr_sweep")
+    assert set(alone.strategy) == {"loop"}
+    both = alone.merge(lanes, on=["optimizer.lr", "seed"])
+    assert len(both) == len(alone) == 15
+    assert (both.value_x - both.value_y).abs().mean() < 0.03
+    curves = pd.read_parquet(laned[0] / "results" / "lr_sweep" / "curves.parquet")
+    assert {"train_loss", "val_loss", "grad_norm", "update_ratio", "lr", "step"} <= set(curves.columns)
+
+
+def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
+    done = search(*SWEEP, "lanes=6", "split=kfold", "split.folds=3", "seeds=1", "name=folds", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(trials(tmp_path / "results" / "folds").strategy) == {"vmap"}
+    again = search("train", "results/folds/best.yaml", cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    words = ["joint", "space=[lr,weight_decay,dropout]", "n_trials=12", "trainer.epochs=3", "model.width=16", "sampler=qmc"]
+    done = search(*words, "lanes=auto", "protocol.confirm=1", "placement.slots=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(tmp_path / "results" / "joint")
+    assert len(table.query("stage == 'joint'")) == 12
+    assert json.loads((tmp_path / "results" / "lanes.json").read_text())
+    assert json.loads((tmp_path / "results" / "joint" / "lanes.json").read_text())
+
+
+def test_one_trial_that_kills_its_worker_costs_its_companions_nothing(tmp_path):
+    """Seed 1 ends the process in which it is built, twice in company, then by itself."""
+    words = ["model._target_=odd.Poison", "~model.dropout", "~model.depth", "~model.activation", "~model.init", "~model.gain"]
+    done = search(*SWEEP[:2], *SWEEP[4:], *words, "lanes=8", "space.optimizer.lr.points=3", "rehearse=false", cwd=tmp_path)
+    table = trials(tmp_path / "results" / "lr_sweep")
+    assert set(table[table.seed == 1].state) == {"lost"}, done.stdout + done.stderr
+    assert set(table[table.seed != 1].state) == {"complete"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lanes=1"], "lanes: must be auto, off or a number of trials of at least 2, but got 1; mend it"),
+        (["lanes=many"], "lanes: must be auto, off or a number of trials of at least 2, but got 'many'; mend it"),
+        (
+            ["lanes=4", "metric=composite", "metric.formula='accuracy - 0.01 * log10(seconds)'"],
+            "lanes: a metric with seconds in it needs trials that train one by one, but got 4; give lanes=off",
+        ),
+    ],
+)
+def test_lanes_that_cannot_be_are_refused(words, message, tmp_path):
+    done = search("lr_sweep", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_pace_decides_by_how_many_can_train_side_by_side():
+    assert decide(FAST, company=8, most=None) == Fusion(
+        strategy="vmap", seats=8, why="up to 8 lanes: 4.0 times as fast as one by one"
+    )
+    few = Fusion(strategy="loop", seats=1, why="one by one: 2 lanes would train 1.1 times as fast")
+    assert decide(FAST, company=2, most=None) == few
+    assert decide(FAST, company=1, most=None).strategy == "loop"
+    assert decide(Pace(alone=1.0, lanes={2: 2.4, 4: 4.8}), company=64, most=None).strategy == "loop"
+    assert decide(Pace(), company=1, most=5) == Fusion(strategy="vmap", seats=5, why="up to 5 lanes, as told")
+    assert decide(Pace(cause="it has hooks"), company=9, most=5).why == "one by one: it has hooks"
+
+
+def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_searches(tmp_path):
+    (tmp_path / "a").mkdir()
+    fusions = Fusions(tmp_path / "a", shared=tmp_path, most=None, slots=2)
+    vmap, loop = ({"strategy": name, "seats": seats, "why": name} for name, seats in (("vmap", 8), ("loop", 1)))
+    pace = {"cause": "", "alone": 1.0, "lanes": {"2": 1.5}}
+    assert fusions.settle("key", vmap, pace) == (Fusion(**vmap), "vmap")
+    assert fusions.settle("key", loop, pace) == (Fusion(**vmap), "")
+    assert Fusions(tmp_path / "a", shared=tmp_path, most=0, slots=2).settle("key", loop, pace)[0] == Fusion(**vmap)
+    (tmp_path / "b").mkdir()
+    other = Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()
+    assert (other["known"], other["paces"]) == ({}, {"key": pace})
+    (tmp_path / "lanes.json").write_text('{"key": ')
+    assert Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()["paces"] == {}
+
+
+def _underway(trial, *, deaths=0):
+    ask = Ask(trial=trial, stage="s", knobs={}, seed=0)
+    return Underway(ask=ask, standing=fresh_standing(METRIC, LIMITS), limits=LIMITS, deaths=deaths)
+
+
+def _served(number, *, room, trials=()):
+    worker = Served(slot=Slot(number=number, gpu=None, threads=1), link=None, room=room)
+    worker.trials = {trial.ask.trial: trial for trial in trials}
+    return worker
+
+
+def test_trials_are_shared_out_evenly_in_order():
+    waiting = Waiting([_underway(trial) for trial in range(9)], slots=2)
+    first, second = _served(0, room=1), _served(1, room=1)
+    for worker, room, numbers in ((first, 1, [0]), (first, 63, [1, 2, 3, 4]), (second, 1, [5]), (second, 63, [6, 7, 8])):
+        worker.room = room
+        handed = waiting.hand(worker, workers=[first, second])
+        assert [trial.ask.trial for trial in handed] == numbers
+        worker.trials |= {trial.ask.trial: trial for trial in handed}
+    assert len(waiting) == 0
+    waiting.put_back([_underway(11), _underway(12)])
+    waiting.add(_underway(13))
+    assert [trial.ask.trial for trial in waiting.hand(_served(2, room=3), workers=[])] == [11, 12]
+
+
+def test_a_trial_that_may_be_poison_sits_alone():
+    suspect = LIMITS.max_retries
+    waiting = Waiting([_underway(0), _underway(1, deaths=suspect), _underway(2)], slots=1)
+    worker = _served(0, room=8)
+    assert [trial.ask.trial for trial in waiting.hand(worker, workers=[worker])] == [0]
+    busy = _served(0, room=8, trials=[_underway(0)])
+    assert waiting.hand(busy, workers=[busy]) == []
+    assert [trial.ask.trial for trial in waiting.hand(worker, workers=[worker])] == [1]
+    alone = _served(0, room=8, trials=[_underway(1, deaths=suspect)])
+    assert waiting.hand(alone, workers=[alone]) == []
