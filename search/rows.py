@@ -37,7 +37,8 @@ class Ask:
 class Row:
     """One trial as it stands.
 
-    `value`: the best epoch's metric, None unless complete or pruned. `seconds`: of training.
+    `value`: the best epoch's metric, None unless complete or pruned. `seconds`: of training, its share where several trained
+    together; `wall`: from when it last began to its end.
 
     `told`: what a sampler learns of it: the value, or what stands for it (P8); None for a failure. `ended`: when, in seconds
     since 1970; 0 while it has not.
@@ -49,6 +50,7 @@ class Row:
     best_epoch: int | None = None
     epochs: int = 0
     seconds: float = 0.0
+    wall: float = 0.0
     device: str = ""
     strategy: str = ""
     source: str = ""

@@ -20,7 +20,7 @@ from search.metrics import Direction
 from search.rows import Ask, Row
 from search.samplers import distribution_of
 
-ATTRIBUTES = ("best_epoch", "epochs", "seconds", "device", "strategy", "source", "reason")
+ATTRIBUTES = ("best_epoch", "epochs", "seconds", "wall", "device", "strategy", "source", "reason")
 
 
 class Study:

@@ -86,7 +86,7 @@ class Trainings:
             rule = f"folds are stepped together, but the trainer yielded the epochs {got}; yield each epoch"
             return Told(trial=trial, error=TrialFailed(rule))
         now = time.monotonic()
-        seconds, self._began[trial] = now - self._began[trial], now
+        seconds, self._began[trial] = (now - self._began[trial]) / len(self._began), now  # those beside it cost as much
         merged = records[0] if len(records) == 1 else _mean(records)
         return Told(trial=trial, message={"kind": "epoch", **merged, "seconds": seconds})
 

@@ -40,13 +40,15 @@ class Underway:
     doom: str = ""
     retry: bool = True
     heard: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic)
 
     def begin(self, epoch: int, *, records: Sequence[dict[str, Any]], device: str, strategy: str) -> None:
         """An attempt starts from a checkpoint of `epoch`: what was recorded up to there counts, what came after is void."""
         fresh = fresh_standing(self.standing.metric, self.limits)
         self.looked = 0
         self.standing, self.seconds, self.doom, self.retry = fresh, 0.0, "", True
-        self.word, self.device, self.strategy, self.heard = "go", device, strategy, time.monotonic()
+        self.word, self.device, self.strategy = "go", device, strategy
+        self.heard = self.began = time.monotonic()
         for record in records:
             if record["epoch"] <= epoch:
                 self.seconds += record["seconds"]
@@ -102,6 +104,7 @@ class Underway:
             best_epoch=standing.best_epoch if ranked else None,
             epochs=standing.epoch,
             seconds=round(self.seconds, 3),
+            wall=round(time.monotonic() - self.began, 3),
             device=self.device,
             strategy=self.strategy,
             source=self.source,

@@ -9,7 +9,7 @@ from search.compose import compose_experiment
 from trainers.build import build, epoch_seeds, plain_loss, seed_all
 from trainers.lanes.group import Group, lane_of
 from trainers.lanes.key import fusion_key
-from trainers.lanes.masks import counted_dropout
+from trainers.lanes.masks import counted_dropout, in_place_of_torchs
 from trainers.lanes.program import Program
 from trainers.schedules import Schedule, apply
 
@@ -113,7 +113,7 @@ def plainly(config, *, dtype=torch.float32, epochs=3):
         for step, rows in enumerate(torch.split(order, BATCH)):
             apply(schedule.at(epoch, step=step, losses=val_losses), optimizer)
             optimizer.zero_grad()
-            with counted_dropout(keys[step]):
+            with in_place_of_torchs(counted_dropout(keys[step])):
                 outputs = model(x[rows])
             objective = loss(outputs, y[rows])
             total += plain(outputs, y[rows]).item() * len(rows)

@@ -1,5 +1,6 @@
 """Lanes: what plain torch gives, the same bits in any company, and nothing shared that must not be."""
 
+import itertools
 import random
 
 import numpy as np
@@ -14,10 +15,12 @@ from search.contract import prepare
 from search.metrics import Metric
 from trainers.api import Data, Failure
 from trainers.checkpoint import FolderCheckpoint
+from trainers.lanes import traced
 from trainers.lanes.key import Unfusable, fusion_key
-from trainers.lanes.masks import counted_dropout, masked
+from trainers.lanes.masks import counted_dropout, in_place_of_torchs, masked
 from trainers.stock import Stock
 
+CLOCK = itertools.count(1)
 # Three lanes that differ in every number there is.
 DIFFERENT = [
     ("seed=1", "optimizer.lr=0.002"),
@@ -230,10 +233,10 @@ def test_masks_drop_their_share_and_no_two_keys_alike():
 
 def test_dropout_is_counted_by_call_as_a_function_and_as_a_module_and_left_alone_outside():
     x, key = torch.ones(8, 4, 10), torch.tensor(5, dtype=torch.int32)
-    with counted_dropout(key):
+    with in_place_of_torchs(counted_dropout(key)):
         one, two, channels = functional.dropout(x, 0.5), nn.Dropout(0.5)(x), nn.Dropout1d(0.5)(x)
         still = functional.dropout(x, 0.5, training=False)
-    with counted_dropout(key):
+    with in_place_of_torchs(counted_dropout(key)):
         again = nn.Dropout(0.5)(x)
     assert torch.equal(one, again)
     assert not torch.equal(one, two)
@@ -259,3 +262,59 @@ def test_rows_of_the_two_halves_of_a_split_are_those_of_a_seat(stock, tmp_path):
         for name in set(one.values) - {"predictions"}:
             assert one.values[name] == pytest.approx(other.values[name], rel=1e-3), name
         assert np.allclose(one.values["predictions"], other.values["predictions"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("model.dropout=0.3", "optimizer=adam", "model.width=33"),
+        ("model=cnn2d", "model.width=4"),
+        ("loss.label_smoothing=0.1",),
+    ],
+    ids=["mlp", "cnn", "smoothing"],
+)
+def test_a_traced_step_is_never_seen_but_in_time(words, monkeypatch):
+    configs = {trial: config_of(*words, f"seed={trial}") for trial in range(7)}
+
+    def going():
+        """Seven lanes, then six, then one."""
+        company = trained(configs, epochs=2)
+        company.go(3)
+        company.epochs(1)
+        for trial in (0, 1, 2, 4, 5):
+            company.go(trial)
+        company.epochs(1)
+        return company
+
+    plain = going()
+    monkeypatch.setattr(traced, "AFTER", 1)
+    monkeypatch.setattr(traced, "SLOW", 10)
+    quick = going()
+    tracing = quick.group._program._traced
+    assert not tracing._given_up
+    assert sorted({lanes for lanes, _ in tracing._modules}) == [2, 6, 7]
+    assert {trial: bits(told) for trial, told in quick.told.items()} == {
+        trial: bits(told) for trial, told in plain.told.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda rows, x: (x.sum(1) if len(x) < 4 else (2 * x).sum(1),),  # another program for more lanes
+        lambda rows, x: (x.sum(1) * len(x) ** 2,),  # a number that does not lie on a line
+        lambda rows, x: (x.sum(1) * float(x.mean()),),  # a number from the data
+        lambda rows, x: (x.sum(1) * next(CLOCK),),  # state that a trace does not see
+    ],
+)
+def test_what_a_trace_would_get_wrong_is_not_traced(step, monkeypatch):
+    monkeypatch.setattr(traced, "AFTER", 1)
+    tracing = traced.Traced(step)
+    for lanes in (2, 3, 4, 5, 9, 9):
+        x = torch.rand(lanes, 6)
+        rows = {"weights": torch.zeros(lanes, 1)}
+        expected = None if step.__code__.co_names[-1] == "CLOCK" else step(rows, x)[0]
+        (found,) = tracing(rows, x)
+        if expected is not None:
+            assert torch.equal(found, expected)
+    assert tracing._given_up

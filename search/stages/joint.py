@@ -110,7 +110,7 @@ def over_budget(plan: Plan, rows: Sequence[Row]) -> bool:
 
 def elapsed(rows: Sequence[Row]) -> float:
     """Seconds in which at least one trial was training, all runs of the search together; interruptions do not count."""
-    spans = sorted((row.ended - row.seconds, row.ended) for row in rows if row.finished)
+    spans = sorted((row.ended - max(row.seconds, row.wall), row.ended) for row in rows if row.finished)
     total, reached = 0.0, -math.inf
     for begin, end in spans:
         total += max(0.0, end - max(begin, reached))

@@ -60,6 +60,7 @@ def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
         "space.optimizer.lr.low=0.001",
         "space.optimizer.lr.high=0.1",
         "placement.slots=2",
+        "lanes=off",
         "protocol.extend=0",
         "protocol.refine=0",
     ]

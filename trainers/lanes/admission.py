@@ -13,7 +13,7 @@ from trainers.api import Config
 from trainers.build import build, plain_loss, seed_all
 from trainers.lanes.group import Sets
 from trainers.lanes.key import Unfusable, attributes, smoothing_of
-from trainers.lanes.masks import counted_dropout, rates_of
+from trainers.lanes.masks import counted_dropout, in_place_of_torchs, rates_of
 from trainers.lanes.optimizers import Rows
 from trainers.lanes.program import BUFFER, WEIGHTS, Numbers, Program, joined
 
@@ -72,7 +72,7 @@ def _compare(program: Program, models: list[nn.Module], loss: nn.Module, *, sets
 def _gradient(program: Program, model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor, *, key: Tensor) -> Tensor:
     """The plain model's, in the order of a row; the model then makes its step."""
     model.zero_grad(set_to_none=True)
-    with counted_dropout(key):
+    with in_place_of_torchs(counted_dropout(key)):
         loss(model(x), y).backward()
     parameters = dict(model.named_parameters())
     gradients = [parameters[name].grad for name in program.trained]

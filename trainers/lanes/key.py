@@ -73,7 +73,7 @@ def machine(device: torch.device) -> tuple[str, ...]:
 
 def smooths(loss: nn.Module) -> bool:
     """Whether lanes may differ in label smoothing: cross-entropy's, where nothing else weighs rows or classes."""
-    return type(loss) is nn.CrossEntropyLoss and loss.weight is None and loss.reduction == "mean"
+    return type(loss) is nn.CrossEntropyLoss and loss.weight is None and loss.reduction == "mean" and loss.ignore_index < 0
 
 
 def smoothing_of(loss: nn.Module) -> float:

@@ -4,7 +4,7 @@ A key belongs to one step of one trial. Reached by `nn.Dropout` and `torch.nn.fu
 channels; other random layers are left to torch, which refuses them under `vmap`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -14,31 +14,35 @@ from torch.nn import functional
 
 LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # those whose rate may differ between lanes
 GOLDEN = 0x9E3779B9
+Functions = Mapping[str, Callable[..., Tensor]]
 
 
-@contextmanager
-def counted_dropout(key: Tensor) -> Iterator[None]:
-    """Within the block, dropout draws from `key`, a whole number of 32 bits, one per lane under `vmap`."""
+def counted_dropout(key: Tensor) -> Functions:
+    """Dropout for `torch.nn.functional` that draws from `key`, a whole number of 32 bits, one per lane under `vmap`."""
     calls = 0
 
-    def dropout(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-        return _dropped(input, p, training=training, shape=tuple(input.shape))
-
-    def dropout_of(spatial: int):  # type: ignore[no-untyped-def]
-        def whole_channels(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-            kept = input.ndim - spatial
-            return _dropped(input, p, training=training, shape=(*input.shape[:kept], *(1,) * spatial))
-
-        return whole_channels
-
-    def _dropped(x: Tensor, p: float | Tensor, *, training: bool, shape: tuple[int, ...]) -> Tensor:
+    def dropped(x: Tensor, p: float | Tensor, training: bool, shape: Sequence[int]) -> Tensor:
         nonlocal calls
         calls += 1
         return masked(x, p, key=_wrapped(key, calls), shape=shape) if training else x
 
-    ours = {"dropout": dropout, **{f"dropout{spatial}d": dropout_of(spatial) for spatial in (1, 2, 3)}}
-    theirs = {name: getattr(functional, name) for name in ours}
-    for name, function in ours.items():
+    def dropout(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        return dropped(input, p, training, input.shape)
+
+    def over(spatial: int) -> Callable[..., Tensor]:
+        def channels(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+            return dropped(input, p, training, (*input.shape[: input.ndim - spatial], *(1,) * spatial))
+
+        return channels
+
+    return {"dropout": dropout, **{f"dropout{spatial}d": over(spatial) for spatial in (1, 2, 3)}}
+
+
+@contextmanager
+def in_place_of_torchs(functions: Functions) -> Iterator[None]:
+    """Within the block, these stand in `torch.nn.functional`, where modules look them up as functions do."""
+    theirs = {name: getattr(functional, name) for name in functions}
+    for name, function in functions.items():
         setattr(functional, name, function)
     try:
         yield
@@ -52,7 +56,7 @@ def rates_of(model: nn.Module) -> list[float]:
     return [float(module.p) for module in model.modules() if isinstance(module, LAYERS) and type(module) in LAYERS]
 
 
-def masked(x: Tensor, p: float | Tensor, *, key: Tensor, shape: tuple[int, ...]) -> Tensor:
+def masked(x: Tensor, p: float | Tensor, *, key: Tensor, shape: Sequence[int]) -> Tensor:
     """x with a share p of its elements zero and the others scaled by 1 / (1 − p); `shape` [mask] broadcasts over x."""
     rate = torch.as_tensor(p, dtype=x.dtype, device=x.device)
     limit = (rate.double() * 2**31).round().clamp(max=2**31 - 1).to(torch.int32)

@@ -14,11 +14,13 @@ from torch import Tensor, nn, optim
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from trainers.lanes.key import smooths
-from trainers.lanes.masks import LAYERS, counted_dropout
+from trainers.lanes.key import smoothing_of, smooths
+from trainers.lanes.masks import LAYERS, counted_dropout, in_place_of_torchs
 from trainers.lanes.optimizers import Rows, fresh_state, rule_of
+from trainers.lanes.traced import Traced
 
 ROWS = 512  # of one evaluation pass; never fewer lanes, more rows: a lane's bits would depend on its company
+LINEAR = functional.linear
 WEIGHTS, HELD, BUFFER, STATE = "weights", "held.", "buffer.", "state."
 
 
@@ -45,7 +47,9 @@ class Program:
             raise TypeError(f"{type(optimizer).__name__} has no form for lanes")
         self.optimize, self._optimizer = rule, optimizer
         self.template = copy.deepcopy(model)
-        self._loss, self._plain, self._smooths = loss, plain, smooths(loss)
+        self._loss, self._plain = loss, plain
+        self._smooths = smooths(loss) and not y.dtype.is_floating_point
+        self._smoothed = smoothing_of(loss) > 0
         self._layers: list[Any] = [module for module in self.template.modules() if type(module) in LAYERS]
         trained = _trained(model, loss, x, y)
         parameters = dict(model.named_parameters())
@@ -57,6 +61,7 @@ class Program:
         self._saved = list(model.state_dict())
         matrix = [torch.full((size,), float(len(shape) > 1)) for size, shape in zip(self._sizes, self._shapes, strict=True)]
         self.penalised = torch.cat(matrix).to(x.device) if matrix else torch.zeros(0, device=x.device)
+        self._traced = Traced(self._gradients)
         self.parameters = sum(parameter.numel() for parameter in parameters.values())
 
     # Lanes as rows
@@ -89,11 +94,9 @@ class Program:
     def gradients(self, rows: Rows, x: Tensor, y: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor]:
         """Plain losses [lanes] and gradients [lanes, parameters] of a batch per lane, x [lanes, batch, …]; buffers move on."""
         self.template.train()
-        leaf = rows[WEIGHTS].detach().requires_grad_()
-        tensors = self._tensors(leaf, rows)
-        plain, objective = vmap(self._losses, randomness="error")(tensors, x, y, numbers.key, numbers.rates, numbers.smoothing)
-        (gradients,) = torch.autograd.grad(objective.sum(), leaf)
-        return plain.detach(), gradients
+        held = {name: tensor for name, tensor in rows.items() if not name.startswith(STATE)}
+        plain, gradients = self._traced(held, x, y, numbers.key, numbers.rates, numbers.smoothing)
+        return plain, gradients
 
     def step(self, rows: Rows, gradients: Tensor, columns: Rows) -> None:
         """The optimizer's step, in place."""
@@ -125,6 +128,13 @@ class Program:
             **{name: rows[BUFFER + name] for name in self._buffers},
         }
 
+    def _gradients(self, rows: Rows, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Of x, y, key, rates and smoothing, all with lanes in front."""
+        leaf = rows[WEIGHTS].detach().requires_grad_()
+        plain, objective = vmap(self._losses, randomness="error")(self._tensors(leaf, rows), *tensors)
+        (gradients,) = torch.autograd.grad(objective.sum(), leaf)
+        return plain.detach(), gradients
+
     def _losses(
         self, tensors: dict[str, Tensor], x: Tensor, y: Tensor, key: Tensor, rates: Tensor, smoothing: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -133,22 +143,29 @@ class Program:
         for layer, rate in zip(self._layers, rates.unbind() if self._layers else (), strict=True):
             layer.p = rate
         try:
-            with counted_dropout(key):
+            with in_place_of_torchs({**counted_dropout(key), "linear": _linear}):
                 outputs = functional_call(self.template, tensors, (x,))
         finally:
             for layer, rate in zip(self._layers, kept, strict=True):
                 layer.p = rate
-        plain = self._plain(outputs, y)
-        if self._loss is self._plain:
-            return plain, plain
-        if not self._smooths:
-            return plain, self._loss(outputs, y)
-        spread = -functional.log_softmax(outputs, dim=1).mean()
-        return plain, plain * (1 - smoothing) + spread * smoothing
+        if not self._smooths or outputs.ndim != 2:
+            plain = self._plain(outputs, y)
+            return plain, plain if self._loss is self._plain else self._loss(outputs, y)
+        logs = functional.log_softmax(outputs, dim=1)
+        plain = -logs.gather(1, y[:, None]).mean()
+        return plain, plain * (1 - smoothing) - logs.mean() * smoothing if self._smoothed else plain
 
     def _evaluated(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         outputs = functional_call(self.template, tensors, (x,))
         return outputs, self._plain(outputs, y)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """With the weight in front, so that its gradient comes out in its own order: a fifth faster for 64 lanes of 64 units."""
+    if x.ndim != 2:
+        return LINEAR(x, weight, bias)
+    product = torch.mm(weight, x.t()).t()
+    return product if bias is None else product + bias
 
 
 def _trained(model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor) -> set[str]:
