@@ -25,7 +25,7 @@ from search.record import Record
 from search.rows import Ask
 from search.stages import Stage
 from search.study import Study
-from search.underway import Underway, fresh_standing
+from search.underway import SHARED, Underway, fresh_standing
 from search.waiting import Waiting
 from search.watcher import Watcher
 from search.wire import Message, WireError
@@ -213,9 +213,13 @@ class Conductor:
         del worker.trials[trial.ask.trial]
         self._watcher.left(worker.slot, trial.ask)
         if trial.doom:
-            self._died(trial, trial.doom)
+            self._died(trial, trial.doom, company=False)
             return
         if message["state"] == "interrupted":
+            return
+        if message["state"] == "disrupted":
+            trial.shared = SHARED
+            self._died(trial, str(message["reason"]), company=True)
             return
         self._finish(trial, str(message["state"]), reason=str(message["reason"]), cause=message.get("cause"))
 
@@ -229,12 +233,13 @@ class Conductor:
         doomed = [trial for trial in trials if trial.doom]
         self._queue.put_back([trial for trial in trials if doomed and not trial.doom])
         for trial in reversed(doomed or trials):
-            self._died(trial, trial.doom or gone.how)
+            self._died(trial, trial.doom or gone.how, company=len(trials) > 1)
 
-    def _died(self, trial: Underway, reason: str) -> None:
+    def _died(self, trial: Underway, reason: str, *, company: bool) -> None:
         """Its worker has died, or would have been killed: another attempt, or a row that says why."""
-        if trial.die():
-            self._watcher.note(f"trial {trial.ask.trial}: {reason}; trying again")
+        if trial.die(company=company):
+            again = "trying again by itself" if trial.suspect and company else "trying again"
+            self._watcher.note(f"trial {trial.ask.trial}: {reason}; {again}")
             self._queue.put_back([trial])
         else:
             self._finish(trial, "lost" if trial.retry else "failed", reason=reason, cause=reason)
@@ -264,7 +269,7 @@ class Conductor:
                 if not trial.doom:
                     flooded = self._logs.flooded(trial.ask.trial)
                     trial.retry = trial.retry and not flooded
-                    trial.doom = flooded or trial.overdue(now)
+                    trial.doom = flooded or trial.overdue(now, company=len(worker.trials) > 1)
                     if trial.doom:
                         placement.kill(worker.slot)
         if self._deadline is not None and now > self._deadline:

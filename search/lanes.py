@@ -36,19 +36,23 @@ def decide(pace: Pace, *, company: int, most: int | None) -> Fusion:
 
     `most`: the lanes that the user wants; None where the pace is to say.
     """
+    if company < 2 and most is None:
+        return ALONE
     if pace.cause:
         return replace(ALONE, why=f"one by one: {pace.cause}")
     if most is not None:
-        return Fusion(strategy="vmap", seats=most, why=f"up to {most} lanes, as told")
+        return Fusion(strategy="vmap", seats=most, why=f"up to {most}, as told")
     rates = {lanes: lanes * pace.alone / seconds for lanes, seconds in pace.lanes.items()}
-    here = max((rate for lanes, rate in rates.items() if lanes <= company), default=0.0)
-    if here < GAIN:
-        told = (
-            f"{min(company, max(rates, default=1))} lanes would train {here:.1f} times as fast" if here else "too few to share"
-        )
-        return replace(ALONE, why=f"one by one: {told}")
+    here = {lanes: rate for lanes, rate in rates.items() if lanes <= company}
+    if not here:
+        return replace(ALONE, why="one by one: two at once need too much memory")
+    best = max(here, key=lambda lanes: here[lanes])
+    if here[best] < GAIN:
+        return replace(ALONE, why=f"one by one: {best} at once would be {here[best]:.1f} times as fast")
     seats = max(rates, key=lambda lanes: rates[lanes])
-    return Fusion(strategy="vmap", seats=seats, why=f"up to {seats} lanes: {here:.1f} times as fast as one by one")
+    return Fusion(
+        strategy="vmap", seats=seats, why=f"up to {seats} at once, {best} of them {here[best]:.1f} times as fast as one by one"
+    )
 
 
 class Fusions:
@@ -74,7 +78,7 @@ class Fusions:
             self._paces = {**_read(self._shared), key: dict(pace)}
             _write(self._shared, self._paces)
         fusion = self._known[key]
-        news = "" if fusion.why in self._told else fusion.why
+        news = "" if not fusion.why or fusion.why in self._told else f"lanes: {fusion.why}"
         self._told.add(fusion.why)
         return fusion, news
 

@@ -12,6 +12,7 @@ class Output:
     def __init__(self, logs: Path, *, redirect: bool) -> None:
         self._logs, self.redirect = logs, redirect
         self._trial: int | None = None
+        self._before = 0
         self._own = (os.dup(1), os.dup(2)) if redirect else ()
 
     def belongs_to(self, trial: int | None) -> None:
@@ -24,9 +25,15 @@ class Output:
         if trial is None:
             for number, own in enumerate(self._own, start=1):
                 os.dup2(own, number)
+            self._before = os.fstat(1).st_size
         else:
             self._logs.mkdir(exist_ok=True)
             with (self._logs / f"{trial}.log").open("ab") as file:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
         self._trial = trial
+
+    @property
+    def printed(self) -> int:
+        """Bytes that were nobody's in particular, since they last began to be."""
+        return os.fstat(1).st_size - self._before if self.redirect and self._trial is None else 0

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from search.lanes import ALONE, Fusion, decide, pace_of
 from search.training import Trainings
 from search.wire import Message
-from trainers.api import Config, Pace
+from trainers.api import Config, Fusable, Key, Pace
 
 Company = Sequence[tuple[Config, int]]  # configs, and how many trials have each
 
@@ -53,31 +53,32 @@ class Seating:
         fusable = self._trainings.fusable
         if not fusable or (self._most == 0 and not self._known):
             return ALONE
-        keys = [_key(seats.key, config) for seats in fusable]
-        key = keys[0]
-        if not all(keys) or (self._most == 0 and key not in self._known):
+        keys = [seats.key(config) for seats in fusable]
+        key = keys[0].name
+        if self._most == 0 and key not in self._known:
             return ALONE
         if key not in self._known:
-            pace = self._pace(key, config)
-            company = -(-sum(trials for other, trials in abreast() if _key(fusable[0].key, other) == key) // self._slots)
+            pace = self._pace(keys[0], config)
+            company = -(-sum(trials for other, trials in abreast() if _same(fusable[0], other, key)) // self._slots)
             wanted = decide(pace, company=company, most=self._most)
             answer = self._ask({"kind": "fusion", "key": key, "wanted": asdict(wanted), "pace": asdict(pace)})
             self._known[key] = Fusion(**answer["fusion"])
         if self._known[key].strategy == "vmap" and key not in self._fused:
             self._fused.add(key)
             for seats, fused in zip(fusable, keys, strict=True):
-                seats.fuse(fused)
+                seats.fuse(fused.name)
         return self._known[key]
 
-    def _pace(self, key: str, config: Config) -> Pace:
-        if key not in self._paces:
-            self._paces[key] = self._trainings.fusable[0].measure(config, timed=self._most is None)
-        return self._paces[key]
+    def _pace(self, key: Key, config: Config) -> Pace:
+        if key.cause:
+            return Pace(cause=key.cause)
+        if key.name not in self._paces:
+            self._paces[key.name] = self._trainings.fusable[0].measure(config, timed=self._most is None)
+        return self._paces[key.name]
 
 
-def _key(key: Callable[[Config], str], config: Config) -> str:
-    """Empty where a training cannot share, or cannot be built: it will be said when it is tried."""
+def _same(seats: Fusable, config: Config, key: str) -> bool:
     try:
-        return key(config)
-    except Exception:  # noqa: BLE001  # a user's classes may raise anything
-        return ""
+        return seats.key(config).name == key
+    except Exception:  # noqa: BLE001  # a user's classes may raise anything: that will be said when this one's turn comes
+        return False

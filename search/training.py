@@ -12,7 +12,7 @@ import numpy as np
 from search.arrays import FoldData
 from search.metrics import OUTPUTS, Metric, output_of, scores
 from search.wire import Message
-from trainers.api import Config, End, Epoch, Failure, Fusable, Outcome
+from trainers.api import Config, Disruption, End, Epoch, Failure, Fusable, Outcome
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
 
@@ -25,11 +25,15 @@ class TrialFailed(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a step brought for one trial: its next epoch as a message; None at its end, with the error that ended it."""
+    """What a step brought for one trial: its next epoch as a message; None at its end, with the error that ended it.
+
+    `disrupted`: the error may be another trial's.
+    """
 
     trial: int
     message: Message | None = None
     error: Exception | None = None
+    disrupted: bool = False
 
 
 class Trainings:
@@ -77,6 +81,8 @@ class Trainings:
                 return Told(trial=trial)  # the folds have an epoch in common, or it does not count
             if isinstance(outcome, Failure):
                 return Told(trial=trial, error=outcome.error)
+            if isinstance(outcome, Disruption):
+                return Told(trial=trial, error=outcome.error, disrupted=True)
             try:
                 records.append(self._record(outcome, fold))
             except (TrialFailed, ValueError, TypeError) as error:

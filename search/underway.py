@@ -13,6 +13,8 @@ from search.plan import Limits
 from search.rows import Ask, Row
 from search.stopping import Standing, Word
 
+SHARED = 2  # deaths in company, without a new epoch, after which a trial is tried alone
+
 
 def fresh_standing(metric: Metric, limits: Limits) -> Standing:
     """The standing of a trial without an epoch."""
@@ -23,7 +25,8 @@ def fresh_standing(metric: Metric, limits: Limits) -> Standing:
 class Underway:
     """`word`: whether it goes on. `doom`: why its worker is being killed, if it is.
 
-    `reached`: the furthest epoch of any attempt; `deaths` since it last rose. `looked`: the epoch of the last look for a rung.
+    `reached`: the furthest epoch of any attempt; `deaths`, and those `shared` with others, since it last rose.
+    `looked`: the epoch of the last look for a rung.
     """
 
     ask: Ask
@@ -36,6 +39,7 @@ class Underway:
     reached: int = 0
     looked: int = 0
     deaths: int = 0
+    shared: int = 0
     word: Word = "go"
     doom: str = ""
     retry: bool = True
@@ -60,7 +64,7 @@ class Underway:
         self.heard = time.monotonic()
         self.seconds += record["seconds"]
         if record["epoch"] > self.reached:
-            self.reached, self.deaths = record["epoch"], 0
+            self.reached, self.deaths, self.shared = record["epoch"], 0, 0
         self._see(record)
 
     def at_rung(self, rungs: Sequence[int]) -> bool:
@@ -73,25 +77,31 @@ class Underway:
         self.word = "prune"
         self.standing.why = f"pruned at epoch {self.standing.epoch}: others did better by then"
 
-    def overdue(self, now: float) -> str:
-        """Why its time is up, or nothing. A trial over its whole time is not tried again; a silent one may be."""
+    def overdue(self, now: float, *, company: bool) -> str:
+        """Why its time is up, or nothing. A trial over its whole time is not tried again; a silent one may be.
+
+        In company, silence may be another's, so only what has been told counts as its own time.
+        """
         timeout = self.limits.timeout
-        if timeout is not None and self.seconds + now - self.heard > timeout:
+        if timeout is not None and self.seconds + (0.0 if company else now - self.heard) > timeout:
             self.retry = False
             return f"took longer than trainer.timeout={timeout:g} s"
         if now - self.heard > self.limits.epoch_timeout:
             return f"hung: no epoch for trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
         return ""
 
-    def die(self) -> bool:
-        """Its worker has died; whether it is worth another attempt."""
+    def die(self, *, company: bool) -> bool:
+        """Its worker has died; whether it is worth another attempt. In company it may have been another's fault."""
+        if company and self.retry:
+            self.shared += 1
+            return True
         self.deaths += 1
         return self.retry and self.deaths <= self.limits.max_retries
 
     @property
     def suspect(self) -> bool:
-        """Whether it had better train without company: one more death would be its last, and its companions' too."""
-        return self.deaths >= self.limits.max_retries
+        """Whether it must train without company until it gets further: it has been there too often when a worker died."""
+        return self.shared >= SHARED or self.deaths > 0
 
     def row(self, state: str, *, reason: str) -> Row:
         """The trial's row."""

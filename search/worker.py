@@ -82,6 +82,7 @@ class Worker:
         self._link, self._setup = link, setup
         self._configs = TrialConfigs(DictConfig(setup["config"]))
         self._every = float(setup["config"]["trainer"]["checkpoint_every"])
+        self._most_printed = int(float(setup["config"]["trainer"]["max_log_mb"]) * 2**20)
         self._folder = Path(setup["folder"])
         self._folds = read_folds(self._folder / "arrays")
         self._output = Output(self._folder / "logs", redirect=redirect)
@@ -166,6 +167,10 @@ class Worker:
             seated.epochs += told.message is not None
             if told.message is not None:
                 self._tell(told.message)
+        if len(self._seated) > 1 and self._output.printed > self._most_printed:
+            for seated in list(self._seated.values()):
+                self._disrupted(seated, "printed too much in company")
+                self._leave(seated)
         if any(seated.ended for seated in self._seated.values()) or time.monotonic() - self._answered > WINDOW:
             self._settle()
 
@@ -187,19 +192,27 @@ class Worker:
                 _keep(seated.checkpoint, state)
                 seated.end = {"state": state, "reason": answer["why"]}
             elif seated.told is not None and seated.ended:
-                self._complete(seated, seated.told.error)
+                self._complete(seated, seated.told)
         if seated.end is not None:
             self._leave(seated)
 
-    def _complete(self, seated: Seated, error: Exception | None) -> None:
-        if error is not None:
-            raise error
+    def _complete(self, seated: Seated, told: Told) -> None:
+        if told.disrupted and told.error is not None:
+            self._disrupted(seated, str(ended_by(told.error)["reason"]))
+            return
+        if told.error is not None:
+            raise told.error
         if not seated.epochs and not seated.checkpoint.epoch:
             raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
         _keep(seated.checkpoint, "complete")
         seated.end = {"state": "complete", "reason": ""}
 
     # Going
+
+    def _disrupted(self, seated: Seated, reason: str) -> None:
+        """Something has happened in company, and may have been another's: to be tried again by itself."""
+        self._fit = False
+        seated.end = {"state": "disrupted", "reason": reason}
 
     @contextmanager
     def _costs_only(self, seated: Seated) -> Iterator[None]:

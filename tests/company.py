@@ -15,6 +15,7 @@ from trainers.schedules import Schedule, apply
 
 CPU = torch.device("cpu")
 BATCH, STEPS = 32, 3
+PARTS = ("model", "optimizer", "unsaved")
 
 
 class Kept:
@@ -29,15 +30,15 @@ class Kept:
     def save(self, state, *, epoch):
         self.states[epoch] = {
             "val_losses": list(state["val_losses"]),
-            **{part: {name: tensor.clone() for name, tensor in state[part].items()} for part in ("model", "optimizer")},
+            **{part: {name: tensor.clone() for name, tensor in state[part].items()} for part in PARTS},
         }
 
 
-def config_of(*words, model=None):
-    """A trial's config; `model`: the name of one in odd.py."""
+def config_of(*words, model=None, **keys):
+    """A trial's config; `model`: the name of one in odd.py, with more keys of it."""
     config = OmegaConf.to_container(compose_experiment("lr_sweep", overrides=["trainer.epochs=4", *words], config_dir=None))
     if model is not None:
-        config["model"] = {"_target_": f"odd.{model}", "inputs": 64, "outputs": 10}
+        config["model"] = {"_target_": f"odd.{model}", "inputs": 64, "outputs": 10, **keys}
     return OmegaConf.to_container(OmegaConf.create(config), resolve=True)
 
 
@@ -75,7 +76,7 @@ class Company:
             self.group = Group(Program(model, loss, optimizer, plain=plain, x=x[:8], y=y[:8]), sets=self.sets, batch=BATCH)
         self.kept[trial] = Kept(saved, epoch)
         lane = lane_of(trial, config, model=model, loss=loss, optimizer=optimizer, steps=STEPS, checkpoint=self.kept[trial])
-        self.group.admit(lane, model)
+        self.group.admit(lane, model, optimizer)
         self.told.setdefault(trial, {})
 
     def go(self, trial):

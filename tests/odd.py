@@ -186,12 +186,12 @@ class Attention(nn.Module):
 
 
 class Frozen(Two):
-    """A layer that is not trained, and one that is never used."""
+    """A layer that is not trained, and a number that is never used."""
 
     def __init__(self, *, inputs, outputs):
         super().__init__(inputs=inputs, outputs=outputs)
         self.first.requires_grad_(False)
-        self.unused = nn.Linear(3, 3)
+        self.unused = nn.Parameter(torch.ones(1))
 
 
 class Poison(Two):
@@ -201,3 +201,155 @@ class Poison(Two):
         super().__init__(inputs=inputs, outputs=outputs, width=width)
         if torch.initial_seed() == 1:
             os._exit(3)
+
+
+class Chosen(Two):
+    """Its activation is a lambda, and another one for another word."""
+
+    def __init__(self, *, inputs, outputs, act="relu"):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.act = {"relu": lambda x: torch.relu(x), "tanh": lambda x: torch.tanh(x)}[act]
+
+    def middle(self, x):
+        return self.act(x)
+
+
+def made_here(*, inputs, outputs, act="relu"):
+    """A class of its own for every call."""
+
+    class Net(Two):
+        def middle(self, x):
+            return getattr(torch, act)(x)
+
+    return Net(inputs=inputs, outputs=outputs)
+
+
+class Annealed(Two):
+    """A buffer that is assigned, and hardly moves."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.register_buffer("heat", torch.ones(1))
+
+    def middle(self, x):
+        if self.training:
+            self.heat = self.heat * 0.9997
+        return torch.relu(x) * self.heat
+
+
+class Flat(Two):
+    """Dropout over channels of rows without a second dimension of space."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.drop = nn.Dropout2d(0.5)
+
+    def middle(self, x):
+        return self.drop(torch.relu(x).reshape(len(x), 4, 4)).flatten(1)
+
+
+class Overwritten(Two):
+    """Dropout in place, its result unused."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.drop = nn.Dropout(0.5, inplace=True)
+
+    def middle(self, x):
+        x = x + 0.1
+        self.drop(x)
+        return x
+
+
+class Reading(Two):
+    """Reads its own rate when it is evaluated."""
+
+    def __init__(self, *, inputs, outputs, rate=0.1):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.drop = nn.Dropout(rate)
+
+    def middle(self, x):
+        return self.drop(x) if self.training else x * (1 - self.drop.p)
+
+
+class EvaluatedOnly(Two):
+    """A layer that only evaluation uses."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.late = nn.Linear(16, 16)
+
+    def middle(self, x):
+        return torch.relu(x) if self.training else self.late(torch.relu(x))
+
+
+class Twice(Two):
+    """A batch norm under two names."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.norm = nn.BatchNorm1d(16)
+        self.net = nn.Sequential(self.norm, nn.ReLU())
+
+    def middle(self, x):
+        return self.net(x)
+
+
+class Extra(Two):
+    """State that is no tensor."""
+
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class Unsaved(Two):
+    """A buffer that changes and is not in the state_dict."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.register_buffer("seen", torch.zeros(16), persistent=False)
+
+    def middle(self, x):
+        if self.training:
+            self.seen.mul_(0.9).add_(x.detach().mean(0))
+        return torch.relu(x - self.seen)
+
+
+class Writing(Two):
+    """Counts in a buffer, when evaluated too."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.register_buffer("count", torch.zeros(()))
+
+    def middle(self, x):
+        self.count.add_(1)
+        return torch.relu(x) / (1 + 0.01 * self.count)
+
+
+class Fragile(Two):
+    """Raises where its numbers explode, in whichever lane."""
+
+    def middle(self, x):
+        torch.linalg.cholesky(x.T @ x + 0.1 * torch.eye(x.shape[1]))
+        return torch.relu(x)
+
+
+class Talking(Two):
+    """Prints too much."""
+
+    def forward(self, x):
+        print("x" * 50_000)
+        return super().forward(x)
+
+
+class Choosy(Two):
+    """Cannot be built with seed 1."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        if torch.initial_seed() == 1:
+            raise RuntimeError("not with this seed")

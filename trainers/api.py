@@ -108,7 +108,15 @@ class Failure:
     error: Exception
 
 
-Outcome = Epoch | End | Failure
+@dataclass(frozen=True, kw_only=True)
+class Disruption:
+    """The program that several seats share has raised, by whosever fault: each should be tried by itself."""
+
+    trial: int
+    error: Exception
+
+
+Outcome = Epoch | End | Failure | Disruption
 
 
 class Seats(Protocol):
@@ -140,12 +148,20 @@ class Pace:
     lanes: Mapping[int, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """`name` is equal for trainings that may share a program; `cause`: why this one shares with nobody, if so."""
+
+    name: str
+    cause: str = ""
+
+
 @runtime_checkable
 class Fusable(Seats, Protocol):
     """Seats that can train several trials as one program: those of one key."""
 
-    def key(self, config: Config) -> str:
-        """Equal for trainings that may share a program. May raise: this one cannot be built, or cannot share."""
+    def key(self, config: Config) -> Key:
+        """What a training could share. May raise: it cannot be built."""
 
     def measure(self, config: Config, *, timed: bool) -> Pace:
         """Whether it may, and at which pace; nothing of any trial is touched."""

@@ -1,5 +1,6 @@
 """What a config names, built: model, loss and optimizer by import path, rows as tensors. Trains nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,20 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
             f"{group}._target_: {target!r} must be a class that takes the keys of {group}, but got {type(error).__name__}: "
             f"{error.__cause__ or error}; mend {group}"
         ) from error
+
+
+def unsaved(model: nn.Module) -> dict[str, Tensor]:
+    """Buffers that are not in a model's `state_dict`."""
+    saved = model.state_dict()
+    return {name: buffer for name, buffer in model.named_buffers() if name not in saved}
+
+
+def restore_unsaved(model: nn.Module, buffers: Mapping[str, Tensor]) -> None:
+    """Puts them back in place."""
+    named = dict(model.named_buffers())
+    with torch.no_grad():
+        for name, buffer in buffers.items():
+            named[name].copy_(buffer)
 
 
 def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:

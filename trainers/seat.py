@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.api import Checkpoint, Config, Values
-from trainers.build import build, epoch_seeds, plain_loss, seed_all
+from trainers.build import build, epoch_seeds, plain_loss, restore_unsaved, seed_all, unsaved
 from trainers.schedules import Schedule, apply
 
 EVALUATION_ROWS = 4096  # rows of one forward pass without gradients
@@ -40,6 +40,7 @@ class Seat:
         saved = checkpoint.load()
         if saved is not None:
             self._model.load_state_dict(saved["model"])
+            restore_unsaved(self._model, saved.get("unsaved", {}))
             self._optimizer.load_state_dict(saved["optimizer"])
             self._val_losses = list(saved["val_losses"])
             self.epoch = checkpoint.epoch
@@ -57,6 +58,7 @@ class Seat:
                 "model": self._model.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "val_losses": self._val_losses,
+                "unsaved": unsaved(self._model),
             }
             self._checkpoint.save(state, epoch=self.epoch)
         return {

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from trainers.api import Checkpoint, Config, Data, End, Epoch, Failure, Outcome, Pace, Values
+from trainers.api import Checkpoint, Config, Data, Disruption, End, Epoch, Failure, Key, Outcome, Pace, Values
 from trainers.build import build, made, on_device, plain_loss, seed_all
 from trainers.lanes.admission import admitted
 from trainers.lanes.group import Group, lane_of
@@ -66,15 +66,14 @@ class Stock:
 
     # Lanes
 
-    def key(self, config: Config) -> str:
+    def key(self, config: Config) -> Key:
         """What trainings have in common that may share a program.
 
         Raises:
-            Unfusable: this one cannot; the text says why. TypeError: it cannot be built.
+            TypeError: it cannot be built.
         """
         seed_all(int(config["seed"]), self._device)
-        model, loss, optimizer = build(config, self._device)
-        return fusion_key(model, loss, optimizer, batch=self._batch(config), rows=len(self._sets[0][0]))
+        return _key(*build(config, self._device), batch=self._batch(config), rows=len(self._sets[0][0]))
 
     def measure(self, config: Config, *, timed: bool) -> Pace:
         """Whether lanes of this key give what plain training gives, and what they save; seconds."""
@@ -98,7 +97,7 @@ class Stock:
         batch, rows = self._batch(config), len(self._sets[0][0])
         seed_all(int(config["seed"]), self._device)
         model, loss, optimizer = build(config, self._device)
-        key = _key_or_nothing(model, loss, optimizer, batch=batch, rows=rows)
+        key = _key(model, loss, optimizer, batch=batch, rows=rows).name
         if key not in self._fused:
             self._seats[trial] = Seat(config, sets=self._sets, device=self._device, checkpoint=checkpoint)
             return
@@ -108,7 +107,7 @@ class Stock:
             self._groups[key] = Group(program, sets=self._sets, batch=batch)
         steps = -(-rows // batch)
         lane = lane_of(trial, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=checkpoint)
-        self._groups[key].admit(lane, model)
+        self._groups[key].admit(lane, model, optimizer)
 
     def step(self) -> list[Outcome]:
         """One epoch of every seat; the untrained model counts as epoch 0."""
@@ -134,19 +133,21 @@ class Stock:
 
 
 def _stepped(group: Group) -> list[Outcome]:
-    """A group's epoch. What its one program raises, it raises for all of them."""
-    ended = [End(trial=trial) for trial in group.finished()]
+    """A group's epoch. What its one program raises is one lane's failure only where it is alone."""
+    ended, staying = group.finished(), [trial for trial in group.trials if trial not in group.finished()]
+    kind = Failure if len(staying) == 1 else Disruption
+    outcomes: list[Outcome] = [End(trial=trial) for trial in ended]
     try:
-        return [*ended, *group.step()]
+        return [*outcomes, *group.step()]
     except Exception as error:  # noqa: BLE001  # as in a seat
-        return [*ended, *(Failure(trial=trial, error=error) for trial in group.trials if End(trial=trial) not in ended)]
+        return [*outcomes, *(kind(trial=trial, error=error) for trial in staying)]
 
 
-def _key_or_nothing(*built: Any, batch: int, rows: int) -> str:
+def _key(*built: Any, batch: int, rows: int) -> Key:
     try:
-        return fusion_key(*built, batch=batch, rows=rows)
-    except Unfusable:
-        return ""
+        return Key(name=fusion_key(*built, batch=batch, rows=rows))
+    except Unfusable as cause:
+        return Key(name=f"alone: {cause}", cause=str(cause))
 
 
 def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:

@@ -99,7 +99,7 @@ def _epoch(config, data, *, lanes: int, device: str) -> float:  # type: ignore[n
 
     seats = Stock(data=data, device=device)
     if lanes:
-        seats.fuse(seats.key(config))
+        seats.fuse(seats.key(config).name)
     for trial in range(max(1, lanes)):
         seats.admit(trial, config={**config, "seed": trial}, checkpoint=Nothing())
     seconds = []

@@ -7,15 +7,15 @@ raises, trains alone instead. Never looks at the metric.
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 
 from trainers.api import Config
 from trainers.build import build, plain_loss, seed_all
 from trainers.lanes.group import Sets
-from trainers.lanes.key import Unfusable, attributes, smoothing_of
+from trainers.lanes.key import Unfusable, attributes, named_tensors, smoothing_of
 from trainers.lanes.masks import counted_dropout, in_place_of_torchs, rates_of
 from trainers.lanes.optimizers import Rows
-from trainers.lanes.program import BUFFER, WEIGHTS, Numbers, Program, joined
+from trainers.lanes.program import BUFFER, LOSS_ROWS, WEIGHTS, Numbers, Program, joined
 
 TOLERANCE = 1e-3  # of the greatest number of its kind; rounding gives 1e-5, a wrong program the whole
 RATE = 0.01  # of the plain steps between the two looks
@@ -27,16 +27,14 @@ def admitted(config: Config, *, sets: Sets, batch: int, device: torch.device) ->
     Raises:
         Unfusable: it does not train as the plain model does; the text says where they part.
     """
-    models = []
-    for lane in range(2):
-        seed_all(int(config["seed"]) + lane, device)
-        model, loss, optimizer = build(config, device)
-        models.append(model)
+    seed_all(int(config["seed"]), device)
+    model, loss, optimizer = build(config, device)
+    models = [model, _another(model)]
     plain = plain_loss(config, loss, device)
     (x, y), _ = sets
     try:
         program = Program(models[0], loss, optimizer, plain=plain, x=x[:batch], y=y[:batch])
-        _compare(program, models, loss, sets=sets, batch=batch)
+        _compare(program, models, loss, optimizer, sets=sets, batch=batch)
     except Unfusable:
         raise
     except Exception as error:  # vmap, or a user's model under it, may raise anything
@@ -44,29 +42,55 @@ def admitted(config: Config, *, sets: Sets, batch: int, device: torch.device) ->
     return program
 
 
-def _compare(program: Program, models: list[nn.Module], loss: nn.Module, *, sets: Sets, batch: int) -> None:
-    (x, y), (val_x, val_y) = sets
-    rows = joined([program.rows_of(model) for model in models])
-    told, index = attributes(program.template), torch.stack([torch.arange(batch), len(x) - 1 - torch.arange(batch)])
-    rates = rates_of(models[0])
-    smoothing = torch.full((2,), smoothing_of(loss), dtype=x.dtype, device=x.device)
+def _compare(
+    program: Program, models: list[nn.Module], loss: nn.Module, optimizer: optim.Optimizer, *, sets: Sets, batch: int
+) -> None:
+    (x, y), _ = sets
+    rows = joined([program.rows_of(model, optimizer) for model in models])
+    told, places = attributes(program.template), [_places(model) for model in models]
+    index = torch.stack([torch.arange(batch), len(x) - 1 - torch.arange(batch)]).to(x.device)
+    rates = torch.tensor([rates_of(models[0])] * 2, dtype=rows[WEIGHTS].dtype, device=x.device)
+    smoothing = torch.full((2,), smoothing_of(loss), dtype=rows[WEIGHTS].dtype, device=x.device)
     for step in range(2):
         key = torch.tensor([17 + step, -4711 * step - 5], dtype=torch.int32, device=x.device)
-        numbers = Numbers(key=key, rates=torch.tensor([rates] * 2, dtype=x.dtype, device=x.device), smoothing=smoothing)
-        batches = x[index.to(x.device)], y[index.to(x.device)]
-        _, gradients = program.gradients(rows, *batches, numbers)
+        _, gradients = program.gradients(rows, x[index], y[index], Numbers(key=key, rates=rates, smoothing=smoothing))
         for lane, model in enumerate(models):
-            gradient = _gradient(program, model.train(), loss, *(tensor[lane] for tensor in batches), key=key[lane])
+            gradient = _gradient(program, model.train(), loss, x[index[lane]], y[index[lane]], key=key[lane])
             _same(gradients[lane], gradient, "gradients")
             _same_buffers(rows, model, lane)
         rows[WEIGHTS] = rows[WEIGHTS] - RATE * gradients
         index = (index + batch) % len(x)
-    _, outputs = program.evaluate(rows, val_x, val_y)
+    buffers = {name: tensor.clone() for name, tensor in rows.items() if name.startswith(BUFFER)}
+    losses, outputs = program.evaluate(rows, x[:LOSS_ROWS], y[:LOSS_ROWS], rates)
     for lane, model in enumerate(models):
         with torch.no_grad():
-            _same(outputs[lane], model.eval()(val_x), "outputs in evaluation mode")
+            theirs = model.eval()(x[:LOSS_ROWS])
+            _same(outputs[lane], theirs, "outputs in evaluation mode")
+            _same(losses[lane], program.plain(theirs, y[:LOSS_ROWS]), "losses in evaluation mode")
+    changed = [name.removeprefix(BUFFER) for name, tensor in buffers.items() if not torch.equal(tensor, rows[name])]
+    if changed:
+        raise Unfusable(f"forward changes buffer {changed[0]} in evaluation mode")
     if attributes(program.template) != told:
         raise Unfusable("forward changes attributes of the model that are neither parameters nor buffers")
+    for before, model in zip(places, models, strict=True):
+        moved = [name for name, place in _places(model).items() if place != before.get(name)]
+        if moved:
+            raise Unfusable(f"forward assigns {moved[0]} anew instead of changing it in place")
+
+
+def _another(model: nn.Module) -> nn.Module:
+    """The same model with other weights and buffers: building one for another seed would be another trial's affair."""
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for tensor in [*other.parameters(), *other.buffers()]:
+            if tensor.is_floating_point():
+                tensor.mul_(0.9)
+    return other
+
+
+def _places(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """Which tensor a name leads to, and where its numbers lie."""
+    return {name: (id(tensor), tensor.data_ptr()) for name, tensor in named_tensors(model)}
 
 
 def _gradient(program: Program, model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor, *, key: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from trainers.api import Checkpoint, Config, Epoch
-from trainers.build import epoch_seeds
+from trainers.build import epoch_seeds, restore_unsaved
 from trainers.lanes.key import smoothing_of
 from trainers.lanes.masks import rates_of
 from trainers.lanes.optimizers import Rows, numbers
@@ -67,14 +67,15 @@ class Group:
         """Who sits here."""
         return [lane.trial for lane in self._lanes]
 
-    def admit(self, lane: Lane, model: nn.Module) -> None:
+    def admit(self, lane: Lane, model: nn.Module, optimizer: optim.Optimizer) -> None:
         """From its checkpoint, where there is one."""
-        rows = self._program.rows_of(model)
+        rows = self._program.rows_of(model, optimizer)
         saved = lane.checkpoint.load()
         if saved is not None:
             model.load_state_dict(saved["model"])
+            restore_unsaved(model, saved["unsaved"])
             device = self._x.device
-            rows = self._program.rows_of(model) | {
+            rows = self._program.rows_of(model, optimizer) | {
                 STATE + name: torch.as_tensor(value, device=device)[None].clone() for name, value in saved["optimizer"].items()
             }
             lane.losses, lane.epoch = list(saved["val_losses"]), lane.checkpoint.epoch
@@ -104,7 +105,8 @@ class Group:
         for lane in lanes:
             lane.epoch += 1
         watched = self._untrained(rows, seated) if new else self._train(rows, seated)
-        losses, outputs = self._program.evaluate(rows, self._val_x, self._val_y)
+        rates = _rates(seated, rows[WEIGHTS])
+        losses, outputs = self._program.evaluate(rows, self._val_x, self._val_y, rates)
         if not everyone and not new:
             for name, tensor in rows.items():
                 self._rows[name][chosen] = tensor[: len(chosen)]
@@ -118,6 +120,7 @@ class Group:
                 "model": self._program.model_of(self._rows, row),
                 "optimizer": self._program.optimizer_of(self._rows, row),
                 "val_losses": lane.losses,
+                "unsaved": self._program.unsaved_of(self._rows, row),
             }
             lane.checkpoint.save(state, epoch=lane.epoch)
         values = {
@@ -131,9 +134,9 @@ class Group:
 
     def _untrained(self, rows: Rows, lanes: Sequence[Lane]) -> list[dict[str, float]]:
         """Epoch 0; the rate is the one that the first step will use."""
-        losses, _ = self._program.evaluate(rows, self._x, self._y)
-        rates = [float(lane.schedule.at(1, step=0, losses=[])["lr"]) for lane in lanes]
-        return [{"train_loss": loss, "lr": rate} for loss, rate in zip(losses.tolist(), rates, strict=True)]
+        losses, _ = self._program.evaluate(rows, self._x, self._y, _rates(lanes, rows[WEIGHTS]))
+        first = [float(lane.schedule.at(1, step=0, losses=[])["lr"]) for lane in lanes]
+        return [{"train_loss": loss, "lr": rate} for loss, rate in zip(losses.tolist(), first, strict=True)]
 
     def _train(self, rows: Rows, lanes: Sequence[Lane]) -> list[dict[str, float]]:
         epoch = LaneEpoch(lanes, steps=self._steps, rows=len(self._x), like=rows[WEIGHTS])
@@ -182,7 +185,7 @@ class LaneEpoch:
             keys.append(seeds[1:].view(np.int32))
         self.order = torch.stack(orders).to(device)
         self._keys = torch.from_numpy(np.stack(keys, axis=1).copy()).to(device)  # [steps, lanes]
-        self._rates = torch.tensor([lane.rates for lane in lanes], dtype=like.dtype, device=device)
+        self._rates = _rates(lanes, like)
         self._smoothing = torch.tensor([lane.smoothing for lane in lanes], dtype=like.dtype, device=device)
         told = [lane.columns(steps) for lane in lanes]
         idle = [name for name in ("weight_decay",) if not any(any(columns.get(name, ())) for columns in told)]
@@ -227,6 +230,11 @@ def lane_of(
         l1=float(trainer.get("l1") or 0.0),
         clip=None if clip is None else float(clip),
     )
+
+
+def _rates(lanes: Sequence[Lane], like: Tensor) -> Tensor:
+    """Of dropout, [lanes, layers]."""
+    return torch.tensor([lane.rates for lane in lanes], dtype=like.dtype, device=like.device)
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

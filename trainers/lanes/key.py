@@ -5,7 +5,9 @@ has its own: values of weights and buffers, dropout rates, label smoothing above
 """
 
 import hashlib
+import marshal
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
@@ -41,10 +43,13 @@ def fusion_key(model: nn.Module, loss: nn.Module, optimizer: optim.Optimizer, *,
         raise Unfusable("the optimizer has several groups of parameters")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise Unfusable("the model has nothing to train")
+    if set(model.state_dict()) - {name for name, _ in named_tensors(model)}:
+        raise Unfusable("the model keeps a state of its own (get_extra_state)")
+    if getattr(loss, "reduction", "mean") != "mean":
+        raise Unfusable("the loss is not a mean over rows")
     if any(True for _ in loss.parameters()):
         raise Unfusable("the loss has parameters of its own")
-    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    shapes = [(name, tuple(t.shape), str(t.dtype), t.requires_grad) for name, t in tensors]
+    shapes = [(name, tuple(t.shape), str(t.dtype), t.requires_grad) for name, t in named_tensors(model)]
     told = [
         [described(module) for module in model.named_modules(remove_duplicate=False)],
         shapes,
@@ -81,10 +86,15 @@ def smoothing_of(loss: nn.Module) -> float:
     return float(loss.label_smoothing) if isinstance(loss, nn.CrossEntropyLoss) and smooths(loss) else 0.0
 
 
-def tied(model: nn.Module) -> list[tuple[str, str]]:
-    """Names that are one parameter."""
+def named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Parameters and buffers, under all of their names."""
+    return [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+
+
+def tied(model: nn.Module) -> dict[str, str]:
+    """The first name of every parameter and buffer, by each of its names."""
     first: dict[int, str] = {}
-    return [(first.setdefault(id(p), name), name) for name, p in model.named_parameters(remove_duplicate=False)]
+    return {name: first.setdefault(id(tensor), name) for name, tensor in named_tensors(model)}
 
 
 def described(named: tuple[str, nn.Module], apart: Sequence[str] = ()) -> tuple[str, ...]:
@@ -103,12 +113,22 @@ def described(named: tuple[str, nn.Module], apart: Sequence[str] = ()) -> tuple[
     attributes = [
         f"{key}={_described(value, f'{where}.{key}')}" for key, value in sorted(own.items()) if key not in (*hooks, *lanes)
     ]
-    return name, f"{type(module).__module__}.{type(module).__qualname__}", *attributes
+    return name, _named(type(module), where), *attributes
 
 
 def attributes(model: nn.Module) -> list[str]:
     """What training must not change, if a program is to stand for many models."""
     return ["|".join(described(module)) for module in model.named_modules()]
+
+
+def _named(kind: type, where: str) -> str:
+    """A class by its name, which must lead to it: two that were made in one function have one name and may differ."""
+    found: Any = sys.modules.get(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is not kind:
+        raise Unfusable(f"{where}: its class {kind.__qualname__} is made in a function")
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _described(value: Any, where: str) -> str:
@@ -129,9 +149,12 @@ def _described(value: Any, where: str) -> str:
         return f"partial({_described(value.func, where)}, {_described(value.args, where)}, {_described(value.keywords, where)})"
     if isinstance(value, FunctionType):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        code = hashlib.sha256(value.__code__.co_code + repr(value.__code__.co_consts).encode()).hexdigest()
-        return f"{value.__module__}.{value.__qualname__}{code}{_described([cells, value.__defaults__], where)}"
-    if isinstance(value, type | BuiltinFunctionType):
+        code = hashlib.sha256(marshal.dumps(value.__code__)).hexdigest()
+        bound = _described([cells, value.__defaults__, value.__kwdefaults__], where)
+        return f"{value.__module__}.{value.__qualname__}{code}{bound}"
+    if isinstance(value, type):
+        return _named(value, where)
+    if isinstance(value, BuiltinFunctionType):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Tensor):
         raise Unfusable(f"{where} is a tensor that is neither a parameter nor a buffer")

@@ -21,17 +21,24 @@ def counted_dropout(key: Tensor) -> Functions:
     """Dropout for `torch.nn.functional` that draws from `key`, a whole number of 32 bits, one per lane under `vmap`."""
     calls = 0
 
-    def dropped(x: Tensor, p: float | Tensor, training: bool, shape: Sequence[int]) -> Tensor:
+    def dropped(x: Tensor, p: float | Tensor, training: bool, inplace: bool, shape: Sequence[int]) -> Tensor:
         nonlocal calls
         calls += 1
-        return masked(x, p, key=_wrapped(key, calls), shape=shape) if training else x
+        if not training:
+            return x
+        result = masked(x, p, key=_wrapped(key, calls), shape=shape)
+        return x.copy_(result) if inplace else result
 
     def dropout(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-        return dropped(input, p, training, input.shape)
+        return dropped(input, p, training, inplace, input.shape)
 
     def over(spatial: int) -> Callable[..., Tensor]:
+        torchs: Callable[..., Tensor] = getattr(functional, f"dropout{spatial}d")
+
         def channels(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-            return dropped(input, p, training, (*input.shape[: input.ndim - spatial], *(1,) * spatial))
+            if input.ndim != spatial + 2:  # what torch takes for batch and channel then is its own affair
+                return torchs(input, p, training, inplace)
+            return dropped(input, p, training, inplace, (*input.shape[:2], *(1,) * spatial))
 
         return channels
 
@@ -62,7 +69,8 @@ def masked(x: Tensor, p: float | Tensor, *, key: Tensor, shape: Sequence[int]) -
     limit = (rate.double() * 2**31).round().clamp(max=2**31 - 1).to(torch.int32)
     bits = _mixed(_elements(torch.Size(shape).numel(), x.device) + key) & 0x7FFFFFFF
     kept = (bits >= limit).reshape(shape)
-    return torch.where(kept, x / (1 - rate), torch.zeros((), dtype=x.dtype, device=x.device))
+    scale = torch.where(rate < 1, 1 / (1 - rate), 0.0)
+    return torch.where(kept, x * scale, torch.zeros((), dtype=x.dtype, device=x.device))
 
 
 def _wrapped(key: Tensor, call: int) -> Tensor:

@@ -70,7 +70,8 @@ def _decayed(gradients: Tensor, weights: Tensor, c: Columns) -> Tensor:
 def _sgd(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
     gradients = _decayed(gradients, weights, c)
     kept, steps = state["momentum_buffer"], state["steps"]
-    share = torch.where(steps > 1, 1 - c["dampening"].double(), 1.0).to(weights.dtype)  # the first gradient is not dampened
+    dampened = (steps > 1) & (c["momentum"] != 0)  # never the first gradient, nor without momentum
+    share = torch.where(dampened, 1 - c["dampening"].double(), 1.0).to(weights.dtype)
     kept.mul_(c["momentum"]).addcmul_(gradients, share)
     weights.addcmul_(gradients.addcmul(kept, c["momentum"]) if settings["nesterov"] else kept, -c["lr"])
 

@@ -65,7 +65,7 @@ def _company(
     group, steps = Group(program, sets=sets, batch=batch), -(-len(sets[0][0]) // batch)
     lane = lane_of(0, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=Nothing())
     lane.epoch = 1
-    rows = joined([program.rows_of(model)] * count)
+    rows = joined([program.rows_of(model, optimizer)] * count)
     epoch = LaneEpoch([lane] * count, steps=steps, rows=len(sets[0][0]), like=rows["weights"])
     return lambda: group.batch(rows, epoch.order[:, :batch], epoch, step=0, watch=False)
 

@@ -14,12 +14,13 @@ from torch import Tensor, nn, optim
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from trainers.lanes.key import smoothing_of, smooths
+from trainers.lanes.key import Unfusable, smoothing_of, smooths, tied
 from trainers.lanes.masks import LAYERS, counted_dropout, in_place_of_torchs
 from trainers.lanes.optimizers import Rows, fresh_state, rule_of
 from trainers.lanes.traced import Traced
 
-ROWS = 512  # of one evaluation pass; never fewer lanes, more rows: a lane's bits would depend on its company
+ROWS = 512  # of one evaluation pass; not more for fewer lanes: a lane's bits would depend on its company
+LOSS_ROWS = 4096  # of one loss, as in a seat
 LINEAR = functional.linear
 WEIGHTS, HELD, BUFFER, STATE = "weights", "held.", "buffer.", "state."
 
@@ -37,6 +38,9 @@ class Program:
     """`model`, `loss`, `optimizer`: those of any of its lanes; `plain`: the loss by which trainings are compared.
 
     `x`, `y`: a batch, to find out which parameters are trained at all.
+
+    Raises:
+        Unfusable: a weight that asks to be trained is not.
     """
 
     def __init__(
@@ -45,9 +49,9 @@ class Program:
         rule = rule_of(optimizer)
         if rule is None:
             raise TypeError(f"{type(optimizer).__name__} has no form for lanes")
-        self.optimize, self._optimizer = rule, optimizer
+        self.optimize = rule
         self.template = copy.deepcopy(model)
-        self._loss, self._plain = loss, plain
+        self._loss, self.plain = loss, plain
         self._smooths = smooths(loss) and not y.dtype.is_floating_point
         self._smoothed = smoothing_of(loss) > 0
         self._layers: list[Any] = [module for module in self.template.modules() if type(module) in LAYERS]
@@ -58,7 +62,11 @@ class Program:
         self._sizes = [shape.numel() for shape in self._shapes]
         self._held = [name for name in parameters if name not in trained]
         self._buffers = [name for name, _ in model.named_buffers()]
+        self._first = tied(model)
         self._saved = list(model.state_dict())
+        unreached = [n for n, p in parameters.items() if p.requires_grad and n not in trained and p.ndim > 1]
+        if unreached:  # a penalty would train it nevertheless
+            raise Unfusable(f"no training step reaches {unreached[0]}")
         matrix = [torch.full((size,), float(len(shape) > 1)) for size, shape in zip(self._sizes, self._shapes, strict=True)]
         self.penalised = torch.cat(matrix).to(x.device) if matrix else torch.zeros(0, device=x.device)
         self._traced = Traced(self._gradients)
@@ -66,14 +74,14 @@ class Program:
 
     # Lanes as rows
 
-    def rows_of(self, model: nn.Module) -> Rows:
+    def rows_of(self, model: nn.Module, optimizer: optim.Optimizer) -> Rows:
         """A new lane: one row of weights, what is not trained, buffers, and an optimizer's state before its first step."""
         parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
         weights = torch.cat([parameters[name].detach().reshape(1, -1) for name in self.trained], dim=1)
         rows = {WEIGHTS: weights}
         rows |= {HELD + name: parameters[name].detach()[None].clone() for name in self._held}
         rows |= {BUFFER + name: buffers[name].detach()[None].clone() for name in self._buffers}
-        return rows | {STATE + name: value for name, value in fresh_state(self._optimizer, weights).items()}
+        return rows | {STATE + name: value for name, value in fresh_state(optimizer, weights).items()}
 
     def model_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
         """A lane's `state_dict`, as the plain model would give it."""
@@ -81,9 +89,11 @@ class Program:
         shaped = {name: part.view(shape) for (name, part), shape in zip(parts.items(), self._shapes, strict=True)}
         for prefix in (HELD, BUFFER):
             shaped |= {name.removeprefix(prefix): tensor[lane] for name, tensor in rows.items() if name.startswith(prefix)}
-        tied = dict(self.template.named_parameters(remove_duplicate=False))
-        first = {id(tied[name]): name for name in (*self.trained, *self._held)}
-        return {name: shaped[name] if name in shaped else shaped[first[id(tied[name])]] for name in self._saved}
+        return {name: shaped[self._first[name]] for name in self._saved}
+
+    def unsaved_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
+        """A lane's buffers that are not in its `state_dict`."""
+        return {name: rows[BUFFER + name][lane] for name in self._buffers if name not in self._saved}
 
     def optimizer_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
         """A lane's optimizer state."""
@@ -104,19 +114,23 @@ class Program:
         state["steps"] += 1
         self.optimize(rows[WEIGHTS], gradients, state, columns)
 
-    def evaluate(self, rows: Rows, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean plain losses [lanes] and outputs [lanes, n, …] in evaluation mode, of rows that all lanes see."""
+    def evaluate(self, rows: Rows, x: Tensor, y: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean plain losses [lanes] and outputs [lanes, n, …] in evaluation mode, of rows that all lanes see.
+
+        `rates` [lanes, layers]: of dropout, for models that read them.
+        """
         self.template.eval()
         lanes = len(rows[WEIGHTS])
-        tensors, outputs = self._tensors(rows[WEIGHTS], rows), []
+        tensors = self._tensors(rows[WEIGHTS], rows)
+        forward = vmap(self._outputs, randomness="error")
+        quiet = counted_dropout(torch.zeros((), dtype=torch.int32, device=x.device))  # takes rates of lanes, and does nothing
         total = torch.zeros(lanes, dtype=torch.float64, device=x.device)
-        with torch.no_grad():
-            for part, targets in zip(torch.split(x, ROWS), torch.split(y, ROWS), strict=True):
-                shared = part.expand(lanes, *part.shape), targets.expand(lanes, *targets.shape)
-                found, loss = vmap(self._evaluated, randomness="error")(tensors, *shared)
-                outputs.append(found)
-                total += loss.double() * len(part)
-        return total / len(x), torch.cat(outputs, dim=1)
+        with torch.no_grad(), in_place_of_torchs(quiet):
+            parts = [forward(tensors, part.expand(lanes, *part.shape), rates) for part in torch.split(x, ROWS)]
+            outputs = torch.cat(parts, dim=1)
+            for found, targets in zip(torch.split(outputs, LOSS_ROWS, dim=1), torch.split(y, LOSS_ROWS), strict=True):
+                total += vmap(self.plain, in_dims=(0, None))(found, targets).double() * len(targets)
+        return total / len(x), outputs
 
     def _tensors(self, weights: Tensor, rows: Rows) -> dict[str, Tensor]:
         """All that a model holds, by name, with lanes in front."""
@@ -139,25 +153,26 @@ class Program:
         self, tensors: dict[str, Tensor], x: Tensor, y: Tensor, key: Tensor, rates: Tensor, smoothing: Tensor
     ) -> tuple[Tensor, Tensor]:
         """One lane's plain loss, and what its gradient is taken of."""
-        kept = [layer.p for layer in self._layers]
-        for layer, rate in zip(self._layers, rates.unbind() if self._layers else (), strict=True):
-            layer.p = rate
-        try:
-            with in_place_of_torchs({**counted_dropout(key), "linear": _linear}):
-                outputs = functional_call(self.template, tensors, (x,))
-        finally:
-            for layer, rate in zip(self._layers, kept, strict=True):
-                layer.p = rate
+        with in_place_of_torchs({**counted_dropout(key), "linear": _linear}):
+            outputs = self._outputs(tensors, x, rates)
         if not self._smooths or outputs.ndim != 2:
-            plain = self._plain(outputs, y)
-            return plain, plain if self._loss is self._plain else self._loss(outputs, y)
+            plain = self.plain(outputs, y)
+            return plain, plain if self._loss is self.plain else self._loss(outputs, y)
         logs = functional.log_softmax(outputs, dim=1)
         plain = -logs.gather(1, y[:, None]).mean()
         return plain, plain * (1 - smoothing) - logs.mean() * smoothing if self._smoothed else plain
 
-    def _evaluated(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = functional_call(self.template, tensors, (x,))
-        return outputs, self._plain(outputs, y)
+    def _outputs(self, tensors: dict[str, Tensor], x: Tensor, rates: Tensor) -> Tensor:
+        """One lane's, its own rates in place of the template's."""
+        kept = [layer.p for layer in self._layers]
+        for layer, rate in zip(self._layers, rates.unbind() if self._layers else (), strict=True):
+            layer.p = rate
+        try:
+            outputs: Tensor = functional_call(self.template, tensors, (x,))
+        finally:
+            for layer, rate in zip(self._layers, kept, strict=True):
+                layer.p = rate
+        return outputs
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
