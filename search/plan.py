@@ -91,6 +91,11 @@ class Plan:
         (knob,) = (knob for knob in self.knobs if not knob.nuisance)
         return knob
 
+    @property
+    def stock(self) -> bool:
+        """Whether the stock trainer trains."""
+        return str(self.config.trainer._target_) == STOCK
+
     def nuisance(self, value: Value) -> Knob | None:
         """The one that is tuned anew for a value of the sweep's knob (P1)."""
         fits = [k for k in self.knobs if k.nuisance and (k.choice is None or k.choice == (self.knob.path, value))]

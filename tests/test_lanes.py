@@ -241,7 +241,7 @@ def test_an_ordinary_module_shares_a_program_and_is_right(model, stock):
         ("Sparse", "sparse"),
         ("Counting", "outputs in evaluation mode differ in lanes by"),
         ("Annealed", "forward assigns heat anew instead of changing it in place"),
-        ("Flat", "called random operation"),
+        ("Flat", "dropout2d of 3 dimensions has no form for lanes"),
         ("EvaluatedOnly", "no training step reaches late.weight"),
         ("Extra", "the model keeps a state of its own"),
         ("Writing", "outputs in evaluation mode differ|forward changes buffer count in evaluation mode"),

@@ -105,7 +105,8 @@ def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
     assert set(table[table.seed == 0].state) <= {"complete", "infeasible"}, done.stdout + done.stderr
     assert set(table[table.seed == 1].state) == {"failed"}
     talking = ["model._target_=odd.Talking", *ODD, "seeds=1", "lanes=4", "trainer.max_log_mb=1", "placement.max_retries=0"]
-    search(*THREE, *talking, "name=talking", cwd=tmp_path)
+    long = ["trainer.epochs=300", "trainer.patience=null"]
+    search(*THREE, *talking, *long, "name=talking", cwd=tmp_path)
     table = trials(tmp_path / "results" / "talking")
     assert set(table.state) <= {"failed", "infeasible", "queued"}
     assert table.reason.str.startswith("printed more than trainer.max_log_mb=1 MB").sum() >= 2

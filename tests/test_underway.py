@@ -5,7 +5,7 @@ import time
 from search.metrics import Metric
 from search.plan import Limits
 from search.rows import Ask
-from search.underway import Underway, fresh_standing
+from search.underway import SHARED, Underway, fresh_standing
 
 METRIC = Metric(name="accuracy", direction="maximize")
 
@@ -61,23 +61,23 @@ def test_a_stop_that_was_recorded_before_a_kill_still_holds():
 def test_deaths_count_only_while_no_new_epoch_is_reached():
     trial = _underway(max_retries=1)
     trial.hear(_record(1, 0.5))
-    assert trial.die()
+    assert trial.die(company=False)
     trial.begin(0, records=[_record(1, 0.5)], device="cpu", strategy="loop")
     trial.hear(_record(1, 0.5))  # reached before: no progress
-    assert not trial.die()
+    assert not trial.die(company=False)
     trial.hear(_record(2, 0.5))
-    assert trial.die()
+    assert trial.die(company=False)
 
 
 def test_time_is_up_for_a_silent_trial_that_may_be_tried_again_and_for_a_long_one_that_may_not():
     trial = _underway(epoch_timeout=10)
-    assert trial.overdue(time.monotonic() + 9) == ""
-    assert trial.overdue(time.monotonic() + 11) == "hung: no epoch for trainer.epoch_timeout=10 s"
-    assert trial.die()
+    assert trial.overdue(time.monotonic() + 9, company=False) == ""
+    assert trial.overdue(time.monotonic() + 11, company=False) == "hung: no epoch for trainer.epoch_timeout=10 s"
+    assert trial.die(company=False)
     trial = _underway(timeout=5)
     trial.hear(_record(1, 0.5, seconds=4.5))
-    assert trial.overdue(time.monotonic() + 1) == "took longer than trainer.timeout=5 s"
-    assert not trial.die()
+    assert trial.overdue(time.monotonic() + 1, company=False) == "took longer than trainer.timeout=5 s"
+    assert not trial.die(company=False)
 
 
 def test_only_trials_that_may_be_ranked_have_a_value():
@@ -87,3 +87,19 @@ def test_only_trials_that_may_be_ranked_have_a_value():
     for state in ("failed", "lost", "infeasible"):
         row = trial.row(state, reason="why")
         assert (row.value, row.best_epoch, row.epochs, row.reason) == (None, None, 1, "why")
+
+
+def test_what_happens_in_company_is_nobodys_own_until_it_is_tried_alone():
+    trial = _underway(max_retries=0)
+    for _ in range(SHARED):
+        assert not trial.suspect
+        assert trial.die(company=True)
+    assert trial.suspect
+    assert not trial.die(company=False)
+    silent = _underway(timeout=5, epoch_timeout=10)
+    assert silent.overdue(time.monotonic() + 6, company=True) == ""
+    assert silent.overdue(time.monotonic() + 11, company=True) == "hung: no epoch for trainer.epoch_timeout=10 s"
+    assert silent.retry
+    silent.seconds = 6.0
+    assert silent.overdue(time.monotonic(), company=True) == "took longer than trainer.timeout=5 s"
+    assert not silent.die(company=True)

@@ -47,10 +47,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
         return 0
     measured = measure_epoch(plan)
     total = measured.search(epochs=plan.epochs, trials=missing, slots=len(slots))
-    console.print(
-        f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, less where trials stop early",
-        markup=False,
-    )
+    less = "less where trials stop early" + (" or train in lanes" if plan.lanes != 0 and plan.stock else "")
+    console.print(f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, {less}", markup=False)
     return 0
 
 

@@ -8,7 +8,7 @@
 search from a random baseline, against plain Optuna with the sampler of the same name, and random search: paired by seed,
 with bootstrap intervals over tables and seeds. Regret 1 is the median configuration, 0 the best of the table. `real`: the best
 validation accuracy of as many trainings of an MLP and a CNN on mnist1d, from one poor baseline; with history, a sweep of seven
-learning rates was there before, from whose winner and trials it goes on; counted: its seven trainings are among them.
+learning rates was there before, from whose winner and trials it goes on.
 """
 
 import argparse
@@ -226,34 +226,33 @@ def with_history(truth: Training, model: str, *, seed: int, trials: int) -> list
 
 
 def real(seeds: int, trials: int) -> None:
-    """Prints the best accuracies, and the differences."""
-    found: dict[str, list[list[float]]] = {}
+    """Prints the best accuracies after half and after all of the trainings, and the differences."""
+    after = (trials // 2, trials)
+    found: dict[str, dict[str, list[list[float]]]] = {}
     for model in ("mlp", "cnn1d"):
-        per = dict[str, list[float]]()
+        per: dict[str, list[list[float]]] = {}
         for seed in range(seeds):
             plans = {sampler: real_plan(model, f"sampler={sampler}", seed=seed, trials=trials) for sampler in SAMPLERS}
             truth = Training(plans["gp"], seed=seed)
+            values = {"random": plain(truth, plans["gp"], optuna.samplers.RandomSampler(seed=seed))}
             for sampler, make in SAMPLERS.items():
-                per.setdefault(f"ours {sampler}", []).append(max(ours(truth, plans[sampler])))
-                per.setdefault(f"plain {sampler}", []).append(max(plain(truth, plans[sampler], make(seed=seed))))
-            per.setdefault("random", []).append(max(plain(truth, plans["gp"], optuna.samplers.RandomSampler(seed=seed))))
-            per.setdefault("history", []).append(max(with_history(truth, model, seed=seed, trials=trials)))
-            per.setdefault("counted", []).append(max(with_history(truth, model, seed=seed, trials=trials - SWEEP)))
-            print(f"  {model} {seed}  " + "  ".join(f"{rule} {values[-1]:.4f}" for rule, values in per.items()), flush=True)
-        for rule, values in per.items():
-            found.setdefault(rule, []).append(values)
-    best = {rule: np.array(values) for rule, values in found.items()}
-    for index, model in enumerate(("mlp", "cnn1d")):
-        print(f"\n{model}: best accuracy after {trials} trainings of 4 epochs, {seeds} seeds")
-        for rule, values in best.items():
-            print(f"  {rule:12} {interval(values[index : index + 1])}")
-        for one, other in (
-            ("ours gp", "plain gp"),
-            ("ours tpe", "plain tpe"),
-            ("history gp", "ours gp"),
-            ("history gp", "plain gp"),
-        ):
-            print(f"  {one} less {other}: {interval((best[one] - best[other])[index : index + 1])}")
+                values[f"ours {sampler}"] = ours(truth, plans[sampler])
+                values[f"plain {sampler}"] = plain(truth, plans[sampler], make(seed=seed))
+            history = with_history(truth, model, seed=seed, trials=trials)
+            for rule, tried in values.items():
+                per.setdefault(rule, []).append([max(tried[:count]) for count in after])
+            per.setdefault("history gp", []).append([max(history[: SWEEP + count]) for count in after])
+            print(f"  {model} {seed}  " + "  ".join(f"{rule} {best[-1][-1]:.4f}" for rule, best in per.items()), flush=True)
+        found[model] = per
+    pairs = (("ours gp", "plain gp"), ("ours tpe", "plain tpe"), ("history gp", "ours gp"))
+    for model, per in found.items():
+        best = {rule: np.array(values) for rule, values in per.items()}
+        for place, count in enumerate(after):
+            print(f"\n{model}: best accuracy after {count} trainings of 4 epochs, {seeds} seeds")
+            for rule, values in best.items():
+                print(f"  {rule:12} {interval(values[None, :, place])}")
+            for one, other in pairs:
+                print(f"  {one} less {other}: {interval((best[one] - best[other])[None, :, place])}")
 
 
 def cost() -> None:

@@ -33,11 +33,9 @@ def counted_dropout(key: Tensor) -> Functions:
         return dropped(input, p, training, inplace, input.shape)
 
     def over(spatial: int) -> Callable[..., Tensor]:
-        torchs: Callable[..., Tensor] = getattr(functional, f"dropout{spatial}d")
-
         def channels(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-            if input.ndim != spatial + 2:  # what torch takes for batch and channel then is its own affair
-                return torchs(input, p, training, inplace)
+            if input.ndim != spatial + 2:  # what torch then takes for batch and channel is its own affair
+                raise NotImplementedError(f"dropout{spatial}d of {input.ndim} dimensions has no form for lanes")
             return dropped(input, p, training, inplace, (*input.shape[:2], *(1,) * spatial))
 
         return channels
