@@ -15,7 +15,7 @@ from search.wire import Message
 from trainers.api import Pace
 
 FILE = "lanes.json"
-GAIN = 1.25  # trials per second, lanes against one by one, from which lanes are worth it
+GAIN = 1.5  # trials per second, lanes against one by one, from which lanes are worth it: towards the end they are fewer
 PEEK = 256  # trials that are looked at, to see how many share a key
 
 
