@@ -4,6 +4,7 @@ Never opens the study, the journal or the split.
 Started by a placement as `python -m search.worker SOCKET LIFELINE`.
 """
 
+import gc
 import os
 import shutil
 import socket
@@ -139,6 +140,8 @@ class Worker:
             self._tell({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": strategy})
             self._answered = time.monotonic()
             trainings.admit(trial, config=config, checkpoint=checkpoint)
+            if not gc.get_freeze_count():
+                gc.freeze()  # all that has been imported stays: looking through it again takes a fifth of a second each time
         if seated.end is not None:
             self._leave(seated)
 

@@ -358,6 +358,7 @@ def test_a_traced_step_is_never_seen_but_in_time(words, monkeypatch):
 
     plain = going()
     monkeypatch.setattr(traced, "AFTER", 1)
+    monkeypatch.setattr(traced, "SETTLED", 1)
     monkeypatch.setattr(traced, "SLOW", 10)
     quick = going()
     tracing = quick.group._program._traced
@@ -379,6 +380,7 @@ def test_a_traced_step_is_never_seen_but_in_time(words, monkeypatch):
 )
 def test_what_a_trace_would_get_wrong_is_not_traced(step, monkeypatch):
     monkeypatch.setattr(traced, "AFTER", 1)
+    monkeypatch.setattr(traced, "SETTLED", 1)
     tracing = traced.Traced(step)
     for lanes in (2, 3, 4, 5, 9, 9):
         x = torch.rand(lanes, 6)

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from trainers.api import Config, Part
 
 
-def build(config: Config, device: torch.device) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
+Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
+
+
+def build(config: Config, device: torch.device) -> Built:
     """Model, loss and optimizer.
 
     Raises:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from trainers.api import Checkpoint, Config, Data, Disruption, End, Epoch, Failure, Key, Outcome, Pace, Values
-from trainers.build import build, made, on_device, plain_loss, seed_all
+from trainers.build import Built, build, made, on_device, plain_loss, seed_all
 from trainers.lanes.admission import admitted
 from trainers.lanes.group import Group, lane_of
 from trainers.lanes.key import Unfusable, fusion_key
@@ -33,6 +33,7 @@ class Stock:
         self._seats: dict[int, Seat] = {}
         self._groups: dict[str, Group] = {}
         self._fused: set[str] = set()
+        self._asked: tuple[Config, Built, Key] | None = None  # whose key was last asked for, and what was built for it
 
     @staticmethod
     def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
@@ -73,7 +74,10 @@ class Stock:
             TypeError: it cannot be built.
         """
         seed_all(int(config["seed"]), self._device)
-        return _key(*build(config, self._device), batch=self._batch(config), rows=len(self._sets[0][0]))
+        built = build(config, self._device)
+        key = _key(*built, batch=self._batch(config), rows=len(self._sets[0][0]))
+        self._asked = config, built, key  # who asks for it is most often seated next
+        return key
 
     def measure(self, config: Config, *, timed: bool) -> Pace:
         """Whether lanes of this key give what plain training gives, and what they save; seconds."""
@@ -94,10 +98,11 @@ class Stock:
         if not self._fused:
             self._seats[trial] = Seat(config, sets=self._sets, device=self._device, checkpoint=checkpoint)
             return
-        batch, rows = self._batch(config), len(self._sets[0][0])
-        seed_all(int(config["seed"]), self._device)
-        model, loss, optimizer = build(config, self._device)
-        key = _key(model, loss, optimizer, batch=batch, rows=rows).name
+        if self._asked is None or self._asked[0] is not config:
+            self.key(config)
+        assert self._asked is not None
+        (_, (model, loss, optimizer), told), self._asked = self._asked, None
+        key, batch, rows = told.name, self._batch(config), len(self._sets[0][0])
         if key not in self._fused:
             self._seats[trial] = Seat(config, sets=self._sets, device=self._device, checkpoint=checkpoint)
             return

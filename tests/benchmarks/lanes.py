@@ -161,7 +161,7 @@ def train(lr, x, y, val_x, val_y, epochs, report=None):
     return right
 
 data = [torch.from_numpy(np.load(f"{sys.argv[1]}/{name}.npy")) for name in ("x", "y", "val_x", "val_y")]
-rates = np.geomspace(1e-3, 0.1, 16).tolist() * 4
+rates, epochs = np.geomspace(1e-3, 0.1, 16).tolist() * 4, int(sys.argv[2])
 """
 OPTUNA = (
     TRAIN
@@ -171,7 +171,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 begun = time.perf_counter()
 study = optuna.create_study(direction="maximize", sampler=optuna.samplers.GridSampler({"lr": rates[:16], "seed": [0, 1, 2, 3]}))
 study.optimize(lambda t: train(t.suggest_categorical("lr", rates[:16]) + 0 * t.suggest_categorical("seed", [0, 1, 2, 3]),
-                               *data, int(sys.argv[2])), n_trials=64)
+                               *data, epochs), n_trials=64)
 print(json.dumps(time.perf_counter() - begun))
 """
 )
@@ -186,8 +186,9 @@ ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level
 begun = time.perf_counter()
 def one(config):
     torch.set_num_threads(1)
-    train(config["lr"], *data, int(sys.argv[2]), report=tune.report)
+    train(config["lr"], *data, epochs, report=tune.report)
 tuner = tune.Tuner(tune.with_resources(one, {"cpu": 1}), param_space={"lr": tune.grid_search(rates)},
+                   tune_config=tune.TuneConfig(reuse_actors=True),
                    run_config=tune.RunConfig(verbose=0, storage_path=sys.argv[1]))
 results = tuner.fit()
 assert len(results) == 64 and not results.errors

@@ -18,7 +18,8 @@ from trainers.lanes.optimizers import Rows
 Step = Callable[..., tuple[Tensor, ...]]
 Shape = tuple[tuple[int, ...], ...]
 LANES = (3, 5)  # that are traced: not 2, which is too often something else's size
-AFTER = 500  # steps of one shape that go untraced: two traces cost about as much as they then would have saved
+AFTER = 200  # steps of one shape that go untraced: two traces cost about as much as they then would have saved
+SETTLED = 64  # steps of one number of lanes, for the same reason
 SLOW = 0.004  # seconds of a step beyond which what a trace saves is nothing
 
 
@@ -28,24 +29,31 @@ class Traced:
     def __init__(self, step: Step) -> None:
         self._step = step
         self._given_up = False
-        self._seen: dict[Shape, tuple[int, float]] = {}  # steps and seconds, by shape, lanes left out
+        self._seconds: dict[Shape, list[float]] = {}  # of untraced steps, by shape, lanes left out
+        self._steps: dict[tuple[int, Shape], int] = {}
         self._graphs: dict[Shape, tuple[fx.Graph, fx.Graph, fx.GraphModule]] = {}
         self._modules: dict[tuple[int, Shape], fx.GraphModule] = {}
 
     def __call__(self, rows: Rows, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The step, traced as soon as that pays."""
-        shape: Shape = tuple(tuple(tensor.shape[1:]) for tensor in tensors)
-        steps, seconds = self._seen.get(shape, (0, 0.0))
-        if self._given_up or steps < AFTER or seconds > steps * SLOW:
-            begun = time.perf_counter()
-            result = self._step(rows, *tensors)
-            self._seen[shape] = steps + 1, seconds + time.perf_counter() - begun
-            return result
-        module = self._modules.get((len(tensors[0]), shape))
-        if module is None:
+        lanes, shape = len(tensors[0]), tuple(tuple(tensor.shape[1:]) for tensor in tensors)
+        module = self._modules.get((lanes, shape))
+        if module is not None and not self._given_up:
+            with torch.no_grad():
+                return tuple(module(rows, *tensors))
+        if self._pays(lanes, shape):
             return self._first(shape, rows, tensors)
-        with torch.no_grad():
-            return tuple(module(rows, *tensors))
+        begun = time.perf_counter()
+        result = self._step(rows, *tensors)
+        self._seconds[shape].append(time.perf_counter() - begun)
+        return result
+
+    def _pays(self, lanes: int, shape: Shape) -> bool:
+        steps = self._steps[lanes, shape] = self._steps.get((lanes, shape), 0) + 1
+        seconds = self._seconds.setdefault(shape, [])
+        if self._given_up or steps <= SETTLED or len(seconds) < AFTER:
+            return False
+        return sum(seconds[-SETTLED:]) / len(seconds[-SETTLED:]) < SLOW
 
     def _first(self, shape: Shape, rows: Rows, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """A number of lanes that is new: both ways, on rows of their own."""
