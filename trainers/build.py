@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from trainers.api import Config, Part
 
-
 Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
 
 
