@@ -58,8 +58,8 @@ class Seating:
         if self._most == 0 and key not in self._known:
             return ALONE
         if key not in self._known:
-            pace = self._pace(keys[0], config)
             company = -(-sum(trials for other, trials in abreast() if _same(fusable[0], other, key)) // self._slots)
+            pace = self._pace(keys[0], config) if company > 1 or self._most is not None else Pace()
             wanted = decide(pace, company=company, most=self._most)
             answer = self._ask({"kind": "fusion", "key": key, "wanted": asdict(wanted), "pace": asdict(pace)})
             self._known[key] = Fusion(**answer["fusion"])

@@ -181,9 +181,8 @@ class Worker:
         """Hears of everyone whether to go on; those who are not leave, and others may come."""
         work = self._ask({"kind": "settle", "room": self._room, "curious": self._curious})
         self._answered = time.monotonic()
-        answers = {int(trial): answer for trial, answer in work["answers"].items()}
         for seated in list(self._seated.values()):
-            self._hear(seated, answers[seated.trial])
+            self._hear(seated, work["answers"][str(seated.trial)])
         self._take(work)
 
     def _hear(self, seated: Seated, answer: Message) -> None:

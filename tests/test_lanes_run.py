@@ -1,16 +1,22 @@
 """Lanes as a user meets them: a sweep in lanes, its winner alone, kills, poison, and who decides."""
 
+import io
 import json
+import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from kit import search, trials
+from rich.console import Console
 
+from search.compose import compose_experiment
 from search.crew import Served
 from search.devices import Slot
 from search.lanes import Fusion, Fusions, decide
 from search.metrics import Metric
-from search.plan import Limits
+from search.plan import Limits, read_plan
+from search.progress import ShownProgress
 from search.rows import Ask
 from search.underway import Underway, fresh_standing
 from search.waiting import Waiting
@@ -199,3 +205,34 @@ def test_a_trial_that_may_be_poison_sits_alone():
     assert [trial.ask.trial for trial in waiting.hand(worker, workers=[worker])] == [1]
     alone = _served(0, room=8, trials=[_underway(1, deaths=suspect)])
     assert waiting.hand(alone, workers=[alone]) == []
+
+
+def test_trials_in_company_are_one_line_of_the_display():
+    config = compose_experiment("lr_sweep", overrides=[], config_dir=None)
+    plan, console = read_plan(config, root=Path("/r")), Console(width=120, record=True, file=io.StringIO())
+    progress, slot = ShownProgress(plan, done=0, console=console), Slot(number=1, gpu=None, threads=1)
+    asks = [Ask(trial=trial, stage="s", knobs={"optimizer.lr": 0.1}, seed=0) for trial in (4, 5, 9)]
+    standing = fresh_standing(METRIC, LIMITS)
+    for ask in asks:
+        progress.began(slot, ask)
+        progress.heard(slot, standing, {"trial": ask.trial, "epoch": 3, "train_loss": 0.5, "val_loss": 0.6})
+    console.print(progress)
+    assert re.search(r"1 cpu +4–9 +3 lanes · \d+ epochs/s +3/50", console.export_text())
+    progress.left(slot, asks[0])
+    progress.left(slot, asks[2])
+    console.print(progress)
+    assert re.search(r"1 cpu +5 +optimizer.lr=0.1 seed 0 +3/50 +0.5 +0.6", console.export_text())
+
+
+def test_a_training_by_itself_measures_nothing_and_says_nothing_of_lanes(tmp_path):
+    done = search("smoke", "lanes=off", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    best = tmp_path / "results" / "smoke" / "best.yaml"
+    text = best.read_text()
+    assert "lanes: 'off'\n" in text
+    best.write_text(text.replace("lanes: 'off'\n", "lanes: auto\n"))
+    done = search("train", str(best), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lanes" not in done.stdout
+    assert not (tmp_path / "results" / "lanes.json").exists()
+    assert set(trials(tmp_path / "results" / "smoke-train").strategy) == {"loop"}
