@@ -34,7 +34,7 @@ class Record:
 
     @property
     def rows(self) -> list[Row]:
-        """In the order of their first."""
+        """In the order in which they were asked for."""
         return list(self._rows.values())
 
     def unfinished(self) -> list[Ask]:

@@ -126,8 +126,7 @@ class Worker:
     def _seat(self, asked: Message, abreast: Sequence[Message]) -> None:
         trial = int(asked["trial"])
         self._output.belongs_to(trial)
-        place = self._folder / "checkpoints" / str(trial)
-        checkpoint = TrialCheckpoint(place, folds=len(self._folds), every=self._every)
+        checkpoint = TrialCheckpoint(self._place(trial), folds=len(self._folds), every=self._every)
         seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
 
         def company() -> Company:
@@ -246,15 +245,16 @@ class Worker:
                 self._raised(seated, error)
                 end = seated.end if end["state"] in ("complete", "pruned") else end
         if end["state"] in ("failed", "infeasible", "pruned"):
-            shutil.rmtree(
-                self._folder / "checkpoints" / str(seated.trial), ignore_errors=True
-            )  # nothing of it is worth keeping
+            shutil.rmtree(self._place(seated.trial), ignore_errors=True)  # nothing of it is worth keeping
         left = guard.kill_children() if self._output.redirect and not self._seated else []
         if left:
             told = f"left {len(left)} processes behind, stopped: {', '.join(left)}"
             end["reason"] = "; ".join(filter(None, [end["reason"], told]))
         self._output.belongs_to(None)
         self._tell({"kind": "end", "trial": seated.trial, **end})
+
+    def _place(self, trial: int) -> Path:
+        return self._folder / "checkpoints" / str(trial)
 
     def _config(self, asked: Message) -> dict[str, Any]:
         """What the trainer gets."""

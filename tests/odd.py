@@ -38,9 +38,11 @@ class Tied(Two):
 class Assigned(Two):
     """A buffer that is assigned, not changed in place."""
 
+    persistent = True
+
     def __init__(self, *, inputs, outputs):
         super().__init__(inputs=inputs, outputs=outputs)
-        self.register_buffer("seen", torch.zeros(16))
+        self.register_buffer("seen", torch.zeros(16), persistent=self.persistent)
 
     def middle(self, x):
         if self.training:
@@ -48,12 +50,8 @@ class Assigned(Two):
         return torch.relu(x - self.seen)
 
 
-class InPlace(Two):
+class InPlace(Assigned):
     """The same buffer, changed in place."""
-
-    def __init__(self, *, inputs, outputs):
-        super().__init__(inputs=inputs, outputs=outputs)
-        self.register_buffer("seen", torch.zeros(16))
 
     def middle(self, x):
         if self.training:
@@ -305,17 +303,10 @@ class Extra(Two):
         pass
 
 
-class Unsaved(Two):
+class Unsaved(InPlace):
     """A buffer that changes and is not in the state_dict."""
 
-    def __init__(self, *, inputs, outputs):
-        super().__init__(inputs=inputs, outputs=outputs)
-        self.register_buffer("seen", torch.zeros(16), persistent=False)
-
-    def middle(self, x):
-        if self.training:
-            self.seen.mul_(0.9).add_(x.detach().mean(0))
-        return torch.relu(x - self.seen)
+    persistent = False
 
 
 class Writing(Two):

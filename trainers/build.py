@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainers.api import Config, Part
 
+Sets = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]  # rows and targets to train on, and to validate on
 Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.api import Checkpoint, Config, Values
-from trainers.build import build, epoch_seeds, plain_loss, restore_unsaved, seed_all, unsaved
+from trainers.build import Sets, build, epoch_seeds, plain_loss, restore_unsaved, seed_all, unsaved
 from trainers.schedules import Schedule, apply
 
 EVALUATION_ROWS = 4096  # rows of one forward pass without gradients
@@ -20,7 +20,7 @@ class Seat:
         self,
         config: Config,
         *,
-        sets: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
+        sets: Sets,
         device: torch.device,
         checkpoint: Checkpoint,
     ) -> None:

@@ -30,6 +30,7 @@ class Stock:
     def __init__(self, *, data: Data, device: str) -> None:
         self._device = torch.device(device)
         self._sets = on_device(data.train, self._device), on_device(data.val, self._device)
+        self._rows = len(self._sets[0][0])
         self._seats: dict[int, Seat] = {}
         self._groups: dict[str, Group] = {}
         self._fused: set[str] = set()
@@ -75,7 +76,7 @@ class Stock:
         """
         seed_all(int(config["seed"]), self._device)
         built = build(config, self._device)
-        key = _key(*built, batch=self._batch(config), rows=len(self._sets[0][0]))
+        key = _key(*built, batch=self._batch(config), rows=self._rows)
         self._asked = config, built, key  # who asks for it is most often seated next
         return key
 
@@ -102,7 +103,7 @@ class Stock:
             self.key(config)
         assert self._asked is not None
         (_, (model, loss, optimizer), told), self._asked = self._asked, None
-        key, batch, rows = told.name, self._batch(config), len(self._sets[0][0])
+        key, batch = told.name, self._batch(config)
         if key not in self._fused:
             self._seats[trial] = Seat(config, sets=self._sets, device=self._device, checkpoint=checkpoint)
             return
@@ -110,7 +111,7 @@ class Stock:
             x, y = (tensor[:batch] for tensor in self._sets[0])
             program = Program(model, loss, optimizer, plain=plain_loss(config, loss, self._device), x=x, y=y)
             self._groups[key] = Group(program, sets=self._sets, batch=batch)
-        steps = -(-rows // batch)
+        steps = -(-self._rows // batch)
         lane = lane_of(trial, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=checkpoint)
         self._groups[key].admit(lane, model, optimizer)
 
@@ -127,7 +128,7 @@ class Stock:
                 group.release(trial)
 
     def _batch(self, config: Config) -> int:
-        return min(int(config["trainer"]["batch_size"]), len(self._sets[0][0]))
+        return min(int(config["trainer"]["batch_size"]), self._rows)
 
     def _step(self, trial: int, seat: Seat) -> Outcome:
         try:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from trainers.api import Config
-from trainers.build import build, plain_loss, seed_all
-from trainers.lanes.group import Sets
+from trainers.build import Sets, build, plain_loss, seed_all
 from trainers.lanes.key import Unfusable, attributes, named_tensors, smoothing_of
 from trainers.lanes.masks import counted_dropout, in_place_of_torchs, rates_of
 from trainers.lanes.optimizers import Rows
@@ -121,4 +120,4 @@ def _same(ours: Tensor, theirs: Tensor, what: str) -> None:
 def _same_buffers(rows: Rows, model: nn.Module, lane: int) -> None:
     for name, buffer in model.named_buffers():
         if buffer.numel():
-            _same(rows[BUFFER + name][lane], copy.deepcopy(buffer), f"buffer {name}: values")
+            _same(rows[BUFFER + name][lane], buffer, f"buffer {name}: values")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from trainers.api import Checkpoint, Config, Epoch
-from trainers.build import epoch_seeds, restore_unsaved
+from trainers.build import Sets, epoch_seeds, restore_unsaved
 from trainers.lanes.key import smoothing_of
 from trainers.lanes.masks import rates_of
 from trainers.lanes.optimizers import Rows, numbers
@@ -20,7 +20,6 @@ from trainers.lanes.program import STATE, WEIGHTS, Numbers, Program, joined, tak
 from trainers.schedules import Schedule
 
 NO_BOUND = float(np.finfo(np.float32).max)  # a norm's, which never clips
-Sets = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -188,11 +187,11 @@ class LaneEpoch:
         self._rates = _rates(lanes, like)
         self._smoothing = torch.tensor([lane.smoothing for lane in lanes], dtype=like.dtype, device=device)
         told = [lane.columns(steps) for lane in lanes]
-        idle = [name for name in ("weight_decay",) if not any(any(columns.get(name, ())) for columns in told)]
+        decays = any(any(columns.get("weight_decay", ())) for columns in told)
         tables = {
             name: torch.tensor([columns[name] for columns in told], dtype=torch.float64).T.unsqueeze(2).to(device, like.dtype)
             for name in told[0]
-            if name not in idle
+            if name != "weight_decay" or decays
         }
         self.columns = [{name: table[step] for name, table in tables.items()} for step in range(steps)]
         self.l1 = _column([lane.l1 for lane in lanes], like) if any(lane.l1 for lane in lanes) else None

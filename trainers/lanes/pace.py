@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from trainers.api import Config, Pace
-from trainers.build import build, seed_all
-from trainers.lanes.group import Group, LaneEpoch, Sets, lane_of
+from trainers.build import Sets, build, seed_all
+from trainers.lanes.group import Group, LaneEpoch, lane_of
 from trainers.lanes.program import Program, joined
 from trainers.seat import Seat
 

@@ -87,8 +87,7 @@ class Program:
         """A lane's `state_dict`, as the plain model would give it."""
         parts = dict(zip(self.trained, torch.split(rows[WEIGHTS][lane], self._sizes), strict=True))
         shaped = {name: part.view(shape) for (name, part), shape in zip(parts.items(), self._shapes, strict=True)}
-        for prefix in (HELD, BUFFER):
-            shaped |= {name.removeprefix(prefix): tensor[lane] for name, tensor in rows.items() if name.startswith(prefix)}
+        shaped |= {name: tensor[lane] for prefix in (HELD, BUFFER) for name, tensor in under(prefix, rows).items()}
         return {name: shaped[self._first[name]] for name in self._saved}
 
     def unsaved_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
@@ -97,7 +96,7 @@ class Program:
 
     def optimizer_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
         """A lane's optimizer state."""
-        return {name.removeprefix(STATE): tensor[lane] for name, tensor in rows.items() if name.startswith(STATE)}
+        return {name: tensor[lane] for name, tensor in under(STATE, rows).items()}
 
     # Steps
 
@@ -110,7 +109,7 @@ class Program:
 
     def step(self, rows: Rows, gradients: Tensor, columns: Rows) -> None:
         """The optimizer's step, in place."""
-        state = {name.removeprefix(STATE): tensor for name, tensor in rows.items() if name.startswith(STATE)}
+        state = under(STATE, rows)
         state["steps"] += 1
         self.optimize(rows[WEIGHTS], gradients, state, columns)
 
@@ -188,6 +187,11 @@ def _trained(model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor) -> set[str
     probe = copy.deepcopy(model).train()
     loss(probe(x), y).backward()
     return {name for name, parameter in probe.named_parameters() if parameter.grad is not None}
+
+
+def under(prefix: str, rows: Rows) -> Rows:
+    """The rows of one kind, by their own names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in rows.items() if name.startswith(prefix)}
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

@@ -6,6 +6,7 @@ and tracing is given up for good. So a trace is never seen but in the time it ta
 """
 
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,8 +30,8 @@ class Traced:
     def __init__(self, step: Step) -> None:
         self._step = step
         self._given_up = False
-        self._seconds: dict[Shape, list[float]] = {}  # of untraced steps, by shape, lanes left out
-        self._steps: dict[tuple[int, Shape], int] = {}
+        self._seconds: dict[Shape, deque[float]] = {}  # of the last untraced steps, by shape, lanes left out
+        self._steps: Counter[Shape | tuple[int, Shape]] = Counter()  # untraced ones, by shape without and with lanes
         self._graphs: dict[Shape, tuple[fx.Graph, fx.Graph, fx.GraphModule]] = {}
         self._modules: dict[tuple[int, Shape], fx.GraphModule] = {}
 
@@ -49,11 +50,11 @@ class Traced:
         return result
 
     def _pays(self, lanes: int, shape: Shape) -> bool:
-        steps = self._steps[lanes, shape] = self._steps.get((lanes, shape), 0) + 1
-        seconds = self._seconds.setdefault(shape, [])
-        if self._given_up or steps <= SETTLED or len(seconds) < AFTER:
+        self._steps.update([shape, (lanes, shape)])
+        seconds = self._seconds.setdefault(shape, deque(maxlen=SETTLED))
+        if self._given_up or self._steps[lanes, shape] <= SETTLED or self._steps[shape] <= AFTER:
             return False
-        return sum(seconds[-SETTLED:]) / len(seconds[-SETTLED:]) < SLOW
+        return sum(seconds) / len(seconds) < SLOW
 
     def _first(self, shape: Shape, rows: Rows, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """A number of lanes that is new: both ways, on rows of their own."""
