@@ -1,0 +1,252 @@
+"""What is seen of a training from outside, and how it is taken over: exact, and gone without a trace afterwards."""
+
+import math
+from contextlib import nullcontext
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+
+from trainers.api import Data, Part
+from trainers.probes.run import train
+from trainers.probes.steer import Enough, Steer
+from trainers.probes.subject import Subject, ramp
+from trainers.probes.watch import Watch
+
+OPTIMIZERS = import_module("torch.optim.optimizer")
+
+
+def _model(*more):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.ReLU(), *more, nn.Linear(7, 3))
+
+
+def _rows(count=24):
+    dice = torch.Generator().manual_seed(1)
+    return torch.randn(count, 5, generator=dice), torch.randint(0, 3, (count,), generator=dice)
+
+
+def _steps(model, optimizer, *, steps=4, parts=1, clear=True, evaluate=None):
+    x, y = _rows()
+    for step in range(steps):
+        if clear:
+            optimizer.zero_grad()
+        for part in torch.arange(6 * step, 6 * step + 6).chunk(parts):
+            F.cross_entropy(model(x[part]), y[part]).backward()
+        optimizer.step()
+        if evaluate is not None:
+            evaluate(model, x)
+
+
+def test_a_watched_training_takes_the_same_steps_as_an_unwatched_one():
+    ends = []
+    for watch in (Watch(), None):
+        model = _model(nn.BatchNorm1d(7), nn.Dropout(0.5))
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        torch.manual_seed(3)
+        if watch is None:
+            _steps(model, optimizer)
+        else:
+            with watch:
+                _steps(model, optimizer)
+        ends.append(torch.cat([tensor.flatten().double() for tensor in model.state_dict().values()]))
+    assert torch.equal(*ends)
+
+
+def test_numbers_seen_are_those_of_the_training():
+    model = _model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    first = [parameter.detach().clone() for parameter in model.parameters()]
+    with Watch() as watch:
+        _steps(model, optimizer, steps=1)
+    x, y = _rows()
+    start = _model()
+    loss = F.cross_entropy(start(x[:6]), y[:6])
+    gradients = torch.autograd.grad(loss, list(start.parameters()))
+    seen = watch.seen
+    assert seen.losses == pytest.approx([loss.item()])
+    assert seen.gradient_norms == pytest.approx([math.sqrt(sum(float(g.square().sum()) for g in gradients))], rel=1e-5)
+    size = math.sqrt(sum(float(w.square().sum()) for w in first))
+    assert seen.ratios == pytest.approx([0.5 * seen.gradient_norms[0] / size], rel=1e-5)
+    assert [weights.name for weights in seen.weights] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert seen.weights[0].largest == pytest.approx(float(gradients[0].abs().max()))
+    assert seen.batches[0].shape == (6, 5)
+    assert (seen.loss.name, seen.loss.outputs, seen.loss.targets) == ("cross_entropy", (6, 3), (6,))
+    assert (seen.rates, seen.steps, seen.optimizers) == ([0.5], 1, 1)
+
+
+def test_gradients_collected_over_several_backward_passes_are_not_stale():
+    for clear, stale in ((True, 0), (False, 3)):
+        model = _model()
+        with Watch() as watch:
+            _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), parts=3, clear=clear)
+        assert (watch.seen.stale_gradients, watch.seen.steps_without_gradient) == (stale, 0)
+
+
+def test_gradients_set_to_zero_rather_than_to_none_are_not_stale():
+    model = _model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = _rows()
+    with Watch() as watch:
+        for _ in range(3):
+            optimizer.zero_grad(set_to_none=False)
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    assert watch.seen.stale_gradients == 0
+
+
+def test_an_evaluation_with_gradients_is_no_batch():
+    def evaluate(model, x):
+        model(x)
+
+    model = _model()
+    with Watch() as watch:
+        _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), evaluate=evaluate)
+    assert [batch.shape for batch in watch.seen.batches] == [(6, 5)] * 4
+
+
+def test_dropout_by_any_name_is_seen_in_an_evaluation():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = nn.Linear(5, 3)
+
+        def forward(self, x):
+            return F.dropout(self.line(x), 0.5)
+
+    def evaluate(model, x):
+        model.eval()
+        with torch.no_grad():
+            model(x)
+        model.train()
+
+    for model, seen in ((Own(), ["dropout"]), (_model(nn.Dropout(0.5)), [])):
+        with Watch() as watch:
+            _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), evaluate=evaluate)
+        assert watch.seen.noisy_evaluations == seen
+
+
+def test_hooks_are_gone_afterwards_also_after_an_error():
+    before = (len(nn.modules.module._global_forward_pre_hooks), len(OPTIMIZERS._global_optimizer_pre_hooks))
+    with pytest.raises(ZeroDivisionError), Watch(), Steer():
+        _ = 1 / 0
+    after = (len(nn.modules.module._global_forward_pre_hooks), len(OPTIMIZERS._global_optimizer_pre_hooks))
+    assert after == before
+    assert torch.overrides._get_current_function_mode() is None
+
+
+def test_an_optimizer_made_for_its_schedule_only_is_not_counted():
+    model, twin = _model(), torch.optim.SGD([torch.zeros(0)], lr=1.0)
+    with Watch() as watch, Steer() as steer:
+        twin.step()
+        _steps(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert (watch.seen.steps, watch.seen.optimizers, len(steer.times)) == (4, 1, 4)
+
+
+# Steering
+
+
+def test_a_rate_is_set_per_step_and_groups_keep_their_proportions():
+    model = _model()
+    groups = [{"params": model[0].parameters()}, {"params": model[2].parameters(), "lr": 0.03}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    seen = []
+    hook = optimizer.register_step_post_hook(lambda optimizer, *_: seen.append([g["lr"] for g in optimizer.param_groups]))
+    with Steer(rate=lambda step: 10.0**-step):
+        _steps(model, optimizer, steps=3)
+    hook.remove()
+    assert seen == [pytest.approx([rate, 0.3 * rate]) for rate in (1.0, 0.1, 0.01)]
+
+
+def test_a_plain_training_has_no_dropout_no_smoothing_and_no_decay():
+    x, y = _rows()
+    model = _model(nn.Dropout(0.9))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.5)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.3)
+    with Steer(plain=True) as steer:
+        for _ in range(2):
+            loss(model(x), y).backward()
+            optimizer.step()
+    model.eval()
+    assert steer.losses == pytest.approx([F.cross_entropy(model(x), y).item()] * 2)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.0
+    assert loss(model(x), y).item() != pytest.approx(steer.losses[0])  # only within
+
+
+def test_enough_is_enough_for_a_loop_that_catches_everything(elsewhere):
+    data = Data(train=Part(index=np.arange(3)), val=Part(index=np.arange(2)))
+    config = {"seed": 0, "trainer": {"_target_": "toys.stubborn", "epochs": 50}}
+    steer = Steer(most=5)
+    run = train(config, data=data, device="cpu", folder=elsewhere, contexts=[steer])
+    assert len(steer.times) == 5
+    assert run.error == ""
+
+
+def test_a_ramp_ends_where_the_loss_is_lost_and_never_behind_its_last_step(elsewhere):
+    dice = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    part = Part(index=np.arange(90), x=(dice.normal(0, 1, (90, 4)) + 2 * np.eye(4)[y]).astype(np.float32), y=y)
+    config = {
+        "seed": 0, "model": {"_target_": "planted.Line", "inputs": 4, "outputs": 3},
+        "loss": {"_target_": "torch.nn.CrossEntropyLoss"}, "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
+        "trainer": {"_target_": "trainers.stock.Stock", "epochs": 3, "batch_size": 30},
+    }  # fmt: skip
+    subject = Subject(config=config, data=Data(train=part, val=part), device="cpu", folder=elsewhere, task="classification")
+    calm = ramp(subject, subject.data, seed=1, rates=[1e-3] * 50, plain=True)
+    assert len(calm) == 50
+    wild = ramp(subject, subject.data, seed=1, rates=[10.0**power for power in range(-3, 30)], plain=True)
+    assert len(wild) < 15
+    assert not wild[-1] < 20 * wild[0]
+    assert ramp(subject, subject.data, seed=1, rates=[1e-3] * 50, plain=True) == calm
+
+
+def test_enough_is_no_exception_of_the_usual_kind():
+    assert not issubclass(Enough, Exception)
+
+
+def test_a_closure_asks_for_its_gradients_itself():
+    model = _model()
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3)
+    x, y = _rows()
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    with Watch() as watch:
+        for _ in range(3):
+            optimizer.step(closure)
+    seen = watch.seen
+    assert (seen.steps, seen.steps_without_gradient, seen.stale_gradients) == (3, 0, 0)
+    assert all(weights.gradients == 3 for weights in seen.weights)
+
+
+def test_the_second_evaluation_leaves_dice_and_buffers_as_they_were():
+    class Restless(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = nn.Linear(5, 3)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            return self.line(x) + torch.randn(3)
+
+    ends = []
+    for watch in (None, Watch()):
+        torch.manual_seed(0)
+        model = Restless()
+        x, _ = _rows()
+        with watch or nullcontext():
+            model(x).sum().backward()
+            with torch.no_grad():
+                model(x)
+        ends.append((model.calls.item(), torch.rand(1).item()))
+    assert ends[0] == ends[1] == (2.0, ends[0][1])
+    assert watch.seen.unsteady_evaluation
+    assert watch.seen.changed_buffers == ["calls"]

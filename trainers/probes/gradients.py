@@ -1,0 +1,36 @@
+"""Whether a model's own backward passes are right, by finite differences in float64 (R12). Measures; never judges."""
+
+from typing import Any
+
+import torch
+from torch.autograd import gradcheck
+from torch.func import functional_call
+
+from trainers.api import Config, Part
+from trainers.build import made, on_device, seed_all
+
+ROWS = 4
+
+
+def wrong_gradients(config: Config, part: Part) -> dict[str, Any]:
+    """What torch's `gradcheck` says of model and loss on a few rows, in evaluation mode; `told` is empty where all is well.
+
+    The fast check: one random direction per tensor. https://docs.pytorch.org/docs/stable/generated/torch.autograd.gradcheck.gradcheck.html
+    """
+    device = torch.device("cpu")
+    seed_all(0, device)
+    model, loss = made(config, "model").double().eval(), made(config, "loss").double()
+    x, y = (tensor[:ROWS] for tensor in on_device(part, device))
+    x, y = x.double(), y.double() if y.is_floating_point() else y
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    given = [dict(model.named_parameters())[name].detach().clone().requires_grad_() for name in names]
+
+    def losses(*parameters: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = loss(functional_call(model, dict(zip(names, parameters, strict=True)), (x,)), y)
+        return outputs
+
+    try:
+        gradcheck(losses, given, fast_mode=True)
+    except Exception as error:  # noqa: BLE001  # a user's module may raise anything
+        return {"told": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", "tensors": len(names)}
+    return {"told": "", "tensors": len(names)}

@@ -1,0 +1,65 @@
+"""Torch's own hooks for as long as a context lasts: its functions by a mode, its modules and optimizers by global hooks.
+
+Backward passes have no global hook: `torch.autograd.backward`, through which `Tensor.backward` goes too, is wrapped meanwhile.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+from torch.optim import Optimizer
+from torch.overrides import TorchFunctionMode
+
+DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
+
+
+class Hooked(TorchFunctionMode):
+    """A context with hooks, all of which are gone afterwards. `_hook` registers them into `_handles`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handles: list[Any] = []
+        self._backward: Callable[..., None] = torch.autograd.backward
+
+    def _hook(self) -> None:
+        """Registers what is wanted."""
+        raise NotImplementedError
+
+    def _on_backward(self, loss: torch.Tensor) -> None:
+        """A gradient is asked for; `loss` [] is the mean of what it is asked of."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._hook()
+        inner = self._backward = torch.autograd.backward
+
+        def backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
+            asked = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+            self._on_backward(torch.stack([tensor.detach().double().mean() for tensor in asked]).mean())
+            inner(tensors, *args, **kwargs)
+
+        torch.autograd.backward = backward
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        torch.autograd.backward = self._backward
+        for handle in self._handles:
+            handle.remove()
+
+
+def has_closure(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Whether a step is given a closure, which asks for its gradients itself, as for L-BFGS."""
+    return any(map(callable, (*args, *kwargs.values())))
+
+
+def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
+    """All that an optimizer steps."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def is_idle(optimizer: Optimizer) -> bool:
+    """Whether an optimizer has nothing to step, as one has that is made for its schedule only."""
+    return not any(parameter.numel() for parameter in parameters_of(optimizer))

@@ -1,0 +1,219 @@
+"""What is asked of a training before its search begins, as plain numbers: what it does, whether it repeats, whether it can
+learn a few rows by heart, whether labels matter to it, how fast it is. Measures; never judges.
+"""
+
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainers.api import Data, Part, Values
+from trainers.probes.run import Run, some_rows, with_batch
+from trainers.probes.scores import row_scores, score
+from trainers.probes.steer import Steer
+from trainers.probes.subject import Subject, patient, ramp, without_penalties
+from trainers.probes.watch import Watch
+
+WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # rows of an epoch that is watched; at least so many batches
+POOL, FEW_ROWS, LEAST_ROWS = 5000, 64, 8  # rows among which those to learn by heart are picked; how many these are
+FIT_STEPS, LABEL_STEPS = 500, 200  # steps of one try to learn them; of one training on true or on shuffled labels
+SHUFFLES, CERTAIN = 3, 3.0  # such shuffles; standard errors of a difference that ends the question
+LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # of the ramp that finds the rates of those
+BATCHES = (16, 32, 64, 128, 256, 512)
+# Metrics of which 1 is the best: what a trainer reports of itself.
+UP_TO_ONE = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "r2")
+FITTED = 0.98  # share of correct rows, or R²
+Answer = dict[str, Any]
+
+
+def plain(answer: Any) -> Any:
+    """The same with None for every number that is not finite, as JSON knows none."""
+    if isinstance(answer, dict):
+        return {key: plain(value) for key, value in answer.items()}
+    if isinstance(answer, list | tuple):
+        return [plain(value) for value in answer]
+    return None if isinstance(answer, float) and not math.isfinite(answer) else answer
+
+
+def watched(subject: Subject) -> Answer:
+    """Two epochs of it as it is, and the first of them again."""
+    data = subject.sample(train=max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch), val=WATCHED_ROWS)
+    watch = Watch()
+    run = subject.train(data, contexts=[Steer(until=patient()), watch], stop=lambda run: run.trained == 2)
+    again = Run()
+    if not run.error:
+        again = subject.train(data, contexts=[Steer(until=patient())], stop=lambda run: run.trained == 1)
+    last: Values = run.epochs[-1][1] if run.epochs else {}
+    return {
+        "error": run.error,
+        "rows": len(data.train.index),
+        "val_rows": len(data.val.index),
+        **asdict(watch.seen),
+        "epochs_told": run.trained,
+        "train_loss": run.series("train_loss"),
+        "val_loss": run.series("val_loss"),
+        "first_loss": run.first.get("train_loss"),
+        "not_finite": [name for name in _numbers(last) if not all(map(math.isfinite, run.told(name)))],
+        "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
+        "again_error": again.error,
+    }
+
+
+def learned_by_heart(subject: Subject, *, parameters: int) -> Answer:
+    """A few rows, the regularisers off: how well can they be fitted, at several rates (R9)?
+
+    No more rows than half of the parameters per output, so that a small model is not asked for what it cannot do.
+    """
+    few = _few(subject, parameters=parameters)
+    data = Data(train=few, val=few)
+    rates = _rates(subject, data)
+    tries = []
+    for rate in rates:
+        tries.append(_fit(subject, data, rate=rate))
+        if tries[-1]["fitted"]:
+            break
+    return {"rows": len(few.index), "tries": tries}
+
+
+def labels_matter(subject: Subject, *, rate: float) -> Answer:
+    """Trained on the true labels and on shuffled ones, how do they do in validation, row by row (R10)?
+
+    At a rate that has taught this model something; if that shows nothing, longer, also at the training's own and at lower ones.
+    """
+    data = subject.sample(train=WATCHED_ROWS, val=WATCHED_ROWS)
+    if data.train.y is None or data.val.y is None:
+        return {"cause": "the trainer loads its labels itself"}
+    answer: Answer = {}
+    others = [rate / 10, rate / 100, subject.own_rate or rate]
+    for tried, steps in ((rate, LABEL_STEPS), *((other, 3 * LABEL_STEPS) for other in others)):
+        answer = _against_shuffled(subject, data, rate=tried, steps=steps)
+        if answer.get("deviations", math.inf) > CERTAIN:
+            break
+    return answer
+
+
+def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:
+    """Scores of validation rows, of one training on true labels and of several on shuffled ones; higher is better."""
+    assert data.train.y is not None
+    assert data.val.y is not None
+    labels, val = data.train.y, data.val.y
+    dice = np.random.default_rng(0)
+    wrong = [labels[dice.permutation(len(labels))] for _ in range(SHUFFLES)]
+    epochs = max(3, -(-steps // subject.steps(data)))
+    scores = []
+    for y in (labels, *wrong):
+        steer = Steer(rate=lambda _: rate, plain=True, until=patient())
+        rows = replace(data, train=replace(data.train, y=y))
+        run = subject.train(rows, epochs=epochs, config=without_penalties(subject.config), contexts=[steer])
+        told = [score for epoch, values in run.epochs if epoch > 0 and (score := row_scores(values, val)) is not None]
+        if not told:
+            return {"cause": run.error or "the trainer tells no predictions"}
+        scores.append(np.mean(told[len(told) // 2 :], axis=0))
+    gain = scores[0] - np.mean(scores[1:], axis=0)
+    spread = float(gain.std(ddof=1) / math.sqrt(len(gain))) if len(gain) > 1 else math.nan
+    return {
+        "true": float(scores[0].mean()),
+        "shuffled": float(np.mean(scores[1:])),
+        "rows": len(gain),
+        "deviations": float(gain.mean()) / spread if spread else math.nan,
+    }
+
+
+def speed(subject: Subject, *, sizes: bool) -> Answer:
+    """Seconds of a step, and megabytes that it keeps for the backward pass; `sizes`: over batches of 16 … 512 rows (P6)."""
+    rows = len(subject.data.train.index)
+    batches = [batch for batch in BATCHES if batch <= rows] if sizes else []
+    measured = []
+    for batch in sorted({*batches, min(subject.batch, rows)}):
+        data = subject.sample(train=max(batch * 4, 256), val=64)
+        steer, kept = Steer(most=24, until=patient(1.5)), Kept()
+        config = with_batch(subject.config, batch)
+        run = subject.train(data, epochs=24, config=config, contexts=[steer])
+        if len(steer.times) < 3:
+            continue
+        seconds = float(np.median(np.diff(steer.times[1:])))
+        subject.train(data, epochs=1, config=config, contexts=[Steer(most=1), kept])
+        measured.append({"batch": batch, "seconds": seconds, "megabytes": kept.most / 2**20, "error": run.error})
+    return {"batches": measured, "rows": rows}
+
+
+class Kept(torch.autograd.graph.saved_tensors_hooks):
+    """Counts what a forward pass keeps for its backward pass, in bytes; a storage that is kept twice counts once."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._storages: dict[int, int] = {}
+        super().__init__(self._pack, lambda tensor: tensor)
+
+    def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        self._storages[storage.data_ptr()] = storage.nbytes()
+        self.most = max(self.most, sum(self._storages.values()))
+        return tensor
+
+
+def _few(subject: Subject, *, parameters: int) -> Part:
+    """Few rows, as many of each class, no input twice."""
+    part = subject.data.train
+    outputs = 1
+    if part.y is not None:
+        outputs = len(np.unique(part.y)) if subject.task == "classification" else int(np.prod(part.y.shape[1:], dtype=int))
+    most = min(FEW_ROWS, max(LEAST_ROWS, parameters // (2 * outputs)), len(part.index))
+    order = np.random.default_rng(0).permutation(len(part.index))[:POOL]
+    if part.x is not None:
+        _, first = np.unique(np.asarray(part.x[order]).reshape(len(order), -1), axis=0, return_index=True)
+        order = order[np.sort(first)]
+    if part.y is not None and subject.task == "classification":
+        labels = part.y[order]
+        rank = np.zeros(len(order), dtype=int)
+        for label in np.unique(labels):
+            rank[labels == label] = np.arange((labels == label).sum())
+        order = order[np.argsort(rank, kind="stable")]
+    return some_rows(part, order[:most])
+
+
+def _rates(subject: Subject, data: Data) -> list[float]:
+    """Rates worth a try: below the one at which a ramp's loss is least, and the training's own."""
+    rates = [float(rate) for rate in np.geomspace(LOWEST, HIGHEST, RAMP_STEPS)]
+    losses = ramp(subject, data, seed=int(subject.config["seed"]), rates=rates, plain=True)
+    own = subject.own_rate
+    smooth = [float(np.mean(losses[max(0, end - 4) : end + 1])) for end in range(len(losses))]
+    finite = [loss if math.isfinite(loss) else math.inf for loss in smooth]
+    best = rates[int(np.argmin(finite))] if finite else 1e-2
+    return [best / 10, *([own] if own else []), best / 3, best / 30, best / 100]
+
+
+def _fit(subject: Subject, data: Data, *, rate: float) -> Answer:
+    """One try to learn rows by heart."""
+    best = -math.inf
+
+    def fitted(run: Run) -> bool:
+        nonlocal best
+        values = run.epochs[-1][1]
+        got = score(values, data.val.y, subject.task)
+        if math.isinf(got) and subject.metric in UP_TO_ONE and subject.metric in values:
+            got = float(values[subject.metric])
+        best = max(best, got)
+        return best >= FITTED and (got == 1.0 or subject.task == "regression")
+
+    steer = Steer(rate=lambda _: rate, plain=True, most=FIT_STEPS, until=patient())
+    epochs = -(-FIT_STEPS // subject.steps(data))
+    run = subject.train(data, epochs=epochs, config=without_penalties(subject.config), contexts=[steer], stop=fitted)
+    losses = [loss for loss in steer.losses if math.isfinite(loss)]
+    start, end = (float(np.median(part)) if part else math.nan for part in (losses[:1], losses[-5:]))
+    told = math.isfinite(best)
+    return {
+        "rate": rate,
+        "steps": len(steer.times),
+        "score": best if told else None,
+        "start": start,
+        "end": end,
+        "fitted": best >= FITTED if told else bool(losses) and end < 0.05 * abs(start),
+        "error": run.error,
+    }
+
+
+def _numbers(values: Values) -> list[str]:
+    return [name for name, value in values.items() if isinstance(value, float | int) and not isinstance(value, bool)]

@@ -1,0 +1,125 @@
+"""Gives a training its rows, its epochs and its end, apart from any search: nothing is saved, nothing goes on later."""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trainers.api import Config, Data, Epoch, Failure, Part, Values
+from trainers.callable import open_seats
+from trainers.probes.steer import Enough
+from trainers.probes.watch import Watch
+
+
+class Nowhere:
+    """A `trainers.api.Checkpoint` that keeps nothing."""
+
+    epoch = 0
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self) -> Any | None:
+        """Always a fresh start."""
+        return None
+
+    def save(self, state: Any, *, epoch: int) -> None:
+        """Not kept."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What came of it: values per epoch, 0 being the untrained model where it is told; `error`, if it raised."""
+
+    epochs: list[tuple[int, Values]] = field(default_factory=list)
+    error: str = ""
+
+    def series(self, name: str) -> list[float]:
+        """One number of every trained epoch, NaN where it was not told."""
+        return [_number(values.get(name)) for epoch, values in self.epochs if epoch > 0]
+
+    def told(self, name: str) -> list[float]:
+        """One number of every epoch in which it was told."""
+        return [_number(values[name]) for _, values in self.epochs if name in values]
+
+    @property
+    def trained(self) -> int:
+        """Epochs trained."""
+        return sum(epoch > 0 for epoch, _ in self.epochs)
+
+    @property
+    def first(self) -> Values:
+        """The untrained model's, if told."""
+        return next((values for epoch, values in self.epochs if epoch == 0), {})
+
+
+def train(
+    config: Config,
+    *,
+    data: Data,
+    device: str,
+    folder: Path,
+    epochs: int | None = None,
+    contexts: Sequence[AbstractContextManager[Any]] = (),
+    stop: Callable[[Run], bool] | None = None,
+) -> Run:
+    """Trains within the contexts until it is `Enough`, or `stop` says so of what came so far.
+
+    `epochs`: in place of `trainer.epochs`.
+    """
+    told = config if epochs is None else {**config, "trainer": {**config["trainer"], "epochs": epochs}}
+    run = Run()
+    with ExitStack() as stack:
+        watches = [stack.enter_context(context) for context in contexts]
+        try:
+            seats = open_seats(config["trainer"]["_target_"], data=data, device=device)
+            seats.admit(0, config=told, checkpoint=Nowhere(folder))
+            while not run.error:
+                (outcome,) = seats.step()
+                if not isinstance(outcome, Epoch):
+                    run.error = told_of(outcome.error) if isinstance(outcome, Failure) else ""
+                    break
+                run.epochs.append((outcome.epoch, outcome.values))
+                for watch in watches:
+                    if isinstance(watch, Watch) and outcome.epoch > 0:
+                        watch.epoch()
+                if stop is not None and stop(run):
+                    break
+            seats.release(0)
+        except Enough:
+            pass
+        except Exception as error:  # noqa: BLE001  # a user's class may raise anything
+            run.error = told_of(error)
+    return run
+
+
+def told_of(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def some_rows(part: Part, rows: NDArray[np.int64], *, y: NDArray[Any] | None = None) -> Part:
+    """A few rows of a set, in this order; `y`: other targets for them."""
+    return replace(
+        part,
+        index=part.index[rows],
+        x=None if part.x is None else part.x[rows],
+        y=y if y is not None else None if part.y is None else part.y[rows],
+    )
+
+
+def with_batch(config: Config, batch: int) -> Config:
+    """The same training with other batches, if it heeds `trainer.batch_size`."""
+    return {**config, "trainer": {**config["trainer"], "batch_size": batch}}
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, torch.Tensor):
+        value = value.item()
+    return float(value) if isinstance(value, int | float | np.number) else math.nan

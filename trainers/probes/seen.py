@@ -1,0 +1,142 @@
+"""What is noted of a training: its weights, batches, losses and steps, as plain numbers. Knows no hooks; never judges."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+
+CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
+
+
+@dataclass(kw_only=True)
+class Weights:
+    """One parameter tensor. `trainable`: asks for gradients; `optimized`: an optimizer has it.
+
+    `gradients`: steps to which a gradient came; `largest`: the greatest absolute entry of any; `alike`: whether, in the end,
+    all of its units still bear the same weights.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    trainable: bool
+    optimized: bool = False
+    gradients: int = 0
+    largest: float = 0.0
+    finite: bool = True
+    alike: bool = False
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """What the model was given. `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all."""
+
+    shape: tuple[int, ...]
+    finite: bool
+    content: str
+    alike: bool
+    mean: float
+    spread: float
+
+
+@dataclass(kw_only=True)
+class LossCall:
+    """A loss as it was first asked for. `outputs`: the shape of the model's outputs, `targets` of the targets.
+
+    `probabilities`, `log_probabilities`: whether the rows of the outputs are such, `over_batch`: whether its columns are;
+    `within_unit`: whether all lie between 0 and 1; `classes`: whether targets are whole numbers; `value`: of the loss;
+    `constant`: what the mean of the targets would give, for losses between numbers whose targets differ.
+    """
+
+    name: str
+    outputs: tuple[int, ...]
+    targets: tuple[int, ...]
+    probabilities: bool
+    log_probabilities: bool
+    within_unit: bool
+    classes: bool
+    over_batch: bool = False
+    value: float | None = None
+    constant: float | None = None
+
+
+@dataclass(kw_only=True)
+class Seen:
+    """All that was seen. Lists are in order of time; `epochs`: how many batches there were at the end of each epoch.
+
+    `evaluated`: what was given without a gradient coming back; `rows_mix`: whether a row's output changes with the rows
+    beside it; `averaged`: the most values that batch norm ever averaged per channel; `dead`: of every ReLU layer, the share
+    of units that no row woke, and `relu_rows` how many rows these were.
+    """
+
+    weights: list[Weights] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    loss: LossCall | None = None
+    optimizers: int = 0
+    steps: int = 0
+    steps_without_gradient: int = 0
+    stale_gradients: int = 0
+    ratios: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
+    noisy_evaluations: list[str] = field(default_factory=list)
+    quiet_trainings: list[str] = field(default_factory=list)
+    evaluated: list[Batch] = field(default_factory=list)
+    unsteady_evaluation: bool = False
+    rows_mix: bool = False
+    changed_buffers: list[str] = field(default_factory=list)
+    dead: list[float] = field(default_factory=list)
+    relu_rows: int = 0
+    batch_norms: int = 0
+    averaged: int | None = None
+
+
+def batch_of(given: Tensor) -> Batch:
+    """What is noted of a batch."""
+    plain = given.cpu().contiguous()
+    finite = bool(torch.isfinite(plain).all()) if plain.is_floating_point() else True
+    alike = len(plain) > 1 and bool((plain == plain[:1]).all())
+    content = (
+        hashlib.sha256(plain.numpy().tobytes()).hexdigest() if plain.dtype != torch.bfloat16 else str(plain.double().sum())
+    )
+    numbers = plain.double()
+    mean, spread = float(numbers.mean()), float(numbers.std(correction=0))
+    return Batch(shape=tuple(given.shape), finite=finite, content=content, alike=alike, mean=mean, spread=spread)
+
+
+def loss_call(func: Callable[..., Any], outputs: Tensor, targets: Tensor, kwargs: dict[str, Any]) -> LossCall:
+    """What is noted of a call of a loss."""
+    rows = outputs.double()
+    sums = rows.sum(dim=1) if rows.ndim > 1 else rows
+    several = rows.ndim > 1 and rows.shape[1] > 1
+    exponents = rows.logsumexp(dim=1) if several else rows
+    numbers = func not in (F.cross_entropy, F.nll_loss)
+    constant = None
+    if numbers and outputs.shape == targets.shape and bool((targets != targets.flatten()[0]).any()):
+        mean = targets.to(outputs.dtype).mean(dim=0, keepdim=True).expand_as(outputs)
+        if func is F.binary_cross_entropy_with_logits:
+            mean = torch.logit(mean, eps=1e-6)
+        constant = float(func(mean, targets, **kwargs).mean())
+    within = bool((rows >= 0).all() and (rows <= 1).all() and (rows != rows.flatten()[0]).any())
+    return LossCall(
+        name=str(func.__name__),
+        outputs=tuple(outputs.shape),
+        targets=tuple(targets.shape),
+        probabilities=several and within and bool((sums - 1).abs().max() < CLOSE),
+        over_batch=several and within and len(rows) > 2 and bool((rows.sum(dim=0) - 1).abs().max() < CLOSE),
+        log_probabilities=several and bool(exponents.abs().max() < CLOSE),
+        within_unit=within,
+        classes=not targets.is_floating_point() or bool((targets == targets.round()).all()),
+        constant=constant,
+    )
+
+
+def units_alike(weights: Tensor) -> bool:
+    """Whether all units of a layer bear the same weights."""
+    units = weights.flatten(1) if weights.ndim > 1 else weights
+    return weights.ndim > 1 and len(weights) > 1 and bool((units == units[:1]).all())

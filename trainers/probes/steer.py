@@ -1,0 +1,100 @@
+"""Takes a training over from outside: its rate per step, its penalties off, its end after so many steps.
+
+By the hooks that `watch` uses. Structure (batch norm, residual blocks) stays as it is (R9). Never judges.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle
+
+
+class Enough(BaseException):  # no error; no `except Exception` of a user's loop may swallow it
+    """The training has taken all the steps that were wanted."""
+
+
+class Steer(Hooked):
+    """A context in which a training goes as told. `losses`, `times`: of every step; seconds.
+
+    `rate`: step, from 0 → learning rate of the first group, the others keep their proportions; None: the training's own.
+    `plain`: dropout, smoothing and weight decay are off (R9, R15). `most`: steps, then `Enough`; `until`: told every
+    loss, says when it is enough. The loss of a step is the mean of its backward passes.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: Callable[[int], float] | None = None,
+        plain: bool = False,
+        most: float = math.inf,
+        until: Callable[[float], bool] | None = None,
+    ) -> None:
+        super().__init__()
+        self.losses: list[float] = []
+        self.times: list[float] = []
+        self._rate, self._plain, self._most, self._until = rate, plain, most, until
+        self._waiting: list[float] = []  # losses of the step to come
+        self._proportions: dict[tuple[int, int], float] = {}
+        self._leading: Optimizer | None = None
+
+    def _hook(self) -> None:
+        self._handles += [
+            register_optimizer_step_pre_hook(self._before_step),
+            register_optimizer_step_post_hook(self._after_step),
+        ]
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self._plain and func in DROPOUTS:
+            kwargs = {**kwargs, "training": False}
+        elif self._plain and func is F.cross_entropy:
+            kwargs = {**kwargs, "label_smoothing": 0.0}
+        elif self._plain and func is F.scaled_dot_product_attention:
+            kwargs = {**kwargs, "dropout_p": 0.0}
+        return func(*args, **kwargs)
+
+    def _on_backward(self, loss: torch.Tensor) -> None:
+        self._waiting.append(float(loss))
+        if self._until is not None and self._until(self._waiting[-1]):
+            self._note_loss()
+            raise Enough
+
+    def _note_loss(self) -> None:
+        if self._waiting:
+            self.losses.append(sum(self._waiting) / len(self._waiting))
+        self._waiting = []
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if is_idle(optimizer):
+            return
+        self._leading = self._leading or optimizer
+        if len(self.times) >= self._most:
+            raise Enough
+        for number, group in enumerate(optimizer.param_groups):
+            if self._plain and "weight_decay" in group:
+                group["weight_decay"] = 0.0
+            if self._rate is not None:
+                first = float(self._leading.param_groups[0]["lr"])
+                key = (id(optimizer), number)
+                self._proportions.setdefault(key, float(group["lr"]) / first if first else 1.0)
+        if self._rate is not None:
+            for number, group in enumerate(optimizer.param_groups):
+                group["lr"] = self._rate(len(self.times)) * self._proportions[id(optimizer), number]
+        if optimizer is self._leading and not has_closure(args, kwargs):
+            self._note_loss()
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if optimizer is self._leading:
+            self._note_loss()  # of a closure
+            if optimizer.param_groups[0]["params"][0].is_cuda:
+                torch.cuda.synchronize()
+            self.times.append(time.perf_counter())

@@ -1,0 +1,102 @@
+"""The training that is asked about: how it is trained on some of its rows, and a ramp of its rate. Never judges."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainers.api import Config, Data, Part
+from trainers.probes.run import Run, some_rows, train, with_batch
+from trainers.probes.steer import Steer
+
+PATIENCE = 20.0  # seconds that one training here may take
+LOST = 20.0  # times the first loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """The training that is asked about. `task`: classification | regression; `metric`: what it may report."""
+
+    config: Config
+    data: Data
+    device: str
+    folder: Path
+    task: str
+    metric: str = ""
+
+    def train(self, data: Data, *, config: Config | None = None, **settings: Any) -> Run:
+        """One training of it on these rows; `settings` as of `run.train`. A batch is no larger than they are."""
+        config = config or self.config
+        batch = min(int(config["trainer"]["batch_size"]), len(data.train.index))
+        return train(with_batch(config, batch), data=data, device=self.device, folder=self.folder, **settings)
+
+    @property
+    def batch(self) -> int:
+        """Rows of a step, as the config says."""
+        return int(self.config["trainer"]["batch_size"])
+
+    @property
+    def own_rate(self) -> float | None:
+        """The learning rate of the config, where it has one at the usual place."""
+        rate = self.config.get("optimizer", {}).get("lr")
+        return float(rate) if isinstance(rate, int | float) else None
+
+    def steps(self, data: Data) -> int:
+        """Steps of an epoch, if the trainer heeds its batch size."""
+        return max(1, -(-len(data.train.index) // self.batch))
+
+    def sample(self, *, train: int, val: int) -> Data:
+        """At most so many rows of either set, drawn at random, in their order."""
+        return Data(train=_sample(self.data.train, train), val=_sample(self.data.val, val))
+
+
+def patient(seconds: float = PATIENCE) -> Callable[[float], bool]:
+    """Says when a training has taken long enough since its first step: what it loads before may take its time."""
+    ends: list[float] = []
+
+    def enough(_: float) -> bool:
+        ends[:] = ends or [time.monotonic() + seconds]
+        return time.monotonic() > ends[0]
+
+    return enough
+
+
+def ramp(subject: Subject, data: Data, *, seed: int, rates: Sequence[float], plain: bool) -> list[float]:
+    """The loss of every step while the rate rises; it ends where the loss is lost.
+
+    Lost is a loss that is not finite, or twenty times that of the first step. Fresh weights; nothing of it is kept (R31).
+
+    Raises:
+        RuntimeError: the training raised before its first step, or took none with a torch optimizer.
+    """
+    impatient, first = patient(), math.nan
+
+    def lost(loss: float) -> bool:
+        nonlocal first
+        first = loss if math.isnan(first) else first
+        return not math.isfinite(loss) or loss > LOST * abs(first) + 1e-3 or impatient(loss)
+
+    steer = Steer(rate=lambda step: rates[min(step, len(rates) - 1)], plain=plain, most=len(rates), until=lost)
+    config = {**subject.config, "seed": seed}
+    run = subject.train(data, epochs=2 + len(rates) // subject.steps(data), config=config, contexts=[steer])
+    if not steer.times and not (steer.losses and not math.isfinite(steer.losses[-1])):
+        raise RuntimeError(run.error or "no step of a torch optimizer was seen in this process")
+    return steer.losses[: len(rates)]
+
+
+def without_penalties(config: Config) -> Config:
+    """Without the penalties that stand in the config; what stands in the model is switched off by `Steer`."""
+    trainer = {**config["trainer"], **{key: None for key in ("l1", "clip") if config["trainer"].get(key)}}
+    constant = {"schedule": {"_target_": None, "interval": "epoch"}} if config.get("schedule") else {}
+    return {**config, "trainer": trainer, **constant}
+
+
+def _sample(part: Part, most: int) -> Part:
+    rows = len(part.index)
+    if rows <= most:
+        return part
+    return some_rows(part, np.sort(np.random.default_rng(0).permutation(rows)[:most]))

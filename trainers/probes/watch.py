@@ -1,0 +1,282 @@
+"""What a training does, seen from outside: batches, losses, gradients, steps, evaluations.
+
+By torch's own hooks: a `TorchFunctionMode` (every loss, dropout and activation by whatever name it was imported), global module
+hooks and global optimizer hooks. So a user's loop is seen as well as the stock trainer. Changes nothing; never judges.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils._pytree import tree_leaves
+
+from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle, parameters_of
+from trainers.probes.seen import Batch, Seen, Weights, batch_of, loss_call, units_alike
+
+LOSSES = (
+    F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
+    F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
+)  # fmt: skip
+RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
+
+
+@dataclass(kw_only=True)
+class Pass:
+    """A forward pass with gradients. `used`: whether a backward pass came back through it; else it was an evaluation.
+
+    `active`, `quiet`: dropout and batch norm in it, as in training and as in evaluation.
+    """
+
+    given: Batch | None = None
+    used: bool = False
+    active: set[str] = field(default_factory=set)
+    quiet: set[str] = field(default_factory=set)
+
+
+class Watch(Hooked):
+    """A context in which whatever torch trains is noted in `seen`; complete once the context is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = Seen()
+        self._depth = 0
+        self._first: nn.Module | None = None  # the model
+        self._named: dict[int, tuple[Tensor, Weights]] = {}  # parameters, and what is noted of them
+        self._fresh: set[int] = set()  # parameters to which a gradient came since the last step
+        self._before: dict[int, Tensor] = {}
+        self._noted: list[Tensor] = []
+        self._relu, self._alive = 0, dict[int, Tensor]()
+        self._passes: list[Pass] = []  # of this epoch
+        self._pass = Pass()  # the one that is under way
+        self._evaluated, self._buffers = False, dict[str, Tensor]()
+        self._optimizers: set[int] = set()
+        self._owned: set[int] = set()  # parameters that an optimizer has
+        self._stale = self._in_training = self._paused = False
+
+    def _hook(self) -> None:
+        self._handles += [
+            register_module_forward_pre_hook(self._entered),
+            register_module_forward_hook(self._left, with_kwargs=True, always_call=True),
+            register_optimizer_step_pre_hook(self._before_step),
+            register_optimizer_step_post_hook(self._after_step),
+        ]
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._close(self._passes if self._passes and self._passes[-1].used else self._passes[:-1])  # it may have been cut short
+        self.seen.losses = [float(loss) for loss in self._noted]
+        self.seen.dead = [float((~alive).double().mean()) for alive in self._alive.values()]
+        for tensor, weights in self._named.values():
+            weights.alike = units_alike(tensor.detach())
+        self.seen.weights = [weights for _, weights in self._named.values()]
+
+    def epoch(self) -> None:
+        """An epoch has ended."""
+        self._close(self._passes)
+        self._passes = []
+        self.seen.epochs.append(len(self.seen.batches))
+
+    def _close(self, passes: Sequence[Pass]) -> None:
+        """What was no training, although gradients were on, was an evaluation."""
+        for one in passes:
+            if one.used:
+                self.seen.quiet_trainings += sorted(one.quiet - one.active - set(self.seen.quiet_trainings))
+                if one.given is not None:
+                    self.seen.batches.append(one.given)
+            else:
+                self.seen.noisy_evaluations += sorted(one.active - set(self.seen.noisy_evaluations))
+                if one.given is not None:
+                    self.seen.evaluated.append(one.given)
+
+    # Calls of torch's functions
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        fresh = func in LOSSES and len(args) > 1
+        fresh = fresh and (self.seen.loss is None or (torch.is_grad_enabled() and not self._in_training))
+        if func in DROPOUTS or func is F.batch_norm:
+            self._note_mode(func, args, kwargs)
+        elif fresh:
+            self._in_training = torch.is_grad_enabled()  # an evaluation's counts until there is one in training
+            self.seen.loss = loss_call(func, args[0].detach(), args[1].detach(), kwargs)  # before it may raise
+        result = func(*args, **kwargs)
+        if fresh and self.seen.loss is not None:
+            self.seen.loss.value = float(result.detach().double().mean())
+        if func in RELUS and torch.is_grad_enabled() and isinstance(result, Tensor) and result.ndim > 1:
+            alive = (result.detach() > 0).any(dim=0)
+            known = self._alive.get(self._relu)
+            if known is None or known.shape == alive.shape:
+                self._alive[self._relu] = alive if known is None else known | alive
+            self.seen.relu_rows += len(result) if self._relu == 0 else 0
+            self._relu += 1
+        return result
+
+    def _note_mode(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Dropout or batch norm, as in training or as in evaluation."""
+        name = "batch norm" if func is F.batch_norm else "dropout"
+        active = bool(kwargs.get("training", name == "dropout"))
+        if name == "dropout" and not kwargs.get("p", 0.5):
+            return
+        if name == "batch norm":
+            if args[1] is None:
+                return  # no running statistics: batch statistics are all that it has
+            self.seen.batch_norms += 1
+            if active:
+                self.seen.averaged = max(args[0].numel() // max(args[0].shape[1], 1), self.seen.averaged or 0)
+        if torch.is_grad_enabled():
+            (self._pass.active if active else self._pass.quiet).add(name)
+        elif active and name not in self.seen.noisy_evaluations:
+            self.seen.noisy_evaluations.append(name)
+
+    def _on_backward(self, loss: Tensor) -> None:
+        self._noted.append(loss)
+
+    # Modules
+
+    def _entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._depth == 0 and any(True for _ in module.parameters()):
+            if self._first is None and torch.is_grad_enabled():
+                self._first = module
+            if module is self._first and not self._paused:
+                self._relu, self._pass = 0, Pass()
+                for name, parameter in module.named_parameters():
+                    self._note_parameter(name, parameter)
+                if not torch.is_grad_enabled() and not self._evaluated:
+                    self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        self._depth += 1
+
+    def _left(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        self._depth -= 1
+        if self._depth or module is not self._first or self._paused or output is None:
+            return
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim]
+        given = batch_of(tensors[0].detach()) if tensors else None
+        if not torch.is_grad_enabled():
+            self.seen.evaluated += [given] if given is not None else []
+            if not self._evaluated:
+                self._evaluated = True
+                self._evaluate_again(module, args, kwargs, output)
+            return
+        done = self._pass
+        done.given = given
+        self._passes.append(done)
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, Tensor) and leaf.requires_grad:
+                leaf.register_hook(lambda _: setattr(done, "used", True))  # type: ignore[no-untyped-call]
+
+    def _evaluate_again(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """Two evaluations of the same rows must agree and change no buffer (R45), and no row may change another's output.
+
+        Buffers and dice are put back.
+        """
+        after = dict(module.named_buffers())
+        self.seen.changed_buffers = [name for name, buffer in self._buffers.items() if not torch.equal(buffer, after[name])]
+        kept = {name: buffer.clone() for name, buffer in after.items()}
+        self._paused = True
+        try:
+            with torch.random.fork_rng():
+                again = module(*args, **kwargs)
+                rows = len(args[0]) if args and isinstance(args[0], Tensor) and args[0].ndim else 0
+                few = module(*(arg[: rows // 2] for arg in args)) if _by_rows((*args, output), rows) and not kwargs else None
+        finally:
+            self._paused = False
+        for name, buffer in kept.items():
+            after[name].copy_(buffer)
+        pairs = zip(tree_leaves(output), tree_leaves(again), strict=True)
+        self.seen.unsteady_evaluation = not all(_near(one, two) for one, two in pairs if isinstance(one, Tensor))
+        if isinstance(few, Tensor) and not self.seen.unsteady_evaluation and not self.seen.noisy_evaluations:
+            close = torch.allclose(few.double(), output[: rows // 2].double(), rtol=1e-2, atol=1e-3, equal_nan=True)
+            self.seen.rows_mix = not close
+
+    def _note_parameter(self, name: str, parameter: Tensor) -> Weights:
+        if id(parameter) in self._named:
+            return self._named[id(parameter)][1]
+        weights = Weights(name=name, shape=tuple(parameter.shape), trainable=parameter.requires_grad)
+        self._named[id(parameter)] = parameter, weights
+        if parameter.requires_grad:
+            hook = parameter.register_hook(lambda _: self._arrived(parameter))  # type: ignore[no-untyped-call]
+            self._handles.append(hook)
+        return weights
+
+    # Gradients and steps
+
+    def _arrived(self, parameter: Tensor) -> None:
+        """A gradient on its way to a parameter: what lies there already, since the last step, is stale."""
+        if id(parameter) in self._fresh:
+            return
+        self._fresh.add(id(parameter))
+        if not self._stale and id(parameter) in self._owned and parameter.grad is not None:
+            self._stale = bool(dense(parameter.grad).any())
+            self.seen.stale_gradients += self._stale
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if is_idle(optimizer):
+            return
+        mine = parameters_of(optimizer)
+        if not self._optimizers and not any(id(parameter) in self._named for parameter in mine):
+            self._first, self._named = None, {}  # what was called first is not what is trained
+        closure, known = has_closure(args, kwargs), all(id(parameter) in self._named for parameter in mine)
+        self._optimizers.add(id(optimizer))
+        self.seen.optimizers = len(self._optimizers)
+        self.seen.steps += 1
+        self.seen.steps_without_gradient += known and not self._fresh and not closure
+        self.seen.rates.append(float(optimizer.param_groups[0]["lr"]))
+        for parameter in mine:
+            self._note_parameter(f"tensor {tuple(parameter.shape)}", parameter).optimized = True
+            self._owned.add(id(parameter))
+            self._before[id(parameter)] = parameter.detach().clone()
+        if not closure:
+            self._note_gradients(optimizer)
+
+    def _note_gradients(self, optimizer: Optimizer) -> None:
+        """What the parameters hold for this step."""
+        total = 0.0
+        for parameter in parameters_of(optimizer):
+            if parameter.grad is not None:
+                weights, gradient = self._named[id(parameter)][1], dense(parameter.grad)
+                peak = float(gradient.abs().max()) if gradient.numel() else 0.0
+                weights.gradients += peak != 0
+                weights.finite &= peak < float("inf")
+                weights.largest = max(weights.largest, peak)
+                total += float(gradient.double().square().sum())
+        self.seen.gradient_norms.append(total**0.5)
+        self._fresh, self._stale = set(), False
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if is_idle(optimizer):
+            return
+        moved = size = 0.0
+        for parameter in parameters_of(optimizer):
+            before = self._before.pop(id(parameter))
+            moved += float((parameter.detach() - before).double().square().sum())
+            size += float(before.double().square().sum())
+        if len(self.seen.gradient_norms) < self.seen.steps:  # a closure has asked for them
+            self._note_gradients(optimizer)
+        self.seen.ratios.append((moved / size) ** 0.5 if size else 0.0)
+
+
+def _by_rows(values: Sequence[Any], rows: int) -> bool:
+    """Whether all of these are tensors of so many rows, and of several."""
+    return rows > 3 and all(isinstance(value, Tensor) and value.ndim and len(value) == rows for value in values)
+
+
+def dense(gradient: Tensor) -> Tensor:
+    """The values of a gradient, sparse or not."""
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
+
+
+def _near(one: Tensor, two: Any) -> bool:
+    """Whether two evaluations agree: to the bit on a CPU, else to rounding."""
+    if not isinstance(two, Tensor) or one.shape != two.shape:
+        return False
+    if not one.is_cuda or not one.is_floating_point():
+        return bool(torch.equal(one, two) or not torch.isfinite(one.double()).all())
+    return bool(torch.allclose(one, two, rtol=1e-3, atol=1e-5, equal_nan=True))
