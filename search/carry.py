@@ -1,8 +1,11 @@
 """A search that starts where another ended: its incumbent's config and its contract, under this one's own words (R28).
 
+Or where a range test ended: its set-up, its contract, its learning rates (R31).
+
 What the command or the experiment says itself wins over what is carried; the defaults do not. Never writes.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.compose import compose_defaults, compose_experiment
 from search.configs import plain_config, trial_config
 from search.errors import UsageError
+from search.folder import LR_RANGE, Folder
 from search.plan import flat_config
 from search.results import open_results
 
@@ -21,7 +25,10 @@ OWN = (
     "protocol",
     "sampler",
     "pruner",
+    "preflight",
 )  # groups that belong to the machine and to the search, not to the incumbent
+RATE = "optimizer.lr"
+READ_FOR = ("data.", "model.", "loss.", "optimizer.", "trainer._target_", "trainer.batch_size", "trainer.l1", "trainer.clip")
 
 
 def compose_from(
@@ -35,6 +42,9 @@ def compose_from(
     config = compose_experiment(experiment, overrides=overrides, config_dir=config_dir)
     if source is None:
         return config, None
+    looked = Folder(root / source)
+    if (looked.path / LR_RANGE).exists() and not looked.journal.exists():
+        return _from_range(config, looked, overrides=overrides)
     folder, findings = open_results(source, root=root)
     if findings.winner is None:
         raise UsageError(
@@ -44,6 +54,35 @@ def compose_from(
     incumbent = trial_config(old, knobs=findings.winner.ask.knobs, seed=old.seed)
     merged = _carry(incumbent, onto=config, defaults=compose_defaults())
     merged["from"] = source
+    OmegaConf.set_readonly(merged, True)
+    return merged, folder.load_contract()
+
+
+def _from_range(config: DictConfig, folder: Folder, *, overrides: list[str]) -> tuple[DictConfig, Mapping[str, Any]]:
+    """The config with the set-up and the learning rates of a range test (R31); what the command says of them itself wins.
+
+    Raises:
+        UsageError: no range could be told there, or it was read for another set-up than the one asked for.
+    """
+    where, found = f"from={folder.path.name}", json.loads((folder.path / LR_RANGE).read_text())
+    if found["low"] is None:
+        raise UsageError(f"{where}: needs a range test with a range, but got none, because {found['because']}; give the bounds")
+    old = folder.load_config()
+    merged = _carry(old, onto=config, defaults=compose_defaults())
+    read, wanted = flat_config(old), flat_config(merged)
+    lines = [
+        f"{key}: {read.get(key, 'missing')} there, {wanted.get(key, 'missing')} now"
+        for key in sorted({*read, *wanted})
+        if key.startswith(READ_FOR) and key != RATE and read.get(key) != wanted.get(key)
+    ]
+    if lines:
+        raise UsageError(f"{where}: its range was read for another set-up; make it anew:\n  " + "\n  ".join(lines))
+    knob = OmegaConf.select(merged, f"space.{RATE}")
+    said = {word.lstrip("+~").partition("=")[0] for word in overrides}
+    for end in ("low", "high"):
+        if isinstance(knob, DictConfig) and end in knob and not said & {f"space.{RATE}", f"space.{RATE}.{end}"}:
+            knob[end] = float(f"{found[end]:.3g}")
+    merged["from"] = folder.path.name
     OmegaConf.set_readonly(merged, True)
     return merged, folder.load_contract()
 

@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from search.catalogue import CONF, roots
+from search.catalogue import CONF, experiments, roots
 from search.errors import UsageError, broken_rule, unknown
 from search.knobs import sweep_override
 
@@ -23,6 +23,9 @@ def compose_experiment(experiment: str, *, overrides: list[str], config_dir: Pat
     Raises:
         UsageError: Hydra could not compose it: a misspelt key, an unknown option, a syntax error.
     """
+    known = experiments(config_dir)
+    if experiment not in known:
+        raise UsageError(unknown("experiment", name=experiment, known=known))
     knobs = [(text, sweep_override(text)) for text in overrides]
     plain = [_as_list(text) for text, knob in knobs if knob is None]
     user = [folder for folder in roots(config_dir) if folder != CONF]

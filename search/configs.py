@@ -14,7 +14,7 @@ from search.knobs import Value
 # Keys that are the search's own affair.
 PRIVATE = (
     "space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment",
-    "chosen", "choices", "rehearse", "sampler", "pruner", "n_trials", "budget_hours", "from", "lanes",
+    "chosen", "choices", "rehearse", "sampler", "pruner", "n_trials", "budget_hours", "from", "lanes", "preflight", "lr_range",
 )  # fmt: skip
 
 

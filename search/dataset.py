@@ -96,7 +96,9 @@ def number_classes(labels: NDArray[Any], *, where: str) -> tuple[NDArray[np.int6
         labels = labels.astype(str)
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:
-        raise _refused(where, "classification needs at least two classes", f"only {names.tolist()[0]!r}", "check the target")
+        raise _refused(
+            where, "classification needs at least two classes", f"only the class {names.tolist()[0]!r}", "check the target"
+        )
     plain = names.dtype.kind in "iuf" and bool((names == np.arange(len(names))).all())
     return numbers.astype(np.int64), () if plain else tuple(names.tolist())
 

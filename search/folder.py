@@ -27,6 +27,7 @@ from search.errors import UsageError, broken_rule
 from search.plan import drift
 from search.split import hash_of
 
+LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # what looks leave behind
 ATTEMPTS = 10  # at the lock, 10 ms apart
 
 

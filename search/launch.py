@@ -4,7 +4,8 @@ The story in one place.
 """
 
 import errno
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from search.contract import Contract, prepare
+from search.contract import Contract, Prepared, prepare
 from search.dataset import completed
 from search.errors import Interrupted, RunError, UsageError, broken_rule
 from search.export import drop_beaten, write_best
 from search.figures import write_figures
 from search.folder import Folder
 from search.plan import Plan, check_task, read_plan
+from search.preflight.report import require, show, sound, write
+from search.preflight.run import preflight
 from search.refit import refit
 from search.rehearsal import rehearsed
 from search.results import Findings, find
-from search.running import conduct, slots_of
+from search.running import conduct, slots_of, trainings
 from search.samplers import make_pruner
 from search.stages import joint
 from search.study import Study
@@ -44,7 +47,7 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
     with _disk_errors(plan.folder):
         folder.check_config(config)
         _check_grown(plan, folder)
-        with _begun(plan, folder, contract=contract) as fixed:
+        with _begun(plan, folder, contract=contract, checked=lambda prepared: _check(plan, folder, prepared, console)) as fixed:
             pruner = make_pruner(plan.joint, epochs=plan.epochs)
             study = Study.for_writing(
                 folder.journal, name=plan.name, direction=plan.metric.direction, knobs=plan.knobs, pruner=pruner
@@ -64,8 +67,10 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
 
 
 @contextmanager
-def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) -> Iterator[Contract]:
-    """The folder, locked, with its contract made or checked. The test rows are forgotten here (R8)."""
+def _begun(
+    plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None, checked: Callable[[Prepared], None]
+) -> Iterator[Contract]:
+    """The folder, locked, with its contract made or `checked`. The test rows are forgotten here (R8)."""
     with rehearsed(plan) if plan.rehearse and not folder.started else nullcontext():
         check_task(plan)
         prepared = prepare(plan.config, metric=plan.metric)
@@ -75,9 +80,27 @@ def _begun(plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None) ->
         folder.check_contract(prepared.contract)
     with folder.locked():
         folder.begin(prepared, plan.config)
+        checked(prepared)
         fixed = prepared.contract
         del prepared
         yield fixed
+
+
+def _check(plan: Plan, folder: Folder, prepared: Prepared, console: Console) -> None:
+    """The preflight of a search that wants one and has not passed it yet.
+
+    Raises:
+        RunError: a check has failed, and `preflight=on`; nothing was trained for the search.
+    """
+    if plan.preflight.mode == "off" or folder.journal.exists() or sound(folder.path):
+        return
+    started = time.monotonic()
+    checks = preflight(plan, prepared, place=folder.path, slots=slots_of(plan), trainings=trainings(plan))
+    seconds = time.monotonic() - started
+    write(checks, folder.path, seconds=seconds)
+    show(checks, console, seconds=seconds)
+    if plan.preflight.mode == "on":
+        require(checks, allow=plan.preflight.allow, remedy="mend it, or say preflight.allow=[…] or preflight=warn")
 
 
 def _check_grown(plan: Plan, folder: Folder) -> None:

@@ -8,17 +8,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, broken_rule, unknown
 from search.fields import one_of, positive, whole
 from search.joint_settings import JointSettings, read_joint
 from search.knobs import Knob, Value, read_space
 from search.metrics import Metric, check_task_name, read_metric, tasks_of
+from search.preflight.check import CAUSES
 from search.roles import check_knob, check_roles, default_of, read_follower
 from search.scores import TASKS
 
 PROTOCOLS = ("sweep", "joint", "train")
 PLACEMENTS = ("local", "inline")
 KEEP = ("best", "all")
+PREFLIGHT = ("on", "warn", "off")
 STOCK = "trainers.stock.Stock"
 LOSS_TASKS = {
     "torch.nn.CrossEntropyLoss": "classification",
@@ -58,6 +60,15 @@ class PlacementSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreflightSettings:
+    """`preflight.*`: on, warn or off before a search; checks that may fail; whether backward passes are checked."""
+
+    mode: str
+    allow: tuple[str, ...]
+    gradcheck: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """One search. `config` is unresolved and read-only; `knobs` are empty for a single training.
 
@@ -84,6 +95,7 @@ class Plan:
     extend: int
     follower: tuple[str, float] | None
     joint: JointSettings | None
+    preflight: PreflightSettings
 
     @property
     def knob(self) -> Knob:
@@ -148,6 +160,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         extend=whole(config, "protocol.extend", least=0) if kind == "sweep" else 0,
         follower=read_follower(config, knobs) if kind == "sweep" else None,
         joint=read_joint(config, knobs) if kind == "joint" else None,
+        preflight=_preflight(config),
     )
 
 
@@ -191,7 +204,11 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     before, now = flat_config(old), flat_config(new)
     lines = []
     for key in sorted({*before, *now}):
-        if before.get(key) == now.get(key) or key.startswith("placement.") or key in ("lanes", "results_root", "rehearse"):
+        if (
+            before.get(key) == now.get(key)
+            or key.startswith(("placement.", "preflight.", "lr_range."))
+            or key in ("lanes", "results_root", "rehearse", "chosen.preflight")
+        ):
             continue
         if key.removeprefix("chosen.").startswith(("sampler", "pruner")) and now.get("protocol.kind") != "joint":
             continue  # nobody proposes or prunes there
@@ -226,6 +243,18 @@ def _limits(config: DictConfig) -> Limits:
         max_retries=whole(config, "placement.max_retries", least=0),
         log_bytes=int(positive(config, "trainer.max_log_mb") * 2**20),
     )
+
+
+def _preflight(config: DictConfig) -> PreflightSettings:
+    """Searches from before there was a preflight have none."""
+    node = config.get("preflight") or {"mode": "off", "allow": [], "gradcheck": False}
+    mode = {True: "on", False: "off"}.get(node["mode"], node["mode"])  # YAML takes on and off for truth
+    if mode not in PREFLIGHT:
+        raise UsageError(unknown("preflight", name=str(mode), known=PREFLIGHT))
+    for name in node["allow"]:
+        if name not in CAUSES:
+            raise UsageError(f"preflight.allow: {unknown('check', name=name, known=CAUSES)}")
+    return PreflightSettings(mode=mode, allow=tuple(node["allow"]), gradcheck=bool(node["gradcheck"]))
 
 
 def _placement(config: DictConfig) -> PlacementSettings:

@@ -1,5 +1,6 @@
 """A search as it lies on disk, running or not: its plan, its trials, and what they say. Never writes, needs no torch."""
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from search.errors import UsageError, unknown
-from search.folder import Folder
+from search.folder import LR_RANGE, PREFLIGHT, Folder
 from search.knobs import Knob, Value
 from search.plan import Plan, read_plan
 from search.rows import Row
@@ -148,8 +149,28 @@ def _costs(knob: Knob, groups: Sequence[Group]) -> list[float]:
 
 
 def searches(root: Path) -> list[Path]:
-    """Folders of all searches below a results folder."""
-    return sorted(path.parent for path in root.glob("*/config.yaml"))
+    """Folders of all searches that have begun to train, by name."""
+    return sorted(path.parent for path in root.glob("*/config.yaml") if Folder(path.parent).journal.exists())
+
+
+def looks(root: Path) -> dict[str, str]:
+    """Folders in which nothing was searched yet, and what lies there: a range test, a preflight."""
+    folders = sorted(path.parent for path in root.glob("*/config.yaml"))
+    return {path.name: _told(path) for path in folders if not Folder(path).journal.exists()}
+
+
+def _told(path: Path) -> str:
+    """What was looked at in a folder, in words."""
+    ranged, checked = (path / name for name in (LR_RANGE, PREFLIGHT))
+    if ranged.exists():
+        found = json.loads(ranged.read_text())
+        if found["low"] is None:
+            return f"a range test without a range, because {found['because']}"
+        return f"a range test: learning rates from {found['low']:.2g} to {found['high']:.2g}"
+    if checked.exists():
+        failed = json.loads(checked.read_text())["failed"]
+        return f"a preflight: {', '.join(failed) or 'nothing'} failed"
+    return "not begun yet"
 
 
 def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
@@ -161,6 +182,8 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
     path = Path(name) if (Path(name) / "config.yaml").exists() else root / name
     folder = Folder(path)
     if not folder.started or not folder.journal.exists():
+        if name in (there := looks(root)):
+            raise UsageError(f"{name}: needs a search with trials, but got {there[name]}; start one under another name")
         raise UsageError(unknown("search", name=name, known=[found.name for found in searches(root)]))
     plan = replace(read_plan(folder.load_config(), root=root), folder=path)
     study = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs)

@@ -22,7 +22,7 @@ from search.placement.local import LocalPlacement
 from search.plan import Plan
 from search.progress import ShownProgress
 from search.rows import Row
-from search.stages import Fixed, Stage, sweep
+from search.stages import Fixed, Stage, joint, sweep
 from search.study import Study
 
 
@@ -31,6 +31,11 @@ def slots_of(plan: Plan) -> tuple[Slot, ...]:
     settings = plan.placement
     slots = 1 if settings.kind == "inline" else settings.slots
     return find_slots(slots=slots, slots_per_gpu=settings.slots_per_gpu, gpus=settings.gpus, threads=settings.threads)
+
+
+def trainings(plan: Plan) -> int:
+    """How many a search needs that has not begun, as far as that can be foreseen."""
+    return joint.foreseen(plan, ()) if plan.joint is not None else len(sweep.wanted(plan, (), resolution=0.0))
 
 
 def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, slots: tuple[Slot, ...], console: Console) -> None:

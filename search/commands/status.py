@@ -7,7 +7,7 @@ from search.curves import followed, read_curves
 from search.errors import UsageError
 from search.folder import Folder
 from search.progress import shown_knobs
-from search.results import Findings, open_results, searches
+from search.results import Findings, looks, open_results, searches
 
 SUMMARY = "tells how far a search has come; without a name, all of them"
 USAGE = "status [NAME]"
@@ -16,8 +16,12 @@ ROOT = Path("results")
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """One line per search; with a name, one per running trial as well."""
-    names = words or [path.name for path in searches(ROOT)]
-    if not names:
+    others = looks(ROOT)
+    names = [word for word in words if word not in others] or ([] if words else [path.name for path in searches(ROOT)])
+    for name in words or others:
+        if name in others:
+            print(f"{name}: {others[name]}")
+    if not names and not others:
         print(f"no search in {ROOT}/ yet; start one: python -m search lr_sweep")
     broken = 0
     for name in names:
