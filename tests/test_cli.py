@@ -41,7 +41,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["smoke", "optimizer.lrr=1"], r"smoke: key 'optimizer\.lrr' does not exist; did you mean 'optimizer\.lr'\? there are: optimizer\._target_, optimizer\.lr, .*added with \+optimizer\.lrr="),
         (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr\.epochs' does not exist; .*there are: budget_hours, choices, chosen, data, keep, .*trainer"),
         (["smoke", "optimizer=adamm"], r"Could not find 'optimizer/adamm'.*Available options in 'optimizer':.*adam"),
-        (["run", "nothing"], r"nothing: .*Could not find 'experiment/nothing'"),
+        (["run", "nothing"], r"experiment 'nothing' does not exist; there are: activation_sweep, "),
         (["plan"], r"plan: needs an experiment, but got none"),
         (["table"], r"table: needs one name, but got none; usage: python -m search table NAME"),
         (["table", "a", "b"], r"table: needs one name, but got a b"),
@@ -205,9 +205,11 @@ def test_more_seeds_extend_a_search_and_are_written_down(smoke):
 def test_a_search_that_cannot_be_read_does_not_hide_the_others(smoke):
     (smoke / "results" / "broken").mkdir()
     (smoke / "results" / "broken" / "config.yaml").write_text((smoke / "results" / "smoke" / "config.yaml").read_text())
+    assert "broken: not begun yet" in search("status", cwd=smoke).stdout
+    (smoke / "results" / "broken" / "journal.log").write_text("rubbish\n")
     done = search("status", cwd=smoke)
     assert done.returncode == 1
-    assert "broken: cannot be read: search 'broken' does not exist" in done.stdout
+    assert "broken: cannot be read: " in done.stdout
     assert "smoke: done, 4 of 4 trials finished" in done.stdout
 
 

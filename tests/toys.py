@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -184,3 +185,30 @@ def _secrets(content):
 def share_of_ones(targets, outputs):
     """A metric of one's own."""
     return float(np.mean(outputs == 1))
+
+
+def dies(config, data, device, checkpoint):
+    """Ends its process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield {}
+
+
+def hangs(config, data, device, checkpoint):
+    """Never comes to its first epoch."""
+    threading.Event().wait()
+    yield {}
+
+
+def stubborn(config, data, device, checkpoint):
+    """Catches whatever its steps raise, and goes on."""
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for _ in range(config["trainer"]["epochs"]):
+        try:
+            weight.grad = torch.ones(3)
+            optimizer.step()
+        except Exception as error:  # noqa: BLE001
+            print(error)
+        yield {"accuracy": 0.5}

@@ -1,0 +1,419 @@
+"""The checks before the budget is spent: planted faults are found, sound set-ups are left alone, and what they cost nobody."""
+
+import json
+import signal
+import uuid
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import planted
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kit import MARK, marked, search, start, wait_for
+
+from search.arrays import read_folds, write_folds
+from search.compose import compose_experiment
+from search.configs import TrialConfigs, trainer_config
+from search.contract import prepare
+from search.dataset import completed
+from search.devices import Slot
+from search.errors import RunError, UsageError
+from search.plan import check_task, read_plan
+from search.preflight import features, labels, learning, loop, model, sets
+from search.preflight.check import CAUSES, Check, excused
+from search.preflight.report import require, sound, write
+from search.preflight.run import of_data, of_training
+from search.prober import answer
+from trainers.probes import questions
+from trainers.probes.subject import Subject
+
+SLOTS = (Slot(number=0, gpu=None, threads=1),)
+BY_HEART = {"overfit"}  # faults that only learning by heart, or comparing labels, can tell
+BY_LABELS = {"labels_matter"}
+OF_DATA = ("data", "data._target_", "normalise", "split")  # words that change what checks of the data see
+
+
+def _prepared(setup, place):
+    words = [word.replace("+data.seed=0", "+data.seed=1") for word in setup.words]
+    plan = read_plan(completed(compose_experiment("lr_sweep", overrides=words, config_dir=None)), root=place)
+    check_task(plan)
+    return plan, prepare(plan.config, metric=plan.metric)
+
+
+def _alarms(setup, place):
+    """Outcome of every check that warns or fails; only the questions are asked that the set-up's fault is about."""
+    plan, prepared = _prepared(setup, place)
+    write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
+    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
+    data = read_folds(place / "arrays")[0].data
+    subject = Subject(config=config, data=data, device="cpu", folder=place, task=plan.config.data.task)
+    told = {"watched": questions.watched(subject)}
+    if {*setup.found} & {*BY_HEART, *BY_LABELS} and "label_noise" not in setup.found:
+        told["heart"] = questions.learned_by_heart(subject, parameters=1000)
+        told["labels"] = questions.labels_matter(subject, rate=0.05)
+    told = json.loads(json.dumps(questions.plain(told), allow_nan=False))
+    checks = [*of_data(plan, prepared)] if {*OF_DATA} & {word.partition("=")[0] for word in setup.words} else []
+    ordered = any(check.name == "label_order" and check.outcome == "note" for check in checks)
+    checks += of_training(plan, prepared, told, ordered=ordered, slots=SLOTS, trainings=39)
+    return {check.name: check.outcome for check in excused(checks) if check.outcome in ("warn", "fail")}
+
+
+# Planted faults and sound set-ups
+
+ASKED_ELSEWHERE = ("wrong backward pass", "label noise 40 %, two classes")
+
+
+@pytest.mark.parametrize("setup", [s for s in planted.FAULTS if s.name not in ASKED_ELSEWHERE], ids=lambda setup: setup.name)
+def test_a_planted_fault_is_told_by_its_own_check_and_by_no_other(setup, elsewhere):
+    if setup.door:
+        with pytest.raises(UsageError, match=setup.door):
+            _prepared(setup, elsewhere)
+        return
+    alarms = _alarms(setup, elsewhere)
+    assert {*alarms} & {*setup.found}
+    assert {*alarms} <= {*setup.found, *setup.besides}
+
+
+QUICK = ("a loop with L-BFGS", "a loop with a scaled loss", "a loop that accumulates", "a loop with autograd.backward",
+         "a forecast from lags", "a survey", "one rounded feature", "heavy tails", "words of a transformer", "digits", "mnist1d", "diabetes, linear", "tiny texts", "sequences", "unbalanced but fine", "small but fine", "rows that repeat",
+         "a gentle drift", "batch norm", "dropout", "penalties", "last layer of zeros", "residual blocks of zeros", "minmax, one cycle",
+         "sorted file", "five folds", "a loop of one's own")  # fmt: skip
+
+
+@pytest.mark.parametrize("setup", [s for s in planted.SOUND if s.name in QUICK], ids=lambda setup: setup.name)
+def test_a_sound_set_up_raises_no_alarm(setup, elsewhere):
+    alarms = _alarms(setup, elsewhere)
+    assert {*alarms} <= {*setup.besides}
+    assert "fail" not in alarms.values()
+
+
+# Rules, each where nothing differs and where something does
+
+
+@cache
+def _cloud(rows, seed, shift=0.0):
+    return np.random.default_rng(seed).normal(shift, 1, (rows, 6))
+
+
+def test_sets_of_one_distribution_raise_no_alarm():
+    alarms = 0
+    for seed in range(20):
+        dice = np.random.default_rng(seed)
+        sizes = dice.integers(30, 150, 3)
+        parts = {name: dice.normal(0, 1, (size, 4)) for name, size in zip(("train", "val", "test"), sizes, strict=True)}
+        alarms += sets.same_distribution(parts).outcome != "pass"
+    assert alarms == 0
+
+
+@pytest.mark.parametrize(("shift", "outcomes"), [(0.6, {"warn", "fail"}), (1.5, {"fail"})])
+def test_a_shift_of_the_test_set_is_found(shift, outcomes):
+    parts = {"train": _cloud(300, 1), "val": _cloud(150, 2), "test": _cloud(200, 3, shift)}
+    check = sets.same_distribution(parts)
+    assert check.outcome in outcomes
+    assert check.measured["train/val"]["auc"] < 0.6 < check.measured["train/test"]["auc"]
+
+
+def test_groups_that_differ_are_no_shift_where_whole_groups_are_held_out():
+    dice = np.random.default_rng(0)
+    centre = dice.normal(0, 3, (40, 5))
+    group = {
+        "train": np.repeat(np.arange(20), 20),
+        "val": np.repeat(np.arange(20, 30), 20),
+        "test": np.repeat(np.arange(30, 40), 20),
+    }
+    parts = {name: centre[numbers] + dice.normal(0, 0.3, (len(numbers), 5)) for name, numbers in group.items()}
+    assert sets.same_distribution(parts).outcome != "pass"  # who knows the groups tells the sets apart
+    assert sets.same_distribution(parts, groups=group).outcome == "pass"
+
+
+@given(copies=st.integers(0, 30))
+@settings(max_examples=20, deadline=None)
+def test_every_copied_row_is_counted(copies):
+    train, val = _cloud(200, 4), np.array(_cloud(100, 5))
+    val[:copies] = train[:copies]
+    check = sets.shared_rows({"train": train, "val": val, "test": _cloud(50, 6)})
+    assert check.measured["shares"]["val"] == copies / 100
+    assert check.outcome == ("pass" if copies == 0 else "fail")
+
+
+def test_a_class_that_a_set_lacks_and_a_class_that_moves_are_told():
+    y = {"train": np.arange(90) % 3, "val": np.arange(30) % 3, "test": np.arange(30) % 3}
+    assert sets.class_balance(y, classes=3).outcome == "pass"
+    assert "has no row in val" in sets.class_balance({**y, "val": np.arange(30) % 2}, classes=3).told
+    skewed = {**y, "train": np.repeat([0, 1, 2], [600, 200, 200]), "test": np.repeat([0, 1, 2], [60, 120, 120])}
+    assert sets.class_balance(skewed, classes=3).outcome == "warn"
+    rare = {name: np.repeat([0, 1], [570, 30]) for name in y}
+    assert sets.class_balance(rare, classes=2).outcome == "note"
+
+
+def test_train_rows_of_the_future_are_told():
+    time = {"train": np.arange(10.0), "val": np.arange(10.0, 14), "test": np.arange(14.0, 20)}
+    assert sets.shared_groups(None, time).outcome == "pass"
+    assert sets.shared_groups(None, {**time, "val": np.arange(5.0, 9)}).outcome == "fail"
+    assert sets.shared_groups(None, None).outcome == "not checkable"
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+def test_label_noise_is_measured_among_the_surest_rows(noise):
+    dice = np.random.default_rng(7)
+    y = np.arange(900) % 3
+    x = dice.normal(0, 1, (900, 8)) + 2.0 * np.eye(8)[y]
+    wrong = dice.random(900) < noise
+    check = labels.label_noise(x, np.where(wrong, (y + 1) % 3, y), legible=True)
+    assert check.outcome == ("warn" if noise else "pass")
+    assert abs(check.measured["share"] - noise) < 0.1
+    assert labels.label_noise(x, y, legible=False).outcome == "not checkable"
+
+
+def test_random_labels_are_read_by_no_plain_model():
+    dice = np.random.default_rng(8)
+    read = [
+        labels.label_signal(dice.normal(0, 1, (80, 4)), dice.integers(0, 2, 80), classification=True, moved={}).outcome
+        for _ in range(20)
+    ]
+    assert read == ["note"] * 20
+
+
+def test_features_by_their_scale_and_extremes():
+    x = _cloud(300, 9)
+    assert features.feature_scales(x).outcome == "pass"
+    assert features.feature_scales(x * [1, 1, 1, 1, 1, 300]).outcome == "warn"
+    assert features.feature_scales(x * [1, 1, 1, 1, 1, 1e6]).outcome == "fail"
+    assert features.feature_scales(x * 1e4).outcome == "fail"
+    assert features.feature_scales(np.ones((5, 2))).outcome == "not checkable"
+    assert features.extreme_values(x).outcome == "pass"
+    marked = np.array(x)
+    marked[17, 2] = -9999.0
+    assert "feature 2 of train row 17" in features.extreme_values(marked).remedy
+    missing = np.array(x)
+    missing[:200, 3] = np.nan
+    assert [features.missing_values(part).outcome for part in (x, marked, missing)] == ["pass", "pass", "warn"]
+    missing[:200, 3], missing[:20, 3] = 0.0, np.nan
+    assert features.missing_values(missing).outcome == "note"
+
+
+def test_features_that_never_change_are_a_note_at_the_border_of_images_and_a_warning_in_a_table():
+    table = np.array(_cloud(100, 10))
+    assert features.constant_features(table).outcome == "pass"
+    table[:, 1] = 4.0
+    assert features.constant_features(np.concatenate([table, _cloud(100, 11), _cloud(100, 12)], axis=1)).outcome == "warn"
+    image = np.maximum(_cloud(100, 13), 0)
+    image = np.concatenate([np.zeros((100, 1)), image, image[:, ::-1]], axis=1)
+    assert features.constant_features(image).outcome == "note"
+    channels = np.stack([_cloud(100, 14), np.zeros((100, 6))], axis=1)
+    assert "channel 1" in features.constant_features(channels).told
+    assert "channel 1" in features.constant_features(channels.reshape(100, 12), channels=2).told
+
+
+def test_targets_by_their_scale_and_kind():
+    y = _cloud(200, 15)[:, :1]
+    assert labels.targets(y).outcome == "pass"
+    assert labels.targets(50 * y).outcome == "warn"
+    assert labels.targets(1e4 * y).outcome == "fail"
+    assert labels.targets(np.zeros((200, 1))).outcome == "fail"
+    assert "like classes" in labels.targets(np.round(y)).told
+
+
+# Judgements of what was measured
+
+CALM = {
+    "error": "", "rows": 64, "val_rows": 16, "weights": [], "batches": [], "epochs": [], "losses": [], "loss": None, "optimizers": 1, "steps": 0,
+    "evaluated": [], "rows_mix": False, "averaged": None, "gradient_norms": [],
+    "steps_without_gradient": 0, "stale_gradients": 0, "ratios": [], "rates": [], "noisy_evaluations": [], "unsteady_evaluation": False, "changed_buffers": [], "quiet_trainings": [],
+    "dead": [], "relu_rows": 0, "batch_norms": 0, "epochs_told": 1, "train_loss": [1.0], "val_loss": [1.0], "first_loss": None,
+    "not_finite": [], "again": {}, "again_error": "",
+}  # fmt: skip
+
+
+def test_what_was_not_seen_is_not_checkable_and_no_alarm():
+    made = [
+        loop.batches(CALM), loop.shuffling(CALM, ordered=True), loop.optimizer_steps(CALM), loop.evaluation_mode(CALM),
+        loop.repeatable(CALM, exact=True, metric="accuracy"), model.output_layer(CALM, classification=True, classes=3),
+        model.first_loss(CALM, entropy=1.0, classes=3), model.initial_weights(CALM), model.gradients(CALM), model.dead_units(CALM),
+        model.capacity(CALM, rows=10), model.own_gradients({}), learning.learning_rate(CALM, steps=10), learning.overfit({}),
+        learning.labels_matter({}), learning.speed({}, epochs=1, trainings=1, slots=1, batch=32),
+    ]  # fmt: skip
+    assert {check.outcome for check in made} == {"not checkable"}
+    assert all(check.told.startswith("because ") for check in made)
+
+
+@pytest.mark.parametrize(
+    ("losses", "ratio", "steps", "outcome"),
+    [
+        ([2.3, 1.0, 0.5], 1e-3, 1000, "pass"),
+        ([2.3, 9.0, None], 1e-3, 1000, "fail"),
+        ([2.3, 40.0, 1.0], 1e-3, 1000, "pass"),  # one heavy batch
+        ([2.3, 40.0, 40.0], 1e-3, 1000, "fail"),
+        ([None, None, None], 1e-3, 1000, "fail"),
+        ([2.3, 2.3, 2.3], 1e-10, 1000, "fail"),
+        ([2.3, 2.3, 2.3], 1e-10, 1e8, "pass"),
+        ([2.3, 2.0, 2.0], 3.0, 1000, "pass"),
+        ([2.3, 2.4, 2.4], 0.7, 1000, "warn"),
+        ([2.3, 2.4, 2.4], 3.0, 1000, "fail"),
+    ],
+)
+def test_a_rate_is_judged_by_its_losses_and_by_how_far_the_weights_can_go(losses, ratio, steps, outcome):
+    seen = {**CALM, "losses": losses, "ratios": [ratio] * 3, "rates": [0.1] * 3, "gradient_norms": [1.0] * 3}
+    assert learning.learning_rate(seen, steps=steps).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("got", "outcome"), [(2.303, "pass"), (3.0, "pass"), (6.0, "warn"), (20.0, "fail"), (None, "fail"), (0.2, "warn")]
+)
+def test_a_first_loss_is_held_against_the_entropy_of_the_classes(got, outcome):
+    call = {"name": "cross_entropy", "constant": None, "outputs": [32, 10], "value": got}
+    seen = {**CALM, "loss": call, "first_loss": got, "losses": [got]}
+    assert model.first_loss(seen, entropy=2.303, classes=10).outcome == outcome
+    assert model.first_loss({**seen, "first_loss": 0.69}, entropy=0.2, classes=2).outcome == (
+        "pass"
+    )  # a rare class, equal chances
+
+
+@pytest.mark.parametrize(
+    ("tries", "outcome", "told"),
+    [
+        ([{"score": 1.0, "start": 2.3, "end": 0.01, "fitted": True}], "pass", "1.00 of 1"),
+        ([{"score": 0.5, "start": 2.3, "end": 1.0, "fitted": False}], "fail", "the loss falls, so suspect a model too small"),
+        ([{"score": 0.1, "start": 2.3, "end": 2.3, "fitted": False}], "fail", "the loss rests at every rate"),
+        ([{"score": None, "start": 2.3, "end": 0.01, "fitted": True}], "pass", "loss 2.3 → 0.01"),
+        (
+            [{"score": None, "start": None, "end": None, "fitted": False, "error": "ValueError: no"}],
+            "not checkable",
+            "ValueError: no",
+        ),
+    ],
+)
+def test_learning_by_heart_is_judged_by_its_best_try_and_names_what_to_suspect(tries, outcome, told):
+    check = learning.overfit({"rows": 64, "tries": [{"rate": 0.1, "steps": 9, "error": "", **attempt} for attempt in tries]})
+    assert check.outcome == outcome
+    assert told in f"{check.told} {check.remedy}"
+
+
+def test_an_alarm_that_another_failure_explains_is_not_judged():
+    def failing(name, outcome="fail"):
+        return Check(name=name, rule="R1", outcome=outcome, told="bad", remedy="mend")
+
+    both = excused([failing("overfit"), failing("initial_weights"), failing("capacity", "note")])
+    assert [(check.name, check.outcome) for check in both] == [
+        ("initial_weights", "fail"),
+        ("capacity", "note"),
+        ("overfit", "not checkable"),
+    ]
+    assert "initial_weights has failed and explains it" in both[-1].told
+    assert excused([failing("overfit"), failing("initial_weights", "warn")])[-1].outcome == "fail"
+
+
+def test_the_causes_of_a_check_are_checks():
+    assert {cause for causes in CAUSES.values() for cause in causes} <= set(CAUSES)
+
+
+def test_a_wrong_backward_pass_is_told_on_request(elsewhere):
+    setup = next(setup for setup in planted.FAULTS if setup.name == "wrong backward pass")
+    plan, prepared = _prepared(setup, elsewhere)
+    write_folds(elsewhere / "arrays", prepared.folds(), stamp=prepared.stamp)
+    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
+    asked = {"kind": "preflight", "config": config, "folder": str(elsewhere), "device": "cpu", "task": "classification", "metric": "accuracy",
+             "stock": True, "gradcheck": True}  # fmt: skip
+    assert "GradcheckError" in answer(asked)["gradients"]["told"]
+    sane = {**config, "model": {**config["model"], "fault": ""}}
+    told = answer({**asked, "config": sane})
+    assert told["gradients"]["told"] == ""
+    assert model.own_gradients(told["gradients"]).outcome == "pass"
+    assert [entry["batch"] for entry in told["speed"]["batches"]] == [16, 32, 64, 128, 256, 512]
+
+
+# The command
+
+
+def test_the_command_writes_a_table_and_a_file_and_the_same_again(elsewhere):
+    done = search("preflight", "trainer.epochs=2", cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads((elsewhere / "results" / "preflight" / "preflight.json").read_text())
+    assert told["failed"] == []
+    assert [check["name"] for check in told["checks"]] == [name for name in CAUSES if name != "targets"]
+    assert {check["outcome"] for check in told["checks"]} == {"pass", "note", "not checkable"}
+    assert all(check["name"] in done.stdout for check in told["checks"])
+    assert "preflight: a preflight: nothing failed" in search("status", "preflight", cwd=elsewhere).stdout
+    again = search("preflight", "trainer.epochs=2", "model.width=16", cwd=elsewhere)
+    assert again.returncode == 0, again.stderr  # another set-up, made anew in the same place
+
+
+def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
+    words = ["lr_sweep", "optimizer.lr=1e3", "trainer.epochs=1", "seeds=1", "protocol.refine=0", "protocol.extend=0", "lanes=off",
+             "space.optimizer.lr.points=2", "rehearse=false"]  # fmt: skip
+    ended = search(*words, "preflight=on", cwd=elsewhere)
+    assert ended.returncode == 1
+    assert "preflight: a sound set-up fails no check, but got learning_rate" in ended.stderr
+    assert not (elsewhere / "results" / "lr_sweep" / "journal.log").exists()
+    allowed = search(*words, "preflight=on", "preflight.allow=[learning_rate]", cwd=elsewhere)
+    assert allowed.returncode == 0, allowed.stdout + allowed.stderr
+    resumed = search(*words, "preflight=on", cwd=elsewhere)
+    assert resumed.returncode == 0  # it has begun: no second preflight
+    assert "checks in" not in resumed.stdout
+    warned = search(*words, "preflight=warn", "name=warned", cwd=elsewhere)
+    assert warned.returncode == 0
+    assert "learning_rate" in warned.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["preflight=sometimes"], "Could not find 'preflight/sometimes'"),
+        (["preflight.mode=sometimes"], "preflight 'sometimes' does not exist; there are: off, on, warn"),
+        (["preflight.allow=[overfitt]"], "preflight.allow: check 'overfitt' does not exist; did you mean 'overfit'?"),
+    ],
+)
+def test_a_wrong_word_is_told(words, told, elsewhere):
+    done = search("preflight", *words, cwd=elsewhere)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert not (elsewhere / "results").exists()
+
+
+def test_a_folder_with_a_search_is_left_alone(smoke):
+    done = search("preflight", "smoke", "name=smoke", cwd=smoke)
+    assert done.returncode == 2
+    assert "a preflight needs a folder of its own, but got a search there" in done.stderr
+
+
+def test_a_training_that_dies_or_hangs_is_told(elsewhere):
+    for target, told in (("toys.dies", "its process ended with"), ("toys.hangs", "could not be looked at within 3 s")):
+        done = search(
+            "preflight", "own_trainer", f"trainer._target_={target}", "trainer.epoch_timeout=3", "rehearse=false", cwd=elsewhere
+        )
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert told in done.stderr
+
+
+def test_a_preflight_that_is_killed_leaves_no_process_behind(elsewhere):
+    mark = uuid.uuid4().hex
+    script = "import time; print(1); time.sleep(600)"
+    words = ["preflight", "own_command", f"trainer.command=['{{python}}', '-c', '{script}']", "rehearse=false"]
+    for end in (signal.SIGKILL, signal.SIGINT):
+        program = start(*words, cwd=elsewhere, **{MARK: mark})
+        wait_for(lambda: any(process.cmdline()[1:2] == ["-c"] for process in marked(mark)), what="the script")
+        program.send_signal(end)
+        wait_for(lambda: not marked(mark), what="nobody left")
+        told, _ = program.communicate()
+        assert program.returncode in (-signal.SIGKILL, 130), told
+
+
+def test_a_program_of_ones_own_gets_the_checks_that_can_be_made(elsewhere):
+    done = search("preflight", "own_command", cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads((elsewhere / "results" / "own_command-preflight" / "preflight.json").read_text())
+    outcome = {check["name"]: check["outcome"] for check in told["checks"]}
+    assert outcome["trains"] == outcome["repeatable"] == "pass"
+    assert outcome["overfit"] == outcome["gradients"] == "not checkable"
+
+
+def test_what_failed_stands_in_the_file_and_is_required(elsewhere):
+    bad = Check(name="overfit", rule="R9", outcome="fail", told="no", measured={"score": float("nan"), "n": np.int64(3)})
+    write([bad], Path(), seconds=1.0)
+    assert not sound(Path())
+    assert json.loads(Path("preflight.json").read_text())["checks"][0]["measured"] == {"score": None, "n": 3}
+    require([bad], allow=["overfit"], remedy="")
+    with pytest.raises(RunError, match=r"fails no check, but got overfit; mend it"):
+        require([bad], allow=[], remedy="mend it")

@@ -1,0 +1,157 @@
+"""The range test: what is read from a ramp, and the usual failures of other finders, each drawn and each withstood."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kit import search
+
+from search.ramp import WIDTH, read_range
+
+RATES = np.geomspace(1e-7, 10, 160)
+QUICK = ["lr_range.seeds=3", "lr_range.steps=120", "rehearse=false"]
+
+
+def _curve(best=0.1, *, start=2.3, floor=0.3, noise=0.05, width=1.2, seed=0, rates=RATES):
+    """Flat, then falling over `width` decades to its least at `best`, then rising steeply until it is lost."""
+    place = np.log10(rates / best)
+    fall = 1 / (1 + np.exp(-6 / width * (place + width / 2)))
+    loss = start - (start - floor) * fall + np.where(place > 0, (start - floor) * place**2 * 20, 0)
+    loss = loss + noise * np.random.default_rng(seed).normal(size=len(rates))
+    lost = np.flatnonzero(loss > 20 * start)
+    return loss[: lost[0] + 1 if len(lost) else None].tolist()
+
+
+def _read(**settings):
+    return read_range(RATES, [_curve(seed=seed, **settings) for seed in range(5)])
+
+
+@given(best=st.floats(1e-4, 1.0), noise=st.floats(0, 0.15), width=st.floats(0.8, 2.5))
+@settings(max_examples=60, deadline=None)
+def test_the_range_holds_the_fall_is_two_decades_wide_and_scales_with_the_curve(best, noise, width):
+    found = _read(best=best, noise=noise, width=width)
+    assert found.because == ""
+    assert found.low < best / 3 < found.high
+    assert found.high / found.low == pytest.approx(WIDTH)
+    assert all(best / 300 < rate < best * 5 for rate in found.suggestions.values())
+
+
+@given(factor=st.floats(1e-3, 1e3))
+@settings(max_examples=20, deadline=None)
+def test_another_unit_of_the_loss_changes_nothing(factor):
+    curves = [_curve(seed=seed) for seed in range(5)]
+    scaled = [[factor * loss for loss in curve] for curve in curves]
+    one, two = read_range(RATES, curves), read_range(RATES, scaled)
+    assert (one.low, one.high) == (two.low, two.high)
+
+
+def test_early_spikes_in_every_seed_fool_nobody():
+    curves = [_curve(seed=seed) for seed in range(5)]
+    calm = read_range(RATES, curves)
+    for seed, curve in enumerate(curves):
+        curve[4 + 3 * seed] = 40.0
+        curve[9 + 3 * seed] = 0.01
+    spiked = read_range(RATES, curves)
+    assert spiked.because == ""
+    assert spiked.high == pytest.approx(calm.high, rel=0.3)
+
+
+def test_a_long_flat_start_is_no_valley():
+    assert _read(best=3.0, width=0.8).suggestions["valley"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("curves", "because"),
+    [
+        ([[2.3 + 0.1 * np.random.default_rng(seed).normal() for _ in RATES] for seed in range(5)], "no more than its noise"),
+        ([np.random.default_rng(seed).normal(2.3, 0.2, 160).tolist() for seed in range(5)], "no more than its noise"),
+        ([[2.3, None, None]] * 5, "the loss was lost after 1 steps"),
+        ([[]] * 3, "the loss was lost after 0 steps"),
+        ([_curve(best=1e-4, seed=s) for s in range(3)] + [_curve(best=1.0, seed=s) for s in range(3)], "seeds have their least loss"),
+    ],
+    ids=["constant", "noise", "lost at once", "nothing", "seeds apart"],
+)  # fmt: skip
+def test_where_nothing_can_be_told_the_cause_is(curves, because):
+    found = read_range(RATES, curves)
+    assert (found.low, found.high) == (None, None)
+    assert because in found.because
+
+
+def test_pure_noise_gives_a_range_in_at_most_one_of_a_hundred_cases():
+    told = 0
+    for seed in range(100):
+        dice = np.random.default_rng(seed)
+        told += read_range(RATES, [dice.normal(1.0, 0.3, 160).tolist() for _ in range(5)]).low is not None
+    assert told <= 1
+
+
+# The command
+
+
+def test_the_command_leaves_range_curves_and_figure_and_hands_them_to_a_sweep(elsewhere):
+    done = search("lr_range", *QUICK, "data=breast_cancer", cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = elsewhere / "results" / "lr_range"
+    found = json.loads((folder / "lr_range.json").read_text())
+    curves = pd.read_csv(folder / "lr_range.csv")
+    assert sorted(curves.seed.unique()) == [0, 1, 2]
+    assert curves.lr.min() == pytest.approx(1e-7)
+    assert set(found["suggestions"]) == {"valley", "steepest", "minimum/10", "divergence/3"}
+    assert "learning-rate range test" in (folder / "lr_range.svg").read_text()
+    assert "next: python -m search lr_sweep from=lr_range" in done.stdout
+    plan = search("plan", "lr_sweep", "from=lr_range", "rehearse=false", cwd=elsewhere)
+    assert plan.returncode == 0, plan.stderr
+    values = [float(value) for value in re.search(r"values of optimizer.lr: (.*)", plan.stdout)[1].split(",")[1:]]
+    assert min(values) == pytest.approx(found["low"], rel=0.01)
+    assert max(values) == pytest.approx(found["high"], rel=0.01)
+    half = search("plan", "lr_sweep", "from=lr_range", "space.optimizer.lr.high=7", "rehearse=false", cwd=elsewhere)
+    assert re.search(rf"{found['low']:.2}\d* … 7", half.stdout), half.stdout
+    other = search("plan", "lr_sweep", "from=lr_range", "optimizer=adam", cwd=elsewhere)
+    assert other.returncode == 2
+    assert "its range was read for another set-up" in other.stderr
+    status = search("status", cwd=elsewhere)
+    assert re.search(r"lr_range: a range test: learning rates from [\d.]+ to [\d.]+", status.stdout)
+    table = search("table", "lr_range", cwd=elsewhere)
+    assert table.returncode == 2
+    assert "lr_range: needs a search with trials, but got a range test" in table.stderr
+    assert not (folder / "arrays").exists()
+    again = search("lr_range", *QUICK, "data=breast_cancer", cwd=elsewhere)
+    assert again.returncode == 0
+    assert json.loads((folder / "lr_range.json").read_text())["suggestions"] == found["suggestions"]
+
+
+def test_a_loop_of_ones_own_is_ramped_too(elsewhere):
+    words = ["trainer._target_=planted.loop", "trainer.predict=null", "model=own"]
+    done = search("lr_range", *QUICK, *words, cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["lr_range.low=1", "lr_range.high=0.1"], 2, "lr_range.high: a ramp rises, but got 0.1 after 1; raise it"),
+        (["lr_range.scale=square"], 2, "lr_range.scale"),
+        (["lr_sweeps"], 2, "experiment 'lr_sweeps' does not exist; did you mean 'lr_sweep'?"),
+        (["lr_range.steps=5"], 2, "lr_range.steps"),
+        (["own_command"], 1, "no range can be told, because no step of a torch optimizer was seen"),
+        (["lr_range.high=1e-6", *QUICK], 1, "no more than its noise"),
+    ],
+)
+def test_a_range_that_cannot_be_told_is_an_error_with_its_cause(words, code, told, elsewhere):
+    done = search("lr_range", *words, cwd=elsewhere)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert told in done.stderr
+    if code == 1 and words[0] != "own_command":
+        handed = search("plan", "lr_sweep", "from=lr_range", cwd=elsewhere)
+        assert handed.returncode == 2
+        assert "needs a range test with a range, but got none" in handed.stderr
+
+
+def test_a_linear_ramp_rises_by_equal_steps(elsewhere):
+    search("lr_range", *QUICK, "lr_range.scale=linear", "lr_range.low=0.01", "lr_range.high=1", cwd=elsewhere)
+    rates = pd.read_csv(elsewhere / "results" / "lr_range" / "lr_range.csv").query("seed == 0").lr
+    assert np.ptp(np.diff(rates)) < 1e-9
