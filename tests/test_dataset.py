@@ -107,7 +107,7 @@ def test_the_bundled_sets_have_the_shapes_that_they_promise():
         (_csv(path="bin.csv"), r"bin\.csv: must be a readable \.csv table, but got "),
         (_csv(path="twice.csv"), r"twice\.csv: a column's name stands once, but got 'a' twice; rename one of them"),
         (_csv(path="hole.csv", categorical=[], groups=None, time=None), r"hole\.csv: every row needs its target, but got none in row 1; drop"),
-        (_csv(path="one.csv", categorical=[], groups=None, time=None), r"data: y: classification needs at least two classes, but got only 'x'"),
+        (_csv(path="one.csv", categorical=[], groups=None, time=None), r"data: y: classification needs at least two classes, but got only the class 'x'"),
         (_csv(path="inf.csv", categorical=[], groups=None, time=None), r"data: x: must be finite, but got NaN or inf in 1 rows, first in row 1"),
         (_csv(target="lable"), r"data\.target: must name columns of the table, but got lable; there are: age, colour, height"),
         (_csv(categorical=["color"]), r"data\.categorical: must name columns of the table, but got color; there are: age"),

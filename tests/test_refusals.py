@@ -84,7 +84,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "data=csv", "data.task=classification", "data.target=label", "data.path=twice.csv"], r"twice\.csv: a column's name stands once, but got 'a' twice"),
         (["lr_sweep", "data=csv", "data.task=classification", "data.target=label", "data.path=hole.csv"], r"hole\.csv: every row needs its target, but got none in row 1"),
         (["lr_sweep", "data=csv", "data.task=classification", "data.target=label", "data.path=nan.csv"], r"data: x: must be finite, but got NaN or inf in 1 rows, first in row 1; drop them or say data\.impute=mean"),
-        (["lr_sweep", "data=csv", "data.task=classification", "data.target=label", "data.path=one.csv"], r"data: y: classification needs at least two classes, but got only 'x'"),
+        (["lr_sweep", "data=csv", "data.task=classification", "data.target=label", "data.path=one.csv"], r"data: y: classification needs at least two classes, but got only the class 'x'"),
         (["lr_sweep", "data=csv", "data.task=classification", "data.target=label", "data.path=few.csv"], r"split: 2 rows must give three sets, but got "),
         (["lr_sweep", "data=npz", "data.task=regression", "data.path=few.csv"], r"few\.csv: must be an \.npz file without pickles"),
         (["lr_sweep", "data._target_=os.getcwd", "data.inputs=1", "data.outputs=1"], r"data\._target_: must return trainers\.data\.DataSet, but got str"),
