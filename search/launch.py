@@ -20,8 +20,8 @@ from search.export import drop_beaten, write_best
 from search.figures import write_figures
 from search.folder import Folder
 from search.plan import Plan, check_task, read_plan
-from search.preflight.report import require, show, sound, write
-from search.preflight.run import preflight
+from search.preflight.report import require, sound
+from search.preflight.run import told_preflight
 from search.refit import refit
 from search.rehearsal import rehearsed
 from search.results import Findings, find
@@ -94,11 +94,15 @@ def _check(plan: Plan, folder: Folder, prepared: Prepared, console: Console) -> 
     """
     if plan.preflight.mode == "off" or folder.journal.exists() or sound(folder.path):
         return
-    started = time.monotonic()
-    checks = preflight(plan, prepared, place=folder.path, slots=slots_of(plan), trainings=trainings(plan))
-    seconds = time.monotonic() - started
-    write(checks, folder.path, seconds=seconds)
-    show(checks, console, seconds=seconds)
+    checks = told_preflight(
+        plan,
+        prepared,
+        place=folder.path,
+        slots=slots_of(plan),
+        trainings=trainings(plan),
+        since=time.monotonic(),
+        console=console,
+    )
     if plan.preflight.mode == "on":
         require(checks, allow=plan.preflight.allow, remedy="mend it, or say preflight.allow=[…] or preflight=warn")
 

@@ -1,9 +1,9 @@
 """The process that asks a training: reads what is asked, writes the answers. Never judges; imports torch."""
 
 import json
+import math
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ if __name__ == "__main__":
     guard.die_with_starter()
 
 from search.arrays import read_folds
+from search.preflight.check import plain
 from trainers.probes import gradients, questions
 from trainers.probes.subject import Subject, ramp
 
@@ -43,7 +44,7 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
     told: Answers = {"watched": watched}
     if watched["error"] or not watched["steps"]:
         return told
-    parameters = sum(int(_size(weights["shape"])) for weights in watched["weights"])
+    parameters = sum(math.prod(weights["shape"]) for weights in watched["weights"])
     asking: dict[str, Callable[[], Answers]] = {
         "heart": lambda: questions.learned_by_heart(subject, parameters=parameters),
         "labels": lambda: questions.labels_matter(subject, rate=_taught(told["heart"])),
@@ -52,12 +53,10 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
     if asked["gradcheck"]:
         asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data.train)
     for name, question in asking.items():
-        started = time.monotonic()
         try:
             told[name] = question()
         except Exception as error:  # noqa: BLE001  # a user's training may raise anything, and the other questions remain
             told[name] = {"cause": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-        told[name]["took"] = time.monotonic() - started
     return told
 
 
@@ -81,18 +80,11 @@ def _ramps(subject: Subject, asked: dict[str, Any]) -> Answers:
     return {"seeds": seeds, "losses": losses}
 
 
-def _size(shape: list[int]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     found = answer(json.loads((place / "asked.json").read_text()))
     fresh = place / "answers.new"
-    fresh.write_text(json.dumps(questions.plain(found), allow_nan=False))
+    fresh.write_text(json.dumps(plain(found), allow_nan=False))
     fresh.replace(place / "answers.json")
     sys.stdout.flush()
     os._exit(0)  # at once: threads that a training has left behind must not hold up the answer

@@ -22,7 +22,7 @@ from search.devices import Slot
 from search.errors import RunError, UsageError
 from search.plan import check_task, read_plan
 from search.preflight import features, labels, learning, loop, model, sets
-from search.preflight.check import CAUSES, Check, excused
+from search.preflight.check import CAUSES, Check, excused, plain
 from search.preflight.report import require, sound, write
 from search.preflight.run import of_data, of_training
 from search.prober import answer
@@ -53,7 +53,7 @@ def _alarms(setup, place):
     if {*setup.found} & {*BY_HEART, *BY_LABELS} and "label_noise" not in setup.found:
         told["heart"] = questions.learned_by_heart(subject, parameters=1000)
         told["labels"] = questions.labels_matter(subject, rate=0.05)
-    told = json.loads(json.dumps(questions.plain(told), allow_nan=False))
+    told = json.loads(json.dumps(plain(told), allow_nan=False))
     checks = [*of_data(plan, prepared)] if {*OF_DATA} & {word.partition("=")[0] for word in setup.words} else []
     ordered = any(check.name == "label_order" and check.outcome == "note" for check in checks)
     checks += of_training(plan, prepared, told, ordered=ordered, slots=SLOTS, trainings=39)

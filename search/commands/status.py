@@ -17,14 +17,14 @@ ROOT = Path("results")
 def run(words: list[str], config_dir: Path | None) -> int:
     """One line per search; with a name, one per running trial as well."""
     others = looks(ROOT)
-    names = [word for word in words if word not in others] or ([] if words else [path.name for path in searches(ROOT)])
-    for name in words or others:
-        if name in others:
-            print(f"{name}: {others[name]}")
-    if not names and not others:
+    names = words or [*others, *(path.name for path in searches(ROOT))]
+    if not names:
         print(f"no search in {ROOT}/ yet; start one: python -m search lr_sweep")
     broken = 0
     for name in names:
+        if name in others:
+            print(f"{name}: {others[name]}")
+            continue
         try:
             folder, findings = open_results(name, root=ROOT)
         except UsageError as error:

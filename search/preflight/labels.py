@@ -4,7 +4,7 @@ Validation and test labels take no part. Pure functions of arrays; never trains 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def targets(y: Shown) -> Check:
     return judge.passed(sentence, **measured)
 
 
-def contradictions(x: Shown, y: Shown, *, chance: float) -> Check:
+def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
     """Rows of one input with different labels, or numbers that differ by much (R13).
 
     `chance`: the share of rows that would have a twin anyhow (`sets.by_chance`); those say nothing.
@@ -61,7 +61,7 @@ def contradictions(x: Shown, y: Shown, *, chance: float) -> Check:
     sentence = f"{share:.1%} of the rows have a twin with another label"
     if not share:
         return judge.passed(sentence, share=share)
-    if distinct < 0.5 or share <= 3 * chance:
+    if distinct < 0.5 or share <= 3 * chance():
         return judge.note(f"{sentence}, as chance brings where values are few", share=share)
     remedy = "look at them: labels by mistake, or inputs that lack what tells them apart"
     return judge.fail(sentence, remedy, share=share) if share >= 0.05 else judge.warn(sentence, remedy, share=share)

@@ -71,12 +71,12 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     warned, failed = ABOVE[entropic]
     most = max(expected, math.log(classes)) if entropic and classes else expected
     remedy = "start from smaller weights (model.gain, or the last layer's), or check the scale of inputs and targets"
-    if got is not None and call["outputs"] and abs(got / (call["outputs"][0] * expected) - 1) < NEAR and call["outputs"][0] > 2:
-        remedy = "the loss is summed over the batch: say reduction='mean', or the rate depends on the batch size"
-        return judge.fail(sentence, remedy, got=got, expected=expected)
     if got is None:
         remedy = "look for log(0), divisions and roots in the loss, and at the data (R20)"
         return judge.fail(sentence, remedy, expected=expected)
+    if call["outputs"] and abs(got / (call["outputs"][0] * expected) - 1) < NEAR and call["outputs"][0] > 2:
+        remedy = "the loss is summed over the batch: say reduction='mean', or the rate depends on the batch size"
+        return judge.fail(sentence, remedy, got=got, expected=expected)
     if got > failed * most:
         return judge.fail(sentence, remedy, got=got, expected=expected)
     if got > warned * most:

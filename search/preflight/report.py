@@ -5,14 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from search.errors import RunError
 from search.folder import PREFLIGHT, write_text
-from search.preflight.check import Check
+from search.preflight.check import Check, plain
 
 STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "not checkable": "dim"}
 
@@ -20,7 +19,7 @@ STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "no
 def write(checks: Sequence[Check], folder: Path, *, seconds: float) -> None:
     """All checks with all their numbers; what is not finite stands as null."""
     told = {"failed": failed(checks), "seconds": round(seconds, 1), "checks": [asdict(check) for check in checks]}
-    write_text(folder / PREFLIGHT, json.dumps(_plain(told), indent=1, allow_nan=False) + "\n")
+    write_text(folder / PREFLIGHT, json.dumps(plain(told), indent=1, allow_nan=False) + "\n")
 
 
 def sound(folder: Path) -> bool:
@@ -58,14 +57,3 @@ def require(checks: Sequence[Check], *, allow: Sequence[str], remedy: str) -> No
     bad = [name for name in failed(checks) if name not in allow]
     if bad:
         raise RunError(f"preflight: a sound set-up fails no check, but got {', '.join(bad)}; {remedy}")
-
-
-def _plain(told: Any) -> Any:
-    """Without what JSON does not know."""
-    if isinstance(told, dict):
-        return {str(key): _plain(value) for key, value in told.items()}
-    if isinstance(told, list | tuple):
-        return [_plain(value) for value in told]
-    if hasattr(told, "item"):
-        told = told.item()
-    return None if isinstance(told, float) and told - told != 0 else told

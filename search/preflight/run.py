@@ -4,18 +4,20 @@ What a training does is measured in a process of its own (`search.probing`), whi
 only between sets, are test rows looked at. Decides nothing but the outcome of each check.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from search.contract import Prepared
 from search.dataset import Rows, load_rows
 from search.devices import Slot
 from search.plan import Plan
-from search.preflight import features, labels, learning, loop, model, sets
+from search.preflight import features, labels, learning, loop, model, report, sets
 from search.preflight.check import Check, Judge, excused
 from search.probing import Answers, probed
 
@@ -38,6 +40,17 @@ def preflight(plan: Plan, prepared: Prepared, *, place: Path, slots: tuple[Slot,
         ordered = any(check.name == "label_order" and check.outcome == "note" for check in checks)
         checks += of_training(plan, prepared, answers(), ordered=ordered, slots=slots, trainings=trainings)
     return excused(checks)
+
+
+def told_preflight(
+    plan: Plan, prepared: Prepared, *, place: Path, slots: tuple[Slot, ...], trainings: int, since: float, console: Console
+) -> tuple[Check, ...]:
+    """The same, written to `place` and shown. `since`: when it began, of the monotonic clock, seconds."""
+    checks = preflight(plan, prepared, place=place, slots=slots, trainings=trainings)
+    seconds = time.monotonic() - since
+    report.write(checks, place, seconds=seconds)
+    report.show(checks, console, seconds=seconds)
+    return checks
 
 
 def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
@@ -70,7 +83,7 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     yield features.feature_scales(train_x, whole=whole)
     if not classification:
         yield labels.targets(train_y)
-    yield labels.contradictions(train_x, train_y, chance=sets.by_chance(raw["train"]))
+    yield labels.contradictions(train_x, train_y, chance=lambda: sets.by_chance(raw["train"]))
     yield labels.telltale_feature(train_x, train_y, classification=classification)
     signal = labels.label_signal(train_x, train_y, classification=classification, moved=_moved(loaded, index))
     yield signal

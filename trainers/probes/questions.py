@@ -29,15 +29,6 @@ NEARLY, LONGER = 0.8, 4  # from where a longer try is worth it; how much longer
 Answer = dict[str, Any]
 
 
-def plain(answer: Any) -> Any:
-    """The same with None for every number that is not finite, as JSON knows none."""
-    if isinstance(answer, dict):
-        return {key: plain(value) for key, value in answer.items()}
-    if isinstance(answer, list | tuple):
-        return [plain(value) for value in answer]
-    return None if isinstance(answer, float) and not math.isfinite(answer) else answer
-
-
 def watched(subject: Subject) -> Answer:
     """Two epochs of it as it is, and the first of them again."""
     data = subject.sample(train=max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch), val=WATCHED_ROWS)
