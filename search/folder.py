@@ -42,6 +42,7 @@ class Folder:
         self.journal = path / "journal.log"
         self.curve_log = path / "curves.jsonl"
         self.curves = path / "curves.parquet"
+        self.layers = path / "layers"
         self.trials = path / "trials.csv"
         self.decisions = path / "decisions.jsonl"
         self.best_config = path / "best.yaml"

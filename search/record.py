@@ -12,6 +12,7 @@ from search.curves import MEAN, CurveLog
 from search.devices import Slot
 from search.errors import RunError
 from search.folder import Folder
+from search.layers import LayerLog
 from search.plan import Plan
 from search.rows import Ask, Row
 from search.stages import Stage
@@ -28,6 +29,7 @@ class Record:
 
     def __init__(self, plan: Plan, *, folder: Folder, study: Study, contract: Contract, stage: Stage, watcher: Watcher) -> None:
         self._plan, self._study, self._contract, self._stage, self._watcher = plan, study, contract, stage, watcher
+        self._layers = LayerLog(folder.layers)
         self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
         self._curves = CurveLog(folder.curve_log, unfinished=[ask.trial for ask in self.unfinished()])
         self._causes: list[str | None] = []
@@ -62,15 +64,26 @@ class Record:
         seconds = float(message["seconds"])
         for fold, told in enumerate(message.get("folds", ())):
             self._curves.append({**about, "fold": fold, **self._numbers(trial, told, seconds)})
+            self._keep_layers(trial, epoch, told, fold=fold)
         numbers = self._numbers(trial, message, seconds)
         record = {**about, "fold": MEAN if "folds" in message else 0, **numbers}
         self._curves.append(record)
+        self._keep_layers(trial, epoch, message, fold=0)
         trial.hear(record)
+        if trial.word == "diverged" and message.get("remark"):
+            trial.standing.why += f"; {message['remark']}"
         if trial.word != "diverged" and self._stage.compares(trial.ask):
             self._study.report(trial.ask.trial, epoch=epoch, value=numbers[self._plan.metric.name])
         if trial.word == "go" and trial.at_rung(self._stage.rungs(trial.ask)) and self._study.hopeless(trial.ask.trial):
             trial.prune()
         self._watcher.heard(slot, trial.standing, record)
+
+    def _keep_layers(self, trial: Underway, epoch: int, told: Message, *, fold: int) -> None:
+        """What is told layer by layer: nothing decides by it, so a file that cannot be written is said once, and no more."""
+        if told.get("layers"):
+            failed = self._layers.append(trial.ask.trial, {"fold": fold, "epoch": epoch, "series": told["layers"]})
+            if failed:
+                self._watcher.note(f"layers/ is written no more: {failed}")
 
     def _numbers(self, trial: Underway, told: Message, seconds: float) -> dict[str, float]:
         """One fold's numbers, or their mean, with the metric; a composite one is computed here, where all seconds are known."""

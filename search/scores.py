@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Average = Literal["macro", "micro"]
+TENTHS, CONFIDENT = 10, 2000  # bins of probabilities, and rows that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,3 +190,20 @@ CLASSIFICATION: dict[str, Callable[[Outputs], float]] = {
 }
 REGRESSION: dict[str, Callable[[Outputs], float]] = {"mse": mse, "mae": mae, "r2": r2}
 TASKS = {"classification": CLASSIFICATION, "regression": REGRESSION}
+
+
+def confidence(targets: Array, *, kind: str, output: Array) -> tuple[float, dict[str, float]] | None:
+    """How sure outputs are of the class that they name: the mean of its probability, and the share of rows by tenths (R25).
+
+    None for numbers, labels, and outputs that are not finite or have another shape.
+    """
+    some = slice(None, None, -(-len(targets) // CONFIDENT))
+    outputs = Outputs(targets=targets[some], kind=kind, array=output[some])
+    if targets.dtype.kind not in "iub" or kind == "labels" or output.dtype.kind != "f" or not np.isfinite(output).all():
+        return None
+    try:
+        top = outputs.probabilities.max(axis=1).clip(0.0, 1.0)
+    except ValueError:
+        return None
+    counts = np.bincount(np.minimum((top * TENTHS).astype(int), TENTHS - 1), minlength=TENTHS)
+    return float(top.mean()), {f"{tenth / TENTHS:g}": float(count) / len(top) for tenth, count in enumerate(counts)}

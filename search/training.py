@@ -4,19 +4,20 @@ Knows no conductor: an epoch goes out as a plain record, and whether the trial g
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from search.arrays import FoldData
 from search.metrics import OUTPUTS, Metric, output_of, scores
+from search.scores import REGRESSION, confidence
 from search.wire import Message
-from trainers.api import Config, Disruption, End, Epoch, Failure, Fusable, Outcome
+from trainers.api import Config, Disruption, End, Epoch, Failure, Fusable, Outcome, Values
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
 
-LOSSES = ("train_loss", "val_loss")
+LOSSES, LAYERS, REMARK = ("train_loss", "val_loss"), "layers", "remark"
 
 
 class TrialFailed(Exception):
@@ -98,9 +99,10 @@ class Trainings:
 
     def _record(self, outcome: Epoch, fold: FoldData) -> Message:
         """One fold's epoch as numbers: outputs become the metric here, and never cross the wire."""
-        numbers = {}
+        numbers, layers = {}, _layers(outcome.values)
+        words = [name for name in (LAYERS, REMARK) if isinstance(outcome.values.get(name), Mapping | str)]
         for name, value in outcome.values.items():
-            if name not in OUTPUTS and (name != "parameters" or name in self._metric.names):
+            if name not in (*OUTPUTS, *words) and (name != "parameters" or name in self._metric.names):
                 try:
                     numbers[name] = float(value)
                 except (TypeError, ValueError) as error:
@@ -112,6 +114,11 @@ class Trainings:
         if output is not None and targets is not None:
             kind, array = output
             numbers |= scores(self._metric, targets=np.asarray(targets), kind=kind, output=array, units=fold.units)
+            sure = (
+                None if set(self._metric.parts) & set(REGRESSION) else confidence(np.asarray(targets), kind=kind, output=array)
+            )
+            if sure is not None:
+                numbers, layers = {"confidence": sure[0], **numbers}, {"confidence": sure[1], **layers}
         missing = [part for part in self._metric.parts if part not in numbers]
         if missing:
             got = ", ".join(outcome.values) or "nothing"
@@ -127,8 +134,23 @@ class Trainings:
             "epoch": outcome.epoch,
             "value": value,
             "values": numbers,
+            **({LAYERS: layers} if layers else {}),
+            **({REMARK: outcome.values[REMARK]} if REMARK in words else {}),
             "source": "computed" if computed else "reported",
         }
+
+
+def _layers(values: Values) -> dict[str, dict[str, float]]:
+    """Series by layer that a trainer tells: `{"layers": {"grad_norm": {"0": 0.1, …}}}`."""
+    told = values.get(LAYERS)
+    if not isinstance(told, Mapping):
+        return {}
+    try:
+        return {str(name): {str(key): float(value) for key, value in series.items()} for name, series in told.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TrialFailed(
+            f"layers must be numbers by name of series and layer, but got {told!r:.60}; mend or drop it"
+        ) from error
 
 
 def _mean(records: list[Message]) -> Message:
@@ -136,5 +158,7 @@ def _mean(records: list[Message]) -> Message:
     names = set.intersection(*(set(record["values"]) for record in records))
     values = {name: float(np.mean([record["values"][name] for record in records])) for name in sorted(names)}
     value = None if records[0]["value"] is None else float(np.mean([record["value"] for record in records]))
-    folds = [{"value": record["value"], "values": record["values"]} for record in records]
-    return {**records[0], "value": value, "values": values, "folds": folds}
+    folds = [{key: record[key] for key in ("value", "values", LAYERS) if key in record} for record in records]
+    remarks = [f"fold {fold}: {record[REMARK]}" for fold, record in enumerate(records) if REMARK in record]
+    first = {key: told for key, told in records[0].items() if key not in (LAYERS, REMARK)}
+    return {**first, "value": value, "values": values, "folds": folds, **({REMARK: "; ".join(remarks)} if remarks else {})}

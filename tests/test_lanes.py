@@ -329,8 +329,11 @@ def test_rows_of_the_two_halves_of_a_split_are_those_of_a_seat(stock, tmp_path):
         (one,), (other,) = lane.step(), seat.step()
         assert one.epoch == other.epoch
         assert set(one.values) == set(other.values)
-        for name in set(one.values) - {"predictions"}:
+        for name in set(one.values) - {"predictions", "layers"}:
             assert one.values[name] == pytest.approx(other.values[name], rel=1e-3), name
+        assert set(one.values["layers"]) == set(other.values["layers"])
+        for series, told in one.values["layers"].items():
+            assert told == pytest.approx(other.values["layers"][series], rel=1e-2, abs=1e-6), series
         assert np.allclose(one.values["predictions"], other.values["predictions"], atol=1e-3)
 
 

@@ -98,7 +98,7 @@ def test_a_seat_that_raises_does_not_disturb_the_others(data, tmp_path):
     seats = Stock(data=data[0], device="cpu")
     for trial in (0, 1):
         seats.admit(trial, config=_config(), checkpoint=FolderCheckpoint(tmp_path / str(trial)))
-    seats._seats[0]._model = None
+    seats._seats[0].model = None
     outcomes = seats.step()
     assert [type(outcome) for outcome in outcomes] == [Failure, Epoch]
 

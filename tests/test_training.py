@@ -39,8 +39,9 @@ def test_outputs_become_the_metric_and_never_cross_the_wire(tmp_path):
     logits = np.array([[9.0, 0], [0, 9], [0, 9], [9, 0]])
     message = _step(tmp_path, {"predictions": logits, "train_loss": 1, "own": np.float32(2.5), "parameters": 7})
     assert (message["value"], message["source"]) == (0.75, "computed")
-    assert message["values"] == {"train_loss": 1.0, "own": 2.5}
-    assert len(encode(message)) < 300
+    assert message["values"] == {"train_loss": 1.0, "own": 2.5, "confidence": pytest.approx(0.9999, abs=1e-4)}
+    assert message["layers"] == {"confidence": {f"{tenth / 10:g}": float(tenth == 9) for tenth in range(10)}}
+    assert len(encode(message)) < 400
 
 
 def test_a_reported_metric_is_marked_and_outputs_win_over_it(tmp_path):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainers.api import Checkpoint, Config, Values
 from trainers.build import Sets, build, epoch_seeds, plain_loss, restore_unsaved, seed_all, unsaved
+from trainers.records import Activations, dead, fared, merged, norms, sample
 from trainers.schedules import Schedule, apply
 
 EVALUATION_ROWS = 4096  # rows of one forward pass without gradients
@@ -30,17 +31,20 @@ class Seat:
         self._batch = min(int(config["trainer"]["batch_size"]), len(self._x))
         self._steps = -(-len(self._x) // self._batch)
         seed_all(self._seed, device)
-        self._model, self._loss, self._optimizer = build(config, device)
+        self.model, self._loss, self._optimizer = build(config, device)
         self._plain_loss = plain_loss(config, self._loss, device)
         self._l1, self._clip = float(config["trainer"].get("l1") or 0.0), config["trainer"].get("clip")
         self._schedule = Schedule(config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps)
         self._val_losses: list[float] = []
-        self._parameters = sum(parameter.numel() for parameter in self._model.parameters())
+        self._parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self._start = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
+        self._sample = torch.tensor(sample(len(self._x), val=len(self._val_x)), device=device)
+        self._clipped = torch.zeros((), device=device)
         self.epoch = -1
         saved = checkpoint.load()
         if saved is not None:
-            self._model.load_state_dict(saved["model"])
-            restore_unsaved(self._model, saved.get("unsaved", {}))
+            self.model.load_state_dict(saved["model"])
+            restore_unsaved(self.model, saved.get("unsaved", {}))
             self._optimizer.load_state_dict(saved["optimizer"])
             self._val_losses = list(saved["val_losses"])
             self.epoch = checkpoint.epoch
@@ -52,13 +56,14 @@ class Seat:
         self.epoch += 1
         watched = self._train_epoch() if self.epoch > 0 else self._untrained()
         val_loss, predictions = self._evaluate(self._val_x, self._val_y)
+        watched = merged(watched, self._observe())
         if self.epoch > 0:
             self._val_losses.append(val_loss)
             state = {
-                "model": self._model.state_dict(),
+                "model": self.model.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "val_losses": self._val_losses,
-                "unsaved": unsaved(self._model),
+                "unsaved": unsaved(self.model),
             }
             self._checkpoint.save(state, epoch=self.epoch)
         return {
@@ -69,16 +74,17 @@ class Seat:
             "predictions": predictions.float().cpu().numpy(),
         }
 
-    def _untrained(self) -> dict[str, float]:
+    def _untrained(self) -> Values:
         """Epoch 0; the rate is the one that the first step will use."""
         return {"train_loss": self._evaluate(self._x, self._y)[0], "lr": float(self._schedule.at(1, step=0, losses=[])["lr"])}
 
-    def _train_epoch(self) -> dict[str, float]:
+    def _train_epoch(self) -> Values:
         seed_all(int(epoch_seeds(self._seed, self.epoch)[0]), self._device)
-        self._model.train()
+        self.model.train()
         order = torch.randperm(len(self._x)).to(self._device)
         total = torch.zeros((), device=self._device)
-        watched: dict[str, float] = {}
+        self._clipped.zero_()
+        watched: Values = {}
         for step, rows in enumerate(torch.split(order, self._batch)):
             if self._schedule.per_step or step == 0:
                 apply(self._schedule.at(self.epoch, step=step, losses=self._val_losses), self._optimizer)
@@ -87,46 +93,64 @@ class Seat:
                 self.step()
             else:
                 watched = self._watched_step()
-        return {"train_loss": float(total) / len(self._x), "lr": float(self._optimizer.param_groups[0]["lr"]), **watched}
+        clipped = {} if self._clip is None else {"clipped": float(self._clipped) / self._steps}
+        return {
+            "train_loss": float(total) / len(self._x),
+            "lr": float(self._optimizer.param_groups[0]["lr"]),
+            **watched,
+            **clipped,
+        }
 
     def gradients(self, rows: Tensor) -> Tensor:
         """Plain loss of a batch; its gradients lie in the parameters, penalised and clipped."""
         self._optimizer.zero_grad(set_to_none=True)
-        outputs, targets = self._model(self._x[rows]), self._y[rows]
+        outputs, targets = self.model(self._x[rows]), self._y[rows]
         loss = self._loss(outputs, targets)
         plain: Tensor = loss.detach() if self._plain_loss is self._loss else self._plain_loss(outputs.detach(), targets)
         if self._l1:
-            loss = loss + self._l1 * torch.stack([p.abs().sum() for p in self._model.parameters() if p.ndim > 1]).sum()
+            loss = loss + self._l1 * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
         loss.backward()
         if self._clip is not None:
-            nn.utils.clip_grad_norm_(self._model.parameters(), float(self._clip))
+            self._clipped += nn.utils.clip_grad_norm_(self.model.parameters(), float(self._clip)) > float(self._clip)
         return plain
 
     def step(self) -> None:
         """The optimizer's step."""
         self._optimizer.step()
 
-    def _watched_step(self) -> dict[str, float]:
-        """The epoch's last step, with its gradient norm and update ratio ‖Δw‖/‖w‖ (R24)."""
-        parameters = [p for p in self._model.parameters() if p.grad is not None]
-        gradient = _norm([p.grad for p in parameters if p.grad is not None])
-        before = [p.detach().clone() for p in parameters]
+    def _watched_step(self) -> Values:
+        """The epoch's last step, and what it did to the layers."""
+        named = [(name, p) for name, p in self.model.named_parameters() if p.grad is not None and name in self._start]
+        if not named:
+            self.step()
+            return {"grad_norm": 0.0, "update_ratio": 0.0}
+        names, weights = [name for name, _ in named], [p for _, p in named]
+        gradient, moved = norms([p.grad for p in weights if p.grad is not None]), [p.detach().clone() for p in weights]
+        before = norms(moved)
         self.step()
-        moved = _norm([p.detach() - old for p, old in zip(parameters, before, strict=True)])
-        size = _norm(before)
-        return {"grad_norm": gradient, "update_ratio": moved / size if size else 0.0}
+        torch._foreach_sub_(moved, [p.detach() for p in weights])
+        update = norms(moved)
+        for change, p, name in zip(moved, weights, names, strict=True):  # in the memory that there is already
+            torch.sub(p.detach(), self._start[name], out=change)
+        way, start = norms(moved), norms([self._start[name] for name in names])
+        shapes = [p.shape for p in weights]
+        (told,) = fared(names, shapes, gradient=gradient, update=update, before=before, way=way, start=start)
+        return told
+
+    def _observe(self) -> Values:
+        """The plain loss of some rows of train, in evaluation mode, to be compared with validation's; and dead units."""
+        self.model.eval()
+        with torch.no_grad(), Activations() as seen:
+            loss = self._plain_loss(self.model(self._x[self._sample]), self._y[self._sample])
+        shares = seen.together
+        return {"train_eval_loss": float(loss), **dead(seen.names, shares.tolist() if shares is not None else ())}
 
     def _evaluate(self, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
         """Mean loss and outputs in evaluation mode."""
-        self._model.eval()
+        self.model.eval()
         outputs, total = [], 0.0
         with torch.no_grad():
             for rows, targets in zip(torch.split(x, EVALUATION_ROWS), torch.split(y, EVALUATION_ROWS), strict=True):
-                outputs.append(self._model(rows))
+                outputs.append(self.model(rows))
                 total += float(self._plain_loss(outputs[-1], targets)) * len(rows)
         return total / len(x), torch.cat(outputs)
-
-
-def _norm(tensors: list[Tensor]) -> float:
-    dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in tensors]
-    return float(torch.nn.utils.get_total_norm(dense)) if dense else 0.0

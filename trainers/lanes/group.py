@@ -3,7 +3,7 @@
 A trial alone gets a ghost beside it, its own double, since one lane has other bits than two. Decides nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
-from trainers.api import Checkpoint, Config, Epoch
+from trainers.api import Checkpoint, Config, Epoch, Values
 from trainers.build import Sets, epoch_seeds, restore_unsaved
 from trainers.lanes.key import smoothing_of
 from trainers.lanes.masks import rates_of
 from trainers.lanes.optimizers import Rows, numbers
 from trainers.lanes.program import STATE, WEIGHTS, Numbers, Program, joined, taken
+from trainers.records import dead, fared, merged, sample
 from trainers.schedules import Schedule
 
 NO_BOUND = float(np.finfo(np.float32).max)  # a norm's, which never clips
@@ -58,7 +59,9 @@ class Group:
         self._program, self._batch = program, batch
         (self._x, self._y), (self._val_x, self._val_y) = sets
         self._steps = -(-len(self._x) // batch)
+        self._sample = torch.tensor(sample(len(self._x), val=len(self._val_x)), device=self._x.device)
         self._rows: Rows = {}
+        self._start = torch.empty(0)  # weights [lanes, …] that the lanes began with
         self._lanes: list[Lane] = []
 
     @property
@@ -69,6 +72,7 @@ class Group:
     def admit(self, lane: Lane, model: nn.Module, optimizer: optim.Optimizer) -> None:
         """From its checkpoint, where there is one."""
         rows = self._program.rows_of(model, optimizer)
+        start = rows[WEIGHTS].clone()
         saved = lane.checkpoint.load()
         if saved is not None:
             model.load_state_dict(saved["model"])
@@ -79,12 +83,14 @@ class Group:
             }
             lane.losses, lane.epoch = list(saved["val_losses"]), lane.checkpoint.epoch
         self._rows = joined([self._rows, rows]) if self._lanes else rows
+        self._start = torch.cat([self._start, start]) if self._lanes else start
         self._lanes.append(lane)
 
     def release(self, trial: int) -> None:
         """Frees the trial's lane at once."""
         staying = [index for index, lane in enumerate(self._lanes) if lane.trial != trial]
         self._rows = taken(self._rows, staying) if staying else {}
+        self._start = self._start[staying]
         self._lanes = [self._lanes[index] for index in staying]
 
     def finished(self) -> list[int]:
@@ -99,20 +105,27 @@ class Group:
             return []
         lanes = [self._lanes[index] for index in chosen]
         everyone = len(chosen) == len(self._lanes) > 1
-        rows = self._rows if everyone else taken(self._rows, [*chosen, *(chosen if len(chosen) == 1 else ())])
-        seated = lanes if len(lanes) > 1 else [*lanes, *lanes]
+        seats = [*chosen, *(chosen if len(chosen) == 1 else ())]
+        rows, seated = self._rows if everyone else taken(self._rows, seats), [self._lanes[index] for index in seats]
         for lane in lanes:
             lane.epoch += 1
-        watched = self._untrained(rows, seated) if new else self._train(rows, seated)
+        watched = (
+            self._untrained(rows, seated)
+            if new
+            else self._train(rows, seated, start=self._start if everyone else self._start[seats])
+        )
         rates = _rates(seated, rows[WEIGHTS])
         losses, outputs = self._program.evaluate(rows, self._val_x, self._val_y, rates)
         if not everyone and not new:
             for name, tensor in rows.items():
                 self._rows[name][chosen] = tensor[: len(chosen)]
+        fits, names, shares = self._program.observe(rows, self._x[self._sample], self._y[self._sample], rates)
+        seen = [{"train_eval_loss": fit, **dead(names, share)} for fit, share in zip(fits, shares, strict=True)]
+        watched = [merged(*parts) for parts in zip(watched, seen, strict=True)]
         told = zip(lanes, chosen, watched, losses.tolist(), outputs.float().cpu().numpy(), strict=False)
         return [self._outcome(*one) for one in told]
 
-    def _outcome(self, lane: Lane, row: int, watched: Mapping[str, float], val_loss: float, outputs: Any) -> Epoch:
+    def _outcome(self, lane: Lane, row: int, watched: Values, val_loss: float, outputs: Any) -> Epoch:
         if lane.epoch > 0:
             lane.losses.append(val_loss)
             state = {
@@ -131,31 +144,47 @@ class Group:
         }
         return Epoch(trial=lane.trial, epoch=lane.epoch, values=values)
 
-    def _untrained(self, rows: Rows, lanes: Sequence[Lane]) -> list[dict[str, float]]:
+    def _untrained(self, rows: Rows, lanes: Sequence[Lane]) -> list[Values]:
         """Epoch 0; the rate is the one that the first step will use."""
         losses, _ = self._program.evaluate(rows, self._x, self._y, _rates(lanes, rows[WEIGHTS]))
         first = [float(lane.schedule.at(1, step=0, losses=[])["lr"]) for lane in lanes]
         return [{"train_loss": loss, "lr": rate} for loss, rate in zip(losses.tolist(), first, strict=True)]
 
-    def _train(self, rows: Rows, lanes: Sequence[Lane]) -> list[dict[str, float]]:
+    def _train(self, rows: Rows, lanes: Sequence[Lane], *, start: Tensor) -> list[Values]:
         epoch = LaneEpoch(lanes, steps=self._steps, rows=len(self._x), like=rows[WEIGHTS])
         total = torch.zeros(len(lanes), device=self._x.device, dtype=torch.float64)
-        watched: dict[str, Tensor] = {}
+        watched: list[Values] = []
         for step in range(self._steps):
             index = epoch.order[:, step * self._batch : (step + 1) * self._batch]
-            plain, watched = self.batch(rows, index, epoch, step=step, watch=step + 1 == self._steps)
+            before = rows[WEIGHTS].clone() if step + 1 == self._steps else None
+            plain, gradients = self.batch(rows, index, epoch, step=step)
             total += plain.double() * index.shape[1]
-        told = {
-            "train_loss": (total / len(self._x)).tolist(),
-            "lr": epoch.columns[-1]["lr"].double().flatten().tolist(),
-            **{name: values.tolist() for name, values in watched.items()},
-        }
-        return [dict(zip(told, values, strict=True)) for values in zip(*told.values(), strict=True)]
+            if before is None:
+                del gradients  # or they would stay while the next ones are made
+            else:
+                watched = self._watched(gradients, before=before, after=rows[WEIGHTS], start=start)
+        losses, rates = (total / len(self._x)).tolist(), epoch.columns[-1]["lr"].double().flatten().tolist()
+        clipped = (epoch.clipped / self._steps).tolist()
+        return [
+            {"train_loss": loss, "lr": rate, **told, **({} if lane.clip is None else {"clipped": share})}
+            for lane, loss, rate, share, told in zip(lanes, losses, rates, clipped, watched, strict=True)
+        ]
 
-    def batch(
-        self, rows: Rows, index: Tensor, epoch: "LaneEpoch", *, step: int, watch: bool
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step of all lanes: plain losses [lanes], and where asked the norms of gradient and update (R24)."""
+    def _watched(self, gradients: Tensor, *, before: Tensor, after: Tensor, start: Tensor) -> list[Values]:
+        """What the epoch's last step did to the layers."""
+        gradient, update, size, way, first = self._program.norms(gradients, after - before, before, after - start, start)
+        return fared(
+            self._program.trained,
+            self._program.shapes,
+            gradient=gradient,
+            update=update,
+            before=size,
+            way=way,
+            start=first,
+        )
+
+    def batch(self, rows: Rows, index: Tensor, epoch: "LaneEpoch", *, step: int) -> tuple[Tensor, Tensor]:
+        """One step of all lanes: plain losses [lanes], and the gradients [lanes, …] that it was made with."""
         weights = rows[WEIGHTS]
         plain, gradients = self._program.gradients(rows, self._x[index], self._y[index], epoch.numbers(step))
         if epoch.l1 is not None:
@@ -163,13 +192,9 @@ class Group:
         if epoch.clip is not None:
             norm = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
             gradients = gradients * (epoch.clip / (norm + 1e-6)).clamp(max=1.0)
-        before = weights.clone() if watch else None
+            epoch.clipped += (norm > epoch.clip).flatten()
         self._program.step(rows, gradients, epoch.columns[step])
-        if before is None:
-            return plain, {}
-        moved, size = (torch.linalg.vector_norm(tensor, dim=1) for tensor in (weights - before, before))
-        ratio = torch.where(size > 0, moved / size, torch.zeros_like(size))
-        return plain, {"grad_norm": torch.linalg.vector_norm(gradients, dim=1), "update_ratio": ratio}
+        return plain, gradients
 
 
 class LaneEpoch:
@@ -198,6 +223,7 @@ class LaneEpoch:
         clips = [lane.clip for lane in lanes]
         bounds = [NO_BOUND if clip is None else clip for clip in clips]
         self.clip = None if clips == [None] * len(lanes) else _column(bounds, like)
+        self.clipped = torch.zeros(len(lanes), dtype=torch.float64, device=device)  # steps
 
     def numbers(self, step: int) -> Numbers:
         """What the forward pass needs."""

@@ -67,7 +67,7 @@ def _company(
     lane.epoch = 1
     rows = joined([program.rows_of(model, optimizer)] * count)
     epoch = LaneEpoch([lane] * count, steps=steps, rows=len(sets[0][0]), like=rows["weights"])
-    return lambda: group.batch(rows, epoch.order[:, :batch], epoch, step=0, watch=False)
+    return lambda: group.batch(rows, epoch.order[:, :batch], epoch, step=0)
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:

@@ -6,6 +6,7 @@ least: with one, torch takes other kernels, and other bits come out.
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from trainers.lanes.key import Unfusable, smoothing_of, smooths, tied
 from trainers.lanes.masks import LAYERS, counted_dropout, in_place_of_torchs
 from trainers.lanes.optimizers import Rows, fresh_state, rule_of
 from trainers.lanes.traced import Traced
+from trainers.records import Activations
 
 ROWS = 512  # of one evaluation pass; not more for fewer lanes: a lane's bits would depend on its company
 LOSS_ROWS = 4096  # of one loss, as in a seat
@@ -58,8 +60,8 @@ class Program:
         trained = _trained(model, loss, x, y)
         parameters = dict(model.named_parameters())
         self.trained = [name for name in parameters if name in trained]
-        self._shapes = [parameters[name].shape for name in self.trained]
-        self._sizes = [shape.numel() for shape in self._shapes]
+        self.shapes = [parameters[name].shape for name in self.trained]
+        self._sizes = [shape.numel() for shape in self.shapes]
         self._held = [name for name in parameters if name not in trained]
         self._buffers = [name for name, _ in model.named_buffers()]
         self._first = tied(model)
@@ -67,7 +69,7 @@ class Program:
         unreached = [n for n, p in parameters.items() if p.requires_grad and n not in trained and p.ndim > 1]
         if unreached:  # a penalty would train it nevertheless
             raise Unfusable(f"no training step reaches {unreached[0]}")
-        matrix = [torch.full((size,), float(len(shape) > 1)) for size, shape in zip(self._sizes, self._shapes, strict=True)]
+        matrix = [torch.full((size,), float(len(shape) > 1)) for size, shape in zip(self._sizes, self.shapes, strict=True)]
         self.penalised = torch.cat(matrix).to(x.device) if matrix else torch.zeros(0, device=x.device)
         self._traced = Traced(self._gradients)
         self.parameters = sum(parameter.numel() for parameter in parameters.values())
@@ -86,7 +88,7 @@ class Program:
     def model_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
         """A lane's `state_dict`, as the plain model would give it."""
         parts = dict(zip(self.trained, torch.split(rows[WEIGHTS][lane], self._sizes), strict=True))
-        shaped = {name: part.view(shape) for (name, part), shape in zip(parts.items(), self._shapes, strict=True)}
+        shaped = {name: part.view(shape) for (name, part), shape in zip(parts.items(), self.shapes, strict=True)}
         shaped |= {name: tensor[lane] for prefix in (HELD, BUFFER) for name, tensor in under(prefix, rows).items()}
         return {name: shaped[self._first[name]] for name in self._saved}
 
@@ -122,19 +124,41 @@ class Program:
         lanes = len(rows[WEIGHTS])
         tensors = self._tensors(rows[WEIGHTS], rows)
         forward = vmap(self._outputs, randomness="error")
-        quiet = counted_dropout(torch.zeros((), dtype=torch.int32, device=x.device))  # takes rates of lanes, and does nothing
         total = torch.zeros(lanes, dtype=torch.float64, device=x.device)
-        with torch.no_grad(), in_place_of_torchs(quiet):
+        with torch.no_grad(), _quiet(x.device):
             parts = [forward(tensors, part.expand(lanes, *part.shape), rates) for part in torch.split(x, ROWS)]
             outputs = torch.cat(parts, dim=1)
             for found, targets in zip(torch.split(outputs, LOSS_ROWS, dim=1), torch.split(y, LOSS_ROWS), strict=True):
                 total += vmap(self.plain, in_dims=(0, None))(found, targets).double() * len(targets)
         return total / len(x), outputs
 
+    def observe(self, rows: Rows, x: Tensor, y: Tensor, rates: Tensor) -> tuple[list[float], list[str], list[list[float]]]:
+        """As `evaluate`, in one pass: mean plain losses, and for every lane the share of dead units by activation."""
+        self.template.eval()
+        names: list[str] = []
+
+        def look(tensors: dict[str, Tensor], part: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+            with Activations() as seen:
+                outputs = self._outputs(tensors, part, rates)
+            names[:] = seen.names
+            shares = seen.together
+            return self.plain(outputs, y), outputs.new_zeros(0) if shares is None else shares
+
+        lanes = len(rows[WEIGHTS])
+        with torch.no_grad(), _quiet(x.device):
+            tensors = self._tensors(rows[WEIGHTS], rows)
+            losses, shares = vmap(look, randomness="error")(tensors, x.expand(lanes, *x.shape), rates)
+        return losses.tolist(), names, shares.tolist()
+
+    def norms(self, *rows: Tensor) -> Tensor:
+        """Of each trained tensor in each of several rows of weights [lanes, …]: [rows, lanes, tensors], in float64."""
+        parts = torch.split(torch.stack(rows), self._sizes, dim=2)
+        return torch.stack([torch.linalg.vector_norm(part, dim=2) for part in parts], dim=2).double()
+
     def _tensors(self, weights: Tensor, rows: Rows) -> dict[str, Tensor]:
         """All that a model holds, by name, with lanes in front."""
         lanes = len(weights)
-        parts = zip(self.trained, torch.split(weights, self._sizes, dim=1), self._shapes, strict=True)
+        parts = zip(self.trained, torch.split(weights, self._sizes, dim=1), self.shapes, strict=True)
         return {
             **{name: part.view(lanes, *shape) for name, part, shape in parts},
             **{name: rows[HELD + name] for name in self._held},
@@ -172,6 +196,11 @@ class Program:
             for layer, rate in zip(self._layers, kept, strict=True):
                 layer.p = rate
         return outputs
+
+
+def _quiet(device: torch.device) -> AbstractContextManager[None]:
+    """Dropout that takes rates of lanes, and does nothing."""
+    return in_place_of_torchs(counted_dropout(torch.zeros((), dtype=torch.int32, device=device)))
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

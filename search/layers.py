@@ -1,0 +1,49 @@
+"""What is told layer by layer, a file per trial and a line per fold and epoch; the last line of an epoch counts.
+
+Too much for the curves. Nothing decides by it, so a failure to write is no failure of a search.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class LayerLog:
+    """The files of a search, `layers/TRIAL.jsonl`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._whole: set[int] = set()  # trials whose last line is known to be one
+        self._given_up = False
+
+    def append(self, trial: int, record: Mapping[str, Any]) -> str:
+        """Adds a line in one write; says why, once, where that is not possible, and is silent from then on."""
+        if self._given_up:
+            return ""
+        path = self._folder / f"{trial}.jsonl"
+        try:
+            self._folder.mkdir(exist_ok=True)
+            with path.open("ab", buffering=0) as file:
+                if trial not in self._whole:
+                    file.truncate(_whole(path))
+                    self._whole.add(trial)
+                file.write(json.dumps(_plain(record)).encode() + b"\n")
+        except OSError as error:
+            self._given_up = True
+            return f"{path}: {error.strerror or error}"
+        return ""
+
+
+def _whole(path: Path) -> int:
+    """Bytes up to the end of the last line that is one: a kill may have torn the next."""
+    text = path.read_bytes()
+    return text.rfind(b"\n") + 1
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it: a number that is none is null."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

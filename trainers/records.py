@@ -1,0 +1,118 @@
+"""How the layers of a training fare: gradients, updates, the way from the start, units that are dead (R16, R24, R26).
+
+The same for one training and for many: norms have lanes in front. Changes nothing of a training, never judges.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+from torch.overrides import TorchFunctionMode
+
+from trainers.api import Values
+
+SAMPLE = 512  # most rows of train whose loss is compared with validation's
+SHARE = 10  # of train's rows, at most one in so many, that looking may not cost more than a twentieth of training
+LEAST = 64  # but so many, where there are as many
+RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, F.relu6)
+SQUASHED = (torch.sigmoid, Tensor.sigmoid, F.sigmoid, torch.tanh, Tensor.tanh, F.tanh)
+FLAT = 1e-3  # a squashed unit whose outputs differ by less, over all rows, is saturated
+
+
+def sample(train: int, *, val: int) -> list[int]:
+    """Row numbers of train that are evaluated beside validation, evenly spread: as many as validation has, within bounds."""
+    size = min(train, val, SAMPLE, max(train // SHARE, LEAST))
+    return [index * train // size for index in range(size)]
+
+
+class Activations(TorchFunctionMode):
+    """While it lasts, notes of every activation with an end to it which share of its units no row wakes.
+
+    `shares`: [] each, or one per lane within `vmap`; `names`: `relu 1`, `tanh 2`, … A ReLU is dead where it never lets
+    anything through, a sigmoid or tanh where its output hardly moves.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.shares: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Called by torch for each of its functions."""
+        result = func(*args, **(kwargs or {}))
+        if (func not in RELUS and func not in SQUASHED) or not isinstance(result, Tensor) or result.ndim < 2:
+            return result
+        if result.shape[1] < 2:
+            return result  # an output, not a layer
+        rest = (0, *range(2, result.ndim))  # rows, and places within a channel
+        asleep = (result <= 0).all(dim=rest) if func in RELUS else result.amax(dim=rest) - result.amin(dim=rest) < FLAT
+        self.names.append(f"{func.__name__.strip('_')} {len(self.names) + 1}")
+        self.shares.append(asleep.float().mean())
+        return result
+
+    @property
+    def together(self) -> Tensor | None:
+        """All shares, [activations]; None without any."""
+        return torch.stack(self.shares) if self.shares else None
+
+
+def dead(names: Sequence[str], shares: Sequence[float]) -> Values:
+    """What is told of dead units: the greatest share of any layer, and every layer's."""
+    return {"dead_units": max(shares), "layers": {"dead_units": dict(zip(names, shares, strict=True))}} if names else {}
+
+
+def norms(tensors: Sequence[Tensor]) -> Tensor:
+    """Of each, in float64, [1, tensors]."""
+    dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in tensors]
+    return torch.stack(torch._foreach_norm(dense, 2, torch.float64))[None]
+
+
+def fared(
+    names: Sequence[str],
+    shapes: Sequence[torch.Size],
+    *,
+    gradient: Tensor,
+    update: Tensor,
+    before: Tensor,
+    way: Tensor,
+    start: Tensor,
+) -> list[Values]:
+    """What is told of one step of each lane, from norms [lanes, tensors]: of gradient and update, of the weights before it, of
+    the way from the first weights, and of these.
+
+    `update_ratio` ‖Δw‖/‖w‖ (R24), `distance` ‖w−w₀‖/‖w₀‖; `early_gradient`: a weight's gradient (root mean square) in the first
+    layer over that in the last (R26). By layer for tensors of two dimensions and more.
+    """
+    matrices = [index for index, shape in enumerate(shapes) if len(shape) > 1 and shape.numel()]
+    told: list[Values] = []
+    for lane in torch.stack([gradient, update, before, way, start], dim=1).tolist():
+        gradients, updates, sizes, ways, starts = lane
+        by_layer = {names[i].removesuffix(".weight"): i for i in matrices}
+        values = {
+            "grad_norm": math.hypot(*gradients),
+            "update_ratio": _ratio(math.hypot(*updates), math.hypot(*sizes)),
+            "distance": _ratio(math.hypot(*ways), math.hypot(*starts)),
+        }
+        if len(matrices) > 1:
+            first, last = (gradients[i] / math.sqrt(shapes[i].numel()) for i in (matrices[0], matrices[-1]))
+            values["early_gradient"] = _ratio(first, last)
+        layers = {
+            "grad_norm": {name: gradients[i] for name, i in by_layer.items()},
+            "update_ratio": {name: _ratio(updates[i], sizes[i]) for name, i in by_layer.items()},
+            "distance": {name: _ratio(ways[i], starts[i]) for name, i in by_layer.items()},
+        }
+        told.append({**values, "layers": layers})
+    return told
+
+
+def merged(*parts: Values) -> dict[str, Any]:
+    """Values of several kinds, their layers put together."""
+    layers = {name: series for part in parts for name, series in part.get("layers", {}).items()}
+    return {name: value for part in parts for name, value in part.items()} | ({"layers": layers} if layers else {})
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
