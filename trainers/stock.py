@@ -4,6 +4,9 @@ Trainings of one key that are to share a program sit in a group of lanes (`vmap`
 Which, is told from outside. Knows no metric and decides nothing.
 """
 
+import math
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from trainers.lanes.group import Group, lane_of
 from trainers.lanes.key import Unfusable, fusion_key
 from trainers.lanes.pace import measure
 from trainers.lanes.program import Program
+from trainers.replay import LONG, first_bad
 from trainers.schedules import COLUMNS, Schedule, apply
 from trainers.seat import EVALUATION_ROWS, Seat
 
@@ -34,6 +38,7 @@ class Stock:
         self._seats: dict[int, Seat] = {}
         self._groups: dict[str, Group] = {}
         self._fused: set[str] = set()
+        self._admitted: dict[int, tuple[Config, Checkpoint]] = {}
         self._asked: tuple[Config, Built, Key] | None = None  # whose key was last asked for, and what was built for it
 
     @staticmethod
@@ -96,6 +101,7 @@ class Stock:
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Builds the trial's model, loss, optimizer and schedule from its config and seed."""
+        self._admitted[trial] = config, checkpoint
         if not self._fused:
             self._seats[trial] = Seat(config, sets=self._sets, device=self._device, checkpoint=checkpoint)
             return
@@ -117,18 +123,46 @@ class Stock:
 
     def step(self) -> list[Outcome]:
         """One epoch of every seat; the untrained model counts as epoch 0."""
+        begun = time.monotonic()
         alone = [self._step(trial, seat) for trial, seat in self._seats.items()]
-        return [*alone, *(outcome for group in self._groups.values() for outcome in _stepped(group))]
+        told = [*alone, *(outcome for group in self._groups.values() for outcome in _stepped(group))]
+        ended = time.monotonic()
+        return [self._explained(outcome, pace=ended - begun, since=ended) for outcome in told]
 
     def release(self, trial: int) -> None:
         """Forgets the trial's model."""
         self._seats.pop(trial, None)
+        self._admitted.pop(trial, None)
         for group in self._groups.values():
             if trial in group.trials:
                 group.release(trial)
 
     def _batch(self, config: Config) -> int:
         return min(int(config["trainer"]["batch_size"]), self._rows)
+
+    def _explained(self, outcome: Outcome, *, pace: float, since: float) -> Outcome:
+        """An epoch whose loss is no number says which tensor was the first (R20): it is the last epoch of its trial.
+
+        Nothing is heard of this worker meanwhile, so it must not take long: `pace` in seconds per epoch; `since` when it began.
+        """
+        if not isinstance(outcome, Epoch) or outcome.epoch == 0 or outcome.trial not in self._admitted:
+            return outcome
+        if all(math.isfinite(outcome.values[name]) for name in ("train_loss", "val_loss")):
+            return outcome
+        config, checkpoint = self._admitted.pop(outcome.trial)
+        if not config["trainer"].get("replay", True):
+            return outcome
+        folder = checkpoint.folder if outcome.trial in self._seats else None  # a lane's is not for a seat
+        limit = min(LONG, float(config["trainer"].get("epoch_timeout") or math.inf) / 4) - (time.monotonic() - since)
+        told = first_bad(
+            config,
+            sets=self._sets,
+            device=self._device,
+            folder=folder,
+            epoch=outcome.epoch,
+            most=int(limit / max(pace, 1e-9)),
+        )
+        return replace(outcome, values={**outcome.values, "remark": told}) if told else outcome
 
     def _step(self, trial: int, seat: Seat) -> Outcome:
         try:

@@ -73,7 +73,8 @@ def train(
 
     `epochs`: in place of `trainer.epochs`.
     """
-    told = config if epochs is None else {**config, "trainer": {**config["trainer"], "epochs": epochs}}
+    trainer = {**config["trainer"], "replay": False}  # what a loss ended in is not to be seen as a training of its own
+    told = {**config, "trainer": trainer if epochs is None else {**trainer, "epochs": epochs}}
     run = Run()
     with ExitStack() as stack:
         watches = [stack.enter_context(context) for context in contexts]

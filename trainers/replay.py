@@ -1,0 +1,138 @@
+"""Where a training stopped being finite: its last epochs once more, tensor by tensor (R20). Changes nothing of the training."""
+
+import warnings
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.utils._pytree import tree_leaves
+
+from trainers.api import Config
+from trainers.build import Sets
+from trainers.checkpoint import FolderCheckpoint
+from trainers.seat import Seat
+
+LONG = 20.0  # seconds that a replay may take, as far as can be told: nothing is heard of the worker meanwhile
+
+
+class NotFinite(Exception):
+    """The text names the first tensor."""
+
+
+def first_bad(config: Config, *, sets: Sets, device: torch.device, folder: Path | None, epoch: int, most: int) -> str:
+    """The first tensor that is not finite in `epoch`, in words, from the crash checkpoint in `folder`, else from the start.
+
+    Empty where this run of it stays finite, or where more than `most` epochs would have to be trained again. Never raises:
+    nothing depends on it.
+    """
+    try:
+        checkpoint = Reread(folder)
+        if epoch - checkpoint.epoch > most:
+            return ""
+        seat = Seat(config, sets=sets, device=device, checkpoint=checkpoint)
+        while seat.epoch < epoch - 1:
+            seat.next_epoch()
+        return _found(seat, epoch)
+    except Exception:  # noqa: BLE001  # memory for a second model, for one, may not be there
+        return ""
+
+
+def _found(seat: Seat, epoch: int) -> str:
+    with Finite(seat.model), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Error detected in")  # told below, in fewer words
+        try:
+            seat.next_epoch()
+        except NotFinite as found:
+            return f"{found} in epoch {epoch}"
+        except RuntimeError as error:  # of the anomaly mode, which names the operation
+            told = str(error).splitlines()[0]
+            return f"in the backward pass, {told} in epoch {epoch}" if "returned nan" in told else ""
+    return ""
+
+
+class Reread:
+    """A crash checkpoint, to be read only; without a folder, or where none lies in it, a training begins anew."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._read = FolderCheckpoint(folder) if folder is not None else None
+        self.folder = folder or Path()
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that it holds."""
+        return self._read.epoch if self._read is not None else 0
+
+    def load(self) -> Any | None:
+        """Its state."""
+        return self._read.load() if self._read is not None else None
+
+    def save(self, state: Any, *, epoch: int) -> None:
+        """Nothing."""
+
+
+class Finite:
+    """While it lasts, what is not finite raises `NotFinite`: batches, layers' outputs, gradients, weights after a step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model, self._names = model, {module: name for name, module in model.named_modules()}
+        self._anomaly = torch.autograd.set_detect_anomaly(True, check_nan=True)
+        self._handles: list[Any] = []
+        self._step, self._suspect = 1, ""
+
+    def __enter__(self) -> Self:
+        self._anomaly.__enter__()
+        self._handles = [
+            register_module_forward_pre_hook(self._given),
+            register_module_forward_hook(self._gave),
+            register_optimizer_step_post_hook(self._stepped),
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._anomaly.__exit__(*error)
+        for handle in self._handles:
+            handle.remove()
+
+    def _given(self, module: nn.Module, args: Any) -> None:
+        if module is not self._model:
+            return
+        self._suspect = ""
+        if not _finite(args):
+            raise NotFinite(f"the inputs of step {self._step} are not finite")
+
+    def _gave(self, module: nn.Module, args: Any, output: Any) -> None:
+        leaf = not any(True for _ in module.children())
+        if _finite(output) or not (leaf or module is self._model):
+            return
+        if module is self._model and self._suspect:
+            raise NotFinite(self._suspect)
+        name = self._names.get(module)
+        what = f"the output of layer {name} ({type(module).__name__})" if name else f"the output of {type(module).__name__}"
+        rest = ", its inputs were finite" if _finite(args) else ""
+        told = f"{what} is the first that is not finite{rest}, at step {self._step}"
+        if any(True for _ in module.parameters()) or _has_nan(output):
+            raise NotFinite(told)
+        self._suspect = told  # unless it is a mask, which holds −inf and means it
+
+    def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        for name, parameter in self._model.named_parameters():
+            if not _finite(parameter.grad):
+                raise NotFinite(f"the gradient of {name} is the first that is not finite, at step {self._step}")
+            if not _finite(parameter):
+                raise NotFinite(f"the optimizer's step {self._step} made {name} the first that is not finite")
+        self._step += 1
+
+
+def _finite(tensors: Any) -> bool:
+    return all(
+        bool(torch.isfinite(leaf).all())
+        for leaf in tree_leaves(tensors)
+        if isinstance(leaf, Tensor) and leaf.is_floating_point()
+    )
+
+
+def _has_nan(tensors: Any) -> bool:
+    return any(bool(torch.isnan(leaf).any()) for leaf in tree_leaves(tensors) if isinstance(leaf, Tensor))
