@@ -1,0 +1,101 @@
+"""The verdict on one training, in the guide's order: what is not finite, what cannot be told, train, then validation (R22).
+
+The first rule that holds gives the main verdict. Knows no search.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.verdicts import failing, standing
+from search.verdicts.curves import Curves, Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A verdict's name and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Finding):
+    """The main finding, and what is to be seen beside it."""
+
+    sides: tuple[Finding, ...] = ()
+
+
+def judge(curves: Curves) -> Verdict:
+    """What curves of at least one epoch say."""
+    told = _not_finite(curves)
+    if told:
+        return Verdict(name="nan", why=told)
+    shape = Shape(curves)
+    for name, rule in RULES:
+        if told := rule(shape):
+            sides = [Finding(name=side, why=why) for side, look in SIDES.items() if side != name and (why := look(shape, name))]
+            return Verdict(name=name, why=told, sides=tuple(sides))
+    return Verdict(
+        name="cannot_tell",
+        why=f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch",
+    )
+
+
+def _not_finite(curves: Curves) -> str:
+    for name, series in (("train", curves.train), ("validation", curves.val)):
+        bad = ~np.isfinite(series)
+        if bad.any():
+            epoch = int(curves.epochs[bad.argmax()])
+            before = series[: int(bad.argmax())]
+            grew = (
+                f", after it had grown to {before[-1]:.3g} from {before[0]:.3g}"
+                if len(before) > 1 and before[-1] > 2 * abs(before[0])
+                else ""
+            )
+            when = f"from epoch {epoch} on" if bad[-1] else f"at epoch {epoch}"
+            return f"the {name} loss is not finite {when}{grew}"
+    return ""
+
+
+RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
+    ("lr_too_high", failing.blown),
+    ("cannot_tell", failing.too_few),
+    ("exploding", failing.exploding),
+    ("vanishing", failing.vanishing),
+    ("dead_units", failing.dead_units),
+    ("unstable", failing.unstable),
+    ("lr_too_high_late", failing.lr_too_high_late),
+    ("lr_too_high", failing.lr_too_high),
+    ("dead", failing.dead),
+    ("data_suspect", failing.data_suspect),
+    ("too_short", standing.too_short),
+    ("lr_too_low", standing.lr_too_low),
+    ("stuck", failing.stuck),
+    ("overconfident", standing.overconfident),
+    ("overfitting", standing.overfitting),
+    ("still_learning", standing.still_learning),
+    ("val_stalled", standing.val_stalled),
+    ("lr_drop_due", standing.lr_drop_due),
+    ("underfitting", standing.underfitting),
+    ("converged", standing.converged),
+)
+
+
+# Beside the main verdict
+
+
+def _more(shape: Shape, main: str) -> str:
+    if main not in ("still_learning", "too_short", "lr_too_low"):
+        return ""
+    return f"both losses still fall at epoch {shape.count}"
+
+
+def _fewer(shape: Shape, main: str) -> str:
+    if main not in ("overfitting", "overconfident") or shape.turn > shape.count / 3 or shape.val_goes != "up":
+        return ""
+    return f"validation was best at epoch {shape.turned} of {shape.count}"
+
+
+SIDES: dict[str, Callable[[Shape, str], str]] = {"more_epochs": _more, "fewer_epochs": _fewer}

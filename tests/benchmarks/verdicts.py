@@ -1,0 +1,85 @@
+"""What verdicts get right: the confusion matrix on planted curves, and alarms on sound trainings that nobody looked at before.
+
+python tests/benchmarks/verdicts.py matrix             of the curves put aside while the rules were made (`--tuned`: of the others)
+python tests/benchmarks/verdicts.py sound [--runs 90]  trains digits with sound set-ups of random size, rate and seed
+"""
+
+import argparse
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+import pandas as pd
+import torch
+from planted_curves import COSINE, FILE, Plant, adam, curves, model_of, sgd
+
+from search.verdicts.advice import ALARMS
+from search.verdicts.reading import curves_of
+from search.verdicts.rules import judge
+
+
+def verdict(frame: pd.DataFrame, *, classes: int, constant: float) -> str:
+    """On one training's rows."""
+    columns = {name: frame[name].to_numpy() for name in frame}
+    told = curves_of(columns, metric="metric", sign=1.0, classes=classes, constant=constant)
+    return judge(told).name if told is not None else "nan"
+
+
+def matrix(aside: bool) -> None:
+    """Rows: what was planted; what was said instead, in words."""
+    table: dict[str, Counter[str]] = {}
+    for _, frame in pd.read_parquet(FILE).groupby("name", sort=False):
+        if bool(frame.aside.iloc[0]) == aside:
+            said = verdict(frame, classes=int(frame.classes.iloc[0]), constant=float(frame.constant.iloc[0]))
+            table.setdefault(str(frame.label.iloc[0]), Counter())[said] += 1
+    print("| planted | curves | said so | said instead |\n| --- | --- | --- | --- |")
+    for label, row in sorted(table.items()):
+        instead = ", ".join(f"{number} {name}" for name, number in row.most_common() if name != label)
+        print(f"| {label} | {row.total()} | {row[label]} | {instead} |")
+    recalls = [row[label] / row.total() for label, row in table.items()]
+    given_up = sum(row["cannot_tell"] for label, row in table.items() if label != "cannot_tell")
+    print(f"macro recall {np.mean(recalls):.3f}; given up {given_up} of {sum(row.total() for row in table.values())}")
+
+
+def sound(runs: int) -> None:
+    """Shares of verdicts on sound trainings: digits, a rate that falls to zero, enough epochs."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    counts: Counter[str] = Counter()
+    for run in range(runs):
+        dice = np.random.default_rng(10_000 + run)
+        kind = ("mlp", "cnn", "gru")[run % 3]
+        width = int(dice.choice({"mlp": [48, 64, 128], "cnn": [16, 24], "gru": [24, 32, 48]}[kind]))
+        rate = float(1.5 ** dice.uniform(-1, 1))
+        optimizer = adam(rate * {"mlp": 1e-3, "cnn": 5e-3, "gru": 5e-3}[kind], weight_decay=float(dice.choice([0.0, 1e-4])))
+        if dice.random() < 0.3:
+            optimizer = sgd(rate * {"mlp": 0.05, "cnn": 0.1, "gru": 0.2}[kind])
+        plant = Plant(
+            label="converged", data="digits", name=kind, model=model_of(kind, "digits", width=width), optimizer=optimizer,
+            epochs=int(dice.integers(30, 60)), batch=int(dice.choice([32, 64])), schedule=COSINE,
+        )  # fmt: skip
+        frame, constant = curves(plant, seed=10_000 + run)
+        counts[verdict(frame, classes=10, constant=constant)] += 1
+    alarms = sum(counts[name] for name in ALARMS)
+    print(f"{runs} sound trainings: {alarms} alarms ({100 * alarms / runs:.1f} %); {dict(counts.most_common())}")
+
+
+def main() -> None:
+    """Prints one of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["matrix", "sound"])
+    parser.add_argument("--tuned", action="store_true")
+    parser.add_argument("--runs", type=int, default=90)
+    chosen = parser.parse_args()
+    if chosen.what == "matrix":
+        matrix(aside=not chosen.tuned)
+    else:
+        sound(chosen.runs)
+
+
+if __name__ == "__main__":
+    main()

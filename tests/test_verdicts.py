@@ -1,0 +1,358 @@
+"""Verdicts: planted faults are named, sound trainings are left alone, and what does not matter does not change them."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted_curves import FILE
+
+from search.verdicts.across import Trained, across
+from search.verdicts.advice import ADVICE, ALARMS, DROPOUT
+from search.verdicts.curves import Curves
+from search.verdicts.reading import curves_of
+from search.verdicts.rules import RULES, SIDES, judge
+from search.verdicts.trend import noise, trend
+
+BAD_ON_TRAIN = ("nan", "exploding", "vanishing", "dead", "dead_units", "stuck", "lr_too_high", "lr_too_low", "too_short")
+
+
+@cache
+def planted():
+    """(label, curves, whether it was put aside) by name."""
+    found = {}
+    for name, frame in pd.read_parquet(FILE).groupby("name", sort=False):
+        columns = {column: frame[column].to_numpy() for column in frame}
+        classes, constant = int(frame.classes.iloc[0]), float(frame.constant.iloc[0])
+        found[name] = (
+            frame.label.iloc[0],
+            curves_of(columns, metric="metric", sign=1.0, classes=classes, constant=constant),
+            bool(frame.aside.iloc[0]),
+        )
+    return found
+
+
+def told(curves):
+    return judge(curves).name if curves is not None else "nan"
+
+
+def confusion(aside):
+    """Label → what was said instead or rightly, with counts."""
+    table = {}
+    for label, curves, put_aside in planted().values():
+        if put_aside == aside:
+            table.setdefault(label, Counter())[told(curves)] += 1
+    return table
+
+
+# The collection
+
+
+def test_collection_holds_every_main_verdict_three_data_sets_and_three_kinds_of_model():
+    frame = pd.read_parquet(FILE)
+    assert set(frame.label) == {name for name, _ in RULES} | {"nan"}
+    assert frame.name.nunique() >= 200
+    assert {"digits", "mnist1d", "friedman"} <= set(frame.data)
+    assert {"mlp", "cnn", "gru"} == set(frame.model)
+    assert FILE.stat().st_size < 1.5e6
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_what_was_planted_is_named_in_nine_of_ten_of_each_kind_on_the_mean_and_seldom_given_up(aside):
+    table = confusion(aside)
+    recalls = {label: row[label] / row.total() for label, row in table.items()}
+    assert np.mean(list(recalls.values())) >= 0.9, recalls
+    others = sum((row for label, row in table.items() if label != "cannot_tell"), Counter())
+    assert others["cannot_tell"] / others.total() <= 0.1
+
+
+def test_sound_trainings_that_have_converged_raise_no_alarm():
+    sound = sum((confusion(aside)["converged"] for aside in (False, True)), Counter())
+    assert sum(sound[name] for name in ALARMS) / sound.total() <= 0.05, sound
+
+
+# What does not matter
+
+
+@given(st.sampled_from(sorted(ADVICE)), st.floats(-6, 6))
+@settings(max_examples=60, deadline=None)
+def test_the_unit_of_a_loss_does_not_matter(label, power):
+    """Of a regression, whose gradients have that unit too."""
+    unit = 10.0**power
+    for name, (planted_label, curves, _) in planted().items():
+        if planted_label == label and name.startswith("friedman") and curves is not None:
+            norms = None if curves.grad_norm is None else curves.grad_norm * unit
+            other = replace(
+                curves, train=curves.train * unit, val=curves.val * unit, constant=curves.constant * unit, grad_norm=norms
+            )
+            assert told(other) == told(curves), name
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_rounding_does_not_matter(seed):
+    dice = np.random.default_rng(seed)
+    for name, (_, curves, _) in planted().items():
+        if curves is not None:
+            jolt = [series * (1 + 1e-7 * dice.normal(size=len(series))) for series in (curves.train, curves.val)]
+            assert told(replace(curves, train=jolt[0], val=jolt[1])) == told(curves), name
+
+
+def shapes():
+    """Curves by formula: (verdict, train, val) as functions of the share of all epochs, over a loss of 2.3 at the start."""
+    fall = lambda rate, floor: lambda t: floor + (2.3 - floor) * np.exp(-rate * t)  # noqa: E731
+    return [
+        ("converged", fall(12, 0.02), fall(12, 0.12)),
+        ("underfitting", fall(12, 1.3), fall(12, 1.35)),
+        ("still_learning", lambda t: 2.3 - 1.5 * t, lambda t: 2.3 - 1.4 * t),
+        ("lr_too_low", lambda t: 2.3 - 0.5 * t, lambda t: 2.3 - 0.48 * t),
+        ("overfitting", fall(6, 0.01), lambda t: fall(8, 0.6)(t) + 0.9 * t),
+        ("dead", lambda t: 2.303 + 0 * t, lambda t: 2.304 + 0 * t),
+        ("val_stalled", lambda t: fall(9, 1.0)(t) - 0.35 * t, fall(9, 1.0)),
+        (
+            "lr_too_high_late",
+            lambda t: fall(20, 0.05)(np.minimum(t, 0.5)) + 1.5 * (t > 0.5),
+            lambda t: fall(20, 0.1)(np.minimum(t, 0.5)) + 1.5 * (t > 0.5),
+        ),
+        ("stuck", lambda t: 7.0 + 0.1 * np.exp(-20 * t), lambda t: 7.1 + 0.1 * np.exp(-20 * t)),
+        ("data_suspect", fall(8, 0.02), lambda t: 2.3 + 1.5 * t),
+    ]
+
+
+def drawn(train, val, *, epochs, every=1, seed=0, spread=0.002):
+    """A formula's curves, with noise."""
+    steps = np.arange(0, epochs + 1, every)
+    dice = np.random.default_rng(seed)
+    series = [shape(steps / epochs) + spread * dice.normal(size=len(steps)) for shape in (train, val)]
+    return Curves(epochs=steps.astype(float), train=series[0], val=series[1], classes=10, comparable=True)
+
+
+@pytest.mark.parametrize(("name", "train", "val"), [pytest.param(*shape, id=shape[0]) for shape in shapes()])
+@given(seed=st.integers(0, 10**6), epochs=st.integers(24, 400), every=st.sampled_from([1, 2]))
+@settings(max_examples=25, deadline=None)
+def test_a_formula_with_noise_is_told_whatever_the_number_of_epochs_and_every_second_one_left_out(
+    name, train, val, seed, epochs, every
+):
+    assert told(drawn(train, val, epochs=epochs, every=every, seed=seed)) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "val"),
+    [pytest.param(*shape, id=shape[0]) for shape in shapes() if shape[0] not in ("still_learning", "lr_too_low")],
+)
+def test_more_epochs_of_the_same_trend_change_nothing(name, train, val):
+    for extra in (1.0, 1.1, 1.3):
+        steps = np.arange(0, int(60 * extra) + 1)
+        curves = Curves(epochs=steps.astype(float), train=train(steps / 60), val=val(steps / 60), classes=10)
+        assert told(curves) == name
+
+
+def test_half_of_the_planted_curves_epochs_say_what_all_say_in_nine_of_ten():
+    same = []
+    for label, curves, _ in planted().values():
+        if curves is None or len(curves.epochs) < 24 or label in ("unstable", "nan"):  # a spike lives in one epoch
+            continue
+        half = {
+            name: getattr(curves, name)[::2]
+            for name in ("epochs", "train", "val", "metric", "lr", "grad_norm", "early_gradient", "dead_units")
+            if getattr(curves, name) is not None
+        }
+        same.append(told(replace(curves, **half)) == told(curves))
+    assert np.mean(same) >= 0.9
+
+
+# Too little to tell
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_one_or_two_epochs_tell_nothing(epochs):
+    assert (
+        told(Curves(epochs=np.arange(1.0, epochs + 1), train=np.linspace(1, 0.9, epochs), val=np.linspace(1, 0.9, epochs)))
+        == "cannot_tell"
+    )
+
+
+def test_pure_noise_is_no_trend():
+    dice = np.random.default_rng(0)
+    directions = Counter(trend(dice.normal(size=30)).direction(0.0) for _ in range(1000))
+    assert directions["up"] + directions["down"] <= 60  # five of a hundred, and what chance adds
+    assert directions["flat"] == 0
+
+
+def test_a_slope_of_half_the_noise_is_found_over_thirty_epochs():
+    dice = np.random.default_rng(0)
+    ramp = np.linspace(0, 3, 30)
+    assert np.mean([trend(ramp + dice.normal(size=30)).direction(0.5) == "up" for _ in range(200)]) > 0.95
+    assert np.mean([trend(-ramp + dice.normal(size=30)).direction(0.5) == "down" for _ in range(200)]) > 0.95
+
+
+def test_noise_is_measured_beside_a_smooth_curve_and_spikes():
+    dice = np.random.default_rng(0)
+    series = np.exp(-np.linspace(0, 5, 400)) + 0.01 * dice.normal(size=400)
+    series[::50] += 3
+    assert noise(series) == pytest.approx(0.01, rel=0.15)
+
+
+@given(
+    st.lists(
+        st.tuples(*[st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0, -1.0, math.nan, math.inf])] * 3), min_size=1, max_size=40
+    ),
+    st.sampled_from([0, 2, 10]),
+    st.booleans(),
+    st.booleans(),
+)
+@settings(max_examples=400, deadline=None)
+def test_whatever_the_numbers_there_is_a_verdict_with_words(rows, classes, untrained, comparable):
+    train, val, metric = (np.array(series) for series in zip(*rows, strict=True))
+    verdict = judge(
+        Curves(
+            epochs=np.arange(float(len(rows))),
+            train=train,
+            val=val,
+            metric=metric,
+            classes=classes,
+            untrained=untrained,
+            comparable=comparable,
+        )
+    )
+    assert verdict.name in ADVICE
+    assert verdict.why
+
+
+def test_rare_classes_have_a_constant_prediction_of_their_own():
+    still = 0.056 + 1e-4 * np.random.default_rng(0).normal(size=30)
+    curves = Curves(epochs=np.arange(30.0), train=still, val=still, classes=2, constant=0.056, untrained=True, comparable=True)
+    assert told(curves) == "dead"
+
+
+def test_numbers_that_were_not_told_are_gaps_and_not_the_end_of_a_loss():
+    fall = 2.3 * np.exp(-np.arange(30) / 5)
+    columns = {"epoch": np.arange(30), "train_loss": fall.copy(), "val_loss": fall.copy() + 0.01}
+    columns["train_loss"][0] = columns["val_loss"][7] = math.nan
+    whole = curves_of(columns, metric="", sign=1.0)
+    assert len(whole.epochs) == 28
+    columns["val_loss"][-1] = math.nan
+    assert told(curves_of(columns, metric="", sign=1.0)) == "nan"
+    assert told(curves_of(columns, metric="", sign=1.0, ended=False)) != "nan"
+
+
+def test_a_comparable_loss_counts_only_where_it_was_told_all_along():
+    fall = 2.3 * np.exp(-np.arange(30) / 5)
+    columns = {
+        "epoch": np.arange(30),
+        "train_loss": fall,
+        "val_loss": fall,
+        "train_eval_loss": np.where(np.arange(30) < 10, np.nan, fall),
+    }
+    assert not curves_of(columns, metric="", sign=1.0).comparable
+    assert curves_of({**columns, "train_eval_loss": fall}, metric="", sign=1.0).comparable
+
+
+# Words
+
+
+def test_every_verdict_has_its_advice_and_dropout_is_never_named_for_a_model_that_is_bad_on_train():
+    assert set(ADVICE) == {name for name, _ in RULES} | {"nan"} | set(SIDES)
+    for name, advice in ADVICE.items():
+        assert all(one.rule[0] in "RP" and one.says for one in advice)
+        assert name == "converged" or advice
+        if name in BAD_ON_TRAIN or name == "underfitting":
+            assert not any(one.knob == DROPOUT and one.turn == "raise" for one in advice), name
+
+
+def test_a_verdict_says_why_in_the_losss_own_numbers():
+    name, train, val = shapes()[4]
+    verdict = judge(drawn(train, val, epochs=100, spread=0.0))
+    assert verdict.name == name == "overfitting"
+    assert "validation has risen from 1.02 to 1.45" in verdict.why
+    assert [side.name for side in verdict.sides] == ["fewer_epochs"]
+
+
+def test_a_loss_that_ends_says_when():
+    train = np.array([2.3, 2.5, 9.0, math.nan, math.nan])
+    verdict = judge(Curves(epochs=np.arange(5.0), train=train, val=np.ones(5)))
+    assert (verdict.name, verdict.why) == (
+        "nan",
+        "the train loss is not finite from epoch 3 on, after it had grown to 9 from 2.3",
+    )
+
+
+# Across trials
+
+
+def trials(values, *, score, level=lambda value, dice: 0.1, seeds=5, seed=0, best=30, lost=()):
+    dice = np.random.default_rng(seed)
+    return [
+        Trained(
+            value=value,
+            score=None if value in lost else score(value, dice),
+            level=level(value, dice),
+            best_epoch=best,
+            epochs=50,
+            verdict="lr_too_high" if value in lost else "converged",
+        )
+        for value in values
+        for _ in range(seeds)
+    ]
+
+
+def test_a_bigger_model_that_is_worse_on_train_too_is_an_optimisation_failure():
+    made = trials(
+        [2, 4, 8],
+        score=lambda v, dice: -0.1 * (v == 8) + 0.01 * dice.normal(),
+        level=lambda v, dice: 0.1 + 0.3 * (v == 8) + 0.02 * dice.normal(),
+    )
+    (found,) = across(made, knob="model.depth", role="size")
+    assert found.rule == "R22a"
+    assert "model.depth = 8 is worse" in found.says
+
+
+def test_a_bigger_model_that_is_better_on_train_and_worse_on_validation_only_overfits():
+    made = trials(
+        [2, 4, 8],
+        score=lambda v, dice: -0.1 * (v == 8) + 0.01 * dice.normal(),
+        level=lambda v, dice: 0.4 / v + 0.02 * dice.normal(),
+    )
+    assert across(made, knob="model.depth", role="size") == []
+
+
+def test_models_that_do_not_differ_raise_no_finding():
+    found = [
+        across(
+            trials([2, 4, 8, 16], score=lambda v, dice: dice.normal(), level=lambda v, dice: dice.normal(), seed=seed),
+            knob="model.width",
+            role="size",
+        )
+        for seed in range(300)
+    ]
+    assert sum(map(bool, found)) <= 0.05 * 300
+
+
+def test_a_cliff_beside_the_best_rate_asks_for_warm_up():
+    made = trials([0.01, 0.03, 0.1, 0.3], score=lambda v, dice: 0.9 + 0.1 * math.log10(v) + 0.002 * dice.normal(), lost=(0.3,))
+    (found,) = across(made, knob="optimizer.lr", role="rate")
+    assert (found.name, found.rule) == ("unstable", "P11")
+    assert "optimizer.lr = 0.1 is best and 0.3, right beside it, diverges" in found.says
+
+
+def test_a_cliff_behind_a_plateau_asks_for_nothing():
+    found = [
+        across(
+            trials([0.01, 0.03, 0.1, 0.3], score=lambda v, dice: dice.normal(), lost=(0.3,), seed=seed),
+            knob="optimizer.lr",
+            role="rate",
+        )
+        for seed in range(300)
+    ]
+    assert sum(map(bool, found)) <= 0.05 * 300
+
+
+@pytest.mark.parametrize(("best", "name"), [(3, ["fewer_epochs"]), (30, []), (48, ["more_epochs"])])
+def test_best_epochs_that_are_always_early_or_late_ask_for_other_lengths(best, name):
+    found = across(trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=best), knob="model.dropout")
+    assert [one.name for one in found] == name
