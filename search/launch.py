@@ -128,8 +128,7 @@ def _check_grown(plan: Plan, folder: Folder) -> None:
 
 def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
     """Tables, figures and export, from what is on disk."""
-    findings = _find(plan, folder, study)
-    write_tables(findings, folder)
+    findings = write_tables(_find(plan, folder, study), folder)
     winner = findings.winner
     if winner is not None:
         write_best(plan, winner, folder)

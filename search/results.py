@@ -18,6 +18,8 @@ from search.stages import joint
 from search.stages.decision import Decision, Group, decide
 from search.stages.sweep import cells, values, wanted
 from search.study import Study
+from search.verdicts.across import Together
+from search.verdicts.rules import Verdict
 
 ENOUGH = 10  # complete trials without which importances mean nothing
 Cell = tuple[tuple[str, Value], ...]
@@ -29,7 +31,7 @@ class Findings:
 
     A sweep compares values of its knob, a joint search its leaders, each named by its first trial. `evidence`: the trials
     that decide. `chosen`: the knobs of each value's trials, with the best of its nuisance where it has one. `foreseen`: how
-    many trials there will be.
+    many trials there will be. `verdicts`: what each trial's curves say, and `together` what all say; empty until they are read.
     """
 
     plan: Plan
@@ -39,6 +41,8 @@ class Findings:
     groups: tuple[Group, ...] = ()
     decision: Decision | None = None
     chosen: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict)
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
+    together: tuple[Together, ...] = ()
 
     @property
     def values(self) -> list[Value]:

@@ -55,7 +55,6 @@ class Row:
     strategy: str = ""
     source: str = ""
     reason: str = ""
-    verdict: str = field(default="")
     told: float | None = None
     ended: float = 0.0
 

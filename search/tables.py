@@ -6,26 +6,34 @@ import json
 import pandas as pd
 
 from search.curves import read_curves, settle_curves
+from search.diagnosis import diagnosed
 from search.folder import Folder, write_text
 from search.results import Findings
 from search.summary import teller_of
 
 
-def write_tables(findings: Findings, folder: Folder) -> None:
-    """trials.csv, curves.parquet, summary.csv, summary.md, decisions.jsonl."""
+def write_tables(findings: Findings, folder: Folder) -> Findings:
+    """trials.csv, curves.parquet, summary.csv, summary.md, decisions.jsonl; gives the findings with their verdicts."""
     plan = findings.plan
-    epochs = {row.ask.trial: row.epochs if row.finished else 10**9 for row in findings.rows}
-    curves = read_curves(folder.curve_log, folder.curves, metric=plan.metric.name, epochs=epochs)
+    curves = curves_so_far(findings, folder)
     unfinished = [row.ask.trial for row in findings.rows if not row.finished]
     settle_curves(curves, log=folder.curve_log, table=folder.curves, unfinished=unfinished)
+    findings = diagnosed(findings, curves, folder=folder)
     write_text(folder.trials, _csv(trials_frame(findings)))
     if plan.kind == "train":
-        return
+        return findings
     teller = teller_of(plan)
     told = teller.frame(findings)
     write_text(folder.path / "summary.csv", _csv(told))
     write_text(folder.path / "summary.md", teller.text(findings, told))
     write_text(folder.decisions, "".join(json.dumps(record) + "\n" for record in teller.records(findings)))
+    return findings
+
+
+def curves_so_far(findings: Findings, folder: Folder) -> pd.DataFrame:
+    """Of all trials, each up to its last epoch that counts."""
+    epochs = {row.ask.trial: row.epochs if row.finished else 10**9 for row in findings.rows}
+    return read_curves(folder.curve_log, folder.curves, metric=findings.plan.metric.name, epochs=epochs)
 
 
 def trials_frame(findings: Findings) -> pd.DataFrame:
@@ -43,7 +51,7 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
             "seconds": row.seconds,
             "device": row.device,
             "strategy": row.strategy,
-            "verdict": row.verdict,
+            "verdict": findings.verdicts[row.ask.trial].name if row.ask.trial in findings.verdicts else "",
             "reason": row.reason,
             "source": row.source,
         }

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from search.commands import one_name
+from search.diagnosis import diagnosed
 from search.figures import write_figures
 from search.progress import Terminal
 from search.results import open_results
 from search.summary import conclusion, show_summary
-from search.tables import write_tables
+from search.tables import curves_so_far, write_tables
 
 SUMMARY = "shows a search's table and decision, from disk"
 USAGE = "table NAME"
@@ -17,9 +18,11 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Shows the table; writes the files anew unless a conductor is at work."""
     folder, findings = open_results(one_name(words, USAGE), root=Path("results"))
     console = Terminal()
-    if not folder.alive():
+    if folder.alive():
+        findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
+    else:
         with folder.locked():
-            write_tables(findings, folder)
+            findings = write_tables(findings, folder)
             write_figures(findings, folder)
     show_summary(findings, console)
     for line in conclusion(findings):

@@ -11,6 +11,7 @@ from rich.table import Table
 from search.knobs import Knob, Value
 from search.results import Findings
 from search.stages import joint
+from search.summary.verdicts import said, verdict_of
 from search.summary.words import WIDE, cell, count, evidence, held, labels, markdown, measured, score, tie
 
 SHOWN = 10  # configurations on the terminal
@@ -36,7 +37,7 @@ def frame(findings: Findings) -> pd.DataFrame:
                 **told,
                 "best_epoch": sum(row.best_epoch or 0 for row in rows) / len(rows),
                 "seconds": sum(row.seconds for row in rows) + (told.get("seconds", 0.0) if confirmed else 0.0),
-                "verdict": "",
+                "verdict": verdict_of(findings, rows),
                 "decision": labels(findings.decision, index) if index is not None else "",
                 **rows[0].ask.knobs,
             }
@@ -55,11 +56,10 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     """The summary as Markdown: the decision in words, then every configuration by rank."""
     plan = findings.plan
     told = "\n".join(f"- {line}" for line in conclusion(findings))
-    columns = [column for column in summary.columns if column != "verdict"]
     return (
         f"# {plan.name}: {count(len(plan.knobs), 'knob')} together\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on "
         f"validation.\n\n{told}\n\n![The search](search.svg)\n\n![The knobs](knobs.svg)\n\n"
-        f"## By rank\n\n{markdown(summary[columns])}\n"
+        f"## By rank\n\n{markdown(summary)}\n"
     )
 
 
@@ -69,8 +69,10 @@ def table(findings: Findings, *, width: int) -> Table:
     shown = Table(box=None, pad_edge=False)
     wide = ["knobs"] if width >= WIDE else []
     mean = "fresh seeds" if joint.settings(plan).confirm else "mean"
-    for column in ("rank", "trial", plan.metric.name, mean, "epoch", "seconds", *wide, "decision"):
-        shown.add_column(column, justify="left" if column in ("knobs", "decision") else "right", no_wrap=column != "knobs")
+    for column in ("rank", "trial", plan.metric.name, mean, "epoch", "seconds", "verdict", *wide, "decision"):
+        shown.add_column(
+            column, justify="left" if column in ("knobs", "verdict", "decision") else "right", no_wrap=column != "knobs"
+        )
     baseline = findings.groups[0].value if findings.groups else None
     knobs_of = {row.ask.trial: row.ask.knobs for row in findings.rows}
     for record in summary.to_dict("records"):
@@ -79,7 +81,14 @@ def table(findings: Findings, *, width: int) -> Table:
         there = knobs_of[record["trial"]]
         knobs = " ".join(f"{name}={cell(there[path])}" for path, name in _short(there).items())
         scores = [cell(record["value"]), score(record), cell(record["best_epoch"]), f"{record['seconds']:.1f}"]
-        row = [str(record["rank"]), str(record["trial"]), *scores, *([knobs] if wide else []), record["decision"]]
+        row = [
+            str(record["rank"]),
+            str(record["trial"]),
+            *scores,
+            record["verdict"],
+            *([knobs] if wide else []),
+            record["decision"],
+        ]
         shown.add_row(*row, style="bold" if "chosen" in record["decision"] else "")
     return shown
 
@@ -115,7 +124,7 @@ def conclusion(findings: Findings) -> list[str]:
         lines.append("one seed per configuration cannot tell chance from merit: raise protocol.confirm to know (P13)")
     lines += tie(findings, noun="trials ")
     lines += edges(findings)
-    return [*lines, *account(findings), held(findings, moved=[knob.path for knob in plan.knobs])]
+    return [*lines, *account(findings), *said(findings), held(findings, moved=[knob.path for knob in plan.knobs])]
 
 
 def account(findings: Findings) -> list[str]:

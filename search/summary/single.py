@@ -7,6 +7,7 @@ from rich.table import Table
 
 from search.results import Findings
 from search.rows import Row
+from search.summary.verdicts import said
 
 
 def frame(findings: Findings) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def table(findings: Findings, *, width: int) -> Table | None:
 
 def conclusion(findings: Findings) -> list[str]:
     """What came of it."""
-    return [_told(row, findings.plan.metric.name) for row in findings.rows]
+    return [*(_told(row, findings.plan.metric.name) for row in findings.rows), *said(findings)]
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:

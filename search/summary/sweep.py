@@ -9,6 +9,7 @@ from rich.table import Table
 from search.results import Findings
 from search.rows import STATES
 from search.stages.sweep import cells, edge
+from search.summary.verdicts import outcomes, said, verdict_of
 from search.summary.words import BAR, WIDE, cell, count, evidence, held, labels, markdown, measured, score, tie
 
 
@@ -31,7 +32,7 @@ def frame(findings: Findings) -> pd.DataFrame:
                     for state in STATES
                     if any(row.state == state for row in findings.rows)
                 },
-                "verdict": "",
+                "verdict": verdict_of(findings, rows),
                 "decision": labels(decision, index),
             }
         )
@@ -42,7 +43,6 @@ def frame(findings: Findings) -> pd.DataFrame:
 def text(findings: Findings, summary: pd.DataFrame) -> str:
     """The summary as Markdown: by value, by rank, and the decision in words."""
     plan = findings.plan
-    columns = [column for column in summary.columns if column != "verdict"]
     ranked = summary.sort_values("mean", ascending=plan.metric.direction == "minimize", na_position="last", kind="stable")
     short = [column for column in (plan.knob.path, "with", "mean", "interval", "against", "decision") if column in summary]
     ranked = ranked[short].assign(rank=range(1, len(ranked) + 1))[["rank", *short]]
@@ -50,7 +50,7 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     return (
         f"# {plan.name}: {plan.knob.path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
         f"{told}\n\n![The sweep](sweep.svg)\n\n![The learning curves](curves.svg)\n\n"
-        f"## By value\n\n{markdown(summary[columns])}\n\n## By rank of the mean\n\n{markdown(ranked)}\n"
+        f"## By value\n\n{markdown(summary)}\n\n## By rank of the mean\n\n{markdown(ranked)}\n"
     )
 
 
@@ -60,18 +60,20 @@ def table(findings: Findings, *, width: int) -> Table:
     shown = Table(box=None, pad_edge=False)
     beside = ["with"] if "with" in summary else []
     picture = _bars(summary["mean"] * findings.plan.metric.sign) if width >= WIDE else None
-    drawn = [""] if picture else []
-    for column in (knob.path, *beside, findings.plan.metric.name, *drawn, "epoch", "seconds", "trials", "decision"):
-        shown.add_column(column, justify="left" if column in ("trials", "decision") else "right", no_wrap=column != "decision")
-    for place, record in enumerate(summary.to_dict("records")):
+    drawn, costs = ([""], ["seconds"]) if picture else ([], [])
+    for column in (knob.path, *beside, findings.plan.metric.name, *drawn, "epoch", *costs, "trials", "decision"):
+        words = column in ("trials", "decision")
+        shown.add_column(column, justify="left" if words else "right", no_wrap=not words)
+    values = findings.values if knob.choices else sorted(findings.values)  # type: ignore[type-var]
+    for place, (value, record) in enumerate(zip(values, summary.to_dict("records"), strict=True)):
         row = [
             cell(record[knob.path]),
             *(record[name] for name in beside),
             score(record),
             *([picture[place]] if picture else []),
             cell(record["best_epoch"]),
-            f"{record['seconds']:.1f}",
-            ", ".join(f"{record[state]} {state}" for state in STATES if record.get(state)),
+            *([f"{record['seconds']:.1f}"] if costs else []),
+            outcomes(findings, findings.of(value)),
         ]
         shown.add_row(*row, record["decision"], style="bold" if "chosen" in record["decision"] else "")
     return shown
@@ -119,7 +121,7 @@ def conclusion(findings: Findings) -> list[str]:
     tuned = findings.chosen[winner.value][nuisance.path] if nuisance is not None else None
     if nuisance is not None and not nuisance.choices and edge(nuisance, nuisance.grid(), tuned):
         lines.append(f"{nuisance.path} = {tuned} lies at the edge of its range: the range may be wrong (P2)")
-    return [*lines, *caveats(findings)]
+    return [*lines, *said(findings), *caveats(findings)]
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:

@@ -1,0 +1,236 @@
+"""The doctor on a real search and on anyone's CSV: what it says, and how it refuses."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from kit import search, trials
+
+from search.errors import UsageError
+from search.layers import LayerLog
+from search.verdicts.foreign import read_csv
+from search.verdicts.rules import judge
+
+HEADER = "epoch,train_loss,val_loss,accuracy\n"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep with rates far too low, useful, and far too high, in a folder of its own."""
+    place = tmp_path_factory.mktemp("swept")
+    words = ["lr_sweep", "space.optimizer.lr={low: 1.0e-5, high: 1.0e5, scale: log, points: 3}", "seeds=2", "trainer.epochs=12"]
+    done = search(*words, "protocol.refine=0", "protocol.extend=0", "optimizer.lr=0.03", "trainer.patience=null", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return place, done.stdout
+
+
+def test_every_trial_has_its_verdict_in_the_tables_and_on_the_terminal(swept):
+    place, shown = swept
+    rows = pd.read_csv(place / "results" / "lr_sweep" / "trials.csv", keep_default_na=False)  # or the verdict `nan` is lost
+    by_rate = rows.groupby("optimizer.lr").verdict.agg(set)
+    assert by_rate[1e-5] == {"lr_too_low"}
+    assert by_rate[1e5] <= {"lr_too_high", "nan", "exploding"}
+    assert not by_rate[0.03] & {"lr_too_low", "lr_too_high", "nan"}
+    assert "2 lr_too_low" in shown
+    assert "the curves of trial 0, the winner's first seed: " in shown
+    told = (place / "results" / "lr_sweep" / "summary.md").read_text()
+    assert "| verdict |" in told
+    assert "the curves of trial 0" in told
+    assert pd.read_csv(place / "results" / "lr_sweep" / "summary.csv").verdict.tolist()[0] == "lr_too_low"
+
+
+def test_a_search_is_told_by_verdict_and_a_trial_in_full(swept):
+    place, _ = swept
+    told = search("doctor", "lr_sweep", cwd=place)
+    assert told.returncode == 0, told.stderr
+    assert "multiply the learning rate by 3 to 10 and start again (optimizer.lr: raise, R23)" in told.stdout
+    rows = trials(place / "results" / "lr_sweep")
+    low = int(rows[rows["optimizer.lr"] == 1e-5].trial.iloc[0])
+    told = search("doctor", "lr_sweep", str(low), cwd=place)
+    assert told.stdout.splitlines()[0] == f"{low}  optimizer.lr=1e-05 seed {rows.seed[rows.trial == low].iloc[0]}  complete"
+    assert told.stdout.splitlines()[1].startswith("lr_too_low: after 12 epochs train has come from 2.")
+
+
+def test_the_doctor_needs_no_torch(swept):
+    place, _ = swept
+    blocked = place / "blocked" / "torch"
+    blocked.mkdir(parents=True)
+    (blocked / "__init__.py").write_text("raise ImportError('torch must not be needed')")
+    told = search("doctor", "lr_sweep", cwd=place, PYTHONPATH=str(blocked.parent))
+    assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        ([], "needs a search, and one of its trials or none, but got none"),
+        (["lr_sweep", "999"], "trials are 0 to 7, but got 999"),
+        (["nothing"], "search 'nothing' does not exist"),
+        (["--csv"], "needs --csv FILE, and --classes C or not"),
+        (["--csv", "none.csv"], "none.csv: must be a CSV file"),
+        (["--csv", "none.csv", "--classes", "1"], "the number of classes is 2 or more, but got 1"),
+        (["--csv", "none.csv", "--colour", "red"], "but got --csv none.csv --colour red"),
+        (["--csv", "none.csv", "--classes", "²"], "the number of classes is 2 or more, but got ²"),
+        (["--csv="], "needs --csv FILE"),
+        (["--classes", "3"], "needs --csv FILE"),
+    ],
+)
+def test_a_wrong_command_is_refused(swept, words, match):
+    told = search("doctor", *words, cwd=swept[0])
+    assert told.returncode == 2
+    assert match in told.stderr
+
+
+# Layers
+
+
+def test_series_by_layer_lie_in_a_file_of_their_own(swept):
+    place, _ = swept
+    rows = trials(place / "results" / "lr_sweep")
+    good = int(rows[rows["optimizer.lr"] == 0.03].trial.iloc[0])
+    lines = [json.loads(line) for line in (place / "results/lr_sweep/layers" / f"{good}.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(13))
+    assert set(lines[0]) == {"fold", "epoch", "series"}
+    series = [line["series"] for line in lines]
+    assert set(series[0]) == {"dead_units", "confidence"}
+    assert set(series[1]) == {"dead_units", "confidence", "grad_norm", "update_ratio", "distance"}
+    assert sum(series[5]["confidence"].values()) == pytest.approx(1)
+    assert set(series[1]["grad_norm"]) == set(series[1]["distance"])
+    assert series[12]["confidence"]["0.9"] > series[0]["confidence"]["0.9"]  # R25
+
+
+def test_a_torn_line_of_layers_is_cut_off_and_a_file_that_cannot_be_written_is_said_once(tmp_path):
+    first = LayerLog(tmp_path / "layers")
+    assert first.append(3, {"epoch": 1, "series": {"a": {"x": math.nan}}}) == ""
+    path = tmp_path / "layers" / "3.jsonl"
+    with path.open("a") as file:
+        file.write('{"epoch": 2, "ser')
+    assert LayerLog(tmp_path / "layers").append(3, {"epoch": 2}) == ""
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"epoch": 1, "series": {"a": {"x": None}}},
+        {"epoch": 2},
+    ]
+    (tmp_path / "file").write_text("")
+    blocked = LayerLog(tmp_path / "file")
+    assert "exists" in blocked.append(0, {})
+    assert blocked.append(0, {}) == ""
+
+
+# Anyone's curves
+
+
+def written(tmp_path, text, name="curves.csv"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def table(epochs=40, columns=("epoch", "train_loss", "val_loss", "accuracy"), separator=","):
+    """Overfitting, by a formula."""
+    rows = [separator.join(columns)]
+    for epoch in range(1, epochs + 1):
+        share = epoch / epochs
+        numbers = (epoch, 2.3 * np.exp(-6 * share), 0.6 + 1.7 * np.exp(-9 * share) + share, 0.9 - 0.3 * share)
+        rows.append(separator.join(f"{number:.6g}" for number in numbers))
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("columns", "separator"),
+    [
+        (("epoch", "train_loss", "val_loss", "accuracy"), ","),
+        (("Epoch", "loss", "val_loss", "val_accuracy"), ","),
+        (("epoch", "train/loss", "valid loss", "acc"), ";"),
+        (("EPOCH", "Training Loss", "Validation Loss", "f1"), "\t"),
+    ],
+)
+def test_columns_are_found_under_the_names_that_loggers_use(tmp_path, columns, separator):
+    found = read_csv(written(tmp_path, table(columns=columns, separator=separator)), classes=0)
+    verdict = judge(found["curves"])
+    assert verdict.name == "overfitting"
+    assert found["curves"].metric is not None
+
+
+def test_rows_of_one_epoch_that_complete_each_other_are_one(tmp_path):
+    text = "epoch,step,train_loss,val_loss\n" + "".join(
+        f"{e},{9 * e},{2 / e},\n{e},{9 * e + 1},,{2.1 / e}\n" for e in range(1, 9)
+    )
+    (curves,) = read_csv(written(tmp_path, text), classes=0).values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.val[0] == 2.1
+
+
+def test_epochs_without_validation_are_left_out_and_nan_is_not_a_blank(tmp_path):
+    text = HEADER + "1,2,2,0.1\n2,1.5,,\n3,1,nan,0.2\n"
+    (curves,) = read_csv(written(tmp_path, text), classes=0).values()
+    assert curves.epochs.tolist() == [1, 3]
+    assert judge(curves).why == "the validation loss is not finite from epoch 3 on"
+
+
+def test_nan_before_numbers_is_a_gap_and_a_quoted_line_break_is_no_row(tmp_path):
+    text = 'epoch,train_loss,val_loss,note\n1,nan,2,"two\nlines"\n2,1.5,1.6,\n3,1.2,nan,\n4,1.0,1.2,\n'
+    (curves,) = read_csv(written(tmp_path, text), classes=0).values()
+    assert curves.epochs.tolist() == [2, 4]
+
+
+def test_steps_within_an_epoch_are_taken_together_and_a_plain_accuracy_beside_a_plain_loss_is_trains(tmp_path):
+    rows = "".join(f"{e},{s},{1 / e + s},,0.5\n" for e in range(1, 5) for s in (0, 1)) + "4,9,,0.7,\n"
+    (curves,) = read_csv(written(tmp_path, "epoch,step,train_loss,val_loss,acc\n" + rows), classes=0).values()
+    assert curves.train.tolist() == [pytest.approx(np.mean([1 / e + s for e in range(1, 5) for s in (0, 1)]))]
+    (curves,) = read_csv(written(tmp_path, table(columns=("epoch", "loss", "val_loss", "accuracy"))), classes=0).values()
+    assert curves.metric is None
+
+
+def test_a_column_of_trials_makes_several(tmp_path):
+    text = "trial,epoch,train_loss,val_loss\n" + "".join(f"{name},{e},{2 / e},{2 / e}\n" for name in "ab" for e in range(1, 30))
+    found = read_csv(written(tmp_path, text), classes=0)
+    assert list(found) == ["a", "b"]
+
+
+def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
+    (curves,) = read_csv(written(tmp_path, table(columns=("epoch", "train_loss", "val_loss", "error"))), classes=0).values()
+    assert curves.sign == -1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "needs a header and a row per epoch, but got 0 lines"),
+        ("epoch,train_loss,val_loss\n", "but got 1 lines"),
+        ("epoch,train_loss\n1,2\n", r"needs a column val_loss \(or valid_loss, .*\), but got epoch, train_loss; rename"),
+        ("train_loss,val_loss\n1,2\n", "needs a column epoch"),
+        ("epoch,val_loss\n1,2\n", "needs a column train_loss"),
+        (HEADER + "1,2,3,4\n2,bad,3,4\n", "line 3: train_loss must be a number, but got 'bad'"),
+        (HEADER + "2,2,3,4\n1,1,3,4\n", "line 3: epochs must rise, but got 1 after 2; sort the rows"),
+        (HEADER + "1,2,3,4\n1,2,3,4\n", "line 3: an epoch has one row, but got another train_loss for the epoch before"),
+        (HEADER + ",2,3,4\n", "line 2: every row needs its epoch"),
+        (HEADER + "1,,,\n2,,,\n", "needs epochs with numbers in both train_loss and val_loss, but got none"),
+        ("epoch,train_loss,val_loss\n1,2,inf-ish\n", "val_loss must be a number"),
+        ("epoch,train_loss,val_loss\ninf,nan,2\n", "line 2: every row needs its epoch"),
+        ("epoch,loss,loss,val_loss\n1,2,2,2\n", "a column has one name, but got loss twice"),
+        ('epoch,train_loss,val_loss\n1,2,"2\n' + "x" * 200_000 + "\n", "must be a line of a CSV file, but got field larger"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_line(tmp_path, text, match):
+    with pytest.raises(UsageError, match=match):
+        read_csv(written(tmp_path, text), classes=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [(HEADER + "1,2,3,4\n", "cannot_tell"), (HEADER + "1,nan,nan,\n2,nan,nan,\n", "nan")]
+)
+def test_too_little_is_not_an_error(tmp_path, text, name):
+    (curves,) = read_csv(written(tmp_path, text), classes=0).values()
+    assert judge(curves).name == name
+
+
+def test_a_file_is_told_in_full(tmp_path):
+    written(tmp_path, table())
+    told = search("doctor", "--csv", "curves.csv", "--classes", "10", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines()[0] == "curves"
+    assert told.stdout.splitlines()[1].startswith("overfitting: validation has risen from 1.02")
+    assert "raise a penalty that is on already" in told.stdout
+    assert not (tmp_path / "results").exists()
