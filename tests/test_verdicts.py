@@ -276,10 +276,20 @@ def test_a_verdict_says_why_in_the_losss_own_numbers():
 def test_a_loss_that_ends_says_when():
     train = np.array([2.3, 2.5, 9.0, math.nan, math.nan])
     verdict = judge(Curves(epochs=np.arange(5.0), train=train, val=np.ones(5)))
-    assert (verdict.name, verdict.why) == (
-        "nan",
-        "the train loss is not finite from epoch 3 on, after it had grown to 9 from 2.3",
-    )
+    assert (verdict.name, verdict.why) == ("nan", "the train loss is not finite from epoch 3 on")
+    assert [(side.name, side.why) for side in verdict.sides] == [("lr_too_high", "train had grown to 9 from 2.3 before")]
+    verdict = judge(Curves(epochs=np.arange(5.0), train=np.ones(5), val=np.array([1, math.inf, 1, 1, 1])))
+    assert (verdict.why, verdict.sides) == ("the validation loss is not finite at epoch 1", ())
+
+
+def test_what_is_to_be_seen_beside_the_main_verdict_is_told_too():
+    steps = np.arange(61) / 60
+    train, val = 2.3 * np.exp(-8 * steps), 0.7 + 1.6 * np.exp(-8 * steps) + 2.0 * steps
+    train[[25, 40, 50]] += 1.0
+    verdict = judge(Curves(epochs=60 * steps, train=train, val=val, classes=10, untrained=True, comparable=True))
+    assert verdict.name == "overfitting"
+    assert [side.name for side in verdict.sides] == ["unstable", "fewer_epochs"]
+    assert verdict.sides[0].why == "train jumped 3 times and came back"
 
 
 # Across trials

@@ -154,9 +154,12 @@ def stuck(shape: Shape) -> str:
 
 def unstable(shape: Shape) -> str:
     """P11: shocks that train gets over; unless validation is being lost meanwhile, which costs more."""
-    if shape.jumps < 2 or (shape.val_goes == "up" and shape.rise > 0.3 and shape.level < shape.bad):
-        return ""
-    return f"train jumped {shape.jumps} times and came back"
+    return "" if shape.val_goes == "up" and shape.rise > 0.3 and shape.level < shape.bad else shocks(shape)
+
+
+def shocks(shape: Shape) -> str:
+    """P11, whatever else there is."""
+    return f"train jumped {shape.jumps} times and came back" if shape.jumps >= 2 else ""
 
 
 def data_suspect(shape: Shape) -> str:

@@ -31,7 +31,8 @@ def judge(curves: Curves) -> Verdict:
     """What curves of at least one epoch say."""
     told = _not_finite(curves)
     if told:
-        return Verdict(name="nan", why=told)
+        grew = _grew(curves)
+        return Verdict(name="nan", why=told, sides=(Finding(name="lr_too_high", why=grew),) if grew else ())
     shape = Shape(curves)
     for name, rule in RULES:
         if told := rule(shape):
@@ -48,15 +49,16 @@ def _not_finite(curves: Curves) -> str:
         bad = ~np.isfinite(series)
         if bad.any():
             epoch = int(curves.epochs[bad.argmax()])
-            before = series[: int(bad.argmax())]
-            grew = (
-                f", after it had grown to {before[-1]:.3g} from {before[0]:.3g}"
-                if len(before) > 1 and before[-1] > 2 * abs(before[0])
-                else ""
-            )
-            when = f"from epoch {epoch} on" if bad[-1] else f"at epoch {epoch}"
-            return f"the {name} loss is not finite {when}{grew}"
+            return f"the {name} loss is not finite {f'from epoch {epoch} on' if bad[-1] else f'at epoch {epoch}'}"
     return ""
+
+
+def _grew(curves: Curves) -> str:
+    """Whether train had grown before it ended (R20)."""
+    before = curves.train[: int((~np.isfinite(curves.train) | ~np.isfinite(curves.val)).argmax())]
+    if len(before) < 2 or before[-1] < 2 * abs(before[0]):
+        return ""
+    return f"train had grown to {before[-1]:.3g} from {before[0]:.3g} before"
 
 
 RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
@@ -98,4 +100,22 @@ def _fewer(shape: Shape, main: str) -> str:
     return f"validation was best at epoch {shape.turned} of {shape.count}"
 
 
-SIDES: dict[str, Callable[[Shape, str], str]] = {"more_epochs": _more, "fewer_epochs": _fewer}
+def _shocks(shape: Shape, main: str) -> str:
+    return failing.shocks(shape) if main not in ("lr_too_high", "lr_too_high_late") else ""
+
+
+def _apart(shape: Shape, main: str) -> str:
+    return standing.overfitting(shape) if main in ("unstable", "lr_drop_due", "still_learning") else ""
+
+
+def _easier(shape: Shape, main: str) -> str:
+    return failing.data_suspect(shape) if main in ("unstable", "lr_too_high_late") else ""
+
+
+SIDES: dict[str, Callable[[Shape, str], str]] = {
+    "unstable": _shocks,
+    "overfitting": _apart,
+    "data_suspect": _easier,
+    "more_epochs": _more,
+    "fewer_epochs": _fewer,
+}
