@@ -40,6 +40,7 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
     """One row per trial: fixed columns, then one per knob, named by its path."""
     rows = []
     for row in findings.rows:
+        verdict = findings.verdicts.get(row.ask.trial)
         fixed = {
             "trial": row.ask.trial,
             "stage": row.ask.stage,
@@ -51,7 +52,7 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
             "seconds": row.seconds,
             "device": row.device,
             "strategy": row.strategy,
-            "verdict": findings.verdicts[row.ask.trial].name if row.ask.trial in findings.verdicts else "",
+            "verdict": verdict.name if row.finished and verdict is not None else "",
             "reason": row.reason,
             "source": row.source,
         }
