@@ -90,6 +90,14 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that is just ending."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def trials(folder: Path) -> pd.DataFrame:
     """trials.csv of a search."""
     return pd.read_csv(folder / "trials.csv")

@@ -10,7 +10,7 @@ import optuna
 import pandas as pd
 import psutil
 import pytest
-from kit import MARK, TINY, marked, running, search, steady, trials, wait_for
+from kit import MARK, TINY, marked, running, search, steady, trials, wait_for, words_of
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -125,7 +125,7 @@ def _storm(words, kills, seed, tmp_path, *, after=lambda: None) -> None:
 
 def _workers(conductor) -> list[psutil.Process]:
     try:
-        return [child for child in psutil.Process(conductor.pid).children() if "search.worker" in " ".join(child.cmdline())]
+        return [child for child in psutil.Process(conductor.pid).children() if "search.worker" in " ".join(words_of(child))]
     except psutil.Error:
         return []
 

@@ -11,7 +11,7 @@ import planted
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import MARK, marked, search, start, wait_for
+from kit import MARK, marked, running, search, wait_for, words_of
 
 from search.arrays import read_folds, write_folds
 from search.compose import compose_experiment
@@ -392,12 +392,12 @@ def test_a_preflight_that_is_killed_leaves_no_process_behind(elsewhere):
     script = "import time; print(1); time.sleep(600)"
     words = ["preflight", "own_command", f"trainer.command=['{{python}}', '-c', '{script}']", "rehearse=false"]
     for end in (signal.SIGKILL, signal.SIGINT):
-        program = start(*words, cwd=elsewhere, **{MARK: mark})
-        wait_for(lambda: any(process.cmdline()[1:2] == ["-c"] for process in marked(mark)), what="the script")
-        program.send_signal(end)
-        wait_for(lambda: not marked(mark), what="nobody left")
-        told, _ = program.communicate()
-        assert program.returncode in (-signal.SIGKILL, 130), told
+        with running(*words, cwd=elsewhere, **{MARK: mark}) as program:
+            wait_for(lambda: any(words_of(process)[1:2] == ["-c"] for process in marked(mark)), what="the script")
+            program.send_signal(end)
+            wait_for(lambda: not marked(mark), what="nobody left")
+            program.wait()
+            assert program.returncode in (-signal.SIGKILL, 130)
 
 
 def test_a_program_of_ones_own_gets_the_checks_that_can_be_made(elsewhere):
