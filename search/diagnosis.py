@@ -13,6 +13,7 @@ from search.folder import Folder
 from search.plan import Plan
 from search.results import Findings
 from search.rows import Row
+from search.scores import entropy
 from search.verdicts.across import Trained, across
 from search.verdicts.curves import Curves
 from search.verdicts.reading import curves_of
@@ -119,9 +120,7 @@ def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
         return 0, float(np.var(y, axis=0).mean())
     if y.ndim != 1 or y.dtype.kind not in "iu" or y.min() < 0:
         return 0, None
-    counts = np.bincount(y)
-    shares = counts[counts > 0] / len(y)
-    return len(shares), float(-(shares * np.log(shares)).sum())
+    return len(np.unique(y)), entropy(y)
 
 
 def _targets(folder: Folder) -> Any | None:

@@ -4,10 +4,11 @@ Too much for the curves. Nothing decides by it, so a failure to write is no fail
 """
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from search.plain import plain
 
 
 class LayerLog:
@@ -29,7 +30,7 @@ class LayerLog:
                 if trial not in self._whole:
                     file.truncate(_whole(path))
                     self._whole.add(trial)
-                file.write(json.dumps(_plain(record)).encode() + b"\n")
+                file.write(json.dumps(plain(record)).encode() + b"\n")
         except OSError as error:
             self._given_up = True
             return f"{path}: {error.strerror or error}"
@@ -40,10 +41,3 @@ def _whole(path: Path) -> int:
     """Bytes up to the end of the last line that is one: a kill may have torn the next."""
     text = path.read_bytes()
     return text.rfind(b"\n") + 1
-
-
-def _plain(value: Any) -> Any:
-    """As JSON can hold it: a number that is none is null."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

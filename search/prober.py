@@ -15,7 +15,7 @@ if __name__ == "__main__":
     guard.die_with_starter()
 
 from search.arrays import read_folds
-from search.preflight.check import plain
+from search.plain import plain
 from trainers.probes import gradients, questions
 from trainers.probes.subject import Subject, ramp
 

@@ -27,6 +27,10 @@ class Terminal(Console):
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
+    def say(self, text: str) -> None:
+        """A line as it is: no markup in it, never broken."""
+        self.print(text, markup=False, highlight=False, soft_wrap=True)
+
 
 class ShownProgress:
     """`search.watcher.Watcher` for a person. `done`: trials finished in earlier runs."""

@@ -192,6 +192,12 @@ REGRESSION: dict[str, Callable[[Outputs], float]] = {"mse": mse, "mae": mae, "r2
 TASKS = {"classification": CLASSIFICATION, "regression": REGRESSION}
 
 
+def entropy(classes: Array) -> float:
+    """Of the frequencies of classes [n], in nats: what a constant prediction loses (R11)."""
+    shares = np.unique(classes, return_counts=True)[1] / len(classes)
+    return float(-(shares * np.log(shares)).sum())
+
+
 def confidence(targets: Array, *, kind: str, output: Array) -> tuple[float, dict[str, float]] | None:
     """How sure outputs are of the class that they name: the mean of its probability, and the share of rows by tenths (R25).
 

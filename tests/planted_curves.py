@@ -25,7 +25,7 @@ from torch import nn, optim
 from search.metrics import Metric, output_of, scores
 from search.scores import confidence
 from trainers.api import Data, Epoch, Part
-from trainers.lanes.pace import Nothing
+from trainers.checkpoint import Unsaved
 from trainers.stock import Stock
 
 FILE = Path(__file__).with_suffix(".parquet")
@@ -524,7 +524,7 @@ def curves(plant: Plant, *, seed: int) -> tuple[pd.DataFrame, float]:
     ]
     metric = Metric(name="r2" if regression else "accuracy", direction="maximize")
     seats, records = Stock(data=Data(train=parts[0], val=parts[1]), device="cpu"), []
-    seats.admit(0, config=config, checkpoint=Nothing())
+    seats.admit(0, config=config, checkpoint=Unsaved())
     while isinstance(outcome := seats.step()[0], Epoch):
         kind, array = output_of(outcome.values)
         record = {name: float(outcome.values.get(name, math.nan)) for name in COLUMNS}

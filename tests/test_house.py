@@ -25,7 +25,7 @@ MODULES = {
 FLOORS = [
     {"search", "search.errors", "trainers", "trainers.api", "trainers.data", "trainers.state", "trainers.models", "trainers.examples"},
     {"search.catalogue", "search.knobs", "search.metrics", "search.wire", "search.guard", "search.journal", "search.split", "search.fields",
-     "search.curves", "search.layers", "search.arrays", "search.formula", "search.logs", "search.scores", "search.devices", "search.output", "trainers.checkpoint", "trainers.schedules",
+     "search.curves", "search.layers", "search.plain", "search.arrays", "search.formula", "search.logs", "search.scores", "search.devices", "search.output", "trainers.checkpoint", "trainers.schedules",
      "trainers.callable", "trainers.build",
      "trainers.command", "trainers.data.bundled", "trainers.data.table", "trainers.data.npz", "trainers.data.mnist1d",
       "trainers.models.parts", "trainers.examples.own", "trainers.examples.script", "trainers.lanes", "trainers.lanes.masks", "trainers.lanes.optimizers",

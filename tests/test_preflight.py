@@ -20,9 +20,10 @@ from search.contract import prepare
 from search.dataset import completed
 from search.devices import Slot
 from search.errors import RunError, UsageError
+from search.plain import plain
 from search.plan import check_task, read_plan
 from search.preflight import features, labels, learning, loop, model, sets
-from search.preflight.check import CAUSES, Check, excused, plain
+from search.preflight.check import CAUSES, Check, excused
 from search.preflight.report import require, sound, write
 from search.preflight.run import of_data, of_training
 from search.prober import answer

@@ -11,8 +11,7 @@ from kit import trials as rows_of
 from torch import nn
 
 from trainers.api import Data, Part
-from trainers.checkpoint import FolderCheckpoint
-from trainers.lanes.pace import Nothing
+from trainers.checkpoint import FolderCheckpoint, Unsaved
 from trainers.records import Activations, sample
 from trainers.seat import Seat
 from trainers.stock import Stock
@@ -96,7 +95,7 @@ def trained(data, config, *, lanes, epochs=4, checkpoint=None):
     seats = Stock(data=data, device="cpu")
     if lanes:
         seats.fuse(seats.key(config).name)
-    seats.admit(0, config=config, checkpoint=checkpoint or Nothing())
+    seats.admit(0, config=config, checkpoint=checkpoint or Unsaved())
     return [seats.step()[0].values for _ in range(epochs)], seats
 
 
@@ -151,7 +150,7 @@ def test_clipped_steps_are_counted(rows, lanes, clip, share):
 
 def test_recording_changes_no_bit_of_a_training(rows):
     def weights(tmp):
-        seat = Seat(config_of({**MLP, "dropout": 0.3}), sets=tmp, device=torch.device("cpu"), checkpoint=Nothing())
+        seat = Seat(config_of({**MLP, "dropout": 0.3}), sets=tmp, device=torch.device("cpu"), checkpoint=Unsaved())
         for _ in range(3):
             seat.next_epoch()
         return seat.model.state_dict()

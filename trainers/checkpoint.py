@@ -154,3 +154,23 @@ class FolderCheckpoint:
         fresh = self.folder / f"{name}.new"
         fresh.write_bytes(data)
         os.replace(fresh, self.folder / name)
+
+
+class Unsaved:
+    """`trainers.api.Checkpoint` that keeps nothing. `resume`: whether to go on from the crash checkpoint in `folder`."""
+
+    def __init__(self, folder: Path | None = None, *, resume: bool = False) -> None:
+        self.folder = folder or Path()
+        self._read = FolderCheckpoint(folder) if resume and folder is not None else None
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that the loaded state holds; 0 for a fresh start."""
+        return self._read.epoch if self._read is not None else 0
+
+    def load(self) -> Any | None:
+        """What lies there, or None for a fresh start."""
+        return self._read.load() if self._read is not None else None
+
+    def save(self, state: Any, *, epoch: int) -> None:
+        """Not kept."""

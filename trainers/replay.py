@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from trainers.api import Config
 from trainers.build import Sets
-from trainers.checkpoint import FolderCheckpoint
+from trainers.checkpoint import Unsaved
 from trainers.seat import Seat
 
 LONG = 20.0  # seconds that a replay may take, as far as can be told: nothing is heard of the worker meanwhile
@@ -29,7 +29,7 @@ def first_bad(config: Config, *, sets: Sets, device: torch.device, folder: Path 
     nothing depends on it.
     """
     try:
-        checkpoint = Reread(folder)
+        checkpoint = Unsaved(folder, resume=True)
         if epoch - checkpoint.epoch > most:
             return ""
         seat = Seat(config, sets=sets, device=device, checkpoint=checkpoint)
@@ -51,26 +51,6 @@ def _found(seat: Seat, epoch: int) -> str:
             told = str(error).splitlines()[0]
             return f"in the backward pass, {told} in epoch {epoch}" if "returned nan" in told else ""
     return ""
-
-
-class Reread:
-    """A crash checkpoint, to be read only; without a folder, or where none lies in it, a training begins anew."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._read = FolderCheckpoint(folder) if folder is not None else None
-        self.folder = folder or Path()
-
-    @property
-    def epoch(self) -> int:
-        """The last epoch that it holds."""
-        return self._read.epoch if self._read is not None else 0
-
-    def load(self) -> Any | None:
-        """Its state."""
-        return self._read.load() if self._read is not None else None
-
-    def save(self, state: Any, *, epoch: int) -> None:
-        """Nothing."""
 
 
 class Finite:

@@ -50,7 +50,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     _tell(told, knobs, console)
     if len(words) == 1:
         for found in findings.together:
-            console.print(f"together: {found.says} ({found.rule})", markup=False, highlight=False, soft_wrap=True)
+            console.say(f"together: {found.says} ({found.rule})")
     if len(words) == 1 and len(told) > 1:
         console.print(f"\none trial: python -m search doctor {words[0]} TRIAL", markup=False, highlight=False)
     return 0
@@ -101,11 +101,11 @@ def _tell(verdicts: Mapping[str, Verdict], about: Mapping[str, str], console: Te
         _table(verdicts, console)
         return
     ((name, verdict),) = verdicts.items()
-    console.print(f"{name}  {about.get(name, '')}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+    console.say(f"{name}  {about.get(name, '')}".rstrip())
     for finding in (verdict, *verdict.sides):
-        console.print(f"{finding.name}: {finding.why}", markup=False, highlight=False, soft_wrap=True)
-        for line in advice(finding):
-            console.print(f"  - {line}", markup=False, highlight=False, soft_wrap=True)
+        console.say(f"{finding.name}: {finding.why}")
+        for line in advice(finding.name):
+            console.say(f"  - {line}")
 
 
 def _table(verdicts: Mapping[str, Verdict], console: Terminal) -> None:
@@ -121,5 +121,5 @@ def _table(verdicts: Mapping[str, Verdict], console: Terminal) -> None:
         table.add_row(name, str(number), Text(" ".join(which[:SHOWN]) + more))
     console.print(table)
     for name in ranked:
-        for line in advice(next(verdict for verdict in verdicts.values() if verdict.name == name))[:1]:
-            console.print(f"{name}: {line}", markup=False, highlight=False, soft_wrap=True)
+        for line in advice(name)[:1]:
+            console.say(f"{name}: {line}")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from search.carry import compose_from
@@ -52,7 +51,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _show_sweep(plan: Plan, rows: Sequence[Row], console: Console) -> int:
+def _show_sweep(plan: Plan, rows: Sequence[Row], console: Terminal) -> int:
     """Knobs and values of a sweep; how many trials of its first rounds are missing."""
     table = _table("stage", "knob", "range", "baseline", "values", "seeds", "trials")
     for knob in plan.knobs:
@@ -69,7 +68,7 @@ def _show_sweep(plan: Plan, rows: Sequence[Row], console: Console) -> int:
     return sum(not row.finished for row in rows) + len(sweep.wanted(plan, rows, resolution=0.0))
 
 
-def _show_joint(plan: Plan, rows: Sequence[Row], console: Console) -> int:
+def _show_joint(plan: Plan, rows: Sequence[Row], console: Terminal) -> int:
     """Knobs, sampler and pruner of a joint search; how many of its trials are missing, the confirmation included."""
     settings = joint.settings(plan)
     table = _table("stage", "knob", "range", "baseline", "counts under")
@@ -83,7 +82,7 @@ def _show_joint(plan: Plan, rows: Sequence[Row], console: Console) -> int:
         f"sampler: {start}{settings.sampler}; pruner: {rungs}",
         f"then at most {settings.leaders} leaders and the baseline, {settings.confirm} fresh seeds each",
     ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.say(line)
     return joint.foreseen(plan, rows) - sum(row.finished for row in rows)
 
 

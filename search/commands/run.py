@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from search.carry import compose_from
 from search.commands import take
 from search.errors import Interrupted, RunError, UsageError
@@ -35,11 +33,11 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _show(findings: Findings, console: Console) -> None:
+def _show(findings: Findings, console: Terminal) -> None:
     plan = findings.plan
     show_summary(findings, console)
     for line in conclusion(findings):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.say(line)
     where = plan.folder.relative_to(Path.cwd()) if plan.folder.is_relative_to(Path.cwd()) else plan.folder
     console.print(f"\nresults: {where}/", markup=False, highlight=False)
     failed = sum(row.state in ("failed", "lost") for row in findings.rows)
@@ -61,4 +59,4 @@ def _show(findings: Findings, console: Console) -> None:
         *([(f"python -m search test {plan.name}", "opens the sealed test set, once")] if plan.config.trainer.predict else []),
         (f"python -m search table {plan.name}", "shows this table again"),
     ):
-        console.print(f"  {command:55} {purpose}", markup=False, highlight=False, soft_wrap=True)
+        console.say(f"  {command:55} {purpose}")

@@ -26,5 +26,5 @@ def run(words: list[str], config_dir: Path | None) -> int:
             write_figures(findings, folder)
     show_summary(findings, console)
     for line in conclusion(findings):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.say(line)
     return 0

@@ -1,6 +1,5 @@
 """What a check says: pass, note, warn, fail or not checkable, with the numbers that decided, the rule and the remedy."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -102,14 +101,3 @@ def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
         return replace(check, outcome="not checkable", told=told, remedy="")
 
     return tuple(judged(found[name]) for name in CAUSES if name in found)
-
-
-def plain(told: Any) -> Any:
-    """The same as JSON knows it: plain numbers, None for those that are not finite, text as keys."""
-    if isinstance(told, dict):
-        return {str(key): plain(value) for key, value in told.items()}
-    if isinstance(told, list | tuple):
-        return [plain(value) for value in told]
-    if hasattr(told, "item"):
-        told = told.item()
-    return None if isinstance(told, float) and not math.isfinite(told) else told

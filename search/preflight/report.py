@@ -11,7 +11,8 @@ from rich.table import Table
 
 from search.errors import RunError
 from search.folder import PREFLIGHT, write_text
-from search.preflight.check import Check, plain
+from search.plain import plain
+from search.preflight.check import Check
 
 STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "not checkable": "dim"}
 

@@ -20,6 +20,7 @@ from search.plan import Plan
 from search.preflight import features, labels, learning, loop, model, report, sets
 from search.preflight.check import Check, Judge, excused
 from search.probing import Answers, probed
+from search.scores import entropy
 
 # Checks that need the rows themselves.
 OF_ROWS = (
@@ -112,15 +113,14 @@ def of_training(
     seen, train = told["watched"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(plan.config.trainer.batch_size)
     classification = plan.config.data.task == "classification"
-    entropy, classes = None, 0
+    expected, classes = None, 0
     if classification and train.y is not None:
-        shares = np.unique(train.y, return_counts=True)[1] / count
-        entropy, classes = float(-(shares * np.log(shares)).sum()), 1 + int(train.y.max())
+        expected, classes = entropy(train.y), 1 + int(train.y.max())
     yield loop.trains(seen)
     yield loop.batches(seen)
     yield loop.shuffling(seen, ordered=ordered)
     yield model.output_layer(seen, classification=classification, classes=classes)
-    yield model.first_loss(seen, entropy=entropy, classes=classes)
+    yield model.first_loss(seen, entropy=expected, classes=classes)
     yield model.initial_weights(seen)
     yield model.gradients(seen)
     yield loop.optimizer_steps(seen)

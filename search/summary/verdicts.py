@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from search.results import Findings
 from search.rows import Row
 from search.verdicts.advice import ADVICE
-from search.verdicts.rules import Finding, Verdict
 
 
 def verdict_of(findings: Findings, rows: Iterable[Row]) -> str:
@@ -31,10 +30,10 @@ def said(findings: Findings) -> list[str]:
     winner, lines = findings.winner, []
     if winner is not None and (verdict := findings.verdicts.get(winner.ask.trial)) is not None:
         lines.append(f"the curves of trial {winner.ask.trial}, the winner's first seed: {verdict.name}: {verdict.why}")
-        lines += [f"  next: {line}" for line in advice(verdict)[:1]]
+        lines += [f"  next: {line}" for line in advice(verdict.name)[:1]]
     return [*lines, *(f"together: {found.says} ({found.rule})" for found in findings.together)]
 
 
-def advice(verdict: Verdict | Finding) -> list[str]:
-    """What to turn, and by which rule, the first first."""
-    return [f"{one.says} ({one.knob}: {one.turn}, {one.rule})" for one in ADVICE[verdict.name]]
+def advice(verdict: str) -> list[str]:
+    """What to turn after a verdict of that name, and by which rule, the first first."""
+    return [f"{one.says} ({one.knob}: {one.turn}, {one.rule})" for one in ADVICE[verdict]]

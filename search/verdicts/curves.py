@@ -134,13 +134,6 @@ class Shape:
         return noise(self.train)
 
     @cached_property
-    def half(self) -> float:
-        """The share of the epochs in which train fell by half of all that it fell; 0.5 for a straight line."""
-        series = np.concatenate([[self.first], self._calm(self.train)])
-        middle = (self.first + series.min()) / 2
-        return float(np.argmax(series <= middle)) / self.count
-
-    @cached_property
     def usual(self) -> float:
         """Where train mostly was in its second half."""
         return median(self.train[self.count // 2 :])
@@ -219,9 +212,8 @@ class Shape:
         metric = self.curves.metric
         if metric is None or not self.curves.untrained or not np.isfinite(metric).all():
             return None
-        first, best = (
-            float(value * self.curves.sign) for value in (metric[0], max(metric * self.curves.sign) * self.curves.sign)
-        )
+        scores = metric * self.curves.sign
+        first, best = float(scores[0]), float(scores.max())
         whole = (1.0 if self.curves.sign > 0 else 0.0) - first
         return (best - first) / whole if whole > 0 else None
 

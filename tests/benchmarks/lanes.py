@@ -95,14 +95,14 @@ def _config(*words: str):  # type: ignore[no-untyped-def]
 
 def _epoch(config, data, *, lanes: int, device: str) -> float:  # type: ignore[no-untyped-def]
     """Seconds of an epoch of so many lanes, evaluation included; 0: of one training by itself."""
-    from trainers.lanes.pace import Nothing
+    from trainers.checkpoint import Unsaved
     from trainers.stock import Stock
 
     seats = Stock(data=data, device=device)
     if lanes:
         seats.fuse(seats.key(config).name)
     for trial in range(max(1, lanes)):
-        seats.admit(trial, config={**config, "seed": trial}, checkpoint=Nothing())
+        seats.admit(trial, config={**config, "seed": trial}, checkpoint=Unsaved())
     seconds = []
     for _ in range(2 + EPOCHS + 3 * bool(lanes)):  # the untrained look, a warm one, and for lanes what is traced
         begun = time.perf_counter()

@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from search.compose import compose_experiment
 from search.contract import prepare
 from search.metrics import read_metric
+from trainers.checkpoint import Unsaved
 from trainers.lanes.group import Group
-from trainers.lanes.pace import Nothing
 from trainers.lanes.program import Program
 from trainers.seat import Seat
 from trainers.stock import Stock
@@ -62,7 +62,7 @@ def share(overrides: list[str], *, lanes: int) -> tuple[float, float]:
     if lanes > 1:
         seats.fuse(seats.key(plain).name)
     for trial in range(lanes):
-        seats.admit(trial, config={**plain, "seed": trial}, checkpoint=Nothing())
+        seats.admit(trial, config={**plain, "seed": trial}, checkpoint=Unsaved())
     for _ in range(4):
         seats.step()
     with_records, without = [], []

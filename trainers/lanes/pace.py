@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from trainers.api import Config, Pace
 from trainers.build import Sets, build, seed_all
+from trainers.checkpoint import Unsaved
 from trainers.lanes.group import Group, LaneEpoch, lane_of
 from trainers.lanes.program import Program, joined
 from trainers.seat import Seat
@@ -19,22 +18,10 @@ PATIENCE = 2  # doublings in a row without a better pace before it is enough
 LONG = 1.0  # seconds for a step: no further doubling
 
 
-class Nothing:
-    """`trainers.api.Checkpoint` that holds nothing."""
-
-    folder, epoch = Path(), 0
-
-    def load(self) -> None:
-        """Nothing."""
-
-    def save(self, state: Any, *, epoch: int) -> None:
-        """Forgotten."""
-
-
 def measure(program: Program, config: Config, *, sets: Sets, batch: int, device: torch.device) -> Pace:
     """Seconds per step alone, and of 2, 4, 8 … lanes, until more lanes are no faster; memory that runs out ends it too."""
     index = torch.arange(batch, device=device)
-    seat = Seat(config, sets=sets, device=device, checkpoint=Nothing())
+    seat = Seat(config, sets=sets, device=device, checkpoint=Unsaved())
 
     def alone() -> None:
         seat.gradients(index)
@@ -63,7 +50,7 @@ def _company(
     seed_all(int(config["seed"]), device)
     model, loss, optimizer = build(config, device)
     group, steps = Group(program, sets=sets, batch=batch), -(-len(sets[0][0]) // batch)
-    lane = lane_of(0, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=Nothing())
+    lane = lane_of(0, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=Unsaved())
     lane.epoch = 1
     rows = joined([program.rows_of(model, optimizer)] * count)
     epoch = LaneEpoch([lane] * count, steps=steps, rows=len(sets[0][0]), like=rows["weights"])

@@ -13,24 +13,9 @@ from numpy.typing import NDArray
 
 from trainers.api import Config, Data, Epoch, Failure, Part, Values
 from trainers.callable import open_seats
+from trainers.checkpoint import Unsaved
 from trainers.probes.steer import Enough
 from trainers.probes.watch import Watch
-
-
-class Nowhere:
-    """A `trainers.api.Checkpoint` that keeps nothing."""
-
-    epoch = 0
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def load(self) -> Any | None:
-        """Always a fresh start."""
-        return None
-
-    def save(self, state: Any, *, epoch: int) -> None:
-        """Not kept."""
 
 
 @dataclass(kw_only=True)
@@ -80,7 +65,7 @@ def train(
         watches = [stack.enter_context(context) for context in contexts]
         try:
             seats = open_seats(config["trainer"]["_target_"], data=data, device=device)
-            seats.admit(0, config=told, checkpoint=Nowhere(folder))
+            seats.admit(0, config=told, checkpoint=Unsaved(folder))
             while not run.error:
                 (outcome,) = seats.step()
                 if not isinstance(outcome, Epoch):
