@@ -51,3 +51,9 @@ def test_a_worker_sees_one_gpu_or_none_and_its_threads():
     cpu = Slot(number=0, gpu=None, threads=1)
     assert cpu.environment()["CUDA_VISIBLE_DEVICES"] == ""
     assert (cpu.device, cpu.label) == ("cpu", "cpu")
+
+
+def test_a_worker_keeps_its_memory_unless_the_user_says_how(monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "4096")
+    environment = Slot(number=0, gpu=None, threads=1).environment()
+    assert (environment["MALLOC_MMAP_MAX_"], environment["MALLOC_TRIM_THRESHOLD_"]) == ("0", "4096")

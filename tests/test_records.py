@@ -132,6 +132,22 @@ def test_units_that_no_row_wakes_are_counted(rows, lanes):
     assert before["layers"]["dead_units"] == {"relu 1": 0.75}
 
 
+@pytest.mark.parametrize("val", [100, 1200])
+def test_the_sample_is_told_apart_from_the_validation_rows_that_it_shares_a_pass_with(rows, val):
+    x, y = rows
+    data = Data(
+        train=Part(index=np.arange(300), x=x[:300], y=y[:300]),
+        val=Part(index=np.arange(val), x=1e3 * np.resize(x[300:], (val, 6)), y=np.resize(y[300:], val)),  # wakes every unit
+    )
+    config = config_of({"_target_": "test_records.Silent", "asleep": 6})
+    alone, company = (trained(data, config, lanes=lanes, epochs=1)[0][0] for lanes in (False, True))
+    for name in ("train_eval_loss", "val_loss", "dead_units"):
+        assert company[name] == pytest.approx(alone[name], rel=1e-5)
+    assert company["dead_units"] == 0.75
+    assert company["predictions"].shape == (val, 3)
+    np.testing.assert_allclose(company["predictions"], alone["predictions"], rtol=1e-4, atol=1e-3)
+
+
 def test_a_squashed_unit_is_dead_where_it_hardly_moves():
     with Activations() as seen:
         torch.sigmoid(torch.tensor([[0.0, 50.0, 0.1], [1.0, 60.0, 0.1]]))

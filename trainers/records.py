@@ -32,11 +32,12 @@ class Activations(TorchFunctionMode):
     """While it lasts, notes of every activation with an end to it which share of its units no row wakes.
 
     `shares`: [] each, or one per lane within `vmap`; `names`: `relu 1`, `tanh 2`, … A ReLU is dead where it never lets
-    anything through, a sigmoid or tanh where its output hardly moves.
+    anything through, a sigmoid or tanh where its output hardly moves. `last`: how many rows at the end are looked at; all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: int | None = None) -> None:
         super().__init__()
+        self._rows = slice(None if last is None else -last, None)
         self.names: list[str] = []
         self.shares: list[Tensor] = []
 
@@ -48,7 +49,9 @@ class Activations(TorchFunctionMode):
         if result.shape[1] < 2:
             return result  # an output, not a layer
         rest = (0, *range(2, result.ndim))  # rows, and places within a channel
-        asleep = (result <= 0).all(dim=rest) if func in RELUS else result.amax(dim=rest) - result.amin(dim=rest) < FLAT
+        seen = result[self._rows]
+        top = seen.amax(dim=rest)
+        asleep = top <= 0 if func in RELUS else top - seen.amin(dim=rest) < FLAT
         self.names.append(f"{func.__name__.strip('_')} {len(self.names) + 1}")
         self.shares.append(asleep.float().mean())
         return result
@@ -87,10 +90,10 @@ def fared(
     layer over that in the last (R26). By layer for tensors of two dimensions and more.
     """
     matrices = [index for index, shape in enumerate(shapes) if len(shape) > 1 and shape.numel()]
+    by_layer = {names[i].removesuffix(".weight"): i for i in matrices}
     told: list[Values] = []
     for lane in torch.stack([gradient, update, before, way, start], dim=1).tolist():
         gradients, updates, sizes, ways, starts = lane
-        by_layer = {names[i].removesuffix(".weight"): i for i in matrices}
         values = {
             "grad_norm": math.hypot(*gradients),
             "update_ratio": _ratio(math.hypot(*updates), math.hypot(*sizes)),

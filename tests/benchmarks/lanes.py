@@ -11,7 +11,6 @@ a bare loop of torch under Optuna. `search`: from the command to its table, less
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-os.environ |= {"OMP_NUM_THREADS": "1", "MKL_CBWR": "AUTO,STRICT"}
+from as_worker import as_worker
 
 MODELS = {
     "digits, MLP (64, 64)": ["data=digits", "model.width=64", "model.depth=2"],
@@ -271,6 +270,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ray", default=None, help="a Python that has ray[tune] installed")
     given = parser.parse_args()
+    as_worker()
     if given.what == "pace":
         pace(given.device, 512 if given.device == "cuda" else 64)
     elif given.what == "search":

@@ -59,7 +59,8 @@ class Group:
         self._program, self._batch = program, batch
         (self._x, self._y), (self._val_x, self._val_y) = sets
         self._steps = -(-len(self._x) // batch)
-        self._sample = torch.tensor(sample(len(self._x), val=len(self._val_x)), device=self._x.device)
+        index = torch.tensor(sample(len(self._x), val=len(self._val_x)), device=self._x.device)
+        self._sample = self._x[index], self._y[index]
         self._rows: Rows = {}
         self._start = torch.empty(0)  # weights [lanes, …] that the lanes began with
         self._lanes: list[Lane] = []
@@ -115,13 +116,14 @@ class Group:
             else self._train(rows, seated, start=self._start if everyone else self._start[seats])
         )
         rates = _rates(seated, rows[WEIGHTS])
-        losses, outputs = self._program.evaluate(rows, self._val_x, self._val_y, rates)
+        losses, outputs, seen = self._program.observe(rows, self._val_x, self._val_y, rates, sample=self._sample)
         if not everyone and not new:
             for name, tensor in rows.items():
                 self._rows[name][chosen] = tensor[: len(chosen)]
-        fits, names, shares = self._program.observe(rows, self._x[self._sample], self._y[self._sample], rates)
-        seen = [{"train_eval_loss": fit, **dead(names, share)} for fit, share in zip(fits, shares, strict=True)]
-        watched = [merged(*parts) for parts in zip(watched, seen, strict=True)]
+        of_train = [
+            {"train_eval_loss": loss, **dead(seen.names, share)} for loss, share in zip(seen.losses, seen.dead, strict=True)
+        ]
+        watched = [merged(*parts) for parts in zip(watched, of_train, strict=True)]
         told = zip(lanes, chosen, watched, losses.tolist(), outputs.float().cpu().numpy(), strict=False)
         return [self._outcome(*one) for one in told]
 
@@ -171,17 +173,13 @@ class Group:
         ]
 
     def _watched(self, gradients: Tensor, *, before: Tensor, after: Tensor, start: Tensor) -> list[Values]:
-        """What the epoch's last step did to the layers."""
-        gradient, update, size, way, first = self._program.norms(gradients, after - before, before, after - start, start)
-        return fared(
-            self._program.trained,
-            self._program.shapes,
-            gradient=gradient,
-            update=update,
-            before=size,
-            way=way,
-            start=first,
-        )
+        """What the epoch's last step did to the layers. `before` is used up: fresh memory would cost more than the sums."""
+        norms, moved = self._program.norms, before
+        size = norms(before)
+        update = norms(torch.sub(after, before, out=moved))
+        way = norms(torch.sub(after, start, out=moved))
+        trained, shapes = self._program.trained, self._program.shapes
+        return fared(trained, shapes, gradient=norms(gradients), update=update, before=size, way=way, start=norms(start))
 
     def batch(self, rows: Rows, index: Tensor, epoch: "LaneEpoch", *, step: int) -> tuple[Tensor, Tensor]:
         """One step of all lanes: plain losses [lanes], and the gradients [lanes, …] that it was made with."""

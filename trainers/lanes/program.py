@@ -5,7 +5,7 @@ least: with one, torch takes other kernels, and other bits come out.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,15 @@ class Numbers:
     key: Tensor
     rates: Tensor
     smoothing: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What the lanes make of some rows: plain losses [lanes], and of every activation's units the share that is dead."""
+
+    losses: list[float]
+    names: list[str]
+    dead: list[list[float]]
 
 
 class Program:
@@ -120,40 +129,48 @@ class Program:
 
         `rates` [lanes, layers]: of dropout, for models that read them.
         """
-        self.template.eval()
-        lanes = len(rows[WEIGHTS])
-        tensors = self._tensors(rows[WEIGHTS], rows)
-        forward = vmap(self._outputs, randomness="error")
-        total = torch.zeros(lanes, dtype=torch.float64, device=x.device)
-        with torch.no_grad(), _quiet(x.device):
-            parts = [forward(tensors, part.expand(lanes, *part.shape), rates) for part in torch.split(x, ROWS)]
-            outputs = torch.cat(parts, dim=1)
-            for found, targets in zip(torch.split(outputs, LOSS_ROWS, dim=1), torch.split(y, LOSS_ROWS), strict=True):
-                total += vmap(self.plain, in_dims=(0, None))(found, targets).double() * len(targets)
-        return total / len(x), outputs
+        outputs = torch.cat(self._seen(self._outputs, rows, torch.split(x, ROWS), rates), dim=1)
+        return self._mean_loss(outputs, y), outputs
 
-    def observe(self, rows: Rows, x: Tensor, y: Tensor, rates: Tensor) -> tuple[list[float], list[str], list[list[float]]]:
-        """As `evaluate`, in one pass: mean plain losses, and for every lane the share of dead units by activation."""
-        self.template.eval()
+    def observe(
+        self, rows: Rows, x: Tensor, y: Tensor, rates: Tensor, *, sample: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Observed]:
+        """As `evaluate`, with what the lanes make of a sample of other rows: in the same pass, since one more costs double."""
+        (more, targets), (*parts, last) = sample, torch.split(x, ROWS)
         names: list[str] = []
 
         def look(tensors: dict[str, Tensor], part: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
-            with Activations() as seen:
+            with Activations(last=len(more)) as seen:
                 outputs = self._outputs(tensors, part, rates)
             names[:] = seen.names
             shares = seen.together
-            return self.plain(outputs, y), outputs.new_zeros(0) if shares is None else shares
+            return outputs, outputs.new_zeros(0) if shares is None else shares
 
-        lanes = len(rows[WEIGHTS])
-        with torch.no_grad(), _quiet(x.device):
-            tensors = self._tensors(rows[WEIGHTS], rows)
-            losses, shares = vmap(look, randomness="error")(tensors, x.expand(lanes, *x.shape), rates)
-        return losses.tolist(), names, shares.tolist()
+        head = self._seen(self._outputs, rows, parts, rates)
+        ((tail, shares),) = self._seen(look, rows, [torch.cat([last, more])], rates)
+        outputs = torch.cat([*head, tail[:, : len(last)]], dim=1)
+        losses = self._mean_loss(tail[:, len(last) :], targets).tolist()
+        return self._mean_loss(outputs, y), outputs, Observed(losses=losses, names=names, dead=shares.tolist())
 
-    def norms(self, *rows: Tensor) -> Tensor:
-        """Of each trained tensor in each of several rows of weights [lanes, …]: [rows, lanes, tensors], in float64."""
-        parts = torch.split(torch.stack(rows), self._sizes, dim=2)
-        return torch.stack([torch.linalg.vector_norm(part, dim=2) for part in parts], dim=2).double()
+    def norms(self, rows: Tensor) -> Tensor:
+        """Of each trained tensor in rows of weights [lanes, …]: [lanes, tensors], in float64."""
+        parts = torch.split(rows, self._sizes, dim=1)
+        return torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts], dim=1).double()
+
+    def _seen(self, look: Callable[..., Any], rows: Rows, parts: Sequence[Tensor], rates: Tensor) -> list[Any]:
+        """What each part of some rows gives, lanes in front, in evaluation mode."""
+        self.template.eval()
+        tensors, each, lanes = self._tensors(rows[WEIGHTS], rows), vmap(look, randomness="error"), len(rows[WEIGHTS])
+        with torch.no_grad(), _quiet(rates.device):
+            return [each(tensors, part.expand(lanes, *part.shape), rates) for part in parts]
+
+    def _mean_loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Plain losses [lanes], in float64."""
+        total = torch.zeros(len(outputs), dtype=torch.float64, device=y.device)
+        with torch.no_grad():
+            for found, targets in zip(torch.split(outputs, LOSS_ROWS, dim=1), torch.split(y, LOSS_ROWS), strict=True):
+                total += vmap(self.plain, in_dims=(0, None))(found, targets).double() * len(targets)
+        return total / len(y)
 
     def _tensors(self, weights: Tensor, rows: Rows) -> dict[str, Tensor]:
         """All that a model holds, by name, with lanes in front."""
