@@ -80,7 +80,6 @@ class Conductor:
         finally:
             placement.stop(grace=grace)
             self._stage.close()
-            self._crew.close()
             self._record.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -176,8 +175,8 @@ class Conductor:
                 return self._on_settled(worker)
             worker.waiting = worker.born = True
             return None
-        if kind == "fusion":
-            fusion, news = self._fusions.settle(str(message["key"]), message["wanted"], message["pace"])
+        if kind in ("fusion", "crowded"):
+            fusion, news = self._fusions.told(message)
             if news:
                 self._watcher.note(news)
             return {"kind": "fusion", "fusion": asdict(fusion)}
@@ -216,6 +215,9 @@ class Conductor:
             self._died(trial, trial.doom, company=False)
             return
         if message["state"] == "interrupted":
+            return
+        if message["state"] == "crowded":
+            self._queue.put_back([trial])
             return
         if message["state"] == "disrupted":
             trial.shared = SHARED
@@ -256,6 +258,7 @@ class Conductor:
             "config": OmegaConf.to_container(self._plan.config, resolve=False),
             "folder": str(self._folder.path),
             "device": slot.device,
+            "log": slot.log,
             "metric": asdict(self._plan.metric),
             "lanes": self._fusions.setup(),
         }

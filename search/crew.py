@@ -122,6 +122,10 @@ class Crew:
 
     def close(self) -> None:
         """Closes everything."""
+        while not self._inbox.empty():
+            event = self._inbox.get()
+            if isinstance(event, Joined):
+                event.link.close()
         for worker in self._workers.values():
             self._drop(worker)
         self._selector.close()
@@ -165,5 +169,5 @@ class Crew:
         if self._stillborn[slot.number] >= STILLBORN:
             raise RunError(
                 f"slot {slot.number} ({slot.label}): {STILLBORN} workers in a row ended before they asked for work; "
-                f"see logs/worker-{slot.number}.log"
+                f"see logs/{slot.log}"
             )

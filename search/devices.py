@@ -36,6 +36,11 @@ class Slot:
         """The device for tables."""
         return "cpu" if self.gpu is None else f"cuda:{self.gpu}"
 
+    @property
+    def log(self) -> str:
+        """The name of its workers' log, for what belongs to no trial."""
+        return f"worker-{self.number}.log"
+
     def environment(self) -> dict[str, str]:
         """Variables of the worker, set before it starts, hence before torch is imported. A user's own word on memory holds."""
         threads = str(self.threads)

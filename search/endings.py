@@ -9,11 +9,11 @@ from search.wire import Message
 
 def ended_by(error: Exception) -> Message:
     """State, reason, and a cause that is the same for errors from the same line."""
-    state = "infeasible" if _out_of_memory(error) else "failed"
+    state = "infeasible" if out_of_memory(error) else "failed"
     return {"state": state, "reason": _reason(error), "cause": f"{type(error).__name__} at {_place(error)}"}
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
     """Python's MemoryError or torch's OutOfMemoryError, told apart by its name, since torch may not be here."""
     return isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
 
@@ -26,6 +26,6 @@ def _reason(error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
-    """File and line that raised it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{Path(frame.filename).name}:{frame.lineno}"
+    """File and line that raised it; seats may also hand over an error that nobody has raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "not raised"

@@ -29,6 +29,7 @@ class Fusion:
 
 
 ALONE = Fusion(strategy="loop", seats=1, why="")
+NO_ROOM = "one by one: two at once need too much memory"
 
 
 def decide(pace: Pace, *, company: int, most: int | None) -> Fusion:
@@ -45,7 +46,7 @@ def decide(pace: Pace, *, company: int, most: int | None) -> Fusion:
     rates = {lanes: lanes * pace.alone / seconds for lanes, seconds in pace.lanes.items()}
     here = {lanes: rate for lanes, rate in rates.items() if lanes <= company}
     if not here:
-        return replace(ALONE, why="one by one: two at once need too much memory")
+        return replace(ALONE, why=NO_ROOM)
     best = max(here, key=lambda lanes: here[lanes])
     if here[best] < GAIN:
         return replace(ALONE, why=f"one by one: {best} at once would be {here[best]:.1f} times as fast")
@@ -69,18 +70,41 @@ class Fusions:
         known = {key: asdict(fusion) for key, fusion in self._known.items()}
         return {"most": self._most, "slots": self.slots, "known": known, "paces": self._paces}
 
+    def told(self, message: Message) -> tuple[Fusion, str]:
+        """A worker's word on a key: what it has measured, or that memory ran out. See `settle` and `crowded`."""
+        key = str(message["key"])
+        if message["kind"] == "crowded":
+            return self.crowded(key, seats=int(message["seats"]))
+        return self.settle(key, message["wanted"], message["pace"])
+
     def settle(self, key: str, wanted: Mapping[str, Any], pace: Mapping[str, Any]) -> tuple[Fusion, str]:
         """What holds for a key: what was decided first. With it a line for the user, the first time that it is news."""
         if key not in self._known:
             self._known[key] = Fusion(**wanted)
-            _write(self._path, {known: asdict(fusion) for known, fusion in self._known.items()})
+            self._keep()
         if pace.get("lanes") and key not in self._paces:
             self._paces = {**_read(self._shared), key: dict(pace)}
             _write(self._shared, self._paces)
+        return self._known[key], self._news(self._known[key])
+
+    def crowded(self, key: str, *, seats: int) -> tuple[Fusion, str]:
+        """Memory has run out with more than so many: what holds for the key now, and a line for the user."""
         fusion = self._known[key]
+        if seats < fusion.seats:
+            why = f"up to {seats} at once: more need too much memory"
+            fusion = replace(fusion, seats=seats, why=why) if seats > 1 else replace(ALONE, why=NO_ROOM)
+            self._known[key] = fusion
+            self._keep()
+        return fusion, self._news(fusion)
+
+    def _keep(self) -> None:
+        _write(self._path, {key: asdict(fusion) for key, fusion in self._known.items()})
+
+    def _news(self, fusion: Fusion) -> str:
+        """Why, the first time."""
         news = "" if not fusion.why or fusion.why in self._told else f"lanes: {fusion.why}"
         self._told.add(fusion.why)
-        return fusion, news
+        return news
 
 
 def pace_of(told: Mapping[str, Any]) -> Pace:

@@ -25,7 +25,7 @@ from search.preflight.run import told_preflight
 from search.refit import refit
 from search.rehearsal import rehearsed
 from search.results import Findings, find
-from search.running import conduct, slots_of, trainings
+from search.running import conduct, slots_of, staffed, trainings
 from search.samplers import make_pruner
 from search.stages import joint
 from search.study import Study
@@ -47,7 +47,10 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
     with _disk_errors(plan.folder):
         folder.check_config(config)
         _check_grown(plan, folder)
-        with _begun(plan, folder, contract=contract, checked=lambda prepared: _check(plan, folder, prepared, console)) as fixed:
+        with (
+            staffed(plan, folder=folder, slots=slots, early=not folder.started) as staff,
+            _begun(plan, folder, contract=contract, checked=lambda prepared: _check(plan, folder, prepared, console)) as fixed,
+        ):
             pruner = make_pruner(plan.joint, epochs=plan.epochs)
             study = Study.for_writing(
                 folder.journal, name=plan.name, direction=plan.metric.direction, knobs=plan.knobs, pruner=pruner
@@ -55,7 +58,7 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
             if study.mended:
                 console.print(f"{folder.journal}: {study.mended}", markup=False)
             try:
-                conduct(plan, folder, study, contract=fixed, slots=slots, console=console)
+                conduct(plan, folder, study, contract=fixed, staff=staff, console=console)
                 if "folds" in plan.config.split and (winner := _find(plan, folder, study).winner) is not None:
                     refit(plan, winner, folder, console=console)
             except (Interrupted, RunError):

@@ -7,13 +7,18 @@ from pathlib import Path
 
 
 class Output:
-    """Standard output and error of this process, its children's included. `redirect`: false leaves them as they are."""
+    """Standard output and error of this process, its children's included.
 
-    def __init__(self, logs: Path, *, redirect: bool) -> None:
-        self._logs, self.redirect = logs, redirect
+    `own`: the name of the worker's log; None leaves all as it is.
+    """
+
+    def __init__(self, logs: Path, *, own: str | None) -> None:
+        self._logs, self.redirect = logs, own is not None
         self._trial: int | None = None
-        self._before = 0
-        self._own = (os.dup(1), os.dup(2)) if redirect else ()
+        self._before, self._own = 0, -1
+        if own is not None:
+            self._lead_to(own)
+            self._own = os.dup(1)
 
     def belongs_to(self, trial: int | None) -> None:
         """From now on, what is printed is this trial's; None: nobody's in particular."""
@@ -23,15 +28,18 @@ class Output:
             sys.stdout.flush()
             sys.stderr.flush()
         if trial is None:
-            for number, own in enumerate(self._own, start=1):
-                os.dup2(own, number)
+            os.dup2(self._own, 1)
+            os.dup2(self._own, 2)
             self._before = os.fstat(1).st_size
         else:
-            self._logs.mkdir(exist_ok=True)
-            with (self._logs / f"{trial}.log").open("ab") as file:
-                os.dup2(file.fileno(), 1)
-                os.dup2(file.fileno(), 2)
+            self._lead_to(f"{trial}.log")
         self._trial = trial
+
+    def _lead_to(self, name: str) -> None:
+        self._logs.mkdir(exist_ok=True)
+        with (self._logs / name).open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
 
     @property
     def printed(self) -> int:

@@ -1,7 +1,8 @@
 """Carries out trials in a folder that is begun and locked: a stage's, or one training apart from any search."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,30 @@ def trainings(plan: Plan) -> int:
     return joint.foreseen(plan, ()) if plan.joint is not None else len(sweep.wanted(plan, (), resolution=0.0))
 
 
-def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, slots: tuple[Slot, ...], console: Console) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Staff:
+    """Those who train: the workers, and what starts them in which slots."""
+
+    slots: tuple[Slot, ...]
+    crew: Crew
+    placement: Placement
+
+
+@contextmanager
+def staffed(plan: Plan, *, folder: Folder, slots: tuple[Slot, ...], early: bool) -> Iterator[Staff]:
+    """A staff while the block runs. `early`: workers start at once, since they need as long as all that comes before trials."""
+    crew = Crew()
+    placement = _placement(plan, folder, slots, crew)
+    try:
+        if early:
+            placement.start(early=True)
+        yield Staff(slots=slots, crew=crew, placement=placement)
+    finally:
+        placement.stop(grace=0.0)
+        crew.close()
+
+
+def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, staff: Staff, console: Console) -> None:
     """Trains what the stage wants.
 
     Raises:
@@ -46,23 +70,22 @@ def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, slo
     """
     rows = study.rows(alive=True)
     resolution = plan.metric.resolution(int(contract.split["rows"]["val"]))
-    crew = Crew()
     past = read_history(plan, root=Path("results"), floor=contract.floor) if plan.joint is not None else []
     if plan.joint is not None and plan.config.get("from") is not None:
         console.print(f"{len(past)} trials of {plan.config['from']} fit the space and are its history (R32)", markup=False)
-    stage = _stage(plan, rows, past=past, slots=len(slots), resolution=resolution, wake=crew.wake)
+    stage = _stage(plan, rows, past=past, slots=len(staff.slots), resolution=resolution, wake=staff.crew.wake)
     with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
         conductor = Conductor(
             plan,
             folder=folder,
             study=study,
-            crew=crew,
+            crew=staff.crew,
             contract=contract,
             stage=stage,
-            fusions=Fusions(folder.path, shared=folder.path.parent, most=plan.lanes, slots=len(slots)),
+            fusions=Fusions(folder.path, shared=folder.path.parent, most=plan.lanes, slots=len(staff.slots)),
             watcher=progress,
         )
-        conductor.run(_placement(plan, folder, slots, crew))
+        conductor.run(staff.placement)
 
 
 def _stage(
@@ -84,10 +107,10 @@ def train_apart(
     """
     limits = replace(plan.limits, last_epoch=last_epoch, patience=None)
     alone = replace(plan, kind="train", joint=None, knobs=(), config=config, folder=folder.path, limits=limits, **changes)
-    with folder.locked():
+    with folder.locked(), staffed(alone, folder=folder, slots=slots_of(plan)[:1], early=True) as staff:
         folder.begin(prepared, config)
         study = Study.for_writing(folder.journal, name=alone.name, direction=alone.metric.direction, knobs=())
-        conduct(alone, folder, study, contract=prepared.contract, slots=slots_of(plan)[:1], console=console)
+        conduct(alone, folder, study, contract=prepared.contract, staff=staff, console=console)
         (row,) = study.rows(alive=False)
         study.close()
     return row
@@ -96,4 +119,6 @@ def train_apart(
 def _placement(plan: Plan, folder: Folder, slots: tuple[Slot, ...], crew: Crew) -> Placement:
     if plan.placement.kind == "inline":
         return InlinePlacement(slots[0], post=crew.post)
-    return LocalPlacement(slots, logs=folder.logs, post=crew.post)
+    trainer = str(plan.config.trainer._target_)
+    early = trainer.rpartition(".")[0] if trainer.startswith("trainers.") else ""  # a user's own is the first trial's affair
+    return LocalPlacement(slots, logs=folder.logs, early=early, post=crew.post)

@@ -23,7 +23,9 @@ class Seating:
         self._known = {key: Fusion(**fusion) for key, fusion in told["known"].items()}
         self._paces = {key: pace_of(pace) for key, pace in told["paces"].items()}
         self._seated: dict[int, Fusion] = {}
+        self._keys: dict[int, str] = {}  # of those that are seated
         self._fused: set[str] = set()
+        self._crowded: set[str] = set()
 
     @property
     def shares(self) -> bool:
@@ -42,21 +44,35 @@ class Seating:
     def free(self, trial: int) -> None:
         """The trial has left."""
         self._seated.pop(trial, None)
+        self._keys.pop(trial, None)
+
+    def crowded(self, trial: int) -> bool:
+        """Memory has run out at this trial: where all that sit here share its key, half as many may do so from now on."""
+        key = self._keys.pop(trial, None)
+        if key is None or (key not in self._crowded and set(self._keys.values()) != {key}):
+            return False
+        if key not in self._crowded:
+            self._crowded.add(key)
+            self._ask({"kind": "crowded", "key": key, "seats": (len(self._keys) + 2) // 2})
+        return True
 
     def seat(self, trial: int, config: Config, *, abreast: Callable[[], Company]) -> str:
         """A trial sits down; its strategy. `abreast`: those that may train at the same time, all workers together."""
-        fusion = self._fusion(config, abreast)
+        fusion, key = self._fusion(config, abreast)
         self._seated[trial] = fusion
+        if key is not None:
+            self._keys[trial] = key
         return fusion.strategy if fusion.strategy == "vmap" else self._trainings.strategy
 
-    def _fusion(self, config: Config, abreast: Callable[[], Company]) -> Fusion:
+    def _fusion(self, config: Config, abreast: Callable[[], Company]) -> tuple[Fusion, str | None]:
+        """What holds for a config, and its key, where it has one."""
         fusable = self._trainings.fusable
         if not fusable or (self._most == 0 and not self._known):
-            return ALONE
+            return ALONE, None
         keys = [seats.key(config) for seats in fusable]
         key = keys[0].name
         if self._most == 0 and key not in self._known:
-            return ALONE
+            return ALONE, None
         if key not in self._known:
             company = -(-sum(trials for other, trials in abreast() if _same(fusable[0], other, key)) // self._slots)
             pace = self._pace(keys[0], config) if company > 1 or self._most is not None else Pace()
@@ -67,7 +83,7 @@ class Seating:
             self._fused.add(key)
             for seats, fused in zip(fusable, keys, strict=True):
                 seats.fuse(fused.name)
-        return self._known[key]
+        return self._known[key], key
 
     def _pace(self, key: Key, config: Config) -> Pace:
         if key.cause:

@@ -12,28 +12,33 @@ class Waiting:
 
     def __init__(self, trials: Iterable[Underway], *, slots: int) -> None:
         self._queue, self._slots = deque(trials), slots
+        self._returned: list[Underway] = []
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._returned) + len(self._queue)
 
     def add(self, trial: Underway) -> None:
         """At the end."""
         self._queue.append(trial)
 
     def put_back(self, trials: Sequence[Underway]) -> None:
-        """In front."""
-        self._queue.extendleft(reversed(trials))
+        """In front, by number."""
+        self._returned = sorted([*self._returned, *trials], key=lambda trial: trial.ask.trial)
+
+    @property
+    def _first(self) -> Underway:
+        return (self._returned or self._queue)[0]
 
     def hand(self, worker: Served, *, workers: Iterable[Served]) -> list[Underway]:
         """What a worker gets now, at most an even share of all; a suspect trial gets a worker to itself."""
         seated = len(worker.trials)
         if any(trial.suspect for trial in worker.trials.values()):
             return []
-        share = -(-(len(self._queue) + sum(len(other.trials) for other in workers)) // self._slots)
+        share = -(-(len(self) + sum(len(other.trials) for other in workers)) // self._slots)
         room = min(worker.room, max(share - seated, int(not seated)))
         handed: list[Underway] = []
-        while self._queue and len(handed) < room and not (self._queue[0].suspect and (seated or handed)):
-            handed.append(self._queue.popleft())
+        while len(self) and len(handed) < room and not (self._first.suspect and (seated or handed)):
+            handed.append(self._returned.pop(0) if self._returned else self._queue.popleft())
             if handed[-1].suspect:
                 break
         return handed

@@ -7,7 +7,7 @@ import json
 import math
 import socket
 import struct
-from typing import Any
+from typing import Any, Protocol
 
 Message = dict[str, Any]
 HEADER = struct.Struct(">I")
@@ -16,6 +16,16 @@ LIMIT = 16 * 2**20  # bytes of one message
 
 class WireError(Exception):
     """The other side sent something that is no message."""
+
+
+class Channel(Protocol):
+    """What a worker needs of a connection."""
+
+    def send(self, message: Message) -> None:
+        """Sends one message."""
+
+    def receive(self) -> Message:
+        """Waits for the reply."""
 
 
 class Link:

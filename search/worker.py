@@ -1,10 +1,11 @@
 """The process that trains: asks the conductor for trials, streams their epochs, hears go or stop. Serves many trials.
 
 Never opens the study, the journal or the split.
-Started by a placement as `python -m search.worker SOCKET LIFELINE`.
+Started by a placement as `python -m search.worker SOCKET LIFELINE MODULE`.
 """
 
 import gc
+import importlib
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from search import guard
 
@@ -27,12 +28,12 @@ from omegaconf import DictConfig
 
 from search.arrays import read_folds
 from search.configs import TrialConfigs, trainer_config
-from search.endings import ended_by
+from search.endings import ended_by, out_of_memory
 from search.metrics import Metric
 from search.output import Output
 from search.seating import Company, Seating
 from search.training import Told, Trainings, TrialFailed
-from search.wire import Link, Message
+from search.wire import Channel, Link, Message
 from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
 
@@ -41,16 +42,6 @@ from trainers.checkpoint import TrialCheckpoint
 WINDOW = 0.01
 STATE_AFTER = {"stop": "complete", "prune": "pruned", "diverged": "infeasible", "interrupt": "interrupted"}
 TOLD = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", guard.MARK)
-
-
-class Channel(Protocol):
-    """What the worker needs of a connection."""
-
-    def send(self, message: Message) -> None:
-        """Sends one message."""
-
-    def receive(self) -> Message:
-        """Waits for the reply."""
 
 
 class Gone(EOFError):
@@ -76,20 +67,20 @@ class Seated:
 class Worker:
     """Serves one conductor until told to quit.
 
-    `redirect`: whether a trial's output goes to its log (not within the conductor).
+    `log`: the name of its own, where output goes that belongs to no trial; None within the conductor, where all stays as it is.
     """
 
-    def __init__(self, link: Channel, *, setup: Message, redirect: bool) -> None:
+    def __init__(self, link: Channel, *, setup: Message, log: str | None) -> None:
         self._link, self._setup = link, setup
         self._configs = TrialConfigs(DictConfig(setup["config"]))
         self._every = float(setup["config"]["trainer"]["checkpoint_every"])
         self._most_printed = int(float(setup["config"]["trainer"]["max_log_mb"]) * 2**20)
         self._folder = Path(setup["folder"])
         self._folds = read_folds(self._folder / "arrays")
-        self._output = Output(self._folder / "logs", redirect=redirect)
+        self._output = Output(self._folder / "logs", own=log)
         self._opened: tuple[Trainings, Seating] | None = None
         self._seated: dict[int, Seated] = {}
-        self._fit = True
+        self._fit, self._frozen, self._company = True, False, False
         self._answered = 0.0
 
     def serve(self) -> None:
@@ -139,8 +130,9 @@ class Worker:
             self._tell({"kind": "begin", "trial": trial, "epoch": checkpoint.epoch, "strategy": strategy})
             self._answered = time.monotonic()
             trainings.admit(trial, config=config, checkpoint=checkpoint)
-            if not gc.get_freeze_count():
+            if not self._frozen:
                 gc.freeze()  # all that has been imported stays: looking through it again takes a fifth of a second each time
+                self._frozen = True
         if seated.end is not None:
             self._leave(seated)
 
@@ -179,7 +171,7 @@ class Worker:
     def _settle(self) -> None:
         """Hears of everyone whether to go on; those who are not leave, and others may come."""
         work = self._ask({"kind": "settle", "room": self._room, "curious": self._curious})
-        self._answered = time.monotonic()
+        self._answered, self._company = time.monotonic(), len(self._seated) > 1
         for seated in list(self._seated.values()):
             self._hear(seated, work["answers"][str(seated.trial)])
         self._take(work)
@@ -190,7 +182,7 @@ class Worker:
         with self._costs_only(seated):
             seated.checkpoint.confirm(int(answer["epoch"]), best_epoch=int(answer["best_epoch"]))
             if state is not None and not (seated.ended and state == "interrupted"):
-                _keep(seated.checkpoint, state)
+                seated.checkpoint.keep(state)
                 seated.end = {"state": state, "reason": answer["why"]}
             elif seated.told is not None and seated.ended:
                 self._complete(seated, seated.told)
@@ -198,22 +190,27 @@ class Worker:
             self._leave(seated)
 
     def _complete(self, seated: Seated, told: Told) -> None:
-        if told.disrupted and told.error is not None:
-            self._disrupted(seated, str(ended_by(told.error)["reason"]))
+        memory = told.error is not None and out_of_memory(told.error)
+        if told.error is not None and (told.disrupted or (memory and self._company)):
+            self._disrupted(seated, str(ended_by(told.error)["reason"]), memory=memory)
             return
         if told.error is not None:
             raise told.error
         if not seated.epochs and not seated.checkpoint.epoch:
             raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
-        _keep(seated.checkpoint, "complete")
+        seated.checkpoint.keep("complete")
         seated.end = {"state": "complete", "reason": ""}
 
     # Going
 
-    def _disrupted(self, seated: Seated, reason: str) -> None:
-        """Something has happened in company, and may have been another's: to be tried again by itself."""
+    def _disrupted(self, seated: Seated, reason: str, *, memory: bool = False) -> None:
+        """Something has happened in company, and may have been another's: to be tried again by itself.
+
+        Where memory has run out for too many of one program, fewer sit together from now on, this trial among them.
+        """
         self._fit = False
-        seated.end = {"state": "disrupted", "reason": reason}
+        crowded = memory and self._opened is not None and self._opened[1].crowded(seated.trial)
+        seated.end = {"state": "crowded", "reason": ""} if crowded else {"state": "disrupted", "reason": reason}
 
     @contextmanager
     def _costs_only(self, seated: Seated) -> Iterator[None]:
@@ -230,6 +227,8 @@ class Worker:
         self._output.belongs_to(seated.trial)
         traceback.print_exception(error)
         seated.end = ended_by(error)
+        if out_of_memory(error) and len(self._seated) > 1:
+            self._disrupted(seated, str(seated.end["reason"]), memory=True)
 
     def _leave(self, seated: Seated) -> None:
         """The trial's end is told, once nothing of it is left here."""
@@ -274,26 +273,21 @@ class Worker:
             raise Gone from error
 
 
-def main(connection: int) -> None:
-    """Life of a worker process: say hello, be set up, serve."""
+def main(connection: int, early: str) -> None:
+    """Life of a worker process: say hello, import the module `early` while nobody has an answer yet, be set up, serve."""
     link = Link(socket.socket(fileno=connection))
     with suppress(EOFError, OSError):
         link.send({"kind": "hello", "pid": os.getpid(), "environment": {key: os.environ.get(key, "") for key in TOLD}})
+        if early:
+            with suppress(Exception):  # which will be the first trial's failure
+                importlib.import_module(early)
         setup = link.receive()
         if setup["kind"] == "setup":
-            Worker(link, setup=setup, redirect=True).serve()
+            Worker(link, setup=setup, log=setup["log"]).serve()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # at once: what a trainer has registered to run at exit must not hold up the next worker
 
 
-def _keep(checkpoint: TrialCheckpoint, state: str) -> None:
-    """What stays on disk of a trial that has ended well, or is to go on later."""
-    if state == "complete":
-        checkpoint.finish()
-    elif state == "interrupted":
-        checkpoint.flush()
-
-
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[3])

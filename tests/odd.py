@@ -7,6 +7,9 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from trainers.api import Disruption, Failure
+from trainers.stock import Stock
+
 
 class Two(nn.Module):
     """A plain network of two layers to start from."""
@@ -344,3 +347,44 @@ class Choosy(Two):
         super().__init__(inputs=inputs, outputs=outputs)
         if torch.initial_seed() == 1:
             raise RuntimeError("not with this seed")
+
+
+class Cramped(Stock):
+    """The stock trainer on a device with room for three lanes."""
+
+    def step(self):
+        crowd = [trial for group in self._groups.values() for trial in group.trials if len(group.trials) > 3]
+        if crowd:
+            return [Disruption(trial=trial, error=torch.OutOfMemoryError("planted")) for trial in crowd]
+        return super().step()
+
+
+class Full(Stock):
+    """The stock trainer where a fourth lane does not even find a seat."""
+
+    def admit(self, trial, *, config, checkpoint):
+        if sum(len(group.trials) for group in self._groups.values()) > 2:
+            raise torch.OutOfMemoryError("planted")
+        super().admit(trial, config=config, checkpoint=checkpoint)
+
+
+class Tight(Stock):
+    """The stock trainer on a device with room for three models, of whatever program."""
+
+    def step(self):
+        groups = [group.trials for group in self._groups.values() if group.trials]
+        if sum(map(len, groups)) <= 3:
+            return super().step()
+        error = torch.OutOfMemoryError("planted")
+        return [(Failure if len(group) == 1 else Disruption)(trial=trial, error=error) for group in groups for trial in group]
+
+
+class Mixing(Two):
+    """Batch norm without running statistics: rows of a pass depend on each other in evaluation, too."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.norm = nn.BatchNorm1d(16, track_running_stats=False)
+
+    def middle(self, x):
+        return torch.relu(self.norm(x))

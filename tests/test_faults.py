@@ -82,7 +82,21 @@ def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason,
 
 
 def test_workers_that_end_before_they_ask_for_work_end_the_search(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text("import sys\nif 'search.worker' in sys.orig_argv: raise SystemExit(3)\n")
+    ending = "import sys\nif 'search.worker' in sys.orig_argv: print('nobody home', flush=True); raise SystemExit(3)\n"
+    (tmp_path / "sitecustomize.py").write_text(ending)
     done = search("own_trainer", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{HERE}")
     assert done.returncode == 1
     assert "3 workers in a row ended before they asked for work; see logs/worker-" in done.stderr
+    assert "nobody home" in (tmp_path / "results" / "own_trainer" / "logs" / "worker-0.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["model._target_=nowhere.Model"], ["data=csv", "data.path=nowhere.csv", "data.task=classification", "data.target=y"]],
+)
+def test_a_start_that_is_refused_leaves_no_worker_and_no_file(words, tmp_path):
+    done = search("lr_sweep", *words, "placement.slots=2", cwd=tmp_path, **{MARK: str(tmp_path)})
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert marked(str(tmp_path)) == []

@@ -119,6 +119,48 @@ def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
     assert sum(path.stat().st_size for path in (tmp_path / "results" / "talking" / "logs").iterdir()) < 20e6
 
 
+def test_lanes_that_run_out_of_memory_go_on_by_halves(tmp_path):
+    few = [*SWEEP, "seeds=1", "space.optimizer.lr.points=7", "trainer.epochs=2"]
+    calm = search(*few, "lanes=2", "name=calm", cwd=tmp_path)
+    assert calm.returncode == 0, calm.stdout + calm.stderr
+    expected = trials(tmp_path / "results" / "calm").sort_values("optimizer.lr")
+    for name, halves in (("Cramped", (4, 2)), ("Full", (2,))):  # in a step, and at a seat
+        done = search(*few, f"trainer._target_=odd.{name}", "lanes=8", f"name={name}", cwd=tmp_path)
+        for half in halves:
+            told = f"lanes: up to {half} at once: more need too much memory"
+            assert done.stdout.count(told) == 1, done.stdout + done.stderr
+        assert "trying again" not in done.stdout
+        found = trials(tmp_path / "results" / name).sort_values("optimizer.lr")
+        assert found.state.tolist() == expected.state.tolist()
+        assert set(found[found["optimizer.lr"] < 0.2].state) == {"complete"}
+        pd.testing.assert_series_equal(found.value, expected.value, check_index=False)
+        (kept,) = json.loads((tmp_path / "results" / name / "lanes.json").read_text()).values()
+        assert (kept["strategy"], kept["seats"]) == ("vmap", 2)
+
+
+def test_memory_that_runs_out_for_several_programs_costs_no_trial(tmp_path):
+    words = ["width_sweep", "trainer.epochs=2", "seeds=1", "protocol.refine=0", "protocol.extend=0", "placement.slots=1"]
+    space = ["space.model.width.low=8", "space.model.width.high=64", "space.model.width.points=4"]
+    done = search(*words, *space, "trainer._target_=odd.Tight", "lanes=8", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(trials(tmp_path / "results" / "width_sweep").state) == {"complete"}
+    assert "need too much memory" not in done.stdout
+
+
+def test_where_not_even_two_have_room_trials_train_one_by_one(tmp_path):
+    fusions = Fusions(tmp_path, shared=tmp_path / "shared", most=None, slots=1)
+    fusions.settle("key", {"strategy": "vmap", "seats": 8, "why": ""}, {})
+    assert fusions.crowded("key", seats=4) == (
+        Fusion(strategy="vmap", seats=4, why="up to 4 at once: more need too much memory"),
+        "lanes: up to 4 at once: more need too much memory",
+    )
+    assert fusions.crowded("key", seats=6)[0].seats == 4  # a worker that had not heard of it
+    alone = Fusion(strategy="loop", seats=1, why="one by one: two at once need too much memory")
+    assert fusions.crowded("key", seats=1)[0] == alone
+    again = Fusions(tmp_path, shared=tmp_path / "shared", most=None, slots=1)
+    assert again.setup()["known"]["key"]["seats"] == 1
+
+
 def test_why_trials_train_one_by_one_is_told_once(tmp_path):
     done = search(*THREE, "optimizer._target_=torch.optim.NAdam", "~optimizer.momentum", "seeds=1", cwd=tmp_path)
     assert done.stdout.count("lanes: one by one: NAdam has no form for lanes") == 1, done.stdout + done.stderr
@@ -190,7 +232,8 @@ def test_trials_are_shared_out_evenly_in_order():
         assert [trial.ask.trial for trial in handed] == numbers
         worker.trials |= {trial.ask.trial: trial for trial in handed}
     assert len(waiting) == 0
-    waiting.put_back([_underway(11), _underway(12)])
+    waiting.put_back([_underway(12)])
+    waiting.put_back([_underway(11)])
     waiting.add(_underway(13))
     assert [trial.ask.trial for trial in waiting.hand(_served(2, room=3), workers=[])] == [11, 12]
 

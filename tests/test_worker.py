@@ -32,7 +32,7 @@ def worker(tmp_path):
         "metric": {"name": "accuracy", "direction": "maximize"},
         "lanes": {"most": 0, "slots": 1, "known": {}, "paces": {}},
     }
-    return Worker(None, setup=setup, redirect=False)
+    return Worker(None, setup=setup, log=None)
 
 
 def test_the_trainer_gets_its_trials_config_resolved_without_what_is_not_its_own(worker):

@@ -57,10 +57,13 @@ class TrialCheckpoint:
         for part in self.parts:
             part.flush()
 
-    def finish(self) -> None:
-        """The trial has ended."""
+    def keep(self, state: str) -> None:
+        """What stays on disk of a trial that has ended well, or is to go on later."""
         for part in self.parts:
-            part.finish()
+            if state == "complete":
+                part.finish()
+            elif state == "interrupted":
+                part.flush()
 
 
 class FolderCheckpoint:

@@ -39,13 +39,13 @@ Event = Joined | Left | Broken
 class Placement(Protocol):
     """Called by the conductor's one thread; events may be put into its inbox from any thread.
 
-    After `start`, a worker that has ended is replaced. `kill` ends a slot's worker and all it started, at once;
-    `Left` follows. After `close` none is replaced. `stop` lets workers end by themselves for `grace` seconds, kills the rest,
-    and returns when all are gone; it may be called without `start`.
+    After `start` a worker that has ended is replaced; after an early one, only once `start` is called again. `kill` ends a
+    slot's worker and all it started, at once; `Left` follows. After `close` none is replaced. `stop` lets workers end by
+    themselves for `grace` seconds, kills the rest, and returns when all are gone; it may be called without `start`, and again.
     """
 
-    def start(self) -> None:
-        """Starts a worker in every slot."""
+    def start(self, *, early: bool = False) -> None:
+        """Starts a worker in every slot. `early`: before there is a search, which they wait for."""
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker now."""

@@ -20,9 +20,10 @@ class InlinePlacement:
         self._thread = threading.Thread(target=self._keep, name="worker", daemon=True)
         self._ending = threading.Event()
 
-    def start(self) -> None:
-        """Starts the one worker."""
-        self._thread.start()
+    def start(self, *, early: bool = False) -> None:
+        """Starts the one worker, once; not early, since this process imports everything itself."""
+        if not early and self._thread.ident is None:
+            self._thread.start()
 
     def kill(self, slot: Slot) -> None:
         """A thread cannot be killed; the trial ends at its next epoch."""
@@ -45,7 +46,7 @@ class InlinePlacement:
                 theirs.send({"kind": "hello", "pid": os.getpid(), "environment": {}})
                 setup = theirs.receive()
                 if setup["kind"] == "setup":
-                    Worker(theirs, setup=setup, redirect=False).serve()
+                    Worker(theirs, setup=setup, log=None).serve()
             except (EOFError, OSError):
                 return
             except BaseException:  # noqa: BLE001  # what would end a worker process, such as sys.exit, must not end the slot

@@ -9,33 +9,41 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from search import guard
 from search.devices import Slot
 from search.placement import Broken, Event, Joined, Left
 from search.wire import Link
 
+PAUSE = 0.05  # seconds between two looks at whether a search has begun
+
 
 class LocalPlacement:
-    """`search.placement.Placement` on this machine. `post` hands an event to the conductor, from any thread."""
+    """`search.placement.Placement` on this machine. `post` hands an event to the conductor, from any thread.
 
-    def __init__(self, slots: Sequence[Slot], *, logs: Path, post: Callable[[Event], None]) -> None:
-        self._slots, self._logs, self._post = slots, logs, post
+    `logs` need not be there yet. `early`: a module that workers import before they are told anything.
+    """
+
+    def __init__(self, slots: Sequence[Slot], *, logs: Path, early: str, post: Callable[[Event], None]) -> None:
+        self._slots, self._logs, self._early, self._post = slots, logs, early, post
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._threads: list[threading.Thread] = []
-        self._ending = threading.Event()
+        self._begun, self._ending = threading.Event(), threading.Event()
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Starts a worker in every slot."""
-        self._logs.mkdir(exist_ok=True)
-        for slot in self._slots:
+    def start(self, *, early: bool = False) -> None:
+        """Starts a worker in every slot, once. One that starts early and dies waits for the search to begin."""
+        if not early:
+            self._begun.set()
+        for slot in () if self._threads else self._slots:
             self._threads.append(threading.Thread(target=self._keep, args=(slot,), name=f"slot {slot.number}"))
             self._threads[-1].start()
 
@@ -79,31 +87,38 @@ class LocalPlacement:
         ours, theirs = socket.socketpair()
         lifeline, held = os.pipe()  # the worker's guard sees `held` close when this process dies
         mark = uuid.uuid4().hex
-        try:
-            with worker_log(self._logs, slot).open("ab") as log:
+        with tempfile.TemporaryFile() as printed:  # until it is told where its log is
+            try:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "search.worker", str(theirs.fileno()), str(lifeline)],
+                    [sys.executable, "-m", "search.worker", str(theirs.fileno()), str(lifeline), self._early],
                     env={**os.environ, **slot.environment(), guard.MARK: mark},
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=printed,
+                    stderr=printed,
                     pass_fds=[theirs.fileno(), lifeline],
                     start_new_session=True,
                 )
-            theirs.close()
-            os.close(lifeline)
-            with self._lock:
-                self._processes[slot.number] = process
-            if self._ending.is_set():  # `stop` may have looked for it already
-                self.kill(slot)
-            self._post(Joined(slot=slot, link=Link(ours), pid=process.pid))
-            status = process.wait()
-        finally:
-            os.close(held)
-        guard.kill_marked(mark)
+                theirs.close()
+                os.close(lifeline)
+                with self._lock:
+                    self._processes[slot.number] = process
+                if self._ending.is_set():  # `stop` may have looked for it already
+                    self.kill(slot)
+                self._post(Joined(slot=slot, link=Link(ours), pid=process.pid))
+                status = process.wait()
+            finally:
+                os.close(held)
+            guard.kill_marked(mark)
+            while not (self._begun.is_set() or self._ending.is_set()):
+                self._begun.wait(PAUSE)
+            if self._begun.is_set():  # else there is no search whose log it could be
+                self._keep_printed(slot, printed)
         self._post(Left(slot=slot, pid=process.pid, status=status))
 
-
-def worker_log(logs: Path, slot: Slot) -> Path:
-    """Where a slot's workers print what belongs to no trial."""
-    return logs / f"worker-{slot.number}.log"
+    def _keep_printed(self, slot: Slot, printed: IO[bytes]) -> None:
+        printed.seek(0)
+        text = printed.read()
+        if text:
+            self._logs.mkdir(exist_ok=True)
+            with (self._logs / slot.log).open("ab") as file:
+                file.write(text)
