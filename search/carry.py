@@ -28,7 +28,8 @@ OWN = (
     "preflight",
 )  # groups that belong to the machine and to the search, not to the incumbent
 RATE = "optimizer.lr"
-READ_FOR = ("data.", "model.", "loss.", "optimizer.", "trainer._target_", "trainer.batch_size", "trainer.l1", "trainer.clip")
+PENALTIES = ("trainer.l1", "trainer.flood", "trainer.clip", "trainer.max_norm")
+READ_FOR = ("data.", "model.", "loss.", "optimizer.", "trainer._target_", "trainer.batch_size", *PENALTIES)
 
 
 def compose_from(

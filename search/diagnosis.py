@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
 
 from search.arrays import read_folds
 from search.curves import followed
@@ -20,6 +21,8 @@ from search.verdicts.reading import curves_of
 from search.verdicts.rules import Verdict, judge
 
 RATES = ("lr", "max_lr", "base_lr")
+FLOOD = "trainer.flood"
+BROKEN = ("nan", "exploding", "vanishing", "dead", "dead_units", "data_suspect", "cannot_tell")  # verdicts that no trend makes
 CROSS_ENTROPY, SQUARED = "torch.nn.CrossEntropyLoss", "torch.nn.MSELoss"
 
 
@@ -29,6 +32,7 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
     classes, constant = _constant(plan, folder)
     verdicts = {}
     diverged = {row.ask.trial for row in findings.rows if row.state == "infeasible"}
+    floods = {row.ask.trial: row.ask.knobs.get(FLOOD, OmegaConf.select(plan.config, FLOOD)) for row in findings.rows}
     for trial, columns in read.items():
         known = curves_of(
             columns,
@@ -39,15 +43,18 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
             ended=trial in diverged,
         )
         if known is not None:
-            verdicts[trial] = _judged(known)
+            verdicts[trial] = _judged(known, flood=floods.get(trial))
     together = across(_trained(findings, read, verdicts), **_question(findings))
     return replace(findings, verdicts=verdicts, together=tuple(together))
 
 
-def _judged(curves: Curves) -> Verdict:
-    """A verdict, whatever the curves: the tables do not depend on it."""
+def _judged(curves: Curves, *, flood: Any) -> Verdict:
+    """A verdict, whatever the curves: the tables do not depend on it. A train loss that is kept afloat has no trend (R47)."""
     try:
-        return judge(curves)
+        told = judge(curves)
+        if isinstance(flood, int | float) and told.name not in BROKEN and np.median(curves.train[-3:]) < 2 * flood:
+            return Verdict(name="cannot_tell", why=f"train is kept afloat at {flood:g}, so its trend says nothing (R47)")
+        return told
     except ArithmeticError as error:
         return Verdict(name="cannot_tell", why=f"its numbers defy reading ({type(error).__name__}: {error})")
 

@@ -118,6 +118,9 @@ def plainly(config, *, dtype=torch.float32, epochs=3):
                 outputs = model(x[rows])
             objective = loss(outputs, y[rows])
             total += plain(outputs, y[rows]).item() * len(rows)
+            flood, longest = config["trainer"]["flood"], config["trainer"]["max_norm"]
+            if flood is not None:
+                objective = (objective - flood).abs() + flood
             penalty = config["trainer"]["l1"]
             if penalty:
                 objective = objective + penalty * sum(p.abs().sum() for p in model.parameters() if p.ndim > 1)
@@ -125,6 +128,9 @@ def plainly(config, *, dtype=torch.float32, epochs=3):
             if config["trainer"]["clip"]:
                 nn.utils.clip_grad_norm_(model.parameters(), config["trainer"]["clip"])
             optimizer.step()
+            for parameter in model.parameters() if longest is not None else ():
+                if parameter.ndim > 1:
+                    parameter.data = torch.renorm(parameter.data, 2, 0, longest)
         model.eval()
         with torch.no_grad():
             val_losses.append(plain(model(val_x), val_y).item())

@@ -53,6 +53,17 @@ def test_a_search_is_told_by_verdict_and_a_trial_in_full(swept):
     assert told.stdout.splitlines()[1].startswith("lr_too_low: after 12 epochs train has come from 2.")
 
 
+def test_a_train_loss_that_is_kept_afloat_is_not_read_as_a_trend(tmp_path):
+    words = ["flood_sweep", "space.trainer.flood.choices=[null,0.5]", "seeds=1", "trainer.epochs=25", "trainer.patience=null"]
+    done = search(*words, "placement.slots=1", "preflight=off", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(tmp_path / "results" / "flood_sweep").sort_values("trainer.flood")  # the one without comes last
+    assert table.verdict.iloc[0] == "cannot_tell"
+    assert table.verdict.iloc[1] != "cannot_tell"
+    told = search("doctor", "flood_sweep", str(table.trial.iloc[0]), cwd=tmp_path).stdout
+    assert "train is kept afloat at 0.5, so its trend says nothing (R47)" in " ".join(told.split())
+
+
 def test_the_doctor_needs_no_torch(swept):
     place, _ = swept
     blocked = place / "blocked" / "torch"

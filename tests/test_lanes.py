@@ -13,7 +13,7 @@ from torch.nn import functional
 from search.compose import compose_experiment
 from search.contract import prepare
 from search.metrics import Metric
-from trainers.api import Data, Disruption, Failure
+from trainers.api import Data, Disruption, Failure, Part
 from trainers.checkpoint import FolderCheckpoint
 from trainers.lanes import traced
 from trainers.lanes.key import Unfusable, fusion_key
@@ -39,6 +39,10 @@ PROGRAMS = [
     ("schedule=cyclical", "optimizer=nesterov"),
     ("schedule=plateau", "schedule.patience=0"),
     ("loss.label_smoothing=0.1",),
+    ("optimizer=adabound", "optimizer.gamma=0.05"),
+    ("optimizer=swats", "optimizer.tolerance=0.01"),
+    ("trainer.flood=1.0", "optimizer.lr=0.05", "loss.label_smoothing=0.1"),
+    ("trainer.max_norm=0.6", "model=cnn2d", "model.width=4"),
 ]
 
 
@@ -260,6 +264,15 @@ def test_a_model_that_lanes_would_get_wrong_trains_alone_and_the_cause_is_told(m
     for _ in range(3):
         (outcome,) = seats.step()
         assert not isinstance(outcome, Failure)
+
+
+def test_a_model_whose_rows_depend_on_each_other_is_refused_also_where_one_pass_takes_them_all(stock):
+    whole = stock()
+    x, y = (tensor[:300].numpy() for tensor in whole._sets[0])
+    part = Part(index=np.arange(300), x=x, y=y)
+    few = Stock(data=Data(train=part, val=part), device="cpu")
+    for seats in (whole, few):
+        assert "in evaluation mode differ in lanes" in seats.measure(config_of(model="Mixing"), timed=False).cause
 
 
 def test_what_lanes_do_not_know_is_refused_by_name():

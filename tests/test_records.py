@@ -32,6 +32,17 @@ class Silent(nn.Module):
         return self.last(torch.relu(self.first(x)))
 
 
+class Folded(nn.Module):
+    """Takes every row as two, one after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 8), nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x.reshape(2 * len(x), 3))).reshape(len(x), 16))
+
+
 class Rooted(nn.Module):
     """A root whose slope is infinite where it is taken."""
 
@@ -146,6 +157,16 @@ def test_the_sample_is_told_apart_from_the_validation_rows_that_it_shares_a_pass
     assert company["dead_units"] == 0.75
     assert company["predictions"].shape == (val, 3)
     np.testing.assert_allclose(company["predictions"], alone["predictions"], rtol=1e-4, atol=1e-3)
+
+
+def test_dead_units_are_those_of_the_sample_too_where_a_row_is_folded(rows):
+    x, y = rows
+    x = np.abs(x)
+    x[300:] *= -1.0  # validation would sleep where train wakes
+    config = config_of({"_target_": "test_records.Folded"}, optimizer={"lr": 1e-6})
+    alone, company = (trained(data_of(x, y), config, lanes=lanes, epochs=2)[0] for lanes in (False, True))
+    assert [epoch["dead_units"] for epoch in company] == [epoch["dead_units"] for epoch in alone]
+    assert 0 < alone[0]["dead_units"] < 1
 
 
 def test_a_squashed_unit_is_dead_where_it_hardly_moves():

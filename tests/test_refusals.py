@@ -102,7 +102,7 @@ def files(elsewhere, monkeypatch):
         (["train", "torn.yaml"], r"torn\.yaml: must be (valid|readable) YAML, but got "),
         (["lr_sweep", "optimizer.rate=1"], r"lr_sweep: key 'optimizer.rate' does not exist; .*there are: optimizer"),
         (["lr_sweep", "optimiser=adam"], r"lr_sweep: key 'optimiser' does not exist; did you mean 'optimizer'"),
-        (["lr_sweep", "optimizer=adamx"], r"Could not find 'optimizer/adamx'\s+Available options in 'optimizer':\s+adadelta.*sgd"),
+        (["lr_sweep", "optimizer=adamx"], r"Could not find 'optimizer/adamx'\s+Available options in 'optimizer':\s+adabound.*swats"),
         (["lr_sweep", "optimizer.lr=="], r"Error parsing override 'optimizer.lr=='"),
         (["lr_sweep", "seeds=1,2"], r"Ambiguous value for argument 'seeds=1,2'"),
         (["lr_sweep", "model.width=${nowhere}"], r"Interpolation key 'nowhere' not found"),

@@ -187,7 +187,16 @@ def test_no_schedule_is_constant_and_one_that_cannot_be_is_refused():
         Schedule({"_target_": "nowhere.X"}, optimizer, epochs=1, steps=1)
 
 
-@pytest.mark.parametrize("overrides", [("trainer.l1=0.001",), ("trainer.clip=0.1",), ("loss.label_smoothing=0.2",)])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("trainer.l1=0.001",),
+        ("trainer.flood=3.0",),
+        ("trainer.clip=0.1",),
+        ("trainer.max_norm=0.1",),
+        ("loss.label_smoothing=0.2",),
+    ],
+)
 def test_penalties_change_the_training_but_not_how_its_loss_is_told(overrides, data, tmp_path):
     plain, other = (
         _numbers(_train(data[0], tmp_path, trials=((trial, words),), stop_after=1)[trial])

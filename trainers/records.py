@@ -32,12 +32,13 @@ class Activations(TorchFunctionMode):
     """While it lasts, notes of every activation with an end to it which share of its units no row wakes.
 
     `shares`: [] each, or one per lane within `vmap`; `names`: `relu 1`, `tanh 2`, … A ReLU is dead where it never lets
-    anything through, a sigmoid or tanh where its output hardly moves. `last`: how many rows at the end are looked at; all.
+    anything through, a sigmoid or tanh where its output hardly moves. `last`: how many of the pass's `rows`, those at the end,
+    are looked at; all, and all of an activation that has not its rows in front.
     """
 
-    def __init__(self, *, last: int | None = None) -> None:
+    def __init__(self, *, last: int = 1, rows: int = 1) -> None:
         super().__init__()
-        self._rows = slice(None if last is None else -last, None)
+        self._last, self._rows = last, rows
         self.names: list[str] = []
         self.shares: list[Tensor] = []
 
@@ -49,7 +50,10 @@ class Activations(TorchFunctionMode):
         if result.shape[1] < 2:
             return result  # an output, not a layer
         rest = (0, *range(2, result.ndim))  # rows, and places within a channel
-        seen = result[self._rows]
+        each = (
+            len(result) // self._rows if self._rows and len(result) % self._rows == 0 else 0
+        )  # of a row, where it is in front
+        seen = result[-each * self._last :]
         top = seen.amax(dim=rest)
         asleep = top <= 0 if func in RELUS else top - seen.amin(dim=rest) < FLAT
         self.names.append(f"{func.__name__.strip('_')} {len(self.names) + 1}")

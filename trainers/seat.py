@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainers.api import Checkpoint, Config, Values
 from trainers.build import Sets, build, epoch_seeds, plain_loss, restore_unsaved, seed_all, unsaved
+from trainers.penalties import flooded, held, read_penalties
 from trainers.records import Activations, dead, fared, merged, norms, sample
 from trainers.schedules import Schedule, apply
 
@@ -33,7 +34,7 @@ class Seat:
         seed_all(self._seed, device)
         self.model, self._loss, self._optimizer = build(config, device)
         self._plain_loss = plain_loss(config, self._loss, device)
-        self._l1, self._clip = float(config["trainer"].get("l1") or 0.0), config["trainer"].get("clip")
+        self._penalties = read_penalties(config["trainer"])
         self._schedule = Schedule(config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps)
         self._val_losses: list[float] = []
         self._parameters = sum(parameter.numel() for parameter in self.model.parameters())
@@ -93,7 +94,7 @@ class Seat:
                 self.step()
             else:
                 watched = self._watched_step()
-        clipped = {} if self._clip is None else {"clipped": float(self._clipped) / self._steps}
+        clipped = {} if self._penalties.clip is None else {"clipped": float(self._clipped) / self._steps}
         return {
             "train_loss": float(total) / len(self._x),
             "lr": float(self._optimizer.param_groups[0]["lr"]),
@@ -107,16 +108,26 @@ class Seat:
         outputs, targets = self.model(self._x[rows]), self._y[rows]
         loss = self._loss(outputs, targets)
         plain: Tensor = loss.detach() if self._plain_loss is self._loss else self._plain_loss(outputs.detach(), targets)
-        if self._l1:
-            loss = loss + self._l1 * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
+        told = self._penalties
+        if told.flood is not None:
+            loss = flooded(loss, told.flood)
+        if told.l1:
+            loss = loss + told.l1 * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
         loss.backward()
-        if self._clip is not None:
-            self._clipped += nn.utils.clip_grad_norm_(self.model.parameters(), float(self._clip)) > float(self._clip)
+        if told.clip is not None:
+            self._clipped += nn.utils.clip_grad_norm_(self.model.parameters(), told.clip) > told.clip
         return plain
 
     def step(self) -> None:
-        """The optimizer's step."""
+        """The optimizer's step, and no unit's weights longer than they may be."""
         self._optimizer.step()
+        if self._penalties.max_norm is None:
+            return
+        with torch.no_grad():
+            for weights in self.model.parameters():
+                if weights.ndim > 1 and weights.requires_grad:
+                    factors = held(weights.flatten(1), self._penalties.max_norm)
+                    weights.mul_(factors.view(-1, *(1,) * (weights.ndim - 1)))
 
     def _watched_step(self) -> Values:
         """The epoch's last step, and what it did to the layers."""

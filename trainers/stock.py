@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # the first optimizer would import it: better while a worker waits for its first trial
 from safetensors.torch import load_file
 from torch import nn
 
@@ -21,6 +22,7 @@ from trainers.lanes.group import Group, lane_of
 from trainers.lanes.key import Unfusable, fusion_key
 from trainers.lanes.pace import measure
 from trainers.lanes.program import Program
+from trainers.penalties import read_penalties
 from trainers.replay import LONG, first_bad
 from trainers.schedules import COLUMNS, Schedule, apply
 from trainers.seat import EVALUATION_ROWS, Seat
@@ -49,10 +51,12 @@ class Stock:
 
         Raises:
             TypeError: a class that cannot be imported, or does not take its keys.
+            ValueError: a penalty that leaves nothing to train.
         """
         device, trainer, (inputs, outputs, task) = torch.device("cpu"), config["trainer"], shape
         seed_all(0, device)
         model, loss, optimizer = build(config, device)
+        penalties = read_penalties(trainer)
         schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
         try:
             dice = torch.Generator().manual_seed(0)
@@ -67,7 +71,7 @@ class Stock:
             return None
         weights = [(name, tensor.double().abs().sum().item()) for name, tensor in model.state_dict().items()]
         parts = [_described(module) for module in (*model.modules(), *loss.modules())]
-        own = [trainer.get(key) for key in ("epochs", "batch_size", "l1", "clip")]
+        own = [*(trainer.get(key) for key in ("epochs", "batch_size")), penalties]
         settings = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", *COLUMNS)}
         return repr((parts, weights, settings, schedule.describe(), own))
 

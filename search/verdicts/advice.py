@@ -86,6 +86,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     ),
     "overconfident": (
         _turn("raise", "loss.label_smoothing", "R21", "smooth the labels, 0.1 to begin with"),
+        _turn("set", "trainer.flood", "R47", "or keep the train loss afloat, at 0.05 to begin with"),
         _turn("check", "data", "R21", "and look at the validation rows with the greatest loss: their labels may be wrong"),
     ),
     "val_stalled": (

@@ -15,6 +15,7 @@ from trainers.lanes.key import Unfusable, attributes, named_tensors, smoothing_o
 from trainers.lanes.masks import counted_dropout, in_place_of_torchs, rates_of
 from trainers.lanes.optimizers import Rows
 from trainers.lanes.program import BUFFER, LOSS_ROWS, WEIGHTS, Numbers, Program, joined
+from trainers.records import LEAST
 
 TOLERANCE = 1e-3  # of the greatest number of its kind; rounding gives 1e-5, a wrong program the whole
 RATE = 0.01  # of the plain steps between the two looks
@@ -52,7 +53,7 @@ def _compare(
     smoothing = torch.full((2,), smoothing_of(loss), dtype=rows[WEIGHTS].dtype, device=x.device)
     for step in range(2):
         key = torch.tensor([17 + step, -4711 * step - 5], dtype=torch.int32, device=x.device)
-        _, gradients = program.gradients(rows, x[index], y[index], Numbers(key=key, rates=rates, smoothing=smoothing))
+        _, _, gradients = program.gradients(rows, x[index], y[index], Numbers(key=key, rates=rates, smoothing=smoothing))
         for lane, model in enumerate(models):
             gradient = _gradient(program, model.train(), loss, x[index[lane]], y[index[lane]], key=key[lane])
             _same(gradients[lane], gradient, "gradients")
@@ -60,7 +61,8 @@ def _compare(
         rows[WEIGHTS] = rows[WEIGHTS] - RATE * gradients
         index = (index + batch) % len(x)
     buffers = {name: tensor.clone() for name, tensor in rows.items() if name.startswith(BUFFER)}
-    losses, outputs = program.evaluate(rows, x[:LOSS_ROWS], y[:LOSS_ROWS], rates)
+    others = x[-LEAST:], y[-LEAST:]  # in one pass with these, as in training: a model must not mix rows
+    losses, outputs, _ = program.observe(rows, x[:LOSS_ROWS], y[:LOSS_ROWS], rates, sample=others)
     for lane, model in enumerate(models):
         with torch.no_grad():
             theirs = model.eval()(x[:LOSS_ROWS])

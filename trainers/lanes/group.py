@@ -3,6 +3,7 @@
 A trial alone gets a ghost beside it, its own double, since one lane has other bits than two. Decides nothing.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +18,9 @@ from trainers.lanes.key import smoothing_of
 from trainers.lanes.masks import rates_of
 from trainers.lanes.optimizers import Rows, numbers
 from trainers.lanes.program import STATE, WEIGHTS, Numbers, Program, joined, taken
+from trainers.penalties import Penalties, read_penalties
 from trainers.records import dead, fared, merged, sample
 from trainers.schedules import Schedule
-
-NO_BOUND = float(np.finfo(np.float32).max)  # a norm's, which never clips
 
 
 @dataclass(kw_only=True, eq=False)
@@ -35,8 +35,7 @@ class Lane:
     constants: dict[str, float]
     rates: list[float]
     smoothing: float
-    l1: float
-    clip: float | None
+    penalties: Penalties
     losses: list[float] = field(default_factory=list)
     epoch: int = -1
 
@@ -168,7 +167,7 @@ class Group:
         losses, rates = (total / len(self._x)).tolist(), epoch.columns[-1]["lr"].double().flatten().tolist()
         clipped = (epoch.clipped / self._steps).tolist()
         return [
-            {"train_loss": loss, "lr": rate, **told, **({} if lane.clip is None else {"clipped": share})}
+            {"train_loss": loss, "lr": rate, **told, **({} if lane.penalties.clip is None else {"clipped": share})}
             for lane, loss, rate, share, told in zip(lanes, losses, rates, clipped, watched, strict=True)
         ]
 
@@ -184,14 +183,19 @@ class Group:
     def batch(self, rows: Rows, index: Tensor, epoch: "LaneEpoch", *, step: int) -> tuple[Tensor, Tensor]:
         """One step of all lanes: plain losses [lanes], and the gradients [lanes, …] that it was made with."""
         weights = rows[WEIGHTS]
-        plain, gradients = self._program.gradients(rows, self._x[index], self._y[index], epoch.numbers(step))
+        plain, objective, gradients = self._program.gradients(rows, self._x[index], self._y[index], epoch.numbers(step))
+        if epoch.flood is not None:
+            gradients = gradients * torch.where(objective[:, None] < epoch.flood, -1.0, 1.0)  # the slope of what is flooded
         if epoch.l1 is not None:
             gradients = gradients.addcmul(torch.sign(weights) * self._program.penalised, epoch.l1)
         if epoch.clip is not None:
             norm = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
-            gradients = gradients * (epoch.clip / (norm + 1e-6)).clamp(max=1.0)
+            factors = (epoch.clip / (norm + 1e-6)).clamp(max=1.0)
+            gradients = gradients * torch.where(epoch.clip.isinf(), 1.0, factors)
             epoch.clipped += (norm > epoch.clip).flatten()
         self._program.step(rows, gradients, epoch.columns[step])
+        if epoch.max_norm is not None:
+            self._program.hold(weights, epoch.max_norm)
         return plain, gradients
 
 
@@ -209,18 +213,21 @@ class LaneEpoch:
         self._keys = torch.from_numpy(np.stack(keys, axis=1).copy()).to(device)  # [steps, lanes]
         self._rates = _rates(lanes, like)
         self._smoothing = torch.tensor([lane.smoothing for lane in lanes], dtype=like.dtype, device=device)
-        told = [lane.columns(steps) for lane in lanes]
-        decays = any(any(columns.get("weight_decay", ())) for columns in told)
+        constants = [lane.columns(steps) for lane in lanes]
+        decays = any(any(columns.get("weight_decay", ())) for columns in constants)
         tables = {
-            name: torch.tensor([columns[name] for columns in told], dtype=torch.float64).T.unsqueeze(2).to(device, like.dtype)
-            for name in told[0]
+            name: torch.tensor([columns[name] for columns in constants], dtype=torch.float64)
+            .T.unsqueeze(2)
+            .to(device, like.dtype)
+            for name in constants[0]
             if name != "weight_decay" or decays
         }
         self.columns = [{name: table[step] for name, table in tables.items()} for step in range(steps)]
-        self.l1 = _column([lane.l1 for lane in lanes], like) if any(lane.l1 for lane in lanes) else None
-        clips = [lane.clip for lane in lanes]
-        bounds = [NO_BOUND if clip is None else clip for clip in clips]
-        self.clip = None if clips == [None] * len(lanes) else _column(bounds, like)
+        told = [lane.penalties for lane in lanes]
+        self.l1 = _penalty([one.l1 or None for one in told], like, none=0.0)
+        self.flood = _penalty([one.flood for one in told], like, none=-math.inf)
+        self.clip = _penalty([one.clip for one in told], like, none=math.inf)
+        self.max_norm = _penalty([one.max_norm for one in told], like, none=math.inf)
         self.clipped = torch.zeros(len(lanes), dtype=torch.float64, device=device)  # steps
 
     def numbers(self, step: int) -> Numbers:
@@ -240,7 +247,6 @@ def lane_of(
 ) -> Lane:
     """The numbers that a config and what was built from it give to a lane."""
     trainer = config["trainer"]
-    clip = trainer.get("clip")
     return Lane(
         trial=trial,
         seed=int(config["seed"]),
@@ -250,8 +256,7 @@ def lane_of(
         constants=numbers(optimizer),
         rates=rates_of(model),
         smoothing=smoothing_of(loss),
-        l1=float(trainer.get("l1") or 0.0),
-        clip=None if clip is None else float(clip),
+        penalties=read_penalties(trainer),
     )
 
 
@@ -260,5 +265,9 @@ def _rates(lanes: Sequence[Lane], like: Tensor) -> Tensor:
     return torch.tensor([lane.rates for lane in lanes], dtype=like.dtype, device=like.device)
 
 
-def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor([float(value) for value in values], dtype=torch.float64).to(like.device, like.dtype)[:, None]
+def _penalty(values: Sequence[float | None], like: Tensor, *, none: float) -> Tensor | None:
+    """A column [lanes, 1], `none` for a lane without; None where no lane has it."""
+    if values == [None] * len(values):
+        return None
+    column = [none if value is None else value for value in values]
+    return torch.tensor(column, dtype=torch.float64).to(like.device, like.dtype)[:, None]

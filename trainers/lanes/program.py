@@ -19,6 +19,7 @@ from trainers.lanes.key import Unfusable, smoothing_of, smooths, tied
 from trainers.lanes.masks import LAYERS, counted_dropout, in_place_of_torchs
 from trainers.lanes.optimizers import Rows, fresh_state, rule_of
 from trainers.lanes.traced import Traced
+from trainers.penalties import held
 from trainers.records import Activations
 
 ROWS = 512  # of one evaluation pass; not more for fewer lanes: a lane's bits would depend on its company
@@ -111,18 +112,27 @@ class Program:
 
     # Steps
 
-    def gradients(self, rows: Rows, x: Tensor, y: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor]:
-        """Plain losses [lanes] and gradients [lanes, parameters] of a batch per lane, x [lanes, batch, …]; buffers move on."""
+    def gradients(self, rows: Rows, x: Tensor, y: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a batch per lane, x [lanes, batch, …]: plain losses and losses that are trained on [lanes], and the gradients of
+        these [lanes, parameters]. Buffers move on.
+        """
         self.template.train()
-        held = {name: tensor for name, tensor in rows.items() if not name.startswith(STATE)}
-        plain, gradients = self._traced(held, x, y, numbers.key, numbers.rates, numbers.smoothing)
-        return plain, gradients
+        model = {name: tensor for name, tensor in rows.items() if not name.startswith(STATE)}
+        plain, objective, gradients = self._traced(model, x, y, numbers.key, numbers.rates, numbers.smoothing)
+        return plain, objective, gradients
 
     def step(self, rows: Rows, gradients: Tensor, columns: Rows) -> None:
         """The optimizer's step, in place."""
         state = under(STATE, rows)
         state["steps"] += 1
         self.optimize(rows[WEIGHTS], gradients, state, columns)
+
+    def hold(self, weights: Tensor, limit: Tensor) -> None:
+        """Keeps every unit's incoming weights within a norm, `limit` [lanes, 1], in place."""
+        for part, shape in zip(torch.split(weights, self._sizes, dim=1), self.shapes, strict=True):
+            if len(shape) > 1 and shape.numel():
+                units = part.view(len(weights), shape[0], -1)
+                units.mul_(held(units, limit[:, :, None]))
 
     def evaluate(self, rows: Rows, x: Tensor, y: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
         """Mean plain losses [lanes] and outputs [lanes, n, …] in evaluation mode, of rows that all lanes see.
@@ -140,7 +150,7 @@ class Program:
         names: list[str] = []
 
         def look(tensors: dict[str, Tensor], part: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
-            with Activations(last=len(more)) as seen:
+            with Activations(last=len(more), rows=len(part)) as seen:
                 outputs = self._outputs(tensors, part, rates)
             names[:] = seen.names
             shares = seen.together
@@ -187,7 +197,7 @@ class Program:
         leaf = rows[WEIGHTS].detach().requires_grad_()
         plain, objective = vmap(self._losses, randomness="error")(self._tensors(leaf, rows), *tensors)
         (gradients,) = torch.autograd.grad(objective.sum(), leaf)
-        return plain.detach(), gradients
+        return plain.detach(), objective.detach(), gradients
 
     def _losses(
         self, tensors: dict[str, Tensor], x: Tensor, y: Tensor, key: Tensor, rates: Tensor, smoothing: Tensor

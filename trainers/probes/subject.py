@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainers.api import Config, Data, Part
+from trainers.penalties import NAMES
 from trainers.probes.run import Run, some_rows, train, with_batch
 from trainers.probes.steer import Steer
 
@@ -90,7 +91,7 @@ def ramp(subject: Subject, data: Data, *, seed: int, rates: Sequence[float], pla
 
 def without_penalties(config: Config) -> Config:
     """Without the penalties that stand in the config; what stands in the model is switched off by `Steer`."""
-    trainer = {**config["trainer"], **{key: None for key in ("l1", "clip") if config["trainer"].get(key)}}
+    trainer = {**config["trainer"], **{key: None for key in NAMES if config["trainer"].get(key)}}
     constant = {"schedule": {"_target_": None, "interval": "epoch"}} if config.get("schedule") else {}
     return {**config, "trainer": trainer, **constant}
 

@@ -1,0 +1,169 @@
+"""Optimizers that torch has not: AdaBound and SWATS (R40), which begin as Adam and end as SGD.
+
+As their papers say, in torch's own form. Their forms for lanes stand in `trainers.lanes.optimizers`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+
+Reached = list[tuple[Tensor, Tensor, dict[str, Any]]]  # parameters, their gradients with decay (L2), their states
+RUNNING = (
+    "rate",
+    "counted",
+    "settled",
+)  # what SWATS keeps of a group: running mean, its steps, and the rate of SGD, once known
+
+
+class FromAdam(optim.Optimizer):
+    """What both keep: Adam's averages, and the rate of the beginning, by which a schedule's scale is told."""
+
+    kept: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's."""
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        group.setdefault("base_lr", group["lr"])
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step; gives what the closure gives."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self._move(group, self._reached(group))
+        return loss
+
+    def _move(self, group: dict[str, Any], reached: Reached) -> None:
+        """The step of a group."""
+        raise NotImplementedError
+
+    def _reached(self, group: dict[str, Any]) -> Reached:
+        """Those that have a gradient; a state is begun where there is none."""
+        reached = []
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                continue
+            state = self.state[parameter]
+            if not state:
+                state |= {"step": 0, **{name: torch.zeros_like(parameter) for name in self.kept}}
+            reached.append((parameter, parameter.grad.add(parameter, alpha=group["weight_decay"]), state))
+        return reached
+
+
+class AdaBound(FromAdam):
+    """Adam whose rate per weight is kept between two bounds that close upon `final_lr` (Luo et al. 2019, algorithm 2).
+
+    `final_lr`: SGD's rate in the end, scaled as the schedule scales `lr`. `gamma`: how fast the bounds close, per step.
+    With the bias corrections of the authors' own code.
+
+    Raises:
+        ValueError: a setting that cannot work.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        *,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        final_lr: float = 0.1,
+        gamma: float = 1e-3,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        _check(
+            betas, positive={"lr": lr, "final_lr": final_lr, "gamma": gamma}, least={"eps": eps, "weight_decay": weight_decay}
+        )
+        settings = {"lr": lr, "betas": tuple(betas), "final_lr": final_lr, "gamma": gamma, "eps": eps}
+        super().__init__(params, {**settings, "weight_decay": weight_decay})
+
+    def _move(self, group: dict[str, Any], reached: Reached) -> None:
+        scale = group["lr"] / group["base_lr"]
+        for weights, gradient, state in reached:
+            size = _averaged(group, gradient, state)
+            final, closing = group["final_lr"] * scale, group["gamma"] * state["step"]
+            low, high = final * (1 - 1 / (closing + 1)), final * (1 + 1 / closing)
+            weights.sub_((size / state["exp_avg_sq"].sqrt().add_(group["eps"])).clamp_(low, high).mul_(state["exp_avg"]))
+
+
+class SWATS(FromAdam):
+    """Adam, which turns to SGD when the rate that SGD would need has settled (Keskar and Socher 2017, algorithm 1).
+
+    `tolerance`: how near the rate that a step asks for must come to its own running mean, for the switch. Rates are measured
+    without the schedule's scale, which the paper does not have, and used with it.
+
+    Raises:
+        ValueError: a setting that cannot work.
+    """
+
+    kept = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        *,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-9,
+        tolerance: float = 1e-9,
+        weight_decay: float = 0.0,
+    ) -> None:
+        _check(betas, positive={"lr": lr}, least={"eps": eps, "tolerance": tolerance, "weight_decay": weight_decay})
+        settings = {"lr": lr, "betas": tuple(betas), "eps": eps, "tolerance": tolerance, "weight_decay": weight_decay}
+        super().__init__(params, settings)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's; the group's running rate lies in it, so that it is saved with it."""
+        super().add_param_group(param_group)
+        for name in RUNNING:
+            self.param_groups[-1].setdefault(name, 0.0)
+
+    def _move(self, group: dict[str, Any], reached: Reached) -> None:
+        beta1, beta2 = group["betas"]
+        scale = group["lr"] / group["base_lr"]
+        if group["settled"] > 0:
+            for weights, gradient, state in reached:
+                state["momentum_buffer"].mul_(beta1).add_(gradient)
+                weights.sub_(state["momentum_buffer"] * ((1 - beta1) * group["settled"] * scale))
+            return
+        along = length = 0.0
+        for weights, gradient, state in reached:
+            size = _averaged(group, gradient, state)
+            change = state["exp_avg"] / state["exp_avg_sq"].sqrt().add_(group["eps"]) * -size
+            weights.add_(change)
+            along += float((change.double() * gradient.double()).sum())
+            length += float(change.double().square().sum())
+        group["counted"] += 1
+        if along == 0:
+            return
+        asked = length / -along / scale
+        group["rate"] = beta2 * group["rate"] + (1 - beta2) * asked
+        mean = group["rate"] / (1 - beta2 ** group["counted"])
+        if group["counted"] > 1 and mean > 0 and abs(mean - asked) < group["tolerance"]:
+            group["settled"] = mean
+
+
+def _averaged(group: dict[str, Any], gradient: Tensor, state: dict[str, Any]) -> float:
+    """One more gradient in Adam's averages; the rate with both of its corrections."""
+    beta1, beta2 = group["betas"]
+    state["step"] += 1
+    state["exp_avg"].lerp_(gradient, 1 - beta1)
+    state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    return float(group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"]))
+
+
+def _check(betas: Sequence[float], *, positive: Mapping[str, float], least: Mapping[str, float]) -> None:
+    for name, value in {**positive, **least}.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or value < 0 or (name in positive and value == 0):
+            rule = "above 0" if name in positive else "of 0 or more"
+            raise ValueError(f"optimizer.{name}: must be a number {rule}, but got {value!r}; change it")
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"optimizer.betas: must be two numbers from 0 up to, but not, 1, but got {list(betas)}; change them")
