@@ -2,10 +2,12 @@
 
     python tests/benchmarks/lanes.py pace [--device cuda]     trainings per second over the number of lanes
     python tests/benchmarks/lanes.py search [--rounds 3]      a whole lr_sweep, lanes=off and lanes=auto
+    python tests/benchmarks/lanes.py auto [--rounds 3]        whole sweeps of four models, where auto must not be in the way
     python tests/benchmarks/lanes.py tools [--rounds 3]       64 trials x 20 epochs: this, plain Optuna (and Ray, where installed)
 
 `pace`: epochs of all lanes together per second, evaluation included, against one by one in one process on one core, and against
 a bare loop of torch under Optuna. `search`: from the command to its table, less the same command for one epoch of two trials.
+`auto`: the same for small and large sweeps of the models of `pace`; what auto measures before it decides is part of its time.
 `tools`: the same 64 trainings of an MLP (64, 64) on digits, two workers; whole command, and without start-up.
 """
 
@@ -128,6 +130,25 @@ def search(rounds: int) -> None:
     print(
         f"lr_sweep, 13 values x 3 seeds and refinement, two cores, start-up left out: {statistics.median(ratios):.2f} times as fast"
     )
+
+
+def auto(rounds: int) -> None:
+    """Prints how much faster sweeps are with lanes=auto: the first on a machine, which measures, and the next."""
+    for name, words in MODELS.items():
+        epochs = 3 if "CNN" in name else 10
+        fixed = [*SWEEP, *words, f"trainer.epochs={epochs}", "trainer.patience=null", "protocol.refine=0", "protocol.extend=0"]
+        for seeds in (1, 3):
+            ratios = []
+            for _ in range(rounds):
+                with tempfile.TemporaryDirectory() as folder:
+                    tiny = [*fixed, "trainer.epochs=1", "space.optimizer.lr.points=2", "seeds=1", "lanes=off", "name=tiny"]
+                    start = _command(tiny, folder)
+                    ways = ("off", "auto", "auto")
+                    named = [[f"seeds={seeds}", f"lanes={way}", f"name={number}"] for number, way in enumerate(ways)]
+                    off, first, later = (_command([*fixed, *words], folder) - start for words in named)
+                ratios.append((off / first, off / later))
+            first, later = (statistics.median(column) for column in zip(*ratios, strict=True))
+            print(f"{name:30}{13 * seeds:4} trials: {first:5.2f} times as fast at first, then {later:5.2f}", flush=True)
 
 
 def _command(words: Sequence[str], folder: str) -> float:
@@ -263,9 +284,9 @@ def _script(python: str, text: str, folder: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """`pace`, `search` or `tools`."""
+    """`pace`, `search`, `auto` or `tools`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("pace", "search", "tools"))
+    parser.add_argument("what", choices=("pace", "search", "auto", "tools"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ray", default=None, help="a Python that has ray[tune] installed")
@@ -275,6 +296,8 @@ def main() -> None:
         pace(given.device, 512 if given.device == "cuda" else 64)
     elif given.what == "search":
         search(given.rounds)
+    elif given.what == "auto":
+        auto(given.rounds)
     else:
         tools(given.rounds, given.ray)
 

@@ -13,8 +13,8 @@ from trainers.lanes.program import Program, joined
 from trainers.seat import Seat
 
 MOST = {"cpu": 64, "cuda": 512}  # lanes that are tried
-REPEATS = 5  # steps timed, after a warm one; the least of them counts
-PATIENCE = 2  # doublings in a row without a better pace before it is enough
+REPEATS = 3  # steps timed, after a warm one; the least of them counts
+WORTH = 1.1  # what a doubling must gain for another one to be tried: measuring takes time from a small search
 LONG = 1.0  # seconds for a step: no further doubling
 
 
@@ -27,18 +27,17 @@ def measure(program: Program, config: Config, *, sets: Sets, batch: int, device:
         seat.gradients(index)
         seat.step()
 
-    pace, count, best, stale = _seconds(alone, device), 2, 0.0, 0
+    pace, count, before = _seconds(alone, device), 2, 0.0
     lanes: dict[int, float] = {}
-    while count <= MOST[device.type] and stale < PATIENCE:
+    while count <= MOST[device.type]:
         try:
             lanes[count] = _seconds(_company(program, config, count, sets=sets, batch=batch, device=device), device)
         except torch.OutOfMemoryError:
             break
         rate = count / lanes[count]
-        stale = 0 if rate > 1.03 * best else stale + 1
-        best = max(best, rate)
-        if lanes[count] > LONG:
+        if rate < WORTH * before or lanes[count] > LONG:
             break
+        before = rate
         count *= 2
     return Pace(alone=pace, lanes=lanes)
 
