@@ -274,13 +274,18 @@ class Worker:
 
 
 def main(connection: int, early: str) -> None:
-    """Life of a worker process: say hello, import the module `early` while nobody has an answer yet, be set up, serve."""
+    """Life of a worker process: say hello, warm up while nobody has an answer yet, be set up, serve.
+
+    `early`: a module to import, whose function `warm` is called where it has one.
+    """
     link = Link(socket.socket(fileno=connection))
     with suppress(EOFError, OSError):
         link.send({"kind": "hello", "pid": os.getpid(), "environment": {key: os.environ.get(key, "") for key in TOLD}})
         if early:
             with suppress(Exception):  # which will be the first trial's failure
-                importlib.import_module(early)
+                module = importlib.import_module(early)
+                if hasattr(module, "warm"):
+                    module.warm()
         setup = link.receive()
         if setup["kind"] == "setup":
             Worker(link, setup=setup, log=setup["log"]).serve()

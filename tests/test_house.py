@@ -24,7 +24,7 @@ MODULES = {
 # Who may know whom, from the ground up: a module imports from its own floor's list or from lower ones only.
 FLOORS = [
     {"search", "search.errors", "trainers", "trainers.api", "trainers.data", "trainers.state", "trainers.models", "trainers.examples",
-     "trainers.penalties", "trainers.optimizers"},
+     "trainers.settings", "trainers.penalties", "trainers.optimizers"},
     {"search.catalogue", "search.knobs", "search.metrics", "search.wire", "search.guard", "search.journal", "search.split", "search.fields",
      "search.curves", "search.layers", "search.plain", "search.arrays", "search.formula", "search.logs", "search.scores", "search.devices", "search.output", "trainers.checkpoint", "trainers.schedules",
      "trainers.callable", "trainers.build",

@@ -3,12 +3,13 @@
 As their papers say, in torch's own form. Their forms for lanes stand in `trainers.lanes.optimizers`.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
+
+from trainers.settings import fits, least
 
 Reached = list[tuple[Tensor, Tensor, dict[str, Any]]]  # parameters, their gradients with decay (L2), their states
 RUNNING = (
@@ -79,7 +80,7 @@ class AdaBound(FromAdam):
         weight_decay: float = 0.0,
     ) -> None:
         _check(
-            betas, positive={"lr": lr, "final_lr": final_lr, "gamma": gamma}, least={"eps": eps, "weight_decay": weight_decay}
+            betas, positive={"lr": lr, "final_lr": final_lr, "gamma": gamma}, others={"eps": eps, "weight_decay": weight_decay}
         )
         settings = {"lr": lr, "betas": tuple(betas), "final_lr": final_lr, "gamma": gamma, "eps": eps}
         super().__init__(params, {**settings, "weight_decay": weight_decay})
@@ -115,7 +116,7 @@ class SWATS(FromAdam):
         tolerance: float = 1e-9,
         weight_decay: float = 0.0,
     ) -> None:
-        _check(betas, positive={"lr": lr}, least={"eps": eps, "tolerance": tolerance, "weight_decay": weight_decay})
+        _check(betas, positive={"lr": lr}, others={"eps": eps, "tolerance": tolerance, "weight_decay": weight_decay})
         settings = {"lr": lr, "betas": tuple(betas), "eps": eps, "tolerance": tolerance, "weight_decay": weight_decay}
         super().__init__(params, settings)
 
@@ -159,11 +160,9 @@ def _averaged(group: dict[str, Any], gradient: Tensor, state: dict[str, Any]) ->
     return float(group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"]))
 
 
-def _check(betas: Sequence[float], *, positive: Mapping[str, float], least: Mapping[str, float]) -> None:
-    for name, value in {**positive, **least}.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or value < 0 or (name in positive and value == 0):
-            rule = "above 0" if name in positive else "of 0 or more"
-            raise ValueError(f"optimizer.{name}: must be a number {rule}, but got {value!r}; change it")
+def _check(betas: Sequence[float], *, positive: Mapping[str, float], others: Mapping[str, float]) -> None:
+    for name, value in {**positive, **others}.items():
+        if not fits(value, positive=name in positive):
+            raise ValueError(f"optimizer.{name}: must be {least(positive=name in positive)}, but got {value!r}; change it")
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise ValueError(f"optimizer.betas: must be two numbers from 0 up to, but not, 1, but got {list(betas)}; change them")

@@ -3,13 +3,14 @@
 The settings, and what of them is a formula; the same for one training and for many. Changes nothing by itself.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from trainers.settings import fits, least
 
 NAMES = ("l1", "flood", "clip", "max_norm")  # keys of `trainer`
 SMALL = 1e-7  # beside a norm that divides, as in torch.renorm
@@ -34,16 +35,10 @@ def read_penalties(trainer: Mapping[str, Any]) -> Penalties:
     told = {key: trainer.get(key) for key in NAMES}
     for key, value in told.items():
         positive = key in ("clip", "max_norm")
-        if value is not None and not _fits(value, positive=positive):
-            least = "above 0" if positive else "of 0 or more"
-            raise ValueError(f"trainer.{key}: must be a number {least}, or null, but got {value!r}; change it")
+        if value is not None and not fits(value, positive=positive):
+            raise ValueError(f"trainer.{key}: must be {least(positive=positive)}, or null, but got {value!r}; change it")
     numbers = {key: None if value is None else float(value) for key, value in told.items()}
     return Penalties(l1=numbers["l1"] or 0.0, flood=numbers["flood"], clip=numbers["clip"], max_norm=numbers["max_norm"])
-
-
-def _fits(value: Any, *, positive: bool) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return number and (value > 0 if positive else value >= 0)
 
 
 def flooded(loss: Tensor, level: float | Tensor) -> Tensor:

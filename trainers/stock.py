@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch._dynamo  # the first optimizer would import it: better while a worker waits for its first trial
 from safetensors.torch import load_file
 from torch import nn
 
@@ -174,6 +173,11 @@ class Stock:
         except Exception as error:  # noqa: BLE001  # a user's model may raise anything, and costs its own trial only
             return Failure(trial=trial, error=error)
         return End(trial=trial) if values is None else Epoch(trial=trial, epoch=seat.epoch, values=values)
+
+
+def warm() -> None:
+    """Makes an optimizer: torch's first one imports for most of a second, better while a worker waits for its first trial."""
+    torch.optim.SGD([nn.Parameter(torch.zeros(1))])
 
 
 def _stepped(group: Group) -> list[Outcome]:

@@ -81,14 +81,20 @@ def _sgd(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: 
     weights.addcmul_(gradients.addcmul(kept, c["momentum"]) if settings["nesterov"] else kept, -c["lr"])
 
 
+def _averaged(gradients: Tensor, state: Rows, c: Columns) -> tuple[Tensor, Tensor]:
+    """Adam's averages, with one more gradient in them."""
+    mean, square = state["exp_avg"], state["exp_avg_sq"]
+    mean.lerp_(gradients, 1 - c["beta1"])
+    square.mul_(c["beta2"]).addcmul_(gradients * gradients, 1 - c["beta2"])
+    return mean, square
+
+
 def _adam(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
     if not settings["decoupled_weight_decay"]:
         gradients = _decayed(gradients, weights, c)
     elif "weight_decay" in c:
         weights.mul_(1 - c["lr"] * c["weight_decay"])
-    mean, square, steps = state["exp_avg"], state["exp_avg_sq"], state["steps"]
-    mean.lerp_(gradients, 1 - c["beta1"])
-    square.mul_(c["beta2"]).addcmul_(gradients * gradients, 1 - c["beta2"])
+    mean, square, steps = *_averaged(gradients, state, c), state["steps"]
     if settings["amsgrad"]:
         square = torch.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
     size = c["lr"].double() / (1 - c["beta1"].double() ** steps)
@@ -131,9 +137,7 @@ def _adam_size(c: Columns, steps: Tensor) -> Tensor:
 
 def _adabound(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
     gradients = _decayed(gradients, weights, c)
-    mean, square, steps = state["exp_avg"], state["exp_avg_sq"], state["steps"]
-    mean.lerp_(gradients, 1 - c["beta1"])
-    square.mul_(c["beta2"]).addcmul_(gradients * gradients, 1 - c["beta2"])
+    mean, square, steps = *_averaged(gradients, state, c), state["steps"]
     final, closing = c["final_lr"].double() * c["lr"].double() / c["base_lr"].double(), c["gamma"].double() * steps
     low, high = final * (1 - 1 / (closing + 1)), final * (1 + 1 / closing)
     rates = _adam_size(c, steps).to(weights.dtype) / square.sqrt().add_(c["eps"])
