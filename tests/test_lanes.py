@@ -379,10 +379,41 @@ def test_a_traced_step_is_never_seen_but_in_time(words, monkeypatch):
     quick = going()
     tracing = quick.group._program._traced
     assert not tracing._given_up
-    assert sorted({lanes for lanes, _ in tracing._modules}) == [2, 6, 7]
+    assert sorted({lanes for lanes, _ in tracing._checked}) == [2, 6, 7]
     assert {trial: bits(told) for trial, told in quick.told.items()} == {
         trial: bits(told) for trial, told in plain.told.items()
     }
+
+
+def _turned_and_back(rows, x):
+    turned = x.transpose(1, 2).transpose(1, 2).expand(len(x), 3, 5).view(len(x), 3, 5) * 2
+    rows["weights"].transpose(1, 2).transpose(1, 2).add_(turned)
+    return turned.clone(), rows["weights"].sum((1, 2))
+
+
+def _one_memory_under_two_names(rows, x):
+    first = rows["weights"].transpose(1, 2)
+    second = first.transpose(1, 2)
+    kept = second.clone()
+    second.mul_(x + 1)
+    return kept, first.transpose(-1, -2) + kept
+
+
+@pytest.mark.parametrize("step", [_turned_and_back, _one_memory_under_two_names])
+def test_calls_that_change_nothing_are_left_out_of_a_trace_and_nothing_changes(step, monkeypatch):
+    """Sizes 3 and 5 are those of the lanes that are traced, too."""
+    monkeypatch.setattr(traced, "AFTER", 1)
+    monkeypatch.setattr(traced, "SETTLED", 1)
+    tracing = traced.Traced(step)
+    for lanes in (2, 2, 3, 3, 4, 4, 5, 5, 9, 9, 9):
+        x, rows = torch.rand(lanes, 3, 5), {"weights": torch.rand(lanes, 3, 5)}
+        apart = {"weights": rows["weights"].clone()}
+        pairs = [*zip(step(apart, x), tracing(rows, x), strict=True), (apart["weights"], rows["weights"])]
+        assert all(torch.equal(one, other) for one, other in pairs)
+    assert not tracing._given_up
+    assert {lanes for lanes, _ in tracing._checked} == {2, 3, 4, 5, 9}
+    (module,) = tracing._modules.values()
+    assert module.code.count("transpose(") == (0 if step is _turned_and_back else 2)
 
 
 @pytest.mark.parametrize(

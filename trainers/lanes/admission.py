@@ -14,11 +14,12 @@ from trainers.build import Sets, build, plain_loss, seed_all
 from trainers.lanes.key import Unfusable, attributes, named_tensors, smoothing_of
 from trainers.lanes.masks import counted_dropout, in_place_of_torchs, rates_of
 from trainers.lanes.optimizers import Rows
-from trainers.lanes.program import BUFFER, LOSS_ROWS, WEIGHTS, Numbers, Program, joined
+from trainers.lanes.program import BUFFER, ROWS, WEIGHTS, Numbers, Program, joined
 from trainers.records import LEAST
 
 TOLERANCE = 1e-3  # of the greatest number of its kind; rounding gives 1e-5, a wrong program the whole
 RATE = 0.01  # of the plain steps between the two looks
+SEEN = ROWS + LEAST  # rows that are evaluated: one pass and a part of the next
 
 
 def admitted(config: Config, *, sets: Sets, batch: int, device: torch.device) -> Program:
@@ -62,12 +63,12 @@ def _compare(
         index = (index + batch) % len(x)
     buffers = {name: tensor.clone() for name, tensor in rows.items() if name.startswith(BUFFER)}
     others = x[-LEAST:], y[-LEAST:]  # in one pass with these, as in training: a model must not mix rows
-    losses, outputs, _ = program.observe(rows, x[:LOSS_ROWS], y[:LOSS_ROWS], rates, sample=others)
+    losses, outputs, _ = program.observe(rows, x[:SEEN], y[:SEEN], rates, sample=others)
     for lane, model in enumerate(models):
         with torch.no_grad():
-            theirs = model.eval()(x[:LOSS_ROWS])
+            theirs = model.eval()(x[:SEEN])
             _same(outputs[lane], theirs, "outputs in evaluation mode")
-            _same(losses[lane], program.plain(theirs, y[:LOSS_ROWS]), "losses in evaluation mode")
+            _same(losses[lane], program.plain(theirs, y[:SEEN]), "losses in evaluation mode")
     changed = [name.removeprefix(BUFFER) for name, tensor in buffers.items() if not torch.equal(tensor, rows[name])]
     if changed:
         raise Unfusable(f"forward changes buffer {changed[0]} in evaluation mode")

@@ -22,6 +22,8 @@ from trainers.penalties import Penalties, read_penalties
 from trainers.records import dead, fared, merged, sample
 from trainers.schedules import Schedule
 
+IDLE = ("weight_decay", "dampening")  # constants without effect where they are 0 in all lanes: no columns
+
 
 @dataclass(kw_only=True, eq=False)
 class Lane:
@@ -214,13 +216,13 @@ class LaneEpoch:
         self._rates = _rates(lanes, like)
         self._smoothing = torch.tensor([lane.smoothing for lane in lanes], dtype=like.dtype, device=device)
         constants = [lane.columns(steps) for lane in lanes]
-        decays = any(any(columns.get("weight_decay", ())) for columns in constants)
+        idle = [name for name in IDLE if not any(any(columns.get(name, ())) for columns in constants)]
         tables = {
             name: torch.tensor([columns[name] for columns in constants], dtype=torch.float64)
             .T.unsqueeze(2)
             .to(device, like.dtype)
             for name in constants[0]
-            if name != "weight_decay" or decays
+            if name not in idle
         }
         self.columns = [{name: table[step] for name, table in tables.items()} for step in range(steps)]
         told = [lane.penalties for lane in lanes]

@@ -74,10 +74,12 @@ def _decayed(gradients: Tensor, weights: Tensor, c: Columns) -> Tensor:
 
 def _sgd(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
     gradients = _decayed(gradients, weights, c)
-    kept, steps = state["momentum_buffer"], state["steps"]
-    dampened = (steps > 1) & (c["momentum"] != 0)  # never the first gradient, nor without momentum
-    share = torch.where(dampened, 1 - c["dampening"].double(), 1.0).to(weights.dtype)
-    kept.mul_(c["momentum"]).addcmul_(gradients, share)
+    kept = state["momentum_buffer"].mul_(c["momentum"])
+    if "dampening" in c:
+        dampened = (state["steps"] > 1) & (c["momentum"] != 0)  # never the first gradient, nor without momentum
+        kept.addcmul_(gradients, torch.where(dampened, 1 - c["dampening"].double(), 1.0).to(weights.dtype))
+    else:
+        kept.add_(gradients)
     weights.addcmul_(gradients.addcmul(kept, c["momentum"]) if settings["nesterov"] else kept, -c["lr"])
 
 

@@ -116,7 +116,6 @@ class Program:
         """Of a batch per lane, x [lanes, batch, …]: plain losses and losses that are trained on [lanes], and the gradients of
         these [lanes, parameters]. Buffers move on.
         """
-        self.template.train()
         model = {name: tensor for name, tensor in rows.items() if not name.startswith(STATE)}
         plain, objective, gradients = self._traced(model, x, y, numbers.key, numbers.rates, numbers.smoothing)
         return plain, objective, gradients
@@ -194,9 +193,10 @@ class Program:
 
     def _gradients(self, rows: Rows, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Of x, y, key, rates and smoothing, all with lanes in front."""
+        self.template.train()
         leaf = rows[WEIGHTS].detach().requires_grad_()
         plain, objective = vmap(self._losses, randomness="error")(self._tensors(leaf, rows), *tensors)
-        (gradients,) = torch.autograd.grad(objective.sum(), leaf)
+        (gradients,) = torch.autograd.grad(objective, leaf, torch.ones_like(objective))
         return plain.detach(), objective.detach(), gradients
 
     def _losses(

@@ -1,10 +1,13 @@
 """A step of many lanes as a plain list of torch calls, for any number of lanes: no `vmap` and no autograd left to pay for.
 
-The step is traced for two numbers of lanes; where the two traces differ only in whole numbers that grow with the lanes, every
-other number follows. For each number of lanes the first result is held against the untraced step, bit by bit; one difference,
-and tracing is given up for good. So a trace is never seen but in the time it takes. Knows nothing of what is computed.
+The step is traced for two numbers of lanes; where the two traces differ only in whole numbers that grow with the lanes, one
+list of calls does for all numbers. For each of them the first result is held against the untraced step, bit by bit; one
+difference, and tracing is given up for good. So a trace is never seen but in the time it takes.
+
+Knows nothing of what is computed.
 """
 
+import operator
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -17,12 +20,31 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from trainers.lanes.optimizers import Rows
 
 Step = Callable[..., tuple[Tensor, ...]]
-Shape = tuple[tuple[int, ...], ...]
+Shape = tuple[tuple[Any, ...], ...]  # the names of the rows, and the shape of every other tensor, lanes left out
 LANES = (3, 5)  # that are traced: not 2, which is too often something else's size
 AFTER = 200  # steps of one shape that go untraced: two traces cost about as much as they then would have saved
-SETTLED = 64  # steps of one number of lanes, for the same reason
-IDLE = (torch.ops.aten.detach.default, torch.ops.aten.view.default, torch.ops.aten.expand.default)  # often without effect
+SETTLED = 4  # steps of a new number of lanes that go untraced: the first traced one is made both ways
+TIMED = 64  # untraced steps whose mean is looked at
 SLOW = 0.004  # seconds of a step beyond which what a trace saves is nothing
+ATEN = torch.ops.aten
+IDLE = (ATEN.detach.default, ATEN.view.default, ATEN._unsafe_view.default, ATEN.expand.default)  # often without effect
+# What a trace calls, and the same by a shorter way: a microsecond each, a fifth of a small model's step.
+DIRECT: dict[Any, Any] = {
+    ATEN.view.default: torch.Tensor.view,
+    ATEN._unsafe_view.default: torch.Tensor.view,
+    ATEN.expand.default: torch.Tensor.expand,
+    ATEN.transpose.int: torch.transpose,
+    ATEN.unsqueeze.default: torch.unsqueeze,
+    ATEN.bmm.default: torch.bmm,
+    ATEN.cat.default: torch.cat,
+    ATEN.add.Tensor: torch.add,
+    ATEN.mul.Tensor: torch.mul,
+    ATEN.neg.default: torch.neg,
+    ATEN.relu.default: torch.relu,
+    ATEN.sum.dim_IntList: torch.sum,
+    ATEN.gather.default: torch.gather,
+    ATEN.scatter_add.default: torch.scatter_add,
+}
 
 
 class Traced:
@@ -31,18 +53,17 @@ class Traced:
     def __init__(self, step: Step) -> None:
         self._step = step
         self._given_up = False
-        self._seconds: dict[Shape, deque[float]] = {}  # of the last untraced steps, by shape, lanes left out
-        self._steps: Counter[Shape | tuple[int, Shape]] = Counter()  # untraced ones, by shape without and with lanes
-        self._graphs: dict[Shape, tuple[fx.Graph, fx.Graph, fx.GraphModule]] = {}
-        self._modules: dict[tuple[int, Shape], fx.GraphModule] = {}
+        self._seconds: dict[Shape, deque[float]] = {}  # of the last untraced steps
+        self._steps: Counter[Shape | tuple[int, Shape]] = Counter()  # untraced ones, without and with lanes
+        self._modules: dict[Shape, fx.GraphModule] = {}
+        self._checked: set[tuple[int, Shape]] = set()  # numbers of lanes for which a module gives the same bits
 
     def __call__(self, rows: Rows, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The step, traced as soon as that pays."""
-        lanes, shape = len(tensors[0]), tuple(tuple(tensor.shape[1:]) for tensor in tensors)
-        module = self._modules.get((lanes, shape))
-        if module is not None and not self._given_up:
+        lanes, shape = len(tensors[0]), (tuple(rows), *(tuple(tensor.shape[1:]) for tensor in tensors))
+        if (lanes, shape) in self._checked and not self._given_up:
             with torch.no_grad():
-                return tuple(module(rows, *tensors))
+                return tuple(self._modules[shape](*rows.values(), *tensors))
         if self._pays(lanes, shape):
             return self._first(shape, rows, tensors)
         begun = time.perf_counter()
@@ -52,7 +73,7 @@ class Traced:
 
     def _pays(self, lanes: int, shape: Shape) -> bool:
         self._steps.update([shape, (lanes, shape)])
-        seconds = self._seconds.setdefault(shape, deque(maxlen=SETTLED))
+        seconds = self._seconds.setdefault(shape, deque(maxlen=TIMED))
         if self._given_up or self._steps[lanes, shape] <= SETTLED or self._steps[shape] <= AFTER:
             return False
         return sum(seconds) / len(seconds) < SLOW
@@ -62,70 +83,97 @@ class Traced:
         apart = {name: tensor.clone() for name, tensor in rows.items()}
         expected = self._step(rows, *tensors)
         try:
-            module = self._module(shape, apart, tensors)
+            if shape not in self._modules:
+                few, more = (self._trace(rows, tensors, count) for count in LANES)
+                self._modules[shape] = _general(few, more)
             with torch.no_grad():
-                found = module(apart, *tensors)
+                found = self._modules[shape](*apart.values(), *tensors)
             pairs = [*zip(expected, found, strict=True), *((rows[name], apart[name]) for name in rows)]
             self._given_up = not all(_same_bits(one, other) for one, other in pairs)
-            self._modules[len(tensors[0]), shape] = module
+            self._checked.add((len(tensors[0]), shape))
         except Exception:  # noqa: BLE001  # whatever cannot be traced goes on as before
             self._given_up = True
         return expected
 
-    def _module(self, shape: Shape, rows: Rows, tensors: Sequence[Tensor]) -> fx.GraphModule:
-        lanes = len(tensors[0])
-        if shape not in self._graphs:
-            few, more = (self._trace(rows, tensors, count) for count in LANES)
-            self._graphs[shape] = few.graph, more.graph, few
-        few_graph, more_graph, module = self._graphs[shape]
-        graph = fx.Graph()
-        graph._codegen = few_graph._codegen  # how its arguments are unpacked
-        copies: dict[fx.Node, fx.Node] = {}
-        for one, other in zip(few_graph.nodes, more_graph.nodes, strict=True):
-            if (one.op, str(one.target)) != (other.op, str(other.target)):
-                raise ValueError(f"{one.target} in one trace, {other.target} in the other")
-            if _idle(one) and _idle(other):
-                copies[one] = copies[one.all_input_nodes[0]]
-                continue
-            copy = graph.node_copy(one, lambda node: copies[node])
-            copy.args = _for_lanes(one.args, other.args, lanes, copies)
-            copy.kwargs = _for_lanes(dict(one.kwargs), dict(other.kwargs), lanes, copies)
-            copies[one] = copy
-        return fx.GraphModule(module, graph)
-
     def _trace(self, rows: Rows, tensors: Sequence[Tensor], lanes: int) -> fx.GraphModule:
-        def some(tensor: Tensor) -> Tensor:
-            return tensor[:1].repeat(lanes, *(1,) * (tensor.ndim - 1))
+        def step(*given: Tensor) -> tuple[Tensor, ...]:
+            return self._step(dict(zip(rows, given, strict=False)), *given[len(rows) :])
 
-        return make_fx(self._step)({name: some(tensor) for name, tensor in rows.items()}, *map(some, tensors))
+        some = [tensor[:1].repeat(lanes, *(1,) * (tensor.ndim - 1)) for tensor in (*rows.values(), *tensors)]
+        return make_fx(step)(*some)
+
+
+def _general(few: fx.GraphModule, more: fx.GraphModule) -> fx.GraphModule:
+    """Two traces, for 3 and for 5 lanes, as one for any number.
+
+    Raises:
+        ValueError: they differ in something that does not grow with the lanes.
+    """
+    merged = _Merged()
+    for one, other in zip(few.graph.nodes, more.graph.nodes, strict=True):
+        merged.add(one, other)
+    for node in reversed(merged.graph.nodes):
+        if node.target is torch.transpose and not node.users:
+            merged.graph.erase_node(node)
+    return fx.GraphModule(few, merged.graph)
+
+
+class _Merged:
+    """Calls of both traces, one after the other; the number of lanes is that of the first tensor that comes in."""
+
+    def __init__(self) -> None:
+        self.graph = fx.Graph()
+        self._copies: dict[fx.Node, fx.Node] = {}
+        self._lanes: fx.Node | None = None
+        self._sizes: dict[tuple[int, int], fx.Node] = {}
+
+    def add(self, one: fx.Node, other: fx.Node) -> None:
+        """The next call of each."""
+        if (one.op, str(one.target)) != (other.op, str(other.target)):
+            raise ValueError(f"{one.target} in one trace, {other.target} in the other")
+        same = self._same(one, other)
+        if same is not None:
+            self._copies[one] = same
+            return
+        if one.op != "placeholder" and self._lanes is None:
+            self._lanes = self.graph.call_method("size", (next(iter(self._copies.values())), 0))
+        args, kwargs = self._both(one.args, other.args), self._both(dict(one.kwargs), dict(other.kwargs))
+        copy = self.graph.node_copy(one, lambda node: self._copies[node])
+        copy.args, copy.kwargs, copy.target = args, kwargs, DIRECT.get(one.target, one.target)
+        self._copies[one] = copy
+
+    def _same(self, one: fx.Node, other: fx.Node) -> fx.Node | None:
+        """The call that gives the very tensor which this one would give again."""
+        taken = self._copies[one.all_input_nodes[0]] if one.target in (*IDLE, ATEN.transpose.int) else None
+        if taken is None or (one.target in IDLE and _idle(one) and _idle(other)):
+            return taken
+        back = one.target is ATEN.transpose.int and taken.target is torch.transpose and one.args[1:] == taken.args[1:]
+        return taken.all_input_nodes[0] if back else None
+
+    def _both(self, one: Any, other: Any) -> Any:
+        """What stands in both; whole numbers that differ lie on a line."""
+        if isinstance(one, fx.Node):
+            return self._copies[one]
+        if isinstance(one, list | tuple):
+            return type(one)(self._both(a, b) for a, b in zip(one, other, strict=True))
+        if isinstance(one, dict):
+            return {key: self._both(value, other[key]) for key, value in one.items()}
+        if one == other:
+            return one
+        slope, rest = divmod(other - one, LANES[1] - LANES[0]) if isinstance(one, int) and isinstance(other, int) else (0, 1)
+        if rest or self._lanes is None:
+            raise ValueError(f"{one} in one trace, {other} in the other")
+        line = slope, one - slope * LANES[0]
+        if line not in self._sizes:
+            product = self.graph.call_function(operator.mul, (self._lanes, slope))
+            self._sizes[line] = self.graph.call_function(operator.add, (product, line[1]))
+        return self._sizes[line]
 
 
 def _idle(node: fx.Node) -> bool:
     """Whether a call gives the very tensor that it takes: a fifth of the calls of a small model's step."""
-    if node.target not in IDLE:
-        return False
-    (taken,) = node.all_input_nodes
-    before, after = taken.meta["val"], node.meta["val"]
+    before, after = node.all_input_nodes[0].meta["val"], node.meta["val"]
     return bool(before.shape == after.shape and before.stride() == after.stride())
-
-
-def _for_lanes(one: Any, other: Any, lanes: int, copies: dict[fx.Node, fx.Node]) -> Any:
-    """What stands in two traces, for another number of lanes: numbers that differ lie on a line.
-
-    Raises:
-        ValueError: they differ in something else.
-    """
-    if isinstance(one, fx.Node):
-        return copies[one]
-    if isinstance(one, list | tuple):
-        return type(one)(_for_lanes(a, b, lanes, copies) for a, b in zip(one, other, strict=True))
-    if isinstance(one, dict):
-        return {key: _for_lanes(value, other[key], lanes, copies) for key, value in one.items()}
-    if one == other:
-        return one
-    if not isinstance(one, int) or not isinstance(other, int) or (other - one) % (LANES[1] - LANES[0]):
-        raise ValueError(f"{one} in one trace, {other} in the other")
-    return one + (other - one) // (LANES[1] - LANES[0]) * (lanes - LANES[0])
 
 
 def _same_bits(one: Tensor, other: Tensor) -> bool:
