@@ -1,14 +1,19 @@
-"""Train and validation rows on disk, memory-mapped and shared by all workers of a machine. Test rows never come here (R8)."""
+"""Train and validation rows on disk, memory-mapped and shared by all workers of a machine. Test rows never come here (R8).
 
+And the hash of row numbers, by which a split is known again.
+"""
+
+import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 
 from trainers.api import Data, Part
 
@@ -49,6 +54,14 @@ def read_folds(folder: Path) -> tuple[FoldData, ...]:
         FoldData(data=Data(**{name: _read(place, name) for name in SETS}), units=json.loads((place / UNITS).read_text()))
         for place in places
     )
+
+
+def hash_of(arrays: Mapping[str, NDArray[np.int64]]) -> str:
+    """SHA-256 over index arrays in their order."""
+    digest = hashlib.sha256()
+    for rows in arrays.values():
+        digest.update(np.int64(len(rows)).tobytes() + rows.astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _read(place: Path, name: str) -> Part:

@@ -1,6 +1,7 @@
 """Which experiments and verbs exist, and where their configs lie. Reads file names and first lines only; never composes."""
 
 import ast
+import gc
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,19 @@ def verbs() -> list[str]:
 
 def verb(name: str) -> ModuleType:
     """The module of the verb, loaded only now, so that listing stays fast."""
-    return importlib.import_module(f"search.commands.{name}")
+    return later(f"search.commands.{name}")
+
+
+def later(name: str) -> ModuleType:
+    """A module that takes long to import, loaded only now: where others work meanwhile, or where it is seldom needed."""
+    collecting = gc.isenabled()
+    gc.disable()  # what is imported stays, and to look through it again and again takes a seventh of the time
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 def verb_summaries() -> dict[str, str]:

@@ -16,6 +16,7 @@ from search.placement import Broken, Event, Joined, Left
 from search.underway import Underway
 from search.wire import Link, Message, WireError
 
+PATIENCE = 1.0  # seconds of a wait after which it begins again
 STILLBORN = 3  # workers of a slot that end, one after the other, without having asked for work
 
 
@@ -67,6 +68,7 @@ class Crew:
         self._workers: dict[int, Served] = {}
         self._stillborn: dict[int, int] = {}
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._unheard: list[Said | Gone] = []
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         self._selector = selectors.DefaultSelector()
@@ -95,8 +97,8 @@ class Crew:
         Raises:
             RunError: a slot cannot keep a worker.
         """
-        happened: list[Said | Gone] = []
-        for key, _ in self._selector.select(seconds):
+        happened, self._unheard = self._unheard, []
+        for key, _ in self._selector.select(0 if happened else seconds):
             if key.data is None:
                 os.read(self._wake_read, 4096)
             else:
@@ -111,6 +113,26 @@ class Crew:
             worker.link.send(message)
         except OSError:
             return
+
+    def ask(self, message: Message) -> Message | None:
+        """The answer of the first worker, which nobody has set up yet, to a message that gives one; None where it ends before.
+
+        What is said meanwhile is there at the next wait. To be asked only while workers start.
+        """
+        meanwhile: list[Said | Gone] = []
+        while not self._workers:
+            meanwhile += self.wait(PATIENCE)
+        worker = next(iter(self._workers.values()))
+        self.tell(worker, message)
+        answer = None
+        while answer is None and not worker.link.closed:
+            for happened in self.wait(PATIENCE):
+                if isinstance(happened, Said) and happened.worker is worker and happened.message["kind"] == "answer":
+                    answer = happened.message
+                else:
+                    meanwhile.append(happened)
+        self._unheard = meanwhile
+        return answer
 
     def dismiss(self) -> None:
         """Lets all workers go: those that wait are told, the others see the connection close."""

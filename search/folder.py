@@ -15,17 +15,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from search.arrays import write_folds
-from search.contract import Contract, Prepared
+from search.arrays import hash_of, write_folds
 from search.errors import UsageError, broken_rule
 from search.plan import drift
-from search.split import hash_of
+
+if TYPE_CHECKING:  # what fixes a contract takes a second to import, and a folder is looked at before
+    from search.contract import Contract, Prepared
 
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # what looks leave behind
 ATTEMPTS = 10  # at the lock, 10 ms apart
@@ -91,7 +92,7 @@ class Folder:
                 )
             )
 
-    def begin(self, prepared: Prepared, config: DictConfig) -> None:
+    def begin(self, prepared: "Prepared", config: DictConfig) -> None:
         """Writes arrays, split, contract, config at the first start; later checks them.
 
         Raises:
@@ -109,7 +110,7 @@ class Folder:
         write_text(self.contract, yaml.safe_dump(asdict(prepared.contract), sort_keys=False))
         write_text(self.config, OmegaConf.to_yaml(config))
 
-    def check_contract(self, contract: Contract) -> None:
+    def check_contract(self, contract: "Contract") -> None:
         """The contract of the first start holds for ever.
 
         Raises:

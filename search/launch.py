@@ -1,38 +1,29 @@
-"""One search from its config to its tables: open the folder, fix the contract, conduct, write what was found.
+"""Launches a search: the config is read, workers start, and the rest is imported while they import torch.
 
-The story in one place.
+So everything heavy stays out of this module: a search of a minute would feel the second.
 """
 
 import errno
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from search.contract import Contract, Prepared, prepare
+from search.catalogue import later
 from search.dataset import completed
-from search.errors import Interrupted, RunError, UsageError, broken_rule
-from search.export import drop_beaten, write_best
-from search.figures import write_figures
+from search.errors import RunError, UsageError
 from search.folder import Folder
-from search.plan import Plan, check_task, read_plan
-from search.preflight.report import require, sound
-from search.preflight.run import told_preflight
-from search.refit import refit
-from search.rehearsal import rehearsed
-from search.results import Findings, find
-from search.running import conduct, slots_of, staffed, trainings
-from search.samplers import make_pruner
-from search.stages import joint
-from search.study import Study
-from search.tables import write_tables
+from search.plan import read_plan
+from search.staff import slots_of, staffed
+
+if TYPE_CHECKING:
+    from search.results import Findings
 
 
-def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] | None = None) -> Findings:
+def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] | None = None) -> "Findings":
     """Runs or resumes a search to its end, writes its tables and exports its winner. `contract`: one that must hold here too.
 
     Raises:
@@ -46,102 +37,9 @@ def launch(config: DictConfig, *, console: Console, contract: Mapping[str, Any] 
     folder = Folder(plan.folder)
     with _disk_errors(plan.folder):
         folder.check_config(config)
-        _check_grown(plan, folder)
-        with (
-            staffed(plan, folder=folder, slots=slots, early=not folder.started) as staff,
-            _begun(plan, folder, contract=contract, checked=lambda prepared: _check(plan, folder, prepared, console)) as fixed,
-        ):
-            pruner = make_pruner(plan.joint, epochs=plan.epochs)
-            study = Study.for_writing(
-                folder.journal, name=plan.name, direction=plan.metric.direction, knobs=plan.knobs, pruner=pruner
-            )
-            if study.mended:
-                console.print(f"{folder.journal}: {study.mended}", markup=False)
-            try:
-                conduct(plan, folder, study, contract=fixed, staff=staff, console=console)
-                if "folds" in plan.config.split and (winner := _find(plan, folder, study).winner) is not None:
-                    refit(plan, winner, folder, console=console)
-            except (Interrupted, RunError):
-                _record(plan, folder, study)
-                raise
-            findings = _record(plan, folder, study)
-            study.close()
+        with staffed(plan, logs=folder.logs, slots=slots, early=not folder.started) as staff:
+            findings: Findings = later("search.course").carried_out(plan, folder, staff, contract=contract, console=console)
     return findings
-
-
-@contextmanager
-def _begun(
-    plan: Plan, folder: Folder, *, contract: Mapping[str, Any] | None, checked: Callable[[Prepared], None]
-) -> Iterator[Contract]:
-    """The folder, locked, with its contract made or `checked`. The test rows are forgotten here (R8)."""
-    with rehearsed(plan) if plan.rehearse and not folder.started else nullcontext():
-        check_task(plan)
-        prepared = prepare(plan.config, metric=plan.metric)
-    if contract is not None:
-        prepared.contract.check(contract, where="the contract that comes with the config")
-    if folder.started:
-        folder.check_contract(prepared.contract)
-    with folder.locked():
-        folder.begin(prepared, plan.config)
-        checked(prepared)
-        fixed = prepared.contract
-        del prepared
-        yield fixed
-
-
-def _check(plan: Plan, folder: Folder, prepared: Prepared, console: Console) -> None:
-    """The preflight of a search that wants one and has not passed it yet.
-
-    Raises:
-        RunError: a check has failed, and `preflight=on`; nothing was trained for the search.
-    """
-    if plan.preflight.mode == "off" or folder.journal.exists() or sound(folder.path):
-        return
-    checks = told_preflight(
-        plan,
-        prepared,
-        place=folder.path,
-        slots=slots_of(plan),
-        trainings=trainings(plan),
-        since=time.monotonic(),
-        console=console,
-    )
-    if plan.preflight.mode == "on":
-        require(checks, allow=plan.preflight.allow, remedy="mend it, or say preflight.allow=[…] or preflight=warn")
-
-
-def _check_grown(plan: Plan, folder: Folder) -> None:
-    """A joint search may be extended, not shortened, and its confirmation needs seeds that it has not used.
-
-    Raises:
-        UsageError: more trials are there than `n_trials` allows, or other seeds.
-    """
-    if plan.joint is None or not folder.journal.exists():
-        return
-    if folder.started and folder.load_config().seeds != plan.seeds:
-        rule, got = "the seeds of a joint search stay as they are", f"{plan.seeds}, {folder.load_config().seeds} there"
-        raise UsageError(broken_rule("seeds", rule=rule, got=got, remedy="raise protocol.confirm with name=…"))
-    rows = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs).rows(alive=False)
-    done = joint.count([row for row in rows if row.finished])
-    if plan.joint.n_trials < done:
-        rule = "n_trials counts the trials that are finished"
-        got = f"{plan.joint.n_trials} for {done} of them"
-        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy="raise it or use name=…"))
-
-
-def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
-    """Tables, figures and export, from what is on disk."""
-    findings = write_tables(_find(plan, folder, study), folder)
-    winner = findings.winner
-    if winner is not None:
-        write_best(plan, winner, folder)
-        drop_beaten(plan, winner, folder)
-    write_figures(findings, folder)
-    return findings
-
-
-def _find(plan: Plan, folder: Folder, study: Study) -> Findings:
-    return find(plan, study.rows(alive=False), val_rows=int(folder.load_contract()["split"]["rows"]["val"]))
 
 
 @contextmanager

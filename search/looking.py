@@ -14,7 +14,7 @@ from search.errors import UsageError, broken_rule
 from search.folder import Folder
 from search.plan import Plan, check_task, read_plan
 from search.rehearsal import rehearsed
-from search.running import slots_of
+from search.staff import slots_of
 
 EXPERIMENT = "lr_sweep"  # whose set-up is looked at where none is named
 

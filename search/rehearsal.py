@@ -1,53 +1,77 @@
 """Whether the code that a config names can be imported and built, and whether every knob changes the training.
 
-Asked in a process of its own, before anything is written: the search's own process stays without torch and the user's modules.
+Asked before anything is written, and apart: the search's own process stays without torch and the user's modules. A worker that
+has started early has torch already and answers; where there is none, or none that lives, a process of its own does.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from search.configs import TrialConfigs, trainer_config
+from search.crew import Crew
 from search.errors import UsageError
 from search.knobs import Value
 from search.plan import Plan
-from trainers.callable import rehearse
-
-ALONE = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}  # nothing is trained, so no GPU is touched
-Questions = dict[str, Any]
+from search.rehearser import ALONE, Questions
+from search.wire import WireError
 
 
 @contextmanager
-def rehearsed(plan: Plan) -> Iterator[None]:
-    """Rehearses the baseline and the knobs while the block runs, since both take seconds; the block's own errors come first.
+def rehearsed(plan: Plan, *, early: Crew | None = None) -> Iterator[None]:
+    """Rehearses the baseline and the knobs; the block's own errors come first.
+
+    `early`: workers that are starting, who are asked after the block; without them a process answers while the block runs.
 
     Raises:
         UsageError: the trainer, or what it is to build, cannot be imported or built, or a knob changes nothing.
     """
-    with tempfile.TemporaryFile("w+") as asked:
+    if early is None:
+        with _in_a_process(plan):
+            yield
+        return
+    yield
+    try:
+        told = early.ask({"kind": "rehearse", "asked": questions(plan)})
+    except WireError:  # more than a message holds
+        told = None
+    if told is None or told["wrong"] is None:
+        with _in_a_process(plan):  # whose last words are told
+            return
+    if told["wrong"]:
+        raise UsageError(str(told["wrong"]))
+
+
+@contextmanager
+def _in_a_process(plan: Plan) -> Iterator[None]:
+    with tempfile.TemporaryFile("w+") as asked, tempfile.TemporaryFile("w+", errors="replace") as printed:
         json.dump(questions(plan), asked)
         asked.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", "search.rehearsal"],
+            [sys.executable, "-m", "search.rehearser"],
             env={**os.environ, **ALONE},
             stdin=asked,
-            stdout=subprocess.PIPE,
+            stdout=printed,
             stderr=subprocess.STDOUT,
-            text=True,
+            start_new_session=True,
         )
-        with process:
-            try:
-                yield
-                told, _ = process.communicate()
-            finally:
-                process.kill()
+        try:
+            yield
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it keeps its number until its children are gone
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
+            process.wait()
+        printed.seek(0)
+        told = printed.read().strip()
     if process.returncode != 0:
-        raise UsageError(told.strip().splitlines()[-1] if told.strip() else "the trainer cannot be built: it ended at once")
+        raise UsageError(told.splitlines()[-1] if told else "the trainer cannot be built: it ended at once")
 
 
 def questions(plan: Plan) -> Questions:
@@ -66,28 +90,3 @@ def questions(plan: Plan) -> Questions:
     }
     shape = [plan.config.data.get("inputs"), plan.config.data.get("outputs"), plan.config.data.task]
     return {"baseline": with_knobs(), "values": values, "shape": shape}
-
-
-def answer(asked: Questions) -> str:
-    """What is wrong, or nothing."""
-    shape = asked["shape"]
-    try:
-        if rehearse(asked["baseline"], shape) is None:
-            return ""
-        for path, configs in asked["values"].items():
-            told = {rehearse(config, shape) for config in configs}
-            if len(told) == 1 and None not in told:
-                return (
-                    f"space.{path}: a knob must have an effect, but got one and the same training at all of its values; "
-                    "drop it, or link what should follow it"
-                )
-    except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
-        return f"the trainer cannot be built: {type(error).__name__}: {' '.join(str(error).split())}"
-    return ""
-
-
-if __name__ == "__main__":
-    wrong = answer(json.load(sys.stdin))
-    if wrong:
-        print(wrong)
-    sys.exit(1 if wrong else 0)

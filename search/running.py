@@ -1,8 +1,7 @@
 """Carries out trials in a folder that is begun and locked: a stage's, or one training apart from any search."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +11,20 @@ from rich.console import Console
 from search.asking import Joint
 from search.conductor import Conductor
 from search.contract import Contract, Prepared
-from search.crew import Crew
-from search.devices import Slot, find_slots
 from search.folder import Folder
 from search.history import Past, read_history
 from search.lanes import Fusions
-from search.placement import Placement
-from search.placement.inline import InlinePlacement
-from search.placement.local import LocalPlacement
 from search.plan import Plan
 from search.progress import ShownProgress
 from search.rows import Row
+from search.staff import Staff, slots_of, staffed
 from search.stages import Fixed, Stage, joint, sweep
 from search.study import Study
-
-
-def slots_of(plan: Plan) -> tuple[Slot, ...]:
-    """The slots that a plan's placement gives."""
-    settings = plan.placement
-    slots = 1 if settings.kind == "inline" else settings.slots
-    return find_slots(slots=slots, slots_per_gpu=settings.slots_per_gpu, gpus=settings.gpus, threads=settings.threads)
 
 
 def trainings(plan: Plan) -> int:
     """How many a search needs that has not begun, as far as that can be foreseen."""
     return joint.foreseen(plan, ()) if plan.joint is not None else len(sweep.wanted(plan, (), resolution=0.0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Staff:
-    """Those who train: the workers, and what starts them in which slots."""
-
-    slots: tuple[Slot, ...]
-    crew: Crew
-    placement: Placement
-
-
-@contextmanager
-def staffed(plan: Plan, *, folder: Folder, slots: tuple[Slot, ...], early: bool) -> Iterator[Staff]:
-    """A staff while the block runs. `early`: workers start at once, since they need as long as all that comes before trials."""
-    crew = Crew()
-    placement = _placement(plan, folder, slots, crew)
-    try:
-        if early:
-            placement.start(early=True)
-        yield Staff(slots=slots, crew=crew, placement=placement)
-    finally:
-        placement.stop(grace=0.0)
-        crew.close()
 
 
 def conduct(plan: Plan, folder: Folder, study: Study, *, contract: Contract, staff: Staff, console: Console) -> None:
@@ -107,18 +72,10 @@ def train_apart(
     """
     limits = replace(plan.limits, last_epoch=last_epoch, patience=None)
     alone = replace(plan, kind="train", joint=None, knobs=(), config=config, folder=folder.path, limits=limits, **changes)
-    with folder.locked(), staffed(alone, folder=folder, slots=slots_of(plan)[:1], early=True) as staff:
+    with folder.locked(), staffed(alone, logs=folder.logs, slots=slots_of(plan)[:1], early=True) as staff:
         folder.begin(prepared, config)
         study = Study.for_writing(folder.journal, name=alone.name, direction=alone.metric.direction, knobs=())
         conduct(alone, folder, study, contract=prepared.contract, staff=staff, console=console)
         (row,) = study.rows(alive=False)
         study.close()
     return row
-
-
-def _placement(plan: Plan, folder: Folder, slots: tuple[Slot, ...], crew: Crew) -> Placement:
-    if plan.placement.kind == "inline":
-        return InlinePlacement(slots[0], post=crew.post)
-    trainer = str(plan.config.trainer._target_)
-    early = trainer.rpartition(".")[0] if trainer.startswith("trainers.") else ""  # a user's own is the first trial's affair
-    return LocalPlacement(slots, logs=folder.logs, early=early, post=crew.post)

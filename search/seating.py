@@ -4,14 +4,31 @@ Asks the conductor what holds for a key that is new, after it has been measured 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from search.lanes import ALONE, Fusion, decide, pace_of
-from search.training import Trainings
+from search.training import Told, Trainings
 from search.wire import Message
 from trainers.api import Config, Fusable, Key, Pace
+from trainers.checkpoint import TrialCheckpoint
 
 Company = Sequence[tuple[Config, int]]  # configs, and how many trials have each
+
+
+@dataclass(kw_only=True, eq=False)
+class Seated:
+    """A trial under way here. `epochs`: those seen here; `told`: what its last step brought, `end` how it ended."""
+
+    trial: int
+    checkpoint: TrialCheckpoint
+    epochs: int = 0
+    told: Told | None = None
+    end: Message | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its trainer has nothing more to give."""
+        return self.told is not None and self.told.message is None
 
 
 class Seating:

@@ -1,6 +1,5 @@
 """Which rows train, which rank, which stay sealed: fixed once, by config and its own seed (R2). Never looks at features."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, KFold, StratifiedKFold, train_test_split
 
+from search.arrays import hash_of
 from search.errors import UsageError, broken_rule, unknown
 
 Rows = NDArray[np.int64]
@@ -60,14 +60,6 @@ class Marks:
     groups: NDArray[Any] | None = None
     time: NDArray[Any] | None = None
     given: Mapping[str, Rows] | None = None
-
-
-def hash_of(arrays: Mapping[str, Rows]) -> str:
-    """SHA-256 over index arrays in their order."""
-    digest = hashlib.sha256()
-    for rows in arrays.values():
-        digest.update(np.int64(len(rows)).tobytes() + rows.astype("<i8").tobytes())
-    return digest.hexdigest()
 
 
 def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:

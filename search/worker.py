@@ -14,7 +14,6 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from search import guard
 if __name__ == "__main__":
     guard.start_guard(int(sys.argv[2]))
     guard.die_with_starter()
+    gc.disable()  # while all is being imported: to look through it takes a fifth of the time
 
 from omegaconf import DictConfig
 
@@ -31,7 +31,8 @@ from search.configs import TrialConfigs, trainer_config
 from search.endings import ended_by, out_of_memory
 from search.metrics import Metric
 from search.output import Output
-from search.seating import Company, Seating
+from search.rehearser import answered_in_copy
+from search.seating import Company, Seated, Seating
 from search.training import Told, Trainings, TrialFailed
 from search.wire import Channel, Link, Message
 from trainers.api import Config
@@ -46,22 +47,6 @@ TOLD = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", guard.MARK)
 
 class Gone(EOFError):
     """The conductor is no longer there: no trial's fault."""
-
-
-@dataclass(kw_only=True, eq=False)
-class Seated:
-    """A trial under way here. `epochs`: those seen here; `told`: what its last step brought, `end` how it ended."""
-
-    trial: int
-    checkpoint: TrialCheckpoint
-    epochs: int = 0
-    told: Told | None = None
-    end: Message | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether its trainer has nothing more to give."""
-        return self.told is not None and self.told.message is None
 
 
 class Worker:
@@ -131,7 +116,7 @@ class Worker:
             self._answered = time.monotonic()
             trainings.admit(trial, config=config, checkpoint=checkpoint)
             if not self._frozen:
-                gc.freeze()  # all that has been imported stays: looking through it again takes a fifth of a second each time
+                gc.freeze()  # what the first trial has imported stays too
                 self._frozen = True
         if seated.end is not None:
             self._leave(seated)
@@ -286,7 +271,11 @@ def main(connection: int, early: str) -> None:
                 module = importlib.import_module(early)
                 if hasattr(module, "warm"):
                     module.warm()
-        setup = link.receive()
+        gc.freeze()  # all this stays: looking through it again takes a fifth of a second each time
+        gc.enable()
+        while (setup := link.receive())["kind"] == "rehearse":
+            with answered_in_copy(setup["asked"]) as wrong:
+                link.send({"kind": "answer", "wrong": wrong})
         if setup["kind"] == "setup":
             Worker(link, setup=setup, log=setup["log"]).serve()
     sys.stdout.flush()

@@ -88,7 +88,7 @@ def test_whatever_is_thrown_at_the_door_never_gives_a_traceback_and_never_writes
     from search.compose import compose_experiment
     from search.errors import UsageError
     from search.plan import read_plan
-    from search.running import slots_of
+    from search.staff import slots_of
 
     try:
         config = compose_experiment("lr_sweep", overrides=[f"{key}={value}" for key, value in pairs], config_dir=None)

@@ -13,7 +13,8 @@ from kit import search
 
 from search.compose import compose_experiment
 from search.plan import read_plan
-from search.rehearsal import answer, questions
+from search.rehearsal import questions
+from search.rehearser import answer
 
 ROOT = Path(__file__).parent.parent
 MODULES = {
@@ -35,13 +36,13 @@ FLOORS = [
      "search.ramp"},
     {"trainers.seat", "trainers.lanes.key", "trainers.lanes.program", "trainers.lanes.group", "trainers.lanes.admission", "trainers.lanes.pace",
      "search.lanes", "search.verdicts.curves", "trainers.probes.watch", "trainers.probes.gradients", "search.preflight.sets", "search.preflight.features", "search.preflight.reading", "search.preflight.loop", "search.preflight.model",
-     "search.preflight.learning"},
+     "search.preflight.learning", "search.rehearser"},
     {"trainers.replay", "search.verdicts.reading", "search.verdicts.failing", "search.configs", "search.roles", "search.rows", "search.joint_settings", "search.samplers", "search.plan", "search.compose", "search.stopping", "search.contract", "search.stages",
      "trainers.models.mlp", "trainers.models.cnn", "search.stages.decision", "search.preflight.labels", "trainers.probes.steer", "search.training", "search.seating", "search.endings", "search.dataset", "search.normalise", "trainers.stock"},
     {"search.verdicts.foreign", "search.verdicts.standing", "search.folder", "search.worker", "search.study", "search.underway", "search.watcher", "search.placement", "search.stages.sweep", "search.stages.joint", "trainers.probes.run", "search.probing"},
     {"search.verdicts.rules", "search.crew", "search.waiting", "search.record", "search.results", "search.thinker", "search.export", "search.carry", "search.placement.local", "search.placement.inline", "search.progress",
-     "search.rehearsal", "trainers.probes.subject", "search.preflight.report"},
-    {"search.history", "search.diagnosis", "search.summary.verdicts", "search.summary.words", "trainers.probes.questions", "search.preflight.run"},
+     "trainers.probes.subject", "search.preflight.report"},
+    {"search.rehearsal", "search.staff", "search.history", "search.diagnosis", "search.summary.verdicts", "search.summary.words", "trainers.probes.questions", "search.preflight.run"},
     {"search.summary.sweep", "search.summary.joint", "search.summary.single", "search.prober"},
     {"search.summary"},
     {"search.conductor", "search.tables", "search.figures.style", "search.asking"},
@@ -49,6 +50,7 @@ FLOORS = [
     {"search.figures"},
     {"search.running"},
     {"search.refit"},
+    {"search.course"},
     {"search.launch"},
     {"search.estimate", "search.looking"},
     {"search.commands"},

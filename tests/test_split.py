@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search.arrays import hash_of
 from search.errors import UsageError
-from search.split import Marks, hash_of, make_split
+from search.split import Marks, make_split
 
 
 def _node(kind, **keys):

@@ -176,7 +176,10 @@ class Stock:
 
 
 def warm() -> None:
-    """Makes an optimizer: torch's first one imports for most of a second, better while a worker waits for its first trial."""
+    """Makes an optimizer: torch's first one imports for most of a second, better while a worker waits for its first trial.
+
+    No more than that: copies of a worker are made after it, which could not go on with threads or with a GPU that was touched.
+    """
     torch.optim.SGD([nn.Parameter(torch.zeros(1))])
 
 

@@ -16,7 +16,7 @@ from search.plan import Plan, read_plan
 from search.progress import Terminal, duration
 from search.results import open_results
 from search.rows import Row
-from search.running import slots_of
+from search.staff import slots_of
 from search.stages import joint, sweep
 
 SUMMARY = "tells what an experiment would run and how long; trains one epoch at most"

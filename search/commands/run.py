@@ -1,14 +1,20 @@
 """Runs or resumes an experiment, then shows its table, the winner against the baseline, and what to do next."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from search.carry import compose_from
+from omegaconf import DictConfig
+
+from search.catalogue import later
 from search.commands import take
+from search.compose import compose_experiment
 from search.errors import Interrupted, RunError, UsageError
 from search.launch import launch
 from search.progress import Terminal
-from search.results import Findings
-from search.summary import conclusion, show_summary
+
+if TYPE_CHECKING:
+    from search.results import Findings
 
 SUMMARY = "runs or resumes an experiment; the word may be left out"
 USAGE = "[run] EXPERIMENT [from=NAME] [key=value …]"
@@ -19,8 +25,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if not words:
         raise UsageError(f"run: needs an experiment, but got none; usage: python -m search {USAGE}")
     console = Terminal()
-    source, overrides = take(words[1:], "from")
-    config, contract = compose_from(words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results"))
+    config, contract = _composed(words, config_dir)
     try:
         findings = launch(config, console=console, contract=contract)
     except Interrupted as error:
@@ -33,10 +38,19 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _show(findings: Findings, console: Terminal) -> None:
-    plan = findings.plan
-    show_summary(findings, console)
-    for line in conclusion(findings):
+def _composed(words: list[str], config_dir: Path | None) -> tuple[DictConfig, Mapping[str, Any] | None]:
+    """The config, and from which contract it comes, if any."""
+    source, overrides = take(words[1:], "from")
+    if source is None:
+        return compose_experiment(words[0], overrides=overrides, config_dir=config_dir), None
+    compose_from: Callable[..., tuple[DictConfig, Mapping[str, Any]]] = later("search.carry").compose_from
+    return compose_from(words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results"))
+
+
+def _show(findings: "Findings", console: Terminal) -> None:
+    plan, summary = findings.plan, later("search.summary")
+    summary.show_summary(findings, console)
+    for line in summary.conclusion(findings):
         console.say(line)
     where = plan.folder.relative_to(Path.cwd()) if plan.folder.is_relative_to(Path.cwd()) else plan.folder
     console.print(f"\nresults: {where}/", markup=False, highlight=False)

@@ -44,8 +44,8 @@ class Placement(Protocol):
     themselves for `grace` seconds, kills the rest, and returns when all are gone; it may be called without `start`, and again.
     """
 
-    def start(self, *, early: bool = False) -> None:
-        """Starts a worker in every slot. `early`: before there is a search, which they wait for."""
+    def start(self, *, early: bool = False) -> bool:
+        """Starts a worker in every slot; whether it has. `early`: before there is a search, which they wait for."""
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker now."""

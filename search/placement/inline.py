@@ -20,10 +20,11 @@ class InlinePlacement:
         self._thread = threading.Thread(target=self._keep, name="worker", daemon=True)
         self._ending = threading.Event()
 
-    def start(self, *, early: bool = False) -> None:
+    def start(self, *, early: bool = False) -> bool:
         """Starts the one worker, once; not early, since this process imports everything itself."""
         if not early and self._thread.ident is None:
             self._thread.start()
+        return not early
 
     def kill(self, slot: Slot) -> None:
         """A thread cannot be killed; the trial ends at its next epoch."""

@@ -39,13 +39,14 @@ class LocalPlacement:
         self._begun, self._ending = threading.Event(), threading.Event()
         self._lock = threading.Lock()
 
-    def start(self, *, early: bool = False) -> None:
+    def start(self, *, early: bool = False) -> bool:
         """Starts a worker in every slot, once. One that starts early and dies waits for the search to begin."""
         if not early:
             self._begun.set()
         for slot in () if self._threads else self._slots:
             self._threads.append(threading.Thread(target=self._keep, args=(slot,), name=f"slot {slot.number}"))
             self._threads[-1].start()
+        return True
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker now."""

@@ -26,7 +26,7 @@ from search.dataset import completed
 from search.errors import SearchError
 from search.plan import check_task, read_plan
 from search.preflight.run import preflight
-from search.running import slots_of
+from search.staff import slots_of
 
 ONE_AT_A_TIME = Lock()  # Hydra knows one config at a time
 

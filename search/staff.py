@@ -1,0 +1,54 @@
+"""Who trains, and where: slots, workers, and what starts them. Imports little, since workers are to start before all else.
+
+Never hands out a trial.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.crew import Crew
+from search.devices import Slot, find_slots
+from search.placement import Placement
+from search.placement.inline import InlinePlacement
+from search.placement.local import LocalPlacement
+from search.plan import Plan
+
+
+def slots_of(plan: Plan) -> tuple[Slot, ...]:
+    """The slots that a plan's placement gives."""
+    settings = plan.placement
+    slots = 1 if settings.kind == "inline" else settings.slots
+    return find_slots(slots=slots, slots_per_gpu=settings.slots_per_gpu, gpus=settings.gpus, threads=settings.threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staff:
+    """Those who train: the workers, and what starts them in which slots. `early`: whether they have started."""
+
+    slots: tuple[Slot, ...]
+    crew: Crew
+    placement: Placement
+    early: bool
+
+
+@contextmanager
+def staffed(plan: Plan, *, logs: Path, slots: tuple[Slot, ...], early: bool) -> Iterator[Staff]:
+    """A staff while the block runs. `early`: workers start at once, since they need as long as all that comes before trials."""
+    crew = Crew()
+    placement = _placement(plan, logs, slots, crew)
+    try:
+        started = early and placement.start(early=True)
+        yield Staff(slots=slots, crew=crew, placement=placement, early=started)
+    finally:
+        placement.stop(grace=0.0)
+        crew.close()
+
+
+def _placement(plan: Plan, logs: Path, slots: tuple[Slot, ...], crew: Crew) -> Placement:
+    if plan.placement.kind == "inline":
+        return InlinePlacement(slots[0], post=crew.post)
+    trainer = str(plan.config.trainer._target_)
+    early = trainer.rpartition(".")[0] if trainer.startswith("trainers.") else ""  # a user's own is the first trial's affair
+    return LocalPlacement(slots, logs=logs, early=early, post=crew.post)
