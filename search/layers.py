@@ -25,11 +25,11 @@ class LayerLog:
             return ""
         path = self._folder / f"{trial}.jsonl"
         try:
-            self._folder.mkdir(exist_ok=True)
+            if trial not in self._whole:
+                self._folder.mkdir(exist_ok=True)
+                _mend(path)
+                self._whole.add(trial)
             with path.open("ab", buffering=0) as file:
-                if trial not in self._whole:
-                    file.truncate(_whole(path))
-                    self._whole.add(trial)
                 file.write(json.dumps(plain(record)).encode() + b"\n")
         except OSError as error:
             self._given_up = True
@@ -37,7 +37,7 @@ class LayerLog:
         return ""
 
 
-def _whole(path: Path) -> int:
-    """Bytes up to the end of the last line that is one: a kill may have torn the next."""
-    text = path.read_bytes()
-    return text.rfind(b"\n") + 1
+def _mend(path: Path) -> None:
+    """Cuts off what stands behind the last line that is one: a kill may have torn it."""
+    with path.open("ab") as file:
+        file.truncate(path.read_bytes().rfind(b"\n") + 1)

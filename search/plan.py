@@ -264,7 +264,7 @@ def _placement(config: DictConfig) -> PlacementSettings:
         gpus = tuple(str(gpu) for gpu in gpus) if OmegaConf.is_list(gpus) else tuple(str(gpus).split(","))
     return PlacementSettings(
         kind=one_of(config, "placement.kind", PLACEMENTS),
-        slots="auto" if node.slots == "auto" else whole(config, "placement.slots", least=1),
+        slots="auto" if node.get("slots") == "auto" else whole(config, "placement.slots", least=1),
         slots_per_gpu=whole(config, "placement.slots_per_gpu", least=1),
         gpus=gpus,
         threads=whole(config, "placement.threads", least=1),

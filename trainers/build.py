@@ -1,6 +1,8 @@
 """What a config names, built: model, loss and optimizer by import path, rows as tensors. Trains nothing."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from trainers.api import Config, Part
 
 Sets = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]  # rows and targets to train on, and to validate on
 Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
+SCALARS = (str, int, float, bool, type(None))
 
 
 def build(config: Config, device: torch.device) -> Built:
@@ -42,6 +45,8 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
         TypeError: it cannot be imported, or does not take the group's keys; the group and the cause are told.
     """
     try:
+        if all(isinstance(value, SCALARS) for value in config[group].values()):
+            return _scalar_maker(json.dumps(config[group]))(*arguments)
         return instantiate(config[group], _partial_=True)(*arguments)
     except Exception as error:
         target = config[group].get("_target_")
@@ -49,6 +54,16 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
             f"{group}._target_: {target!r} must be a class that takes the keys of {group}, but got {type(error).__name__}: "
             f"{error.__cause__ or error}; mend {group}"
         ) from error
+
+
+@lru_cache(maxsize=1024)
+def _scalar_maker(told: str) -> Callable[..., Any]:
+    """What makes an object of a group, as JSON, in which no two objects share a thing: Hydra takes a millisecond or two.
+
+    The class is looked up once.
+    """
+    maker: Callable[..., Any] = instantiate(json.loads(told), _partial_=True)
+    return maker
 
 
 def unsaved(model: nn.Module) -> dict[str, Tensor]:

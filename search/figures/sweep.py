@@ -1,7 +1,7 @@
 """The figures of a sweep: its values with their seeds, and the learning curves behind them (R16)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -106,8 +106,10 @@ def _curves(findings: Findings, curves: pd.DataFrame) -> Figure:
     figure.subplots_adjust(left=0.8 / width, right=0.99, top=1 - 0.55 / height, bottom=0.45 / height, hspace=0.35, wspace=0.12)
     series = [("train_loss", TRAIN), ("val_loss", VALIDATION)] if has_losses else [(plan.metric.name, VALIDATION)]
     curves = curves[curves.fold == MEAN] if (curves.fold == MEAN).any() else curves
+    curves = curves.assign(**{column: _finite(curves[column]) for column in ("train_loss", "val_loss", series[-1][0])})
+    of_trial = {int(curve.trial.iloc[0]): curve for _, curve in curves.groupby("trial")}
     for axes, index in zip(grid.flat, shown, strict=False):
-        _draw_value(findings, index, axes, series, curves)
+        _draw_value(findings, index, axes, series, of_trial)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     if has_losses:
@@ -132,18 +134,22 @@ def _panels(findings: Findings) -> list[int]:
     return sorted(best, key=lambda index: float(findings.groups[index].value))  # type: ignore[arg-type]
 
 
-def _draw_value(findings: Findings, index: int, axes: Axes, series: Sequence[tuple[str, str]], curves: pd.DataFrame) -> None:
+def _draw_value(
+    findings: Findings, index: int, axes: Axes, series: Sequence[tuple[str, str]], of_trial: Mapping[int, pd.DataFrame]
+) -> None:
     group, decision = findings.groups[index], findings.decision
     chosen = decision is not None and decision.winner == index
     told = ("(baseline)" if index == 0 else "", "chosen" if chosen else "" if group.clean else "not usable")
     title = " ".join(filter(None, (str(group.value), *told)))
-    axes.set_title(title, fontsize=8, color=WINNER if chosen else "black", fontweight="bold" if chosen else "normal")
+    axes.set_title(title, y=1.0, fontsize=8, color=WINNER if chosen else "black", fontweight="bold" if chosen else "normal")
     for row in findings.of(group.value):
-        curve = curves[curves.trial == row.ask.trial]
+        curve = of_trial.get(row.ask.trial)
+        if curve is None:
+            continue
         for column, color in series:
-            axes.plot(curve["epoch"], _finite(curve[column]), color=color, linewidth=0.8)
-        at_best = curve[curve.epoch == row.best_epoch]
-        axes.plot(at_best["epoch"], _finite(at_best[series[-1][0]]), "o", color=series[-1][1], markersize=3)
+            axes.plot(curve["epoch"], curve[column], color=color, linewidth=0.8)
+        at_best = curve[curve["epoch"] == row.best_epoch]
+        axes.plot(at_best["epoch"], at_best[series[-1][0]], "o", color=series[-1][1], markersize=3)
 
 
 def _limit_losses(axes: Axes, curves: pd.DataFrame) -> None:

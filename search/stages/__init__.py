@@ -48,18 +48,22 @@ class Fixed:
 
     def __init__(self, wanted: Callable[[Sequence[Row]], list[Ask]], *, values: Mapping[str, Sequence[Value]]) -> None:
         self._wanted, self.values = wanted, values
+        self._seen, self._next = (-1, -1), list[Ask]()
 
     def wanted(self, rows: Sequence[Row], *, room: int) -> list[Ask]:
         """All of a round at once."""
-        return self._wanted(rows)
+        seen = len(rows), sum(row.finished for row in rows)
+        if seen != self._seen:  # a conductor asks at every settlement, and nothing follows from what has not ended
+            self._seen, self._next = seen, self._wanted(rows)
+        return self._next
 
     def foreseen(self, rows: Sequence[Row]) -> int:
         """Those of the rounds begun."""
-        return len(rows) + len(self._wanted(rows))
+        return len(rows) + len(self.wanted(rows, room=0))
 
     def abreast(self, rows: Sequence[Row]) -> Sequence[Ask]:
         """The rest of the round."""
-        return [*(row.ask for row in rows if not row.finished), *self._wanted(rows)]
+        return [*(row.ask for row in rows if not row.finished), *self.wanted(rows, room=0)]
 
     def rungs(self, ask: Ask) -> tuple[int, ...]:
         """Nobody is pruned."""

@@ -97,6 +97,7 @@ def _config(*words: str):  # type: ignore[no-untyped-def]
 def _epoch(config, data, *, lanes: int, device: str) -> float:  # type: ignore[no-untyped-def]
     """Seconds of an epoch of so many lanes, evaluation included; 0: of one training by itself."""
     from trainers.checkpoint import Unsaved
+    from trainers.lanes.traced import AFTER, SETTLED
     from trainers.stock import Stock
 
     seats = Stock(data=data, device=device)
@@ -105,7 +106,9 @@ def _epoch(config, data, *, lanes: int, device: str) -> float:  # type: ignore[n
     for trial in range(max(1, lanes)):
         seats.admit(trial, config={**config, "seed": trial}, checkpoint=Unsaved())
     seconds = []
-    for _ in range(2 + EPOCHS + 3 * bool(lanes)):  # the untrained look, a warm one, and for lanes what is traced
+    steps = -(-len(data.train.x) // int(config["trainer"]["batch_size"]))
+    traced = -(-(AFTER + 2 * SETTLED) // steps) if lanes else 0
+    for _ in range(2 + traced + EPOCHS):  # the untrained look, a warm one, and for lanes until steps are traced
         begun = time.perf_counter()
         seats.step()
         seconds.append(time.perf_counter() - begun)
