@@ -56,17 +56,20 @@ def start_guard(lifeline: int) -> None:
 
 
 def kill_marked(mark: str) -> list[int]:
-    """Kills every other process that bears the mark; returns their numbers."""
-    killed = []
-    for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                process.kill()
-                killed.append(process.pid)
-        except (psutil.Error, OSError):
-            continue
+    """Kills every other process that bears the mark, and looks again for those started meanwhile; returns their numbers."""
+    killed: list[int] = []
+    seen = -1
+    while seen < len(killed):
+        seen = len(killed)
+        for process in psutil.process_iter():
+            if process.pid == os.getpid() or process.pid in killed:
+                continue
+            try:
+                if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                    process.kill()
+                    killed.append(process.pid)
+            except (psutil.Error, OSError):
+                continue
     return killed
 
 

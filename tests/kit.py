@@ -69,12 +69,12 @@ def running(*words: str, cwd: Path, **extra: str) -> Iterator[subprocess.Popen[s
         process.communicate()
 
 
-def wait_for(condition: Callable[[], object], *, seconds: float = 30, what: str = "") -> None:
-    """Polls until something is so."""
+def wait_for(condition: Callable[[], object], *, seconds: float = 30, what: object = "") -> None:
+    """Polls until something is so; a `what` that can be called says at the end what was waited for."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s for {what or condition}")
+            raise TimeoutError(f"waited {seconds} s for {(what() if callable(what) else what) or condition}")
         time.sleep(0.005)
 
 
@@ -88,6 +88,11 @@ def marked(mark: str) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def told_of(processes: list[psutil.Process]) -> list[tuple[object, ...]]:
+    """What a test that fails says of processes that should be gone."""
+    return [(process.pid, process.ppid(), process.status(), words_of(process)) for process in processes]
 
 
 def words_of(process: psutil.Process) -> list[str]:

@@ -11,7 +11,7 @@ import planted
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import MARK, marked, running, search, wait_for, words_of
+from kit import MARK, marked, running, search, told_of, wait_for, words_of
 
 from search.arrays import read_folds, write_folds
 from search.compose import compose_experiment
@@ -396,7 +396,7 @@ def test_a_preflight_that_is_killed_leaves_no_process_behind(elsewhere):
         with running(*words, cwd=elsewhere, **{MARK: mark}) as program:
             wait_for(lambda: any(words_of(process)[1:2] == ["-c"] for process in marked(mark)), what="the script")
             program.send_signal(end)
-            wait_for(lambda: not marked(mark), what="nobody left")
+            wait_for(lambda: not marked(mark), what=lambda end=end: f"the end, after {end!r}, of {told_of(marked(mark))}")
             program.wait()
             assert program.returncode in (-signal.SIGKILL, 130)
 
