@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ os.environ["PYTHONPATH"] = str(HERE)
 # As in a worker, set before torch is imported: one thread each, and bits that do not depend on where in memory something lies.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ |= STEADY
+# A shell starts what it puts in the background deaf to Ctrl-C, and so would be all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
