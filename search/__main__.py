@@ -3,7 +3,6 @@
 Never composes itself.
 """
 
-import gc
 import importlib.util
 import os
 import sys
@@ -72,6 +71,4 @@ def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    gc.freeze()  # or all that was imported would be looked through once more, for a quarter of a second
-    sys.exit(code)
+    sys.exit(main(sys.argv[1:]))

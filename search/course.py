@@ -23,7 +23,7 @@ from search.rehearsal import rehearsed
 from search.results import Findings, find
 from search.running import conduct, trainings
 from search.samplers import make_pruner
-from search.staff import Staff, slots_of
+from search.staff import Staff
 from search.stages import joint
 from search.study import Study
 from search.tables import write_tables
@@ -38,7 +38,9 @@ def carried_out(plan: Plan, folder: Folder, staff: Staff, *, contract: Mapping[s
         Interrupted: by a signal; the tables are written.
     """
     _check_grown(plan, folder)
-    with _begun(plan, folder, staff, contract=contract, checked=lambda made: _check(plan, folder, made, console)) as fixed:
+    with _begun(
+        plan, folder, staff, contract=contract, checked=lambda made: _check(plan, folder, made, staff, console)
+    ) as fixed:
         pruner = make_pruner(plan.joint, epochs=plan.epochs)
         study = Study.for_writing(
             folder.journal, name=plan.name, direction=plan.metric.direction, knobs=plan.knobs, pruner=pruner
@@ -77,7 +79,7 @@ def _begun(
         yield fixed
 
 
-def _check(plan: Plan, folder: Folder, prepared: Prepared, console: Console) -> None:
+def _check(plan: Plan, folder: Folder, prepared: Prepared, staff: Staff, console: Console) -> None:
     """The preflight of a search that wants one and has not passed it yet.
 
     Raises:
@@ -89,7 +91,7 @@ def _check(plan: Plan, folder: Folder, prepared: Prepared, console: Console) -> 
         plan,
         prepared,
         place=folder.path,
-        slots=slots_of(plan),
+        slots=staff.slots,
         trainings=trainings(plan),
         since=time.monotonic(),
         console=console,
