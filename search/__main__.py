@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from search import catalogue
+from search.config import catalogue
 from search.errors import SearchError, UsageError, broken_rule, unknown
 
 
@@ -23,14 +23,20 @@ def main(arguments: list[str]) -> int:
         _check_not_hidden()
         if word in catalogue.verbs():
             if rest[:1] in (["-h"], ["--help"]):
-                print(f"usage: python -m search {catalogue.verb(word).USAGE}\n{catalogue.verb(word).SUMMARY}")
+                print(
+                    f"usage: python -m search {catalogue.verb(word).USAGE}\n{catalogue.verb(word).SUMMARY}"
+                )
                 return 0
             return int(catalogue.verb(word).run(rest, config_dir))
         known = catalogue.experiments(config_dir)
         if word not in known:
-            raise UsageError(unknown("experiment or verb", name=word, known=[*known, *catalogue.verbs()]))
+            raise UsageError(
+                unknown("experiment or verb", name=word, known=[*known, *catalogue.verbs()])
+            )
         if {"-h", "--help"} & set(rest):
-            print(f"usage: python -m search {word} [key=value …]\n{known[word]}\nall keys: {catalogue.CONF}")
+            print(
+                f"usage: python -m search {word} [key=value …]\n{known[word]}\nall keys: {catalogue.CONF}"
+            )
             return 0
         return int(catalogue.verb("run").run(words, config_dir))
     except SearchError as error:
@@ -48,9 +54,14 @@ def _check_not_hidden() -> None:
     """A folder or file of the user's may bear the name of our other package, and come first on the path."""
     found = importlib.util.find_spec("trainers")
     origin = found.origin if found is not None else None
-    if origin is not None and Path(origin).parent.parent != catalogue.HERE.parent:
+    if origin is not None and Path(origin).parent.parent != catalogue.PACKAGE.parent:
         raise UsageError(
-            broken_rule(origin, rule="must not hide Knobwise's own package", got="the name `trainers`", remedy="rename it")
+            broken_rule(
+                origin,
+                rule="must not hide Knobwise's own package",
+                got="the name `trainers`",
+                remedy="rename it",
+            )
         )
 
 
@@ -59,7 +70,9 @@ def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:
     for index, word in enumerate(words):
         if word == "--config-dir":
             if index + 1 == len(words):
-                raise UsageError("--config-dir: needs a folder behind it, but got nothing; give the folder's path")
+                raise UsageError(
+                    "--config-dir: needs a folder behind it, but got nothing; give the folder's path"
+                )
             folder = Path(words[index + 1])
             del words[index : index + 2]
             break

@@ -5,7 +5,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from search.compose import compose_experiment
+from search.config.compose import compose_experiment
 from trainers.build import build, epoch_seeds, plain_loss, seed_all
 from trainers.lanes.group import Group, lane_of
 from trainers.lanes.key import fusion_key
@@ -30,13 +30,18 @@ class Kept:
     def save(self, state, *, epoch):
         self.states[epoch] = {
             "val_losses": list(state["val_losses"]),
-            **{part: {name: tensor.clone() for name, tensor in state[part].items()} for part in PARTS},
+            **{
+                part: {name: tensor.clone() for name, tensor in state[part].items()}
+                for part in PARTS
+            },
         }
 
 
 def config_of(*words, model=None, **keys):
     """A trial's config; `model`: the name of one in odd.py, with more keys of it."""
-    config = OmegaConf.to_container(compose_experiment("lr_sweep", overrides=["trainer.epochs=4", *words], config_dir=None))
+    config = OmegaConf.to_container(
+        compose_experiment("lr_sweep", overrides=["trainer.epochs=4", *words], config_dir=None)
+    )
     if model is not None:
         config["model"] = {"_target_": f"odd.{model}", "inputs": 64, "outputs": 10, **keys}
     return OmegaConf.to_container(OmegaConf.create(config), resolve=True)
@@ -73,9 +78,21 @@ class Company:
         self.keys.add(fusion_key(model, loss, optimizer, batch=BATCH, rows=70))
         if self.group is None:
             (x, y), _ = self.sets
-            self.group = Group(Program(model, loss, optimizer, plain=plain, x=x[:8], y=y[:8]), sets=self.sets, batch=BATCH)
+            self.group = Group(
+                Program(model, loss, optimizer, plain=plain, x=x[:8], y=y[:8]),
+                sets=self.sets,
+                batch=BATCH,
+            )
         self.kept[trial] = Kept(saved, epoch)
-        lane = lane_of(trial, config, model=model, loss=loss, optimizer=optimizer, steps=STEPS, checkpoint=self.kept[trial])
+        lane = lane_of(
+            trial,
+            config,
+            model=model,
+            loss=loss,
+            optimizer=optimizer,
+            steps=STEPS,
+            checkpoint=self.kept[trial],
+        )
         self.group.admit(lane, model, optimizer)
         self.told.setdefault(trial, {})
 
@@ -104,7 +121,9 @@ def plainly(config, *, dtype=torch.float32, epochs=3):
     """The same training by torch alone, with the lanes' order of rows and dropout masks: losses by epoch, and the model."""
     model, loss, optimizer, plain = made(config, dtype)
     (x, y), (val_x, val_y) = sets_of(dtype)
-    schedule = Schedule(config.get("schedule"), optimizer, epochs=config["trainer"]["epochs"], steps=STEPS)
+    schedule = Schedule(
+        config.get("schedule"), optimizer, epochs=config["trainer"]["epochs"], steps=STEPS
+    )
     told, val_losses = {}, []
     for epoch in range(1, epochs + 1):
         model.train()
@@ -123,7 +142,9 @@ def plainly(config, *, dtype=torch.float32, epochs=3):
                 objective = (objective - flood).abs() + flood
             penalty = config["trainer"]["l1"]
             if penalty:
-                objective = objective + penalty * sum(p.abs().sum() for p in model.parameters() if p.ndim > 1)
+                objective = objective + penalty * sum(
+                    p.abs().sum() for p in model.parameters() if p.ndim > 1
+                )
             objective.backward()
             if config["trainer"]["clip"]:
                 nn.utils.clip_grad_norm_(model.parameters(), config["trainer"]["clip"])
@@ -141,6 +162,9 @@ def plainly(config, *, dtype=torch.float32, epochs=3):
 def bits(told):
     """Everything that an epoch told, exactly."""
     return {
-        epoch: {name: value.tobytes() if name == "predictions" else value for name, value in values.items()}
+        epoch: {
+            name: value.tobytes() if name == "predictions" else value
+            for name, value in values.items()
+        }
         for epoch, values in told.items()
     }

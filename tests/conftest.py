@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from kit import search
 
-from search.devices import STEADY
+from search.execution.slots import STEADY
 
 HERE = Path(__file__).parent
-# Workers started from within a test import the toys as a user's own module.
-os.environ["PYTHONPATH"] = str(HERE)
+# Workers started from within a test import the toys as a user's own module, and the package of this clone.
+os.environ["PYTHONPATH"] = os.pathsep.join((str(HERE), str(HERE.parent)))
 # As in a worker, set before torch is imported: one thread each, and bits that do not depend on where in memory something lies.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ |= STEADY

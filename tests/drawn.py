@@ -6,24 +6,35 @@ from pathlib import Path
 
 import numpy as np
 
-from search.asking import Joint
-from search.compose import compose_experiment
-from search.plan import read_plan
-from search.results import find
-from search.rows import Row
+from search.config.compose import compose_experiment
+from search.config.plan import read_plan
+from search.results.findings import find
 from search.stages import sweep
+from search.stages.joint_stage import JointStage
+from search.storage.trials import TrialRecord
 
 
 def findings_of(value_of, *overrides, experiment="lr_sweep", seeds=3, leave=0):
     """A sweep without further rounds; `leave`: trials at its end that have not been run."""
     points = ["space.optimizer.lr.points=5"] if experiment == "lr_sweep" else []
     words = [f"seeds={seeds}", *points, "protocol.refine=0", "protocol.extend=0", *overrides]
-    plan = read_plan(compose_experiment(experiment, overrides=words, config_dir=None), root=Path("/r"))
+    plan = read_plan(
+        compose_experiment(experiment, overrides=words, config_dir=None), root=Path("/r")
+    )
     rows = []
     for ask in sweep.wanted(plan, [], resolution=0.0)[: None if not leave else -leave]:
         value = value_of(ask.knobs[plan.knob.path], ask.seed)
         state = "infeasible" if value is None else "complete"
-        rows.append(Row(ask=ask, state=state, value=value, best_epoch=None if value is None else 4, epochs=5, seconds=2.0))
+        rows.append(
+            TrialRecord(
+                ask=ask,
+                state=state,
+                value=value,
+                best_epoch=None if value is None else 4,
+                epochs=5,
+                seconds=2.0,
+            )
+        )
     return find(plan, rows, val_rows=250)
 
 
@@ -35,7 +46,9 @@ def planted(best):
 @cache
 def joint_plan(*overrides):
     """The plan of a joint search."""
-    return read_plan(compose_experiment("joint", overrides=list(overrides), config_dir=None), root=Path("/r"))
+    return read_plan(
+        compose_experiment("joint", overrides=list(overrides), config_dir=None), root=Path("/r")
+    )
 
 
 def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
@@ -45,7 +58,7 @@ def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
     """
     plan = joint_plan(*overrides)
     rows, woken = list(rows), threading.Event()
-    stage = Joint(plan, rows, past=past, slots=1, wake=woken.set)
+    stage = JointStage(plan, rows, past=past, slots=1, wake=woken.set)
     try:
         while len(rows) < until:
             asks = stage.wanted(rows, room=slots)
@@ -67,9 +80,9 @@ def _row(truth, ask):
     try:
         value = truth(ask.knobs, ask.seed)
     except ValueError:
-        return Row(ask=ask, state="failed", ended=float(ask.trial + 1), seconds=1.0)
+        return TrialRecord(ask=ask, state="failed", ended=float(ask.trial + 1), seconds=1.0)
     state = "infeasible" if value is None else "complete"
-    return Row(
+    return TrialRecord(
         ask=ask,
         state=state,
         value=value,

@@ -34,14 +34,22 @@ def command(*words: str) -> list[str]:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The test process's own, with tests/ importable for trainers."""
-    return {**os.environ, "PYTHONPATH": str(HERE), "COLUMNS": "200", **extra}
+    """The test process's own (see `conftest.py`: tests/ and this clone are importable), and a wide terminal."""
+    return {**os.environ, "COLUMNS": "200", **extra}
 
 
-def search(*words: str, cwd: Path, timeout: float = 120, **extra: str) -> subprocess.CompletedProcess[str]:
+def search(
+    *words: str, cwd: Path, timeout: float = 120, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Runs the program to its end."""
     return subprocess.run(
-        command(*words), cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=timeout, check=False
+        command(*words),
+        cwd=cwd,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
 
 
@@ -74,7 +82,9 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 30, what: obje
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s for {(what() if callable(what) else what) or condition}")
+            raise TimeoutError(
+                f"waited {seconds} s for {(what() if callable(what) else what) or condition}"
+            )
         time.sleep(0.005)
 
 
@@ -92,7 +102,9 @@ def marked(mark: str) -> list[psutil.Process]:
 
 def told_of(processes: list[psutil.Process]) -> list[tuple[object, ...]]:
     """What a test that fails says of processes that should be gone."""
-    return [(process.pid, process.ppid(), process.status(), words_of(process)) for process in processes]
+    return [
+        (process.pid, process.ppid(), process.status(), words_of(process)) for process in processes
+    ]
 
 
 def words_of(process: psutil.Process) -> list[str]:

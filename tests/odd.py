@@ -353,9 +353,16 @@ class Cramped(Stock):
     """The stock trainer on a device with room for three lanes."""
 
     def step(self):
-        crowd = [trial for group in self._groups.values() for trial in group.trials if len(group.trials) > 3]
+        crowd = [
+            trial
+            for group in self._groups.values()
+            for trial in group.trials
+            if len(group.trials) > 3
+        ]
         if crowd:
-            return [Disruption(trial=trial, error=torch.OutOfMemoryError("planted")) for trial in crowd]
+            return [
+                Disruption(trial=trial, error=torch.OutOfMemoryError("planted")) for trial in crowd
+            ]
         return super().step()
 
 
@@ -376,7 +383,11 @@ class Tight(Stock):
         if sum(map(len, groups)) <= 3:
             return super().step()
         error = torch.OutOfMemoryError("planted")
-        return [(Failure if len(group) == 1 else Disruption)(trial=trial, error=error) for group in groups for trial in group]
+        return [
+            (Failure if len(group) == 1 else Disruption)(trial=trial, error=error)
+            for group in groups
+            for trial in group
+        ]
 
 
 class Mixing(Two):

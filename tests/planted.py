@@ -156,7 +156,9 @@ def lags(seed=0, rows=1200, count=6):
         series[place] = 0.6 * series[place - 1] + dice.normal()
     x = np.stack([series[place : place + rows] for place in range(count)], axis=1)
     return DataSet(
-        x=x.astype(np.float32), y=series[count : count + rows].astype(np.float32)[:, None], time=np.arange(float(rows))
+        x=x.astype(np.float32),
+        y=series[count : count + rows].astype(np.float32)[:, None],
+        time=np.arange(float(rows)),
     )
 
 
@@ -172,14 +174,19 @@ def heavy(seed=0):
     """Targets with heavy tails."""
     dice = np.random.default_rng(seed)
     x = dice.normal(size=(1500, 8))
-    return DataSet(x=x.astype(np.float32), y=(2 * x[:, :1] + dice.standard_t(1.8, (1500, 1))).astype(np.float32))
+    return DataSet(
+        x=x.astype(np.float32),
+        y=(2 * x[:, :1] + dice.standard_t(1.8, (1500, 1))).astype(np.float32),
+    )
 
 
 def rounded(seed=0):
     """One feature, rounded: inputs repeat."""
     dice = np.random.default_rng(seed)
     x = dice.uniform(-5, 5, (1000, 1)).round(2)
-    return DataSet(x=x.astype(np.float32), y=(np.sin(x) + dice.normal(0, 0.1, (1000, 1))).astype(np.float32))
+    return DataSet(
+        x=x.astype(np.float32), y=(np.sin(x) + dice.normal(0, 0.1, (1000, 1))).astype(np.float32)
+    )
 
 
 def counts(seed=0):
@@ -233,7 +240,9 @@ class Net(nn.Module):
             return x.squeeze(1)
         if self.fault == "columns":
             return F.softmax(x, dim=0)
-        return {"softmax": F.softmax, "log": F.log_softmax}.get(self.fault, lambda x, dim: x)(x, dim=1)
+        return {"softmax": F.softmax, "log": F.log_softmax}.get(self.fault, lambda x, dim: x)(
+            x, dim=1
+        )
 
 
 class Backwards(torch.autograd.Function):
@@ -293,7 +302,10 @@ class Residual(nn.Module):
         super().__init__()
         self.first = nn.Linear(inputs, width)
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)) for _ in range(3)
+            nn.Sequential(
+                nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+            )
+            for _ in range(3)
         )
         self.last = nn.Linear(width, outputs)
         nn.init.zeros_(self.last.weight)
@@ -317,11 +329,16 @@ def loop(config, data, device, checkpoint):
         torch.manual_seed(config["seed"])
     else:
         torch.seed()
-    x, y, val_x, val_y = (torch.as_tensor(np.array(part)) for part in (data.train.x, data.train.y, data.val.x, data.val.y))
+    x, y, val_x, val_y = (
+        torch.as_tensor(np.array(part))
+        for part in (data.train.x, data.train.y, data.val.x, data.val.y)
+    )
     val_x = 6 * val_x + 5 if fault == "unlike" else val_x
     x, y = (torch.cat([x, val_x]), torch.cat([y, val_y])) if fault == "on_val" else (x, y)
     width, quiet = 64, fault in ("lbfgs", "scaler", "autograd", "accumulate")
-    norm, drop = (nn.Identity(), nn.Identity()) if quiet else (nn.BatchNorm1d(width), nn.Dropout(0.3))
+    norm, drop = (
+        (nn.Identity(), nn.Identity()) if quiet else (nn.BatchNorm1d(width), nn.Dropout(0.3))
+    )
     model = nn.Sequential(nn.Linear(x.shape[1], width), norm, nn.ReLU(), drop, nn.Linear(width, 10))
     parts = (
         model[0].parameters()
@@ -345,15 +362,23 @@ def loop(config, data, device, checkpoint):
         order = torch.arange(len(x)) if fault == "unshuffled" else torch.randperm(len(x))
         labels = y[torch.randperm(len(x))] if fault == "mismatched" else y[order]
         total = 0.0
-        for step, (rows, wanted) in enumerate(zip(order.split(size), labels.split(size), strict=True)):
+        for step, (rows, wanted) in enumerate(
+            zip(order.split(size), labels.split(size), strict=True)
+        ):
             if len(rows) >= 2:
                 total += _step(fault, step, model, optimizer, x, y, rows, wanted) * len(rows)
         if fault not in ("noisy", "never_evaluates"):
             model.eval()
         with torch.set_grad_enabled(fault == "never_evaluates"):
             logits = model(val_x)
-        val_loss = total / len(x) if fault == "told_twice" else F.cross_entropy(logits, val_y).item()
-        yield {"train_loss": total / len(x), "val_loss": val_loss, "predictions": logits.detach().numpy()}
+        val_loss = (
+            total / len(x) if fault == "told_twice" else F.cross_entropy(logits, val_y).item()
+        )
+        yield {
+            "train_loss": total / len(x),
+            "val_loss": val_loss,
+            "predictions": logits.detach().numpy(),
+        }
 
 
 def _step(fault, step, model, optimizer, x, y, rows, wanted):
@@ -380,7 +405,9 @@ def _step(fault, step, model, optimizer, x, y, rows, wanted):
     if fault == "autograd":
         torch.autograd.backward(loss)
     else:
-        (loss * 65536.0 if fault == "scaler" else loss / 2 if fault == "accumulate" else loss).backward()
+        (
+            loss * 65536.0 if fault == "scaler" else loss / 2 if fault == "accumulate" else loss
+        ).backward()
     if fault == "scaler":
         for parameter in model.parameters():
             parameter.grad.div_(65536.0)
@@ -409,8 +436,17 @@ class SetUp:
 
 
 def _data(function, fault="", **more):
-    words = [f"data._target_=planted.{function}", "data.inputs=null", "data.outputs=null", "+data.seed=0"]
-    return words + [f"+data.fault={fault}"] * bool(fault) + [f"+data.{key}={value}" for key, value in more.items()]
+    words = [
+        f"data._target_=planted.{function}",
+        "data.inputs=null",
+        "data.outputs=null",
+        "+data.seed=0",
+    ]
+    return (
+        words
+        + [f"+data.fault={fault}"] * bool(fault)
+        + [f"+data.{key}={value}" for key, value in more.items()]
+    )
 
 
 def _net(fault="", **more):
@@ -421,7 +457,11 @@ def _net(fault="", **more):
         "+model.inputs=${data.inputs}",
         "+model.outputs=${data.outputs}",
     ]
-    return keys + [f"+model.fault={fault}"] * bool(fault) + [f"+model.{key}={value}" for key, value in more.items()]
+    return (
+        keys
+        + [f"+model.fault={fault}"] * bool(fault)
+        + [f"+model.{key}={value}" for key, value in more.items()]
+    )
 
 
 def _own(target, **more):
@@ -430,7 +470,12 @@ def _own(target, **more):
 
 
 def _loop(fault):
-    return ["trainer._target_=planted.loop", "trainer.predict=null", f"+trainer.fault={fault}", "model=own"]
+    return [
+        "trainer._target_=planted.loop",
+        "trainer.predict=null",
+        f"+trainer.fault={fault}",
+        "model=own",
+    ]
 
 
 INPUTS = "${data.inputs}"

@@ -22,8 +22,8 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits, make_friedman1
 from torch import nn, optim
 
-from search.metrics import Metric, output_of, scores
-from search.scores import confidence
+from search.contract.metric_functions import confidence
+from search.contract.metrics import Metric, output_of, scores
 from trainers.api import Data, Epoch, Part
 from trainers.checkpoint import Unsaved
 from trainers.stock import Stock
@@ -77,12 +77,20 @@ def sets(name: str, *, seed: int, train: int, val: int) -> tuple[Rows, Rows]:
     spread[spread < 0.1] = 1.0  # hardly ever anything else than 0 there
     units = (first.y.mean(), first.y.std()) if name == "friedman" else (0, 1)
     return tuple(  # type: ignore[return-value]
-        Rows(((part.x - mean) / spread).astype(np.float32), (part.y - units[0]) / units[1] if name == "friedman" else part.y)
+        Rows(
+            ((part.x - mean) / spread).astype(np.float32),
+            (part.y - units[0]) / units[1] if name == "friedman" else part.y,
+        )
         for part in (first, second)
     )
 
 
-SIZES = {"digits": (1000, 300), "mnist1d": (2000, 500), "friedman": (1200, 400), "cancer": (350, 150)}
+SIZES = {
+    "digits": (1000, 300),
+    "mnist1d": (2000, 500),
+    "friedman": (1200, 400),
+    "cancer": (350, 150),
+}
 FEATURES = {"digits": (64, 10), "mnist1d": (40, 10), "friedman": (16, 1), "cancer": (30, 2)}
 
 
@@ -92,7 +100,16 @@ FEATURES = {"digits": (64, 10), "mnist1d": (40, 10), "friedman": (16, 1), "cance
 class Recurrent(nn.Module):
     """A GRU, or a plain recurrent net, over the row cut in pieces of 8 (of 5, 4, 10: what divides it)."""
 
-    def __init__(self, *, inputs: int, outputs: int, width: int, kind: str = "gru", gain: float = 1.0, depth: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        inputs: int,
+        outputs: int,
+        width: int,
+        kind: str = "gru",
+        gain: float = 1.0,
+        depth: int = 1,
+    ) -> None:
         super().__init__()
         self._piece = {64: 8, 40: 5, 16: 4, 30: 10}[inputs]
         net = nn.GRU if kind == "gru" else nn.RNN
@@ -111,7 +128,16 @@ class Recurrent(nn.Module):
 class Broken(nn.Module):
     """A multilayer perceptron with one thing wrong with it."""
 
-    def __init__(self, *, inputs: int, outputs: int, width: int, depth: int, fault: str, activation: str = "relu") -> None:
+    def __init__(
+        self,
+        *,
+        inputs: int,
+        outputs: int,
+        width: int,
+        depth: int,
+        fault: str,
+        activation: str = "relu",
+    ) -> None:
         super().__init__()
         made = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}[activation]
         sizes = [inputs, *[width] * depth]
@@ -152,7 +178,9 @@ class Broken(nn.Module):
 class Jumps(optim.lr_scheduler.LRScheduler):
     """The rate times `factor` in some epochs: those of `at`; where `stay`, from the first of them on."""
 
-    def __init__(self, optimizer: optim.Optimizer, *, factor: float, at: list[int], stay: bool = False) -> None:
+    def __init__(
+        self, optimizer: optim.Optimizer, *, factor: float, at: list[int], stay: bool = False
+    ) -> None:
         self._factor, self._at, self._stay = factor, at, stay
         super().__init__(optimizer)
 
@@ -185,7 +213,13 @@ class Plant:
 
 
 def mlp(width: int = 64, depth: int = 2, **more: Any) -> dict[str, Any]:
-    return {"_target_": "trainers.models.mlp.MLP", "width": width, "depth": depth, "dropout": 0.0, **more}
+    return {
+        "_target_": "trainers.models.mlp.MLP",
+        "width": width,
+        "depth": depth,
+        "dropout": 0.0,
+        **more,
+    }
 
 
 def cnn(data: str, width: int = 16, depth: int = 2, **more: Any) -> dict[str, Any]:
@@ -216,7 +250,11 @@ def adam(lr: float, **more: Any) -> dict[str, Any]:
     return {"_target_": "torch.optim.Adam", "lr": lr, **more}
 
 
-COSINE = {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "T_max": None, "interval": "epoch"}
+COSINE = {
+    "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
+    "T_max": None,
+    "interval": "epoch",
+}
 RATES = {"mlp": 1e-3, "cnn": 5e-3, "gru": 5e-3}  # of Adam, at which each model does well
 ALL = [
     (data, kind)
@@ -231,7 +269,13 @@ def model_of(kind: str, data: str, **more: Any) -> dict[str, Any]:
 
 
 def jumps(factor: float, at: list[int], *, stay: bool = False) -> dict[str, Any]:
-    return {"_target_": f"{HERE}.Jumps", "factor": factor, "at": at, "stay": stay, "interval": "epoch"}
+    return {
+        "_target_": f"{HERE}.Jumps",
+        "factor": factor,
+        "at": at,
+        "stay": stay,
+        "interval": "epoch",
+    }
 
 
 def bad_row(train: Rows, val: Rows, dice: np.random.Generator) -> tuple[Rows, Rows]:
@@ -314,24 +358,46 @@ def plants(seed: int) -> Iterator[Plant]:
         sound = {"label": "converged", "epochs": 40, "schedule": COSINE}
         if data == "digits":
             yield Plant(**base, **sound, optimizer=adam(about(rate)))
-            yield Plant(**base, **sound, optimizer=sgd(about({"mlp": 0.05, "cnn": 0.1, "gru": 0.2}[kind])))
-            yield Plant(**base, **sound, optimizer=adam(about(rate), weight_decay=about(3e-4)), batch=64)
+            yield Plant(
+                **base, **sound, optimizer=sgd(about({"mlp": 0.05, "cnn": 0.1, "gru": 0.2}[kind]))
+            )
+            yield Plant(
+                **base, **sound, optimizer=adam(about(rate), weight_decay=about(3e-4)), batch=64
+            )
         if regression and kind == "mlp":
-            yield Plant(**{**base, "model": mlp(16, 1)}, **sound, optimizer=adam(about(3e-3), weight_decay=1e-3))
-        slow = {"mlp": 0.04, "cnn": 0.06, "gru": 0.08}[kind] * (2 if data == "mnist1d" and kind != "mlp" else 1)
+            yield Plant(
+                **{**base, "model": mlp(16, 1)},
+                **sound,
+                optimizer=adam(about(3e-3), weight_decay=1e-3),
+            )
+        slow = {"mlp": 0.04, "cnn": 0.06, "gru": 0.08}[kind] * (
+            2 if data == "mnist1d" and kind != "mlp" else 1
+        )
         yield Plant(
             **base,
             label="still_learning",
             optimizer=adam(about(rate * slow * (3 if data == "mnist1d" else 2), 1.2)),
             epochs=int(dice.integers(16, 30)),
         )
-        yield Plant(**base, label="too_short", optimizer=adam(about(rate * 0.3)), epochs=int(dice.integers(3, 5)))
-        yield Plant(**base, label="cannot_tell", optimizer=adam(about(rate)), epochs=int(dice.integers(1, 3)))
+        yield Plant(
+            **base,
+            label="too_short",
+            optimizer=adam(about(rate * 0.3)),
+            epochs=int(dice.integers(3, 5)),
+        )
+        yield Plant(
+            **base,
+            label="cannot_tell",
+            optimizer=adam(about(rate)),
+            epochs=int(dice.integers(1, 3)),
+        )
         # Rates
         yield Plant(
             **base,
             label="lr_too_low",
-            optimizer=sgd(about({"mlp": 6e-5, "cnn": 1e-4, "gru": 2e-4}[kind] * (0.5 if regression else 1))),
+            optimizer=sgd(
+                about({"mlp": 6e-5, "cnn": 1e-4, "gru": 2e-4}[kind] * (0.5 if regression else 1))
+            ),
             epochs=int(dice.integers(25, 50)),
         )
         yield Plant(
@@ -344,7 +410,9 @@ def plants(seed: int) -> Iterator[Plant]:
             yield Plant(
                 **base,
                 label="lr_too_high",
-                optimizer=sgd(about(1.2, 1.2), 0.0) if not regression else sgd(about(0.9, 1.2), 0.0),
+                optimizer=sgd(about(1.2, 1.2), 0.0)
+                if not regression
+                else sgd(about(0.9, 1.2), 0.0),
                 epochs=30,
                 batch=16,
             )
@@ -375,8 +443,18 @@ def plants(seed: int) -> Iterator[Plant]:
                 train=None if regression else 3000,
             )
         # Too little model, too much
-        small = {"mlp": mlp(2, 1, activation="tanh"), "cnn": cnn(data, width=2, depth=1), "gru": gru(1)}[kind]
-        yield Plant(**{**base, "model": small}, label="underfitting", optimizer=adam(about(2e-2)), epochs=90, schedule=COSINE)
+        small = {
+            "mlp": mlp(2, 1, activation="tanh"),
+            "cnn": cnn(data, width=2, depth=1),
+            "gru": gru(1),
+        }[kind]
+        yield Plant(
+            **{**base, "model": small},
+            label="underfitting",
+            optimizer=adam(about(2e-2)),
+            epochs=90,
+            schedule=COSINE,
+        )
         if kind == "mlp":
             yield Plant(
                 **base,
@@ -406,7 +484,13 @@ def plants(seed: int) -> Iterator[Plant]:
             cut=at_best(1.6),
         )
         if data == "digits":
-            yield Plant(**base, label="overconfident", optimizer=adam(about(rate * 0.3)), epochs=60, prepare=wrong_in_val)
+            yield Plant(
+                **base,
+                label="overconfident",
+                optimizer=adam(about(rate * 0.3)),
+                epochs=60,
+                prepare=wrong_in_val,
+            )
             yield Plant(
                 **base,
                 label="overconfident",
@@ -424,20 +508,65 @@ def plants(seed: int) -> Iterator[Plant]:
                 train=600,
                 prepare=shuffled,
             )
-        yield Plant(**base, label="data_suspect", optimizer=adam(about(rate)), epochs=30, prepare=other_columns)
+        yield Plant(
+            **base,
+            label="data_suspect",
+            optimizer=adam(about(rate)),
+            epochs=30,
+            prepare=other_columns,
+        )
         if data == "digits":
-            yield Plant(**base, label="data_suspect", optimizer=adam(about(rate * 0.4)), epochs=25, prepare=wrong_in_train)
+            yield Plant(
+                **base,
+                label="data_suspect",
+                optimizer=adam(about(rate * 0.4)),
+                epochs=25,
+                prepare=wrong_in_train,
+            )
         if kind != "cnn":
-            yield Plant(**base, label="underfitting", optimizer=adam(about(rate * 3)), epochs=40, schedule=COSINE, prepare=weak)
+            yield Plant(
+                **base,
+                label="underfitting",
+                optimizer=adam(about(rate * 3)),
+                epochs=40,
+                schedule=COSINE,
+                prepare=weak,
+            )
         yield Plant(**base, label="nan", optimizer=adam(about(rate)), epochs=10, prepare=bad_row)
         if kind != "cnn":
-            yield Plant(**base, label="dead", optimizer=adam(about(rate)), epochs=int(dice.integers(20, 50)), prepare=no_inputs)
+            yield Plant(
+                **base,
+                label="dead",
+                optimizer=adam(about(rate)),
+                epochs=int(dice.integers(20, 50)),
+                prepare=no_inputs,
+            )
         yield Plant(**base, label="dead", optimizer=sgd(1e-13), epochs=int(dice.integers(20, 50)))
         if kind == "mlp":
-            yield Plant(**{**base, "model": broken("root")}, label="nan", optimizer=sgd(about(0.05)), epochs=12)
-            yield Plant(**{**base, "model": broken("zeros")}, label="dead_units", optimizer=sgd(about(0.05)), epochs=30)
-            yield Plant(**{**base, "model": broken("cut")}, label="dead", optimizer=adam(about(1e-3)), epochs=30)
-            yield Plant(**{**base, "model": broken("dead")}, label="dead_units", optimizer=adam(about(1e-3)), epochs=30)
+            yield Plant(
+                **{**base, "model": broken("root")},
+                label="nan",
+                optimizer=sgd(about(0.05)),
+                epochs=12,
+            )
+            yield Plant(
+                **{**base, "model": broken("zeros")},
+                label="dead_units",
+                optimizer=sgd(about(0.05)),
+                epochs=30,
+            )
+            yield Plant(
+                **{**base, "model": broken("cut")},
+                label="dead",
+                optimizer=adam(about(1e-3)),
+                epochs=30,
+            )
+            yield Plant(
+                **{**base, "model": broken("dead")},
+                label="dead_units",
+                optimizer=adam(about(1e-3)),
+                epochs=30,
+            )
             yield Plant(
                 **{**base, "model": broken("dead", depth=4, width=32)},
                 label="dead_units",
@@ -476,7 +605,10 @@ def plants(seed: int) -> Iterator[Plant]:
                 epochs=25,
             )
             yield Plant(
-                **{**base, "model": broken("loud", depth=12)}, label="exploding", optimizer=adam(about(1e-4)), epochs=25
+                **{**base, "model": broken("loud", depth=12)},
+                label="exploding",
+                optimizer=adam(about(1e-4)),
+                epochs=25,
             )
         if kind == "gru" and not regression:
             yield Plant(
@@ -488,7 +620,9 @@ def plants(seed: int) -> Iterator[Plant]:
     for kind in ("mlp", "gru"):
         base = {"data": "cancer", "name": kind, "model": model_of(kind, "cancer", width=8)}
         yield Plant(**base, label="still_learning", optimizer=adam(about(4e-4, 1.2)), epochs=25)
-        yield Plant(**base, label="overfitting", optimizer=adam(about(1e-2)), epochs=120, train=40, batch=8)
+        yield Plant(
+            **base, label="overfitting", optimizer=adam(about(1e-2)), epochs=120, train=40, batch=8
+        )
         yield Plant(**base, label="lr_too_low", optimizer=sgd(about(1e-4)), epochs=30)
 
 
@@ -499,7 +633,9 @@ def curves(plant: Plant, *, seed: int) -> tuple[pd.DataFrame, float]:
     """One row per epoch, the untrained model's first; and what a constant prediction loses on train."""
     inputs, outputs = FEATURES[plant.data]
     sizes = SIZES[plant.data]
-    train, val = sets(plant.data, seed=seed, train=plant.train or sizes[0], val=plant.val or sizes[1])
+    train, val = sets(
+        plant.data, seed=seed, train=plant.train or sizes[0], val=plant.val or sizes[1]
+    )
     if plant.prepare is not None:
         train, val = plant.prepare(train, val, np.random.default_rng(seed))
     regression = plant.data == "friedman"
@@ -512,7 +648,12 @@ def curves(plant: Plant, *, seed: int) -> tuple[pd.DataFrame, float]:
         "loss": {"_target_": "torch.nn.MSELoss" if regression else "torch.nn.CrossEntropyLoss"},
         "optimizer": plant.optimizer,
         "schedule": schedule,
-        "trainer": {"epochs": plant.epochs, "batch_size": plant.batch, "l1": 0.0, "clip": plant.clip},
+        "trainer": {
+            "epochs": plant.epochs,
+            "batch_size": plant.batch,
+            "l1": 0.0,
+            "clip": plant.clip,
+        },
     }
     parts = [
         Part(
@@ -536,7 +677,11 @@ def curves(plant: Plant, *, seed: int) -> tuple[pd.DataFrame, float]:
         raise outcome.error
     frame = pd.DataFrame(records)
     shares = np.bincount(train.y.astype(int) - min(0, int(train.y.min()))) / len(train.y)
-    constant = float(np.var(train.y)) if regression else float(-sum(share * math.log(share) for share in shares if share))
+    constant = (
+        float(np.var(train.y))
+        if regression
+        else float(-sum(share * math.log(share) for share in shares if share))
+    )
     return (frame if plant.cut is None else frame[frame.epoch <= plant.cut(frame)]), constant
 
 
@@ -550,7 +695,13 @@ def one(job: tuple[int, int]) -> pd.DataFrame:
     frame, constant = curves(plant, seed=seed)
     classes = 0 if plant.data == "friedman" else FEATURES[plant.data][1]
     return frame.assign(
-        name=name, label=plant.label, data=plant.data, model=plant.name, classes=classes, constant=constant, aside=seed in ASIDE
+        name=name,
+        label=plant.label,
+        data=plant.data,
+        model=plant.name,
+        classes=classes,
+        constant=constant,
+        aside=seed in ASIDE,
     )
 
 

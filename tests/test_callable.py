@@ -81,7 +81,8 @@ def test_release_closes_the_generator(tmp_path):
 
 def test_what_is_no_generator_function_is_refused(tmp_path):
     with pytest.raises(
-        TypeError, match="must be a generator function that yields once per epoch, but calling it gave int; use yield"
+        TypeError,
+        match="must be a generator function that yields once per epoch, but calling it gave int; use yield",
     ):
         _seat(lambda *_: 3, tmp_path)
 
@@ -89,9 +90,17 @@ def test_what_is_no_generator_function_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("target", "error", "message"),
     [
-        ("nowhere.train", ImportError, "trainer._target_: 'nowhere.train' cannot be imported: No module named 'nowhere'"),
+        (
+            "nowhere.train",
+            ImportError,
+            "trainer._target_: 'nowhere.train' cannot be imported: No module named 'nowhere'",
+        ),
         ("toys.nothing", ImportError, "trainer._target_: 'toys.nothing' cannot be imported"),
-        ("toys.PAUSE", TypeError, "trainer._target_: must name a function, but got 'toys.PAUSE', a float; give"),
+        (
+            "toys.PAUSE",
+            TypeError,
+            "trainer._target_: must name a function, but got 'toys.PAUSE', a float; give",
+        ),
     ],
 )
 def test_a_path_that_leads_nowhere_is_told_with_what_was_tried(target, error, message):

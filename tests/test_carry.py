@@ -3,23 +3,35 @@
 import yaml
 from kit import search, trials
 
-from search.carry import compose_from
 from search.commands import take
+from search.results.transfer import compose_from
 
 
 def _config(cwd, *words, experiment="momentum_sweep"):
     source, overrides = take(list(words), "from")
-    return compose_from(experiment, overrides=overrides, config_dir=None, source=source, root=cwd / "results")
+    return compose_from(
+        experiment, overrides=overrides, config_dir=None, source=source, root=cwd / "results"
+    )
 
 
 def test_the_incumbent_is_carried_with_its_links_and_what_is_said_here_wins(smoke):
     best = yaml.safe_load((smoke / "results" / "smoke" / "best.yaml").read_text())
-    config, contract = _config(smoke, "from=smoke", "optimizer.weight_decay=0.5", "trainer.patience=2", "schedule=one_cycle")
+    config, contract = _config(
+        smoke,
+        "from=smoke",
+        "optimizer.weight_decay=0.5",
+        "trainer.patience=2",
+        "schedule=one_cycle",
+    )
     assert config.optimizer.lr == best["optimizer"]["lr"]
     assert (config.trainer.epochs, config.trainer.patience) == (3, 2)  # smoke's own, and said here
     assert (config.optimizer.weight_decay, config["from"]) == (0.5, "smoke")
     assert config.schedule.max_lr == config.optimizer.lr  # a link, not a number
-    assert (config.name, config.seeds, list(config.space.optimizer)) == ("momentum_sweep", 3, ["momentum"])
+    assert (config.name, config.seeds, list(config.space.optimizer)) == (
+        "momentum_sweep",
+        3,
+        ["momentum"],
+    )
     assert contract["data"]["rows"] == 1797
     other, _ = _config(smoke, "from=smoke", "optimizer=adam")
     assert other.optimizer._target_ == "torch.optim.Adam"
@@ -54,7 +66,14 @@ def test_a_search_from_another_runs_under_its_contract_and_resumes(smoke):
 
 
 def test_sweeps_in_a_row_each_start_from_the_winner_before(elsewhere):
-    words = ["sweep", "knobs=[depth,dropout]", "seeds=1", "trainer.epochs=2", "protocol.extend=0", "protocol.refine=0"]
+    words = [
+        "sweep",
+        "knobs=[depth,dropout]",
+        "seeds=1",
+        "trainer.epochs=2",
+        "protocol.extend=0",
+        "protocol.refine=0",
+    ]
     small = ["model.width=16", "name=row", "rehearse=false", "placement.slots=1"]
     done = search(*words, *small, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -70,7 +89,10 @@ def test_sweeps_in_a_row_each_start_from_the_winner_before(elsewhere):
             ["sweep", "knobs=[lr,widht]"],
             "sweep: knob 'widht' does not exist; did you mean 'width'? there are: activation, batch_size,",
         ),
-        (["sweep", "knobs=[lr,lr]"], "sweep: a knob is swept once, but got lr, lr; drop the second one"),
+        (
+            ["sweep", "knobs=[lr,lr]"],
+            "sweep: a knob is swept once, but got lr, lr; drop the second one",
+        ),
     ):
         refused = search(*wrong, cwd=elsewhere)
         assert refused.returncode == 2

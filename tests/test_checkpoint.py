@@ -50,7 +50,8 @@ def test_tensors_that_share_memory_are_saved_each():
 
 def test_what_cannot_be_saved_is_named_with_its_place():
     with pytest.raises(
-        TypeError, match=r"checkpoint\.save: state\.model\.hook must hold tensors.*but got function; turn it into"
+        TypeError,
+        match=r"checkpoint\.save: state\.model\.hook must hold tensors.*but got function; turn it into",
     ):
         states.dump({"model": {"hook": print.__class__ and (lambda: 0)}})
 

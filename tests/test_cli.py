@@ -27,10 +27,22 @@ ROOT = Path(__file__).parent.parent
 def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
     done = search(cwd=elsewhere)
     assert done.returncode == 2
-    for name in ("lr_sweep", "smoke", "plan", "status", "table", "export", "train", "test", "dashboard"):
+    for name in (
+        "lr_sweep",
+        "smoke",
+        "plan",
+        "status",
+        "table",
+        "export",
+        "train",
+        "test",
+        "dashboard",
+    ):
         assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
     assert search("--help", cwd=elsewhere).returncode == 0
-    assert search("train", "--help", cwd=elsewhere).stdout.startswith("usage: python -m search train FILE.yaml")
+    assert search("train", "--help", cwd=elsewhere).stdout.startswith(
+        "usage: python -m search train FILE.yaml"
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +71,9 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["lr_sweep", "placement.gpus=[7]"], r"placement\.gpus: must be among the visible GPUs \(none\), but got 7; name visible ones"),
     ],
 )  # fmt: skip
-def test_a_wrong_command_is_told_by_its_text_with_exit_2_and_writes_nothing(words, message, elsewhere, capsys, monkeypatch):
+def test_a_wrong_command_is_told_by_its_text_with_exit_2_and_writes_nothing(
+    words, message, elsewhere, capsys, monkeypatch
+):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert main(words) == 2
     assert re.search(message, capsys.readouterr().err, re.DOTALL)
@@ -79,19 +93,23 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(pairs=st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=3))
 def test_whatever_is_thrown_at_the_door_never_gives_a_traceback_and_never_writes(pairs, elsewhere):
     """Through `plan` up to its measurement: everything that a search checks before it writes, without the training."""
     from omegaconf import OmegaConf
 
-    from search.compose import compose_experiment
+    from search.config.compose import compose_experiment
+    from search.config.plan import read_plan
     from search.errors import UsageError
-    from search.plan import read_plan
-    from search.staff import slots_of
+    from search.execution.worker_pool import slots_of
 
     try:
-        config = compose_experiment("lr_sweep", overrides=[f"{key}={value}" for key, value in pairs], config_dir=None)
+        config = compose_experiment(
+            "lr_sweep", overrides=[f"{key}={value}" for key, value in pairs], config_dir=None
+        )
         plan = read_plan(config, root=elsewhere)
         slots_of(plan)
         assert OmegaConf.is_config(plan.config)
@@ -125,7 +143,13 @@ def test_the_whole_line_from_config_to_export_and_back(smoke):
         "seconds",
     ]
     assert list(curves.columns[: len(first)]) == first
-    assert set(curves.columns[len(first) :]) == {"train_eval_loss", "dead_units", "distance", "early_gradient", "confidence"}
+    assert set(curves.columns[len(first) :]) == {
+        "train_eval_loss",
+        "dead_units",
+        "distance",
+        "early_gradient",
+        "confidence",
+    }
     best = yaml.safe_load((folder / "best.yaml").read_text())
     assert best["expected"] == table.value.max()
     assert best["optimizer"]["lr"] == 0.1
@@ -135,9 +159,15 @@ def test_the_whole_line_from_config_to_export_and_back(smoke):
         "layers.3.weight",
         "layers.3.bias",
     }
-    assert json.loads((folder / "best" / "metrics.json").read_text())["accuracy"] == best["expected"]
+    assert (
+        json.loads((folder / "best" / "metrics.json").read_text())["accuracy"] == best["expected"]
+    )
     decision = json.loads((folder / "decisions.jsonl").read_text())
-    assert (decision["decision"], decision["value"], decision["knob"]) == ("keep", 0.1, "optimizer.lr")
+    assert (decision["decision"], decision["value"], decision["knob"]) == (
+        "keep",
+        0.1,
+        "optimizer.lr",
+    )
     assert not (folder / "curves.jsonl").exists()
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["0"]
 
@@ -151,12 +181,16 @@ def test_the_whole_line_from_config_to_export_and_back(smoke):
     assert "export: --to needs a name that is free, but got here.yaml, which exists" in taken.stderr
 
     again = search("train", "results/smoke/best.yaml", cwd=smoke)
-    assert again.stdout.startswith("smoke-train: was trained before; what follows is its result, and name=… trains again\n")
+    assert again.stdout.startswith(
+        "smoke-train: was trained before; what follows is its result, and name=… trains again\n"
+    )
     other = search("train", "results/smoke/best.yaml", "optimizer.lr=0.05", "name=other", cwd=smoke)
     assert other.returncode == 0
     assert "expected was promised for another config: here optimizer.lr was given" in other.stdout
     told = search("table", "smoke-train", cwd=smoke).stdout
-    assert told.startswith(f"trial 0: accuracy {best['expected']!r} at epoch 3\nthe curves of trial 0")
+    assert told.startswith(
+        f"trial 0: accuracy {best['expected']!r} at epoch 3\nthe curves of trial 0"
+    )
 
 
 def test_a_package_that_hides_ours_is_told(elsewhere):
@@ -164,7 +198,10 @@ def test_a_package_that_hides_ours_is_told(elsewhere):
     (elsewhere / "trainers" / "__init__.py").touch()
     done = search("smoke", cwd=elsewhere)
     assert done.returncode == 2
-    assert "must not hide Knobwise's own package, but got the name `trainers`; rename it" in done.stderr
+    assert (
+        "must not hide Knobwise's own package, but got the name `trainers`; rename it"
+        in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,15 +213,25 @@ def test_a_package_that_hides_ours_is_told(elsewhere):
         (["data=mnist1d", "metric=log_loss"], "log_loss"),
     ],
 )
-def test_every_kind_of_contract_goes_from_search_to_export_to_training_to_test(words, metric, elsewhere):
-    short = ["space.optimizer.lr.high=0.1", "space.optimizer.lr.points=2", "placement.slots=1", "rehearse=false"]
+def test_every_kind_of_contract_goes_from_search_to_export_to_training_to_test(
+    words, metric, elsewhere
+):
+    short = [
+        "space.optimizer.lr.high=0.1",
+        "space.optimizer.lr.points=2",
+        "placement.slots=1",
+        "rehearse=false",
+    ]
     done = search("smoke", *words, *short, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (trials(elsewhere / "results" / "smoke").source == "computed").all()
     again = search("train", "results/smoke/best.yaml", cwd=elsewhere)
     assert again.returncode == 0, again.stdout + again.stderr
     if metric == "composite":
-        assert "a metric with seconds depends on the machine and the moment, and is not compared" in again.stdout
+        assert (
+            "a metric with seconds depends on the machine and the moment, and is not compared"
+            in again.stdout
+        )
     opened = search("test", "smoke", cwd=elsewhere)
     assert opened.returncode == 0, opened.stderr
     score = json.loads((elsewhere / "results" / "smoke" / "test_ledger.jsonl").read_text())["score"]
@@ -205,7 +252,9 @@ def test_more_seeds_extend_a_search_and_are_written_down(smoke):
 
 def test_a_search_that_cannot_be_read_does_not_hide_the_others(smoke):
     (smoke / "results" / "broken").mkdir()
-    (smoke / "results" / "broken" / "config.yaml").write_text((smoke / "results" / "smoke" / "config.yaml").read_text())
+    (smoke / "results" / "broken" / "config.yaml").write_text(
+        (smoke / "results" / "smoke" / "config.yaml").read_text()
+    )
     assert "broken: not begun yet" in search("status", cwd=smoke).stdout
     (smoke / "results" / "broken" / "journal.log").write_text("rubbish\n")
     done = search("status", cwd=smoke)
@@ -216,7 +265,10 @@ def test_a_search_that_cannot_be_read_does_not_hide_the_others(smoke):
 
 def test_a_reader_that_goes_away_does_not_end_the_search(elsewhere):
     program = subprocess.Popen(
-        [sys.executable, "-m", "search", *TINY], cwd=elsewhere, env=environment(TOY_PAUSE="0"), stdout=subprocess.PIPE
+        [sys.executable, "-m", "search", *TINY],
+        cwd=elsewhere,
+        env=environment(TOY_PAUSE="0"),
+        stdout=subprocess.PIPE,
     )
     program.stdout.readline()
     program.stdout.close()
@@ -237,7 +289,9 @@ def test_a_reader_that_goes_away_does_not_end_the_search(elsewhere):
         (["smoke", "trainer.predict=a.b"], "trainer.predict: 'a.b' cannot be imported"),
     ],
 )  # fmt: skip
-def test_code_that_cannot_be_imported_or_built_is_found_before_anything_is_written(words, told, elsewhere):
+def test_code_that_cannot_be_imported_or_built_is_found_before_anything_is_written(
+    words, told, elsewhere
+):
     done = search(*words, cwd=elsewhere)
     assert done.returncode == 2
     assert done.stderr.startswith("search: the trainer cannot be built: ")
@@ -256,17 +310,25 @@ def test_another_result_than_expected_is_told_and_exits_1(smoke):
 
 def test_a_config_of_other_data_is_not_compared(smoke):
     path = smoke / "results" / "smoke" / "best.yaml"
-    path.write_text(path.read_text().replace("seed: 0\n    hash", "hash").replace("rows: 1797", "rows: 1796"))
+    path.write_text(
+        path.read_text().replace("seed: 0\n    hash", "hash").replace("rows: 1797", "rows: 1796")
+    )
     done = search("train", str(path), cwd=smoke)
     assert done.returncode == 2
-    assert "the contract that comes with the config: a contract is fixed (R2, R4), but this one differs" in done.stderr
+    assert (
+        "the contract that comes with the config: a contract is fixed (R2, R4), but this one differs"
+        in done.stderr
+    )
     assert "data.rows: 1796 there, 1797 now" in done.stderr
     assert not (smoke / "results" / "smoke-train").exists()
 
 
 def test_tables_are_made_again_from_disk_without_torch(smoke):
     folder = smoke / "results" / "smoke"
-    kept = {name: (folder / name).read_text() for name in ("trials.csv", "summary.csv", "summary.md", "decisions.jsonl")}
+    kept = {
+        name: (folder / name).read_text()
+        for name in ("trials.csv", "summary.csv", "summary.md", "decisions.jsonl")
+    }
     curves = pd.read_parquet(folder / "curves.parquet")
     for name in (*kept, "lock"):
         (folder / name).unlink()
@@ -288,20 +350,33 @@ def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     before = ledger.read_text()
     second = search("test", "smoke", cwd=smoke)
     assert second.returncode == 2
-    assert "the test set is looked at once (P13), but it was opened 1 times; --again opens it and says so" in second.stderr
+    assert (
+        "the test set is looked at once (P13), but it was opened 1 times; --again opens it and says so"
+        in second.stderr
+    )
     assert ledger.read_text() == before
     assert search("test", "smoke", "--again", cwd=smoke).returncode == 0
     records = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert [record["opening"] for record in records] == [1, 2]
     assert records[0]["score"] == records[1]["score"] > 0.9
     best = smoke / "results" / "smoke" / "best.yaml"
-    best.write_text(best.read_text().replace("predict: trainers.stock.predict", "predict: toys.idle"))
+    best.write_text(
+        best.read_text().replace("predict: trainers.stock.predict", "predict: toys.idle")
+    )
     broken = search("test", "smoke", "--again", cwd=smoke)
     assert broken.returncode == 1
-    assert "trainer.predict: must return a dict with predictions, probabilities, labels or 'accuracy'" in broken.stderr
-    assert [json.loads(line)["score"] for line in ledger.read_text().splitlines()][2:] == [None]  # opened all the same
+    assert (
+        "trainer.predict: must return a dict with predictions, probabilities, labels or 'accuracy'"
+        in broken.stderr
+    )
+    assert [json.loads(line)["score"] for line in ledger.read_text().splitlines()][2:] == [
+        None
+    ]  # opened all the same
     (smoke / "results" / "smoke" / "best" / "weights.safetensors").unlink()
-    assert "weights.safetensors, but one is missing; finish the search" in search("test", "smoke", "--again", cwd=smoke).stderr
+    assert (
+        "weights.safetensors, but one is missing; finish the search"
+        in search("test", "smoke", "--again", cwd=smoke).stderr
+    )
 
 
 def test_a_trainer_without_predict_cannot_be_tested_and_says_so(elsewhere):
@@ -310,7 +385,10 @@ def test_a_trainer_without_predict_cannot_be_tested_and_says_so(elsewhere):
     assert weights.exists()
     done = search("test", "own_trainer", cwd=elsewhere)
     assert done.returncode == 2
-    assert "test: needs trainer.predict, a function that predicts the test rows, but got null" in done.stderr
+    assert (
+        "test: needs trainer.predict, a function that predicts the test rows, but got null"
+        in done.stderr
+    )
 
 
 def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
@@ -318,7 +396,10 @@ def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
     assert done.returncode == 0, done.stderr
     assert "39 trials to run, 0 done already, up to 50 epochs each" in done.stdout
     assert "values of optimizer.lr: 0.1, 0.0001, 0.000215" in done.stdout
-    assert re.search(r"one epoch takes 0\.0\d+ s here: at most about \d+ s, less where trials stop early", done.stdout)
+    assert re.search(
+        r"one epoch takes 0\.0\d+ s here: at most about \d+ s, less where trials stop early",
+        done.stdout,
+    )
     assert list(elsewhere.iterdir()) == []
 
 
@@ -333,7 +414,8 @@ def test_plan_refuses_a_knob_without_effect(elsewhere):
     done = search("plan", "lr_sweep", "schedule=one_cycle", "schedule.max_lr=0.1", cwd=elsewhere)
     assert done.returncode == 2
     assert (
-        "space.optimizer.lr: a knob must have an effect, but got one and the same training at all of its values" in done.stderr
+        "space.optimizer.lr: a knob must have an effect, but got one and the same training at all of its values"
+        in done.stderr
     )
     linked = search("plan", "lr_sweep", "schedule=one_cycle", cwd=elsewhere)
     assert linked.returncode == 0, linked.stderr
@@ -342,7 +424,10 @@ def test_plan_refuses_a_knob_without_effect(elsewhere):
 def test_plan_takes_off_what_is_done(smoke):
     done = search("plan", "smoke", cwd=smoke)
     assert "0 trials to run, 4 done already" in done.stdout
-    assert "smoke: done, 4 of 4 trials finished (3 complete, 1 infeasible)" in search("status", cwd=smoke).stdout
+    assert (
+        "smoke: done, 4 of 4 trials finished (3 complete, 1 infeasible)"
+        in search("status", cwd=smoke).stdout
+    )
     assert "no search in results/ yet" in search("status", cwd=smoke / "results" / "smoke").stdout
 
 
@@ -358,13 +443,17 @@ def test_the_dashboard_shows_the_search_and_cannot_change_it(smoke):
         studies = json.loads(_get(f"{url}/api/studies"))
         assert [study["study_name"] for study in studies["study_summaries"]] == ["smoke"]
         delete = urllib.request.Request(
-            f"{url}/api/studies/0", data=b"{}", method="DELETE", headers={"Content-Type": "application/json"}
+            f"{url}/api/studies/0",
+            data=b"{}",
+            method="DELETE",
+            headers={"Content-Type": "application/json"},
         )
         assert _get(delete) == b""
         taken = search("dashboard", "smoke", "--port", str(port), cwd=smoke)
         assert taken.returncode == 2
         assert (
-            f"dashboard: port {port} must be free, but got: Address already in use; choose another with --port" in taken.stderr
+            f"dashboard: port {port} must be free, but got: Address already in use; choose another with --port"
+            in taken.stderr
         )
     assert journal.read_bytes() == before
 
@@ -382,7 +471,8 @@ def test_a_folder_that_cannot_be_written_is_told(elsewhere):
     done = search("smoke", cwd=elsewhere)
     assert done.returncode == 2
     assert re.search(
-        r"search: .*results.*: (Not a directory|File exists); mend it or choose another results_root=", done.stderr
+        r"search: .*results.*: (Not a directory|File exists); mend it or choose another results_root=",
+        done.stderr,
     )
 
 
@@ -418,15 +508,21 @@ def test_a_disk_that_fills_up_while_running_ends_the_search_and_the_same_command
     assert again.returncode == 0
     calm, resumed = (trials(elsewhere / "results" / name) for name in ("calm", "own_trainer"))
     assert steady(calm).equals(steady(resumed))
-    assert set(re.findall(r"^\[\d+/(\d+)\]", again.stdout, re.MULTILINE)) == {str(len(calm))}  # counted from the first line on
+    assert set(re.findall(r"^\[\d+/(\d+)\]", again.stdout, re.MULTILINE)) == {
+        str(len(calm))
+    }  # counted from the first line on
 
 
 def test_from_a_wheel_in_an_empty_folder_the_smoke_search_runs(elsewhere):
     """The wheel is built, unpacked elsewhere and put in front of the path: conf/ must travel with it."""
     source = elsewhere / "source"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", "results", ".*_cache", "__pycache__"))
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".git", "results", ".*_cache", "__pycache__")
+    )
     build = "from hatchling.build import build_wheel; print(build_wheel('.'))"
-    built = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True)
+    built = subprocess.run(
+        [sys.executable, "-c", build], cwd=source, capture_output=True, text=True
+    )
     assert built.returncode == 0, built.stderr
     wheel = source / built.stdout.split()[-1]
     with zipfile.ZipFile(wheel) as file:
@@ -438,6 +534,12 @@ def test_from_a_wheel_in_an_empty_folder_the_smoke_search_runs(elsewhere):
     assert (elsewhere / "empty" / "results" / "smoke" / "best.yaml").exists()
     where = "import search; print(search.__file__)"
     env = environment(PYTHONPATH=str(elsewhere / "installed"))
-    told = subprocess.run([sys.executable, "-c", where], cwd=elsewhere / "empty", env=env, capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, "-c", where],
+        cwd=elsewhere / "empty",
+        env=env,
+        capture_output=True,
+        text=True,
+    )
     assert "installed" in told.stdout
     assert os.path.isdir(elsewhere / "installed" / "search" / "conf")

@@ -32,7 +32,10 @@ def _run(code, folder, **keys):
 
 def test_lines_of_json_are_epochs_and_the_rest_goes_to_the_log(tmp_path, capfd):
     code = """print("hello"); print('{"accuracy": 0.5}'); print("{not json"); print('{"epoch": 3, "accuracy": 0.7}')"""
-    assert list(_run(code, tmp_path)) == [{"accuracy": 0.5, "epoch": 1}, {"epoch": 3, "accuracy": 0.7}]
+    assert list(_run(code, tmp_path)) == [
+        {"accuracy": 0.5, "epoch": 1},
+        {"epoch": 3, "accuracy": 0.7},
+    ]
     assert capfd.readouterr().out == "hello\n{not json\n"
 
 
@@ -45,17 +48,31 @@ told = {"lr": config["optimizer"]["lr"], "names": sorted(split), "rows": split["
 print(json.dumps({**told, "folder": os.environ["KNOBWISE_CHECKPOINT"]}))
 """
     (record,) = _run(code, tmp_path)
-    assert record == {"lr": 0.5, "names": ["train", "val"], "rows": [5, 6, 7], "folder": str(tmp_path), "epoch": 1}
+    assert record == {
+        "lr": 0.5,
+        "names": ["train", "val"],
+        "rows": [5, 6, 7],
+        "folder": str(tmp_path),
+        "epoch": 1,
+    }
 
 
 def test_keys_are_filled_into_the_arguments_and_nothing_is_split_on_spaces():
     config = {
         "optimizer": {"lr": 1e-05},
         "name": "a b",
-        "trainer": {"command": ["run", "--lr={optimizer.lr}", "{name}", "{config}", "x{seed}y{seed}"]},
+        "trainer": {
+            "command": ["run", "--lr={optimizer.lr}", "{name}", "{config}", "x{seed}y{seed}"]
+        },
         "seed": 7,
     }
-    assert command_line(config, config_file=Path("c.json")) == ["run", "--lr=1e-05", "a b", "c.json", "x7y7"]
+    assert command_line(config, config_file=Path("c.json")) == [
+        "run",
+        "--lr=1e-05",
+        "a b",
+        "c.json",
+        "x7y7",
+    ]
     config["trainer"]["command"] = ["{python}", "{optimizer.rate}"]
     with pytest.raises(
         KeyError,
@@ -64,7 +81,8 @@ def test_keys_are_filled_into_the_arguments_and_nothing_is_split_on_spaces():
         command_line(config, config_file=Path("c.json"))
     config["trainer"]["command"] = "python train.py"
     with pytest.raises(
-        TypeError, match=r"trainer\.command: must be a list of program and arguments, but got 'python train\.py'; write"
+        TypeError,
+        match=r"trainer\.command: must be a list of program and arguments, but got 'python train\.py'; write",
     ):
         command_line(config, config_file=Path("c.json"))
 
@@ -94,7 +112,9 @@ time.sleep(300)
     wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, seconds=5)
 
 
-def test_no_line_is_lost_when_the_reader_dies_and_the_program_goes_on_from_its_own_checkpoint(tmp_path):
+def test_no_line_is_lost_when_the_reader_dies_and_the_program_goes_on_from_its_own_checkpoint(
+    tmp_path,
+):
     """The first attempt printed epochs 1 to 3, saved 2, and was killed; the second goes on with 3, which replaces it."""
     (tmp_path / "lines.jsonl").write_text(
         '{"epoch": 1, "accuracy": 0.1}\n{"epoch": 2, "accuracy": 0.2}\n{"epoch": 3, "accuracy": 0.33}\n{"epoch": 4, "acc'
@@ -104,7 +124,10 @@ for epoch in (3, 4): print('{"epoch": %d, "accuracy": 0.%d}' % (epoch, epoch))
 """
     got = [(record["epoch"], record["accuracy"]) for record in _run(code, tmp_path)]
     assert got == [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
-    again = [(record["epoch"], record["accuracy"]) for record in _run('print(\'{"epoch": 1, "accuracy": 0.9}\')', tmp_path)]
+    again = [
+        (record["epoch"], record["accuracy"])
+        for record in _run('print(\'{"epoch": 1, "accuracy": 0.9}\')', tmp_path)
+    ]
     assert again == [(1, 0.9)], "a program that starts afresh tells all anew"
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 3
 

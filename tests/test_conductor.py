@@ -33,7 +33,10 @@ def test_a_second_conductor_is_refused_and_the_first_is_named(tmp_path):
         before = _journal(tmp_path).stat().st_size
         second = search(*TINY, cwd=tmp_path)
         assert second.returncode == 2
-        assert re.search(rf"one conductor per search, but got a second beside process {first.pid} on ", second.stderr)
+        assert re.search(
+            rf"one conductor per search, but got a second beside process {first.pid} on ",
+            second.stderr,
+        )
         assert _journal(tmp_path).stat().st_size >= before
         assert first.poll() is None
 
@@ -59,8 +62,12 @@ def test_status_and_table_read_a_running_search_without_touching_it(tmp_path):
         assert not (tmp_path / "results" / "own_trainer" / "trials.csv").exists()
 
 
-@pytest.mark.parametrize(("number", "trainer"), [(signal.SIGINT, "steady"), (signal.SIGTERM, "quiet")])
-def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(number, trainer, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "trainer"), [(signal.SIGINT, "steady"), (signal.SIGTERM, "quiet")]
+)
+def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(
+    number, trainer, tmp_path
+):
     words = [*TINY, f"trainer._target_=toys.{trainer}"]
     search(*words, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
     with running(*words, cwd=tmp_path, **SLOW, **{MARK: f"signal{number}"}) as conductor:
@@ -68,13 +75,21 @@ def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(nu
         conductor.send_signal(number)
         output, _ = conductor.communicate(timeout=20)
     assert conductor.returncode == 130
-    assert "stopping at the next epoch's end, after 30 s at the latest; once more stops at once" in output
-    assert "the tables are written, and the same command goes on: python -m search own_trainer" in output
+    assert (
+        "stopping at the next epoch's end, after 30 s at the latest; once more stops at once"
+        in output
+    )
+    assert (
+        "the tables are written, and the same command goes on: python -m search own_trainer"
+        in output
+    )
     assert not marked(f"signal{number}")
     table = trials(tmp_path / "results" / "own_trainer")
     assert "running" not in set(table.state)
     assert "queued" in set(table.state)
-    checkpoints = list((tmp_path / "results" / "own_trainer" / "checkpoints").rglob("last.safetensors"))
+    checkpoints = list(
+        (tmp_path / "results" / "own_trainer" / "checkpoints").rglob("last.safetensors")
+    )
     assert checkpoints
     again = search(*words, cwd=tmp_path, TOY_PAUSE="0")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -85,7 +100,10 @@ def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(nu
 def test_two_signals_end_at_once(tmp_path):
     slow = ["own_trainer", "trainer._target_=toys.steady"]
     with running(*slow, cwd=tmp_path, TOY_PAUSE="20", **{MARK: "twice"}) as conductor:
-        wait_for(lambda: (tmp_path / "results" / "own_trainer" / "logs" / "1.log").exists(), what="two trials to sit down")
+        wait_for(
+            lambda: (tmp_path / "results" / "own_trainer" / "logs" / "1.log").exists(),
+            what="two trials to sit down",
+        )
         conductor.send_signal(signal.SIGINT)
         time.sleep(0.3)
         assert conductor.poll() is None, "after one signal it waits for the epoch to end"
@@ -115,13 +133,19 @@ def test_every_worker_sees_its_own_gpu_and_its_threads(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "results" / "own_trainer"
     told = [(folder / "logs" / f"{trial}.log").read_text().split() for trial in range(12)]
-    assert {(line[1], line[3], line[7]) for line in told} == {("0", "3", "cuda"), ("2", "3", "cuda")}
+    assert {(line[1], line[3], line[7]) for line in told} == {
+        ("0", "3", "cuda"),
+        ("2", "3", "cuda"),
+    }
     assert set(trials(folder).device) == {"cuda:0", "cuda:2"}
     workers = {line[5] for line in told}
     assert 2 <= len(workers) <= 4, "warm workers serve many trials"
     refused = search(*words, "placement.gpus=7", "name=other", cwd=tmp_path, **path)
     assert refused.returncode == 2
-    assert "placement.gpus: must be among the visible GPUs (0, 1, 2, 3), but got 7; name visible ones" in refused.stderr
+    assert (
+        "placement.gpus: must be among the visible GPUs (0, 1, 2, 3), but got 7; name visible ones"
+        in refused.stderr
+    )
     assert not (tmp_path / "results" / "other").exists()
 
 
@@ -140,4 +164,6 @@ def test_inline_gives_the_rows_that_workers_give(tmp_path):
     search(*TINY, cwd=tmp_path, TOY_PAUSE="0")
     done = search(*TINY, "placement=inline", "name=inline", cwd=tmp_path, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert steady(trials(tmp_path / "results" / "own_trainer")).equals(steady(trials(tmp_path / "results" / "inline")))
+    assert steady(trials(tmp_path / "results" / "own_trainer")).equals(
+        steady(trials(tmp_path / "results" / "inline"))
+    )

@@ -11,12 +11,12 @@ import yaml
 from kit import TINY, search, trials
 from omegaconf import OmegaConf
 
-from search.compose import compose_experiment
-from search.contract import fingerprint, prepare
+from search.config.compose import compose_experiment
+from search.config.plan import read_plan
+from search.contract.contract import fingerprint, prepare
+from search.contract.metrics import Metric
 from search.errors import UsageError
-from search.folder import Folder
-from search.metrics import Metric
-from search.plan import read_plan
+from search.storage.folder import Folder
 from trainers.data import bundled
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
@@ -68,7 +68,15 @@ def test_the_floor_is_the_share_of_the_most_frequent_class():
 
 def test_a_fingerprint_sees_content_type_and_shape():
     x = np.arange(6, dtype=np.float32)
-    prints = {fingerprint(a) for a in (x, x.reshape(2, 3), x.astype(np.float64), np.where(x == 3, 9, x).astype(np.float32))}
+    prints = {
+        fingerprint(a)
+        for a in (
+            x,
+            x.reshape(2, 3),
+            x.astype(np.float64),
+            np.where(x == 3, 9, x).astype(np.float32),
+        )
+    }
     assert len(prints) == 4
     assert fingerprint(x) == fingerprint(x.copy())
 
@@ -84,7 +92,9 @@ def test_a_fingerprint_sees_content_type_and_shape():
         ("+extra=1", r"extra: missing there, 1 now"),
     ],
 )
-def test_another_config_on_the_same_folder_is_refused_line_by_line_and_nothing_is_touched(override, line, smoke):
+def test_another_config_on_the_same_folder_is_refused_line_by_line_and_nothing_is_touched(
+    override, line, smoke
+):
     before = _state(smoke)
     done = search("smoke", override, cwd=smoke)
     assert done.returncode == 2
@@ -120,7 +130,10 @@ def test_a_changed_split_file_is_refused(smoke):
         np.savez(file, **arrays)
     done = search("smoke", cwd=smoke)
     assert done.returncode == 2
-    assert "split.npz: holds the split of the first start, but got other rows; restore it or use name=" in done.stderr
+    assert (
+        "split.npz: holds the split of the first start, but got other rows; restore it or use name="
+        in done.stderr
+    )
 
 
 def test_a_missing_split_file_is_refused(smoke):
@@ -128,7 +141,8 @@ def test_a_missing_split_file_is_refused(smoke):
     done = search("smoke", cwd=smoke)
     assert done.returncode == 2
     assert re.search(
-        r"split\.npz: holds the split of the first start, but got FileNotFoundError: .*; restore it or use name=", done.stderr
+        r"split\.npz: holds the split of the first start, but got FileNotFoundError: .*; restore it or use name=",
+        done.stderr,
     )
 
 
@@ -146,8 +160,20 @@ def test_no_test_row_lies_in_any_file_that_a_worker_can_reach(smoke):
 
 
 def test_a_trainer_that_looks_everywhere_finds_no_test_row(tmp_path):
-    words = ["trainer._target_=toys.nosy", "metric=reported", "metric.name=accuracy", "metric.direction=maximize", "seeds=1"]
-    data = ["data._target_=toys.secret", "data.inputs=3", "data.outputs=2", "split=predefined", "normalise=none"]
+    words = [
+        "trainer._target_=toys.nosy",
+        "metric=reported",
+        "metric.name=accuracy",
+        "metric.direction=maximize",
+        "seeds=1",
+    ]
+    data = [
+        "data._target_=toys.secret",
+        "data.inputs=3",
+        "data.outputs=2",
+        "split=predefined",
+        "normalise=none",
+    ]
     done = search("smoke", *words, *data, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(tmp_path / "results" / "smoke")
@@ -158,7 +184,10 @@ def test_a_trainer_that_looks_everywhere_finds_no_test_row(tmp_path):
 
 
 def test_data_that_do_not_fit_the_config_are_refused():
-    with pytest.raises(UsageError, match=r"data\.inputs: must be 64, as in the rows, but got 63; say data\.inputs=64"):
+    with pytest.raises(
+        UsageError,
+        match=r"data\.inputs: must be 64, as in the rows, but got 63; say data\.inputs=64",
+    ):
         _prepared("data.inputs=63")
     with pytest.raises(UsageError, match=r"data\.outputs: must be 10"):
         _prepared("data.outputs=9")
@@ -167,23 +196,36 @@ def test_data_that_do_not_fit_the_config_are_refused():
         match=r"data\._target_: must name a function that returns a DataSet and takes the keys of data, but got nowhere\.load",
     ):
         _prepared("data._target_=nowhere.load")
-    with pytest.raises(UsageError, match=r"data\._target_: must return trainers\.data\.DataSet, but got int"):
+    with pytest.raises(
+        UsageError, match=r"data\._target_: must return trainers\.data\.DataSet, but got int"
+    ):
         _prepared("data._target_=builtins.int")
     with pytest.raises(
         UsageError,
         match=r"data: x: must be finite, but got NaN or inf in 1 rows, first in row 2; drop them or say data\.impute=mean",
     ):
         _prepared("data._target_=toys.rotten", "data.inputs=3", "data.outputs=2")
-    with pytest.raises(UsageError, match=r"task 'guessing' does not exist; .*there are: classification, regression"):
+    with pytest.raises(
+        UsageError, match=r"task 'guessing' does not exist; .*there are: classification, regression"
+    ):
         _prepared("data.task=guessing")
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["split.test=1.5"], r"split\.test: a share lies between 0 and 1, but got 1\.5; say 0\.3 for 30 %"),
-        (["split.kind=cut"], r"split 'cut' does not exist; there are: grouped, holdout, kfold, ordered, predefined"),
-        (["split.test=0.9999"], r"split: 1797 rows must give three sets, but got .*; change the shares or the data"),
+        (
+            ["split.test=1.5"],
+            r"split\.test: a share lies between 0 and 1, but got 1\.5; say 0\.3 for 30 %",
+        ),
+        (
+            ["split.kind=cut"],
+            r"split 'cut' does not exist; there are: grouped, holdout, kfold, ordered, predefined",
+        ),
+        (
+            ["split.test=0.9999"],
+            r"split: 1797 rows must give three sets, but got .*; change the shares or the data",
+        ),
     ],
 )
 def test_a_split_that_cannot_be_is_refused(overrides, message):
@@ -201,12 +243,19 @@ def test_own_data_are_fingerprinted_by_the_files_named_and_stratified_by_the_lab
     assert set(np.bincount(prepared.final.val.y)) == {3, 4}
     assert prepared.contract.floor is not None
     rows.write_bytes(b"abd")
-    assert prepare(_config(*words, experiment="own_trainer"), metric=ACCURACY).contract != prepared.contract
-    with pytest.raises(UsageError, match=r"data\.labels: must hold data\.rows=99 labels, but got shape \(100,\)"):
+    assert (
+        prepare(_config(*words, experiment="own_trainer"), metric=ACCURACY).contract
+        != prepared.contract
+    )
+    with pytest.raises(
+        UsageError, match=r"data\.labels: must hold data\.rows=99 labels, but got shape \(100,\)"
+    ):
         prepare(_config(*words, "data.rows=99", experiment="own_trainer"), metric=ACCURACY)
     with pytest.raises(UsageError, match=r"data\.files: must be readable, but got .*No such file"):
         prepare(_config("data.files=[nowhere]", experiment="own_trainer"), metric=ACCURACY)
-    with pytest.raises(UsageError, match=r"data\.labels: must be a \.npy file, but got .*No such file"):
+    with pytest.raises(
+        UsageError, match=r"data\.labels: must be a \.npy file, but got .*No such file"
+    ):
         prepare(_config("data.labels=nowhere.npy", experiment="own_trainer"), metric=ACCURACY)
 
 
@@ -218,23 +267,33 @@ def test_a_config_in_the_folder_is_composed_with_its_links(smoke):
 
 def _state(cwd):
     """Name and content of everything but the lock's own file."""
-    return {path: path.read_bytes() for path in (cwd / "results").rglob("*") if path.is_file() and path.name != "lock"}
+    return {
+        path: path.read_bytes()
+        for path in (cwd / "results").rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
 
 
 def test_folds_of_a_regression_are_scored_in_the_targets_own_units(tmp_path):
     """Each fold has a scale of its own; its predictions were once mapped back by another's."""
-    prepared = prepare(_config("data=diabetes", "split=kfold"), metric=Metric(name="mse", direction="minimize"))
+    prepared = prepare(
+        _config("data=diabetes", "split=kfold"), metric=Metric(name="mse", direction="minimize")
+    )
     raw = bundled.diabetes().y
     means = set()
     for fold in prepared.folds():
         val = fold.data.val
-        np.testing.assert_allclose(val.y * fold.units["scale"] + fold.units["mean"], raw[val.index], rtol=1e-5)
+        np.testing.assert_allclose(
+            val.y * fold.units["scale"] + fold.units["mean"], raw[val.index], rtol=1e-5
+        )
         means.add(fold.units["mean"][0])
     assert len(means) == 5
 
 
 def test_a_floor_that_is_no_number_does_not_forbid_to_go_on(tmp_path):
-    (tmp_path / "o.csv").write_text("a,y\n" + "".join(f"{row},{int(row < 50)}\n" for row in range(100)))
+    (tmp_path / "o.csv").write_text(
+        "a,y\n" + "".join(f"{row},{int(row < 50)}\n" for row in range(100))
+    )
     words = [
         "data=csv",
         "data.path=o.csv",
@@ -246,7 +305,10 @@ def test_a_floor_that_is_no_number_does_not_forbid_to_go_on(tmp_path):
     ]
     done = search("smoke", *words, cwd=tmp_path)
     assert done.returncode == 2
-    assert "metric: roc_auc needs two classes in validation, but got one; choose another split or metric" in done.stderr
+    assert (
+        "metric: roc_auc needs two classes in validation, but got one; choose another split or metric"
+        in done.stderr
+    )
     assert search("smoke", *words[:-1], "metric=log_loss", cwd=tmp_path).returncode == 0
     assert search("smoke", *words[:-1], "metric=log_loss", cwd=tmp_path).returncode == 0
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from search.curves import CurveLog, read_curves, settle_curves
+from search.storage.curves import CurveLog, read_curves, settle_curves
 
 
 def _record(trial, epoch, value, **more):
@@ -27,7 +27,11 @@ def test_the_last_record_of_an_epoch_wins_and_columns_come_in_the_promised_order
     log.close()
     frame = _read(tmp_path)
     assert list(frame.columns[:11]) == ["trial", "fold", "epoch", "step", "train_loss", "val_loss", "accuracy", "lr", "grad_norm", "update_ratio", "seconds"]  # fmt: skip
-    assert frame[["trial", "epoch", "accuracy"]].to_numpy().tolist() == [[0, 1, 0.2], [0, 2, 0.3], [1, 1, 0.5]]
+    assert frame[["trial", "epoch", "accuracy"]].to_numpy().tolist() == [
+        [0, 1, 0.2],
+        [0, 2, 0.3],
+        [1, 1, 0.5],
+    ]
     assert frame.own.tolist()[-1] == 3.0
     assert frame.train_loss.tolist()[1] == math.inf
 
@@ -67,7 +71,9 @@ def test_a_resumed_trials_records_keep_nan_apart_from_what_was_never_told(tmp_pa
     log.append(_record(1, 1, math.nan, train_loss=math.nan))
     log.append(_record(5, 1, 0.5, train_loss=2.0))
     log.close()
-    settle_curves(_read(tmp_path), log=tmp_path / "log", table=tmp_path / "table", unfinished=[0, 1])
+    settle_curves(
+        _read(tmp_path), log=tmp_path / "log", table=tmp_path / "table", unfinished=[0, 1]
+    )
     later = CurveLog(tmp_path / "log", unfinished=[0, 1])
     assert later.records(0) == [_record(0, 1, 0.1)]
     (diverged,) = later.records(1)

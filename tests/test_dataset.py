@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from search.dataset import load_rows, read_labels
+from search.contract.dataset import load_rows, read_labels
+from search.contract.normalisation import fit_scaling
 from search.errors import UsageError
-from search.normalise import fit_scaling
 from trainers.data import bundled, mnist1d
 
 TABLE = """age,colour,height,label,when,who
@@ -18,13 +18,30 @@ TABLE = """age,colour,height,label,when,who
 
 
 def _csv(**keys):
-    base = {"_target_": "trainers.data.table.load", "path": "t.csv", "task": "classification", "target": "label"}
-    base |= {"categorical": ["colour"], "groups": "who", "time": "when", "inputs": None, "outputs": None, "impute": "mean"}
+    base = {
+        "_target_": "trainers.data.table.load",
+        "path": "t.csv",
+        "task": "classification",
+        "target": "label",
+    }
+    base |= {
+        "categorical": ["colour"],
+        "groups": "who",
+        "time": "when",
+        "inputs": None,
+        "outputs": None,
+        "impute": "mean",
+    }
     return OmegaConf.create(base | keys)
 
 
 def _npz(**keys):
-    base = {"_target_": "trainers.data.npz.load", "path": "t.npz", "task": "classification", "impute": None}
+    base = {
+        "_target_": "trainers.data.npz.load",
+        "path": "t.npz",
+        "task": "classification",
+        "impute": None,
+    }
     return OmegaConf.create(base | keys)
 
 
@@ -39,10 +56,22 @@ def files(elsewhere):
     (elsewhere / "inf.csv").write_text("a,label\n1,x\ninf,y\n")
     (elsewhere / "one.csv").write_text("a,label\n1,x\n2,x\n")
     (elsewhere / "bin.csv").write_bytes(b"\xff\xfe\x00,\x00\n\x01")
-    np.savez("t.npz", x=np.zeros((6, 2)), y=np.arange(6) % 2, x_test=np.ones((2, 2)), y_test=np.array([0, 1]))
+    np.savez(
+        "t.npz",
+        x=np.zeros((6, 2)),
+        y=np.arange(6) % 2,
+        x_test=np.ones((2, 2)),
+        y_test=np.array([0, 1]),
+    )
     np.savez("bad.npz", x=np.zeros((6, 2)), z=np.arange(6))
     np.savez("short.npz", x=np.zeros((6, 2)), y=np.arange(5))
-    np.savez("shapes.npz", x=np.zeros((6, 2)), y=np.arange(6), x_test=np.ones((2, 3)), y_test=np.arange(2))
+    np.savez(
+        "shapes.npz",
+        x=np.zeros((6, 2)),
+        y=np.arange(6),
+        x_test=np.ones((2, 3)),
+        y_test=np.arange(2),
+    )
     np.savez("text.npz", x=np.array([["a"], ["b"]]), y=np.arange(2))
     np.savez("groups.npz", x=np.zeros((6, 2)), y=np.arange(6) % 2, groups=np.arange(5))
     (elsewhere / "no.npz").write_text("no archive")
@@ -53,16 +82,25 @@ def test_a_table_gives_numbers_categories_classes_groups_and_time(path):
     rows = load_rows(_csv(path=path))
     assert rows.data.names == ("age", "height", "colour_blue", "colour_red")
     np.testing.assert_array_equal(
-        rows.data.x, np.array([[30, 1.5, 0, 1], [40, 1.7, 1, 0], [50, np.nan, 0, 1]], dtype=np.float32)
+        rows.data.x,
+        np.array([[30, 1.5, 0, 1], [40, 1.7, 1, 0], [50, np.nan, 0, 1]], dtype=np.float32),
     )
-    assert (rows.data.y.tolist(), rows.classes, rows.outputs, rows.inputs) == ([1, 0, 1], ("no", "yes"), 2, 4)
+    assert (rows.data.y.tolist(), rows.classes, rows.outputs, rows.inputs) == (
+        [1, 0, 1],
+        ("no", "yes"),
+        2,
+        4,
+    )
     assert (rows.data.groups.tolist(), rows.data.time.tolist()) == (["a", "b", "a"], [3, 1, 2])
 
 
 def test_missing_features_are_filled_by_train_alone():
     x = np.array([[1.0], [3.0], [np.nan]], dtype=np.float32)
     scaling = fit_scaling(
-        OmegaConf.create({"_target_": None, "target": False}), x[:2], np.zeros(2, dtype=np.int64), impute="mean"
+        OmegaConf.create({"_target_": None, "target": False}),
+        x[:2],
+        np.zeros(2, dtype=np.int64),
+        impute="mean",
     )
     assert scaling.features(x)[:, 0].tolist() == [1.0, 3.0, 2.0]
     assert scaling.constants() == {"kind": "SimpleImputer", "statistics_": [2.0]}
@@ -70,10 +108,17 @@ def test_missing_features_are_filled_by_train_alone():
 
 def test_targets_of_a_regression_are_scaled_by_train_and_known_to_the_contract():
     y = np.array([[10.0], [20.0]], dtype=np.float32)
-    scaling = fit_scaling(OmegaConf.create({"_target_": None, "target": True}), np.zeros((2, 1)), y, impute=None)
+    scaling = fit_scaling(
+        OmegaConf.create({"_target_": None, "target": True}), np.zeros((2, 1)), y, impute=None
+    )
     assert scaling.targets(np.array([[30.0]]))[0, 0] == 3.0
     assert scaling.constants()["target"] == {"mean": [15.0], "scale": [5.0]}
-    constant = fit_scaling(OmegaConf.create({"_target_": None, "target": True}), np.zeros((2, 1)), y * 0 + 7, impute=None)
+    constant = fit_scaling(
+        OmegaConf.create({"_target_": None, "target": True}),
+        np.zeros((2, 1)),
+        y * 0 + 7,
+        impute=None,
+    )
     assert constant.targets(np.array([[7.0]]))[0, 0] == 0.0
 
 
@@ -137,7 +182,8 @@ def test_rows_that_cannot_be_used_are_refused(node, message):
 def test_numbers_that_are_no_classes_are_refused_and_gaps_are_closed():
     np.savez("t.npz", x=np.zeros((4, 2)), y=np.array([0.5, 1.0, 2.0, 1.0]))
     with pytest.raises(
-        UsageError, match=r"data: y: classes are whole numbers or names, but got 0\.5; mend them, or say data\.task=reg"
+        UsageError,
+        match=r"data: y: classes are whole numbers or names, but got 0\.5; mend them, or say data\.task=reg",
     ):
         load_rows(_npz())
     np.savez("t.npz", x=np.zeros((4, 2)), y=np.array([[3], [7], [7], [3]]))
@@ -148,31 +194,47 @@ def test_numbers_that_are_no_classes_are_refused_and_gaps_are_closed():
 def test_a_scaler_that_cannot_be_is_refused():
     y = np.zeros(2, dtype=np.int64)
     with pytest.raises(
-        UsageError, match=r"normalise\._target_: must name a scaler with fit and transform, .* but got nowhere\.Scaler"
+        UsageError,
+        match=r"normalise\._target_: must name a scaler with fit and transform, .* but got nowhere\.Scaler",
     ):
-        fit_scaling(OmegaConf.create({"_target_": "nowhere.Scaler"}), np.zeros((2, 1)), y, impute=None)
-    with pytest.raises(UsageError, match=r"data\.impute 'often' does not exist; .*there are: mean, median, most_frequent"):
+        fit_scaling(
+            OmegaConf.create({"_target_": "nowhere.Scaler"}), np.zeros((2, 1)), y, impute=None
+        )
+    with pytest.raises(
+        UsageError,
+        match=r"data\.impute 'often' does not exist; .*there are: mean, median, most_frequent",
+    ):
         fit_scaling(OmegaConf.create({"_target_": None}), np.zeros((2, 1)), y, impute="often")
 
 
 def test_dates_are_ordered_as_dates():
-    for text in ("2026-01-31,2025-12-01,2026-01-05", "2026-01-31T10:00:00+02:00,2025-12-01,2026-01-05"):
+    for text in (
+        "2026-01-31,2025-12-01,2026-01-05",
+        "2026-01-31T10:00:00+02:00,2025-12-01,2026-01-05",
+    ):
         stamps = text.split(",")
-        pd.DataFrame({"a": [1, 2, 3], "label": ["x", "y", "x"], "when": stamps}).to_csv("d.csv", index=False)
+        pd.DataFrame({"a": [1, 2, 3], "label": ["x", "y", "x"], "when": stamps}).to_csv(
+            "d.csv", index=False
+        )
         time = load_rows(_csv(path="d.csv", categorical=[], groups=None)).data.time
         assert np.argsort(time).tolist() == [1, 2, 0]
     for wrong, message in (
         ("12/1/2004", "time is a number or a date such as 2026-01-31, but got"),
         (None, "every row needs its time, but got none in row 1"),
     ):
-        pd.DataFrame({"a": [1, 2], "label": ["x", "y"], "when": ["2026-01-31", wrong]}).to_csv("d.csv", index=False)
+        pd.DataFrame({"a": [1, 2], "label": ["x", "y"], "when": ["2026-01-31", wrong]}).to_csv(
+            "d.csv", index=False
+        )
         with pytest.raises(UsageError, match=message):
             load_rows(_csv(path="d.csv", categorical=[], groups=None))
 
 
 def test_a_scaler_that_changes_the_number_of_features_is_refused():
     node = OmegaConf.create({"_target_": "sklearn.preprocessing.PolynomialFeatures"})
-    with pytest.raises(UsageError, match=r"normalise\._target_: must name a scaler .*rows of 2 features came back as \(6,\)"):
+    with pytest.raises(
+        UsageError,
+        match=r"normalise\._target_: must name a scaler .*rows of 2 features came back as \(6,\)",
+    ):
         fit_scaling(node, np.ones((3, 2)), np.zeros(3, dtype=np.int64), impute=None)
 
 

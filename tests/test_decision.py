@@ -17,7 +17,10 @@ def _groups(scores):
 
 def test_thirteen_identical_values_leave_the_baseline_in_at_least_92_percent_of_draws():
     dice = np.random.default_rng(1)
-    kept = [decide(_groups(dice.normal(0.95, 0.01, (13, 3))), resolution=0.001).winner == 0 for _ in range(DRAWS)]
+    kept = [
+        decide(_groups(dice.normal(0.95, 0.01, (13, 3))), resolution=0.001).winner == 0
+        for _ in range(DRAWS)
+    ]
     assert np.mean(kept) >= 0.92
 
 
@@ -43,7 +46,13 @@ def test_a_value_with_a_collapsed_seed_neither_wins_nor_ties(collapsed):
 
 
 def test_a_seed_that_still_does_better_than_a_good_other_value_has_not_collapsed():
-    others = [(0.100, 0.101, 0.100), (0.110, 0.111, 0.110), (0.105, 0.106, 0.105), (0.112, 0.113, 0.112), (0.15, 0.151, 0.15)]
+    others = [
+        (0.100, 0.101, 0.100),
+        (0.110, 0.111, 0.110),
+        (0.105, 0.106, 0.105),
+        (0.112, 0.113, 0.112),
+        (0.15, 0.151, 0.15),
+    ]
     decision = decide(_groups([*others, (0.201, 0.129, 0.195)]), resolution=0.001)
     assert "unstable" not in decision.standings
     assert decision.best == 5
@@ -51,12 +60,17 @@ def test_a_seed_that_still_does_better_than_a_good_other_value_has_not_collapsed
 
 def test_plain_noise_is_hardly_ever_taken_for_a_collapse():
     dice = np.random.default_rng(4)
-    flagged = ["unstable" in decide(_groups(dice.normal(0, 1, (13, 3))), resolution=0).standings for _ in range(DRAWS)]
+    flagged = [
+        "unstable" in decide(_groups(dice.normal(0, 1, (13, 3))), resolution=0).standings
+        for _ in range(DRAWS)
+    ]
     assert np.mean(flagged) <= 0.01
 
 
 def test_a_value_with_an_infeasible_seed_ranks_below_all_whole_ones():
-    decision = decide(_groups([(0.90, 0.91, 0.90), (0.99, None, 0.99), (0.89, 0.90, 0.90)]), resolution=0.001)
+    decision = decide(
+        _groups([(0.90, 0.91, 0.90), (0.99, None, 0.99), (0.89, 0.90, 0.90)]), resolution=0.001
+    )
     assert decision.standings == ("tie", "unusable", "tie")
     assert decision.winner == 0
 
@@ -77,7 +91,10 @@ def test_equal_scores_are_a_tie_and_one_seed_tells_no_interval():
     assert math.isnan(single.interval(1))
 
 
-@pytest.mark.parametrize(("comparisons", "freedom", "critical"), [(1, 10, 1.81), (2, 20, 2.03), (9, 20, 2.60), (3, 60, 2.10)])
+@pytest.mark.parametrize(
+    ("comparisons", "freedom", "critical"),
+    [(1, 10, 1.81), (2, 20, 2.03), (9, 20, 2.60), (3, 60, 2.10)],
+)
 def test_critical_values_are_those_of_dunnetts_table(comparisons, freedom, critical):
     """Dunnett (1955), table 1a, one-sided 95 %."""
     assert dunnett(comparisons, freedom) == pytest.approx(critical, abs=0.006)
@@ -85,4 +102,6 @@ def test_critical_values_are_those_of_dunnetts_table(comparisons, freedom, criti
 
 def test_the_interval_is_students():
     decision = decide(_groups([(0.1, 0.2, 0.3), (0.1, 0.2, 0.3)]), resolution=0)
-    assert decision.interval(3) == pytest.approx(stats.t.ppf(0.975, decision.freedom) * 0.1 / math.sqrt(3))
+    assert decision.interval(3) == pytest.approx(
+        stats.t.ppf(0.975, decision.freedom) * 0.1 / math.sqrt(3)
+    )

@@ -3,8 +3,8 @@
 import joblib
 import pytest
 
-from search.devices import Slot, find_slots, visible_gpus
 from search.errors import UsageError
+from search.execution.slots import Slot, find_slots, visible_gpus
 
 
 def _slots(**chosen):
@@ -17,7 +17,10 @@ def test_every_visible_gpu_has_its_slots(monkeypatch):
     assert [slot.gpu for slot in _slots(slots_per_gpu=2)] == ["0", "1", "GPU-aa"] * 2
     assert [slot.gpu for slot in _slots(gpus=("GPU-aa",))] == ["GPU-aa"]
     assert [slot.gpu for slot in _slots(slots=4)] == ["0", "1", "GPU-aa", "0"]
-    with pytest.raises(UsageError, match=r"placement\.gpus: must be among the visible GPUs \(0, 1, GPU-aa\), but got 2; name"):
+    with pytest.raises(
+        UsageError,
+        match=r"placement\.gpus: must be among the visible GPUs \(0, 1, GPU-aa\), but got 2; name",
+    ):
         _slots(gpus=("2",))
 
 

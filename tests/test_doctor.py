@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from kit import search, trials
 
+from search.diagnostics.verdicts.csv_log import read_csv
+from search.diagnostics.verdicts.rules import judge
 from search.errors import UsageError
-from search.layers import LayerLog
-from search.verdicts.foreign import read_csv
-from search.verdicts.rules import judge
+from search.storage.layers import LayerLog
 
 HEADER = "epoch,train_loss,val_loss,accuracy\n"
 
@@ -20,15 +20,29 @@ HEADER = "epoch,train_loss,val_loss,accuracy\n"
 def swept(tmp_path_factory):
     """A sweep with rates far too low, useful, and far too high, in a folder of its own."""
     place = tmp_path_factory.mktemp("swept")
-    words = ["lr_sweep", "space.optimizer.lr={low: 1.0e-5, high: 1.0e5, scale: log, points: 3}", "seeds=2", "trainer.epochs=12"]
-    done = search(*words, "protocol.refine=0", "protocol.extend=0", "optimizer.lr=0.03", "trainer.patience=null", cwd=place)
+    words = [
+        "lr_sweep",
+        "space.optimizer.lr={low: 1.0e-5, high: 1.0e5, scale: log, points: 3}",
+        "seeds=2",
+        "trainer.epochs=12",
+    ]
+    done = search(
+        *words,
+        "protocol.refine=0",
+        "protocol.extend=0",
+        "optimizer.lr=0.03",
+        "trainer.patience=null",
+        cwd=place,
+    )
     assert done.returncode == 0, done.stderr
     return place, done.stdout
 
 
 def test_every_trial_has_its_verdict_in_the_tables_and_on_the_terminal(swept):
     place, shown = swept
-    rows = pd.read_csv(place / "results" / "lr_sweep" / "trials.csv", keep_default_na=False)  # or the verdict `nan` is lost
+    rows = pd.read_csv(
+        place / "results" / "lr_sweep" / "trials.csv", keep_default_na=False
+    )  # or the verdict `nan` is lost
     by_rate = rows.groupby("optimizer.lr").verdict.agg(set)
     assert by_rate[1e-5] == {"lr_too_low"}
     assert by_rate[1e5] <= {"lr_too_high", "nan", "exploding"}
@@ -38,26 +52,45 @@ def test_every_trial_has_its_verdict_in_the_tables_and_on_the_terminal(swept):
     told = (place / "results" / "lr_sweep" / "summary.md").read_text()
     assert "| verdict |" in told
     assert "the curves of trial 0" in told
-    assert pd.read_csv(place / "results" / "lr_sweep" / "summary.csv").verdict.tolist()[0] == "lr_too_low"
+    assert (
+        pd.read_csv(place / "results" / "lr_sweep" / "summary.csv").verdict.tolist()[0]
+        == "lr_too_low"
+    )
 
 
 def test_a_search_is_told_by_verdict_and_a_trial_in_full(swept):
     place, _ = swept
     told = search("doctor", "lr_sweep", cwd=place)
     assert told.returncode == 0, told.stderr
-    assert "multiply the learning rate by 3 to 10 and start again (optimizer.lr: raise, R23)" in told.stdout
+    assert (
+        "multiply the learning rate by 3 to 10 and start again (optimizer.lr: raise, R23)"
+        in told.stdout
+    )
     rows = trials(place / "results" / "lr_sweep")
     low = int(rows[rows["optimizer.lr"] == 1e-5].trial.iloc[0])
     told = search("doctor", "lr_sweep", str(low), cwd=place)
-    assert told.stdout.splitlines()[0] == f"{low}  optimizer.lr=1e-05 seed {rows.seed[rows.trial == low].iloc[0]}  complete"
-    assert told.stdout.splitlines()[1].startswith("lr_too_low: after 12 epochs train has come from 2.")
+    assert (
+        told.stdout.splitlines()[0]
+        == f"{low}  optimizer.lr=1e-05 seed {rows.seed[rows.trial == low].iloc[0]}  complete"
+    )
+    assert told.stdout.splitlines()[1].startswith(
+        "lr_too_low: after 12 epochs train has come from 2."
+    )
 
 
 def test_a_train_loss_that_is_kept_afloat_is_not_read_as_a_trend(tmp_path):
-    words = ["flood_sweep", "space.trainer.flood.choices=[null,0.5]", "seeds=1", "trainer.epochs=25", "trainer.patience=null"]
+    words = [
+        "flood_sweep",
+        "space.trainer.flood.choices=[null,0.5]",
+        "seeds=1",
+        "trainer.epochs=25",
+        "trainer.patience=null",
+    ]
     done = search(*words, "placement.slots=1", "preflight=off", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    table = trials(tmp_path / "results" / "flood_sweep").sort_values("trainer.flood")  # the one without comes last
+    table = trials(tmp_path / "results" / "flood_sweep").sort_values(
+        "trainer.flood"
+    )  # the one without comes last
     assert table.verdict.iloc[0] == "cannot_tell"
     assert table.verdict.iloc[1] != "cannot_tell"
     told = search("doctor", "flood_sweep", str(table.trial.iloc[0]), cwd=tmp_path).stdout
@@ -101,7 +134,10 @@ def test_series_by_layer_lie_in_a_file_of_their_own(swept):
     place, _ = swept
     rows = trials(place / "results" / "lr_sweep")
     good = int(rows[rows["optimizer.lr"] == 0.03].trial.iloc[0])
-    lines = [json.loads(line) for line in (place / "results/lr_sweep/layers" / f"{good}.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (place / "results/lr_sweep/layers" / f"{good}.jsonl").read_text().splitlines()
+    ]
     assert [line["epoch"] for line in lines] == list(range(13))
     assert set(lines[0]) == {"fold", "epoch", "series"}
     series = [line["series"] for line in lines]
@@ -143,7 +179,12 @@ def table(epochs=40, columns=("epoch", "train_loss", "val_loss", "accuracy"), se
     rows = [separator.join(columns)]
     for epoch in range(1, epochs + 1):
         share = epoch / epochs
-        numbers = (epoch, 2.3 * np.exp(-6 * share), 0.6 + 1.7 * np.exp(-9 * share) + share, 0.9 - 0.3 * share)
+        numbers = (
+            epoch,
+            2.3 * np.exp(-6 * share),
+            0.6 + 1.7 * np.exp(-9 * share) + share,
+            0.9 - 0.3 * share,
+        )
         rows.append(separator.join(f"{number:.6g}" for number in numbers))
     return "\n".join(rows)
 
@@ -181,27 +222,43 @@ def test_epochs_without_validation_are_left_out_and_nan_is_not_a_blank(tmp_path)
 
 
 def test_nan_before_numbers_is_a_gap_and_a_quoted_line_break_is_no_row(tmp_path):
-    text = 'epoch,train_loss,val_loss,note\n1,nan,2,"two\nlines"\n2,1.5,1.6,\n3,1.2,nan,\n4,1.0,1.2,\n'
+    text = (
+        'epoch,train_loss,val_loss,note\n1,nan,2,"two\nlines"\n2,1.5,1.6,\n3,1.2,nan,\n4,1.0,1.2,\n'
+    )
     (curves,) = read_csv(written(tmp_path, text), classes=0).values()
     assert curves.epochs.tolist() == [2, 4]
 
 
-def test_steps_within_an_epoch_are_taken_together_and_a_plain_accuracy_beside_a_plain_loss_is_trains(tmp_path):
-    rows = "".join(f"{e},{s},{1 / e + s},,0.5\n" for e in range(1, 5) for s in (0, 1)) + "4,9,,0.7,\n"
-    (curves,) = read_csv(written(tmp_path, "epoch,step,train_loss,val_loss,acc\n" + rows), classes=0).values()
-    assert curves.train.tolist() == [pytest.approx(np.mean([1 / e + s for e in range(1, 5) for s in (0, 1)]))]
-    (curves,) = read_csv(written(tmp_path, table(columns=("epoch", "loss", "val_loss", "accuracy"))), classes=0).values()
+def test_steps_within_an_epoch_are_taken_together_and_a_plain_accuracy_beside_a_plain_loss_is_trains(
+    tmp_path,
+):
+    rows = (
+        "".join(f"{e},{s},{1 / e + s},,0.5\n" for e in range(1, 5) for s in (0, 1)) + "4,9,,0.7,\n"
+    )
+    (curves,) = read_csv(
+        written(tmp_path, "epoch,step,train_loss,val_loss,acc\n" + rows), classes=0
+    ).values()
+    assert curves.train.tolist() == [
+        pytest.approx(np.mean([1 / e + s for e in range(1, 5) for s in (0, 1)]))
+    ]
+    (curves,) = read_csv(
+        written(tmp_path, table(columns=("epoch", "loss", "val_loss", "accuracy"))), classes=0
+    ).values()
     assert curves.metric is None
 
 
 def test_a_column_of_trials_makes_several(tmp_path):
-    text = "trial,epoch,train_loss,val_loss\n" + "".join(f"{name},{e},{2 / e},{2 / e}\n" for name in "ab" for e in range(1, 30))
+    text = "trial,epoch,train_loss,val_loss\n" + "".join(
+        f"{name},{e},{2 / e},{2 / e}\n" for name in "ab" for e in range(1, 30)
+    )
     found = read_csv(written(tmp_path, text), classes=0)
     assert list(found) == ["a", "b"]
 
 
 def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
-    (curves,) = read_csv(written(tmp_path, table(columns=("epoch", "train_loss", "val_loss", "error"))), classes=0).values()
+    (curves,) = read_csv(
+        written(tmp_path, table(columns=("epoch", "train_loss", "val_loss", "error"))), classes=0
+    ).values()
     assert curves.sign == -1.0
 
 
@@ -210,18 +267,33 @@ def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
     [
         ("", "needs a header and a row per epoch, but got 0 lines"),
         ("epoch,train_loss,val_loss\n", "but got 1 lines"),
-        ("epoch,train_loss\n1,2\n", r"needs a column val_loss \(or valid_loss, .*\), but got epoch, train_loss; rename"),
+        (
+            "epoch,train_loss\n1,2\n",
+            r"needs a column val_loss \(or valid_loss, .*\), but got epoch, train_loss; rename",
+        ),
         ("train_loss,val_loss\n1,2\n", "needs a column epoch"),
         ("epoch,val_loss\n1,2\n", "needs a column train_loss"),
         (HEADER + "1,2,3,4\n2,bad,3,4\n", "line 3: train_loss must be a number, but got 'bad'"),
-        (HEADER + "2,2,3,4\n1,1,3,4\n", "line 3: epochs must rise, but got 1 after 2; sort the rows"),
-        (HEADER + "1,2,3,4\n1,2,3,4\n", "line 3: an epoch has one row, but got another train_loss for the epoch before"),
+        (
+            HEADER + "2,2,3,4\n1,1,3,4\n",
+            "line 3: epochs must rise, but got 1 after 2; sort the rows",
+        ),
+        (
+            HEADER + "1,2,3,4\n1,2,3,4\n",
+            "line 3: an epoch has one row, but got another train_loss for the epoch before",
+        ),
         (HEADER + ",2,3,4\n", "line 2: every row needs its epoch"),
-        (HEADER + "1,,,\n2,,,\n", "needs epochs with numbers in both train_loss and val_loss, but got none"),
+        (
+            HEADER + "1,,,\n2,,,\n",
+            "needs epochs with numbers in both train_loss and val_loss, but got none",
+        ),
         ("epoch,train_loss,val_loss\n1,2,inf-ish\n", "val_loss must be a number"),
         ("epoch,train_loss,val_loss\ninf,nan,2\n", "line 2: every row needs its epoch"),
         ("epoch,loss,loss,val_loss\n1,2,2,2\n", "a column has one name, but got loss twice"),
-        ('epoch,train_loss,val_loss\n1,2,"2\n' + "x" * 200_000 + "\n", "must be a line of a CSV file, but got field larger"),
+        (
+            'epoch,train_loss,val_loss\n1,2,"2\n' + "x" * 200_000 + "\n",
+            "must be a line of a CSV file, but got field larger",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_with_its_line(tmp_path, text, match):
@@ -230,7 +302,8 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path, text, match):
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [(HEADER + "1,2,3,4\n", "cannot_tell"), (HEADER + "1,nan,nan,\n2,nan,nan,\n", "nan")]
+    ("text", "name"),
+    [(HEADER + "1,2,3,4\n", "cannot_tell"), (HEADER + "1,nan,nan,\n2,nan,nan,\n", "nan")],
 )
 def test_too_little_is_not_an_error(tmp_path, text, name):
     (curves,) = read_csv(written(tmp_path, text), classes=0).values()

@@ -14,7 +14,7 @@ from kit import MARK, TINY, marked, running, search, steady, trials, wait_for, w
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from search.study import Study
+from search.storage.study import Study
 
 KINDS = ("conductor", "worker", "everything")
 STOCK = [
@@ -49,11 +49,19 @@ JOINT = [word for word in TINY if not word.startswith("protocol")] + [
 
 @pytest.mark.parametrize(
     ("words", "kills", "seed"),
-    [(ROUNDS, 14, 1), (FOLDS, 14, 2), (STOCK, 12, 3), (SCRIPT, 10, 4), ([*JOINT, "sampler=qmc"], 8, 5)],
+    [
+        (ROUNDS, 14, 1),
+        (FOLDS, 14, 2),
+        (STOCK, 12, 3),
+        (SCRIPT, 10, 4),
+        ([*JOINT, "sampler=qmc"], 8, 5),
+    ],
     ids=["generator", "folds", "stock", "command", "quasi-random"],
 )
 @pytest.mark.timeout(300)
-def test_a_search_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(words, kills, seed, tmp_path):
+def test_a_search_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(
+    words, kills, seed, tmp_path
+):
     """14 + 14 + 12 + 10 + 8 = 58 kills."""
     calm = search(*words, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
     assert calm.returncode == 0, calm.stdout + calm.stderr
@@ -70,7 +78,13 @@ def test_a_joint_search_that_learns_and_prunes_loses_and_repeats_nothing_when_ki
         for number, row in _finished(tmp_path / "results" / "storm").items():
             assert seen.setdefault(number, row) == row
 
-    _storm([*JOINT, "sampler=tpe", "pruner=median", "pruner.warmup=2", "pruner.every=2"], 10, 6, tmp_path, after=watch)
+    _storm(
+        [*JOINT, "sampler=tpe", "pruner=median", "pruner.warmup=2", "pruner.every=2"],
+        10,
+        6,
+        tmp_path,
+        after=watch,
+    )
     table = trials(tmp_path / "results" / "storm")
     watch()
     assert list(table.trial) == list(range(len(table)))
@@ -80,7 +94,9 @@ def test_a_joint_search_that_learns_and_prunes_loses_and_repeats_nothing_when_ki
     assert set(table.state) <= {"complete", "pruned", "infeasible"}
     fresh = table[table.stage == "confirm"].groupby("seed").size()
     assert list(fresh.index) == [2, 3]
-    assert fresh[2] == fresh[3] <= 3  # the baseline, and leaders with both seeds complete: pruning may leave fewer than two
+    assert (
+        fresh[2] == fresh[3] <= 3
+    )  # the baseline, and leaders with both seeds complete: pruning may leave fewer than two
 
 
 def _finished(folder: Path) -> dict[int, tuple[object, ...]]:
@@ -115,7 +131,11 @@ def _storm(words, kills, seed, tmp_path, *, after=lambda: None) -> None:
                     break
             if done >= kills and conductor.poll() is None:
                 conductor.communicate(timeout=120)
-        wait_for(lambda mark=mark: not marked(mark), seconds=10, what="every process of the search to end")
+        wait_for(
+            lambda mark=mark: not marked(mark),
+            seconds=10,
+            what="every process of the search to end",
+        )
         after()
         if conductor.returncode == 0:
             break
@@ -125,7 +145,11 @@ def _storm(words, kills, seed, tmp_path, *, after=lambda: None) -> None:
 
 def _workers(conductor) -> list[psutil.Process]:
     try:
-        return [child for child in psutil.Process(conductor.pid).children() if "search.worker" in " ".join(words_of(child))]
+        return [
+            child
+            for child in psutil.Process(conductor.pid).children()
+            if "search.execution.worker.worker" in " ".join(words_of(child))
+        ]
     except psutil.Error:
         return []
 
@@ -151,12 +175,19 @@ def _same_rows(calm: Path, storm: Path) -> None:
     pd.testing.assert_frame_equal(steady(trials(calm)), steady(trials(storm)), check_exact=True)
     assert list(trials(storm).trial) == list(range(len(trials(storm))))
     assert not set(trials(storm).state) & {"running", "queued", "lost"}
-    curves = [pd.read_parquet(folder / "curves.parquet").drop(columns="seconds") for folder in (calm, storm)]
+    curves = [
+        pd.read_parquet(folder / "curves.parquet").drop(columns="seconds")
+        for folder in (calm, storm)
+    ]
     pd.testing.assert_frame_equal(*curves, check_exact=True)
-    study = optuna.load_study(study_name="storm", storage=JournalStorage(JournalFileBackend(str(storm / "journal.log"))))
+    study = optuna.load_study(
+        study_name="storm", storage=JournalStorage(JournalFileBackend(str(storm / "journal.log")))
+    )
     assert all(trial.state.is_finished() for trial in study.trials)
     weights = [folder / "best" / "weights.safetensors" for folder in (calm, storm)]
     assert weights[0].exists() == weights[1].exists()
     if weights[0].exists():
         assert weights[0].read_bytes() == weights[1].read_bytes()
-    assert (calm / "best.yaml").read_text().replace("calm", "storm") == (storm / "best.yaml").read_text()
+    assert (calm / "best.yaml").read_text().replace("calm", "storm") == (
+        storm / "best.yaml"
+    ).read_text()

@@ -22,7 +22,11 @@ NAUGHTY = [
     [
         ("segfault", "lost", "its worker was killed by SIGSEGV; log: logs/3.log"),
         ("kill", "lost", "its worker was killed by SIGKILL (out of memory?); log: logs/3.log"),
-        ("exit", "lost", "its worker ended with exit status 0 in the middle of the trial; log: logs/3.log"),
+        (
+            "exit",
+            "lost",
+            "its worker ended with exit status 0 in the middle of the trial; log: logs/3.log",
+        ),
         ("hang", "lost", "hung: no epoch for trainer.epoch_timeout=2 s; log: logs/3.log"),
         ("flood", "failed", "printed more than trainer.max_log_mb=1 MB; log: logs/3.log"),
         ("raise", "failed", "RuntimeError: the flux is broken (toys.py:"),
@@ -58,7 +62,10 @@ def test_a_flooded_log_is_cut_at_its_limit(tmp_path):
 def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
     done = search("own_trainer", "trainer._target_=toys.broken", cwd=tmp_path)
     assert done.returncode == 1
-    assert "the first 3 trials all failed alike, so the search stops: RuntimeError: no luck (toys.py:" in done.stderr
+    assert (
+        "the first 3 trials all failed alike, so the search stops: RuntimeError: no luck (toys.py:"
+        in done.stderr
+    )
     assert "mend it, then use name=" in done.stderr
     assert len(trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")) >= 3
 
@@ -72,7 +79,12 @@ def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
 )
 def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason, tmp_path):
     done = search(
-        *NAUGHTY, "placement=inline", "placement.max_retries=1", "trainer.timeout=0.1", f"+model.habit={habit}", cwd=tmp_path
+        *NAUGHTY,
+        "placement=inline",
+        "placement.max_retries=1",
+        "trainer.timeout=0.1",
+        f"+model.habit={habit}",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(tmp_path / "results" / "own_trainer").set_index("optimizer.lr")
@@ -82,17 +94,23 @@ def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason,
 
 
 def test_workers_that_end_before_they_ask_for_work_end_the_search(tmp_path):
-    ending = "import sys\nif 'search.worker' in sys.orig_argv: print('nobody home', flush=True); raise SystemExit(3)\n"
+    ending = "import sys\nif 'search.execution.worker.worker' in sys.orig_argv: print('nobody home', flush=True); raise SystemExit(3)\n"
     (tmp_path / "sitecustomize.py").write_text(ending)
     done = search("own_trainer", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{HERE}")
     assert done.returncode == 1
     assert "3 workers in a row ended before they asked for work; see logs/worker-" in done.stderr
-    assert "nobody home" in (tmp_path / "results" / "own_trainer" / "logs" / "worker-0.log").read_text()
+    assert (
+        "nobody home"
+        in (tmp_path / "results" / "own_trainer" / "logs" / "worker-0.log").read_text()
+    )
 
 
 @pytest.mark.parametrize(
     "words",
-    [["model._target_=nowhere.Model"], ["data=csv", "data.path=nowhere.csv", "data.task=classification", "data.target=y"]],
+    [
+        ["model._target_=nowhere.Model"],
+        ["data=csv", "data.path=nowhere.csv", "data.task=classification", "data.target=y"],
+    ],
 )
 def test_a_start_that_is_refused_leaves_no_worker_and_no_file(words, tmp_path):
     done = search("lr_sweep", *words, "placement.slots=2", cwd=tmp_path, **{MARK: str(tmp_path)})

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from drawn import findings_of, planted
 
-from search.figures import write_figures
-from search.folder import Folder
+from search.results.figures import write_figures
+from search.storage.folder import Folder
 
 
 def _drawn(findings, path, curves=None):
@@ -34,7 +34,10 @@ def _drawn(findings, path, curves=None):
 
 
 def _texts(path):
-    return ["".join(node.itertext()).strip() for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    return [
+        "".join(node.itertext()).strip()
+        for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")
+    ]
 
 
 def _count(path, color):
@@ -45,15 +48,27 @@ def test_the_sweep_shows_the_winner_the_baseline_the_ties_and_what_is_not_usable
     findings = findings_of(lambda rate, seed: None if rate == 1.0 else planted(0.01)(rate, seed))
     sweep, curves = _drawn(findings, tmp_path)
     assert "lr_sweep: optimizer.lr, 0.01 is adopted" in sweep
-    assert {"baseline", "chosen", "one seed", "not usable", "a tie with the best", "mean, 95 % interval"} <= set(sweep)
+    assert {
+        "baseline",
+        "chosen",
+        "one seed",
+        "not usable",
+        "a tie with the best",
+        "mean, 95 % interval",
+    } <= set(sweep)
     assert {"0.0001", "0.001", "0.01 chosen", "0.1 (baseline)", "1.0 not usable"} <= set(curves)
-    assert curves[-1].startswith("lr_sweep: learning curves by optimizer.lr (train loss blue, validation loss orange")
+    assert curves[-1].startswith(
+        "lr_sweep: learning curves by optimizer.lr (train loss blue, validation loss orange"
+    )
     assert _count(tmp_path / "curves.svg", "#6c8ebf") == len(findings.rows)
 
 
 def test_what_lies_near_the_best_has_a_panel_of_its_own_where_the_rest_is_far_away(tmp_path):
     assert "near the best" in _drawn(findings_of(planted(0.01)), tmp_path)[0]
-    assert "near the best" not in _drawn(findings_of(lambda rate, seed: 0.9 + 0.01 * seed), tmp_path)[0]
+    assert (
+        "near the best"
+        not in _drawn(findings_of(lambda rate, seed: 0.9 + 0.01 * seed), tmp_path)[0]
+    )
 
 
 def test_the_same_search_gives_the_same_files(tmp_path):
@@ -87,7 +102,14 @@ def test_what_diverges_takes_no_room_and_the_means_of_folds_stand_for_a_trial(tm
 def test_without_losses_the_metric_is_drawn(tmp_path):
     findings = findings_of(planted(0.01))
     curves = [
-        {"trial": row.ask.trial, "fold": 0, "epoch": 1, "train_loss": None, "val_loss": None, "accuracy": 0.5}
+        {
+            "trial": row.ask.trial,
+            "fold": 0,
+            "epoch": 1,
+            "train_loss": None,
+            "val_loss": None,
+            "accuracy": 0.5,
+        }
         for row in findings.rows
     ]
     texts = _drawn(findings, tmp_path, curves)[1]
@@ -101,15 +123,23 @@ def test_without_losses_the_metric_is_drawn(tmp_path):
         ("lr_sweep", ["~space.optimizer", "space.model.width=choice(8, 16, 64)"], "16"),
         (
             "lr_sweep",
-            ["~space.optimizer", "+space.model.activation={choices: [relu, $tanh$]}", "model.activation=relu"],
+            [
+                "~space.optimizer",
+                "+space.model.activation={choices: [relu, $tanh$]}",
+                "model.activation=relu",
+            ],
             "$tanh$",
         ),
         ("dropout_sweep", [], "0.2"),
         ("weight_decay_sweep", [], "0"),
     ],
 )
-def test_choices_linear_knobs_and_values_off_a_log_scale_have_their_place(tmp_path, experiment, words, shown):
-    sweep, _ = _drawn(findings_of(lambda value, seed: 0.9 + 0.001 * seed, *words, experiment=experiment), tmp_path)
+def test_choices_linear_knobs_and_values_off_a_log_scale_have_their_place(
+    tmp_path, experiment, words, shown
+):
+    sweep, _ = _drawn(
+        findings_of(lambda value, seed: 0.9 + 0.001 * seed, *words, experiment=experiment), tmp_path
+    )
     assert shown in sweep
 
 

@@ -7,20 +7,23 @@ import os
 import pytest
 
 from search.errors import UsageError
-from search.folder import Folder, append_line, write_text
+from search.storage.folder import Folder, append_line, write_text
 
 
 def test_a_lock_of_the_dead_is_taken_over_and_of_the_living_is_not(tmp_path):
     folder = Folder(tmp_path / "s")
     folder.path.mkdir()
-    (folder.path / "lock").write_text(json.dumps({"pid": 1, "host": "h", "started": "once", "command": ""}))
+    (folder.path / "lock").write_text(
+        json.dumps({"pid": 1, "host": "h", "started": "once", "command": ""})
+    )
     assert not folder.alive()
     with folder.locked():
         assert folder.alive()
         assert json.loads((folder.path / "lock").read_text())["pid"] == os.getpid()
         with (
             pytest.raises(
-                UsageError, match=rf"one conductor per search, but got a second beside process {os.getpid()} on .*; wait"
+                UsageError,
+                match=rf"one conductor per search, but got a second beside process {os.getpid()} on .*; wait",
             ),
             Folder(tmp_path / "s").locked(),
         ):
@@ -53,13 +56,16 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_lines_are_added_one_by_one(tmp_path):
     for number in range(3):
         append_line(tmp_path / "ledger", {"opening": number})
-    assert [json.loads(line)["opening"] for line in (tmp_path / "ledger").read_text().splitlines()] == [0, 1, 2]
+    assert [
+        json.loads(line)["opening"] for line in (tmp_path / "ledger").read_text().splitlines()
+    ] == [0, 1, 2]
 
 
 def test_a_journal_without_its_config_is_refused(tmp_path):
     folder = Folder(tmp_path)
     folder.journal.write_text("")
     with pytest.raises(
-        UsageError, match=r"a journal needs the config\.yaml it began with, but got none; restore it or use name="
+        UsageError,
+        match=r"a journal needs the config\.yaml it began with, but got none; restore it or use name=",
     ):
         folder.check_config(None)

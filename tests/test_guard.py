@@ -10,11 +10,11 @@ import psutil
 import pytest
 from kit import wait_for
 
-from search import guard
+from search.execution import process_guard as guard
 
 SCRIPT = """
 import os, subprocess, sys, time
-from search import guard
+from search.execution import process_guard as guard
 guard.start_guard(int(sys.argv[1]))
 guard.die_with_starter()
 child = subprocess.Popen(["sleep", "300"], start_new_session=True)
@@ -78,7 +78,9 @@ def test_only_what_bears_the_mark_is_killed():
 
 def test_without_children_there_is_nothing_to_kill_and_with_one_it_is_named():
     code = "from search import guard; import subprocess; print(guard.kill_children()); subprocess.Popen(['sleep', '60']); print(guard.kill_children())"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
     first, second = done.stdout.splitlines()
     assert first == "[]"
     assert "(sleep 60)" in second

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from kit import search
 
-from search.compose import compose_experiment
-from search.plan import read_plan
-from search.rehearsal import questions
-from search.rehearser import answer
+from search.config.compose import compose_experiment
+from search.config.plan import read_plan
+from search.execution.dry_run import questions
+from search.execution.worker.dry_run import answer
 
 ROOT = Path(__file__).parent.parent
 MODULES = {
@@ -22,39 +22,19 @@ MODULES = {
     for package in ("search", "trainers")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-# Who may know whom, from the ground up: a module imports from its own floor's list or from lower ones only.
-FLOORS = [
-    {"search", "search.errors", "trainers", "trainers.api", "trainers.data", "trainers.state", "trainers.models", "trainers.examples",
-     "trainers.settings", "trainers.penalties", "trainers.optimizers"},
-    {"search.catalogue", "search.knobs", "search.metrics", "search.wire", "search.guard", "search.journal", "search.split", "search.fields",
-     "search.curves", "search.layers", "search.plain", "search.arrays", "search.formula", "search.logs", "search.scores", "search.devices", "search.output", "trainers.checkpoint", "trainers.schedules",
-     "trainers.callable", "trainers.build",
-     "trainers.command", "trainers.data.bundled", "trainers.data.table", "trainers.data.npz", "trainers.data.mnist1d",
-      "trainers.models.parts", "trainers.examples.own", "trainers.examples.script", "trainers.lanes", "trainers.lanes.masks", "trainers.lanes.optimizers",
-     "trainers.lanes.traced", "trainers.probes", "trainers.records", "search.verdicts", "search.verdicts.trend", "search.verdicts.across", "search.verdicts.advice",
-     "trainers.probes.seen", "trainers.probes.hooks", "trainers.probes.scores", "search.preflight", "search.preflight.check",
-     "search.ramp"},
-    {"trainers.seat", "trainers.lanes.key", "trainers.lanes.program", "trainers.lanes.group", "trainers.lanes.admission", "trainers.lanes.pace",
-     "search.lanes", "search.verdicts.curves", "trainers.probes.watch", "trainers.probes.gradients", "search.preflight.sets", "search.preflight.features", "search.preflight.reading", "search.preflight.loop", "search.preflight.model",
-     "search.preflight.learning", "search.rehearser"},
-    {"trainers.replay", "search.verdicts.reading", "search.verdicts.failing", "search.configs", "search.roles", "search.rows", "search.joint_settings", "search.samplers", "search.plan", "search.compose", "search.stopping", "search.contract", "search.stages",
-     "trainers.models.mlp", "trainers.models.cnn", "search.stages.decision", "search.preflight.labels", "trainers.probes.steer", "search.training", "search.seating", "search.endings", "search.dataset", "search.normalise", "trainers.stock"},
-    {"search.verdicts.foreign", "search.verdicts.standing", "search.folder", "search.worker", "search.study", "search.underway", "search.watcher", "search.placement", "search.stages.sweep", "search.stages.joint", "trainers.probes.run", "search.probing"},
-    {"search.verdicts.rules", "search.crew", "search.waiting", "search.record", "search.results", "search.thinker", "search.export", "search.carry", "search.placement.local", "search.placement.inline", "search.progress",
-     "trainers.probes.subject", "search.preflight.report"},
-    {"search.rehearsal", "search.staff", "search.history", "search.diagnosis", "search.summary.verdicts", "search.summary.words", "trainers.probes.questions", "search.preflight.run"},
-    {"search.summary.sweep", "search.summary.joint", "search.summary.single", "search.prober"},
-    {"search.summary"},
-    {"search.conductor", "search.tables", "search.figures.style", "search.asking"},
-    {"search.figures.sweep", "search.figures.joint", "search.figures.lr_range"},
-    {"search.figures"},
-    {"search.running"},
-    {"search.refit"},
-    {"search.course"},
-    {"search.launch"},
-    {"search.estimate", "search.looking"},
-    {"search.commands"},
-]  # fmt: skip
+# The rooms, from the top: a room imports lower ones only.
+ROOMS = [
+    "commands",
+    "run",
+    "protocols",
+    "results",
+    "diagnostics",
+    "execution",
+    "stages",
+    "storage",
+    "config",
+    "contract",
+]
 
 
 def _imports(name):
@@ -67,27 +47,39 @@ def _imports(name):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _floor(name):
-    for number, floor in enumerate(FLOORS):
-        if name in floor:
-            return number
-    return len(FLOORS)
+def _room(name):
+    """The room of a module; None at the root, which holds the door, and outside `search`."""
+    package, _, rest = name.partition(".")
+    room = rest.partition(".")[0]
+    return room if package == "search" and room in ROOMS else None
 
 
-def test_imports_run_downward_only():
+def test_the_rooms_are_the_folders_of_search_and_only_the_door_and_the_errors_lie_beside_them():
+    folders = {path.name for path in (ROOT / "search").iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(ROOMS)
+    assert {path.name for path in (ROOT / "search").glob("*.py")} == {
+        "__init__.py",
+        "__main__.py",
+        "errors.py",
+    }
+
+
+def test_a_room_imports_lower_rooms_only():
     wrong = [
         f"{name} imports {target}"
         for name in MODULES
         for target in _imports(name)
-        if target in MODULES and target != name and _floor(target) > _floor(name)
+        if target in MODULES and _room(name) and _room(target)
+        if ROOMS.index(_room(target)) < ROOMS.index(_room(name))
     ]
     assert wrong == []
-    above = [name for name in MODULES if _floor(name) == len(FLOORS)]
-    assert all(name.startswith("search.commands.") or name == "search.__main__" for name in above), above
 
 
 def test_there_is_no_import_cycle():
-    graph = {name: {target for target in _imports(name) if target in MODULES and target != name} for name in MODULES}
+    graph = {
+        name: {target for target in _imports(name) if target in MODULES and target != name}
+        for name in MODULES
+    }
     done: set[str] = set()
     while len(done) < len(graph):
         ready = {name for name in graph if name not in done and graph[name] <= done}
@@ -108,13 +100,15 @@ def test_search_never_imports_torch_and_trainers_never_import_search():
         ("search", ["torch", "numpy", "hydra", "optuna", "pandas"]),
         ("search.__main__", ["torch", "numpy", "hydra", "optuna", "pandas"]),
         ("trainers.api", ["torch"]),
-        ("search.worker", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
-        ("search.launch", ["torch", "plotly"]),
+        ("search.execution.worker.worker", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
+        ("search.run.launch", ["torch", "plotly"]),
     ],
 )
 def test_nothing_heavy_is_loaded_where_it_must_be_light(imported, absent):
     code = f"import sys, {imported}; print(*[name for name in {absent!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stdout.split() == []
 
 
@@ -125,7 +119,11 @@ def test_every_module_and_public_name_has_a_docstring_and_every_file_a_bearable_
         assert ast.get_docstring(tree), name
         assert text.count("\n") <= 300, f"{name}: {text.count(chr(10))} lines"
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and "examples" not in name:
+            if (
+                isinstance(node, ast.FunctionDef | ast.ClassDef)
+                and not node.name.startswith("_")
+                and "examples" not in name
+            ):
                 inner = any(
                     node in ast.walk(outer)
                     for outer in ast.walk(tree)
@@ -134,7 +132,11 @@ def test_every_module_and_public_name_has_a_docstring_and_every_file_a_bearable_
                 assert inner or ast.get_docstring(node), f"{name}.{node.name}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.yaml")), ids=lambda path: str(path.relative_to(ROOT / "conf")))
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "conf").rglob("*.yaml")),
+    ids=lambda path: str(path.relative_to(ROOT / "conf")),
+)
 def test_every_key_of_every_yaml_says_what_it_means_on_its_line(path):
     text = path.read_text()
     assert text.startswith("#")
@@ -144,14 +146,20 @@ def test_every_key_of_every_yaml_says_what_it_means_on_its_line(path):
         assert not is_leaf or re.search(r"\s# \S", line), f"{path.name}:{number}: {line}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
     lines = path.read_text().splitlines()
     assert lines[:2] == ["# @package _global_", f"# python -m search {path.stem}"]
     plan = read_plan(compose_experiment(path.stem, overrides=[], config_dir=None), root=elsewhere)
     assert answer(questions(plan)) == ""  # every knob has an effect, every choice can be built
     tiny = ["n_trials=4", "seeds=1", "trainer.epochs=1", "placement.slots=1", "rehearse=false"]
-    tiny += ["protocol.extend=0", "protocol.refine=0"] if plan.kind == "sweep" else ["protocol.confirm=1"]
+    tiny += (
+        ["protocol.extend=0", "protocol.refine=0"]
+        if plan.kind == "sweep"
+        else ["protocol.confirm=1"]
+    )
     done = search(path.stem, *tiny, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (elsewhere / "results" / path.stem / "best.yaml").exists()
@@ -167,11 +175,15 @@ def test_the_annotated_tree_in_the_readme_is_what_lies_on_disk():
         stack[depth:] = [name.strip().rstrip("/")]
         told.add("/".join(stack))
         assert len(told_of.split()) <= 8, line
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     there = {
         path
         for path in listed
-        if path.startswith(("search/", "trainers/")) and path.endswith(".py") and not path.endswith("__init__.py")
+        if path.startswith(("search/", "trainers/"))
+        and path.endswith(".py")
+        and not path.endswith("__init__.py")
     }
     missing = {path for path in there if path not in told and str(Path(path).parent) not in told}
     assert missing == set()
@@ -179,14 +191,16 @@ def test_the_annotated_tree_in_the_readme_is_what_lies_on_disk():
 
 
 def test_every_command_in_the_readme_is_one_that_exists():
-    from search.catalogue import experiments, verbs
+    from search.config.catalogue import experiments, verbs
 
     known = {*experiments(None), *verbs(), "--config-dir"}
     commands = re.findall(r"python -m search ([^\n`#|]*)", (ROOT / "README.md").read_text())
     assert len(commands) > 8
     for command in commands:
         words = shlex.split(command)
-        assert not words or words[0] in known or words[0].isupper() or words[0].startswith("("), command
+        assert not words or words[0] in known or words[0].isupper() or words[0].startswith("("), (
+            command
+        )
 
 
 def test_the_two_commands_of_the_readme_are_the_promised_ones():

@@ -10,13 +10,13 @@ import pytest
 from drawn import joint_of, joint_plan
 from optuna.trial import TrialState
 
+from search.config.joint_settings import size
 from search.errors import RunError, UsageError
-from search.history import Past
-from search.joint_settings import size
-from search.results import find
+from search.results.findings import find
+from search.results.summary import conclusion, teller_of
+from search.results.warm_start import Past
 from search.stages import joint
-from search.summary import conclusion, teller_of
-from search.thinker import Thinker
+from search.stages.sampler_thread import SamplerThread
 
 TWO = ["space=[lr,dropout]", "pruner=none"]
 NAMES = ["space=[activation,depth]", "pruner=none"]  # 8 × 6 configurations
@@ -24,7 +24,12 @@ NAMES = ["space=[activation,depth]", "pruner=none"]  # 8 × 6 configurations
 
 def _bowl(knobs, seed):
     """Best at a rate of 0.01 without dropout."""
-    return 0.95 - 0.05 * math.log10(knobs["optimizer.lr"] / 0.01) ** 2 - 0.1 * knobs["model.dropout"] + 1e-4 * (seed % 7)
+    return (
+        0.95
+        - 0.05 * math.log10(knobs["optimizer.lr"] / 0.01) ** 2
+        - 0.1 * knobs["model.dropout"]
+        + 1e-4 * (seed % 7)
+    )
 
 
 def _configs(rows):
@@ -39,12 +44,16 @@ def test_the_baseline_is_first_and_the_points_are_the_same_again_none_twice_and_
     assert len({joint.key(plan, point) for point in points}) == 200
     assert all(knob.holds(point[knob.path]) for point in points[1:] for knob in plan.knobs)
     lows = [point["optimizer.lr"] for point in points[1:129]]
-    assert sum(rate < 0.01 for rate in lows) == pytest.approx(64, abs=2)  # an even cover of the log scale
+    assert sum(rate < 0.01 for rate in lows) == pytest.approx(
+        64, abs=2
+    )  # an even cover of the log scale
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "gp", "tpe", "cmaes"])
 def test_a_joint_search_has_exactly_n_trials_and_repeats_none(sampler):
-    plan, rows = joint_of(_bowl, *TWO, f"sampler={sampler}", "n_trials=17", "protocol.confirm=0", slots=3)
+    plan, rows = joint_of(
+        _bowl, *TWO, f"sampler={sampler}", "n_trials=17", "protocol.confirm=0", slots=3
+    )
     assert [row.ask.trial for row in rows] == list(range(17))
     assert len(set(_configs(rows))) == 17
     assert joint.ended(plan, rows) == "all of n_trials=17 are done"
@@ -78,19 +87,30 @@ def test_a_resumed_sampler_knows_what_was_learned_before(sampler):
     words = [*TWO, f"sampler={sampler}", "n_trials=36", "protocol.confirm=0"]
     first = joint_of(_cliff, *words, until=30)[1]
     rows = joint_of(_cliff, *words, rows=first)[1]
-    next_one = rows[30].ask.knobs  # as without the interruption, but for what rounding to three digits took away
+    next_one = rows[
+        30
+    ].ask.knobs  # as without the interruption, but for what rounding to three digits took away
     assert next_one == pytest.approx(joint_of(_cliff, *words)[1][30].ask.knobs, rel=0.02, abs=0.001)
 
 
 def test_seeds_that_an_interruption_left_out_are_made_up_and_half_configurations_never_lead():
-    words = [*TWO, "sampler=tpe", "seeds=2", "n_trials=32", "protocol.confirm=1", "sampler.startup=4"]
+    words = [
+        *TWO,
+        "sampler=tpe",
+        "seeds=2",
+        "n_trials=32",
+        "protocol.confirm=1",
+        "sampler.startup=4",
+    ]
     first = joint_of(_bowl, *words, until=15)[1]
     plan, rows = joint_of(_bowl, *words, rows=first)
     configs = _configs(rows)
     assert len(configs) == 32
     assert {configs.count(config) for config in configs} == {2}
     half = [row for row in rows if row.ask.stage == joint.STAGE][:-1]
-    assert tuple(rows[31].ask.knobs.items()) not in {tuple(row.ask.knobs.items()) for row in joint.leaders(plan, half)}
+    assert tuple(rows[31].ask.knobs.items()) not in {
+        tuple(row.ask.knobs.items()) for row in joint.leaders(plan, half)
+    }
     with pytest.raises(
         UsageError,
         match=r"n_trials: n_trials counts every seed, so it is a multiple of seeds, but got 5 with seeds=2; say n_trials=6",
@@ -107,20 +127,44 @@ def test_a_range_so_narrow_that_its_values_are_few_is_used_up(sampler):
         f"sampler={sampler}",
         "n_trials=120",
     ]
-    plan, rows = joint_of(lambda knobs, seed: knobs["optimizer.momentum"], *words, "protocol.confirm=0")
-    assert joint.ended(plan, rows) == "every configuration of the space has been tried, after 101 of 120 trials"
-    assert sorted(row.ask.knobs["optimizer.momentum"] for row in rows) == [round(0.9 + step / 10000, 4) for step in range(101)]
+    plan, rows = joint_of(
+        lambda knobs, seed: knobs["optimizer.momentum"], *words, "protocol.confirm=0"
+    )
+    assert (
+        joint.ended(plan, rows)
+        == "every configuration of the space has been tried, after 101 of 120 trials"
+    )
+    assert sorted(row.ask.knobs["optimizer.momentum"] for row in rows) == [
+        round(0.9 + step / 10000, 4) for step in range(101)
+    ]
 
 
 def test_options_with_whole_numbers_under_them_are_used_up_and_make_a_small_grid():
-    names = ("sgd_plain", "sgd", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "amsgrad", "adamw")
+    names = (
+        "sgd_plain",
+        "sgd",
+        "nesterov",
+        "adagrad",
+        "adadelta",
+        "rmsprop",
+        "adam",
+        "amsgrad",
+        "adamw",
+    )
     rates = [f"space.optimizer.{name}.lr=int(interval(1, 4))" for name in names]
     plan, rows = joint_of(
-        lambda knobs, seed: 0.9, "space=optimizer", *rates, "pruner=none", "sampler=random", "n_trials=60", "protocol.confirm=0"
+        lambda knobs, seed: 0.9,
+        "space=optimizer",
+        *rates,
+        "pruner=none",
+        "sampler=random",
+        "n_trials=60",
+        "protocol.confirm=0",
     )
     assert size(plan.knobs) == 36
     assert (
-        joint.ended(plan, rows) == "every configuration of the space has been tried, after 37 of 60 trials"
+        joint.ended(plan, rows)
+        == "every configuration of the space has been tried, after 37 of 60 trials"
     )  # and a baseline of 0.1
     grid = joint_plan("space=optimizer", "sampler=grid", "n_trials=60", "pruner=none")
     assert len(list(joint.points(grid))) == 46
@@ -128,9 +172,12 @@ def test_options_with_whole_numbers_under_them_are_used_up_and_make_a_small_grid
 
 def test_cma_es_begins_at_the_best_point_known():
     plan = joint_plan(*TWO, "sampler=cmaes", "n_trials=100")
-    thinker = Thinker(plan, wake=lambda: None)
+    thinker = SamplerThread(plan, wake=lambda: None)
     for point in islice(joint.points(plan), 40):
-        thinker.learn(point, -abs(math.log10(point["optimizer.lr"] / 2e-4)) - abs(point["model.dropout"] - 0.6))
+        thinker.learn(
+            point,
+            -abs(math.log10(point["optimizer.lr"] / 2e-4)) - abs(point["model.dropout"] - 0.6),
+        )
     thinker.request()
     while not (thought := thinker.ready()):
         time.sleep(0.001)
@@ -143,8 +190,13 @@ def test_cma_es_begins_at_the_best_point_known():
 def test_a_baseline_of_0_counts_as_the_lowest_value_of_a_log_scale_to_the_sampler():
     plan = joint_plan("space=[lr,weight_decay]")
     lr, decay = plan.knobs
-    assert (decay.taught(0.0), decay.taught(1e-3), decay.taught(5.0), lr.taught(0.1)) == (1e-6, 1e-3, None, 0.1)
-    thinker = Thinker(plan, wake=lambda: None)
+    assert (decay.taught(0.0), decay.taught(1e-3), decay.taught(5.0), lr.taught(0.1)) == (
+        1e-6,
+        1e-3,
+        None,
+        0.1,
+    )
+    thinker = SamplerThread(plan, wake=lambda: None)
     thinker.learn(joint.default_point(plan.config, plan.knobs), 0.9)
     thinker.learn({"optimizer.lr": 50.0, "optimizer.weight_decay": 0.0}, 0.9)
     thinker.request()
@@ -166,26 +218,47 @@ def test_a_higher_n_trials_extends_a_search_that_has_been_confirmed():
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "gp", "tpe"])
 def test_a_finite_space_ends_early_when_every_configuration_has_been_tried(sampler):
-    few = ["space=activation", "pruner=none", f"sampler={sampler}", "n_trials=30", "protocol.confirm=1"]
+    few = [
+        "space=activation",
+        "pruner=none",
+        f"sampler={sampler}",
+        "n_trials=30",
+        "protocol.confirm=1",
+    ]
     plan, rows = joint_of(lambda knobs, seed: 0.9 + 0.001 * len(knobs["model.activation"]), *few)
     assert joint.count(rows) == size(plan.knobs) == 8
-    assert joint.ended(plan, rows) == "every configuration of the space has been tried, after 8 of 30 trials"
+    assert (
+        joint.ended(plan, rows)
+        == "every configuration of the space has been tried, after 8 of 30 trials"
+    )
     assert len(set(_configs(rows))) == 8
 
 
 def test_a_space_is_used_up_only_with_all_seeds():
-    words = ["space=activation", "pruner=none", "sampler=random", "n_trials=30", "seeds=3", "protocol.confirm=0"]
+    words = [
+        "space=activation",
+        "pruner=none",
+        "sampler=random",
+        "n_trials=30",
+        "seeds=3",
+        "protocol.confirm=0",
+    ]
     plan, rows = joint_of(lambda knobs, seed: 0.9, *words)
     assert joint.count(rows) == 24
-    assert joint.ended(plan, rows).startswith("every configuration of the space has been tried, after 24 of 30")
+    assert joint.ended(plan, rows).startswith(
+        "every configuration of the space has been tried, after 24 of 30"
+    )
     assert joint.ended(plan, rows[:-1]) == ""
 
 
 def test_a_grid_is_every_combination_once_and_the_baseline():
-    plan, rows = joint_of(lambda knobs, seed: 0.9, *NAMES, "sampler=grid", "n_trials=48", "protocol.confirm=0")
+    plan, rows = joint_of(
+        lambda knobs, seed: 0.9, *NAMES, "sampler=grid", "n_trials=48", "protocol.confirm=0"
+    )
     assert len(set(_configs(rows))) == joint.count(rows) == size(plan.knobs) == 48
     with pytest.raises(
-        UsageError, match=r"n_trials: a grid is run as a whole, but got room for 47 of 48 configurations; raise it, lower"
+        UsageError,
+        match=r"n_trials: a grid is run as a whole, but got room for 47 of 48 configurations; raise it, lower",
     ):
         joint_plan(*NAMES, "sampler=grid", "n_trials=47")
 
@@ -215,7 +288,9 @@ def test_the_leaders_and_the_baseline_are_confirmed_on_seeds_that_nobody_has_use
     assert len(fresh) == 4 * 3
     assert {row.ask.seed for row in fresh} == {1, 2, 3}
     best = sorted(rows[1:20], key=lambda row: -row.value)[:3]
-    assert {tuple(row.ask.knobs.items()) for row in fresh} == {tuple(row.ask.knobs.items()) for row in [rows[0], *best]}
+    assert {tuple(row.ask.knobs.items()) for row in fresh} == {
+        tuple(row.ask.knobs.items()) for row in [rows[0], *best]
+    }
     findings = find(plan, rows, val_rows=500)
     assert findings.winner in fresh
     assert findings.winner.ask.seed == 1
@@ -225,7 +300,9 @@ def test_the_leaders_and_the_baseline_are_confirmed_on_seeds_that_nobody_has_use
 def test_where_no_configuration_differs_the_baseline_stays_in_at_least_92_percent_of_searches():
     dice, kept = np.random.default_rng(0), []
     for _ in range(250):
-        plan, rows = joint_of(lambda knobs, seed: dice.normal(0.9, 0.01), *TWO, "sampler=random", "n_trials=12")
+        plan, rows = joint_of(
+            lambda knobs, seed: dice.normal(0.9, 0.01), *TWO, "sampler=random", "n_trials=12"
+        )
         kept.append(find(plan, rows, val_rows=500).decision.winner == 0)
     assert np.mean(kept) >= 0.92
 
@@ -239,7 +316,9 @@ def test_a_configuration_five_deviations_better_is_adopted_in_at_least_98_percen
     for _ in range(150):
         plan, rows = joint_of(planted, *TWO, "sampler=qmc", "n_trials=12")
         findings = find(plan, rows, val_rows=500)
-        adopted.append(findings.decision.adopted and findings.winner.ask.knobs["optimizer.lr"] < 0.05)
+        adopted.append(
+            findings.decision.adopted and findings.winner.ask.knobs["optimizer.lr"] < 0.05
+        )
     assert np.mean(adopted) >= 0.98
 
 
@@ -252,7 +331,9 @@ def test_the_luckiest_trial_does_not_win_by_its_luck():
     assert max(row.value for row in rows) == 0.99
     assert not findings.decision.adopted
     told = conclusion(findings)
-    assert told[0].startswith("the baseline, trial 0, stays: accuracy 0.902, mean of 3 fresh seeds; no configuration is better")
+    assert told[0].startswith(
+        "the baseline, trial 0, stays: accuracy 0.902, mean of 3 fresh seeds; no configuration is better"
+    )
 
 
 def _cliff(knobs, seed):
@@ -264,7 +345,9 @@ def _cliff(knobs, seed):
 def test_a_sampler_told_of_what_diverges_stays_away_from_it(sampler):
     words = [*TWO, "n_trials=50", "protocol.confirm=0", "optimizer.lr=0.001"]
     rows = joint_of(_cliff, *words, f"sampler={sampler}")[1]
-    assert np.mean([row.state == "infeasible" for row in rows[20:]]) <= 0.15  # of random points, a quarter
+    assert (
+        np.mean([row.state == "infeasible" for row in rows[20:]]) <= 0.15
+    )  # of random points, a quarter
     assert max(row.value for row in rows if row.value is not None) > 0.945
 
 
@@ -282,10 +365,14 @@ def test_failed_trials_teach_nothing_and_the_search_goes_on():
 def test_history_spares_the_start_and_moves_the_first_proposals_to_where_it_was_good():
     past = [Past(point={"optimizer.lr": rate, "model.dropout": drop}, value=_bowl({"optimizer.lr": rate, "model.dropout": drop}, 0))
             for rate in np.geomspace(1e-4, 1, 9) for drop in (0.0, 0.3, 0.6)]  # fmt: skip
-    with_past = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past)[1]
+    with_past = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past)[
+        1
+    ]
     assert with_past[0].ask.knobs == next(joint.points(joint_plan(*TWO)))
     few = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past[:4])[1]
-    assert [row.ask.knobs for row in few] == [dict(point) for point in islice(joint.points(joint_plan(*TWO)), 8)]
+    assert [row.ask.knobs for row in few] == [
+        dict(point) for point in islice(joint.points(joint_plan(*TWO)), 8)
+    ]
     without = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0")[1]
     assert max(row.value for row in with_past[1:5]) > max(row.value for row in without)
 
@@ -326,16 +413,24 @@ def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
         lambda knobs, seed: 0.5 + 0.1 * math.log10(knobs["optimizer.lr"] / 1e-4) + 1e-4 * seed - 1e-3 * knobs["model.dropout"],
         *TWO, "sampler=qmc", "n_trials=60", "optimizer.lr=0.001", "pruner=median",
     )  # fmt: skip
-    short = [replace(row, state="pruned", epochs=5) if row.ask.trial in (3, 4) else row for row in rows]
+    short = [
+        replace(row, state="pruned", epochs=5) if row.ask.trial in (3, 4) else row for row in rows
+    ]
     told = conclusion(find(plan, short, val_rows=500))
     assert "is adopted: accuracy 0.8" in told[0]
     assert "ended: all of n_trials=60 are done" in told
-    assert any(line.startswith("300 epochs run in 60 trials; up to 90 saved by pruning 2 of them (3 %)") for line in told)
     assert any(
-        "lies at the edge of its range: the range may be wrong (P2); try space.optimizer.lr.high=10000 name=…" in line
+        line.startswith("300 epochs run in 60 trials; up to 90 saved by pruning 2 of them (3 %)")
         for line in told
     )
-    assert any(line.startswith("what separates good from bad (PED-ANOVA): optimizer.lr ") for line in told)
+    assert any(
+        "lies at the edge of its range: the range may be wrong (P2); try space.optimizer.lr.high=10000 name=…"
+        in line
+        for line in told
+    )
+    assert any(
+        line.startswith("what separates good from bad (PED-ANOVA): optimizer.lr ") for line in told
+    )
     (record,) = teller_of(plan).records(find(plan, short, val_rows=500))
     assert (record["decision"], record["stage"]) == ("adopt", "confirm")
     assert record["value"] == rows[record["trial"]].ask.knobs
@@ -350,12 +445,18 @@ def test_before_its_end_a_joint_search_has_no_winner_and_says_how_far_it_is():
 
 def test_where_nothing_can_be_trained_it_is_said():
     plan, rows = joint_of(lambda knobs, seed: None, *TWO, "sampler=qmc", "n_trials=5")
-    assert conclusion(find(plan, rows, val_rows=500))[0] == "no configuration is usable: every trial failed or diverged"
+    assert (
+        conclusion(find(plan, rows, val_rows=500))[0]
+        == "no configuration is usable: every trial failed or diverged"
+    )
 
 
 def test_a_sampler_that_fails_ends_the_search_with_its_reason(monkeypatch):
-    monkeypatch.setattr(Thinker, "_thought", lambda self: 1 / 0)
-    with pytest.raises(RunError, match=r"sampler=tpe failed: ZeroDivisionError: division by zero; use another sampler="):
+    monkeypatch.setattr(SamplerThread, "_thought", lambda self: 1 / 0)
+    with pytest.raises(
+        RunError,
+        match=r"sampler=tpe failed: ZeroDivisionError: division by zero; use another sampler=",
+    ):
         joint_of(_bowl, *TWO, "sampler=tpe", "n_trials=15")
 
 

@@ -12,9 +12,23 @@ JOINT = [*OWN, "protocol=joint", "space=[lr,weight_decay]", "placement.slots=1",
 
 
 @pytest.mark.parametrize("pruner", ["median", "asha", "hyperband", "patient"])
-def test_hopeless_trials_are_pruned_at_rungs_count_with_their_best_epoch_and_are_never_ranked(pruner, elsewhere):
-    words = [*JOINT, "trainer._target_=toys.hump", "trainer.epochs=12", "trainer.patience=null", "sampler=qmc", "n_trials=40"]
-    rungs = {"median": [2, 5, 8, 11], "patient": [2, 5, 8, 11], "asha": [2, 6], "hyperband": [2, 6]}[pruner]
+def test_hopeless_trials_are_pruned_at_rungs_count_with_their_best_epoch_and_are_never_ranked(
+    pruner, elsewhere
+):
+    words = [
+        *JOINT,
+        "trainer._target_=toys.hump",
+        "trainer.epochs=12",
+        "trainer.patience=null",
+        "sampler=qmc",
+        "n_trials=40",
+    ]
+    rungs = {
+        "median": [2, 5, 8, 11],
+        "patient": [2, 5, 8, 11],
+        "asha": [2, 6],
+        "hyperband": [2, 6],
+    }[pruner]
     every = ["pruner.every=3"] if pruner in ("median", "patient") else []
     done = search(*words, f"pruner={pruner}", "pruner.warmup=2", *every, "name=j", cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -27,7 +41,9 @@ def test_hopeless_trials_are_pruned_at_rungs_count_with_their_best_epoch_and_are
     assert first.state[0] == "complete"  # the baseline is spared
     assert set(fresh.state) == {"complete"}
     expected = 0.5 + first["optimizer.lr"].map(lambda rate: __import__("math").log10(rate)) / 20
-    assert (first.value - expected).abs().max() < 1e-12  # the second epoch's, also where the third and more followed
+    assert (
+        first.value - expected
+    ).abs().max() < 1e-12  # the second epoch's, also where the third and more followed
     assert pruned.reason.str.match(r"pruned at epoch \d+: others did better by then").all()
     summary = pd.read_csv(elsewhere / "results" / "j" / "summary.csv")
     assert set(summary.trial) == set(first[first.state == "complete"].trial)
@@ -49,7 +65,9 @@ def test_a_finished_joint_search_is_extended_by_more_trials_and_refuses_fewer(el
     after = trials(elsewhere / "results" / "j")
     pd.testing.assert_frame_equal(before, after[: len(before)])
     assert (after.stage == "joint").sum() == 16
-    assert yaml.safe_load((elsewhere / "results" / "j" / "config.yaml").read_text())["n_trials"] == 16
+    assert (
+        yaml.safe_load((elsewhere / "results" / "j" / "config.yaml").read_text())["n_trials"] == 16
+    )
     fewer = search(*words, "sampler=tpe", "n_trials=10", cwd=elsewhere)
     assert fewer.returncode == 2
     assert (
@@ -59,7 +77,10 @@ def test_a_finished_joint_search_is_extended_by_more_trials_and_refuses_fewer(el
     other = search(*words, "sampler=gp", "n_trials=16", cwd=elsewhere)
     assert other.returncode == 2
     assert "sampler.kind: tpe there, gp now" in other.stderr
-    (record,) = [json.loads(line) for line in (elsewhere / "results" / "j" / "decisions.jsonl").read_text().splitlines()]
+    (record,) = [
+        json.loads(line)
+        for line in (elsewhere / "results" / "j" / "decisions.jsonl").read_text().splitlines()
+    ]
     assert record["decision"] == "adopt"
     best = yaml.safe_load((elsewhere / "results" / "j" / "best.yaml").read_text())
     assert best["optimizer"]["lr"] == record["value"]["optimizer.lr"]
@@ -70,7 +91,15 @@ def test_a_finished_joint_search_is_extended_by_more_trials_and_refuses_fewer(el
 
 
 def test_trials_of_a_sweep_that_fit_the_space_are_history_and_the_winner_trains_again(smoke):
-    words = ["joint", "from=smoke", "space=[lr,dropout]", "sampler=tpe", "n_trials=7", "name=after", "placement.slots=1"]
+    words = [
+        "joint",
+        "from=smoke",
+        "space=[lr,dropout]",
+        "sampler=tpe",
+        "n_trials=7",
+        "name=after",
+        "placement.slots=1",
+    ]
     words += ["rehearse=false", "protocol.confirm=1", "protocol.leaders=1", "pruner=none"]
     done = search(*words, cwd=smoke)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -82,7 +111,13 @@ def test_trials_of_a_sweep_that_fit_the_space_are_history_and_the_winner_trains_
     points = table[table.stage == "joint"][["optimizer.lr", "model.dropout"]]
     assert len(points.drop_duplicates()) == 7
     other = search(
-        *words[:2], "space=[lr,dropout]", "optimizer=adam", "name=none", "n_trials=1", "protocol.confirm=0", cwd=smoke
+        *words[:2],
+        "space=[lr,dropout]",
+        "optimizer=adam",
+        "name=none",
+        "n_trials=1",
+        "protocol.confirm=0",
+        cwd=smoke,
     )
     assert "0 trials of smoke fit the space" in other.stdout
     again = search("train", "results/after/best.yaml", cwd=smoke)

@@ -7,11 +7,11 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from search.config.knobs import Knob
 from search.errors import UsageError
-from search.journal import Journal, ReadOnlyJournal
-from search.knobs import Knob
-from search.rows import Ask, Row
-from search.study import Study
+from search.storage.journal import Journal, ReadOnlyJournal
+from search.storage.study import Study
+from search.storage.trials import TrialRecord, TrialSpec
 
 KNOB = Knob(path="lr", low=0.1, high=1.0, log=True)
 
@@ -23,10 +23,12 @@ def _study(path, name="s"):
 def _fill(path, trials=3):
     study = _study(path)
     for number in range(trials):
-        ask = Ask(trial=number, stage="sweep.lr", knobs={"lr": 0.5}, seed=number)
+        ask = TrialSpec(trial=number, stage="sweep.lr", knobs={"lr": 0.5}, seed=number)
         study.start(ask, values={"lr": (0.1, 0.5, 1.0)})
         study.report(number, epoch=1, value=0.25)
-        study.finish(Row(ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1, told=0.5))
+        study.finish(
+            TrialRecord(ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1, told=0.5)
+        )
     study.close()
     return path
 
@@ -60,13 +62,13 @@ def test_a_torn_last_line_is_cut_off_and_said_and_nothing_else_is_lost(bytes_tor
 def test_a_resumed_study_keeps_its_rows_and_takes_up_what_was_underway(tmp_path):
     path = _fill(tmp_path / "journal.log", trials=1)
     first = _study(path)
-    ask = Ask(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0)
+    ask = TrialSpec(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0)
     first.start(ask, values={"lr": (0.1, 0.5, 1.0)})
     second = _study(path)  # the first conductor was killed
     assert [row.state for row in second.rows(alive=True)] == ["complete", "running"]
     assert [row.state for row in second.rows(alive=False)] == ["complete", "queued"]
     second.start(ask, values={"lr": (0.1, 0.5, 1.0)})
-    second.finish(Row(ask=ask, state="infeasible", reason="diverged", told=0.1))
+    second.finish(TrialRecord(ask=ask, state="infeasible", reason="diverged", told=0.1))
     rows = second.rows(alive=False)
     assert [row.state for row in rows] == ["complete", "infeasible"]
     assert rows[1].value is None
@@ -90,7 +92,9 @@ def test_a_resumed_study_keeps_its_rows_and_takes_up_what_was_underway(tmp_path)
         ),
     ],
 )  # fmt: skip
-def test_a_journal_that_somebody_else_touched_is_refused_and_left_as_it_is(change, message, tmp_path):
+def test_a_journal_that_somebody_else_touched_is_refused_and_left_as_it_is(
+    change, message, tmp_path
+):
     path = _fill(tmp_path / "journal.log")
     path.write_bytes(b"\n".join(change(path.read_bytes().splitlines())) + b"\n")
     before = path.read_bytes()
@@ -104,7 +108,10 @@ def test_a_kill_between_the_study_and_its_claim_is_no_unknown_writer(tmp_path):
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
     study = _study(path)
     study.close()
-    assert len([line for line in path.read_text().splitlines() if json.loads(line)["op_code"] == 0]) == 1
+    assert (
+        len([line for line in path.read_text().splitlines() if json.loads(line)["op_code"] == 0])
+        == 1
+    )
 
 
 def test_the_read_only_backend_follows_a_growing_file_and_refuses_to_write(tmp_path):
@@ -112,7 +119,9 @@ def test_the_read_only_backend_follows_a_growing_file_and_refuses_to_write(tmp_p
     study = optuna.load_study(study_name="s", storage=JournalStorage(ReadOnlyJournal(path)))
     assert len(study.trials) == 1
     writer = _study(path)
-    writer.start(Ask(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0), values={"lr": (0.1, 1.0)})
+    writer.start(
+        TrialSpec(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0), values={"lr": (0.1, 1.0)}
+    )
     assert len(study.trials) == 2
     before = path.read_bytes()
     with pytest.raises(PermissionError, match="is read-only here; the search is its only writer"):

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from search.configs import trial_config
+from search.config.knobs import read_space, sweep_override
+from search.config.trial_config import trial_config
 from search.errors import UsageError
-from search.knobs import read_space, sweep_override
 
 
 def _one(**node):
@@ -23,7 +23,10 @@ def test_the_shipped_grid_of_rates_is_the_one_in_the_guide():
 
 
 @given(
-    low=st.floats(1e-6, 1e3), factor=st.floats(1.5, 1e6), points=st.integers(2, 40), scale=st.sampled_from(["log", "linear"])
+    low=st.floats(1e-6, 1e3),
+    factor=st.floats(1.5, 1e6),
+    points=st.integers(2, 40),
+    scale=st.sampled_from(["log", "linear"]),
 )
 def test_a_grid_rises_keeps_its_ends_and_is_even_in_its_scale(low, factor, points, scale):
     knob = _one(low=low, high=low * factor, scale=scale, points=points)
@@ -82,21 +85,42 @@ def test_plain_overrides_are_left_to_hydra():
             {"low": 0.0, "high": 1, "scale": "log"},
             r"a log scale needs `low > 0`, but got low=0.0; raise it or say scale: linear",
         ),
-        ({"low": 0, "high": 1}, r"`scale` must be log or linear; it is never implied, but got None; say scale"),
+        (
+            {"low": 0, "high": 1},
+            r"`scale` must be log or linear; it is never implied, but got None; say scale",
+        ),
         ({"low": 0, "high": 1, "scale": "cubic"}, r"`scale` must be log or linear.*got 'cubic'"),
         ({"low": 0, "scale": "log"}, r"`low` and `high` belong together"),
-        ({"low": "1e-4x", "high": 1, "scale": "log"}, r"`low` must be a finite number, but got '1e-4x'"),
-        ({"low": 0, "high": float("inf"), "scale": "linear"}, r"`high` must be a finite number, but got inf"),
-        ({"low": 0, "high": 1, "scale": "linear", "points": 1}, r"`points` must be a whole number of at least 2, but got 1"),
+        (
+            {"low": "1e-4x", "high": 1, "scale": "log"},
+            r"`low` must be a finite number, but got '1e-4x'",
+        ),
+        (
+            {"low": 0, "high": float("inf"), "scale": "linear"},
+            r"`high` must be a finite number, but got inf",
+        ),
+        (
+            {"low": 0, "high": 1, "scale": "linear", "points": 1},
+            r"`points` must be a whole number of at least 2, but got 1",
+        ),
         (
             {"low": 0.5, "high": 3, "scale": "linear", "type": "int"},
             r"a knob of whole numbers needs whole ends, but got low=0.5",
         ),
-        ({"low": 0, "high": 1, "scale": "linear", "step": 2}, r"a knob has the keys low, high.*but got step; mend the key"),
-        ({"low": 0, "high": 1, "scale": "linear", "group": "magic"}, r"`group` is one of optimization.*but got 'magic'"),
+        (
+            {"low": 0, "high": 1, "scale": "linear", "step": 2},
+            r"a knob has the keys low, high.*but got step; mend the key",
+        ),
+        (
+            {"low": 0, "high": 1, "scale": "linear", "group": "magic"},
+            r"`group` is one of optimization.*but got 'magic'",
+        ),
         ({"choices": []}, r"`choices` needs at least two different values, but got \[\]"),
         ({"choices": [1, 1]}, r"`choices` needs at least two different values, but got \[1, 1\]"),
-        (3, r"a knob needs `low` and `high`, `choices`, or a string such as interval\(0, 1\), but got 3"),
+        (
+            3,
+            r"a knob needs `low` and `high`, `choices`, or a string such as interval\(0, 1\), but got 3",
+        ),
         ("interval(1)", r"a knob's string is interval\(a, b\).*but got 'interval\(1\)'"),
         ("loguniform(1, 2)", r"a knob's string is interval"),
         ("5", r"a knob needs more than one value, but got '5'"),
@@ -108,9 +132,15 @@ def test_a_domain_that_breaks_a_rule_is_refused_with_rule_value_and_remedy(node,
 
 
 def test_links_follow_a_knob():
-    base = OmegaConf.create({"optimizer": {"lr": 0.1}, "schedule": {"max_lr": "${optimizer.lr}"}, "seed": 0})
+    base = OmegaConf.create(
+        {"optimizer": {"lr": 0.1}, "schedule": {"max_lr": "${optimizer.lr}"}, "seed": 0}
+    )
     config = trial_config(base, knobs={"optimizer.lr": 0.5}, seed=7)
-    assert OmegaConf.to_container(config, resolve=True) == {"optimizer": {"lr": 0.5}, "schedule": {"max_lr": 0.5}, "seed": 7}
+    assert OmegaConf.to_container(config, resolve=True) == {
+        "optimizer": {"lr": 0.5},
+        "schedule": {"max_lr": 0.5},
+        "seed": 7,
+    }
     assert base.optimizer.lr == 0.1
 
 

@@ -10,9 +10,9 @@ from company import Company, bits, config_of, made, plainly, trained
 from torch import nn
 from torch.nn import functional
 
-from search.compose import compose_experiment
-from search.contract import prepare
-from search.metrics import Metric
+from search.config.compose import compose_experiment
+from search.contract.contract import prepare
+from search.contract.metrics import Metric
 from trainers.api import Data, Disruption, Failure, Part
 from trainers.checkpoint import FolderCheckpoint
 from trainers.lanes import traced
@@ -28,7 +28,19 @@ DIFFERENT = [
     ("seed=3", "optimizer.lr=0.001", "trainer.clip=0.5", "optimizer.weight_decay=0.1"),
 ]
 PROGRAMS = [
-    *[(f"optimizer={name}",) for name in ("sgd", "nesterov", "sgd_plain", "adam", "adamw", "amsgrad", "adagrad", "adadelta")],
+    *[
+        (f"optimizer={name}",)
+        for name in (
+            "sgd",
+            "nesterov",
+            "sgd_plain",
+            "adam",
+            "adamw",
+            "amsgrad",
+            "adagrad",
+            "adadelta",
+        )
+    ],
     ("optimizer=rmsprop", "optimizer.momentum=0.9", "+optimizer.centered=true"),
     ("optimizer=rmsprop", "model.width=20"),
     ("+optimizer.dampening=0.5", "+optimizer.maximize=false"),
@@ -58,13 +70,17 @@ def test_every_lane_is_what_plain_torch_gives(words, dtype, tolerance):
         told, model = plainly(config, dtype=dtype)
         for epoch, values in told.items():
             for name, value in values.items():
-                assert company.told[trial][epoch][name] == pytest.approx(value, rel=tolerance, abs=tolerance), name
+                assert company.told[trial][epoch][name] == pytest.approx(
+                    value, rel=tolerance, abs=tolerance
+                ), name
         if dtype == torch.float32:
             continue
         state = company.kept[trial].states[3]["model"]
         assert list(state) == list(model.state_dict())
         for name, tensor in model.state_dict().items():
-            assert (state[name].double() - tensor.double()).abs().max() <= tolerance * max(1, tensor.double().abs().max()), name
+            assert (state[name].double() - tensor.double()).abs().max() <= tolerance * max(
+                1, tensor.double().abs().max()
+            ), name
 
 
 @pytest.mark.parametrize(
@@ -78,7 +94,10 @@ def test_every_lane_is_what_plain_torch_gives(words, dtype, tolerance):
     ids=["mlp, odd width", "mlp", "cnn2d", "cnn1d"],
 )
 def test_a_lane_has_the_same_bits_alone_and_in_any_company(words):
-    configs = {trial: config_of(*words, f"seed={trial}", f"optimizer.lr={0.001 * (1 + trial % 5)}") for trial in range(16)}
+    configs = {
+        trial: config_of(*words, f"seed={trial}", f"optimizer.lr={0.001 * (1 + trial % 5)}")
+        for trial in range(16)
+    }
     whole = trained(configs).told
     for count in (1, 2, 3, 7, 11):
         some = random.Random(count).sample(range(16), count)
@@ -106,7 +125,11 @@ def test_lanes_that_come_and_go_do_not_disturb_those_that_stay():
 
 
 @pytest.mark.parametrize(
-    "words", [("optimizer=adam", "model.dropout=0.2"), ("model=cnn2d", "schedule=plateau", "schedule.patience=0")]
+    "words",
+    [
+        ("optimizer=adam", "model.dropout=0.2"),
+        ("model=cnn2d", "schedule=plateau", "schedule.patience=0"),
+    ],
 )
 def test_a_lane_goes_on_elsewhere_in_another_company_with_the_same_bits(words):
     configs = {trial: config_of(*words, f"seed={trial}") for trial in range(4)}
@@ -148,9 +171,14 @@ def test_what_lanes_may_differ_in_is_each_lanes_own():
     """Rates that the model reads, the optimizer's first state, dampening without momentum, a lambda."""
     pairs = [
         [config_of("seed=1", model="Reading", rate=rate) for rate in (0.1, 0.6)],
-        [config_of("optimizer=adagrad", f"+optimizer.initial_accumulator_value={first}") for first in (0.0, 1.0)],
         [
-            config_of(f"optimizer.momentum={momentum}", "+optimizer.dampening=0.5", "optimizer.lr=0.01")
+            config_of("optimizer=adagrad", f"+optimizer.initial_accumulator_value={first}")
+            for first in (0.0, 1.0)
+        ],
+        [
+            config_of(
+                f"optimizer.momentum={momentum}", "+optimizer.dampening=0.5", "optimizer.lr=0.01"
+            )
             for momentum in (0.9, 0.0)
         ],
     ]
@@ -173,7 +201,9 @@ def test_a_program_that_raises_names_nobody_but_one_who_is_alone(stock, tmp_path
     seats.fuse(seats.key(config).name)
     seats.admit(0, config=config, checkpoint=FolderCheckpoint(tmp_path / "0"))
     seats.admit(
-        1, config={**config, "optimizer": {**config["optimizer"], "lr": 1e6}}, checkpoint=FolderCheckpoint(tmp_path / "1")
+        1,
+        config={**config, "optimizer": {**config["optimizer"], "lr": 1e6}},
+        checkpoint=FolderCheckpoint(tmp_path / "1"),
     )
     kinds = [{type(outcome) for outcome in seats.step()} for _ in range(2)]
     assert kinds[-1] == {Disruption}
@@ -183,7 +213,13 @@ def test_a_program_that_raises_names_nobody_but_one_who_is_alone(stock, tmp_path
 
 def test_a_lane_that_explodes_leaves_the_others_bits_alone():
     calm = {trial: config_of(f"seed={trial}") for trial in range(3)}
-    with_one = trained({**calm, 3: config_of("seed=3", "optimizer.lr=1e30"), 4: config_of("seed=4", "trainer.clip=1")})
+    with_one = trained(
+        {
+            **calm,
+            3: config_of("seed=3", "optimizer.lr=1e30"),
+            4: config_of("seed=4", "trainer.clip=1"),
+        }
+    )
     assert not np.isfinite(with_one.told[3][3]["train_loss"])
     without = trained(calm)
     for trial in calm:
@@ -195,7 +231,14 @@ def test_lanes_may_differ_in_dropout_and_label_smoothing_and_must_not_in_structu
         model, loss, optimizer, _ = made(config_of(*words))
         return fusion_key(model, loss, optimizer, batch=32, rows=70)
 
-    one = key("model.dropout=0.1", "loss.label_smoothing=0.1", "optimizer.lr=1", "trainer.l1=1", "seed=5", "schedule=cosine")
+    one = key(
+        "model.dropout=0.1",
+        "loss.label_smoothing=0.1",
+        "optimizer.lr=1",
+        "trainer.l1=1",
+        "seed=5",
+        "schedule=cosine",
+    )
     assert one == key("model.dropout=0.4", "loss.label_smoothing=0.3", "optimizer.weight_decay=1")
     others = {one, key(), key("model.width=9"), key("optimizer=adam"), key("optimizer=amsgrad"), key("optimizer=nesterov"),
               key("model.activation=gelu"), key("model.dropout=0.1"), key("model=cnn1d"), key("loss=mse")}  # fmt: skip
@@ -219,17 +262,36 @@ def stock():
 
 @pytest.mark.parametrize(
     "model",
-    ["Two", "Tied", "InPlace", "Functional", "Masked", "Frozen", "Chosen", "Overwritten", "Reading", "Twice", "Unsaved"],
+    [
+        "Two",
+        "Tied",
+        "InPlace",
+        "Functional",
+        "Masked",
+        "Frozen",
+        "Chosen",
+        "Overwritten",
+        "Reading",
+        "Twice",
+        "Unsaved",
+    ],
 )
 def test_an_ordinary_module_shares_a_program_and_is_right(model, stock):
     assert stock().measure(config_of(model=model), timed=False).cause == ""
-    configs = {trial: config_of(f"seed={trial}", "optimizer.weight_decay=0.1", model=model) for trial in (1, 2)}
+    configs = {
+        trial: config_of(f"seed={trial}", "optimizer.weight_decay=0.1", model=model)
+        for trial in (1, 2)
+    }
     company = trained(configs, dtype=torch.float64)
     for trial, config in configs.items():
         told, plain = plainly(config, dtype=torch.float64)
-        assert company.told[trial][3]["train_loss"] == pytest.approx(told[3]["train_loss"], abs=1e-9)
+        assert company.told[trial][3]["train_loss"] == pytest.approx(
+            told[3]["train_loss"], abs=1e-9
+        )
         for name, tensor in plain.state_dict().items():
-            assert torch.allclose(company.kept[trial].states[3]["model"][name], tensor, atol=1e-9), name
+            assert torch.allclose(
+                company.kept[trial].states[3]["model"][name], tensor, atol=1e-9
+            ), name
 
 
 @pytest.mark.filterwarnings("ignore:dropout2d")
@@ -248,16 +310,24 @@ def test_an_ordinary_module_shares_a_program_and_is_right(model, stock):
         ("Flat", "dropout2d of 3 dimensions has no form for lanes"),
         ("EvaluatedOnly", "no training step reaches late.weight"),
         ("Extra", "the model keeps a state of its own"),
-        ("Writing", "outputs in evaluation mode differ|forward changes buffer count in evaluation mode"),
+        (
+            "Writing",
+            "outputs in evaluation mode differ|forward changes buffer count in evaluation mode",
+        ),
         ("made_here", r"model \(Net\): its class made_here.<locals>.Net is made in a function"),
         ("Stray", r"model \(Stray\).mask is a tensor that is neither a parameter nor a buffer"),
         ("Recurrent", "gru .* cannot be compared"),
         ("Attention", "called random operation"),
     ],
 )
-def test_a_model_that_lanes_would_get_wrong_trains_alone_and_the_cause_is_told(model, cause, stock, tmp_path):
+def test_a_model_that_lanes_would_get_wrong_trains_alone_and_the_cause_is_told(
+    model, cause, stock, tmp_path
+):
     seats = stock()
-    told = seats.key(config_of(model=model)).cause or seats.measure(config_of(model=model), timed=False).cause
+    told = (
+        seats.key(config_of(model=model)).cause
+        or seats.measure(config_of(model=model), timed=False).cause
+    )
     with pytest.raises(Unfusable, match=cause):
         raise Unfusable(told)
     seats.admit(0, config=config_of(model=model), checkpoint=FolderCheckpoint(tmp_path))
@@ -266,13 +336,18 @@ def test_a_model_that_lanes_would_get_wrong_trains_alone_and_the_cause_is_told(m
         assert not isinstance(outcome, Failure)
 
 
-def test_a_model_whose_rows_depend_on_each_other_is_refused_also_where_one_pass_takes_them_all(stock):
+def test_a_model_whose_rows_depend_on_each_other_is_refused_also_where_one_pass_takes_them_all(
+    stock,
+):
     whole = stock()
     x, y = (tensor[:300].numpy() for tensor in whole._sets[0])
     part = Part(index=np.arange(300), x=x, y=y)
     few = Stock(data=Data(train=part, val=part), device="cpu")
     for seats in (whole, few):
-        assert "in evaluation mode differ in lanes" in seats.measure(config_of(model="Mixing"), timed=False).cause
+        assert (
+            "in evaluation mode differ in lanes"
+            in seats.measure(config_of(model="Mixing"), timed=False).cause
+        )
 
 
 def test_what_lanes_do_not_know_is_refused_by_name():
@@ -295,7 +370,9 @@ def test_the_pace_of_lanes_is_measured_up_to_where_more_are_no_faster(stock):
     assert pace.cause == ""
     assert pace.alone > 0
     assert list(pace.lanes)[:3] == [2, 4, 8]
-    assert max(lanes * pace.alone / seconds for lanes, seconds in pace.lanes.items()) > 1.5  # 5 where nothing else runs
+    assert (
+        max(lanes * pace.alone / seconds for lanes, seconds in pace.lanes.items()) > 1.5
+    )  # 5 where nothing else runs
 
 
 def test_masks_drop_their_share_and_no_two_keys_alike():
@@ -309,9 +386,18 @@ def test_masks_drop_their_share_and_no_two_keys_alike():
         kept[key] = x > 0
     assert masked(ones, 1.0, key=torch.tensor(3, dtype=torch.int32), shape=(200_000,)).sum() == 0
     for one, other in [(0, 1), (1, 2), (2, -7), (-7, 2**31 - 1)]:
-        assert torch.corrcoef(torch.stack([kept[one].float(), kept[other].float()]))[0, 1].abs() < 0.01
-    steps = torch.stack([masked(ones[:500], 0.5, key=torch.tensor(k, dtype=torch.int32), shape=(500,)) > 0 for k in range(400)])
-    assert steps.float().mean(0).std() == pytest.approx(0.025, abs=0.004)  # as a fair coin's: no element is favoured
+        assert (
+            torch.corrcoef(torch.stack([kept[one].float(), kept[other].float()]))[0, 1].abs() < 0.01
+        )
+    steps = torch.stack(
+        [
+            masked(ones[:500], 0.5, key=torch.tensor(k, dtype=torch.int32), shape=(500,)) > 0
+            for k in range(400)
+        ]
+    )
+    assert steps.float().mean(0).std() == pytest.approx(
+        0.025, abs=0.004
+    )  # as a fair coin's: no element is favoured
 
 
 def test_dropout_is_counted_by_call_as_a_function_and_as_a_module_and_left_alone_outside():
@@ -408,7 +494,10 @@ def test_calls_that_change_nothing_are_left_out_of_a_trace_and_nothing_changes(s
     for lanes in (2, 2, 3, 3, 4, 4, 5, 5, 9, 9, 9):
         x, rows = torch.rand(lanes, 3, 5), {"weights": torch.rand(lanes, 3, 5)}
         apart = {"weights": rows["weights"].clone()}
-        pairs = [*zip(step(apart, x), tracing(rows, x), strict=True), (apart["weights"], rows["weights"])]
+        pairs = [
+            *zip(step(apart, x), tracing(rows, x), strict=True),
+            (apart["weights"], rows["weights"]),
+        ]
         assert all(torch.equal(one, other) for one, other in pairs)
     assert not tracing._given_up
     assert {lanes for lanes, _ in tracing._checked} == {2, 3, 4, 5, 9}
@@ -419,7 +508,9 @@ def test_calls_that_change_nothing_are_left_out_of_a_trace_and_nothing_changes(s
 @pytest.mark.parametrize(
     "step",
     [
-        lambda rows, x: (x.sum(1) if len(x) < 4 else (2 * x).sum(1),),  # another program for more lanes
+        lambda rows, x: (
+            x.sum(1) if len(x) < 4 else (2 * x).sum(1),
+        ),  # another program for more lanes
         lambda rows, x: (x.sum(1) * len(x) ** 2,),  # a number that does not lie on a line
         lambda rows, x: (x.sum(1) * float(x.mean()),),  # a number from the data
         lambda rows, x: (x.sum(1) * next(CLOCK),),  # state that a trace does not see

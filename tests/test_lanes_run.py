@@ -10,16 +10,16 @@ import pytest
 from kit import search, trials
 from rich.console import Console
 
-from search.compose import compose_experiment
-from search.crew import Served
-from search.devices import Slot
-from search.lanes import Fusion, Fusions, decide
-from search.metrics import Metric
-from search.plan import Limits, read_plan
-from search.progress import ShownProgress
-from search.rows import Ask
-from search.underway import Underway, fresh_standing
-from search.waiting import Waiting
+from search.config.compose import compose_experiment
+from search.config.plan import Limits, read_plan
+from search.contract.metrics import Metric
+from search.execution.connections import WorkerHandle
+from search.execution.lanes import Fusion, Fusions, decide
+from search.execution.progress import ShownProgress
+from search.execution.running_trial import RunningTrial, fresh_early_stopping
+from search.execution.slots import Slot
+from search.execution.trial_queue import TrialQueue
+from search.storage.trials import TrialSpec
 from trainers.api import Pace
 
 SWEEP = [
@@ -34,7 +34,9 @@ SWEEP = [
 ]
 FAST = Pace(alone=1.0, lanes={2: 1.8, 4: 1.8, 8: 2.0, 16: 4.1})
 METRIC = Metric(name="accuracy", direction="maximize")
-LIMITS = Limits(patience=None, last_epoch=None, timeout=None, epoch_timeout=60, max_retries=2, log_bytes=1000)
+LIMITS = Limits(
+    patience=None, last_epoch=None, timeout=None, epoch_timeout=60, max_retries=2, log_bytes=1000
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +63,36 @@ def test_lanes_or_not_the_numbers_agree_but_for_rounding_and_dropout(laned, tmp_
     done = search(*SWEEP, "lanes=off", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lanes" not in done.stdout
-    alone, lanes = trials(tmp_path / "results" / "lr_sweep"), trials(laned[0] / "results" / "lr_sweep")
+    alone, lanes = (
+        trials(tmp_path / "results" / "lr_sweep"),
+        trials(laned[0] / "results" / "lr_sweep"),
+    )
     assert set(alone.strategy) == {"loop"}
     both = alone.merge(lanes, on=["optimizer.lr", "seed"])
     assert len(both) == len(alone) == 15
     assert (both.value_x - both.value_y).abs().mean() < 0.03
     curves = pd.read_parquet(laned[0] / "results" / "lr_sweep" / "curves.parquet")
-    assert {"train_loss", "val_loss", "grad_norm", "update_ratio", "lr", "step"} <= set(curves.columns)
+    assert {"train_loss", "val_loss", "grad_norm", "update_ratio", "lr", "step"} <= set(
+        curves.columns
+    )
 
 
 def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
-    done = search(*SWEEP, "lanes=6", "split=kfold", "split.folds=3", "seeds=1", "name=folds", cwd=tmp_path)
+    done = search(
+        *SWEEP, "lanes=6", "split=kfold", "split.folds=3", "seeds=1", "name=folds", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(trials(tmp_path / "results" / "folds").strategy) == {"vmap"}
     again = search("train", "results/folds/best.yaml", cwd=tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
-    words = ["joint", "space=[lr,weight_decay,dropout]", "n_trials=12", "trainer.epochs=3", "model.width=16", "sampler=qmc"]
+    words = [
+        "joint",
+        "space=[lr,weight_decay,dropout]",
+        "n_trials=12",
+        "trainer.epochs=3",
+        "model.width=16",
+        "sampler=qmc",
+    ]
     done = search(*words, "lanes=auto", "protocol.confirm=1", "placement.slots=1", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(tmp_path / "results" / "joint")
@@ -87,36 +103,84 @@ def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
 
 def test_one_trial_that_kills_its_worker_costs_its_companions_nothing(tmp_path):
     """Seed 1 ends the process in which it is built, twice in company, then by itself."""
-    words = ["model._target_=odd.Poison", "~model.dropout", "~model.depth", "~model.activation", "~model.init", "~model.gain"]
-    done = search(*SWEEP[:2], *SWEEP[4:], *words, "lanes=8", "space.optimizer.lr.points=3", "rehearse=false", cwd=tmp_path)
+    words = [
+        "model._target_=odd.Poison",
+        "~model.dropout",
+        "~model.depth",
+        "~model.activation",
+        "~model.init",
+        "~model.gain",
+    ]
+    done = search(
+        *SWEEP[:2],
+        *SWEEP[4:],
+        *words,
+        "lanes=8",
+        "space.optimizer.lr.points=3",
+        "rehearse=false",
+        cwd=tmp_path,
+    )
     table = trials(tmp_path / "results" / "lr_sweep")
     assert set(table[table.seed == 1].state) == {"lost"}, done.stdout + done.stderr
     assert set(table[table.seed != 1].state) <= {"complete", "infeasible"}
 
 
-ODD = ["~model.dropout", "~model.depth", "~model.activation", "~model.init", "~model.gain", "~model.width", "rehearse=false"]
-THREE = [*[word for word in SWEEP if not word.startswith("model")][:-1], "space.optimizer.lr.points=3", "placement.slots=1"]
+ODD = [
+    "~model.dropout",
+    "~model.depth",
+    "~model.activation",
+    "~model.init",
+    "~model.gain",
+    "~model.width",
+    "rehearse=false",
+]
+THREE = [
+    *[word for word in SWEEP if not word.startswith("model")][:-1],
+    "space.optimizer.lr.points=3",
+    "placement.slots=1",
+]
 
 
 def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
     """One explodes and raises for all; one cannot be built; one prints too much: the others are tried again by themselves."""
-    raising = ["model._target_=odd.Fragile", *ODD, "space.optimizer.lr.high=1e6", "seeds=1", "lanes=4", "name=raising"]
+    raising = [
+        "model._target_=odd.Fragile",
+        *ODD,
+        "space.optimizer.lr.high=1e6",
+        "seeds=1",
+        "lanes=4",
+        "name=raising",
+    ]
     done = search(*THREE, *raising, cwd=tmp_path)
     table = trials(tmp_path / "results" / "raising")
     assert set(table[table["optimizer.lr"] < 0.2].state) == {"complete"}, done.stdout + done.stderr
     assert table[table["optimizer.lr"] > 1e5].state.item() == "failed"
     assert "trying again by itself" in done.stdout
-    done = search(*THREE, "model._target_=odd.Choosy", *ODD, "seeds=2", "lanes=4", "name=choosy", cwd=tmp_path)
+    done = search(
+        *THREE, "model._target_=odd.Choosy", *ODD, "seeds=2", "lanes=4", "name=choosy", cwd=tmp_path
+    )
     table = trials(tmp_path / "results" / "choosy")
-    assert set(table[table.seed == 0].state) <= {"complete", "infeasible"}, done.stdout + done.stderr
+    assert set(table[table.seed == 0].state) <= {"complete", "infeasible"}, (
+        done.stdout + done.stderr
+    )
     assert set(table[table.seed == 1].state) == {"failed"}
-    talking = ["model._target_=odd.Talking", *ODD, "seeds=1", "lanes=4", "trainer.max_log_mb=1", "placement.max_retries=0"]
+    talking = [
+        "model._target_=odd.Talking",
+        *ODD,
+        "seeds=1",
+        "lanes=4",
+        "trainer.max_log_mb=1",
+        "placement.max_retries=0",
+    ]
     long = ["trainer.epochs=300", "trainer.patience=null"]
     search(*THREE, *talking, *long, "name=talking", cwd=tmp_path)
     table = trials(tmp_path / "results" / "talking")
     assert set(table.state) <= {"failed", "infeasible", "queued"}
     assert table.reason.str.startswith("printed more than trainer.max_log_mb=1 MB").sum() >= 2
-    assert sum(path.stat().st_size for path in (tmp_path / "results" / "talking" / "logs").iterdir()) < 20e6
+    assert (
+        sum(path.stat().st_size for path in (tmp_path / "results" / "talking" / "logs").iterdir())
+        < 20e6
+    )
 
 
 def test_lanes_that_run_out_of_memory_go_on_by_halves(tmp_path):
@@ -139,7 +203,14 @@ def test_lanes_that_run_out_of_memory_go_on_by_halves(tmp_path):
 
 
 def test_memory_that_runs_out_for_several_programs_costs_no_trial(tmp_path):
-    words = ["width_sweep", "trainer.epochs=2", "seeds=1", "protocol.refine=0", "protocol.extend=0", "placement.slots=1"]
+    words = [
+        "width_sweep",
+        "trainer.epochs=2",
+        "seeds=1",
+        "protocol.refine=0",
+        "protocol.extend=0",
+        "placement.slots=1",
+    ]
     space = ["space.model.width.low=8", "space.model.width.high=64", "space.model.width.points=4"]
     done = search(*words, *space, "trainer._target_=odd.Tight", "lanes=8", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -162,16 +233,30 @@ def test_where_not_even_two_have_room_trials_train_one_by_one(tmp_path):
 
 
 def test_why_trials_train_one_by_one_is_told_once(tmp_path):
-    done = search(*THREE, "optimizer._target_=torch.optim.NAdam", "~optimizer.momentum", "seeds=1", cwd=tmp_path)
-    assert done.stdout.count("lanes: one by one: NAdam has no form for lanes") == 1, done.stdout + done.stderr
+    done = search(
+        *THREE,
+        "optimizer._target_=torch.optim.NAdam",
+        "~optimizer.momentum",
+        "seeds=1",
+        cwd=tmp_path,
+    )
+    assert done.stdout.count("lanes: one by one: NAdam has no form for lanes") == 1, (
+        done.stdout + done.stderr
+    )
     assert set(trials(tmp_path / "results" / "lr_sweep").strategy) == {"loop"}
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["lanes=1"], "lanes: must be auto, off or a number of trials of at least 2, but got 1; mend it"),
-        (["lanes=many"], "lanes: must be auto, off or a number of trials of at least 2, but got 'many'; mend it"),
+        (
+            ["lanes=1"],
+            "lanes: must be auto, off or a number of trials of at least 2, but got 1; mend it",
+        ),
+        (
+            ["lanes=many"],
+            "lanes: must be auto, off or a number of trials of at least 2, but got 'many'; mend it",
+        ),
         (
             ["lanes=4", "metric=composite", "metric.formula='accuracy - 0.01 * log10(seconds)'"],
             "lanes: a metric with seconds in it needs trials that train one by one, but got 4; give lanes=off",
@@ -193,18 +278,25 @@ def test_a_pace_decides_by_how_many_can_train_side_by_side():
     assert decide(FAST, company=2, most=None) == few
     assert decide(FAST, company=1, most=None).strategy == "loop"
     assert decide(Pace(alone=1.0, lanes={2: 2.4, 4: 4.8}), company=64, most=None).strategy == "loop"
-    assert decide(Pace(), company=1, most=5) == Fusion(strategy="vmap", seats=5, why="up to 5, as told")
+    assert decide(Pace(), company=1, most=5) == Fusion(
+        strategy="vmap", seats=5, why="up to 5, as told"
+    )
     assert decide(Pace(cause="it has hooks"), company=9, most=5).why == "one by one: it has hooks"
 
 
 def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_searches(tmp_path):
     (tmp_path / "a").mkdir()
     fusions = Fusions(tmp_path / "a", shared=tmp_path, most=None, slots=2)
-    vmap, loop = ({"strategy": name, "seats": seats, "why": name} for name, seats in (("vmap", 8), ("loop", 1)))
+    vmap, loop = (
+        {"strategy": name, "seats": seats, "why": name}
+        for name, seats in (("vmap", 8), ("loop", 1))
+    )
     pace = {"cause": "", "alone": 1.0, "lanes": {"2": 1.5}}
     assert fusions.settle("key", vmap, pace) == (Fusion(**vmap), "lanes: vmap")
     assert fusions.settle("key", loop, pace) == (Fusion(**vmap), "")
-    assert Fusions(tmp_path / "a", shared=tmp_path, most=0, slots=2).settle("key", loop, pace)[0] == Fusion(**vmap)
+    assert Fusions(tmp_path / "a", shared=tmp_path, most=0, slots=2).settle("key", loop, pace)[
+        0
+    ] == Fusion(**vmap)
     (tmp_path / "b").mkdir()
     other = Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()
     assert (other["known"], other["paces"]) == ({}, {"key": pace})
@@ -213,20 +305,27 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
 
 
 def _underway(trial, *, deaths=0):
-    ask = Ask(trial=trial, stage="s", knobs={}, seed=0)
-    return Underway(ask=ask, standing=fresh_standing(METRIC, LIMITS), limits=LIMITS, deaths=deaths)
+    ask = TrialSpec(trial=trial, stage="s", knobs={}, seed=0)
+    return RunningTrial(
+        ask=ask, standing=fresh_early_stopping(METRIC, LIMITS), limits=LIMITS, deaths=deaths
+    )
 
 
 def _served(number, *, room, trials=()):
-    worker = Served(slot=Slot(number=number, gpu=None, threads=1), link=None, room=room)
+    worker = WorkerHandle(slot=Slot(number=number, gpu=None, threads=1), link=None, room=room)
     worker.trials = {trial.ask.trial: trial for trial in trials}
     return worker
 
 
 def test_trials_are_shared_out_evenly_in_order():
-    waiting = Waiting([_underway(trial) for trial in range(9)], slots=2)
+    waiting = TrialQueue([_underway(trial) for trial in range(9)], slots=2)
     first, second = _served(0, room=1), _served(1, room=1)
-    for worker, room, numbers in ((first, 1, [0]), (first, 63, [1, 2, 3, 4]), (second, 1, [5]), (second, 63, [6, 7, 8])):
+    for worker, room, numbers in (
+        (first, 1, [0]),
+        (first, 63, [1, 2, 3, 4]),
+        (second, 1, [5]),
+        (second, 63, [6, 7, 8]),
+    ):
         worker.room = room
         handed = waiting.hand(worker, workers=[first, second])
         assert [trial.ask.trial for trial in handed] == numbers
@@ -239,26 +338,37 @@ def test_trials_are_shared_out_evenly_in_order():
 
 
 def test_a_trial_that_may_be_poison_sits_alone():
-    suspect = 1
-    waiting = Waiting([_underway(0), _underway(1, deaths=suspect), _underway(2)], slots=1)
+    must_run_alone = 1
+    waiting = TrialQueue([_underway(0), _underway(1, deaths=must_run_alone), _underway(2)], slots=1)
     worker = _served(0, room=8)
     assert [trial.ask.trial for trial in waiting.hand(worker, workers=[worker])] == [0]
     busy = _served(0, room=8, trials=[_underway(0)])
     assert waiting.hand(busy, workers=[busy]) == []
     assert [trial.ask.trial for trial in waiting.hand(worker, workers=[worker])] == [1]
-    alone = _served(0, room=8, trials=[_underway(1, deaths=suspect)])
+    alone = _served(0, room=8, trials=[_underway(1, deaths=must_run_alone)])
     assert waiting.hand(alone, workers=[alone]) == []
 
 
 def test_trials_in_company_are_one_line_of_the_display():
     config = compose_experiment("lr_sweep", overrides=[], config_dir=None)
-    plan, console = read_plan(config, root=Path("/r")), Console(width=120, record=True, file=io.StringIO())
-    progress, slot = ShownProgress(plan, done=0, console=console), Slot(number=1, gpu=None, threads=1)
-    asks = [Ask(trial=trial, stage="s", knobs={"optimizer.lr": 0.1}, seed=0) for trial in (4, 5, 9)]
-    standing = fresh_standing(METRIC, LIMITS)
+    plan, console = (
+        read_plan(config, root=Path("/r")),
+        Console(width=120, record=True, file=io.StringIO()),
+    )
+    progress, slot = (
+        ShownProgress(plan, done=0, console=console),
+        Slot(number=1, gpu=None, threads=1),
+    )
+    asks = [
+        TrialSpec(trial=trial, stage="s", knobs={"optimizer.lr": 0.1}, seed=0)
+        for trial in (4, 5, 9)
+    ]
+    standing = fresh_early_stopping(METRIC, LIMITS)
     for ask in asks:
         progress.began(slot, ask)
-        progress.heard(slot, standing, {"trial": ask.trial, "epoch": 3, "train_loss": 0.5, "val_loss": 0.6})
+        progress.heard(
+            slot, standing, {"trial": ask.trial, "epoch": 3, "train_loss": 0.5, "val_loss": 0.6}
+        )
     console.print(progress)
     assert re.search(r"1 cpu +4–9 +3 lanes · \d+ epochs/s +3/50", console.export_text())
     progress.left(slot, asks[0])

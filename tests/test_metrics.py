@@ -8,11 +8,22 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from search.contract.metric_formula import evaluate, names_of
+from search.contract.metrics import (
+    METRICS,
+    Metric,
+    constant_score,
+    output_of,
+    read_metric,
+    scores,
+    tasks_of,
+)
 from search.errors import UsageError
-from search.formula import evaluate, names_of
-from search.metrics import METRICS, Metric, constant_score, output_of, read_metric, scores, tasks_of
 
-ACCURACY, MSE = Metric(name="accuracy", direction="maximize"), Metric(name="mse", direction="minimize")
+ACCURACY, MSE = (
+    Metric(name="accuracy", direction="maximize"),
+    Metric(name="mse", direction="minimize"),
+)
 KNOWN = frozenset((*METRICS, "seconds", "parameters"))
 
 
@@ -39,32 +50,49 @@ def test_metrics_of_classes_are_scikit_learns(seed, rows, classes, rough):
     found = [np.mean(told[targets == label] == label) for label in np.unique(targets)]
     assert _score("balanced_accuracy", **given_logits) == pytest.approx(np.mean(found))
     if seen.all() and len(found) > 1:
-        assert _score("balanced_accuracy", **given_logits) == pytest.approx(sk.balanced_accuracy_score(targets, told))
+        assert _score("balanced_accuracy", **given_logits) == pytest.approx(
+            sk.balanced_accuracy_score(targets, told)
+        )
     for average in ("macro", "micro"):
-        for name, theirs in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+        for name, theirs in (
+            ("precision", sk.precision_score),
+            ("recall", sk.recall_score),
+            ("f1", sk.f1_score),
+        ):
             expected = theirs(targets, told, average=average, zero_division=0)
             assert _score(name, average=average, **given_logits) == pytest.approx(expected), name
     for kind, output in (("predictions", logits), ("probabilities", shares)):
         both = {"targets": targets, "kind": kind, "output": output}
-        assert _score("log_loss", **both) == pytest.approx(sk.log_loss(targets, shares, labels=np.arange(classes)))
+        assert _score("log_loss", **both) == pytest.approx(
+            sk.log_loss(targets, shares, labels=np.arange(classes))
+        )
         truth = np.eye(classes)[targets]
         whole = np.square(shares - truth).sum(axis=1).mean()
         assert _score("brier", **both) == pytest.approx(whole / 2 if classes == 2 else whole)
-    assert _score("accuracy", targets=targets, kind="labels", output=told) == sk.accuracy_score(targets, told)
+    assert _score("accuracy", targets=targets, kind="labels", output=told) == sk.accuracy_score(
+        targets, told
+    )
 
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(8, 60), st.integers(2, 4))
 def test_the_area_under_the_roc_curve_is_scikit_learns(seed, rows, classes):
     dice = np.random.default_rng(seed)
-    targets, shares = dice.integers(0, classes, rows), _softmax(np.round(dice.normal(size=(rows, classes))))
+    targets, shares = (
+        dice.integers(0, classes, rows),
+        _softmax(np.round(dice.normal(size=(rows, classes)))),
+    )
     assume(len(np.unique(targets)) == classes)
-    expected = sk.roc_auc_score(targets, shares[:, 1] if classes == 2 else shares, multi_class="ovr")
-    assert _score("roc_auc", targets=targets, kind="probabilities", output=shares) == pytest.approx(expected)
+    expected = sk.roc_auc_score(
+        targets, shares[:, 1] if classes == 2 else shares, multi_class="ovr"
+    )
+    assert _score("roc_auc", targets=targets, kind="probabilities", output=shares) == pytest.approx(
+        expected
+    )
     if classes == 2:
-        assert _score("brier", targets=targets, kind="probabilities", output=shares) == pytest.approx(
-            sk.brier_score_loss(targets, shares[:, 1])
-        )
+        assert _score(
+            "brier", targets=targets, kind="probabilities", output=shares
+        ) == pytest.approx(sk.brier_score_loss(targets, shares[:, 1]))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(1, 3))
@@ -72,7 +100,11 @@ def test_metrics_of_numbers_are_scikit_learns(seed, rows, outputs):
     dice = np.random.default_rng(seed)
     targets, told = dice.normal(size=(rows, outputs)), dice.normal(size=(rows, outputs))
     both = {"targets": targets, "kind": "predictions", "output": told}
-    for name, theirs in (("mse", sk.mean_squared_error), ("mae", sk.mean_absolute_error), ("r2", sk.r2_score)):
+    for name, theirs in (
+        ("mse", sk.mean_squared_error),
+        ("mae", sk.mean_absolute_error),
+        ("r2", sk.r2_score),
+    ):
         assert _score(name, **both) == pytest.approx(theirs(targets, told)), name
 
 
@@ -80,27 +112,54 @@ def test_one_column_of_two_classes_is_the_second_one():
     targets, logits = np.array([0, 1, 1, 0]), np.array([-1.0, 2.0, -0.5, 0.3])
     for output in (logits, logits[:, None]):
         assert _score("accuracy", targets=targets, kind="predictions", output=output) == 0.5
-        assert _score("roc_auc", targets=targets, kind="predictions", output=output) == sk.roc_auc_score(targets, logits)
+        assert _score(
+            "roc_auc", targets=targets, kind="predictions", output=output
+        ) == sk.roc_auc_score(targets, logits)
     shares = 1 / (1 + np.exp(-logits))
-    assert _score("log_loss", targets=targets, kind="probabilities", output=shares) == pytest.approx(
-        sk.log_loss(targets, shares)
-    )
+    assert _score(
+        "log_loss", targets=targets, kind="probabilities", output=shares
+    ) == pytest.approx(sk.log_loss(targets, shares))
 
 
 def test_outputs_that_are_not_finite_score_nan():
     assert math.isnan(
-        _score("accuracy", targets=np.array([0, 1]), kind="predictions", output=np.array([[1.0, np.nan], [0.0, 1.0]]))
+        _score(
+            "accuracy",
+            targets=np.array([0, 1]),
+            kind="predictions",
+            output=np.array([[1.0, np.nan], [0.0, 1.0]]),
+        )
     )
 
 
 def test_a_constant_prediction_is_the_floor():
     train, val = np.array([0, 1, 1, 2]), np.array([1, 1, 0, 2])
     assert constant_score(ACCURACY, task="classification", train=train, val=val) == 0.5
-    assert constant_score(MSE, task="regression", train=np.array([[1.0], [3.0]]), val=np.array([[2.0], [4.0]])) == 2.0
-    assert constant_score(Metric(name="mine", direction="maximize"), task="classification", train=train, val=val) is None
-    loss = constant_score(Metric(name="log_loss", direction="minimize"), task="classification", train=train, val=val)
+    assert (
+        constant_score(
+            MSE, task="regression", train=np.array([[1.0], [3.0]]), val=np.array([[2.0], [4.0]])
+        )
+        == 2.0
+    )
+    assert (
+        constant_score(
+            Metric(name="mine", direction="maximize"), task="classification", train=train, val=val
+        )
+        is None
+    )
+    loss = constant_score(
+        Metric(name="log_loss", direction="minimize"), task="classification", train=train, val=val
+    )
     assert loss == pytest.approx(-np.mean(np.log([0.5, 0.5, 0.25, 0.25])))
-    assert constant_score(Metric(name="roc_auc", direction="maximize"), task="classification", train=train, val=val) == 0.5
+    assert (
+        constant_score(
+            Metric(name="roc_auc", direction="maximize"),
+            task="classification",
+            train=train,
+            val=val,
+        )
+        == 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +182,10 @@ def test_one_kind_of_output_is_taken_and_two_are_refused():
     assert output_of({"train_loss": 1.0}) is None
     kind, array = output_of({"labels": [1, 2]})
     assert (kind, array.tolist()) == ("labels", [1, 2])
-    with pytest.raises(ValueError, match="yield one of predictions, probabilities, labels, but got predictions and labels"):
+    with pytest.raises(
+        ValueError,
+        match="yield one of predictions, probabilities, labels, but got predictions and labels",
+    ):
         output_of({"labels": [1], "predictions": [[1]]})
 
 
@@ -151,12 +213,16 @@ def test_a_metric_that_cannot_be_is_refused(node, message):
 
 
 def test_a_trainers_own_number_may_bear_any_name():
-    assert read_metric({"name": "acuracy", "direction": "maximize"}, reported=True).name == "acuracy"
+    assert (
+        read_metric({"name": "acuracy", "direction": "maximize"}, reported=True).name == "acuracy"
+    )
     assert tasks_of(read_metric({"name": "acuracy", "direction": "maximize"}, reported=True)) == (
         "classification",
         "regression",
     )
-    assert tasks_of(Metric(name="x", direction="maximize", formula="accuracy - seconds")) == ("classification",)
+    assert tasks_of(Metric(name="x", direction="maximize", formula="accuracy - seconds")) == (
+        "classification",
+    )
     assert tasks_of(Metric(name="x", direction="maximize", formula="accuracy - mse")) == ()
 
 
@@ -167,7 +233,9 @@ def test_a_formula_is_what_python_makes_of_it(seconds, accuracy, mse):
         -(accuracy - 0.5) * max(mse, 2) / math.sqrt(seconds) + min(1, math.exp(accuracy)) ** 2 + abs(math.log10(seconds)) + 3 + math.log(mse)
     )  # fmt: skip
     assert set(names_of(text, known=KNOWN)) == {"accuracy", "mse", "seconds"}
-    assert evaluate(text, {"accuracy": accuracy, "mse": mse, "seconds": seconds}) == pytest.approx(expected)
+    assert evaluate(text, {"accuracy": accuracy, "mse": mse, "seconds": seconds}) == pytest.approx(
+        expected
+    )
 
 
 @pytest.mark.parametrize(

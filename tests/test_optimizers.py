@@ -56,7 +56,9 @@ def test_swats_is_adam_until_its_rate_has_settled():
     ours, theirs = weight(1.0, -2.0), weight(1.0, -2.0)
     never = SWATS([ours], lr=LR, eps=EPS, tolerance=0.0)
     adam = torch.optim.Adam([theirs], lr=LR, eps=EPS)
-    for one, other in zip(steps_of(never, ours, GRADIENTS), steps_of(adam, theirs, GRADIENTS), strict=True):
+    for one, other in zip(
+        steps_of(never, ours, GRADIENTS), steps_of(adam, theirs, GRADIENTS), strict=True
+    ):
         # Adam divides by the corrected root; the paper corrects the rate, so that eps weighs a little more
         assert one == pytest.approx(other, abs=1e-8)
 
@@ -64,7 +66,9 @@ def test_swats_is_adam_until_its_rate_has_settled():
 def test_swats_goes_on_as_sgd_at_the_rate_that_its_steps_asked_for():
     weights = weight(1.0, -2.0)
     optimizer = SWATS([weights], lr=LR, tolerance=1.0)
-    optimizer.param_groups[0]["lr"] = LR / 10  # a schedule's warm-up, which the rate is measured without
+    optimizer.param_groups[0]["lr"] = (
+        LR / 10
+    )  # a schedule's warm-up, which the rate is measured without
     places = [[1.0, -2.0], *steps_of(optimizer, weights, [1.0, 0.5])]  # the second step settles it
     asked = []
     for (one, other), gradient in zip(itertools.pairwise(places), [1.0, 0.5], strict=True):
@@ -122,13 +126,16 @@ def test_both_learn_and_leave_a_parameter_without_gradient_alone():
 )
 def test_settings_that_cannot_work_are_refused(kind, setting, least):
     (name,) = setting
-    with pytest.raises(ValueError, match=rf"optimizer\.{name}: must be a number {least}, but got .*; change it"):
+    with pytest.raises(
+        ValueError, match=rf"optimizer\.{name}: must be a number {least}, but got .*; change it"
+    ):
         kind([weight(1.0)], **setting)
 
 
 def test_betas_that_never_forget_are_refused():
     with pytest.raises(
-        ValueError, match=r"optimizer\.betas: must be two numbers from 0 up to, but not, 1, but got \[1.0, 0.9\]"
+        ValueError,
+        match=r"optimizer\.betas: must be two numbers from 0 up to, but not, 1, but got \[1.0, 0.9\]",
     ):
         AdaBound([weight(1.0)], betas=(1.0, 0.9))
 

@@ -35,7 +35,12 @@ def test_a_flooded_loss_turns_back_at_its_level():
 @pytest.mark.parametrize("lanes", [False, True])
 def test_flooding_keeps_the_train_loss_around_its_level(rows, lanes):
     dry, wet = (
-        trained(data_of(*rows), config_of(MLP, trainer={"epochs": 40, "flood": flood}), lanes=lanes, epochs=41)[0][-1]
+        trained(
+            data_of(*rows),
+            config_of(MLP, trainer={"epochs": 40, "flood": flood}),
+            lanes=lanes,
+            epochs=41,
+        )[0][-1]
         for flood in (None, 0.3)
     )
     assert dry["train_loss"] < 0.1
@@ -55,7 +60,11 @@ def test_no_unit_outgrows_the_maximum_norm(rows, lanes):
         config = config_of(MLP, trainer={"max_norm": limit}, optimizer={"lr": 0.5})
         kept = Kept()
         trained(data_of(*rows), config, lanes=lanes, epochs=4, checkpoint=kept)
-        longest[limit] = max(float(w.flatten(1).norm(dim=1).max()) for w in kept.state["model"].values() if w.ndim > 1)
+        longest[limit] = max(
+            float(w.flatten(1).norm(dim=1).max())
+            for w in kept.state["model"].values()
+            if w.ndim > 1
+        )
     assert longest[None] > 1
     assert longest[0.5] == pytest.approx(0.5, abs=1e-6)
 
@@ -68,9 +77,13 @@ def test_penalties_are_read_as_they_are_named():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("l1", -0.1), ("flood", "nan"), ("flood", float("nan")), ("clip", 0), ("max_norm", True)]
+    ("key", "value"),
+    [("l1", -0.1), ("flood", "nan"), ("flood", float("nan")), ("clip", 0), ("max_norm", True)],
 )
 def test_a_penalty_that_makes_no_sense_is_refused(key, value):
     least = "above 0" if key in ("clip", "max_norm") else "of 0 or more"
-    with pytest.raises(ValueError, match=rf"trainer\.{key}: must be a number {least}, or null, but got {value!r}; change it"):
+    with pytest.raises(
+        ValueError,
+        match=rf"trainer\.{key}: must be a number {least}, or null, but got {value!r}; change it",
+    ):
         read_penalties({key: value})

@@ -5,15 +5,18 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from search.compose import compose_experiment, load_config
+from search.config.compose import compose_experiment, load_config
+from search.config.plan import check_task, drift, read_plan
 from search.errors import UsageError
-from search.plan import check_task, drift, read_plan
-from search.rows import Ask, Row
 from search.stages import sweep
+from search.storage.trials import TrialRecord, TrialSpec
 
 
 def _plan(*overrides, experiment="lr_sweep", config_dir=None):
-    return read_plan(compose_experiment(experiment, overrides=list(overrides), config_dir=config_dir), root=Path("/r"))
+    return read_plan(
+        compose_experiment(experiment, overrides=list(overrides), config_dir=config_dir),
+        root=Path("/r"),
+    )
 
 
 def test_the_main_job_is_thirteen_rates_by_three_seeds_baseline_first():
@@ -34,18 +37,21 @@ def test_a_baseline_off_the_grid_is_tried_too():
 def test_a_stage_wants_what_is_missing_and_numbers_on():
     plan = _plan()
     asks = sweep.wanted(plan, [], resolution=0.0)
-    rows = [Row(ask=ask, state="complete", value=0.5) for ask in asks[:20]]
+    rows = [TrialRecord(ask=ask, state="complete", value=0.5) for ask in asks[:20]]
     assert sweep.wanted(plan, rows, resolution=0.0) == asks[20:]
-    done = [Row(ask=ask, state="complete", value=0.5) for ask in asks]
+    done = [TrialRecord(ask=ask, state="complete", value=0.5) for ask in asks]
     assert sweep.wanted(_plan("protocol.refine=0", "protocol.extend=0"), done, resolution=0.0) == []
-    more = sweep.wanted(_plan("seeds=4"), [Row(ask=ask, state="failed") for ask in asks], resolution=0.0)
+    more = sweep.wanted(
+        _plan("seeds=4"), [TrialRecord(ask=ask, state="failed") for ask in asks], resolution=0.0
+    )
     assert [(ask.trial, ask.seed) for ask in more] == [(39 + index, 3) for index in range(13)]
-    assert isinstance(more[0], Ask)
+    assert isinstance(more[0], TrialSpec)
 
 
 def test_a_metric_of_another_task_is_refused():
     with pytest.raises(
-        UsageError, match=r"metric: a metric of regression is one of mse, mae, r2, but got accuracy; choose one"
+        UsageError,
+        match=r"metric: a metric of regression is one of mse, mae, r2, but got accuracy; choose one",
     ):
         check_task(_plan("data.task=regression"))
     check_task(_plan())
@@ -57,7 +63,9 @@ def test_the_users_own_configs_are_found_and_must_not_bear_our_names(tmp_path):
         "# @package _global_\n# python -m search mine\n# Mine.\ndefaults:\n  - override /optimizer: slow\n"
     )
     (tmp_path / "optimizer").mkdir()
-    (tmp_path / "optimizer" / "slow.yaml").write_text("_target_: torch.optim.SGD\nlr: 0.01\nmomentum: 0.0\n")
+    (tmp_path / "optimizer" / "slow.yaml").write_text(
+        "_target_: torch.optim.SGD\nlr: 0.01\nmomentum: 0.0\n"
+    )
     plan = _plan(experiment="mine", config_dir=tmp_path)
     assert plan.name == "mine"
     assert plan.default(plan.knob) == 0.01
@@ -67,16 +75,31 @@ def test_the_users_own_configs_are_found_and_must_not_bear_our_names(tmp_path):
         match=r"sgd\.yaml: a config of your own needs a name of its own, but got optimizer/sgd\.yaml, which is shipped",
     ):
         _plan(experiment="mine", config_dir=tmp_path)
-    with pytest.raises(UsageError, match=r"--config-dir: must be a folder, but got .*nowhere; create it"):
+    with pytest.raises(
+        UsageError, match=r"--config-dir: must be a folder, but got .*nowhere; create it"
+    ):
         _plan(config_dir=tmp_path / "nowhere")
 
 
 def test_only_what_may_differ_on_resume_may():
-    old = OmegaConf.create({"seeds": 3, "placement": {"threads": 1}, "optimizer": {"lr": 0.1}, "n_trials": 5})
-    assert (
-        drift(old, OmegaConf.create({"seeds": 4, "placement": {"threads": 2}, "optimizer": {"lr": 0.1}, "n_trials": 9})) == []
+    old = OmegaConf.create(
+        {"seeds": 3, "placement": {"threads": 1}, "optimizer": {"lr": 0.1}, "n_trials": 5}
     )
-    assert drift(old, OmegaConf.create({"seeds": 2, "placement": {"threads": 1}, "optimizer": {"lr": 0.2}, "extra": 1})) == [
+    assert (
+        drift(
+            old,
+            OmegaConf.create(
+                {"seeds": 4, "placement": {"threads": 2}, "optimizer": {"lr": 0.1}, "n_trials": 9}
+            ),
+        )
+        == []
+    )
+    assert drift(
+        old,
+        OmegaConf.create(
+            {"seeds": 2, "placement": {"threads": 1}, "optimizer": {"lr": 0.2}, "extra": 1}
+        ),
+    ) == [
         "extra: missing there, 1 now",
         "optimizer.lr: 0.1 there, 0.2 now",
         "seeds: 3 there, 2 now",

@@ -13,32 +13,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import MARK, marked, running, search, told_of, wait_for, words_of
 
-from search.arrays import read_folds, write_folds
-from search.compose import compose_experiment
-from search.configs import TrialConfigs, trainer_config
-from search.contract import prepare
-from search.dataset import completed
-from search.devices import Slot
+from search.config.compose import compose_experiment
+from search.config.plan import check_task, read_plan
+from search.config.trial_config import TrialConfigs, trainer_config
+from search.contract.arrays import read_folds, write_folds
+from search.contract.contract import prepare
+from search.contract.dataset import completed
+from search.diagnostics.preflight import features, labels, learning, loop, model, sets
+from search.diagnostics.preflight.check import CAUSES, Check, excused
+from search.diagnostics.preflight.report import require, sound, write
+from search.diagnostics.preflight.run import of_data, of_training
+from search.diagnostics.probe_process import answer
 from search.errors import RunError, UsageError
-from search.plain import plain
-from search.plan import check_task, read_plan
-from search.preflight import features, labels, learning, loop, model, sets
-from search.preflight.check import CAUSES, Check, excused
-from search.preflight.report import require, sound, write
-from search.preflight.run import of_data, of_training
-from search.prober import answer
+from search.execution.slots import Slot
+from search.storage.json_numbers import plain
 from trainers.probes import questions
 from trainers.probes.subject import Subject
 
 SLOTS = (Slot(number=0, gpu=None, threads=1),)
 BY_HEART = {"overfit"}  # faults that only learning by heart, or comparing labels, can tell
 BY_LABELS = {"labels_matter"}
-OF_DATA = ("data", "data._target_", "normalise", "split")  # words that change what checks of the data see
+OF_DATA = (
+    "data",
+    "data._target_",
+    "normalise",
+    "split",
+)  # words that change what checks of the data see
 
 
 def _prepared(setup, place):
     words = [word.replace("+data.seed=0", "+data.seed=1") for word in setup.words]
-    plan = read_plan(completed(compose_experiment("lr_sweep", overrides=words, config_dir=None)), root=place)
+    plan = read_plan(
+        completed(compose_experiment("lr_sweep", overrides=words, config_dir=None)), root=place
+    )
     check_task(plan)
     return plan, prepare(plan.config, metric=plan.metric)
 
@@ -49,16 +56,24 @@ def _alarms(setup, place):
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
     config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
     data = read_folds(place / "arrays")[0].data
-    subject = Subject(config=config, data=data, device="cpu", folder=place, task=plan.config.data.task)
+    subject = Subject(
+        config=config, data=data, device="cpu", folder=place, task=plan.config.data.task
+    )
     told = {"watched": questions.watched(subject)}
     if {*setup.found} & {*BY_HEART, *BY_LABELS} and "label_noise" not in setup.found:
         told["heart"] = questions.learned_by_heart(subject, parameters=1000)
         told["labels"] = questions.labels_matter(subject, rate=0.05)
     told = json.loads(json.dumps(plain(told), allow_nan=False))
-    checks = [*of_data(plan, prepared)] if {*OF_DATA} & {word.partition("=")[0] for word in setup.words} else []
+    checks = (
+        [*of_data(plan, prepared)]
+        if {*OF_DATA} & {word.partition("=")[0] for word in setup.words}
+        else []
+    )
     ordered = any(check.name == "label_order" and check.outcome == "note" for check in checks)
     checks += of_training(plan, prepared, told, ordered=ordered, slots=SLOTS, trainings=39)
-    return {check.name: check.outcome for check in excused(checks) if check.outcome in ("warn", "fail")}
+    return {
+        check.name: check.outcome for check in excused(checks) if check.outcome in ("warn", "fail")
+    }
 
 
 # Planted faults and sound set-ups
@@ -66,7 +81,11 @@ def _alarms(setup, place):
 ASKED_ELSEWHERE = ("wrong backward pass", "label noise 40 %, two classes")
 
 
-@pytest.mark.parametrize("setup", [s for s in planted.FAULTS if s.name not in ASKED_ELSEWHERE], ids=lambda setup: setup.name)
+@pytest.mark.parametrize(
+    "setup",
+    [s for s in planted.FAULTS if s.name not in ASKED_ELSEWHERE],
+    ids=lambda setup: setup.name,
+)
 def test_a_planted_fault_is_told_by_its_own_check_and_by_no_other(setup, elsewhere):
     if setup.door:
         with pytest.raises(UsageError, match=setup.door):
@@ -83,7 +102,9 @@ QUICK = ("a loop with L-BFGS", "a loop with a scaled loss", "a loop that accumul
          "sorted file", "five folds", "a loop of one's own")  # fmt: skip
 
 
-@pytest.mark.parametrize("setup", [s for s in planted.SOUND if s.name in QUICK], ids=lambda setup: setup.name)
+@pytest.mark.parametrize(
+    "setup", [s for s in planted.SOUND if s.name in QUICK], ids=lambda setup: setup.name
+)
 def test_a_sound_set_up_raises_no_alarm(setup, elsewhere):
     alarms = _alarms(setup, elsewhere)
     assert {*alarms} <= {*setup.besides}
@@ -103,7 +124,10 @@ def test_sets_of_one_distribution_raise_no_alarm():
     for seed in range(20):
         dice = np.random.default_rng(seed)
         sizes = dice.integers(30, 150, 3)
-        parts = {name: dice.normal(0, 1, (size, 4)) for name, size in zip(("train", "val", "test"), sizes, strict=True)}
+        parts = {
+            name: dice.normal(0, 1, (size, 4))
+            for name, size in zip(("train", "val", "test"), sizes, strict=True)
+        }
         alarms += sets.same_distribution(parts).outcome != "pass"
     assert alarms == 0
 
@@ -124,8 +148,13 @@ def test_groups_that_differ_are_no_shift_where_whole_groups_are_held_out():
         "val": np.repeat(np.arange(20, 30), 20),
         "test": np.repeat(np.arange(30, 40), 20),
     }
-    parts = {name: centre[numbers] + dice.normal(0, 0.3, (len(numbers), 5)) for name, numbers in group.items()}
-    assert sets.same_distribution(parts).outcome != "pass"  # who knows the groups tells the sets apart
+    parts = {
+        name: centre[numbers] + dice.normal(0, 0.3, (len(numbers), 5))
+        for name, numbers in group.items()
+    }
+    assert (
+        sets.same_distribution(parts).outcome != "pass"
+    )  # who knows the groups tells the sets apart
     assert sets.same_distribution(parts, groups=group).outcome == "pass"
 
 
@@ -142,8 +171,14 @@ def test_every_copied_row_is_counted(copies):
 def test_a_class_that_a_set_lacks_and_a_class_that_moves_are_told():
     y = {"train": np.arange(90) % 3, "val": np.arange(30) % 3, "test": np.arange(30) % 3}
     assert sets.class_balance(y, classes=3).outcome == "pass"
-    assert "has no row in val" in sets.class_balance({**y, "val": np.arange(30) % 2}, classes=3).told
-    skewed = {**y, "train": np.repeat([0, 1, 2], [600, 200, 200]), "test": np.repeat([0, 1, 2], [60, 120, 120])}
+    assert (
+        "has no row in val" in sets.class_balance({**y, "val": np.arange(30) % 2}, classes=3).told
+    )
+    skewed = {
+        **y,
+        "train": np.repeat([0, 1, 2], [600, 200, 200]),
+        "test": np.repeat([0, 1, 2], [60, 120, 120]),
+    }
     assert sets.class_balance(skewed, classes=3).outcome == "warn"
     rare = {name: np.repeat([0, 1], [570, 30]) for name in y}
     assert sets.class_balance(rare, classes=2).outcome == "note"
@@ -171,7 +206,9 @@ def test_label_noise_is_measured_among_the_surest_rows(noise):
 def test_random_labels_are_read_by_no_plain_model():
     dice = np.random.default_rng(8)
     read = [
-        labels.label_signal(dice.normal(0, 1, (80, 4)), dice.integers(0, 2, 80), classification=True, moved={}).outcome
+        labels.label_signal(
+            dice.normal(0, 1, (80, 4)), dice.integers(0, 2, 80), classification=True, moved={}
+        ).outcome
         for _ in range(20)
     ]
     assert read == ["note"] * 20
@@ -190,7 +227,11 @@ def test_features_by_their_scale_and_extremes():
     assert "feature 2 of train row 17" in features.extreme_values(marked).remedy
     missing = np.array(x)
     missing[:200, 3] = np.nan
-    assert [features.missing_values(part).outcome for part in (x, marked, missing)] == ["pass", "pass", "warn"]
+    assert [features.missing_values(part).outcome for part in (x, marked, missing)] == [
+        "pass",
+        "pass",
+        "warn",
+    ]
     missing[:200, 3], missing[:20, 3] = 0.0, np.nan
     assert features.missing_values(missing).outcome == "note"
 
@@ -199,7 +240,12 @@ def test_features_that_never_change_are_a_note_at_the_border_of_images_and_a_war
     table = np.array(_cloud(100, 10))
     assert features.constant_features(table).outcome == "pass"
     table[:, 1] = 4.0
-    assert features.constant_features(np.concatenate([table, _cloud(100, 11), _cloud(100, 12)], axis=1)).outcome == "warn"
+    assert (
+        features.constant_features(
+            np.concatenate([table, _cloud(100, 11), _cloud(100, 12)], axis=1)
+        ).outcome
+        == "warn"
+    )
     image = np.maximum(_cloud(100, 13), 0)
     image = np.concatenate([np.zeros((100, 1)), image, image[:, ::-1]], axis=1)
     assert features.constant_features(image).outcome == "note"
@@ -255,13 +301,22 @@ def test_what_was_not_seen_is_not_checkable_and_no_alarm():
         ([2.3, 2.4, 2.4], 3.0, 1000, "fail"),
     ],
 )
-def test_a_rate_is_judged_by_its_losses_and_by_how_far_the_weights_can_go(losses, ratio, steps, outcome):
-    seen = {**CALM, "losses": losses, "ratios": [ratio] * 3, "rates": [0.1] * 3, "gradient_norms": [1.0] * 3}
+def test_a_rate_is_judged_by_its_losses_and_by_how_far_the_weights_can_go(
+    losses, ratio, steps, outcome
+):
+    seen = {
+        **CALM,
+        "losses": losses,
+        "ratios": [ratio] * 3,
+        "rates": [0.1] * 3,
+        "gradient_norms": [1.0] * 3,
+    }
     assert learning.learning_rate(seen, steps=steps).outcome == outcome
 
 
 @pytest.mark.parametrize(
-    ("got", "outcome"), [(2.303, "pass"), (3.0, "pass"), (6.0, "warn"), (20.0, "fail"), (None, "fail"), (0.2, "warn")]
+    ("got", "outcome"),
+    [(2.303, "pass"), (3.0, "pass"), (6.0, "warn"), (20.0, "fail"), (None, "fail"), (0.2, "warn")],
 )
 def test_a_first_loss_is_held_against_the_entropy_of_the_classes(got, outcome):
     call = {"name": "cross_entropy", "constant": None, "outputs": [32, 10], "value": got}
@@ -276,18 +331,41 @@ def test_a_first_loss_is_held_against_the_entropy_of_the_classes(got, outcome):
     ("tries", "outcome", "told"),
     [
         ([{"score": 1.0, "start": 2.3, "end": 0.01, "fitted": True}], "pass", "1.00 of 1"),
-        ([{"score": 0.5, "start": 2.3, "end": 1.0, "fitted": False}], "fail", "the loss falls, so suspect a model too small"),
-        ([{"score": 0.1, "start": 2.3, "end": 2.3, "fitted": False}], "fail", "the loss rests at every rate"),
+        (
+            [{"score": 0.5, "start": 2.3, "end": 1.0, "fitted": False}],
+            "fail",
+            "the loss falls, so suspect a model too small",
+        ),
+        (
+            [{"score": 0.1, "start": 2.3, "end": 2.3, "fitted": False}],
+            "fail",
+            "the loss rests at every rate",
+        ),
         ([{"score": None, "start": 2.3, "end": 0.01, "fitted": True}], "pass", "loss 2.3 → 0.01"),
         (
-            [{"score": None, "start": None, "end": None, "fitted": False, "error": "ValueError: no"}],
+            [
+                {
+                    "score": None,
+                    "start": None,
+                    "end": None,
+                    "fitted": False,
+                    "error": "ValueError: no",
+                }
+            ],
             "not checkable",
             "ValueError: no",
         ),
     ],
 )
-def test_learning_by_heart_is_judged_by_its_best_try_and_names_what_to_suspect(tries, outcome, told):
-    check = learning.overfit({"rows": 64, "tries": [{"rate": 0.1, "steps": 9, "error": "", **attempt} for attempt in tries]})
+def test_learning_by_heart_is_judged_by_its_best_try_and_names_what_to_suspect(
+    tries, outcome, told
+):
+    check = learning.overfit(
+        {
+            "rows": 64,
+            "tries": [{"rate": 0.1, "steps": 9, "error": "", **attempt} for attempt in tries],
+        }
+    )
     assert check.outcome == outcome
     assert told in f"{check.told} {check.remedy}"
 
@@ -333,10 +411,15 @@ def test_the_command_writes_a_table_and_a_file_and_the_same_again(elsewhere):
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((elsewhere / "results" / "preflight" / "preflight.json").read_text())
     assert told["failed"] == []
-    assert [check["name"] for check in told["checks"]] == [name for name in CAUSES if name != "targets"]
+    assert [check["name"] for check in told["checks"]] == [
+        name for name in CAUSES if name != "targets"
+    ]
     assert {check["outcome"] for check in told["checks"]} == {"pass", "note", "not checkable"}
     assert all(check["name"] in done.stdout for check in told["checks"])
-    assert "preflight: a preflight: nothing failed" in search("status", "preflight", cwd=elsewhere).stdout
+    assert (
+        "preflight: a preflight: nothing failed"
+        in search("status", "preflight", cwd=elsewhere).stdout
+    )
     again = search("preflight", "trainer.epochs=2", "model.width=16", cwd=elsewhere)
     assert again.returncode == 0, again.stderr  # another set-up, made anew in the same place
 
@@ -362,8 +445,14 @@ def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
     ("words", "told"),
     [
         (["preflight=sometimes"], "Could not find 'preflight/sometimes'"),
-        (["preflight.mode=sometimes"], "preflight 'sometimes' does not exist; there are: off, on, warn"),
-        (["preflight.allow=[overfitt]"], "preflight.allow: check 'overfitt' does not exist; did you mean 'overfit'?"),
+        (
+            ["preflight.mode=sometimes"],
+            "preflight 'sometimes' does not exist; there are: off, on, warn",
+        ),
+        (
+            ["preflight.allow=[overfitt]"],
+            "preflight.allow: check 'overfitt' does not exist; did you mean 'overfit'?",
+        ),
     ],
 )
 def test_a_wrong_word_is_told(words, told, elsewhere):
@@ -380,9 +469,17 @@ def test_a_folder_with_a_search_is_left_alone(smoke):
 
 
 def test_a_training_that_dies_or_hangs_is_told(elsewhere):
-    for target, told in (("toys.dies", "its process ended with"), ("toys.hangs", "could not be looked at within 3 s")):
+    for target, told in (
+        ("toys.dies", "its process ended with"),
+        ("toys.hangs", "could not be looked at within 3 s"),
+    ):
         done = search(
-            "preflight", "own_trainer", f"trainer._target_={target}", "trainer.epoch_timeout=3", "rehearse=false", cwd=elsewhere
+            "preflight",
+            "own_trainer",
+            f"trainer._target_={target}",
+            "trainer.epoch_timeout=3",
+            "rehearse=false",
+            cwd=elsewhere,
         )
         assert done.returncode == 1, done.stdout + done.stderr
         assert told in done.stderr
@@ -391,12 +488,23 @@ def test_a_training_that_dies_or_hangs_is_told(elsewhere):
 def test_a_preflight_that_is_killed_leaves_no_process_behind(elsewhere):
     mark = uuid.uuid4().hex
     script = "import time; print(1); time.sleep(600)"
-    words = ["preflight", "own_command", f"trainer.command=['{{python}}', '-c', '{script}']", "rehearse=false"]
+    words = [
+        "preflight",
+        "own_command",
+        f"trainer.command=['{{python}}', '-c', '{script}']",
+        "rehearse=false",
+    ]
     for end in (signal.SIGKILL, signal.SIGINT):
         with running(*words, cwd=elsewhere, **{MARK: mark}) as program:
-            wait_for(lambda: any(words_of(process)[1:2] == ["-c"] for process in marked(mark)), what="the script")
+            wait_for(
+                lambda: any(words_of(process)[1:2] == ["-c"] for process in marked(mark)),
+                what="the script",
+            )
             program.send_signal(end)
-            wait_for(lambda: not marked(mark), what=lambda end=end: f"the end, after {end!r}, of {told_of(marked(mark))}")
+            wait_for(
+                lambda: not marked(mark),
+                what=lambda end=end: f"the end, after {end!r}, of {told_of(marked(mark))}",
+            )
             program.wait()
             assert program.returncode in (-signal.SIGKILL, 130)
 
@@ -404,17 +512,28 @@ def test_a_preflight_that_is_killed_leaves_no_process_behind(elsewhere):
 def test_a_program_of_ones_own_gets_the_checks_that_can_be_made(elsewhere):
     done = search("preflight", "own_command", cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads((elsewhere / "results" / "own_command-preflight" / "preflight.json").read_text())
+    told = json.loads(
+        (elsewhere / "results" / "own_command-preflight" / "preflight.json").read_text()
+    )
     outcome = {check["name"]: check["outcome"] for check in told["checks"]}
     assert outcome["trains"] == outcome["repeatable"] == "pass"
     assert outcome["overfit"] == outcome["gradients"] == "not checkable"
 
 
 def test_what_failed_stands_in_the_file_and_is_required(elsewhere):
-    bad = Check(name="overfit", rule="R9", outcome="fail", told="no", measured={"score": float("nan"), "n": np.int64(3)})
+    bad = Check(
+        name="overfit",
+        rule="R9",
+        outcome="fail",
+        told="no",
+        measured={"score": float("nan"), "n": np.int64(3)},
+    )
     write([bad], Path(), seconds=1.0)
     assert not sound(Path())
-    assert json.loads(Path("preflight.json").read_text())["checks"][0]["measured"] == {"score": None, "n": 3}
+    assert json.loads(Path("preflight.json").read_text())["checks"][0]["measured"] == {
+        "score": None,
+        "n": 3,
+    }
     require([bad], allow=["overfit"], remedy="")
     with pytest.raises(RunError, match=r"fails no check, but got overfit; mend it"):
         require([bad], allow=[], remedy="mend it")

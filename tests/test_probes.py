@@ -52,7 +52,9 @@ def test_a_watched_training_takes_the_same_steps_as_an_unwatched_one():
         else:
             with watch:
                 _steps(model, optimizer)
-        ends.append(torch.cat([tensor.flatten().double() for tensor in model.state_dict().values()]))
+        ends.append(
+            torch.cat([tensor.flatten().double() for tensor in model.state_dict().values()])
+        )
     assert torch.equal(*ends)
 
 
@@ -68,10 +70,17 @@ def test_numbers_seen_are_those_of_the_training():
     gradients = torch.autograd.grad(loss, list(start.parameters()))
     seen = watch.seen
     assert seen.losses == pytest.approx([loss.item()])
-    assert seen.gradient_norms == pytest.approx([math.sqrt(sum(float(g.square().sum()) for g in gradients))], rel=1e-5)
+    assert seen.gradient_norms == pytest.approx(
+        [math.sqrt(sum(float(g.square().sum()) for g in gradients))], rel=1e-5
+    )
     size = math.sqrt(sum(float(w.square().sum()) for w in first))
     assert seen.ratios == pytest.approx([0.5 * seen.gradient_norms[0] / size], rel=1e-5)
-    assert [weights.name for weights in seen.weights] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert [weights.name for weights in seen.weights] == [
+        "0.weight",
+        "0.bias",
+        "2.weight",
+        "2.bias",
+    ]
     assert seen.weights[0].largest == pytest.approx(float(gradients[0].abs().max()))
     assert seen.batches[0].shape == (6, 5)
     assert (seen.loss.name, seen.loss.outputs, seen.loss.targets) == ("cross_entropy", (6, 3), (6,))
@@ -130,10 +139,16 @@ def test_dropout_by_any_name_is_seen_in_an_evaluation():
 
 
 def test_hooks_are_gone_afterwards_also_after_an_error():
-    before = (len(nn.modules.module._global_forward_pre_hooks), len(OPTIMIZERS._global_optimizer_pre_hooks))
+    before = (
+        len(nn.modules.module._global_forward_pre_hooks),
+        len(OPTIMIZERS._global_optimizer_pre_hooks),
+    )
     with pytest.raises(ZeroDivisionError), Watch(), Steer():
         _ = 1 / 0
-    after = (len(nn.modules.module._global_forward_pre_hooks), len(OPTIMIZERS._global_optimizer_pre_hooks))
+    after = (
+        len(nn.modules.module._global_forward_pre_hooks),
+        len(OPTIMIZERS._global_optimizer_pre_hooks),
+    )
     assert after == before
     assert torch.overrides._get_current_function_mode() is None
 
@@ -154,7 +169,9 @@ def test_a_rate_is_set_per_step_and_groups_keep_their_proportions():
     groups = [{"params": model[0].parameters()}, {"params": model[2].parameters(), "lr": 0.03}]
     optimizer = torch.optim.SGD(groups, lr=0.1)
     seen = []
-    hook = optimizer.register_step_post_hook(lambda optimizer, *_: seen.append([g["lr"] for g in optimizer.param_groups]))
+    hook = optimizer.register_step_post_hook(
+        lambda optimizer, *_: seen.append([g["lr"] for g in optimizer.param_groups])
+    )
     with Steer(rate=lambda step: 10.0**-step):
         _steps(model, optimizer, steps=3)
     hook.remove()
@@ -188,16 +205,28 @@ def test_enough_is_enough_for_a_loop_that_catches_everything(elsewhere):
 def test_a_ramp_ends_where_the_loss_is_lost_and_never_behind_its_last_step(elsewhere):
     dice = np.random.default_rng(0)
     y = np.arange(90) % 3
-    part = Part(index=np.arange(90), x=(dice.normal(0, 1, (90, 4)) + 2 * np.eye(4)[y]).astype(np.float32), y=y)
+    part = Part(
+        index=np.arange(90),
+        x=(dice.normal(0, 1, (90, 4)) + 2 * np.eye(4)[y]).astype(np.float32),
+        y=y,
+    )
     config = {
         "seed": 0, "model": {"_target_": "planted.Line", "inputs": 4, "outputs": 3},
         "loss": {"_target_": "torch.nn.CrossEntropyLoss"}, "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
         "trainer": {"_target_": "trainers.stock.Stock", "epochs": 3, "batch_size": 30},
     }  # fmt: skip
-    subject = Subject(config=config, data=Data(train=part, val=part), device="cpu", folder=elsewhere, task="classification")
+    subject = Subject(
+        config=config,
+        data=Data(train=part, val=part),
+        device="cpu",
+        folder=elsewhere,
+        task="classification",
+    )
     calm = ramp(subject, subject.data, seed=1, rates=[1e-3] * 50, plain=True)
     assert len(calm) == 50
-    wild = ramp(subject, subject.data, seed=1, rates=[10.0**power for power in range(-3, 30)], plain=True)
+    wild = ramp(
+        subject, subject.data, seed=1, rates=[10.0**power for power in range(-3, 30)], plain=True
+    )
     assert len(wild) < 15
     assert not wild[-1] < 20 * wild[0]
     assert ramp(subject, subject.data, seed=1, rates=[1e-3] * 50, plain=True) == calm

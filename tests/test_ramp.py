@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import search
 
-from search.ramp import WIDTH, read_range
+from search.diagnostics.lr_range import WIDTH, read_range
 
 RATES = np.geomspace(1e-7, 10, 160)
 QUICK = ["lr_range.seeds=3", "lr_range.steps=120", "rehearse=false"]
@@ -85,7 +85,10 @@ def test_pure_noise_gives_a_range_in_at_most_one_of_a_hundred_cases():
     told = 0
     for seed in range(100):
         dice = np.random.default_rng(seed)
-        told += read_range(RATES, [dice.normal(1.0, 0.3, 160).tolist() for _ in range(5)]).low is not None
+        told += (
+            read_range(RATES, [dice.normal(1.0, 0.3, 160).tolist() for _ in range(5)]).low
+            is not None
+        )
     assert told <= 1
 
 
@@ -105,10 +108,20 @@ def test_the_command_leaves_range_curves_and_figure_and_hands_them_to_a_sweep(el
     assert "next: python -m search lr_sweep from=lr_range" in done.stdout
     plan = search("plan", "lr_sweep", "from=lr_range", "rehearse=false", cwd=elsewhere)
     assert plan.returncode == 0, plan.stderr
-    values = [float(value) for value in re.search(r"values of optimizer.lr: (.*)", plan.stdout)[1].split(",")[1:]]
+    values = [
+        float(value)
+        for value in re.search(r"values of optimizer.lr: (.*)", plan.stdout)[1].split(",")[1:]
+    ]
     assert min(values) == pytest.approx(found["low"], rel=0.01)
     assert max(values) == pytest.approx(found["high"], rel=0.01)
-    half = search("plan", "lr_sweep", "from=lr_range", "space.optimizer.lr.high=7", "rehearse=false", cwd=elsewhere)
+    half = search(
+        "plan",
+        "lr_sweep",
+        "from=lr_range",
+        "space.optimizer.lr.high=7",
+        "rehearse=false",
+        cwd=elsewhere,
+    )
     assert re.search(rf"{found['low']:.2}\d* … 7", half.stdout), half.stdout
     other = search("plan", "lr_sweep", "from=lr_range", "optimizer=adam", cwd=elsewhere)
     assert other.returncode == 2
@@ -133,7 +146,11 @@ def test_a_loop_of_ones_own_is_ramped_too(elsewhere):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["lr_range.low=1", "lr_range.high=0.1"], 2, "lr_range.high: a ramp rises, but got 0.1 after 1; raise it"),
+        (
+            ["lr_range.low=1", "lr_range.high=0.1"],
+            2,
+            "lr_range.high: a ramp rises, but got 0.1 after 1; raise it",
+        ),
         (["lr_range.scale=square"], 2, "lr_range.scale"),
         (["lr_sweeps"], 2, "experiment 'lr_sweeps' does not exist; did you mean 'lr_sweep'?"),
         (["lr_range.steps=5"], 2, "lr_range.steps"),
@@ -152,6 +169,13 @@ def test_a_range_that_cannot_be_told_is_an_error_with_its_cause(words, code, tol
 
 
 def test_a_linear_ramp_rises_by_equal_steps(elsewhere):
-    search("lr_range", *QUICK, "lr_range.scale=linear", "lr_range.low=0.01", "lr_range.high=1", cwd=elsewhere)
+    search(
+        "lr_range",
+        *QUICK,
+        "lr_range.scale=linear",
+        "lr_range.low=0.01",
+        "lr_range.high=1",
+        cwd=elsewhere,
+    )
     rates = pd.read_csv(elsewhere / "results" / "lr_range" / "lr_range.csv").query("seed == 0").lr
     assert np.ptp(np.diff(rates)) < 1e-9

@@ -16,7 +16,14 @@ from trainers.records import Activations, sample
 from trainers.seat import Seat
 from trainers.stock import Stock
 
-MLP = {"_target_": "trainers.models.mlp.MLP", "inputs": 6, "outputs": 3, "width": 8, "depth": 2, "dropout": 0.0}
+MLP = {
+    "_target_": "trainers.models.mlp.MLP",
+    "inputs": 6,
+    "outputs": 3,
+    "width": 8,
+    "depth": 2,
+    "dropout": 0.0,
+}
 
 
 class Silent(nn.Module):
@@ -83,13 +90,17 @@ def rows():
 
 def data_of(x, y):
     return Data(
-        train=Part(index=np.arange(300), x=x[:300], y=y[:300]), val=Part(index=np.arange(300, 400), x=x[300:], y=y[300:])
+        train=Part(index=np.arange(300), x=x[:300], y=y[:300]),
+        val=Part(index=np.arange(300, 400), x=x[300:], y=y[300:]),
     )
 
 
 def config_of(model=MLP, **changes):
     trainer = {"epochs": 3, "batch_size": 32, "l1": 0.0, "clip": None, **changes.pop("trainer", {})}
-    loss, optimizer = {"_target_": "torch.nn.CrossEntropyLoss"}, {"_target_": "torch.optim.SGD", "lr": 0.1}
+    loss, optimizer = (
+        {"_target_": "torch.nn.CrossEntropyLoss"},
+        {"_target_": "torch.optim.SGD", "lr": 0.1},
+    )
     return {
         "seed": 0,
         "model": model,
@@ -132,13 +143,18 @@ def test_distance_and_norms_are_those_of_the_weights(rows, lanes):
     assert set(last["grad_norm"]) == {"layers.1", "layers.3", "layers.5"}
     biases_too = math.sqrt(sum(norm**2 for norm in last["grad_norm"].values()))
     assert biases_too <= epochs[-1]["grad_norm"] <= 2 * biases_too
-    first, final = (last["grad_norm"][name] / math.sqrt(size) for name, size in (("layers.1", 48), ("layers.5", 24)))
+    first, final = (
+        last["grad_norm"][name] / math.sqrt(size)
+        for name, size in (("layers.1", 48), ("layers.5", 24))
+    )
     assert epochs[-1]["early_gradient"] == pytest.approx(first / final)
 
 
 @pytest.mark.parametrize("lanes", [False, True])
 def test_units_that_no_row_wakes_are_counted(rows, lanes):
-    (before, *_), _ = trained(data_of(*rows), config_of({"_target_": "test_records.Silent", "asleep": 6}), lanes=lanes)
+    (before, *_), _ = trained(
+        data_of(*rows), config_of({"_target_": "test_records.Silent", "asleep": 6}), lanes=lanes
+    )
     assert before["dead_units"] == 0.75
     assert before["layers"]["dead_units"] == {"relu 1": 0.75}
 
@@ -148,7 +164,9 @@ def test_the_sample_is_told_apart_from_the_validation_rows_that_it_shares_a_pass
     x, y = rows
     data = Data(
         train=Part(index=np.arange(300), x=x[:300], y=y[:300]),
-        val=Part(index=np.arange(val), x=1e3 * np.resize(x[300:], (val, 6)), y=np.resize(y[300:], val)),  # wakes every unit
+        val=Part(
+            index=np.arange(val), x=1e3 * np.resize(x[300:], (val, 6)), y=np.resize(y[300:], val)
+        ),  # wakes every unit
     )
     config = config_of({"_target_": "test_records.Silent", "asleep": 6})
     alone, company = (trained(data, config, lanes=lanes, epochs=1)[0][0] for lanes in (False, True))
@@ -164,7 +182,9 @@ def test_dead_units_are_those_of_the_sample_too_where_a_row_is_folded(rows):
     x = np.abs(x)
     x[300:] *= -1.0  # validation would sleep where train wakes
     config = config_of({"_target_": "test_records.Folded"}, optimizer={"lr": 1e-6})
-    alone, company = (trained(data_of(x, y), config, lanes=lanes, epochs=2)[0] for lanes in (False, True))
+    alone, company = (
+        trained(data_of(x, y), config, lanes=lanes, epochs=2)[0] for lanes in (False, True)
+    )
     assert [epoch["dead_units"] for epoch in company] == [epoch["dead_units"] for epoch in alone]
     assert 0 < alone[0]["dead_units"] < 1
 
@@ -187,7 +207,12 @@ def test_clipped_steps_are_counted(rows, lanes, clip, share):
 
 def test_recording_changes_no_bit_of_a_training(rows):
     def weights(tmp):
-        seat = Seat(config_of({**MLP, "dropout": 0.3}), sets=tmp, device=torch.device("cpu"), checkpoint=Unsaved())
+        seat = Seat(
+            config_of({**MLP, "dropout": 0.3}),
+            sets=tmp,
+            device=torch.device("cpu"),
+            checkpoint=Unsaved(),
+        )
         for _ in range(3):
             seat.next_epoch()
         return seat.model.state_dict()
@@ -195,7 +220,10 @@ def test_recording_changes_no_bit_of_a_training(rows):
     x, y = (torch.from_numpy(part) for part in rows)
     sets = (x[:300], y[:300]), (x[300:], y[300:])
     recorded = weights(sets)
-    with patch.object(Seat, "_observe", lambda self: {}), patch.object(Seat, "_watched_step", lambda self: self.step() or {}):
+    with (
+        patch.object(Seat, "_observe", lambda self: {}),
+        patch.object(Seat, "_watched_step", lambda self: self.step() or {}),
+    ):
         bare = weights(sets)
     assert all(torch.equal(recorded[name], bare[name]) for name in bare)
 
@@ -214,12 +242,19 @@ def test_inputs_that_are_no_numbers_are_named_first(rows, lanes):
 
 
 def test_a_backward_pass_that_ends_is_named_by_its_operation(rows):
-    (_, after), _ = trained(data_of(*rows), config_of({"_target_": "test_records.Rooted"}), lanes=False, epochs=2)
-    assert after["remark"] == "in the backward pass, Function 'MulBackward0' returned nan values in its 0th output. in epoch 1"
+    (_, after), _ = trained(
+        data_of(*rows), config_of({"_target_": "test_records.Rooted"}), lanes=False, epochs=2
+    )
+    assert (
+        after["remark"]
+        == "in the backward pass, Function 'MulBackward0' returned nan values in its 0th output. in epoch 1"
+    )
 
 
 def test_a_layer_that_divides_by_zero_is_named(rows):
-    (_, after), _ = trained(data_of(*rows), config_of({"_target_": "test_records.Divided"}), lanes=False, epochs=2)
+    (_, after), _ = trained(
+        data_of(*rows), config_of({"_target_": "test_records.Divided"}), lanes=False, epochs=2
+    )
     assert (
         after["remark"]
         == "the output of layer odd (Zero) is the first that is not finite, its inputs were finite, at step 1 in epoch 1"
@@ -253,7 +288,10 @@ def test_the_reason_of_a_trial_in_a_search_names_the_tensor(tmp_path):
         "data.target=y",
     ]
     dice = np.random.default_rng(0)
-    lines = [",".join(f"{number:.3f}" for number in dice.normal(size=6)) + f",{index % 3}" for index in range(300)]
+    lines = [
+        ",".join(f"{number:.3f}" for number in dice.normal(size=6)) + f",{index % 3}"
+        for index in range(300)
+    ]
     (tmp_path / "rows.csv").write_text("a,b,c,d,e,f,y\n" + "\n".join(lines))
     done = search(*words, "name=roots", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -269,7 +307,9 @@ def test_a_replay_that_fails_or_takes_too_long_says_nothing(rows):
     with patch("trainers.replay.Seat", side_effect=MemoryError):
         (_, after, *_), _ = trained(data_of(x, y), config_of(), lanes=False, epochs=2)
     assert "remark" not in after
-    (_, after, *_), _ = trained(data_of(x, y), config_of(trainer={"epoch_timeout": 1e-6}), lanes=False, epochs=2)
+    (_, after, *_), _ = trained(
+        data_of(x, y), config_of(trainer={"epoch_timeout": 1e-6}), lanes=False, epochs=2
+    )
     assert "remark" not in after
 
 
@@ -293,7 +333,9 @@ class Mask(nn.Module):
 
 
 def test_a_mask_is_not_blamed(rows):
-    (_, after), _ = trained(data_of(*rows), config_of({"_target_": "test_records.Masked"}), lanes=False, epochs=2)
+    (_, after), _ = trained(
+        data_of(*rows), config_of({"_target_": "test_records.Masked"}), lanes=False, epochs=2
+    )
     assert after["remark"].startswith("the output of layer odd (Zero)")
 
 
@@ -304,7 +346,11 @@ class Odd(nn.Module):
         super().__init__()
         self.empty = nn.Parameter(torch.zeros(0, 3))
         self.frozen = nn.Linear(6, 6).requires_grad_(False)
-        self.conv, self.bound, self.last = nn.Conv1d(1, 4, 3, padding=1), nn.Hardtanh(), nn.Linear(24, 3)
+        self.conv, self.bound, self.last = (
+            nn.Conv1d(1, 4, 3, padding=1),
+            nn.Hardtanh(),
+            nn.Linear(24, 3),
+        )
         with torch.no_grad():
             self.conv.bias[0] = -100.0
 
@@ -314,7 +360,9 @@ class Odd(nn.Module):
 
 
 def test_odd_models_are_recorded_all_the_same(rows):
-    (before, after, *_), _ = trained(data_of(*rows), config_of({"_target_": "test_records.Odd"}), lanes=False)
+    (before, after, *_), _ = trained(
+        data_of(*rows), config_of({"_target_": "test_records.Odd"}), lanes=False
+    )
     assert before["layers"]["dead_units"] == {"relu 1": 0.25}
     assert set(after["layers"]["distance"]) == {"conv", "last"}
     assert after["update_ratio"] > 0

@@ -10,7 +10,7 @@ from toys import steady as train
 
 parent = " ".join(psutil.Process(os.getppid()).cmdline())
 with open("seen.txt", "a") as file:
-    file.write(("copy of a worker" if "search.worker" in parent else "worker") + "\\n")
+    file.write(("copy of a worker" if "search.execution.worker.worker" in parent else "worker") + "\\n")
 """
 KILLING = """
 import os
@@ -18,7 +18,7 @@ import psutil
 from toys import steady as train
 
 parent = psutil.Process(os.getppid())
-if "search.worker" in parent.cmdline():
+if "search.execution.worker.worker" in parent.cmdline():
     open("killed.txt", "w").close()
     parent.kill()
 """
@@ -49,12 +49,20 @@ import subprocess
 subprocess.Popen(["sleep", "300"])
 os._exit(3)
 """
-WORDS = ["own_trainer", "trainer._target_=mine.train", "space.optimizer.lr.points=2", "seeds=1", "protocol.refine=0"]
+WORDS = [
+    "own_trainer",
+    "trainer._target_=mine.train",
+    "space.optimizer.lr.points=2",
+    "seeds=1",
+    "protocol.refine=0",
+]
 
 
 def _run(text, folder, *words, **extra):
     (folder / "mine.py").write_text(text)
-    return search(*WORDS, "protocol.extend=0", *words, cwd=folder, PYTHONPATH=f"{folder}:{HERE}", **extra)
+    return search(
+        *WORDS, "protocol.extend=0", *words, cwd=folder, PYTHONPATH=f"{folder}:{HERE}", **extra
+    )
 
 
 def test_a_copy_of_a_worker_rehearses_and_the_worker_imports_what_is_the_users_anew(tmp_path):
@@ -93,7 +101,9 @@ def test_a_worker_that_dies_with_its_rehearsal_costs_the_search_nothing(tmp_path
     assert not {"failed", "lost"} & set(trials(tmp_path / "results" / "own_trainer").state)
 
 
-def test_a_copy_is_a_main_process_as_the_worker_is_and_nothing_that_it_started_is_left_to_a_trial(tmp_path):
+def test_a_copy_is_a_main_process_as_the_worker_is_and_nothing_that_it_started_is_left_to_a_trial(
+    tmp_path,
+):
     done = _run(HABITS, tmp_path, "placement.slots=1", **{MARK: str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(tmp_path / "results" / "own_trainer")
@@ -102,9 +112,13 @@ def test_a_copy_is_a_main_process_as_the_worker_is_and_nothing_that_it_started_i
     assert marked(str(tmp_path)) == []
 
 
-def test_a_user_who_switches_the_collector_off_is_heard_and_nothing_is_frozen_at_each_trial(tmp_path):
+def test_a_user_who_switches_the_collector_off_is_heard_and_nothing_is_frozen_at_each_trial(
+    tmp_path,
+):
     done = _run(COLLECTS_ITSELF, tmp_path, "placement.slots=1", "space.optimizer.lr.points=4")
     assert done.returncode == 0, done.stdout + done.stderr
-    enabled, frozen = zip(*(line.split() for line in (tmp_path / "seen.txt").read_text().splitlines()), strict=True)
+    enabled, frozen = zip(
+        *(line.split() for line in (tmp_path / "seen.txt").read_text().splitlines()), strict=True
+    )
     assert set(enabled) == {"False"}
     assert len(set(frozen[1:])) == 1

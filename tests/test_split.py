@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.arrays import hash_of
+from search.contract.arrays import hash_of
+from search.contract.split import Marks, make_split
 from search.errors import UsageError
-from search.split import Marks, make_split
 
 
 def _node(kind, **keys):
@@ -21,11 +21,15 @@ def _node(kind, **keys):
     st.integers(0, 1000),
     st.booleans(),
 )
-def test_every_row_lies_in_one_set_and_the_same_words_give_the_same_rows(kind, rows, seed, labelled):
+def test_every_row_lies_in_one_set_and_the_same_words_give_the_same_rows(
+    kind, rows, seed, labelled
+):
     dice = np.random.default_rng(seed)
     labels = dice.permutation(np.arange(rows) % 3) if labelled else None
     groups = dice.integers(0, 20, rows).astype(str) if kind == "grouped" else None
-    marks = Marks(labels=labels, groups=groups, time=dice.integers(0, 9, rows) if kind == "ordered" else None)
+    marks = Marks(
+        labels=labels, groups=groups, time=dice.integers(0, 9, rows) if kind == "ordered" else None
+    )
     node = _node(kind, seed=seed)
     split = make_split(node, rows=rows, marks=marks)
     for fold in split.folds:
@@ -36,15 +40,24 @@ def test_every_row_lies_in_one_set_and_the_same_words_give_the_same_rows(kind, r
         assert len(split.folds) == 4
         assert sorted(np.concatenate([fold.val for fold in split.folds])) == list(split.rest)
         numbers = split.arrays()["folds"]
-        assert [set(np.flatnonzero(numbers == k)) == set(fold.val) for k, fold in enumerate(split.folds)] == [True] * 4
+        assert [
+            set(np.flatnonzero(numbers == k)) == set(fold.val) for k, fold in enumerate(split.folds)
+        ] == [True] * 4
         assert (numbers[split.test] == -1).all()
-    assert make_split(node, rows=rows, marks=marks).hash() == split.hash() == hash_of(split.arrays())
+    assert (
+        make_split(node, rows=rows, marks=marks).hash() == split.hash() == hash_of(split.arrays())
+    )
     if kind == "grouped":
-        seen = [set(marks.groups[part]) for part in (split.folds[0].train, split.folds[0].val, split.test)]
+        seen = [
+            set(marks.groups[part])
+            for part in (split.folds[0].train, split.folds[0].val, split.test)
+        ]
         assert not seen[0] & seen[1]
         assert not (seen[0] | seen[1]) & seen[2]
     if kind == "ordered":
-        train, val, test = (marks.time[part] for part in (split.folds[0].train, split.folds[0].val, split.test))
+        train, val, test = (
+            marks.time[part] for part in (split.folds[0].train, split.folds[0].val, split.test)
+        )
         assert train.max() <= val.min()
         assert val.max() <= test.min()
         assert abs(len(test) - 0.3 * rows) <= 0.5
@@ -106,14 +119,20 @@ def test_classes_too_small_and_data_that_bring_a_test_set_are_refused():
     with pytest.raises(UsageError, match=r"split: 20 rows must give three sets, but got .*class"):
         make_split(_node("holdout"), rows=20, marks=Marks(labels=labels))
     labels = np.array([0] * 94 + [1] * 6)
-    with pytest.raises(UsageError, match=r"split\.folds: every fold needs a row of every class, but got a class of 4 rows"):
+    with pytest.raises(
+        UsageError,
+        match=r"split\.folds: every fold needs a row of every class, but got a class of 4 rows",
+    ):
         make_split(_node("kfold", folds=5), rows=100, marks=Marks(labels=labels))
     marks = Marks(given={"test": np.arange(3), "val": np.arange(3, 6)})
     with pytest.raises(
-        UsageError, match=r"came with their own test and val set, which counts, but got 'kfold'; say split=predef"
+        UsageError,
+        match=r"came with their own test and val set, which counts, but got 'kfold'; say split=predef",
     ):
         make_split(_node("kfold"), rows=20, marks=marks)
-    with pytest.raises(UsageError, match=r"came with a val set, which counts, but got 0\.2; say split\.val=given"):
+    with pytest.raises(
+        UsageError, match=r"came with a val set, which counts, but got 0\.2; say split\.val=given"
+    ):
         make_split(_node("predefined", test="given"), rows=20, marks=marks)
 
 
@@ -127,8 +146,12 @@ def test_a_share_is_drawn_from_what_given_sets_leave():
 
 def test_groups_and_time_that_a_split_would_not_heed_are_refused():
     with pytest.raises(
-        UsageError, match=r"split\.kind: data\.groups is named, and only split=grouped heeds it, but got 'holdout'; say"
+        UsageError,
+        match=r"split\.kind: data\.groups is named, and only split=grouped heeds it, but got 'holdout'; say",
     ):
         make_split(_node("holdout"), rows=60, marks=Marks(groups=np.arange(60)))
-    with pytest.raises(UsageError, match=r"split\.kind: data\.time is named, and only split=ordered heeds it, but got 'kfold'"):
+    with pytest.raises(
+        UsageError,
+        match=r"split\.kind: data\.time is named, and only split=ordered heeds it, but got 'kfold'",
+    ):
         make_split(_node("kfold"), rows=60, marks=Marks(time=np.arange(60)))

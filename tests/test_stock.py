@@ -5,9 +5,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from search.compose import compose_experiment
-from search.contract import prepare
-from search.metrics import Metric
+from search.config.compose import compose_experiment
+from search.contract.contract import prepare
+from search.contract.metrics import Metric
 from trainers.api import Data, End, Epoch, Failure
 from trainers.checkpoint import FolderCheckpoint
 from trainers.models.cnn import CNN
@@ -23,7 +23,9 @@ def data():
 
 
 def _composed(*overrides):
-    return compose_experiment("lr_sweep", overrides=["trainer.epochs=5", *overrides], config_dir=None)
+    return compose_experiment(
+        "lr_sweep", overrides=["trainer.epochs=5", *overrides], config_dir=None
+    )
 
 
 def _config(*overrides):
@@ -53,7 +55,10 @@ def _train(data, folder, *, stop_after=None, trials=((0, ()),), every=0.0):
 
 
 def _numbers(epochs):
-    return [{key: value for key, value in epoch.values.items() if key != "predictions"} for epoch in epochs]
+    return [
+        {key: value for key, value in epoch.values.items() if key != "predictions"}
+        for epoch in epochs
+    ]
 
 
 def test_it_learns(data, tmp_path):
@@ -64,7 +69,10 @@ def test_it_learns(data, tmp_path):
     assert right[-1] > 0.95
     assert epochs[0].values["train_loss"] == pytest.approx(np.log(10), abs=0.3)
     assert epochs[5].values["step"] == 5 * 32
-    assert all(epoch.values["grad_norm"] > 0 and 1e-5 < epoch.values["update_ratio"] < 1 for epoch in epochs[1:])
+    assert all(
+        epoch.values["grad_norm"] > 0 and 1e-5 < epoch.values["update_ratio"] < 1
+        for epoch in epochs[1:]
+    )
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])
@@ -87,7 +95,11 @@ def test_a_resumed_trial_goes_on_with_the_same_bits(data, tmp_path, stop_after, 
 
 
 def test_a_trials_numbers_do_not_depend_on_who_sits_beside_it(data, tmp_path):
-    trials = [(0, ("seed=1", "model.dropout=0.2")), (1, ("optimizer.lr=0.01",)), (2, ("model.width=32", "seed=4"))]
+    trials = [
+        (0, ("seed=1", "model.dropout=0.2")),
+        (1, ("optimizer.lr=0.01",)),
+        (2, ("model.width=32", "seed=4")),
+    ]
     together = _train(data[0], tmp_path / "together", trials=trials)
     for trial, overrides in trials:
         alone = _train(data[0], tmp_path / f"alone{trial}", trials=[(trial, overrides)])
@@ -113,7 +125,9 @@ def test_kept_weights_predict_as_the_best_epoch_did(data, tmp_path):
     swapped = Data(train=data[0].train, val=data[0].val, test=data[0].val)
     again = predict(_config(), swapped, "cpu", tmp_path / "0" / "best.safetensors")
     assert np.array_equal(again["predictions"], epoch.values["predictions"])
-    with pytest.raises(ValueError, match=r"predict: needs data\.test, but got None; open the test set first"):
+    with pytest.raises(
+        ValueError, match=r"predict: needs data\.test, but got None; open the test set first"
+    ):
         predict(_config(), data[0], "cpu", tmp_path / "0" / "best.safetensors")
 
 
@@ -121,7 +135,9 @@ def test_rows_that_are_not_there_are_refused(tmp_path):
     from trainers.api import Part
 
     empty = Part(index=np.arange(3))
-    with pytest.raises(ValueError, match="the stock trainer needs rows, but data=own gives row numbers only"):
+    with pytest.raises(
+        ValueError, match="the stock trainer needs rows, but data=own gives row numbers only"
+    ):
         Stock(data=Data(train=empty, val=empty), device="cpu")
 
 
@@ -145,7 +161,9 @@ def _sgd():
 )
 def test_a_schedule_gives_what_torchs_scheduler_gives_in_a_loop(name, arguments, interval):
     given = {**arguments, "total_steps": None} if "total_steps" in arguments else arguments
-    schedule = Schedule({"_target_": SCHEDULERS + name, "interval": interval, **given}, _sgd(), epochs=5, steps=3)
+    schedule = Schedule(
+        {"_target_": SCHEDULERS + name, "interval": interval, **given}, _sgd(), epochs=5, steps=3
+    )
     optimizer = _sgd()
     scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
     for epoch in range(1, 6):
@@ -160,7 +178,9 @@ def test_a_schedule_gives_what_torchs_scheduler_gives_in_a_loop(name, arguments,
 
 
 def test_exponential_decay_starts_from_the_first_rate_and_does_not_compound():
-    schedule = Schedule({"_target_": SCHEDULERS + "ExponentialLR", "gamma": 0.98}, _sgd(), epochs=21, steps=1)
+    schedule = Schedule(
+        {"_target_": SCHEDULERS + "ExponentialLR", "gamma": 0.98}, _sgd(), epochs=21, steps=1
+    )
     assert schedule.at(21, step=0, losses=[])["lr"] == pytest.approx(0.1 * 0.98**20)
 
 
@@ -179,10 +199,14 @@ def test_a_plateaus_schedule_follows_the_losses_and_needs_no_state():
 def test_no_schedule_is_constant_and_one_that_cannot_be_is_refused():
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=0.1)
     assert Schedule(None, optimizer, epochs=3, steps=2).at(3, step=1, losses=[])["lr"] == 0.1
-    with pytest.raises(ValueError, match=r"schedule\.interval: must be one of epoch, step, but got 'year'; choose one of them"):
+    with pytest.raises(
+        ValueError,
+        match=r"schedule\.interval: must be one of epoch, step, but got 'year'; choose one of them",
+    ):
         Schedule({"_target_": "x", "interval": "year"}, optimizer, epochs=1, steps=1)
     with pytest.raises(
-        TypeError, match=r"schedule\._target_: 'nowhere\.X' must be a scheduler that takes the keys of schedule"
+        TypeError,
+        match=r"schedule\._target_: 'nowhere\.X' must be a scheduler that takes the keys of schedule",
     ):
         Schedule({"_target_": "nowhere.X"}, optimizer, epochs=1, steps=1)
 
@@ -221,7 +245,11 @@ def test_activations_and_initial_weights_are_as_named():
         spread[init, activation] = float(model.layers[1].weight.detach().std())
         assert float(model.layers[1].bias.detach().abs().sum()) == 0
     assert spread["follow", "relu"] == pytest.approx((2 / 4) ** 0.5, rel=0.05)
-    assert spread["follow", "tanh"] == spread["xavier_uniform", "relu"] == pytest.approx((2 / 404) ** 0.5, rel=0.05)
+    assert (
+        spread["follow", "tanh"]
+        == spread["xavier_uniform", "relu"]
+        == pytest.approx((2 / 404) ** 0.5, rel=0.05)
+    )
     assert spread["he_uniform", "tanh"] == spread["follow", "relu"]
     assert spread["zeros", "relu"] == 0
     torch.manual_seed(0)
@@ -236,7 +264,9 @@ def test_activations_and_initial_weights_are_as_named():
             MLP(**keys, **wrong)
 
 
-@pytest.mark.parametrize(("dimensions", "inputs", "channels"), [(1, 40, 1), (2, 64, 1), (2, 192, 3)])
+@pytest.mark.parametrize(
+    ("dimensions", "inputs", "channels"), [(1, 40, 1), (2, 64, 1), (2, 192, 3)]
+)
 def test_convolutions_take_rows_as_they_come(dimensions, inputs, channels):
     keys = {"outputs": 5, "width": 8, "depth": 3, "dropout": 0.1, "channels": channels}
     model = CNN(dimensions=dimensions, inputs=inputs, **keys)

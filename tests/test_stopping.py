@@ -4,65 +4,72 @@ import math
 
 import pytest
 
-from search.metrics import Metric
-from search.stopping import Standing
+from search.contract.metrics import Metric
+from search.execution.early_stopping import EarlyStopping
 
 UP, DOWN = Metric(name="accuracy", direction="maximize"), Metric(name="mse", direction="minimize")
 
 
-def _feed(standing, values, losses=None):
+def _feed(early_stopping, values, losses=None):
     losses = losses or [1.0] * len(values)
     return [
-        standing.see(epoch, value=value, losses=(loss, None))
+        early_stopping.see(epoch, value=value, losses=(loss, None))
         for epoch, (value, loss) in enumerate(zip(values, losses, strict=True))
     ]
 
 
 def test_patience_counts_epochs_without_a_better_value_and_the_first_of_equals_is_best():
-    standing = Standing(metric=UP, patience=3)
-    assert _feed(standing, [0.1, 0.5, 0.6, 0.6, 0.6, 0.6]) == ["go", "go", "go", "go", "go", "stop"]
-    assert (standing.best_epoch, standing.value) == (2, 0.6)
-    assert standing.why == "stopped early: no better accuracy for 3 epochs"
+    early_stopping = EarlyStopping(metric=UP, patience=3)
+    assert _feed(early_stopping, [0.1, 0.5, 0.6, 0.6, 0.6, 0.6]) == [
+        "go",
+        "go",
+        "go",
+        "go",
+        "go",
+        "stop",
+    ]
+    assert (early_stopping.best_epoch, early_stopping.value) == (2, 0.6)
+    assert early_stopping.why == "stopped early: no better accuracy for 3 epochs"
 
 
 def test_the_untrained_model_is_never_the_best():
-    standing = Standing(metric=UP, patience=None)
-    _feed(standing, [0.9, 0.2])
-    assert (standing.best_epoch, standing.value) == (1, 0.2)
+    early_stopping = EarlyStopping(metric=UP, patience=None)
+    _feed(early_stopping, [0.9, 0.2])
+    assert (early_stopping.best_epoch, early_stopping.value) == (1, 0.2)
 
 
 def test_smaller_is_better_where_the_metric_says_so():
-    standing = Standing(metric=DOWN, patience=1)
-    assert _feed(standing, [9.0, 3.0, 2.0, 2.5]) == ["go", "go", "go", "stop"]
-    assert standing.value == 2.0
+    early_stopping = EarlyStopping(metric=DOWN, patience=1)
+    assert _feed(early_stopping, [9.0, 3.0, 2.0, 2.5]) == ["go", "go", "go", "stop"]
+    assert early_stopping.value == 2.0
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_not_finite_has_diverged(loss):
-    standing = Standing(metric=UP, patience=None)
-    assert _feed(standing, [0.1, 0.2], [1.0, loss])[-1] == "diverged"
-    assert standing.why == "diverged: a loss is not finite at epoch 1"
+    early_stopping = EarlyStopping(metric=UP, patience=None)
+    assert _feed(early_stopping, [0.1, 0.2], [1.0, loss])[-1] == "diverged"
+    assert early_stopping.why == "diverged: a loss is not finite at epoch 1"
 
 
 def test_ten_times_the_untrained_loss_has_diverged_and_less_has_not():
-    assert _feed(Standing(metric=UP, patience=None), [0.1, 0.2], [2.0, 20.0])[-1] == "go"
-    standing = Standing(metric=UP, patience=None)
-    assert _feed(standing, [0.1, 0.2], [2.0, 20.1])[-1] == "diverged"
-    assert standing.why == "diverged: loss 20.1 at epoch 1 is above 10 × 2 before training"
+    assert _feed(EarlyStopping(metric=UP, patience=None), [0.1, 0.2], [2.0, 20.0])[-1] == "go"
+    early_stopping = EarlyStopping(metric=UP, patience=None)
+    assert _feed(early_stopping, [0.1, 0.2], [2.0, 20.1])[-1] == "diverged"
+    assert early_stopping.why == "diverged: loss 20.1 at epoch 1 is above 10 × 2 before training"
 
 
 def test_a_metric_that_is_not_finite_has_diverged():
-    standing = Standing(metric=UP, patience=None)
-    assert standing.see(1, value=math.nan, losses=(None, None)) == "diverged"
-    assert standing.why == "diverged: accuracy is not finite at epoch 1"
+    early_stopping = EarlyStopping(metric=UP, patience=None)
+    assert early_stopping.see(1, value=math.nan, losses=(None, None)) == "diverged"
+    assert early_stopping.why == "diverged: accuracy is not finite at epoch 1"
 
 
 def test_a_measurement_stops_after_its_last_epoch():
-    standing = Standing(metric=UP, patience=None, last_epoch=1)
-    assert _feed(standing, [0.1, 0.2]) == ["go", "stop"]
+    early_stopping = EarlyStopping(metric=UP, patience=None, last_epoch=1)
+    assert _feed(early_stopping, [0.1, 0.2]) == ["go", "stop"]
 
 
 @pytest.mark.parametrize(("first", "later"), [(-3.0, -2.0), (0.0, 5.0), (-1.0, 40.0)])
 def test_a_loss_that_may_be_negative_has_no_scale_by_which_it_diverges(first, later):
-    standing = Standing(metric=UP, patience=None)
-    assert _feed(standing, [0.1, 0.2], losses=[first, later]) == ["go", "go"]
+    early_stopping = EarlyStopping(metric=UP, patience=None)
+    assert _feed(early_stopping, [0.1, 0.2], losses=[first, later]) == ["go", "go"]

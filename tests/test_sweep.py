@@ -7,25 +7,29 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from search.compose import compose_experiment
-from search.configs import TrialConfigs, trial_config
+from search.config.compose import compose_experiment
+from search.config.plan import read_plan
+from search.config.trial_config import TrialConfigs, trial_config
 from search.errors import UsageError
-from search.plan import read_plan
-from search.results import find
-from search.rows import Row
+from search.results.findings import find
+from search.results.summary import conclusion
+from search.results.summary.sweep import records
 from search.stages import sweep
-from search.summary import conclusion
-from search.summary.sweep import records
+from search.storage.trials import TrialRecord
 
 VAL_ROWS = 500
 
 
 def _plan(*overrides):
-    return read_plan(compose_experiment("lr_sweep", overrides=list(overrides), config_dir=None), root=Path("/r"))
+    return read_plan(
+        compose_experiment("lr_sweep", overrides=list(overrides), config_dir=None), root=Path("/r")
+    )
 
 
 def _plan_of(experiment, *overrides):
-    return read_plan(compose_experiment(experiment, overrides=list(overrides), config_dir=None), root=Path("/r"))
+    return read_plan(
+        compose_experiment(experiment, overrides=list(overrides), config_dir=None), root=Path("/r")
+    )
 
 
 def _run(plan, truth, *, rows=()):
@@ -34,7 +38,14 @@ def _run(plan, truth, *, rows=()):
     while asks := sweep.wanted(plan, rows, resolution=plan.metric.resolution(VAL_ROWS)):
         for ask in asks:
             value = truth(ask.knobs[plan.knobs[0].path], ask.seed)
-            rows.append(Row(ask=ask, state="infeasible" if value is None else "complete", value=value, best_epoch=1))
+            rows.append(
+                TrialRecord(
+                    ask=ask,
+                    state="infeasible" if value is None else "complete",
+                    value=value,
+                    best_epoch=1,
+                )
+            )
     return find(plan, rows, val_rows=VAL_ROWS)
 
 
@@ -44,20 +55,28 @@ def _values(findings):
 
 def test_with_all_its_rounds_a_sweep_of_identical_values_keeps_the_baseline_in_at_least_92_percent_of_draws():
     dice, plan = np.random.default_rng(0), _plan()
-    kept = [_run(plan, lambda value, seed: dice.normal(0.95, 0.01)).decision.winner == 0 for _ in range(1000)]
+    kept = [
+        _run(plan, lambda value, seed: dice.normal(0.95, 0.01)).decision.winner == 0
+        for _ in range(1000)
+    ]
     assert np.mean(kept) >= 0.92
 
 
 def test_with_all_its_rounds_a_baseline_five_deviations_worse_loses_in_at_least_98_percent_of_draws():
     dice, plan = np.random.default_rng(1), _plan()
     lost = [
-        _run(plan, lambda value, seed: dice.normal(0.90 if value == 0.1 else 0.95, 0.01)).decision.adopted for _ in range(300)
+        _run(
+            plan, lambda value, seed: dice.normal(0.90 if value == 0.1 else 0.95, 0.01)
+        ).decision.adopted
+        for _ in range(300)
     ]
     assert np.mean(lost) >= 0.98
 
 
 def _peak(at, width=1.0):
-    return lambda value, seed: 0.9 - 0.05 * ((math.log10(value) - math.log10(at)) / width) ** 2 + 0.0001 * seed
+    return lambda value, seed: (
+        0.9 - 0.05 * ((math.log10(value) - math.log10(at)) / width) ** 2 + 0.0001 * seed
+    )
 
 
 def test_the_gaps_beside_the_best_are_refined_in_the_knobs_scale():
@@ -67,16 +86,23 @@ def test_the_gaps_beside_the_best_are_refined_in_the_knobs_scale():
     assert findings.decision.adopted
 
 
-@pytest.mark.parametrize(("at", "least", "most"), [(20.0, 1e-4, 1e4), (3e-6, 1e-8, 1.0), (1e7, 1e-4, 1e8)])
+@pytest.mark.parametrize(
+    ("at", "least", "most"), [(20.0, 1e-4, 1e4), (3e-6, 1e-8, 1.0), (1e7, 1e-4, 1e8)]
+)
 def test_a_best_value_at_the_edge_extends_the_range_by_as_much_again_at_most_twice(at, least, most):
     tried = _values(_run(_plan(), _peak(at)))
-    assert (min(tried), max(tried)) == (pytest.approx(least, rel=0.01), pytest.approx(most, rel=0.01))
+    assert (min(tried), max(tried)) == (
+        pytest.approx(least, rel=0.01),
+        pytest.approx(most, rel=0.01),
+    )
     nearest = min(tried, key=lambda value: abs(math.log(value / at)))
     assert abs(math.log10(nearest / at)) < 0.17
 
 
 def test_an_edge_beside_values_that_cannot_be_trained_is_none():
-    findings = _run(_plan(), lambda value, seed: None if value > 0.15 else 0.9 + 0.01 * math.log10(value))
+    findings = _run(
+        _plan(), lambda value, seed: None if value > 0.15 else 0.9 + 0.01 * math.log10(value)
+    )
     assert max(_values(findings)) == 1.0
     assert findings.groups[findings.decision.best].value == 0.147
 
@@ -89,32 +115,54 @@ def test_a_range_is_not_extended_beyond_its_hard_limits():
 
 
 def test_whole_numbers_and_choices_are_refined_as_far_as_there_is_room():
-    whole = _plan("~space.optimizer", "space.model.width=int(interval(1, 4))", "model.width=2", "+space.model.width.points=4")
+    whole = _plan(
+        "~space.optimizer",
+        "space.model.width=int(interval(1, 4))",
+        "model.width=2",
+        "+space.model.width.points=4",
+    )
     assert sorted(_values(_run(whole, lambda value, seed: -abs(value - 2) / 100))) == [1, 2, 3, 4]
     choices = _plan("~space.optimizer", "space.model.width=choice(8, 16, 128)")
     assert sorted(_values(_run(choices, lambda value, seed: value / 1000))) == [8, 16, 128]
 
 
 @pytest.mark.parametrize(("at_64", "winner"), [(0.9500, 64), (0.9480, 128)])
-def test_the_cheapest_value_of_a_capacity_knob_within_one_standard_error_of_the_best_wins(at_64, winner):
-    words = ["~space.optimizer", "+space.model.width={low: 16, high: 256, scale: log, type: int, points: 5, group: capacity}"]
+def test_the_cheapest_value_of_a_capacity_knob_within_one_standard_error_of_the_best_wins(
+    at_64, winner
+):
+    words = [
+        "~space.optimizer",
+        "+space.model.width={low: 16, high: 256, scale: log, type: int, points: 5, group: capacity}",
+    ]
     plan = _plan(*words, "protocol.refine=0", "protocol.extend=0", "model.width=16")
     means = {16: 0.8, 32: 0.9, 64: at_64, 128: 0.9505, 256: 0.9508}
     findings = _run(plan, lambda value, seed: means[value] + 0.002 * (seed - 1))
     assert findings.groups[findings.decision.winner].value == winner
     assert findings.groups[findings.decision.best].value == 256
-    assert [group.value for group, told in zip(findings.groups, findings.decision.standings, strict=True) if told == "tie"] == [
+    assert [
+        group.value
+        for group, told in zip(findings.groups, findings.decision.standings, strict=True)
+        if told == "tie"
+    ] == [
         64,
         128,
         256,
     ]
-    assert f"{winner} is the cheapest value within one standard error of 256, the best mean (P5)" in conclusion(findings)
+    assert (
+        f"{winner} is the cheapest value within one standard error of 256, the best mean (P5)"
+        in conclusion(findings)
+    )
 
 
 def test_a_baseline_in_a_tie_stays_even_where_a_cheaper_value_is_as_good():
-    words = ["~space.optimizer", "+space.model.width={low: 16, high: 64, scale: log, type: int, points: 3, group: capacity}"]
+    words = [
+        "~space.optimizer",
+        "+space.model.width={low: 16, high: 64, scale: log, type: int, points: 3, group: capacity}",
+    ]
     plan = _plan(*words, "protocol.refine=0", "protocol.extend=0", "model.width=64")
-    findings = _run(plan, lambda value, seed: {16: 0.9, 32: 0.9503, 64: 0.9510}[value] + 0.002 * (seed - 1))
+    findings = _run(
+        plan, lambda value, seed: {16: 0.9, 32: 0.9503, 64: 0.9510}[value] + 0.002 * (seed - 1)
+    )
     assert findings.groups[findings.decision.winner].value == 64
     assert not findings.decision.adopted
 
@@ -127,7 +175,9 @@ def test_a_round_starts_only_when_the_round_before_has_ended_and_a_resumed_sweep
         asks = sweep.wanted(plan, rows, resolution=plan.metric.resolution(VAL_ROWS))
         wanted = {row.ask.trial for row in whole.rows[cut:] if (row.ask.trial < 39) == (cut < 39)}
         assert {ask.trial for ask in asks} == wanted
-        assert [row.ask for row in _run(plan, truth, rows=rows).rows] == [row.ask for row in whole.rows]
+        assert [row.ask for row in _run(plan, truth, rows=rows).rows] == [
+            row.ask for row in whole.rows
+        ]
 
 
 def test_what_follows_moves_with_the_knob_and_is_written_down():
@@ -136,17 +186,26 @@ def test_what_follows_moves_with_the_knob_and_is_written_down():
     assert sweep.cells(plan, 32) == [{"trainer.batch_size": 32, "optimizer.lr": 0.1}]
     linear = _plan_of("batch_size_sweep", "protocol.link=linear")
     assert sweep.cells(linear, 8)[0]["optimizer.lr"] == 0.025
-    assert sweep.cells(_plan_of("batch_size_sweep", "protocol.link=none"), 8) == [{"trainer.batch_size": 8}]
+    assert sweep.cells(_plan_of("batch_size_sweep", "protocol.link=none"), 8) == [
+        {"trainer.batch_size": 8}
+    ]
     findings = _run(plan, lambda value, seed: 0.9 - abs(math.log2(value / 64)) / 50 + seed / 1e4)
     assert findings.winner.ask.knobs == {"trainer.batch_size": 64, "optimizer.lr": 0.141}
-    assert "optimizer.lr moved with trainer.batch_size: from 0.05 to 0.283 (R28)" in conclusion(findings)
+    assert "optimizer.lr moved with trainer.batch_size: from 0.05 to 0.283 (R28)" in conclusion(
+        findings
+    )
     assert records(findings)[0]["followers"]["256"] == 0.283
 
 
 def test_initial_weights_that_follow_the_activation_are_said_to():
     findings = _run(_plan_of("activation_sweep"), lambda value, seed: 0.9 + seed / 1e4)
-    assert "initial weights moved with model.activation (model.init=follow): He, but Xavier" in conclusion(findings)[-1]
-    fixed = _run(_plan_of("activation_sweep", "model.init=torch"), lambda value, seed: 0.9 + seed / 1e4)
+    assert (
+        "initial weights moved with model.activation (model.init=follow): He, but Xavier"
+        in conclusion(findings)[-1]
+    )
+    fixed = _run(
+        _plan_of("activation_sweep", "model.init=torch"), lambda value, seed: 0.9 + seed / 1e4
+    )
     assert not any("initial weights" in line for line in conclusion(fixed))
 
 
@@ -160,21 +219,31 @@ def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
     assert config.optimizer._target_ == "torch.optim.AdamW"
     assert config.optimizer.lr == budgets["adamw"][3]["optimizer.adamw.lr"]
     assert config.chosen.optimizer == "adamw"
-    assert TrialConfigs(plan.config).resolve(knobs=budgets["adamw"][3], seed=1) == OmegaConf.to_container(config, resolve=True)
-    linked = trial_config(_plan_of("optimizer_sweep", "schedule=one_cycle").config, knobs=budgets["adam"][2], seed=0)
+    assert TrialConfigs(plan.config).resolve(
+        knobs=budgets["adamw"][3], seed=1
+    ) == OmegaConf.to_container(config, resolve=True)
+    linked = trial_config(
+        _plan_of("optimizer_sweep", "schedule=one_cycle").config, knobs=budgets["adam"][2], seed=0
+    )
     assert linked.schedule.max_lr == budgets["adam"][2]["optimizer.adam.lr"]
 
 
 def _run_cells(plan, truth):
     rows = []
     while asks := sweep.wanted(plan, rows, resolution=plan.metric.resolution(VAL_ROWS)):
-        rows += [Row(ask=ask, state="complete", value=truth(ask.knobs), best_epoch=1) for ask in asks]
+        rows += [
+            TrialRecord(ask=ask, state="complete", value=truth(ask.knobs), best_epoch=1)
+            for ask in asks
+        ]
     return find(plan, rows, val_rows=VAL_ROWS)
 
 
 def test_optimizers_that_do_not_differ_leave_the_baseline_in_at_least_92_percent_of_draws_and_a_planted_one_is_found():
     dice, plan = np.random.default_rng(3), _plan_of("optimizer_sweep")
-    kept = [_run_cells(plan, lambda knobs: dice.normal(0.95, 0.01)).decision.winner == 0 for _ in range(200)]
+    kept = [
+        _run_cells(plan, lambda knobs: dice.normal(0.95, 0.01)).decision.winner == 0
+        for _ in range(200)
+    ]
     assert np.mean(kept) >= 0.92
 
     def planted(knobs):
@@ -184,7 +253,9 @@ def test_optimizers_that_do_not_differ_leave_the_baseline_in_at_least_92_percent
     for _ in range(20):
         findings = _run_cells(plan, planted)
         assert findings.winner.ask.knobs == {"optimizer": "adam", "optimizer.adam.lr": 0.01}
-        assert conclusion(findings)[0].startswith("optimizer = adam with optimizer.adam.lr=0.01 is adopted: accuracy 0.9")
+        assert conclusion(findings)[0].startswith(
+            "optimizer = adam with optimizer.adam.lr=0.01 is adopted: accuracy 0.9"
+        )
 
 
 @pytest.mark.parametrize(
@@ -227,18 +298,30 @@ def test_config_groups_of_a_users_own_are_swept_like_ours(elsewhere):
         path = elsewhere / "conf" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    plan = read_plan(compose_experiment("mine", overrides=[], config_dir=elsewhere / "conf"), root=elsewhere)
+    plan = read_plan(
+        compose_experiment("mine", overrides=[], config_dir=elsewhere / "conf"), root=elsewhere
+    )
     assert sweep.first_round(plan) == ("none", "flips")
     config = trial_config(plan.config, knobs={"augment": "flips"}, seed=7)
     assert OmegaConf.to_container(config, resolve=True)["augment"] == {"flip": 0.5, "seed": 7}
-    two = read_plan(compose_experiment("lr_sweep", overrides=["space=two"], config_dir=elsewhere / "conf"), root=elsewhere)
+    two = read_plan(
+        compose_experiment("lr_sweep", overrides=["space=two"], config_dir=elsewhere / "conf"),
+        root=elsewhere,
+    )
     assert sweep.first_round(two) == ("sgd", "adam", "lion")
-    assert [cell.get("optimizer.lion.lr") for cell in sweep.cells(two, "lion")] == [1e-4, 1e-5, 1e-3]
+    assert [cell.get("optimizer.lion.lr") for cell in sweep.cells(two, "lion")] == [
+        1e-4,
+        1e-5,
+        1e-3,
+    ]
     assert sweep.cells(two, "adam") == [{"optimizer": "adam"}]
 
 
 def test_a_cliff_is_found_beside_its_edge_and_very_noisy_values_are_a_tie():
-    findings = _run(_plan(), lambda value, seed: None if value > 0.02 else 0.8 + 0.01 * math.log10(value) + seed / 1e4)
+    findings = _run(
+        _plan(),
+        lambda value, seed: None if value > 0.02 else 0.8 + 0.01 * math.log10(value) + seed / 1e4,
+    )
     assert 0.01 <= findings.groups[findings.decision.winner].value <= 0.02
     assert findings.decision.adopted  # the baseline, 0.1, lies beyond the cliff
     dice = np.random.default_rng(5)

@@ -6,9 +6,9 @@ import pytest
 from drawn import findings_of, planted
 from rich.console import Console
 
-from search.summary import conclusion, show_summary
-from search.summary.sweep import frame, records, text
-from search.tables import trials_frame
+from search.results.summary import conclusion, show_summary
+from search.results.summary.sweep import frame, records, text
+from search.results.tables import trials_frame
 
 
 def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
@@ -19,7 +19,12 @@ def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
     ]
     assert (findings.winner.ask.knobs["optimizer.lr"], findings.winner.ask.seed) == (0.01, 0)
     (record,) = records(findings)
-    assert (record["decision"], record["value"], record["baseline"], record["tie"]) == ("adopt", 0.01, 0.1, False)
+    assert (record["decision"], record["value"], record["baseline"], record["tie"]) == (
+        "adopt",
+        0.01,
+        0.1,
+        False,
+    )
     assert len(record["evidence"]["values"]) == 5
 
 
@@ -58,12 +63,16 @@ def test_before_the_last_trial_there_is_no_decision():
 
 def test_nothing_usable_is_said_plainly():
     findings = findings_of(lambda rate, seed: None)
-    assert conclusion(findings) == ["no value of optimizer.lr is usable: every trial failed or diverged"]
+    assert conclusion(findings) == [
+        "no value of optimizer.lr is usable: every trial failed or diverged"
+    ]
     assert findings.winner is None
 
 
 def test_the_summary_counts_means_and_marks():
-    findings = findings_of(lambda rate, seed: None if rate == 1.0 and seed == 2 else planted(0.01)(rate, seed))
+    findings = findings_of(
+        lambda rate, seed: None if rate == 1.0 and seed == 2 else planted(0.01)(rate, seed)
+    )
     summary = frame(findings).set_index("optimizer.lr")
     assert list(summary.index) == [0.0001, 0.001, 0.01, 0.1, 1.0]
     assert summary.loc[0.01, "mean"] == pytest.approx(0.901)
@@ -102,7 +111,11 @@ def test_a_wide_terminal_shows_the_sweep_as_a_picture():
         show_summary(findings_of(planted(0.01)), console)
         shown.append(console.export_text())
     assert "█" not in shown[0]
-    bars = {line.split()[0]: line.count("█") for line in shown[1].splitlines() if line.strip()[:1].isdigit()}
+    bars = {
+        line.split()[0]: line.count("█")
+        for line in shown[1].splitlines()
+        if line.strip()[:1].isdigit()
+    }
     assert bars["0.01"] == 16
     assert bars["0.0001"] == 0
     assert 0 < bars["0.001"] < 16

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from search.arrays import FoldData
-from search.metrics import Metric
-from search.training import Trainings
-from search.wire import encode
+from search.contract.arrays import FoldData
+from search.contract.metrics import Metric
+from search.execution.messages import encode
+from search.execution.worker.trial_runner import TrialRunner
 from trainers.api import Data, Part
 from trainers.checkpoint import TrialCheckpoint
 
@@ -27,7 +27,12 @@ def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), units=None, folds=
     import toys
 
     toys.here = train
-    trainings = Trainings("toys.here", folds=[FoldData(data=_data(y), units=units)] * folds, device="cpu", metric=metric)
+    trainings = TrialRunner(
+        "toys.here",
+        folds=[FoldData(data=_data(y), units=units)] * folds,
+        device="cpu",
+        metric=metric,
+    )
     trainings.admit(0, config={}, checkpoint=TrialCheckpoint(tmp_path, folds=folds, every=9))
     (told,) = trainings.step()
     if told.error is not None:
@@ -37,10 +42,18 @@ def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), units=None, folds=
 
 def test_outputs_become_the_metric_and_never_cross_the_wire(tmp_path):
     logits = np.array([[9.0, 0], [0, 9], [0, 9], [9, 0]])
-    message = _step(tmp_path, {"predictions": logits, "train_loss": 1, "own": np.float32(2.5), "parameters": 7})
+    message = _step(
+        tmp_path, {"predictions": logits, "train_loss": 1, "own": np.float32(2.5), "parameters": 7}
+    )
     assert (message["value"], message["source"]) == (0.75, "computed")
-    assert message["values"] == {"train_loss": 1.0, "own": 2.5, "confidence": pytest.approx(0.9999, abs=1e-4)}
-    assert message["layers"] == {"confidence": {f"{tenth / 10:g}": float(tenth == 9) for tenth in range(10)}}
+    assert message["values"] == {
+        "train_loss": 1.0,
+        "own": 2.5,
+        "confidence": pytest.approx(0.9999, abs=1e-4),
+    }
+    assert message["layers"] == {
+        "confidence": {f"{tenth / 10:g}": float(tenth == 9) for tenth in range(10)}
+    }
     assert len(encode(message)) < 400
 
 
@@ -52,7 +65,9 @@ def test_a_reported_metric_is_marked_and_outputs_win_over_it(tmp_path):
 
 
 def test_a_composite_metrics_parts_are_told_and_the_rest_is_left_to_who_knows_the_seconds(tmp_path):
-    metric = Metric(name="mine", direction="maximize", formula="accuracy - log10(seconds) + parameters")
+    metric = Metric(
+        name="mine", direction="maximize", formula="accuracy - log10(seconds) + parameters"
+    )
     message = _step(tmp_path, {"labels": [0, 1, 1, 0], "parameters": 7}, metric=metric)
     assert (message["value"], message["values"]) == (None, {"accuracy": 0.75, "parameters": 7.0})
     assert metric.combine({**message["values"], "seconds": 100}) == 0.75 - 2 + 7
@@ -62,7 +77,13 @@ def test_a_composite_metrics_parts_are_told_and_the_rest_is_left_to_who_knows_th
 def test_regression_is_scored_in_the_targets_own_units(tmp_path):
     units = {"mean": [100.0], "scale": [10.0]}
     y = np.array([[0.0], [1.0], [-1.0], [0.0]])
-    message = _step(tmp_path, {"predictions": y[:, 0] + 0.5}, metric=Metric(name="mae", direction="minimize"), y=y, units=units)
+    message = _step(
+        tmp_path,
+        {"predictions": y[:, 0] + 0.5},
+        metric=Metric(name="mae", direction="minimize"),
+        y=y,
+        units=units,
+    )
     assert message["value"] == pytest.approx(5.0)
 
 
@@ -72,11 +93,17 @@ def test_a_function_of_ones_own_is_the_metric(tmp_path):
 
 
 def test_folds_are_told_with_their_mean(tmp_path):
-    message = _step(tmp_path, {"accuracy": 0.5, "train_loss": 1.0, "odd": 3}, {"accuracy": 0.75, "train_loss": 2.0}, folds=2)
+    message = _step(
+        tmp_path,
+        {"accuracy": 0.5, "train_loss": 1.0, "odd": 3},
+        {"accuracy": 0.75, "train_loss": 2.0},
+        folds=2,
+    )
     assert (message["value"], message["values"]) == (0.625, {"train_loss": 1.5})
     assert [fold["value"] for fold in message["folds"]] == [0.5, 0.75]
     with pytest.raises(
-        Exception, match="folds are stepped together, but the trainer yielded the epochs 1, 3; yield each epoch"
+        Exception,
+        match="folds are stepped together, but the trainer yielded the epochs 1, 3; yield each epoch",
     ):
         _step(tmp_path, {"accuracy": 0.5}, {"epoch": 3, "accuracy": 0.5}, folds=2)
 
@@ -84,14 +111,35 @@ def test_folds_are_told_with_their_mean(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, r"a yield must hold predictions or probabilities or labels or 'accuracy', but got nothing; add one of them"),
+        (
+            {},
+            r"a yield must hold predictions or probabilities or labels or 'accuracy', but got nothing; add one of them",
+        ),
         ({"loss": 1.0}, r"must hold .* but got loss; add one of them"),
-        ({"accuracy": "high"}, r"what a trainer yields must be numbers, but got accuracy='high'; drop it"),
-        ({"accuracy": float("nan")}, r"the trainer yielded accuracy=nan at epoch 1; it must be a finite number"),
-        ({"labels": [1, 2]}, r"labels must have one row per validation row \(4\), but got shape \(2,\)"),
-        ({"labels": np.zeros((4, 2))}, r"labels must have shape \[rows\], but got \(4, 2\); mend what the trainer yields"),
-        ({"predictions": np.zeros((4, 2, 2))}, r"predictions must have shape \[rows, classes\], but got \(4, 2, 2\)"),
-        ({"labels": [0] * 4, "probabilities": [[1]] * 4}, r"yield one of predictions, probabilities, labels, but got"),
+        (
+            {"accuracy": "high"},
+            r"what a trainer yields must be numbers, but got accuracy='high'; drop it",
+        ),
+        (
+            {"accuracy": float("nan")},
+            r"the trainer yielded accuracy=nan at epoch 1; it must be a finite number",
+        ),
+        (
+            {"labels": [1, 2]},
+            r"labels must have one row per validation row \(4\), but got shape \(2,\)",
+        ),
+        (
+            {"labels": np.zeros((4, 2))},
+            r"labels must have shape \[rows\], but got \(4, 2\); mend what the trainer yields",
+        ),
+        (
+            {"predictions": np.zeros((4, 2, 2))},
+            r"predictions must have shape \[rows, classes\], but got \(4, 2, 2\)",
+        ),
+        (
+            {"labels": [0] * 4, "probabilities": [[1]] * 4},
+            r"yield one of predictions, probabilities, labels, but got",
+        ),
     ],
 )
 def test_a_yield_that_breaks_the_seam_is_told_by_its_text(values, message, tmp_path):

@@ -2,21 +2,30 @@
 
 import time
 
-from search.metrics import Metric
-from search.plan import Limits
-from search.rows import Ask
-from search.underway import SHARED, Underway, fresh_standing
+from search.config.plan import Limits
+from search.contract.metrics import Metric
+from search.execution.running_trial import SHARED, RunningTrial, fresh_early_stopping
+from search.storage.trials import TrialSpec
 
 METRIC = Metric(name="accuracy", direction="maximize")
 
 
 def _underway(**limits):
     limits = Limits(
-        **{"patience": None, "last_epoch": None, "timeout": None, "epoch_timeout": 100.0, "max_retries": 2, "log_bytes": 1}
+        **{
+            "patience": None,
+            "last_epoch": None,
+            "timeout": None,
+            "epoch_timeout": 100.0,
+            "max_retries": 2,
+            "log_bytes": 1,
+        }
         | limits
     )
-    ask = Ask(trial=3, stage="sweep.lr", knobs={"lr": 0.1}, seed=0)
-    trial = Underway(ask=ask, standing=fresh_standing(METRIC, limits), limits=limits)
+    ask = TrialSpec(trial=3, stage="sweep.lr", knobs={"lr": 0.1}, seed=0)
+    trial = RunningTrial(
+        ask=ask, early_stopping=fresh_early_stopping(METRIC, limits), limits=limits
+    )
     trial.begin(0, records=[], device="cpu", strategy="loop")
     return trial
 
@@ -39,10 +48,21 @@ def test_records_beyond_the_checkpoint_are_void_when_a_trial_goes_on():
     for record in records:
         trial.hear(record)
     trial.begin(1, records=records, device="cuda:0", strategy="loop")
-    assert (trial.standing.epoch, trial.standing.best_epoch, trial.standing.value, trial.seconds) == (1, 1, 0.5, 1.0)
+    assert (
+        trial.early_stopping.epoch,
+        trial.early_stopping.best_epoch,
+        trial.early_stopping.value,
+        trial.seconds,
+    ) == (1, 1, 0.5, 1.0)
     trial.hear(_record(2, 0.6))
     row = trial.row("complete", reason="")
-    assert (row.value, row.best_epoch, row.epochs, row.seconds, row.device) == (0.6, 2, 2, 2.0, "cuda:0")
+    assert (row.value, row.best_epoch, row.epochs, row.seconds, row.device) == (
+        0.6,
+        2,
+        2,
+        2.0,
+        "cuda:0",
+    )
 
 
 def test_a_trial_killed_after_its_last_epoch_keeps_where_its_number_came_from():
@@ -55,29 +75,34 @@ def test_a_stop_that_was_recorded_before_a_kill_still_holds():
     trial = _underway(patience=1)
     records = [_record(1, 0.5), _record(2, 0.4)]
     trial.begin(2, records=records, device="cpu", strategy="loop")
-    assert trial.word == "stop"
+    assert trial.decision == "stop"
 
 
 def test_deaths_count_only_while_no_new_epoch_is_reached():
     trial = _underway(max_retries=1)
     trial.hear(_record(1, 0.5))
-    assert trial.die(company=False)
+    assert trial.record_failure(company=False)
     trial.begin(0, records=[_record(1, 0.5)], device="cpu", strategy="loop")
     trial.hear(_record(1, 0.5))  # reached before: no progress
-    assert not trial.die(company=False)
+    assert not trial.record_failure(company=False)
     trial.hear(_record(2, 0.5))
-    assert trial.die(company=False)
+    assert trial.record_failure(company=False)
 
 
 def test_time_is_up_for_a_silent_trial_that_may_be_tried_again_and_for_a_long_one_that_may_not():
     trial = _underway(epoch_timeout=10)
     assert trial.overdue(time.monotonic() + 9, company=False) == ""
-    assert trial.overdue(time.monotonic() + 11, company=False) == "hung: no epoch for trainer.epoch_timeout=10 s"
-    assert trial.die(company=False)
+    assert (
+        trial.overdue(time.monotonic() + 11, company=False)
+        == "hung: no epoch for trainer.epoch_timeout=10 s"
+    )
+    assert trial.record_failure(company=False)
     trial = _underway(timeout=5)
     trial.hear(_record(1, 0.5, seconds=4.5))
-    assert trial.overdue(time.monotonic() + 1, company=False) == "took longer than trainer.timeout=5 s"
-    assert not trial.die(company=False)
+    assert (
+        trial.overdue(time.monotonic() + 1, company=False) == "took longer than trainer.timeout=5 s"
+    )
+    assert not trial.record_failure(company=False)
 
 
 def test_only_trials_that_may_be_ranked_have_a_value():
@@ -92,14 +117,17 @@ def test_only_trials_that_may_be_ranked_have_a_value():
 def test_what_happens_in_company_is_nobodys_own_until_it_is_tried_alone():
     trial = _underway(max_retries=0)
     for _ in range(SHARED):
-        assert not trial.suspect
-        assert trial.die(company=True)
-    assert trial.suspect
-    assert not trial.die(company=False)
+        assert not trial.must_run_alone
+        assert trial.record_failure(company=True)
+    assert trial.must_run_alone
+    assert not trial.record_failure(company=False)
     silent = _underway(timeout=5, epoch_timeout=10)
     assert silent.overdue(time.monotonic() + 6, company=True) == ""
-    assert silent.overdue(time.monotonic() + 11, company=True) == "hung: no epoch for trainer.epoch_timeout=10 s"
+    assert (
+        silent.overdue(time.monotonic() + 11, company=True)
+        == "hung: no epoch for trainer.epoch_timeout=10 s"
+    )
     assert silent.retry
     silent.seconds = 6.0
     assert silent.overdue(time.monotonic(), company=True) == "took longer than trainer.timeout=5 s"
-    assert not silent.die(company=True)
+    assert not silent.record_failure(company=True)

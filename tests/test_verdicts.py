@@ -12,14 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_curves import FILE
 
-from search.verdicts.across import Trained, across
-from search.verdicts.advice import ADVICE, ALARMS, DROPOUT
-from search.verdicts.curves import Curves
-from search.verdicts.reading import curves_of
-from search.verdicts.rules import RULES, SIDES, judge
-from search.verdicts.trend import noise, trend
+from search.diagnostics.verdicts.across_trials import Trained, across
+from search.diagnostics.verdicts.advice import ADVICE, ALARMS, DROPOUT
+from search.diagnostics.verdicts.curves import Curves
+from search.diagnostics.verdicts.from_columns import curves_of
+from search.diagnostics.verdicts.rules import RULES, SIDES, judge
+from search.diagnostics.verdicts.trend import noise, trend
 
-BAD_ON_TRAIN = ("nan", "exploding", "vanishing", "dead", "dead_units", "stuck", "lr_too_high", "lr_too_low", "too_short")
+BAD_ON_TRAIN = (
+    "nan",
+    "exploding",
+    "vanishing",
+    "dead",
+    "dead_units",
+    "stuck",
+    "lr_too_high",
+    "lr_too_low",
+    "too_short",
+)
 
 
 @cache
@@ -63,7 +73,9 @@ def test_collection_holds_every_main_verdict_three_data_sets_and_three_kinds_of_
 
 
 @pytest.mark.parametrize("aside", [False, True])
-def test_what_was_planted_is_named_in_nine_of_ten_of_each_kind_on_the_mean_and_seldom_given_up(aside):
+def test_what_was_planted_is_named_in_nine_of_ten_of_each_kind_on_the_mean_and_seldom_given_up(
+    aside,
+):
     table = confusion(aside)
     recalls = {label: row[label] / row.total() for label, row in table.items()}
     assert np.mean(list(recalls.values())) >= 0.9, recalls
@@ -88,7 +100,11 @@ def test_the_unit_of_a_loss_does_not_matter(label, power):
         if planted_label == label and name.startswith("friedman") and curves is not None:
             norms = None if curves.grad_norm is None else curves.grad_norm * unit
             other = replace(
-                curves, train=curves.train * unit, val=curves.val * unit, constant=curves.constant * unit, grad_norm=norms
+                curves,
+                train=curves.train * unit,
+                val=curves.val * unit,
+                constant=curves.constant * unit,
+                grad_norm=norms,
             )
             assert told(other) == told(curves), name
 
@@ -99,7 +115,10 @@ def test_rounding_does_not_matter(seed):
     dice = np.random.default_rng(seed)
     for name, (_, curves, _) in planted().items():
         if curves is not None:
-            jolt = [series * (1 + 1e-7 * dice.normal(size=len(series))) for series in (curves.train, curves.val)]
+            jolt = [
+                series * (1 + 1e-7 * dice.normal(size=len(series)))
+                for series in (curves.train, curves.val)
+            ]
             assert told(replace(curves, train=jolt[0], val=jolt[1])) == told(curves), name
 
 
@@ -128,11 +147,17 @@ def drawn(train, val, *, epochs, every=1, seed=0, spread=0.002):
     """A formula's curves, with noise."""
     steps = np.arange(0, epochs + 1, every)
     dice = np.random.default_rng(seed)
-    series = [shape(steps / epochs) + spread * dice.normal(size=len(steps)) for shape in (train, val)]
-    return Curves(epochs=steps.astype(float), train=series[0], val=series[1], classes=10, comparable=True)
+    series = [
+        shape(steps / epochs) + spread * dice.normal(size=len(steps)) for shape in (train, val)
+    ]
+    return Curves(
+        epochs=steps.astype(float), train=series[0], val=series[1], classes=10, comparable=True
+    )
 
 
-@pytest.mark.parametrize(("name", "train", "val"), [pytest.param(*shape, id=shape[0]) for shape in shapes()])
+@pytest.mark.parametrize(
+    ("name", "train", "val"), [pytest.param(*shape, id=shape[0]) for shape in shapes()]
+)
 @given(seed=st.integers(0, 10**6), epochs=st.integers(24, 400), every=st.sampled_from([1, 2]))
 @settings(max_examples=25, deadline=None)
 def test_a_formula_with_noise_is_told_whatever_the_number_of_epochs_and_every_second_one_left_out(
@@ -143,23 +168,40 @@ def test_a_formula_with_noise_is_told_whatever_the_number_of_epochs_and_every_se
 
 @pytest.mark.parametrize(
     ("name", "train", "val"),
-    [pytest.param(*shape, id=shape[0]) for shape in shapes() if shape[0] not in ("still_learning", "lr_too_low")],
+    [
+        pytest.param(*shape, id=shape[0])
+        for shape in shapes()
+        if shape[0] not in ("still_learning", "lr_too_low")
+    ],
 )
 def test_more_epochs_of_the_same_trend_change_nothing(name, train, val):
     for extra in (1.0, 1.1, 1.3):
         steps = np.arange(0, int(60 * extra) + 1)
-        curves = Curves(epochs=steps.astype(float), train=train(steps / 60), val=val(steps / 60), classes=10)
+        curves = Curves(
+            epochs=steps.astype(float), train=train(steps / 60), val=val(steps / 60), classes=10
+        )
         assert told(curves) == name
 
 
 def test_half_of_the_planted_curves_epochs_say_what_all_say_in_nine_of_ten():
     same = []
     for label, curves, _ in planted().values():
-        if curves is None or len(curves.epochs) < 24 or label in ("unstable", "nan"):  # a spike lives in one epoch
+        if (
+            curves is None or len(curves.epochs) < 24 or label in ("unstable", "nan")
+        ):  # a spike lives in one epoch
             continue
         half = {
             name: getattr(curves, name)[::2]
-            for name in ("epochs", "train", "val", "metric", "lr", "grad_norm", "early_gradient", "dead_units")
+            for name in (
+                "epochs",
+                "train",
+                "val",
+                "metric",
+                "lr",
+                "grad_norm",
+                "early_gradient",
+                "dead_units",
+            )
             if getattr(curves, name) is not None
         }
         same.append(told(replace(curves, **half)) == told(curves))
@@ -172,7 +214,13 @@ def test_half_of_the_planted_curves_epochs_say_what_all_say_in_nine_of_ten():
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_one_or_two_epochs_tell_nothing(epochs):
     assert (
-        told(Curves(epochs=np.arange(1.0, epochs + 1), train=np.linspace(1, 0.9, epochs), val=np.linspace(1, 0.9, epochs)))
+        told(
+            Curves(
+                epochs=np.arange(1.0, epochs + 1),
+                train=np.linspace(1, 0.9, epochs),
+                val=np.linspace(1, 0.9, epochs),
+            )
+        )
         == "cannot_tell"
     )
 
@@ -187,8 +235,14 @@ def test_pure_noise_is_no_trend():
 def test_a_slope_of_half_the_noise_is_found_over_thirty_epochs():
     dice = np.random.default_rng(0)
     ramp = np.linspace(0, 3, 30)
-    assert np.mean([trend(ramp + dice.normal(size=30)).direction(0.5) == "up" for _ in range(200)]) > 0.95
-    assert np.mean([trend(-ramp + dice.normal(size=30)).direction(0.5) == "down" for _ in range(200)]) > 0.95
+    assert (
+        np.mean([trend(ramp + dice.normal(size=30)).direction(0.5) == "up" for _ in range(200)])
+        > 0.95
+    )
+    assert (
+        np.mean([trend(-ramp + dice.normal(size=30)).direction(0.5) == "down" for _ in range(200)])
+        > 0.95
+    )
 
 
 def test_noise_is_measured_beside_a_smooth_curve_and_spikes():
@@ -200,7 +254,11 @@ def test_noise_is_measured_beside_a_smooth_curve_and_spikes():
 
 @given(
     st.lists(
-        st.tuples(*[st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0, -1.0, math.nan, math.inf])] * 3), min_size=1, max_size=40
+        st.tuples(
+            *[st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0, -1.0, math.nan, math.inf])] * 3
+        ),
+        min_size=1,
+        max_size=40,
     ),
     st.sampled_from([0, 2, 10]),
     st.booleans(),
@@ -226,7 +284,15 @@ def test_whatever_the_numbers_there_is_a_verdict_with_words(rows, classes, untra
 
 def test_rare_classes_have_a_constant_prediction_of_their_own():
     still = 0.056 + 1e-4 * np.random.default_rng(0).normal(size=30)
-    curves = Curves(epochs=np.arange(30.0), train=still, val=still, classes=2, constant=0.056, untrained=True, comparable=True)
+    curves = Curves(
+        epochs=np.arange(30.0),
+        train=still,
+        val=still,
+        classes=2,
+        constant=0.056,
+        untrained=True,
+        comparable=True,
+    )
     assert told(curves) == "dead"
 
 
@@ -277,8 +343,12 @@ def test_a_loss_that_ends_says_when():
     train = np.array([2.3, 2.5, 9.0, math.nan, math.nan])
     verdict = judge(Curves(epochs=np.arange(5.0), train=train, val=np.ones(5)))
     assert (verdict.name, verdict.why) == ("nan", "the train loss is not finite from epoch 3 on")
-    assert [(side.name, side.why) for side in verdict.sides] == [("lr_too_high", "train had grown to 9 from 2.3 before")]
-    verdict = judge(Curves(epochs=np.arange(5.0), train=np.ones(5), val=np.array([1, math.inf, 1, 1, 1])))
+    assert [(side.name, side.why) for side in verdict.sides] == [
+        ("lr_too_high", "train had grown to 9 from 2.3 before")
+    ]
+    verdict = judge(
+        Curves(epochs=np.arange(5.0), train=np.ones(5), val=np.array([1, math.inf, 1, 1, 1]))
+    )
     assert (verdict.why, verdict.sides) == ("the validation loss is not finite at epoch 1", ())
 
 
@@ -286,7 +356,9 @@ def test_what_is_to_be_seen_beside_the_main_verdict_is_told_too():
     steps = np.arange(61) / 60
     train, val = 2.3 * np.exp(-8 * steps), 0.7 + 1.6 * np.exp(-8 * steps) + 2.0 * steps
     train[[25, 40, 50]] += 1.0
-    verdict = judge(Curves(epochs=60 * steps, train=train, val=val, classes=10, untrained=True, comparable=True))
+    verdict = judge(
+        Curves(epochs=60 * steps, train=train, val=val, classes=10, untrained=True, comparable=True)
+    )
     assert verdict.name == "overfitting"
     assert [side.name for side in verdict.sides] == ["unstable", "fewer_epochs"]
     assert verdict.sides[0].why == "train jumped 3 times and came back"
@@ -334,7 +406,12 @@ def test_a_bigger_model_that_is_better_on_train_and_worse_on_validation_only_ove
 def test_models_that_do_not_differ_raise_no_finding():
     found = [
         across(
-            trials([2, 4, 8, 16], score=lambda v, dice: dice.normal(), level=lambda v, dice: dice.normal(), seed=seed),
+            trials(
+                [2, 4, 8, 16],
+                score=lambda v, dice: dice.normal(),
+                level=lambda v, dice: dice.normal(),
+                seed=seed,
+            ),
             knob="model.width",
             role="size",
         )
@@ -344,7 +421,11 @@ def test_models_that_do_not_differ_raise_no_finding():
 
 
 def test_a_cliff_beside_the_best_rate_asks_for_warm_up():
-    made = trials([0.01, 0.03, 0.1, 0.3], score=lambda v, dice: 0.9 + 0.1 * math.log10(v) + 0.002 * dice.normal(), lost=(0.3,))
+    made = trials(
+        [0.01, 0.03, 0.1, 0.3],
+        score=lambda v, dice: 0.9 + 0.1 * math.log10(v) + 0.002 * dice.normal(),
+        lost=(0.3,),
+    )
     (found,) = across(made, knob="optimizer.lr", role="rate")
     assert (found.name, found.rule) == ("unstable", "P11")
     assert "optimizer.lr = 0.1 is best and 0.3, right beside it, diverges" in found.says
@@ -353,7 +434,9 @@ def test_a_cliff_beside_the_best_rate_asks_for_warm_up():
 def test_a_cliff_behind_a_plateau_asks_for_nothing():
     found = [
         across(
-            trials([0.01, 0.03, 0.1, 0.3], score=lambda v, dice: dice.normal(), lost=(0.3,), seed=seed),
+            trials(
+                [0.01, 0.03, 0.1, 0.3], score=lambda v, dice: dice.normal(), lost=(0.3,), seed=seed
+            ),
             knob="optimizer.lr",
             role="rate",
         )
@@ -364,5 +447,7 @@ def test_a_cliff_behind_a_plateau_asks_for_nothing():
 
 @pytest.mark.parametrize(("best", "name"), [(3, ["fewer_epochs"]), (30, []), (48, ["more_epochs"])])
 def test_best_epochs_that_are_always_early_or_late_ask_for_other_lengths(best, name):
-    found = across(trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=best), knob="model.dropout")
+    found = across(
+        trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=best), knob="model.dropout"
+    )
     assert [one.name for one in found] == name

@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.wire import LIMIT, Link, WireError, decode, encode
+from search.execution.messages import LIMIT, Link, MessageError, decode, encode
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
@@ -62,13 +66,15 @@ def test_the_last_words_of_one_who_left_are_heard(ends):
 def test_a_message_over_the_limit_is_refused_before_it_is_read(ends):
     ours, theirs = ends
     ours.socket.sendall(struct.pack(">I", LIMIT + 1))
-    with pytest.raises(WireError, match=f"a message has at most {LIMIT} bytes, but got {LIMIT + 1}"):
+    with pytest.raises(
+        MessageError, match=f"a message has at most {LIMIT} bytes, but got {LIMIT + 1}"
+    ):
         theirs.receive()
-    with pytest.raises(WireError, match="a message has at most"):
+    with pytest.raises(MessageError, match="a message has at most"):
         ours.send({"text": "x" * LIMIT})
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"not json", b"[1, 2]", b"3"])
 def test_what_is_no_json_object_is_no_message(body):
-    with pytest.raises(WireError, match="a message is a JSON object, but got"):
+    with pytest.raises(MessageError, match="a message is a JSON object, but got"):
         decode(body)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from kit import search, trials
 
-from search.arrays import FoldData, read_folds, write_folds
-from search.worker import Worker
+from search.contract.arrays import FoldData, read_folds, write_folds
+from search.execution.worker.worker import Worker
 from trainers.api import Data, Part
 
 DATA = Data(
@@ -37,7 +37,11 @@ def worker(tmp_path):
 
 def test_the_trainer_gets_its_trials_config_resolved_without_what_is_not_its_own(worker):
     config = worker._config({"knobs": {"optimizer.lr": 0.5}, "seed": 9})
-    assert config == {"trainer": CONFIG["trainer"], "optimizer": {"lr": 0.5, "twin": 0.5}, "seed": 9}
+    assert config == {
+        "trainer": CONFIG["trainer"],
+        "optimizer": {"lr": 0.5, "twin": 0.5},
+        "seed": 9,
+    }
     again = worker._config({"knobs": {}, "seed": 1})
     assert again["optimizer"] == {"lr": 0.1, "twin": 0.1}
 
@@ -74,7 +78,10 @@ def test_arrays_of_another_contract_are_written_anew_and_those_of_the_same_are_l
             "forgetful",
             "TrialFailed: a yield must hold predictions or probabilities or labels or 'accuracy', but got train_loss; add",
         ),
-        ("nan", "TrialFailed: the trainer yielded accuracy=nan at epoch 1; it must be a finite number"),
+        (
+            "nan",
+            "TrialFailed: the trainer yielded accuracy=nan at epoch 1; it must be a finite number",
+        ),
         ("again", "ValueError: epochs must rise, but got epoch 1 after 1; yield each epoch once"),
         (
             "plain",
@@ -82,11 +89,17 @@ def test_arrays_of_another_contract_are_written_anew_and_those_of_the_same_are_l
         ),
     ],
 )
-def test_a_trainer_that_breaks_the_seam_is_failed_with_its_reason_and_log(trainer, reason, tmp_path):
-    done = search("own_trainer", f"trainer._target_=toys.{trainer}", "placement.slots=1", cwd=tmp_path)
+def test_a_trainer_that_breaks_the_seam_is_failed_with_its_reason_and_log(
+    trainer, reason, tmp_path
+):
+    done = search(
+        "own_trainer", f"trainer._target_=toys.{trainer}", "placement.slots=1", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "the first 3 trials all failed alike, so the search stops: " + reason in done.stderr
     table = trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")
     assert table.reason.str.startswith(reason).all()
-    assert table.reason.str.endswith(tuple(f"; log: logs/{trial}.log" for trial in table.trial)).all()
+    assert table.reason.str.endswith(
+        tuple(f"; log: logs/{trial}.log" for trial in table.trial)
+    ).all()
     assert "Traceback" in (tmp_path / "results" / "own_trainer" / "logs" / "0.log").read_text()

@@ -17,7 +17,10 @@ PAUSE = float(os.environ.get("TOY_PAUSE", "0.005"))  # seconds per epoch
 def steady(config, data, device, checkpoint):
     """A value that depends on the whole way there, so that a wrong resumption shows; diverges at the highest rates."""
     rate, seed = config["optimizer"]["lr"], config["seed"]
-    saved = checkpoint.load() or {"sum": 1e-3 * float(data.val.index.sum() % 97), "trace": np.zeros(3)}
+    saved = checkpoint.load() or {
+        "sum": 1e-3 * float(data.val.index.sum() % 97),
+        "trace": np.zeros(3),
+    }
     total, trace = saved["sum"], saved["trace"]
     for epoch in range(checkpoint.epoch + 1, config["trainer"]["epochs"] + 1):
         time.sleep(PAUSE)
@@ -26,14 +29,22 @@ def steady(config, data, device, checkpoint):
         trace = np.roll(trace, 1) + total
         checkpoint.save({"sum": total, "trace": trace}, epoch=epoch)
         loss = 1.0 / epoch if rate < 0.9 or epoch < 3 else math.inf
-        yield {"train_loss": loss, "val_loss": loss, "accuracy": 0.5 + 0.1 * math.tanh(total) + 1e-6 * float(trace.sum())}
+        yield {
+            "train_loss": loss,
+            "val_loss": loss,
+            "accuracy": 0.5 + 0.1 * math.tanh(total) + 1e-6 * float(trace.sum()),
+        }
 
 
 def hump(config, data, device, checkpoint):
     """Best at its second epoch; the lower the rate, the worse at every epoch."""
     rate = config["optimizer"]["lr"]
     for epoch in range(1, config["trainer"]["epochs"] + 1):
-        yield {"train_loss": 1 / epoch, "val_loss": 1 / epoch, "accuracy": 0.5 + math.log10(rate) / 20 - 0.01 * abs(epoch - 2)}
+        yield {
+            "train_loss": 1 / epoch,
+            "val_loss": 1 / epoch,
+            "accuracy": 0.5 + math.log10(rate) / 20 - 0.01 * abs(epoch - 2),
+        }
 
 
 def quiet(config, data, device, checkpoint):
@@ -51,7 +62,14 @@ def idle(config, data, device, checkpoint):
 def tell(config, data, device, checkpoint):
     """Reports what its process finds in its environment."""
     print(
-        "gpus", os.environ["CUDA_VISIBLE_DEVICES"], "threads", os.environ["OMP_NUM_THREADS"], "pid", os.getpid(), "on", device
+        "gpus",
+        os.environ["CUDA_VISIBLE_DEVICES"],
+        "threads",
+        os.environ["OMP_NUM_THREADS"],
+        "pid",
+        os.getpid(),
+        "on",
+        device,
     )
     time.sleep(0.2)
     yield {"accuracy": 0.5}
@@ -144,10 +162,16 @@ def nosy(config, data, device, checkpoint):
     found, seen, todo = 0, set(), [config, data, device, checkpoint]
     while todo:
         thing = todo.pop()
-        if id(thing) in seen or isinstance(thing, type | type(sys) | Path | int | float | None) or callable(thing):
+        if (
+            id(thing) in seen
+            or isinstance(thing, type | type(sys) | Path | int | float | None)
+            or callable(thing)
+        ):
             continue
         seen.add(id(thing))
-        kept_alive.append(thing)  # an object made by a property must not give its number to the next one
+        kept_alive.append(
+            thing
+        )  # an object made by a property must not give its number to the next one
         if isinstance(thing, np.ndarray):
             found += _secrets(np.ascontiguousarray(thing).tobytes())
             todo.append(thing.base)
@@ -173,13 +197,20 @@ def secret():
     from trainers.data import DataSet
 
     rows = np.arange(60, dtype=np.float32)
-    return DataSet(x=np.repeat(1_000_000 + rows[:, None], 3, axis=1), y=np.arange(60) % 2, given={"test": np.arange(40, 60)})
+    return DataSet(
+        x=np.repeat(1_000_000 + rows[:, None], 3, axis=1),
+        y=np.arange(60) % 2,
+        given={"test": np.arange(40, 60)},
+    )
 
 
 def _secrets(content):
     """How many test rows of `secret` lie in these bytes, as floats of either width."""
     wanted = range(1_000_040, 1_000_060)
-    return sum(np.float32([row] * 3).tobytes() in content or np.float64([row] * 3).tobytes() in content for row in wanted)
+    return sum(
+        np.float32([row] * 3).tobytes() in content or np.float64([row] * 3).tobytes() in content
+        for row in wanted
+    )
 
 
 def share_of_ones(targets, outputs):

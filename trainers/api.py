@@ -70,7 +70,9 @@ class Checkpoint(Protocol):
 class Train(Protocol):
     """A user's trainer. `config` is a plain resolved dict with `seed`; `device` is "cpu" or "cuda"."""
 
-    def __call__(self, config: Config, data: Data, device: str, checkpoint: Checkpoint, /) -> Generator[Values, None, None]:
+    def __call__(
+        self, config: Config, data: Data, device: str, checkpoint: Checkpoint, /
+    ) -> Generator[Values, None, None]:
         """Trains one configuration and yields once per epoch."""
 
 

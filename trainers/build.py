@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from trainers.api import Config, Part
 
-Sets = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]  # rows and targets to train on, and to validate on
+Sets = tuple[
+    tuple[Tensor, Tensor], tuple[Tensor, Tensor]
+]  # rows and targets to train on, and to validate on
 Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
 SCALARS = (str, int, float, bool, type(None))
 
@@ -34,7 +36,9 @@ def plain_loss(config: Config, loss: nn.Module, device: torch.device) -> nn.Modu
     """The loss without smoothing, by which trainings are compared; the loss itself where it has none."""
     if not config["loss"].get("label_smoothing"):
         return loss
-    plain: nn.Module = made({**config, "loss": {**config["loss"], "label_smoothing": 0.0}}, "loss").to(device)
+    plain: nn.Module = made(
+        {**config, "loss": {**config["loss"], "label_smoothing": 0.0}}, "loss"
+    ).to(device)
     return plain
 
 

@@ -6,7 +6,18 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from trainers.api import Checkpoint, Config, Data, End, Epoch, Failure, Outcome, Seats, Train, Values
+from trainers.api import (
+    Checkpoint,
+    Config,
+    Data,
+    End,
+    Epoch,
+    Failure,
+    Outcome,
+    Seats,
+    Train,
+    Values,
+)
 
 
 def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
@@ -56,7 +67,9 @@ def _import(target: str, key: str) -> Any:
 
 
 def _seats_class(found: Any) -> bool:
-    return inspect.isclass(found) and all(hasattr(found, name) for name in ("admit", "step", "release"))
+    return inspect.isclass(found) and all(
+        hasattr(found, name) for name in ("admit", "step", "release")
+    )
 
 
 class CallableSeats:
@@ -105,5 +118,7 @@ class CallableSeats:
         if given is None:
             return max(self._last_epoch, 0) + 1
         if given <= self._last_epoch:
-            raise ValueError(f"epochs must rise, but got epoch {given} after {self._last_epoch}; yield each epoch once")
+            raise ValueError(
+                f"epochs must rise, but got epoch {given} after {self._last_epoch}; yield each epoch once"
+            )
         return int(given)

@@ -87,7 +87,11 @@ class FolderCheckpoint:
     @property
     def epochs(self) -> set[int]:
         """All epochs from which this fold could go on."""
-        return {int(state["epoch"]) for state in (self._loaded, self._read(PREVIOUS)) if state is not None}
+        return {
+            int(state["epoch"])
+            for state in (self._loaded, self._read(PREVIOUS))
+            if state is not None
+        }
 
     def rewind(self, epoch: int) -> None:
         """Goes on from that epoch instead of the last; from the start where there is no such state."""
@@ -146,7 +150,10 @@ class FolderCheckpoint:
     def _count(self, epoch: int, state: Any) -> None:
         self._last = {"epoch": epoch, "state": state}
         if epoch == self._best_epoch:
-            self._best, self._best_is_on_disk = {"epoch": epoch, "state": states.copy(states.model(state))}, False
+            self._best, self._best_is_on_disk = (
+                {"epoch": epoch, "state": states.copy(states.model(state))},
+                False,
+            )
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name

@@ -35,11 +35,17 @@ class CommandFailed(Exception):
     """The program ended with an exit status other than 0."""
 
 
-def train(config: Config, data: Data, device: str, checkpoint: Checkpoint) -> Generator[Values, None, None]:
+def train(
+    config: Config, data: Data, device: str, checkpoint: Checkpoint
+) -> Generator[Values, None, None]:
     """Runs `trainer.command` and yields what it prints per epoch; closing stops its whole process group."""
     folder = checkpoint.folder
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"KNOBWISE_CONFIG": folder / "config.json", "KNOBWISE_SPLIT": folder / "split.npz", "KNOBWISE_CHECKPOINT": folder}
+    files = {
+        "KNOBWISE_CONFIG": folder / "config.json",
+        "KNOBWISE_SPLIT": folder / "split.npz",
+        "KNOBWISE_CHECKPOINT": folder,
+    }
     files["KNOBWISE_CONFIG"].write_text(json.dumps(config))
     with files["KNOBWISE_SPLIT"].open("wb") as file:
         np.savez(file, train=data.train.index, val=data.val.index)
@@ -52,18 +58,26 @@ def train(config: Config, data: Data, device: str, checkpoint: Checkpoint) -> Ge
             stdin=subprocess.DEVNULL,
             stdout=output,
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **{name: str(path) for name, path in files.items()}},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                **{name: str(path) for name, path in files.items()},
+            },
         )
     try:
         lines = _follow(folder / LINES, process, position=begun)
         first = next(lines, None)
         # What an earlier attempt printed up to where this one goes on; a program that starts afresh tells all anew.
-        yield from (earlier[epoch] for epoch in sorted(earlier) if first is None or epoch < first["epoch"])
+        yield from (
+            earlier[epoch] for epoch in sorted(earlier) if first is None or epoch < first["epoch"]
+        )
         if first is not None:
             yield first
         yield from lines
         if process.wait() != 0:
-            raise CommandFailed(f"{shlex.join(command)[:200]}: ended with exit status {process.returncode}")
+            raise CommandFailed(
+                f"{shlex.join(command)[:200]}: ended with exit status {process.returncode}"
+            )
     finally:
         _stop(process, grace=float(config["trainer"]["grace"]))
 
@@ -95,7 +109,11 @@ def command_line(config: Config, *, config_file: Path) -> list[str]:
 def _flat(node: Config, prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in node.items():
-        found.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+        found.update(
+            _flat(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        )
     return found
 
 
@@ -110,7 +128,9 @@ def _kept(path: Path) -> dict[int, Record]:
     for line in whole.splitlines():
         record = _parse(line, last=max(kept, default=0))
         if record is not None:
-            kept = {epoch: old for epoch, old in kept.items() if epoch < record["epoch"]} | {record["epoch"]: record}
+            kept = {epoch: old for epoch, old in kept.items() if epoch < record["epoch"]} | {
+                record["epoch"]: record
+            }
     return kept
 
 

@@ -11,7 +11,9 @@ from torch import Tensor, nn, optim
 
 from trainers.settings import fits, least
 
-Reached = list[tuple[Tensor, Tensor, dict[str, Any]]]  # parameters, their gradients with decay (L2), their states
+Reached = list[
+    tuple[Tensor, Tensor, dict[str, Any]]
+]  # parameters, their gradients with decay (L2), their states
 RUNNING = (
     "rate",
     "counted",
@@ -54,7 +56,9 @@ class FromAdam(optim.Optimizer):
             state = self.state[parameter]
             if not state:
                 state |= {"step": 0, **{name: torch.zeros_like(parameter) for name in self.kept}}
-            reached.append((parameter, parameter.grad.add(parameter, alpha=group["weight_decay"]), state))
+            reached.append(
+                (parameter, parameter.grad.add(parameter, alpha=group["weight_decay"]), state)
+            )
         return reached
 
 
@@ -80,9 +84,17 @@ class AdaBound(FromAdam):
         weight_decay: float = 0.0,
     ) -> None:
         _check(
-            betas, positive={"lr": lr, "final_lr": final_lr, "gamma": gamma}, others={"eps": eps, "weight_decay": weight_decay}
+            betas,
+            positive={"lr": lr, "final_lr": final_lr, "gamma": gamma},
+            others={"eps": eps, "weight_decay": weight_decay},
         )
-        settings = {"lr": lr, "betas": tuple(betas), "final_lr": final_lr, "gamma": gamma, "eps": eps}
+        settings = {
+            "lr": lr,
+            "betas": tuple(betas),
+            "final_lr": final_lr,
+            "gamma": gamma,
+            "eps": eps,
+        }
         super().__init__(params, {**settings, "weight_decay": weight_decay})
 
     def _move(self, group: dict[str, Any], reached: Reached) -> None:
@@ -91,7 +103,11 @@ class AdaBound(FromAdam):
             size = _averaged(group, gradient, state)
             final, closing = group["final_lr"] * scale, group["gamma"] * state["step"]
             low, high = final * (1 - 1 / (closing + 1)), final * (1 + 1 / closing)
-            weights.sub_((size / state["exp_avg_sq"].sqrt().add_(group["eps"])).clamp_(low, high).mul_(state["exp_avg"]))
+            weights.sub_(
+                (size / state["exp_avg_sq"].sqrt().add_(group["eps"]))
+                .clamp_(low, high)
+                .mul_(state["exp_avg"])
+            )
 
 
 class SWATS(FromAdam):
@@ -116,8 +132,18 @@ class SWATS(FromAdam):
         tolerance: float = 1e-9,
         weight_decay: float = 0.0,
     ) -> None:
-        _check(betas, positive={"lr": lr}, others={"eps": eps, "tolerance": tolerance, "weight_decay": weight_decay})
-        settings = {"lr": lr, "betas": tuple(betas), "eps": eps, "tolerance": tolerance, "weight_decay": weight_decay}
+        _check(
+            betas,
+            positive={"lr": lr},
+            others={"eps": eps, "tolerance": tolerance, "weight_decay": weight_decay},
+        )
+        settings = {
+            "lr": lr,
+            "betas": tuple(betas),
+            "eps": eps,
+            "tolerance": tolerance,
+            "weight_decay": weight_decay,
+        }
         super().__init__(params, settings)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -160,9 +186,15 @@ def _averaged(group: dict[str, Any], gradient: Tensor, state: dict[str, Any]) ->
     return float(group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"]))
 
 
-def _check(betas: Sequence[float], *, positive: Mapping[str, float], others: Mapping[str, float]) -> None:
+def _check(
+    betas: Sequence[float], *, positive: Mapping[str, float], others: Mapping[str, float]
+) -> None:
     for name, value in {**positive, **others}.items():
         if not fits(value, positive=name in positive):
-            raise ValueError(f"optimizer.{name}: must be {least(positive=name in positive)}, but got {value!r}; change it")
+            raise ValueError(
+                f"optimizer.{name}: must be {least(positive=name in positive)}, but got {value!r}; change it"
+            )
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f"optimizer.betas: must be two numbers from 0 up to, but not, 1, but got {list(betas)}; change them")
+        raise ValueError(
+            f"optimizer.betas: must be two numbers from 0 up to, but not, 1, but got {list(betas)}; change them"
+        )

@@ -36,9 +36,16 @@ def read_penalties(trainer: Mapping[str, Any]) -> Penalties:
     for key, value in told.items():
         positive = key in ("clip", "max_norm")
         if value is not None and not fits(value, positive=positive):
-            raise ValueError(f"trainer.{key}: must be {least(positive=positive)}, or null, but got {value!r}; change it")
+            raise ValueError(
+                f"trainer.{key}: must be {least(positive=positive)}, or null, but got {value!r}; change it"
+            )
     numbers = {key: None if value is None else float(value) for key, value in told.items()}
-    return Penalties(l1=numbers["l1"] or 0.0, flood=numbers["flood"], clip=numbers["clip"], max_norm=numbers["max_norm"])
+    return Penalties(
+        l1=numbers["l1"] or 0.0,
+        flood=numbers["flood"],
+        clip=numbers["clip"],
+        max_norm=numbers["max_norm"],
+    )
 
 
 def flooded(loss: Tensor, level: float | Tensor) -> Tensor:

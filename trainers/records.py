@@ -45,7 +45,11 @@ class Activations(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Called by torch for each of its functions."""
         result = func(*args, **(kwargs or {}))
-        if (func not in RELUS and func not in SQUASHED) or not isinstance(result, Tensor) or result.ndim < 2:
+        if (
+            (func not in RELUS and func not in SQUASHED)
+            or not isinstance(result, Tensor)
+            or result.ndim < 2
+        ):
             return result
         if result.shape[1] < 2:
             return result  # an output, not a layer
@@ -68,7 +72,11 @@ class Activations(TorchFunctionMode):
 
 def dead(names: Sequence[str], shares: Sequence[float]) -> Values:
     """What is told of dead units: the greatest share of any layer, and every layer's."""
-    return {"dead_units": max(shares), "layers": {"dead_units": dict(zip(names, shares, strict=True))}} if names else {}
+    return (
+        {"dead_units": max(shares), "layers": {"dead_units": dict(zip(names, shares, strict=True))}}
+        if names
+        else {}
+    )
 
 
 def norms(tensors: Sequence[Tensor]) -> Tensor:
@@ -104,7 +112,9 @@ def fared(
             "distance": _ratio(math.hypot(*ways), math.hypot(*starts)),
         }
         if len(matrices) > 1:
-            first, last = (gradients[i] / math.sqrt(shapes[i].numel()) for i in (matrices[0], matrices[-1]))
+            first, last = (
+                gradients[i] / math.sqrt(shapes[i].numel()) for i in (matrices[0], matrices[-1])
+            )
             values["early_gradient"] = _ratio(first, last)
         layers = {
             "grad_norm": {name: gradients[i] for name, i in by_layer.items()},
@@ -118,7 +128,9 @@ def fared(
 def merged(*parts: Values) -> dict[str, Any]:
     """Values of several kinds, their layers put together."""
     layers = {name: series for part in parts for name, series in part.get("layers", {}).items()}
-    return {name: value for part in parts for name, value in part.items()} | ({"layers": layers} if layers else {})
+    return {name: value for part in parts for name, value in part.items()} | (
+        {"layers": layers} if layers else {}
+    )
 
 
 def _ratio(part: float, whole: float) -> float:

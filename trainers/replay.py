@@ -22,7 +22,9 @@ class NotFinite(Exception):
     """The text names the first tensor."""
 
 
-def first_bad(config: Config, *, sets: Sets, device: torch.device, folder: Path | None, epoch: int, most: int) -> str:
+def first_bad(
+    config: Config, *, sets: Sets, device: torch.device, folder: Path | None, epoch: int, most: int
+) -> str:
     """The first tensor that is not finite in `epoch`, in words, from the crash checkpoint in `folder`, else from the start.
 
     Empty where this run of it stays finite, or where more than `most` epochs would have to be trained again. Never raises:
@@ -49,7 +51,9 @@ def _found(seat: Seat, epoch: int) -> str:
             return f"{found} in epoch {epoch}"
         except RuntimeError as error:  # of the anomaly mode, which names the operation
             told = str(error).splitlines()[0]
-            return f"in the backward pass, {told} in epoch {epoch}" if "returned nan" in told else ""
+            return (
+                f"in the backward pass, {told} in epoch {epoch}" if "returned nan" in told else ""
+            )
     return ""
 
 
@@ -90,7 +94,11 @@ class Finite:
         if module is self._model and self._suspect:
             raise NotFinite(self._suspect)
         name = self._names.get(module)
-        what = f"the output of layer {name} ({type(module).__name__})" if name else f"the output of {type(module).__name__}"
+        what = (
+            f"the output of layer {name} ({type(module).__name__})"
+            if name
+            else f"the output of {type(module).__name__}"
+        )
         rest = ", its inputs were finite" if _finite(args) else ""
         told = f"{what} is the first that is not finite{rest}, at step {self._step}"
         if any(True for _ in module.parameters()) or _has_nan(output):
@@ -100,9 +108,13 @@ class Finite:
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for name, parameter in self._model.named_parameters():
             if not _finite(parameter.grad):
-                raise NotFinite(f"the gradient of {name} is the first that is not finite, at step {self._step}")
+                raise NotFinite(
+                    f"the gradient of {name} is the first that is not finite, at step {self._step}"
+                )
             if not _finite(parameter):
-                raise NotFinite(f"the optimizer's step {self._step} made {name} the first that is not finite")
+                raise NotFinite(
+                    f"the optimizer's step {self._step} made {name} the first that is not finite"
+                )
         self._step += 1
 
 
@@ -115,4 +127,6 @@ def _finite(tensors: Any) -> bool:
 
 
 def _has_nan(tensors: Any) -> bool:
-    return any(bool(torch.isnan(leaf).any()) for leaf in tree_leaves(tensors) if isinstance(leaf, Tensor))
+    return any(
+        bool(torch.isnan(leaf).any()) for leaf in tree_leaves(tensors) if isinstance(leaf, Tensor)
+    )

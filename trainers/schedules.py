@@ -26,7 +26,9 @@ class Schedule:
         TypeError: the scheduler cannot be imported, or does not take the keys.
     """
 
-    def __init__(self, config: dict[str, Any] | None, optimizer: optim.Optimizer, *, epochs: int, steps: int) -> None:
+    def __init__(
+        self, config: dict[str, Any] | None, optimizer: optim.Optimizer, *, epochs: int, steps: int
+    ) -> None:
         settings = dict(config or {})
         interval = settings.pop("interval", "epoch")
         if interval not in INTERVALS:

@@ -35,10 +35,14 @@ class Seat:
         self.model, self._loss, self._optimizer = build(config, device)
         self._plain_loss = plain_loss(config, self._loss, device)
         self._penalties = read_penalties(config["trainer"])
-        self._schedule = Schedule(config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps)
+        self._schedule = Schedule(
+            config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps
+        )
         self._val_losses: list[float] = []
         self._parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        self._start = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
+        self._start = {
+            name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad
+        }
         self._sample = torch.tensor(sample(len(self._x), val=len(self._val_x)), device=device)
         self._clipped = torch.zeros((), device=device)
         self.epoch = -1
@@ -77,7 +81,10 @@ class Seat:
 
     def _untrained(self) -> Values:
         """Epoch 0; the rate is the one that the first step will use."""
-        return {"train_loss": self._evaluate(self._x, self._y)[0], "lr": float(self._schedule.at(1, step=0, losses=[])["lr"])}
+        return {
+            "train_loss": self._evaluate(self._x, self._y)[0],
+            "lr": float(self._schedule.at(1, step=0, losses=[])["lr"]),
+        }
 
     def _train_epoch(self) -> Values:
         seed_all(int(epoch_seeds(self._seed, self.epoch)[0]), self._device)
@@ -88,13 +95,18 @@ class Seat:
         watched: Values = {}
         for step, rows in enumerate(torch.split(order, self._batch)):
             if self._schedule.per_step or step == 0:
-                apply(self._schedule.at(self.epoch, step=step, losses=self._val_losses), self._optimizer)
+                apply(
+                    self._schedule.at(self.epoch, step=step, losses=self._val_losses),
+                    self._optimizer,
+                )
             total += self.gradients(rows) * len(rows)
             if step + 1 < self._steps:
                 self.step()
             else:
                 watched = self._watched_step()
-        clipped = {} if self._penalties.clip is None else {"clipped": float(self._clipped) / self._steps}
+        clipped = (
+            {} if self._penalties.clip is None else {"clipped": float(self._clipped) / self._steps}
+        )
         return {
             "train_loss": float(total) / len(self._x),
             "lr": float(self._optimizer.param_groups[0]["lr"]),
@@ -107,15 +119,25 @@ class Seat:
         self._optimizer.zero_grad(set_to_none=True)
         outputs, targets = self.model(self._x[rows]), self._y[rows]
         loss = self._loss(outputs, targets)
-        plain: Tensor = loss.detach() if self._plain_loss is self._loss else self._plain_loss(outputs.detach(), targets)
+        plain: Tensor = (
+            loss.detach()
+            if self._plain_loss is self._loss
+            else self._plain_loss(outputs.detach(), targets)
+        )
         told = self._penalties
         if told.flood is not None:
             loss = flooded(loss, told.flood)
         if told.l1:
-            loss = loss + told.l1 * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
+            loss = (
+                loss
+                + told.l1
+                * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
+            )
         loss.backward()
         if told.clip is not None:
-            self._clipped += nn.utils.clip_grad_norm_(self.model.parameters(), told.clip) > told.clip
+            self._clipped += (
+                nn.utils.clip_grad_norm_(self.model.parameters(), told.clip) > told.clip
+            )
         return plain
 
     def step(self) -> None:
@@ -131,21 +153,32 @@ class Seat:
 
     def _watched_step(self) -> Values:
         """The epoch's last step, and what it did to the layers."""
-        named = [(name, p) for name, p in self.model.named_parameters() if p.grad is not None and name in self._start]
+        named = [
+            (name, p)
+            for name, p in self.model.named_parameters()
+            if p.grad is not None and name in self._start
+        ]
         if not named:
             self.step()
             return {"grad_norm": 0.0, "update_ratio": 0.0}
         names, weights = [name for name, _ in named], [p for _, p in named]
-        gradient, moved = norms([p.grad for p in weights if p.grad is not None]), [p.detach().clone() for p in weights]
+        gradient, moved = (
+            norms([p.grad for p in weights if p.grad is not None]),
+            [p.detach().clone() for p in weights],
+        )
         before = norms(moved)
         self.step()
         torch._foreach_sub_(moved, [p.detach() for p in weights])
         update = norms(moved)
-        for change, p, name in zip(moved, weights, names, strict=True):  # in the memory that there is already
+        for change, p, name in zip(
+            moved, weights, names, strict=True
+        ):  # in the memory that there is already
             torch.sub(p.detach(), self._start[name], out=change)
         way, start = norms(moved), norms([self._start[name] for name in names])
         shapes = [p.shape for p in weights]
-        (told,) = fared(names, shapes, gradient=gradient, update=update, before=before, way=way, start=start)
+        (told,) = fared(
+            names, shapes, gradient=gradient, update=update, before=before, way=way, start=start
+        )
         return told
 
     def _observe(self) -> Values:
@@ -154,14 +187,19 @@ class Seat:
         with torch.no_grad(), Activations() as seen:
             loss = self._plain_loss(self.model(self._x[self._sample]), self._y[self._sample])
         shares = seen.together
-        return {"train_eval_loss": float(loss), **dead(seen.names, shares.tolist() if shares is not None else ())}
+        return {
+            "train_eval_loss": float(loss),
+            **dead(seen.names, shares.tolist() if shares is not None else ()),
+        }
 
     def _evaluate(self, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
         """Mean loss and outputs in evaluation mode."""
         self.model.eval()
         outputs, total = [], 0.0
         with torch.no_grad():
-            for rows, targets in zip(torch.split(x, EVALUATION_ROWS), torch.split(y, EVALUATION_ROWS), strict=True):
+            for rows, targets in zip(
+                torch.split(x, EVALUATION_ROWS), torch.split(y, EVALUATION_ROWS), strict=True
+            ):
                 outputs.append(self.model(rows))
                 total += float(self._plain_loss(outputs[-1], targets)) * len(rows)
         return total / len(x), torch.cat(outputs)

@@ -28,7 +28,9 @@ def dump(state: Any) -> bytes:
 
 def load(data: bytes) -> Any:
     """The state that `dump` was given; dict subclasses come back as dict, tensors on the CPU."""
-    (length,) = struct.unpack("<Q", data[:8])  # safetensors: 8 bytes of little-endian length, then a JSON header
+    (length,) = struct.unpack(
+        "<Q", data[:8]
+    )  # safetensors: 8 bytes of little-endian length, then a JSON header
     told = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][STATE])
     return _decode(told["shape"], dict(importlib.import_module(told["with"]).load(data)))
 
@@ -69,11 +71,17 @@ def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
     if isinstance(value, dict):
         return [
             "dict",
-            [[_encode(k, f"{path}.{k}", tensors), _encode(v, f"{path}.{k}".lstrip("."), tensors)] for k, v in value.items()],
+            [
+                [_encode(k, f"{path}.{k}", tensors), _encode(v, f"{path}.{k}".lstrip("."), tensors)]
+                for k, v in value.items()
+            ],
         ]
     if isinstance(value, list | tuple):
         kind = "tuple" if isinstance(value, tuple) else "list"
-        return [kind, [_encode(item, f"{path}.{i}".lstrip("."), tensors) for i, item in enumerate(value)]]
+        return [
+            kind,
+            [_encode(item, f"{path}.{i}".lstrip("."), tensors) for i, item in enumerate(value)],
+        ]
     raise TypeError(
         f"checkpoint.save: {path or 'the state'} must hold tensors, arrays, numbers, strings, None, dicts, lists or tuples, "
         f"but got {type(value).__name__}; turn it into one of those (a state_dict, a list)"

@@ -14,7 +14,19 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from trainers.api import Checkpoint, Config, Data, Disruption, End, Epoch, Failure, Key, Outcome, Pace, Values
+from trainers.api import (
+    Checkpoint,
+    Config,
+    Data,
+    Disruption,
+    End,
+    Epoch,
+    Failure,
+    Key,
+    Outcome,
+    Pace,
+    Values,
+)
 from trainers.build import Built, build, made, on_device, plain_loss, seed_all
 from trainers.lanes.admission import admitted
 from trainers.lanes.group import Group, lane_of
@@ -40,7 +52,9 @@ class Stock:
         self._groups: dict[str, Group] = {}
         self._fused: set[str] = set()
         self._admitted: dict[int, tuple[Config, Checkpoint]] = {}
-        self._asked: tuple[Config, Built, Key] | None = None  # whose key was last asked for, and what was built for it
+        self._asked: tuple[Config, Built, Key] | None = (
+            None  # whose key was last asked for, and what was built for it
+        )
 
     @staticmethod
     def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
@@ -56,11 +70,17 @@ class Stock:
         seed_all(0, device)
         model, loss, optimizer = build(config, device)
         penalties = read_penalties(trainer)
-        schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
+        schedule = Schedule(
+            config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3
+        )
         try:
             dice = torch.Generator().manual_seed(0)
             x = torch.randn(4, inputs, generator=dice)
-            y = torch.arange(4) % outputs if task == "classification" else torch.randn(4, outputs, generator=dice)
+            y = (
+                torch.arange(4) % outputs
+                if task == "classification"
+                else torch.randn(4, outputs, generator=dice)
+            )
             for step in range(2):  # the second step shows what an optimizer keeps of the first
                 apply(schedule.at(1, step=step, losses=[]), optimizer)
                 optimizer.zero_grad()
@@ -68,10 +88,17 @@ class Stock:
                 optimizer.step()
         except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch: nothing can be told
             return None
-        weights = [(name, tensor.double().abs().sum().item()) for name, tensor in model.state_dict().items()]
+        weights = [
+            (name, tensor.double().abs().sum().item())
+            for name, tensor in model.state_dict().items()
+        ]
         parts = [_described(module) for module in (*model.modules(), *loss.modules())]
         own = [*(trainer.get(key) for key in ("epochs", "batch_size")), penalties]
-        settings = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", *COLUMNS)}
+        settings = {
+            key: value
+            for key, value in optimizer.param_groups[0].items()
+            if key not in ("params", *COLUMNS)
+        }
         return repr((parts, weights, settings, schedule.describe(), own))
 
     # Lanes
@@ -91,10 +118,18 @@ class Stock:
     def measure(self, config: Config, *, timed: bool) -> Pace:
         """Whether lanes of this key give what plain training gives, and what they save; seconds."""
         try:
-            program = admitted(config, sets=self._sets, batch=self._batch(config), device=self._device)
+            program = admitted(
+                config, sets=self._sets, batch=self._batch(config), device=self._device
+            )
         except Unfusable as cause:
             return Pace(cause=str(cause))
-        return measure(program, config, sets=self._sets, batch=self._batch(config), device=self._device) if timed else Pace()
+        return (
+            measure(
+                program, config, sets=self._sets, batch=self._batch(config), device=self._device
+            )
+            if timed
+            else Pace()
+        )
 
     def fuse(self, key: str) -> None:
         """From now on, trials of this key sit in lanes."""
@@ -106,7 +141,9 @@ class Stock:
         """Builds the trial's model, loss, optimizer and schedule from its config and seed."""
         self._admitted[trial] = config, checkpoint
         if not self._fused:
-            self._seats[trial] = Seat(config, sets=self._sets, device=self._device, checkpoint=checkpoint)
+            self._seats[trial] = Seat(
+                config, sets=self._sets, device=self._device, checkpoint=checkpoint
+            )
             return
         if self._asked is None or self._asked[0] is not config:
             self.key(config)
@@ -114,21 +151,36 @@ class Stock:
         (_, (model, loss, optimizer), told), self._asked = self._asked, None
         key, batch = told.name, self._batch(config)
         if key not in self._fused:
-            self._seats[trial] = Seat(config, sets=self._sets, device=self._device, checkpoint=checkpoint)
+            self._seats[trial] = Seat(
+                config, sets=self._sets, device=self._device, checkpoint=checkpoint
+            )
             return
         if key not in self._groups:
             x, y = (tensor[:batch] for tensor in self._sets[0])
-            program = Program(model, loss, optimizer, plain=plain_loss(config, loss, self._device), x=x, y=y)
+            program = Program(
+                model, loss, optimizer, plain=plain_loss(config, loss, self._device), x=x, y=y
+            )
             self._groups[key] = Group(program, sets=self._sets, batch=batch)
         steps = -(-self._rows // batch)
-        lane = lane_of(trial, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=checkpoint)
+        lane = lane_of(
+            trial,
+            config,
+            model=model,
+            loss=loss,
+            optimizer=optimizer,
+            steps=steps,
+            checkpoint=checkpoint,
+        )
         self._groups[key].admit(lane, model, optimizer)
 
     def step(self) -> list[Outcome]:
         """One epoch of every seat; the untrained model counts as epoch 0."""
         begun = time.monotonic()
         alone = [self._step(trial, seat) for trial, seat in self._seats.items()]
-        told = [*alone, *(outcome for group in self._groups.values() for outcome in _stepped(group))]
+        told = [
+            *alone,
+            *(outcome for group in self._groups.values() for outcome in _stepped(group)),
+        ]
         ended = time.monotonic()
         return [self._explained(outcome, pace=ended - begun, since=ended) for outcome in told]
 
@@ -148,15 +200,23 @@ class Stock:
 
         Nothing is heard of this worker meanwhile, so it must not take long: `pace` in seconds per epoch; `since` when it began.
         """
-        if not isinstance(outcome, Epoch) or outcome.epoch == 0 or outcome.trial not in self._admitted:
+        if (
+            not isinstance(outcome, Epoch)
+            or outcome.epoch == 0
+            or outcome.trial not in self._admitted
+        ):
             return outcome
         if all(math.isfinite(outcome.values[name]) for name in ("train_loss", "val_loss")):
             return outcome
         config, checkpoint = self._admitted.pop(outcome.trial)
         if not config["trainer"].get("replay", True):
             return outcome
-        folder = checkpoint.folder if outcome.trial in self._seats else None  # a lane's is not for a seat
-        limit = min(LONG, float(config["trainer"].get("epoch_timeout") or math.inf) / 4) - (time.monotonic() - since)
+        folder = (
+            checkpoint.folder if outcome.trial in self._seats else None
+        )  # a lane's is not for a seat
+        limit = min(LONG, float(config["trainer"].get("epoch_timeout") or math.inf) / 4) - (
+            time.monotonic() - since
+        )
         told = first_bad(
             config,
             sets=self._sets,
@@ -172,7 +232,11 @@ class Stock:
             values = seat.next_epoch()
         except Exception as error:  # noqa: BLE001  # a user's model may raise anything, and costs its own trial only
             return Failure(trial=trial, error=error)
-        return End(trial=trial) if values is None else Epoch(trial=trial, epoch=seat.epoch, values=values)
+        return (
+            End(trial=trial)
+            if values is None
+            else Epoch(trial=trial, epoch=seat.epoch, values=values)
+        )
 
 
 def warm() -> None:
@@ -185,7 +249,10 @@ def warm() -> None:
 
 def _stepped(group: Group) -> list[Outcome]:
     """A group's epoch. What its one program raises is one lane's failure only where it is alone."""
-    ended, staying = group.finished(), [trial for trial in group.trials if trial not in group.finished()]
+    ended, staying = (
+        group.finished(),
+        [trial for trial in group.trials if trial not in group.finished()],
+    )
     kind = Failure if len(staying) == 1 else Disruption
     outcomes: list[Outcome] = [End(trial=trial) for trial in ended]
     try:
@@ -202,7 +269,9 @@ def _key(*built: Any, batch: int, rows: int) -> Key:
 
 
 def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:
-    return type(module).__qualname__, {k: v for k, v in vars(module).items() if isinstance(v, int | float | str | tuple)}
+    return type(module).__qualname__, {
+        k: v for k, v in vars(module).items() if isinstance(v, int | float | str | tuple)
+    }
 
 
 def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
@@ -215,4 +284,7 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     x, _ = on_device(data.test, torch.device(device))
     with torch.no_grad():
         outputs = torch.cat([model(rows) for rows in torch.split(x, EVALUATION_ROWS)])
-    return {"predictions": outputs.float().cpu().numpy(), "parameters": sum(p.numel() for p in model.parameters())}
+    return {
+        "predictions": outputs.float().cpu().numpy(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }

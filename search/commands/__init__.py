@@ -6,7 +6,9 @@ from search.errors import UsageError
 def take(words: list[str], key: str) -> tuple[str | None, list[str]]:
     """The last value of `key=VALUE` among the words, and the words without it: a key that Hydra does not get to see."""
     given = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
-    return (given[-1] if given else None), [word for word in words if not word.startswith(f"{key}=")]
+    return (given[-1] if given else None), [
+        word for word in words if not word.startswith(f"{key}=")
+    ]
 
 
 def one_name(words: list[str], usage: str) -> str:

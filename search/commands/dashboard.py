@@ -6,8 +6,8 @@ from optuna.storages import JournalStorage
 
 from search.commands import one_name
 from search.errors import UsageError
-from search.journal import ReadOnlyJournal
-from search.results import open_results
+from search.results.findings import open_results
+from search.storage.journal import ReadOnlyJournal
 
 SUMMARY = "shows a search in optuna-dashboard, read-only"
 USAGE = "dashboard NAME [--port N]"

@@ -7,15 +7,15 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from search.diagnosis import diagnosed
+from search.diagnostics.verdicts.advice import ALARMS
+from search.diagnostics.verdicts.csv_log import read_csv
+from search.diagnostics.verdicts.rules import Verdict, judge
 from search.errors import UsageError, broken_rule
-from search.progress import Terminal, shown_knobs
-from search.results import Findings, open_results
-from search.summary.verdicts import advice
-from search.tables import curves_so_far
-from search.verdicts.advice import ALARMS
-from search.verdicts.foreign import read_csv
-from search.verdicts.rules import Verdict, judge
+from search.execution.progress import Terminal, shown_knobs
+from search.results.diagnosis import diagnosed
+from search.results.findings import Findings, open_results
+from search.results.summary.verdicts import advice
+from search.results.tables import curves_so_far
 
 SUMMARY = "reads learning curves: what they say, on which evidence, and what to turn next"
 USAGE = "doctor NAME [TRIAL] | doctor --csv FILE [--classes C]"
@@ -38,13 +38,19 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder, findings = open_results(words[0], root=Path("results"))
     findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
     told = {str(trial): verdict for trial, verdict in findings.verdicts.items()}
-    knobs = {str(row.ask.trial): f"{shown_knobs(row.ask)} seed {row.ask.seed}  {row.state}" for row in findings.rows}
+    knobs = {
+        str(row.ask.trial): f"{shown_knobs(row.ask)} seed {row.ask.seed}  {row.state}"
+        for row in findings.rows
+    }
     if len(words) == 2:
         told = {words[1]: _one(findings, words[1])}
     if not told:
         raise UsageError(
             broken_rule(
-                words[0], rule="a verdict needs train_loss and val_loss", got="neither in its curves", remedy="yield both"
+                words[0],
+                rule="a verdict needs train_loss and val_loss",
+                got="neither in its curves",
+                remedy="yield both",
             )
         )
     _tell(told, knobs, console)
@@ -52,7 +58,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
         for found in findings.together:
             console.say(f"together: {found.says} ({found.rule})")
     if len(words) == 1 and len(told) > 1:
-        console.print(f"\none trial: python -m search doctor {words[0]} TRIAL", markup=False, highlight=False)
+        console.print(
+            f"\none trial: python -m search doctor {words[0]} TRIAL", markup=False, highlight=False
+        )
     return 0
 
 
@@ -62,7 +70,9 @@ def _options(words: list[str]) -> tuple[Path, int]:
     Raises:
         UsageError: something else, or no number.
     """
-    joined = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    joined = [
+        part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])
+    ]
     options = dict(zip(joined[::2], joined[1::2], strict=False))
     if len(joined) % 2 or set(options) - {"--csv", "--classes"} or not options.get("--csv"):
         raise UsageError(
@@ -71,7 +81,12 @@ def _options(words: list[str]) -> tuple[Path, int]:
     told = options.get("--classes")
     if told is not None and (not told.isdecimal() or int(told) < 2):
         raise UsageError(
-            broken_rule("--classes", rule="the number of classes is 2 or more", got=told, remedy="leave it out for numbers")
+            broken_rule(
+                "--classes",
+                rule="the number of classes is 2 or more",
+                got=told,
+                remedy="leave it out for numbers",
+            )
         )
     return Path(options["--csv"]), int(told or 0)
 
@@ -80,7 +95,12 @@ def _one(findings: Findings, trial: str) -> Verdict:
     known = {str(row.ask.trial): row for row in findings.rows}
     if trial not in known:
         raise UsageError(
-            broken_rule(f"doctor {trial}", rule=f"trials are 0 to {len(known) - 1}", got=trial, remedy="name one of them")
+            broken_rule(
+                f"doctor {trial}",
+                rule=f"trials are 0 to {len(known) - 1}",
+                got=trial,
+                remedy="name one of them",
+            )
         )
     verdict = findings.verdicts.get(int(trial))
     if verdict is None:

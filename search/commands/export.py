@@ -4,9 +4,9 @@ from pathlib import Path
 
 from search.commands import one_name
 from search.errors import UsageError
-from search.export import best_config, write_best
-from search.folder import write_text
-from search.results import open_results
+from search.results.export import best_config, write_best
+from search.results.findings import open_results
+from search.storage.folder import write_text
 
 SUMMARY = "writes the winner's config, complete and resolved"
 USAGE = "export NAME [--to FILE.yaml]"
@@ -18,12 +18,16 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if "--to" in words:
         at = words.index("--to")
         if at + 1 == len(words):
-            raise UsageError(f"export: --to needs a file behind it, but got nothing; usage: python -m search {USAGE}")
+            raise UsageError(
+                f"export: --to needs a file behind it, but got nothing; usage: python -m search {USAGE}"
+            )
         target, words = Path(words[at + 1]), [*words[:at], *words[at + 2 :]]
     name = one_name(words, USAGE)
     folder, findings = open_results(name, root=Path("results"))
     if findings.winner is None:
-        raise UsageError(f"export: needs a search with a winner, but {name} has none yet; see python -m search status {name}")
+        raise UsageError(
+            f"export: needs a search with a winner, but {name} has none yet; see python -m search status {name}"
+        )
     if target is None:
         with folder.locked():
             write_best(findings.plan, findings.winner, folder)
@@ -33,6 +37,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
             raise UsageError(
                 f"export: --to needs a name that is free, but got {target}, which exists; remove it or choose another"
             )
-        write_text(target, best_config(findings.plan, findings.winner, contract=folder.load_contract()))
-    print(f"{target}: trial {findings.winner.ask.trial}, {findings.plan.metric.name} {findings.winner.value}")
+        write_text(
+            target, best_config(findings.plan, findings.winner, contract=folder.load_contract())
+        )
+    print(
+        f"{target}: trial {findings.winner.ask.trial}, {findings.plan.metric.name} {findings.winner.value}"
+    )
     return 0

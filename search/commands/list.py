@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from search.catalogue import experiments, verb_summaries
+from search.config.catalogue import experiments, verb_summaries
 
 SUMMARY = "lists experiments and verbs"
 USAGE = "list"
@@ -10,7 +10,9 @@ USAGE = "list"
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Prints both lists."""
-    print("usage: python -m search EXPERIMENT [key=value …]   or   python -m search VERB …   [--config-dir FOLDER]")
+    print(
+        "usage: python -m search EXPERIMENT [key=value …]   or   python -m search VERB …   [--config-dir FOLDER]"
+    )
     print("\nexperiments:")
     found = experiments(config_dir)
     width = max(map(len, [*found, *verb_summaries()]))

@@ -5,19 +5,19 @@ from pathlib import Path
 
 from rich.table import Table
 
-from search.carry import compose_from
 from search.commands import take
-from search.dataset import completed
+from search.config.joint_settings import ADAPTIVE
+from search.config.plan import Plan, read_plan
+from search.contract.dataset import completed
 from search.errors import UsageError
-from search.estimate import measure_epoch
-from search.folder import Folder
-from search.joint_settings import ADAPTIVE
-from search.plan import Plan, read_plan
-from search.progress import Terminal, duration
-from search.results import open_results
-from search.rows import Row
-from search.staff import slots_of
+from search.execution.progress import Terminal, duration
+from search.execution.worker_pool import slots_of
+from search.results.findings import open_results
+from search.results.transfer import compose_from
+from search.run.estimate import measure_epoch
 from search.stages import joint, sweep
+from search.storage.folder import Folder
+from search.storage.trials import TrialRecord
 
 SUMMARY = "tells what an experiment would run and how long; trains one epoch at most"
 USAGE = "plan EXPERIMENT [from=NAME] [key=value …]"
@@ -26,16 +26,28 @@ USAGE = "plan EXPERIMENT [from=NAME] [key=value …]"
 def run(words: list[str], config_dir: Path | None) -> int:
     """Prints the plan; what a search of this name has done already is taken off."""
     if not words:
-        raise UsageError(f"plan: needs an experiment, but got none; usage: python -m search {USAGE}")
+        raise UsageError(
+            f"plan: needs an experiment, but got none; usage: python -m search {USAGE}"
+        )
     source, overrides = take(words[1:], "from")
-    config, _ = compose_from(words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results"))
+    config, _ = compose_from(
+        words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results")
+    )
     plan = read_plan(completed(config), root=Path.cwd())
     folder = Folder(plan.folder)
     folder.check_config(plan.config)
-    rows = open_results(str(plan.folder), root=plan.folder.parent)[1].rows if folder.journal.exists() else ()
+    rows = (
+        open_results(str(plan.folder), root=plan.folder.parent)[1].rows
+        if folder.journal.exists()
+        else ()
+    )
     slots = slots_of(plan)
     console = Terminal()
-    missing = _show_joint(plan, rows, console) if plan.joint is not None else _show_sweep(plan, rows, console)
+    missing = (
+        _show_joint(plan, rows, console)
+        if plan.joint is not None
+        else _show_sweep(plan, rows, console)
+    )
     done = sum(row.finished for row in rows)
     console.print(
         f"{missing} trials to run, {done} done already, up to {plan.epochs} epochs each, on {len(slots)} slots:",
@@ -46,21 +58,30 @@ def run(words: list[str], config_dir: Path | None) -> int:
         return 0
     measured = measure_epoch(plan)
     total = measured.search(epochs=plan.epochs, trials=missing, slots=len(slots))
-    less = "less where trials stop early" + (" or train in lanes" if plan.lanes != 0 and plan.stock else "")
-    console.print(f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, {less}", markup=False)
+    less = "less where trials stop early" + (
+        " or train in lanes" if plan.lanes != 0 and plan.stock else ""
+    )
+    console.print(
+        f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, {less}",
+        markup=False,
+    )
     return 0
 
 
-def _show_sweep(plan: Plan, rows: Sequence[Row], console: Terminal) -> int:
+def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
     """Knobs and values of a sweep; how many trials of its first rounds are missing."""
     table = _table("stage", "knob", "range", "baseline", "values", "seeds", "trials")
     for knob in plan.knobs:
         row = [sweep.stage_name(plan), knob.path, knob.describe(), str(plan.default(knob))]
         if knob.nuisance:
-            table.add_row(*row, str(len(set(knob.grid()) | {plan.default(knob)})), "", "tuned beside")
+            table.add_row(
+                *row, str(len(set(knob.grid()) | {plan.default(knob)})), "", "tuned beside"
+            )
         else:
             count = sum(len(sweep.cells(plan, value)) for value in sweep.first_round(plan))
-            table.add_row(*row, str(len(sweep.first_round(plan))), str(plan.seeds), str(count * plan.seeds))
+            table.add_row(
+                *row, str(len(sweep.first_round(plan))), str(plan.seeds), str(count * plan.seeds)
+            )
     console.print(table)
     if plan.kind == "sweep":
         first = ", ".join(map(str, sweep.first_round(plan)))
@@ -68,7 +89,7 @@ def _show_sweep(plan: Plan, rows: Sequence[Row], console: Terminal) -> int:
     return sum(not row.finished for row in rows) + len(sweep.wanted(plan, rows, resolution=0.0))
 
 
-def _show_joint(plan: Plan, rows: Sequence[Row], console: Terminal) -> int:
+def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
     """Knobs, sampler and pruner of a joint search; how many of its trials are missing, the confirmation included."""
     settings = joint.settings(plan)
     table = _table("stage", "knob", "range", "baseline", "counts under")
@@ -76,8 +97,16 @@ def _show_joint(plan: Plan, rows: Sequence[Row], console: Terminal) -> int:
         under = "=".join(knob.choice) if knob.choice else ""
         table.add_row(joint.STAGE, knob.path, knob.describe(), str(plan.default(knob)), under)
     console.print(table)
-    rungs = f"{settings.pruner}, asked at epochs {', '.join(map(str, settings.rungs))}" if settings.rungs else "none"
-    start = f"the baseline and {settings.startup - 1} quasi-random trials, then " if settings.sampler in ADAPTIVE else ""
+    rungs = (
+        f"{settings.pruner}, asked at epochs {', '.join(map(str, settings.rungs))}"
+        if settings.rungs
+        else "none"
+    )
+    start = (
+        f"the baseline and {settings.startup - 1} quasi-random trials, then "
+        if settings.sampler in ADAPTIVE
+        else ""
+    )
     for line in (
         f"sampler: {start}{settings.sampler}; pruner: {rungs}",
         f"then at most {settings.leaders} leaders and the baseline, {settings.confirm} fresh seeds each",

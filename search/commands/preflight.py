@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 from search.commands import take
-from search.looking import looked
-from search.preflight.report import require
-from search.preflight.run import told_preflight
-from search.progress import Terminal
-from search.running import trainings
+from search.diagnostics.preflight.report import require
+from search.diagnostics.preflight.run import told_preflight
+from search.execution.progress import Terminal
+from search.run.run_stage import trainings
+from search.run.standalone import looked
 
 SUMMARY = "checks data, batches, model and learning before the budget is spent"
 USAGE = "preflight [EXPERIMENT] [from=NAME] [key=value …]"

@@ -3,11 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-from search.curves import followed, read_curves
 from search.errors import UsageError
-from search.folder import Folder
-from search.progress import shown_knobs
-from search.results import Findings, looks, open_results, searches
+from search.execution.progress import shown_knobs
+from search.results.findings import Findings, looks, open_results, searches
+from search.storage.curves import followed, read_curves
+from search.storage.folder import Folder
 
 SUMMARY = "tells how far a search has come; without a name, all of them"
 USAGE = "status [NAME]"
@@ -36,8 +36,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
         counts = Counter(row.state for row in findings.rows)
         told = ", ".join(f"{count} {state}" for state, count in counts.most_common())
         finished = sum(row.finished for row in findings.rows)
-        state = "running" if folder.alive() else "done" if finished == findings.foreseen else "stopped"
-        print(f"{findings.plan.name}: {state}, {finished} of {findings.foreseen} trials finished ({told})")
+        state = (
+            "running" if folder.alive() else "done" if finished == findings.foreseen else "stopped"
+        )
+        print(
+            f"{findings.plan.name}: {state}, {finished} of {findings.foreseen} trials finished ({told})"
+        )
         if words:
             _show_trials(folder, findings)
     return 1 if broken else 0
@@ -52,7 +56,9 @@ def _show_trials(folder: Folder, findings: Findings) -> None:
             continue
         told = followed(curves[curves.trial == row.ask.trial])
         reached = (
-            f"epoch {told.epoch.iloc[-1]} of {findings.plan.epochs}, {metric} {told[metric].iloc[-1]:.4g}" if len(told) else ""
+            f"epoch {told.epoch.iloc[-1]} of {findings.plan.epochs}, {metric} {told[metric].iloc[-1]:.4g}"
+            if len(told)
+            else ""
         )
         line = f"  trial {row.ask.trial} {row.state}: {shown_knobs(row.ask)} seed {row.ask.seed}  {reached}  {row.reason}"
         print(line.rstrip())

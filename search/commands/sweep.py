@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from search.catalogue import experiments
 from search.commands import take
 from search.commands.run import run as run_experiment
-from search.compose import GROUPS
+from search.config.catalogue import experiments
+from search.config.compose import GROUPS
 from search.errors import UsageError, unknown
-from search.results import open_results
-from search.summary import conclusion
+from search.results.findings import open_results
+from search.results.summary import conclusion
 
 SUMMARY = "runs several sweeps in a row, each from the winner before"
 USAGE = "sweep 'knobs=[lr,batch_size,dropout]' [name=NAME] [key=value …]"
@@ -23,18 +23,25 @@ def run(words: list[str], config_dir: Path | None) -> int:
     listed = [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
     if not listed:
         raise UsageError(f"sweep: needs knobs, but got none; usage: python -m search {USAGE}")
-    known = {path.removesuffix("_sweep") for path in experiments(config_dir) if path.endswith("_sweep")}
+    known = {
+        path.removesuffix("_sweep") for path in experiments(config_dir) if path.endswith("_sweep")
+    }
     for knob in listed:
         if knob not in known:
             raise UsageError(f"sweep: {unknown('knob', name=knob, known=known)}")
     if len(set(listed)) < len(listed):
-        raise UsageError(f"sweep: a knob is swept once, but got {', '.join(listed)}; drop the second one")
+        raise UsageError(
+            f"sweep: a knob is swept once, but got {', '.join(listed)}; drop the second one"
+        )
     told = []
     for knob in listed:
         search = f"{name or 'sweep'}-{knob}"
         print(f"\n{search}")
         given = words if source is None else [word for word in words if not _carried(word)]
-        run_experiment([f"{knob}_sweep", f"name={search}", *given, *([f"from={source}"] if source else [])], config_dir)
+        run_experiment(
+            [f"{knob}_sweep", f"name={search}", *given, *([f"from={source}"] if source else [])],
+            config_dir,
+        )
         told.append(f"{search}: {conclusion(open_results(search, root=Path('results'))[1])[0]}")
         source = search
     print("\n" + "\n".join(told))

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from search.commands import one_name
-from search.diagnosis import diagnosed
-from search.figures import write_figures
-from search.progress import Terminal
-from search.results import open_results
-from search.summary import conclusion, show_summary
-from search.tables import curves_so_far, write_tables
+from search.execution.progress import Terminal
+from search.results.diagnosis import diagnosed
+from search.results.figures import write_figures
+from search.results.findings import open_results
+from search.results.summary import conclusion, show_summary
+from search.results.tables import curves_so_far, write_tables
 
 SUMMARY = "shows a search's table and decision, from disk"
 USAGE = "table NAME"

@@ -11,12 +11,12 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from search.commands import one_name
-from search.compose import load_config
-from search.contract import Prepared, prepare
+from search.config.compose import load_config
+from search.contract.contract import Prepared, prepare
+from search.contract.metrics import OUTPUTS, output_of, scores
 from search.errors import RunError, UsageError
-from search.folder import Folder, append_line, write_text
-from search.metrics import OUTPUTS, output_of, scores
-from search.results import Findings, open_results
+from search.results.findings import Findings, open_results
+from search.storage.folder import Folder, append_line, write_text
 from trainers.api import Predict
 
 SUMMARY = "opens the sealed test set for the exported config, once"
@@ -59,9 +59,13 @@ def run(words: list[str], config_dir: Path | None) -> int:
         append_line(folder.ledger, record)  # before the rows are shown to anybody's code
         value = record["score"] = _score(folder, prepared, findings=findings, predict=predict)
         write_text(folder.ledger, "".join(line + "\n" for line in [*openings, json.dumps(record)]))
-    print(f"test {record['metric']}: {value!r} on {record['rows']} rows (validation: {config.expected!r})")
+    print(
+        f"test {record['metric']}: {value!r} on {record['rows']} rows (validation: {config.expected!r})"
+    )
     if openings:
-        print(f"this is opening {record['opening']}; a choice made after the first is a choice made on the test set")
+        print(
+            f"this is opening {record['opening']}; a choice made after the first is a choice made on the test set"
+        )
     return 0
 
 
@@ -75,9 +79,16 @@ def _score(folder: Folder, prepared: Prepared, *, findings: Findings, predict: P
         output = output_of(values)
         if output is not None and test is not None and test.y is not None:
             units = prepared.contract.normalisation.get("target")
-            values |= scores(metric, targets=np.asarray(test.y), kind=output[0], output=output[1], units=units)
+            values |= scores(
+                metric, targets=np.asarray(test.y), kind=output[0], output=output[1], units=units
+            )
         if metric.formula:
-            return metric.combine({**values, "seconds": findings.winner.seconds if findings.winner is not None else 0.0})
+            return metric.combine(
+                {
+                    **values,
+                    "seconds": findings.winner.seconds if findings.winner is not None else 0.0,
+                }
+            )
         return float(values[metric.name])
     except Exception as error:  # a user's function may raise anything, and return anything
         raise RunError(
@@ -90,5 +101,7 @@ def _import(path: str) -> Predict:
     try:
         predict: Predict = get_object(path)
     except Exception as error:  # importing runs a user's module, which may raise anything
-        raise UsageError(f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; mend it") from error
+        raise UsageError(
+            f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; mend it"
+        ) from error
     return predict

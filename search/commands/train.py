@@ -5,22 +5,29 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from search.compose import check_whole, load_config
+from search.config.compose import check_whole, load_config
+from search.config.plan import read_plan
 from search.errors import Interrupted, RunError, UsageError
-from search.folder import Folder
-from search.launch import launch
-from search.plan import read_plan
-from search.progress import Terminal
+from search.execution.progress import Terminal
+from search.run.launch import launch
+from search.storage.folder import Folder
 
 SUMMARY = "trains one config, such as best.yaml; compares with its `expected:`"
 USAGE = "train FILE.yaml [key=value …]"
-HARMLESS = ("name=", "results_root=", "placement.", "keep=")  # overrides that promise the same value still
+HARMLESS = (
+    "name=",
+    "results_root=",
+    "placement.",
+    "keep=",
+)  # overrides that promise the same value still
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Trains into results/<name>-train/; exit 1 if `expected` and got differ."""
     if not words:
-        raise UsageError(f"train: needs a config file, but got none; usage: python -m search {USAGE}")
+        raise UsageError(
+            f"train: needs a config file, but got none; usage: python -m search {USAGE}"
+        )
     given = load_config(Path(words[0]), overrides=words[1:])
     check_whole(given, Path(words[0]))
     config = OmegaConf.create(OmegaConf.to_container(given, resolve=False))
@@ -34,11 +41,15 @@ def run(words: list[str], config_dir: Path | None) -> int:
         config.space = {}
     OmegaConf.set_readonly(config, True)
     if Folder(read_plan(config, root=Path.cwd()).folder).trials.exists():
-        print(f"{config.name}: was trained before; what follows is its result, and name=… trains again")
+        print(
+            f"{config.name}: was trained before; what follows is its result, and name=… trains again"
+        )
     try:
         findings = launch(config, console=Terminal(), contract=cast(dict[str, Any], contract))
     except Interrupted as error:
-        raise Interrupted(f"{error}; the same command goes on: python -m search train {' '.join(words)}") from error
+        raise Interrupted(
+            f"{error}; the same command goes on: python -m search train {' '.join(words)}"
+        ) from error
     (row,) = findings.rows
     if row.value is None:
         raise RunError(f"{config.name}: the training gave no value: {row.state}, {row.reason}")

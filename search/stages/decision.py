@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, stats
 
-from search.knobs import Value
+from search.config.knobs import Value
 
-Standing = Literal["best", "tie", "worse", "unstable", "unusable"]
+EarlyStopping = Literal["best", "tie", "worse", "unstable", "unusable"]
 COLLAPSE = 6.0  # a seed that lies so many pooled standard deviations below its value's median has collapsed
 
 
@@ -45,7 +45,7 @@ class Decision:
     """
 
     winner: int | None
-    standings: tuple[Standing, ...]
+    standings: tuple[EarlyStopping, ...]
     adopted: bool = False
     best: int | None = None
     tie: bool = False
@@ -55,27 +55,45 @@ class Decision:
 
     def interval(self, repeats: int) -> float:
         """Half width of a mean's 95 % interval, from the pooled spread; NaN where one seed per value tells no spread."""
-        return float(stats.t.ppf(0.975, self.freedom)) * self.spread / math.sqrt(repeats) if self.freedom else math.nan
+        return (
+            float(stats.t.ppf(0.975, self.freedom)) * self.spread / math.sqrt(repeats)
+            if self.freedom
+            else math.nan
+        )
 
 
-def decide(groups: Sequence[Group], *, resolution: float, costs: Sequence[float] | None = None) -> Decision:
+def decide(
+    groups: Sequence[Group], *, resolution: float, costs: Sequence[float] | None = None
+) -> Decision:
     """Which group wins; the first is the baseline. `resolution`: half a validation row, the least standard deviation believed.
 
     In a tie the baseline stays, else the best mean wins (P5); where there are `costs`, the cheapest value within one standard
     error of it (Breiman et al. 1984, section 3.4.3): a whole tie is too wide for that, and would give up what is really there.
     A value with a missing or collapsed seed ranks below all whole ones.
     """
-    whole = [index for index, group in enumerate(groups) if group.clean and len(group.clean) == len(group.scores)]
+    whole = [
+        index
+        for index, group in enumerate(groups)
+        if group.clean and len(group.clean) == len(group.scores)
+    ]
     collapsed = {index for index in whole if _collapsed(groups, index, whole, resolution)}
     stable = [index for index in whole if index not in collapsed]
-    standings: list[Standing] = ["unusable" if index not in whole else "unstable" for index in range(len(groups))]
-    ranked = stable or sorted(collapsed) or [index for index, group in enumerate(groups) if group.clean]
+    standings: list[EarlyStopping] = [
+        "unusable" if index not in whole else "unstable" for index in range(len(groups))
+    ]
+    ranked = (
+        stable or sorted(collapsed) or [index for index, group in enumerate(groups) if group.clean]
+    )
     if not ranked:
         return Decision(winner=None, standings=tuple(standings))
     best = max(ranked, key=lambda index: groups[index].mean)
     spread, freedom = _pooled(groups, _better_half(groups, ranked), resolution)
     repeats = min(len(groups[index].clean) for index in ranked)
-    margin = dunnett(len(ranked) - 1, freedom) * spread * math.sqrt(2 / repeats) if len(ranked) > 1 and freedom else 0.0
+    margin = (
+        dunnett(len(ranked) - 1, freedom) * spread * math.sqrt(2 / repeats)
+        if len(ranked) > 1 and freedom
+        else 0.0
+    )
     for index in stable:
         is_near = groups[best].mean - groups[index].mean <= margin
         standings[index] = "tie" if is_near else "worse"
@@ -84,7 +102,11 @@ def decide(groups: Sequence[Group], *, resolution: float, costs: Sequence[float]
         standings[best] = "best"
     winner = 0 if 0 in ties else best
     if 0 not in ties and best in ties and costs is not None:
-        near = [index for index in ties if groups[best].mean - groups[index].mean <= spread / math.sqrt(repeats)]
+        near = [
+            index
+            for index in ties
+            if groups[best].mean - groups[index].mean <= spread / math.sqrt(repeats)
+        ]
         winner = min(near, key=lambda index: (costs[index], -groups[index].mean))
     return Decision(
         winner=winner,
@@ -110,7 +132,10 @@ def dunnett(comparisons: int, freedom: int, level: float = 0.95) -> float:
     spreads = np.sqrt(stats.chi2.ppf(quantiles, freedom) / freedom)
 
     def missing(critical: float) -> float:
-        within = stats.norm.cdf(nodes[:, None] + math.sqrt(2) * critical * spreads[None, :]) ** comparisons
+        within = (
+            stats.norm.cdf(nodes[:, None] + math.sqrt(2) * critical * spreads[None, :])
+            ** comparisons
+        )
         return float(weights @ within.mean(axis=1)) - level
 
     return float(optimize.brentq(missing, 0.0, 100.0))
@@ -125,11 +150,15 @@ def _better_half(groups: Sequence[Group], among: Sequence[int]) -> list[int]:
 def _pooled(groups: Sequence[Group], among: Sequence[int], resolution: float) -> tuple[float, int]:
     """Root mean square of the deviations from each value's mean, and its degrees of freedom."""
     freedom = sum(len(groups[index].clean) - 1 for index in among)
-    squares = sum(sum((score - groups[index].mean) ** 2 for score in groups[index].clean) for index in among)
+    squares = sum(
+        sum((score - groups[index].mean) ** 2 for score in groups[index].clean) for index in among
+    )
     return max(math.sqrt(squares / freedom) if freedom else 0.0, resolution), freedom
 
 
-def _collapsed(groups: Sequence[Group], index: int, whole: Sequence[int], resolution: float) -> bool:
+def _collapsed(
+    groups: Sequence[Group], index: int, whole: Sequence[int], resolution: float
+) -> bool:
     """Whether one seed lies far below its value's median, measured by the other values' noise.
 
     A seed that still does better than a good other value, the median of their better half, has not: it is a wide distribution.

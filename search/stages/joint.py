@@ -11,13 +11,23 @@ from itertools import chain, islice
 import numpy as np
 from scipy.stats import qmc
 
-from search.joint_settings import ADAPTIVE, JointSettings, Point, active, default_point, grid_points, size
-from search.knobs import Value
-from search.plan import Plan
-from search.rows import Ask, Row
+from search.config.joint_settings import (
+    ADAPTIVE,
+    JointSettings,
+    Point,
+    active,
+    default_point,
+    grid_points,
+    size,
+)
+from search.config.knobs import Value
+from search.config.plan import Plan
+from search.storage.trials import TrialRecord, TrialSpec
 
 STAGE, CONFIRM = "joint", "confirm"
-TRIES = 1000  # points of a sequence that may be repetitions, one after the other, before it is given up
+TRIES = (
+    1000  # points of a sequence that may be repetitions, one after the other, before it is given up
+)
 Key = tuple[tuple[str, Value], ...]
 
 
@@ -39,7 +49,10 @@ def points(plan: Plan) -> Iterator[Point]:
     default = default_point(plan.config, plan.knobs)
     yield default
     seen, repeated = {key(plan, default)}, 0
-    sequences = {"grid": lambda: grid_points(plan.config, plan.knobs), "random": lambda: _random(plan)}
+    sequences = {
+        "grid": lambda: grid_points(plan.config, plan.knobs),
+        "random": lambda: _random(plan),
+    }
     for point in sequences.get(joint.sampler, lambda: _quasi_random(plan))():
         if key(plan, point) not in seen:
             seen.add(key(plan, point))
@@ -48,10 +61,14 @@ def points(plan: Plan) -> Iterator[Point]:
         elif (repeated := repeated + 1) > TRIES:
             break
     if joint.sampler != "grid" and size(plan.knobs) < math.inf:
-        yield from (point for point in grid_points(plan.config, plan.knobs, all_values=True) if key(plan, point) not in seen)
+        yield from (
+            point
+            for point in grid_points(plan.config, plan.knobs, all_values=True)
+            if key(plan, point) not in seen
+        )
 
 
-def start(plan: Plan, rows: Sequence[Row], *, history: bool) -> Iterator[Ask]:
+def start(plan: Plan, rows: Sequence[TrialRecord], *, history: bool) -> Iterator[TrialSpec]:
     """The trials still to be made that need no adaptive sampler, not numbered yet: what an interruption left of the seeds of a
     point, then the sequence. With a history, a Gaussian process needs the baseline only, and the others half of it (measured).
     """
@@ -62,11 +79,13 @@ def start(plan: Plan, rows: Sequence[Row], *, history: bool) -> Iterator[Ask]:
         many = known if history else joint.startup
     there = {row.ask.key for row in rows}
     begun = [row.ask.point for row in rows if row.ask.stage == STAGE]
-    asks = (ask for point in chain(begun, islice(points(plan), many)) for ask in repeats(plan, point))
+    asks = (
+        ask for point in chain(begun, islice(points(plan), many)) for ask in repeats(plan, point)
+    )
     return unique(ask for ask in asks if ask.key not in there)
 
 
-def unique(asks: Iterable[Ask]) -> Iterator[Ask]:
+def unique(asks: Iterable[TrialSpec]) -> Iterator[TrialSpec]:
     """Each ask once."""
     seen = set()
     for ask in asks:
@@ -75,42 +94,47 @@ def unique(asks: Iterable[Ask]) -> Iterator[Ask]:
             yield ask
 
 
-def repeats(plan: Plan, point: Point) -> list[Ask]:
+def repeats(plan: Plan, point: Point) -> list[TrialSpec]:
     """A point's trials, one per seed; not numbered yet."""
     used = active(plan.knobs, point)
     idle = {path: value for path, value in point.items() if path not in used}
-    return [Ask(trial=-1, stage=STAGE, knobs=used, idle=idle, seed=plan.seed + repeat) for repeat in range(plan.seeds)]
+    return [
+        TrialSpec(trial=-1, stage=STAGE, knobs=used, idle=idle, seed=plan.seed + repeat)
+        for repeat in range(plan.seeds)
+    ]
 
 
-def numbered(asks: Sequence[Ask], rows: Sequence[Row]) -> list[Ask]:
+def numbered(asks: Sequence[TrialSpec], rows: Sequence[TrialRecord]) -> list[TrialSpec]:
     """With running numbers behind those that there are."""
     return [
-        Ask(trial=number, stage=ask.stage, knobs=ask.knobs, idle=ask.idle, seed=ask.seed)
+        TrialSpec(trial=number, stage=ask.stage, knobs=ask.knobs, idle=ask.idle, seed=ask.seed)
         for number, ask in enumerate(asks, start=len(rows))
     ]
 
 
-def room(plan: Plan, rows: Sequence[Row]) -> int:
+def room(plan: Plan, rows: Sequence[TrialRecord]) -> int:
     """Trials that may still be begun."""
     if over_budget(plan, rows):
         return 0
     return max(0, settings(plan).n_trials - count(rows))
 
 
-def count(rows: Sequence[Row]) -> int:
+def count(rows: Sequence[TrialRecord]) -> int:
     """Trials of the search itself, confirmations left out."""
     return sum(row.ask.stage == STAGE for row in rows)
 
 
-def over_budget(plan: Plan, rows: Sequence[Row]) -> bool:
+def over_budget(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
     """Whether `budget_hours` have been spent."""
     budget = settings(plan).budget
     return budget is not None and elapsed(rows) >= budget
 
 
-def elapsed(rows: Sequence[Row]) -> float:
+def elapsed(rows: Sequence[TrialRecord]) -> float:
     """Seconds in which at least one trial was training, all runs of the search together; interruptions do not count."""
-    spans = sorted((row.ended - max(row.seconds, row.wall), row.ended) for row in rows if row.finished)
+    spans = sorted(
+        (row.ended - max(row.seconds, row.wall), row.ended) for row in rows if row.finished
+    )
     total, reached = 0.0, -math.inf
     for begin, end in spans:
         total += max(0.0, end - max(begin, reached))
@@ -118,25 +142,28 @@ def elapsed(rows: Sequence[Row]) -> float:
     return total
 
 
-def configurations(rows: Sequence[Row]) -> dict[Key, list[Row]]:
+def configurations(rows: Sequence[TrialRecord]) -> dict[Key, list[TrialRecord]]:
     """The search's own trials by configuration, in the order of their first."""
-    found: dict[Key, list[Row]] = {}
+    found: dict[Key, list[TrialRecord]] = {}
     for row in rows:
         if row.ask.stage == STAGE:
             found.setdefault(tuple(row.ask.knobs.items()), []).append(row)
     return found
 
 
-def exhausted(plan: Plan, rows: Sequence[Row]) -> bool:
+def exhausted(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
     """Whether every configuration of a finite space, or of the grid, has been tried with all seeds."""
     tried = {found for found, mine in configurations(rows).items() if len(mine) >= plan.seeds}
     if settings(plan).sampler == "grid":
         return all(key(plan, point) in tried for point in points(plan))
-    held = sum(all(k.holds(dict(found)[k.path]) for k in plan.knobs if k.path in dict(found)) for found in tried)
+    held = sum(
+        all(k.holds(dict(found)[k.path]) for k in plan.knobs if k.path in dict(found))
+        for found in tried
+    )
     return held >= size(plan.knobs)
 
 
-def ended(plan: Plan, rows: Sequence[Row]) -> str:
+def ended(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     """What has ended the proposals, in words; empty while they go on."""
     mine = [row for row in rows if row.ask.stage == STAGE]
     if not mine or not all(row.finished for row in mine):
@@ -150,7 +177,7 @@ def ended(plan: Plan, rows: Sequence[Row]) -> str:
     return ""
 
 
-def foreseen(plan: Plan, rows: Sequence[Row]) -> int:
+def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
     """How many trials there will be in all, the confirmation included, as far as can be told."""
     if ended(plan, rows):
         return len(rows) + len(confirmations(plan, rows))
@@ -163,7 +190,7 @@ def foreseen(plan: Plan, rows: Sequence[Row]) -> int:
     return max(int(total), mine) + max(confirmed, len(rows) - mine)
 
 
-def leaders(plan: Plan, rows: Sequence[Row]) -> list[Row]:
+def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The baseline's first trial, then the first trials of the best configurations, best first."""
     by_key = configurations(rows)
     if not by_key:
@@ -171,7 +198,9 @@ def leaders(plan: Plan, rows: Sequence[Row]) -> list[Row]:
     default = key(plan, default_point(plan.config, plan.knobs))
     seeds = plan.seeds
     whole = {
-        found: tried for found, tried in by_key.items() if len(tried) >= seeds and all(row.state == "complete" for row in tried)
+        found: tried
+        for found, tried in by_key.items()
+        if len(tried) >= seeds and all(row.state == "complete" for row in tried)
     }
     sign = plan.metric.sign
     ranked = sorted(whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].ask.trial))
@@ -179,18 +208,18 @@ def leaders(plan: Plan, rows: Sequence[Row]) -> list[Row]:
     return [by_key[found][0] for found in ([default] if default in by_key else []) + best]
 
 
-def mean(rows: Sequence[Row], sign: float) -> float:
+def mean(rows: Sequence[TrialRecord], sign: float) -> float:
     """Mean value of complete trials, higher being better."""
     return float(np.mean([sign * row.value for row in rows if row.value is not None]))
 
 
-def confirmations(plan: Plan, rows: Sequence[Row]) -> list[Ask]:
+def confirmations(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialSpec]:
     """The leaders on fresh seeds, once nothing more is proposed; a baseline that could not be trained is left out."""
     if not ended(plan, rows):
         return []
     fresh = range(plan.seed + plan.seeds, plan.seed + plan.seeds + settings(plan).confirm)
     asks = [
-        Ask(trial=-1, stage=CONFIRM, knobs=row.ask.knobs, idle=row.ask.idle, seed=seed)
+        TrialSpec(trial=-1, stage=CONFIRM, knobs=row.ask.knobs, idle=row.ask.idle, seed=seed)
         for seed in fresh
         for row in leaders(plan, rows)
         if row.state == "complete"
@@ -213,4 +242,6 @@ def _random(plan: Plan) -> Iterator[Point]:
 
 
 def _point(plan: Plan, shares: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Point:
-    return {knob.path: knob.within(float(share)) for knob, share in zip(plan.knobs, shares, strict=True)}
+    return {
+        knob.path: knob.within(float(share)) for knob, share in zip(plan.knobs, shares, strict=True)
+    }

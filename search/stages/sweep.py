@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import OmegaConf
 
-from search.knobs import Knob, Value
-from search.plan import Plan
-from search.rows import Ask, Row
+from search.config.knobs import Knob, Value
+from search.config.plan import Plan
 from search.stages.decision import Group, decide
+from search.storage.trials import TrialRecord, TrialSpec
 
 
 def stage_name(plan: Plan) -> str:
@@ -37,10 +37,13 @@ def cells(plan: Plan, value: Value) -> list[dict[str, Value]]:
     if nuisance is None:
         return [knobs]
     default = plan.default(nuisance)
-    return [{**knobs, nuisance.path: tuned} for tuned in (default, *(tuned for tuned in nuisance.grid() if tuned != default))]
+    return [
+        {**knobs, nuisance.path: tuned}
+        for tuned in (default, *(tuned for tuned in nuisance.grid() if tuned != default))
+    ]
 
 
-def values(plan: Plan, rows: Sequence[Row], *, resolution: float) -> tuple[Value, ...]:
+def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tuple[Value, ...]:
     """All values of the rounds begun so far, in the order of their rounds. `resolution`: as `decide` takes it."""
     knob = plan.knob
     scores = _scores(plan, rows)
@@ -63,35 +66,41 @@ def values(plan: Plan, rows: Sequence[Row], *, resolution: float) -> tuple[Value
         found = (*found, *more)
 
 
-def wanted(plan: Plan, rows: Sequence[Row], *, resolution: float) -> list[Ask]:
+def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> list[TrialSpec]:
     """The trials still to be made, in order: pass by pass over the values, one seed per pass, so an early end is a fair one.
 
     Numbers go on behind the trials there are; the order is fixed, so an interrupted search numbers as an undisturbed one.
     """
     points: list[Mapping[str, Value]] = [{}]
     if plan.kind == "sweep":
-        points = [cell for value in values(plan, rows, resolution=resolution) for cell in cells(plan, value)]
+        points = [
+            cell
+            for value in values(plan, rows, resolution=resolution)
+            for cell in cells(plan, value)
+        ]
     seeds = plan.seeds if plan.kind == "sweep" else 1
     there = {row.ask.key for row in rows}
     asks = (
-        Ask(trial=-1, stage=stage_name(plan), knobs=knobs, seed=plan.seed + repeat)
+        TrialSpec(trial=-1, stage=stage_name(plan), knobs=knobs, seed=plan.seed + repeat)
         for repeat in range(seeds)
         for knobs in points
     )
     missing = [ask for ask in asks if ask.key not in there]
     return [
-        Ask(trial=number, stage=ask.stage, knobs=ask.knobs, seed=ask.seed)
+        TrialSpec(trial=number, stage=ask.stage, knobs=ask.knobs, seed=ask.seed)
         for number, ask in enumerate(missing, start=len(rows))
     ]
 
 
-def _scores(plan: Plan, rows: Sequence[Row]) -> dict[Value, Group]:
+def _scores(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Group]:
     """A group per value whose seeds have all ended."""
     path, sign = plan.knob.path, plan.metric.sign
     ended: dict[Value, dict[int, float | None]] = {}
     for row in rows:
         if row.finished:
-            ended.setdefault(row.ask.knobs[path], {})[row.ask.seed] = None if row.value is None else sign * row.value
+            ended.setdefault(row.ask.knobs[path], {})[row.ask.seed] = (
+                None if row.value is None else sign * row.value
+            )
     seeds = [plan.seed + repeat for repeat in range(plan.seeds)]
     return {
         value: Group(value=value, scores=tuple(scores[seed] for seed in seeds))
@@ -105,7 +114,9 @@ def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
 
     What a log scale does not hold, such as a penalty of 0, is no place on it.
     """
-    numbers = [number for number in (knob.scaled(tested) for tested in tried) if math.isfinite(number)]
+    numbers = [
+        number for number in (knob.scaled(tested) for tested in tried) if math.isfinite(number)
+    ]
     at = knob.scaled(value)
     if at == max(numbers) and float(value) < knob.most:  # type: ignore[arg-type]
         return 1
@@ -117,21 +128,34 @@ def _extension(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, 
     at, direction = knob.scaled(best), edge(knob, found, best)
     width = knob.scaled(knob.high) - knob.scaled(knob.low)
     step = direction * width / (knob.points - 1)
-    points = [knob.at(knob.unscaled(at + index * step)) for index in range(1, knob.points)] if direction else []
+    points = (
+        [knob.at(knob.unscaled(at + index * step)) for index in range(1, knob.points)]
+        if direction
+        else []
+    )
     inside = [point for point in points if knob.least <= float(point) <= knob.most]
     limit = knob.most if direction > 0 else knob.least
-    if direction and len(inside) < len(points) and math.isfinite(limit) and (limit > 0 or not knob.log):
+    if (
+        direction
+        and len(inside) < len(points)
+        and math.isfinite(limit)
+        and (limit > 0 or not knob.log)
+    ):
         inside.append(knob.at(limit))
     return tuple(dict.fromkeys(point for point in inside if point not in found))
 
 
 def _refinement(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
     """Four values, in the knob's scale: half of the way and the whole way from the best to the midpoints beside it (R30)."""
-    numbers = sorted(number for number in (knob.scaled(value) for value in found) if math.isfinite(number))
+    numbers = sorted(
+        number for number in (knob.scaled(value) for value in found) if math.isfinite(number)
+    )
     if not math.isfinite(knob.scaled(best)):
         return ()
     at = numbers.index(knob.scaled(best))
     beside = [numbers[index] for index in (at - 1, at + 1) if 0 <= index < len(numbers)]
-    points = [numbers[at] + share * (other - numbers[at]) for other in beside for share in (0.25, 0.5)]
+    points = [
+        numbers[at] + share * (other - numbers[at]) for other in beside for share in (0.25, 0.5)
+    ]
     fresh = [knob.at(knob.unscaled(point)) for point in sorted(points)]
     return tuple(dict.fromkeys(point for point in fresh if point not in found))

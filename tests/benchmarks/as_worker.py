@@ -3,7 +3,7 @@
 import os
 import sys
 
-from search.devices import KEPT, STEADY
+from search.execution.slots import KEPT, STEADY
 
 WORKERS = {"OMP_NUM_THREADS": "1", **STEADY, **KEPT}
 

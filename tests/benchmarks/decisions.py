@@ -23,7 +23,12 @@ from search.stages.decision import Group, decide, dunnett
 
 EPOCHS, SEEDS, TRUTH = 8, 3, 30
 VAL_ROWS = {"digits": 252, "mnist1d": 800}
-KNOBS = {"lr": "optimizer.lr", "momentum": "optimizer.momentum", "dropout": "model.dropout", "width": "model.width"}
+KNOBS = {
+    "lr": "optimizer.lr",
+    "momentum": "optimizer.momentum",
+    "dropout": "model.dropout",
+    "width": "model.width",
+}
 RULES = ("ours", "best mean", "best run")
 
 
@@ -43,7 +48,12 @@ def search(folder: Path, *words: str) -> Path:
     """One `python -m search`; a finished one is only read again."""
     name = next(word.partition("=")[2] for word in words if word.startswith("name="))
     common = [f"trainer.epochs={EPOCHS}", "trainer.patience=null", "rehearse=false"]
-    done = subprocess.run([sys.executable, "-m", "search", *words, *common], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "search", *words, *common],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
     return folder / "results" / name
@@ -55,7 +65,9 @@ def groups_of(trials: pd.DataFrame, path: str, *, first: object, seeds: list[int
     by_value = {
         value: [
             None if row.empty or math.isnan(row.iloc[0]) else float(row.iloc[0])
-            for row in (trials.value[(trials[path] == value) & (trials.seed == seed)] for seed in seeds)
+            for row in (
+                trials.value[(trials[path] == value) & (trials.seed == seed)] for seed in seeds
+            )
         ]
         for value in values
     }
@@ -77,12 +89,17 @@ def truth(groups: list[Group]) -> dict[object, tuple[bool, bool]]:
     noise = math.sqrt(np.mean([np.var(group.clean, ddof=1) for group in half]))
     strict = dunnett(max(1, len(whole) - 1), len(half) * (TRUTH - 1)) * noise * math.sqrt(2 / TRUTH)
     return {
-        group.value: (group in whole and best - group.mean <= noise, group in whole and best - group.mean <= strict)
+        group.value: (
+            group in whole and best - group.mean <= noise,
+            group in whole and best - group.mean <= strict,
+        )
         for group in groups
     }
 
 
-def one_sweep(folder: Path, data: str, number: int) -> tuple[dict[str, tuple[bool, bool]], list[dict[str, tuple[bool, bool]]]]:
+def one_sweep(
+    folder: Path, data: str, number: int
+) -> tuple[dict[str, tuple[bool, bool]], list[dict[str, tuple[bool, bool]]]]:
     """The verdicts on the program's own decision, and on those of the ten triples."""
     dice = np.random.default_rng([number, len(data)])
     knob = list(KNOBS)[number % len(KNOBS)]
@@ -98,7 +115,10 @@ def one_sweep(folder: Path, data: str, number: int) -> tuple[dict[str, tuple[boo
     confirmed = truth(groups_of(exhaustive, path, first=first, seeds=list(range(TRUTH))))
 
     def judge(groups: list[Group], ours: object) -> dict[str, tuple[bool, bool]]:
-        return {rule: confirmed[value] for rule, value in zip(RULES, (ours, *naive(groups)), strict=True)}
+        return {
+            rule: confirmed[value]
+            for rule, value in zip(RULES, (ours, *naive(groups)), strict=True)
+        }
 
     own = judge(groups_of(trials, path, first=first, seeds=list(range(SEEDS))), record["value"])
     triples = []
@@ -107,14 +127,20 @@ def one_sweep(folder: Path, data: str, number: int) -> tuple[dict[str, tuple[boo
         costs = [float(group.value) for group in groups] if knob == "width" else None
         winner = decide(groups, resolution=0.5 / VAL_ROWS[data], costs=costs).winner
         triples.append(judge(groups, groups[winner or 0].value))
-    print(f"  {data} {number:2}  {path:20} {' '.join(f'{rule}: {own[rule]}' for rule in RULES)}", flush=True)
+    print(
+        f"  {data} {number:2}  {path:20} {' '.join(f'{rule}: {own[rule]}' for rule in RULES)}",
+        flush=True,
+    )
     return own, triples
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927)."""
     z, share = 1.96, hits / count
-    middle, half = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    middle, half = (
+        share + z * z / (2 * count),
+        z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)),
+    )
     return (middle - half) / (1 + z * z / count), (middle + half) / (1 + z * z / count)
 
 
@@ -127,7 +153,9 @@ def bootstrap(shares: np.ndarray) -> tuple[float, float]:
 
 def main() -> None:
     """Prints the share of confirmed decisions of each rule, with intervals."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sweeps", type=int, default=20)
     parser.add_argument("--data", nargs="+", default=["digits", "mnist1d"])
     parser.add_argument("--keep", type=Path, default=None)
@@ -142,7 +170,9 @@ def main() -> None:
             for kind in (0, 1):
                 hits = sum(own[rule][kind] for own, _ in judged)
                 low, high = wilson(hits, len(judged))
-                shares = np.array([np.mean([triple[rule][kind] for triple in triples]) for _, triples in judged])
+                shares = np.array(
+                    [np.mean([triple[rule][kind] for triple in triples]) for _, triples in judged]
+                )
                 least, most = bootstrap(shares)
                 told.append(
                     f"{hits / len(judged):.2f} [{low:.2f}, {high:.2f}]  triples {shares.mean():.3f} [{least:.3f}, {most:.3f}]"

@@ -26,26 +26,40 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import optuna
 
-from search.asking import Joint
-from search.compose import compose_experiment
-from search.configs import TrialConfigs, trainer_config
-from search.contract import prepare
-from search.history import Past
-from search.joint_settings import default_point
-from search.knobs import Value
-from search.plan import Plan, read_plan
-from search.rows import Row
-from search.samplers import distribution_of
+from search.config.compose import compose_experiment
+from search.config.joint_settings import default_point
+from search.config.knobs import Value
+from search.config.plan import Plan, read_plan
+from search.config.trial_config import TrialConfigs, trainer_config
+from search.contract.contract import prepare
+from search.execution.early_stopping import EarlyStopping
+from search.execution.worker.trial_runner import TrialRunner
+from search.results.warm_start import Past
 from search.stages import joint
-from search.stopping import Standing
-from search.thinker import Thinker
-from search.training import Trainings
+from search.stages.joint_stage import JointStage
+from search.stages.sampler_thread import SamplerThread
+from search.storage.distributions import distribution_of
+from search.storage.trials import TrialRecord
 from trainers.checkpoint import TrialCheckpoint
 
 SAMPLERS = {"gp": optuna.samplers.GPSampler, "tpe": optuna.samplers.TPESampler}
 TABLES = {
-    "HPOBench": ("australian", "blood_transfusion", "car", "credit_g", "kc1", "phoneme", "segment", "vehicle"),
-    "HPOLib": ("naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization"),
+    "HPOBench": (
+        "australian",
+        "blood_transfusion",
+        "car",
+        "credit_g",
+        "kc1",
+        "phoneme",
+        "segment",
+        "vehicle",
+    ),
+    "HPOLib": (
+        "naval_propulsion",
+        "parkinsons_telemonitoring",
+        "protein_structure",
+        "slice_localization",
+    ),
 }
 
 
@@ -84,9 +98,14 @@ class Table:
         return (self.best - max(values)) / (self.best - self.middle)
 
 
-def plan_of(sizes: dict[str, int], *, sampler: str, trials: int, seed: int, baseline: dict[str, int]) -> Plan:
+def plan_of(
+    sizes: dict[str, int], *, sampler: str, trials: int, seed: int, baseline: dict[str, int]
+) -> Plan:
     """A joint search over whole numbers from 0."""
-    knobs = [f"+space.bench.{name}={{low: 0, high: {size - 1}, scale: linear, type: int}}" for name, size in sizes.items()]
+    knobs = [
+        f"+space.bench.{name}={{low: 0, high: {size - 1}, scale: linear, type: int}}"
+        for name, size in sizes.items()
+    ]
     keys = ", ".join(f"{name}: {baseline[name]}" for name in sizes)
     words = [
         "space=[]",
@@ -97,7 +116,10 @@ def plan_of(sizes: dict[str, int], *, sampler: str, trials: int, seed: int, base
         f"seed={seed}",
         "protocol.confirm=0",
     ]
-    return read_plan(compose_experiment("joint", overrides=[*words, "pruner=none"], config_dir=None), root=Path("/r"))
+    return read_plan(
+        compose_experiment("joint", overrides=[*words, "pruner=none"], config_dir=None),
+        root=Path("/r"),
+    )
 
 
 class Training:
@@ -106,22 +128,38 @@ class Training:
     def __init__(self, plan: Plan, *, seed: int) -> None:
         prepared = prepare(plan.config, metric=plan.metric)
         self.floor, self.seed = prepared.contract.floor or 0.0, seed
-        self._configs, self._metric, self._epochs = TrialConfigs(plan.config), plan.metric, plan.epochs
+        self._configs, self._metric, self._epochs = (
+            TrialConfigs(plan.config),
+            plan.metric,
+            plan.epochs,
+        )
         target = str(plan.config.trainer._target_)
-        self._trainings = Trainings(target, folds=list(prepared.folds()), device="cpu", metric=plan.metric)
+        self._trainings = TrialRunner(
+            target, folds=list(prepared.folds()), device="cpu", metric=plan.metric
+        )
 
     def __call__(self, knobs: Mapping[str, Value]) -> float:
         config = trainer_config(self._configs.resolve(knobs=knobs, seed=self.seed))
-        standing = Standing(metric=self._metric, patience=None)
+        standing = EarlyStopping(metric=self._metric, patience=None)
         with tempfile.TemporaryDirectory() as folder:
-            self._trainings.admit(0, config=config, checkpoint=TrialCheckpoint(Path(folder), folds=1, every=1e9))
+            self._trainings.admit(
+                0, config=config, checkpoint=TrialCheckpoint(Path(folder), folds=1, every=1e9)
+            )
             try:
                 while standing.epoch < self._epochs:
                     message, error = self._trainings.step()
                     if message is None:
                         raise error or RuntimeError("the trainer ended early")
-                    losses = (message["values"].get("train_loss"), message["values"].get("val_loss"))
-                    if standing.see(int(message["epoch"]), value=float(message["value"]), losses=losses) == "diverged":
+                    losses = (
+                        message["values"].get("train_loss"),
+                        message["values"].get("val_loss"),
+                    )
+                    if (
+                        standing.see(
+                            int(message["epoch"]), value=float(message["value"]), losses=losses
+                        )
+                        == "diverged"
+                    ):
                         return self.floor
             finally:
                 self._trainings.release(0)
@@ -130,9 +168,9 @@ class Training:
 
 def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
     """Values in order, asked one by one of the stage that the program uses."""
-    rows: list[Row] = []
+    rows: list[TrialRecord] = []
     woken = threading.Event()
-    stage = Joint(plan, [], past=past, slots=1, wake=woken.set)
+    stage = JointStage(plan, [], past=past, slots=1, wake=woken.set)
     while len(rows) < joint.settings(plan).n_trials:
         asks = stage.wanted(rows, room=1)
         if not asks:
@@ -140,7 +178,9 @@ def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
             woken.clear()
         for ask in asks:
             value = truth(ask.knobs)
-            rows.append(Row(ask=ask, state="complete", value=value, told=value, best_epoch=1))
+            rows.append(
+                TrialRecord(ask=ask, state="complete", value=value, told=value, best_epoch=1)
+            )
             stage.ended(rows[-1])
     stage.close()
     return [float(row.value or 0.0) for row in rows]
@@ -164,7 +204,14 @@ def interval(numbers: np.ndarray) -> str:
     means = []
     for _ in range(2000):
         tables = dice.integers(0, numbers.shape[0], numbers.shape[0])
-        means.append(np.mean([numbers[t, dice.integers(0, numbers.shape[1], numbers.shape[1])].mean() for t in tables]))
+        means.append(
+            np.mean(
+                [
+                    numbers[t, dice.integers(0, numbers.shape[1], numbers.shape[1])].mean()
+                    for t in tables
+                ]
+            )
+        )
     return f"{numbers.mean():+.3f} [{np.quantile(means, 0.025):+.3f}, {np.quantile(means, 0.975):+.3f}]"
 
 
@@ -174,28 +221,47 @@ def tables(seeds: int, trials: int) -> None:
     for family, names in TABLES.items():
         for name in names:
             table, per = Table(family, name), dict[str, list[float]]()
-            sizes = {key: len(choices) for key, choices in zip(table.names, table.choices, strict=True)}
+            sizes = {
+                key: len(choices) for key, choices in zip(table.names, table.choices, strict=True)
+            }
             for seed in range(seeds):
                 dice = np.random.default_rng(seed)
                 baseline = {key: int(dice.integers(size)) for key, size in sizes.items()}
                 for sampler, make in SAMPLERS.items():
-                    plan = plan_of(sizes, sampler=sampler, trials=trials, seed=seed, baseline=baseline)
+                    plan = plan_of(
+                        sizes, sampler=sampler, trials=trials, seed=seed, baseline=baseline
+                    )
                     per.setdefault(f"ours {sampler}", []).append(table.regret(ours(table, plan)))
-                    per.setdefault(f"plain {sampler}", []).append(table.regret(plain(table, plan, make(seed=seed))))
+                    per.setdefault(f"plain {sampler}", []).append(
+                        table.regret(plain(table, plan, make(seed=seed)))
+                    )
                 random = optuna.samplers.RandomSampler(seed=seed)
                 per.setdefault("random", []).append(table.regret(plain(table, plan, random)))
             for rule, regrets in per.items():
                 found.setdefault(rule, []).append(regrets)
-            print(f"  {name:26}" + "  ".join(f"{rule} {np.mean(regrets):.3f}" for rule, regrets in per.items()), flush=True)
+            print(
+                f"  {name:26}"
+                + "  ".join(f"{rule} {np.mean(regrets):.3f}" for rule, regrets in per.items()),
+                flush=True,
+            )
     regrets = {rule: np.array(numbers) for rule, numbers in found.items()}
-    print(f"\nnormalised regret after {trials} trials, {seeds} seeds, {len(found['random'])} tables")
+    print(
+        f"\nnormalised regret after {trials} trials, {seeds} seeds, {len(found['random'])} tables"
+    )
     for rule, numbers in regrets.items():
         print(f"  {rule:12} {interval(numbers)}")
     for sampler in SAMPLERS:
-        print(f"  ours less plain, {sampler:4} {interval(regrets[f'ours {sampler}'] - regrets[f'plain {sampler}'])}")
+        print(
+            f"  ours less plain, {sampler:4} {interval(regrets[f'ours {sampler}'] - regrets[f'plain {sampler}'])}"
+        )
 
 
-SPACE = ["space=[lr,dropout,width,batch_size]", "space.model.width.high=64", "space.trainer.batch_size.low=32", "pruner=none"]
+SPACE = [
+    "space=[lr,dropout,width,batch_size]",
+    "space.model.width.high=64",
+    "space.trainer.batch_size.low=32",
+    "pruner=none",
+]
 POOR = [
     "optimizer.lr=0.001",
     "model.dropout=0.5",
@@ -208,7 +274,15 @@ SWEEP = 7  # learning rates that the sweep before it tries
 
 
 def real_plan(model: str, *words: str, seed: int, trials: int) -> Plan:
-    given = [*SPACE, *POOR, f"model={model}", f"n_trials={trials}", f"seed={seed}", "protocol.confirm=0", *words]
+    given = [
+        *SPACE,
+        *POOR,
+        f"model={model}",
+        f"n_trials={trials}",
+        f"seed={seed}",
+        "protocol.confirm=0",
+        *words,
+    ]
     return read_plan(compose_experiment("joint", overrides=given, config_dir=None), root=Path("/r"))
 
 
@@ -232,7 +306,10 @@ def real(seeds: int, trials: int) -> None:
     for model in ("mlp", "cnn1d"):
         per: dict[str, list[list[float]]] = {}
         for seed in range(seeds):
-            plans = {sampler: real_plan(model, f"sampler={sampler}", seed=seed, trials=trials) for sampler in SAMPLERS}
+            plans = {
+                sampler: real_plan(model, f"sampler={sampler}", seed=seed, trials=trials)
+                for sampler in SAMPLERS
+            }
             truth = Training(plans["gp"], seed=seed)
             values = {"random": plain(truth, plans["gp"], optuna.samplers.RandomSampler(seed=seed))}
             for sampler, make in SAMPLERS.items():
@@ -241,8 +318,14 @@ def real(seeds: int, trials: int) -> None:
             history = with_history(truth, model, seed=seed, trials=trials)
             for rule, tried in values.items():
                 per.setdefault(rule, []).append([max(tried[:count]) for count in after])
-            per.setdefault("history gp", []).append([max(history[: SWEEP + count]) for count in after])
-            print(f"  {model} {seed}  " + "  ".join(f"{rule} {best[-1][-1]:.4f}" for rule, best in per.items()), flush=True)
+            per.setdefault("history gp", []).append(
+                [max(history[: SWEEP + count]) for count in after]
+            )
+            print(
+                f"  {model} {seed}  "
+                + "  ".join(f"{rule} {best[-1][-1]:.4f}" for rule, best in per.items()),
+                flush=True,
+            )
         found[model] = per
     pairs = (("ours gp", "plain gp"), ("ours tpe", "plain tpe"), ("history gp", "ours gp"))
     for model, per in found.items():
@@ -252,7 +335,9 @@ def real(seeds: int, trials: int) -> None:
             for rule, values in best.items():
                 print(f"  {rule:12} {interval(values[None, :, place])}")
             for one, other in pairs:
-                print(f"  {one} less {other}: {interval((best[one] - best[other])[None, :, place])}")
+                print(
+                    f"  {one} less {other}: {interval((best[one] - best[other])[None, :, place])}"
+                )
 
 
 def cost() -> None:
@@ -261,12 +346,18 @@ def cost() -> None:
     for sampler in ("gp", "tpe", "cmaes"):
         for known in (10, 100, 1000, 5000):
             if sampler == "gp" and known > 1000:
-                print("  gp      5000  not measured: more than a minute per ask; auto takes tpe beyond its limit")
+                print(
+                    "  gp      5000  not measured: more than a minute per ask; auto takes tpe beyond its limit"
+                )
                 continue
             plan = plan_of(
-                dict.fromkeys(names, 1000), sampler=sampler, trials=known + 9, seed=0, baseline=dict.fromkeys(names, 5)
+                dict.fromkeys(names, 1000),
+                sampler=sampler,
+                trials=known + 9,
+                seed=0,
+                baseline=dict.fromkeys(names, 5),
             )
-            thinker, dice = Thinker(plan, wake=lambda: None), np.random.default_rng(0)
+            thinker, dice = SamplerThread(plan, wake=lambda: None), np.random.default_rng(0)
             for _ in range(known):
                 point = {knob.path: int(dice.integers(1000)) for knob in plan.knobs}
                 thinker.learn(point, float(dice.normal()))
@@ -276,7 +367,9 @@ def cost() -> None:
                 thinker.request()
                 while not (thought := thinker.ready()):
                     time.sleep(0.0002)
-                thinker.learn(thought[0] or default_point(plan.config, plan.knobs), float(dice.normal()))
+                thinker.learn(
+                    thought[0] or default_point(plan.config, plan.knobs), float(dice.normal())
+                )
                 seconds.append(time.perf_counter() - begun)
             thinker.close()
             print(f"  {sampler:6} {known:5}  {1000 * np.median(seconds[1:]):8.1f} ms", flush=True)
@@ -284,7 +377,9 @@ def cost() -> None:
 
 def main() -> None:
     """`cost`, `tables` or `real`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("cost", "tables", "real"))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=None)

@@ -45,12 +45,17 @@ def pace(device: str, most: int) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     counts = [1 << power for power in range(most.bit_length())]
     print(
-        f"trainings' epochs per second; one by one = 1; {device}\n{'':30}alone/s  Optuna  " + "".join(f"{k:>7}" for k in counts)
+        f"trainings' epochs per second; one by one = 1; {device}\n{'':30}alone/s  Optuna  "
+        + "".join(f"{k:>7}" for k in counts)
     )
     for name, words in MODELS.items():
         config, data = _config(*words)
         alone = 1 / _epoch(config, data, lanes=0, device=device)
-        rates = [lanes / _epoch(config, data, lanes=lanes, device=device) for lanes in counts if lanes / alone < LIMIT]
+        rates = [
+            lanes / _epoch(config, data, lanes=lanes, device=device)
+            for lanes in counts
+            if lanes / alone < LIMIT
+        ]
         x, y = (torch.from_numpy(array) for array in (data.train.x.astype("float32"), data.train.y))
         val_x = torch.from_numpy(data.val.x.astype("float32"))
 
@@ -59,7 +64,9 @@ def pace(device: str, most: int) -> None:
             from trainers.build import build
 
             model, loss, _ = build(config, torch.device("cpu"))  # noqa: B023
-            optimizer = torch.optim.SGD(model.parameters(), lr=trial.suggest_float("lr", 1e-4, 0.1, log=True), momentum=0.9)
+            optimizer = torch.optim.SGD(
+                model.parameters(), lr=trial.suggest_float("lr", 1e-4, 0.1, log=True), momentum=0.9
+            )
             for _ in range(EPOCHS):
                 model.train()
                 for rows in torch.randperm(len(x)).split(32):  # noqa: B023
@@ -72,7 +79,9 @@ def pace(device: str, most: int) -> None:
                     right = (model(val_x).argmax(1).numpy() == data.val.y).mean()  # noqa: B023
             return float(right)
 
-        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+        study = optuna.create_study(
+            direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0)
+        )
         study.optimize(bare, n_trials=1)
         begun = time.perf_counter()
         study.optimize(bare, n_trials=3)
@@ -84,12 +93,14 @@ def pace(device: str, most: int) -> None:
 def _config(*words: str):  # type: ignore[no-untyped-def]
     from omegaconf import OmegaConf
 
-    from search.compose import compose_experiment
-    from search.contract import prepare
-    from search.metrics import Metric
+    from search.config.compose import compose_experiment
+    from search.contract.contract import prepare
+    from search.contract.metrics import Metric
     from trainers.api import Data
 
-    composed = compose_experiment("lr_sweep", overrides=["optimizer.lr=0.01", *words], config_dir=None)
+    composed = compose_experiment(
+        "lr_sweep", overrides=["optimizer.lr=0.01", *words], config_dir=None
+    )
     whole = prepare(composed, metric=Metric(name="accuracy", direction="maximize")).final
     return OmegaConf.to_container(composed, resolve=True), Data(train=whole.train, val=whole.val)
 
@@ -108,7 +119,9 @@ def _epoch(config, data, *, lanes: int, device: str) -> float:  # type: ignore[n
     seconds = []
     steps = -(-len(data.train.x) // int(config["trainer"]["batch_size"]))
     traced = -(-(AFTER + 2 * SETTLED) // steps) if lanes else 0
-    for _ in range(2 + traced + EPOCHS):  # the untrained look, a warm one, and for lanes until steps are traced
+    for _ in range(
+        2 + traced + EPOCHS
+    ):  # the untrained look, a warm one, and for lanes until steps are traced
         begun = time.perf_counter()
         seats.step()
         seconds.append(time.perf_counter() - begun)
@@ -122,13 +135,22 @@ def search(rounds: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             taken = {}
             for lanes in ("off", "auto"):
-                tiny = ["trainer.epochs=1", "space.optimizer.lr.points=2", "seeds=1", "protocol.refine=0", "protocol.extend=0"]
-                _command([*SWEEP, f"lanes={lanes}", f"name=tiny-{lanes}", *tiny], folder)  # and what is measured once is there
+                tiny = [
+                    "trainer.epochs=1",
+                    "space.optimizer.lr.points=2",
+                    "seeds=1",
+                    "protocol.refine=0",
+                    "protocol.extend=0",
+                ]
+                _command(
+                    [*SWEEP, f"lanes={lanes}", f"name=tiny-{lanes}", *tiny], folder
+                )  # and what is measured once is there
                 start = _command([*SWEEP, f"lanes={lanes}", f"name=again-{lanes}", *tiny], folder)
                 taken[lanes] = _command([*SWEEP, f"lanes={lanes}", f"name={lanes}"], folder) - start
         ratios.append(taken["off"] / taken["auto"])
         print(
-            f"  round {number}: lanes=off {taken['off']:.1f} s, lanes=auto {taken['auto']:.1f} s: {ratios[-1]:.2f}", flush=True
+            f"  round {number}: lanes=off {taken['off']:.1f} s, lanes=auto {taken['auto']:.1f} s: {ratios[-1]:.2f}",
+            flush=True,
         )
     print(
         f"lr_sweep, 13 values x 3 seeds and refinement, two cores, start-up left out: {statistics.median(ratios):.2f} times as fast"
@@ -139,24 +161,48 @@ def auto(rounds: int) -> None:
     """Prints how much faster sweeps are with lanes=auto: the first on a machine, which measures, and the next."""
     for name, words in MODELS.items():
         epochs = 3 if "CNN" in name else 10
-        fixed = [*SWEEP, *words, f"trainer.epochs={epochs}", "trainer.patience=null", "protocol.refine=0", "protocol.extend=0"]
+        fixed = [
+            *SWEEP,
+            *words,
+            f"trainer.epochs={epochs}",
+            "trainer.patience=null",
+            "protocol.refine=0",
+            "protocol.extend=0",
+        ]
         for seeds in (1, 3):
             ratios = []
             for _ in range(rounds):
                 with tempfile.TemporaryDirectory() as folder:
-                    tiny = [*fixed, "trainer.epochs=1", "space.optimizer.lr.points=2", "seeds=1", "lanes=off", "name=tiny"]
+                    tiny = [
+                        *fixed,
+                        "trainer.epochs=1",
+                        "space.optimizer.lr.points=2",
+                        "seeds=1",
+                        "lanes=off",
+                        "name=tiny",
+                    ]
                     start = _command(tiny, folder)
                     ways = ("off", "auto", "auto")
-                    named = [[f"seeds={seeds}", f"lanes={way}", f"name={number}"] for number, way in enumerate(ways)]
-                    off, first, later = (_command([*fixed, *words], folder) - start for words in named)
+                    named = [
+                        [f"seeds={seeds}", f"lanes={way}", f"name={number}"]
+                        for number, way in enumerate(ways)
+                    ]
+                    off, first, later = (
+                        _command([*fixed, *words], folder) - start for words in named
+                    )
                 ratios.append((off / first, off / later))
             first, later = (statistics.median(column) for column in zip(*ratios, strict=True))
-            print(f"{name:30}{13 * seeds:4} trials: {first:5.2f} times as fast at first, then {later:5.2f}", flush=True)
+            print(
+                f"{name:30}{13 * seeds:4} trials: {first:5.2f} times as fast at first, then {later:5.2f}",
+                flush=True,
+            )
 
 
 def _command(words: Sequence[str], folder: str) -> float:
     begun = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "search", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "search", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
     return time.perf_counter() - begun
 
 
@@ -255,11 +301,16 @@ def tools(rounds: int, ray: str | None) -> None:
                 for key, array in (("y", data.train.y), ("val_y", data.val.y)):
                     np.save(f"{folder}/{key}.npy", array)
                 found[name].append(way(folder))
-                print(f"  {name:28} command {found[name][-1][0]:6.1f} s, search {found[name][-1][1]:6.1f} s", flush=True)
+                print(
+                    f"  {name:28} command {found[name][-1][0]:6.1f} s, search {found[name][-1][1]:6.1f} s",
+                    flush=True,
+                )
     ours = [statistics.median(column) for column in zip(*found["knobwise"], strict=True)]
     for name, taken in found.items():
         whole, alone = (statistics.median(column) for column in zip(*taken, strict=True))
-        print(f"{name:28} {whole / ours[0]:5.1f} times the command, {alone / ours[1]:5.1f} times the search")
+        print(
+            f"{name:28} {whole / ours[0]:5.1f} times the command, {alone / ours[1]:5.1f} times the search"
+        )
 
 
 def _ours(folder: str) -> tuple[float, float]:
@@ -280,7 +331,9 @@ def _script(python: str, text: str, folder: str) -> tuple[float, float]:
     path = Path(folder) / "script.py"
     path.write_text(text)
     begun = time.perf_counter()
-    done = subprocess.run([python, str(path), folder, str(LONG)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [python, str(path), folder, str(LONG)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return time.perf_counter() - begun, float(json.loads(done.stdout.strip().splitlines()[-1]))
@@ -288,7 +341,9 @@ def _script(python: str, text: str, folder: str) -> tuple[float, float]:
 
 def main() -> None:
     """`pace`, `search`, `auto` or `tools`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("pace", "search", "auto", "tools"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)

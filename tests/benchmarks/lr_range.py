@@ -14,7 +14,12 @@ from pathlib import Path
 import pandas as pd
 
 HERE = Path(__file__).parent.parent
-RECURRENT = ["model=own", "~model.width", "+model._target_=planted.Recurrent", "+model.outputs=${data.outputs}"]
+RECURRENT = [
+    "model=own",
+    "~model.width",
+    "+model._target_=planted.Recurrent",
+    "+model.outputs=${data.outputs}",
+]
 WAVES = ["data._target_=planted.waves", "data.inputs=null", "data.outputs=null", *RECURRENT]
 XOR = ["data._target_=planted.xor", "data.inputs=null", "data.outputs=null"]
 DIABETES = ["data=diabetes", "metric=r2", "loss=mse"]
@@ -45,16 +50,33 @@ FRESH = {
     "digits, tanh, Nesterov": ["optimizer=nesterov", "model.activation=tanh"],
     "digits, batches of 128, Adam": ["optimizer=adam", "trainer.batch_size=128"],
     "digits, dropout, SGD": ["model.dropout=0.5"],
-    "digits, 3 sigmoid layers, Adam": ["model.depth=3", "model.activation=sigmoid", "optimizer=adam"],
+    "digits, 3 sigmoid layers, Adam": [
+        "model.depth=3",
+        "model.activation=sigmoid",
+        "optimizer=adam",
+    ],
     "digits, linear, SGD": ["model.depth=0"],
     "mnist1d, MLP of 3 layers, SGD": ["data=mnist1d", "model.depth=3"],
-    "mnist1d, batches of 128, Nesterov": ["data=mnist1d", "optimizer=nesterov", "trainer.batch_size=128"],
+    "mnist1d, batches of 128, Nesterov": [
+        "data=mnist1d",
+        "optimizer=nesterov",
+        "trainer.batch_size=128",
+    ],
     "mnist1d, CNN, RMSprop": ["data=mnist1d", "model=cnn1d", "model.width=16", "optimizer=rmsprop"],
     "breast_cancer, plain SGD": ["data=breast_cancer", "optimizer=sgd_plain"],
-    "breast_cancer, batches of 8, Adam": ["data=breast_cancer", "optimizer=adam", "trainer.batch_size=8"],
+    "breast_cancer, batches of 8, Adam": [
+        "data=breast_cancer",
+        "optimizer=adam",
+        "trainer.batch_size=8",
+    ],
     "diabetes, MLP of 2 layers, Nesterov": [*DIABETES, "optimizer=nesterov", "model.depth=2"],
     "diabetes, linear, AdamW": [*DIABETES, "optimizer=adamw", "model.depth=0"],
-    "unbalanced, SGD": ["data._target_=planted.rare", "data.inputs=null", "data.outputs=null", "metric=log_loss"],
+    "unbalanced, SGD": [
+        "data._target_=planted.rare",
+        "data.inputs=null",
+        "data.outputs=null",
+        "metric=log_loss",
+    ],
 }
 SWEEP = [
     "space.optimizer.lr.low=1e-5", "space.optimizer.lr.high=10", "space.optimizer.lr.points=19",
@@ -66,7 +88,12 @@ def run(*words, cwd):
     """The program, and how long it took."""
     env = {**os.environ, "PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}"}
     return subprocess.run(
-        [sys.executable, "-m", "search", *words], cwd=cwd, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "search", *words],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -78,7 +105,9 @@ def main():
     given = parser.parse_args()
     place = given.keep or Path(tempfile.mkdtemp())
     place.mkdir(exist_ok=True)
-    print(f"{'set-up':36} {'range':>18} {'best':>8} {'inside':>7} {'ties inside':>12} {'seconds':>8}")
+    print(
+        f"{'set-up':36} {'range':>18} {'best':>8} {'inside':>7} {'ties inside':>12} {'seconds':>8}"
+    )
     inside, total, fresh = 0, 0, list[bool]()
     for number, (name, words) in enumerate((SETUPS | FRESH).items()):
         if given.only not in name:
@@ -96,7 +125,9 @@ def main():
         means = usable.groupby("optimizer.lr").value.mean()
         means = -means if "metric=log_loss" in words else means
         low, high = found["low"] or 0.0, found["high"] or 0.0
-        tops = [float(rate) for rate in means[means == means.max()].index]  # exact ties are all the best
+        tops = [
+            float(rate) for rate in means[means == means.max()].index
+        ]  # exact ties are all the best
         best = next((rate for rate in tops if low <= rate <= high), tops[0])
         spread = usable.groupby("optimizer.lr").value.std().median()
         ties = means[means >= means.max() - spread].index
@@ -110,7 +141,9 @@ def main():
             f"{name:36} {told:>18} {best:8.2g} {'yes' if hit else 'no':>7} {held:>6} of {len(ties):<3} {found['seconds']:8.1f} {found['because']}",
             flush=True,
         )
-    print(f"inside: {inside} of {total}, of those not looked at before {sum(fresh)} of {len(fresh)}")
+    print(
+        f"inside: {inside} of {total}, of those not looked at before {sum(fresh)} of {len(fresh)}"
+    )
 
 
 if __name__ == "__main__":

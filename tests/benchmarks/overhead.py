@@ -36,7 +36,13 @@ def _search(folder: Path, trials: int) -> float:
         "trainer.patience=null",
         f"seeds={trials // 5}",
     ]
-    grid = ["space.optimizer.lr.points=5", "optimizer.lr=0.01", "placement.slots=2", "protocol.extend=0", "protocol.refine=0"]
+    grid = [
+        "space.optimizer.lr.points=5",
+        "optimizer.lr=0.01",
+        "placement.slots=2",
+        "protocol.extend=0",
+        "protocol.refine=0",
+    ]
     begun = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "search", *words, *grid],
@@ -51,7 +57,9 @@ def _search(folder: Path, trials: int) -> float:
 def stock(storage, trials: int) -> float:
     """Seconds per trial of plain Optuna: ask, report, tell."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(), pruner=optuna.pruners.NopPruner())
+    study = optuna.create_study(
+        storage=storage, sampler=optuna.samplers.RandomSampler(), pruner=optuna.pruners.NopPruner()
+    )
     begun = time.perf_counter()
     for _ in range(trials):
         trial = study.ask()
@@ -74,7 +82,9 @@ def fsync(folder: Path, times: int = 200) -> float:
 
 def main() -> None:
     """Prints milliseconds per trial."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=1000)
     trials = parser.parse_args().trials
     with tempfile.TemporaryDirectory() as name:
@@ -83,7 +93,9 @@ def main() -> None:
         rows = {
             "one fsync": sync,
             "knobwise, durable, two workers": ours(folder, trials),
-            "optuna, stock journal": stock(JournalStorage(JournalFileBackend(str(folder / "stock.log"))), 100),
+            "optuna, stock journal": stock(
+                JournalStorage(JournalFileBackend(str(folder / "stock.log"))), 100
+            ),
             "optuna, sqlite": stock(RDBStorage(f"sqlite:///{folder}/stock.db"), 50),
         }
         for what, seconds in rows.items():

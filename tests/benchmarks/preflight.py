@@ -19,14 +19,14 @@ os.environ["PYTHONPATH"] = f"{HERE}:{os.environ.get('PYTHONPATH', '')}"
 
 import planted
 
-from search.arrays import write_folds
-from search.compose import compose_experiment
-from search.contract import prepare
-from search.dataset import completed
+from search.config.compose import compose_experiment
+from search.config.plan import check_task, read_plan
+from search.contract.arrays import write_folds
+from search.contract.contract import prepare
+from search.contract.dataset import completed
+from search.diagnostics.preflight.run import preflight
 from search.errors import SearchError
-from search.plan import check_task, read_plan
-from search.preflight.run import preflight
-from search.staff import slots_of
+from search.execution.worker_pool import slots_of
 
 ONE_AT_A_TIME = Lock()  # Hydra knows one config at a time
 
@@ -43,7 +43,9 @@ def look(setup, seed):
             check_task(plan)
             prepared = prepare(plan.config, metric=plan.metric)
             write_folds(Path(place) / "arrays", prepared.folds(), stamp=prepared.stamp)
-            checks = preflight(plan, prepared, place=Path(place), slots=slots_of(plan), trainings=39)
+            checks = preflight(
+                plan, prepared, place=Path(place), slots=slots_of(plan), trainings=39
+            )
         except SearchError as error:
             return {}, str(error)
     return {check.name: check for check in checks if check.outcome in ("warn", "fail")}, ""
@@ -55,9 +57,19 @@ def judged(setup, seed):
     alarms, door = look(setup, seed)
     seconds = time.monotonic() - started
     found = (bool(setup.door) and setup.door in door) or any(name in alarms for name in setup.found)
-    wrong = sorted(set(alarms) - set(setup.found) - set(setup.besides)) + ([f"door: {door}"] if door and not setup.door else [])
+    wrong = sorted(set(alarms) - set(setup.found) - set(setup.besides)) + (
+        [f"door: {door}"] if door and not setup.door else []
+    )
     fails = [name for name in wrong if name.startswith("door") or alarms[name].outcome == "fail"]
-    return setup, seed, found, wrong, fails, seconds, {name: (check.outcome, check.told) for name, check in alarms.items()}
+    return (
+        setup,
+        seed,
+        found,
+        wrong,
+        fails,
+        seconds,
+        {name: (check.outcome, check.told) for name, check in alarms.items()},
+    )
 
 
 def main():
@@ -68,7 +80,10 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     jobs = [
-        (setup, seed) for setup in (*planted.FAULTS, *planted.SOUND) for seed in range(given.seeds) if given.only in setup.name
+        (setup, seed)
+        for setup in (*planted.FAULTS, *planted.SOUND)
+        for seed in range(given.seeds)
+        if given.only in setup.name
     ]
     results = defaultdict(list)
     with ThreadPoolExecutor(given.jobs) as pool:

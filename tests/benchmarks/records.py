@@ -15,9 +15,9 @@ import torch
 from as_worker import as_worker
 from omegaconf import OmegaConf
 
-from search.compose import compose_experiment
-from search.contract import prepare
-from search.metrics import read_metric
+from search.config.compose import compose_experiment
+from search.contract.contract import prepare
+from search.contract.metrics import read_metric
 from trainers.checkpoint import Unsaved
 from trainers.lanes.group import Group
 from trainers.lanes.program import Observed, Program
@@ -43,7 +43,11 @@ def nothing(lanes: int) -> list[Any]:
 
     def evaluated(self: Program, *given: Any, sample: object) -> tuple[Any, Any, Observed]:
         losses, outputs = self.evaluate(*given)
-        return losses, outputs, Observed(losses=[0.0] * len(losses), names=[], dead=[[]] * len(losses))
+        return (
+            losses,
+            outputs,
+            Observed(losses=[0.0] * len(losses), names=[], dead=[[]] * len(losses)),
+        )
 
     return [
         patch.object(Program, "observe", evaluated),
@@ -60,7 +64,11 @@ def seconds(step: Callable[[], object]) -> float:
 
 def share(overrides: list[str], *, lanes: int) -> tuple[float, float]:
     """Seconds of an epoch without records, and what they add, as a share of it: medians over epochs that take turns."""
-    config = compose_experiment("lr_sweep", overrides=[*overrides, "trainer.epochs=1000", "optimizer.lr=0.01"], config_dir=None)
+    config = compose_experiment(
+        "lr_sweep",
+        overrides=[*overrides, "trainer.epochs=1000", "optimizer.lr=0.01"],
+        config_dir=None,
+    )
     plain: Any = OmegaConf.to_container(config, resolve=True)
     metric = read_metric(plain["metric"], reported=False)
     seats = Stock(data=prepare(config, metric=metric).final, device="cpu")
@@ -90,7 +98,10 @@ def main() -> None:
     for name, overrides in SETUPS.items():
         for lanes in (1, 16):
             epoch, cost = share(overrides, lanes=lanes)
-            print(f"{name:22} {lanes:3} lanes  {1000 * epoch:8.1f} ms an epoch  {100 * cost:+5.1f} %", flush=True)
+            print(
+                f"{name:22} {lanes:3} lanes  {1000 * epoch:8.1f} ms an epoch  {100 * cost:+5.1f} %",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -55,7 +55,13 @@ print("done", flush=True)
 
 def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
     """Seconds from the first trial's start to the last one's end, and the trials."""
-    words = ["lr_sweep", f"trainer.epochs={EPOCHS}", "trainer.patience=null", "seeds=4", "space.optimizer.lr.points=4"]
+    words = [
+        "lr_sweep",
+        f"trainer.epochs={EPOCHS}",
+        "trainer.patience=null",
+        "seeds=4",
+        "space.optimizer.lr.points=4",
+    ]
     grid = [
         "space.optimizer.lr.low=0.001",
         "space.optimizer.lr.high=0.1",
@@ -65,21 +71,31 @@ def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
         "protocol.refine=0",
     ]
     # The first trial of each worker warms torch up and does not count, so two more seeds are run before.
-    subprocess.run([sys.executable, "-m", "search", *words, *grid], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "search", *words, *grid],
+        cwd=folder,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     import optuna
     import pandas as pd
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     path = folder / "results" / "lr_sweep" / "journal.log"
-    study = optuna.load_study(study_name="lr_sweep", storage=JournalStorage(JournalFileBackend(str(path))))
+    study = optuna.load_study(
+        study_name="lr_sweep", storage=JournalStorage(JournalFileBackend(str(path)))
+    )
     trials = sorted(study.trials, key=lambda trial: trial.datetime_start)
     table = pd.read_csv(path.parent / "trials.csv")
     warm = trials[2:]  # one trial per worker has paid for the imports
     seconds = (
-        max(trial.datetime_complete for trial in warm) - max(trial.datetime_complete for trial in trials[:2])
+        max(trial.datetime_complete for trial in warm)
+        - max(trial.datetime_complete for trial in trials[:2])
     ).total_seconds()
-    return seconds / len(warm), [(row["optimizer.lr"], int(row.seed)) for _, row in table.iterrows()]
+    return seconds / len(warm), [
+        (row["optimizer.lr"], int(row.seed)) for _, row in table.iterrows()
+    ]
 
 
 def bare(folder: Path, trials: list[tuple[float, int]]) -> float:
@@ -88,7 +104,11 @@ def bare(folder: Path, trials: list[tuple[float, int]]) -> float:
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(
-            [*command, json.dumps(half), str(EPOCHS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+            [*command, json.dumps(half), str(EPOCHS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
         )
         for half in (trials[0::2], trials[1::2])
     ]
@@ -111,7 +131,9 @@ def bare(folder: Path, trials: list[tuple[float, int]]) -> float:
 
 def main() -> None:
     """Prints the ratio of each round and the median."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     ratios = []
     for _ in range(parser.parse_args().rounds):
@@ -119,8 +141,12 @@ def main() -> None:
             ours, trials = search(Path(name))
             plain = bare(Path(name), trials)
             ratios.append(plain / ours)
-            print(f"search {1000 * ours:.0f} ms a trial, bare {1000 * plain:.0f} ms a trial: {100 * ratios[-1]:.0f} %")
-    print(f"median: {100 * statistics.median(ratios):.0f} % of the bare processes' trials per second")
+            print(
+                f"search {1000 * ours:.0f} ms a trial, bare {1000 * plain:.0f} ms a trial: {100 * ratios[-1]:.0f} %"
+            )
+    print(
+        f"median: {100 * statistics.median(ratios):.0f} % of the bare processes' trials per second"
+    )
 
 
 if __name__ == "__main__":

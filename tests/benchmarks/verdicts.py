@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 from planted_curves import COSINE, FILE, Plant, adam, curves, model_of, sgd
 
-from search.verdicts.advice import ALARMS
-from search.verdicts.reading import curves_of
-from search.verdicts.rules import judge
+from search.diagnostics.verdicts.advice import ALARMS
+from search.diagnostics.verdicts.from_columns import curves_of
+from search.diagnostics.verdicts.rules import judge
 
 
 def verdict(frame: pd.DataFrame, *, classes: int, constant: float) -> str:
@@ -34,15 +34,21 @@ def matrix(aside: bool) -> None:
     table: dict[str, Counter[str]] = {}
     for _, frame in pd.read_parquet(FILE).groupby("name", sort=False):
         if bool(frame.aside.iloc[0]) == aside:
-            said = verdict(frame, classes=int(frame.classes.iloc[0]), constant=float(frame.constant.iloc[0]))
+            said = verdict(
+                frame, classes=int(frame.classes.iloc[0]), constant=float(frame.constant.iloc[0])
+            )
             table.setdefault(str(frame.label.iloc[0]), Counter())[said] += 1
     print("| planted | curves | said so | said instead |\n| --- | --- | --- | --- |")
     for label, row in sorted(table.items()):
-        instead = ", ".join(f"{number} {name}" for name, number in row.most_common() if name != label)
+        instead = ", ".join(
+            f"{number} {name}" for name, number in row.most_common() if name != label
+        )
         print(f"| {label} | {row.total()} | {row[label]} | {instead} |")
     recalls = [row[label] / row.total() for label, row in table.items()]
     given_up = sum(row["cannot_tell"] for label, row in table.items() if label != "cannot_tell")
-    print(f"macro recall {np.mean(recalls):.3f}; given up {given_up} of {sum(row.total() for row in table.values())}")
+    print(
+        f"macro recall {np.mean(recalls):.3f}; given up {given_up} of {sum(row.total() for row in table.values())}"
+    )
 
 
 def sound(runs: int) -> None:
@@ -55,7 +61,10 @@ def sound(runs: int) -> None:
         kind = ("mlp", "cnn", "gru")[run % 3]
         width = int(dice.choice({"mlp": [48, 64, 128], "cnn": [16, 24], "gru": [24, 32, 48]}[kind]))
         rate = float(1.5 ** dice.uniform(-1, 1))
-        optimizer = adam(rate * {"mlp": 1e-3, "cnn": 5e-3, "gru": 5e-3}[kind], weight_decay=float(dice.choice([0.0, 1e-4])))
+        optimizer = adam(
+            rate * {"mlp": 1e-3, "cnn": 5e-3, "gru": 5e-3}[kind],
+            weight_decay=float(dice.choice([0.0, 1e-4])),
+        )
         if dice.random() < 0.3:
             optimizer = sgd(rate * {"mlp": 0.05, "cnn": 0.1, "gru": 0.2}[kind])
         plant = Plant(
@@ -65,12 +74,16 @@ def sound(runs: int) -> None:
         frame, constant = curves(plant, seed=10_000 + run)
         counts[verdict(frame, classes=10, constant=constant)] += 1
     alarms = sum(counts[name] for name in ALARMS)
-    print(f"{runs} sound trainings: {alarms} alarms ({100 * alarms / runs:.1f} %); {dict(counts.most_common())}")
+    print(
+        f"{runs} sound trainings: {alarms} alarms ({100 * alarms / runs:.1f} %); {dict(counts.most_common())}"
+    )
 
 
 def main() -> None:
     """Prints one of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["matrix", "sound"])
     parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--runs", type=int, default=90)

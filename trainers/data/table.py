@@ -30,7 +30,12 @@ def load(
     frame = _read(Path(path))
     targets = [target] if isinstance(target, str) else list(target)
     special = [name for name in (groups, time) if name]
-    for key, names in (("target", targets), ("categorical", categorical), ("drop", drop), ("groups or time", special)):
+    for key, names in (
+        ("target", targets),
+        ("categorical", categorical),
+        ("drop", drop),
+        ("groups or time", special),
+    ):
         unknown = [name for name in names if name not in frame]
         if unknown:
             raise broken(
@@ -42,7 +47,10 @@ def load(
     missing = frame[targets].isna().any(axis=1)
     if missing.any():
         raise broken(
-            path, rule="every row needs its target", got=f"none in row {int(missing.argmax())}", remedy="drop such rows"
+            path,
+            rule="every row needs its target",
+            got=f"none in row {int(missing.argmax())}",
+            remedy="drop such rows",
         )
     features = frame.drop(columns=list(dict.fromkeys([*targets, *special, *drop])))
     numeric = [name for name in features if name not in categorical]
@@ -54,7 +62,10 @@ def load(
         whole = pd.concat([whole, coded], axis=1)
     if not len(whole.columns):
         raise broken(
-            path, rule="a table needs features beside its target", got=", ".join(map(str, frame)), remedy="drop fewer columns"
+            path,
+            rule="a table needs features beside its target",
+            got=", ".join(map(str, frame)),
+            remedy="drop fewer columns",
         )
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
     return DataSet(
@@ -69,21 +80,41 @@ def load(
 def _read(path: Path) -> pd.DataFrame:
     readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
     if path.suffix not in readers:
-        raise broken("data.path", rule="a table is a .csv or .parquet file", got=str(path), remedy="convert it")
+        raise broken(
+            "data.path",
+            rule="a table is a .csv or .parquet file",
+            got=str(path),
+            remedy="convert it",
+        )
     if not path.is_file():
-        raise broken("data.path", rule="must be a file", got=f"{path}, where there is none", remedy="mend the path")
+        raise broken(
+            "data.path",
+            rule="must be a file",
+            got=f"{path}, where there is none",
+            remedy="mend the path",
+        )
     try:
         header = _header(path) if path.suffix == ".csv" else []
         frame: pd.DataFrame = readers[path.suffix](path)
     except Exception as error:  # each reader has a tree of errors of its own
         raise broken(
-            str(path), rule=f"must be a readable {path.suffix} table", got=str(error), remedy="mend the file"
+            str(path),
+            rule=f"must be a readable {path.suffix} table",
+            got=str(error),
+            remedy="mend the file",
         ) from error
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:  # pandas has renamed the second one
-        raise broken(str(path), rule="a column's name stands once", got=f"{twice[0]!r} twice", remedy="rename one of them")
+        raise broken(
+            str(path),
+            rule="a column's name stands once",
+            got=f"{twice[0]!r} twice",
+            remedy="rename one of them",
+        )
     if frame.empty:
-        raise broken(str(path), rule="a table has rows", got="none", remedy="give the file that has them")
+        raise broken(
+            str(path), rule="a table has rows", got="none", remedy="give the file that has them"
+        )
     return frame
 
 
@@ -123,9 +154,14 @@ def _moments(frame: pd.DataFrame, name: str | None, path: str) -> NDArray[Any] |
     if column.isna().any():
         row = int(column.isna().argmax())
         raise broken(
-            f"{path}: column {name!r}", rule="every row needs its time", got=f"none in row {row}", remedy="drop such rows"
+            f"{path}: column {name!r}",
+            rule="every row needs its time",
+            got=f"none in row {row}",
+            remedy="drop such rows",
         )
-    return np.asarray(column.astype("int64") if pd.api.types.is_datetime64_any_dtype(column) else column)
+    return np.asarray(
+        column.astype("int64") if pd.api.types.is_datetime64_any_dtype(column) else column
+    )
 
 
 def _column(frame: pd.DataFrame, name: str | None) -> NDArray[Any] | None:

@@ -13,7 +13,13 @@ def loader(index, batch_size, shuffle):
 
 
 def network(width):
-    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(width * 36, 10))
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, width, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(width * 36, 10),
+    )
 
 
 def train(config, data, device, checkpoint):
@@ -26,7 +32,9 @@ def train(config, data, device, checkpoint):
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
     for epoch in range(checkpoint.epoch + 1, config["trainer"]["epochs"] + 1):
-        torch.manual_seed(1000 * config["seed"] + epoch)  # so that a resumed trial shuffles as an undisturbed one
+        torch.manual_seed(
+            1000 * config["seed"] + epoch
+        )  # so that a resumed trial shuffles as an undisturbed one
         losses = []
         for x, y in loader(data.train.index, config["trainer"]["batch_size"], shuffle=True):
             optimizer.zero_grad()
@@ -35,9 +43,15 @@ def train(config, data, device, checkpoint):
             optimizer.step()
             losses.append(error.item())
         logits, y = evaluate(model, data.val.index, device)
-        checkpoint.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, epoch=epoch)
+        checkpoint.save(
+            {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, epoch=epoch
+        )
         right = (logits.argmax(1) == y).float().mean().item()
-        yield {"train_loss": sum(losses) / len(losses), "val_loss": loss(logits, y).item(), "accuracy": right}
+        yield {
+            "train_loss": sum(losses) / len(losses),
+            "val_loss": loss(logits, y).item(),
+            "accuracy": right,
+        }
 
 
 def evaluate(model, index, device):

@@ -15,7 +15,9 @@ parser.add_argument("--seed", type=int, required=True)
 parser.add_argument("--epochs", type=int, required=True)
 options = parser.parse_args()
 
-split = np.load(os.environ["KNOBWISE_SPLIT"])  # row numbers of train and validation; the test rows are sealed
+split = np.load(
+    os.environ["KNOBWISE_SPLIT"]
+)  # row numbers of train and validation; the test rows are sealed
 kept = pathlib.Path(os.environ["KNOBWISE_CHECKPOINT"]) / "weights.npz"  # this trial's own folder
 x, y = load_digits(return_X_y=True)
 model = SGDClassifier(learning_rate="constant", eta0=options.lr, loss="log_loss")
@@ -35,5 +37,11 @@ for epoch in range(first, options.epochs + 1):
     model.partial_fit(x[rows] / 16, y[rows], classes=np.arange(10))
     right = model.score(x[split["val"]] / 16, y[split["val"]])
     print(json.dumps({"epoch": epoch, "accuracy": right}), flush=True)  # first told …
-    np.savez(kept.with_suffix(".new.npz"), coef=model.coef_, intercept=model.intercept_, t=model.t_, epoch=epoch)
+    np.savez(
+        kept.with_suffix(".new.npz"),
+        coef=model.coef_,
+        intercept=model.intercept_,
+        t=model.t_,
+        epoch=epoch,
+    )
     os.replace(kept.with_suffix(".new.npz"), kept)  # … then saved

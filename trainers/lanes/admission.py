@@ -17,7 +17,9 @@ from trainers.lanes.optimizers import Rows
 from trainers.lanes.program import BUFFER, ROWS, WEIGHTS, Numbers, Program, joined
 from trainers.records import LEAST
 
-TOLERANCE = 1e-3  # of the greatest number of its kind; rounding gives 1e-5, a wrong program the whole
+TOLERANCE = (
+    1e-3  # of the greatest number of its kind; rounding gives 1e-5, a wrong program the whole
+)
 RATE = 0.01  # of the plain steps between the two looks
 SEEN = ROWS + LEAST  # rows that are evaluated: one pass and a part of the next
 
@@ -39,12 +41,20 @@ def admitted(config: Config, *, sets: Sets, batch: int, device: torch.device) ->
     except Unfusable:
         raise
     except Exception as error:  # vmap, or a user's model under it, may raise anything
-        raise Unfusable(f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}") from error
+        raise Unfusable(
+            f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+        ) from error
     return program
 
 
 def _compare(
-    program: Program, models: list[nn.Module], loss: nn.Module, optimizer: optim.Optimizer, *, sets: Sets, batch: int
+    program: Program,
+    models: list[nn.Module],
+    loss: nn.Module,
+    optimizer: optim.Optimizer,
+    *,
+    sets: Sets,
+    batch: int,
 ) -> None:
     (x, y), _ = sets
     rows = joined([program.rows_of(model, optimizer) for model in models])
@@ -54,26 +64,39 @@ def _compare(
     smoothing = torch.full((2,), smoothing_of(loss), dtype=rows[WEIGHTS].dtype, device=x.device)
     for step in range(2):
         key = torch.tensor([17 + step, -4711 * step - 5], dtype=torch.int32, device=x.device)
-        _, _, gradients = program.gradients(rows, x[index], y[index], Numbers(key=key, rates=rates, smoothing=smoothing))
+        _, _, gradients = program.gradients(
+            rows, x[index], y[index], Numbers(key=key, rates=rates, smoothing=smoothing)
+        )
         for lane, model in enumerate(models):
-            gradient = _gradient(program, model.train(), loss, x[index[lane]], y[index[lane]], key=key[lane])
+            gradient = _gradient(
+                program, model.train(), loss, x[index[lane]], y[index[lane]], key=key[lane]
+            )
             _same(gradients[lane], gradient, "gradients")
             _same_buffers(rows, model, lane)
         rows[WEIGHTS] = rows[WEIGHTS] - RATE * gradients
         index = (index + batch) % len(x)
     buffers = {name: tensor.clone() for name, tensor in rows.items() if name.startswith(BUFFER)}
-    others = x[-LEAST:], y[-LEAST:]  # in one pass with these, as in training: a model must not mix rows
+    others = (
+        x[-LEAST:],
+        y[-LEAST:],
+    )  # in one pass with these, as in training: a model must not mix rows
     losses, outputs, _ = program.observe(rows, x[:SEEN], y[:SEEN], rates, sample=others)
     for lane, model in enumerate(models):
         with torch.no_grad():
             theirs = model.eval()(x[:SEEN])
             _same(outputs[lane], theirs, "outputs in evaluation mode")
             _same(losses[lane], program.plain(theirs, y[:SEEN]), "losses in evaluation mode")
-    changed = [name.removeprefix(BUFFER) for name, tensor in buffers.items() if not torch.equal(tensor, rows[name])]
+    changed = [
+        name.removeprefix(BUFFER)
+        for name, tensor in buffers.items()
+        if not torch.equal(tensor, rows[name])
+    ]
     if changed:
         raise Unfusable(f"forward changes buffer {changed[0]} in evaluation mode")
     if attributes(program.template) != told:
-        raise Unfusable("forward changes attributes of the model that are neither parameters nor buffers")
+        raise Unfusable(
+            "forward changes attributes of the model that are neither parameters nor buffers"
+        )
     for before, model in zip(places, models, strict=True):
         moved = [name for name, place in _places(model).items() if place != before.get(name)]
         if moved:
@@ -95,7 +118,9 @@ def _places(model: nn.Module) -> dict[str, tuple[int, int]]:
     return {name: (id(tensor), tensor.data_ptr()) for name, tensor in named_tensors(model)}
 
 
-def _gradient(program: Program, model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor, *, key: Tensor) -> Tensor:
+def _gradient(
+    program: Program, model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor, *, key: Tensor
+) -> Tensor:
     """The plain model's, in the order of a row; the model then makes its step."""
     model.zero_grad(set_to_none=True)
     with in_place_of_torchs(counted_dropout(key)):
@@ -113,7 +138,9 @@ def _gradient(program: Program, model: nn.Module, loss: nn.Module, x: Tensor, y:
 
 def _same(ours: Tensor, theirs: Tensor, what: str) -> None:
     if ours.shape != theirs.shape:
-        raise Unfusable(f"{what} have another shape in lanes: {tuple(ours.shape)} instead of {tuple(theirs.shape)}")
+        raise Unfusable(
+            f"{what} have another shape in lanes: {tuple(ours.shape)} instead of {tuple(theirs.shape)}"
+        )
     distance = float((ours.double() - theirs.double()).abs().max()) if ours.numel() else 0.0
     size = float(theirs.double().abs().max()) if theirs.numel() else 0.0
     if not distance <= TOLERANCE * size + 1e-12:

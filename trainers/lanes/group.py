@@ -22,7 +22,10 @@ from trainers.penalties import Penalties, read_penalties
 from trainers.records import dead, fared, merged, sample
 from trainers.schedules import Schedule
 
-IDLE = ("weight_decay", "dampening")  # constants without effect where they are 0 in all lanes: no columns
+IDLE = (
+    "weight_decay",
+    "dampening",
+)  # constants without effect where they are 0 in all lanes: no columns
 
 
 @dataclass(kw_only=True, eq=False)
@@ -44,13 +47,19 @@ class Lane:
     def columns(self, steps: int) -> dict[str, list[float]]:
         """The optimizer's constants at every step of the epoch."""
         if self.schedule.per_step:
-            settings = [self.schedule.at(self.epoch, step=step, losses=self.losses) for step in range(steps)]
+            settings = [
+                self.schedule.at(self.epoch, step=step, losses=self.losses) for step in range(steps)
+            ]
         else:
             settings = [self.schedule.at(self.epoch, step=0, losses=self.losses)] * steps
-        scheduled = {name: [float(row[name]) for row in settings] for name in settings[0] if name != "betas"}
+        scheduled = {
+            name: [float(row[name]) for row in settings] for name in settings[0] if name != "betas"
+        }
         for index, name in enumerate(("beta1", "beta2")) if "betas" in settings[0] else ():
             scheduled[name] = [float(row["betas"][index]) for row in settings]
-        return {name: scheduled.get(name, [value] * steps) for name, value in self.constants.items()}
+        return {
+            name: scheduled.get(name, [value] * steps) for name, value in self.constants.items()
+        }
 
 
 class Group:
@@ -81,7 +90,8 @@ class Group:
             restore_unsaved(model, saved["unsaved"])
             device = self._x.device
             rows = self._program.rows_of(model, optimizer) | {
-                STATE + name: torch.as_tensor(value, device=device)[None].clone() for name, value in saved["optimizer"].items()
+                STATE + name: torch.as_tensor(value, device=device)[None].clone()
+                for name, value in saved["optimizer"].items()
             }
             lane.losses, lane.epoch = list(saved["val_losses"]), lane.checkpoint.epoch
         self._rows = joined([self._rows, rows]) if self._lanes else rows
@@ -102,13 +112,18 @@ class Group:
     def step(self) -> list[Epoch]:
         """One epoch of every lane; those that have just come are first seen untrained, while the others wait."""
         new = [index for index, lane in enumerate(self._lanes) if lane.epoch < 0]
-        chosen = new or [index for index, lane in enumerate(self._lanes) if lane.epoch < lane.epochs]
+        chosen = new or [
+            index for index, lane in enumerate(self._lanes) if lane.epoch < lane.epochs
+        ]
         if not chosen:
             return []
         lanes = [self._lanes[index] for index in chosen]
         everyone = len(chosen) == len(self._lanes) > 1
         seats = [*chosen, *(chosen if len(chosen) == 1 else ())]
-        rows, seated = self._rows if everyone else taken(self._rows, seats), [self._lanes[index] for index in seats]
+        rows, seated = (
+            self._rows if everyone else taken(self._rows, seats),
+            [self._lanes[index] for index in seats],
+        )
         for lane in lanes:
             lane.epoch += 1
         watched = (
@@ -117,18 +132,25 @@ class Group:
             else self._train(rows, seated, start=self._start if everyone else self._start[seats])
         )
         rates = _rates(seated, rows[WEIGHTS])
-        losses, outputs, seen = self._program.observe(rows, self._val_x, self._val_y, rates, sample=self._sample)
+        losses, outputs, seen = self._program.observe(
+            rows, self._val_x, self._val_y, rates, sample=self._sample
+        )
         if not everyone and not new:
             for name, tensor in rows.items():
                 self._rows[name][chosen] = tensor[: len(chosen)]
         of_train = [
-            {"train_eval_loss": loss, **dead(seen.names, share)} for loss, share in zip(seen.losses, seen.dead, strict=True)
+            {"train_eval_loss": loss, **dead(seen.names, share)}
+            for loss, share in zip(seen.losses, seen.dead, strict=True)
         ]
         watched = [merged(*parts) for parts in zip(watched, of_train, strict=True)]
-        told = zip(lanes, chosen, watched, losses.tolist(), outputs.float().cpu().numpy(), strict=False)
+        told = zip(
+            lanes, chosen, watched, losses.tolist(), outputs.float().cpu().numpy(), strict=False
+        )
         return [self._outcome(*one) for one in told]
 
-    def _outcome(self, lane: Lane, row: int, watched: Values, val_loss: float, outputs: Any) -> Epoch:
+    def _outcome(
+        self, lane: Lane, row: int, watched: Values, val_loss: float, outputs: Any
+    ) -> Epoch:
         if lane.epoch > 0:
             lane.losses.append(val_loss)
             state = {
@@ -151,7 +173,10 @@ class Group:
         """Epoch 0; the rate is the one that the first step will use."""
         losses, _ = self._program.evaluate(rows, self._x, self._y, _rates(lanes, rows[WEIGHTS]))
         first = [float(lane.schedule.at(1, step=0, losses=[])["lr"]) for lane in lanes]
-        return [{"train_loss": loss, "lr": rate} for loss, rate in zip(losses.tolist(), first, strict=True)]
+        return [
+            {"train_loss": loss, "lr": rate}
+            for loss, rate in zip(losses.tolist(), first, strict=True)
+        ]
 
     def _train(self, rows: Rows, lanes: Sequence[Lane], *, start: Tensor) -> list[Values]:
         epoch = LaneEpoch(lanes, steps=self._steps, rows=len(self._x), like=rows[WEIGHTS])
@@ -166,28 +191,54 @@ class Group:
                 del gradients  # or they would stay while the next ones are made
             else:
                 watched = self._watched(gradients, before=before, after=rows[WEIGHTS], start=start)
-        losses, rates = (total / len(self._x)).tolist(), epoch.columns[-1]["lr"].double().flatten().tolist()
+        losses, rates = (
+            (total / len(self._x)).tolist(),
+            epoch.columns[-1]["lr"].double().flatten().tolist(),
+        )
         clipped = (epoch.clipped / self._steps).tolist()
         return [
-            {"train_loss": loss, "lr": rate, **told, **({} if lane.penalties.clip is None else {"clipped": share})}
-            for lane, loss, rate, share, told in zip(lanes, losses, rates, clipped, watched, strict=True)
+            {
+                "train_loss": loss,
+                "lr": rate,
+                **told,
+                **({} if lane.penalties.clip is None else {"clipped": share}),
+            }
+            for lane, loss, rate, share, told in zip(
+                lanes, losses, rates, clipped, watched, strict=True
+            )
         ]
 
-    def _watched(self, gradients: Tensor, *, before: Tensor, after: Tensor, start: Tensor) -> list[Values]:
+    def _watched(
+        self, gradients: Tensor, *, before: Tensor, after: Tensor, start: Tensor
+    ) -> list[Values]:
         """What the epoch's last step did to the layers. `before` is used up: fresh memory would cost more than the sums."""
         norms, moved = self._program.norms, before
         size = norms(before)
         update = norms(torch.sub(after, before, out=moved))
         way = norms(torch.sub(after, start, out=moved))
         trained, shapes = self._program.trained, self._program.shapes
-        return fared(trained, shapes, gradient=norms(gradients), update=update, before=size, way=way, start=norms(start))
+        return fared(
+            trained,
+            shapes,
+            gradient=norms(gradients),
+            update=update,
+            before=size,
+            way=way,
+            start=norms(start),
+        )
 
-    def batch(self, rows: Rows, index: Tensor, epoch: "LaneEpoch", *, step: int) -> tuple[Tensor, Tensor]:
+    def batch(
+        self, rows: Rows, index: Tensor, epoch: "LaneEpoch", *, step: int
+    ) -> tuple[Tensor, Tensor]:
         """One step of all lanes: plain losses [lanes], and the gradients [lanes, …] that it was made with."""
         weights = rows[WEIGHTS]
-        plain, objective, gradients = self._program.gradients(rows, self._x[index], self._y[index], epoch.numbers(step))
+        plain, objective, gradients = self._program.gradients(
+            rows, self._x[index], self._y[index], epoch.numbers(step)
+        )
         if epoch.flood is not None:
-            gradients = gradients * torch.where(objective[:, None] < epoch.flood, -1.0, 1.0)  # the slope of what is flooded
+            gradients = gradients * torch.where(
+                objective[:, None] < epoch.flood, -1.0, 1.0
+            )  # the slope of what is flooded
         if epoch.l1 is not None:
             gradients = gradients.addcmul(torch.sign(weights) * self._program.penalised, epoch.l1)
         if epoch.clip is not None:
@@ -209,14 +260,20 @@ class LaneEpoch:
         orders, keys = [], []
         for lane in lanes:
             seeds = epoch_seeds(lane.seed, lane.epoch, count=steps + 1)
-            orders.append(torch.randperm(rows, generator=torch.Generator().manual_seed(int(seeds[0]))))
+            orders.append(
+                torch.randperm(rows, generator=torch.Generator().manual_seed(int(seeds[0])))
+            )
             keys.append(seeds[1:].view(np.int32))
         self.order = torch.stack(orders).to(device)
         self._keys = torch.from_numpy(np.stack(keys, axis=1).copy()).to(device)  # [steps, lanes]
         self._rates = _rates(lanes, like)
-        self._smoothing = torch.tensor([lane.smoothing for lane in lanes], dtype=like.dtype, device=device)
+        self._smoothing = torch.tensor(
+            [lane.smoothing for lane in lanes], dtype=like.dtype, device=device
+        )
         constants = [lane.columns(steps) for lane in lanes]
-        idle = [name for name in IDLE if not any(any(columns.get(name, ())) for columns in constants)]
+        idle = [
+            name for name in IDLE if not any(any(columns.get(name, ())) for columns in constants)
+        ]
         tables = {
             name: torch.tensor([columns[name] for columns in constants], dtype=torch.float64)
             .T.unsqueeze(2)
@@ -224,7 +281,9 @@ class LaneEpoch:
             for name in constants[0]
             if name not in idle
         }
-        self.columns = [{name: table[step] for name, table in tables.items()} for step in range(steps)]
+        self.columns = [
+            {name: table[step] for name, table in tables.items()} for step in range(steps)
+        ]
         told = [lane.penalties for lane in lanes]
         self.l1 = _penalty([one.l1 or None for one in told], like, none=0.0)
         self.flood = _penalty([one.flood for one in told], like, none=-math.inf)
@@ -253,7 +312,9 @@ def lane_of(
         trial=trial,
         seed=int(config["seed"]),
         epochs=int(trainer["epochs"]),
-        schedule=Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=steps),
+        schedule=Schedule(
+            config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=steps
+        ),
         checkpoint=checkpoint,
         constants=numbers(optimizer),
         rates=rates_of(model),

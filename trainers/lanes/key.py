@@ -23,15 +23,38 @@ from trainers.lanes import masks
 from trainers.lanes.optimizers import rule_of, switches
 
 # What nn.Module keeps for itself: tensors and children are told elsewhere, hooks are refused.
-OWN = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training", "_is_full_backward_hook", "_version")
-SIMPLE = (bool, int, float, str, bytes, complex, type(None), torch.dtype, torch.device, slice, range, np.generic)
+OWN = (
+    "_parameters",
+    "_buffers",
+    "_modules",
+    "_non_persistent_buffers_set",
+    "training",
+    "_is_full_backward_hook",
+    "_version",
+)
+SIMPLE = (
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    complex,
+    type(None),
+    torch.dtype,
+    torch.device,
+    slice,
+    range,
+    np.generic,
+)
 
 
 class Unfusable(Exception):
     """Why a training cannot share a program; the text says what stands in the way."""
 
 
-def fusion_key(model: nn.Module, loss: nn.Module, optimizer: optim.Optimizer, *, batch: int, rows: int) -> str:
+def fusion_key(
+    model: nn.Module, loss: nn.Module, optimizer: optim.Optimizer, *, batch: int, rows: int
+) -> str:
     """Equal for trainings that may be lanes of one program.
 
     Raises:
@@ -49,12 +72,17 @@ def fusion_key(model: nn.Module, loss: nn.Module, optimizer: optim.Optimizer, *,
         raise Unfusable("the loss is not a mean over rows")
     if any(True for _ in loss.parameters()):
         raise Unfusable("the loss has parameters of its own")
-    shapes = [(name, tuple(t.shape), str(t.dtype), t.requires_grad) for name, t in named_tensors(model)]
+    shapes = [
+        (name, tuple(t.shape), str(t.dtype), t.requires_grad) for name, t in named_tensors(model)
+    ]
     told = [
         [described(module) for module in model.named_modules(remove_duplicate=False)],
         shapes,
         tied(model),
-        [described(module, apart=("label_smoothing",) if smooths(loss) else ()) for module in loss.named_modules()],
+        [
+            described(module, apart=("label_smoothing",) if smooths(loss) else ())
+            for module in loss.named_modules()
+        ],
         [(name, _described(t.detach().cpu().numpy(), name)) for name, t in loss.named_buffers()],
         smoothing_of(loss) > 0,
         type(optimizer).__qualname__,
@@ -72,23 +100,43 @@ def machine(device: torch.device) -> tuple[str, ...]:
     if device.type == "cuda":
         return torch.__version__, torch.cuda.get_device_name(device)
     told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name")]
-    return torch.__version__, str(torch.get_num_threads()), names[0] if names else platform.processor() or platform.machine()
+    names = [
+        line.partition(":")[2].strip()
+        for line in told.splitlines()
+        if line.startswith("model name")
+    ]
+    return (
+        torch.__version__,
+        str(torch.get_num_threads()),
+        names[0] if names else platform.processor() or platform.machine(),
+    )
 
 
 def smooths(loss: nn.Module) -> bool:
     """Whether lanes may differ in label smoothing: cross-entropy's, where nothing else weighs rows or classes."""
-    return type(loss) is nn.CrossEntropyLoss and loss.weight is None and loss.reduction == "mean" and loss.ignore_index < 0
+    return (
+        type(loss) is nn.CrossEntropyLoss
+        and loss.weight is None
+        and loss.reduction == "mean"
+        and loss.ignore_index < 0
+    )
 
 
 def smoothing_of(loss: nn.Module) -> float:
     """The label smoothing of a lane; 0 where it is the loss's own affair."""
-    return float(loss.label_smoothing) if isinstance(loss, nn.CrossEntropyLoss) and smooths(loss) else 0.0
+    return (
+        float(loss.label_smoothing)
+        if isinstance(loss, nn.CrossEntropyLoss) and smooths(loss)
+        else 0.0
+    )
 
 
 def named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
     """Parameters and buffers, under all of their names."""
-    return [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    return [
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ]
 
 
 def tied(model: nn.Module) -> dict[str, str]:
@@ -105,13 +153,19 @@ def described(named: tuple[str, nn.Module], apart: Sequence[str] = ()) -> tuple[
     """
     name, module = named
     own = {key: value for key, value in vars(module).items() if key not in OWN}
-    hooks = [key for key in own if key.endswith("_hooks") or key.endswith("_with_kwargs") or key.endswith("_always_called")]
+    hooks = [
+        key
+        for key in own
+        if key.endswith("_hooks") or key.endswith("_with_kwargs") or key.endswith("_always_called")
+    ]
     if any(own[key] for key in hooks):
         raise Unfusable(f"{name or 'the model'} has hooks")
     lanes = (*apart, *(("p",) if type(module) in masks.LAYERS else ()))
     where = f"{name or 'model'} ({type(module).__name__})"
     attributes = [
-        f"{key}={_described(value, f'{where}.{key}')}" for key, value in sorted(own.items()) if key not in (*hooks, *lanes)
+        f"{key}={_described(value, f'{where}.{key}')}"
+        for key, value in sorted(own.items())
+        if key not in (*hooks, *lanes)
     ]
     return name, _named(type(module), where), *attributes
 

@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # those whose rate may differ between lanes
+LAYERS = (
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+)  # those whose rate may differ between lanes
 GOLDEN = 0x9E3779B9
 Functions = Mapping[str, Callable[..., Tensor]]
 
@@ -21,7 +26,9 @@ def counted_dropout(key: Tensor) -> Functions:
     """Dropout for `torch.nn.functional` that draws from `key`, a whole number of 32 bits, one per lane under `vmap`."""
     calls = 0
 
-    def dropped(x: Tensor, p: float | Tensor, training: bool, inplace: bool, shape: Sequence[int]) -> Tensor:
+    def dropped(
+        x: Tensor, p: float | Tensor, training: bool, inplace: bool, shape: Sequence[int]
+    ) -> Tensor:
         nonlocal calls
         calls += 1
         if not training:
@@ -29,13 +36,21 @@ def counted_dropout(key: Tensor) -> Functions:
         result = masked(x, p, key=_wrapped(key, calls), shape=shape)
         return x.copy_(result) if inplace else result
 
-    def dropout(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    def dropout(
+        input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False
+    ) -> Tensor:
         return dropped(input, p, training, inplace, input.shape)
 
     def over(spatial: int) -> Callable[..., Tensor]:
-        def channels(input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-            if input.ndim != spatial + 2:  # what torch then takes for batch and channel is its own affair
-                raise NotImplementedError(f"dropout{spatial}d of {input.ndim} dimensions has no form for lanes")
+        def channels(
+            input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False
+        ) -> Tensor:
+            if (
+                input.ndim != spatial + 2
+            ):  # what torch then takes for batch and channel is its own affair
+                raise NotImplementedError(
+                    f"dropout{spatial}d of {input.ndim} dimensions has no form for lanes"
+                )
             return dropped(input, p, training, inplace, (*input.shape[:2], *(1,) * spatial))
 
         return channels
@@ -58,7 +73,11 @@ def in_place_of_torchs(functions: Functions) -> Iterator[None]:
 
 def rates_of(model: nn.Module) -> list[float]:
     """The rates of a model's dropout layers, in order."""
-    return [float(module.p) for module in model.modules() if isinstance(module, LAYERS) and type(module) in LAYERS]
+    return [
+        float(module.p)
+        for module in model.modules()
+        if isinstance(module, LAYERS) and type(module) in LAYERS
+    ]
 
 
 def masked(x: Tensor, p: float | Tensor, *, key: Tensor, shape: Sequence[int]) -> Tensor:

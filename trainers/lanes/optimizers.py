@@ -21,11 +21,19 @@ SPEED = ("foreach", "fused", "capturable", "differentiable")  # how torch comput
 
 def numbers(optimizer: optim.Optimizer) -> dict[str, float]:
     """The constants of an optimizer's one group that may differ between lanes; betas are told as beta1 and beta2."""
-    group = {key: value for key, value in optimizer.param_groups[0].items() if key not in ("params", *RUNNING)}
+    group = {
+        key: value
+        for key, value in optimizer.param_groups[0].items()
+        if key not in ("params", *RUNNING)
+    }
     betas = group.pop("betas", None)
     if betas is not None:
         group |= {"beta1": betas[0], "beta2": betas[1]}
-    return {key: float(value) for key, value in group.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    return {
+        key: float(value)
+        for key, value in group.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def switches(optimizer: optim.Optimizer) -> dict[str, Any]:
@@ -42,7 +50,9 @@ def rule_of(optimizer: optim.Optimizer) -> Rule | None:
     settings = switches(optimizer)
 
     def rule(weights: Tensor, gradients: Tensor, state: Rows, columns: Columns) -> None:
-        found(weights, -gradients if settings.get("maximize") else gradients, state, columns, settings)
+        found(
+            weights, -gradients if settings.get("maximize") else gradients, state, columns, settings
+        )
 
     return rule
 
@@ -52,10 +62,18 @@ def fresh_state(optimizer: optim.Optimizer, weights: Tensor) -> Rows:
     settings, known = switches(optimizer), numbers(optimizer)
     names = {
         optim.SGD: ["momentum_buffer"],
-        optim.Adam: ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if settings.get("amsgrad") else [])],
+        optim.Adam: [
+            "exp_avg",
+            "exp_avg_sq",
+            *(["max_exp_avg_sq"] if settings.get("amsgrad") else []),
+        ],
         optim.Adagrad: ["sum"],
         optim.Adadelta: ["square_avg", "acc_delta"],
-        optim.RMSprop: ["square_avg", "momentum_buffer", *(["grad_avg"] if settings.get("centered") else [])],
+        optim.RMSprop: [
+            "square_avg",
+            "momentum_buffer",
+            *(["grad_avg"] if settings.get("centered") else []),
+        ],
         AdaBound: ["exp_avg", "exp_avg_sq"],
         SWATS: ["exp_avg", "exp_avg_sq", "momentum_buffer"],
     }
@@ -64,7 +82,10 @@ def fresh_state(optimizer: optim.Optimizer, weights: Tensor) -> Rows:
     if "sum" in state:
         state["sum"] += known["initial_accumulator_value"]
     counted = ["steps", *(["rate", "settled"] if isinstance(optimizer, SWATS) else [])]
-    return state | {name: torch.zeros(len(weights), 1, dtype=torch.float64, device=weights.device) for name in counted}
+    return state | {
+        name: torch.zeros(len(weights), 1, dtype=torch.float64, device=weights.device)
+        for name in counted
+    }
 
 
 def _decayed(gradients: Tensor, weights: Tensor, c: Columns) -> Tensor:
@@ -72,15 +93,23 @@ def _decayed(gradients: Tensor, weights: Tensor, c: Columns) -> Tensor:
     return gradients.addcmul(weights, c["weight_decay"]) if "weight_decay" in c else gradients
 
 
-def _sgd(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
+def _sgd(
+    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
+) -> None:
     gradients = _decayed(gradients, weights, c)
     kept = state["momentum_buffer"].mul_(c["momentum"])
     if "dampening" in c:
-        dampened = (state["steps"] > 1) & (c["momentum"] != 0)  # never the first gradient, nor without momentum
-        kept.addcmul_(gradients, torch.where(dampened, 1 - c["dampening"].double(), 1.0).to(weights.dtype))
+        dampened = (state["steps"] > 1) & (
+            c["momentum"] != 0
+        )  # never the first gradient, nor without momentum
+        kept.addcmul_(
+            gradients, torch.where(dampened, 1 - c["dampening"].double(), 1.0).to(weights.dtype)
+        )
     else:
         kept.add_(gradients)
-    weights.addcmul_(gradients.addcmul(kept, c["momentum"]) if settings["nesterov"] else kept, -c["lr"])
+    weights.addcmul_(
+        gradients.addcmul(kept, c["momentum"]) if settings["nesterov"] else kept, -c["lr"]
+    )
 
 
 def _averaged(gradients: Tensor, state: Rows, c: Columns) -> tuple[Tensor, Tensor]:
@@ -91,7 +120,9 @@ def _averaged(gradients: Tensor, state: Rows, c: Columns) -> tuple[Tensor, Tenso
     return mean, square
 
 
-def _adam(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
+def _adam(
+    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
+) -> None:
     if not settings["decoupled_weight_decay"]:
         gradients = _decayed(gradients, weights, c)
     elif "weight_decay" in c:
@@ -104,14 +135,20 @@ def _adam(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings:
     weights.addcdiv_(mean * -size.to(weights.dtype), square.sqrt().div_(spread).add_(c["eps"]))
 
 
-def _adagrad(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
+def _adagrad(
+    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
+) -> None:
     gradients = _decayed(gradients, weights, c)
-    size = (c["lr"].double() / (1 + (state["steps"] - 1) * c["lr_decay"].double())).to(weights.dtype)
+    size = (c["lr"].double() / (1 + (state["steps"] - 1) * c["lr_decay"].double())).to(
+        weights.dtype
+    )
     state["sum"].addcmul_(gradients, gradients)
     weights.addcdiv_(gradients * -size, state["sum"].sqrt().add_(c["eps"]))
 
 
-def _adadelta(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
+def _adadelta(
+    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
+) -> None:
     gradients = _decayed(gradients, weights, c)
     square, moved = state["square_avg"], state["acc_delta"]
     square.mul_(c["rho"]).addcmul_(gradients * gradients, 1 - c["rho"])
@@ -120,7 +157,9 @@ def _adadelta(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, setti
     weights.addcmul_(delta, -c["lr"])
 
 
-def _rmsprop(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
+def _rmsprop(
+    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
+) -> None:
     gradients = _decayed(gradients, weights, c)
     square = state["square_avg"]
     square.mul_(c["alpha"]).addcmul_(gradients * gradients, 1 - c["alpha"])
@@ -134,36 +173,58 @@ def _rmsprop(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settin
 
 def _adam_size(c: Columns, steps: Tensor) -> Tensor:
     """The rate with both of Adam's corrections, in float64."""
-    return c["lr"].double() * (1 - c["beta2"].double() ** steps).sqrt() / (1 - c["beta1"].double() ** steps)
+    return (
+        c["lr"].double()
+        * (1 - c["beta2"].double() ** steps).sqrt()
+        / (1 - c["beta1"].double() ** steps)
+    )
 
 
-def _adabound(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
+def _adabound(
+    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
+) -> None:
     gradients = _decayed(gradients, weights, c)
     mean, square, steps = *_averaged(gradients, state, c), state["steps"]
-    final, closing = c["final_lr"].double() * c["lr"].double() / c["base_lr"].double(), c["gamma"].double() * steps
+    final, closing = (
+        c["final_lr"].double() * c["lr"].double() / c["base_lr"].double(),
+        c["gamma"].double() * steps,
+    )
     low, high = final * (1 - 1 / (closing + 1)), final * (1 + 1 / closing)
     rates = _adam_size(c, steps).to(weights.dtype) / square.sqrt().add_(c["eps"])
     weights.sub_(rates.clamp_(low.to(weights.dtype), high.to(weights.dtype)).mul_(mean))
 
 
-def _swats(weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]) -> None:
+def _swats(
+    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
+) -> None:
     gradients = _decayed(gradients, weights, c)
-    mean, square, kept, steps = (state[name] for name in ("exp_avg", "exp_avg_sq", "momentum_buffer", "steps"))
+    mean, square, kept, steps = (
+        state[name] for name in ("exp_avg", "exp_avg_sq", "momentum_buffer", "steps")
+    )
     rate, settled, beta2 = state["rate"], state["settled"], c["beta2"].double()
     late = settled > 0
     kept.copy_(torch.where(late, (kept * c["beta1"]).add_(gradients), kept))
     mean.lerp_(gradients, torch.where(late, torch.zeros_like(c["beta1"]), 1 - c["beta1"]))
-    square.copy_(torch.where(late, square, (square * c["beta2"]).addcmul_(gradients * gradients, 1 - c["beta2"])))
+    square.copy_(
+        torch.where(
+            late, square, (square * c["beta2"]).addcmul_(gradients * gradients, 1 - c["beta2"])
+        )
+    )
     scale = c["lr"].double() / c["base_lr"].double()
     as_sgd = kept * -((1 - c["beta1"].double()) * settled * scale).to(weights.dtype)
     as_adam = mean / square.sqrt().add_(c["eps"]) * -_adam_size(c, steps).to(weights.dtype)
     change = torch.where(late, as_sgd, as_adam)
     weights.add_(change)
     along = (change.double() * gradients.double()).sum(dim=1, keepdim=True)
-    told, asked = ~late & (along != 0), change.double().square().sum(dim=1, keepdim=True) / -along / scale
+    told, asked = (
+        ~late & (along != 0),
+        change.double().square().sum(dim=1, keepdim=True) / -along / scale,
+    )
     rate.copy_(torch.where(told, beta2 * rate + (1 - beta2) * asked, rate))
     mean_rate = rate / (1 - beta2**steps)
-    turns = told & (steps > 1) & (mean_rate > 0) & ((mean_rate - asked).abs() < c["tolerance"].double())
+    turns = (
+        told & (steps > 1) & (mean_rate > 0) & ((mean_rate - asked).abs() < c["tolerance"].double())
+    )
     settled.copy_(torch.where(turns, mean_rate, settled))
 
 

@@ -18,7 +18,9 @@ WORTH = 1.1  # what a doubling must gain for another one to be tried: measuring 
 LONG = 1.0  # seconds for a step: no further doubling
 
 
-def measure(program: Program, config: Config, *, sets: Sets, batch: int, device: torch.device) -> Pace:
+def measure(
+    program: Program, config: Config, *, sets: Sets, batch: int, device: torch.device
+) -> Pace:
     """Seconds per step alone, and of 2, 4, 8 … lanes, until more lanes are no faster; memory that runs out ends it too."""
     index = torch.arange(batch, device=device)
     seat = Seat(config, sets=sets, device=device, checkpoint=Unsaved())
@@ -31,7 +33,9 @@ def measure(program: Program, config: Config, *, sets: Sets, batch: int, device:
     lanes: dict[int, float] = {}
     while count <= MOST[device.type]:
         try:
-            lanes[count] = _seconds(_company(program, config, count, sets=sets, batch=batch, device=device), device)
+            lanes[count] = _seconds(
+                _company(program, config, count, sets=sets, batch=batch, device=device), device
+            )
         except torch.OutOfMemoryError:
             break
         rate = count / lanes[count]
@@ -49,7 +53,9 @@ def _company(
     seed_all(int(config["seed"]), device)
     model, loss, optimizer = build(config, device)
     group, steps = Group(program, sets=sets, batch=batch), -(-len(sets[0][0]) // batch)
-    lane = lane_of(0, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=Unsaved())
+    lane = lane_of(
+        0, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=Unsaved()
+    )
     lane.epoch = 1
     rows = joined([program.rows_of(model, optimizer)] * count)
     epoch = LaneEpoch([lane] * count, steps=steps, rows=len(sets[0][0]), like=rows["weights"])

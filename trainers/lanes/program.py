@@ -56,7 +56,14 @@ class Program:
     """
 
     def __init__(
-        self, model: nn.Module, loss: nn.Module, optimizer: optim.Optimizer, *, plain: nn.Module, x: Tensor, y: Tensor
+        self,
+        model: nn.Module,
+        loss: nn.Module,
+        optimizer: optim.Optimizer,
+        *,
+        plain: nn.Module,
+        x: Tensor,
+        y: Tensor,
     ) -> None:
         rule = rule_of(optimizer)
         if rule is None:
@@ -66,7 +73,9 @@ class Program:
         self._loss, self.plain = loss, plain
         self._smooths = smooths(loss) and not y.dtype.is_floating_point
         self._smoothed = smoothing_of(loss) > 0
-        self._layers: list[Any] = [module for module in self.template.modules() if type(module) in LAYERS]
+        self._layers: list[Any] = [
+            module for module in self.template.modules() if type(module) in LAYERS
+        ]
         trained = _trained(model, loss, x, y)
         parameters = dict(model.named_parameters())
         self.trained = [name for name in parameters if name in trained]
@@ -76,11 +85,18 @@ class Program:
         self._buffers = [name for name, _ in model.named_buffers()]
         self._first = tied(model)
         self._saved = list(model.state_dict())
-        unreached = [n for n, p in parameters.items() if p.requires_grad and n not in trained and p.ndim > 1]
+        unreached = [
+            n for n, p in parameters.items() if p.requires_grad and n not in trained and p.ndim > 1
+        ]
         if unreached:  # a penalty would train it nevertheless
             raise Unfusable(f"no training step reaches {unreached[0]}")
-        matrix = [torch.full((size,), float(len(shape) > 1)) for size, shape in zip(self._sizes, self.shapes, strict=True)]
-        self.penalised = torch.cat(matrix).to(x.device) if matrix else torch.zeros(0, device=x.device)
+        matrix = [
+            torch.full((size,), float(len(shape) > 1))
+            for size, shape in zip(self._sizes, self.shapes, strict=True)
+        ]
+        self.penalised = (
+            torch.cat(matrix).to(x.device) if matrix else torch.zeros(0, device=x.device)
+        )
         self._traced = Traced(self._gradients)
         self.parameters = sum(parameter.numel() for parameter in parameters.values())
 
@@ -89,22 +105,35 @@ class Program:
     def rows_of(self, model: nn.Module, optimizer: optim.Optimizer) -> Rows:
         """A new lane: one row of weights, what is not trained, buffers, and an optimizer's state before its first step."""
         parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
-        weights = torch.cat([parameters[name].detach().reshape(1, -1) for name in self.trained], dim=1)
+        weights = torch.cat(
+            [parameters[name].detach().reshape(1, -1) for name in self.trained], dim=1
+        )
         rows = {WEIGHTS: weights}
         rows |= {HELD + name: parameters[name].detach()[None].clone() for name in self._held}
         rows |= {BUFFER + name: buffers[name].detach()[None].clone() for name in self._buffers}
-        return rows | {STATE + name: value for name, value in fresh_state(optimizer, weights).items()}
+        return rows | {
+            STATE + name: value for name, value in fresh_state(optimizer, weights).items()
+        }
 
     def model_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
         """A lane's `state_dict`, as the plain model would give it."""
         parts = dict(zip(self.trained, torch.split(rows[WEIGHTS][lane], self._sizes), strict=True))
-        shaped = {name: part.view(shape) for (name, part), shape in zip(parts.items(), self.shapes, strict=True)}
-        shaped |= {name: tensor[lane] for prefix in (HELD, BUFFER) for name, tensor in under(prefix, rows).items()}
+        shaped = {
+            name: part.view(shape)
+            for (name, part), shape in zip(parts.items(), self.shapes, strict=True)
+        }
+        shaped |= {
+            name: tensor[lane]
+            for prefix in (HELD, BUFFER)
+            for name, tensor in under(prefix, rows).items()
+        }
         return {name: shaped[self._first[name]] for name in self._saved}
 
     def unsaved_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
         """A lane's buffers that are not in its `state_dict`."""
-        return {name: rows[BUFFER + name][lane] for name in self._buffers if name not in self._saved}
+        return {
+            name: rows[BUFFER + name][lane] for name in self._buffers if name not in self._saved
+        }
 
     def optimizer_of(self, rows: Rows, lane: int) -> dict[str, Tensor]:
         """A lane's optimizer state."""
@@ -112,12 +141,16 @@ class Program:
 
     # Steps
 
-    def gradients(self, rows: Rows, x: Tensor, y: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor, Tensor]:
+    def gradients(
+        self, rows: Rows, x: Tensor, y: Tensor, numbers: Numbers
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Of a batch per lane, x [lanes, batch, …]: plain losses and losses that are trained on [lanes], and the gradients of
         these [lanes, parameters]. Buffers move on.
         """
         model = {name: tensor for name, tensor in rows.items() if not name.startswith(STATE)}
-        plain, objective, gradients = self._traced(model, x, y, numbers.key, numbers.rates, numbers.smoothing)
+        plain, objective, gradients = self._traced(
+            model, x, y, numbers.key, numbers.rates, numbers.smoothing
+        )
         return plain, objective, gradients
 
     def step(self, rows: Rows, gradients: Tensor, columns: Rows) -> None:
@@ -159,17 +192,29 @@ class Program:
         ((tail, shares),) = self._seen(look, rows, [torch.cat([last, more])], rates)
         outputs = torch.cat([*head, tail[:, : len(last)]], dim=1)
         losses = self._mean_loss(tail[:, len(last) :], targets).tolist()
-        return self._mean_loss(outputs, y), outputs, Observed(losses=losses, names=names, dead=shares.tolist())
+        return (
+            self._mean_loss(outputs, y),
+            outputs,
+            Observed(losses=losses, names=names, dead=shares.tolist()),
+        )
 
     def norms(self, rows: Tensor) -> Tensor:
         """Of each trained tensor in rows of weights [lanes, …]: [lanes, tensors], in float64."""
         parts = torch.split(rows, self._sizes, dim=1)
-        return torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts], dim=1).double()
+        return torch.stack(
+            [torch.linalg.vector_norm(part, dim=1) for part in parts], dim=1
+        ).double()
 
-    def _seen(self, look: Callable[..., Any], rows: Rows, parts: Sequence[Tensor], rates: Tensor) -> list[Any]:
+    def _seen(
+        self, look: Callable[..., Any], rows: Rows, parts: Sequence[Tensor], rates: Tensor
+    ) -> list[Any]:
         """What each part of some rows gives, lanes in front, in evaluation mode."""
         self.template.eval()
-        tensors, each, lanes = self._tensors(rows[WEIGHTS], rows), vmap(look, randomness="error"), len(rows[WEIGHTS])
+        tensors, each, lanes = (
+            self._tensors(rows[WEIGHTS], rows),
+            vmap(look, randomness="error"),
+            len(rows[WEIGHTS]),
+        )
         with torch.no_grad(), _quiet(rates.device):
             return [each(tensors, part.expand(lanes, *part.shape), rates) for part in parts]
 
@@ -177,14 +222,18 @@ class Program:
         """Plain losses [lanes], in float64."""
         total = torch.zeros(len(outputs), dtype=torch.float64, device=y.device)
         with torch.no_grad():
-            for found, targets in zip(torch.split(outputs, LOSS_ROWS, dim=1), torch.split(y, LOSS_ROWS), strict=True):
+            for found, targets in zip(
+                torch.split(outputs, LOSS_ROWS, dim=1), torch.split(y, LOSS_ROWS), strict=True
+            ):
                 total += vmap(self.plain, in_dims=(0, None))(found, targets).double() * len(targets)
         return total / len(y)
 
     def _tensors(self, weights: Tensor, rows: Rows) -> dict[str, Tensor]:
         """All that a model holds, by name, with lanes in front."""
         lanes = len(weights)
-        parts = zip(self.trained, torch.split(weights, self._sizes, dim=1), self.shapes, strict=True)
+        parts = zip(
+            self.trained, torch.split(weights, self._sizes, dim=1), self.shapes, strict=True
+        )
         return {
             **{name: part.view(lanes, *shape) for name, part, shape in parts},
             **{name: rows[HELD + name] for name in self._held},
@@ -195,12 +244,20 @@ class Program:
         """Of x, y, key, rates and smoothing, all with lanes in front."""
         self.template.train()
         leaf = rows[WEIGHTS].detach().requires_grad_()
-        plain, objective = vmap(self._losses, randomness="error")(self._tensors(leaf, rows), *tensors)
+        plain, objective = vmap(self._losses, randomness="error")(
+            self._tensors(leaf, rows), *tensors
+        )
         (gradients,) = torch.autograd.grad(objective, leaf, torch.ones_like(objective))
         return plain.detach(), objective.detach(), gradients
 
     def _losses(
-        self, tensors: dict[str, Tensor], x: Tensor, y: Tensor, key: Tensor, rates: Tensor, smoothing: Tensor
+        self,
+        tensors: dict[str, Tensor],
+        x: Tensor,
+        y: Tensor,
+        key: Tensor,
+        rates: Tensor,
+        smoothing: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """One lane's plain loss, and what its gradient is taken of."""
         with in_place_of_torchs({**counted_dropout(key), "linear": _linear}):
@@ -247,7 +304,11 @@ def _trained(model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor) -> set[str
 
 def under(prefix: str, rows: Rows) -> Rows:
     """The rows of one kind, by their own names."""
-    return {name.removeprefix(prefix): tensor for name, tensor in rows.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in rows.items()
+        if name.startswith(prefix)
+    }
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

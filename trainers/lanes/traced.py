@@ -20,14 +20,23 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from trainers.lanes.optimizers import Rows
 
 Step = Callable[..., tuple[Tensor, ...]]
-Shape = tuple[tuple[Any, ...], ...]  # the names of the rows, and the shape of every other tensor, lanes left out
+Shape = tuple[
+    tuple[Any, ...], ...
+]  # the names of the rows, and the shape of every other tensor, lanes left out
 LANES = (3, 5)  # that are traced: not 2, which is too often something else's size
 AFTER = 200  # steps of one shape that go untraced: two traces cost about as much as they then would have saved
-SETTLED = 4  # steps of a new number of lanes that go untraced: the first traced one is made both ways
+SETTLED = (
+    4  # steps of a new number of lanes that go untraced: the first traced one is made both ways
+)
 TIMED = 64  # untraced steps whose mean is looked at
 SLOW = 0.004  # seconds of a step beyond which what a trace saves is nothing
 ATEN = torch.ops.aten
-IDLE = (ATEN.detach.default, ATEN.view.default, ATEN._unsafe_view.default, ATEN.expand.default)  # often without effect
+IDLE = (
+    ATEN.detach.default,
+    ATEN.view.default,
+    ATEN._unsafe_view.default,
+    ATEN.expand.default,
+)  # often without effect
 # What a trace calls, and the same by a shorter way: a microsecond each, a fifth of a small model's step.
 DIRECT: dict[Any, Any] = {
     ATEN.view.default: torch.Tensor.view,
@@ -54,13 +63,20 @@ class Traced:
         self._step = step
         self._given_up = False
         self._seconds: dict[Shape, deque[float]] = {}  # of the last untraced steps
-        self._steps: Counter[Shape | tuple[int, Shape]] = Counter()  # untraced ones, without and with lanes
+        self._steps: Counter[Shape | tuple[int, Shape]] = (
+            Counter()
+        )  # untraced ones, without and with lanes
         self._modules: dict[Shape, fx.GraphModule] = {}
-        self._checked: set[tuple[int, Shape]] = set()  # numbers of lanes for which a module gives the same bits
+        self._checked: set[tuple[int, Shape]] = (
+            set()
+        )  # numbers of lanes for which a module gives the same bits
 
     def __call__(self, rows: Rows, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The step, traced as soon as that pays."""
-        lanes, shape = len(tensors[0]), (tuple(rows), *(tuple(tensor.shape[1:]) for tensor in tensors))
+        lanes, shape = (
+            len(tensors[0]),
+            (tuple(rows), *(tuple(tensor.shape[1:]) for tensor in tensors)),
+        )
         if (lanes, shape) in self._checked and not self._given_up:
             with torch.no_grad():
                 return tuple(self._modules[shape](*rows.values(), *tensors))
@@ -88,7 +104,10 @@ class Traced:
                 self._modules[shape] = _general(few, more)
             with torch.no_grad():
                 found = self._modules[shape](*apart.values(), *tensors)
-            pairs = [*zip(expected, found, strict=True), *((rows[name], apart[name]) for name in rows)]
+            pairs = [
+                *zip(expected, found, strict=True),
+                *((rows[name], apart[name]) for name in rows),
+            ]
             self._given_up = not all(_same_bits(one, other) for one, other in pairs)
             self._checked.add((len(tensors[0]), shape))
         except Exception:  # noqa: BLE001  # whatever cannot be traced goes on as before
@@ -99,7 +118,10 @@ class Traced:
         def step(*given: Tensor) -> tuple[Tensor, ...]:
             return self._step(dict(zip(rows, given, strict=False)), *given[len(rows) :])
 
-        some = [tensor[:1].repeat(lanes, *(1,) * (tensor.ndim - 1)) for tensor in (*rows.values(), *tensors)]
+        some = [
+            tensor[:1].repeat(lanes, *(1,) * (tensor.ndim - 1))
+            for tensor in (*rows.values(), *tensors)
+        ]
         return make_fx(step)(*some)
 
 
@@ -137,17 +159,28 @@ class _Merged:
             return
         if one.op != "placeholder" and self._lanes is None:
             self._lanes = self.graph.call_method("size", (next(iter(self._copies.values())), 0))
-        args, kwargs = self._both(one.args, other.args), self._both(dict(one.kwargs), dict(other.kwargs))
+        args, kwargs = (
+            self._both(one.args, other.args),
+            self._both(dict(one.kwargs), dict(other.kwargs)),
+        )
         copy = self.graph.node_copy(one, lambda node: self._copies[node])
         copy.args, copy.kwargs, copy.target = args, kwargs, DIRECT.get(one.target, one.target)
         self._copies[one] = copy
 
     def _same(self, one: fx.Node, other: fx.Node) -> fx.Node | None:
         """The call that gives the very tensor which this one would give again."""
-        taken = self._copies[one.all_input_nodes[0]] if one.target in (*IDLE, ATEN.transpose.int) else None
+        taken = (
+            self._copies[one.all_input_nodes[0]]
+            if one.target in (*IDLE, ATEN.transpose.int)
+            else None
+        )
         if taken is None or (one.target in IDLE and _idle(one) and _idle(other)):
             return taken
-        back = one.target is ATEN.transpose.int and taken.target is torch.transpose and one.args[1:] == taken.args[1:]
+        back = (
+            one.target is ATEN.transpose.int
+            and taken.target is torch.transpose
+            and one.args[1:] == taken.args[1:]
+        )
         return taken.all_input_nodes[0] if back else None
 
     def _both(self, one: Any, other: Any) -> Any:
@@ -160,7 +193,11 @@ class _Merged:
             return {key: self._both(value, other[key]) for key, value in one.items()}
         if one == other:
             return one
-        slope, rest = divmod(other - one, LANES[1] - LANES[0]) if isinstance(one, int) and isinstance(other, int) else (0, 1)
+        slope, rest = (
+            divmod(other - one, LANES[1] - LANES[0])
+            if isinstance(one, int) and isinstance(other, int)
+            else (0, 1)
+        )
         if rest or self._lanes is None:
             raise ValueError(f"{one} in one trace, {other} in the other")
         line = slope, one - slope * LANES[0]

@@ -39,13 +39,19 @@ class CNN(nn.Module):
                 f"model: inputs must be channels × a square, but got {inputs} inputs and {channels} channels; set both"
             )
         convolution, norm, pool = (
-            (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d) if dimensions == 1 else (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
+            (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d)
+            if dimensions == 1
+            else (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
         )
         self._shape = (channels, *(side,) * dimensions)
         layers: list[nn.Module] = []
         for index in range(depth):
             before = channels if index == 0 else width
-            layers += [convolution(before, width, 3, padding=1), norm(width), parts.activation(activation)]
+            layers += [
+                convolution(before, width, 3, padding=1),
+                norm(width),
+                parts.activation(activation),
+            ]
             if index + 1 < depth and side >= 4:
                 layers.append(pool(2))
                 side //= 2

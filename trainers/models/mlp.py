@@ -29,7 +29,10 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
         for index in range(depth):
-            layers += [nn.Linear(inputs if index == 0 else width, width), parts.activation(activation)]
+            layers += [
+                nn.Linear(inputs if index == 0 else width, width),
+                parts.activation(activation),
+            ]
             if dropout > 0:
                 layers.append(nn.Dropout(dropout))
         layers.append(nn.Linear(width if depth else inputs, outputs))

@@ -22,8 +22,12 @@ INITS: dict[str, Callable[..., object]] = {
     "uniform": lambda weight, gain: nn.init.uniform_(weight, -0.05 * gain, 0.05 * gain),
     "xavier_uniform": lambda weight, gain: nn.init.xavier_uniform_(weight, gain=gain),
     "xavier_normal": lambda weight, gain: nn.init.xavier_normal_(weight, gain=gain),
-    "he_uniform": lambda weight, gain: _scaled(nn.init.kaiming_uniform_(weight, nonlinearity="relu"), gain),
-    "he_normal": lambda weight, gain: _scaled(nn.init.kaiming_normal_(weight, nonlinearity="relu"), gain),
+    "he_uniform": lambda weight, gain: _scaled(
+        nn.init.kaiming_uniform_(weight, nonlinearity="relu"), gain
+    ),
+    "he_normal": lambda weight, gain: _scaled(
+        nn.init.kaiming_normal_(weight, nonlinearity="relu"), gain
+    ),
 }
 KINDS = ("torch", "follow", *INITS)
 
@@ -35,7 +39,9 @@ def activation(name: str) -> nn.Module:
         ValueError: there is none of that name; those that exist are named.
     """
     if name not in ACTIVATIONS:
-        raise ValueError(f"model.activation: {name!r} does not exist; there are: {', '.join(ACTIVATIONS)}")
+        raise ValueError(
+            f"model.activation: {name!r} does not exist; there are: {', '.join(ACTIVATIONS)}"
+        )
     return ACTIVATIONS[name]()
 
 
@@ -50,7 +56,11 @@ def initialise(model: nn.Module, *, init: str, gain: float, activation: str) -> 
     if init not in KINDS:
         raise ValueError(f"model.init: {init!r} does not exist; there are: {', '.join(KINDS)}")
     kind = FOLLOWS.get(activation, "he_uniform") if init == "follow" else init
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
+    ]
     for layer in layers:
         if kind == "torch":
             layer.weight.data.mul_(gain)

@@ -23,14 +23,21 @@ def wrong_gradients(config: Config, part: Part) -> dict[str, Any]:
     x, y = (tensor[:ROWS] for tensor in on_device(part, device))
     x, y = x.double(), y.double() if y.is_floating_point() else y
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    given = [dict(model.named_parameters())[name].detach().clone().requires_grad_() for name in names]
+    given = [
+        dict(model.named_parameters())[name].detach().clone().requires_grad_() for name in names
+    ]
 
     def losses(*parameters: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = loss(functional_call(model, dict(zip(names, parameters, strict=True)), (x,)), y)
+        outputs: torch.Tensor = loss(
+            functional_call(model, dict(zip(names, parameters, strict=True)), (x,)), y
+        )
         return outputs
 
     try:
         gradcheck(losses, given, fast_mode=True)
     except Exception as error:  # noqa: BLE001  # a user's module may raise anything
-        return {"told": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", "tensors": len(names)}
+        return {
+            "told": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            "tensors": len(names),
+        }
     return {"told": "", "tensors": len(names)}

@@ -11,7 +11,14 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
-DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
+DROPOUTS = (
+    F.dropout,
+    F.dropout1d,
+    F.dropout2d,
+    F.dropout3d,
+    F.alpha_dropout,
+    F.feature_alpha_dropout,
+)
 
 
 class Hooked(TorchFunctionMode):
@@ -36,7 +43,9 @@ class Hooked(TorchFunctionMode):
 
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
             asked = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
-            self._on_backward(torch.stack([tensor.detach().double().mean() for tensor in asked]).mean())
+            self._on_backward(
+                torch.stack([tensor.detach().double().mean() for tensor in asked]).mean()
+            )
             inner(tensors, *args, **kwargs)
 
         torch.autograd.backward = backward

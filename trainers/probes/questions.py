@@ -16,9 +16,19 @@ from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient, ramp, without_penalties
 from trainers.probes.watch import Watch
 
-WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # rows of an epoch that is watched; at least so many batches
-POOL, FEW_ROWS, LEAST_ROWS = 5000, 64, 8  # rows among which those to learn by heart are picked; how many these are
-FIT_STEPS, LABEL_STEPS = 500, 200  # steps of one try to learn them; of one training on true or on shuffled labels
+WATCHED_ROWS, WATCHED_BATCHES = (
+    2000,
+    20,
+)  # rows of an epoch that is watched; at least so many batches
+POOL, FEW_ROWS, LEAST_ROWS = (
+    5000,
+    64,
+    8,
+)  # rows among which those to learn by heart are picked; how many these are
+FIT_STEPS, LABEL_STEPS = (
+    500,
+    200,
+)  # steps of one try to learn them; of one training on true or on shuffled labels
 SHUFFLES, CERTAIN = 3, 3.0  # such shuffles; standard errors of a difference that ends the question
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # of the ramp that finds the rates of those
 BATCHES = (16, 32, 64, 128, 256, 512)
@@ -31,12 +41,18 @@ Answer = dict[str, Any]
 
 def watched(subject: Subject) -> Answer:
     """Two epochs of it as it is, and the first of them again."""
-    data = subject.sample(train=max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch), val=WATCHED_ROWS)
+    data = subject.sample(
+        train=max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch), val=WATCHED_ROWS
+    )
     watch = Watch()
-    run = subject.train(data, contexts=[Steer(until=patient()), watch], stop=lambda run: run.trained == 2)
+    run = subject.train(
+        data, contexts=[Steer(until=patient()), watch], stop=lambda run: run.trained == 2
+    )
     again = Run()
     if not run.error:
-        again = subject.train(data, contexts=[Steer(until=patient())], stop=lambda run: run.trained == 1)
+        again = subject.train(
+            data, contexts=[Steer(until=patient())], stop=lambda run: run.trained == 1
+        )
     last: Values = run.epochs[-1][1] if run.epochs else {}
     return {
         "error": run.error,
@@ -47,7 +63,9 @@ def watched(subject: Subject) -> Answer:
         "train_loss": run.series("train_loss"),
         "val_loss": run.series("val_loss"),
         "first_loss": run.first.get("train_loss"),
-        "not_finite": [name for name in _numbers(last) if not all(map(math.isfinite, run.told(name)))],
+        "not_finite": [
+            name for name in _numbers(last) if not all(map(math.isfinite, run.told(name)))
+        ],
         "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
         "again_error": again.error,
     }
@@ -66,7 +84,9 @@ def learned_by_heart(subject: Subject, *, parameters: int) -> Answer:
         tries.append(_fit(subject, data, rate=rate, steps=FIT_STEPS))
         if tries[-1]["fitted"]:
             break
-    best = max(tries, key=lambda attempt: -math.inf if attempt["score"] is None else attempt["score"])
+    best = max(
+        tries, key=lambda attempt: -math.inf if attempt["score"] is None else attempt["score"]
+    )
     if not tries[-1]["fitted"] and (best["score"] or 0.0) >= NEARLY:
         tries.append(_fit(subject, data, rate=best["rate"], steps=LONGER * FIT_STEPS))
     return {"rows": len(few.index), "tries": tries}
@@ -101,8 +121,14 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
     for y in (labels, *wrong):
         steer = Steer(rate=lambda _: rate, plain=True, until=patient())
         rows = replace(data, train=replace(data.train, y=y))
-        run = subject.train(rows, epochs=epochs, config=without_penalties(subject.config), contexts=[steer])
-        told = [score for epoch, values in run.epochs if epoch > 0 and (score := row_scores(values, val)) is not None]
+        run = subject.train(
+            rows, epochs=epochs, config=without_penalties(subject.config), contexts=[steer]
+        )
+        told = [
+            score
+            for epoch, values in run.epochs
+            if epoch > 0 and (score := row_scores(values, val)) is not None
+        ]
         if not told:
             return {"cause": run.error or "the trainer tells no predictions"}
         scores.append(np.mean(told[len(told) // 2 :], axis=0))
@@ -130,7 +156,9 @@ def speed(subject: Subject, *, sizes: bool) -> Answer:
             continue
         seconds = float(np.median(np.diff(steer.times[1:])))
         subject.train(data, epochs=1, config=config, contexts=[Steer(most=1), kept])
-        measured.append({"batch": batch, "seconds": seconds, "megabytes": kept.most / 2**20, "error": run.error})
+        measured.append(
+            {"batch": batch, "seconds": seconds, "megabytes": kept.most / 2**20, "error": run.error}
+        )
     return {"batches": measured, "rows": rows}
 
 
@@ -154,11 +182,17 @@ def _few(subject: Subject, *, parameters: int) -> Part:
     part = subject.data.train
     outputs = 1
     if part.y is not None:
-        outputs = len(np.unique(part.y)) if subject.task == "classification" else int(np.prod(part.y.shape[1:], dtype=int))
+        outputs = (
+            len(np.unique(part.y))
+            if subject.task == "classification"
+            else int(np.prod(part.y.shape[1:], dtype=int))
+        )
     most = min(FEW_ROWS, max(LEAST_ROWS, parameters // (2 * outputs)), len(part.index))
     order = np.random.default_rng(0).permutation(len(part.index))[:POOL]
     if part.x is not None:
-        _, first = np.unique(np.asarray(part.x[order]).reshape(len(order), -1), axis=0, return_index=True)
+        _, first = np.unique(
+            np.asarray(part.x[order]).reshape(len(order), -1), axis=0, return_index=True
+        )
         order = order[np.sort(first)]
     if part.y is not None and subject.task == "classification":
         labels = part.y[order]
@@ -195,9 +229,13 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:
 
     steer = Steer(rate=lambda _: rate, plain=True, most=steps, until=patient())
     epochs = -(-steps // subject.steps(data))
-    run = subject.train(data, epochs=epochs, config=without_penalties(subject.config), contexts=[steer], stop=fitted)
+    run = subject.train(
+        data, epochs=epochs, config=without_penalties(subject.config), contexts=[steer], stop=fitted
+    )
     losses = [loss for loss in steer.losses if math.isfinite(loss)]
-    start, end = (float(np.median(part)) if part else math.nan for part in (losses[:1], losses[-5:]))
+    start, end = (
+        float(np.median(part)) if part else math.nan for part in (losses[:1], losses[-5:])
+    )
     told = math.isfinite(best)
     return {
         "rate": rate,
@@ -211,4 +249,8 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:
 
 
 def _numbers(values: Values) -> list[str]:
-    return [name for name, value in values.items() if isinstance(value, float | int) and not isinstance(value, bool)]
+    return [
+        name
+        for name, value in values.items()
+        if isinstance(value, float | int) and not isinstance(value, bool)
+    ]

@@ -58,7 +58,10 @@ def train(
 
     `epochs`: in place of `trainer.epochs`.
     """
-    trainer = {**config["trainer"], "replay": False}  # what a loss ended in is not to be seen as a training of its own
+    trainer = {
+        **config["trainer"],
+        "replay": False,
+    }  # what a loss ended in is not to be seen as a training of its own
     told = {**config, "trainer": trainer if epochs is None else {**trainer, "epochs": epochs}}
     run = Run()
     with ExitStack() as stack:

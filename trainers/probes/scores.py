@@ -18,7 +18,11 @@ def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
     if task == "classification":
         got = np.asarray(labels) if labels is not None else _classes(np.asarray(told))
         return float((got.reshape(-1) == y.reshape(-1)).mean()) if got.size == y.size else -math.inf
-    got = np.asarray(told, dtype=float).reshape(y.shape) if np.size(told) == y.size else np.full(y.shape, math.nan)
+    got = (
+        np.asarray(told, dtype=float).reshape(y.shape)
+        if np.size(told) == y.size
+        else np.full(y.shape, math.nan)
+    )
     left, total = float(((got - y) ** 2).sum()), float(((y - y.mean(axis=0)) ** 2).sum())
     return 1 - left / total if total and math.isfinite(left) else -math.inf
 
@@ -45,6 +49,8 @@ def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
         return chances
     if got.size != y.size:
         return None
-    missed = np.nan_to_num((got.reshape(y.shape) - y) ** 2, nan=4.0).reshape(len(y), -1).mean(axis=1)
+    missed = (
+        np.nan_to_num((got.reshape(y.shape) - y) ** 2, nan=4.0).reshape(len(y), -1).mean(axis=1)
+    )
     rows: NDArray[np.float64] = np.clip(1 - missed, -3.0, None)
     return rows

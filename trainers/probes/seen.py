@@ -102,14 +102,25 @@ def batch_of(given: Tensor) -> Batch:
     finite = bool(torch.isfinite(plain).all()) if plain.is_floating_point() else True
     alike = len(plain) > 1 and bool((plain == plain[:1]).all())
     content = (
-        hashlib.sha256(plain.numpy().tobytes()).hexdigest() if plain.dtype != torch.bfloat16 else str(plain.double().sum())
+        hashlib.sha256(plain.numpy().tobytes()).hexdigest()
+        if plain.dtype != torch.bfloat16
+        else str(plain.double().sum())
     )
     numbers = plain.double()
     mean, spread = float(numbers.mean()), float(numbers.std(correction=0))
-    return Batch(shape=tuple(given.shape), finite=finite, content=content, alike=alike, mean=mean, spread=spread)
+    return Batch(
+        shape=tuple(given.shape),
+        finite=finite,
+        content=content,
+        alike=alike,
+        mean=mean,
+        spread=spread,
+    )
 
 
-def loss_call(func: Callable[..., Any], outputs: Tensor, targets: Tensor, kwargs: dict[str, Any]) -> LossCall:
+def loss_call(
+    func: Callable[..., Any], outputs: Tensor, targets: Tensor, kwargs: dict[str, Any]
+) -> LossCall:
     """What is noted of a call of a loss."""
     rows = outputs.double()
     sums = rows.sum(dim=1) if rows.ndim > 1 else rows
@@ -128,7 +139,10 @@ def loss_call(func: Callable[..., Any], outputs: Tensor, targets: Tensor, kwargs
         outputs=tuple(outputs.shape),
         targets=tuple(targets.shape),
         probabilities=several and within and bool((sums - 1).abs().max() < CLOSE),
-        over_batch=several and within and len(rows) > 2 and bool((rows.sum(dim=0) - 1).abs().max() < CLOSE),
+        over_batch=several
+        and within
+        and len(rows) > 2
+        and bool((rows.sum(dim=0) - 1).abs().max() < CLOSE),
         log_probabilities=several and bool(exponents.abs().max() < CLOSE),
         within_unit=within,
         classes=not targets.is_floating_point() or bool((targets == targets.round()).all()),

@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle
 
@@ -51,7 +54,11 @@ class Steer(Hooked):
         ]
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         if self._plain and func in DROPOUTS:

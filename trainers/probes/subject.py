@@ -33,7 +33,9 @@ class Subject:
         """One training of it on these rows; `settings` as of `run.train`. A batch is no larger than they are."""
         config = config or self.config
         batch = min(int(config["trainer"]["batch_size"]), len(data.train.index))
-        return train(with_batch(config, batch), data=data, device=self.device, folder=self.folder, **settings)
+        return train(
+            with_batch(config, batch), data=data, device=self.device, folder=self.folder, **settings
+        )
 
     @property
     def batch(self) -> int:
@@ -66,7 +68,9 @@ def patient(seconds: float = PATIENCE) -> Callable[[float], bool]:
     return enough
 
 
-def ramp(subject: Subject, data: Data, *, seed: int, rates: Sequence[float], plain: bool) -> list[float]:
+def ramp(
+    subject: Subject, data: Data, *, seed: int, rates: Sequence[float], plain: bool
+) -> list[float]:
     """The loss of every step while the rate rises; it ends where the loss is lost.
 
     Lost is a loss that is not finite, or twenty times that of the first step. Fresh weights; nothing of it is kept (R31).
@@ -81,9 +85,13 @@ def ramp(subject: Subject, data: Data, *, seed: int, rates: Sequence[float], pla
         first = loss if math.isnan(first) else first
         return not math.isfinite(loss) or loss > LOST * abs(first) + 1e-3 or impatient(loss)
 
-    steer = Steer(rate=lambda step: rates[min(step, len(rates) - 1)], plain=plain, most=len(rates), until=lost)
+    steer = Steer(
+        rate=lambda step: rates[min(step, len(rates) - 1)], plain=plain, most=len(rates), until=lost
+    )
     config = {**subject.config, "seed": seed}
-    run = subject.train(data, epochs=2 + len(rates) // subject.steps(data), config=config, contexts=[steer])
+    run = subject.train(
+        data, epochs=2 + len(rates) // subject.steps(data), config=config, contexts=[steer]
+    )
     if not steer.times and not (steer.losses and not math.isfinite(steer.losses[-1])):
         raise RuntimeError(run.error or "no step of a torch optimizer was seen in this process")
     return steer.losses[: len(rates)]
@@ -92,7 +100,9 @@ def ramp(subject: Subject, data: Data, *, seed: int, rates: Sequence[float], pla
 def without_penalties(config: Config) -> Config:
     """Without the penalties that stand in the config; what stands in the model is switched off by `Steer`."""
     trainer = {**config["trainer"], **{key: None for key in NAMES if config["trainer"].get(key)}}
-    constant = {"schedule": {"_target_": None, "interval": "epoch"}} if config.get("schedule") else {}
+    constant = (
+        {"schedule": {"_target_": None, "interval": "epoch"}} if config.get("schedule") else {}
+    )
     return {**config, "trainer": trainer, **constant}
 
 

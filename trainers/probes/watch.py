@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle, parameters_of
@@ -69,7 +72,9 @@ class Watch(Hooked):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        self._close(self._passes if self._passes and self._passes[-1].used else self._passes[:-1])  # it may have been cut short
+        self._close(
+            self._passes if self._passes and self._passes[-1].used else self._passes[:-1]
+        )  # it may have been cut short
         self.seen.losses = [float(loss) for loss in self._noted]
         self.seen.dead = [float((~alive).double().mean()) for alive in self._alive.values()]
         for tensor, weights in self._named.values():
@@ -86,7 +91,9 @@ class Watch(Hooked):
         """What was no training, although gradients were on, was an evaluation."""
         for one in passes:
             if one.used:
-                self.seen.quiet_trainings += sorted(one.quiet - one.active - set(self.seen.quiet_trainings))
+                self.seen.quiet_trainings += sorted(
+                    one.quiet - one.active - set(self.seen.quiet_trainings)
+                )
                 if one.given is not None:
                     self.seen.batches.append(one.given)
             else:
@@ -97,20 +104,35 @@ class Watch(Hooked):
     # Calls of torch's functions
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         fresh = func in LOSSES and len(args) > 1
-        fresh = fresh and (self.seen.loss is None or (torch.is_grad_enabled() and not self._in_training))
+        fresh = fresh and (
+            self.seen.loss is None or (torch.is_grad_enabled() and not self._in_training)
+        )
         if func in DROPOUTS or func is F.batch_norm:
             self._note_mode(func, args, kwargs)
         elif fresh:
-            self._in_training = torch.is_grad_enabled()  # an evaluation's counts until there is one in training
-            self.seen.loss = loss_call(func, args[0].detach(), args[1].detach(), kwargs)  # before it may raise
+            self._in_training = (
+                torch.is_grad_enabled()
+            )  # an evaluation's counts until there is one in training
+            self.seen.loss = loss_call(
+                func, args[0].detach(), args[1].detach(), kwargs
+            )  # before it may raise
         result = func(*args, **kwargs)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
-        if func in RELUS and torch.is_grad_enabled() and isinstance(result, Tensor) and result.ndim > 1:
+        if (
+            func in RELUS
+            and torch.is_grad_enabled()
+            and isinstance(result, Tensor)
+            and result.ndim > 1
+        ):
             alive = (result.detach() > 0).any(dim=0)
             known = self._alive.get(self._relu)
             if known is None or known.shape == alive.shape:
@@ -119,7 +141,9 @@ class Watch(Hooked):
             self._relu += 1
         return result
 
-    def _note_mode(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _note_mode(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         """Dropout or batch norm, as in training or as in evaluation."""
         name = "batch norm" if func is F.batch_norm else "dropout"
         active = bool(kwargs.get("training", name == "dropout"))
@@ -130,7 +154,9 @@ class Watch(Hooked):
                 return  # no running statistics: batch statistics are all that it has
             self.seen.batch_norms += 1
             if active:
-                self.seen.averaged = max(args[0].numel() // max(args[0].shape[1], 1), self.seen.averaged or 0)
+                self.seen.averaged = max(
+                    args[0].numel() // max(args[0].shape[1], 1), self.seen.averaged or 0
+                )
         if torch.is_grad_enabled():
             (self._pass.active if active else self._pass.quiet).add(name)
         elif active and name not in self.seen.noisy_evaluations:
@@ -150,14 +176,20 @@ class Watch(Hooked):
                 for name, parameter in module.named_parameters():
                     self._note_parameter(name, parameter)
                 if not torch.is_grad_enabled() and not self._evaluated:
-                    self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+                    self._buffers = {
+                        name: buffer.clone() for name, buffer in module.named_buffers()
+                    }
         self._depth += 1
 
-    def _left(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _left(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    ) -> None:
         self._depth -= 1
         if self._depth or module is not self._first or self._paused or output is None:
             return
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim]
+        tensors = [
+            leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim
+        ]
         given = batch_of(tensors[0].detach()) if tensors else None
         if not torch.is_grad_enabled():
             self.seen.evaluated += [given] if given is not None else []
@@ -172,34 +204,52 @@ class Watch(Hooked):
             if isinstance(leaf, Tensor) and leaf.requires_grad:
                 leaf.register_hook(lambda _: setattr(done, "used", True))  # type: ignore[no-untyped-call]
 
-    def _evaluate_again(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _evaluate_again(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    ) -> None:
         """Two evaluations of the same rows must agree and change no buffer (R45), and no row may change another's output.
 
         Buffers and dice are put back.
         """
         after = dict(module.named_buffers())
-        self.seen.changed_buffers = [name for name, buffer in self._buffers.items() if not torch.equal(buffer, after[name])]
+        self.seen.changed_buffers = [
+            name for name, buffer in self._buffers.items() if not torch.equal(buffer, after[name])
+        ]
         kept = {name: buffer.clone() for name, buffer in after.items()}
         self._paused = True
         try:
             with torch.random.fork_rng():
                 again = module(*args, **kwargs)
                 rows = len(args[0]) if args and isinstance(args[0], Tensor) and args[0].ndim else 0
-                few = module(*(arg[: rows // 2] for arg in args)) if _by_rows((*args, output), rows) and not kwargs else None
+                few = (
+                    module(*(arg[: rows // 2] for arg in args))
+                    if _by_rows((*args, output), rows) and not kwargs
+                    else None
+                )
         finally:
             self._paused = False
         for name, buffer in kept.items():
             after[name].copy_(buffer)
         pairs = zip(tree_leaves(output), tree_leaves(again), strict=True)
-        self.seen.unsteady_evaluation = not all(_near(one, two) for one, two in pairs if isinstance(one, Tensor))
-        if isinstance(few, Tensor) and not self.seen.unsteady_evaluation and not self.seen.noisy_evaluations:
-            close = torch.allclose(few.double(), output[: rows // 2].double(), rtol=1e-2, atol=1e-3, equal_nan=True)
+        self.seen.unsteady_evaluation = not all(
+            _near(one, two) for one, two in pairs if isinstance(one, Tensor)
+        )
+        if (
+            isinstance(few, Tensor)
+            and not self.seen.unsteady_evaluation
+            and not self.seen.noisy_evaluations
+        ):
+            close = torch.allclose(
+                few.double(), output[: rows // 2].double(), rtol=1e-2, atol=1e-3, equal_nan=True
+            )
             self.seen.rows_mix = not close
 
     def _note_parameter(self, name: str, parameter: Tensor) -> Weights:
         if id(parameter) in self._named:
             return self._named[id(parameter)][1]
-        weights = Weights(name=name, shape=tuple(parameter.shape), trainable=parameter.requires_grad)
+        weights = Weights(
+            name=name, shape=tuple(parameter.shape), trainable=parameter.requires_grad
+        )
         self._named[id(parameter)] = parameter, weights
         if parameter.requires_grad:
             hook = parameter.register_hook(lambda _: self._arrived(parameter))  # type: ignore[no-untyped-call]
@@ -223,7 +273,10 @@ class Watch(Hooked):
         mine = parameters_of(optimizer)
         if not self._optimizers and not any(id(parameter) in self._named for parameter in mine):
             self._first, self._named = None, {}  # what was called first is not what is trained
-        closure, known = has_closure(args, kwargs), all(id(parameter) in self._named for parameter in mine)
+        closure, known = (
+            has_closure(args, kwargs),
+            all(id(parameter) in self._named for parameter in mine),
+        )
         self._optimizers.add(id(optimizer))
         self.seen.optimizers = len(self._optimizers)
         self.seen.steps += 1
@@ -265,7 +318,9 @@ class Watch(Hooked):
 
 def _by_rows(values: Sequence[Any], rows: int) -> bool:
     """Whether all of these are tensors of so many rows, and of several."""
-    return rows > 3 and all(isinstance(value, Tensor) and value.ndim and len(value) == rows for value in values)
+    return rows > 3 and all(
+        isinstance(value, Tensor) and value.ndim and len(value) == rows for value in values
+    )
 
 
 def dense(gradient: Tensor) -> Tensor:

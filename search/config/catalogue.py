@@ -1,0 +1,101 @@
+"""Which experiments and verbs exist, and where their configs lie. Reads file names and first lines only; never composes."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from search.config.quick_imports import quick_imports
+from search.errors import UsageError, broken_rule
+
+PACKAGE = Path(__file__).parent.parent
+# A wheel carries conf/ inside the package; a clone keeps it at its top level.
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+
+
+def verbs() -> list[str]:
+    """Names of all verbs."""
+    return sorted(
+        path.stem for path in (PACKAGE / "commands").glob("*.py") if not path.stem.startswith("_")
+    )
+
+
+def verb(name: str) -> ModuleType:
+    """The module of the verb, loaded only now, so that listing stays fast."""
+    with quick_imports():
+        return importlib.import_module(f"search.commands.{name}")
+
+
+def verb_summaries() -> dict[str, str]:
+    """Verb → its SUMMARY, read from its source, since importing all verbs would load everything there is."""
+    found = {}
+    for name in verbs():
+        tree = ast.parse((PACKAGE / "commands" / f"{name}.py").read_text())
+        told = [
+            node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SUMMARY"
+        ]
+        found[name] = str(ast.literal_eval(told[0]))
+    return found
+
+
+def experiments(config_dir: Path | None) -> dict[str, str]:
+    """Experiment name → the purpose told in its file's second comment line, ours first, then the user's.
+
+    Raises:
+        UsageError: two files of one name, or an experiment named like a verb.
+    """
+    found: dict[str, str] = {}
+    for root in roots(config_dir):
+        for path in sorted((root / "experiment").glob("*.yaml")):
+            if path.stem in verbs():
+                raise UsageError(
+                    broken_rule(
+                        str(path),
+                        rule="an experiment must not bear the name of a verb",
+                        got=repr(path.stem),
+                        remedy="rename the file",
+                    )
+                )
+            found[path.stem] = _purpose(path)
+    return found
+
+
+def roots(config_dir: Path | None) -> Iterator[Path]:
+    """The config folders, ours first.
+
+    Raises:
+        UsageError: the user's folder does not exist, or holds a file that ours holds too (which of them wins would be a guess).
+    """
+    yield CONF
+    if config_dir is None:
+        return
+    if not config_dir.is_dir():
+        raise UsageError(
+            broken_rule(
+                "--config-dir",
+                rule="must be a folder",
+                got=str(config_dir),
+                remedy="create it or mend the path",
+            )
+        )
+    for path in sorted(config_dir.rglob("*.yaml")):
+        inside = path.relative_to(config_dir)
+        if (CONF / inside).exists():
+            raise UsageError(
+                broken_rule(
+                    str(path),
+                    rule="a config of your own needs a name of its own",
+                    got=f"{inside}, which is shipped",
+                    remedy="rename it and choose it by that name",
+                )
+            )
+    yield config_dir
+
+
+def _purpose(path: Path) -> str:
+    comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
+    told = [line for line in comments if line and not line.startswith(("python -m", "@package"))]
+    return told[0] if told else ""

@@ -1,0 +1,219 @@
+"""Configs become objects here: Hydra composes, once, and what comes out is frozen. Never reads results."""
+
+import re
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from search.config.catalogue import CONF, experiments, roots
+from search.config.knobs import sweep_override
+from search.errors import UsageError, broken_rule, unknown
+
+GROUPS = (
+    "data",
+    "model",
+    "optimizer",
+    "schedule",
+    "loss",
+    "trainer",
+    "metric",
+    "split",
+    "normalise",
+    "placement",
+)
+
+
+def compose_experiment(
+    experiment: str, *, overrides: list[str], config_dir: Path | None
+) -> DictConfig:
+    """The config of `conf/experiment/<experiment>.yaml` with the command line's overrides: unresolved, read-only.
+
+    Raises:
+        UsageError: Hydra could not compose it: a misspelt key, an unknown option, a syntax error.
+    """
+    known = experiments(config_dir)
+    if experiment not in known:
+        raise UsageError(unknown("experiment", name=experiment, known=known))
+    knobs = [(text, sweep_override(text)) for text in overrides]
+    plain = [_as_list(text) for text, knob in knobs if knob is None]
+    user = [folder for folder in roots(config_dir) if folder != CONF]
+    search_path = (
+        [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in user)}]"] if user else []
+    )
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            words = [*search_path, f"experiment={experiment}", *plain]
+            config = _composed(words)
+            with open_dict(config):
+                config.choices = _choices(config, words)
+        OmegaConf.to_container(config, resolve=True)
+    except Exception as error:  # beside its own errors, Hydra raises ValueError, TypeError, AttributeError for odd overrides
+        misspelt = re.match(r"Could not override '([^']+)'", str(error))
+        if misspelt is not None and overrides:
+            groups = [
+                text
+                for text in plain
+                if "." not in text.partition("=")[0] and text.partition("=")[0] != misspelt[1]
+            ]
+            whole = compose_experiment(experiment, overrides=groups, config_dir=config_dir)
+            hint = unknown("key", name=misspelt[1], known=_siblings(whole, misspelt[1]))
+            raise UsageError(
+                f"{experiment}: {hint}; a new key is added with +{misspelt[1]}=…"
+            ) from error
+        raise UsageError(f"{experiment}: {_first_part(error)}") from error
+    with open_dict(config):
+        for _, knob in knobs:
+            if knob is not None:
+                OmegaConf.update(config, f"space.{knob[0]}", knob[1], merge=False, force_add=True)
+        config.name = config.name or experiment
+    _check_complete(config, experiment)
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def compose_defaults() -> DictConfig:
+    """`conf/search.yaml` alone: what a config is where nobody says anything."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return _composed([])
+
+
+def _composed(words: list[str]) -> DictConfig:
+    """A config with `chosen`: which option of every config group is in it, those of the user's own groups included."""
+    config = compose(config_name="search", overrides=words, return_hydra_config=True)
+    with open_dict(config):
+        groups = config.pop("hydra").runtime.choices.items()
+        config.chosen = {
+            str(group): str(option)
+            for group, option in groups
+            if group != "experiment" and not str(group).startswith("hydra")
+        }
+    return config
+
+
+def _choices(config: DictConfig, words: list[str]) -> dict[str, dict[str, DictConfig]]:
+    """Every option that a space names for a config group, composed; the chosen one as it stands, with all overrides (P7)."""
+    chosen, found = config.chosen, dict[str, dict[str, DictConfig]]()
+    for group, node in (config.get("space") or {}).items():
+        if group in chosen and isinstance(node, DictConfig) and "choices" in node:
+            others = [
+                text
+                for text in words
+                if text.lstrip("+~").partition("=")[0].partition(".")[0] != group
+            ]
+            found[group] = {str(chosen[group]): config[group]}
+            for option in node.choices:
+                if option != chosen[group]:
+                    found[group][str(option)] = compose(
+                        config_name="search", overrides=[*others, f"{group}={option}"]
+                    )[group]
+    return found
+
+
+def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
+    """A complete config file (such as best.yaml) with plain `key=value` overrides on keys that it has: read-only.
+
+    Raises:
+        UsageError: no such file, not YAML, not a mapping, or an override of a key that the file does not have.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except FileNotFoundError as error:
+        raise UsageError(
+            broken_rule(
+                str(path), rule="must be a file", got="nothing there", remedy="mend the path"
+            )
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            broken_rule(str(path), rule="must be readable YAML", got=str(error), remedy="mend it")
+        ) from error
+    except Exception as error:  # PyYAML's own tree of errors does not descend from ValueError
+        raise UsageError(
+            broken_rule(str(path), rule="must be valid YAML", got=str(error), remedy="mend it")
+        ) from error
+    if not isinstance(config, DictConfig):
+        raise UsageError(
+            broken_rule(
+                str(path),
+                rule="must hold a mapping",
+                got=type(config).__name__,
+                remedy="give a config",
+            )
+        )
+    OmegaConf.set_struct(config, True)
+    try:
+        for text in overrides:
+            override = OverridesParser.create().parse_override(text)
+            OmegaConf.update(config, override.get_key_element(), override.value())
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(f"{path}: {_first_part(error)}") from error
+    _check_complete(config, str(path))
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def check_whole(config: DictConfig, path: Path) -> None:
+    """A config to train needs every group.
+
+    Raises:
+        UsageError: some are not there.
+    """
+    lacking = [group for group in GROUPS if group not in config]
+    if lacking:
+        raise UsageError(
+            broken_rule(
+                str(path),
+                rule="every group of a config must be there",
+                got=f"none of {', '.join(lacking)}",
+                remedy="export it by python -m search export",
+            )
+        )
+
+
+def _siblings(config: DictConfig, path: str) -> list[str]:
+    """The keys at the place where a path leaves the config."""
+    node, prefix = config, ""
+    for part in path.split("."):
+        below = node.get(part) if part in node else None
+        if not isinstance(below, DictConfig):
+            break
+        node, prefix = below, f"{prefix}{part}."
+    return [f"{prefix}{key!s}" for key in node]
+
+
+def _check_complete(config: DictConfig, where: str) -> None:
+    """Keys that are ??? have no default that would be right; they must be given."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UsageError(
+            broken_rule(
+                where,
+                rule="every key needs a value",
+                got=f"??? for {', '.join(missing)}",
+                remedy=f"say {missing[0]}=…",
+            )
+        )
+
+
+def _as_list(text: str) -> str:
+    """`placement.gpus=0,2` as Hydra's list; it would take the comma for a sweep of its own."""
+    key, _, value = text.partition("=")
+    return (
+        f"{key}=[{value}]"
+        if key == "placement.gpus" and value[:1].isalnum() and value != "null"
+        else text
+    )
+
+
+def _first_part(error: Exception) -> str:
+    """Hydra's message without the list of its search path, which a user cannot change, and with its cause."""
+    text = str(error).split("Config search path:")[0].strip()
+    cause = error.__cause__
+    return f"{text}\n{cause}" if cause is not None and str(cause) not in text else text

@@ -1,0 +1,43 @@
+"""Single keys of a config, read and checked: whole numbers, positive ones, names. Never looks at two keys together.
+
+Every function raises UsageError with the key, the rule and what was there instead.
+"""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+from search.errors import UsageError, broken_rule, unknown
+
+
+def whole(config: DictConfig, path: str, *, least: int) -> int:
+    """A whole number."""
+    value = OmegaConf.select(config, path)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(
+            broken_rule(
+                path,
+                rule=f"must be a whole number of at least {least}",
+                got=repr(value),
+                remedy="mend it",
+            )
+        )
+    return value
+
+
+def positive(config: DictConfig, path: str) -> float:
+    """A number above 0."""
+    value = OmegaConf.select(config, path)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise UsageError(
+            broken_rule(path, rule="must be a number above 0", got=repr(value), remedy="mend it")
+        )
+    return float(value)
+
+
+def one_of(config: DictConfig, path: str, known: Sequence[str]) -> str:
+    """One of some names; others are told."""
+    value = str(OmegaConf.select(config, path))
+    if value not in known:
+        raise UsageError(unknown(path, name=value, known=known))
+    return value

@@ -1,0 +1,220 @@
+"""How a joint search proposes, prunes, ends and confirms: read from the config and checked against its space (R32, P4).
+
+Never proposes a value.
+"""
+
+import importlib.util
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+
+from omegaconf import DictConfig
+
+from search.config.fields import one_of, positive, whole
+from search.config.knob_roles import check_paths, default_of
+from search.config.knobs import Knob, Value
+from search.errors import UsageError, broken_rule
+
+SAMPLERS = ("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid")
+ADAPTIVE = ("gp", "tpe", "cmaes")
+PRUNERS = ("none", "median", "asha", "hyperband", "patient")
+GP_MOST = 400  # trials up to which a Gaussian process thinks for less than a second; it grows with their cube
+MOST = 10**6  # points of a grid that are counted
+Point = dict[
+    str, Value
+]  # a value for every knob of the space, also for those that the chosen options make idle
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointSettings:
+    """`startup`: configurations, baseline included, before an adaptive sampler takes over; fewer with a history.
+
+    `budget`: seconds, or None. `rungs`: epochs at which the pruner is asked. `warmup`, `reduction`, `patience`: epochs, factor,
+    epochs, as it takes them.
+    `leaders` are trained again with `confirm` fresh seeds each (P13).
+    """
+
+    sampler: str
+    startup: int
+    n_trials: int
+    budget: float | None
+    confirm: int
+    leaders: int
+    pruner: str
+    rungs: tuple[int, ...]
+    warmup: int
+    reduction: int
+    patience: int
+
+
+def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
+    """The settings of a joint search.
+
+    Raises:
+        UsageError: an empty space, two knobs on a path, an unknown sampler or pruner, or a sampler that cannot take the space.
+    """
+    if not knobs:
+        raise UsageError(
+            broken_rule(
+                "space",
+                rule="a joint search needs a knob",
+                got="none",
+                remedy="say space=[lr,dropout]",
+            )
+        )
+    check_paths(knobs)
+    seeds = whole(config, "seeds", least=1)
+    sampler, n_trials = one_of(config, "sampler.kind", SAMPLERS), whole(config, "n_trials", least=1)
+    if n_trials % seeds:
+        rule, got = (
+            "n_trials counts every seed, so it is a multiple of seeds",
+            f"{n_trials} with seeds={seeds}",
+        )
+        remedy = f"say n_trials={seeds * math.ceil(n_trials / seeds)}"
+        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy=remedy))
+    if sampler == "auto":
+        grouped = any(knob.choice for knob in knobs) or {knob.path for knob in knobs} & set(
+            config.get("choices") or {}
+        )
+        sampler = "tpe" if grouped or n_trials > GP_MOST else "gp"
+    _check_sampler(config, knobs, sampler, n_trials // seeds)
+    epochs, pruner = (
+        whole(config, "trainer.epochs", least=1),
+        one_of(config, "pruner.kind", PRUNERS),
+    )
+    warmup, reduction, patience = (
+        whole(config, f"pruner.{key}", least=least) if key in config.pruner else least
+        for key, least in (("warmup", 1), ("reduction", 2), ("patience", 1))
+    )
+    return JointSettings(
+        sampler=sampler,
+        startup=min(
+            whole(config, "sampler.startup", least=1) if sampler in ADAPTIVE else n_trials,
+            n_trials // seeds,
+        ),
+        n_trials=n_trials,
+        budget=None
+        if config.get("budget_hours") is None
+        else 3600 * positive(config, "budget_hours"),
+        confirm=whole(config, "protocol.confirm", least=0),
+        leaders=whole(config, "protocol.leaders", least=1),
+        pruner=pruner,
+        rungs=_rungs(config, pruner, epochs=epochs, warmup=warmup, reduction=reduction),
+        warmup=warmup,
+        reduction=reduction,
+        patience=patience,
+    )
+
+
+def active(knobs: Sequence[Knob], point: Mapping[str, Value]) -> Point:
+    """The part of a point that counts: knobs of options that it does not choose are idle (P7)."""
+    there = [knob for knob in knobs if knob.path in point]
+    return {
+        knob.path: point[knob.path]
+        for knob in there
+        if knob.choice is None or point[knob.choice[0]] == knob.choice[1]
+    }
+
+
+def default_point(config: DictConfig, knobs: Sequence[Knob]) -> Point:
+    """The baseline."""
+    return {knob.path: knob.typed(default_of(config, knob)) for knob in knobs}
+
+
+def taught(knobs: Sequence[Knob], point: Point) -> Point | None:
+    """A point as a sampler of this space can hold it; None where it cannot, as for a baseline outside of it."""
+    found = {knob.path: knob.taught(point[knob.path]) for knob in knobs}
+    return found if all(knob.holds(found[knob.path]) for knob in knobs) else None
+
+
+def grid_points(
+    config: DictConfig, knobs: Sequence[Knob], *, all_values: bool = False
+) -> Iterator[Point]:
+    """Every combination of the knobs' grids, or of all their values; idle knobs stay at their defaults, so none comes twice."""
+    default = default_point(config, knobs)
+
+    def values(knob: Knob) -> Iterator[Point]:
+        """A knob's values, each with every combination of what counts under it."""
+        for value in knob.every() if all_values else knob.grid():
+            below = [k for k in knobs if k.choice == (knob.path, value)]
+            yield from ({knob.path: value, **point} for point in combined(below))
+
+    def combined(of: Sequence[Knob]) -> Iterator[Point]:
+        if not of:
+            yield {}
+            return
+        for point in values(of[0]):
+            yield from ({**point, **rest} for rest in combined(of[1:]))
+
+    yield from (
+        {**default, **point} for point in combined([knob for knob in knobs if knob.choice is None])
+    )
+
+
+def size(knobs: Sequence[Knob]) -> float:
+    """How many different configurations a space holds; inf where a knob has no end of values."""
+    free = [knob for knob in knobs if knob.choice is None]
+
+    def count(knob: Knob) -> float:
+        if not knob.choices:
+            return values_of(knob) or math.inf
+        below = {
+            choice: [k for k in knobs if k.choice == (knob.path, choice)] for choice in knob.choices
+        }
+        return sum(math.prod(count(k) for k in inner) for inner in below.values())
+
+    return math.prod(count(knob) for knob in free)
+
+
+@cache
+def values_of(knob: Knob) -> int:
+    """How many values a knob has; 0 where there is no end to them."""
+    return len(knob.every())
+
+
+def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room: int) -> None:
+    """cmaes takes two and more numbers; a grid must fit into the trials."""
+    named = [knob.path for knob in knobs if knob.choices]
+    if sampler == "cmaes" and (named or len(knobs) < 2):
+        got = f"choices ({', '.join(named)})" if named else "one knob"
+        rule = "cmaes takes two or more numbers and no choices"
+        raise UsageError(
+            broken_rule(
+                "sampler", rule=rule, got=got, remedy="use sampler=gp, tpe, qmc, random or grid"
+            )
+        )
+    if sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
+        rule, remedy = "cmaes needs the package of that name", "pip install 'knobwise[cmaes]'"
+        raise UsageError(broken_rule("sampler", rule=rule, got="none", remedy=remedy))
+    if sampler == "grid":
+        default = tuple(active(knobs, default_point(config, knobs)).items())
+        keys = (
+            tuple(active(knobs, point).items())
+            for point in islice(grid_points(config, knobs), MOST)
+        )
+        points = len({default, *keys})
+        if points > room:
+            raise UsageError(
+                broken_rule(
+                    "n_trials",
+                    rule="a grid is run as a whole",
+                    got=f"room for {room} of {points} configurations",
+                    remedy="raise it, lower the knobs' points, or use another sampler",
+                )
+            )
+
+
+def _rungs(
+    config: DictConfig, pruner: str, *, epochs: int, warmup: int, reduction: int
+) -> tuple[int, ...]:
+    """Median and patience look every so many epochs; halving at powers of its factor (Li et al. 2018, arXiv 1810.05934)."""
+    if pruner == "none":
+        return ()
+    if pruner in ("median", "patient"):
+        return tuple(range(warmup, epochs, whole(config, "pruner.every", least=1)))
+    rungs = [warmup]
+    while rungs[-1] * reduction < epochs:
+        rungs.append(rungs[-1] * reduction)
+    return tuple(rung for rung in rungs if rung < epochs)

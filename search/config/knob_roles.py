@@ -1,0 +1,158 @@
+"""Which part each knob plays in a sweep: what it is about, what is tuned beside it, what follows it (P1, R28).
+
+Looks at knobs and config only; never at trials.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from search.config.knobs import Knob
+from search.config.trial_config import hidden_keys, target_of
+from search.errors import UsageError, broken_rule, unknown
+
+LINKS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # powers by which a follower moves with its knob
+
+
+def check_paths(knobs: Sequence[Knob]) -> None:
+    """No two knobs turn the same key.
+
+    Raises:
+        UsageError: they do.
+    """
+    paths = [knob.path for knob in knobs]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise UsageError(
+            broken_rule(
+                f"space.{twice[0]}",
+                rule="a path has one knob",
+                got="two",
+                remedy="drop one of them",
+            )
+        )
+
+
+def check_roles(knobs: Sequence[Knob]) -> None:
+    """A sweep has one knob that it is about, and at most one nuisance beside each of its values.
+
+    Raises:
+        UsageError: it has not.
+    """
+    check_paths(knobs)
+    about = [knob.path for knob in knobs if not knob.nuisance]
+    if len(about) != 1:
+        got = ", ".join(about) or "none"
+        raise UsageError(
+            broken_rule(
+                "space",
+                rule="a sweep turns one knob at a time (R28)",
+                got=got,
+                remedy="choose a space with one knob",
+            )
+        )
+    beside = [knob.choice for knob in knobs if knob.nuisance]
+    if len(set(beside)) < len(beside) or (None in beside and len(beside) > 1):
+        got = ", ".join(knob.path for knob in knobs if knob.nuisance)
+        raise UsageError(
+            broken_rule(
+                "space",
+                rule="one nuisance is tuned beside a value (P1)",
+                got=got,
+                remedy="drop the others",
+            )
+        )
+
+
+def default_of(config: DictConfig, knob: Knob, missing: object = None) -> Any:
+    """A knob's value in the baseline, or within its choice; `missing` where the config has no such key."""
+    choices = config.get("choices") or {}
+    if knob.path in choices:
+        return config.chosen[knob.path]
+    if knob.choice is not None:
+        group, choice = knob.choice
+        inner = target_of(knob.path, choices).partition(".")[2]
+        return OmegaConf.select(config, f"choices.{group}.{choice}.{inner}", default=missing)
+    return OmegaConf.select(config, knob.path, default=missing)
+
+
+def check_knob(config: DictConfig, knob: Knob) -> None:
+    """A knob turns something that the config has and the trainer sees.
+
+    Raises:
+        UsageError: it does not; the keys that there are are named.
+    """
+    where, missing = f"space.{knob.path}", object()
+    if knob.path.partition(".")[0] in hidden_keys(config):
+        got = f"{knob.path}, which no trainer sees"
+        raise UsageError(
+            broken_rule(
+                where, rule="a knob must have an effect on the training", got=got, remedy="drop it"
+            )
+        )
+    default = default_of(config, knob, missing)
+    if default is missing:
+        parent, _, _ = knob.path.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        known = (
+            [f"{parent}.{name!s}".lstrip(".") for name in node]
+            if isinstance(node, DictConfig)
+            else []
+        )
+        raise UsageError(
+            f"{where}: a knob's path must be a key of the config; "
+            + unknown("key", name=knob.path, known=known)
+        )
+    if isinstance(default, DictConfig):
+        raise UsageError(
+            broken_rule(
+                where,
+                rule="choices of a config group are names of its options",
+                got=knob.path,
+                remedy="name a key of it",
+            )
+        )
+    if not knob.choices and (isinstance(default, bool) or not isinstance(default, int | float)):
+        raise UsageError(
+            broken_rule(
+                where,
+                rule=f"the config's {knob.path} must be a number to be swept",
+                got=repr(default),
+                remedy="give it a number",
+            )
+        )
+
+
+def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> tuple[str, float] | None:
+    """What moves with the sweep's knob, and by which power; None where nothing does.
+
+    Raises:
+        UsageError: an unknown link, or something that is no number above 0.
+    """
+    path, link = config.protocol.get("follower"), str(config.protocol.get("link", "none"))
+    if link not in LINKS:
+        raise UsageError(unknown("protocol.link", name=link, known=LINKS))
+    if not path or not LINKS[link]:
+        return None
+    (knob,) = (knob for knob in knobs if not knob.nuisance)
+    ends = {
+        str(path): OmegaConf.select(config, str(path)),
+        knob.path: OmegaConf.select(config, knob.path),
+    }
+    for name, value in ends.items():
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or value <= 0
+            or knob.choices
+        ):
+            raise UsageError(
+                broken_rule(
+                    "protocol.follower",
+                    rule="what follows, and what is followed, are numbers above 0",
+                    got=f"{name}={value!r}",
+                    remedy="say protocol.link=none",
+                )
+            )
+    return str(path), LINKS[link]

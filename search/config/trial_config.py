@@ -1,0 +1,97 @@
+"""How a trial's config follows from the search's and from its knobs: choices first, then numbers, then links (P7).
+
+Never proposes a value, never composes.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from search.config.knobs import Value
+
+# Keys that are the search's own affair.
+PRIVATE = (
+    "space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment",
+    "chosen", "choices", "rehearse", "sampler", "pruner", "n_trials", "budget_hours", "from", "lanes", "preflight", "lr_range",
+)  # fmt: skip
+
+
+class TrialConfigs:
+    """Resolved configs of many trials on one base: only the groups that hold a link are resolved anew for each."""
+
+    def __init__(self, base: DictConfig) -> None:
+        self._raw = plain_config(base, resolve=False)
+        self._config = OmegaConf.create(self._raw)
+        self._plain = plain_config(self._config, resolve=True)
+        self._linked = [key for key, node in self._raw.items() if "${" in str(node)]
+
+    def resolve(self, *, knobs: Mapping[str, Value], seed: int) -> dict[str, Any]:
+        """`trial_config`, plain and resolved."""
+        if any(path.partition(".")[0] in (self._raw.get("choices") or {}) for path in knobs):
+            return plain_config(trial_config(self._config, knobs=knobs, seed=seed), resolve=True)
+        plain = copy.deepcopy(self._plain)
+        changes: dict[str, Value] = {**knobs, "seed": seed}
+        try:
+            for path, value in changes.items():
+                OmegaConf.update(self._config, path, value)
+                parent, key = _parent(plain, path)
+                parent[key] = value
+            for key in self._linked:
+                node = self._config[key]
+                plain[key] = (
+                    plain_config(node, resolve=True) if isinstance(node, DictConfig) else node
+                )
+        finally:
+            for path in changes:
+                parent, key = _parent(self._raw, path)
+                OmegaConf.update(self._config, path, parent[key])
+        return plain
+
+
+def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
+    """A config as plain dicts and lists; `resolve`: links replaced by what they lead to."""
+    plain = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:
+    """The config of one trial: the base, its choices taken, its knobs set, then the seed; links are left to follow."""
+    plain = plain_config(base, resolve=False)
+    choices = plain.get("choices") or {}
+    for group in choices:
+        if group in knobs:
+            plain[group], plain["chosen"][group] = choices[group][knobs[group]], knobs[group]
+    config = OmegaConf.create(plain)
+    for path, value in knobs.items():
+        if path not in choices:
+            OmegaConf.update(config, target_of(path, choices), value)
+    config.seed = seed
+    return config
+
+
+def target_of(path: str, choices: Mapping[str, Any]) -> str:
+    """Where a knob is set: `optimizer.adam.lr` at `optimizer.lr`, once that choice is taken."""
+    group, _, rest = path.partition(".")
+    choice, _, inner = rest.partition(".")
+    return f"{group}.{inner}" if inner and choice in choices.get(group, ()) else path
+
+
+def trainer_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trainer gets of a resolved config: not the search's own keys, nor, unless the data are its own, the data's."""
+    return {key: value for key, value in config.items() if key not in hidden_keys(config)}
+
+
+def hidden_keys(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that no trainer sees."""
+    return PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")
+
+
+def _parent(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """The dict that holds a dotted path's last key, and that key."""
+    *parents, key = path.split(".")
+    for parent in parents:
+        config = config[parent]
+    return config, key

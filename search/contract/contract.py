@@ -1,0 +1,280 @@
+"""What is fixed before tuning and checked at every start: task, metric, data, split, normalisation (R1-R8).
+
+Fingerprints the data, splits them, normalises them by train. Never trains, never gives test rows to a worker.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+
+from search.contract.arrays import FoldData
+from search.contract.dataset import load_rows, read_labels
+from search.contract.metrics import Metric, check_task_name, constant_score
+from search.contract.normalisation import Scaling, fit_scaling
+from search.contract.split import Marks, Rows, Split, make_split
+from search.errors import UsageError, broken_rule
+from trainers.api import Data, Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """`contract.yaml`. `definition`: what else makes the metric what it is.
+
+    `floor`: the metric of a constant prediction on validation, None where it cannot be known.
+    """
+
+    task: str
+    metric: str
+    direction: str
+    definition: dict[str, str]
+    data: dict[str, Any]
+    split: dict[str, Any]
+    normalisation: dict[str, Any]
+    floor: float | None = field(default=None)
+
+    def check(self, other: Mapping[str, Any], *, where: str) -> None:
+        """All that `other`, a contract or a part of one as written down, says must be so here.
+
+        Raises:
+            UsageError: with the differences, line by line.
+        """
+        here, there = _flat(asdict(self)), _flat(other)
+        lines = [
+            f"{key}: {there[key]} there, {here.get(key, 'missing')} now"
+            for key in sorted(there)
+            if here.get(key) != there[key]
+        ]
+        if lines:
+            raise UsageError(
+                f"{where}: a contract is fixed (R2, R4), but this one differs; use name=… for a new search:\n  "
+                + "\n  ".join(lines)
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A contract with what it was made from.
+
+    `folds` makes train and validation of each training, one after the other. `final`: what the exported model is trained on,
+    with the test rows, which stay in this process; `units`: of its regression targets.
+    """
+
+    contract: Contract
+    split: Split
+    folds: Callable[[], Iterator[FoldData]]
+    final: Data
+    units: dict[str, Any] | None = None
+
+    @property
+    def stamp(self) -> str:
+        """What the arrays of the folds depend on."""
+        contract = self.contract
+        told = repr(
+            (contract.data, contract.split["hash"], len(self.split.folds), contract.normalisation)
+        )
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
+    """Loads the data of a resolved config, splits and normalises them.
+
+    Raises:
+        UsageError: data that cannot be loaded, do not fit the config, or cannot be split.
+    """
+    node = config.data
+    if not node.get("_target_"):
+        return _prepare_own(config, metric=metric)
+    rows = load_rows(node)
+    data = rows.data
+    labels = data.y if node.task == "classification" else None
+    marks = Marks(labels=labels, groups=data.groups, time=data.time, given=data.given)
+    split = make_split(config.split, rows=len(data.x), marks=marks)
+    described = {
+        "rows": len(data.x),
+        "shape": list(data.x.shape[1:]),
+        "fingerprint": fingerprint(
+            data.x, data.y, *(column for column in (data.groups, data.time) if column is not None)
+        ),
+        **({"classes": list(rows.classes)} if rows.classes else {}),
+    }
+
+    def scaled(train: Rows, **parts: Rows) -> tuple[Data, Scaling]:
+        scaling = fit_scaling(
+            config.normalise, data.x[train], data.y[train], impute=node.get("impute")
+        )
+        made = {
+            name: Part(
+                index=index, x=scaling.features(data.x[index]), y=scaling.targets(data.y[index])
+            )
+            for name, index in {"train": train, **parts}.items()
+        }
+        return Data(**made), scaling
+
+    final, scaling = scaled(split.rest, val=split.folds[0].val, test=split.test)
+
+    def folds() -> Iterator[FoldData]:
+        if len(split.folds) == 1:
+            yield FoldData(data=replace(final, test=None), units=scaling.units)
+            return
+        for fold in split.folds:
+            made, own = scaled(fold.train, val=fold.val)
+            yield FoldData(data=made, units=own.units)
+
+    return Prepared(
+        contract=_contract(
+            config,
+            metric,
+            split=split,
+            data=described,
+            targets=data.y,
+            normalisation=scaling.constants(),
+        ),
+        split=split,
+        folds=folds,
+        final=final,
+        units=scaling.units,
+    )
+
+
+def fingerprint(*arrays: NDArray[Any]) -> str:
+    """SHA-256 over dtype, shape and content of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        plain = array.astype(str) if array.dtype.kind == "O" else array
+        digest.update(f"{plain.dtype.str}{plain.shape}".encode())
+        digest.update(
+            np.ascontiguousarray(plain).view(np.uint8).data
+            if plain.dtype.kind == "M"
+            else np.ascontiguousarray(plain).data
+        )
+    return digest.hexdigest()
+
+
+def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
+    """`data=own`: row numbers only; content is fingerprinted by the files named, labels are read where given."""
+    node = config.data
+    check_task_name(node.get("task"))
+    rows = node.get("rows")
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 3:
+        raise UsageError(
+            broken_rule(
+                "data.rows",
+                rule="must be a whole number of at least 3",
+                got=repr(rows),
+                remedy="count your rows",
+            )
+        )
+    labels = read_labels(Path(node.labels), rows, task=node.task) if node.get("labels") else None
+    split = make_split(
+        config.split,
+        rows=rows,
+        marks=Marks(labels=labels if node.task == "classification" else None),
+    )
+    files = {str(path): _file_hash(Path(path)) for path in node.get("files") or ()}
+    described = {
+        "rows": rows,
+        "files": files,
+        **({"labels": fingerprint(labels)} if labels is not None else {}),
+    }
+
+    def part(index: Rows) -> Part:
+        return Part(index=index, y=None if labels is None else labels[index])
+
+    return Prepared(
+        contract=_contract(
+            config,
+            metric,
+            split=split,
+            data=described,
+            targets=labels,
+            normalisation={"kind": "own"},
+        ),
+        split=split,
+        folds=lambda: (
+            FoldData(data=Data(train=part(fold.train), val=part(fold.val))) for fold in split.folds
+        ),
+        final=Data(train=part(split.rest), val=part(split.folds[0].val), test=part(split.test)),
+    )
+
+
+def _contract(
+    config: DictConfig,
+    metric: Metric,
+    *,
+    split: Split,
+    data: dict[str, Any],
+    targets: NDArray[Any] | None,
+    normalisation: dict[str, Any],
+) -> Contract:
+    floor = None
+    if targets is not None:
+        scores = [
+            constant_score(
+                metric, task=config.data.task, train=targets[fold.train], val=targets[fold.val]
+            )
+            for fold in split.folds
+        ]
+        mean = float(np.mean([math.nan if score is None else score for score in scores]))
+        floor = mean if math.isfinite(mean) else None
+        if "roc_auc" in metric.parts and any(
+            len(np.unique(targets[fold.val])) < 2 for fold in split.folds
+        ):
+            raise UsageError(
+                broken_rule(
+                    "metric",
+                    rule="roc_auc needs two classes in validation",
+                    got="one",
+                    remedy="choose another split or metric",
+                )
+            )
+    sizes = {name: len(rows) for name, rows in split.arrays().items() if name != "folds"}
+    return Contract(
+        task=config.data.task,
+        metric=metric.name,
+        direction=metric.direction,
+        definition=metric.definition,
+        data=data,
+        split={
+            **_plain(config.split),
+            "rows": {**sizes, "val": sum(len(fold.val) for fold in split.folds)},
+            "hash": split.hash(),
+        },
+        normalisation=normalisation,
+        floor=floor,
+    )
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(
+            broken_rule(
+                "data.files", rule="must be readable", got=str(error), remedy="mend the path"
+            )
+        ) from error
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat.update(
+            _flat(value, f"{prefix}{key}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{key}": value}
+        )
+    return flat

@@ -1,0 +1,257 @@
+"""The one number that ranks trials, computed by the program, so that a trainer cannot grade itself (R4).
+
+Runs in workers: numpy only. Never picks the metric; the contract does.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+from hydra.utils import get_object
+
+from search.contract.metric_formula import evaluate, names_of
+from search.contract.metric_functions import (
+    CLASSIFICATION,
+    REGRESSION,
+    TASKS,
+    Array,
+    Average,
+    Outputs,
+)
+from search.errors import UsageError, broken_rule, unknown
+
+TAKEN = (
+    "trial",
+    "fold",
+    "epoch",
+    "step",
+    "seconds",
+    "lr",
+    "grad_norm",
+    "update_ratio",
+    "parameters",
+    "source",
+)
+OUTPUTS = ("predictions", "probabilities", "labels")
+AVERAGED = ("precision", "recall", "f1")
+MEASURED = ("seconds", "parameters")  # what a formula may name beside metrics
+SHARES = (
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+)  # move in steps of whole rows
+METRICS = {**CLASSIFICATION, **REGRESSION}
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """Its column in the curves is `name`. `formula`: of a composite one; `target`: import path of a user's own function."""
+
+    name: str
+    direction: Direction
+    average: Average = "macro"
+    formula: str = ""
+    target: str = ""
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether a is strictly better than b."""
+        return a > b if self.direction == "maximize" else a < b
+
+    @property
+    def sign(self) -> float:
+        """Turns values into scores of which the higher is the better."""
+        return 1.0 if self.direction == "maximize" else -1.0
+
+    def resolution(self, rows: int) -> float:
+        """Half a validation row, the finest step that a share of `rows` can differ by; 0 for a loss, which has no such step."""
+        return 0.5 / rows if self.name in SHARES else 0.0
+
+    @property
+    def definition(self) -> dict[str, str]:
+        """What the contract must hold beside name and direction."""
+        shown = asdict(self)
+        return {key: shown[key] for key in ("formula", "target") if shown[key]} | (
+            {"average": self.average} if self.name in AVERAGED else {}
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What a formula names; empty for a plain metric."""
+        return (
+            names_of(self.formula, known=frozenset((*METRICS, *MEASURED))) if self.formula else ()
+        )
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The metrics to compute from outputs: itself, or those that its formula names."""
+        return (
+            tuple(name for name in self.names if name in METRICS) if self.formula else (self.name,)
+        )
+
+    def combine(self, values: Mapping[str, float]) -> float:
+        """A composite metric's value from its parts, seconds and parameters; NaN where one is missing."""
+        return evaluate(self.formula, {name: values.get(name, math.nan) for name in self.names})
+
+
+def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
+    """The metric of a config. `reported`: the trainer's own number is allowed, so any name is.
+
+    Raises:
+        UsageError: unknown metric, direction or average, or a formula that is none.
+    """
+    name, direction, average = (
+        str(node.get("name")),
+        node.get("direction"),
+        str(node.get("average", "macro")),
+    )
+    formula, target = str(node.get("formula") or ""), str(node.get("_target_") or "")
+    if direction not in get_args(Direction):
+        raise UsageError(
+            broken_rule(
+                "metric.direction",
+                rule="must be maximize or minimize",
+                got=repr(direction),
+                remedy="choose one",
+            )
+        )
+    if name in TAKEN or name in OUTPUTS:
+        raise UsageError(
+            broken_rule(
+                "metric.name",
+                rule=f"{', '.join(TAKEN)} are columns of their own",
+                got=repr(name),
+                remedy="rename it",
+            )
+        )
+    if average not in get_args(Average):
+        raise UsageError(
+            broken_rule(
+                "metric.average",
+                rule="must be macro or micro",
+                got=repr(average),
+                remedy="choose one",
+            )
+        )
+    if (formula or target) and name in METRICS:
+        raise UsageError(
+            broken_rule(
+                "metric.name",
+                rule="a metric of your own needs a name of its own",
+                got=repr(name),
+                remedy="rename it",
+            )
+        )
+    if name not in METRICS and not (reported or formula or target):
+        raise UsageError(unknown("metric", name=name, known=METRICS))
+    metric = Metric(name=name, direction=direction, average=average, formula=formula, target=target)  # type: ignore[arg-type]
+    if formula and not metric.parts:
+        raise UsageError(
+            broken_rule(
+                "metric.formula",
+                rule="must name a metric",
+                got=repr(formula),
+                remedy=f"one of {', '.join(METRICS)}",
+            )
+        )
+    return metric
+
+
+def tasks_of(metric: Metric) -> tuple[str, ...]:
+    """The tasks that a metric fits: those of all its parts; a user's own fits any."""
+    parts = [part for part in metric.parts if part in METRICS]
+    return tuple(task for task, known in TASKS.items() if all(part in known for part in parts))
+
+
+def check_task_name(task: object) -> None:
+    """Raises UsageError for a task that does not exist."""
+    if task not in TASKS:
+        raise UsageError(unknown("task", name=str(task), known=TASKS))
+
+
+def output_of(values: Mapping[str, Any]) -> tuple[str, Array] | None:
+    """The outputs among a trainer's values, as (kind, array); None where it reports the metric itself.
+
+    Raises:
+        ValueError: more than one kind.
+    """
+    kinds = [kind for kind in OUTPUTS if kind in values]
+    if len(kinds) > 1:
+        raise ValueError(
+            f"yield one of {', '.join(OUTPUTS)}, but got {' and '.join(kinds)}; drop all but one"
+        )
+    if not kinds:
+        return None
+    value = values[kinds[0]]
+    if hasattr(value, "detach"):  # a torch tensor, told apart without importing torch
+        value = value.detach().cpu()
+    return kinds[0], np.asarray(value)
+
+
+def scores(
+    metric: Metric,
+    *,
+    targets: Array,
+    kind: str,
+    output: Array,
+    units: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """All parts of the metric of outputs against targets [n] or [n, outputs]; NaN where the outputs are not finite.
+
+    `units`: mean and scale of regression targets, by which both are mapped back to the target's own units (R6).
+
+    Raises:
+        ValueError: outputs of a wrong shape, or a metric that this kind of output cannot give.
+    """
+    if output.shape[:1] != targets.shape[:1]:
+        raise ValueError(
+            f"{kind} must have one row per validation row ({len(targets)}), but got shape {output.shape}"
+        )
+    if output.dtype.kind == "f" and not np.isfinite(output).all():
+        return dict.fromkeys(metric.parts, math.nan)
+    if units is not None and output.size == targets.size:
+        mean, scale = np.array(units["mean"]), np.array(units["scale"])
+        targets, output = targets * scale + mean, output.reshape(targets.shape) * scale + mean
+    given = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
+    if metric.target:
+        regression = targets.dtype.kind == "f"
+        shown = (
+            given.numbers
+            if regression
+            else given.labels
+            if kind == "labels"
+            else given.probabilities
+        )
+        return {metric.name: float(get_object(metric.target)(targets, shown))}
+    strange = [part for part in metric.parts if part not in METRICS]
+    if strange:
+        raise ValueError(
+            f"metric {strange[0]!r} cannot be computed from {kind}; yield {strange[0]!r} itself, or choose from "
+            f"{', '.join(sorted(METRICS))}"
+        )
+    return {part: METRICS[part](given) for part in metric.parts}
+
+
+def constant_score(metric: Metric, *, task: str, train: Array, val: Array) -> float | None:
+    """`floor`: the score of the best constant prediction on validation.
+
+    The most frequent class, for probabilities the classes' shares in train; the mean of train for regression. None where it
+    cannot be known.
+    """
+    if metric.formula or metric.target or metric.name not in METRICS:
+        return None
+    if task == "regression":
+        constant = np.broadcast_to(train.mean(axis=0), val.shape)
+        return scores(metric, targets=val, kind="predictions", output=constant)[metric.name]
+    counts = np.bincount(train, minlength=int(val.max()) + 1)
+    if metric.name in ("roc_auc", "log_loss", "brier"):
+        shares = np.broadcast_to(counts / counts.sum(), (len(val), len(counts)))
+        return scores(metric, targets=val, kind="probabilities", output=shares)[metric.name]
+    return scores(metric, targets=val, kind="labels", output=np.full(len(val), counts.argmax()))[
+        metric.name
+    ]

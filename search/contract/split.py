@@ -1,0 +1,261 @@
+"""Which rows train, which rank, which stay sealed: fixed once, by config and its own seed (R2). Never looks at features."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupShuffleSplit, KFold, StratifiedKFold, train_test_split
+
+from search.contract.arrays import hash_of
+from search.errors import UsageError, broken_rule, unknown
+
+Rows = NDArray[np.int64]
+KINDS = ("holdout", "kfold", "predefined", "grouped", "ordered")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Row numbers of one training and its validation, ascending, disjoint."""
+
+    train: Rows
+    val: Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Row numbers of the sealed test set, and of one fold, or of several whose validation rows make up all other rows."""
+
+    folds: tuple[Fold, ...]
+    test: Rows
+
+    @property
+    def rest(self) -> Rows:
+        """What the final model is trained on: the one fold's train rows, or all rows but test."""
+        if len(self.folds) == 1:
+            return self.folds[0].train
+        return np.sort(np.concatenate([fold.val for fold in self.folds]))
+
+    def arrays(self) -> dict[str, Rows]:
+        """`split.npz`: train, val, test; or `folds` (the fold in which each row validates, −1 in test) and test."""
+        if len(self.folds) == 1:
+            return {"train": self.folds[0].train, "val": self.folds[0].val, "test": self.test}
+        numbers = np.full(len(self.rest) + len(self.test), -1, dtype=np.int64)
+        for number, fold in enumerate(self.folds):
+            numbers[fold.val] = number
+        return {"folds": numbers, "test": self.test}
+
+    def hash(self) -> str:
+        """SHA-256 over the index arrays."""
+        return hash_of(self.arrays())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What a split may look at: classes to stratify by, groups that never part, time, and sets that came with the data."""
+
+    labels: NDArray[Any] | None = None
+    groups: NDArray[Any] | None = None
+    time: NDArray[Any] | None = None
+    given: Mapping[str, Rows] | None = None
+
+
+def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
+    """The split of a config for so many rows; stratified where there are labels.
+
+    Raises:
+        UsageError: an unknown kind, shares that leave a set empty, a class too small, or sets that are none.
+    """
+    kind = str(node.get("kind"))
+    if kind not in KINDS:
+        raise UsageError(unknown("split", name=kind, known=KINDS))
+    given = dict(marks.given or {})
+    if given and kind != "predefined":
+        raise _refused(
+            "kind",
+            f"these data came with their own {' and '.join(given)} set, which counts",
+            repr(kind),
+            "say split=predefined",
+        )
+    for key, column, fits in (("groups", marks.groups, "grouped"), ("time", marks.time, "ordered")):
+        if column is not None and kind not in (fits, "predefined"):
+            raise _refused(
+                "kind",
+                f"data.{key} is named, and only split={fits} heeds it",
+                repr(kind),
+                f"say split={fits}, or drop it",
+            )
+    everything = np.arange(rows)
+    if kind == "predefined":
+        fixed = {key: _fixed(node, key, rows, given) for key in ("test", "val")}
+        taken = np.concatenate(
+            [numbers for numbers in fixed.values() if numbers is not None] or [everything[:0]]
+        )
+        test = fixed["test"]
+        if test is None:
+            test = _at_random(
+                np.setdiff1d(everything, taken), _share(node, "test"), _seed(node), marks
+            )[1]
+        rest, val = np.setdiff1d(everything, test), fixed["val"]
+        if val is None:
+            val = _at_random(rest, _share(node, "val"), _seed(node), marks)[1]
+        if len(overlap := np.intersect1d(test, val)):
+            raise _refused(
+                "val",
+                "no row is in two sets",
+                f"row {overlap[0]} in test and validation",
+                "mend the files",
+            )
+        return _checked(
+            Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows
+        )
+    draw = {"grouped": _by_group, "ordered": _by_time}.get(kind, _at_random)
+    rest, test = draw(everything, _share(node, "test"), _seed(node), marks)
+    if kind == "kfold":
+        return Split(folds=_folds(rest, node, marks), test=test)
+    train, val = draw(rest, _share(node, "val"), _seed(node), marks)
+    return _checked(Split(folds=(Fold(train=train, val=val),), test=test), rows)
+
+
+def _at_random(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
+    labels = marks.labels[rows] if marks.labels is not None else None
+    try:
+        kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=seed)
+    except ValueError as error:
+        raise _refused(
+            "", f"{len(rows)} rows must give three sets", error, "change the shares or the data"
+        ) from error
+    return np.sort(kept), np.sort(drawn)
+
+
+def _by_group(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
+    if marks.groups is None:
+        raise _refused(
+            "kind", "split=grouped needs a group per row", "none", "name the column: data.groups=…"
+        )
+    try:
+        splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+        kept, drawn = next(splitter.split(rows, groups=marks.groups[rows]))
+    except ValueError as error:
+        raise _refused(
+            "", "the groups must give three sets", error, "change the shares or the data"
+        ) from error
+    return np.sort(rows[kept]), np.sort(rows[drawn])
+
+
+def _by_time(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
+    order = rows if marks.time is None else rows[np.argsort(marks.time[rows], kind="stable")]
+    cut = len(rows) - round(share * len(rows))
+    return np.sort(order[:cut]), np.sort(order[cut:])
+
+
+def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...]:
+    count = node.get("folds")
+    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+        raise _refused("folds", "must be a whole number of at least 2", repr(count), "say 5")
+    if count > len(rows):
+        raise _refused(
+            "folds", f"there must be no more folds than rows ({len(rows)})", count, "say fewer"
+        )
+    splitter: Any = KFold(count, shuffle=True, random_state=_seed(node))
+    labels = None
+    if marks.labels is not None:
+        splitter, labels = (
+            StratifiedKFold(count, shuffle=True, random_state=_seed(node)),
+            marks.labels[rows],
+        )
+        smallest = int(np.unique(labels, return_counts=True)[1].min())
+        if smallest < count:
+            raise _refused(
+                "folds",
+                "every fold needs a row of every class",
+                f"a class of {smallest} rows",
+                "say fewer folds",
+            )
+    parts = splitter.split(rows, labels)
+    return tuple(Fold(train=np.sort(rows[train]), val=np.sort(rows[val])) for train, val in parts)
+
+
+def _fixed(node: Mapping[str, Any], key: str, rows: int, given: Mapping[str, Rows]) -> Rows | None:
+    """A set that came with the data or stands in a file; None where it is to be drawn."""
+    source = node.get(key)
+    if source == "given":
+        if key not in given:
+            raise _refused(
+                key,
+                f"`given` means a {key} set that came with the data",
+                "none",
+                "give a file or a share",
+            )
+        return np.sort(given[key])
+    if isinstance(source, str):
+        return _read_rows(Path(source), key, rows)
+    if key in given:
+        raise _refused(
+            key,
+            f"these data came with a {key} set, which counts",
+            repr(source),
+            f"say split.{key}=given",
+        )
+    return None
+
+
+def _read_rows(path: Path, key: str, rows: int) -> Rows:
+    try:
+        numbers = (
+            np.load(path, allow_pickle=False)
+            if path.suffix == ".npy"
+            else np.loadtxt(path, dtype=np.int64, ndmin=1)
+        )
+        numbers = np.asarray(numbers)
+    except (OSError, ValueError, EOFError) as error:
+        raise _refused(
+            key, "must be a .npy or .txt file of row numbers", f"{path} ({error})", "mend it"
+        ) from error
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not len(numbers):
+        raise _refused(
+            key, "must hold one row of whole numbers", f"{path} of shape {numbers.shape}", "mend it"
+        )
+    numbers = numbers.astype(np.int64)
+    outside = numbers[(numbers < 0) | (numbers >= rows)]
+    if len(outside):
+        raise _refused(
+            key, f"rows are numbered from 0 to {rows - 1}", f"{outside[0]} in {path}", "mend it"
+        )
+    if len(np.unique(numbers)) < len(numbers):
+        raise _refused(key, "a row stands in a set once", f"a number twice in {path}", "mend it")
+    return np.sort(numbers)
+
+
+def _share(node: Mapping[str, Any], key: str) -> float:
+    share = node.get(key)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+        raise _refused(key, "a share lies between 0 and 1", repr(share), "say 0.3 for 30 %")
+    return float(share)
+
+
+def _seed(node: Mapping[str, Any]) -> int:
+    seed = node.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise _refused("seed", "must be a whole number of at least 0", repr(seed), "say 0")
+    return seed
+
+
+def _checked(split: Split, rows: int) -> Split:
+    for name, part in split.arrays().items():
+        if not len(part):
+            raise _refused(
+                "",
+                f"{rows} rows must give three sets",
+                f"no row for {name}",
+                "change the shares or the data",
+            )
+    return split
+
+
+def _refused(key: str, rule: str, got: object, remedy: str) -> UsageError:
+    return UsageError(
+        broken_rule(f"split.{key}" if key else "split", rule=rule, got=got, remedy=remedy)
+    )

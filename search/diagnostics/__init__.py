@@ -1,0 +1,1 @@
+"""Judges of a training: the preflight before a search, verdicts on learning curves after it."""

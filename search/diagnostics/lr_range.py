@@ -1,0 +1,185 @@
+"""What a learning-rate range test says: a range for the sweep, or why none can be told (R31). Pure functions of loss curves.
+
+Four ways of reading the same curve stand side by side: each alone is fooled by something (an early spike, a flat start).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH = 100.0  # upper over lower end of a range: two decades
+SMOOTH = 0.12  # standard deviation of the smoothing, in decades of the rate
+FALL = 0.05  # least fall of the loss, relative to its start
+NOISE = 4.5  # and in standard errors of the smoothed curve, whose least value is the least of many
+SEEDS_APART, WAYS_APART = 2.0, 3.0  # decades by which seeds, or ways of reading, may differ
+LEFT, ABOVE = (
+    0.05,
+    4.0,
+)  # share of the fall that is left where the bottom begins; how far the range goes beyond that rate
+BEGUN, RISEN = (
+    0.05,
+    0.5,
+)  # shares of the fall: where it has begun; that is lost again where a curve counts as diverged
+LEAST = 20  # steps
+Curve = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """What was read. `low`, `high`: learning rates, None where `because` says why none can be told.
+
+    `suggestions`: learning rate by each way of reading; `agreement`: decades between the least and the greatest of them.
+    `rates`, `losses`: the curve that was read, the median over the seeds, smoothed.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    because: str = ""
+    suggestions: dict[str, float] = field(default_factory=dict)
+    agreement: float = math.nan
+    rates: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
+
+
+def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]]) -> Range:
+    """The range of a ramp. `curves`: the loss of every step, per seed; a curve that ends early was lost there."""
+    grid = np.asarray(rates, dtype=float)
+    table = _table(curves, len(grid))
+    known = np.flatnonzero(np.isfinite(table).any(axis=0))
+    if not len(known) or known[-1] + 1 < LEAST:
+        steps = 0 if not len(known) else int(known[-1]) + 1
+        return Range(
+            because=f"the loss was lost after {steps} steps, at a rate of {grid[max(steps - 1, 0)]:.2g}"
+        )
+    smooth = np.array([_smoothed(np.log10(grid), row) for row in table])
+    middle = _median(smooth)
+    end = int(np.flatnonzero(np.isfinite(middle))[-1]) + 1
+    middle, grid = middle[:end], grid[:end]
+    start, noise = _start(table[:, :end], grid)
+    bottom = int(np.argmin(middle))
+    read = Range(rates=tuple(grid.tolist()), losses=tuple(middle.tolist()))
+    if start - middle[bottom] < max(FALL * abs(start), NOISE * noise):
+        told = (
+            f"the loss falls from {start:.3g} to {middle[bottom]:.3g} only, no more than its noise"
+        )
+        still = bottom > 0.9 * len(middle) and len(middle) == len(rates)
+        remedy = (
+            "it falls to the end: raise lr_range.high"
+            if still
+            else "more lr_range.seeds, steps or a larger batch may help"
+        )
+        return replace(read, because=f"{told} ({remedy})")
+    lows = [grid[int(np.nanargmin(row[:end]))] for row in smooth if np.isfinite(row[:end]).any()]
+    inner = (
+        sorted(lows)[1:-1] if len(lows) > 3 else lows
+    )  # one odd seed at either end proves nothing
+    if math.log10(max(inner) / min(inner)) > SEEDS_APART:
+        return replace(
+            read,
+            because=f"seeds have their least loss at rates from {min(lows):.2g} to {max(lows):.2g}",
+        )
+    suggestions = _suggestions(grid, middle, bottom=bottom, start=start)
+    agreement = math.log10(max(suggestions.values()) / min(suggestions.values()))
+    if agreement > WAYS_APART:
+        both = f"{min(suggestions.values()):.2g} to {max(suggestions.values()):.2g}"
+        told = f"four ways of reading the curve give {both}"
+        return replace(read, because=told, suggestions=suggestions, agreement=agreement)
+    high = _highest(grid, middle, bottom=bottom, start=start)
+    return replace(read, low=high / WIDTH, high=high, suggestions=suggestions, agreement=agreement)
+
+
+def _highest(rates: Curve, losses: Curve, *, bottom: int, start: float) -> float:
+    """The upper end of the range: a little above the rate at which nearly all of the fall is done.
+
+    A ramp's least loss lies anywhere on a flat bottom; where the bottom begins is steadier. The best rates of real sweeps lay
+    from a twelfth of that rate to twice that rate (`tests/benchmarks/lr_range.py`).
+    """
+    done = np.flatnonzero(losses[: bottom + 1] <= losses[bottom] + LEFT * (start - losses[bottom]))
+    return float(rates[done[0]]) * ABOVE
+
+
+def _suggestions(rates: Curve, losses: Curve, *, bottom: int, start: float) -> dict[str, float]:
+    """Valley (fast.ai), steepest fall, a tenth of the rate of the least loss, a third of the rate where it diverges."""
+    first = _beginning(losses, bottom=bottom, start=start)
+    fall, decades = losses[first : bottom + 1], np.log10(rates[first : bottom + 1])
+    return {
+        "valley": float(rates[first + _valley(fall)]),
+        "steepest": float(rates[first + int(np.argmin(np.gradient(fall, decades)))])
+        if len(fall) > 1
+        else float(rates[first]),
+        "minimum/10": float(rates[bottom]) / 10,
+        "divergence/3": float(rates[_divergence(losses, bottom=bottom, start=start)]) / 3,
+    }
+
+
+def _beginning(losses: Curve, *, bottom: int, start: float) -> int:
+    """The last step before the fall: in a flat start, ripples are no slope."""
+    before = np.flatnonzero(losses[: bottom + 1] > start - BEGUN * (start - losses[bottom]))
+    return int(before[-1]) if len(before) else 0
+
+
+def _valley(losses: Curve) -> int:
+    """The middle of the middle third of the longest falling subsequence (fastai/callback/schedule.py, `valley`)."""
+    length = np.ones(len(losses), dtype=int)
+    for index in range(1, len(losses)):
+        before = length[:index][losses[:index] > losses[index]]
+        length[index] = 1 + (int(before.max()) if len(before) else 0)
+    end = int(np.argmax(length))
+    begin = max(end + 1 - int(length[end]), 0)
+    return begin + (end - begin) // 2
+
+
+def _divergence(losses: Curve, *, bottom: int, start: float) -> int:
+    """Where half of the fall is lost again; the last step where that never happens."""
+    risen = np.flatnonzero(losses[bottom:] > losses[bottom] + RISEN * (start - losses[bottom]))
+    return bottom + int(risen[0]) if len(risen) else len(losses) - 1
+
+
+def _table(curves: Sequence[Sequence[float | None]], steps: int) -> Curve:
+    """A row per seed, NaN behind its end and where a loss was not finite."""
+    table = np.full((len(curves), steps), np.nan)
+    for row, curve in zip(table, curves, strict=True):
+        values = np.array(
+            [math.nan if loss is None else loss for loss in curve[:steps]], dtype=float
+        )
+        row[: len(values)] = np.where(np.isfinite(values), values, np.nan)
+    return table
+
+
+def _smoothed(decades: Curve, losses: Curve) -> Curve:
+    """A median over five steps against spikes, then a Gaussian kernel over the logarithm of the rate."""
+    known = np.flatnonzero(np.isfinite(losses))
+    smooth = np.full(len(losses), np.nan)
+    if not len(known):
+        return smooth
+    calm = np.array([np.median(losses[known[max(0, i - 2) : i + 3]]) for i in range(len(known))])
+    x = decades[known]
+    weights = np.exp(-0.5 * ((x[:, None] - x[None, :]) / SMOOTH) ** 2)
+    smooth[known] = weights @ calm / weights.sum(axis=1)
+    return smooth
+
+
+def _median(rows: Curve) -> Curve:
+    """Over the seeds; where fewer than half of them have a loss left, there is none."""
+    enough = np.isfinite(rows).sum(axis=0) * 2 >= len(rows)
+    return np.array(
+        [
+            float(np.nanmedian(column)) if ok else math.nan
+            for column, ok in zip(rows.T, enough, strict=True)
+        ]
+    )
+
+
+def _start(table: Curve, rates: Curve) -> tuple[float, float]:
+    """The loss of the first tenth of the ramp, where nothing is learned yet, and the standard error of the smoothed curve."""
+    first = max(len(rates) // 10, 3)
+    values = table[:, :first][np.isfinite(table[:, :first])]
+    spread = float(np.median(np.abs(values - np.median(values)))) * 1.4826
+    density = len(rates) / math.log10(rates[-1] / rates[0])  # steps per decade
+    steps = max(2 * math.sqrt(math.pi) * SMOOTH * density, 1.0)  # that the kernel averages over
+    return float(np.median(values)), spread / math.sqrt(
+        steps * len(table) * 2 / math.pi
+    )  # of a median: 2 / π of a mean's

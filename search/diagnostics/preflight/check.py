@@ -1,0 +1,76 @@
+"""What a check says: pass, note, warn, fail or not checkable, with the numbers that decided, the rule and the remedy."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from search.config.check_names import CAUSES
+
+Outcome = Literal["pass", "note", "warn", "fail", "not checkable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check. `told`: what was found, in a sentence; `remedy`: what to do, where something is to be done."""
+
+    name: str
+    rule: str
+    outcome: Outcome
+    told: str
+    remedy: str = ""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Writes checks of one name and rule."""
+
+    name: str
+    rule: str
+
+    def passed(self, told: str, **measured: Any) -> Check:
+        """All is well."""
+        return self._check("pass", told, "", measured)
+
+    def note(self, told: str, remedy: str = "", **measured: Any) -> Check:
+        """Worth knowing, and no fault."""
+        return self._check("note", told, remedy, measured)
+
+    def warn(self, told: str, remedy: str, **measured: Any) -> Check:
+        """Likely a fault; the search may go on."""
+        return self._check("warn", told, remedy, measured)
+
+    def fail(self, told: str, remedy: str, **measured: Any) -> Check:
+        """A fault that makes a search a waste."""
+        return self._check("fail", told, remedy, measured)
+
+    def unknown(self, cause: str, **measured: Any) -> Check:
+        """Not checkable, because …"""
+        return self._check("not checkable", f"because {cause}", "", measured)
+
+    def _check(
+        self, outcome: Outcome, told: str, remedy: str, measured: Mapping[str, Any]
+    ) -> Check:
+        return Check(
+            name=self.name,
+            rule=self.rule,
+            outcome=outcome,
+            told=told,
+            remedy=remedy,
+            measured=measured,
+        )
+
+
+def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """In order, and without the faults that another one explains: they cannot be judged before that one is mended."""
+    found = {check.name: check for check in checks}
+    failed = {name for name, check in found.items() if check.outcome == "fail"}
+
+    def judged(check: Check) -> Check:
+        causes = [name for name in CAUSES[check.name] if name in failed]
+        if check.outcome not in ("warn", "fail") or not causes:
+            return check
+        told = f"because {causes[0]} has failed and explains it: {check.told}"
+        return replace(check, outcome="not checkable", told=told, remedy="")
+
+    return tuple(judged(found[name]) for name in CAUSES if name in found)

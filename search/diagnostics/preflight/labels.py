@@ -1,0 +1,189 @@
+"""Checks of the train rows' labels and targets: scale, order, twins, what a plain model can read of them (R6, R10, R13).
+
+Validation and test labels take no part. Pure functions of arrays; never trains a model of the user's.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.reading import each_alone, held_out, readable, some_rows
+
+HUGE = 1e3  # spread of targets, in training units
+# The share of rows that a model is surest of, at least so many, and how many of them may bear another label.
+SUREST, FEWEST, DOUBTED = 0.1, 40, 0.2
+LAGGED = 0.95  # of a neighbour's label that one feature explains
+READABLE = 0.15  # accuracy of a plain model above the most frequent class, from which its doubts tell something
+SURE, STEP = (
+    3.1,
+    0.1,
+)  # standard errors (one in a thousand); how much better labels of another row must be read
+Shown = NDArray[Any]
+
+
+def targets(y: Shown) -> Check:
+    """A regression's targets in training units: near one scale, and numbers rather than classes (R1, R6)."""
+    judge = Judge(name="targets", rule="R6")
+    spread = y.astype(np.float64).std(axis=0)
+    high, low = float(spread.max()), float(spread.min())
+    whole = bool((np.unique(y).size <= 20) and len(y) >= 100)
+    sentence = (
+        f"targets spread by {high:.3g}"
+        if np.isclose(high, low)
+        else f"targets spread by {low:.3g} to {high:.3g}"
+    )
+    measured = {"least": low, "greatest": high, "distinct": int(np.unique(y).size)}
+    if low == 0:
+        return judge.fail("a target never changes", "drop it", **measured)
+    if high >= HUGE or low <= 1 / HUGE:
+        return judge.fail(
+            sentence,
+            "say normalise.target=true: the loss explodes or vanishes at such a scale",
+            **measured,
+        )
+    if whole:
+        told = f"targets have {np.unique(y).size} distinct values, like classes"
+        return judge.warn(
+            told,
+            "say data.task=classification, unless their order and distance mean something",
+            **measured,
+        )
+    if high >= 10 or low <= 0.1:
+        return judge.warn(sentence, "say normalise.target=true", **measured)
+    return judge.passed(sentence, **measured)
+
+
+def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
+    """Rows of one input with different labels, or numbers that differ by much (R13).
+
+    `chance`: the share of rows that would have a twin anyhow (`sets.by_chance`); those say nothing.
+    """
+    judge = Judge(name="contradictions", rule="R13")
+    flat = np.ascontiguousarray(x.reshape(len(x), -1))
+    _, inverse = np.unique(flat, axis=0, return_inverse=True)
+    labels = y.reshape(len(y), -1)[:, 0].astype(np.float64)
+    groups = inverse.reshape(-1)
+    low, high = np.full(groups.max() + 1, np.inf), np.full(groups.max() + 1, -np.inf)
+    np.minimum.at(low, groups, labels)
+    np.maximum.at(high, groups, labels)
+    apart = high - low > (0.0 if y.dtype.kind in "iu" else 0.1 * labels.std())
+    share = float(apart[groups].mean())
+    distinct = len(low) / len(flat)
+    sentence = f"{share:.1%} of the rows have a twin with another label"
+    if not share:
+        return judge.passed(sentence, share=share)
+    if distinct < 0.5 or share <= 3 * chance():
+        return judge.note(f"{sentence}, as chance brings where values are few", share=share)
+    remedy = "look at them: labels by mistake, or inputs that lack what tells them apart"
+    return (
+        judge.fail(sentence, remedy, share=share)
+        if share >= 0.05
+        else judge.warn(sentence, remedy, share=share)
+    )
+
+
+def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
+    """One feature that gives the label away: a label among the inputs, or what follows from it (R10)."""
+    judge = Judge(name="telltale_feature", rule="R10")
+    if len(x) < 50 or x[0].size < 2:
+        return judge.unknown("there are fewer than fifty rows, or one feature only")
+    scores = each_alone(x, y, classification)
+    best = max(scores, key=lambda index: scores[index], default=None)
+    if best is None:
+        return judge.unknown("no feature changes")
+    sentence = f"the best single feature, {best}, explains {scores[best]:.1%} of the labels"
+    if scores[best] >= 0.999:
+        return judge.warn(
+            sentence, "see whether it is known before the label is; drop it if not", feature=best
+        )
+    return judge.passed(sentence, feature=best, score=scores[best])
+
+
+def label_signal(
+    x: Shown, y: Shown, *, classification: bool, moved: Mapping[int, tuple[Shown, Shown]]
+) -> Check:
+    """Does a plain model read the labels in the inputs? Or much better in those of the next row, or of the one before (R10)?
+
+    `moved`: by how many rows of the file → rows of train and the labels found there.
+    """
+    judge = Judge(name="label_signal", rule="R10")
+    score, sure = readable(x, y, classification)
+    kind = "above the most frequent class" if classification else "of the variance"
+    sentence = f"trees read {score:+.1%} {kind} in held-out rows"
+    measured = {"score": score, "deviations": sure}
+    for step, (rows, labels) in moved.items():
+        other, certain = readable(rows, labels, classification)
+        if certain > max(SURE, sure) and other > score + STEP:
+            if max(each_alone(rows, labels, classification).values(), default=0.0) >= LAGGED:
+                lags = f"{sentence}; the label of a neighbouring row ({step:+d}) stands among the inputs, as with lags"
+                return judge.note(
+                    lags,
+                    "no fault in a forecast; else see how inputs and labels were read",
+                    **measured,
+                )
+            told = f"{sentence}, but {other:+.1%} where labels are moved by {step:+d} row"
+            return judge.fail(
+                told,
+                "labels and inputs are out of step: see how the two were read",
+                moved=step,
+                **measured,
+            )
+    if sure > SURE:
+        return judge.passed(sentence, **measured)
+    return judge.note(sentence, "no proof of a fault; `labels_matter` asks your model", **measured)
+
+
+def label_noise(x: Shown, y: Shown, *, legible: bool) -> Check:
+    """Of the rows that a plain model is surest of, held out, how many bear another label (R13)?
+
+    In clean data, however hard, the surest predictions are right; random labels spare none. After confident learning
+    (Northcutt, Jiang and Chuang, JAIR 2021). `legible`: whether plain models read the labels at all.
+    """
+    judge = Judge(name="label_noise", rule="R13")
+    if not legible:
+        return judge.unknown("plain models read nothing of the labels in these inputs")
+    x, y = some_rows(x, y)
+    if np.bincount(y).max() > len(y) - 20 or len(y) < 100:
+        return judge.unknown("there are too few rows, or too few outside the most frequent class")
+    chances, classes = held_out(x, y)
+    guess, confidence = classes[chances.argmax(axis=1)], chances.max(axis=1)
+    rare = (
+        guess != np.bincount(y).argmax()
+        if np.bincount(y).max() > 0.5 * len(y)
+        else np.ones(len(y), dtype=bool)
+    )
+    pool = np.flatnonzero(rare) if rare.sum() >= FEWEST else np.arange(len(y))
+    surest = pool[
+        np.argsort(-confidence[pool], kind="stable")[: max(FEWEST, int(SUREST * len(pool)))]
+    ]
+    wrong = float((guess[surest] != y[surest]).mean())
+    error = math.sqrt(max(wrong * (1 - wrong), 0.01) / len(surest))
+    sentence = f"{wrong:.0%} of the {len(surest)} rows that trees are surest of bear another label"
+    if wrong - 2 * error > DOUBTED:
+        return judge.warn(
+            sentence,
+            "look at these rows: labels may be wrong, or the inputs say little",
+            share=wrong,
+        )
+    return judge.passed(sentence, share=wrong)
+
+
+def label_order(y: Shown) -> Check:
+    """Are the labels sorted in the file (R13)? No fault where rows are shuffled."""
+    judge = Judge(name="label_order", rule="R13")
+    values = y.reshape(len(y), -1)[:, 0].astype(np.float64)
+    if np.ptp(values) == 0 or len(values) < 20:
+        return judge.unknown("there are too few rows, or one label only")
+    correlation = float(np.corrcoef(values[:-1], values[1:])[0, 1])
+    sentence = f"labels of neighbouring rows correlate by {correlation:.2f}"
+    if correlation > 0.5:
+        return judge.note(
+            f"{sentence}: the file is ordered",
+            "shuffle in training, and draw the split at random",
+            r=correlation,
+        )
+    return judge.passed(sentence, r=correlation)

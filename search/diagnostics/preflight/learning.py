@@ -1,0 +1,171 @@
+"""Checks of the learning: the rate, a few rows by heart, whether labels matter, how fast it is (R9, R10, R24, P6).
+
+Pure functions of what `trainers.probes` has measured; never trains.
+"""
+
+import math
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from search.diagnostics.preflight.check import Check, Judge
+
+Answer = Mapping[str, Any]
+DIVERGED = 10.0  # times the first loss
+STILL = 1e-3  # relative distance that the weights could cover in the whole training, if every step went the same way
+WILD = (0.5, 1.0)  # a usual step's update over the weights: a warning, a fault
+HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
+FALLS = 0.8  # of the first loss
+SURE, FEWEST, MANY = (
+    2.3,
+    20,
+    100,
+)  # standard errors; validation rows that can tell; from which their absence is a fault
+
+
+def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
+    """Is the baseline's rate usable at all (R24)? `steps`: of the whole training; `decay`: rate times weight decay.
+
+    Diverged is what ends far above where it began: one heavy batch is no divergence.
+    """
+    judge = Judge(name="learning_rate", rule="R24")
+    losses, ratios = (
+        seen["losses"],
+        [math.inf if ratio is None else ratio for ratio in seen["ratios"]],
+    )
+    if not ratios:
+        return judge.unknown("no step of a torch optimizer was seen")
+    rate, usual = max(seen["rates"]), median(ratios)
+    sentence = f"at {rate:.3g}, a step moves the weights by {usual:.2g} of their size"
+    numbers = {"rate": rate, "update_ratio": usual}
+    finds = "python -m search lr_range finds a range"
+    lower = (
+        f"lower optimizer.lr; {finds}"
+        if decay < HEAVY
+        else "lower optimizer.weight_decay: it takes the weights away"
+    )
+    if losses and losses[0] is None:
+        remedy = "look for log(0), divisions and roots in the loss, and at the data (R20): the rate had no part in it"
+        return judge.fail("the first loss is not finite already", remedy, **numbers)
+    start = max(abs(losses[0]), abs(seen["first_loss"] or 0.0)) if losses else math.inf
+    end = (
+        median([math.inf if loss is None else loss for loss in losses[-max(len(losses) // 4, 1) :]])
+        if losses
+        else 0.0
+    )
+    if None in losses or end > DIVERGED * start + 1e-3:
+        told = f"{sentence}; the loss went from {start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"
+        at_once = (
+            None in losses
+            and max(loss for loss in losses[: losses.index(None)]) <= DIVERGED * start
+        )
+        also = (
+            "; it did so at once: also look for log(0), divisions and roots (R20)"
+            if at_once
+            else ""
+        )
+        return judge.fail(told, f"{lower}{also}", **numbers)
+    if seen["rates"][-1] == 0:
+        told = f"the rate is 0 from step {seen['rates'].index(0, 1) if 0 in seen['rates'][1:] else 0} on"
+        return judge.fail(told, "see the schedule", **numbers)
+    if max(ratios) * steps < STILL:
+        told = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
+        if median(seen["gradient_norms"]) < FAINT and rate > FAINT:
+            return judge.fail(
+                f"{told}; gradients are tiny",
+                "are they clipped away, or do they vanish in the depth?",
+                **numbers,
+            )
+        return judge.fail(told, f"raise optimizer.lr; {finds}", **numbers)
+    if decay >= HEAVY:
+        told = f"{sentence}; weight decay takes {decay:.0%} of the weights in every step"
+        return judge.warn(told, lower, **numbers)
+    if usual > WILD[0] and end >= start:
+        least = judge.fail if usual > WILD[1] else judge.warn
+        return least(sentence, lower, **numbers)
+    return judge.passed(sentence, **numbers)
+
+
+def overfit(heart: Answer) -> Check:
+    """Can it learn a few rows by heart, regularisers off, at one of several rates (R9)?"""
+    judge = Judge(name="overfit", rule="R9")
+    tries = heart.get("tries") or ()
+    losses = [
+        attempt for attempt in tries if attempt["score"] is not None or attempt["end"] is not None
+    ]
+    if not losses:
+        return judge.unknown(
+            heart.get("cause")
+            or next((attempt["error"] for attempt in tries), "")
+            or "nothing was tried"
+        )
+    scored = [attempt for attempt in tries if attempt["score"] is not None]
+    best = (
+        max(scored, key=lambda attempt: attempt["score"])
+        if scored
+        else min(losses, key=lambda attempt: attempt["end"])
+    )
+    level = (
+        f"{best['score']:.2f} of 1" if scored else f"loss {best['start']:.3g} → {best['end']:.3g}"
+    )
+    sentence = f"{heart['rows']} rows by heart: {level} at rate {best['rate']:.2g} after {best['steps']} steps"
+    numbers = {"rows": heart["rows"], "tries": list(tries)}
+    if any(attempt["fitted"] for attempt in tries):
+        return judge.passed(sentence, **numbers)
+    falls = any(
+        attempt["end"] is not None and attempt["end"] < FALLS * attempt["start"]
+        for attempt in tries
+    )
+    suspects = (
+        "the loss falls, so suspect a model too small or saturated, inputs that do not belong to their labels, or noise in it"
+        if falls
+        else "the loss rests at every rate, so suspect gradients that do not arrive, dead inputs, labels, the loss itself"
+    )
+    if falls and not scored:
+        return judge.warn(
+            sentence,
+            "the trainer tells no predictions, and its loss may have a floor; else " + suspects,
+            **numbers,
+        )
+    return judge.fail(sentence, suspects, **numbers)
+
+
+def labels_matter(answer: Answer) -> Check:
+    """Does the model do better on true labels than on shuffled ones (R10)?"""
+    judge = Judge(name="labels_matter", rule="R10")
+    if answer.get("deviations") is None:
+        return judge.unknown(answer.get("cause", "a loss was not finite"))
+    if answer["rows"] < FEWEST:
+        return judge.unknown(f"{answer['rows']} validation rows are too few")
+    sure = answer["deviations"]
+    sentence = f"score of validation rows {answer['true']:.3g}, trained on shuffled labels {answer['shuffled']:.3g}"
+    if sure > SURE:
+        return judge.passed(sentence, deviations=sure)
+    told = f"{sentence}: no better beyond chance"
+    remedy = "do the labels belong to the inputs? Do the inputs say anything of them?"
+    least = judge.fail if answer["rows"] >= MANY else judge.warn
+    return least(told, remedy, deviations=sure)
+
+
+def speed(answer: Answer, *, epochs: int, trainings: int, slots: int, batch: int) -> Check:
+    """Rows per second and memory over batch sizes; an epoch, and the whole search, from there (R15a, P6)."""
+    judge = Judge(name="speed", rule="P6")
+    measured = answer.get("batches") or ()
+    if not measured:
+        return judge.unknown(answer.get("cause", "fewer than three steps were seen"))
+    own = min(measured, key=lambda entry: abs(entry["batch"] - batch))
+    fastest = max(measured, key=lambda entry: entry["batch"] / entry["seconds"])
+    epoch = -(-answer["rows"] // own["batch"]) * own["seconds"]
+    search = epoch * epochs * -(-trainings // slots)
+    rates = [
+        f"{entry['batch'] / entry['seconds']:.0f} rows/s at batch {entry['batch']}"
+        for entry in (own, fastest)
+    ]
+    told = f"{', '.join(dict.fromkeys(rates))} ({fastest['megabytes']:.2g} MB kept)"
+    wanted = f", all {trainings} trainings at most {search:.2g} s" if trainings else ""
+    return judge.note(
+        f"{told}; an epoch takes {epoch:.2g} s{wanted}",
+        batches=list(measured),
+        epoch=epoch,
+        search=search,
+    )

@@ -1,0 +1,183 @@
+"""Checks of the loop: batches, their order, losses, steps, evaluations, the same seed twice (R10, R12, R13, R45).
+
+Pure functions of what `trainers.probes` has measured; never trains.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from search.diagnostics.preflight.check import Check, Judge
+
+Answer = Mapping[str, Any]
+MORE, UNLIKE = (
+    1.05,
+    3.0,
+)  # rows of an epoch over those given; spread of inputs in evaluation over that in training
+
+
+def trains(seen: Answer) -> Check:
+    """Does it train at all, and are its losses numbers (R10)?"""
+    judge = Judge(name="trains", rule="R10")
+    if seen["error"]:
+        return judge.fail(f"it raised {seen['error']}", "mend it; probes.log tells what it printed")
+    if not seen["epochs_told"] and not seen["steps"]:
+        return judge.fail("it ended without an epoch", "yield once per epoch")
+    if seen["not_finite"]:
+        return judge.fail(
+            f"{', '.join(seen['not_finite'])} not finite", "see learning_rate and the data (R20)"
+        )
+    pairs = [
+        (one, two)
+        for one, two in zip(seen["train_loss"], seen["val_loss"], strict=False)
+        if one is not None
+    ]
+    if len(pairs) > 1 and all(one == two for one, two in pairs):
+        return judge.warn(
+            "val_loss is train_loss, to the last digit", "give the loss of the validation rows"
+        )
+    sentence = f"{seen['steps']} steps" if seen["steps"] else f"{seen['epochs_told']} epochs"
+    return judge.passed(f"{sentence} on {seen['rows']} rows without an error")
+
+
+def batches(seen: Answer) -> Check:
+    """Shapes, finite numbers, and rows that differ (R10)."""
+    judge = Judge(name="batches", rule="R10")
+    given = [batch for batch in seen["batches"] if batch["shape"]]
+    if not given:
+        return judge.unknown("no batch was seen going into a torch module")
+    sizes = [batch["shape"][0] for batch in given]
+    sentence = f"{len(given)} batches of {min(sizes)} to {max(sizes)} rows of shape {tuple(given[0]['shape'][1:])}"
+    remedy = "see how rows are picked for a batch"
+    if not all(batch["finite"] for batch in given):
+        return judge.fail(
+            f"{sentence}; some hold NaN or inf", "clean the inputs where they are read"
+        )
+    if max(sizes) > 1 and all(batch["alike"] for batch in given if batch["shape"][0] > 1):
+        return judge.fail(f"{sentence}; all rows of a batch are the same", remedy)
+    first = {batch["content"] for batch in given[: seen["epochs"][0] if seen["epochs"] else None]}
+    if len(first) == 1 and (seen["epochs"] or [0])[0] > 3:
+        return judge.fail(f"{sentence}; every one is the same", remedy)
+    once = (
+        {batch["content"]: batch["shape"][0] for batch in given[: seen["epochs"][0]]}
+        if seen["epochs"]
+        else {}
+    )
+    taught = sum(once.values())
+    both = seen["rows"] + seen["val_rows"]
+    if MORE * seen["rows"] < taught <= MORE * both and seen["optimizers"] == 1:
+        told = f"an epoch took {taught} rows, of {seen['rows']} that were given"
+        return judge.warn(told, "do validation rows take part in the training?", taught=taught)
+    held = [batch for batch in seen["evaluated"] if batch["spread"] is not None]
+    if held:
+        (mean, spread), (other, wide) = (_scale(some) for some in (given, held))
+        if spread > 0 and (abs(other - mean) > spread or not 1 / UNLIKE < wide / spread < UNLIKE):
+            told = f"inputs have mean {mean:.3g} and spread {spread:.3g} in training, {other:.3g} and {wide:.3g} in evaluation"
+            return judge.warn(told, "normalise both alike, by what train says (R5)")
+    return judge.passed(sentence, different=len({batch["content"] for batch in given}))
+
+
+def _scale(batches: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Mean and spread of all inputs of some batches, by the median batch."""
+    return median(batch["mean"] for batch in batches), median(batch["spread"] for batch in batches)
+
+
+def shuffling(seen: Answer, *, ordered: bool) -> Check:
+    """Do two epochs bring other batches (R13)? `ordered`: whether labels are sorted among the rows."""
+    judge = Judge(name="shuffling", rule="R13")
+    ends = seen["epochs"]
+    if len(ends) < 2 or not seen["batches"]:
+        return judge.unknown("fewer than two epochs were seen")
+    one, two = (
+        [batch["content"] for batch in seen["batches"][a:b]]
+        for a, b in ((0, ends[0]), (ends[0], ends[1]))
+    )
+    if len(set(one)) < 2:
+        return judge.passed("one batch is the whole epoch: its order does not matter")
+    same = sum(a == b for a, b in zip(one, two, strict=False)) / len(one)
+    sentence = f"{same:.0%} of the batches come again in the next epoch, at the same place"
+    remedy = "shuffle the rows anew in every epoch, such as by DataLoader(shuffle=True)"
+    if same > 0.9 and ordered:
+        return judge.fail(f"{sentence}, and the labels are sorted", remedy, same=same)
+    return (
+        judge.warn(sentence, remedy, same=same) if same > 0.9 else judge.passed(sentence, same=same)
+    )
+
+
+def optimizer_steps(seen: Answer) -> Check:
+    """Are gradients cleared after every step, and is there one step per gradient (R12)?"""
+    judge = Judge(name="optimizer_steps", rule="R12")
+    if not seen["steps"]:
+        return judge.unknown("no step of a torch optimizer was seen")
+    if seen["optimizers"] > 1:
+        return judge.unknown(f"{seen['optimizers']} optimizers take turns")
+    if seen["stale_gradients"]:
+        told = f"in {seen['stale_gradients']} of {seen['steps']} steps, gradients were added to those of the step before"
+        return judge.fail(told, "call optimizer.zero_grad() before every backward pass")
+    if seen["steps_without_gradient"]:
+        told = f"{seen['steps_without_gradient']} of {seen['steps']} steps had no new gradient"
+        return judge.fail(
+            told,
+            "call optimizer.step() once per backward pass, and let the loss depend on the model",
+        )
+    return judge.passed(f"{seen['steps']} steps, each with fresh gradients")
+
+
+def evaluation_mode(seen: Answer) -> Check:
+    """Dropout and batch statistics: on while training, off in evaluation (R45)."""
+    judge = Judge(name="evaluation_mode", rule="R45")
+    if not seen["batches"]:
+        return judge.unknown("no batch was seen going into a torch module")
+    if seen["noisy_evaluations"]:
+        told = f"{' and '.join(seen['noisy_evaluations'])} active in evaluation"
+        return judge.fail(
+            told, "call model.eval() first, and give functional dropout training=self.training"
+        )
+    if seen["unsteady_evaluation"]:
+        told = "two evaluations of the same rows differ"
+        return judge.fail(
+            told, "switch off in evaluation whatever draws by chance: if self.training"
+        )
+    if seen["changed_buffers"]:
+        told = f"an evaluation changes {', '.join(seen['changed_buffers'][:4])}"
+        return judge.fail(told, "change buffers in training only: if self.training")
+    if seen["rows_mix"]:
+        told = "a row's output changes with the rows beside it, in evaluation"
+        return judge.warn(
+            told, "is the batch axis taken for another one (batch_first, dim=0), or is it meant?"
+        )
+    if seen["quiet_trainings"] and any(not weights["trainable"] for weights in seen["weights"]):
+        return judge.note(
+            f"{' and '.join(seen['quiet_trainings'])} off in training, beside frozen parameters"
+        )
+    if seen["quiet_trainings"]:
+        return judge.warn(
+            f"{' and '.join(seen['quiet_trainings'])} off in training",
+            "call model.train() before every epoch",
+        )
+    return judge.passed("evaluation is without dropout and batch statistics")
+
+
+def repeatable(seen: Answer, *, exact: bool, metric: str) -> Check:
+    """Does one seed give one curve (P5)? Of the losses and the metric; `exact`: to the last bit, else to a percent."""
+    judge = Judge(name="repeatable", rule="P5")
+    pairs = {name: pair for name, pair in seen["again"].items() if all(pair)}
+    pairs = {name: pairs[name] for name in ("train_loss", "val_loss", metric) if name in pairs}
+    if not pairs:
+        return judge.unknown(
+            seen["again_error"] or "neither a loss nor the metric was told in a first epoch"
+        )
+    near = 0.0 if exact else 1e-2
+    apart = [
+        f"{name} {_shown(one)} and {_shown(two)}"
+        for name, ((one,), (two,)) in pairs.items()
+        if one != two and (one is None or two is None or abs(one - two) > near * abs(one))
+    ]
+    if apart:
+        remedy = "seed everything from config['seed']: weights, order, dropout, augmentation"
+        return judge.warn(f"one seed gave {', '.join(apart)} in two first epochs", remedy)
+    return judge.passed(f"one seed gave the same {', '.join(pairs)} twice")
+
+
+def _shown(number: float | None) -> str:
+    return "not finite" if number is None else f"{number:.9g}"

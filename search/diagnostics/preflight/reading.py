@@ -1,0 +1,98 @@
+"""What plain models read of labels in inputs, held out: trees, and single features. Knows no checks."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
+
+ROWS, FEATURES = 1500, 500  # drawn at random, that plain models see
+COLUMNS = 4  # outputs that are tried one by one
+Shown = NDArray[Any]
+
+
+def readable(x: Shown, y: Shown, classification: bool) -> tuple[float, float]:
+    """How much of the labels a plain model reads, held out, above a constant; and how sure that is, in standard deviations."""
+    x, y = some_rows(x, y)
+    if len(y) < 20:
+        return 0.0, 0.0
+    if classification:
+        chances, classes = held_out(x, y)
+        labels = np.searchsorted(classes, y)
+        frequencies = np.bincount(labels) / len(labels)
+        blend = 0.9 * chances + 0.1 * frequencies
+        gain = np.log(blend[np.arange(len(labels)), labels]) - np.log(frequencies[labels])
+        score = float((chances.argmax(axis=1) == labels).mean() - frequencies.max())
+        return score, float(gain.mean() / (gain.std(ddof=1) / math.sqrt(len(gain)) or 1.0))
+    columns = y.reshape(len(y), -1).T[:COLUMNS].astype(np.float64)
+    return max((_read_numbers(x, numbers) for numbers in columns), key=lambda read: read[1])
+
+
+def each_alone(x: Shown, y: Shown, classification: bool) -> dict[int, float]:
+    """How much of the labels every single feature explains that changes at all."""
+    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    flat, labels = (
+        x[drawn].reshape(len(drawn), -1).astype(np.float64),
+        y.reshape(len(y), -1)[drawn, 0],
+    )
+    varied = [index for index in range(min(flat.shape[1], FEATURES)) if np.ptp(flat[:, index]) > 0]
+    return {index: _alone(flat[:, index], labels, classification) for index in varied}
+
+
+def some_rows(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+    """Some rows and features, flat, drawn at random."""
+    dice = np.random.default_rng(0)
+    rows = dice.permutation(len(x))[:ROWS]
+    flat = np.nan_to_num(x[rows].reshape(len(rows), -1))
+    return flat[:, dice.permutation(flat.shape[1])[:FEATURES]] if flat.shape[
+        1
+    ] > FEATURES else flat, y[rows]
+
+
+def held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+    """Chances of each class [n, classes] for rows that the model has not seen, and the classes."""
+    least = int(np.unique(y, return_counts=True)[1].min())
+    folds: Any = (
+        StratifiedKFold(5, shuffle=True, random_state=0)
+        if least >= 5
+        else KFold(5, shuffle=True, random_state=0)
+    )
+    known = np.unique(y)
+    y = np.searchsorted(known, y)
+    trees = ExtraTreesClassifier(100, min_samples_leaf=2, random_state=0)
+    chances = np.zeros((len(y), len(known)))
+    for seen, held in folds.split(x, y):
+        trees.fit(x[seen], y[seen])
+        chances[np.ix_(held, trees.classes_)] = trees.predict_proba(x[held])
+    return chances, known
+
+
+def _read_numbers(x: Shown, numbers: Shown) -> tuple[float, float]:
+    """The same of one column of numbers."""
+    trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
+    told = cross_val_predict(trees, x, numbers, cv=KFold(5, shuffle=True, random_state=0))
+    score = 1 - float(
+        ((told - numbers) ** 2).sum() / (((numbers - numbers.mean()) ** 2).sum() or 1.0)
+    )
+    correlation = (
+        float(np.corrcoef(told, numbers)[0, 1]) if np.ptp(told) > 0 and np.ptp(numbers) > 0 else 0.0
+    )
+    return score, float(
+        np.arctanh(min(correlation, 1 - 1e-9)) * math.sqrt(max(len(numbers) - 3, 1))
+    )
+
+
+def _alone(feature: Shown, labels: Shown, classification: bool) -> float:
+    """Share of correct rows by a tree of a leaf per class, above the most frequent; or the absolute rank correlation."""
+    if not classification:
+        return abs(float(spearmanr(feature, labels).statistic))
+    classes = len(np.unique(labels))
+    tree = DecisionTreeClassifier(max_leaf_nodes=max(classes, 2), random_state=0).fit(
+        feature[:, None], labels
+    )
+    most = np.unique(labels, return_counts=True)[1].max() / len(labels)
+    return float((tree.score(feature[:, None], labels) - most) / (1 - most)) if most < 1 else 0.0

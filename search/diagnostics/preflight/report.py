@@ -1,0 +1,66 @@
+"""The checks as `preflight.json` and as a table, and whether they let a search go on."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from search.diagnostics.preflight.check import Check
+from search.errors import RunError
+from search.storage.folder import PREFLIGHT, write_text
+from search.storage.json_numbers import plain
+
+STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "not checkable": "dim"}
+
+
+def write(checks: Sequence[Check], folder: Path, *, seconds: float) -> None:
+    """All checks with all their numbers; what is not finite stands as null."""
+    told = {
+        "failed": failed(checks),
+        "seconds": round(seconds, 1),
+        "checks": [asdict(check) for check in checks],
+    }
+    write_text(folder / PREFLIGHT, json.dumps(plain(told), indent=1, allow_nan=False) + "\n")
+
+
+def sound(folder: Path) -> bool:
+    """Whether a preflight was made here and nothing failed."""
+    path = folder / PREFLIGHT
+    return path.exists() and not json.loads(path.read_text())["failed"]
+
+
+def failed(checks: Sequence[Check]) -> list[str]:
+    """Names of the checks that failed."""
+    return [check.name for check in checks if check.outcome == "fail"]
+
+
+def show(checks: Sequence[Check], console: Console, *, seconds: float) -> None:
+    """A row per check; under those that are not well, what to do."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("check", "outcome", "rule", "what was found"):
+        table.add_column(column, overflow="fold")
+    for check in checks:
+        remedy = f"\n→ {check.remedy}" if check.remedy else ""
+        told = f"{check.told}{remedy}".replace("[", r"\[")
+        table.add_row(check.name, check.outcome, check.rule, told, style=STYLES[check.outcome])
+    console.print(table)
+    counts = Counter[str](check.outcome for check in checks)
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in STYLES if counts[outcome])
+    console.print(f"{len(checks)} checks in {seconds:.0f} s: {told}", highlight=False)
+
+
+def require(checks: Sequence[Check], *, allow: Sequence[str], remedy: str) -> None:
+    """Nothing may have failed but what is allowed to.
+
+    Raises:
+        RunError: something has; it is named.
+    """
+    bad = [name for name in failed(checks) if name not in allow]
+    if bad:
+        raise RunError(
+            f"preflight: a sound set-up fails no check, but got {', '.join(bad)}; {remedy}"
+        )

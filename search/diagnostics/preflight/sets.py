@@ -1,0 +1,208 @@
+"""Checks between the three sets: one distribution, no shared rows, no shared groups, no future in train (R3).
+
+The test rows are used here and in no other check, by the search's own process. Pure functions of arrays; never trains a model
+of the user's.
+"""
+
+import math
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2_contingency
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
+
+from search.diagnostics.preflight.check import Check, Judge
+
+ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
+SURE = 3.3  # standard errors: one false alarm in a thousand pairs
+SHIFTED, APART = (
+    0.55,
+    0.70,
+)  # areas under the curve, surely above which sets differ, and differ too much
+RICH = 0.5  # share of distinct rows from which a row found twice is a leak, not a coincidence
+BY_CHANCE = 3.0  # times what chance brings: more is no coincidence
+LEAKED = 0.01  # share of held-out rows in train that is too much
+Sets = Mapping[str, NDArray[Any]]
+
+
+def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool = False) -> Check:
+    """Can a classifier tell the sets apart? Cross-validated area under the curve of each pair (R3).
+
+    Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017. `groups`: whole groups are held
+    out, so that it cannot know a row by its group. `ordered`: the sets follow one another in time, and may differ.
+    """
+    judge = Judge(name="same_distribution", rule="R3")
+    areas = {
+        f"{one}/{other}": _area(
+            sets[one],
+            sets[other],
+            None if groups is None else np.concatenate([groups[one], groups[other]]),
+        )
+        for one, other in combinations(sets, 2)
+    }
+    told = ", ".join(
+        f"{pair} {area:.2f} ±{SURE * error:.2f}"
+        for pair, (area, error) in areas.items()
+        if math.isfinite(area)
+    )
+    measured = {
+        pair: {"auc": area, "standard_error": error} for pair, (area, error) in areas.items()
+    }
+    if not told:
+        return judge.unknown("a set has fewer than ten rows, or too few groups", **measured)
+    least = {
+        pair: area - SURE * error for pair, (area, error) in areas.items() if math.isfinite(area)
+    }
+    worst = max(least, key=lambda pair: least[pair])
+    sentence = f"a classifier tells the sets apart with an AUC of {told}; 0.5 is chance"
+    if least[worst] > SHIFTED and ordered:
+        remedy = f"{worst} differ, as times do; does a feature tell the time (a date, a running number)? It means nothing later"
+        return judge.warn(sentence, remedy, **measured)
+    if least[worst] > APART:
+        remedy = f"{worst} are not of one distribution, so no result can be read: draw the split at random, or mend the set"
+        return judge.fail(sentence, remedy, **measured)
+    if least[worst] > SHIFTED:
+        return judge.warn(
+            sentence,
+            f"{worst} differ; see which features do, and whether the split should be so",
+            **measured,
+        )
+    return judge.passed(sentence, **measured)
+
+
+def shared_rows(x: Sets) -> Check:
+    """Rows of validation and test that stand in train as well (R3)."""
+    judge = Judge(name="shared_rows", rule="R3")
+    keys = {name: _keys(rows) for name, rows in x.items()}
+    train = np.unique(keys["train"])
+    distinct = len(train) / max(len(keys["train"]), 1)
+    found = {name: np.isin(keys[name], train) for name in keys if name != "train"}
+    shares = {name: float(mask.mean()) for name, mask in found.items()}
+    told = ", ".join(
+        f"{int(mask.sum())} of {len(mask)} rows of {name}" for name, mask in found.items()
+    )
+    measured = {"shares": shares, "distinct_in_train": distinct}
+    sentence = f"{told} stand in train too"
+    if not any(shares.values()):
+        return judge.passed(sentence, **measured)
+    if distinct < RICH or max(shares.values()) <= BY_CHANCE * by_chance(x["train"]):
+        return judge.note(f"{sentence}, as chance brings where values are few", "", **measured)
+    if max(shares.values()) >= LEAKED:
+        remedy = "drop the duplicates, or keep copies together with split=grouped; validation measures memory otherwise"
+        return judge.fail(sentence, remedy, **measured)
+    return judge.warn(sentence, "drop the duplicates", **measured)
+
+
+def by_chance(train: NDArray[Any]) -> float:
+    """Share of rows that would meet one of train's if every feature kept its values and forgot the others."""
+    dice = np.random.default_rng(0)
+    flat = train.reshape(len(train), -1)
+    drawn = np.stack([column[dice.permutation(len(column))] for column in flat.T], axis=1)
+    return float(np.isin(_keys(drawn), _keys(flat)).mean())
+
+
+def shared_groups(groups: Sets | None, time: Sets | None) -> Check:
+    """Groups that stand in two sets, and train rows that are younger than held-out ones (R3)."""
+    judge = Judge(name="shared_groups", rule="R3")
+    if groups is None and time is None:
+        return judge.unknown("no column of groups or times is named (data.groups, data.time)")
+    told, bad = [], False
+    if groups is not None:
+        for name in ("val", "test"):
+            both = np.intersect1d(groups["train"].astype(str), groups[name].astype(str))
+            bad |= bool(len(both))
+            told.append(f"{len(both)} groups of {name} stand in train too")
+    if time is not None:
+        for name in ("val", "test"):
+            late = float((time["train"] > time[name].min()).mean())
+            bad |= late > 0
+            told.append(f"{late:.0%} of train is younger than the oldest row of {name}")
+    sentence = "; ".join(told)
+    if bad:
+        return judge.fail(sentence, "say split=grouped or split=ordered, or mend the index files")
+    return judge.passed(sentence)
+
+
+def class_balance(y: Sets, *, classes: int) -> Check:
+    """How often each class stands in each set (R3, R13)."""
+    judge = Judge(name="class_balance", rule="R13")
+    counts = {
+        name: np.bincount(labels.astype(int), minlength=classes) for name, labels in y.items()
+    }
+    train = counts["train"]
+    measured = {name: count.tolist() for name, count in counts.items()}
+    sentence = f"{classes} classes of {int(train.min())} to {int(train.max())} rows in train"
+    for name, count in counts.items():
+        missing = np.flatnonzero((count == 0) & (sum(counts.values()) > 0))
+        if len(missing):
+            told = f"class {', '.join(map(str, missing[:5]))} has no row in {name}"
+            return judge.fail(
+                told,
+                "draw a stratified split (split=holdout), or merge the class with another",
+                **measured,
+            )
+    table = np.array(list(counts.values()))
+    p = float(chi2_contingency(table[:, table.sum(axis=0) > 0]).pvalue)
+    if p < 1e-4:
+        shares = table / table.sum(axis=1, keepdims=True)
+        if float(np.abs(shares - shares[0]).max()) > 0.05:
+            told = f"{sentence}; their shares differ between the sets by up to {np.abs(shares - shares[0]).max():.0%}"
+            return judge.warn(told, "draw a stratified split (split=holdout)", p=p, **measured)
+    if train.min() < 5:
+        return judge.warn(
+            sentence,
+            "a class of fewer than five rows cannot be learned; merge it or find more",
+            **measured,
+        )
+    if train.max() > 10 * train.min():
+        remedy = "a metric such as balanced_accuracy or roc_auc sees the rare class"
+        return judge.note(f"{sentence}: unbalanced", remedy, **measured)
+    return judge.passed(sentence, **measured)
+
+
+def _area(
+    one: NDArray[Any], other: NDArray[Any], groups: NDArray[Any] | None
+) -> tuple[float, float]:
+    """Area under the curve of a cross-validated classifier, and its standard error (Hanley and McNeil, 1982)."""
+    dice = np.random.default_rng(0)
+    picks = [np.sort(dice.permutation(len(rows))[:ROWS]) for rows in (one, other)]
+    few = min(map(len, picks))
+    if few < 10:
+        return math.nan, math.nan
+    x = np.concatenate(
+        [rows[pick].reshape(len(pick), -1) for rows, pick in zip((one, other), picks, strict=True)]
+    )
+    if x.shape[1] > FEATURES:
+        x = x[:, dice.permutation(x.shape[1])[:FEATURES]]
+    labels = np.repeat([0, 1], [len(pick) for pick in picks])
+    folds: Any = StratifiedKFold(5, shuffle=True, random_state=0)
+    held = None
+    if groups is not None:
+        held = groups[np.concatenate([picks[0], len(one) + picks[1]])]
+        if len(np.unique(held[labels == 0])) < 5 or len(np.unique(held[labels == 1])) < 5:
+            return math.nan, math.nan
+        folds = GroupKFold(5)
+    trees = ExtraTreesClassifier(50, min_samples_leaf=3, class_weight="balanced", random_state=0)
+    scores = cross_val_predict(
+        trees, np.nan_to_num(x), labels, cv=folds, groups=held, method="predict_proba"
+    )[:, 1]
+    area = float(roc_auc_score(labels, scores))
+    # Rows of a group are no independent witnesses: then groups are counted.
+    n, m = (
+        len(pick) if held is None else len(np.unique(held[labels == side]))
+        for side, pick in enumerate(picks)
+    )
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)) / (n * m)
+    return area, math.sqrt(max(variance, 0.25 / (n * m)))
+
+
+def _keys(rows: NDArray[Any]) -> NDArray[Any]:
+    """A key per row: equal for equal rows, up to the last bits of a float."""
+    flat = np.ascontiguousarray(np.round(rows.reshape(len(rows), -1).astype(np.float64), 6) + 0.0)
+    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).reshape(-1)

@@ -1,0 +1,88 @@
+"""Asks a training what `trainers.probes` can ask, in a process of its own, as a worker would see it.
+
+The search's own process stays without torch and the user's modules. Test rows never come here (R8). Never judges.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from search.config.plan import Plan
+from search.config.trial_config import TrialConfigs, trainer_config
+from search.errors import RunError
+from search.execution import process_guard as guard
+from search.execution.slots import Slot
+
+Answers = dict[str, Any]
+
+
+@contextmanager
+def probed(
+    plan: Plan, folder: Path, *, slot: Slot, wanted: dict[str, Any]
+) -> Iterator[Callable[[], Answers]]:
+    """Asks while the block runs; the answers are waited for when they are called for.
+
+    `folder` holds `arrays/`, and gets `probes.log`, what the training printed. `wanted`: arguments of `search.diagnostics.probe_process.answer`.
+
+    Raises, when called for:
+        RunError: the process ended without an answer, or took longer than `trainer.epoch_timeout`.
+    """
+    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed))
+    asked = {
+        "config": config,
+        "folder": str(folder),
+        "device": slot.device,
+        "task": plan.config.data.task,
+        "metric": plan.metric.name,
+        **wanted,
+    }
+    told, log = folder / "answers.json", folder / "probes.log"
+    mark, (lifeline, held) = (
+        uuid.uuid4().hex,
+        os.pipe(),
+    )  # its guard sees `held` close when this process dies
+    told.unlink(missing_ok=True)
+    (folder / "asked.json").write_text(json.dumps(asked))
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "search.diagnostics.probe_process", str(folder), str(lifeline)],
+            env={**os.environ, **slot.environment(), guard.MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[lifeline],
+            start_new_session=True,
+        )
+    os.close(lifeline)
+
+    def answers() -> Answers:
+        try:
+            process.wait(timeout=plan.limits.epoch_timeout)
+        except subprocess.TimeoutExpired as error:
+            limit = f"{plan.limits.epoch_timeout:g} s (trainer.epoch_timeout)"
+            raise RunError(
+                f"the training could not be looked at within {limit}; raise it, or see {log}"
+            ) from error
+        if not told.exists():
+            end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
+            raise RunError(
+                f"the training could not be looked at: its process ended with {process.returncode}\n{end}"
+            )
+        found: Answers = json.loads(told.read_text())
+        return found
+
+    with process:
+        try:
+            yield answers
+        finally:
+            process.kill()
+            os.close(held)
+            guard.kill_marked(mark)  # what the training has started ends with it
+            for name in ("answers.json", "asked.json"):
+                (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""The process that asks a training: reads what is asked, writes the answers. Never judges; imports torch."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from search.execution import process_guard as guard
+
+if __name__ == "__main__":
+    guard.start_guard(int(sys.argv[2]))
+    guard.die_with_starter()
+
+from search.contract.arrays import read_folds
+from search.storage.json_numbers import plain
+from trainers.probes import gradients, questions
+from trainers.probes.subject import Subject, ramp
+
+Answers = dict[str, Any]
+
+
+def answer(asked: dict[str, Any]) -> Answers:
+    """Everything that is wanted, in order. `kind`: preflight | lr_range."""
+    folder = Path(asked["folder"])
+    subject = Subject(
+        config=asked["config"],
+        data=read_folds(folder / "arrays")[0].data,
+        device=asked["device"],
+        folder=folder,
+        task=asked["task"],
+        metric=asked["metric"],
+    )
+    if asked["kind"] == "lr_range":
+        return _ramps(subject, asked)
+    return _preflight(subject, asked)
+
+
+def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
+    """The first question decides which of the others have a sense."""
+    watched = questions.watched(subject)
+    told: Answers = {"watched": watched}
+    if watched["error"] or not watched["steps"]:
+        return told
+    parameters = sum(math.prod(weights["shape"]) for weights in watched["weights"])
+    asking: dict[str, Callable[[], Answers]] = {
+        "heart": lambda: questions.learned_by_heart(subject, parameters=parameters),
+        "labels": lambda: questions.labels_matter(subject, rate=_taught(told["heart"])),
+        "speed": lambda: questions.speed(subject, sizes=asked["stock"]),
+    }
+    if asked["gradcheck"]:
+        asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data.train)
+    for name, question in asking.items():
+        try:
+            told[name] = question()
+        except Exception as error:  # noqa: BLE001  # a user's training may raise anything, and the other questions remain
+            told[name] = {"cause": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    return told
+
+
+def _taught(heart: Answers) -> float:
+    """The rate of the try that learned most of the few rows."""
+    tries = [attempt for attempt in heart.get("tries", ()) if attempt["score"] is not None]
+    return float(max(tries, key=lambda attempt: attempt["score"])["rate"]) if tries else 1e-2
+
+
+def _ramps(subject: Subject, asked: dict[str, Any]) -> Answers:
+    """The losses of a ramp per seed; `cause`, if one could not be trained."""
+    rates, batch = asked["rates"], subject.batch
+    data = subject.sample(
+        train=max(questions.WATCHED_ROWS, len(rates) * batch), val=questions.FEW_ROWS
+    )
+    seeds = [int(subject.config["seed"]) + number for number in range(asked["seeds"])]
+    losses = []
+    for seed in seeds:
+        try:
+            losses.append(ramp(subject, data, seed=seed, rates=rates, plain=False))
+        except RuntimeError as error:
+            return {"seeds": seeds, "losses": [], "cause": str(error)}
+    return {"seeds": seeds, "losses": losses}
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    found = answer(json.loads((place / "asked.json").read_text()))
+    fresh = place / "answers.new"
+    fresh.write_text(json.dumps(plain(found), allow_nan=False))
+    fresh.replace(place / "answers.json")
+    sys.stdout.flush()
+    os._exit(0)  # at once: threads that a training has left behind must not hold up the answer

@@ -1,0 +1,150 @@
+"""What trials say together: a bigger model that is worse on train too, a cliff beside the best rate, best epochs always early
+or late. Compares, never decides which value wins.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+Role = Literal["rate", "size", ""]
+CHANCE = 0.05  # how often a finding may be chance
+CLIFF = ("nan", "exploding", "lr_too_high", "unstable")
+FEWEST = 5  # trials without which their best epochs say nothing
+EARLY, LATE = 0.1, 0.75  # of the epochs that a trial may have
+ALWAYS, MOSTLY = 0.9, 2 / 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """One trial. `value`: of the swept knob, None where it is no number; `score`: higher is better, None where it came to
+    nothing; `level`: train's loss at its end; `best_epoch` of `epochs` that it may have.
+    """
+
+    value: float | None
+    score: float | None
+    level: float | None
+    best_epoch: int | None
+    epochs: int
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """What was found, by which rule, and what to do."""
+
+    name: str
+    rule: str
+    says: str
+
+
+def across(trials: Sequence[Trained], *, knob: str = "", role: Role = "") -> list[Together]:
+    """All that trials say together. `knob`: what a sweep turned; `role`: what that is."""
+    found = [_lengths(trials)]
+    if role == "size":
+        found.append(_bigger(trials, knob))
+    if role == "rate":
+        found.append(_cliff(trials, knob))
+    return [one for one in found if one is not None]
+
+
+def _lengths(trials: Sequence[Trained]) -> Together | None:
+    """P10, among the better half: a bad trial's best epoch says nothing of how long a good one needs."""
+    ranked = sorted(
+        (t for t in trials if t.score is not None and t.best_epoch is not None),
+        key=lambda t: -_score(t),
+    )
+    better = ranked[: max(len(ranked) // 2, FEWEST)]
+    if len(better) < FEWEST:
+        return None
+    shares = np.array([(t.best_epoch or 0) / t.epochs for t in better])
+    told = f"of the better {len(better)} trials"
+    if (early := float((shares <= EARLY).mean())) >= ALWAYS:
+        says = f"{100 * early:.0f} % {told} were best in the first tenth of their epochs: trainer.epochs can be lowered"
+        return Together(name="fewer_epochs", rule="P10", says=says)
+    if (late := float((shares > LATE).mean())) >= MOSTLY:
+        says = f"{100 * late:.0f} % {told} were best in the last quarter of their epochs: raise trainer.epochs"
+        return Together(name="more_epochs", rule="P10", says=says)
+    return None
+
+
+def _bigger(trials: Sequence[Trained], knob: str) -> Together | None:
+    """R22a: worse on validation and on train than a smaller one, beyond chance on both."""
+    groups = _groups(trials)
+    means = {
+        value: np.mean([_score(t) for t in group])
+        for value, group in groups.items()
+        if len(group) > 1
+    }
+    if len(means) < 2:
+        return None
+    best = max(means, key=lambda value: means[value])
+    bigger = [value for value in means if value > best]
+    for value in sorted(bigger):
+        worse = _less([_score(t) for t in groups[value]], [_score(t) for t in groups[best]])
+        levels = [
+            [t.level for t in groups[v] if t.level is not None and math.isfinite(t.level)]
+            for v in (best, value)
+        ]
+        if min(map(len, levels)) > 1 and max(worse, _less(levels[0], levels[1])) < CHANCE / len(
+            bigger
+        ):
+            told = f"{np.mean(levels[1]):.3g} against {np.mean(levels[0]):.3g}"
+            says = (
+                f"{knob} = {value:g} is worse than {best:g} on train too ({told}): it is not trained well enough, and does not "
+                "overfit; give it another learning rate, residual connections or batch norm"
+            )
+            return Together(name="optimisation_failure", rule="R22a", says=says)
+    return None
+
+
+def _cliff(trials: Sequence[Trained], knob: str) -> Together | None:
+    """P11: the best value is better than the one below it, beyond chance, and the one above it diverges."""
+    values = sorted({t.value for t in trials if t.value is not None})
+    groups = _groups(trials)
+    means = {value: np.mean([_score(t) for t in group]) for value, group in groups.items()}
+    best = max(means, key=lambda value: means[value], default=None)
+    if best is None or best in (values[0], values[-1]):
+        return None
+    below, above = values[values.index(best) - 1], values[values.index(best) + 1]
+    beyond = [t for t in trials if t.value == above]
+    lost = sum(t.score is None or t.verdict in CLIFF for t in beyond) / len(beyond)
+    several = len(groups[best]) > 1 and len(groups.get(below, ())) > 1
+    if (
+        lost < 0.5
+        or not several
+        or _less([_score(t) for t in groups[below]], [_score(t) for t in groups[best]])
+        >= CHANCE / len(groups)
+    ):
+        return None
+    says = (
+        f"{knob} = {best:g} is best and {above:g}, right beside it, diverges: warm-up (schedule=one_cycle) or clipping "
+        "(trainer.clip=5) lets higher rates live, rather than a lower rate"
+    )
+    return Together(name="unstable", rule="P11", says=says)
+
+
+def _groups(trials: Sequence[Trained]) -> dict[float, list[Trained]]:
+    """Trials that came to something, by value."""
+    found: dict[float, list[Trained]] = {}
+    for trial in trials:
+        if trial.value is not None and trial.score is not None:
+            found.setdefault(trial.value, []).append(trial)
+    return found
+
+
+def _score(trial: Trained) -> float:
+    return -math.inf if trial.score is None else trial.score
+
+
+def _less(ones: Sequence[float], others: Sequence[float]) -> float:
+    """How likely chance alone makes `ones` less than `others` by as much (Welch 1947); 0 or 1 where neither varies."""
+    if np.ptp(ones) == 0 and np.ptp(others) == 0:
+        return float(np.mean(ones) >= np.mean(others))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # scipy's, of seeds that are all but equal
+        return float(stats.ttest_ind(ones, others, equal_var=False, alternative="less").pvalue)

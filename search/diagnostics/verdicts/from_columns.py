@@ -1,0 +1,78 @@
+"""Curves out of tables: a search's own records, by the names of their columns. Never judges."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.diagnostics.verdicts.curves import Curves
+from search.diagnostics.verdicts.trend import Array
+
+EXTRA = ("lr", "grad_norm", "early_gradient", "dead_units", "confidence")
+
+
+def curves_of(
+    columns: Mapping[str, Any],
+    *,
+    metric: str,
+    sign: float,
+    classes: int = 0,
+    constant: float | None = None,
+    untrained: bool | None = None,
+    ended: bool = True,
+) -> Curves | None:
+    """Of one training's columns [n], by epoch; None where it tells no losses.
+
+    `untrained`: whether the first epoch is the untrained model's; by default, if it is epoch 0. `train_eval_loss`, where it
+    is told, is what is compared with validation. Other columns without a number are unknown.
+    `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
+    """
+    train, val = _told(columns, "train_loss"), _told(columns, "val_loss")
+    ours = _told(columns, "train_eval_loss")
+    comparable = ours is not None and (
+        train is None or not (np.isfinite(train) & ~np.isfinite(ours)).any()
+    )
+    train = ours if comparable else train
+    if train is None or val is None:
+        return None
+    whole = _whole(train, val, ended=ended)
+    if not whole.any():
+        return None
+    epochs = np.asarray(columns["epoch"], dtype=float)[whole]
+    extra = {name: _known(columns.get(name), whole) for name in EXTRA}
+    return Curves(
+        epochs=epochs,
+        untrained=bool(epochs[0] == 0) if untrained is None else untrained,
+        train=train[whole],
+        val=val[whole],
+        metric=_known(columns.get(metric), whole),
+        sign=sign,
+        classes=classes,
+        constant=constant
+        if constant is not None and math.isfinite(constant) and constant > 0
+        else None,
+        comparable=comparable,
+        **extra,
+    )
+
+
+def _told(columns: Mapping[str, Any], name: str) -> Array | None:
+    return np.asarray(columns[name], dtype=float) if name in columns else None
+
+
+def _whole(train: Array, val: Array, *, ended: bool) -> NDArray[np.bool_]:
+    """Epochs that count: what is missing before other numbers was not told, nor at the end, but if it `ended`."""
+    told = ~(np.isnan(train) | np.isnan(val))
+    if ended:
+        told[np.flatnonzero(told).max(initial=-1) + 1 :] = True
+    return told
+
+
+def _known(column: Any, whole: NDArray[np.bool_]) -> Array | None:
+    """As numbers, of the epochs that count; None where all are missing."""
+    if column is None:
+        return None
+    values = np.asarray(column, dtype=float)[whole]
+    return values if np.isfinite(values).any() else None

@@ -1,0 +1,135 @@
+"""The verdict on one training, in the guide's order: what is not finite, what cannot be told, train, then validation (R22).
+
+The first rule that holds gives the main verdict. Knows no search.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.diagnostics.verdicts import rules_generalisation, rules_training
+from search.diagnostics.verdicts.curves import Curves, Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A verdict's name and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Finding):
+    """The main finding, and what is to be seen beside it."""
+
+    sides: tuple[Finding, ...] = ()
+
+
+def judge(curves: Curves) -> Verdict:
+    """What curves of at least one epoch say."""
+    told = _not_finite(curves)
+    if told:
+        grew = _grew(curves)
+        return Verdict(
+            name="nan", why=told, sides=(Finding(name="lr_too_high", why=grew),) if grew else ()
+        )
+    shape = Shape(curves)
+    for name, rule in RULES:
+        if told := rule(shape):
+            sides = [
+                Finding(name=side, why=why)
+                for side, look in SIDES.items()
+                if side != name and (why := look(shape, name))
+            ]
+            return Verdict(name=name, why=told, sides=tuple(sides))
+    return Verdict(
+        name="cannot_tell",
+        why=f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch",
+    )
+
+
+def _not_finite(curves: Curves) -> str:
+    for name, series in (("train", curves.train), ("validation", curves.val)):
+        bad = ~np.isfinite(series)
+        if bad.any():
+            epoch = int(curves.epochs[bad.argmax()])
+            return f"the {name} loss is not finite {f'from epoch {epoch} on' if bad[-1] else f'at epoch {epoch}'}"
+    return ""
+
+
+def _grew(curves: Curves) -> str:
+    """Whether train had grown before it ended (R20)."""
+    before = curves.train[: int((~np.isfinite(curves.train) | ~np.isfinite(curves.val)).argmax())]
+    if len(before) < 2 or before[-1] < 2 * abs(before[0]):
+        return ""
+    return f"train had grown to {before[-1]:.3g} from {before[0]:.3g} before"
+
+
+RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
+    ("lr_too_high", rules_training.blown),
+    ("cannot_tell", rules_training.too_few),
+    ("exploding", rules_training.exploding),
+    ("vanishing", rules_training.vanishing),
+    ("dead_units", rules_training.dead_units),
+    ("unstable", rules_training.unstable),
+    ("lr_too_high_late", rules_training.lr_too_high_late),
+    ("lr_too_high", rules_training.lr_too_high),
+    ("dead", rules_training.dead),
+    ("data_suspect", rules_training.data_suspect),
+    ("too_short", rules_generalisation.too_short),
+    ("lr_too_low", rules_generalisation.lr_too_low),
+    ("stuck", rules_training.stuck),
+    ("overconfident", rules_generalisation.overconfident),
+    ("overfitting", rules_generalisation.overfitting),
+    ("still_learning", rules_generalisation.still_learning),
+    ("val_stalled", rules_generalisation.val_stalled),
+    ("lr_drop_due", rules_generalisation.lr_drop_due),
+    ("underfitting", rules_generalisation.underfitting),
+    ("converged", rules_generalisation.converged),
+)
+
+
+# Beside the main verdict
+
+
+def _more(shape: Shape, main: str) -> str:
+    if main not in ("still_learning", "too_short", "lr_too_low"):
+        return ""
+    return f"both losses still fall at epoch {shape.count}"
+
+
+def _fewer(shape: Shape, main: str) -> str:
+    if (
+        main not in ("overfitting", "overconfident")
+        or shape.turn > shape.count / 3
+        or shape.val_goes != "up"
+    ):
+        return ""
+    return f"validation was best at epoch {shape.turned} of {shape.count}"
+
+
+def _shocks(shape: Shape, main: str) -> str:
+    return rules_training.shocks(shape) if main not in ("lr_too_high", "lr_too_high_late") else ""
+
+
+def _apart(shape: Shape, main: str) -> str:
+    return (
+        rules_generalisation.overfitting(shape)
+        if main in ("unstable", "lr_drop_due", "still_learning")
+        else ""
+    )
+
+
+def _easier(shape: Shape, main: str) -> str:
+    return rules_training.data_suspect(shape) if main in ("unstable", "lr_too_high_late") else ""
+
+
+SIDES: dict[str, Callable[[Shape, str], str]] = {
+    "unstable": _shocks,
+    "overfitting": _apart,
+    "data_suspect": _easier,
+    "more_epochs": _more,
+    "fewer_epochs": _fewer,
+}

@@ -1,0 +1,110 @@
+"""Rules for trainings that learn: where train and validation stand, and where they are going (R18, R21–R23, R26b).
+
+Each says why it holds, in the loss's own numbers, or nothing. Asked after the rules for trainings that fail.
+"""
+
+from search.diagnostics.verdicts.curves import SHORT, SMALL, Shape
+from search.diagnostics.verdicts.rules_training import HIGH
+
+SLOW = 0.75  # of where train began, which a rate that is too low leaves behind
+FAR = 0.12  # validation above train by so much, and twice as high, is overfitting by level (R22b)
+TIMES = 3.0  # train, where a first epoch is all that it can be held against
+SHAKES = 0.008  # from epoch to epoch, of a plateau whose rate is to be lowered
+ALONG = 0.3  # of what train falls, which validation falls too if it learns the same
+
+
+def overconfident(shape: Shape) -> str:
+    """R21: validation's loss rises, and its metric gets better."""
+    if shape.val_goes != "up" or shape.metric_gain < 2 or _is_bad(shape):
+        return ""
+    rose = f"validation's loss rose from {shape.told(shape.val_lowest)} to {shape.told(shape.val_level)}"
+    return f"{rose} while its metric got better"
+
+
+def overfitting(shape: Shape) -> str:
+    """R18, R22b: validation rises, or stands far above train; what is bad on train is none (R22)."""
+    if _is_bad(shape) or (shape.level > shape.bad and not shape.falls and shape.gap < FAR):
+        return ""
+    train, now = f"train stands at {shape.stands}", shape.told(shape.val_level)
+    if shape.val_goes == "up":
+        return f"validation has risen from {shape.told(shape.val_lowest)} to {now} since epoch {shape.turned}, {train}"
+    far = shape.gap > FAR and shape.val_level > 2 * shape.level
+    if far or (
+        not shape.anchored
+        and not shape.floor
+        and shape.gap > FAR / 2
+        and shape.val_level > TIMES * shape.level
+    ):
+        return f"validation, at {now}, is far above train: {train}"
+    return ""
+
+
+def _is_bad(shape: Shape) -> bool:
+    """Where the first epoch is all that train can be held against, what falls is not bad."""
+    return shape.level > HIGH and (shape.anchored or not shape.falls)
+
+
+def too_short(shape: Shape) -> str:
+    """R15a: cut off while it fell."""
+    falls = (
+        shape.train[-1] < min(shape.first, float(shape.train[0])) and shape.val[-1] < shape.val[0]
+    )
+    if shape.count > SHORT or not falls or shape.level < shape.bad / 2:
+        return ""
+    return f"{shape.count} epochs, and both losses still fall: train from {shape.told(shape.first)} to {shape.stands}"
+
+
+def lr_too_low(shape: Shape) -> str:
+    """R23: a slow, steady fall, and nearly all of the way left."""
+    falls = shape.creeps and shape.val_late.change < ALONG * shape.late.change
+    if not falls or shape.level < SLOW * shape.first or shape.count <= SHORT or not shape.anchored:
+        return ""
+    came = f"train has come from {shape.told(shape.first)} to {shape.stands} only"
+    return f"after {shape.count} epochs {came}, and still falls"
+
+
+def still_learning(shape: Shape) -> str:
+    """R18: both still fall."""
+    unsure = (
+        shape.train_goes == "unclear"
+        and shape.late.change < -2 * SMALL
+        and shape.jitter < 0.05 * shape.level
+    )
+    if not (shape.falls or unsure) or shape.val_late.change > ALONG * shape.late.change:
+        return ""
+    return f"train ({shape.stands}) and validation ({shape.told(shape.val_level)}) still fall"
+
+
+def val_stalled(shape: Shape) -> str:
+    """R18: train falls, validation does not."""
+    if not shape.falls or shape.val_level < shape.level:  # dropout can hold train above validation
+        return ""
+    return f"train still falls ({shape.stands}), validation rests at {shape.told(shape.val_level)}"
+
+
+def lr_drop_due(shape: Shape) -> str:
+    """R26b: train fell at this rate, has stopped, and shakes."""
+    learned = shape.level < shape.bad / 3
+    if (
+        shape.falls
+        or learned
+        or shape.annealed
+        or shape.jitter < max(SHAKES, (0.03 if shape.anchored else 0.1) * shape.level)
+    ):
+        return ""
+    return f"train fell to {shape.stands} and has stopped, shaking by {shape.by(shape.jitter)}"
+
+
+def underfitting(shape: Shape) -> str:
+    """R22: train rests quietly, and is bad."""
+    if shape.falls or shape.level < shape.bad:
+        return ""
+    rests = f"train has come to rest at {shape.stands}, from {shape.told(shape.first)}"
+    return f"{rests}, and validation at {shape.told(shape.val_level)}{shape.sure}"
+
+
+def converged(shape: Shape) -> str:
+    """Train rests near its floor, and validation beside it."""
+    if shape.level >= shape.bad or shape.train_goes == "up":
+        return ""
+    return f"train rests at {shape.stands}, validation at {shape.told(shape.val_level)}"

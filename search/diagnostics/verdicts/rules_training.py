@@ -1,0 +1,212 @@
+"""Rules for trainings that do not learn what they should: no gradient, a wrong rate, shocks, data that do not fit (R18–R26).
+
+Each says why it holds, in the loss's own numbers, or nothing.
+"""
+
+import numpy as np
+
+from search.diagnostics.verdicts.curves import BAD, SHORT, Shape
+from search.diagnostics.verdicts.trend import median, noise
+
+FEWEST = 3  # epochs without which nothing can be told
+HIGH = 0.6  # train's level above which nothing much has been learned
+STUCK = 0.95  # of where train began, or of a constant prediction's loss
+REST = 0.03  # how near to a constant prediction's loss train counts as resting there
+ASLEEP = 0.9  # share of dead units of a layer that nothing gets through
+VANISHED = 1e-3  # the first layer's gradient over the last one's
+EXPLODED = 100.0  # a gradient's norm over the loss of a constant prediction, or over what it was
+LONG = 16  # epochs whose halves can be compared
+BLOWN = 3.0  # times where train began, in its last epoch
+
+
+def blown(shape: Shape) -> str:
+    """R23: the last epoch is far above the first, however good those between them were."""
+    end = float(shape.train[-1])
+    if end < BLOWN * max(shape.first, 1.0):
+        return ""
+    return f"train went from {shape.told(shape.first)} to {shape.told(end)} in its last epoch"
+
+
+def too_few(shape: Shape) -> str:
+    """Nothing can be told of one epoch or two."""
+    return f"{shape.count} epochs show no trend" if shape.count < FEWEST else ""
+
+
+def exploding(shape: Shape) -> str:
+    """R26: gradients far greater than the loss can ask for, or far greater than they were."""
+    norms = shape.curves.grad_norm
+    known = norms[np.isfinite(norms)] if norms is not None else np.empty(0)
+    if len(known) < FEWEST or shape.level < BAD:
+        return ""
+    usual, first, grown = median(known), float(known[0]), median(known[-FEWEST:])
+    if usual > EXPLODED * shape.scale and shape.chance is not None:
+        return f"gradients have a norm of {usual:.2g}, where a constant prediction loses {shape.scale:.2g}"
+    return (
+        f"the gradient's norm grew from {first:.2g} to {grown:.2g}"
+        if first > 0 and grown > EXPLODED * first
+        else ""
+    )
+
+
+def vanishing(shape: Shape) -> str:
+    """R26: next to nothing of the gradient reaches the first layer, and train is bad."""
+    ratio = shape.last(shape.curves.early_gradient)
+    if ratio is None or not 0 < ratio < VANISHED or shape.level < BAD:
+        return ""
+    told = f"a weight of the first layer gets {ratio:.1g} of the gradient that one of the last gets"
+    return f"{told}, and train stands at {shape.stands}"
+
+
+def dead_units(shape: Shape) -> str:
+    """R26: units that no row wakes, from the start, and nothing learned."""
+    dead, share = shape.curves.dead_units, shape.last(shape.curves.dead_units)
+    if dead is None or share is None or share < ASLEEP or _has_learned(shape):
+        return ""
+    if shape.curves.untrained and dead[0] < ASLEEP:
+        return ""  # it is training that killed them
+    return f"{100 * share:.0f} % of a layer's units let nothing through, whatever the row, and train has learned nothing"
+
+
+def lr_too_high_late(shape: Shape) -> str:
+    """R23: train had come down, rose, and stays up."""
+    if shape.lowest > 0.7 * min(shape.first, 1.0):
+        return ""
+    before = noise(shape.train[: shape.count // 2])
+    if shape.count >= LONG and shape.jitter > 0.04 and before < shape.jitter / 4:
+        return f"train shook by {shape.by(before)} in its first half, and shakes by {shape.by(shape.jitter)} since"
+    climbed = shape.level - shape.lowest
+    if shape.train_goes == "up" and climbed > max(0.1, 3 * shape.jitter):
+        return f"train had come down to {shape.told(shape.lowest)} and has climbed to {shape.stands} again"
+    at = int(np.argmin(shape.train))
+    bar = shape.lowest + max(0.05, 0.5 * shape.lowest, 3 * noise(shape.train[: at + 1]))
+    above = shape.train[at:] > bar
+    after = above[int(above.argmax()) :]
+    if at < FEWEST or len(after) < max(FEWEST, shape.count // 10):
+        return ""
+    if shape.level < bar or float(after.mean()) < 0.85:
+        return ""
+    return f"train had come down to {shape.told(shape.lowest)} and stands at {shape.stands} again"
+
+
+def lr_too_high(shape: Shape) -> str:
+    """R23: the rate killed units, or train rises or shakes from the start."""
+    return "" if shape.formless else _killed(shape) or _rises(shape) or _shakes(shape)
+
+
+def _killed(shape: Shape) -> str:
+    """R19: units that were alive before training and are not any more, and nothing learned before."""
+    dead, share = shape.curves.dead_units, shape.last(shape.curves.dead_units)
+    if (
+        dead is None
+        or share is None
+        or share < ASLEEP
+        or not shape.curves.untrained
+        or dead[0] > 0.4
+    ):
+        return ""
+    if shape.level < HIGH or shape.lowest < 0.7 * shape.level:
+        return ""
+    told = f"training killed {100 * share:.0f} % of a layer's units, of which {100 * dead[0]:.0f} % were dead before"
+    return f"{told}, and train stands at {shape.stands}"
+
+
+def _rises(shape: Shape) -> str:
+    began, whole = shape.told(shape.first), shape.overall
+    if shape.level > 1.2 * max(shape.first, 1.0) or (
+        whole.low > 0 and whole.change > 0.3 and shape.level > shape.first + 0.2
+    ):
+        return f"train stands at {shape.stands}, above {began} where it began"
+    return ""
+
+
+def _shakes(shape: Shape) -> str:
+    """Losses of batches, taken while the weights move and dropout is on, shake more than those of one model."""
+    if shape.train_goes == "down" and (shape.jitter < 0.1 or shape.usual < HIGH):
+        return ""
+    told, more = (
+        f"train shakes by {shape.by(shape.jitter)} from epoch to epoch",
+        1.0 if shape.curves.comparable else 2.5,
+    )
+    if abs(shape.level - 1) < 2 * REST and shape.jitter > 0.005 * more and shape.chance is not None:
+        return f"{told} about the loss of a constant prediction"
+    least = min(0.015 * more, 0.06) if shape.usual > HIGH else 0.06
+    shakes = shape.usual > shape.bad and shape.jitter > least * max(shape.usual, 1.0)
+    return f"{told}, about {shape.told(shape.usual)}" if shakes else ""
+
+
+def dead(shape: Shape) -> str:
+    """R19: train rests where it began, or at what a constant prediction loses."""
+    brief = shape.count <= SHORT and (
+        shape.count <= FEWEST or float(np.ptp(shape.train)) > REST or not shape.chance
+    )
+    if (
+        _has_learned(shape)
+        or brief
+        or (shape.count > SHORT and (shape.creeps or shape.train_goes not in ("flat", "unclear")))
+    ):
+        return ""
+    rests = abs(shape.level - 1) < REST if shape.chance else False
+    still = (
+        abs(shape.level - shape.first) < REST * shape.first
+        and shape.first < 1.3
+        and not shape.floor
+    )
+    if not rests and not still:
+        return ""
+    told = "which is what a constant prediction loses" if rests else "about where it began"
+    return f"train rests at {shape.stands}, {told}: nothing has been learned{shape.sure}"
+
+
+def _has_learned(shape: Shape) -> bool:
+    """Whether train was ever clearly below where it began, or where a constant prediction stands."""
+    return shape.lowest < (1 - 2 * REST) * min(shape.first, 1.0)
+
+
+def stuck(shape: Shape) -> str:
+    """R26a: train rests, and is nearly as bad as it was."""
+    if shape.formless:
+        return f"train shakes by {shape.by(shape.shaking)} about {shape.stands} and goes nowhere"
+    if (
+        shape.train_goes != "flat"
+        or shape.level < STUCK * min(shape.first, 1.0)
+        or shape.creeps
+        or shape.floor
+        or not shape.first
+    ):
+        return ""
+    return (
+        f"train came from {shape.told(shape.first)} to {shape.stands} and stays there{shape.sure}"
+    )
+
+
+def unstable(shape: Shape) -> str:
+    """P11: shocks that train gets over; unless validation is being lost meanwhile, which costs more."""
+    return (
+        ""
+        if shape.val_goes == "up" and shape.rise > 0.3 and shape.level < shape.bad
+        else shocks(shape)
+    )
+
+
+def shocks(shape: Shape) -> str:
+    """P11, whatever else there is."""
+    return f"train jumped {shape.jumps} times and came back" if shape.jumps >= 2 else ""
+
+
+def data_suspect(shape: Shape) -> str:
+    """R18: what train learns is not to be seen on validation at all, or validation is far easier than train."""
+    if shape.count < FEWEST:
+        return ""
+    if shape.val_first and not shape.floor and shape.level < 0.7 * min(shape.first, 1.0):
+        learned, never = shape.metric_learned, shape.val_lowest / shape.val_first
+        if never > 0.97 or (never > 0.82 and (learned is None or learned < 0.2)):
+            told = f"train fell to {shape.stands}, and validation was never below {shape.told(shape.val_lowest)}"
+            return f"{told}: what is learned does not hold there"
+    if shape.train_goes == "up" and shape.val_goes == "down":
+        return "train rises while validation falls"
+    far = shape.gap < -max(0.08, 0.25 * shape.level) and shape.curves.comparable
+    if far or (
+        shape.level > shape.bad and shape.val_level < 0.2 * shape.level
+    ):  # more than dropout can explain
+        return f"validation, at {shape.told(shape.val_level)}, is far easier than train, at {shape.stands}"
+    return ""

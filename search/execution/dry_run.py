@@ -1,0 +1,99 @@
+"""Whether the code that a config names can be imported and built, and whether every knob changes the training.
+
+Asked before anything is written, and apart: the search's own process stays without torch and the user's modules. A worker that
+has started early has torch already and answers; where there is none, or none that lives, a process of its own does.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from search.config.knobs import Value
+from search.config.plan import Plan
+from search.config.trial_config import TrialConfigs, trainer_config
+from search.errors import UsageError
+from search.execution.connections import WorkerConnections
+from search.execution.messages import MessageError
+from search.execution.worker.dry_run import ALONE, Questions
+
+
+@contextmanager
+def dry_run(plan: Plan, *, early: WorkerConnections | None = None) -> Iterator[None]:
+    """Rehearses the baseline and the knobs; the block's own errors come first.
+
+    `early`: workers that are starting, who are asked after the block; without them a process answers while the block runs.
+
+    Raises:
+        UsageError: the trainer, or what it is to build, cannot be imported or built, or a knob changes nothing.
+    """
+    if early is None:
+        with _in_a_process(plan):
+            yield
+        return
+    yield
+    try:
+        told = early.ask({"kind": "rehearse", "asked": questions(plan)})
+    except MessageError:  # more than a message holds
+        told = None
+    if told is None or told["wrong"] is None:
+        with _in_a_process(plan):  # whose last words are told
+            return
+    if told["wrong"]:
+        raise UsageError(str(told["wrong"]))
+
+
+@contextmanager
+def _in_a_process(plan: Plan) -> Iterator[None]:
+    with (
+        tempfile.TemporaryFile("w+") as asked,
+        tempfile.TemporaryFile("w+", errors="replace") as printed,
+    ):
+        json.dump(questions(plan), asked)
+        asked.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "search.execution.worker.dry_run"],
+            env={**os.environ, **ALONE},
+            stdin=asked,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield
+            os.waitid(
+                os.P_PID, process.pid, os.WEXITED | os.WNOWAIT
+            )  # it keeps its number until its children are gone
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
+            process.wait()
+        printed.seek(0)
+        told = printed.read().strip()
+    if process.returncode != 0:
+        raise UsageError(
+            told.splitlines()[-1] if told else "the trainer cannot be built: it ended at once"
+        )
+
+
+def questions(plan: Plan) -> Questions:
+    """The baseline's config, those of each knob's values (of a range its ends), and the shape of the data."""
+    configs = TrialConfigs(plan.config)
+
+    def with_knobs(**knobs: Value) -> dict[str, Any]:
+        return trainer_config(configs.resolve(knobs=knobs, seed=plan.seed))
+
+    values = {
+        knob.path: [
+            with_knobs(**dict([knob.choice] if knob.choice else []), **{knob.path: value})
+            for value in (knob.choices or (knob.at(knob.low), knob.at(knob.high)))
+        ]
+        for knob in plan.knobs
+    }
+    shape = [plan.config.data.get("inputs"), plan.config.data.get("outputs"), plan.config.data.task]
+    return {"baseline": with_knobs(), "values": values, "shape": shape}

@@ -1,0 +1,92 @@
+"""Answers what is asked in a rehearsal: builds and describes trainings. In a process of its own, or in a copy of a worker.
+
+Never sees the data, never trains more than two steps, never touches a GPU.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from search.execution import process_guard as guard
+from trainers.callable import rehearse
+
+ALONE = {
+    "CUDA_VISIBLE_DEVICES": "",
+    "OMP_NUM_THREADS": "1",
+}  # nothing is trained, so no GPU is touched
+END = b"\n"  # of an answer
+PAUSE = 0.1  # seconds between two looks at whether a copy that does not answer lives
+Questions = dict[str, Any]
+
+
+def answer(asked: Questions) -> str:
+    """What is wrong, or nothing."""
+    shape = asked["shape"]
+    try:
+        if rehearse(asked["baseline"], shape) is None:
+            return ""
+        for path, configs in asked["values"].items():
+            told = {rehearse(config, shape) for config in configs}
+            if len(told) == 1 and None not in told:
+                return (
+                    f"space.{path}: a knob must have an effect, but got one and the same training at all of its values; "
+                    "drop it, or link what should follow it"
+                )
+    except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
+        return (
+            f"the trainer cannot be built: {type(error).__name__}: {' '.join(str(error).split())}"
+        )
+    return ""
+
+
+@contextmanager
+def answered_in_copy(asked: Questions) -> Iterator[str | None]:
+    """As `answer`, in a copy of this process, which itself stays as it is; None where the copy ends without a word.
+
+    After the block nothing is left of the copy, nor of what it has started. To be used before there are threads and before any
+    GPU is touched, which a copy could then not use.
+    """
+    reading, writing = os.pipe()
+    copy = os.fork()
+    if not copy:
+        os.close(reading)
+        _answer_to(writing, asked)
+    os.close(writing)
+    told, ended = b"", False
+    while not told.endswith(END) and not ended:
+        if select.select([reading], [], [], PAUSE)[0]:
+            more = os.read(reading, 2**16)
+            told, ended = told + more, not more
+        else:  # what it has started may hold the pipe open, and never speak
+            ended = os.waitid(os.P_PID, copy, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    os.close(reading)
+    try:
+        yield json.loads(told) if told.endswith(END) else None
+    finally:
+        os.kill(copy, signal.SIGKILL)
+        os.waitpid(copy, 0)
+        guard.kill_children()
+
+
+def _answer_to(writing: int, asked: Questions) -> NoReturn:
+    """Life of the copy. It stays a main process, as the worker is for a user's module that looks."""
+    try:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ALONE["CUDA_VISIBLE_DEVICES"]
+        silent = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(silent, stream)
+        os.write(writing, json.dumps(answer(asked)).encode() + END)
+    finally:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    wrong = answer(json.load(sys.stdin))
+    if wrong:
+        print(wrong)
+    sys.exit(1 if wrong else 0)

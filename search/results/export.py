@@ -1,0 +1,104 @@
+"""The winner as a config that trains again, and its weights. From disk alone; never trains, never opens the test set."""
+
+import hashlib
+import json
+import platform
+import shutil
+from importlib import metadata
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from search.config.plan import Plan
+from search.config.trial_config import trial_config
+from search.storage.folder import Folder, write_text
+from search.storage.trials import TrialRecord
+from trainers.checkpoint import WEIGHTS
+
+LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn")
+
+
+def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> str:
+    """best.yaml.
+
+    The winning config, complete and resolved, with its seed, its value, and the contract that it was won under.
+    """
+    config = OmegaConf.to_container(
+        trial_config(plan.config, knobs=row.ask.knobs, seed=row.ask.seed), resolve=True
+    )
+    assert isinstance(config, dict)
+    config["protocol"] = {"kind": "train"}
+    config["space"] = {}
+    config.pop("choices", None)
+    config["lanes"] = (
+        2 if row.strategy == "vmap" else "off"
+    )  # a lane has the same bits in any company, and others alone
+    config["expected"] = row.value
+    data = {
+        key: value for key, value in contract["data"].items() if key != "classes"
+    }  # the fingerprint covers them
+    config["contract"] = {"data": data, "split": {"hash": contract["split"]["hash"]}}
+    head = f"# python -m search train trains this again: trial {row.ask.trial} of {plan.name}; {plan.metric.name} as expected.\n"
+    return head + OmegaConf.to_yaml(OmegaConf.create(config))
+
+
+def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
+    """best.yaml, and best/ with weights, config, metrics and provenance."""
+    contract = folder.load_contract()
+    text = best_config(plan, row, contract=contract)
+    write_text(folder.best_config, text)
+    kept = folder.checkpoints / str(row.ask.trial)
+    weights = folder.best / "weights.safetensors"
+    provenance = {
+        "search": plan.name,
+        "trial": row.ask.trial,
+        "stage": row.ask.stage,
+        "seed": row.ask.seed,
+        "split": contract["split"]["hash"],
+        "data": contract["data"],
+        "device": row.device,
+        "strategy": row.strategy,
+        "threads": plan.placement.threads,
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in LIBRARIES},
+    }
+    same = _trial_in(folder) == row.ask.trial
+    folder.best.mkdir(exist_ok=True)
+    if (kept / WEIGHTS).exists():
+        shutil.copy2(kept / WEIGHTS, weights.with_suffix(".new"))
+        weights.with_suffix(".new").replace(weights)
+    elif not same:
+        weights.unlink(missing_ok=True)  # another winner's
+    if weights.exists():
+        provenance["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    write_text(folder.best / "config.yaml", text)
+    metrics = {
+        plan.metric.name: row.value,
+        "best_epoch": row.best_epoch,
+        "epochs": row.epochs,
+        "source": row.source,
+    }
+    write_text(folder.best / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_text(folder.best / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+
+
+def drop_beaten(plan: Plan, winner: TrialRecord | None, folder: Folder) -> None:
+    """`keep: best` deletes the weights of beaten trials once the winner is known."""
+    if plan.keep == "all" or winner is None or not folder.checkpoints.is_dir():
+        return
+    for path in folder.checkpoints.iterdir():
+        if path.name != str(winner.ask.trial):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _trial_in(folder: Folder) -> int | None:
+    """The trial whose weights lie in best/."""
+    path = folder.best / "provenance.json"
+    return int(json.loads(path.read_text())["trial"]) if path.exists() else None
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"

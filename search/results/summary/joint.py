@@ -1,0 +1,285 @@
+"""A joint search in a table and in words: a row per configuration by rank, the winner, the ties, what pruning saved. Never
+decides.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from search.config.knobs import Knob, Value
+from search.results.findings import Findings
+from search.results.summary.formatting import (
+    WIDE,
+    cell,
+    count,
+    evidence,
+    held,
+    labels,
+    markdown,
+    measured,
+    score,
+    tie,
+)
+from search.results.summary.verdicts import said, verdict_of
+from search.stages import joint
+
+SHOWN = 10  # configurations on the terminal
+EDGE = (
+    0.02  # share of a knob's range, in its scale, within which a value counts as being at its edge
+)
+
+
+def frame(findings: Findings) -> pd.DataFrame:
+    """One row per configuration that was trained to its end, by rank: the confirmed ones by their fresh seeds, then the others.
+
+    `value`: mean in the search itself; `n`, `mean`, `std`, `interval`, `against`: of the confirmation, else of the search.
+    """
+    leaders = {
+        tuple(findings.chosen[group.value].items()): index
+        for index, group in enumerate(findings.groups)
+    }
+    records, confirmed = [], joint.settings(findings.plan).confirm > 0
+    for rows in joint.configurations(findings.rows).values():
+        if any(row.state != "complete" for row in rows):
+            continue
+        index = leaders.get(tuple(rows[0].ask.knobs.items()))
+        told = measured(findings, index) if index is not None else {"n": 0}
+        records.append(
+            {
+                "trial": rows[0].ask.trial,
+                "value": sum(row.value for row in rows if row.value is not None) / len(rows),
+                **told,
+                "best_epoch": sum(row.best_epoch or 0 for row in rows) / len(rows),
+                "seconds": sum(row.seconds for row in rows)
+                + (told.get("seconds", 0.0) if confirmed else 0.0),
+                "verdict": verdict_of(findings, rows),
+                "decision": labels(findings.decision, index) if index is not None else "",
+                **rows[0].ask.knobs,
+            }
+        )
+    columns = [
+        "trial",
+        "value",
+        "n",
+        "mean",
+        "std",
+        "interval",
+        "against",
+        "best_epoch",
+        "seconds",
+        "verdict",
+        "decision",
+    ]
+    found = pd.DataFrame(records, columns=[*columns, *(knob.path for knob in findings.plan.knobs)])
+    sign = findings.plan.metric.sign
+    order = found.assign(
+        _first=found["mean"].astype(float) * sign, _then=found["value"] * sign
+    ).sort_values(["_first", "_then"], ascending=False, na_position="last", kind="stable")
+    ranked = order.drop(columns=["_first", "_then"]).reset_index(drop=True)
+    return ranked.assign(rank=range(1, len(ranked) + 1))[["rank", *ranked.columns]]
+
+
+def text(findings: Findings, summary: pd.DataFrame) -> str:
+    """The summary as Markdown: the decision in words, then every configuration by rank."""
+    plan = findings.plan
+    told = "\n".join(f"- {line}" for line in conclusion(findings))
+    return (
+        f"# {plan.name}: {count(len(plan.knobs), 'knob')} together\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on "
+        f"validation.\n\n{told}\n\n![The search](search.svg)\n\n![The knobs](knobs.svg)\n\n"
+        f"## By rank\n\n{markdown(summary)}\n"
+    )
+
+
+def table(findings: Findings, *, width: int) -> Table:
+    """The first ranks, for a terminal; a wide one has room for their knobs."""
+    summary, plan = frame(findings), findings.plan
+    shown = Table(box=None, pad_edge=False)
+    wide = ["knobs"] if width >= WIDE else []
+    mean = "fresh seeds" if joint.settings(plan).confirm else "mean"
+    for column in (
+        "rank",
+        "trial",
+        plan.metric.name,
+        mean,
+        "epoch",
+        "seconds",
+        "verdict",
+        *wide,
+        "decision",
+    ):
+        shown.add_column(
+            column,
+            justify="left" if column in ("knobs", "verdict", "decision") else "right",
+            no_wrap=column != "knobs",
+        )
+    baseline = findings.groups[0].value if findings.groups else None
+    knobs_of = {row.ask.trial: row.ask.knobs for row in findings.rows}
+    for record in summary.to_dict("records"):
+        if record["rank"] > SHOWN and record["trial"] != baseline:
+            continue
+        there = knobs_of[record["trial"]]
+        knobs = " ".join(f"{name}={cell(there[path])}" for path, name in _short(there).items())
+        scores = [
+            cell(record["value"]),
+            score(record),
+            cell(record["best_epoch"]),
+            f"{record['seconds']:.1f}",
+        ]
+        row = [
+            str(record["rank"]),
+            str(record["trial"]),
+            *scores,
+            record["verdict"],
+            *([knobs] if wide else []),
+            record["decision"],
+        ]
+        shown.add_row(*row, style="bold" if "chosen" in record["decision"] else "")
+    return shown
+
+
+def _short(paths: Collection[str]) -> dict[str, str]:
+    """Each path's last word, where no other ends with it."""
+    last = [path.rpartition(".")[2] for path in paths]
+    return {
+        path: word if last.count(word) == 1 else path
+        for path, word in zip(paths, last, strict=True)
+    }
+
+
+def conclusion(findings: Findings) -> list[str]:
+    """The winner against the baseline, ties, what ended the search, what pruning saved, edges, importances."""
+    plan, decision = findings.plan, findings.decision
+    settings = joint.settings(plan)
+    if decision is None:
+        done = sum(row.finished for row in findings.rows)
+        return [
+            f"no decision yet: {done} of {findings.foreseen} trials are done",
+            *account(findings),
+        ]
+    if decision.winner is None:
+        ever = any(row.value is not None for row in findings.rows)
+        told = "none gave a result on its fresh seeds" if ever else "every trial failed or diverged"
+        return [f"no configuration is usable: {told}", *account(findings)]
+    winner, baseline = findings.groups[decision.winner], findings.groups[0]
+    sign = plan.metric.sign
+    seeds = count(len(winner.clean), "fresh seed" if settings.confirm else "seed")
+    told = f"{plan.metric.name} {sign * winner.mean:.4g}, mean of {seeds}"
+    knobs = ", ".join(f"{path}={value}" for path, value in findings.chosen[winner.value].items())
+    if decision.adopted:
+        against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
+        lines = [
+            f"trial {winner.value} is adopted: {told}, against {against} at the baseline (P5): {knobs}"
+        ]
+    else:
+        lines = [
+            f"the baseline, trial {winner.value}, stays: {told}; no configuration is better beyond chance (P5): {knobs}"
+        ]
+    if not decision.freedom:
+        lines.append(
+            "one seed per configuration cannot tell chance from merit: raise protocol.confirm to know (P13)"
+        )
+    lines += tie(findings, noun="trials ")
+    lines += edges(findings)
+    return [
+        *lines,
+        *account(findings),
+        *said(findings),
+        held(findings, moved=[knob.path for knob in plan.knobs]),
+    ]
+
+
+def account(findings: Findings) -> list[str]:
+    """What ended the search, what it cost, what pruning saved, what was infeasible, and which knobs matter (R32, P8)."""
+    plan = findings.plan
+    mine = [row for row in findings.rows if row.ask.stage == joint.STAGE and row.finished]
+    if not mine:
+        return []
+    over = joint.ended(plan, findings.rows)
+    pruned = [row for row in mine if row.state == "pruned"]
+    lines = [f"ended: {over}"] if over else []
+    run, saved = sum(row.epochs for row in mine), sum(plan.epochs - row.epochs for row in pruned)
+    told = f"{run} epochs run in {count(len(mine), 'trial')}"
+    if joint.settings(plan).rungs:
+        told += f"; up to {saved} saved by pruning {len(pruned)} of them ({100 * len(pruned) / len(mine):.0f} %)"
+    infeasible, failed = (
+        sum(row.state in states for row in mine) for states in (("infeasible",), ("failed", "lost"))
+    )
+    told += (
+        f"; {infeasible} infeasible ({100 * infeasible / len(mine):.0f} %, P8)"
+        if infeasible
+        else ""
+    )
+    lines.append(told + (f"; {failed} failed" if failed else ""))
+    shares = findings.importance
+    if shares:
+        named = ", ".join(f"{path} {share:.2f}" for path, share in shares.items() if share >= 0.01)
+        lines.append(f"what separates good from bad (PED-ANOVA): {named}")
+    return lines
+
+
+def edges(findings: Findings) -> list[str]:
+    """Knobs of the best configuration that lie at the edge of their range, with what to say next (P2)."""
+    decision = findings.decision
+    if decision is None or decision.best is None:
+        return []
+    best = findings.chosen[findings.groups[decision.best].value]
+    return [
+        line
+        for knob in findings.plan.knobs
+        if knob.path in best
+        for line in _edge(knob, best[knob.path])
+    ]
+
+
+def _edge(knob: Knob, value: Value) -> list[str]:
+    if knob.choices or not knob.holds(value):
+        return []
+    low, high, at = knob.scaled(knob.low), knob.scaled(knob.high), knob.scaled(value)
+    share = (at - low) / (high - low)
+    if EDGE < share < 1 - EDGE:
+        return []
+    end, limit, further = (
+        ("low", knob.least, 2 * low - high)
+        if share <= EDGE
+        else ("high", knob.most, 2 * high - low)
+    )
+    room = knob.at(knob.unscaled(further))
+    room = max(room, limit) if end == "low" else min(room, limit)
+    bound = knob.low if end == "low" else knob.high
+    if room == bound:
+        return []
+    told = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
+    return [f"{told}; try space.{knob.path}.{end}={room:g} name=…"]
+
+
+def records(findings: Findings) -> list[dict[str, Any]]:
+    """decisions.jsonl: what was decided, on which evidence, by which rule."""
+    decision, plan = findings.decision, findings.plan
+    if decision is None:
+        return []
+
+    def knobs(index: int | None) -> Mapping[str, Value] | None:
+        return None if index is None else findings.chosen[findings.groups[index].value]
+
+    return [
+        {
+            "stage": joint.CONFIRM if joint.settings(plan).confirm else joint.STAGE,
+            "decision": "none"
+            if decision.winner is None
+            else "adopt"
+            if decision.adopted
+            else "keep",
+            "trial": None if decision.winner is None else findings.groups[decision.winner].value,
+            "value": knobs(decision.winner),
+            "baseline": knobs(0),
+            "tie": decision.tie,
+            "rules": ["R32", "P4", "P5", "P8", "P9", "P13"],
+            "evidence": {
+                **evidence(findings, decision, noun="trial"),
+                "importance": findings.importance,
+            },
+            "caveats": [held(findings, moved=[knob.path for knob in plan.knobs]), *edges(findings)],
+        }
+    ]

@@ -1,0 +1,234 @@
+"""A sweep in a table and in words: a row per value, the winner, the ties, and what was held fixed. Never decides."""
+
+from typing import Any
+
+import pandas as pd
+from rich.bar import Bar
+from rich.table import Table
+
+from search.results.findings import Findings
+from search.results.summary.formatting import (
+    BAR,
+    WIDE,
+    cell,
+    count,
+    evidence,
+    held,
+    labels,
+    markdown,
+    measured,
+    score,
+    tie,
+)
+from search.results.summary.verdicts import outcomes, said, verdict_of
+from search.stages.sweep import cells, edge
+from search.storage.trials import STATES
+
+
+def frame(findings: Findings) -> pd.DataFrame:
+    """One row per value of the knob, in the knob's order.
+
+    `interval`: half width of the mean's 95 % interval, from the pooled spread. `against`: the mean less the baseline's.
+    """
+    plan, decision = findings.plan, findings.decision
+    knob, records = plan.knob, []
+    for index, group in enumerate(findings.groups):
+        rows = findings.of(group.value)
+        records.append(
+            {
+                knob.path: group.value,
+                **(
+                    {"with": findings.beside(group.value)}
+                    if any(map(findings.beside, findings.values))
+                    else {}
+                ),
+                **measured(findings, index),
+                **{
+                    state: sum(row.state == state for row in rows)
+                    for state in STATES
+                    if any(row.state == state for row in findings.rows)
+                },
+                "verdict": verdict_of(findings, rows),
+                "decision": labels(decision, index),
+            }
+        )
+    found = pd.DataFrame(records)
+    return found if knob.choices else found.sort_values(knob.path, ignore_index=True)
+
+
+def text(findings: Findings, summary: pd.DataFrame) -> str:
+    """The summary as Markdown: by value, by rank, and the decision in words."""
+    plan = findings.plan
+    ranked = summary.sort_values(
+        "mean", ascending=plan.metric.direction == "minimize", na_position="last", kind="stable"
+    )
+    short = [
+        column
+        for column in (plan.knob.path, "with", "mean", "interval", "against", "decision")
+        if column in summary
+    ]
+    ranked = ranked[short].assign(rank=range(1, len(ranked) + 1))[["rank", *short]]
+    told = "\n".join(f"- {line}" for line in conclusion(findings))
+    return (
+        f"# {plan.name}: {plan.knob.path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
+        f"{told}\n\n![The sweep](sweep.svg)\n\n![The learning curves](curves.svg)\n\n"
+        f"## By value\n\n{markdown(summary)}\n\n## By rank of the mean\n\n{markdown(ranked)}\n"
+    )
+
+
+def table(findings: Findings, *, width: int) -> Table:
+    """The summary for a terminal of so many columns; a wide one gets a picture."""
+    summary, knob = frame(findings), findings.plan.knob
+    shown = Table(box=None, pad_edge=False)
+    beside = ["with"] if "with" in summary else []
+    picture = _bars(summary["mean"] * findings.plan.metric.sign) if width >= WIDE else None
+    drawn, costs = ([""], ["seconds"]) if picture else ([], [])
+    for column in (
+        knob.path,
+        *beside,
+        findings.plan.metric.name,
+        *drawn,
+        "epoch",
+        *costs,
+        "trials",
+        "decision",
+    ):
+        words = column in ("trials", "decision")
+        shown.add_column(column, justify="left" if words else "right", no_wrap=not words)
+    values = findings.values if knob.choices else sorted(findings.values)  # type: ignore[type-var]
+    for place, (value, record) in enumerate(zip(values, summary.to_dict("records"), strict=True)):
+        row = [
+            cell(record[knob.path]),
+            *(record[name] for name in beside),
+            score(record),
+            *([picture[place]] if picture else []),
+            cell(record["best_epoch"]),
+            *([f"{record['seconds']:.1f}"] if costs else []),
+            outcomes(findings, findings.of(value)),
+        ]
+        shown.add_row(
+            *row, record["decision"], style="bold" if "chosen" in record["decision"] else ""
+        )
+    return shown
+
+
+def _bars(scores: "pd.Series[float]") -> list[Bar]:
+    """The sweep as a picture: the best mean a whole bar, the worst none."""
+    low, high = scores.min(), scores.max()
+    shares = ((scores - low) / (high - low)).fillna(0.0) if high > low else scores.fillna(0.0) * 0
+    return [Bar(size=1.0, begin=0.0, end=float(share), width=BAR) for share in shares]
+
+
+def conclusion(findings: Findings) -> list[str]:
+    """The decision in words: winner, baseline, ties, and what was held fixed."""
+    plan, decision = findings.plan, findings.decision
+    knob = plan.knob
+    if decision is None:
+        missing = sum(not row.finished for row in findings.rows)
+        return [f"no decision yet: {missing} trials are still to come"]
+    if decision.winner is None:
+        return [f"no value of {knob.path} is usable: every trial failed or diverged"]
+    winner, baseline = findings.groups[decision.winner], findings.groups[0]
+    sign = 1.0 if plan.metric.direction == "maximize" else -1.0
+    beside = f" with {findings.beside(winner.value)}" if findings.beside(winner.value) else ""
+    told = (
+        f"{plan.metric.name} {sign * winner.mean:.4g}, mean of {count(len(winner.clean), 'seed')}"
+    )
+    lines = []
+    if decision.adopted:
+        against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
+        lines.append(
+            f"{knob.path} = {winner.value}{beside} is adopted: {told}, against {against} at the baseline {baseline.value} (P5)"
+        )
+    else:
+        lines.append(
+            f"{knob.path} = {winner.value}{beside}, the baseline, stays: {told}; no value is better beyond chance (P5)"
+        )
+    best = findings.groups[decision.best].value if decision.best is not None else None
+    if decision.adopted and best != winner.value:
+        lines.append(
+            f"{winner.value} is the cheapest value within one standard error of {best}, the best mean (P5)"
+        )
+    if not decision.freedom:
+        lines.append(
+            "one seed per value cannot tell chance from merit: the best value is taken as it is; raise seeds= to know"
+        )
+    lines += tie(findings)
+    if (
+        best is not None
+        and not knob.choices
+        and edge(knob, [group.value for group in findings.groups], best)
+    ):
+        lines.append(
+            f"{best}, the best, lies at the edge of what was tried: the range may be wrong (P2)"
+        )
+    nuisance = plan.nuisance(winner.value)
+    tuned = findings.chosen[winner.value][nuisance.path] if nuisance is not None else None
+    if nuisance is not None and not nuisance.choices and edge(nuisance, nuisance.grid(), tuned):
+        lines.append(
+            f"{nuisance.path} = {tuned} lies at the edge of its range: the range may be wrong (P2)"
+        )
+    return [*lines, *said(findings), *caveats(findings)]
+
+
+def records(findings: Findings) -> list[dict[str, Any]]:
+    """decisions.jsonl: what was decided, on which evidence, by which rule."""
+    plan, decision = findings.plan, findings.decision
+    if decision is None:
+        return []
+    return [
+        {
+            "stage": findings.rows[0].ask.stage,
+            "decision": "none"
+            if decision.winner is None
+            else "adopt"
+            if decision.adopted
+            else "keep",
+            "knob": plan.knob.path,
+            "value": None if decision.winner is None else findings.groups[decision.winner].value,
+            "baseline": findings.groups[0].value,
+            "tie": decision.tie,
+            "rules": ["R28", "R29", "P5", "P9"],
+            "evidence": evidence(findings, decision, noun="value"),
+            "followers": _followers(findings),
+            "caveats": caveats(findings),
+        }
+    ]
+
+
+def caveats(findings: Findings) -> list[str]:
+    """What a conclusion rests on: what was held, at what, and what moved (P1, R28)."""
+    plan = findings.plan
+    moved = {
+        plan.knob.path,
+        plan.follower[0] if plan.follower else "",
+        *(knob.path for knob in plan.knobs),
+    }
+    lines = [f"{held(findings, moved=moved)}; {count(plan.seeds, 'seed')} per value"]
+    nuisance = [knob.path for knob in plan.knobs if knob.nuisance]
+    if nuisance:
+        lines.append(
+            f"tuned anew for every value, with the same budget each: {', '.join(nuisance)} (P1)"
+        )
+    if plan.knob.path == "model.activation" and plan.config.model.get("init") == "follow":
+        lines.append(
+            "initial weights moved with model.activation (model.init=follow): He, but Xavier for tanh and sigmoid (R28, R42)"
+        )
+    if plan.follower is not None:
+        moves = _followers(findings)
+        lines.append(
+            f"{plan.follower[0]} moved with {plan.knob.path}: from {min(moves.values())} to {max(moves.values())} (R28)"
+        )
+    return lines
+
+
+def _followers(findings: Findings) -> dict[str, float]:
+    """Value of the knob → value of what follows it; empty where nothing does."""
+    plan = findings.plan
+    if plan.follower is None:
+        return {}
+    path = plan.follower[0]
+    moves = {str(group.value): cells(plan, group.value)[0][path] for group in findings.groups}
+    return {
+        value: float(number) for value, number in moves.items() if isinstance(number, int | float)
+    }

@@ -1,0 +1,45 @@
+"""What the curves say, in words: of a group of trials, of the winner with advice, and of all trials together. Never judges."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from search.diagnostics.verdicts.advice import ADVICE
+from search.results.findings import Findings
+from search.storage.trials import TrialRecord
+
+
+def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
+    """The verdicts on some trials, the commonest first: `converged`, or `2 overfitting, 1 converged`."""
+    names = Counter(
+        findings.verdicts[row.ask.trial].name for row in rows if row.ask.trial in findings.verdicts
+    )
+    if len(names) == 1:
+        return next(iter(names))
+    return ", ".join(f"{number} {name}" for name, number in names.most_common())
+
+
+def outcomes(findings: Findings, rows: Iterable[TrialRecord]) -> str:
+    """What became of some trials: the verdict on one that is complete, else its state: `3 converged`."""
+    told = Counter(
+        findings.verdicts[row.ask.trial].name
+        if row.state == "complete" and row.ask.trial in findings.verdicts
+        else row.state
+        for row in rows
+    )
+    return ", ".join(f"{number} {name}" for name, number in told.most_common())
+
+
+def said(findings: Findings) -> list[str]:
+    """The winner's verdict, what to turn next, and what all trials say together, a line each."""
+    winner, lines = findings.winner, []
+    if winner is not None and (verdict := findings.verdicts.get(winner.ask.trial)) is not None:
+        lines.append(
+            f"the curves of trial {winner.ask.trial}, the winner's first seed: {verdict.name}: {verdict.why}"
+        )
+        lines += [f"  next: {line}" for line in advice(verdict.name)[:1]]
+    return [*lines, *(f"together: {found.says} ({found.rule})" for found in findings.together)]
+
+
+def advice(verdict: str) -> list[str]:
+    """What to turn after a verdict of that name, and by which rule, the first first."""
+    return [f"{one.says} ({one.knob}: {one.turn}, {one.rule})" for one in ADVICE[verdict]]

@@ -1,0 +1,60 @@
+"""How long an epoch takes here, by training one in a folder that is thrown away. Never writes results."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from search.config.plan import Plan, check_task
+from search.contract.contract import prepare
+from search.errors import RunError
+from search.execution.dry_run import dry_run
+from search.run.run_stage import train_apart
+from search.storage.curves import followed, read_curves
+from search.storage.folder import Folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Seconds.
+
+    `startup`: everything before the first trained epoch, once per worker, where the trainer tells epoch 0; else 0.
+    """
+
+    startup: float
+    epoch: float
+
+    def search(self, *, epochs: int, trials: int, slots: int) -> float:
+        """Seconds of so many trials if none stops early (R15a)."""
+        return self.startup + self.epoch * epochs * -(-trials // slots)
+
+
+def measure_epoch(plan: Plan) -> Measured:
+    """Trains the baseline for one epoch in a worker of its own.
+
+    Raises:
+        UsageError: the data do not fit the config, the trainer cannot be built, or a knob has no effect.
+        RunError: the training failed; its log's end is told.
+    """
+    check_task(plan)
+    with dry_run(plan):
+        prepared = prepare(plan.config, metric=plan.metric)
+    with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
+        folder = Folder(Path(scratch) / plan.name)
+        row = train_apart(
+            plan, folder, prepared, config=plan.config, last_epoch=1, console=Console(quiet=True)
+        )
+        curves = followed(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name))
+        if not len(curves[curves.epoch == 1]):
+            log = folder.logs / "0.log"
+            end = (
+                "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
+                if log.exists()
+                else ""
+            )
+            raise RunError(f"the baseline could not be trained for one epoch: {row.reason}\n{end}")
+    seconds = {
+        int(epoch): float(value) for epoch, value in zip(curves.epoch, curves.seconds, strict=True)
+    }
+    return Measured(startup=seconds.get(0, 0.0), epoch=seconds[1])

@@ -1,0 +1,59 @@
+"""Launches a search: the config is read, workers start, and the rest is imported while they import torch.
+
+So everything heavy stays out of this module: a search of a minute would feel the second.
+"""
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from search.config.plan import read_plan
+from search.config.quick_imports import quick_imports
+from search.contract.dataset import completed
+from search.errors import RunError, UsageError
+from search.execution.worker_pool import slots_of, started_workers
+from search.storage.folder import Folder
+
+if TYPE_CHECKING:
+    from search.results.findings import Findings
+
+
+def launch(
+    config: DictConfig, *, console: Console, contract: Mapping[str, Any] | None = None
+) -> "Findings":
+    """Runs or resumes a search to its end, writes its tables and exports its winner. `contract`: one that must hold here too.
+
+    Raises:
+        UsageError: before anything is written.
+        RunError: the search failed.
+        Interrupted: by a signal; the tables are written and the text says how to go on.
+    """
+    config = completed(config)
+    plan = read_plan(config, root=Path.cwd())
+    slots = slots_of(plan)
+    folder = Folder(plan.folder)
+    with _disk_errors(plan.folder):
+        folder.check_config(config)
+        with started_workers(plan, logs=folder.logs, slots=slots, early=not folder.started) as pool:
+            with quick_imports():  # while the workers import torch
+                from search.run.lifecycle import carried_out
+            return carried_out(plan, folder, pool, contract=contract, console=console)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """What the file system refuses is told as an error of the command or of the run, never as a traceback."""
+    try:
+        yield
+    except OSError as error:
+        told = f"{error.filename or path}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunError(
+                f"{told}; free some space and give the same command again, nothing that was recorded is lost"
+            ) from error
+        raise UsageError(f"{told}; mend it or choose another results_root=") from error

@@ -1,0 +1,176 @@
+"""The course of a search in its folder: fix the contract, conduct, write what was found.
+
+The story in one place; `search.run.launch` begins it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from rich.console import Console
+
+from search.config.plan import Plan, check_task
+from search.contract.contract import Contract, Prepared, prepare
+from search.diagnostics.preflight.report import require, sound
+from search.diagnostics.preflight.run import told_preflight
+from search.errors import Interrupted, RunError, UsageError, broken_rule
+from search.execution.dry_run import dry_run
+from search.execution.worker_pool import WorkerPool
+from search.results.export import drop_beaten, write_best
+from search.results.figures import write_figures
+from search.results.findings import Findings, find
+from search.results.tables import write_tables
+from search.run.refit import refit
+from search.run.run_stage import conduct, trainings
+from search.stages import joint
+from search.stages.samplers import make_pruner
+from search.storage.folder import Folder
+from search.storage.study import Study
+
+
+def carried_out(
+    plan: Plan,
+    folder: Folder,
+    pool: WorkerPool,
+    *,
+    contract: Mapping[str, Any] | None,
+    console: Console,
+) -> Findings:
+    """The search, run or resumed to its end, with its tables, its figures and its winner's export.
+
+    Raises:
+        UsageError: before anything is written.
+        RunError: the search failed.
+        Interrupted: by a signal; the tables are written.
+    """
+    _check_grown(plan, folder)
+    with _begun(
+        plan,
+        folder,
+        pool,
+        contract=contract,
+        checked=lambda made: _check(plan, folder, made, pool, console),
+    ) as fixed:
+        pruner = make_pruner(plan.joint, epochs=plan.epochs)
+        study = Study.for_writing(
+            folder.journal,
+            name=plan.name,
+            direction=plan.metric.direction,
+            knobs=plan.knobs,
+            pruner=pruner,
+        )
+        if study.mended:
+            console.print(f"{folder.journal}: {study.mended}", markup=False)
+        try:
+            conduct(plan, folder, study, contract=fixed, pool=pool, console=console)
+            if (
+                "folds" in plan.config.split
+                and (winner := _find(plan, folder, study).winner) is not None
+            ):
+                refit(plan, winner, folder, console=console)
+        except (Interrupted, RunError):
+            _record(plan, folder, study)
+            raise
+        findings = _record(plan, folder, study)
+        study.close()
+    return findings
+
+
+@contextmanager
+def _begun(
+    plan: Plan,
+    folder: Folder,
+    pool: WorkerPool,
+    *,
+    contract: Mapping[str, Any] | None,
+    checked: Callable[[Prepared], None],
+) -> Iterator[Contract]:
+    """The folder, locked, with its contract made or `checked`. The test rows are forgotten here (R8)."""
+    with (
+        dry_run(plan, early=pool.connections if pool.early else None)
+        if plan.rehearse and not folder.started
+        else nullcontext()
+    ):
+        check_task(plan)
+        prepared = prepare(plan.config, metric=plan.metric)
+    if contract is not None:
+        prepared.contract.check(contract, where="the contract that comes with the config")
+    if folder.started:
+        folder.check_contract(prepared.contract)
+    with folder.locked():
+        folder.begin(prepared, plan.config)
+        checked(prepared)
+        fixed = prepared.contract
+        del prepared
+        yield fixed
+
+
+def _check(
+    plan: Plan, folder: Folder, prepared: Prepared, pool: WorkerPool, console: Console
+) -> None:
+    """The preflight of a search that wants one and has not passed it yet.
+
+    Raises:
+        RunError: a check has failed, and `preflight=on`; nothing was trained for the search.
+    """
+    if plan.preflight.mode == "off" or folder.journal.exists() or sound(folder.path):
+        return
+    checks = told_preflight(
+        plan,
+        prepared,
+        place=folder.path,
+        slots=pool.slots,
+        trainings=trainings(plan),
+        since=time.monotonic(),
+        console=console,
+    )
+    if plan.preflight.mode == "on":
+        require(
+            checks,
+            allow=plan.preflight.allow,
+            remedy="mend it, or say preflight.allow=[…] or preflight=warn",
+        )
+
+
+def _check_grown(plan: Plan, folder: Folder) -> None:
+    """A joint search may be extended, not shortened, and its confirmation needs seeds that it has not used.
+
+    Raises:
+        UsageError: more trials are there than `n_trials` allows, or other seeds.
+    """
+    if plan.joint is None or not folder.journal.exists():
+        return
+    if folder.started and folder.load_config().seeds != plan.seeds:
+        rule, got = (
+            "the seeds of a joint search stay as they are",
+            f"{plan.seeds}, {folder.load_config().seeds} there",
+        )
+        raise UsageError(
+            broken_rule("seeds", rule=rule, got=got, remedy="raise protocol.confirm with name=…")
+        )
+    rows = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs).rows(alive=False)
+    done = joint.count([row for row in rows if row.finished])
+    if plan.joint.n_trials < done:
+        rule = "n_trials counts the trials that are finished"
+        got = f"{plan.joint.n_trials} for {done} of them"
+        raise UsageError(
+            broken_rule("n_trials", rule=rule, got=got, remedy="raise it or use name=…")
+        )
+
+
+def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
+    """Tables, figures and export, from what is on disk."""
+    findings = write_tables(_find(plan, folder, study), folder)
+    winner = findings.winner
+    if winner is not None:
+        write_best(plan, winner, folder)
+        drop_beaten(plan, winner, folder)
+    write_figures(findings, folder)
+    return findings
+
+
+def _find(plan: Plan, folder: Folder, study: Study) -> Findings:
+    return find(
+        plan, study.rows(alive=False), val_rows=int(folder.load_contract()["split"]["rows"]["val"])
+    )

@@ -1,0 +1,66 @@
+"""After cross-validation: the winner trained once more, on all folds, for its best epoch's number of epochs (R36).
+
+Never chooses the winner or the number of epochs; the test rows stay sealed.
+"""
+
+import json
+import shutil
+from dataclasses import replace
+
+from rich.console import Console
+
+from search.config.plan import Plan
+from search.config.trial_config import trial_config
+from search.contract.arrays import FoldData
+from search.contract.contract import prepare
+from search.run.run_stage import train_apart
+from search.storage.folder import Folder, write_text
+from search.storage.trials import TrialRecord
+from trainers.checkpoint import WEIGHTS
+
+DONE = "refit.json"  # in the winner's checkpoint folder: how it ended
+
+
+def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
+    """Leaves the final weights where the winner's checkpoint lies; nothing where that has been done.
+
+    Raises:
+        RunError: its trainings died. Interrupted: by a signal; what is done is not lost.
+    """
+    kept, place = folder.checkpoints / str(winner.ask.trial), folder.path / "refit"
+    for path in place.glob("*"):
+        if path.name != str(winner.ask.trial) or (kept / DONE).exists():
+            shutil.rmtree(path, ignore_errors=True)
+    if (kept / DONE).exists() or winner.best_epoch is None:
+        return
+    told = f"training trial {winner.ask.trial} again, on all folds, for {winner.best_epoch} epochs; its value is that of train"
+    console.print(told, markup=False)
+    prepared = prepare(plan.config, metric=plan.metric)
+    everything = FoldData(
+        data=replace(prepared.final, val=prepared.final.train, test=None), units=prepared.units
+    )
+    apart = Folder(place / str(winner.ask.trial))
+    row = train_apart(
+        plan,
+        apart,
+        replace(prepared, folds=lambda: iter([everything])),
+        config=trial_config(plan.config, knobs=winner.ask.knobs, seed=winner.ask.seed),
+        last_epoch=winner.best_epoch,
+        console=console,
+        seed=winner.ask.seed,
+        name=f"{plan.name}-refit",
+    )
+    kept.mkdir(parents=True, exist_ok=True)
+    weights, log = apart.checkpoints / "0" / WEIGHTS, apart.logs / "0.log"
+    if weights.exists():
+        weights.replace(kept / WEIGHTS)
+    if log.exists():
+        log.replace(folder.logs / f"{winner.ask.trial}-refit.log")
+    write_text(kept / DONE, json.dumps({"state": row.state, "reason": row.reason}) + "\n")
+    if row.state != "complete":
+        console.print(
+            f"it {row.state}: {row.reason}; see logs/{winner.ask.trial}-refit.log",
+            markup=False,
+            soft_wrap=True,
+        )
+    shutil.rmtree(place)

@@ -1,0 +1,72 @@
+"""A look at a set-up apart from any search: preflight, range test. Begins a folder, or makes it anew; trains no trial."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.config.plan import Plan, check_task, read_plan
+from search.contract.contract import Prepared, prepare
+from search.contract.dataset import completed
+from search.errors import UsageError, broken_rule
+from search.execution.dry_run import dry_run
+from search.execution.slots import Slot
+from search.execution.worker_pool import slots_of
+from search.results.transfer import compose_from
+from search.storage.folder import Folder
+
+EXPERIMENT = "lr_sweep"  # whose set-up is looked at where none is named
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What is looked at, and where. `prepared` holds the test rows, which no training may see."""
+
+    plan: Plan
+    folder: Folder
+    prepared: Prepared
+    slots: tuple[Slot, ...]
+
+
+@contextmanager
+def looked(
+    words: list[str], config_dir: Path | None, *, source: str | None, verb: str
+) -> Iterator[Look]:
+    """The set-up of `[EXPERIMENT] [key=value …]`, in a locked folder with config and contract; from `source` if named.
+
+    The folder is named `verb`, or `EXPERIMENT-verb` where one is named, unless `name=` says otherwise.
+
+    Raises:
+        UsageError: the config or the data are wrong, or the folder holds a search.
+    """
+    experiment, given = (
+        (words[0], words[1:]) if words and "=" not in words[0] else (EXPERIMENT, words)
+    )
+    named = any(word.startswith("name=") for word in given)
+    name = verb if given is words else f"{experiment}-{verb}"
+    overrides = given if named else [*given, f"name={name}"]
+    config, contract = compose_from(
+        experiment, overrides=overrides, config_dir=config_dir, source=source, root=Path("results")
+    )
+    plan = read_plan(completed(config), root=Path.cwd())
+    slots, folder = slots_of(plan), Folder(plan.folder)
+    if folder.journal.exists():
+        rule = f"a {verb} needs a folder of its own"
+        raise UsageError(
+            broken_rule(
+                str(folder.path), rule=rule, got="a search there", remedy="give another name="
+            )
+        )
+    check_task(plan)
+    with dry_run(plan):
+        prepared = prepare(plan.config, metric=plan.metric)
+    if contract is not None:
+        prepared.contract.check(contract, where="the contract that comes with the config")
+    with folder.locked():
+        folder.config.unlink(missing_ok=True)
+        folder.begin(prepared, plan.config)
+        try:
+            yield Look(plan=plan, folder=folder, prepared=prepared, slots=slots)
+        finally:
+            shutil.rmtree(folder.arrays, ignore_errors=True)

@@ -1,0 +1,120 @@
+"""The joint search as a stage: the start from its sequence, then what the sampler thinks of, then the confirmation.
+
+Counts and numbers; what is proposed, the sequence and the thinker say. Never trains.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+
+from search.config.joint_settings import ADAPTIVE, default_point
+from search.config.knobs import Value
+from search.config.plan import Plan
+from search.stages import joint
+from search.stages.lookahead import PEEK
+from search.stages.past_trial import ENOUGH, Past
+from search.stages.sampler_thread import SamplerThread
+from search.storage.trials import TrialRecord, TrialSpec
+
+
+class JointStage:
+    """`search.stages.Stage`. `rows`: the trials of earlier runs; `past`: those of earlier searches, which only teach.
+
+    `slots`: workers. An adaptive sampler has no more trials under way than these, or an eighth of all: it would learn too late.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        rows: Sequence[TrialRecord],
+        *,
+        past: Sequence[Past],
+        slots: int,
+        wake: Callable[[], None],
+    ) -> None:
+        self._plan, self._settings = plan, joint.settings(plan)
+        self._candidates = (
+            max(slots, self._settings.n_trials // 8) if self._settings.sampler in ADAPTIVE else PEEK
+        )
+        default = default_point(plan.config, plan.knobs)
+        self._baseline = joint.key(plan, default)
+        self.values: Mapping[str, Sequence[Value]] = {
+            path: (value,) for path, value in default.items()
+        }
+        self._start = joint.start(
+            plan, rows, history=len({joint.key(plan, known.point) for known in past}) >= ENOUGH
+        )
+        beyond = bool(past) or self._settings.n_trials > self._settings.startup * plan.seeds
+        self._sampler_thread = (
+            SamplerThread(plan, wake=wake)
+            if beyond and self._settings.sampler in ADAPTIVE
+            else None
+        )
+        self._requested = 0
+        self._spent = False
+        if self._sampler_thread is not None:
+            for known in past:
+                self._sampler_thread.recall(known.point, known.value)
+            for row in rows:
+                if row.ask.stage == joint.STAGE:
+                    self._sampler_thread.begin(row.ask.point)
+                if row.finished:
+                    self.ended(row)
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the sampler is at it."""
+        return self._requested > 0
+
+    def wanted(self, rows: Sequence[TrialRecord], *, room: int) -> list[TrialSpec]:
+        """For the workers that wait: of the start, of the sampler, or of the confirmation."""
+        ready = self._sampler_thread.ready() if self._sampler_thread is not None else []
+        self._requested -= len(ready)
+        self._spent = self._spent or None in ready
+        left = joint.room(self._plan, rows)
+        asks = [
+            ask for point in ready if point is not None for ask in joint.repeats(self._plan, point)
+        ][:left]
+        while len(asks) < min(room, left) and (ask := next(self._start, None)) is not None:
+            asks.append(ask)
+            if self._sampler_thread is not None:
+                self._sampler_thread.begin(ask.point)
+        if self._sampler_thread is not None and not self._spent:
+            underway = sum(not row.finished for row in rows) + len(asks)
+            free = -(-(self._candidates - underway) // self._plan.seeds)
+            points = min(room - len(asks), (left - len(asks)) // self._plan.seeds, free)
+            for _ in range(points - self._requested):
+                self._sampler_thread.request()
+                self._requested += 1
+        if asks or self.thinking:
+            return joint.numbered(asks, rows)
+        return joint.confirmations(self._plan, rows)
+
+    def foreseen(self, rows: Sequence[TrialRecord]) -> int:
+        """All of `n_trials`, and the confirmation."""
+        return joint.foreseen(self._plan, rows)
+
+    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
+        """As many points of the sequence as may be under way."""
+        points = islice(joint.points(self._plan), self._candidates)
+        return [ask for point in points for ask in joint.repeats(self._plan, point)][
+            : self._candidates
+        ]
+
+    def compares(self, ask: TrialSpec) -> bool:
+        """Confirmations are of the best only: nobody is pruned for being worse than them."""
+        return ask.stage == joint.STAGE
+
+    def rungs(self, ask: TrialSpec) -> tuple[int, ...]:
+        """The pruner's; neither the baseline nor a confirmation is ever pruned."""
+        spared = ask.stage != joint.STAGE or tuple(ask.knobs.items()) == self._baseline
+        return () if spared else self._settings.rungs
+
+    def ended(self, row: TrialRecord) -> None:
+        """The sampler learns of it. A pruned trial counts with its best so far: unknown, it would be proposed again."""
+        if self._sampler_thread is not None and row.ask.stage == joint.STAGE:
+            self._sampler_thread.learn(row.ask.point, row.told)
+
+    def close(self) -> None:
+        """The thinker's last thought is waited for."""
+        if self._sampler_thread is not None:
+            self._sampler_thread.close()

@@ -1,0 +1,108 @@
+"""Optuna's samplers, pruners and importances for our knobs, each made anew from settings and a seed. Keeps no state.
+
+What a search remembers lies in its trials.
+"""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+    SuccessiveHalvingPruner,
+)
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
+from optuna.trial import FrozenTrial, create_trial
+
+from search.config.joint_settings import JointSettings
+from search.config.knobs import Knob, Value
+from search.contract.metrics import Direction
+from search.storage.distributions import distribution_of
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+WARM = 10  # trials known, the best tenth of which CMA-ES begins at
+COMPARED = 3  # trials that must have reached the epoch
+STARTED = 5  # trials that must have ended before the median of others means something
+
+
+def seed_of(*parts: object) -> int:
+    """A seed that depends on all parts, so that a resumed search repeats nothing."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
+
+
+def make_sampler(kind: str, *, seed: int, known: Sequence[FrozenTrial] = ()) -> BaseSampler:
+    """An adaptive sampler. The random start is ours, so none of theirs.
+
+    `known`: ended trials around whose best CMA-ES begins; later it learns only from what it has asked for itself
+    (Nomura et al. 2021, arXiv 2012.06932).
+
+    Raises:
+        ImportError: cmaes needs the package of that name.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if kind == "gp":
+            return GPSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False)
+        if kind == "cmaes":
+            return CmaEsSampler(
+                seed=seed,
+                n_startup_trials=1,
+                source_trials=list(known) if len(known) >= WARM else None,
+            )
+        return TPESampler(seed=seed, n_startup_trials=1)
+
+
+def make_pruner(joint: JointSettings | None, *, epochs: int) -> BasePruner:
+    """Asked at rung epochs only (Li et al. 2018 for halving, Golovin et al. 2017 for the median)."""
+    kind = joint.pruner if joint is not None else "none"
+    if joint is None or kind == "none":
+        return NopPruner()
+    if kind == "asha":
+        return SuccessiveHalvingPruner(min_resource=joint.warmup, reduction_factor=joint.reduction)
+    if kind == "hyperband":
+        return HyperbandPruner(
+            min_resource=joint.warmup, max_resource=epochs, reduction_factor=joint.reduction
+        )
+    median = MedianPruner(n_startup_trials=STARTED, n_min_trials=COMPARED)
+    if kind == "median":
+        return median
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return PatientPruner(median, patience=joint.patience)
+
+
+def importances(
+    told: Sequence[tuple[Mapping[str, Value], float]],
+    *,
+    knobs: Sequence[Knob],
+    direction: Direction,
+) -> dict[str, float]:
+    """How much of what separates good configurations from the rest each knob explains, adding up to 1 (PED-ANOVA:
+    Watanabe, Bansal and Hutter 2023, arXiv 2304.10255). Idle knobs have no say in a trial. Empty where it cannot be told.
+    """
+    if len({value for _, value in told}) < 2:
+        return {}
+    study = optuna.create_study(direction=direction)
+    by_path = {knob.path: knob for knob in knobs}
+    values = {path: [point[path] for point, _ in told if path in point] for path in by_path}
+    space = {path: distribution_of(by_path[path], found) for path, found in values.items() if found}
+    for point, value in told:
+        study.add_trial(
+            create_trial(
+                params=dict(point), distributions={path: space[path] for path in point}, value=value
+            )
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    except (ValueError, RuntimeError):
+        return {}
+    return {path: share for path, share in found.items() if math.isfinite(share)}

@@ -1,0 +1,1 @@
+"""What lies on disk while a search runs: trials, journal, curves, logs, the lock."""
