@@ -1,4 +1,7 @@
-"""The verdicts on a search's trials, from disk alone, and what they say together. Needs no torch, decides nothing."""
+"""Gives a search's trials their verdicts, from disk alone, and compares the trials with each other.
+
+Needs no torch and decides nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,13 +33,13 @@ BROKEN = (
     "dead_units",
     "data_suspect",
     "cannot_tell",
-)  # verdicts that no trend makes
+)  # verdicts that do not rest on a trend of the train loss
 CROSS_ENTROPY, SQUARED = "torch.nn.CrossEntropyLoss", "torch.nn.MSELoss"
 
 
 def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Findings:
-    """With a verdict on every trial that tells its losses, and what the trials say together."""
-    plan, read = findings.plan, by_trial(curves)
+    """Adds a verdict for every trial that records its losses, and the findings across trials."""
+    plan, columns_of = findings.plan, by_trial(curves)
     classes, constant = _constant(plan, folder)
     verdicts = {}
     diverged = {row.ask.trial for row in findings.rows if row.state == "infeasible"}
@@ -44,8 +47,8 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
         row.ask.trial: row.ask.knobs.get(FLOOD, OmegaConf.select(plan.config, FLOOD))
         for row in findings.rows
     }
-    for trial, columns in read.items():
-        known = curves_of(
+    for trial, columns in columns_of.items():
+        losses = curves_of(
             columns,
             metric=plan.metric.name,
             sign=plan.metric.sign,
@@ -53,43 +56,48 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
             constant=constant,
             ended=trial in diverged,
         )
-        if known is not None:
-            verdicts[trial] = _judged(known, flood=floods.get(trial))
-    together = across(_trained(findings, read, verdicts), **_question(findings))
+        if losses is not None:
+            verdicts[trial] = _judged(losses, flood=floods.get(trial))
+    together = across(_trained(findings, columns_of, verdicts), **_question(findings))
     return replace(findings, verdicts=verdicts, together=tuple(together))
 
 
 def _judged(curves: Curves, *, flood: Any) -> Verdict:
-    """A verdict, whatever the curves: the tables do not depend on it. A train loss that is kept afloat has no trend (R47)."""
+    """The verdict on one training; it never raises, since the tables are written in any case.
+
+    A train loss held up by flooding has no trend to read (R47).
+    """
     try:
-        told = judge(curves)
+        verdict = judge(curves)
         if (
             isinstance(flood, int | float)
-            and told.name not in BROKEN
+            and verdict.name not in BROKEN
             and np.median(curves.train[-3:]) < 2 * flood
         ):
             return Verdict(
                 name="cannot_tell",
-                why=f"train is kept afloat at {flood:g}, so its trend says nothing (R47)",
+                why=f"flooding holds the train loss at {flood:g}: its trend says nothing (R47)",
             )
-        return told
+        return verdict
     except ArithmeticError as error:
         return Verdict(
-            name="cannot_tell", why=f"its numbers defy reading ({type(error).__name__}: {error})"
+            name="cannot_tell", why=f"the losses cannot be read ({type(error).__name__}: {error})"
         )
 
 
 def by_trial(curves: pd.DataFrame) -> dict[int, dict[str, Any]]:
-    """The columns of each trial, as arrays: the mean of its folds, where it has any."""
+    """The numeric columns of each trial, as arrays: the mean of its folds, where it has folds."""
     if not len(curves):
         return {}
     main = followed(curves).sort_values(["trial", "epoch"], kind="stable")
-    told = [
+    numeric = [
         name
         for name in main
         if pd.api.types.is_numeric_dtype(main[name]) and main[name].notna().any()
     ]
-    columns = {name: main[name].to_numpy(dtype=float, na_value=np.nan) for name in map(str, told)}
+    columns = {
+        name: main[name].to_numpy(dtype=float, na_value=np.nan) for name in map(str, numeric)
+    }
     trials, starts = np.unique(main["trial"].to_numpy(), return_index=True)
     ends = [*starts[1:], len(main)]
     return {
@@ -101,13 +109,14 @@ def by_trial(curves: pd.DataFrame) -> dict[int, dict[str, Any]]:
 def _trained(
     findings: Findings, curves: Mapping[int, dict[str, Any]], verdicts: Mapping[int, Verdict]
 ) -> list[Trained]:
-    """The finished trials as they are compared with each other."""
+    """The finished trials, as `across_trials` compares them."""
     plan = findings.plan
     knob = plan.knob.path if plan.kind == "sweep" else ""
 
     def value(row: TrialRecord) -> float | None:
-        told = row.ask.knobs.get(knob)
-        return float(told) if isinstance(told, int | float) and not isinstance(told, bool) else None
+        number = row.ask.knobs.get(knob)
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        return float(number) if is_number else None
 
     return [
         Trained(
@@ -126,17 +135,17 @@ def _trained(
 
 
 def _level(columns: Mapping[str, Any]) -> float | None:
-    """Where train ended."""
-    known = [
+    """The train loss at the end: the median of the last three epochs."""
+    series = [
         columns[name]
         for name in ("train_eval_loss", "train_loss")
         if name in columns and np.isfinite(columns[name]).any()
     ]
-    return float(np.median(known[0][-3:])) if known else None
+    return float(np.median(series[0][-3:])) if series else None
 
 
 def _question(findings: Findings) -> dict[str, Any]:
-    """What a sweep turned."""
+    """Which knob a sweep turned, and in which role it is judged."""
     if findings.plan.kind != "sweep":
         return {}
     knob = findings.plan.knob
@@ -148,9 +157,10 @@ def _question(findings: Findings) -> dict[str, Any]:
 
 
 def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
-    """Classes, and what a constant prediction loses on train (R11); 0 and None where the loss has no such value.
+    """The number of classes, and the train loss of a constant prediction (R11).
 
-    Mean squared errors are those of the training's units, in which a target has a variance of about 1.
+    0 and None where the loss has no such value. Squared errors are in training units, in which a
+    target has a variance of about 1.
     """
     target = str(plan.config.get("loss", {}).get("_target_", "")) if plan.stock else ""
     y = _targets(folder) if target in (CROSS_ENTROPY, SQUARED) else None
@@ -164,7 +174,7 @@ def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
 
 
 def _targets(folder: Folder) -> Any | None:
-    """Of train, in the first fold; None where they are not there any more."""
+    """The train targets of the first fold; None if the arrays have been deleted."""
     try:
         folds = read_folds(folder.arrays)
     except (OSError, EOFError, ValueError):

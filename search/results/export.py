@@ -1,4 +1,7 @@
-"""The winner as a config that trains again, and its weights. From disk alone; never trains, never opens the test set."""
+"""Exports the winner: its config, which `python -m search train` repeats, and its weights.
+
+Reads the disk only; never trains, never opens the test set.
+"""
 
 import hashlib
 import json
@@ -19,10 +22,7 @@ LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn
 
 
 def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> str:
-    """best.yaml.
-
-    The winning config, complete and resolved, with its seed, its value, and the contract that it was won under.
-    """
+    """The text of best.yaml: the winning config, resolved, with its seed, value and contract."""
     config = OmegaConf.to_container(
         trial_config(plan.config, knobs=row.ask.knobs, seed=row.ask.seed), resolve=True
     )
@@ -30,20 +30,21 @@ def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> st
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config.pop("choices", None)
-    config["lanes"] = (
-        2 if row.strategy == "vmap" else "off"
-    )  # a lane has the same bits in any company, and others alone
+    # Two lanes give the bits of any number of lanes; a trial trained alone gives others.
+    config["lanes"] = 2 if row.strategy == "vmap" else "off"
     config["expected"] = row.value
-    data = {
-        key: value for key, value in contract["data"].items() if key != "classes"
-    }  # the fingerprint covers them
+    # The fingerprint covers the classes.
+    data = {key: value for key, value in contract["data"].items() if key != "classes"}
     config["contract"] = {"data": data, "split": {"hash": contract["split"]["hash"]}}
-    head = f"# python -m search train trains this again: trial {row.ask.trial} of {plan.name}; {plan.metric.name} as expected.\n"
+    head = (
+        f"# `python -m search train` on this file repeats trial {row.ask.trial} of {plan.name} "
+        f"and compares {plan.metric.name} with `expected`.\n"
+    )
     return head + OmegaConf.to_yaml(OmegaConf.create(config))
 
 
 def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
-    """best.yaml, and best/ with weights, config, metrics and provenance."""
+    """Writes best.yaml, and best/ with weights, config, metrics and provenance."""
     contract = folder.load_contract()
     text = best_config(plan, row, contract=contract)
     write_text(folder.best_config, text)
@@ -68,7 +69,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
         shutil.copy2(kept / WEIGHTS, weights.with_suffix(".new"))
         weights.with_suffix(".new").replace(weights)
     elif not same:
-        weights.unlink(missing_ok=True)  # another winner's
+        weights.unlink(missing_ok=True)  # they belong to an earlier winner
     if weights.exists():
         provenance["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     write_text(folder.best / "config.yaml", text)
@@ -83,7 +84,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
 
 
 def drop_beaten(plan: Plan, winner: TrialRecord | None, folder: Folder) -> None:
-    """`keep: best` deletes the weights of beaten trials once the winner is known."""
+    """Deletes the weights of beaten trials once the winner is known, if `keep: best`."""
     if plan.keep == "all" or winner is None or not folder.checkpoints.is_dir():
         return
     for path in folder.checkpoints.iterdir():
@@ -92,7 +93,7 @@ def drop_beaten(plan: Plan, winner: TrialRecord | None, folder: Folder) -> None:
 
 
 def _trial_in(folder: Folder) -> int | None:
-    """The trial whose weights lie in best/."""
+    """The trial whose weights are in best/; None if there are none."""
     path = folder.best / "provenance.json"
     return int(json.loads(path.read_text())["trial"]) if path.exists() else None
 
