@@ -37,6 +37,11 @@ ROOMS = [
 ]
 
 
+def _tracked():
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
 def _imports(name):
     path = MODULES[name]
     for node in ast.walk(ast.parse(path.read_text())):
@@ -165,8 +170,8 @@ def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
     assert (elsewhere / "results" / path.stem / "best.yaml").exists()
 
 
-def test_the_annotated_tree_in_the_readme_is_what_lies_on_disk():
-    readme = (ROOT / "README.md").read_text()
+def test_the_annotated_tree_of_the_code_is_what_lies_on_disk():
+    readme = (ROOT / "search" / "README.md").read_text()
     block = re.search(r"```text\n(.*?)```", readme, re.DOTALL)[1]
     told, stack = set(), []
     for line in block.splitlines():
@@ -175,12 +180,9 @@ def test_the_annotated_tree_in_the_readme_is_what_lies_on_disk():
         stack[depth:] = [name.strip().rstrip("/")]
         told.add("/".join(stack))
         assert len(told_of.split()) <= 8, line
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split()
     there = {
         path
-        for path in listed
+        for path in _tracked()
         if path.startswith(("search/", "trainers/"))
         and path.endswith(".py")
         and not path.endswith("__init__.py")
@@ -190,17 +192,27 @@ def test_the_annotated_tree_in_the_readme_is_what_lies_on_disk():
     assert {path for path in told if not (ROOT / path).exists()} == set()
 
 
-def test_every_command_in_the_readme_is_one_that_exists():
+READMES = sorted(ROOT / path for path in _tracked() if path.endswith(".md"))
+
+
+def test_the_readme_fits_on_a_few_screens():
+    assert (ROOT / "README.md").read_text().count("\n") <= 150
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_in_a_readme_is_one_that_exists(path):
     from search.config.catalogue import experiments, verbs
 
     known = {*experiments(None), *verbs(), "--config-dir"}
-    commands = re.findall(r"python -m search ([^\n`#|]*)", (ROOT / "README.md").read_text())
-    assert len(commands) > 8
-    for command in commands:
+    for command in re.findall(r"python -m search ([^\n`#|]*)", path.read_text()):
         words = shlex.split(command)
-        assert not words or words[0] in known or words[0].isupper() or words[0].startswith("("), (
-            command
-        )
+        assert not words or words[0] in known or words[0].isupper() or words[0][0] in "(…", command
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_in_a_readme_exists(path):
+    named = re.findall(r"`((?:search|trainers|tests|conf)/[\w./]+)`", path.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_the_two_commands_of_the_readme_are_the_promised_ones():
