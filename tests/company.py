@@ -7,8 +7,9 @@ from torch import nn
 
 from search.config.compose import compose_experiment
 from trainers.build import build, epoch_seeds, plain_loss, seed_all
-from trainers.lanes.group import Group, lane_of
+from trainers.lanes.group import Group
 from trainers.lanes.key import fusion_key
+from trainers.lanes.lane import lane_of
 from trainers.lanes.masks import counted_dropout, in_place_of_torchs
 from trainers.lanes.program import Program
 from trainers.schedules import Schedule, apply

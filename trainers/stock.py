@@ -29,8 +29,9 @@ from trainers.api import (
 )
 from trainers.build import Built, build, made, on_device, plain_loss, seed_all
 from trainers.lanes.admission import admitted
-from trainers.lanes.group import Group, lane_of
+from trainers.lanes.group import Group
 from trainers.lanes.key import Unfusable, fusion_key
+from trainers.lanes.lane import lane_of
 from trainers.lanes.pace import measure
 from trainers.lanes.program import Program
 from trainers.penalties import read_penalties

@@ -19,8 +19,10 @@ from search.config.compose import compose_experiment
 from search.contract.contract import prepare
 from search.contract.metrics import read_metric
 from trainers.checkpoint import Unsaved
+from trainers.lanes import group
+from trainers.lanes.evaluation import Observed, evaluate
 from trainers.lanes.group import Group
-from trainers.lanes.program import Observed, Program
+from trainers.lanes.program import Program
 from trainers.seat import Seat
 from trainers.stock import Stock
 
@@ -41,8 +43,8 @@ def nothing(lanes: int) -> list[Any]:
             patch.object(Seat, "_watched_step", lambda self: self.step() or {}),
         ]
 
-    def evaluated(self: Program, *given: Any, sample: object) -> tuple[Any, Any, Observed]:
-        losses, outputs = self.evaluate(*given)
+    def evaluated(program: Program, *given: Any, sample: object) -> tuple[Any, Any, Observed]:
+        losses, outputs = evaluate(program, *given)
         return (
             losses,
             outputs,
@@ -50,8 +52,8 @@ def nothing(lanes: int) -> list[Any]:
         )
 
     return [
-        patch.object(Program, "observe", evaluated),
-        patch.object(Group, "_watched", lambda self, gradients, **rest: [{}] * len(gradients)),
+        patch.object(group, "observe", evaluated),
+        patch.object(Group, "_layers", lambda self, gradients, **rest: [{}] * len(gradients)),
     ]
 
 

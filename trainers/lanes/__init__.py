@@ -1,1 +1,1 @@
-"""Many trials trained as one program: stacked weights, one forward pass for all lanes, each with numbers of its own (HFTA)."""
+"""Many trials trained as one program: stacked weights, one forward pass for all lanes (HFTA)."""

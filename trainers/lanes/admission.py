@@ -11,10 +11,11 @@ from torch import Tensor, nn, optim
 
 from trainers.api import Config
 from trainers.build import Sets, build, plain_loss, seed_all
+from trainers.lanes.evaluation import ROWS, observe
 from trainers.lanes.key import Unfusable, attributes, named_tensors, smoothing_of
 from trainers.lanes.masks import counted_dropout, in_place_of_torchs, rates_of
-from trainers.lanes.optimizers import Rows
-from trainers.lanes.program import BUFFER, ROWS, WEIGHTS, Numbers, Program, joined
+from trainers.lanes.program import Program
+from trainers.lanes.rows import BUFFER, WEIGHTS, Numbers, Rows, joined
 from trainers.records import LEAST
 
 TOLERANCE = (
@@ -80,7 +81,7 @@ def _compare(
         x[-LEAST:],
         y[-LEAST:],
     )  # in one pass with these, as in training: a model must not mix rows
-    losses, outputs, _ = program.observe(rows, x[:SEEN], y[:SEEN], rates, sample=others)
+    losses, outputs, _ = observe(program, rows, x[:SEEN], y[:SEEN], rates, sample=others)
     for lane, model in enumerate(models):
         with torch.no_grad():
             theirs = model.eval()(x[:SEEN])

@@ -1,65 +1,22 @@
-"""Trials of one key that sit together: they train in step, epoch by epoch, and come and go at epoch ends.
+"""Trials of one key that train together, epoch by epoch, and come and go at epoch ends.
 
-A trial alone gets a ghost beside it, its own double, since one lane has other bits than two. Decides nothing.
+A single remaining trial is padded with a copy of itself: one lane uses other kernels, which would
+change the results. Decides nothing.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
-from trainers.api import Checkpoint, Config, Epoch, Values
-from trainers.build import Sets, epoch_seeds, restore_unsaved
-from trainers.lanes.key import smoothing_of
-from trainers.lanes.masks import rates_of
-from trainers.lanes.optimizers import Rows, numbers
-from trainers.lanes.program import STATE, WEIGHTS, Numbers, Program, joined, taken
-from trainers.penalties import Penalties, read_penalties
+from trainers.api import Epoch, Values
+from trainers.build import Sets, restore_unsaved
+from trainers.lanes.evaluation import evaluate, observe
+from trainers.lanes.lane import Lane, LaneEpoch, dropout_rates
+from trainers.lanes.program import Program
+from trainers.lanes.rows import STATE, WEIGHTS, Rows, joined, taken
 from trainers.records import dead, fared, merged, sample
-from trainers.schedules import Schedule
-
-IDLE = (
-    "weight_decay",
-    "dampening",
-)  # constants without effect where they are 0 in all lanes: no columns
-
-
-@dataclass(kw_only=True, eq=False)
-class Lane:
-    """One training among others: its numbers, and how far it has come. `epoch` is −1 before the untrained model was seen."""
-
-    trial: int
-    seed: int
-    epochs: int
-    schedule: Schedule
-    checkpoint: Checkpoint
-    constants: dict[str, float]
-    rates: list[float]
-    smoothing: float
-    penalties: Penalties
-    losses: list[float] = field(default_factory=list)
-    epoch: int = -1
-
-    def columns(self, steps: int) -> dict[str, list[float]]:
-        """The optimizer's constants at every step of the epoch."""
-        if self.schedule.per_step:
-            settings = [
-                self.schedule.at(self.epoch, step=step, losses=self.losses) for step in range(steps)
-            ]
-        else:
-            settings = [self.schedule.at(self.epoch, step=0, losses=self.losses)] * steps
-        scheduled = {
-            name: [float(row[name]) for row in settings] for name in settings[0] if name != "betas"
-        }
-        for index, name in enumerate(("beta1", "beta2")) if "betas" in settings[0] else ():
-            scheduled[name] = [float(row["betas"][index]) for row in settings]
-        return {
-            name: scheduled.get(name, [value] * steps) for name, value in self.constants.items()
-        }
 
 
 class Group:
@@ -77,11 +34,11 @@ class Group:
 
     @property
     def trials(self) -> list[int]:
-        """Who sits here."""
+        """The trials that have a lane here."""
         return [lane.trial for lane in self._lanes]
 
     def admit(self, lane: Lane, model: nn.Module, optimizer: optim.Optimizer) -> None:
-        """From its checkpoint, where there is one."""
+        """Gives a trial a lane; it resumes from its checkpoint, where there is one."""
         rows = self._program.rows_of(model, optimizer)
         start = rows[WEIGHTS].clone()
         saved = lane.checkpoint.load()
@@ -110,7 +67,7 @@ class Group:
         return [lane.trial for lane in self._lanes if lane.epoch >= lane.epochs]
 
     def step(self) -> list[Epoch]:
-        """One epoch of every lane; those that have just come are first seen untrained, while the others wait."""
+        """One epoch of every lane. New lanes are first evaluated untrained; the others wait."""
         new = [index for index, lane in enumerate(self._lanes) if lane.epoch < 0]
         chosen = new or [
             index for index, lane in enumerate(self._lanes) if lane.epoch < lane.epochs
@@ -118,38 +75,37 @@ class Group:
         if not chosen:
             return []
         lanes = [self._lanes[index] for index in chosen]
-        everyone = len(chosen) == len(self._lanes) > 1
-        seats = [*chosen, *(chosen if len(chosen) == 1 else ())]
-        rows, seated = (
-            self._rows if everyone else taken(self._rows, seats),
-            [self._lanes[index] for index in seats],
-        )
+        all_chosen = len(chosen) == len(self._lanes) > 1
+        places = [*chosen, *(chosen if len(chosen) == 1 else ())]
+        padded = [self._lanes[index] for index in places]
+        rows = self._rows if all_chosen else taken(self._rows, places)
+        start = self._start if all_chosen else self._start[places]
         for lane in lanes:
             lane.epoch += 1
-        watched = (
-            self._untrained(rows, seated)
-            if new
-            else self._train(rows, seated, start=self._start if everyone else self._start[seats])
+        trained = self._untrained(rows, padded) if new else self._train(rows, padded, start=start)
+        losses, outputs, observed = observe(
+            self._program,
+            rows,
+            self._val_x,
+            self._val_y,
+            dropout_rates(padded, rows[WEIGHTS]),
+            sample=self._sample,
         )
-        rates = _rates(seated, rows[WEIGHTS])
-        losses, outputs, seen = self._program.observe(
-            rows, self._val_x, self._val_y, rates, sample=self._sample
-        )
-        if not everyone and not new:
+        if not all_chosen and not new:
             for name, tensor in rows.items():
                 self._rows[name][chosen] = tensor[: len(chosen)]
-        of_train = [
-            {"train_eval_loss": loss, **dead(seen.names, share)}
-            for loss, share in zip(seen.losses, seen.dead, strict=True)
+        evaluated = [
+            {"train_eval_loss": loss, **dead(observed.names, share)}
+            for loss, share in zip(observed.losses, observed.dead, strict=True)
         ]
-        watched = [merged(*parts) for parts in zip(watched, of_train, strict=True)]
-        told = zip(
-            lanes, chosen, watched, losses.tolist(), outputs.float().cpu().numpy(), strict=False
+        values = [merged(*parts) for parts in zip(trained, evaluated, strict=True)]
+        results = zip(
+            lanes, chosen, values, losses.tolist(), outputs.float().cpu().numpy(), strict=False
         )
-        return [self._outcome(*one) for one in told]
+        return [self._outcome(*result) for result in results]
 
     def _outcome(
-        self, lane: Lane, row: int, watched: Values, val_loss: float, outputs: Any
+        self, lane: Lane, row: int, values: Values, val_loss: float, outputs: Any
     ) -> Epoch:
         if lane.epoch > 0:
             lane.losses.append(val_loss)
@@ -161,7 +117,7 @@ class Group:
             }
             lane.checkpoint.save(state, epoch=lane.epoch)
         values = {
-            **watched,
+            **values,
             "val_loss": val_loss,
             "step": lane.epoch * self._steps,
             "parameters": self._program.parameters,
@@ -170,8 +126,9 @@ class Group:
         return Epoch(trial=lane.trial, epoch=lane.epoch, values=values)
 
     def _untrained(self, rows: Rows, lanes: Sequence[Lane]) -> list[Values]:
-        """Epoch 0; the rate is the one that the first step will use."""
-        losses, _ = self._program.evaluate(rows, self._x, self._y, _rates(lanes, rows[WEIGHTS]))
+        """Epoch 0; the learning rate is that of the first step."""
+        rates = dropout_rates(lanes, rows[WEIGHTS])
+        losses, _ = evaluate(self._program, rows, self._x, self._y, rates)
         first = [float(lane.schedule.at(1, step=0, losses=[])["lr"]) for lane in lanes]
         return [
             {"train_loss": loss, "lr": rate}
@@ -181,7 +138,7 @@ class Group:
     def _train(self, rows: Rows, lanes: Sequence[Lane], *, start: Tensor) -> list[Values]:
         epoch = LaneEpoch(lanes, steps=self._steps, rows=len(self._x), like=rows[WEIGHTS])
         total = torch.zeros(len(lanes), device=self._x.device, dtype=torch.float64)
-        watched: list[Values] = []
+        layers: list[Values] = []
         for step in range(self._steps):
             index = epoch.order[:, step * self._batch : (step + 1) * self._batch]
             before = rows[WEIGHTS].clone() if step + 1 == self._steps else None
@@ -190,36 +147,36 @@ class Group:
             if before is None:
                 del gradients  # or they would stay while the next ones are made
             else:
-                watched = self._watched(gradients, before=before, after=rows[WEIGHTS], start=start)
-        losses, rates = (
-            (total / len(self._x)).tolist(),
-            epoch.columns[-1]["lr"].double().flatten().tolist(),
-        )
+                layers = self._layers(gradients, before=before, after=rows[WEIGHTS], start=start)
+        losses = (total / len(self._x)).tolist()
+        rates = epoch.columns[-1]["lr"].double().flatten().tolist()
         clipped = (epoch.clipped / self._steps).tolist()
         return [
             {
                 "train_loss": loss,
                 "lr": rate,
-                **told,
+                **values,
                 **({} if lane.penalties.clip is None else {"clipped": share}),
             }
-            for lane, loss, rate, share, told in zip(
-                lanes, losses, rates, clipped, watched, strict=True
+            for lane, loss, rate, share, values in zip(
+                lanes, losses, rates, clipped, layers, strict=True
             )
         ]
 
-    def _watched(
+    def _layers(
         self, gradients: Tensor, *, before: Tensor, after: Tensor, start: Tensor
     ) -> list[Values]:
-        """What the epoch's last step did to the layers. `before` is used up: fresh memory would cost more than the sums."""
+        """What the epoch's last step did to the layers.
+
+        Overwrites `before`: new memory would cost more than the sums.
+        """
         norms, moved = self._program.norms, before
         size = norms(before)
         update = norms(torch.sub(after, before, out=moved))
         way = norms(torch.sub(after, start, out=moved))
-        trained, shapes = self._program.trained, self._program.shapes
         return fared(
-            trained,
-            shapes,
+            self._program.trained,
+            self._program.shapes,
             gradient=norms(gradients),
             update=update,
             before=size,
@@ -228,17 +185,19 @@ class Group:
         )
 
     def batch(
-        self, rows: Rows, index: Tensor, epoch: "LaneEpoch", *, step: int
+        self, rows: Rows, index: Tensor, epoch: LaneEpoch, *, step: int
     ) -> tuple[Tensor, Tensor]:
-        """One step of all lanes: plain losses [lanes], and the gradients [lanes, …] that it was made with."""
+        """One step of all lanes, on the rows of data `index` [lanes, batch].
+
+        Returns:
+            The plain losses [lanes], and the gradients [lanes, …] that the step was made with.
+        """
         weights = rows[WEIGHTS]
         plain, objective, gradients = self._program.gradients(
             rows, self._x[index], self._y[index], epoch.numbers(step)
         )
-        if epoch.flood is not None:
-            gradients = gradients * torch.where(
-                objective[:, None] < epoch.flood, -1.0, 1.0
-            )  # the slope of what is flooded
+        if epoch.flood is not None:  # the slope of a flooded loss is turned round
+            gradients = gradients * torch.where(objective[:, None] < epoch.flood, -1.0, 1.0)
         if epoch.l1 is not None:
             gradients = gradients.addcmul(torch.sign(weights) * self._program.penalised, epoch.l1)
         if epoch.clip is not None:
@@ -250,87 +209,3 @@ class Group:
         if epoch.max_norm is not None:
             self._program.hold(weights, epoch.max_norm)
         return plain, gradients
-
-
-class LaneEpoch:
-    """The numbers of one epoch of some lanes: order [lanes, rows], and per step the optimizer's columns [lanes, 1]."""
-
-    def __init__(self, lanes: Sequence[Lane], *, steps: int, rows: int, like: Tensor) -> None:
-        device = like.device
-        orders, keys = [], []
-        for lane in lanes:
-            seeds = epoch_seeds(lane.seed, lane.epoch, count=steps + 1)
-            orders.append(
-                torch.randperm(rows, generator=torch.Generator().manual_seed(int(seeds[0])))
-            )
-            keys.append(seeds[1:].view(np.int32))
-        self.order = torch.stack(orders).to(device)
-        self._keys = torch.from_numpy(np.stack(keys, axis=1).copy()).to(device)  # [steps, lanes]
-        self._rates = _rates(lanes, like)
-        self._smoothing = torch.tensor(
-            [lane.smoothing for lane in lanes], dtype=like.dtype, device=device
-        )
-        constants = [lane.columns(steps) for lane in lanes]
-        idle = [
-            name for name in IDLE if not any(any(columns.get(name, ())) for columns in constants)
-        ]
-        tables = {
-            name: torch.tensor([columns[name] for columns in constants], dtype=torch.float64)
-            .T.unsqueeze(2)
-            .to(device, like.dtype)
-            for name in constants[0]
-            if name not in idle
-        }
-        self.columns = [
-            {name: table[step] for name, table in tables.items()} for step in range(steps)
-        ]
-        told = [lane.penalties for lane in lanes]
-        self.l1 = _penalty([one.l1 or None for one in told], like, none=0.0)
-        self.flood = _penalty([one.flood for one in told], like, none=-math.inf)
-        self.clip = _penalty([one.clip for one in told], like, none=math.inf)
-        self.max_norm = _penalty([one.max_norm for one in told], like, none=math.inf)
-        self.clipped = torch.zeros(len(lanes), dtype=torch.float64, device=device)  # steps
-
-    def numbers(self, step: int) -> Numbers:
-        """What the forward pass needs."""
-        return Numbers(key=self._keys[step], rates=self._rates, smoothing=self._smoothing)
-
-
-def lane_of(
-    trial: int,
-    config: Config,
-    *,
-    model: nn.Module,
-    loss: nn.Module,
-    optimizer: optim.Optimizer,
-    steps: int,
-    checkpoint: Checkpoint,
-) -> Lane:
-    """The numbers that a config and what was built from it give to a lane."""
-    trainer = config["trainer"]
-    return Lane(
-        trial=trial,
-        seed=int(config["seed"]),
-        epochs=int(trainer["epochs"]),
-        schedule=Schedule(
-            config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=steps
-        ),
-        checkpoint=checkpoint,
-        constants=numbers(optimizer),
-        rates=rates_of(model),
-        smoothing=smoothing_of(loss),
-        penalties=read_penalties(trainer),
-    )
-
-
-def _rates(lanes: Sequence[Lane], like: Tensor) -> Tensor:
-    """Of dropout, [lanes, layers]."""
-    return torch.tensor([lane.rates for lane in lanes], dtype=like.dtype, device=like.device)
-
-
-def _penalty(values: Sequence[float | None], like: Tensor, *, none: float) -> Tensor | None:
-    """A column [lanes, 1], `none` for a lane without; None where no lane has it."""
-    if values == [None] * len(values):
-        return None
-    column = [none if value is None else value for value in values]
-    return torch.tensor(column, dtype=torch.float64).to(like.device, like.dtype)[:, None]

@@ -1,7 +1,8 @@
-"""Which trainings are one program: a key computed from what was built, equal for those that may be lanes of one.
+"""Which trainings can be lanes of one program: a key, computed from what was built.
 
-In the key: classes, names, shapes and dtypes of tensors, plain attributes, batch size, rows, device. Not in it, since each lane
-has its own: values of weights and buffers, dropout rates, label smoothing above 0, the optimizer's constants, schedule, seed.
+In the key: classes, names, shapes and dtypes of tensors, plain attributes, batch size, number of
+rows, device. Not in it, since each lane has its own: values of weights and buffers, dropout rates,
+label smoothing above 0, the optimizer's constants, schedule, seed.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from torch import Tensor, nn, optim
 from trainers.lanes import masks
 from trainers.lanes.optimizers import rule_of, switches
 
-# What nn.Module keeps for itself: tensors and children are told elsewhere, hooks are refused.
+# Attributes of nn.Module itself: tensors and children are described elsewhere, hooks are refused.
 OWN = (
     "_parameters",
     "_buffers",
@@ -49,7 +50,7 @@ SIMPLE = (
 
 
 class Unfusable(Exception):
-    """Why a training cannot share a program; the text says what stands in the way."""
+    """A training cannot share a program; the text says why."""
 
 
 def fusion_key(
@@ -58,7 +59,8 @@ def fusion_key(
     """Equal for trainings that may be lanes of one program.
 
     Raises:
-        Unfusable: something in the model, the loss or the optimizer cannot be compared, or is not known.
+        Unfusable: something in the model, the loss or the optimizer is unknown or cannot be
+            compared.
     """
     if rule_of(optimizer) is None:
         raise Unfusable(f"{type(optimizer).__name__} has no form for lanes")
@@ -75,7 +77,7 @@ def fusion_key(
     shapes = [
         (name, tuple(t.shape), str(t.dtype), t.requires_grad) for name, t in named_tensors(model)
     ]
-    told = [
+    parts = [
         [described(module) for module in model.named_modules(remove_duplicate=False)],
         shapes,
         tied(model),
@@ -91,18 +93,18 @@ def fusion_key(
         rows,
         machine(next(model.parameters()).device),
     ]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 @cache
 def machine(device: torch.device) -> tuple[str, ...]:
-    """What the pace of a program depends on besides: torch, threads, and the device by its name."""
+    """What else the speed of a program depends on: torch, threads, and the device by its name."""
     if device.type == "cuda":
         return torch.__version__, torch.cuda.get_device_name(device)
-    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     names = [
         line.partition(":")[2].strip()
-        for line in told.splitlines()
+        for line in cpuinfo.splitlines()
         if line.startswith("model name")
     ]
     return (
@@ -113,7 +115,7 @@ def machine(device: torch.device) -> tuple[str, ...]:
 
 
 def smooths(loss: nn.Module) -> bool:
-    """Whether lanes may differ in label smoothing: cross-entropy's, where nothing else weighs rows or classes."""
+    """Whether lanes may differ in label smoothing: in plain cross-entropy, without any weights."""
     return (
         type(loss) is nn.CrossEntropyLoss
         and loss.weight is None
@@ -123,7 +125,7 @@ def smooths(loss: nn.Module) -> bool:
 
 
 def smoothing_of(loss: nn.Module) -> float:
-    """The label smoothing of a lane; 0 where it is the loss's own affair."""
+    """The label smoothing of a lane; 0 where lanes cannot differ in it."""
     return (
         float(loss.label_smoothing)
         if isinstance(loss, nn.CrossEntropyLoss) and smooths(loss)
@@ -171,16 +173,16 @@ def described(named: tuple[str, nn.Module], apart: Sequence[str] = ()) -> tuple[
 
 
 def attributes(model: nn.Module) -> list[str]:
-    """What training must not change, if a program is to stand for many models."""
+    """Plain attributes of all modules: training must not change them if lanes share a program."""
     return ["|".join(described(module)) for module in model.named_modules()]
 
 
 def _named(kind: type, where: str) -> str:
-    """A class by its name, which must lead to it: two that were made in one function have one name and may differ."""
-    found: Any = sys.modules.get(kind.__module__)
+    """A class's name, which must lead to it: two classes made in one function may share a name."""
+    named: Any = sys.modules.get(kind.__module__)
     for part in kind.__qualname__.split("."):
-        found = getattr(found, part, None)
-    if found is not kind:
+        named = getattr(named, part, None)
+    if named is not kind:
         raise Unfusable(f"{where}: its class {kind.__qualname__} is made in a function")
     return f"{kind.__module__}.{kind.__qualname__}"
 
@@ -196,11 +198,13 @@ def _described(value: Any, where: str) -> str:
     if isinstance(value, set | frozenset):
         return f"{{{', '.join(sorted(_described(item, where) for item in value))}}}"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_described(k, where)}: {_described(v, where)}' for k, v in value.items())}}}"
+        items = [f"{_described(k, where)}: {_described(v, where)}" for k, v in value.items()]
+        return f"{{{', '.join(items)}}}"
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return f"{value.dtype}{value.shape}{hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return f"{value.dtype}{value.shape}{digest}"
     if isinstance(value, partial):
-        return f"partial({_described(value.func, where)}, {_described(value.args, where)}, {_described(value.keywords, where)})"
+        return f"partial{_described((value.func, value.args, value.keywords), where)}"
     if isinstance(value, FunctionType):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
         code = hashlib.sha256(marshal.dumps(value.__code__)).hexdigest()

@@ -1,7 +1,8 @@
-"""Dropout whose masks are a function of (key, call, element), not of a generator: the same in any company (R45).
+"""Dropout masks as a function of (key, call, element), not of a generator (R45).
 
-A key belongs to one step of one trial. Reached by `nn.Dropout` and `torch.nn.functional.dropout` alike, with and without
-channels; other random layers are left to torch, which refuses them under `vmap`.
+So a trial's masks do not depend on the trials beside it. A key belongs to one step of one trial.
+Used by `nn.Dropout` and `torch.nn.functional.dropout` alike, with and without channels; torch
+refuses other random layers under `vmap`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,18 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LAYERS = (
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-)  # those whose rate may differ between lanes
+# Layers whose rate may differ between lanes.
+LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 GOLDEN = 0x9E3779B9
 Functions = Mapping[str, Callable[..., Tensor]]
 
 
 def counted_dropout(key: Tensor) -> Functions:
-    """Dropout for `torch.nn.functional` that draws from `key`, a whole number of 32 bits, one per lane under `vmap`."""
+    """Dropout functions for `torch.nn.functional` that draw from `key`.
+
+    The key is a whole number of 32 bits, one per lane under `vmap`.
+    """
     calls = 0
 
     def dropped(
@@ -45,9 +45,7 @@ def counted_dropout(key: Tensor) -> Functions:
         def channels(
             input: Tensor, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False
         ) -> Tensor:
-            if (
-                input.ndim != spatial + 2
-            ):  # what torch then takes for batch and channel is its own affair
+            if input.ndim != spatial + 2:  # torch then guesses which dimension is the channel
                 raise NotImplementedError(
                     f"dropout{spatial}d of {input.ndim} dimensions has no form for lanes"
                 )
@@ -60,14 +58,14 @@ def counted_dropout(key: Tensor) -> Functions:
 
 @contextmanager
 def in_place_of_torchs(functions: Functions) -> Iterator[None]:
-    """Within the block, these stand in `torch.nn.functional`, where modules look them up as functions do."""
-    theirs = {name: getattr(functional, name) for name in functions}
+    """Within the block, these replace functions of `torch.nn.functional`, which modules call."""
+    originals = {name: getattr(functional, name) for name in functions}
     for name, function in functions.items():
         setattr(functional, name, function)
     try:
         yield
     finally:
-        for name, function in theirs.items():
+        for name, function in originals.items():
             setattr(functional, name, function)
 
 
@@ -81,7 +79,10 @@ def rates_of(model: nn.Module) -> list[float]:
 
 
 def masked(x: Tensor, p: float | Tensor, *, key: Tensor, shape: Sequence[int]) -> Tensor:
-    """x with a share p of its elements zero and the others scaled by 1 / (1 − p); `shape` [mask] broadcasts over x."""
+    """x with a share p of its elements zero and the others scaled by 1 / (1 − p).
+
+    `shape`: of the mask; it is broadcast over x.
+    """
     rate = torch.as_tensor(p, dtype=x.dtype, device=x.device)
     limit = (rate.double() * 2**31).round().clamp(max=2**31 - 1).to(torch.int32)
     bits = _mixed(_elements(torch.Size(shape).numel(), x.device) + key) & 0x7FFFFFFF
@@ -98,12 +99,15 @@ def _wrapped(key: Tensor, call: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _elements(count: int, device: torch.device) -> Tensor:
-    """The hashed numbers of a mask's elements, so that no two keys give shifted copies of one mask."""
+    """Hashed element numbers, so that no two keys give shifted copies of one mask."""
     return _mixed(torch.arange(count, dtype=torch.int32, device=device))
 
 
 def _mixed(x: Tensor) -> Tensor:
-    """A permutation of 32-bit numbers without visible pattern (lowbias32, C. Wellons); shifts of int32 keep the sign."""
+    """A pseudo-random permutation of 32-bit numbers (lowbias32, C. Wellons).
+
+    Right shifts of int32 copy the sign bit; the masks remove it.
+    """
     x = x ^ ((x >> 16) & 0xFFFF)
     x = x * 0x7FEB352D
     x = x ^ ((x >> 15) & 0x1FFFF)

@@ -1,7 +1,8 @@
-"""torch's optimizers and our own over rows: one lane per row, its own rate and constants in a column beside it (R38, R40, R41).
+"""Optimizer steps over rows: one lane per row, with its own constants in columns (R38, R40, R41).
 
-Each is written as in torch.optim, and compared with it step by step in the tests. Weights, gradients and state are
-[lanes, parameters], constants [lanes, 1]; all is elementwise, so a lane never sees another. Other optimizers train alone.
+Each is written as in torch.optim, and compared with it step by step in the tests. Weights,
+gradients and state are [lanes, parameters], constants [lanes, 1]. All is elementwise, so lanes
+cannot influence each other. Trials with another optimizer train one by one.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,17 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor, optim
 
+from trainers.lanes.rows import Rows
 from trainers.optimizers import RUNNING, SWATS, AdaBound
 
 Columns = Mapping[str, Tensor]
-Rows = dict[str, Tensor]
 Rule = Callable[[Tensor, Tensor, Rows, Columns], None]
 
 SPEED = ("foreach", "fused", "capturable", "differentiable")  # how torch computes, not what
 
 
 def numbers(optimizer: optim.Optimizer) -> dict[str, float]:
-    """The constants of an optimizer's one group that may differ between lanes; betas are told as beta1 and beta2."""
+    """The constants of an optimizer's only group that may differ between lanes.
+
+    Betas are given as beta1 and beta2.
+    """
     group = {
         key: value
         for key, value in optimizer.param_groups[0].items()
@@ -43,23 +47,22 @@ def switches(optimizer: optim.Optimizer) -> dict[str, Any]:
 
 
 def rule_of(optimizer: optim.Optimizer) -> Rule | None:
-    """How rows are stepped as this optimizer would; None for a class of which nothing is known."""
-    found = RULES.get(type(optimizer))
-    if found is None:
+    """The optimizer's step over rows; None for a class that has no such form."""
+    step = RULES.get(type(optimizer))
+    if step is None:
         return None
     settings = switches(optimizer)
 
     def rule(weights: Tensor, gradients: Tensor, state: Rows, columns: Columns) -> None:
-        found(
-            weights, -gradients if settings.get("maximize") else gradients, state, columns, settings
-        )
+        uphill = settings.get("maximize")
+        step(weights, -gradients if uphill else gradients, state, columns, settings)
 
     return rule
 
 
 def fresh_state(optimizer: optim.Optimizer, weights: Tensor) -> Rows:
-    """The state before the first step, of as many rows as `weights`; `steps` [lanes, 1] counts them."""
-    settings, known = switches(optimizer), numbers(optimizer)
+    """The state before the first step, with as many rows as `weights`; `steps` counts steps."""
+    settings, constants = switches(optimizer), numbers(optimizer)
     names = {
         optim.SGD: ["momentum_buffer"],
         optim.Adam: [
@@ -80,7 +83,7 @@ def fresh_state(optimizer: optim.Optimizer, weights: Tensor) -> Rows:
     names[optim.AdamW] = names[optim.Adam]
     state = {name: torch.zeros_like(weights) for name in names[type(optimizer)]}
     if "sum" in state:
-        state["sum"] += known["initial_accumulator_value"]
+        state["sum"] += constants["initial_accumulator_value"]
     counted = ["steps", *(["rate", "settled"] if isinstance(optimizer, SWATS) else [])]
     return state | {
         name: torch.zeros(len(weights), 1, dtype=torch.float64, device=weights.device)
@@ -89,7 +92,7 @@ def fresh_state(optimizer: optim.Optimizer, weights: Tensor) -> Rows:
 
 
 def _decayed(gradients: Tensor, weights: Tensor, c: Columns) -> Tensor:
-    """With the L2 penalty's gradient; where no lane decays, there is no such column."""
+    """Gradients with that of the L2 penalty; where no lane decays, there is no such column."""
     return gradients.addcmul(weights, c["weight_decay"]) if "weight_decay" in c else gradients
 
 
@@ -99,9 +102,8 @@ def _sgd(
     gradients = _decayed(gradients, weights, c)
     kept = state["momentum_buffer"].mul_(c["momentum"])
     if "dampening" in c:
-        dampened = (state["steps"] > 1) & (
-            c["momentum"] != 0
-        )  # never the first gradient, nor without momentum
+        # As in torch: never the first gradient, nor without momentum.
+        dampened = (state["steps"] > 1) & (c["momentum"] != 0)
         kept.addcmul_(
             gradients, torch.where(dampened, 1 - c["dampening"].double(), 1.0).to(weights.dtype)
         )
@@ -216,15 +218,12 @@ def _swats(
     change = torch.where(late, as_sgd, as_adam)
     weights.add_(change)
     along = (change.double() * gradients.double()).sum(dim=1, keepdim=True)
-    told, asked = (
-        ~late & (along != 0),
-        change.double().square().sum(dim=1, keepdim=True) / -along / scale,
-    )
-    rate.copy_(torch.where(told, beta2 * rate + (1 - beta2) * asked, rate))
+    measured = ~late & (along != 0)
+    sgd_rate = change.double().square().sum(dim=1, keepdim=True) / -along / scale
+    rate.copy_(torch.where(measured, beta2 * rate + (1 - beta2) * sgd_rate, rate))
     mean_rate = rate / (1 - beta2**steps)
-    turns = (
-        told & (steps > 1) & (mean_rate > 0) & ((mean_rate - asked).abs() < c["tolerance"].double())
-    )
+    settles = (mean_rate - sgd_rate).abs() < c["tolerance"].double()
+    turns = measured & (steps > 1) & (mean_rate > 0) & settles
     settled.copy_(torch.where(turns, mean_rate, settled))
 
 

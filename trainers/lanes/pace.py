@@ -8,8 +8,10 @@ import torch
 from trainers.api import Config, Pace
 from trainers.build import Sets, build, seed_all
 from trainers.checkpoint import Unsaved
-from trainers.lanes.group import Group, LaneEpoch, lane_of
-from trainers.lanes.program import Program, joined
+from trainers.lanes.group import Group
+from trainers.lanes.lane import LaneEpoch, lane_of
+from trainers.lanes.program import Program
+from trainers.lanes.rows import joined
 from trainers.seat import Seat
 
 MOST = {"cpu": 64, "cuda": 512}  # lanes that are tried

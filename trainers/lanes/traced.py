@@ -1,10 +1,9 @@
-"""A step of many lanes as a plain list of torch calls, for any number of lanes: no `vmap` and no autograd left to pay for.
+"""A step of many lanes as a plain list of torch calls, without the cost of `vmap` and autograd.
 
-The step is traced for two numbers of lanes; where the two traces differ only in whole numbers that grow with the lanes, one
-list of calls does for all numbers. For each of them the first result is held against the untraced step, bit by bit; one
-difference, and tracing is given up for good. So a trace is never seen but in the time it takes.
-
-Knows nothing of what is computed.
+The step is traced for two numbers of lanes. Where the two traces differ only in whole numbers that
+grow with the lanes, one list of calls serves any number of lanes. For each number, the first result
+is compared with the untraced step, bit by bit; after one difference, tracing is given up for good.
+So a trace changes nothing but the time.
 """
 
 import operator
@@ -17,27 +16,22 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from trainers.lanes.optimizers import Rows
+from trainers.lanes.rows import Rows
 
 Step = Callable[..., tuple[Tensor, ...]]
-Shape = tuple[
-    tuple[Any, ...], ...
-]  # the names of the rows, and the shape of every other tensor, lanes left out
-LANES = (3, 5)  # that are traced: not 2, which is too often something else's size
-AFTER = 200  # steps of one shape that go untraced: two traces cost about as much as they then would have saved
-SETTLED = (
-    4  # steps of a new number of lanes that go untraced: the first traced one is made both ways
-)
-TIMED = 64  # untraced steps whose mean is looked at
-SLOW = 0.004  # seconds of a step beyond which what a trace saves is nothing
+# The names of the rows, and the shape of every other tensor without its lanes.
+Shape = tuple[tuple[Any, ...], ...]
+LANES = (3, 5)  # numbers of lanes that are traced: not 2, which many other sizes have
+# Untraced steps of one shape before it is traced: two traces cost about as much as this many save.
+AFTER = 200
+# Untraced steps of a new number of lanes: its first traced step is computed both ways.
+SETTLED = 4
+TIMED = 64  # untraced steps whose mean time counts
+SLOW = 0.004  # seconds of a step, beyond which a trace saves nothing
 ATEN = torch.ops.aten
-IDLE = (
-    ATEN.detach.default,
-    ATEN.view.default,
-    ATEN._unsafe_view.default,
-    ATEN.expand.default,
-)  # often without effect
-# What a trace calls, and the same by a shorter way: a microsecond each, a fifth of a small model's step.
+# Calls that often have no effect.
+IDLE = (ATEN.detach.default, ATEN.view.default, ATEN._unsafe_view.default, ATEN.expand.default)
+# Calls of a trace and the same by a shorter way: a microsecond each, a fifth of a small step.
 DIRECT: dict[Any, Any] = {
     ATEN.view.default: torch.Tensor.view,
     ATEN._unsafe_view.default: torch.Tensor.view,
@@ -57,26 +51,26 @@ DIRECT: dict[Any, Any] = {
 
 
 class Traced:
-    """`step(rows, *tensors)` gives tensors with lanes in front, as all of its own have, and may change rows in place."""
+    """A step that is traced once that pays.
+
+    `step(rows, *tensors)` returns tensors with lanes in front, as all its arguments have; it may
+    change rows in place.
+    """
 
     def __init__(self, step: Step) -> None:
         self._step = step
         self._given_up = False
         self._seconds: dict[Shape, deque[float]] = {}  # of the last untraced steps
-        self._steps: Counter[Shape | tuple[int, Shape]] = (
-            Counter()
-        )  # untraced ones, without and with lanes
+        # Numbers of untraced steps, by shape alone, and by lanes and shape.
+        self._steps: Counter[Shape | tuple[int, Shape]] = Counter()
         self._modules: dict[Shape, fx.GraphModule] = {}
-        self._checked: set[tuple[int, Shape]] = (
-            set()
-        )  # numbers of lanes for which a module gives the same bits
+        # Numbers of lanes for which a module gives the same bits.
+        self._checked: set[tuple[int, Shape]] = set()
 
     def __call__(self, rows: Rows, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The step, traced as soon as that pays."""
-        lanes, shape = (
-            len(tensors[0]),
-            (tuple(rows), *(tuple(tensor.shape[1:]) for tensor in tensors)),
-        )
+        lanes = len(tensors[0])
+        shape = (tuple(rows), *(tuple(tensor.shape[1:]) for tensor in tensors))
         if (lanes, shape) in self._checked and not self._given_up:
             with torch.no_grad():
                 return tuple(self._modules[shape](*rows.values(), *tensors))
@@ -95,18 +89,18 @@ class Traced:
         return sum(seconds) / len(seconds) < SLOW
 
     def _first(self, shape: Shape, rows: Rows, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """A number of lanes that is new: both ways, on rows of their own."""
-        apart = {name: tensor.clone() for name, tensor in rows.items()}
+        """The first traced step of a number of lanes, compared with the untraced one."""
+        copies = {name: tensor.clone() for name, tensor in rows.items()}
         expected = self._step(rows, *tensors)
         try:
             if shape not in self._modules:
                 few, more = (self._trace(rows, tensors, count) for count in LANES)
                 self._modules[shape] = _general(few, more)
             with torch.no_grad():
-                found = self._modules[shape](*apart.values(), *tensors)
+                results = self._modules[shape](*copies.values(), *tensors)
             pairs = [
-                *zip(expected, found, strict=True),
-                *((rows[name], apart[name]) for name in rows),
+                *zip(expected, results, strict=True),
+                *((rows[name], copies[name]) for name in rows),
             ]
             self._given_up = not all(_same_bits(one, other) for one, other in pairs)
             self._checked.add((len(tensors[0]), shape))
@@ -115,14 +109,14 @@ class Traced:
         return expected
 
     def _trace(self, rows: Rows, tensors: Sequence[Tensor], lanes: int) -> fx.GraphModule:
-        def step(*given: Tensor) -> tuple[Tensor, ...]:
-            return self._step(dict(zip(rows, given, strict=False)), *given[len(rows) :])
+        def step(*flat: Tensor) -> tuple[Tensor, ...]:
+            return self._step(dict(zip(rows, flat, strict=False)), *flat[len(rows) :])
 
-        some = [
+        examples = [
             tensor[:1].repeat(lanes, *(1,) * (tensor.ndim - 1))
             for tensor in (*rows.values(), *tensors)
         ]
-        return make_fx(step)(*some)
+        return make_fx(step)(*examples)
 
 
 def _general(few: fx.GraphModule, more: fx.GraphModule) -> fx.GraphModule:
@@ -141,7 +135,7 @@ def _general(few: fx.GraphModule, more: fx.GraphModule) -> fx.GraphModule:
 
 
 class _Merged:
-    """Calls of both traces, one after the other; the number of lanes is that of the first tensor that comes in."""
+    """The calls of two traces as one graph; the number of lanes is read from its first input."""
 
     def __init__(self) -> None:
         self.graph = fx.Graph()
@@ -150,7 +144,7 @@ class _Merged:
         self._sizes: dict[tuple[int, int], fx.Node] = {}
 
     def add(self, one: fx.Node, other: fx.Node) -> None:
-        """The next call of each."""
+        """Adds the next call of each trace."""
         if (one.op, str(one.target)) != (other.op, str(other.target)):
             raise ValueError(f"{one.target} in one trace, {other.target} in the other")
         same = self._same(one, other)
@@ -159,32 +153,28 @@ class _Merged:
             return
         if one.op != "placeholder" and self._lanes is None:
             self._lanes = self.graph.call_method("size", (next(iter(self._copies.values())), 0))
-        args, kwargs = (
-            self._both(one.args, other.args),
-            self._both(dict(one.kwargs), dict(other.kwargs)),
-        )
+        args = self._both(one.args, other.args)
+        kwargs = self._both(dict(one.kwargs), dict(other.kwargs))
         copy = self.graph.node_copy(one, lambda node: self._copies[node])
         copy.args, copy.kwargs, copy.target = args, kwargs, DIRECT.get(one.target, one.target)
         self._copies[one] = copy
 
     def _same(self, one: fx.Node, other: fx.Node) -> fx.Node | None:
-        """The call that gives the very tensor which this one would give again."""
-        taken = (
-            self._copies[one.all_input_nodes[0]]
-            if one.target in (*IDLE, ATEN.transpose.int)
-            else None
-        )
-        if taken is None or (one.target in IDLE and _idle(one) and _idle(other)):
-            return taken
-        back = (
+        """An earlier call with the same result; None where there is none."""
+        if one.target not in (*IDLE, ATEN.transpose.int):
+            return None
+        source = self._copies[one.all_input_nodes[0]]
+        if one.target in IDLE and _idle(one) and _idle(other):
+            return source
+        turned_back = (
             one.target is ATEN.transpose.int
-            and taken.target is torch.transpose
-            and one.args[1:] == taken.args[1:]
+            and source.target is torch.transpose
+            and one.args[1:] == source.args[1:]
         )
-        return taken.all_input_nodes[0] if back else None
+        return source.all_input_nodes[0] if turned_back else None
 
     def _both(self, one: Any, other: Any) -> Any:
-        """What stands in both; whole numbers that differ lie on a line."""
+        """An argument of both calls; whole numbers that differ grow linearly with the lanes."""
         if isinstance(one, fx.Node):
             return self._copies[one]
         if isinstance(one, list | tuple):
@@ -208,7 +198,7 @@ class _Merged:
 
 
 def _idle(node: fx.Node) -> bool:
-    """Whether a call gives the very tensor that it takes: a fifth of the calls of a small model's step."""
+    """Whether a call returns its input unchanged: a fifth of the calls of a small model's step."""
     before, after = node.all_input_nodes[0].meta["val"], node.meta["val"]
     return bool(before.shape == after.shape and before.stride() == after.stride())
 

@@ -1,0 +1,118 @@
+"""Lanes in evaluation mode: losses and outputs of data that all lanes see, and their dead units.
+
+Changes no row.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from trainers.lanes.masks import counted_dropout, in_place_of_torchs
+from trainers.lanes.program import Program
+from trainers.lanes.rows import WEIGHTS, Rows
+from trainers.records import Activations
+
+# Rows of one pass, whatever the number of lanes: a lane's bits must not depend on it.
+ROWS = 512
+LOSS_ROWS = 4096  # of one loss, as in a seat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What a sample of the training data shows of each lane.
+
+    `losses` [lanes]: plain losses. `dead` [lanes, activations]: shares of dead units; `names`: of
+    the activations.
+    """
+
+    losses: list[float]
+    names: list[str]
+    dead: list[list[float]]
+
+
+def evaluate(
+    program: Program, rows: Rows, x: Tensor, y: Tensor, rates: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Evaluates all lanes.
+
+    Args:
+        program: of the lanes.
+        rows: of all lanes.
+        x, y: the data, [n, …].
+        rates: of dropout [lanes, layers], for models that read them.
+
+    Returns:
+        Mean plain losses [lanes] and outputs [lanes, n, …].
+    """
+    outputs = torch.cat(
+        _passes(program, program.outputs, rows, torch.split(x, ROWS), rates=rates), dim=1
+    )
+    return _mean_loss(program.plain, outputs, y), outputs
+
+
+def observe(
+    program: Program,
+    rows: Rows,
+    x: Tensor,
+    y: Tensor,
+    rates: Tensor,
+    *,
+    sample: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor, Observed]:
+    """As `evaluate`, and observes the lanes on a sample of other data in the same pass.
+
+    A pass of its own would double the time.
+    """
+    (sample_x, sample_y), (*parts, last) = sample, torch.split(x, ROWS)
+    names: list[str] = []
+
+    def look(tensors: dict[str, Tensor], part: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+        with Activations(last=len(sample_x), rows=len(part)) as activations:
+            outputs = program.outputs(tensors, part, rates)
+        names[:] = activations.names
+        shares = activations.together
+        return outputs, outputs.new_zeros(0) if shares is None else shares
+
+    head = _passes(program, program.outputs, rows, parts, rates=rates)
+    ((tail, shares),) = _passes(program, look, rows, [torch.cat([last, sample_x])], rates=rates)
+    outputs = torch.cat([*head, tail[:, : len(last)]], dim=1)
+    losses = _mean_loss(program.plain, tail[:, len(last) :], sample_y).tolist()
+    observed = Observed(losses=losses, names=names, dead=shares.tolist())
+    return _mean_loss(program.plain, outputs, y), outputs, observed
+
+
+def _passes(
+    program: Program,
+    look: Callable[..., Any],
+    rows: Rows,
+    parts: Sequence[Tensor],
+    *,
+    rates: Tensor,
+) -> list[Any]:
+    """What `look` gives for each part of the data, lanes in front."""
+    program.template.eval()
+    tensors, lanes = program.tensors(rows[WEIGHTS], rows), len(rows[WEIGHTS])
+    each = vmap(look, randomness="error")
+    with torch.no_grad(), _no_dropout(rates.device):
+        return [each(tensors, part.expand(lanes, *part.shape), rates) for part in parts]
+
+
+def _mean_loss(plain: nn.Module, outputs: Tensor, y: Tensor) -> Tensor:
+    """Plain losses [lanes], in float64."""
+    total = torch.zeros(len(outputs), dtype=torch.float64, device=y.device)
+    with torch.no_grad():
+        for part, targets in zip(
+            torch.split(outputs, LOSS_ROWS, dim=1), torch.split(y, LOSS_ROWS), strict=True
+        ):
+            total += vmap(plain, in_dims=(0, None))(part, targets).double() * len(targets)
+    return total / len(y)
+
+
+def _no_dropout(device: torch.device) -> AbstractContextManager[None]:
+    """Dropout that accepts the rates of lanes; in evaluation mode it does nothing."""
+    return in_place_of_torchs(counted_dropout(torch.zeros((), dtype=torch.int32, device=device)))
