@@ -232,7 +232,7 @@ def test_a_formula_is_what_python_makes_of_it(seconds, accuracy, mse):
     expected = (
         -(accuracy - 0.5) * max(mse, 2) / math.sqrt(seconds) + min(1, math.exp(accuracy)) ** 2 + abs(math.log10(seconds)) + 3 + math.log(mse)
     )  # fmt: skip
-    assert set(names_of(text, known=KNOWN)) == {"accuracy", "mse", "seconds"}
+    assert set(names_of(text, allowed=KNOWN)) == {"accuracy", "mse", "seconds"}
     assert evaluate(text, {"accuracy": accuracy, "mse": mse, "seconds": seconds}) == pytest.approx(
         expected
     )

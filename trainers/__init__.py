@@ -1,1 +1,1 @@
-"""What trains. Knows nothing of searches: a trainer gets a config and data, and yields once per epoch."""
+"""Trainers. They know nothing of searches: config and data come in, a yield per epoch goes out."""

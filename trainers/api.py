@@ -1,4 +1,6 @@
-"""The seam between a search and whatever trains: data, checkpoint, seats, and what a step brings. Imports no torch.
+"""The interface between a search and its trainer: data, checkpoint, seats, outcomes of a step.
+
+Imports no torch.
 
 A user's trainer is a generator function:
 
@@ -6,10 +8,11 @@ A user's trainer is a generator function:
         ...
         yield {"train_loss": …, "val_loss": …, "predictions": logits_on_validation}
 
-It is called in a worker process, once per trial; it yields once per epoch; closing it means stop. A yield holds one of
-`predictions` (logits [n_val, classes]; regression [n_val, outputs] in training units), `probabilities`, `labels`, or the
-metric's own name; other numbers become columns of the curves. `epoch` may be given and must then rise; 0 is the
-untrained model.
+The function is called in a worker process, once per trial. It yields once per epoch; closing the
+generator means stop. A yield holds one of `predictions` (logits [n_val, classes]; regression
+[n_val, outputs] in training units), `probabilities` (0 to 1), `labels`, or the metric's own name;
+other numbers become columns of the curves. A yield may hold `epoch`, which must then rise; epoch 0
+is the untrained model.
 """
 
 from collections.abc import Generator, Mapping
@@ -26,9 +29,10 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One set of rows. `index` [n]: row numbers in the data set; `x` [n, …] normalised; `y` [n] or [n, outputs].
+    """One set of rows.
 
-    With `data=own`, x and y are None: the trainer loads what it likes by `index`.
+    `index` [n]: row numbers in the data set; `x` [n, …] normalised; `y` [n] or [n, outputs]. With
+    `data=own`, x and y are None: the trainer loads its rows by `index`.
     """
 
     index: NDArray[np.int64]
@@ -38,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What a trainer may see: train and validation. `test` is None but when the sealed test set is opened (R8)."""
+    """What a trainer may see. `test` is None unless the sealed test set is being opened (R8)."""
 
     train: Part
     val: Part
@@ -46,12 +50,13 @@ class Data:
 
 
 class Checkpoint(Protocol):
-    """One trial's place to save. A state holds tensors, arrays, numbers, strings, None, in dicts, lists and tuples.
+    """The place where one trial saves its state.
 
-    `state["model"]`, where there is one, is taken for the weights that go into `best/`. A save of epoch e counts once the
-    search has recorded epoch e, so a resumed trial never skips a record; save before or after the yield, as you like, and leave
-    what you have saved as it is until the yield.
-    `folder` is for trainers that write files of their own.
+    A state holds tensors, arrays, numbers, strings and None, in dicts, lists and tuples.
+    `state["model"]`, if present, becomes the weights in `best/`. A save of epoch e counts once the
+    search has recorded epoch e, so a resumed trial never skips a record. Save before or after the
+    yield, and do not change a saved state before the yield. `folder` is for trainers that write
+    files of their own.
     """
 
     folder: Path
@@ -68,7 +73,10 @@ class Checkpoint(Protocol):
 
 
 class Train(Protocol):
-    """A user's trainer. `config` is a plain resolved dict with `seed`; `device` is "cpu" or "cuda"."""
+    """A user's trainer.
+
+    `config` is a plain resolved dict with `seed`; `device` is "cpu" or "cuda".
+    """
 
     def __call__(
         self, config: Config, data: Data, device: str, checkpoint: Checkpoint, /
@@ -88,7 +96,7 @@ class Predict(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of one seat, as its trainer told it."""
+    """One epoch of one seat, as its trainer reported it."""
 
     trial: int
     epoch: int
@@ -112,7 +120,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Disruption:
-    """The program that several seats share has raised, by whosever fault: each should be tried by itself."""
+    """The program that several seats share has raised: each trial should be tried by itself."""
 
     trial: int
     error: Exception
@@ -124,15 +132,19 @@ Outcome = Epoch | End | Failure | Disruption
 class Seats(Protocol):
     """Room for trials in one worker: a user's generator is one seat, the stock trainer has several.
 
-    Called by the worker's one thread. After `admit`, every `step` brings at most one outcome per admitted trial, until the
-    trial's End or Failure or its `release`. On a CPU, a trial's values must not depend on who sits beside it.
+    Called by the worker's one thread. After `admit`, every `step` gives at most one outcome per
+    admitted trial, until the trial's End or Failure or its `release`. On a CPU, the values of a
+    trial must not depend on the trials in the other seats.
     `strategy` names how forward passes are made; it stands in every row.
     """
 
     strategy: str
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
-        """Seats a trial, from its checkpoint where there is one. May raise: the trial then has failed."""
+        """Seats a trial, from its checkpoint where there is one.
+
+        May raise: the trial then has failed.
+        """
 
     def step(self) -> list[Outcome]:
         """One epoch of every seat."""
@@ -143,7 +155,10 @@ class Seats(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """What lanes of one key would give: seconds per step alone and of so many lanes; `cause`: why lanes cannot be, if so."""
+    """Seconds per step of one training alone, and of so many lanes together.
+
+    `cause`: why lanes are impossible; empty where they are possible.
+    """
 
     cause: str = ""
     alone: float = 0.0
@@ -152,7 +167,10 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """`name` is equal for trainings that may share a program; `cause`: why this one shares with nobody, if so."""
+    """`name` is equal for trainings that may share a program.
+
+    `cause`: why this training shares with none; empty where it may share.
+    """
 
     name: str
     cause: str = ""
@@ -163,10 +181,10 @@ class Fusable(Seats, Protocol):
     """Seats that can train several trials as one program: those of one key."""
 
     def key(self, config: Config) -> Key:
-        """What a training could share. May raise: it cannot be built."""
+        """The key of a training. May raise: the training cannot be built."""
 
     def measure(self, config: Config, *, timed: bool) -> Pace:
-        """Whether it may, and at which pace; nothing of any trial is touched."""
+        """Whether lanes are possible, and how fast they are; no trial is touched."""
 
     def fuse(self, key: str) -> None:
         """From now on, trials of this key share a program."""

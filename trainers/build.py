@@ -1,4 +1,4 @@
-"""What a config names, built: model, loss and optimizer by import path, rows as tensors. Trains nothing."""
+"""Builds what a config names: model, loss and optimizer by import path, rows as tensors."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from trainers.api import Config, Part
 
-Sets = tuple[
-    tuple[Tensor, Tensor], tuple[Tensor, Tensor]
-]  # rows and targets to train on, and to validate on
+# rows and targets of train, and of validation
+Sets = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
 SCALARS = (str, int, float, bool, type(None))
 
@@ -33,7 +32,7 @@ def build(config: Config, device: torch.device) -> Built:
 
 
 def plain_loss(config: Config, loss: nn.Module, device: torch.device) -> nn.Module:
-    """The loss without smoothing, by which trainings are compared; the loss itself where it has none."""
+    """The loss without label smoothing, by which trainings are compared."""
     if not config["loss"].get("label_smoothing"):
         return loss
     plain: nn.Module = made(
@@ -46,7 +45,7 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
     """An object of the class that a group names.
 
     Raises:
-        TypeError: it cannot be imported, or does not take the group's keys; the group and the cause are told.
+        TypeError: it cannot be imported, or does not take the group's keys; the text names both.
     """
     try:
         if all(isinstance(value, SCALARS) for value in config[group].values()):
@@ -55,18 +54,18 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
     except Exception as error:
         target = config[group].get("_target_")
         raise TypeError(
-            f"{group}._target_: {target!r} must be a class that takes the keys of {group}, but got {type(error).__name__}: "
-            f"{error.__cause__ or error}; mend {group}"
+            f"{group}._target_: {target!r} must be a class that takes the keys of {group}, "
+            f"but got {type(error).__name__}: {error.__cause__ or error}; mend {group}"
         ) from error
 
 
 @lru_cache(maxsize=1024)
-def _scalar_maker(told: str) -> Callable[..., Any]:
-    """What makes an object of a group, as JSON, in which no two objects share a thing: Hydra takes a millisecond or two.
+def _scalar_maker(group: str) -> Callable[..., Any]:
+    """The factory of a group, given as JSON; kept, since Hydra takes a millisecond or two for it.
 
-    The class is looked up once.
+    Only for groups of scalars: the objects that a factory makes then share nothing.
     """
-    maker: Callable[..., Any] = instantiate(json.loads(told), _partial_=True)
+    maker: Callable[..., Any] = instantiate(json.loads(group), _partial_=True)
     return maker
 
 
@@ -88,7 +87,8 @@ def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
     """Inputs as float32; targets as classes or as float32."""
     if part.x is None or part.y is None:
         raise ValueError(
-            "the stock trainer needs rows, but data=own gives row numbers only; choose a data set or your own trainer"
+            "the stock trainer needs rows, but data=own gives row numbers only; "
+            "choose a data set or your own trainer"
         )
     return _tensor(part.x, torch.float32).to(device), _tensor(
         part.y, torch.long if part.y.dtype.kind in "iu" else torch.float32
@@ -96,7 +96,7 @@ def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def seed_all(seed: int, device: torch.device) -> None:
-    """The generators that this device draws from; `torch.manual_seed` would look for every kind of device there is."""
+    """Seeds the generators of this device; `torch.manual_seed` would search for every device."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""A user's generator function as seats: one seat, one trial at a time. Also the way from an import path to seats."""
+"""From an import path to seats; a user's generator function is one seat, one trial at a time."""
 
 import inspect
 from collections.abc import Generator
@@ -21,29 +21,33 @@ from trainers.api import (
 
 
 def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
-    """What can be known of a config's trainer without training: that its import paths lead somewhere, that it can be built.
+    """Imports and builds what a config names, without training.
 
-    `shape`: inputs, outputs and task of the data. Gives a description where the trainer can tell one: two configs of one
-    description train alike.
+    `shape`: inputs, outputs and task of the data. Returns a description where the trainer has one:
+    two configs with the same description train alike.
 
     Raises:
-        ImportError, TypeError: as `open_seats`; whatever else a user's class raises when it is built.
+        ImportError, TypeError: as `open_seats`; and whatever building a user's class raises.
     """
     trainer = _import(config["trainer"]["_target_"], "trainer._target_")
     if config["metric"].get("_target_"):
         _import(config["metric"]["_target_"], "metric._target_")
     if config["trainer"].get("predict"):
         _import(config["trainer"]["predict"], "trainer.predict")
-    told: str | None = trainer.rehearse(config, shape) if hasattr(trainer, "rehearse") else None
-    return told
+    description: str | None = (
+        trainer.rehearse(config, shape) if hasattr(trainer, "rehearse") else None
+    )
+    return description
 
 
 def open_seats(target: str, *, data: Data, device: str) -> Seats:
-    """Seats for the trainer at an import path: a class of seats (the stock trainer) or a generator function.
+    """Seats for the trainer at an import path.
+
+    The path names a class of seats (the stock trainer) or a generator function.
 
     Raises:
         ImportError: the path cannot be imported; the text says what was tried.
-        TypeError: it is neither.
+        TypeError: the path names something else.
     """
     trainer = _import(target, "trainer._target_")
     if _seats_class(trainer):
@@ -54,21 +58,23 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
 
 def _import(target: str, key: str) -> Any:
     try:
-        found: Any = get_object(target)
+        trainer: Any = get_object(target)
     except Exception as error:  # importing runs a user's module, which may raise anything
         raise ImportError(
-            f"{key}: {target!r} cannot be imported: {error.__cause__ or error}; mend the path or the module"
+            f"{key}: {target!r} cannot be imported: {error.__cause__ or error}; "
+            "mend the path or the module"
         ) from error
-    if not _seats_class(found) and (inspect.isclass(found) or not callable(found)):
+    if not _seats_class(trainer) and (inspect.isclass(trainer) or not callable(trainer)):
         raise TypeError(
-            f"{key}: must name a function, but got {target!r}, a {type(found).__name__}; give the function's import path"
+            f"{key}: must name a function, but got {target!r}, a {type(trainer).__name__}; "
+            "give the function's import path"
         )
-    return found
+    return trainer
 
 
-def _seats_class(found: Any) -> bool:
-    return inspect.isclass(found) and all(
-        hasattr(found, name) for name in ("admit", "step", "release")
+def _seats_class(trainer: Any) -> bool:
+    return inspect.isclass(trainer) and all(
+        hasattr(trainer, name) for name in ("admit", "step", "release")
     )
 
 
@@ -88,8 +94,8 @@ class CallableSeats:
         generator = self._train(config, self._data, self._device, checkpoint)
         if not isinstance(generator, Generator):
             raise TypeError(
-                f"the trainer must be a generator function that yields once per epoch, but calling it gave "
-                f"{type(generator).__name__}; use yield"
+                "the trainer must be a generator function that yields once per epoch, "
+                f"but calling it gave {type(generator).__name__}; use yield"
             )
         self._trial, self._generator = trial, generator
         self._last_epoch = checkpoint.epoch or -1
@@ -104,7 +110,7 @@ class CallableSeats:
             return [Epoch(trial=self._trial, epoch=self._last_epoch, values=values)]
         except StopIteration:
             return [End(trial=self._trial)]
-        except Exception as error:  # noqa: BLE001  # a user's code may raise anything, and costs its own trial only
+        except Exception as error:  # noqa: BLE001  # a user's code may raise anything
             return [Failure(trial=self._trial, error=error)]
 
     def release(self, trial: int) -> None:
@@ -114,11 +120,12 @@ class CallableSeats:
             generator.close()
 
     def _number(self, values: dict[str, Any]) -> int:
-        given = values.pop("epoch", None)
-        if given is None:
+        epoch = values.pop("epoch", None)
+        if epoch is None:
             return max(self._last_epoch, 0) + 1
-        if given <= self._last_epoch:
+        if epoch <= self._last_epoch:
             raise ValueError(
-                f"epochs must rise, but got epoch {given} after {self._last_epoch}; yield each epoch once"
+                f"epochs must rise, but got epoch {epoch} after {self._last_epoch}; "
+                "yield each epoch once"
             )
-        return int(given)
+        return int(epoch)

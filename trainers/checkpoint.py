@@ -1,8 +1,9 @@
-"""One trial's checkpoint folder: the crash checkpoint, the best epoch's state, and the order in which they count.
+"""One trial's checkpoint folder: the crash checkpoint and the best epoch's state.
 
-A state that a trainer offers counts once the search has recorded its epoch, and is read then, while the trainer waits at its
-yield; so the disk is never ahead of the records, and a state that is neither the best nor due is never copied. Writing takes at
-most a tenth of the time. Never decides which epoch is best.
+A state that a trainer offers counts once the search has recorded its epoch. It is read then, while
+the trainer waits at its yield; so the disk is never ahead of the records, and a state that is
+neither the best nor due is never copied. Writing takes at most a tenth of the time. Never decides
+which epoch is best.
 """
 
 import os
@@ -18,7 +19,9 @@ SHARE = 10  # after a write that took t seconds, the next comes no sooner than S
 
 
 class TrialCheckpoint:
-    """A trial's checkpoints, one per fold, written at the same epochs, so that all folds can go on from one epoch.
+    """A trial's checkpoints, one per fold.
+
+    They are written at the same epochs, so that all folds can go on from one epoch.
 
     `every`: least seconds between two writes.
     """
@@ -94,7 +97,7 @@ class FolderCheckpoint:
         }
 
     def rewind(self, epoch: int) -> None:
-        """Goes on from that epoch instead of the last; from the start where there is no such state."""
+        """Goes on from that epoch instead of the last; from the start if it was not saved."""
         if epoch == self.epoch:
             return
         self._loaded = self._read(PREVIOUS)
@@ -111,25 +114,32 @@ class FolderCheckpoint:
         return self._loaded["state"] if self._loaded is not None else None
 
     def save(self, state: Any, *, epoch: int) -> None:
-        """Offers a state that holds everything up to and with `epoch`. Raises TypeError for what cannot be saved."""
+        """Offers a state that holds everything up to and with `epoch`.
+
+        Raises:
+            TypeError: the state holds something that cannot be saved.
+        """
         if epoch > self._recorded:
             self._offered[epoch] = state
         else:  # its epoch is recorded already, and the trainer will go on at once
             self._count(epoch, states.copy(state))
 
     def hold(self) -> None:
-        """The trainer is about to go on: what it has offered, and is not recorded yet, is copied before it changes."""
+        """Copies states that are offered and not recorded yet: the trainer is about to go on."""
         self._offered = {epoch: states.copy(state) for epoch, state in self._offered.items()}
         self._last = None
 
     def confirm(self, epoch: int, *, best_epoch: int) -> None:
-        """The search has recorded `epoch`, and `best_epoch` is the best so far: what was offered up to it counts."""
+        """Counts the states offered up to `epoch`, which the search has recorded."""
         self._recorded, self._best_epoch = epoch, best_epoch
         for offered in sorted(number for number in self._offered if number <= epoch):
             self._count(offered, self._offered.pop(offered))
 
     def flush(self) -> None:
-        """Writes what counts and is not on disk yet; the best first, since the crash checkpoint relies on it."""
+        """Writes what counts and is not on disk yet.
+
+        The best state comes first, since the crash checkpoint relies on it.
+        """
         if self._best is not None and not self._best_is_on_disk:
             self._write(BEST, states.dump(self._best))
             self._best_is_on_disk = True
@@ -140,7 +150,7 @@ class FolderCheckpoint:
             self._last = None
 
     def finish(self) -> None:
-        """The trial has ended: the best epoch's weights stay, if that epoch was saved, and the crash checkpoint goes."""
+        """Keeps the best epoch's weights, if they were saved, and drops the crash checkpoint."""
         best = self._best or self._read(BEST)
         if best is not None and best["epoch"] == self._best_epoch:
             self._write(WEIGHTS, states.weights(best["state"]))
@@ -167,7 +177,10 @@ class FolderCheckpoint:
 
 
 class Unsaved:
-    """`trainers.api.Checkpoint` that keeps nothing. `resume`: whether to go on from the crash checkpoint in `folder`."""
+    """`trainers.api.Checkpoint` that keeps nothing.
+
+    `resume`: whether to go on from the crash checkpoint in `folder`.
+    """
 
     def __init__(self, folder: Path | None = None, *, resume: bool = False) -> None:
         self.folder = folder or Path()

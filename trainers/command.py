@@ -1,11 +1,12 @@
-"""Any program as a trainer: it prints a line of JSON per epoch and is stopped by signals. Needs no torch.
+"""Any program as a trainer: it prints a line of JSON per epoch, and signals stop it. No torch.
 
     {"epoch": 1, "train_loss": 0.9, "val_loss": 1.1, "accuracy": 0.8}
 
-The program finds in its environment: KNOBWISE_CONFIG, a JSON file of all keys; KNOBWISE_SPLIT, an .npz of the row numbers
-`train` and `val`; KNOBWISE_CHECKPOINT, a folder of this trial. To be resumable it prints an epoch's line, flushed, *then*
-saves that epoch there; started again, it loads what it finds and goes on with the next epoch. Its lines go to a file first,
-so none is lost when the worker that reads them dies. Other lines of output go to the trial's log.
+The program finds in its environment: KNOBWISE_CONFIG, a JSON file of all keys; KNOBWISE_SPLIT, an
+.npz of the row numbers `train` and `val`; KNOBWISE_CHECKPOINT, a folder of this trial. To be
+resumable it prints an epoch's line, flushed, *then* saves that epoch there; started again, it loads
+what it finds and goes on with the next epoch. Its lines go to a file first, so none is lost when
+the worker that reads them dies. Other lines of output go to the trial's log.
 """
 
 import json
@@ -38,7 +39,7 @@ class CommandFailed(Exception):
 def train(
     config: Config, data: Data, device: str, checkpoint: Checkpoint
 ) -> Generator[Values, None, None]:
-    """Runs `trainer.command` and yields what it prints per epoch; closing stops its whole process group."""
+    """Runs `trainer.command` and yields its records; closing stops its whole process group."""
     folder = checkpoint.folder
     folder.mkdir(parents=True, exist_ok=True)
     files = {
@@ -67,7 +68,8 @@ def train(
     try:
         lines = _follow(folder / LINES, process, position=begun)
         first = next(lines, None)
-        # What an earlier attempt printed up to where this one goes on; a program that starts afresh tells all anew.
+        # Records of an earlier attempt, up to the epoch where this one goes on; a program that
+        # starts from scratch prints all of them anew.
         yield from (
             earlier[epoch] for epoch in sorted(earlier) if first is None or epoch < first["epoch"]
         )
@@ -83,23 +85,27 @@ def train(
 
 
 def command_line(config: Config, *, config_file: Path) -> list[str]:
-    """`trainer.command` with {path.of.a.key} filled in from the config; {config} is the JSON file of all keys, {python}
-    this Python.
+    """`trainer.command` with {path.of.a.key} filled in from the config.
+
+    {config} is the JSON file of all keys, {python} this Python.
 
     Raises:
-        TypeError: it is no list. KeyError: a key that the config does not have.
+        TypeError: the command is no list.
+        KeyError: it names a key that the config does not have.
     """
     command = config["trainer"]["command"]
     if not isinstance(command, list) or not command:
         raise TypeError(
-            f"trainer.command: must be a list of program and arguments, but got {command!r}; write [python, train.py]"
+            f"trainer.command: must be a list of program and arguments, but got {command!r}; "
+            "write [python, train.py]"
         )
     keys = {**_flat(config), "config": str(config_file), "python": sys.executable}
 
     def filled(match: re.Match[str]) -> str:
         if match[1] not in keys:
             raise KeyError(
-                f"trainer.command: {match[0]} must name a key of the config, but there are: {', '.join(sorted(keys))}"
+                f"trainer.command: {match[0]} must name a key of the config, but there are: "
+                + ", ".join(sorted(keys))
             )
         return str(keys[match[1]])
 
@@ -107,18 +113,18 @@ def command_line(config: Config, *, config_file: Path) -> list[str]:
 
 
 def _flat(node: Config, prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in node.items():
-        found.update(
+        flat.update(
             _flat(value, f"{prefix}{key}.")
             if isinstance(value, dict)
             else {f"{prefix}{key}": value}
         )
-    return found
+    return flat
 
 
 def _kept(path: Path) -> dict[int, Record]:
-    """Records of earlier attempts by epoch; a later attempt's epoch voids what an earlier one printed from there on."""
+    """Records of earlier attempts by epoch; a later attempt replaces an earlier one's epochs."""
     kept: dict[int, Record] = {}
     if not path.exists():
         return kept
@@ -160,7 +166,7 @@ def _follow(path: Path, process: subprocess.Popen[bytes], *, position: int) -> I
 
 
 def _parse(line: bytes, *, last: int) -> Record | None:
-    """A line's record with its epoch, the next one where it tells none; None for a line that is no JSON object."""
+    """A line's record with its epoch, by default the next one; None for any other line."""
     if not line.lstrip().startswith(b"{"):
         return None
     with suppress(ValueError, TypeError):

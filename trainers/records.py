@@ -1,6 +1,7 @@
-"""How the layers of a training fare: gradients, updates, the way from the start, units that are dead (R16, R24, R26).
+"""What is recorded per layer: gradients, updates, distance from the start, dead units (R16-R26).
 
-The same for one training and for many: norms have lanes in front. Changes nothing of a training, never judges.
+The same code for one training and for many: norms have the lanes as first dimension. Changes
+nothing of a training, never judges.
 """
 
 import math
@@ -15,25 +16,27 @@ from torch.overrides import TorchFunctionMode
 from trainers.api import Values
 
 SAMPLE = 512  # most rows of train whose loss is compared with validation's
-SHARE = 10  # of train's rows, at most one in so many, that looking may not cost more than a twentieth of training
-LEAST = 64  # but so many, where there are as many
+# At most one in SHARE train rows is evaluated, so that it costs less than 5 % of the training;
+# but LEAST rows, where there are as many.
+SHARE, LEAST = 10, 64
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, F.relu6)
 SQUASHED = (torch.sigmoid, Tensor.sigmoid, F.sigmoid, torch.tanh, Tensor.tanh, F.tanh)
 FLAT = 1e-3  # a squashed unit whose outputs differ by less, over all rows, is saturated
 
 
 def sample(train: int, *, val: int) -> list[int]:
-    """Row numbers of train that are evaluated beside validation, evenly spread: as many as validation has, within bounds."""
+    """Evenly spread row numbers of train, at most as many as validation has, to be evaluated."""
     size = min(train, val, SAMPLE, max(train // SHARE, LEAST))
     return [index * train // size for index in range(size)]
 
 
 class Activations(TorchFunctionMode):
-    """While it lasts, notes of every activation with an end to it which share of its units no row wakes.
+    """While active, records the share of dead units of every ReLU, sigmoid and tanh.
 
-    `shares`: [] each, or one per lane within `vmap`; `names`: `relu 1`, `tanh 2`, … A ReLU is dead where it never lets
-    anything through, a sigmoid or tanh where its output hardly moves. `last`: how many of the pass's `rows`, those at the end,
-    are looked at; all, and all of an activation that has not its rows in front.
+    `shares`: [] each, or one per lane within `vmap`; `names`: `relu 1`, `tanh 2`, … A ReLU unit is
+    dead if it is 0 for all rows, a sigmoid or tanh unit if its output hardly changes. Of the
+    pass's `rows`, only the `last` ones are looked at; all of them where an activation does not
+    have its rows as first dimension.
     """
 
     def __init__(self, *, last: int = 1, rows: int = 1) -> None:
@@ -54,9 +57,8 @@ class Activations(TorchFunctionMode):
         if result.shape[1] < 2:
             return result  # an output, not a layer
         rest = (0, *range(2, result.ndim))  # rows, and places within a channel
-        each = (
-            len(result) // self._rows if self._rows and len(result) % self._rows == 0 else 0
-        )  # of a row, where it is in front
+        # entries per row, where rows are the first dimension
+        each = len(result) // self._rows if self._rows and len(result) % self._rows == 0 else 0
         seen = result[-each * self._last :]
         top = seen.amax(dim=rest)
         asleep = top <= 0 if func in RELUS else top - seen.amin(dim=rest) < FLAT
@@ -71,7 +73,7 @@ class Activations(TorchFunctionMode):
 
 
 def dead(names: Sequence[str], shares: Sequence[float]) -> Values:
-    """What is told of dead units: the greatest share of any layer, and every layer's."""
+    """Values of dead units: the greatest share of any layer, and every layer's."""
     return (
         {"dead_units": max(shares), "layers": {"dead_units": dict(zip(names, shares, strict=True))}}
         if names
@@ -95,15 +97,16 @@ def fared(
     way: Tensor,
     start: Tensor,
 ) -> list[Values]:
-    """What is told of one step of each lane, from norms [lanes, tensors]: of gradient and update, of the weights before it, of
-    the way from the first weights, and of these.
+    """Values of one step of each lane, from norms [lanes, tensors].
 
-    `update_ratio` ‖Δw‖/‖w‖ (R24), `distance` ‖w−w₀‖/‖w₀‖; `early_gradient`: a weight's gradient (root mean square) in the first
-    layer over that in the last (R26). By layer for tensors of two dimensions and more.
+    Norms of: the gradient, the update, the weights before it, the way from the first weights, and
+    the first weights. Gives `update_ratio` ‖Δw‖/‖w‖ (R24), `distance` ‖w−w₀‖/‖w₀‖, and
+    `early_gradient`: the root mean square of the gradient in the first layer over that in the last
+    (R26). By layer for tensors of two dimensions and more.
     """
     matrices = [index for index, shape in enumerate(shapes) if len(shape) > 1 and shape.numel()]
     by_layer = {names[i].removesuffix(".weight"): i for i in matrices}
-    told: list[Values] = []
+    lanes: list[Values] = []
     for lane in torch.stack([gradient, update, before, way, start], dim=1).tolist():
         gradients, updates, sizes, ways, starts = lane
         values = {
@@ -121,8 +124,8 @@ def fared(
             "update_ratio": {name: _ratio(updates[i], sizes[i]) for name, i in by_layer.items()},
             "distance": {name: _ratio(ways[i], starts[i]) for name, i in by_layer.items()},
         }
-        told.append({**values, "layers": layers})
-    return told
+        lanes.append({**values, "layers": layers})
+    return lanes
 
 
 def merged(*parts: Values) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where a training stopped being finite: its last epochs once more, tensor by tensor (R20). Changes nothing of the training."""
+"""Which tensor was the first that is not finite: repeats the last epochs of a training (R20)."""
 
 import warnings
 from pathlib import Path
@@ -15,7 +15,7 @@ from trainers.build import Sets
 from trainers.checkpoint import Unsaved
 from trainers.seat import Seat
 
-LONG = 20.0  # seconds that a replay may take, as far as can be told: nothing is heard of the worker meanwhile
+LONG = 20.0  # seconds that a replay should take at most: the worker sends nothing meanwhile
 
 
 class NotFinite(Exception):
@@ -25,10 +25,11 @@ class NotFinite(Exception):
 def first_bad(
     config: Config, *, sets: Sets, device: torch.device, folder: Path | None, epoch: int, most: int
 ) -> str:
-    """The first tensor that is not finite in `epoch`, in words, from the crash checkpoint in `folder`, else from the start.
+    """The first tensor that is not finite in `epoch`, in words.
 
-    Empty where this run of it stays finite, or where more than `most` epochs would have to be trained again. Never raises:
-    nothing depends on it.
+    Repeats the training from the crash checkpoint in `folder`, else from the start. Empty where the
+    repetition stays finite, or where more than `most` epochs would have to be trained again. Never
+    raises: nothing depends on it.
     """
     try:
         checkpoint = Unsaved(folder, resume=True)
@@ -37,28 +38,30 @@ def first_bad(
         seat = Seat(config, sets=sets, device=device, checkpoint=checkpoint)
         while seat.epoch < epoch - 1:
             seat.next_epoch()
-        return _found(seat, epoch)
+        return _next_epoch(seat, epoch)
     except Exception:  # noqa: BLE001  # memory for a second model, for one, may not be there
         return ""
 
 
-def _found(seat: Seat, epoch: int) -> str:
+def _next_epoch(seat: Seat, epoch: int) -> str:
     with Finite(seat.model), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Error detected in")  # told below, in fewer words
+        warnings.filterwarnings("ignore", message="Error detected in")  # its text is in the error
         try:
             seat.next_epoch()
-        except NotFinite as found:
-            return f"{found} in epoch {epoch}"
+        except NotFinite as error:
+            return f"{error} in epoch {epoch}"
         except RuntimeError as error:  # of the anomaly mode, which names the operation
-            told = str(error).splitlines()[0]
+            message = str(error).splitlines()[0]
             return (
-                f"in the backward pass, {told} in epoch {epoch}" if "returned nan" in told else ""
+                f"in the backward pass, {message} in epoch {epoch}"
+                if "returned nan" in message
+                else ""
             )
     return ""
 
 
 class Finite:
-    """While it lasts, what is not finite raises `NotFinite`: batches, layers' outputs, gradients, weights after a step."""
+    """While active, `NotFinite` is raised for batches, outputs, gradients and weights."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model, self._names = model, {module: name for name, module in model.named_modules()}
@@ -69,9 +72,9 @@ class Finite:
     def __enter__(self) -> Self:
         self._anomaly.__enter__()
         self._handles = [
-            register_module_forward_pre_hook(self._given),
-            register_module_forward_hook(self._gave),
-            register_optimizer_step_post_hook(self._stepped),
+            register_module_forward_pre_hook(self._check_inputs),
+            register_module_forward_hook(self._check_outputs),
+            register_optimizer_step_post_hook(self._check_step),
         ]
         return self
 
@@ -80,14 +83,14 @@ class Finite:
         for handle in self._handles:
             handle.remove()
 
-    def _given(self, module: nn.Module, args: Any) -> None:
+    def _check_inputs(self, module: nn.Module, args: Any) -> None:
         if module is not self._model:
             return
         self._suspect = ""
         if not _finite(args):
             raise NotFinite(f"the inputs of step {self._step} are not finite")
 
-    def _gave(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _check_outputs(self, module: nn.Module, args: Any, output: Any) -> None:
         leaf = not any(True for _ in module.children())
         if _finite(output) or not (leaf or module is self._model):
             return
@@ -100,12 +103,12 @@ class Finite:
             else f"the output of {type(module).__name__}"
         )
         rest = ", its inputs were finite" if _finite(args) else ""
-        told = f"{what} is the first that is not finite{rest}, at step {self._step}"
+        message = f"{what} is the first that is not finite{rest}, at step {self._step}"
         if any(True for _ in module.parameters()) or _has_nan(output):
-            raise NotFinite(told)
-        self._suspect = told  # unless it is a mask, which holds −inf and means it
+            raise NotFinite(message)
+        self._suspect = message  # unless it is a mask, which holds −inf on purpose
 
-    def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _check_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for name, parameter in self._model.named_parameters():
             if not _finite(parameter.grad):
                 raise NotFinite(

@@ -1,6 +1,7 @@
-"""One training by itself: plain torch modules, step by step. The `loop` strategy, and what lanes are measured against.
+"""One training by itself: plain torch modules, step by step; the reference for lanes.
 
-Every epoch is seeded by (trial seed, epoch), so a trial resumed from its checkpoint goes on with the same bits.
+Every epoch is seeded by (trial seed, epoch), so a trial resumed from its checkpoint goes on with
+the same bits.
 """
 
 import torch
@@ -124,20 +125,19 @@ class Seat:
             if self._plain_loss is self._loss
             else self._plain_loss(outputs.detach(), targets)
         )
-        told = self._penalties
-        if told.flood is not None:
-            loss = flooded(loss, told.flood)
-        if told.l1:
+        penalties = self._penalties
+        if penalties.flood is not None:
+            loss = flooded(loss, penalties.flood)
+        if penalties.l1:
             loss = (
                 loss
-                + told.l1
+                + penalties.l1
                 * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
             )
         loss.backward()
-        if told.clip is not None:
-            self._clipped += (
-                nn.utils.clip_grad_norm_(self.model.parameters(), told.clip) > told.clip
-            )
+        if penalties.clip is not None:
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), penalties.clip)
+            self._clipped += norm > penalties.clip
         return plain
 
     def step(self) -> None:
@@ -176,13 +176,13 @@ class Seat:
             torch.sub(p.detach(), self._start[name], out=change)
         way, start = norms(moved), norms([self._start[name] for name in names])
         shapes = [p.shape for p in weights]
-        (told,) = fared(
+        (values,) = fared(
             names, shapes, gradient=gradient, update=update, before=before, way=way, start=start
         )
-        return told
+        return values
 
     def _observe(self) -> Values:
-        """The plain loss of some rows of train, in evaluation mode, to be compared with validation's; and dead units."""
+        """The plain loss of some train rows in evaluation mode, and dead units."""
         self.model.eval()
         with torch.no_grad(), Activations() as seen:
             loss = self._plain_loss(self.model(self._x[self._sample]), self._y[self._sample])

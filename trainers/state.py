@@ -1,4 +1,6 @@
-"""A training state as bytes and back: safetensors for the tensors, JSON for the rest. Never pickle, so a file runs no code.
+"""A training state as bytes and back: safetensors for the tensors, JSON for the rest.
+
+Never pickle, so that reading a file runs no code.
 
 Works on numpy arrays without torch; loads torch only for a state that holds its tensors.
 """
@@ -19,7 +21,8 @@ def dump(state: Any) -> bytes:
     """The state as one safetensors file, its shape in the file's metadata.
 
     Raises:
-        TypeError: something in the state that is no tensor, array, number, string, None, dict, list or tuple.
+        TypeError: the state holds something other than tensors, arrays, numbers, strings, None,
+            dicts, lists and tuples.
     """
     tensors: Flat = {}
     shape = _encode(state, "state", tensors)
@@ -28,21 +31,20 @@ def dump(state: Any) -> bytes:
 
 def load(data: bytes) -> Any:
     """The state that `dump` was given; dict subclasses come back as dict, tensors on the CPU."""
-    (length,) = struct.unpack(
-        "<Q", data[:8]
-    )  # safetensors: 8 bytes of little-endian length, then a JSON header
-    told = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][STATE])
-    return _decode(told["shape"], dict(importlib.import_module(told["with"]).load(data)))
+    # safetensors: 8 bytes of little-endian length, then a JSON header
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][STATE])
+    return _decode(header["shape"], dict(importlib.import_module(header["with"]).load(data)))
 
 
 def copy(state: Any) -> Any:
-    """The same state in memory of its own, tensors on the CPU; a fraction of the time that `dump` takes."""
+    """A copy of the state, tensors on the CPU; takes a fraction of the time of `dump`."""
     tensors: Flat = {}
     return _decode(_encode(state, "state", tensors), tensors)
 
 
 def model(state: Any) -> Any:
-    """The part that makes predictions: `state["model"]`, or the whole where there is no such key."""
+    """The part that makes predictions: `state["model"]`, or the whole state without such a key."""
     return state.get("model", state) if isinstance(state, dict) else state
 
 
@@ -83,8 +85,9 @@ def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
             [_encode(item, f"{path}.{i}".lstrip("."), tensors) for i, item in enumerate(value)],
         ]
     raise TypeError(
-        f"checkpoint.save: {path or 'the state'} must hold tensors, arrays, numbers, strings, None, dicts, lists or tuples, "
-        f"but got {type(value).__name__}; turn it into one of those (a state_dict, a list)"
+        f"checkpoint.save: {path or 'the state'} must hold tensors, arrays, numbers, strings, "
+        f"None, dicts, lists or tuples, but got {type(value).__name__}; "
+        "turn it into one of those (a state_dict, a list)"
     )
 
 
@@ -107,5 +110,5 @@ def _to_bytes(tensors: Flat, metadata: dict[str, str]) -> bytes:
 
 
 def _library() -> str:
-    """safetensors for torch where torch is loaded, since tensors of its own can only then be there; else for numpy."""
+    """safetensors for torch where torch is loaded, else for numpy."""
     return "safetensors.torch" if "torch" in sys.modules else "safetensors.numpy"

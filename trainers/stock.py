@@ -1,7 +1,7 @@
-"""The stock trainer: torch's own model, loss, optimizer and schedule classes, named by `_target_`, trained seat by seat.
+"""The stock trainer: torch's own model, loss, optimizer and schedule classes, named by `_target_`.
 
-Trainings of one key that are to share a program sit in a group of lanes (`vmap`); every other one trains by itself (`loop`).
-Which, is told from outside. Knows no metric and decides nothing.
+Trainings of one key that share a program sit in a group of lanes (`vmap`); every other training
+runs by itself (`loop`). The worker decides which. Knows no metric.
 """
 
 import math
@@ -53,15 +53,15 @@ class Stock:
         self._groups: dict[str, Group] = {}
         self._fused: set[str] = set()
         self._admitted: dict[int, tuple[Config, Checkpoint]] = {}
-        self._asked: tuple[Config, Built, Key] | None = (
-            None  # whose key was last asked for, and what was built for it
-        )
+        # the config whose key was last asked for, and what was built for it
+        self._asked: tuple[Config, Built, Key] | None = None
 
     @staticmethod
     def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
-        """Builds everything that a config names, and trains a step on random rows: two configs of one description train alike.
+        """Builds everything that a config names, and trains two steps on random rows.
 
-        `shape`: inputs, outputs and task of the data. None where the model does not take rows of that shape.
+        `shape`: inputs, outputs and task of the data. Returns a description: two configs with the
+        same description train alike. None where the model does not take rows of that shape.
 
         Raises:
             TypeError: a class that cannot be imported, or does not take its keys.
@@ -87,7 +87,7 @@ class Stock:
                 optimizer.zero_grad()
                 loss(model(x), y).backward()
                 optimizer.step()
-        except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch: nothing can be told
+        except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch
             return None
         weights = [
             (name, tensor.double().abs().sum().item())
@@ -149,8 +149,8 @@ class Stock:
         if self._asked is None or self._asked[0] is not config:
             self.key(config)
         assert self._asked is not None
-        (_, (model, loss, optimizer), told), self._asked = self._asked, None
-        key, batch = told.name, self._batch(config)
+        (_, (model, loss, optimizer), fusion), self._asked = self._asked, None
+        key, batch = fusion.name, self._batch(config)
         if key not in self._fused:
             self._seats[trial] = Seat(
                 config, sets=self._sets, device=self._device, checkpoint=checkpoint
@@ -178,12 +178,12 @@ class Stock:
         """One epoch of every seat; the untrained model counts as epoch 0."""
         begun = time.monotonic()
         alone = [self._step(trial, seat) for trial, seat in self._seats.items()]
-        told = [
+        outcomes = [
             *alone,
             *(outcome for group in self._groups.values() for outcome in _stepped(group)),
         ]
         ended = time.monotonic()
-        return [self._explained(outcome, pace=ended - begun, since=ended) for outcome in told]
+        return [self._explained(outcome, pace=ended - begun, since=ended) for outcome in outcomes]
 
     def release(self, trial: int) -> None:
         """Forgets the trial's model."""
@@ -197,9 +197,10 @@ class Stock:
         return min(int(config["trainer"]["batch_size"]), self._rows)
 
     def _explained(self, outcome: Outcome, *, pace: float, since: float) -> Outcome:
-        """An epoch whose loss is no number says which tensor was the first (R20): it is the last epoch of its trial.
+        """Adds to an epoch without a finite loss which tensor was the first to fail (R20).
 
-        Nothing is heard of this worker meanwhile, so it must not take long: `pace` in seconds per epoch; `since` when it began.
+        Such an epoch is the last of its trial. The worker sends nothing meanwhile, so it must not
+        take long: `pace` in seconds per epoch; `since` when the replay began.
         """
         if (
             not isinstance(outcome, Epoch)
@@ -218,7 +219,7 @@ class Stock:
         limit = min(LONG, float(config["trainer"].get("epoch_timeout") or math.inf) / 4) - (
             time.monotonic() - since
         )
-        told = first_bad(
+        remark = first_bad(
             config,
             sets=self._sets,
             device=self._device,
@@ -226,12 +227,14 @@ class Stock:
             epoch=outcome.epoch,
             most=int(limit / max(pace, 1e-9)),
         )
-        return replace(outcome, values={**outcome.values, "remark": told}) if told else outcome
+        if not remark:
+            return outcome
+        return replace(outcome, values={**outcome.values, "remark": remark})
 
     def _step(self, trial: int, seat: Seat) -> Outcome:
         try:
             values = seat.next_epoch()
-        except Exception as error:  # noqa: BLE001  # a user's model may raise anything, and costs its own trial only
+        except Exception as error:  # noqa: BLE001  # a user's model may raise anything
             return Failure(trial=trial, error=error)
         return (
             End(trial=trial)
@@ -241,9 +244,9 @@ class Stock:
 
 
 def warm() -> None:
-    """Makes an optimizer: torch's first one imports for most of a second, better while a worker waits for its first trial.
+    """Makes an optimizer while the worker waits for work: torch's first one imports for 0.7 s.
 
-    No more than that: copies of a worker are made after it, which could not go on with threads or with a GPU that was touched.
+    Starts no threads and touches no GPU: a worker is forked after it.
     """
     torch.optim.SGD([nn.Parameter(torch.zeros(1))])
 
@@ -276,7 +279,10 @@ def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:
 
 
 def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
-    """`trainers.api.Predict` of the stock trainer: logits [n_test, classes] or outputs [n_test, outputs]."""
+    """`trainers.api.Predict` of the stock trainer.
+
+    Logits [n_test, classes] or numbers [n_test, outputs].
+    """
     if data.test is None:
         raise ValueError("predict: needs data.test, but got None; open the test set first")
     model: nn.Module = made(config, "model").to(device)

@@ -31,19 +31,21 @@ def run(words: list[str], config_dir: Path | None) -> int:
     weights = folder.best / "weights.safetensors"
     if not folder.best_config.exists() or not weights.exists():
         raise UsageError(
-            f"test: needs {folder.best_config} and {weights}, but one is missing; finish the search: python -m search {name}"
+            f"test: needs {folder.best_config} and {weights}, but one is missing; "
+            f"finish the search: python -m search {name}"
         )
     config = load_config(folder.best_config, overrides=[])
     if not config.trainer.predict:
         raise UsageError(
-            "test: needs trainer.predict, a function that predicts the test rows, but got null; see trainers/README.md"
+            "test: needs trainer.predict, a function that predicts the test rows, but got null; "
+            "see trainers/README.md"
         )
     with folder.locked():
         openings = folder.ledger.read_text().splitlines() if folder.ledger.exists() else []
         if openings and not again:
             raise UsageError(
-                f"{folder.ledger}: the test set is looked at once (P13), but it was opened {len(openings)} times; "
-                "--again opens it and says so"
+                f"{folder.ledger}: the test set is looked at once (P13), "
+                f"but it was opened {len(openings)} times; --again opens it and says so"
             )
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
@@ -60,11 +62,13 @@ def run(words: list[str], config_dir: Path | None) -> int:
         value = record["score"] = _score(folder, prepared, findings=findings, predict=predict)
         write_text(folder.ledger, "".join(line + "\n" for line in [*openings, json.dumps(record)]))
     print(
-        f"test {record['metric']}: {value!r} on {record['rows']} rows (validation: {config.expected!r})"
+        f"test {record['metric']}: {value!r} on {record['rows']} rows "
+        f"(validation: {config.expected!r})"
     )
     if openings:
         print(
-            f"this is opening {record['opening']}; a choice made after the first is a choice made on the test set"
+            f"this is opening {record['opening']}; "
+            "a choice made after the first is a choice made on the test set"
         )
     return 0
 
@@ -92,8 +96,9 @@ def _score(folder: Folder, prepared: Prepared, *, findings: Findings, predict: P
         return float(values[metric.name])
     except Exception as error:  # a user's function may raise anything, and return anything
         raise RunError(
-            f"trainer.predict: must return a dict with {', '.join(OUTPUTS)} or {metric.name!r} for data.test.index, "
-            f"but got {type(error).__name__}: {error}; mend {config['trainer']['predict']}, then say --again"
+            f"trainer.predict: must return a dict with {', '.join(OUTPUTS)} or {metric.name!r} "
+            f"for data.test.index, but got {type(error).__name__}: {error}; "
+            f"mend {config['trainer']['predict']}, then say --again"
         ) from error
 
 
@@ -102,6 +107,7 @@ def _import(path: str) -> Predict:
         predict: Predict = get_object(path)
     except Exception as error:  # importing runs a user's module, which may raise anything
         raise UsageError(
-            f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; mend it"
+            f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; "
+            "mend it"
         ) from error
     return predict

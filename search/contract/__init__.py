@@ -1,1 +1,1 @@
-"""What is fixed before tuning and never changes while tuning: metric, data, split, normalisation (R1-R8)."""
+"""What is fixed before tuning starts: metric, data, split and normalisation (R1-R8)."""

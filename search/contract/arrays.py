@@ -1,6 +1,6 @@
-"""Train and validation rows on disk, memory-mapped and shared by all workers of a machine. Test rows never come here (R8).
+"""Train and validation rows on disk, mapped by all workers of a machine; never test rows (R8).
 
-And the hash of row numbers, by which a split is known again.
+And the hash of row numbers, by which a split is recognised.
 """
 
 import hashlib
@@ -23,16 +23,19 @@ STAMP, UNITS = "stamp", "units.json"
 
 @dataclass(frozen=True, kw_only=True)
 class FoldData:
-    """Train and validation of one training. `units`: mean and scale of its regression targets, None where there are none."""
+    """Train and validation of one training.
+
+    `units`: mean and scale of its regression targets, None where they are not scaled.
+    """
 
     data: Data
     units: dict[str, Any] | None = None
 
 
 def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
-    """Writes the folds, one after the other, unless all of them lie there already under the same stamp."""
-    told = folder / STAMP
-    if told.exists() and told.read_text() == stamp:
+    """Writes the folds, unless all of them lie there already under the same stamp."""
+    written = folder / STAMP
+    if written.exists() and written.read_text() == stamp:
         return
     shutil.rmtree(folder, ignore_errors=True)
     for number, fold in enumerate(folds):
@@ -46,11 +49,11 @@ def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
                         np.ascontiguousarray(getattr(part, key)), place / f"{name}.{key}.joblib"
                     )
         (place / UNITS).write_text(json.dumps(fold.units))
-    told.write_text(stamp)
+    written.write_text(stamp)
 
 
 def read_folds(folder: Path) -> tuple[FoldData, ...]:
-    """Each fold, mapped copy-on-write: nobody can change another's rows, and torch takes them without a copy."""
+    """Each fold, mapped copy-on-write: nobody can change the rows of another process."""
     places = sorted(folder.glob("fold-*"), key=lambda place: int(place.name.removeprefix("fold-")))
     return tuple(
         FoldData(

@@ -1,6 +1,7 @@
-"""What is fixed before tuning and checked at every start: task, metric, data, split, normalisation (R1-R8).
+"""What is fixed before tuning and checked at every start: task, metric, data, split (R1-R8).
 
-Fingerprints the data, splits them, normalises them by train. Never trains, never gives test rows to a worker.
+Fingerprints the data, splits them, and normalises them with constants of the train rows. Never
+gives test rows to a worker.
 """
 
 import hashlib
@@ -40,7 +41,7 @@ class Contract:
     floor: float | None = field(default=None)
 
     def check(self, other: Mapping[str, Any], *, where: str) -> None:
-        """All that `other`, a contract or a part of one as written down, says must be so here.
+        """Compares this contract with `other`, a contract as written down or a part of one.
 
         Raises:
             UsageError: with the differences, line by line.
@@ -53,8 +54,8 @@ class Contract:
         ]
         if lines:
             raise UsageError(
-                f"{where}: a contract is fixed (R2, R4), but this one differs; use name=… for a new search:\n  "
-                + "\n  ".join(lines)
+                f"{where}: a contract is fixed (R2, R4), but this one differs; "
+                "use name=… for a new search:\n  " + "\n  ".join(lines)
             )
 
 
@@ -62,8 +63,9 @@ class Contract:
 class Prepared:
     """A contract with what it was made from.
 
-    `folds` makes train and validation of each training, one after the other. `final`: what the exported model is trained on,
-    with the test rows, which stay in this process; `units`: of its regression targets.
+    `folds` makes the train and validation rows of each training, one after the other. `final`:
+    the rows that the exported model is trained on, with the test rows, which stay in this process;
+    `units`: mean and scale of its regression targets.
     """
 
     contract: Contract
@@ -76,10 +78,10 @@ class Prepared:
     def stamp(self) -> str:
         """What the arrays of the folds depend on."""
         contract = self.contract
-        told = repr(
+        text = repr(
             (contract.data, contract.split["hash"], len(self.split.folds), contract.normalisation)
         )
-        return hashlib.sha256(told.encode()).hexdigest()
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
@@ -158,7 +160,10 @@ def fingerprint(*arrays: NDArray[Any]) -> str:
 
 
 def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
-    """`data=own`: row numbers only; content is fingerprinted by the files named, labels are read where given."""
+    """`data=own`: row numbers only.
+
+    The files in `data.files` are fingerprinted; `data.labels` is read where there is one.
+    """
     node = config.data
     check_task_name(node.get("task"))
     rows = node.get("rows")

@@ -1,4 +1,4 @@
-"""The rows that a config names: loaded, checked, classes numbered, targets in shape. Never splits or scales them."""
+"""Loads and checks the rows that a config names; numbers classes. Never splits or scales them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,17 +13,16 @@ from search.contract.metrics import check_task_name
 from search.errors import UsageError, broken_rule
 from trainers.data import DataError, DataSet
 
-OURS = (
-    "task",
-    "inputs",
-    "outputs",
-    "impute",
-)  # keys of `data` that the loading function does not take
+# keys of `data` that the loading function does not take
+OURS = ("task", "inputs", "outputs", "impute")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """`data.x` [n, …]; `data.y` [n] classes from 0, or [n, outputs] float32. `classes`: their names, if they have any."""
+    """`data.x` [n, …]; `data.y` [n] classes from 0, or [n, outputs] numbers.
+
+    `classes`: the names of the classes, empty where the data hold the numbers themselves.
+    """
 
     data: DataSet
     classes: tuple[Any, ...] = ()
@@ -109,7 +108,9 @@ def completed(config: DictConfig) -> DictConfig:
 def number_classes(
     labels: NDArray[Any], *, where: str
 ) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """Classes of any type as numbers from 0, with their names; no names where they are such numbers already.
+    """Classes of any type as numbers from 0, with their names.
+
+    The names are empty where the labels are the numbers 0, 1, 2, … already.
 
     Raises:
         UsageError: numbers that are no classes, or fewer than two classes.
@@ -153,12 +154,12 @@ def _load(node: DictConfig) -> DataSet:
     except Exception as error:
         if isinstance(error.__cause__, DataError) or isinstance(error, DataError):
             raise UsageError(str(error.__cause__ or error)) from error
-        told = error.__cause__ or error
+        cause = error.__cause__ or error
         raise UsageError(
             broken_rule(
                 "data._target_",
                 rule="must name a function that returns a DataSet and takes the keys of data",
-                got=f"{node._target_} ({type(told).__name__}: {told})",
+                got=f"{node._target_} ({type(cause).__name__}: {cause})",
                 remedy="mend it",
             )
         ) from error

@@ -1,4 +1,7 @@
-"""A declared formula over metrics, such as `accuracy - 0.01 * log10(seconds)`: parsed, walked, never evaluated as code (R4)."""
+"""A formula over metrics, such as `accuracy - 0.01 * log10(seconds)` (R4).
+
+The formula is parsed and walked, never evaluated as code.
+"""
 
 import ast
 import math
@@ -9,7 +12,8 @@ from typing import Any
 from search.errors import UsageError, broken_rule, unknown
 
 BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow,
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+    ast.Div: operator.truediv, ast.Pow: operator.pow,
 }  # fmt: skip
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "log": math.log, "log2": math.log2, "log10": math.log10, "exp": math.exp, "sqrt": math.sqrt,
@@ -17,7 +21,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def names_of(text: str, *, known: frozenset[str]) -> tuple[str, ...]:
+def names_of(text: str, *, allowed: frozenset[str]) -> tuple[str, ...]:
     """The names that a formula uses, in its order.
 
     Raises:
@@ -29,8 +33,8 @@ def names_of(text: str, *, known: frozenset[str]) -> tuple[str, ...]:
         node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called
     ]
     for name in names:
-        if name not in known:
-            raise UsageError(f"metric.formula: {unknown('name', name=name, known=known)}")
+        if name not in allowed:
+            raise UsageError(f"metric.formula: {unknown('name', name=name, known=allowed)}")
     _check(tree)
     return tuple(dict.fromkeys(names))
 

@@ -1,6 +1,7 @@
-"""The metrics as functions of targets and outputs, in numpy: workers call them every epoch, and load no scikit-learn.
+"""The metrics as functions of targets and outputs, in numpy.
 
-Each is tested against scikit-learn's function of the same name. Never picks a metric.
+Workers call them every epoch without loading scikit-learn; each is tested against scikit-learn's
+function of the same name. Never picks a metric.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,10 @@ TENTHS, CONFIDENT = 10, 2000  # bins of probabilities, and rows that are looked 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What a trainer yielded for the rows of `targets` [n] or [n, outputs]; `kind`: predictions, probabilities or labels."""
+    """What a trainer yielded for the rows of `targets` [n] or [n, outputs].
+
+    `kind`: predictions, probabilities or labels.
+    """
 
     targets: Array
     kind: str
@@ -43,14 +47,17 @@ class Outputs:
 
     @cached_property
     def probabilities(self) -> Array:
-        """Shares per class [n, classes] in float64: as yielded, or the softmax of logits; one column means the second of two.
+        """Probabilities of classes [n, classes], float64: as yielded, or the softmax of logits.
+
+        One column is the probability of the second of two classes.
 
         Raises:
             ValueError: labels, which hold none, or a wrong shape.
         """
         if self.kind == "labels":
             raise ValueError(
-                "labels hold no probabilities, which this metric needs; yield predictions (logits) or probabilities"
+                "labels hold no probabilities, which this metric needs; "
+                "yield predictions (logits) or probabilities"
             )
         array = self.array.astype(np.float64)
         if self._single:
@@ -65,7 +72,11 @@ class Outputs:
 
     @cached_property
     def numbers(self) -> Array:
-        """Predicted numbers in the shape of the targets, in float64. Raises ValueError for another size."""
+        """Predicted numbers in the shape of the targets, in float64.
+
+        Raises:
+            ValueError: the outputs have another size.
+        """
         self._shape(str(list(self.targets.shape)), self.array.size == self.targets.size)
         return self.array.reshape(self.targets.shape).astype(np.float64)
 
@@ -91,87 +102,99 @@ class Outputs:
     def _shape(self, wanted: str, right: bool) -> tuple[int, ...]:
         if not right:
             raise ValueError(
-                f"{self.kind} must have shape {wanted}, but got {self.array.shape}; mend what the trainer yields"
+                f"{self.kind} must have shape {wanted}, but got {self.array.shape}; "
+                "mend what the trainer yields"
             )
         return (len(self.targets),)
 
 
-def accuracy(given: Outputs) -> float:
+def accuracy(outputs: Outputs) -> float:
     """Share of rows whose class is right."""
-    return float((given.labels == given.targets).mean())
+    return float((outputs.labels == outputs.targets).mean())
 
 
-def balanced_accuracy(given: Outputs) -> float:
+def balanced_accuracy(outputs: Outputs) -> float:
     """Mean over classes of the share of their rows that were found."""
-    hits, _, true = given.counts
+    hits, _, true = outputs.counts
     return float((hits[true > 0] / true[true > 0]).mean())
 
 
-def precision(given: Outputs) -> float:
+def precision(outputs: Outputs) -> float:
     """Share of the rows called a class that are of it; 0 where none is called so."""
-    hits, predicted, _ = given.counts
-    return _averaged(given, hits, predicted)
+    hits, predicted, _ = outputs.counts
+    return _averaged(outputs, hits, predicted)
 
 
-def recall(given: Outputs) -> float:
+def recall(outputs: Outputs) -> float:
     """Share of a class's rows that are called so; 0 where it has none."""
-    hits, _, true = given.counts
-    return _averaged(given, hits, true)
+    hits, _, true = outputs.counts
+    return _averaged(outputs, hits, true)
 
 
-def f1(given: Outputs) -> float:
+def f1(outputs: Outputs) -> float:
     """Harmonic mean of precision and recall."""
-    hits, predicted, true = given.counts
-    return _averaged(given, 2 * hits, predicted + true)
+    hits, predicted, true = outputs.counts
+    return _averaged(outputs, 2 * hits, predicted + true)
 
 
-def roc_auc(given: Outputs) -> float:
-    """Area under the ROC curve; for more than two classes the mean of each class against the rest, of those that occur."""
-    scores = given.probabilities
+def roc_auc(outputs: Outputs) -> float:
+    """Area under the ROC curve.
+
+    For more than two classes: the mean over the classes that occur, each against the rest.
+    """
+    scores = outputs.probabilities
     if scores.shape[1] == 2:
-        return _area(given.targets == 1, scores[:, 1])
-    areas = [_area(given.targets == label, scores[:, label]) for label in np.unique(given.targets)]
+        return _area(outputs.targets == 1, scores[:, 1])
+    areas = [
+        _area(outputs.targets == label, scores[:, label]) for label in np.unique(outputs.targets)
+    ]
     return float(np.mean(areas))
 
 
-def log_loss(given: Outputs) -> float:
-    """Mean negative logarithm of the probability given to the true class; probabilities are kept within float64's epsilon."""
-    scores = given.probabilities / given.probabilities.sum(axis=1, keepdims=True)
-    told = scores[np.arange(len(scores)), given.targets]
+def log_loss(outputs: Outputs) -> float:
+    """Mean negative logarithm of the probability of the true class.
+
+    Probabilities are clipped to [epsilon, 1 − epsilon] of float64.
+    """
+    scores = outputs.probabilities / outputs.probabilities.sum(axis=1, keepdims=True)
+    of_truth = scores[np.arange(len(scores)), outputs.targets]
     tiny = np.finfo(np.float64).eps
-    return float(-np.log(np.clip(told, tiny, 1 - tiny)).mean())
+    return float(-np.log(np.clip(of_truth, tiny, 1 - tiny)).mean())
 
 
-def brier(given: Outputs) -> float:
-    """Mean squared distance of probabilities from the truth: of the second class where there are two, else summed over all."""
-    scores = given.probabilities
-    truth = np.eye(scores.shape[1])[given.targets]
+def brier(outputs: Outputs) -> float:
+    """Mean squared distance of the probabilities from the truth.
+
+    Of the second class where there are two classes, else summed over all classes.
+    """
+    scores = outputs.probabilities
+    truth = np.eye(scores.shape[1])[outputs.targets]
     squares = np.square(scores - truth).sum(axis=1)
     return float(squares.mean() / 2 if scores.shape[1] == 2 else squares.mean())
 
 
-def mse(given: Outputs) -> float:
+def mse(outputs: Outputs) -> float:
     """Mean squared error, in the target's own units."""
-    return float(np.square(given.numbers - given.targets).mean())
+    return float(np.square(outputs.numbers - outputs.targets).mean())
 
 
-def mae(given: Outputs) -> float:
+def mae(outputs: Outputs) -> float:
     """Mean absolute error, in the target's own units."""
-    return float(np.abs(given.numbers - given.targets).mean())
+    return float(np.abs(outputs.numbers - outputs.targets).mean())
 
 
-def r2(given: Outputs) -> float:
-    """Share of the variance explained, the mean over outputs; 1 is perfect, 0 as good as the mean."""
-    targets = given.targets.reshape(len(given.targets), -1).astype(np.float64)
-    residual = np.square(given.numbers.reshape(targets.shape) - targets).sum(axis=0)
+def r2(outputs: Outputs) -> float:
+    """Share of the variance explained, mean over outputs; 1 is perfect, 0 as good as the mean."""
+    targets = outputs.targets.reshape(len(outputs.targets), -1).astype(np.float64)
+    residual = np.square(outputs.numbers.reshape(targets.shape) - targets).sum(axis=0)
     total = np.square(targets - targets.mean(axis=0)).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(total > 0, 1 - residual / total, np.where(residual > 0, 0.0, 1.0))
     return float(shares.mean())
 
 
-def _averaged(given: Outputs, above: Array, below: Array) -> float:
-    if given.average == "micro":
+def _averaged(outputs: Outputs, above: Array, below: Array) -> float:
+    if outputs.average == "micro":
         return float(above.sum() / below.sum())
     return float(np.divide(above, below, out=np.zeros(len(above)), where=below > 0).mean())
 
@@ -180,10 +203,10 @@ def _area(positive: Array, scores: Array) -> float:
     """By ranks (Mann-Whitney), ties counted half; NaN without both kinds of rows."""
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    found, rest = int(positive.sum()), int((~positive).sum())
-    if not found or not rest:
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    if not ones or not zeros:
         return float("nan")
-    return float((ranks[positive].sum() - found * (found + 1) / 2) / (found * rest))
+    return float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 CLASSIFICATION: dict[str, Callable[[Outputs], float]] = {
@@ -209,9 +232,10 @@ def entropy(classes: Array) -> float:
 def confidence(
     targets: Array, *, kind: str, output: Array
 ) -> tuple[float, dict[str, float]] | None:
-    """How sure outputs are of the class that they name: the mean of its probability, and the share of rows by tenths (R25).
+    """How sure the outputs are of the class that they predict (R25).
 
-    None for numbers, labels, and outputs that are not finite or have another shape.
+    Gives the mean of its probability, and the share of rows per tenth of it; None for numbers,
+    labels, and outputs that are not finite or have another shape.
     """
     some = slice(None, None, -(-len(targets) // CONFIDENT))
     outputs = Outputs(targets=targets[some], kind=kind, array=output[some])

@@ -1,4 +1,4 @@
-"""The one number that ranks trials, computed by the program, so that a trainer cannot grade itself (R4).
+"""The one number that ranks trials, computed here, so that a trainer cannot grade itself (R4).
 
 Runs in workers: numpy only. Never picks the metric; the contract does.
 """
@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from hydra.utils import get_object
@@ -51,7 +51,10 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """Its column in the curves is `name`. `formula`: of a composite one; `target`: import path of a user's own function."""
+    """A metric; `name` is its column in the curves.
+
+    `formula`: of a composite metric; `target`: import path of a user's own function.
+    """
 
     name: str
     direction: Direction
@@ -69,7 +72,10 @@ class Metric:
         return 1.0 if self.direction == "maximize" else -1.0
 
     def resolution(self, rows: int) -> float:
-        """Half a validation row, the finest step that a share of `rows` can differ by; 0 for a loss, which has no such step."""
+        """Half of the smallest step between two values on so many validation rows.
+
+        0 for a loss, which has no such step.
+        """
         return 0.5 / rows if self.name in SHARES else 0.0
 
     @property
@@ -84,7 +90,7 @@ class Metric:
     def names(self) -> tuple[str, ...]:
         """What a formula names; empty for a plain metric."""
         return (
-            names_of(self.formula, known=frozenset((*METRICS, *MEASURED))) if self.formula else ()
+            names_of(self.formula, allowed=frozenset((*METRICS, *MEASURED))) if self.formula else ()
         )
 
     @cached_property
@@ -95,7 +101,7 @@ class Metric:
         )
 
     def combine(self, values: Mapping[str, float]) -> float:
-        """A composite metric's value from its parts, seconds and parameters; NaN where one is missing."""
+        """A composite metric's value from its parts; NaN where one is missing."""
         return evaluate(self.formula, {name: values.get(name, math.nan) for name in self.names})
 
 
@@ -149,7 +155,13 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
         )
     if name not in METRICS and not (reported or formula or target):
         raise UsageError(unknown("metric", name=name, known=METRICS))
-    metric = Metric(name=name, direction=direction, average=average, formula=formula, target=target)  # type: ignore[arg-type]
+    metric = Metric(
+        name=name,
+        direction=cast(Direction, direction),
+        average=cast(Average, average),
+        formula=formula,
+        target=target,
+    )
     if formula and not metric.parts:
         raise UsageError(
             broken_rule(
@@ -175,7 +187,9 @@ def check_task_name(task: object) -> None:
 
 
 def output_of(values: Mapping[str, Any]) -> tuple[str, Array] | None:
-    """The outputs among a trainer's values, as (kind, array); None where it reports the metric itself.
+    """The outputs among a trainer's values, as (kind, array).
+
+    None where the trainer reports the metric itself.
 
     Raises:
         ValueError: more than one kind.
@@ -201,47 +215,49 @@ def scores(
     output: Array,
     units: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
-    """All parts of the metric of outputs against targets [n] or [n, outputs]; NaN where the outputs are not finite.
+    """All parts of the metric of outputs against targets [n] or [n, outputs].
 
-    `units`: mean and scale of regression targets, by which both are mapped back to the target's own units (R6).
+    NaN where the outputs are not finite. `units`: mean and scale of regression targets, by which
+    both are mapped back to the target's own units (R6).
 
     Raises:
         ValueError: outputs of a wrong shape, or a metric that this kind of output cannot give.
     """
     if output.shape[:1] != targets.shape[:1]:
         raise ValueError(
-            f"{kind} must have one row per validation row ({len(targets)}), but got shape {output.shape}"
+            f"{kind} must have one row per validation row ({len(targets)}), "
+            f"but got shape {output.shape}"
         )
     if output.dtype.kind == "f" and not np.isfinite(output).all():
         return dict.fromkeys(metric.parts, math.nan)
     if units is not None and output.size == targets.size:
         mean, scale = np.array(units["mean"]), np.array(units["scale"])
         targets, output = targets * scale + mean, output.reshape(targets.shape) * scale + mean
-    given = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
+    outputs = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
     if metric.target:
         regression = targets.dtype.kind == "f"
         shown = (
-            given.numbers
+            outputs.numbers
             if regression
-            else given.labels
+            else outputs.labels
             if kind == "labels"
-            else given.probabilities
+            else outputs.probabilities
         )
         return {metric.name: float(get_object(metric.target)(targets, shown))}
     strange = [part for part in metric.parts if part not in METRICS]
     if strange:
         raise ValueError(
-            f"metric {strange[0]!r} cannot be computed from {kind}; yield {strange[0]!r} itself, or choose from "
-            f"{', '.join(sorted(METRICS))}"
+            f"metric {strange[0]!r} cannot be computed from {kind}; "
+            f"yield {strange[0]!r} itself, or choose from {', '.join(sorted(METRICS))}"
         )
-    return {part: METRICS[part](given) for part in metric.parts}
+    return {part: METRICS[part](outputs) for part in metric.parts}
 
 
 def constant_score(metric: Metric, *, task: str, train: Array, val: Array) -> float | None:
     """`floor`: the score of the best constant prediction on validation.
 
-    The most frequent class, for probabilities the classes' shares in train; the mean of train for regression. None where it
-    cannot be known.
+    The most frequent class, for probabilities the classes' shares in train; the mean of train for
+    regression. None where there is no such score.
     """
     if metric.formula or metric.target or metric.name not in METRICS:
         return None

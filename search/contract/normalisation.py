@@ -1,4 +1,4 @@
-"""Features and targets brought to one scale, fitted on train only (R5, R6): scikit-learn's imputers and scalers."""
+"""Scales features and targets by scikit-learn's imputers and scalers, fitted on train (R5, R6)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,18 +12,16 @@ from sklearn.impute import SimpleImputer
 from search.errors import UsageError, broken_rule, unknown
 
 IMPUTE = ("mean", "median", "most_frequent")
-CONSTANTS = (
-    "mean_",
-    "scale_",
-    "min_",
-    "center_",
-    "statistics_",
-)  # what scalers and imputers have learned
+# attributes of scalers and imputers that hold what they have learned
+CONSTANTS = ("mean_", "scale_", "min_", "center_", "statistics_")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """Fitted steps for features, and mean and scale of the targets (both None for classes, or where they stay as they are)."""
+    """Fitted steps for the features, and mean and scale of the targets.
+
+    `mean` and `scale` are None for classes, and where targets are not scaled.
+    """
 
     steps: tuple[Any, ...]
     mean: NDArray[np.float64] | None = None
@@ -59,14 +57,14 @@ class Scaling:
     def constants(self) -> dict[str, Any]:
         """For the contract: what each step has learned."""
         kinds = [type(step).__name__ for step in self.steps]
-        told: dict[str, Any] = {"kind": " + ".join(kinds) or "none"}
+        constants: dict[str, Any] = {"kind": " + ".join(kinds) or "none"}
         for step in self.steps:
-            told |= {
+            constants |= {
                 name: np.asarray(value).tolist()
                 for name, value in vars(step).items()
                 if name in CONSTANTS
             }
-        return told | ({"target": self.units} if self.units is not None else {})
+        return constants | ({"target": self.units} if self.units is not None else {})
 
 
 def fit_scaling(
@@ -91,17 +89,19 @@ def fit_scaling(
             shown = np.asarray(steps[-1].transform(flat[:100]))
             if shown.shape != flat[:100].shape or not np.isfinite(shown).all():
                 raise ValueError(
-                    f"rows of {flat.shape[1]} features came back as {shown.shape[1:]}, or not finite"
+                    f"rows of {flat.shape[1]} features came back as {shown.shape[1:]}, "
+                    "or not finite"
                 )
         except (
             Exception
         ) as error:  # an import, wrong arguments, or rows that a scaler does not take
-            told = error.__cause__ or error
+            cause = error.__cause__ or error
             raise UsageError(
                 broken_rule(
                     "normalise._target_",
-                    rule="must name a scaler with fit and transform, such as sklearn.preprocessing.StandardScaler",
-                    got=f"{node._target_} ({type(told).__name__}: {told})",
+                    rule="must name a scaler with fit and transform, such as "
+                    "sklearn.preprocessing.StandardScaler",
+                    got=f"{node._target_} ({type(cause).__name__}: {cause})",
                     remedy="mend it",
                 )
             ) from error

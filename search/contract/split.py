@@ -1,4 +1,7 @@
-"""Which rows train, which rank, which stay sealed: fixed once, by config and its own seed (R2). Never looks at features."""
+"""Which rows train, validate and test: fixed once, by the config and a seed of its own (R2).
+
+Never looks at features.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,20 +29,26 @@ class Fold:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Row numbers of the sealed test set, and of one fold, or of several whose validation rows make up all other rows."""
+    """Row numbers of the sealed test set and of the folds.
+
+    With several folds, their validation rows together are all rows outside the test set.
+    """
 
     folds: tuple[Fold, ...]
     test: Rows
 
     @property
     def rest(self) -> Rows:
-        """What the final model is trained on: the one fold's train rows, or all rows but test."""
+        """The rows of the final model: the one fold's train rows, or all rows but test."""
         if len(self.folds) == 1:
             return self.folds[0].train
         return np.sort(np.concatenate([fold.val for fold in self.folds]))
 
     def arrays(self) -> dict[str, Rows]:
-        """`split.npz`: train, val, test; or `folds` (the fold in which each row validates, −1 in test) and test."""
+        """`split.npz`: train, val, test; or `folds` and test.
+
+        `folds` [n]: the fold in which each row validates, −1 for test rows.
+        """
         if len(self.folds) == 1:
             return {"train": self.folds[0].train, "val": self.folds[0].val, "test": self.test}
         numbers = np.full(len(self.rest) + len(self.test), -1, dtype=np.int64)
@@ -54,7 +63,11 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """What a split may look at: classes to stratify by, groups that never part, time, and sets that came with the data."""
+    """What a split may look at.
+
+    `labels`: classes to stratify by; `groups`: rows of one group stay in one set; `time`: the order
+    of the rows; `given`: sets that came with the data.
+    """
 
     labels: NDArray[Any] | None = None
     groups: NDArray[Any] | None = None
@@ -66,7 +79,8 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
     """The split of a config for so many rows; stratified where there are labels.
 
     Raises:
-        UsageError: an unknown kind, shares that leave a set empty, a class too small, or sets that are none.
+        UsageError: an unknown kind, shares that leave a set empty, a class too small, or sets that
+            overlap or name rows that do not exist.
     """
     kind = str(node.get("kind"))
     if kind not in KINDS:
@@ -133,7 +147,10 @@ def _at_random(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows,
 def _by_group(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
     if marks.groups is None:
         raise _refused(
-            "kind", "split=grouped needs a group per row", "none", "name the column: data.groups=…"
+            "kind",
+            "split=grouped needs a group per row",
+            "none",
+            "name the column: data.groups=…",
         )
     try:
         splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)

@@ -1,7 +1,8 @@
-"""Whether the code that a config names can be imported and built, and whether every knob changes the training.
+"""The rehearsal: can everything in the config be imported and built, does every knob act?
 
-Asked before anything is written, and apart: the search's own process stays without torch and the user's modules. A worker that
-has started early has torch already and answers; where there is none, or none that lives, a process of its own does.
+It runs before anything is written, in another process: the search's own process loads neither
+torch nor the user's modules. A worker that has started early has torch already and answers; where
+there is none, a process is started for it.
 """
 
 import json
@@ -25,12 +26,13 @@ from search.execution.worker.dry_run import ALONE, Questions
 
 @contextmanager
 def dry_run(plan: Plan, *, early: WorkerConnections | None = None) -> Iterator[None]:
-    """Rehearses the baseline and the knobs; the block's own errors come first.
+    """Rehearses the baseline and the knobs; errors of the block come first.
 
-    `early`: workers that are starting, who are asked after the block; without them a process answers while the block runs.
+    `early`: workers that are starting, and answer after the block; without them, a process answers
+    while the block runs.
 
     Raises:
-        UsageError: the trainer, or what it is to build, cannot be imported or built, or a knob changes nothing.
+        UsageError: something cannot be imported or built, or a knob changes nothing.
     """
     if early is None:
         with _in_a_process(plan):
@@ -38,14 +40,14 @@ def dry_run(plan: Plan, *, early: WorkerConnections | None = None) -> Iterator[N
         return
     yield
     try:
-        told = early.ask({"kind": "rehearse", "asked": questions(plan)})
+        reply = early.ask({"kind": "rehearse", "asked": questions(plan)})
     except MessageError:  # more than a message holds
-        told = None
-    if told is None or told["wrong"] is None:
-        with _in_a_process(plan):  # whose last words are told
+        reply = None
+    if reply is None or reply["wrong"] is None:
+        with _in_a_process(plan):  # the last line that it prints is the error
             return
-    if told["wrong"]:
-        raise UsageError(str(told["wrong"]))
+    if reply["wrong"]:
+        raise UsageError(str(reply["wrong"]))
 
 
 @contextmanager
@@ -66,23 +68,22 @@ def _in_a_process(plan: Plan) -> Iterator[None]:
         )
         try:
             yield
-            os.waitid(
-                os.P_PID, process.pid, os.WEXITED | os.WNOWAIT
-            )  # it keeps its number until its children are gone
+            # it stays a zombie, and keeps its process id, until its children are gone
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # with what it has started
             process.wait()
         printed.seek(0)
-        told = printed.read().strip()
+        text = printed.read().strip()
     if process.returncode != 0:
         raise UsageError(
-            told.splitlines()[-1] if told else "the trainer cannot be built: it ended at once"
+            text.splitlines()[-1] if text else "the trainer cannot be built: it ended at once"
         )
 
 
 def questions(plan: Plan) -> Questions:
-    """The baseline's config, those of each knob's values (of a range its ends), and the shape of the data."""
+    """The baseline's config, the configs of each knob's values or ends, and the data's shape."""
     configs = TrialConfigs(plan.config)
 
     def with_knobs(**knobs: Value) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Data sets as functions that return `DataSet`: all rows, unsplit and not normalised; splitting is the contract's business."""
+"""Data sets as functions that return a `DataSet`: all rows, not split, not normalised."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """All rows. `x` [n, …]; `y` [n] classes of any one type, or [n] or [n, outputs] numbers for regression.
+    """All rows.
 
-    `groups` [n]: rows of one group never part (split=grouped). `time` [n]: the order of split=ordered. `given`: row numbers
-    of a test or validation set that came with the data (split=predefined). `names`: of the features, where they have some.
+    `x` [n, …]; `y` [n] classes of any one type, or [n] or [n, outputs] numbers for regression.
+    `groups` [n]: rows of one group stay in one set (split=grouped). `time` [n]: the order of
+    split=ordered. `given`: row numbers of a `test` or `val` set that came with the data
+    (split=predefined). `names`: the names of the features, where they have names.
     """
 
     x: NDArray[Any]
@@ -25,7 +27,7 @@ class DataSet:
 
 
 class DataError(Exception):
-    """Data that cannot be read as the config says; the text tells where, the rule, what was got and what to do."""
+    """The data cannot be read as the config says; the text has place, rule, value and remedy."""
 
 
 def broken(where: str, *, rule: str, got: object, remedy: str) -> DataError:

@@ -19,6 +19,6 @@ def breast_cancer() -> DataSet:
 
 
 def diabetes() -> DataSet:
-    """Progress of the disease after one year: x [442, 10] float32; y [442, 1] float32, 25 … 346."""
+    """Progress of diabetes after one year: x [442, 10] float32; y [442, 1] float32, 25 … 346."""
     x, y = load_diabetes(return_X_y=True)
     return DataSet(x=x.astype(np.float32), y=y.astype(np.float32)[:, None])

@@ -10,7 +10,9 @@ KNOWN = ("x", "y", "groups", "time", "x_val", "y_val", "x_test", "y_test")
 
 
 def load(*, path: str) -> DataSet:
-    """`x` [n, …], `y` [n] or [n, outputs]; optional `groups`, `time` [n]; `x_val`, `y_val`, `x_test`, `y_test` as given sets.
+    """The arrays `x` [n, …] and `y` [n] or [n, outputs] of a file.
+
+    Optional: `groups`, `time` [n]; `x_val`, `y_val`, `x_test`, `y_test` as given sets.
 
     Raises:
         DataError: no such file, no .npz, an array missing or of another length.

@@ -1,4 +1,4 @@
-"""A table of one's own, .csv or .parquet: numeric columns as they are, categorical ones one-hot, missing values as NaN."""
+"""A table of one's own, .csv or .parquet: numeric columns as they are, categorical ones one-hot."""
 
 import csv
 from collections import Counter
@@ -22,10 +22,13 @@ def load(
     groups: str | None = None,
     time: str | None = None,
 ) -> DataSet:
-    """x [n, features] float32: the numeric columns in the file's order, then a column per category; y as it stands in the file.
+    """x [n, features]: the numeric columns in the file's order, then a column per category.
+
+    y is as it stands in the file; missing features are NaN.
 
     Raises:
-        DataError: a file that is no such table, a column that is not there, text in a numeric column, a missing target.
+        DataError: a file that is no such table, a column that does not exist, text in a numeric
+            column, or a missing target.
     """
     frame = _read(Path(path))
     targets = [target] if isinstance(target, str) else list(target)
@@ -137,7 +140,7 @@ def _check_numeric(column: "pd.Series[Any]", path: str) -> None:
 
 
 def _moments(frame: pd.DataFrame, name: str | None, path: str) -> NDArray[Any] | None:
-    """A column of numbers, or of dates as numbers; text must be ISO 8601, which has one order only."""
+    """A column of numbers, or of dates as numbers; text must be ISO 8601, which has one order."""
     if name is None:
         return None
     column = frame[name]

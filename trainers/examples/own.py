@@ -1,4 +1,4 @@
-"""A trainer of one's own: its own model, its own rows by a DataLoader, resumable. python -m search own_trainer runs it."""
+"""A trainer of your own, resumable, with its DataLoader: python -m search own_trainer runs it."""
 
 import torch
 from sklearn.datasets import load_digits
@@ -32,9 +32,8 @@ def train(config, data, device, checkpoint):
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
     for epoch in range(checkpoint.epoch + 1, config["trainer"]["epochs"] + 1):
-        torch.manual_seed(
-            1000 * config["seed"] + epoch
-        )  # so that a resumed trial shuffles as an undisturbed one
+        # so that a resumed trial shuffles like an undisturbed one
+        torch.manual_seed(1000 * config["seed"] + epoch)
         losses = []
         for x, y in loader(data.train.index, config["trainer"]["batch_size"], shuffle=True):
             optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""A plain training script without any import of Knobwise. python -m search own_command runs it, once per trial."""
+"""A plain training script, without any import of Knobwise. python -m search own_command runs it."""
 
 import argparse
 import json
@@ -15,9 +15,8 @@ parser.add_argument("--seed", type=int, required=True)
 parser.add_argument("--epochs", type=int, required=True)
 options = parser.parse_args()
 
-split = np.load(
-    os.environ["KNOBWISE_SPLIT"]
-)  # row numbers of train and validation; the test rows are sealed
+# row numbers of train and validation; the test rows are sealed
+split = np.load(os.environ["KNOBWISE_SPLIT"])
 kept = pathlib.Path(os.environ["KNOBWISE_CHECKPOINT"]) / "weights.npz"  # this trial's own folder
 x, y = load_digits(return_X_y=True)
 model = SGDClassifier(learning_rate="constant", eta0=options.lr, loss="log_loss")
@@ -36,7 +35,7 @@ for epoch in range(first, options.epochs + 1):
     model.random_state = options.seed * 1000 + epoch
     model.partial_fit(x[rows] / 16, y[rows], classes=np.arange(10))
     right = model.score(x[split["val"]] / 16, y[split["val"]])
-    print(json.dumps({"epoch": epoch, "accuracy": right}), flush=True)  # first told …
+    print(json.dumps({"epoch": epoch, "accuracy": right}), flush=True)  # first printed …
     np.savez(
         kept.with_suffix(".new.npz"),
         coef=model.coef_,

@@ -1,6 +1,7 @@
-"""Small convolutional networks over sequences and images: blocks of convolution, batch norm, activation; then the mean (R44).
+"""Small convolutional networks over sequences and images (R44).
 
-They give logits or plain outputs, never probabilities: the loss belongs outside (R1).
+Blocks of convolution, batch norm and activation, then the mean. They give logits or numbers, never
+probabilities (R1).
 """
 
 from torch import Tensor, nn
@@ -9,10 +10,11 @@ from trainers.models import parts
 
 
 class CNN(nn.Module):
-    """`depth` blocks of `width` filters of size 3; each but the last halves the length; then mean, dropout and a linear layer.
+    """`depth` blocks of `width` filters of size 3, then mean, dropout and a linear layer.
 
-    x [batch, inputs] is taken as one channel: of `inputs` points for `dimensions` 1, of a square image for 2; x with a channel
-    axis, [batch, channels, …], is taken as it is. The result is [batch, outputs]. `init` and `gain`: initial weights (R42).
+    Each block but the last halves the length. x [batch, inputs] is one channel: a sequence for
+    `dimensions` 1, a square image for 2; x [batch, channels, …] is taken as it is. The result is
+    [batch, outputs]. `init` and `gain`: initial weights (R42).
 
     Raises:
         ValueError: no such activation or init, or inputs that are no square image.
@@ -36,7 +38,8 @@ class CNN(nn.Module):
         side = round((inputs / channels) ** (1 / dimensions))
         if side**dimensions * channels != inputs:
             raise ValueError(
-                f"model: inputs must be channels × a square, but got {inputs} inputs and {channels} channels; set both"
+                f"model: inputs must be channels × a square, but got {inputs} inputs "
+                f"and {channels} channels; set both"
             )
         convolution, norm, pool = (
             (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d)

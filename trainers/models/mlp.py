@@ -1,4 +1,4 @@
-"""A multilayer perceptron. Gives logits or plain outputs, never probabilities: the loss belongs outside (R1)."""
+"""A multilayer perceptron. Gives logits or numbers, never probabilities (R1)."""
 
 from torch import Tensor, nn
 
@@ -6,9 +6,12 @@ from trainers.models import parts
 
 
 class MLP(nn.Module):
-    """`depth` hidden layers of `width` units, each with activation (R43) and dropout (R45), then a linear output layer.
+    """`depth` hidden layers of `width` units, then a linear output layer.
 
-    x [batch, …] is flattened to [batch, inputs]; the result is [batch, outputs]. `init` and `gain`: initial weights (R42).
+    Each hidden layer has an activation (R43) and dropout (R45).
+
+    x [batch, …] is flattened to [batch, inputs]; the result is [batch, outputs]. `init` and `gain`:
+    initial weights (R42).
 
     Raises:
         ValueError: no such activation or init.

@@ -1,4 +1,4 @@
-"""What the shipped models are made of: activations by name, and initial weights by kind and gain (R42, R43)."""
+"""Parts of the shipped models: activations by name, initial weights by kind (R42, R43)."""
 
 from collections.abc import Callable
 
@@ -46,9 +46,10 @@ def activation(name: str) -> nn.Module:
 
 
 def initialise(model: nn.Module, *, init: str, gain: float, activation: str) -> None:
-    """Initial weights of every layer that has any: `torch` leaves its own, `follow` takes what the activation asks for.
+    """Sets the initial weights of every layer.
 
-    Biases become zero; the output layer is treated like the others, but never zeroed.
+    `torch` leaves torch's own; `follow` takes the kind that suits the activation. Biases become
+    zero. The output layer is treated like the others, but never zeroed.
 
     Raises:
         ValueError: there is no such kind; those that exist are named.

@@ -1,4 +1,4 @@
-"""Answers what is asked in a rehearsal: builds and describes trainings. In a process of its own, or in a copy of a worker.
+"""Carries out a rehearsal in a process of its own or in a fork of a worker.
 
 Never sees the data, never trains more than two steps, never touches a GPU.
 """
@@ -20,22 +20,22 @@ ALONE = {
     "OMP_NUM_THREADS": "1",
 }  # nothing is trained, so no GPU is touched
 END = b"\n"  # of an answer
-PAUSE = 0.1  # seconds between two looks at whether a copy that does not answer lives
+PAUSE = 0.1  # seconds between two checks whether a silent fork still lives
 Questions = dict[str, Any]
 
 
 def answer(asked: Questions) -> str:
-    """What is wrong, or nothing."""
+    """What is wrong; empty if nothing is."""
     shape = asked["shape"]
     try:
         if rehearse(asked["baseline"], shape) is None:
             return ""
         for path, configs in asked["values"].items():
-            told = {rehearse(config, shape) for config in configs}
-            if len(told) == 1 and None not in told:
+            trainings = {rehearse(config, shape) for config in configs}
+            if len(trainings) == 1 and None not in trainings:
                 return (
-                    f"space.{path}: a knob must have an effect, but got one and the same training at all of its values; "
-                    "drop it, or link what should follow it"
+                    f"space.{path}: a knob must have an effect, but got one and the same training "
+                    "at all of its values; drop it, or link what should follow it"
                 )
     except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
         return (
@@ -46,10 +46,10 @@ def answer(asked: Questions) -> str:
 
 @contextmanager
 def answered_in_copy(asked: Questions) -> Iterator[str | None]:
-    """As `answer`, in a copy of this process, which itself stays as it is; None where the copy ends without a word.
+    """As `answer`, in a fork of this process; None where the fork ends without an answer.
 
-    After the block nothing is left of the copy, nor of what it has started. To be used before there are threads and before any
-    GPU is touched, which a copy could then not use.
+    After the block the fork and its children are gone. Call it before there are threads and before
+    a GPU is touched, since a fork can use neither.
     """
     reading, writing = os.pipe()
     copy = os.fork()
@@ -57,16 +57,16 @@ def answered_in_copy(asked: Questions) -> Iterator[str | None]:
         os.close(reading)
         _answer_to(writing, asked)
     os.close(writing)
-    told, ended = b"", False
-    while not told.endswith(END) and not ended:
+    reply, ended = b"", False
+    while not reply.endswith(END) and not ended:
         if select.select([reading], [], [], PAUSE)[0]:
             more = os.read(reading, 2**16)
-            told, ended = told + more, not more
-        else:  # what it has started may hold the pipe open, and never speak
+            reply, ended = reply + more, not more
+        else:  # its children may hold the pipe open and never write
             ended = os.waitid(os.P_PID, copy, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     os.close(reading)
     try:
-        yield json.loads(told) if told.endswith(END) else None
+        yield json.loads(reply) if reply.endswith(END) else None
     finally:
         os.kill(copy, signal.SIGKILL)
         os.waitpid(copy, 0)
@@ -74,7 +74,7 @@ def answered_in_copy(asked: Questions) -> Iterator[str | None]:
 
 
 def _answer_to(writing: int, asked: Questions) -> NoReturn:
-    """Life of the copy. It stays a main process, as the worker is for a user's module that looks."""
+    """Life of the fork. It stays a main process, as a user's module may check."""
     try:
         os.environ["CUDA_VISIBLE_DEVICES"] = ALONE["CUDA_VISIBLE_DEVICES"]
         silent = os.open(os.devnull, os.O_WRONLY)
