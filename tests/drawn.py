@@ -11,6 +11,7 @@ from search.config.plan import read_plan
 from search.results.findings import find
 from search.stages import sweep
 from search.stages.joint_stage import JointStage
+from search.stages.stage import StageContext
 from search.storage.trials import TrialRecord
 
 
@@ -58,7 +59,7 @@ def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
     """
     plan = joint_plan(*overrides)
     rows, woken = list(rows), threading.Event()
-    stage = JointStage(plan, rows, past=past, slots=1, wake=woken.set)
+    stage = JointStage(plan, rows, StageContext(past=past, slots=1, resolution=0.0, wake=woken.set))
     try:
         while len(rows) < until:
             asks = stage.wanted(rows, room=slots)

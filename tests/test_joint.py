@@ -402,10 +402,10 @@ def test_idle_knobs_have_no_say_in_a_configuration_but_are_kept_for_the_sampler(
 
 
 def test_auto_is_a_gaussian_process_unless_the_space_chooses_between_groups_or_trials_are_many():
-    assert joint_plan(*TWO).joint.sampler == "gp"
-    assert joint_plan("space=activation").joint.sampler == "gp"
-    assert joint_plan(*OPTIMIZERS).joint.sampler == "tpe"
-    assert joint_plan(*TWO, "n_trials=401").joint.sampler == "tpe"
+    assert joint_plan(*TWO).settings.sampler == "gp"
+    assert joint_plan("space=activation").settings.sampler == "gp"
+    assert joint_plan(*OPTIMIZERS).settings.sampler == "tpe"
+    assert joint_plan(*TWO, "n_trials=401").settings.sampler == "tpe"
 
 
 def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
@@ -491,4 +491,4 @@ def test_settings_that_cannot_be_are_refused(words, message):
     ],
 )
 def test_pruners_are_asked_at_rungs_only(pruner, rungs):
-    assert joint_plan(f"pruner={pruner}").joint.rungs == rungs
+    assert joint_plan(f"pruner={pruner}").settings.rungs == rungs

@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.table import Table
 
 from search.commands import take
-from search.config.joint_settings import ADAPTIVE
+from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.plan import Plan, read_plan
+from search.config.sweep_settings import SweepSettings
 from search.contract.dataset import completed
 from search.errors import UsageError
 from search.execution.progress import Terminal, duration
@@ -45,7 +46,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     console = Terminal()
     missing = (
         _show_joint(plan, rows, console)
-        if plan.joint is not None
+        if isinstance(plan.settings, JointSettings)
         else _show_sweep(plan, rows, console)
     )
     done = sum(row.finished for row in rows)
@@ -83,7 +84,7 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
                 *row, str(len(sweep.first_round(plan))), str(plan.seeds), str(count * plan.seeds)
             )
     console.print(table)
-    if plan.kind == "sweep":
+    if isinstance(plan.settings, SweepSettings):
         first = ", ".join(map(str, sweep.first_round(plan)))
         console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
     return sum(not row.finished for row in rows) + len(sweep.wanted(plan, rows, resolution=0.0))

@@ -1,7 +1,7 @@
 """From a config to a frozen plan: every check between fields is made here, at the door. Never touches results."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,19 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.check_names import CAUSES
+from search.config.confirm_settings import ConfirmSettings
 from search.config.fields import one_of, positive, whole
 from search.config.joint_settings import JointSettings, read_joint
-from search.config.knob_roles import check_knob, check_roles, default_of, read_follower
+from search.config.knob_roles import check_knob, default_of
 from search.config.knobs import Knob, Value, read_space
+from search.config.sweep_settings import SweepSettings, read_sweep
 from search.contract.metric_functions import TASKS
 from search.contract.metrics import Metric, check_task_name, read_metric, tasks_of
 from search.errors import UsageError, broken_rule, unknown
 
-PROTOCOLS = ("sweep", "joint", "train")
+SETTINGS: dict[
+    str, Callable[[DictConfig, tuple[Knob, ...]], SweepSettings | JointSettings | None]
+] = {"sweep": read_sweep, "joint": read_joint, "train": lambda config, knobs: None}
 PLACEMENTS = ("local", "inline")
 KEEP = ("best", "all")
 PREFLIGHT = ("on", "warn", "off")
@@ -72,8 +76,7 @@ class PreflightSettings:
 class Plan:
     """One search. `config` is unresolved and read-only; `knobs` are empty for a single training.
 
-    `refine`, `extend`: rounds that a sweep may add. `follower`: path of
-    the key that moves with the sweep's knob, and the power by which it does (R28). `joint`: None unless the search is one.
+    `settings`: those of its kind; None of a single training. `first_trial`: number of the first one.
     `lanes`: trials that a worker may train as one program; None where their pace is to say.
     """
 
@@ -91,17 +94,20 @@ class Plan:
     keep: str
     lanes: int | None
     rehearse: bool
-    refine: int
-    extend: int
-    follower: tuple[str, float] | None
-    joint: JointSettings | None
+    settings: SweepSettings | JointSettings | ConfirmSettings | None
     preflight: PreflightSettings
+    first_trial: int = 0
 
     @property
     def knob(self) -> Knob:
         """The one that a sweep is about."""
         (knob,) = (knob for knob in self.knobs if not knob.nuisance)
         return knob
+
+    @property
+    def follower(self) -> tuple[str, float] | None:
+        """What moves with a sweep's knob, and by which power (R28)."""
+        return self.settings.follower if isinstance(self.settings, SweepSettings) else None
 
     @property
     def stock(self) -> bool:
@@ -139,10 +145,8 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
                 remedy="give another name=",
             )
         )
-    kind = one_of(config, "protocol.kind", PROTOCOLS)
+    kind = one_of(config, "protocol.kind", tuple(SETTINGS))
     knobs = read_space(resolved.get("space") or {}) if kind != "train" else ()
-    if kind == "sweep":
-        check_roles(knobs)
     for knob in knobs:
         check_knob(config, knob)
     positive(config, "trainer.checkpoint_every")
@@ -163,10 +167,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         keep=one_of(config, "keep", KEEP),
         lanes=_lanes(config, metric),
         rehearse=one_of(config, "rehearse", ("True", "False")) == "True",
-        refine=whole(config, "protocol.refine", least=0) if kind == "sweep" else 0,
-        extend=whole(config, "protocol.extend", least=0) if kind == "sweep" else 0,
-        follower=read_follower(config, knobs) if kind == "sweep" else None,
-        joint=read_joint(config, knobs) if kind == "joint" else None,
+        settings=SETTINGS[kind](config, knobs),
         preflight=_preflight(config),
     )
 

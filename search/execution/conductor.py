@@ -29,8 +29,8 @@ from search.execution.recorder import Recorder
 from search.execution.running_trial import SHARED, RunningTrial, fresh_early_stopping
 from search.execution.slots import Slot
 from search.execution.trial_queue import TrialQueue
-from search.stages import Stage
 from search.stages.lookahead import PEEK
+from search.stages.stage import Stage
 from search.storage.folder import Folder
 from search.storage.logs import TrialLogs
 from search.storage.study import Study

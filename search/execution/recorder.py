@@ -14,7 +14,7 @@ from search.execution.callbacks import Callback
 from search.execution.messages import Message
 from search.execution.running_trial import RunningTrial
 from search.execution.slots import Slot
-from search.stages import Stage
+from search.stages.stage import Stage
 from search.storage.curves import MEAN, CurveLog
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog

@@ -12,6 +12,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from search.config.plan import Plan
+from search.config.sweep_settings import SweepSettings
 from search.contract.arrays import read_folds
 from search.contract.metric_functions import entropy
 from search.diagnostics.verdicts.across_trials import Trained, across
@@ -111,7 +112,7 @@ def _trained(
 ) -> list[Trained]:
     """The finished trials, as `across_trials` compares them."""
     plan = findings.plan
-    knob = plan.knob.path if plan.kind == "sweep" else ""
+    knob = plan.knob.path if isinstance(plan.settings, SweepSettings) else ""
 
     def value(row: TrialRecord) -> float | None:
         number = row.ask.knobs.get(knob)
@@ -146,7 +147,7 @@ def _level(columns: Mapping[str, Any]) -> float | None:
 
 def _question(findings: Findings) -> dict[str, Any]:
     """Which knob a sweep turned, and in which role it is judged."""
-    if findings.plan.kind != "sweep":
+    if not isinstance(findings.plan.settings, SweepSettings):
         return {}
     knob = findings.plan.knob
     last = knob.path.rpartition(".")[2]

@@ -14,7 +14,7 @@ from search.config.plan import Plan, check_task
 from search.contract.contract import Contract, Prepared, prepare
 from search.diagnostics.preflight.report import require, sound
 from search.diagnostics.preflight.run import told_preflight
-from search.errors import Interrupted, RunError, UsageError, broken_rule
+from search.errors import Interrupted, RunError
 from search.execution.dry_run import dry_run
 from search.execution.worker_pool import WorkerPool
 from search.results.export import drop_beaten, write_best
@@ -23,7 +23,7 @@ from search.results.findings import Findings, find
 from search.results.tables import write_tables
 from search.run.refit import refit
 from search.run.run_stage import conduct, trainings
-from search.stages import joint
+from search.stages.kinds import kind_of
 from search.stages.samplers import make_pruner
 from search.storage.folder import Folder
 from search.storage.study import Study
@@ -52,7 +52,7 @@ def carried_out(
         contract=contract,
         checked=lambda made: _check(plan, folder, made, pool, console),
     ) as fixed:
-        pruner = make_pruner(plan.joint, epochs=plan.epochs)
+        pruner = make_pruner(plan.settings, epochs=plan.epochs)
         study = Study.for_writing(
             folder.journal,
             name=plan.name,
@@ -134,29 +134,15 @@ def _check(
 
 
 def _check_grown(plan: Plan, folder: Folder) -> None:
-    """A joint search may be extended, not shortened, and its confirmation needs seeds that it has not used.
+    """Whether the plan may go on from the trials that exist.
 
     Raises:
-        UsageError: more trials are there than `n_trials` allows, or other seeds.
+        UsageError: it may not.
     """
-    if plan.joint is None or not folder.journal.exists():
+    if not folder.started or not folder.journal.exists():
         return
-    if folder.started and folder.load_config().seeds != plan.seeds:
-        rule, got = (
-            "the seeds of a joint search stay as they are",
-            f"{plan.seeds}, {folder.load_config().seeds} there",
-        )
-        raise UsageError(
-            broken_rule("seeds", rule=rule, got=got, remedy="raise protocol.confirm with name=…")
-        )
     rows = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs).rows(alive=False)
-    done = joint.count([row for row in rows if row.finished])
-    if plan.joint.n_trials < done:
-        rule = "n_trials counts the trials that are finished"
-        got = f"{plan.joint.n_trials} for {done} of them"
-        raise UsageError(
-            broken_rule("n_trials", rule=rule, got=got, remedy="raise it or use name=…")
-        )
+    kind_of(plan).check_resume(plan, rows, seeds=folder.load_config().seeds)
 
 
 def _record(plan: Plan, folder: Folder, study: Study) -> Findings:

@@ -1,6 +1,5 @@
 """Carries out trials in a folder that is begun and locked: a stage's, or one training apart from any search."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from search.execution.lanes import Fusions
 from search.execution.progress import ShownProgress
 from search.execution.worker_pool import WorkerPool, slots_of, started_workers
 from search.results.warm_start import read_history
-from search.stages import FixedStage, Stage, joint, sweep
-from search.stages.joint_stage import JointStage
-from search.stages.past_trial import Past
+from search.stages.kinds import kind_of
+from search.stages.stage import StageContext
 from search.storage.folder import Folder
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
@@ -25,11 +23,7 @@ from search.storage.trials import TrialRecord
 
 def trainings(plan: Plan) -> int:
     """How many a search needs that has not begun, as far as that can be foreseen."""
-    return (
-        joint.foreseen(plan, ())
-        if plan.joint is not None
-        else len(sweep.wanted(plan, (), resolution=0.0))
-    )
+    return kind_of(plan).foreseen(plan, ())
 
 
 def conduct(
@@ -46,26 +40,20 @@ def conduct(
     Raises:
         RunError: the search failed. Interrupted: by a signal.
     """
-    rows = study.rows(alive=True)
-    resolution = plan.metric.resolution(int(contract.split["rows"]["val"]))
-    past = (
-        read_history(plan, root=Path("results"), floor=contract.floor)
-        if plan.joint is not None
-        else []
-    )
-    if plan.joint is not None and plan.config.get("from") is not None:
+    kind, rows = kind_of(plan), study.rows(alive=True)
+    past = read_history(plan, root=Path("results"), floor=contract.floor) if kind.adaptive else []
+    if kind.adaptive and plan.config.get("from") is not None:
         console.print(
             f"{len(past)} trials of {plan.config['from']} fit the space and are its history (R32)",
             markup=False,
         )
-    stage = _stage(
-        plan,
-        rows,
+    context = StageContext(
         past=past,
         slots=len(pool.slots),
-        resolution=resolution,
+        resolution=plan.metric.resolution(int(contract.split["rows"]["val"])),
         wake=pool.connections.wake,
     )
+    stage = kind.stage(plan, rows, context)
     with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
         conductor = Conductor(
             plan,
@@ -80,22 +68,6 @@ def conduct(
             callback=progress,
         )
         conductor.run(pool.placement)
-
-
-def _stage(
-    plan: Plan,
-    rows: Sequence[TrialRecord],
-    *,
-    past: Sequence[Past],
-    slots: int,
-    resolution: float,
-    wake: Callable[[], None],
-) -> Stage:
-    """What the plan's kind of search asks for."""
-    if plan.joint is not None:
-        return JointStage(plan, rows, past=past, slots=slots, wake=wake)
-    values = {plan.knob.path: sweep.first_round(plan)} if plan.kind == "sweep" else {}
-    return FixedStage(lambda known: sweep.wanted(plan, known, resolution=resolution), values=values)
 
 
 def train_apart(
@@ -116,7 +88,7 @@ def train_apart(
     alone = replace(
         plan,
         kind="train",
-        joint=None,
+        settings=None,
         knobs=(),
         config=config,
         folder=folder.path,

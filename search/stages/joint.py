@@ -6,6 +6,7 @@ train again on fresh seeds. Never runs a trial, never asks a sampler.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 
 import numpy as np
@@ -22,6 +23,10 @@ from search.config.joint_settings import (
 )
 from search.config.knobs import Value
 from search.config.plan import Plan
+from search.errors import UsageError, broken_rule
+from search.stages.decision import decide
+from search.stages.outcome import Outcome, by_cell, cell_of, group_of
+from search.stages.stage import numbered
 from search.storage.trials import TrialRecord, TrialSpec
 
 STAGE, CONFIRM = "joint", "confirm"
@@ -33,9 +38,9 @@ Key = tuple[tuple[str, Value], ...]
 
 def settings(plan: Plan) -> JointSettings:
     """The plan's, which must be one of a joint search."""
-    if plan.joint is None:
+    if not isinstance(plan.settings, JointSettings):
         raise TypeError(f"{plan.name}: not a joint search")
-    return plan.joint
+    return plan.settings
 
 
 def key(plan: Plan, point: Point) -> Key:
@@ -101,14 +106,6 @@ def repeats(plan: Plan, point: Point) -> list[TrialSpec]:
     return [
         TrialSpec(trial=-1, stage=STAGE, knobs=used, idle=idle, seed=plan.seed + repeat)
         for repeat in range(plan.seeds)
-    ]
-
-
-def numbered(asks: Sequence[TrialSpec], rows: Sequence[TrialRecord]) -> list[TrialSpec]:
-    """With running numbers behind those that there are."""
-    return [
-        TrialSpec(trial=number, stage=ask.stage, knobs=ask.knobs, idle=ask.idle, seed=ask.seed)
-        for number, ask in enumerate(asks, start=len(rows))
     ]
 
 
@@ -225,7 +222,49 @@ def confirmations(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialSpec]:
         if row.state == "complete"
     ]
     there = {row.ask.key for row in rows}
-    return numbered([ask for ask in asks if ask.key not in there], rows)
+    return numbered(plan, [ask for ask in asks if ask.key not in there], rows)
+
+
+def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
+    """The leaders on the seeds of the confirmation; without one, on those that they led with."""
+    missing = tuple(TrialRecord(ask=ask, state="queued") for ask in confirmations(plan, rows))
+    known = (*rows, *missing)
+    stage = CONFIRM if settings(plan).confirm else STAGE
+    evidence = tuple(row for row in known if row.ask.stage == stage)
+    result = Outcome(plan=plan, rows=known, evidence=evidence, foreseen=foreseen(plan, rows))
+    if not ended(plan, rows):
+        return result
+    best, trials = leaders(plan, rows), by_cell(evidence)
+    groups = tuple(
+        group_of(row.ask.trial, trials.get(cell_of(row.ask.knobs), []), sign=plan.metric.sign)
+        for row in best
+    )
+    is_done = bool(groups) and all(row.finished for row in known)
+    return replace(
+        result,
+        groups=groups,
+        chosen={row.ask.trial: row.ask.knobs for row in best},
+        decision=decide(groups, resolution=resolution) if is_done else None,
+    )
+
+
+def check_resume(plan: Plan, rows: Sequence[TrialRecord], *, seeds: int) -> None:
+    """A joint search may be extended, not shortened, and its confirmation needs seeds of its own.
+
+    Raises:
+        UsageError: more trials are there than `n_trials` allows, or there were other `seeds`.
+    """
+    if seeds != plan.seeds:
+        rule = "the seeds of a joint search stay as they are"
+        remedy = "raise protocol.confirm with name=…"
+        raise UsageError(
+            broken_rule("seeds", rule=rule, got=f"{plan.seeds}, {seeds} there", remedy=remedy)
+        )
+    done, allowed = count([row for row in rows if row.finished]), settings(plan).n_trials
+    if allowed < done:
+        rule = "n_trials counts the trials that are finished"
+        got, remedy = f"{allowed} for {done} of them", "raise it or use name=…"
+        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy=remedy))
 
 
 def _quasi_random(plan: Plan) -> Iterator[Point]:

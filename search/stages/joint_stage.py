@@ -3,7 +3,7 @@
 Counts and numbers; what is proposed, the sequence and the thinker say. Never trains.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from search.config.joint_settings import ADAPTIVE, default_point
@@ -11,27 +11,22 @@ from search.config.knobs import Value
 from search.config.plan import Plan
 from search.stages import joint
 from search.stages.lookahead import PEEK
-from search.stages.past_trial import ENOUGH, Past
+from search.stages.past_trial import ENOUGH
 from search.stages.sampler_thread import SamplerThread
+from search.stages.stage import StageContext, numbered
 from search.storage.trials import TrialRecord, TrialSpec
 
 
 class JointStage:
-    """`search.stages.Stage`. `rows`: the trials of earlier runs; `past`: those of earlier searches, which only teach.
+    """`search.stages.stage.Stage`. `rows`: the trials of earlier runs.
 
-    `slots`: workers. An adaptive sampler has no more trials under way than these, or an eighth of all: it would learn too late.
+    An adaptive sampler has no more trials under way than there are slots, or an eighth of all
+    trials: it would learn too late.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        rows: Sequence[TrialRecord],
-        *,
-        past: Sequence[Past],
-        slots: int,
-        wake: Callable[[], None],
-    ) -> None:
+    def __init__(self, plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> None:
         self._plan, self._settings = plan, joint.settings(plan)
+        slots, past = context.slots, context.past
         self._candidates = (
             max(slots, self._settings.n_trials // 8) if self._settings.sampler in ADAPTIVE else PEEK
         )
@@ -45,7 +40,7 @@ class JointStage:
         )
         beyond = bool(past) or self._settings.n_trials > self._settings.startup * plan.seeds
         self._sampler_thread = (
-            SamplerThread(plan, wake=wake)
+            SamplerThread(plan, wake=context.wake)
             if beyond and self._settings.sampler in ADAPTIVE
             else None
         )
@@ -86,7 +81,7 @@ class JointStage:
                 self._sampler_thread.request()
                 self._requested += 1
         if asks or self.thinking:
-            return joint.numbered(asks, rows)
+            return numbered(self._plan, asks, rows)
         return joint.confirmations(self._plan, rows)
 
     def foreseen(self, rows: Sequence[TrialRecord]) -> int:

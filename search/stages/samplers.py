@@ -59,23 +59,25 @@ def make_sampler(kind: str, *, seed: int, known: Sequence[FrozenTrial] = ()) -> 
         return TPESampler(seed=seed, n_startup_trials=1)
 
 
-def make_pruner(joint: JointSettings | None, *, epochs: int) -> BasePruner:
+def make_pruner(settings: object, *, epochs: int) -> BasePruner:
     """Asked at rung epochs only (Li et al. 2018 for halving, Golovin et al. 2017 for the median)."""
-    kind = joint.pruner if joint is not None else "none"
-    if joint is None or kind == "none":
+    if not isinstance(settings, JointSettings) or settings.pruner == "none":
         return NopPruner()
+    kind = settings.pruner
     if kind == "asha":
-        return SuccessiveHalvingPruner(min_resource=joint.warmup, reduction_factor=joint.reduction)
+        return SuccessiveHalvingPruner(
+            min_resource=settings.warmup, reduction_factor=settings.reduction
+        )
     if kind == "hyperband":
         return HyperbandPruner(
-            min_resource=joint.warmup, max_resource=epochs, reduction_factor=joint.reduction
+            min_resource=settings.warmup, max_resource=epochs, reduction_factor=settings.reduction
         )
     median = MedianPruner(n_startup_trials=STARTED, n_min_trials=COMPARED)
     if kind == "median":
         return median
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return PatientPruner(median, patience=joint.patience)
+        return PatientPruner(median, patience=settings.patience)
 
 
 def importances(

@@ -1,23 +1,34 @@
-"""The sweep of one knob: which trials it wants, round by round. Everything else stays at the incumbent (R28).
+"""The sweep of one knob: which trials it wants, round by round, and which value wins (R28).
 
-First the baseline and the grid; then, while the best value lies at an edge, the range is extended (P2); then the gaps beside
-the best are refined (R30). A round starts when the round before has ended. Never runs a trial, never adopts a value.
+First the baseline and the grid; then, while the best value lies at an edge, the range is extended
+(P2); then the gaps beside the best are refined (R30). A round starts when the round before has
+ended. Everything else stays at the incumbent. Never runs a trial.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
 from search.config.knobs import Knob, Value
 from search.config.plan import Plan
+from search.config.sweep_settings import SweepSettings
 from search.stages.decision import Group, decide
+from search.stages.outcome import Outcome, by_cell, cell_of, group_of
+from search.stages.stage import FixedStage, StageContext, missing
 from search.storage.trials import TrialRecord, TrialSpec
+
+
+def settings(plan: Plan) -> SweepSettings:
+    """The plan's, which must be one of a sweep."""
+    if not isinstance(plan.settings, SweepSettings):
+        raise TypeError(f"{plan.name}: not a sweep")
+    return plan.settings
 
 
 def stage_name(plan: Plan) -> str:
     """The stage's name in the tables."""
-    return f"sweep.{plan.knob.path}" if plan.kind == "sweep" else plan.kind
+    return f"sweep.{plan.knob.path}"
 
 
 def first_round(plan: Plan) -> tuple[Value, ...]:
@@ -55,11 +66,11 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
             return found  # the round is under way, or there is no order, or no budget, in which to look further
         best = decide(whole, resolution=resolution).best
         more: tuple[Value, ...] = ()
-        if best is not None and extensions < plan.extend:
+        if best is not None and extensions < settings(plan).extend:
             more = _extension(knob, found, found[best])
             extensions += 1
-        if best is not None and not more and refinements < plan.refine:
-            extensions, refinements = plan.extend, refinements + 1
+        if best is not None and not more and refinements < settings(plan).refine:
+            extensions, refinements = settings(plan).extend, refinements + 1
             more = _refinement(knob, found, found[best])
         if not more:
             return found
@@ -67,29 +78,67 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
 
 
 def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> list[TrialSpec]:
-    """The trials still to be made, in order: pass by pass over the values, one seed per pass, so an early end is a fair one.
-
-    Numbers go on behind the trials there are; the order is fixed, so an interrupted search numbers as an undisturbed one.
+    """The trials still to be made: pass by pass over the values, one seed per pass, so that an
+    early end is a fair one.
     """
-    points: list[Mapping[str, Value]] = [{}]
-    if plan.kind == "sweep":
-        points = [
-            cell
-            for value in values(plan, rows, resolution=resolution)
-            for cell in cells(plan, value)
-        ]
-    seeds = plan.seeds if plan.kind == "sweep" else 1
-    there = {row.ask.key for row in rows}
-    asks = (
-        TrialSpec(trial=-1, stage=stage_name(plan), knobs=knobs, seed=plan.seed + repeat)
-        for repeat in range(seeds)
-        for knobs in points
-    )
-    missing = [ask for ask in asks if ask.key not in there]
-    return [
-        TrialSpec(trial=number, stage=ask.stage, knobs=ask.knobs, seed=ask.seed)
-        for number, ask in enumerate(missing, start=len(rows))
+    points = [
+        cell for value in values(plan, rows, resolution=resolution) for cell in cells(plan, value)
     ]
+    seeds = range(plan.seed, plan.seed + plan.seeds)
+    return missing(plan, points, rows, stage=stage_name(plan), seeds=seeds)
+
+
+def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
+    """How many trials there will be in all, of the rounds begun."""
+    return len(rows) + len(wanted(plan, rows, resolution=0.0))
+
+
+def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
+    """The values compared, and which one wins; a decision only once all that it rests on is there."""
+    queued = [
+        TrialRecord(ask=ask, state="queued") for ask in wanted(plan, rows, resolution=resolution)
+    ]
+    known = (*rows, *queued)
+    trials = by_cell(known)
+    chosen, groups = {}, []
+    for value in values(plan, rows, resolution=resolution):
+        options = cells(plan, value)
+        tuned = [
+            group_of(value, trials.get(cell_of(cell), []), sign=plan.metric.sign)
+            for cell in options
+        ]
+        inner = decide(tuned, resolution=resolution).winner or 0
+        chosen[value] = options[inner]
+        groups.append(tuned[inner])
+    costs = _costs(plan.knob, groups) if plan.knob.group == "capacity" else None
+    is_done = all(row.finished for row in known)
+    return Outcome(
+        plan=plan,
+        rows=known,
+        evidence=known,
+        foreseen=len(known),
+        groups=tuple(groups),
+        decision=decide(groups, resolution=resolution, costs=costs) if is_done else None,
+        chosen=chosen,
+    )
+
+
+def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> FixedStage:
+    """What the conductor carries out."""
+    return FixedStage(
+        lambda rows: wanted(plan, rows, resolution=context.resolution),
+        values={plan.knob.path: first_round(plan)},
+    )
+
+
+def _costs(knob: Knob, groups: Sequence[Group]) -> list[float]:
+    """What a value of a capacity knob costs: the number itself, or its place among the choices."""
+    if knob.choices:
+        return [
+            float(knob.choices.index(group.value)) if group.value in knob.choices else math.inf
+            for group in groups
+        ]
+    return [float(group.value) for group in groups if isinstance(group.value, int | float)]
 
 
 def _scores(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Group]:

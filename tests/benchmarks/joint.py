@@ -38,6 +38,7 @@ from search.results.warm_start import Past
 from search.stages import joint
 from search.stages.joint_stage import JointStage
 from search.stages.sampler_thread import SamplerThread
+from search.stages.stage import StageContext
 from search.storage.distributions import distribution_of
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import TrialCheckpoint
@@ -170,7 +171,9 @@ def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
     """Values in order, asked one by one of the stage that the program uses."""
     rows: list[TrialRecord] = []
     woken = threading.Event()
-    stage = JointStage(plan, [], past=past, slots=1, wake=woken.set)
+    stage = JointStage(
+        plan, [], StageContext(past=past, slots=1, resolution=0.0, wake=woken.set)
+    )
     while len(rows) < joint.settings(plan).n_trials:
         asks = stage.wanted(rows, room=1)
         if not asks:

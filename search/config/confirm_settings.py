@@ -1,0 +1,14 @@
+"""Which configurations are trained with which seeds: the baseline at the start, the best at the end (R15, P13)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from search.config.knobs import Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmSettings:
+    """`configurations`: knobs of each, what they are compared with first. All get the same `seeds`."""
+
+    configurations: tuple[Mapping[str, Value], ...]
+    seeds: tuple[int, ...]

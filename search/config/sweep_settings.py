@@ -1,0 +1,36 @@
+"""How a sweep goes on after its first round, and what moves with its knob: read from the config (P2, R28, R30)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from search.config.fields import whole
+from search.config.knob_roles import check_roles, read_follower
+from search.config.knobs import Knob
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """`refine`, `extend`: rounds that a sweep may add.
+
+    `follower`: path of the key that moves with the knob, and the power by which it does (R28).
+    """
+
+    refine: int = 0
+    extend: int = 0
+    follower: tuple[str, float] | None = None
+
+
+def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:
+    """The settings of a sweep.
+
+    Raises:
+        UsageError: several knobs that the sweep is about, or a follower that cannot follow.
+    """
+    check_roles(knobs)
+    return SweepSettings(
+        refine=whole(config, "protocol.refine", least=0),
+        extend=whole(config, "protocol.extend", least=0),
+        follower=read_follower(config, knobs),
+    )

@@ -1,0 +1,86 @@
+"""What the trials of a stage say: what is compared, and what was decided. Plain data; never reads a file, never trains."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from search.config.knobs import Value
+from search.config.plan import Plan
+from search.stages.decision import Decision, Group
+from search.storage.trials import TrialRecord
+
+Cell = tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """All trials, queued ones included, and what is compared, baseline first, with the decision.
+
+    A sweep compares values of its knob, a joint search its leaders, each named by its first trial.
+    `evidence`: the trials that decide. `chosen`: the knobs of each group's trials, with the best
+    of its nuisance where it has one. `foreseen`: how many trials there will be. `decision`: None
+    until all its trials have ended.
+    """
+
+    plan: Plan
+    rows: tuple[TrialRecord, ...]
+    evidence: tuple[TrialRecord, ...] = ()
+    foreseen: int = 0
+    groups: tuple[Group, ...] = ()
+    decision: Decision | None = None
+    chosen: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict)
+
+    @property
+    def values(self) -> list[Value]:
+        """The names of the groups, in their order: values of a sweep's knob, or trials."""
+        return [group.value for group in self.groups]
+
+    @property
+    def winner(self) -> TrialRecord | None:
+        """The winner's first seed: the trial that is exported, never the luckiest.
+
+        A single training, which compares nothing, is its own winner.
+        """
+        if self.plan.kind == "train":
+            return next((row for row in self.rows if row.state == "complete"), None)
+        if self.decision is None or self.decision.winner is None:
+            return None
+        value = self.groups[self.decision.winner].value
+        return next((row for row in self.of(value) if row.state == "complete"), None)
+
+    def of(self, value: Value) -> list[TrialRecord]:
+        """The trials of one group, by seed; of the best cell, where a nuisance was tuned beside it."""
+        return self.by_cell.get(cell_of(self.chosen[value]), [])
+
+    def beside(self, value: Value) -> str:
+        """The nuisance's value beside a value, in words; empty where there is none."""
+        nuisance = self.plan.nuisance(value)
+        return (
+            f"{nuisance.path}={self.chosen[value][nuisance.path]}" if nuisance is not None else ""
+        )
+
+    @cached_property
+    def by_cell(self) -> dict[Cell, list[TrialRecord]]:
+        """The evidence by configuration, each by seed."""
+        return by_cell(self.evidence)
+
+
+def by_cell(rows: Iterable[TrialRecord]) -> dict[Cell, list[TrialRecord]]:
+    """Trials by configuration, each by seed."""
+    cells = defaultdict[Cell, list[TrialRecord]](list)
+    for row in sorted(rows, key=lambda row: row.ask.seed):
+        cells[cell_of(row.ask.knobs)].append(row)
+    return cells
+
+
+def cell_of(knobs: Mapping[str, Value]) -> Cell:
+    """A configuration as a key."""
+    return tuple(sorted(knobs.items()))
+
+
+def group_of(value: Value, rows: Sequence[TrialRecord], *, sign: float) -> Group:
+    """The scores of one group's trials, higher being better."""
+    return Group(
+        value=value, scores=tuple(None if row.value is None else sign * row.value for row in rows)
+    )

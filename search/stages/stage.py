@@ -1,0 +1,133 @@
+"""What the conductor asks of a stage, and the stage whose trials follow from its rows alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from search.config.knobs import Value
+from search.config.plan import Plan
+from search.stages.past_trial import Past
+from search.storage.trials import TrialRecord, TrialSpec
+
+
+class Stage(Protocol):
+    """What the conductor asks of a stage. Every call returns at once: a slow sampler runs in a
+    thread of its own.
+
+    `values`: what a knob may take beside its own domain.
+    """
+
+    values: Mapping[str, Sequence[Value]]
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the sampler is proposing now, so that more trials may come."""
+
+    def wanted(self, rows: Sequence[TrialRecord], *, room: int) -> list[TrialSpec]:
+        """Trials to start now, given all that exist; `room`: seats that wait."""
+
+    def foreseen(self, rows: Sequence[TrialRecord]) -> int:
+        """How many trials there will be in all, as far as can be foreseen."""
+
+    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
+        """Trials that may train at the same time if there is room for all."""
+
+    def rungs(self, ask: TrialSpec) -> tuple[int, ...]:
+        """Epochs at which the pruner is asked about a trial."""
+
+    def compares(self, ask: TrialSpec) -> bool:
+        """Whether the pruner measures others against a trial."""
+
+    def ended(self, row: TrialRecord) -> None:
+        """A trial has its row."""
+
+    def close(self) -> None:
+        """Nothing more will be asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageContext:
+    """What a stage needs beside the plan and its trials.
+
+    `past`: trials of earlier searches, for a sampler that learns from them. `slots`: workers.
+    `resolution`: as `decision.decide` takes it. `wake`: called when a sampler has a proposal.
+    """
+
+    past: Sequence[Past] = ()
+    slots: int
+    resolution: float
+    wake: Callable[[], None]
+
+
+class FixedStage:
+    """A stage without a sampler: its trials follow from the rows alone."""
+
+    thinking = False
+
+    def __init__(
+        self,
+        wanted: Callable[[Sequence[TrialRecord]], list[TrialSpec]],
+        *,
+        values: Mapping[str, Sequence[Value]],
+    ) -> None:
+        self._wanted, self.values = wanted, values
+        self._seen, self._next = (-1, -1), list[TrialSpec]()
+
+    def wanted(self, rows: Sequence[TrialRecord], *, room: int) -> list[TrialSpec]:
+        """All of a round at once."""
+        seen = len(rows), sum(row.finished for row in rows)
+        # The conductor asks very often, and the answer changes only when a trial has ended.
+        if seen != self._seen:
+            self._seen, self._next = seen, self._wanted(rows)
+        return self._next
+
+    def foreseen(self, rows: Sequence[TrialRecord]) -> int:
+        """Those of the rounds begun."""
+        return len(rows) + len(self.wanted(rows, room=0))
+
+    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
+        """The rest of the round."""
+        return [*(row.ask for row in rows if not row.finished), *self.wanted(rows, room=0)]
+
+    def rungs(self, ask: TrialSpec) -> tuple[int, ...]:
+        """No trial is pruned."""
+        return ()
+
+    def compares(self, ask: TrialSpec) -> bool:
+        """Every trial counts, though none is pruned."""
+        return True
+
+    def ended(self, row: TrialRecord) -> None:
+        """There is no sampler to tell."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def missing(
+    plan: Plan,
+    points: Sequence[Mapping[str, Value]],
+    rows: Sequence[TrialRecord],
+    *,
+    stage: str,
+    seeds: Sequence[int],
+) -> list[TrialSpec]:
+    """The trials of these points that are not there yet, seed by seed, numbered behind those there.
+
+    The order is fixed, so an interrupted search numbers as an undisturbed one.
+    """
+    there = {row.ask.key for row in rows}
+    specs = (
+        TrialSpec(trial=-1, stage=stage, knobs=knobs, seed=seed)
+        for seed in seeds
+        for knobs in points
+    )
+    return numbered(plan, [spec for spec in specs if spec.key not in there], rows)
+
+
+def numbered(
+    plan: Plan, specs: Sequence[TrialSpec], rows: Sequence[TrialRecord]
+) -> list[TrialSpec]:
+    """With running numbers behind the stage's trials so far, and behind those of earlier stages."""
+    first = plan.first_trial + len(rows)
+    return [replace(spec, trial=number) for number, spec in enumerate(specs, start=first)]
