@@ -87,7 +87,7 @@ def _row(truth, ask):
         ask=ask,
         state=state,
         value=value,
-        told=0.1 if value is None else value,
+        sampler_value=0.1 if value is None else value,
         best_epoch=4,
         epochs=5,
         seconds=1.0,

@@ -94,7 +94,9 @@ def test_a_train_loss_that_is_kept_afloat_is_not_read_as_a_trend(tmp_path):
     assert table.verdict.iloc[0] == "cannot_tell"
     assert table.verdict.iloc[1] != "cannot_tell"
     told = search("doctor", "flood_sweep", str(table.trial.iloc[0]), cwd=tmp_path).stdout
-    assert "flooding holds the train loss at 0.5: its trend says nothing (R47)" in " ".join(told.split())
+    assert "flooding holds the train loss at 0.5: its trend says nothing (R47)" in " ".join(
+        told.split()
+    )
 
 
 def test_the_doctor_needs_no_torch(swept):

@@ -14,6 +14,7 @@ from kit import MARK, TINY, marked, running, search, steady, trials, wait_for, w
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from search.storage.journal import JournalFile
 from search.storage.study import Study
 
 KINDS = ("conductor", "worker", "everything")
@@ -103,7 +104,7 @@ def _finished(folder: Path) -> dict[int, tuple[object, ...]]:
     """Every trial that has ended, by its running number."""
     if not (folder / "config.yaml").exists() or not (folder / "journal.log").exists():
         return {}
-    study = Study.for_reading(folder / "journal.log", name="storm", knobs=())
+    study = Study.for_reading(JournalFile(folder / "journal.log"), name="storm", knobs=())
     return {
         row.ask.trial: (row.state, row.value, row.ask.seed, dict(row.ask.knobs))
         for row in study.rows(alive=False)

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from search.errors import UsageError
-from search.storage.folder import Folder, append_line, write_text
+from search.storage.files import append_line, write_text
+from search.storage.folder import Folder
 
 
 def test_a_lock_of_the_dead_is_taken_over_and_of_the_living_is_not(tmp_path):

@@ -8,8 +8,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from search.config.knobs import Knob
+from search.contract.metrics import Metric
 from search.errors import UsageError
-from search.storage.journal import Journal, ReadOnlyJournal
+from search.storage.journal import Journal, JournalFile, ReadOnlyJournal
 from search.storage.study import Study
 from search.storage.trials import TrialRecord, TrialSpec
 
@@ -17,7 +18,12 @@ KNOB = Knob(path="lr", low=0.1, high=1.0, log=True)
 
 
 def _study(path, name="s"):
-    return Study.for_writing(path, name=name, direction="maximize", knobs=[KNOB])
+    return Study.for_writing(
+        JournalFile(path),
+        name=name,
+        metric=Metric(name="accuracy", direction="maximize"),
+        knobs=[KNOB],
+    )
 
 
 def _fill(path, trials=3):
@@ -27,7 +33,9 @@ def _fill(path, trials=3):
         study.start(ask, values={"lr": (0.1, 0.5, 1.0)})
         study.report(number, epoch=1, value=0.25)
         study.finish(
-            TrialRecord(ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1, told=0.5)
+            TrialRecord(
+                ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1, sampler_value=0.5
+            )
         )
     study.close()
     return path
@@ -52,7 +60,7 @@ def test_a_torn_last_line_is_cut_off_and_said_and_nothing_else_is_lost(bytes_tor
     last = whole.rstrip(b"\n").rsplit(b"\n", 1)[1]
     path.write_bytes(whole + last[:bytes_torn])
     study = _study(path)
-    assert study.mended == f"cut off a torn last line of {bytes_torn} bytes"
+    assert study.repaired == f"cut off a torn last line of {bytes_torn} bytes"
     assert [row.value for row in study.rows(alive=False)] == [0.5] * 3
     study.close()
     assert path.read_bytes().startswith(whole)
@@ -68,7 +76,7 @@ def test_a_resumed_study_keeps_its_rows_and_takes_up_what_was_underway(tmp_path)
     assert [row.state for row in second.rows(alive=True)] == ["complete", "running"]
     assert [row.state for row in second.rows(alive=False)] == ["complete", "queued"]
     second.start(ask, values={"lr": (0.1, 0.5, 1.0)})
-    second.finish(TrialRecord(ask=ask, state="infeasible", reason="diverged", told=0.1))
+    second.finish(TrialRecord(ask=ask, state="infeasible", reason="diverged", sampler_value=0.1))
     rows = second.rows(alive=False)
     assert [row.state for row in rows] == ["complete", "infeasible"]
     assert rows[1].value is None
@@ -79,15 +87,16 @@ def test_a_resumed_study_keeps_its_rows_and_takes_up_what_was_underway(tmp_path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda lines: [*lines[:2], b"{broken", *lines[2:]], r"journal\.log:3: a journal's line is a JSON record, but got b'\{broken'"),
-        (lambda lines: [*lines, b'{"no": "writer"}'], r"a journal's line is a JSON record"),
+        (lambda lines: [*lines[:2], b"{broken", *lines[2:]], r"journal\.log:3: a search's file is as the search wrote it, but got b'\{broken': it is no JSON; restore"),
+        (lambda lines: [*lines, b'{"no": "writer"}'], r"it is no record of Optuna's; restore it from a copy"),
+        (lambda lines: [lines[0].replace(b"1", b"2", 1), *lines[1:]], r"journal\.log:1: .*: its checksum does not match"),
         (lambda lines: [*lines, b'{"op_code":1,"worker_id":"x-1","study_id":0}'], r"a search's study must not be deleted, but somebody did"),
         (
             lambda lines: [*lines, b'{"op_code":8,"worker_id":"other-1","trial_id":0,"user_attr":{"a":1}}'],
             r"the search is the only writer, but got a record of an unknown writer \(other-1\)",
         ),
         (
-            lambda lines: [lines[0].replace(b'"s"', b'"t"'), *lines[1:]],
+            lambda lines: [b'{"op_code":0,"worker_id":"x-1","study_name":"t","directions":[2]}', *lines[1:]],
             r"this journal belongs to 's', but got 't'; use name=",
         ),
     ],

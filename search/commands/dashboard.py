@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from optuna.storages import JournalStorage
-
 from search.commands import one_name
 from search.errors import UsageError
 from search.results.findings import open_results
-from search.storage.journal import ReadOnlyJournal
 
 SUMMARY = "shows a search in optuna-dashboard, read-only"
 USAGE = "dashboard NAME [--port N]"
@@ -33,7 +30,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder, _ = open_results(one_name(words, USAGE), root=Path("results"))
     print(f"http://127.0.0.1:{port}/ shows {folder.path}, read-only; Ctrl-C ends it")
     try:
-        run_server(JournalStorage(ReadOnlyJournal(folder.journal)), host="127.0.0.1", port=port)
+        run_server(folder.storage().read(), host="127.0.0.1", port=port)
     except OSError as error:
         raise UsageError(
             f"dashboard: port {port} must be free, but got: {error.strerror}; choose another with --port"

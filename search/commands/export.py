@@ -6,7 +6,7 @@ from search.commands import one_name
 from search.errors import UsageError
 from search.results.export import best_config, write_best
 from search.results.findings import open_results
-from search.storage.folder import write_text
+from search.storage.files import write_text
 
 SUMMARY = "writes the winner's config, complete and resolved"
 USAGE = "export NAME [--to FILE.yaml]"

@@ -17,7 +17,8 @@ from search.errors import RunError, UsageError, broken_rule
 from search.execution.progress import Terminal
 from search.results.figures.lr_range import write_figure
 from search.run.standalone import Look, looked
-from search.storage.folder import LR_RANGE, write_text
+from search.storage.files import write_text
+from search.storage.folder import LR_RANGE
 
 SUMMARY = "finds a range of learning rates by a ramp; `from=` hands it to a sweep"
 USAGE = "lr_range [EXPERIMENT] [from=NAME] [lr_range.high=1] [key=value …]"

@@ -39,7 +39,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder.check_config(plan.config)
     rows = (
         open_results(str(plan.folder), root=plan.folder.parent)[1].rows
-        if folder.journal.exists()
+        if folder.has_trials()
         else ()
     )
     slots = slots_of(plan)

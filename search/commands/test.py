@@ -16,7 +16,8 @@ from search.contract.contract import Prepared, prepare
 from search.contract.metrics import OUTPUTS, output_of, scores
 from search.errors import RunError, UsageError
 from search.results.findings import Findings, open_results
-from search.storage.folder import Folder, append_line, write_text
+from search.storage.files import append_line, write_text
+from search.storage.folder import Folder
 from trainers.api import Predict
 
 SUMMARY = "opens the sealed test set for the exported config, once"

@@ -286,7 +286,7 @@ class Conductor:
 
     def _finish(self, trial: RunningTrial, state: str, *, reason: str, cause: str | None) -> None:
         number = trial.ask.trial
-        log = self._logs.see(number) if state in ("failed", "lost") else ""
+        log = self._logs.pointer(number) if state in ("failed", "lost") else ""
         self._logs.trim(number)
         self._record.finish(trial, state, reason=reason + log, cause=cause)
 
@@ -308,7 +308,7 @@ class Conductor:
         for worker in self._connections.workers:
             for trial in worker.trials.values():
                 if not trial.kill_reason:
-                    flooded = self._logs.flooded(trial.ask.trial)
+                    flooded = self._logs.excess(trial.ask.trial)
                     trial.retry = trial.retry and not flooded
                     trial.kill_reason = flooded or trial.overdue(
                         now, company=len(worker.trials) > 1

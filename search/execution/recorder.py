@@ -129,7 +129,7 @@ class Recorder:
             RunError: it is one of the first, and all of them failed for the same reason.
         """
         row = trial.row(state, reason=reason)
-        row = replace(row, told=self._penalty() if state == "infeasible" else row.value)
+        row = replace(row, sampler_value=self._penalty() if state == "infeasible" else row.value)
         self._study.finish(row)
         self._stage.ended(row)
         self._curves.forget(row.ask.trial)

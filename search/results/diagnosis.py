@@ -116,8 +116,9 @@ def _trained(
 
     def value(row: TrialRecord) -> float | None:
         number = row.ask.knobs.get(knob)
-        is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        return float(number) if is_number else None
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            return None
+        return float(number)
 
     return [
         Trained(

@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 
 from search.config.plan import Plan
 from search.config.trial_config import trial_config
-from search.storage.folder import Folder, write_text
+from search.storage.files import write_text
+from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
 

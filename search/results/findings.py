@@ -63,14 +63,14 @@ def find(plan: Plan, rows: Sequence[TrialRecord], *, val_rows: int) -> Findings:
 def searches(root: Path) -> list[Path]:
     """Folders of all searches that have begun to train, by name."""
     return sorted(
-        path.parent for path in root.glob("*/config.yaml") if Folder(path.parent).journal.exists()
+        path.parent for path in root.glob("*/config.yaml") if Folder(path.parent).has_trials()
     )
 
 
 def looks(root: Path) -> dict[str, str]:
     """Folders in which nothing was searched yet, and what lies there: a range test, a preflight."""
     folders = sorted(path.parent for path in root.glob("*/config.yaml"))
-    return {path.name: _told(path) for path in folders if not Folder(path).journal.exists()}
+    return {path.name: _told(path) for path in folders if not Folder(path).has_trials()}
 
 
 def _told(path: Path) -> str:
@@ -95,7 +95,7 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
     """
     path = Path(name) if (Path(name) / "config.yaml").exists() else root / name
     folder = Folder(path)
-    if not folder.started or not folder.journal.exists():
+    if not folder.started or not folder.has_trials():
         if name in (there := looks(root)):
             raise UsageError(
                 f"{name}: needs a search with trials, but got {there[name]}; start one under another name"
@@ -104,6 +104,6 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
             unknown("search", name=name, known=[found.name for found in searches(root)])
         )
     plan = replace(read_plan(folder.load_config(), root=root), folder=path)
-    study = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs)
+    study = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs)
     rows = study.rows(alive=folder.alive())
     return folder, find(plan, rows, val_rows=int(folder.load_contract()["split"]["rows"]["val"]))

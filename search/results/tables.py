@@ -9,7 +9,8 @@ from search.results.diagnosis import diagnosed
 from search.results.findings import Findings
 from search.results.summary import teller_of
 from search.storage.curves import read_curves, settle_curves
-from search.storage.folder import Folder, write_text
+from search.storage.files import write_text
+from search.storage.folder import Folder
 
 
 def write_tables(findings: Findings, folder: Folder) -> Findings:

@@ -57,7 +57,7 @@ def compose_from(
     if source is None:
         return config, None
     looked = Folder(root / source)
-    if (looked.path / LR_RANGE).exists() and not looked.journal.exists():
+    if (looked.path / LR_RANGE).exists() and not looked.has_trials():
         return _from_range(config, looked, overrides=overrides)
     folder, findings = open_results(source, root=root)
     if findings.winner is None:

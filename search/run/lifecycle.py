@@ -54,14 +54,14 @@ def carried_out(
     ) as fixed:
         pruner = make_pruner(plan.settings, epochs=plan.epochs)
         study = Study.for_writing(
-            folder.journal,
+            folder.storage(),
             name=plan.name,
-            direction=plan.metric.direction,
+            metric=plan.metric,
             knobs=plan.knobs,
             pruner=pruner,
         )
-        if study.mended:
-            console.print(f"{folder.journal}: {study.mended}", markup=False)
+        if study.repaired:
+            console.print(f"{folder.journal}: {study.repaired}", markup=False)
         try:
             conduct(plan, folder, study, contract=fixed, pool=pool, console=console)
             if (
@@ -114,7 +114,7 @@ def _check(
     Raises:
         RunError: a check has failed, and `preflight=on`; nothing was trained for the search.
     """
-    if plan.preflight.mode == "off" or folder.journal.exists() or sound(folder.path):
+    if plan.preflight.mode == "off" or folder.has_trials() or sound(folder.path):
         return
     checks = told_preflight(
         plan,
@@ -139,9 +139,9 @@ def _check_grown(plan: Plan, folder: Folder) -> None:
     Raises:
         UsageError: it may not.
     """
-    if not folder.started or not folder.journal.exists():
+    if not folder.started or not folder.has_trials():
         return
-    rows = Study.for_reading(folder.journal, name=plan.name, knobs=plan.knobs).rows(alive=False)
+    rows = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs).rows(alive=False)
     kind_of(plan).check_resume(plan, rows, seeds=folder.load_config().seeds)
 
 

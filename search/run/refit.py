@@ -14,7 +14,8 @@ from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
 from search.contract.contract import prepare
 from search.run.run_stage import train_apart
-from search.storage.folder import Folder, write_text
+from search.storage.files import write_text
+from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
 

@@ -100,9 +100,7 @@ def train_apart(
         started_workers(alone, logs=folder.logs, slots=slots_of(plan)[:1], early=True) as pool,
     ):
         folder.begin(prepared, config)
-        study = Study.for_writing(
-            folder.journal, name=alone.name, direction=alone.metric.direction, knobs=()
-        )
+        study = Study.for_writing(folder.storage(), name=alone.name, metric=alone.metric, knobs=())
         conduct(alone, folder, study, contract=prepared.contract, pool=pool, console=console)
         (row,) = study.rows(alive=False)
         study.close()

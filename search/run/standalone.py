@@ -51,7 +51,7 @@ def looked(
     )
     plan = read_plan(completed(config), root=Path.cwd())
     slots, folder = slots_of(plan), Folder(plan.folder)
-    if folder.journal.exists():
+    if folder.has_trials():
         rule = f"a {verb} needs a folder of its own"
         raise UsageError(
             broken_rule(

@@ -107,7 +107,7 @@ class JointStage:
     def ended(self, row: TrialRecord) -> None:
         """The sampler learns of it. A pruned trial counts with its best so far: unknown, it would be proposed again."""
         if self._sampler_thread is not None and row.ask.stage == joint.STAGE:
-            self._sampler_thread.learn(row.ask.point, row.told)
+            self._sampler_thread.learn(row.ask.point, row.sampler_value)
 
     def close(self) -> None:
         """The thinker's last thought is waited for."""

@@ -1,29 +1,36 @@
-"""The learning curves: one record per trial, fold and epoch, appended while a search runs, readable after a kill (R16).
+"""The learning curves: one record per trial, fold and epoch (R16).
 
-The last record per (trial, fold, epoch) wins: a trial resumed from its checkpoint repeats epochs. Never judges a curve.
+Records are appended while a search runs and are readable after a kill. The last record per (trial,
+fold, epoch) counts, since a trial that is resumed from its checkpoint repeats epochs.
 """
 
 import errno
-import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
-Recorder = dict[str, Any]
+from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
+
+EpochRecord = dict[str, Any]
 KEY = ("trial", "fold", "epoch")
 FIRST = ("trial", "fold", "epoch", "step", "train_loss", "val_loss")
 MEAN = -1  # in the column `fold`: the mean over a trial's folds
-THEN = ("lr", "grad_norm", "update_ratio", "seconds")
+LAST = ("lr", "grad_norm", "update_ratio", "seconds")
 
 
 class CurveLog:
-    """The append-only file of a search: all records of this run, and those of trials that an earlier run left unfinished."""
+    """The append-only file: records of this run, and of trials that an earlier run did not finish.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
 
     def __init__(self, log: Path, *, unfinished: Collection[int]) -> None:
-        self._records: dict[int, dict[int, Recorder]] = {}
+        self._records: dict[int, dict[int, EpochRecord]] = {}
         records, whole = _read_log(log)
         for record in records:
             if record["trial"] in unfinished:
@@ -31,51 +38,66 @@ class CurveLog:
         self._file = log.open("ab", buffering=0)
         self._file.truncate(whole)
 
-    def append(self, record: Recorder) -> None:
+    def append(self, record: EpochRecord) -> None:
         """Adds one record; it survives a kill at once. Raises OSError when the disk is full."""
-        text = json.dumps(record).encode() + b"\n"
-        if self._file.write(text) != len(text):
+        line = seal_line(record)
+        if self._file.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "curves.jsonl")
         self._keep(record)
 
-    def records(self, trial: int) -> list[Recorder]:
-        """What has been recorded of an unfinished trial, in this run or an earlier one, by epoch."""
+    def records(self, trial: int) -> list[EpochRecord]:
+        """The records of an unfinished trial, of this run and earlier ones, by epoch."""
         return [record for _, record in sorted(self._records.get(trial, {}).items())]
 
     def forget(self, trial: int) -> None:
         """The trial has ended: its records stay on disk only."""
         self._records.pop(trial, None)
 
-    def _keep(self, record: Recorder) -> None:
-        """A trial's standing follows the mean of its folds, whose record comes last of its epoch."""
-        self._records.setdefault(int(record["trial"]), {})[int(record["epoch"])] = record
-
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+    def _keep(self, record: EpochRecord) -> None:
+        """The last record of an epoch counts: with folds, their mean, which comes last."""
+        self._records.setdefault(int(record["trial"]), {})[int(record["epoch"])] = record
 
 
 def read_curves(
     log: Path, table: Path, *, metric: str, epochs: Mapping[int, int] | None = None
 ) -> pd.DataFrame:
-    """All records, from the table and the log of a search still open. `epochs` cuts each trial's records at its last epoch."""
+    """All records, from the table and from the log of a search that still runs.
+
+    Args:
+        log: the append-only file, if there is one.
+        table: the parquet file, if there is one.
+        metric: name of the column that follows the losses.
+        epochs: by trial, its last epoch; later records are dropped. None: all are kept.
+
+    Raises:
+        UsageError: one of the files is damaged.
+    """
     frame = _read(log, table)
     if epochs is not None:
         frame = frame[frame.epoch <= frame.trial.map(epochs).fillna(0)]
-    order = list(dict.fromkeys([*FIRST, metric, *THEN]))
+    order = list(dict.fromkeys([*FIRST, metric, *LAST]))
     for column in order:
         if column not in frame:
             frame = frame.assign(**{column: None})
     frame = frame[[*order, *(column for column in frame.columns if column not in order)]]
     frame = frame.assign(step=frame["step"].astype("Int64"))
-    frame = frame.drop(
-        columns="source", errors="ignore"
-    )  # of the trial's row; a resumed trial finds it in its records
+    # The source is a column of the trials' table; a resumed trial reads it from its records.
+    frame = frame.drop(columns="source", errors="ignore")
     return frame.sort_values(["trial", "fold", "epoch"], ignore_index=True)
 
 
+def without_curves(frame: pd.DataFrame, *, epochs: Mapping[int, int]) -> list[int]:
+    """Trials that have trained so many `epochs` and have no record: their curves were deleted."""
+    recorded = set(frame.trial)
+    return [trial for trial, count in epochs.items() if count > 0 and trial not in recorded]
+
+
 def followed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of one trial's records those that its standing follows: the mean of its folds, where it has any."""
+    """Of one trial's records those that decide: the mean of its folds, where it has folds."""
     main: pd.DataFrame = frame[frame.fold == frame.fold.min()]
     return main
 
@@ -83,14 +105,18 @@ def followed(frame: pd.DataFrame) -> pd.DataFrame:
 def settle_curves(
     frame: pd.DataFrame, *, log: Path, table: Path, unfinished: Collection[int]
 ) -> None:
-    """Writes the table, whole or not at all; the log keeps what unfinished trials need, since a table has one kind of hole."""
+    """Writes the table, whole or not at all.
+
+    The log keeps the records of `unfinished` trials: it tells NaN from a missing number, a table
+    does not.
+    """
     fresh = table.with_name(f"{table.name}.new")
-    frame.to_parquet(fresh, index=False)
+    frame.to_parquet(fresh, index=False, write_page_checksum=True)
     fresh.replace(table)
     rest = [record for record in _read_log(log)[0] if record["trial"] in unfinished]
     if rest:
         fresh = log.with_name(f"{log.name}.new")
-        fresh.write_text("".join(json.dumps(record) + "\n" for record in rest))
+        fresh.write_bytes(b"".join(map(seal_line, rest)))
         fresh.replace(log)
     else:
         log.unlink(missing_ok=True)
@@ -100,7 +126,7 @@ def _read(log: Path, table: Path) -> pd.DataFrame:
     """All records, the last of each epoch; the columns trial, fold, epoch are always there."""
     parts = [pd.DataFrame({name: pd.Series(dtype="int64") for name in KEY})]
     if table.exists():
-        parts.append(pd.read_parquet(table))
+        parts.append(_read_table(table))
     parts.append(pd.DataFrame(_read_log(log)[0]))
     filled = [part for part in parts if len(part)] or parts[:1]
     return pd.concat(filled, ignore_index=True).drop_duplicates(
@@ -108,10 +134,29 @@ def _read(log: Path, table: Path) -> pd.DataFrame:
     )
 
 
-def _read_log(log: Path) -> tuple[list[Recorder], int]:
-    """The log's records, and how many bytes they take; a torn last line is none."""
+def _read_table(table: Path) -> pd.DataFrame:
+    try:
+        frame: pd.DataFrame = pq.read_table(table, page_checksum_verification=True).to_pandas()
+    except (OSError, ValueError, KeyError) as error:  # Arrow's errors are of these kinds
+        text = " ".join(str(error).split())[:100]
+        raise damaged(table, got=f"{type(error).__name__}: {text}") from error
+    if not set(KEY) <= set(frame.columns):
+        raise damaged(table, got="a table without the columns trial, fold, epoch")
+    return frame
+
+
+def _read_log(log: Path) -> tuple[list[EpochRecord], int]:
+    """The log's records and their size [bytes], without an incomplete last line."""
     if not log.exists():
         return [], 0
-    text = log.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    return [json.loads(line) for line in whole.splitlines()], len(whole)
+    whole = whole_lines(log.read_bytes())
+    records = []
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            record = read_line(line)
+            if not all(isinstance(record.get(name), int) for name in KEY):
+                raise DamagedLine("it is no record of an epoch")
+        except DamagedLine as error:
+            raise damaged(log, line=number, got=f"{line[:60]!r}: {error}") from error
+        records.append(record)
+    return records, len(whole)

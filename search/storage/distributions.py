@@ -1,4 +1,4 @@
-"""A knob's domain as Optuna's distribution, as the journal keeps it and as samplers see it."""
+"""A knob's domain as Optuna's distribution: what the journal keeps and samplers see."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from search.config.knobs import Knob, Value
 
 
 def distribution_of(knob: Knob | None, values: Sequence[Value]) -> BaseDistribution:
-    """A knob's domain, widened to hold `values`; None: a key that follows a knob, with its one value."""
+    """A knob's domain, widened to contain `values`; None: a follower of a knob, with one value."""
     if knob is None:
         (number,) = (float(value) for value in values if isinstance(value, int | float))
         return FloatDistribution(number, number)

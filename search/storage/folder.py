@@ -1,37 +1,33 @@
-"""One search's folder below results/: what lies where, the conductor's lock, and writing so that a kill leaves no half file.
+"""One search's folder below results/: what lies where, and what must hold before it is used.
 
 Knows names and order of files, not their meaning.
 """
 
-import fcntl
-import json
-import os
-import socket
-import sys
-import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from search.config.plan import drift
 from search.contract.arrays import hash_of, write_folds
 from search.errors import UsageError, broken_rule
+from search.storage.files import write_text
+from search.storage.journal import JournalFile
+from search.storage.lock import FolderLock
+from search.storage.sealed import damaged, read_text, seal_text
+from search.storage.trial_storage import TrialStorage
 
-if (
-    TYPE_CHECKING
-):  # what fixes a contract takes a second to import, and a folder is looked at before
+if TYPE_CHECKING:  # a contract takes a second to import, and a folder is read before
     from search.contract.contract import Contract, Prepared
 
-LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # what looks leave behind
-ATTEMPTS = 10  # at the lock, 10 ms apart
+LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 
 
 class Folder:
@@ -54,38 +50,66 @@ class Folder:
         self.logs = path / "logs"
         self.checkpoints = path / "checkpoints"
         self.arrays = path / "arrays"
-        self._lock = path / "lock"
+        self._lock = FolderLock(path / "lock")
 
     @property
     def started(self) -> bool:
-        """Whether a search has begun here: config.yaml is written last of the first files."""
+        """True if a search has begun here: config.yaml is written last of the first files."""
         return self.config.exists()
 
+    def storage(self) -> TrialStorage:
+        """Where the trials lie."""
+        return JournalFile(self.journal)
+
+    def has_trials(self) -> bool:
+        """True if trials may have been recorded."""
+        return self.storage().exists()
+
     def load_config(self) -> DictConfig:
-        """The config of the first start, read-only."""
-        config = OmegaConf.load(self.config)
-        assert isinstance(config, DictConfig)
+        """The config of the first start, read-only.
+
+        Raises:
+            UsageError: the file is damaged.
+        """
+        try:
+            config = OmegaConf.create(read_text(self.config))
+        except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+            raise damaged(self.config, got="text that is no YAML") from error
+        if not isinstance(config, DictConfig) or "metric" not in config:
+            raise damaged(self.config, got="YAML that is no config of a search")
         OmegaConf.set_readonly(config, True)
         return config
 
     def load_contract(self) -> dict[str, Any]:
-        """`contract.yaml` as it stands."""
-        return dict(yaml.safe_load(self.contract.read_text()))
-
-    def check_config(self, config: DictConfig) -> None:
-        """A search resumes with the config it was started with.
+        """`contract.yaml` as it stands.
 
         Raises:
-            UsageError: it differs, or the folder holds something else. Nothing is touched.
+            UsageError: the file is missing or damaged.
+        """
+        try:
+            contract = yaml.safe_load(read_text(self.contract))
+            contract["split"]["rows"]["val"], contract["metric"]  # what every reader needs
+        except yaml.YAMLError as error:
+            raise damaged(self.contract, got="text that is no YAML") from error
+        except (TypeError, KeyError) as error:
+            raise damaged(self.contract, got="YAML that is no contract") from error
+        return dict(contract)
+
+    def check_config(self, config: DictConfig) -> None:
+        """A search resumes with the config that it was started with.
+
+        Raises:
+            UsageError: the config differs, or the folder holds something else. Nothing is touched.
         """
         if self.started:
             lines = drift(self.load_config(), config)
             if lines:
                 raise UsageError(
-                    f"{self.path}: holds a search with another config; use name=… for a new one:\n  "
-                    + "\n  ".join(lines)
+                    f"{self.path}: holds a search with another config; use name=… for a new one:"
+                    "\n  " + "\n  ".join(lines)
                 )
-        elif self.journal.exists():
+            self._check_journal()
+        elif self.has_trials():
             raise UsageError(
                 broken_rule(
                     str(self.path),
@@ -96,25 +120,27 @@ class Folder:
             )
 
     def begin(self, prepared: "Prepared", config: DictConfig) -> None:
-        """Writes arrays, split, contract, config at the first start; later checks them.
+        """Writes arrays, split, contract and config at the first start; later checks them.
 
         Raises:
-            UsageError: data, split, metric or normalisation are not those of the first start. Nothing is touched.
+            UsageError: data, split, metric or normalisation are not those of the first start.
+                Nothing is touched.
         """
         if self.started:
             self.check_contract(prepared.contract)
             write_folds(self.arrays, prepared.folds(), stamp=prepared.stamp)
             if drift(self.load_config(), config, grown=True):
-                write_text(self.config, OmegaConf.to_yaml(config))
+                write_text(self.config, seal_text(OmegaConf.to_yaml(config)))
             return
         write_folds(self.arrays, prepared.folds(), stamp=prepared.stamp)
         with self.split.open("wb") as file:
             np.savez(file, **prepared.split.arrays())  # type: ignore[arg-type]
-        write_text(self.contract, yaml.safe_dump(asdict(prepared.contract), sort_keys=False))
-        write_text(self.config, OmegaConf.to_yaml(config))
+        contract = yaml.safe_dump(asdict(prepared.contract), sort_keys=False)
+        write_text(self.contract, seal_text(contract))
+        write_text(self.config, seal_text(OmegaConf.to_yaml(config)))
 
     def check_contract(self, contract: "Contract") -> None:
-        """The contract of the first start holds for ever.
+        """The contract of the first start holds for good.
 
         Raises:
             UsageError: with the differences, line by line.
@@ -138,74 +164,27 @@ class Folder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for one conductor. The kernel gives the lock back when its holder dies, so it is never stale.
+        """Holds the folder for one conductor.
 
         Raises:
             UsageError: another conductor lives; it is named.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            if not _acquire(file):
-                raise UsageError(
-                    f"{self.path}: one conductor per search, but got a second beside {self._holder()}; wait for it or stop it"
-                )
-            holder = {
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-                "command": " ".join(sys.argv[1:]),
-            }
-            os.ftruncate(file, 0)
-            os.pwrite(file, json.dumps(holder).encode(), 0)
+        with self._lock.held():
             yield
-            os.ftruncate(file, 0)
-        finally:
-            os.close(file)
 
     def alive(self) -> bool:
-        """Whether a conductor holds the folder now."""
-        if not self._lock.exists():
-            return False
-        with self._lock.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        """True if a conductor holds the folder now."""
+        return self._lock.is_held()
 
-    def _holder(self) -> str:
-        try:
-            holder = json.loads(self._lock.read_text())
-        except (OSError, ValueError):
-            return "one that is just starting"
-        return f"process {holder['pid']} on {holder['host']}, started {holder['started']}"
+    def _check_journal(self) -> None:
+        """Trials that the tables list and the storage lacks have been deleted.
 
-
-def _acquire(file: int) -> bool:
-    """Takes the lock, unless somebody holds it for longer than `Folder.alive` does."""
-    for _ in range(ATTEMPTS):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0.01)
-    return False
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a whole file or none of it: into a fresh one, to disk, then renamed into place."""
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-
-
-def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Adds one JSON line and makes it durable."""
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        Raises:
+            UsageError: the journal is missing or empty.
+        """
+        lines = self.trials.read_bytes().count(b"\n") if self.trials.exists() else 0
+        if lines > 1 and not (self.has_trials() and self.storage().holds_records()):
+            raise damaged(
+                self.journal, got=f"none of the {lines - 1} trials that {self.trials.name} lists"
+            )

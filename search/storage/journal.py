@@ -1,57 +1,101 @@
-"""Optuna's journal format through a backend of one writer: the file stays open, is synced once per finished trial, and a
-torn last line is cut off at opening (a stock backend could never read such a file again).
+"""Optuna's journal format through a backend of one writer. Stock tools read the file.
 
-Stock tools read the file. Never interprets trials; that is Optuna's business.
+The file stays open, is synced to the disk once per finished trial, and an incomplete last line is
+cut off at opening; a stock backend could never read a file with such a line again. What a trial's
+records mean is Optuna's business.
 """
 
 import errno
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from search.errors import UsageError, broken_rule
+from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
 
 CREATE_STUDY, DELETE_STUDY, SET_STUDY_USER_ATTR = 0, 1, 2
 WRITER = "writer"  # study attribute by which a conductor claims its records
-CLAIM = "claimed"  # its value as set; the journal puts in the name under which Optuna writes, which no public call tells
+# The value of WRITER as set; the journal replaces it by the name under which Optuna writes, which
+# no public call tells.
+CLAIM = "claimed"
 Log = dict[str, Any]
 
 
+class JournalFile:
+    """`search.storage.trial_storage.TrialStorage` in a file of the search's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._backend: Journal | None = None
+        self.url, self.repaired = str(path), ""
+
+    def exists(self) -> bool:
+        """True if a search has opened it before."""
+        return self._path.exists()
+
+    def holds_records(self) -> bool:
+        """True if something was recorded in it."""
+        return self.exists() and self._path.stat().st_size > 0
+
+    def open(self, *, name: str) -> BaseStorage:
+        """Opens the file for its one writer. Raises UsageError as `Journal`."""
+        self._backend = Journal(self._path, name=name)
+        self.repaired = self._backend.repaired
+        return JournalStorage(self._backend)
+
+    def read(self) -> BaseStorage:
+        """The storage as it stands; it refuses to write. Raises UsageError for a damaged file."""
+        return JournalStorage(ReadOnlyJournal(self._path))
+
+    def sync(self) -> None:
+        """Makes all records durable."""
+        if self._backend is not None:
+            self._backend.sync()
+
+    def close(self) -> None:
+        """Syncs and closes the file."""
+        if self._backend is not None:
+            self._backend.close()
+
+
 class Journal(BaseJournalBackend):
-    """The single writer's backend. `mended` says what had to be cut off at opening, if anything."""
+    """The single writer's backend. `repaired`: what had to be cut off at opening, if anything.
+
+    Raises:
+        UsageError: the file is damaged, or somebody else has written to it; it is left as it is.
+    """
 
     def __init__(self, path: Path, *, name: str) -> None:
-        text = path.read_bytes() if path.exists() else b""
-        whole = text[: text.rfind(b"\n") + 1]
+        data = path.read_bytes() if path.exists() else b""
+        whole = whole_lines(data)
         self._pending = _parse(whole, path)
-        _check(self._pending, path, name=name)
-        self.mended = (
-            f"cut off a torn last line of {len(text) - len(whole)} bytes"
-            if len(text) > len(whole)
-            else ""
-        )
+        _check_writer(self._pending, path, name=name)
+        torn = len(data) - len(whole)
+        self.repaired = f"cut off a torn last line of {torn} bytes" if torn else ""
         self._first = 0
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.ftruncate(self._file, len(whole))
 
     def read_logs(self, log_number_from: int) -> Iterable[Log]:
-        """Records from a number on. The one storage on this backend reads each of them once, so read ones are dropped."""
+        """Records from a number on.
+
+        The one storage on this backend reads each record once, so those that were read are dropped.
+        """
         self._pending = self._pending[log_number_from - self._first :]
         self._first = log_number_from
         return list(self._pending)
 
     def append_logs(self, logs: list[Log]) -> None:
-        """Adds records; they survive a kill at once, and a power cut after `sync`."""
+        """Adds records. They survive a kill at once, and a power cut after `sync`."""
         for log in logs:
             if log.get("user_attr", {}).get(WRITER) == CLAIM:
                 log["user_attr"][WRITER] = writer_of(log)
-        text = b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs)
-        written = os.write(self._file, text)
-        if written != len(text):
+        data = b"".join(map(seal_line, logs))
+        if os.write(self._file, data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "journal.log")
         self._pending.extend(logs)
 
@@ -66,7 +110,10 @@ class Journal(BaseJournalBackend):
 
 
 class ReadOnlyJournal(BaseJournalBackend):
-    """Reads a journal that somebody else may be writing; refuses to write. A torn last line is left for later."""
+    """Reads a journal that another process may be writing; refuses to write.
+
+    An incomplete last line is left for a later read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,47 +125,41 @@ class ReadOnlyJournal(BaseJournalBackend):
             self._offset = self._number = 0
         with self._path.open("rb") as file:
             file.seek(self._offset)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        logs = _parse(whole, self._path)
+            whole = whole_lines(file.read())
+        logs = _parse(whole, self._path, first=self._number + 1)
         fresh = logs[log_number_from - self._number :]
         self._offset += len(whole)
         self._number += len(logs)
         return fresh
 
     def append_logs(self, logs: list[Log]) -> None:
-        """Refuses: the search is the only writer."""
+        """Raises PermissionError: the search is the only writer."""
         raise PermissionError(f"{self._path}: is read-only here; the search is its only writer")
 
 
-def _parse(whole: bytes, path: Path) -> list[Log]:
+def _parse(whole: bytes, path: Path, *, first: int = 1) -> list[Log]:
     logs = []
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, line in enumerate(whole.splitlines(), start=first):
         try:
-            log = json.loads(line)
-            log["op_code"], log["worker_id"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(
-                broken_rule(
-                    f"{path}:{number}",
-                    rule="a journal's line is a JSON record",
-                    got=repr(line[:60]),
-                    remedy="restore the file",
-                )
-            ) from error
+            log = read_line(line)
+        except DamagedLine as error:
+            raise damaged(path, line=number, got=f"{line[:60]!r}: {error}") from error
+        if not {"op_code", "worker_id"} <= log.keys():
+            raise damaged(path, line=number, got=f"{line[:60]!r}: it is no record of Optuna's")
         logs.append(log)
     return logs
 
 
-def _check(logs: list[Log], path: Path, *, name: str) -> None:
-    """Refuses a journal that somebody else has changed; the file is left as it is."""
+def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
+    """Refuses a journal that another program has changed; the file is left as it is."""
     claimed = {
         log["user_attr"].get(WRITER) for log in logs if log["op_code"] == SET_STUDY_USER_ATTR
     }
     for number, log in enumerate(logs, start=1):
         if log["op_code"] == DELETE_STUDY:
             raise UsageError(
-                f"{path}:{number}: a search's study must not be deleted, but somebody did; restore the file or use name=…"
+                f"{path}:{number}: a search's study must not be deleted, but somebody did; "
+                "restore the file or use name=…"
             )
         if log["op_code"] == CREATE_STUDY and log["study_name"] != name:
             raise UsageError(
@@ -131,8 +172,8 @@ def _check(logs: list[Log], path: Path, *, name: str) -> None:
             )
         if log["op_code"] != CREATE_STUDY and writer_of(log) not in claimed:
             raise UsageError(
-                f"{path}:{number}: the search is the only writer, but got a record of an unknown writer "
-                f"({log['worker_id']}); restore the file or use name=…"
+                f"{path}:{number}: the search is the only writer, but got a record of an unknown "
+                f"writer ({log['worker_id']}); restore the file or use name=…"
             )
 
 

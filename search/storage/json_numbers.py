@@ -1,15 +1,15 @@
-"""What is told, as a JSON file for people and other programs holds it. Knows no file."""
+"""Values as a JSON file for people and other programs holds them. Reads and writes no file."""
 
 import math
 from typing import Any
 
 
-def plain(told: Any) -> Any:
-    """The same as JSON knows it: plain numbers, None for those that are not finite, text as keys."""
-    if isinstance(told, dict):
-        return {str(key): plain(value) for key, value in told.items()}
-    if isinstance(told, list | tuple):
-        return [plain(value) for value in told]
-    if hasattr(told, "item"):
-        told = told.item()
-    return None if isinstance(told, float) and not math.isfinite(told) else told
+def plain(value: Any) -> Any:
+    """The value in JSON's types: plain numbers, None for numbers that are not finite, text keys."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

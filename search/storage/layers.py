@@ -1,6 +1,7 @@
-"""What is told layer by layer, a file per trial and a line per fold and epoch; the last line of an epoch counts.
+"""Series by layer that a trainer reports: one file per trial, one line per fold and epoch.
 
-Too much for the curves. Nothing decides by it, so a failure to write is no failure of a search.
+The last line of an epoch counts. The series are too large for the curves. No decision reads them,
+so a failure to write them is not a failure of the search.
 """
 
 import json
@@ -16,19 +17,24 @@ class LayerLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._whole: set[int] = set()  # trials whose last line is known to be one
+        self._repaired: set[int] = set()  # trials whose file ends with a whole line
         self._given_up = False
 
     def append(self, trial: int, record: Mapping[str, Any]) -> str:
-        """Adds a line in one write; says why, once, where that is not possible, and is silent from then on."""
+        """Appends a line in one write.
+
+        Returns:
+            The reason if the disk refused it, empty otherwise. After one failure nothing more is
+            written and no further reason is given.
+        """
         if self._given_up:
             return ""
         path = self._folder / f"{trial}.jsonl"
         try:
-            if trial not in self._whole:
+            if trial not in self._repaired:
                 self._folder.mkdir(exist_ok=True)
-                _mend(path)
-                self._whole.add(trial)
+                _cut_torn_line(path)
+                self._repaired.add(trial)
             with path.open("ab", buffering=0) as file:
                 file.write(json.dumps(plain(record)).encode() + b"\n")
         except OSError as error:
@@ -37,7 +43,7 @@ class LayerLog:
         return ""
 
 
-def _mend(path: Path) -> None:
-    """Cuts off what stands behind the last line that is one: a kill may have torn it."""
+def _cut_torn_line(path: Path) -> None:
+    """Removes a last line that a kill has left incomplete."""
     with path.open("ab") as file:
         file.truncate(path.read_bytes().rfind(b"\n") + 1)

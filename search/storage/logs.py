@@ -1,30 +1,28 @@
-"""What trials print: where it lies, whether it is too much, and how a row points to it. Never reads it."""
+"""What trials print: where the logs lie, whether one is too long, and how a record points to it."""
 
 import os
 from pathlib import Path
 
 
 class TrialLogs:
-    """The logs of one search's trials. `limit`: bytes that one trial may print."""
+    """The logs of one search's trials. `limit`: size that one trial's log may reach [bytes]."""
 
     def __init__(self, folder: Path, *, limit: int) -> None:
         self._folder, self._limit = folder, limit
 
-    def flooded(self, trial: int) -> str:
-        """Why the trial has printed too much, or nothing."""
-        return (
-            f"printed more than trainer.max_log_mb={self._limit / 2**20:g} MB"
-            if self._size(trial) > self._limit
-            else ""
-        )
+    def excess(self, trial: int) -> str:
+        """The reason to stop a trial that has printed too much; empty if it has not."""
+        if self._size(trial) <= self._limit:
+            return ""
+        return f"printed more than trainer.max_log_mb={self._limit / 2**20:g} MB"
 
     def trim(self, trial: int) -> None:
-        """Cuts what is beyond the limit."""
+        """Cuts off what exceeds the limit."""
         if self._size(trial) > self._limit:
             os.truncate(self._path(trial), self._limit)
 
-    def see(self, trial: int) -> str:
-        """Where to look, for the end of a reason."""
+    def pointer(self, trial: int) -> str:
+        """The path of the log, to be appended to a reason."""
         return f"; log: {self._folder.name}/{self._path(trial).name}"
 
     def _size(self, trial: int) -> int:

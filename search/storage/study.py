@@ -1,163 +1,199 @@
-"""The trials, as one Optuna study, written by one process only.
+"""The trials of a search as one Optuna study, written by one process only.
 
-Trials are created already running, with all that is known of them, in one record. Never proposes values.
+A trial is created in the state RUNNING, with all that is known of it, in one record. Proposing
+values is the business of `search.stages`.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner
-from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, create_trial
+from optuna.trial import TrialState as OptunaState
 
 from search.config.joint_settings import active
 from search.config.knobs import Knob, Value
-from search.contract.metrics import Direction
+from search.contract.metrics import Metric
+from search.errors import UsageError
 from search.storage.distributions import distribution_of
-from search.storage.journal import CLAIM, WRITER, Journal, ReadOnlyJournal
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.journal import CLAIM, WRITER
+from search.storage.sealed import damaged
+from search.storage.trial_storage import TrialStorage
+from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 ATTRIBUTES = ("best_epoch", "epochs", "seconds", "wall", "device", "strategy", "source", "reason")
+RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
+INFEASIBLE = "infeasible"  # Optuna's constraint; best_trial leaves out trials above 0
 
 
 class Study:
-    """All trials of one stage. Open it with `for_writing` (the conductor) or `for_reading` (everybody else)."""
+    """All trials of one search.
+
+    Open it with `for_writing` (the conductor) or `for_reading` (everybody else).
+    """
 
     def __init__(
-        self, study: optuna.Study, *, knobs: Sequence[Knob], journal: Journal | None
+        self, study: optuna.Study, *, knobs: Sequence[Knob], storage: TrialStorage
     ) -> None:
-        self._study, self._journal = study, journal
+        self._study, self._storage = study, storage
         self._knobs = {knob.path: knob for knob in knobs}
-        self._handles: dict[int, Trial] = {}
+        self._running: dict[int, Trial] = {}
         for frozen in study.get_trials(deepcopy=False):
-            self._adopt(frozen)
-        self.mended = journal.mended if journal is not None else ""
+            self._add_running(frozen)
+        self.repaired = storage.repaired
 
     @classmethod
     def for_writing(
         cls,
-        path: Path,
+        storage: TrialStorage,
         *,
         name: str,
-        direction: Direction,
+        metric: Metric,
         knobs: Sequence[Knob],
         pruner: BasePruner | None = None,
     ) -> "Study":
-        """Creates or resumes the study in a journal. `pruner`: who is asked by `hopeless`.
+        """Creates or resumes the study.
+
+        Args:
+            storage: where the trials lie.
+            name: the study's name.
+            metric: of the trials; stock tools write its name at their axes.
+            knobs: of the search.
+            pruner: whom `hopeless` asks.
 
         Raises:
-            UsageError: the journal is damaged, or somebody else wrote in it.
+            UsageError: the storage is damaged, or another program has written to it.
         """
-        journal = Journal(path, name=name)
-        storage = JournalStorage(journal)
-        if name not in optuna.get_all_study_names(storage):
-            optuna.create_study(study_name=name, storage=storage, direction=direction)
-        pruner = pruner or optuna.pruners.NopPruner()
-        study = optuna.load_study(
-            study_name=name, storage=storage, sampler=_no_sampler(), pruner=pruner
-        )
-        study.set_user_attr(WRITER, CLAIM)
-        return cls(study, knobs=knobs, journal=journal)
+        with _damage_named(storage):
+            opened = storage.open(name=name)
+            if name not in optuna.get_all_study_names(opened):
+                optuna.create_study(study_name=name, storage=opened, direction=metric.direction)
+            study = optuna.load_study(
+                study_name=name,
+                storage=opened,
+                sampler=_no_sampler(),
+                pruner=pruner or optuna.pruners.NopPruner(),
+            )
+            study.set_user_attr(WRITER, CLAIM)
+            if study.metric_names != [metric.name]:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    study.set_metric_names([metric.name])
+            return cls(study, knobs=knobs, storage=storage)
 
     @classmethod
-    def for_reading(cls, path: Path, *, name: str, knobs: Sequence[Knob]) -> "Study":
-        """The study as it stands, also while a conductor writes."""
-        storage = JournalStorage(ReadOnlyJournal(path))
-        return cls(
-            optuna.load_study(study_name=name, storage=storage, sampler=_no_sampler()),
-            knobs=knobs,
-            journal=None,
-        )
+    def for_reading(cls, storage: TrialStorage, *, name: str, knobs: Sequence[Knob]) -> "Study":
+        """The study as it stands, also while a conductor writes.
+
+        Raises:
+            UsageError: the storage is damaged, or holds no such study.
+        """
+        with _damage_named(storage):
+            study = optuna.load_study(
+                study_name=name, storage=storage.read(), sampler=_no_sampler()
+            )
+            return cls(study, knobs=knobs, storage=storage)
 
     def rows(self, *, alive: bool) -> list[TrialRecord]:
-        """All trials by running number. `alive`: whether a conductor lives; else what is underway counts as queued."""
-        unfinished = "running" if alive else "queued"
-        rows = [
-            _row(frozen, unfinished, knobs=self._knobs)
-            for frozen in self._study.get_trials(deepcopy=False)
-        ]
+        """All trials by running number.
+
+        `alive`: True while a conductor lives; otherwise unfinished trials count as queued.
+        """
+        unfinished = TrialState.RUNNING if alive else TrialState.QUEUED
+        with _damage_named(self._storage):
+            rows = [
+                _row(frozen, unfinished, knobs=self._knobs)
+                for frozen in self._study.get_trials(deepcopy=False)
+            ]
         return sorted(rows, key=lambda row: row.ask.trial)
 
     def start(self, ask: TrialSpec, *, values: Mapping[str, Sequence[Value]]) -> None:
-        """Records that a trial is underway; `values` are those that a knob may take, beside its own domain.
+        """Records that a trial is running. A resumed trial is left as it is.
 
-        A resumed trial is left as it is.
+        `values`: by knob, what it may take beside its own domain.
         """
-        if ask.trial in self._handles:
+        if ask.trial in self._running:
             return
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # Optuna frowns at choices that are not scalars
+            # Optuna warns of choices that are not scalars.
+            warnings.simplefilter("ignore", UserWarning)
             distributions = {
                 path: distribution_of(self._knobs.get(path), [*values.get(path, ()), value])
                 for path, value in ask.point.items()
             }
         self._study.add_trial(
             create_trial(
-                state=TrialState.RUNNING,
+                state=OptunaState.RUNNING,
                 params=ask.point,
                 distributions=distributions,
                 user_attrs={"trial": ask.trial, "stage": ask.stage, "seed": ask.seed},
             )
         )
-        self._adopt(self._study.get_trials(deepcopy=False)[-1])
+        self._add_running(self._study.get_trials(deepcopy=False)[-1])
 
     def report(self, trial: int, *, epoch: int, value: float) -> None:
-        """One point of the metric's curve."""
+        """Adds one point of the metric's curve."""
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # a resumed trial repeats epochs; the first report stays
-            self._handles[trial].report(value, epoch)
+            # A resumed trial repeats epochs; Optuna warns, and the first report stays.
+            warnings.simplefilter("ignore", UserWarning)
+            self._running[trial].report(value, epoch)
 
     def hopeless(self, trial: int) -> bool:
-        """Whether the pruner would end it, by what has been reported of it and of others."""
-        return self._handles[trial].should_prune()
+        """True if the pruner would end the trial now."""
+        return self._running[trial].should_prune()
 
     def finish(self, row: TrialRecord) -> None:
         """Ends a trial, durably."""
-        handle = self._handles.pop(row.ask.trial)
+        handle = self._running.pop(row.ask.trial)
         for name in ATTRIBUTES:
             if getattr(row, name) not in ("", None):
                 handle.set_user_attr(name, getattr(row, name))
         handle.set_user_attr("state", row.state)
-        if row.state == "pruned":
+        if row.state == TrialState.INFEASIBLE:
+            handle.set_constraint(INFEASIBLE, 1.0)
+        if row.state == TrialState.PRUNED:
             handle.set_user_attr("value", row.value)  # Optuna keeps the last epoch's, not the best
-            self._study.tell(handle.number, state=TrialState.PRUNED)
-        elif row.told is None:
-            self._study.tell(handle.number, state=TrialState.FAIL)
+            self._study.tell(handle.number, state=OptunaState.PRUNED)
+        elif row.sampler_value is None:
+            self._study.tell(handle.number, state=OptunaState.FAIL)
         else:
-            self._study.tell(handle.number, row.told)
-        if self._journal is not None:
-            self._journal.sync()
+            self._study.tell(handle.number, row.sampler_value)
+        self._storage.sync()
 
     def close(self) -> None:
-        """Closes the journal."""
-        if self._journal is not None:
-            self._journal.close()
+        """Ends the writing."""
+        self._storage.close()
 
-    def _adopt(self, frozen: FrozenTrial) -> None:
-        if frozen.state == TrialState.RUNNING:
-            self._handles[int(frozen.user_attrs["trial"])] = Trial(self._study, frozen._trial_id)
+    def _add_running(self, frozen: FrozenTrial) -> None:
+        if frozen.state == OptunaState.RUNNING:
+            self._running[int(frozen.user_attrs["trial"])] = Trial(self._study, frozen._trial_id)
+
+
+@contextmanager
+def _damage_named(storage: TrialStorage) -> Iterator[None]:
+    """Whatever Optuna raises over records that no search writes is told as damage."""
+    try:
+        yield
+    except (UsageError, OSError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())[:100]
+        raise damaged(storage.url, got=f"{type(error).__name__}: {text}") from error
 
 
 def _no_sampler() -> optuna.samplers.BaseSampler:
-    """A stage that asks with fixed values needs none; Optuna wants one."""
+    """Optuna wants a sampler; a study whose trials come with their values never asks it."""
     return optuna.samplers.RandomSampler(seed=0)
 
 
 def _row(frozen: FrozenTrial, unfinished: str, *, knobs: Mapping[str, Knob]) -> TrialRecord:
     attrs: dict[str, Any] = dict(frozen.user_attrs)
-    state = str(attrs.get("state", unfinished)) if frozen.state.is_finished() else unfinished
-    known = (
-        {name: attrs[name] for name in ATTRIBUTES if name in attrs}
-        if frozen.state.is_finished()
-        else {}
-    )
+    finished = frozen.state.is_finished()
+    state = TrialState(attrs.get("state", unfinished)) if finished else unfinished
+    results = {name: attrs[name] for name in ATTRIBUTES if name in attrs} if finished else {}
     used = active(list(knobs.values()), frozen.params)
     used |= {path: value for path, value in frozen.params.items() if path not in knobs}
     idle = {path: value for path, value in frozen.params.items() if path not in used}
@@ -172,8 +208,8 @@ def _row(frozen: FrozenTrial, unfinished: str, *, knobs: Mapping[str, Knob]) -> 
             seed=int(attrs["seed"]),
         ),
         state=state,
-        value=value if state in ("complete", "pruned") else None,
-        told=value if state in ("complete", "pruned", "infeasible") else None,
+        value=value if state in RANKED else None,
+        sampler_value=value if state in (*RANKED, TrialState.INFEASIBLE) else None,
         ended=ended.timestamp() if ended is not None else 0.0,
-        **known,
+        **results,
     )

@@ -1,19 +1,37 @@
-"""What a search knows of its trials: a row per trial, and what a stage asks for next. Plain data, no logic of stages."""
+"""What a search knows of its trials: one record per trial, and the specification of the next one.
+
+Plain data; the logic of stages lies in `search.stages`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from search.config.knobs import Value
 
-FINISHED = ("complete", "pruned", "failed", "infeasible", "lost")
-STATES = (*FINISHED, "running", "queued")
+
+class TrialState(StrEnum):
+    """The column `state` of the tables."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"  # the trainer raised an exception or broke a rule
+    INFEASIBLE = "infeasible"  # diverged, or out of memory
+    LOST = "lost"  # the worker died more often than `trainer.max_retries` allows
+    RUNNING = "running"
+    QUEUED = "queued"
+
+
+STATES: tuple[str, ...] = tuple(TrialState)
+FINISHED = STATES[:5]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSpec:
-    """A trial that a stage wants: its running number, the knobs it sets, and its seed.
+    """A trial that a stage wants: its running number, the knobs that it sets, and its seed.
 
-    `idle`: values that were proposed for knobs of options that it does not choose; only samplers heed them.
+    `idle`: values that were proposed for knobs of group options that the trial does not choose.
+    Only samplers read them.
     """
 
     trial: int
@@ -29,7 +47,7 @@ class TrialSpec:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What makes two asks the same."""
+        """Equal for two specifications of the same training."""
         return self.stage, repr(sorted(self.knobs.items())), self.seed
 
 
@@ -37,11 +55,13 @@ class TrialSpec:
 class TrialRecord:
     """One trial as it stands.
 
-    `value`: the best epoch's metric, None unless complete or pruned. `seconds`: of training, its share where several trained
-    together; `wall`: from when it last began to its end.
-
-    `told`: what a sampler learns of it: the value, or what stands for it (P8); None for a failure. `ended`: when, in seconds
-    since 1970; 0 while it has not.
+    Attributes:
+        value: the metric at the best epoch; None unless the trial is complete or pruned.
+        seconds: training time [s]; a share of it where several trials trained together.
+        wall: time from the start of the last attempt to the end [s].
+        sampler_value: what a sampler learns of the trial: the value, or for an infeasible trial
+            what stands for it (P8); None for a failure.
+        ended: end of the trial in seconds since 1970; 0 before the end.
     """
 
     ask: TrialSpec
@@ -55,10 +75,10 @@ class TrialRecord:
     strategy: str = ""
     source: str = ""
     reason: str = ""
-    told: float | None = None
+    sampler_value: float | None = None
     ended: float = 0.0
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will come of it."""
+        """True if the state will not change any more."""
         return self.state in FINISHED

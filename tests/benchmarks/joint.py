@@ -171,9 +171,7 @@ def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
     """Values in order, asked one by one of the stage that the program uses."""
     rows: list[TrialRecord] = []
     woken = threading.Event()
-    stage = JointStage(
-        plan, [], StageContext(past=past, slots=1, resolution=0.0, wake=woken.set)
-    )
+    stage = JointStage(plan, [], StageContext(past=past, slots=1, resolution=0.0, wake=woken.set))
     while len(rows) < joint.settings(plan).n_trials:
         asks = stage.wanted(rows, room=1)
         if not asks:
@@ -182,7 +180,9 @@ def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
         for ask in asks:
             value = truth(ask.knobs)
             rows.append(
-                TrialRecord(ask=ask, state="complete", value=value, told=value, best_epoch=1)
+                TrialRecord(
+                    ask=ask, state="complete", value=value, sampler_value=value, best_epoch=1
+                )
             )
             stage.ended(rows[-1])
     stage.close()

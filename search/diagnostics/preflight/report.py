@@ -11,7 +11,8 @@ from rich.table import Table
 
 from search.diagnostics.preflight.check import Check
 from search.errors import RunError
-from search.storage.folder import PREFLIGHT, write_text
+from search.storage.files import write_text
+from search.storage.folder import PREFLIGHT
 from search.storage.json_numbers import plain
 
 STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "not checkable": "dim"}

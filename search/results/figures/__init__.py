@@ -9,7 +9,8 @@ import matplotlib
 from search.results.figures import joint, sweep
 from search.results.figures.style import STYLE, svg
 from search.results.findings import Findings
-from search.storage.folder import Folder, write_text
+from search.storage.files import write_text
+from search.storage.folder import Folder
 
 
 def write_figures(findings: Findings, folder: Folder) -> None:

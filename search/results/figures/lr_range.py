@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from search.diagnostics.lr_range import Range
 from search.results.figures.style import BASELINE, OTHERS, SEED, STYLE, WINNER, log_axis, svg
-from search.storage.folder import write_text
+from search.storage.files import write_text
 
 
 def write_figure(

@@ -1,0 +1,82 @@
+"""The lock by which one conductor holds a search's folder.
+
+The kernel releases the lock when its holder dies, so no lock is ever stale.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from search.errors import UsageError
+
+ATTEMPTS = 10  # to take the lock, 10 ms apart: `is_held` holds it for a moment
+
+
+class FolderLock:
+    """A lock file, which also names its holder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the lock.
+
+        Raises:
+            UsageError: another process holds it; it is named.
+        """
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _acquire(file):
+                raise UsageError(
+                    f"{self._path.parent}: one conductor per search, but got a second beside "
+                    f"{self._holder()}; wait for it or stop it"
+                )
+            holder = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+                "command": " ".join(sys.argv[1:]),
+            }
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps(holder).encode(), 0)
+            yield
+            os.ftruncate(file, 0)
+        finally:
+            os.close(file)
+
+    def is_held(self) -> bool:
+        """True if a process holds the lock now."""
+        if not self._path.exists():
+            return False
+        with self._path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _holder(self) -> str:
+        """The holder in words; it may not have written its name yet."""
+        try:
+            holder = json.loads(self._path.read_text())
+            return f"process {holder['pid']} on {holder['host']}, started {holder['started']}"
+        except (OSError, ValueError, TypeError, KeyError):
+            return "one that is just starting"
+
+
+def _acquire(file: int) -> bool:
+    for _ in range(ATTEMPTS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.01)
+    return False

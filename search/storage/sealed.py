@@ -1,0 +1,88 @@
+"""Checksums for the files that a search is resumed from: a damaged one is named, never believed.
+
+A JSON line carries its checksum as its last key, a YAML file as a comment on its last line; other
+readers ignore both. A line or file without a checksum (of an earlier version) is taken as it is.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.errors import UsageError, broken_rule
+
+LINE_SEAL = re.compile(rb',"_crc":(\d+)\}$')
+TEXT_SEAL = re.compile(r"^# crc (\d+): .*\n\Z", re.MULTILINE)
+NOTE = "written by the search; a change by hand needs this line removed"
+
+
+class DamagedLine(ValueError):
+    """A line that is no JSON object, or whose checksum does not match."""
+
+
+def seal_line(record: Mapping[str, Any]) -> bytes:
+    """The record as one line of JSON with its checksum, line break included."""
+    body = json.dumps(record, separators=(",", ":")).encode()[:-1]
+    return body + b',"_crc":%d}\n' % zlib.crc32(body)
+
+
+def read_line(line: bytes) -> dict[str, Any]:
+    """The record of a line, without its checksum.
+
+    Raises:
+        DamagedLine: the line is damaged.
+    """
+    seal = LINE_SEAL.search(line)
+    if seal is not None and int(seal[1]) != zlib.crc32(line[: seal.start()]):
+        raise DamagedLine("its checksum does not match")
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise DamagedLine("it is no JSON") from error
+    if not isinstance(record, dict):
+        raise DamagedLine("it is no JSON object")
+    record.pop("_crc", None)
+    return record
+
+
+def whole_lines(data: bytes) -> bytes:
+    """The data without a last line that a kill has left incomplete."""
+    return data[: data.rfind(b"\n") + 1]
+
+
+def seal_text(text: str) -> str:
+    """The text of a YAML file with its checksum as a last comment."""
+    return f"{text}# crc {zlib.crc32(text.encode())}: {NOTE}\n"
+
+
+def read_text(path: Path) -> str:
+    """The text of a YAML file.
+
+    Raises:
+        UsageError: the file cannot be read, or its checksum does not match.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        got = getattr(error, "strerror", None) or "bytes that are no text"
+        raise damaged(path, got=got) from error
+    seal = TEXT_SEAL.search(text)
+    sealed = seal is not None or NOTE in text
+    if sealed and (seal is None or int(seal[1]) != zlib.crc32(text[: seal.start()].encode())):
+        raise damaged(path, got="a file that has changed since (its checksum does not match)")
+    return text
+
+
+def damaged(path: Path | str, *, got: str, line: int | None = None) -> UsageError:
+    """The error for a file of a search that cannot be believed."""
+    where = str(path) if line is None else f"{path}:{line}"
+    return UsageError(
+        broken_rule(
+            where,
+            rule="a search's file is as the search wrote it",
+            got=got,
+            remedy="restore it from a copy, or use name=… for a new search",
+        )
+    )

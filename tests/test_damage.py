@@ -1,0 +1,73 @@
+"""Damaged files of a search: one line with file, place and remedy, and never another result."""
+
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from search.errors import SearchError, UsageError
+from search.results.findings import open_results
+from search.results.tables import curves_so_far, trials_frame
+from search.storage.folder import Folder
+
+FILES = ("config.yaml", "contract.yaml", "journal.log", "curves.parquet")
+
+
+def _read(root):
+    """What every reading verb begins with."""
+    folder, findings = open_results("smoke", root=root / "results")
+    return trials_frame(findings), curves_so_far(findings, folder)
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
+def test_one_flipped_bit_anywhere_is_named_or_changes_nothing(smoke_once, tmp_path, name, at, bit):
+    source = smoke_once / "results" / "smoke"
+    there = tmp_path / "results" / "smoke"
+    there.mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        (there / file).write_bytes((source / file).read_bytes())
+    data = bytearray((source / name).read_bytes())
+    place = int(at * len(data))
+    data[place] ^= 1 << bit
+    (there / name).write_bytes(data)
+    trials, curves = _read(smoke_once)
+    try:
+        damaged_trials, damaged_curves = _read(tmp_path)
+    except SearchError as error:
+        assert len(str(error).splitlines()) == 1
+        assert name in str(error)
+        assert re.search("; .*(restore|name=)", str(error))
+    else:
+        if name == "journal.log" and place == len(data) - 1:
+            return  # the last line counts as torn by a kill: its trial is queued again
+        pd.testing.assert_frame_equal(damaged_trials, trials)
+        pd.testing.assert_frame_equal(damaged_curves, curves)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"[1, 2]\n", b"a: b\n", b"{}\n"])
+def test_a_strange_file_is_named_with_a_remedy(name, content, smoke):
+    (smoke / "results" / "smoke" / name).write_bytes(content)
+    with pytest.raises(SearchError) as error:
+        _read(smoke)
+    assert len(str(error.value).splitlines()) == 1
+    assert name in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_a_search_whose_journal_was_deleted_is_not_begun_anew_over_its_tables(change, smoke):
+    folder = Folder(smoke / "results" / "smoke")
+    config = folder.load_config()
+    change(folder.journal)
+    with pytest.raises(
+        UsageError, match=r"journal\.log: .* none of the 4 trials that trials\.csv lists; restore"
+    ):
+        folder.check_config(config)
