@@ -481,7 +481,7 @@ def test_a_disk_that_fills_up_while_running_ends_the_search_and_the_same_command
     search(*TINY, "name=calm", cwd=elsewhere, TOY_PAUSE="0")
     code = (
         "import os, sys, errno\n"
-        "from search import curves\n"
+        "from search.storage import curves\n"
         "from search.__main__ import main\n"
         "whole, count = curves.CurveLog.append, [0]\n"
         "def append(self, record):\n"
@@ -516,9 +516,9 @@ def test_a_disk_that_fills_up_while_running_ends_the_search_and_the_same_command
 def test_from_a_wheel_in_an_empty_folder_the_smoke_search_runs(elsewhere):
     """The wheel is built, unpacked elsewhere and put in front of the path: conf/ must travel with it."""
     source = elsewhere / "source"
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".git", "results", ".*_cache", "__pycache__")
-    )
+    for path in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, source / path)
     build = "from hatchling.build import build_wheel; print(build_wheel('.'))"
     built = subprocess.run(
         [sys.executable, "-c", build], cwd=source, capture_output=True, text=True

@@ -77,7 +77,7 @@ def test_only_what_bears_the_mark_is_killed():
 
 
 def test_without_children_there_is_nothing_to_kill_and_with_one_it_is_named():
-    code = "from search import guard; import subprocess; print(guard.kill_children()); subprocess.Popen(['sleep', '60']); print(guard.kill_children())"
+    code = "from search.execution import process_guard as guard; import subprocess; print(guard.kill_children()); subprocess.Popen(['sleep', '60']); print(guard.kill_children())"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
     )

@@ -307,7 +307,7 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
 def _underway(trial, *, deaths=0):
     ask = TrialSpec(trial=trial, stage="s", knobs={}, seed=0)
     return RunningTrial(
-        ask=ask, standing=fresh_early_stopping(METRIC, LIMITS), limits=LIMITS, deaths=deaths
+        ask=ask, early_stopping=fresh_early_stopping(METRIC, LIMITS), limits=LIMITS, deaths=deaths
     )
 
 
