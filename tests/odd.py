@@ -25,6 +25,23 @@ class Two(nn.Module):
         return self.last(self.middle(self.first(x.flatten(1))))
 
 
+class Scaling(Two):
+    """Scales its inputs in place, as many public scripts do."""
+
+    def forward(self, x):
+        return super().forward(x.sub_(0.3).div_(1.5))
+
+
+class Greedy(nn.Module):
+    """A loss that changes its targets in place where no gradient is taken."""
+
+    def forward(self, outputs, y):
+        loss = functional.cross_entropy(outputs, y)
+        if not torch.is_grad_enabled():
+            y.zero_()
+        return loss
+
+
 class Tied(Two):
     """One weight under two names."""
 

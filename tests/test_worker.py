@@ -52,8 +52,8 @@ def test_rows_are_mapped_and_one_worker_cannot_change_anothers(tmp_path):
     data.train.x[:] = 7
     assert (read_folds(tmp_path)[0].data.train.x == 0).all()
     assert data.test is None
-    assert sorted(path.name for path in (tmp_path / "fold-0").glob("*.joblib")) == sorted(
-        f"{part}.{key}.joblib" for part in ("train", "val") for key in ("index", "x", "y")
+    assert sorted(path.name for path in (tmp_path / "fold-0").glob("*.npy")) == sorted(
+        f"{part}.{key}.npy" for part in ("train", "val") for key in ("index", "x", "y")
     )
 
 

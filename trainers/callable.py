@@ -1,5 +1,6 @@
 """From an import path to seats; a user's generator function is one seat, one trial at a time."""
 
+import copy
 import inspect
 from collections.abc import Generator
 from typing import Any
@@ -18,6 +19,7 @@ from trainers.api import (
     Train,
     Values,
 )
+from trainers.rows import own_rows
 
 
 def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
@@ -51,7 +53,7 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
     """
     trainer = _import(target, "trainer._target_")
     if _seats_class(trainer):
-        seats: Seats = trainer(data=data, device=device)
+        seats: Seats = trainer(data=own_rows(data), device=device)
         return seats
     return CallableSeats(trainer, data=data, device=device)
 
@@ -91,7 +93,8 @@ class CallableSeats:
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
-        generator = self._train(config, self._data, self._device, checkpoint)
+        own_config, data = copy.deepcopy(config), own_rows(self._data)
+        generator = self._train(own_config, data, self._device, checkpoint)
         if not isinstance(generator, Generator):
             raise TypeError(
                 "the trainer must be a generator function that yields once per epoch, "

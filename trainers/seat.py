@@ -200,6 +200,7 @@ class Seat:
             for rows, targets in zip(
                 torch.split(x, EVALUATION_ROWS), torch.split(y, EVALUATION_ROWS), strict=True
             ):
-                outputs.append(self.model(rows))
-                total += float(self._plain_loss(outputs[-1], targets)) * len(rows)
+                # Copies: a model or loss that changes its inputs in place must not change the data.
+                outputs.append(self.model(rows.clone()))
+                total += float(self._plain_loss(outputs[-1], targets.clone())) * len(rows)
         return total / len(x), torch.cat(outputs)

@@ -290,7 +290,7 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     model.eval()
     x, _ = on_device(data.test, torch.device(device))
     with torch.no_grad():
-        outputs = torch.cat([model(rows) for rows in torch.split(x, EVALUATION_ROWS)])
+        outputs = torch.cat([model(rows.clone()) for rows in torch.split(x, EVALUATION_ROWS)])
     return {
         "predictions": outputs.float().cpu().numpy(),
         "parameters": sum(p.numel() for p in model.parameters()),

@@ -19,6 +19,7 @@ from search.results.findings import Findings, open_results
 from search.storage.files import append_line, write_text
 from search.storage.folder import Folder
 from trainers.api import Predict
+from trainers.rows import own_rows
 
 SUMMARY = "opens the sealed test set for the exported config, once"
 USAGE = "test NAME [--again]"
@@ -80,7 +81,9 @@ def _score(folder: Folder, prepared: Prepared, *, findings: Findings, predict: P
     plain, metric = {str(key): value for key, value in config.items()}, findings.plan.metric
     test = prepared.final.test
     try:
-        values = dict(predict(plain, prepared.final, "cpu", folder.best / "weights.safetensors"))
+        values = dict(
+            predict(plain, own_rows(prepared.final), "cpu", folder.best / "weights.safetensors")
+        )
         output = output_of(values)
         if output is not None and test is not None and test.y is not None:
             units = prepared.contract.normalisation.get("target")

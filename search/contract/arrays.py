@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from search.errors import UsageError, broken_rule
 from trainers.api import Data, Part
 
-SETS = ("train", "val")
+SETS, ARRAYS = ("train", "val"), ("index", "x", "y")
 STAMP, UNITS = "stamp", "units.json"
+FORMAT = "npy"  # plain arrays: reading them runs no code, whoever wrote them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class FoldData:
 
 def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
     """Writes the folds, unless all of them lie there already under the same stamp."""
-    written = folder / STAMP
+    written, stamp = folder / STAMP, f"{FORMAT} {stamp}"
     if written.exists() and written.read_text() == stamp:
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -43,17 +44,20 @@ def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
         place.mkdir(parents=True)
         for name in SETS:
             part: Part = getattr(fold.data, name)
-            for key in ("index", "x", "y"):
-                if getattr(part, key) is not None:
-                    joblib.dump(
-                        np.ascontiguousarray(getattr(part, key)), place / f"{name}.{key}.joblib"
-                    )
+            for key in ARRAYS:
+                if (array := getattr(part, key)) is not None:
+                    path = place / f"{name}.{key}.npy"
+                    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
         (place / UNITS).write_text(json.dumps(fold.units))
     written.write_text(stamp)
 
 
 def read_folds(folder: Path) -> tuple[FoldData, ...]:
-    """Each fold, mapped copy-on-write: nobody can change the rows of another process."""
+    """Each fold, mapped copy-on-write: nobody can change the rows of another process.
+
+    Raises:
+        UsageError: a file there is no plain array, or damaged.
+    """
     places = sorted(folder.glob("fold-*"), key=lambda place: int(place.name.removeprefix("fold-")))
     return tuple(
         FoldData(
@@ -73,9 +77,20 @@ def hash_of(arrays: Mapping[str, NDArray[np.int64]]) -> str:
 
 
 def _read(place: Path, name: str) -> Part:
-    return Part(
-        **{
-            path.name.split(".")[1]: joblib.load(path, mmap_mode="c")
-            for path in place.glob(f"{name}.*.joblib")
-        }
-    )
+    arrays = {}
+    for key in ARRAYS:
+        path = place / f"{name}.{key}.npy"
+        if not path.exists():
+            continue
+        try:
+            arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UsageError(
+                broken_rule(
+                    str(path),
+                    rule="must be a plain array, as numpy.save writes it",
+                    got=f"{type(error).__name__}: {error}",
+                    remedy=f"delete {place.parent}; the same command writes it again",
+                )
+            ) from error
+    return Part(**arrays)

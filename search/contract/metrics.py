@@ -243,7 +243,9 @@ def scores(
             if kind == "labels"
             else outputs.probabilities
         )
-        return {metric.name: float(get_object(metric.target)(targets, shown))}
+        # Copies: the function may change its arguments, which others use after it.
+        value = get_object(metric.target)(np.array(targets), np.array(shown))
+        return {metric.name: float(value)}
     strange = [part for part in metric.parts if part not in METRICS]
     if strange:
         raise ValueError(

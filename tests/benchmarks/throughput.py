@@ -19,11 +19,11 @@ TRIALS, EPOCHS = 16, 20
 
 BARE = """
 import json, sys, time
-import joblib, numpy as np, torch
+import numpy as np, torch
 from torch import nn
 torch.set_num_threads(1)
 folder, trials, epochs = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
-load = lambda name: torch.from_numpy(np.asarray(joblib.load(f"{folder}/arrays/fold-0/{name}.joblib")))
+load = lambda name: torch.from_numpy(np.load(f"{folder}/arrays/fold-0/{name}.npy"))
 x, y, val_x, val_y = load("train.x"), load("train.y"), load("val.x"), load("val.y")
 
 def train(lr, seed, epochs):

@@ -84,9 +84,11 @@ def _compare(
     losses, outputs, _ = observe(program, rows, x[:SEEN], y[:SEEN], rates, sample=others)
     for lane, model in enumerate(models):
         with torch.no_grad():
-            theirs = model.eval()(x[:SEEN])
+            theirs = model.eval()(x[:SEEN].clone())
             _same(outputs[lane], theirs, "outputs in evaluation mode")
-            _same(losses[lane], program.plain(theirs, y[:SEEN]), "losses in evaluation mode")
+            _same(
+                losses[lane], program.plain(theirs, y[:SEEN].clone()), "losses in evaluation mode"
+            )
     changed = [
         name.removeprefix(BUFFER)
         for name, tensor in buffers.items()

@@ -109,7 +109,8 @@ def _mean_loss(plain: nn.Module, outputs: Tensor, y: Tensor) -> Tensor:
         for part, targets in zip(
             torch.split(outputs, LOSS_ROWS, dim=1), torch.split(y, LOSS_ROWS), strict=True
         ):
-            total += vmap(plain, in_dims=(0, None))(part, targets).double() * len(targets)
+            losses = vmap(plain, in_dims=(0, None))(part, targets.clone())
+            total += losses.double() * len(targets)
     return total / len(y)
 
 

@@ -20,7 +20,7 @@ def wrong_gradients(config: Config, part: Part) -> dict[str, Any]:
     device = torch.device("cpu")
     seed_all(0, device)
     model, loss = made(config, "model").double().eval(), made(config, "loss").double()
-    x, y = (tensor[:ROWS] for tensor in on_device(part, device))
+    x, y = (tensor[:ROWS].clone() for tensor in on_device(part, device))
     x, y = x.double(), y.double() if y.is_floating_point() else y
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     given = [
