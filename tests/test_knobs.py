@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from search.config.knobs import read_space, sweep_override
+from search.config.space import read_space
+from search.config.sweep_grammar import sweep_override
 from search.config.trial_config import trial_config
 from search.errors import UsageError
 
@@ -83,7 +84,7 @@ def test_plain_overrides_are_left_to_hydra():
         ),
         (
             {"low": 0.0, "high": 1, "scale": "log"},
-            r"a log scale needs `low > 0`, but got low=0.0; raise it or say scale: linear",
+            r"a log scale needs `low > 0`, but got low=0; raise it or say scale: linear",
         ),
         (
             {"low": 0, "high": 1},
@@ -101,7 +102,7 @@ def test_plain_overrides_are_left_to_hydra():
         ),
         (
             {"low": 0, "high": 1, "scale": "linear", "points": 1},
-            r"`points` must be a whole number of at least 2, but got 1",
+            r"`points` must be a whole number of at least 2, and at most 1000, but got 1",
         ),
         (
             {"low": 0.5, "high": 3, "scale": "linear", "type": "int"},
@@ -158,7 +159,7 @@ def test_links_follow_a_knob():
 )
 def test_every_value_of_a_range_can_be_reached_both_ends_included(text, count, first, last):
     (knob,) = read_space({"x": text})
-    values = knob.every()
+    values = knob.all_values()
     assert (len(values), values[0], values[-1]) == (count, first, last)
     assert all(knob.holds(value) for value in values)
     reached = {knob.within(share) for share in np.linspace(0, 1, 200_001)}

@@ -11,7 +11,8 @@ from kit import search, trials
 from rich.console import Console
 
 from search.config.compose import compose_experiment
-from search.config.plan import Limits, read_plan
+from search.config.plan import read_plan
+from search.config.settings import Limits
 from search.contract.metrics import Metric
 from search.execution.connections import WorkerHandle
 from search.execution.lanes import Fusion, Fusions, decide

@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment, load_config
-from search.config.plan import check_task, drift, read_plan
+from search.config.drift import drift
+from search.config.plan import check_task, read_plan
 from search.errors import UsageError
 from search.stages import sweep
 from search.storage.trials import TrialRecord, TrialSpec

@@ -2,7 +2,7 @@
 
 import time
 
-from search.config.plan import Limits
+from search.config.settings import Limits
 from search.contract.metrics import Metric
 from search.execution.running_trial import SHARED, RunningTrial, fresh_early_stopping
 from search.storage.trials import TrialSpec

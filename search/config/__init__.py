@@ -1,1 +1,1 @@
-"""From a YAML config to a frozen plan: what exists, what a key means, which knobs a search turns."""
+"""From YAML configs to a frozen plan: what exists, what a key means, which knobs are turned."""

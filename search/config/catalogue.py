@@ -1,4 +1,7 @@
-"""Which experiments and verbs exist, and where their configs lie. Reads file names and first lines only; never composes."""
+"""Which experiments and verbs exist, and where their configs lie.
+
+Reads file names and first lines only; never composes.
+"""
 
 import ast
 import importlib
@@ -28,26 +31,26 @@ def verb(name: str) -> ModuleType:
 
 
 def verb_summaries() -> dict[str, str]:
-    """Verb → its SUMMARY, read from its source, since importing all verbs would load everything there is."""
-    found = {}
+    """Verb → its SUMMARY, read from its source, since importing all verbs would load everything."""
+    summaries = {}
     for name in verbs():
         tree = ast.parse((PACKAGE / "commands" / f"{name}.py").read_text())
-        told = [
+        values = [
             node.value
             for node in tree.body
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SUMMARY"
         ]
-        found[name] = str(ast.literal_eval(told[0]))
-    return found
+        summaries[name] = str(ast.literal_eval(values[0]))
+    return summaries
 
 
 def experiments(config_dir: Path | None) -> dict[str, str]:
-    """Experiment name → the purpose told in its file's second comment line, ours first, then the user's.
+    """Experiment name → its purpose, from its file's second comment; ours first, then the user's.
 
     Raises:
         UsageError: two files of one name, or an experiment named like a verb.
     """
-    found: dict[str, str] = {}
+    purposes: dict[str, str] = {}
     for root in roots(config_dir):
         for path in sorted((root / "experiment").glob("*.yaml")):
             if path.stem in verbs():
@@ -59,15 +62,16 @@ def experiments(config_dir: Path | None) -> dict[str, str]:
                         remedy="rename the file",
                     )
                 )
-            found[path.stem] = _purpose(path)
-    return found
+            purposes[path.stem] = _purpose(path)
+    return purposes
 
 
 def roots(config_dir: Path | None) -> Iterator[Path]:
     """The config folders, ours first.
 
     Raises:
-        UsageError: the user's folder does not exist, or holds a file that ours holds too (which of them wins would be a guess).
+        UsageError: the user's folder does not exist, or holds a file that ours holds too: which of
+            the two wins would be a guess.
     """
     yield CONF
     if config_dir is None:
@@ -97,5 +101,6 @@ def roots(config_dir: Path | None) -> Iterator[Path]:
 
 def _purpose(path: Path) -> str:
     comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
-    told = [line for line in comments if line and not line.startswith(("python -m", "@package"))]
-    return told[0] if told else ""
+    skipped = ("python -m", "@package", "yaml-language-server")
+    lines = [line for line in comments if line and not line.startswith(skipped)]
+    return lines[0] if lines else ""

@@ -1,6 +1,7 @@
 """The names of the preflight's checks, and which failure explains which other one."""
 
-# Every check, in the order of a reader, and the checks whose failure explains its own: mend those first.
+# Every check, in the order of a reader, and the checks whose failure explains its own failure:
+# mend those first.
 SCALE = ("missing_values", "feature_scales", "targets")
 START = (*SCALE, "output_layer", "initial_weights", "batches", "optimizer_steps")
 MODEL = ("gradients", "dead_units", "first_loss", "evaluation_mode", "batch_norm")

@@ -1,4 +1,4 @@
-"""Configs become objects here: Hydra composes, once, and what comes out is frozen. Never reads results."""
+"""From YAML files and overrides to one config: Hydra composes, once. Never reads results."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from search.config.catalogue import CONF, experiments, roots
-from search.config.knobs import sweep_override
+from search.config.sweep_grammar import sweep_override
 from search.errors import UsageError, broken_rule, unknown
 
 GROUPS = (
@@ -31,7 +31,7 @@ GROUPS = (
 def compose_experiment(
     experiment: str, *, overrides: list[str], config_dir: Path | None
 ) -> DictConfig:
-    """The config of `conf/experiment/<experiment>.yaml` with the command line's overrides: unresolved, read-only.
+    """The config of an experiment with the command line's overrides: unresolved, read-only.
 
     Raises:
         UsageError: Hydra could not compose it: a misspelt key, an unknown option, a syntax error.
@@ -53,7 +53,7 @@ def compose_experiment(
             with open_dict(config):
                 config.choices = _choices(config, words)
         OmegaConf.to_container(config, resolve=True)
-    except Exception as error:  # beside its own errors, Hydra raises ValueError, TypeError, AttributeError for odd overrides
+    except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
         misspelt = re.match(r"Could not override '([^']+)'", str(error))
         if misspelt is not None and overrides:
             groups = [
@@ -85,7 +85,7 @@ def compose_defaults() -> DictConfig:
 
 
 def _composed(words: list[str]) -> DictConfig:
-    """A config with `chosen`: which option of every config group is in it, those of the user's own groups included."""
+    """A config with `chosen`: the option of every config group in it, also of the user's groups."""
     config = compose(config_name="search", overrides=words, return_hydra_config=True)
     with open_dict(config):
         groups = config.pop("hydra").runtime.choices.items()
@@ -98,7 +98,10 @@ def _composed(words: list[str]) -> DictConfig:
 
 
 def _choices(config: DictConfig, words: list[str]) -> dict[str, dict[str, DictConfig]]:
-    """Every option that a space names for a config group, composed; the chosen one as it stands, with all overrides (P7)."""
+    """Every option that a space names for a config group, composed (P7).
+
+    The chosen option stands as it is in the config, with all overrides.
+    """
     chosen, found = config.chosen, dict[str, dict[str, DictConfig]]()
     for group, node in (config.get("space") or {}).items():
         if group in chosen and isinstance(node, DictConfig) and "choices" in node:
@@ -117,10 +120,11 @@ def _choices(config: DictConfig, words: list[str]) -> dict[str, dict[str, DictCo
 
 
 def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
-    """A complete config file (such as best.yaml) with plain `key=value` overrides on keys that it has: read-only.
+    """A complete config file, such as best.yaml, with overrides of keys that it has: read-only.
 
     Raises:
-        UsageError: no such file, not YAML, not a mapping, or an override of a key that the file does not have.
+        UsageError: no such file, not YAML, not a mapping, or an override of a key that the file
+            does not have.
     """
     try:
         config = OmegaConf.load(path)
@@ -213,7 +217,7 @@ def _as_list(text: str) -> str:
 
 
 def _first_part(error: Exception) -> str:
-    """Hydra's message without the list of its search path, which a user cannot change, and with its cause."""
+    """Hydra's message with its cause, without its search path, which a user cannot change."""
     text = str(error).split("Config search path:")[0].strip()
     cause = error.__cause__
     return f"{text}\n{cause}" if cause is not None and str(cause) not in text else text

@@ -1,4 +1,7 @@
-"""Which configurations are trained with which seeds: the baseline at the start, the best at the end (R15, P13)."""
+"""Which configurations are trained with which seeds: first the baseline, at last the best.
+
+R15, P13.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +11,7 @@ from search.config.knobs import Value
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmSettings:
-    """`configurations`: knobs of each, what they are compared with first. All get the same `seeds`."""
+    """`configurations`: knobs of each, the one to compare with first. All get the same `seeds`."""
 
     configurations: tuple[Mapping[str, Value], ...]
     seeds: tuple[int, ...]

@@ -1,4 +1,6 @@
-"""Single keys of a config, read and checked: whole numbers, positive ones, names. Never looks at two keys together.
+"""Single keys of a config, read and checked: whole numbers, positive ones, names.
+
+Never looks at two keys together.
 
 Every function raises UsageError with the key, the rule and what was there instead.
 """
@@ -36,7 +38,7 @@ def positive(config: DictConfig, path: str) -> float:
 
 
 def one_of(config: DictConfig, path: str, known: Sequence[str]) -> str:
-    """One of some names; others are told."""
+    """One of some names; the message of a wrong one lists them."""
     value = str(OmegaConf.select(config, path))
     if value not in known:
         raise UsageError(unknown(path, name=value, known=known))

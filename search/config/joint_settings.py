@@ -1,6 +1,6 @@
-"""How a joint search proposes, prunes, ends and confirms: read from the config and checked against its space (R32, P4).
+"""How a joint search proposes, prunes, ends and confirms (R32, P4).
 
-Never proposes a value.
+Read from the config and checked against the space. Never proposes a value.
 """
 
 import importlib.util
@@ -20,20 +20,20 @@ from search.errors import UsageError, broken_rule
 SAMPLERS = ("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid")
 ADAPTIVE = ("gp", "tpe", "cmaes")
 PRUNERS = ("none", "median", "asha", "hyperband", "patient")
-GP_MOST = 400  # trials up to which a Gaussian process thinks for less than a second; it grows with their cube
+GP_MOST = 400  # trials up to which a Gaussian process proposes within a second; cubic growth
 MOST = 10**6  # points of a grid that are counted
-Point = dict[
-    str, Value
-]  # a value for every knob of the space, also for those that the chosen options make idle
+# A value for every knob of the space, also for those that the chosen options make idle.
+Point = dict[str, Value]
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointSettings:
-    """`startup`: configurations, baseline included, before an adaptive sampler takes over; fewer with a history.
+    """Everything that a joint search needs beside its space.
 
-    `budget`: seconds, or None. `rungs`: epochs at which the pruner is asked. `warmup`, `reduction`, `patience`: epochs, factor,
-    epochs, as it takes them.
-    `leaders` are trained again with `confirm` fresh seeds each (P13).
+    `startup`: configurations, baseline included, before an adaptive sampler takes over; fewer with
+    a history. `budget` [s], None for no limit. `rungs`: epochs at which the pruner is asked.
+    `warmup` [epochs], `reduction` [factor], `patience` [epochs]: as the pruner takes them.
+    `leaders`: configurations that are trained again with `confirm` fresh seeds each (P13).
     """
 
     sampler: str
@@ -53,7 +53,8 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     """The settings of a joint search.
 
     Raises:
-        UsageError: an empty space, two knobs on a path, an unknown sampler or pruner, or a sampler that cannot take the space.
+        UsageError: an empty space, two knobs on a path, an unknown sampler or pruner, or a sampler
+            that cannot take the space.
     """
     if not knobs:
         raise UsageError(
@@ -123,21 +124,24 @@ def default_point(config: DictConfig, knobs: Sequence[Knob]) -> Point:
     return {knob.path: knob.typed(default_of(config, knob)) for knob in knobs}
 
 
-def taught(knobs: Sequence[Knob], point: Point) -> Point | None:
-    """A point as a sampler of this space can hold it; None where it cannot, as for a baseline outside of it."""
-    found = {knob.path: knob.taught(point[knob.path]) for knob in knobs}
-    return found if all(knob.holds(found[knob.path]) for knob in knobs) else None
+def point_for_sampler(knobs: Sequence[Knob], point: Point) -> Point | None:
+    """A point as a sampler of this space can hold it; None for a point outside of the space."""
+    held = {knob.path: knob.value_for_sampler(point[knob.path]) for knob in knobs}
+    return held if all(knob.holds(held[knob.path]) for knob in knobs) else None
 
 
 def grid_points(
     config: DictConfig, knobs: Sequence[Knob], *, all_values: bool = False
 ) -> Iterator[Point]:
-    """Every combination of the knobs' grids, or of all their values; idle knobs stay at their defaults, so none comes twice."""
+    """Every combination of the knobs' grids, or of all their values.
+
+    Idle knobs stay at their defaults, so no combination comes twice.
+    """
     default = default_point(config, knobs)
 
     def values(knob: Knob) -> Iterator[Point]:
         """A knob's values, each with every combination of what counts under it."""
-        for value in knob.every() if all_values else knob.grid():
+        for value in knob.all_values() if all_values else knob.grid():
             below = [k for k in knobs if k.choice == (knob.path, value)]
             yield from ({knob.path: value, **point} for point in combined(below))
 
@@ -171,7 +175,7 @@ def size(knobs: Sequence[Knob]) -> float:
 @cache
 def values_of(knob: Knob) -> int:
     """How many values a knob has; 0 where there is no end to them."""
-    return len(knob.every())
+    return len(knob.all_values())
 
 
 def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room: int) -> None:
@@ -209,7 +213,10 @@ def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room
 def _rungs(
     config: DictConfig, pruner: str, *, epochs: int, warmup: int, reduction: int
 ) -> tuple[int, ...]:
-    """Median and patience look every so many epochs; halving at powers of its factor (Li et al. 2018, arXiv 1810.05934)."""
+    """Median and patience look every so many epochs; halving at powers of its factor.
+
+    Li et al. 2018, arXiv 1810.05934.
+    """
     if pruner == "none":
         return ()
     if pruner in ("median", "patient"):

@@ -1,4 +1,4 @@
-"""Which part each knob plays in a sweep: what it is about, what is tuned beside it, what follows it (P1, R28).
+"""Which part each knob plays in a sweep: scientific, nuisance or follower (P1, R28).
 
 Looks at knobs and config only; never at trials.
 """
@@ -66,7 +66,7 @@ def check_roles(knobs: Sequence[Knob]) -> None:
 
 
 def default_of(config: DictConfig, knob: Knob, missing: object = None) -> Any:
-    """A knob's value in the baseline, or within its choice; `missing` where the config has no such key."""
+    """A knob's value in the baseline, or within its choice; `missing` if there is no such key."""
     choices = config.get("choices") or {}
     if knob.path in choices:
         return config.chosen[knob.path]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """The block imports modules; none of what it loads is looked through by the collector, now or at exit.
+    """Imports in this block are never looked through by the garbage collector, now or at exit.
 
     Modules stay until the process ends, so looking for garbage in them is work for nothing: about a
     seventh of the time of the imports, and once more at exit. A collector that was off stays off.

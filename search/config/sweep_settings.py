@@ -1,4 +1,4 @@
-"""How a sweep goes on after its first round, and what moves with its knob: read from the config (P2, R28, R30)."""
+"""How a sweep goes on after its first round, and what moves with its knob (P2, R28, R30)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

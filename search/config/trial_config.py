@@ -1,4 +1,4 @@
-"""How a trial's config follows from the search's and from its knobs: choices first, then numbers, then links (P7).
+"""A trial's config from the search's and its knobs: choices first, then numbers, then links (P7).
 
 Never proposes a value, never composes.
 """
@@ -13,13 +13,14 @@ from search.config.knobs import Value
 
 # Keys that are the search's own affair.
 PRIVATE = (
-    "space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name", "experiment",
-    "chosen", "choices", "rehearse", "sampler", "pruner", "n_trials", "budget_hours", "from", "lanes", "preflight", "lr_range",
+    "space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name",
+    "experiment", "chosen", "choices", "rehearse", "sampler", "pruner", "n_trials", "budget_hours",
+    "from", "lanes", "preflight", "lr_range",
 )  # fmt: skip
 
 
 class TrialConfigs:
-    """Resolved configs of many trials on one base: only the groups that hold a link are resolved anew for each."""
+    """Resolved configs of many trials on one base; only groups with a link are resolved anew."""
 
     def __init__(self, base: DictConfig) -> None:
         self._raw = plain_config(base, resolve=False)
@@ -58,7 +59,7 @@ def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
 
 
 def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:
-    """The config of one trial: the base, its choices taken, its knobs set, then the seed; links are left to follow."""
+    """The config of one trial: base, choices, knobs, then the seed; links stay links."""
     plain = plain_config(base, resolve=False)
     choices = plain.get("choices") or {}
     for group in choices:
@@ -80,7 +81,10 @@ def target_of(path: str, choices: Mapping[str, Any]) -> str:
 
 
 def trainer_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trainer gets of a resolved config: not the search's own keys, nor, unless the data are its own, the data's."""
+    """What a trainer gets of a resolved config: not the search's own keys.
+
+    Nor the data's keys, unless the trainer loads its data itself.
+    """
     return {key: value for key, value in config.items() if key not in hidden_keys(config)}
 
 

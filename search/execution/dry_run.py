@@ -92,7 +92,7 @@ def questions(plan: Plan) -> Questions:
     values = {
         knob.path: [
             with_knobs(**dict([knob.choice] if knob.choice else []), **{knob.path: value})
-            for value in (knob.choices or (knob.at(knob.low), knob.at(knob.high)))
+            for value in (knob.choices or knob.ends)
         ]
         for knob in plan.knobs
     }

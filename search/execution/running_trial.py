@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.config.plan import Limits
+from search.config.settings import Limits
 from search.contract.metrics import Metric
 from search.execution.early_stopping import EarlyStopping, StopDecision
 from search.storage.trials import TrialRecord, TrialSpec

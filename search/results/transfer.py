@@ -1,8 +1,7 @@
-"""A search that starts where another ended: its incumbent's config and its contract, under this one's own words (R28).
+"""A search that starts where another ended: with its incumbent's config and its contract (R28).
 
-Or where a range test ended: its set-up, its contract, its learning rates (R31).
-
-What the command or the experiment says itself wins over what is carried; the defaults do not. Never writes.
+Or where a range test ended: with its set-up, its contract, its learning rates (R31). What the
+command or the experiment says wins over what is carried; the defaults do not. Never writes.
 """
 
 import json
@@ -13,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.compose import compose_defaults, compose_experiment
-from search.config.plan import flat_config
+from search.config.drift import flat_config
 from search.config.trial_config import plain_config, trial_config
 from search.errors import UsageError
 from search.results.findings import open_results
@@ -48,7 +47,7 @@ def compose_from(
     source: str | None,
     root: Path,
 ) -> tuple[DictConfig, Mapping[str, Any] | None]:
-    """An experiment's config, from another search's incumbent where one is named, and the contract that must hold then.
+    """An experiment's config, on another search's incumbent if one is named, and its contract.
 
     Raises:
         UsageError: as `compose_experiment`; no such search, or one without a winner.
@@ -62,7 +61,8 @@ def compose_from(
     folder, findings = open_results(source, root=root)
     if findings.winner is None:
         raise UsageError(
-            f"from={source}: needs a search with a winner, but it has none yet; finish it: python -m search {source}"
+            f"from={source}: needs a search with a winner, but it has none yet; "
+            f"finish it: python -m search {source}"
         )
     old = folder.load_config()
     incumbent = trial_config(old, knobs=findings.winner.ask.knobs, seed=old.seed)
@@ -75,15 +75,16 @@ def compose_from(
 def _from_range(
     config: DictConfig, folder: Folder, *, overrides: list[str]
 ) -> tuple[DictConfig, Mapping[str, Any]]:
-    """The config with the set-up and the learning rates of a range test (R31); what the command says of them itself wins.
+    """The config with the set-up and the learning rates of a range test (R31); the command wins.
 
     Raises:
-        UsageError: no range could be told there, or it was read for another set-up than the one asked for.
+        UsageError: the test gave no range, or it was made for another set-up.
     """
     where, found = f"from={folder.path.name}", json.loads((folder.path / LR_RANGE).read_text())
     if found["low"] is None:
         raise UsageError(
-            f"{where}: needs a range test with a range, but got none, because {found['because']}; give the bounds"
+            f"{where}: needs a range test with a range, but got none, because {found['because']}; "
+            "give the bounds"
         )
     old = folder.load_config()
     merged = _carry(old, onto=config, defaults=compose_defaults())
@@ -113,7 +114,10 @@ def _from_range(
 
 
 def _carry(incumbent: DictConfig, *, onto: DictConfig, defaults: DictConfig) -> DictConfig:
-    """The incumbent's groups in the new config, but for those that it chose itself; then what it says of their keys."""
+    """The incumbent's groups in the new config, except those that the new search chose itself.
+
+    What the new search says of single keys of a carried group wins.
+    """
     new, silent = OmegaConf.create(plain_config(onto, resolve=False)), flat_config(defaults)
     said = {
         path: value

@@ -9,8 +9,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.joint_settings import Point, active, default_point, taught
-from search.config.plan import Plan, flat_config
+from search.config.drift import flat_config
+from search.config.joint_settings import Point, active, default_point, point_for_sampler
+from search.config.plan import Plan
 from search.config.trial_config import PRIVATE, plain_config, target_of, trial_config
 from search.errors import UsageError
 from search.results.findings import open_results
@@ -54,7 +55,7 @@ def _point(plan: Plan, old: DictConfig, row: TrialRecord) -> Point | None:
             point[knob.path] = config.chosen.get(knob.path)
         elif knob.choice is None or config.chosen.get(knob.choice[0]) == knob.choice[1]:
             point[knob.path] = knob.typed(OmegaConf.select(config, target_of(knob.path, choices)))
-    if taught(plan.knobs, point) is None:
+    if point_for_sampler(plan.knobs, point) is None:
         return None
     here = trial_config(plan.config, knobs=active(plan.knobs, point), seed=row.ask.seed)
     return point if _trained(here) == _trained(config) else None

@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import Trial, TrialState, create_trial
 
-from search.config.joint_settings import Point, taught
+from search.config.joint_settings import Point, point_for_sampler
 from search.config.knobs import Knob
 from search.config.plan import Plan
 from search.errors import RunError
@@ -114,7 +114,7 @@ class SamplerThread:
     def _begin(self, point: Point) -> None:
         key = joint.key(self._plan, point)
         self._values.setdefault(key, None)
-        held = taught(self._plan.knobs, point)
+        held = point_for_sampler(self._plan.knobs, point)
         if held is not None and key not in self._asked:
             self._study.add_trial(
                 create_trial(state=TrialState.RUNNING, params=held, distributions=self._space)
@@ -133,7 +133,7 @@ class SamplerThread:
             self._add(point, value)
 
     def _add(self, point: Point, value: float) -> None:
-        held = taught(self._plan.knobs, point)
+        held = point_for_sampler(self._plan.knobs, point)
         if held is not None:
             self._study.add_trial(create_trial(value=value, params=held, distributions=self._space))
 

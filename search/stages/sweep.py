@@ -159,52 +159,32 @@ def _scores(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Group]:
 
 
 def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
-    """1 or −1 where a value is the highest or lowest of those tried and the knob could go further, else 0.
+    """1 or -1 if a value is the highest or lowest of those tried and the knob can go further, else 0.
 
     What a log scale does not hold, such as a penalty of 0, is no place on it.
     """
-    numbers = [
-        number for number in (knob.scaled(tested) for tested in tried) if math.isfinite(number)
-    ]
+    places = [place for place in map(knob.scaled, tried) if math.isfinite(place)]
     at = knob.scaled(value)
-    if at == max(numbers) and float(value) < knob.most:  # type: ignore[arg-type]
-        return 1
-    return -1 if at == min(numbers) and float(value) > knob.least else 0  # type: ignore[arg-type]
+    for direction, end in ((1, max(places)), (-1, min(places))):
+        if at == end and knob.beyond(value, direction=direction):
+            return direction
+    return 0
 
 
-def _extension(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
-    """As much again as the knob's range, in its scale and steps, beyond an edge that holds the best value (P2)."""
-    at, direction = knob.scaled(best), edge(knob, found, best)
-    width = knob.scaled(knob.high) - knob.scaled(knob.low)
-    step = direction * width / (knob.points - 1)
-    points = (
-        [knob.at(knob.unscaled(at + index * step)) for index in range(1, knob.points)]
-        if direction
-        else []
-    )
-    inside = [point for point in points if knob.least <= float(point) <= knob.most]
-    limit = knob.most if direction > 0 else knob.least
-    if (
-        direction
-        and len(inside) < len(points)
-        and math.isfinite(limit)
-        and (limit > 0 or not knob.log)
-    ):
-        inside.append(knob.at(limit))
-    return tuple(dict.fromkeys(point for point in inside if point not in found))
+def _extension(knob: Knob, tried: Sequence[Value], best: Value) -> tuple[Value, ...]:
+    """As much again as the knob's range, in its steps, beyond an edge that is the best (P2)."""
+    direction = edge(knob, tried, best)
+    further = knob.beyond(best, direction=direction) if direction else ()
+    return tuple(value for value in further if value not in tried)
 
 
-def _refinement(knob: Knob, found: Sequence[Value], best: Value) -> tuple[Value, ...]:
-    """Four values, in the knob's scale: half of the way and the whole way from the best to the midpoints beside it (R30)."""
-    numbers = sorted(
-        number for number in (knob.scaled(value) for value in found) if math.isfinite(number)
-    )
-    if not math.isfinite(knob.scaled(best)):
+def _refinement(knob: Knob, tried: Sequence[Value], best: Value) -> tuple[Value, ...]:
+    """Four values: on the knob's scale a quarter and half of the way to the values beside (R30)."""
+    places = {knob.scaled(value): value for value in tried}
+    ordered = [places[place] for place in sorted(places) if math.isfinite(place)]
+    if best not in ordered:
         return ()
-    at = numbers.index(knob.scaled(best))
-    beside = [numbers[index] for index in (at - 1, at + 1) if 0 <= index < len(numbers)]
-    points = [
-        numbers[at] + share * (other - numbers[at]) for other in beside for share in (0.25, 0.5)
-    ]
-    fresh = [knob.at(knob.unscaled(point)) for point in sorted(points)]
-    return tuple(dict.fromkeys(point for point in fresh if point not in found))
+    at = ordered.index(best)
+    beside = [ordered[index] for index in (at - 1, at + 1) if 0 <= index < len(ordered)]
+    points = {knob.between(best, other, share=share) for other in beside for share in (0.25, 0.5)}
+    return tuple(sorted((point for point in points if point not in tried), key=knob.scaled))

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from search.config.plan import drift
+from search.config.drift import drift
 from search.contract.arrays import hash_of, write_folds
 from search.errors import UsageError, broken_rule
 from search.storage.files import write_text

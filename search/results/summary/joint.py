@@ -240,18 +240,13 @@ def _edge(knob: Knob, value: Value) -> list[str]:
     share = (at - low) / (high - low)
     if EDGE < share < 1 - EDGE:
         return []
-    end, limit, further = (
-        ("low", knob.least, 2 * low - high)
-        if share <= EDGE
-        else ("high", knob.most, 2 * high - low)
-    )
-    room = knob.at(knob.unscaled(further))
-    room = max(room, limit) if end == "low" else min(room, limit)
-    bound = knob.low if end == "low" else knob.high
-    if room == bound:
+    end, direction = ("low", -1) if share <= EDGE else ("high", 1)
+    further = knob.beyond(knob.typed(knob.low if end == "low" else knob.high), direction=direction)
+    if not further:
         return []
+    room = float(further[-1])  # type: ignore[arg-type]
     told = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
-    return [f"{told}; try space.{knob.path}.{end}={room:g} name=…"]
+    return [f"{told}; try space.{knob.path}.{end}={room:.12g} name=…"]
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:

@@ -1,0 +1,117 @@
+"""Settings of single groups: what ends a trial, where workers run, what is checked first, lanes.
+
+Never looks at the space.
+"""
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig, OmegaConf
+
+from search.config.check_names import CAUSES
+from search.config.fields import one_of, positive, whole
+from search.contract.metrics import Metric
+from search.errors import UsageError, broken_rule, unknown
+
+PLACEMENTS = ("local", "inline")
+PREFLIGHT = ("on", "warn", "off")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What ends a trial: patience [epochs], time in all and per epoch [s], retries, output [bytes].
+
+    `max_retries`: after deaths of its worker. `last_epoch`: where a training apart from the search
+    stops; None within a search.
+    """
+
+    patience: int | None
+    last_epoch: int | None
+    timeout: float | None
+    epoch_timeout: float
+    max_retries: int
+    log_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementSettings:
+    """`placement.*`: where workers run, how many, with how many threads; `grace` in seconds."""
+
+    kind: str
+    slots: int | str
+    slots_per_gpu: int
+    gpus: tuple[str, ...] | None
+    threads: int
+    grace: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreflightSettings:
+    """`preflight.*`: on, warn or off; checks that may fail; whether backward passes are checked."""
+
+    mode: str
+    allow: tuple[str, ...]
+    gradcheck: bool
+
+
+def read_lanes(config: DictConfig, metric: Metric) -> int | None:
+    """Trials that share a program cannot be told apart by the seconds that they take."""
+    value = config.get("lanes", "auto")
+    timed = "seconds" in metric.names
+    if value in ("auto", "off", False):
+        return None if value == "auto" and not timed else 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
+        rule = "must be auto, off or a number of trials of at least 2"
+        raise UsageError(broken_rule("lanes", rule=rule, got=repr(value), remedy="mend it"))
+    if timed:
+        rule = "a metric with seconds in it needs trials that train one by one"
+        raise UsageError(broken_rule("lanes", rule=rule, got=repr(value), remedy="give lanes=off"))
+    return int(value)
+
+
+def read_limits(config: DictConfig) -> Limits:
+    """What ends a trial."""
+    patience, timeout = config.trainer.patience, config.trainer.timeout
+    return Limits(
+        patience=None if patience is None else whole(config, "trainer.patience", least=1),
+        last_epoch=None,
+        timeout=None if timeout is None else positive(config, "trainer.timeout"),
+        epoch_timeout=positive(config, "trainer.epoch_timeout"),
+        max_retries=whole(config, "placement.max_retries", least=0),
+        log_bytes=int(positive(config, "trainer.max_log_mb") * 2**20),
+    )
+
+
+def read_preflight(config: DictConfig) -> PreflightSettings:
+    """Searches from before there was a preflight have none."""
+    node = config.get("preflight") or {"mode": "off", "allow": [], "gradcheck": False}
+    mode = {True: "on", False: "off"}.get(
+        node["mode"], node["mode"]
+    )  # YAML takes on and off for truth
+    if mode not in PREFLIGHT:
+        raise UsageError(unknown("preflight", name=str(mode), known=PREFLIGHT))
+    for name in node["allow"]:
+        if name not in CAUSES:
+            raise UsageError(f"preflight.allow: {unknown('check', name=name, known=CAUSES)}")
+    return PreflightSettings(
+        mode=mode, allow=tuple(node["allow"]), gradcheck=bool(node["gradcheck"])
+    )
+
+
+def read_placement(config: DictConfig) -> PlacementSettings:
+    """Where workers run."""
+    node = config.placement
+    gpus = node.gpus
+    if gpus is not None:
+        gpus = (
+            tuple(str(gpu) for gpu in gpus)
+            if OmegaConf.is_list(gpus)
+            else tuple(str(gpus).split(","))
+        )
+    return PlacementSettings(
+        kind=one_of(config, "placement.kind", PLACEMENTS),
+        slots="auto" if node.get("slots") == "auto" else whole(config, "placement.slots", least=1),
+        slots_per_gpu=whole(config, "placement.slots_per_gpu", least=1),
+        gpus=gpus,
+        threads=whole(config, "placement.threads", least=1),
+        grace=positive(config, "placement.grace"),
+    )

@@ -1,0 +1,91 @@
+"""The string grammar of Hydra's Optuna sweeper, read as a knob's node; both ends included."""
+
+from decimal import Decimal
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, QuotedString, RangeSweep
+from hydra.errors import HydraException
+
+from search.errors import UsageError, broken_rule
+
+FORMS = "interval(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, interval(…))"
+MOST = 1000  # values that a range with a step, or a list of choices, may have
+
+
+def sweep_override(text: str) -> tuple[str, dict[str, Any]] | None:
+    """`space.a.b=tag(log, interval(1e-4, 1))` → ("a.b", its node); None for other overrides.
+
+    Raises:
+        UsageError: a sweep function that the grammar does not know.
+    """
+    key, _, value = text.partition("=")
+    path = key.lstrip("+")
+    if not path.startswith("space.") or "(" not in value:
+        return None
+    return path.removeprefix("space."), read_domain(path, value)
+
+
+def read_domain(path: str, text: str) -> dict[str, Any]:
+    """The node of a knob whose domain is a string.
+
+    Raises:
+        UsageError: the grammar does not know it, or it breaks one of its rules.
+    """
+    try:
+        sweep = OverridesParser.create().parse_override(f"x={text}").value()
+    except HydraException as error:
+        got = f"{text!r} ({str(error).splitlines()[0]})"
+        raise _refused(path, f"a knob's string is {FORMS}", got, "see conf/README.md") from error
+    if isinstance(sweep, ChoiceSweep):
+        _check_tags(path, sweep.tags, text, known=())
+        return {"choices": [_plain(item) for item in sweep.list]}
+    if isinstance(sweep, RangeSweep):
+        _check_tags(path, sweep.tags, text, known=())
+        return _range(path, sweep, text)
+    if not isinstance(sweep, IntervalSweep):
+        remedy = "give interval(a, b) or choice(a, b)"
+        raise _refused(path, "a knob needs more than one value", repr(text), remedy)
+    _check_tags(path, sweep.tags, text, known=("log",))
+    is_whole = isinstance(sweep.start, int) and "int(" in text.replace(" ", "")
+    return {
+        "low": sweep.start,
+        "high": sweep.end,
+        "type": "int" if is_whole else "float",
+        "scale": "log" if "log" in sweep.tags else "linear",
+    }
+
+
+def _range(path: str, sweep: RangeSweep, text: str) -> dict[str, Any]:
+    """Whole numbers for a step of 1; else choices, computed in decimals: 3 × 0.1 is 0.3."""
+    ends = (sweep.start or 0, sweep.stop or 0, sweep.step)
+    start, stop, step = (Decimal(str(end)) for end in ends)
+    if not all(number.is_finite() for number in (start, stop, step)) or step <= 0 or start >= stop:
+        rule = "a range rises from its start to its end by a step above 0"
+        raise _refused(path, rule, repr(text), "give range(a, b) or range(a, b, step)")
+    are_whole = all(isinstance(end, int) for end in ends)
+    if are_whole and step == 1:
+        return {"low": int(start), "high": int(stop), "type": "int", "scale": "linear"}
+    count = int((stop - start) / step) + 1
+    if count > MOST:
+        rule, remedy = f"a range with a step has at most {MOST} values", "give interval(a, b)"
+        raise _refused(path, rule, f"{count} by {text}", remedy)
+    numbers = [start + index * step for index in range(count)]
+    return {"choices": [int(number) if are_whole else float(number) for number in numbers]}
+
+
+def _check_tags(path: str, tags: set[str], text: str, *, known: tuple[str, ...]) -> None:
+    strange = sorted(set(tags) - set(known))
+    if strange:
+        rule = "the only tag is log, and it goes with an interval"
+        remedy = "give tag(log, interval(a, b)) or tag(log, int(interval(a, b)))"
+        raise _refused(path, rule, repr(text), remedy)
+
+
+def _plain(item: Any) -> Any:
+    """Hydra's quoted strings as plain ones."""
+    return item.text if isinstance(item, QuotedString) else item
+
+
+def _refused(path: str, rule: str, got: object, remedy: str) -> UsageError:
+    return UsageError(broken_rule(path, rule=rule, got=got, remedy=remedy))
