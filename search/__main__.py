@@ -1,44 +1,39 @@
-"""The door: `python -m search WORD …` finds the verb or the experiment and turns errors into exit codes.
+"""The door: a command line finds its verb or experiment; errors become exit codes.
 
 Never composes itself.
 """
 
+import importlib
 import importlib.util
 import os
 import sys
 from pathlib import Path
 
+from search import __version__
 from search.config import catalogue
 from search.errors import SearchError, UsageError, broken_rule, unknown
 
+HELP = ("-h", "--help")
+
 
 def main(arguments: list[str]) -> int:
-    """Runs one command line (without the program's name) and returns its exit code: 0, 1, 2 or 130."""
+    """Runs one command line, without the program's name.
+
+    Returns:
+        The exit code: 0 done, 1 the search failed, 2 the command was wrong, 130 interrupted.
+    """
     try:
         words, config_dir = _take_config_dir(arguments)
-        if not words or words[0] in ("-h", "--help"):
+        if words == ["--version"]:
+            print(f"knobwise {__version__}")
+            return 0
+        if not words or words[0] in HELP:
             catalogue.verb("list").run([], config_dir)
             return 0 if words else 2
-        word, rest = words[0], words[1:]
         _check_not_hidden()
-        if word in catalogue.verbs():
-            if rest[:1] in (["-h"], ["--help"]):
-                print(
-                    f"usage: python -m search {catalogue.verb(word).USAGE}\n{catalogue.verb(word).SUMMARY}"
-                )
-                return 0
-            return int(catalogue.verb(word).run(rest, config_dir))
-        known = catalogue.experiments(config_dir)
-        if word not in known:
-            raise UsageError(
-                unknown("experiment or verb", name=word, known=[*known, *catalogue.verbs()])
-            )
-        if {"-h", "--help"} & set(rest):
-            print(
-                f"usage: python -m search {word} [key=value …]\n{known[word]}\nall keys: {catalogue.CONF}"
-            )
-            return 0
-        return int(catalogue.verb("run").run(words, config_dir))
+        if set(HELP) & set(words[1:]):
+            return int(catalogue.verb("help").run(words[:1], config_dir))
+        return _run(words, config_dir)
     except SearchError as error:
         print(f"search: {error}", file=sys.stderr)
         return error.exit_code
@@ -50,17 +45,43 @@ def main(arguments: list[str]) -> int:
         return 0
 
 
+def console() -> None:
+    """The console script `knobwise`: works in a folder whose modules are named like ours.
+
+    Python does not put the current folder on the path of a script, so our packages are found first;
+    then the folder comes first on the path, for a user's own modules.
+    """
+    importlib.import_module("trainers")
+    sys.path.insert(0, os.getcwd())
+    sys.exit(main(sys.argv[1:]))
+
+
+def _run(words: list[str], config_dir: Path | None) -> int:
+    """A verb, or the experiment that `run` may be left out for."""
+    word, verbs = words[0], catalogue.verbs()
+    if word in verbs:
+        return int(catalogue.verb(word).run(words[1:], config_dir))
+    experiments = catalogue.experiments(config_dir)
+    if word not in experiments:
+        raise UsageError(unknown("experiment or verb", name=word, known=[*experiments, *verbs]))
+    return int(catalogue.verb("run").run(words, config_dir))
+
+
 def _check_not_hidden() -> None:
-    """A folder or file of the user's may bear the name of our other package, and come first on the path."""
-    found = importlib.util.find_spec("trainers")
-    origin = found.origin if found is not None else None
+    """Refuses a user's module or folder that comes before our other package on the path.
+
+    Raises:
+        UsageError: `trainers` would be imported from elsewhere.
+    """
+    spec = importlib.util.find_spec("trainers")
+    origin = spec.origin if spec is not None else None
     if origin is not None and Path(origin).parent.parent != catalogue.PACKAGE.parent:
         raise UsageError(
             broken_rule(
                 origin,
                 rule="must not hide Knobwise's own package",
                 got="the name `trainers`",
-                remedy="rename it",
+                remedy="rename it, or use the command `knobwise` in place of `python -m search`",
             )
         )
 
@@ -71,7 +92,8 @@ def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:
         if word == "--config-dir":
             if index + 1 == len(words):
                 raise UsageError(
-                    "--config-dir: needs a folder behind it, but got nothing; give the folder's path"
+                    "--config-dir: needs a folder behind it, but got nothing; "
+                    "give the folder's path"
                 )
             folder = Path(words[index + 1])
             del words[index : index + 2]

@@ -41,7 +41,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
     assert search("--help", cwd=elsewhere).returncode == 0
     assert search("train", "--help", cwd=elsewhere).stdout.startswith(
-        "usage: python -m search train FILE.yaml"
+        "usage: python -m search train [-h] FILE [key=value ...]"
     )
 
 
@@ -49,22 +49,22 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
     ("words", "message"),
     [
         (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: activation_sweep, "),
-        (["run"], r"run: needs an experiment, but got none; usage: python -m search \[run\] EXPERIMENT"),
+        (["run"], r"run: needs EXPERIMENT, but got none; usage: python -m search run \[-h\] EXPERIMENT \[key=value \.\.\.\]"),
         (["smoke", "optimizer.lrr=1"], r"smoke: key 'optimizer\.lrr' does not exist; did you mean 'optimizer\.lr'\? there are: optimizer\._target_, optimizer\.lr, .*added with \+optimizer\.lrr="),
         (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr\.epochs' does not exist; .*there are: budget_hours, choices, chosen, data, keep, .*trainer"),
         (["smoke", "optimizer=adamm"], r"Could not find 'optimizer/adamm'.*Available options in 'optimizer':.*adam"),
         (["run", "nothing"], r"experiment 'nothing' does not exist; there are: activation_sweep, "),
-        (["plan"], r"plan: needs an experiment, but got none"),
-        (["table"], r"table: needs one name, but got none; usage: python -m search table NAME"),
-        (["table", "a", "b"], r"table: needs one name, but got a b"),
+        (["plan"], r"plan: needs EXPERIMENT, but got none"),
+        (["table"], r"table: needs NAME, but got none; usage: python -m search table .* NAME"),
+        (["table", "a", "b"], r"table: takes no further words, but got b; usage: python -m search table"),
         (["table", "nothing"], r"search 'nothing' does not exist; there are: none"),
         (["status", "nothing"], r"search 'nothing' does not exist"),
         (["export", "nothing"], r"search 'nothing' does not exist"),
-        (["export", "x", "--to"], r"export: --to needs a file behind it, but got nothing"),
+        (["export", "x", "--to"], r"export: --to: expected one argument; usage: python -m search export"),
         (["test", "nothing"], r"search 'nothing' does not exist"),
-        (["train"], r"train: needs a config file, but got none; usage: python -m search train FILE\.yaml"),
+        (["train"], r"train: needs FILE, but got none; usage: python -m search train \[-h\] FILE"),
         (["train", "nothing.yaml"], r"nothing\.yaml: must be a file, but got nothing there; mend the path"),
-        (["dashboard", "x", "--port", "high"], r"dashboard: --port needs a number from 1 to 65535, but got high"),
+        (["dashboard", "x", "--port", "high"], r"dashboard: --port: needs a number from 1 to 65535, but got high"),
         (["--config-dir"], r"--config-dir: needs a folder behind it, but got nothing"),
         (["--config-dir=nowhere", "lr_sweep"], r"--config-dir: must be a folder, but got .*nowhere; create it"),
         (["lr_sweep", "metric=mse", "metric.name=mse"], r"metric: a metric of classification is one of accuracy, balanced_accuracy, .* but got mse; choose one"),

@@ -111,16 +111,22 @@ def test_the_doctor_needs_no_torch(swept):
 @pytest.mark.parametrize(
     ("words", "match"),
     [
-        ([], "needs a search, and one of its trials or none, but got none"),
+        ([], "doctor: needs a search, or --csv FILE with --classes C or not, but got none"),
         (["lr_sweep", "999"], "trials are 0 to 7, but got 999"),
         (["nothing"], "search 'nothing' does not exist"),
-        (["--csv"], "needs --csv FILE, and --classes C or not"),
+        (["--csv"], "--csv: expected one argument"),
         (["--csv", "none.csv"], "none.csv: must be a CSV file"),
-        (["--csv", "none.csv", "--classes", "1"], "the number of classes is 2 or more, but got 1"),
-        (["--csv", "none.csv", "--colour", "red"], "but got --csv none.csv --colour red"),
-        (["--csv", "none.csv", "--classes", "²"], "the number of classes is 2 or more, but got ²"),
-        (["--csv="], "needs --csv FILE"),
-        (["--classes", "3"], "needs --csv FILE"),
+        (
+            ["--csv", "none.csv", "--classes", "1"],
+            "--classes: needs a number of at least 2, but got 1",
+        ),
+        (["--csv", "none.csv", "--colour", "red"], "option '--colour' does not exist"),
+        (
+            ["--csv", "none.csv", "--classes", "²"],
+            "--classes: needs a number of at least 2, but got ²",
+        ),
+        (["--csv", "none.csv", "lr_sweep"], "needs a search, or --csv FILE"),
+        (["--classes", "3"], "needs a search, or --csv FILE"),
     ],
 )
 def test_a_wrong_command_is_refused(swept, words, match):

@@ -230,3 +230,11 @@ def test_every_rule_that_is_cited_is_explained():
     explained = set(re.findall(r"\b[RP]\d+a?\b", (ROOT / "search" / "README.md").read_text()))
     assert len(cited) > 15
     assert cited - explained == set()
+
+
+def test_every_verb_has_a_summary_and_a_parser_for_its_help_page():
+    from search.config.catalogue import verb, verbs
+
+    for name in verbs():
+        assert verb(name).SUMMARY, name
+        assert verb(name).parser().format_help().startswith(f"usage: python -m search {name} ")

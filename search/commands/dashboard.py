@@ -2,38 +2,50 @@
 
 from pathlib import Path
 
-from search.commands import one_name
+from search.commands.support.arguments import VerbParser, whole_number
 from search.errors import UsageError
 from search.results.findings import open_results
 
 SUMMARY = "shows a search in optuna-dashboard, read-only"
-USAGE = "dashboard NAME [--port N]"
+
+
+def parser() -> VerbParser:
+    """`NAME [--port N]`."""
+    examples = [
+        ("python -m search dashboard lr_sweep", "serves http://127.0.0.1:8080/ until Ctrl-C"),
+        ("python -m search dashboard lr_sweep --port 9000", "on another port"),
+    ]
+    parser = VerbParser("dashboard", summary=SUMMARY, examples=examples)
+    parser.add_name()
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=whole_number(1, 65535),
+        default=8080,
+        help="of this machine (default: 8080)",
+    )
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Serves until Ctrl-C."""
-    port = 8080
-    if "--port" in words:
-        at = words.index("--port")
-        text = words[at + 1] if at + 1 < len(words) else "nothing"
-        if not text.isdigit() or not 0 < int(text) < 65536:
-            raise UsageError(
-                f"dashboard: --port needs a number from 1 to 65535, but got {text}; usage: python -m search {USAGE}"
-            )
-        port, words = int(text), [*words[:at], *words[at + 2 :]]
+    options = parser().parse(words)
     try:
         from optuna_dashboard import run_server
     except ImportError as error:
         raise UsageError(
-            "dashboard: needs optuna-dashboard, but it is not installed; pip install 'knobwise[dashboard]'"
+            "dashboard: needs optuna-dashboard, but it is not installed; "
+            "pip install 'knobwise[dashboard]'"
         ) from error
-    folder, _ = open_results(one_name(words, USAGE), root=Path("results"))
+    folder, _ = open_results(options.name, root=options.results_root)
+    port = options.port
     print(f"http://127.0.0.1:{port}/ shows {folder.path}, read-only; Ctrl-C ends it")
     try:
         run_server(folder.storage().read(), host="127.0.0.1", port=port)
     except OSError as error:
         raise UsageError(
-            f"dashboard: port {port} must be free, but got: {error.strerror}; choose another with --port"
+            f"dashboard: port {port} must be free, but got: {error.strerror}; "
+            "choose another with --port"
         ) from error
     except KeyboardInterrupt:
         return 130

@@ -1,12 +1,16 @@
-"""Says what learning curves mean and what to turn next: of a search, of one of its trials, or of a CSV file. Writes nothing."""
+"""What learning curves mean and what to turn next, of a search, a trial or a CSV file. Writes nothing."""
 
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from search.commands.support.arguments import VerbParser, whole_number
+from search.commands.support.documents import print_document
 from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.csv_log import read_csv
 from search.diagnostics.verdicts.rules import Verdict, judge
@@ -18,86 +22,100 @@ from search.results.summary.verdicts import advice
 from search.results.tables import curves_so_far
 
 SUMMARY = "reads learning curves: what they say, on which evidence, and what to turn next"
-USAGE = "doctor NAME [TRIAL] | doctor --csv FILE [--classes C]"
 SHOWN = 12  # trials that a verdict names
+
+
+def parser() -> VerbParser:
+    """`NAME [TRIAL] | --csv FILE [--classes C]`."""
+    examples = [
+        ("python -m search doctor lr_sweep", "every verdict of a search, and which trials have it"),
+        ("python -m search doctor --csv log.csv --classes 10", "of anybody's training log"),
+    ]
+    parser = VerbParser("doctor", summary=SUMMARY, examples=examples)
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a search, or its folder")
+    parser.add_argument("trial", metavar="TRIAL", nargs="?", help="one of its trials, in full")
+    parser.add_argument(
+        "--csv", metavar="FILE", type=Path, help="a log with train_loss and val_loss per epoch"
+    )
+    parser.add_argument(
+        "--classes", metavar="C", type=whole_number(2), help="classes, where labels are classes"
+    )
+    parser.add_root()
+    parser.add_json()
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """A verdict, or a table of them."""
-    console = Terminal()
-    if any(word.startswith("--") for word in words):
-        file, classes = _options(words)
-        verdicts = {name: judge(curves) for name, curves in read_csv(file, classes=classes).items()}
-        _tell(verdicts, {}, console)
-        return 0
-    if not 1 <= len(words) <= 2:
+    options = parser().parse(words)
+    if (options.csv is None) == (options.name is None) or (options.classes and not options.csv):
         got = " ".join(words) or "none"
         raise UsageError(
-            f"doctor: needs a search, and one of its trials or none, but got {got}; usage: python -m search {USAGE}"
+            f"doctor: needs a search, or --csv FILE with --classes C or not, but got {got}; "
+            "see python -m search help doctor"
         )
-    folder, findings = open_results(words[0], root=Path("results"))
+    if options.csv is not None:
+        read = read_csv(options.csv, classes=options.classes or 0)
+        _print({name: judge(curves) for name, curves in read.items()}, options, findings=None)
+        return 0
+    folder, findings = open_results(options.name, root=options.results_root)
     findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
-    told = {str(trial): verdict for trial, verdict in findings.verdicts.items()}
-    knobs = {
-        str(row.ask.trial): f"{shown_knobs(row.ask)} seed {row.ask.seed}  {row.state}"
-        for row in findings.rows
-    }
-    if len(words) == 2:
-        told = {words[1]: _one(findings, words[1])}
-    if not told:
+    verdicts = {str(trial): verdict for trial, verdict in findings.verdicts.items()}
+    if options.trial is not None:
+        verdicts = {options.trial: _verdict(findings, options.trial)}
+    if not verdicts:
         raise UsageError(
             broken_rule(
-                words[0],
+                options.name,
                 rule="a verdict needs train_loss and val_loss",
                 got="neither in its curves",
                 remedy="yield both",
             )
         )
-    _tell(told, knobs, console)
-    if len(words) == 1:
-        for found in findings.together:
-            console.say(f"together: {found.says} ({found.rule})")
-    if len(words) == 1 and len(told) > 1:
-        console.print(
-            f"\none trial: python -m search doctor {words[0]} TRIAL", markup=False, highlight=False
-        )
+    _print(verdicts, options, findings=findings)
     return 0
 
 
-def _options(words: list[str]) -> tuple[Path, int]:
-    """The file and the number of classes.
-
-    Raises:
-        UsageError: something else, or no number.
-    """
-    joined = [
-        part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])
-    ]
-    options = dict(zip(joined[::2], joined[1::2], strict=False))
-    if len(joined) % 2 or set(options) - {"--csv", "--classes"} or not options.get("--csv"):
-        raise UsageError(
-            f"doctor: needs --csv FILE, and --classes C or not, but got {' '.join(words)}; usage: python -m search {USAGE}"
-        )
-    told = options.get("--classes")
-    if told is not None and (not told.isdecimal() or int(told) < 2):
-        raise UsageError(
-            broken_rule(
-                "--classes",
-                rule="the number of classes is 2 or more",
-                got=told,
-                remedy="leave it out for numbers",
-            )
-        )
-    return Path(options["--csv"]), int(told or 0)
+def _print(
+    verdicts: Mapping[str, Verdict], options: Namespace, *, findings: Findings | None
+) -> None:
+    """As text or as JSON; `findings`: of the search that was read, if it was one."""
+    together = findings.together if findings is not None and options.trial is None else ()
+    if options.json:
+        content = {
+            "name": options.name or str(options.csv),
+            "trials": [{"trial": name, **_record(verdict)} for name, verdict in verdicts.items()],
+            "together": [{"says": found.says, "rule": found.rule} for found in together],
+        }
+        print_document("doctor", content)
+        return
+    console = Terminal()
+    if len(verdicts) > 1:
+        _show_table(verdicts, console)
+    else:
+        _show_one(verdicts, findings, console)
+    for found in together:
+        console.say(f"together: {found.says} ({found.rule})")
+    if options.name is not None and len(verdicts) > 1:
+        console.say(f"\none trial: python -m search doctor {options.name} TRIAL")
 
 
-def _one(findings: Findings, trial: str) -> Verdict:
-    known = {str(row.ask.trial): row for row in findings.rows}
-    if trial not in known:
+def _record(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "verdict": verdict.name,
+        "why": verdict.why,
+        "advice": advice(verdict.name),
+        "also": [{"verdict": side.name, "why": side.why} for side in verdict.sides],
+    }
+
+
+def _verdict(findings: Findings, trial: str) -> Verdict:
+    rows = {str(row.ask.trial): row for row in findings.rows}
+    if trial not in rows:
         raise UsageError(
             broken_rule(
                 f"doctor {trial}",
-                rule=f"trials are 0 to {len(known) - 1}",
+                rule=f"trials are 0 to {len(rows) - 1}",
                 got=trial,
                 remedy="name one of them",
             )
@@ -108,27 +126,31 @@ def _one(findings: Findings, trial: str) -> Verdict:
             broken_rule(
                 f"doctor {trial}",
                 rule="a verdict needs curves",
-                got=f"a trial that is {known[trial].state}",
+                got=f"a trial that is {rows[trial].state}",
                 remedy="wait or take another",
             )
         )
     return verdict
 
 
-def _tell(verdicts: Mapping[str, Verdict], about: Mapping[str, str], console: Terminal) -> None:
-    """One in full; several by what they say."""
-    if len(verdicts) > 1:
-        _table(verdicts, console)
-        return
+def _show_one(
+    verdicts: Mapping[str, Verdict], findings: Findings | None, console: Terminal
+) -> None:
     ((name, verdict),) = verdicts.items()
-    console.say(f"{name}  {about.get(name, '')}".rstrip())
+    rows = findings.rows if findings is not None else ()
+    about = [
+        f"  {shown_knobs(row.ask)} seed {row.ask.seed}  {row.state}"
+        for row in rows
+        if str(row.ask.trial) == name
+    ]
+    console.say(f"{name}{''.join(about)}".rstrip())
     for finding in (verdict, *verdict.sides):
         console.say(f"{finding.name}: {finding.why}")
         for line in advice(finding.name):
             console.say(f"  - {line}")
 
 
-def _table(verdicts: Mapping[str, Verdict], console: Terminal) -> None:
+def _show_table(verdicts: Mapping[str, Verdict], console: Terminal) -> None:
     counts = Counter(verdict.name for verdict in verdicts.values())
     table = Table(box=None, pad_edge=False)
     table.add_column("verdict", no_wrap=True)
@@ -136,9 +158,10 @@ def _table(verdicts: Mapping[str, Verdict], console: Terminal) -> None:
     table.add_column("which")
     ranked = dict(sorted(counts.items(), key=lambda item: (item[0] not in ALARMS, -item[1])))
     for name, number in ranked.items():
-        which = [trial for trial, verdict in verdicts.items() if verdict.name == name]
+        trials = [trial for trial, verdict in verdicts.items() if verdict.name == name]
         more = f" and {number - SHOWN} more" if number > SHOWN else ""
-        table.add_row(name, str(number), Text(" ".join(which[:SHOWN]) + more))
+        style = "red" if name in ALARMS else ""
+        table.add_row(name, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
     console.print(table)
     for name in ranked:
         for line in advice(name)[:1]:

@@ -2,45 +2,54 @@
 
 from pathlib import Path
 
-from search.commands import one_name
+from search.commands.support.arguments import VerbParser
 from search.errors import UsageError
 from search.results.export import best_config, write_best
 from search.results.findings import open_results
 from search.storage.files import write_text
 
 SUMMARY = "writes the winner's config, complete and resolved"
-USAGE = "export NAME [--to FILE.yaml]"
+
+
+def parser() -> VerbParser:
+    """`NAME [--to FILE]`."""
+    examples = [
+        ("python -m search export lr_sweep", "results/lr_sweep/best.yaml and best/ once more"),
+        ("python -m search export lr_sweep --to mine.yaml", "the same config into another file"),
+    ]
+    parser = VerbParser("export", summary=SUMMARY, examples=examples)
+    parser.add_name()
+    parser.add_argument(
+        "--to",
+        metavar="FILE",
+        type=Path,
+        help="a file that does not exist yet (default: best.yaml)",
+    )
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
-    """best.yaml in the search's folder, or the same text to another file."""
-    target: Path | None = None
-    if "--to" in words:
-        at = words.index("--to")
-        if at + 1 == len(words):
-            raise UsageError(
-                f"export: --to needs a file behind it, but got nothing; usage: python -m search {USAGE}"
-            )
-        target, words = Path(words[at + 1]), [*words[:at], *words[at + 2 :]]
-    name = one_name(words, USAGE)
-    folder, findings = open_results(name, root=Path("results"))
+    """Writes best.yaml in the search's folder, or the same text to another file."""
+    options = parser().parse(words)
+    name = options.name
+    folder, findings = open_results(name, root=options.results_root)
     if findings.winner is None:
         raise UsageError(
-            f"export: needs a search with a winner, but {name} has none yet; see python -m search status {name}"
+            f"export: needs a search with a winner, but {name} has none yet; "
+            f"see python -m search status {name}"
         )
-    if target is None:
+    target = options.to or folder.best_config
+    if options.to is None:
         with folder.locked():
             write_best(findings.plan, findings.winner, folder)
-        target = folder.best_config
-    else:
-        if target.exists():
-            raise UsageError(
-                f"export: --to needs a name that is free, but got {target}, which exists; remove it or choose another"
-            )
-        write_text(
-            target, best_config(findings.plan, findings.winner, contract=folder.load_contract())
+    elif target.exists():
+        raise UsageError(
+            f"export: --to needs a name that is free, but got {target}, which exists; "
+            "remove it or choose another"
         )
-    print(
-        f"{target}: trial {findings.winner.ask.trial}, {findings.plan.metric.name} {findings.winner.value}"
-    )
+    else:
+        contract = folder.load_contract()
+        write_text(target, best_config(findings.plan, findings.winner, contract=contract))
+    metric, winner = findings.plan.metric.name, findings.winner
+    print(f"{target}: trial {winner.ask.trial}, {metric} {winner.value}")
     return 0

@@ -2,23 +2,41 @@
 
 from pathlib import Path
 
+from search.commands.support.arguments import VerbParser
+from search.commands.support.documents import print_document
 from search.config.catalogue import experiments, verb_summaries
 
 SUMMARY = "lists experiments and verbs"
-USAGE = "list"
+
+
+def parser() -> VerbParser:
+    """`[--json]`."""
+    examples = [
+        ("python -m search", "the same, with exit code 2"),
+        ("python -m search list --config-dir my_conf", "your own experiments too"),
+    ]
+    parser = VerbParser("list", summary=SUMMARY, examples=examples)
+    parser.add_json()
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Prints both lists."""
-    print(
-        "usage: python -m search EXPERIMENT [key=value …]   or   python -m search VERB …   [--config-dir FOLDER]"
-    )
-    print("\nexperiments:")
-    found = experiments(config_dir)
-    width = max(map(len, [*found, *verb_summaries()]))
-    for name, purpose in found.items():
-        print(f"  {name:{width}}  {purpose}")
-    print("\nverbs:")
-    for name, summary in verb_summaries().items():
-        print(f"  {name:{width}}  {summary}")
+    purposes, summaries = experiments(config_dir), verb_summaries()
+    if parser().parse(words).json:
+        named = {"experiments": purposes, "verbs": summaries}
+        print_document("list", {kind: _records(names) for kind, names in named.items()})
+        return 0
+    print("usage: python -m search EXPERIMENT [key=value …] [--config-dir FOLDER]")
+    print("       python -m search VERB …          `knobwise …` does the same")
+    print("       python -m search help WORD       what an experiment or verb does and takes")
+    width = max(map(len, [*purposes, *summaries]))
+    for kind, names in (("experiments", purposes), ("verbs", summaries)):
+        print(f"\n{kind}:")
+        for name, purpose in names.items():
+            print(f"  {name:{width}}  {purpose}")
     return 0
+
+
+def _records(names: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "purpose": purpose} for name, purpose in names.items()]

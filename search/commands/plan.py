@@ -1,16 +1,15 @@
-"""What would run: stages, trials, seeds, knobs, and how long it would take from one measured epoch. Writes no results."""
+"""What would run: stages, trials, knobs, and for how long by one measured epoch. Writes no results."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 
-from search.commands import take
+from search.commands.support.arguments import VerbParser, results_root, take
 from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.plan import Plan, read_plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.dataset import completed
-from search.errors import UsageError
 from search.execution.progress import Terminal, duration
 from search.execution.worker_pool import slots_of
 from search.results.findings import open_results
@@ -21,18 +20,29 @@ from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
 SUMMARY = "tells what an experiment would run and how long; trains one epoch at most"
-USAGE = "plan EXPERIMENT [from=NAME] [key=value …]"
+
+
+def parser() -> VerbParser:
+    """`EXPERIMENT [key=value …]`."""
+    examples = [
+        ("python -m search plan lr_sweep", "trials, knobs with their ranges, estimated time"),
+        ("python -m search plan joint n_trials=200", "what is done already is taken off"),
+    ]
+    parser = VerbParser("plan", summary=SUMMARY, examples=examples)
+    parser.add_overrides(experiment="a recipe of conf/experiment/")
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Prints the plan; what a search of this name has done already is taken off."""
-    if not words:
-        raise UsageError(
-            f"plan: needs an experiment, but got none; usage: python -m search {USAGE}"
-        )
-    source, overrides = take(words[1:], "from")
+    options = parser().parse(words)
+    source, overrides = take(options.overrides, "from")
     config, _ = compose_from(
-        words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results")
+        options.experiment,
+        overrides=overrides,
+        config_dir=config_dir,
+        source=source,
+        root=results_root(overrides),
     )
     plan = read_plan(completed(config), root=Path.cwd())
     folder = Folder(plan.folder)

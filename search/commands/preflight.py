@@ -1,24 +1,47 @@
 """Is the set-up sound? All checks, as a table and as preflight.json."""
 
+import json
 import time
 from pathlib import Path
 
-from search.commands import take
+from search.commands.support.arguments import VerbParser, take
+from search.commands.support.documents import print_document
 from search.diagnostics.preflight.report import require
 from search.diagnostics.preflight.run import told_preflight
 from search.execution.progress import Terminal
 from search.run.run_stage import trainings
 from search.run.standalone import looked
+from search.storage.folder import PREFLIGHT
 
 SUMMARY = "checks data, batches, model and learning before the budget is spent"
-USAGE = "preflight [EXPERIMENT] [from=NAME] [key=value …]"
+
+
+def parser() -> VerbParser:
+    """`[EXPERIMENT] [key=value …] [--json]`."""
+    examples = [
+        ("python -m search preflight", "of lr_sweep's set-up, into results/preflight/"),
+        ("python -m search preflight joint data=csv data.file=my.csv", "of another experiment's"),
+    ]
+    details = (
+        "Exit code 1 where a check has failed that preflight.allow=[…] does not name. "
+        "preflight=on makes a search start with it."
+    )
+    parser = VerbParser("preflight", summary=SUMMARY, details=details, examples=examples)
+    parser.add_overrides()
+    parser.add_json()
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
-    """Writes results/<name>/preflight.json; exit 1 if a check has failed that `preflight.allow` does not name."""
+    """Writes results/<name>/preflight.json.
+
+    Raises:
+        RunError: a check has failed that `preflight.allow` does not name.
+    """
     since = time.monotonic()
-    source, given = take(words, "from")
-    with looked(given, config_dir, source=source, verb="preflight") as look:
+    options = parser().parse(words)
+    source, overrides = take(options.overrides, "from")
+    with looked(overrides, config_dir, source=source, verb="preflight") as look:
         checks = told_preflight(
             look.plan,
             look.prepared,
@@ -26,8 +49,11 @@ def run(words: list[str], config_dir: Path | None) -> int:
             slots=look.slots,
             trainings=trainings(look.plan),
             since=since,
-            console=Terminal(),
+            console=Terminal(quiet=options.json),
         )
+    if options.json:
+        content = json.loads((look.folder.path / PREFLIGHT).read_text())
+        print_document("preflight", {"name": look.plan.name, **content})
     remedy = "mend it, or say preflight.allow=[…] if it is meant"
     require(checks, allow=look.plan.preflight.allow, remedy=remedy)
     return 0

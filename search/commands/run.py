@@ -1,56 +1,81 @@
-"""Runs or resumes an experiment, then shows its table, the winner against the baseline, and what to do next."""
+"""Runs or resumes an experiment, then shows its table, the winner against the baseline, and what to do next.
+
+What is heavy is imported after the first line has been shown.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
-from search.commands import take
-from search.config.compose import compose_experiment
+from search.commands.support.arguments import VerbParser, results_root, take
 from search.config.quick_imports import quick_imports
-from search.errors import Interrupted, RunError, UsageError
+from search.errors import Interrupted, RunError
 from search.execution.progress import Terminal
-from search.run.launch import launch
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from search.results.findings import Findings
 
 SUMMARY = "runs or resumes an experiment; the word may be left out"
-USAGE = "[run] EXPERIMENT [from=NAME] [key=value …]"
+
+
+def parser() -> VerbParser:
+    """`EXPERIMENT [key=value …]`."""
+    examples = [
+        ("python -m search lr_sweep", "runs it; the same command again goes on where it stopped"),
+        ("python -m search lr_sweep seeds=5 name=five", "with other keys, in results/five/"),
+    ]
+    details = (
+        "Ctrl-C once stops at the end of the epoch and writes the tables, twice at once. "
+        "python -m search help EXPERIMENT shows an experiment's knobs and keys."
+    )
+    parser = VerbParser("run", summary=SUMMARY, details=details, examples=examples)
+    parser.add_overrides(experiment="a recipe of conf/experiment/")
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """One experiment from config to table."""
-    if not words:
-        raise UsageError(f"run: needs an experiment, but got none; usage: python -m search {USAGE}")
+    options = parser().parse(words)
     console = Terminal()
-    config, contract = _composed(words, config_dir)
+    console.say(f"{options.experiment}: reading the config …")
+    with quick_imports():
+        from search.run.launch import launch
+    config, contract = _composed(options.experiment, options.overrides, config_dir)
     try:
         findings = launch(config, console=console, contract=contract)
     except Interrupted as error:
         raise Interrupted(
-            f"{error}; the tables are written, and the same command goes on: python -m search {' '.join(words)}"
+            f"{error}; the tables are written, and the same command goes on: "
+            f"python -m search {' '.join(words)}"
         ) from error
     _show(findings, console)
     if findings.winner is None:
         raise RunError(
-            f"{findings.plan.name}: nothing has won; the reasons stand in {findings.plan.folder / 'trials.csv'}"
+            f"{findings.plan.name}: nothing has won; "
+            f"the reasons stand in {findings.plan.folder / 'trials.csv'}"
         )
     return 0
 
 
 def _composed(
-    words: list[str], config_dir: Path | None
-) -> tuple[DictConfig, Mapping[str, Any] | None]:
+    experiment: str, overrides: list[str], config_dir: Path | None
+) -> tuple["DictConfig", Mapping[str, Any] | None]:
     """The config, and from which contract it comes, if any."""
-    source, overrides = take(words[1:], "from")
+    from search.config.compose import compose_experiment
+
+    source, overrides = take(overrides, "from")
     if source is None:
-        return compose_experiment(words[0], overrides=overrides, config_dir=config_dir), None
+        return compose_experiment(experiment, overrides=overrides, config_dir=config_dir), None
     with quick_imports():
         from search.results.transfer import compose_from
     return compose_from(
-        words[0], overrides=overrides, config_dir=config_dir, source=source, root=Path("results")
+        experiment,
+        overrides=overrides,
+        config_dir=config_dir,
+        source=source,
+        root=results_root(overrides),
     )
 
 
@@ -61,38 +86,33 @@ def _show(findings: "Findings", console: Terminal) -> None:
     show_summary(findings, console)
     for line in conclusion(findings):
         console.say(line)
-    where = (
-        plan.folder.relative_to(Path.cwd())
-        if plan.folder.is_relative_to(Path.cwd())
-        else plan.folder
-    )
-    console.print(f"\nresults: {where}/", markup=False, highlight=False)
+    here = plan.folder.is_relative_to(Path.cwd())
+    where = plan.folder.relative_to(Path.cwd()) if here else plan.folder
+    console.say(f"\nresults: {where}/")
     failed = sum(row.state in ("failed", "lost") for row in findings.rows)
     if failed:
-        console.print(
-            f"{failed} trials failed and stay failed here; after mending the cause, start anew with name=…",
-            markup=False,
+        console.say(
+            f"{failed} trials failed and stay failed here; "
+            "after mending the cause, start anew with name=…"
         )
     if findings.winner is None:
         return
     if not (plan.folder / "best" / "weights.safetensors").exists():
-        told = (
-            "the trainer saved none"
-            if plan.keep == "all"
-            else "the trainer saved none, or keep=best dropped them before it won"
+        dropped = "" if plan.keep == "all" else ", or keep=best dropped them before it won"
+        console.say(
+            f"best/ holds no weights: the trainer saved none{dropped}; train best.yaml to get them"
         )
-        console.print(
-            f"best/ holds no weights: {told}; train best.yaml to get them",
-            markup=False,
-            soft_wrap=True,
-        )
-    for command, purpose in (
-        (f"python -m search train {where}/best.yaml", "trains the winner again, and compares"),
-        *(
-            [(f"python -m search test {plan.name}", "opens the sealed test set, once")]
-            if plan.config.trainer.predict
-            else []
-        ),
-        (f"python -m search table {plan.name}", "shows this table again"),
-    ):
+    for command, purpose in _next_commands(findings, where):
         console.say(f"  {command:55} {purpose}")
+
+
+def _next_commands(findings: "Findings", where: Path) -> list[tuple[str, str]]:
+    """What may be done with a finished search."""
+    plan = findings.plan
+    # A search outside of results/ is named by its folder, which every verb takes.
+    name = plan.name if str(where.parent) == "results" else str(where)
+    commands = [(f"train {where}/best.yaml", "trains the winner again, and compares")]
+    if plan.config.trainer.predict:
+        commands.append((f"test {name}", "opens the sealed test set, once"))
+    commands.append((f"table {name}", "shows this table again"))
+    return [(f"python -m search {command}", purpose) for command, purpose in commands]

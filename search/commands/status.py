@@ -1,64 +1,141 @@
 """How far searches have come, from disk, also while they run."""
 
-from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from search.commands.support.arguments import VerbParser
+from search.commands.support.documents import print_document
+from search.config.text import one_line
 from search.errors import UsageError
-from search.execution.progress import shown_knobs
+from search.execution.progress import duration, shown_knobs
 from search.results.findings import Findings, looks, open_results, searches
-from search.storage.curves import followed, read_curves
-from search.storage.folder import Folder
+from search.results.standing import Standing, standing_of
 
 SUMMARY = "tells how far a search has come; without a name, all of them"
-USAGE = "status [NAME]"
-ROOT = Path("results")
+ENDED = {"running": "begun", "done": "ended", "stopped": "last trial ended", "died": "begun"}
+
+
+def parser() -> VerbParser:
+    """`[NAME] [--json]`."""
+    examples = [
+        ("python -m search status", "a line or two per search in results/"),
+        ("python -m search status lr_sweep --json", "for a program; a line per running trial too"),
+    ]
+    details = (
+        "A search is running, done, stopped (it was interrupted or failed) or died (its process "
+        "ended without a word); the command that started it goes on with the last two."
+    )
+    parser = VerbParser("status", summary=SUMMARY, details=details, examples=examples)
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a search, or its folder")
+    parser.add_root()
+    parser.add_json()
+    return parser
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """One folder below results: a search, something else with its description, or unreadable."""
+
+    name: str
+    look: str = ""
+    error: str = ""
+    found: tuple[Standing, Findings] | None = None
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
-    """One line per search; with a name, one per running trial as well."""
-    others = looks(ROOT)
-    names = words or [*others, *(path.name for path in searches(ROOT))]
-    if not names:
-        print(f"no search in {ROOT}/ yet; start one: python -m search lr_sweep")
-    broken = 0
-    for name in names:
-        if name in others:
-            print(f"{name}: {others[name]}")
-            continue
-        try:
-            folder, findings = open_results(name, root=ROOT)
-        except UsageError as error:
-            if words:
-                raise
-            print(f"{name}: cannot be read: {error}")
-            broken += 1
-            continue
-        counts = Counter(row.state for row in findings.rows)
-        told = ", ".join(f"{count} {state}" for state, count in counts.most_common())
-        finished = sum(row.finished for row in findings.rows)
-        state = (
-            "running" if folder.alive() else "done" if finished == findings.foreseen else "stopped"
-        )
-        print(
-            f"{findings.plan.name}: {state}, {finished} of {findings.foreseen} trials finished ({told})"
-        )
-        if words:
-            _show_trials(folder, findings)
-    return 1 if broken else 0
+    """One line or two per search; with a name, one per trial that runs or failed as well."""
+    options = parser().parse(words)
+    root = options.results_root
+    other = looks(root)
+    names = [options.name] if options.name else [*other, *(p.name for p in searches(root))]
+    entries = [_entry(name, root, look=other.get(name, "")) for name in names]
+    if options.name and entries[0].error:
+        raise UsageError(entries[0].error)
+    if options.json:
+        print_document("status", {"searches": [_record(entry) for entry in entries]})
+    else:
+        if not entries:
+            print(f"no search in {root}/ yet; start one: python -m search lr_sweep")
+        for entry in entries:
+            _show(entry, trials=options.name is not None)
+    return 1 if any(entry.error for entry in entries) else 0
 
 
-def _show_trials(folder: Folder, findings: Findings) -> None:
-    """A line per trial that runs or has failed; how far it has come stands in the curves."""
-    metric = findings.plan.metric.name
-    curves = read_curves(folder.curve_log, folder.curves, metric=metric)
+def _entry(name: str, root: Path, *, look: str) -> _Entry:
+    if look:
+        return _Entry(name=name, look=look)
+    try:
+        folder, findings = open_results(name, root=root)
+    except UsageError as error:
+        return _Entry(name=name, error=str(error))
+    return _Entry(name=name, found=(standing_of(folder, findings), findings))
+
+
+def _show(entry: _Entry, *, trials: bool) -> None:
+    if entry.found is None:
+        print(f"{entry.name}: {entry.look or f'cannot be read: {entry.error}'}")
+        return
+    standing, findings = entry.found
+    counts = ", ".join(f"{count} {state}" for state, count in standing.counts.items())
+    done = f"{standing.finished} of {standing.foreseen} trials finished ({counts})"
+    print(f"{standing.name}: {standing.state}, {done}")
+    facts = []
+    if standing.best is not None:
+        best = standing.best
+        knobs = one_line(shown_knobs(best.ask))
+        facts.append(f"best {standing.metric} {best.value:.4g}: trial {best.ask.trial}, {knobs}")
+    if standing.age:
+        facts.append(f"{ENDED[standing.state]} {duration(standing.age)} ago")
+    if standing.left is not None:
+        facts.append(f"about {duration(standing.left)} left")
+    if facts:
+        print(f"  {'; '.join(facts)}")
+    if trials:
+        _show_trials(standing, findings)
+
+
+def _show_trials(standing: Standing, findings: Findings) -> None:
+    """A line per trial that runs or has failed; its last epoch stands in the curves."""
     for row in findings.rows:
         if row.state not in ("running", "failed", "lost"):
             continue
-        told = followed(curves[curves.trial == row.ask.trial])
-        reached = (
-            f"epoch {told.epoch.iloc[-1]} of {findings.plan.epochs}, {metric} {told[metric].iloc[-1]:.4g}"
-            if len(told)
-            else ""
-        )
-        line = f"  trial {row.ask.trial} {row.state}: {shown_knobs(row.ask)} seed {row.ask.seed}  {reached}  {row.reason}"
+        trial, reached = row.ask.trial, ""
+        if trial in standing.reached:
+            value = f"{standing.metric} {standing.values[trial]:.4g}"
+            reached = f"epoch {standing.reached[trial]} of {findings.plan.epochs}, {value}"
+        knobs = one_line(shown_knobs(row.ask))
+        line = f"  trial {trial} {row.state}: {knobs} seed {row.ask.seed}  {reached}  {row.reason}"
         print(line.rstrip())
+
+
+def _record(entry: _Entry) -> dict[str, Any]:
+    if entry.found is None:
+        state = "unreadable" if entry.error else "look"
+        return {"name": entry.name, "state": state, "says": entry.look or entry.error}
+    standing, findings = entry.found
+    best = standing.best
+    return {
+        "name": standing.name,
+        "state": standing.state,
+        "trials_finished": standing.finished,
+        "trials_foreseen": standing.foreseen,
+        "trials_by_state": standing.counts,
+        "metric": standing.metric,
+        "best": best
+        and {"trial": best.ask.trial, "value": best.value, "knobs": dict(best.ask.knobs)},
+        "age_seconds": standing.age,
+        "seconds_left": standing.left,
+        "running": [
+            {
+                "trial": row.ask.trial,
+                "knobs": dict(row.ask.knobs),
+                "seed": row.ask.seed,
+                "epoch": standing.reached.get(row.ask.trial),
+                "epochs": findings.plan.epochs,
+                "value": standing.values.get(row.ask.trial),
+            }
+            for row in findings.rows
+            if row.state == "running"
+        ],
+    }

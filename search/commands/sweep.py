@@ -1,10 +1,10 @@
-"""Several sweeps in a row, each from the winner of the one before (R28): the learning rate first, then what you name."""
+"""Several sweeps in a row, each from the winner of the one before (R28)."""
 
 import re
 from pathlib import Path
 
-from search.commands import take
 from search.commands.run import run as run_experiment
+from search.commands.support.arguments import VerbParser, results_root, take
 from search.config.catalogue import experiments
 from search.config.compose import GROUPS
 from search.errors import UsageError, unknown
@@ -12,17 +12,31 @@ from search.results.findings import open_results
 from search.results.summary import conclusion
 
 SUMMARY = "runs several sweeps in a row, each from the winner before"
-USAGE = "sweep 'knobs=[lr,batch_size,dropout]' [name=NAME] [key=value …]"
+
+
+def parser() -> VerbParser:
+    """`knobs=[…] [name=NAME] [key=value …]`."""
+    examples = [
+        ("python -m search sweep 'knobs=[lr,batch_size,dropout]'", "sweep-lr, sweep-batch_size, …"),
+        ("python -m search sweep 'knobs=[lr,width]' name=mine from=joint", "after another search"),
+    ]
+    details = (
+        "A knob is named as in its experiment KNOB_sweep. The same command again goes on where "
+        "it stopped."
+    )
+    parser = VerbParser("sweep", summary=SUMMARY, details=details, examples=examples)
+    parser.add_overrides()
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """One search per knob, named NAME-KNOB; the same command again goes on where it stopped."""
-    knobs, words = take(words, "knobs")
+    knobs, words = take(parser().parse(words).overrides, "knobs")
     name, words = take(words, "name")
     source, words = take(words, "from")
     listed = [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
     if not listed:
-        raise UsageError(f"sweep: needs knobs, but got none; usage: python -m search {USAGE}")
+        raise UsageError("sweep: needs knobs, but got none; say knobs=[lr,dropout]")
     known = {
         path.removesuffix("_sweep") for path in experiments(config_dir) if path.endswith("_sweep")
     }
@@ -42,7 +56,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             [f"{knob}_sweep", f"name={search}", *given, *([f"from={source}"] if source else [])],
             config_dir,
         )
-        told.append(f"{search}: {conclusion(open_results(search, root=Path('results'))[1])[0]}")
+        told.append(f"{search}: {conclusion(open_results(search, root=results_root(words))[1])[0]}")
         source = search
     print("\n" + "\n".join(told))
     return 0

@@ -1,30 +1,94 @@
 """The tables and figures of a search, made again from disk; needs neither torch nor a GPU."""
 
+from argparse import Namespace
 from pathlib import Path
 
-from search.commands import one_name
+import pandas as pd
+
+from search.commands.support.arguments import VerbParser, whole_number
+from search.commands.support.documents import print_document
+from search.commands.support.frames import FORMATS, frame_text, selected
 from search.execution.progress import Terminal
 from search.results.diagnosis import diagnosed
 from search.results.figures import write_figures
-from search.results.findings import open_results
-from search.results.summary import conclusion, show_summary
-from search.results.tables import curves_so_far, write_tables
+from search.results.findings import Findings, open_results
+from search.results.summary import conclusion, show_summary, teller_of
+from search.results.tables import curves_so_far, trials_frame, write_tables
 
 SUMMARY = "shows a search's table and decision, from disk"
-USAGE = "table NAME"
+
+
+def parser() -> VerbParser:
+    """`NAME [--trials] [--sort COLUMN] [--top N] [--format FORMAT]`."""
+    examples = [
+        ("python -m search table lr_sweep", "a row per value, and the decision in words"),
+        (
+            "python -m search table lr_sweep --sort mean --top 5 --format latex",
+            "the five lowest means, for a paper; --sort=-mean: the highest",
+        ),
+    ]
+    details = (
+        "Writes trials.csv, summary.csv and the figures anew, unless the search is running. "
+        "Numbers of --format csv and json have all their digits."
+    )
+    parser = VerbParser("table", summary=SUMMARY, details=details, examples=examples)
+    parser.add_name()
+    parser.add_argument(
+        "--trials", action="store_true", help="a row per trial, as trials.csv, in place of values"
+    )
+    parser.add_argument(
+        "--sort", metavar="COLUMN", help="order by a column, ascending; --sort=-COLUMN: descending"
+    )
+    parser.add_argument("--top", metavar="N", type=whole_number(1), help="the first N rows")
+    parser.add_argument("--format", choices=FORMATS, help="print the rows alone, in this format")
+    parser.add_json()
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Shows the table; writes the files anew unless a conductor is at work."""
-    folder, findings = open_results(one_name(words, USAGE), root=Path("results"))
-    console = Terminal()
+    options = parser().parse(words)
+    folder, findings = open_results(options.name, root=options.results_root)
     if folder.alive():
         findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
     else:
         with folder.locked():
             findings = write_tables(findings, folder)
             write_figures(findings, folder)
-    show_summary(findings, console)
-    for line in conclusion(findings):
-        console.say(line)
+    output = "json" if options.json else options.format
+    if output is None and (options.trials or options.sort or options.top):
+        output = "md"
+    if output == "json":
+        _print_json(findings, _frame(findings, options))
+    elif output is not None:
+        print(frame_text(_frame(findings, options), output), end="")
+    else:
+        console = Terminal()
+        show_summary(findings, console)
+        for line in conclusion(findings):
+            console.say(line)
     return 0
+
+
+def _frame(findings: Findings, options: Namespace) -> pd.DataFrame:
+    whole = trials_frame if options.trials else teller_of(findings.plan).frame
+    return selected(whole(findings), sort=options.sort, top=options.top)
+
+
+def _print_json(findings: Findings, frame: pd.DataFrame) -> None:
+    plan = findings.plan
+    winner = findings.winner
+    print_document(
+        "table",
+        {
+            "name": plan.name,
+            "kind": plan.kind,
+            "metric": plan.metric.name,
+            "direction": plan.metric.direction,
+            "columns": list(map(str, frame.columns)),
+            "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
+            "winner": None if winner is None else winner.ask.trial,
+            "decisions": teller_of(plan).records(findings),
+            "conclusion": conclusion(findings),
+        },
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from search.commands import one_name
+from search.commands.support.arguments import VerbParser
 from search.config.compose import load_config
 from search.contract.contract import Prepared, prepare
 from search.contract.metrics import OUTPUTS, output_of, scores
@@ -22,14 +22,25 @@ from trainers.api import Predict
 from trainers.rows import own_rows
 
 SUMMARY = "opens the sealed test set for the exported config, once"
-USAGE = "test NAME [--again]"
+
+
+def parser() -> VerbParser:
+    """`NAME [--again]`."""
+    examples = [
+        ("python -m search test lr_sweep", "the winner's score on the test rows, once"),
+        ("python -m search test lr_sweep --again", "a second time; the ledger says so"),
+    ]
+    parser = VerbParser("test", summary=SUMMARY, examples=examples)
+    parser.add_name()
+    parser.add_argument("--again", action="store_true", help="open it although it was opened")
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Scores best/ on the test rows; refuses a second time without --again."""
-    again = "--again" in words
-    name = one_name([word for word in words if word != "--again"], USAGE)
-    folder, findings = open_results(name, root=Path("results"))
+    options = parser().parse(words)
+    name = options.name
+    folder, findings = open_results(name, root=options.results_root)
     weights = folder.best / "weights.safetensors"
     if not folder.best_config.exists() or not weights.exists():
         raise UsageError(
@@ -44,7 +55,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         )
     with folder.locked():
         openings = folder.ledger.read_text().splitlines() if folder.ledger.exists() else []
-        if openings and not again:
+        if openings and not options.again:
             raise UsageError(
                 f"{folder.ledger}: the test set is looked at once (P13), "
                 f"but it was opened {len(openings)} times; --again opens it and says so"

@@ -5,47 +5,47 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from search.commands.support.arguments import VerbParser
 from search.config.compose import check_whole, load_config
 from search.config.plan import read_plan
-from search.errors import Interrupted, RunError, UsageError
+from search.errors import Interrupted, RunError
 from search.execution.progress import Terminal
 from search.run.launch import launch
 from search.storage.folder import Folder
 
 SUMMARY = "trains one config, such as best.yaml; compares with its `expected:`"
-USAGE = "train FILE.yaml [key=value …]"
-HARMLESS = (
-    "name=",
-    "results_root=",
-    "placement.",
-    "keep=",
-)  # overrides that promise the same value still
+# Overrides that leave the promised value as it is.
+HARMLESS = ("name=", "results_root=", "placement.", "keep=")
+
+
+def parser() -> VerbParser:
+    """`FILE [key=value …]`."""
+    examples = [
+        ("python -m search train results/lr_sweep/best.yaml", "the winner again, to the bit"),
+        ("python -m search train mine.yaml trainer.epochs=100 name=long", "in results/long/"),
+    ]
+    details = (
+        "Trains into results/<name>-train/. Exit code 1 where the file says what value is "
+        "expected and another one comes out."
+    )
+    parser = VerbParser("train", summary=SUMMARY, details=details, examples=examples)
+    parser.add_argument("file", metavar="FILE", type=Path, help="a complete config, as of export")
+    parser.add_overrides()
+    return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
-    """Trains into results/<name>-train/; exit 1 if `expected` and got differ."""
-    if not words:
-        raise UsageError(
-            f"train: needs a config file, but got none; usage: python -m search {USAGE}"
-        )
-    given = load_config(Path(words[0]), overrides=words[1:])
-    check_whole(given, Path(words[0]))
-    config = OmegaConf.create(OmegaConf.to_container(given, resolve=False))
-    assert isinstance(config, DictConfig)
-    with open_dict(config):
-        expected = config.pop("expected", None)
-        contract = OmegaConf.to_container(config.pop("contract", None) or OmegaConf.create({}))
-        if not any(word.startswith("name=") for word in words[1:]):
-            config.name = f"{config.name}-train"
-        config.protocol = {"kind": "train"}
-        config.space = {}
-    OmegaConf.set_readonly(config, True)
+    """Trains into results/<name>-train/; exit 1 if `expected` and the value differ."""
+    options = parser().parse(words)
+    overrides = options.overrides
+    config, expected, contract = _read(options.file, overrides)
     if Folder(read_plan(config, root=Path.cwd()).folder).trials.exists():
         print(
-            f"{config.name}: was trained before; what follows is its result, and name=… trains again"
+            f"{config.name}: was trained before; what follows is its result, "
+            "and name=… trains again"
         )
     try:
-        findings = launch(config, console=Terminal(), contract=cast(dict[str, Any], contract))
+        findings = launch(config, console=Terminal(), contract=contract)
     except Interrupted as error:
         raise Interrupted(
             f"{error}; the same command goes on: python -m search train {' '.join(words)}"
@@ -53,20 +53,39 @@ def run(words: list[str], config_dir: Path | None) -> int:
     (row,) = findings.rows
     if row.value is None:
         raise RunError(f"{config.name}: the training gave no value: {row.state}, {row.reason}")
-    print(f"{findings.plan.metric.name}: {row.value!r} at epoch {row.best_epoch}")
+    metric = findings.plan.metric
+    print(f"{metric.name}: {row.value!r} at epoch {row.best_epoch}")
     if expected is None:
         return 0
     print(f"expected: {expected!r}\ngot:      {row.value!r}")
-    changed = [word.partition("=")[0] for word in words[1:] if not word.startswith(HARMLESS)]
+    changed = [word.partition("=")[0] for word in overrides if not word.startswith(HARMLESS)]
     if changed:
         print(f"expected was promised for another config: here {', '.join(changed)} was given")
         return 0
-    if "seconds" in findings.plan.metric.names:
+    if "seconds" in metric.names:
         print("a metric with seconds depends on the machine and the moment, and is not compared")
         return 0
     if float(expected) != row.value:
         print(
-            "they differ, as they may on another device, processor, thread count or library version; see best/provenance.json"
+            "they differ, as they may on another device, processor, thread count or library "
+            "version; see best/provenance.json"
         )
         return 1
     return 0
+
+
+def _read(file: Path, overrides: list[str]) -> tuple[DictConfig, float | None, dict[str, Any]]:
+    """The config to train, the value that it promises, and the contract that must hold."""
+    whole = load_config(file, overrides=overrides)
+    check_whole(whole, file)
+    config = OmegaConf.create(OmegaConf.to_container(whole, resolve=False))
+    assert isinstance(config, DictConfig)
+    with open_dict(config):
+        expected = config.pop("expected", None)
+        contract = OmegaConf.to_container(config.pop("contract", None) or OmegaConf.create({}))
+        if not any(word.startswith("name=") for word in overrides):
+            config.name = f"{config.name}-train"
+        config.protocol = {"kind": "train"}
+        config.space = {}
+    OmegaConf.set_readonly(config, True)
+    return config, expected, cast(dict[str, Any], contract)

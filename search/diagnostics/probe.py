@@ -6,7 +6,6 @@ The search's own process stays without torch and the user's modules. Test rows n
 import json
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from search.config.plan import Plan
 from search.config.trial_config import TrialConfigs, trainer_config
 from search.errors import RunError
 from search.execution import process_guard as guard
+from search.execution.module_process import module_command
 from search.execution.slots import Slot
 
 Answers = dict[str, Any]
@@ -51,7 +51,7 @@ def probed(
     (folder / "asked.json").write_text(json.dumps(asked))
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "search.diagnostics.probe_process", str(folder), str(lifeline)],
+            module_command("search.diagnostics.probe_process", str(folder), str(lifeline)),
             env={**os.environ, **slot.environment(), guard.MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=output,

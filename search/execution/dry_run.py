@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from search.config.trial_config import TrialConfigs, trainer_config
 from search.errors import UsageError
 from search.execution.connections import WorkerConnections
 from search.execution.messages import MessageError
+from search.execution.module_process import module_command
 from search.execution.worker.dry_run import ALONE, Questions
 
 
@@ -59,7 +59,7 @@ def _in_a_process(plan: Plan) -> Iterator[None]:
         json.dump(questions(plan), asked)
         asked.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", "search.execution.worker.dry_run"],
+            module_command("search.execution.worker.dry_run"),
             env={**os.environ, **ALONE},
             stdin=asked,
             stdout=printed,

@@ -4,17 +4,18 @@ import os
 import sys
 import time
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from search.config.plan import Plan
-from search.execution.early_stopping import EarlyStopping
-from search.execution.slots import Slot
-from search.storage.trials import TrialRecord, TrialSpec
+if TYPE_CHECKING:  # what shows the first line of a command must not take long to import
+    from search.config.plan import Plan
+    from search.execution.early_stopping import EarlyStopping
+    from search.execution.slots import Slot
+    from search.storage.trials import TrialRecord, TrialSpec
 
 RECENT = 200  # epochs of a slot that its pace is told by
 
@@ -35,7 +36,7 @@ class Terminal(Console):
 class ShownProgress:
     """`search.execution.callbacks.Callback` for a person. `done`: trials finished in earlier runs."""
 
-    def __init__(self, plan: Plan, *, done: int, console: Console) -> None:
+    def __init__(self, plan: "Plan", *, done: int, console: Console) -> None:
         self._plan, self._console = plan, console
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
@@ -94,7 +95,7 @@ class ShownProgress:
         """There will be so many trials in all, as far as can be told."""
         self._bar.update(self._task, total=total)
 
-    def began(self, slot: Slot, ask: TrialSpec) -> None:
+    def began(self, slot: "Slot", ask: "TrialSpec") -> None:
         """A trial sits down."""
         self._epochs.setdefault(slot.number, deque(maxlen=RECENT))
         self._lines.setdefault(slot.number, {})[ask.trial] = {
@@ -102,7 +103,7 @@ class ShownProgress:
             "epoch": "", "train": "", "val": "", "best": "",
         }  # fmt: skip
 
-    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
+    def heard(self, slot: "Slot", early_stopping: "EarlyStopping", record: dict[str, Any]) -> None:
         """An epoch has been recorded."""
         line = self._lines.get(slot.number, {}).get(record["trial"])
         if line is not None:
@@ -114,7 +115,7 @@ class ShownProgress:
             )
             line["best"] = _number(early_stopping.value)
 
-    def left(self, slot: Slot, ask: TrialSpec) -> None:
+    def left(self, slot: "Slot", ask: "TrialSpec") -> None:
         """The trial is no longer there."""
         self._lines.get(slot.number, {}).pop(ask.trial, None)
 
@@ -138,7 +139,7 @@ class ShownProgress:
             "",
         ]
 
-    def finished(self, row: TrialRecord) -> None:
+    def finished(self, row: "TrialRecord") -> None:
         """A trial has its row."""
         self._seconds.append(row.seconds)
         better = row.value is not None and (
@@ -171,7 +172,7 @@ class ShownProgress:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def shown_knobs(ask: TrialSpec) -> str:
+def shown_knobs(ask: "TrialSpec") -> str:
     """`optimizer.lr=0.1 …`."""
     return " ".join(f"{path}={value}" for path, value in ask.knobs.items())
 

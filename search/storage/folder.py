@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +177,10 @@ class Folder:
     def alive(self) -> bool:
         """True if a conductor holds the folder now."""
         return self._lock.is_held()
+
+    def conductor_started(self) -> datetime | None:
+        """When the conductor that is alive, or died, started; None if the last one ended in order."""
+        return self._lock.started()
 
     def _check_journal(self) -> None:
         """Trials that the tables list and the storage lacks have been deleted.

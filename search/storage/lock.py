@@ -47,8 +47,10 @@ class FolderLock:
             }
             os.ftruncate(file, 0)
             os.pwrite(file, json.dumps(holder).encode(), 0)
-            yield
-            os.ftruncate(file, 0)
+            try:
+                yield
+            finally:
+                os.ftruncate(file, 0)
         finally:
             os.close(file)
 
@@ -62,6 +64,16 @@ class FolderLock:
             except BlockingIOError:
                 return True
         return False
+
+    def started(self) -> datetime | None:
+        """When the last holder took the lock; None if it has given it back.
+
+        Where `is_held` is false, that holder died.
+        """
+        try:
+            return datetime.fromisoformat(json.loads(self._path.read_text())["started"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def _holder(self) -> str:
         """The holder in words; it may not have written its name yet."""

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import IO
 
 from search.execution import process_guard as guard
 from search.execution.messages import Link
+from search.execution.module_process import module_command
 from search.execution.placement import Broken, Event, Joined, Left
 from search.execution.slots import Slot
 
@@ -95,14 +95,12 @@ class LocalPlacement:
         with tempfile.TemporaryFile() as printed:  # until it is told where its log is
             try:
                 process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
+                    module_command(
                         "search.execution.worker.worker",
                         str(theirs.fileno()),
                         str(lifeline),
                         self._early,
-                    ],
+                    ),
                     env={**os.environ, **slot.environment(), guard.MARK: mark},
                     stdin=subprocess.DEVNULL,
                     stdout=printed,

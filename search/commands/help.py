@@ -1,0 +1,38 @@
+"""What an experiment or a verb does and takes."""
+
+from pathlib import Path
+
+from search.commands.support.arguments import VerbParser
+from search.config import catalogue
+from search.errors import UsageError, unknown
+
+SUMMARY = "tells what an experiment or a verb does and takes"
+
+
+def parser() -> VerbParser:
+    """`[WORD]`."""
+    examples = [
+        ("python -m search help lr_sweep", "its knobs and the keys that matter"),
+        ("python -m search help table", "the options of a verb; the same as table --help"),
+    ]
+    parser = VerbParser("help", summary=SUMMARY, examples=examples)
+    parser.add_argument("word", metavar="WORD", nargs="?", help="an experiment or a verb")
+    return parser
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """Prints one help page; without a word, the list."""
+    word = parser().parse(words).word
+    if word is None:
+        return int(catalogue.verb("list").run([], config_dir))
+    if word in catalogue.verbs():
+        print(catalogue.verb(word).parser().format_help().rstrip())
+        return 0
+    experiments = catalogue.experiments(config_dir)
+    if word not in experiments:
+        known = [*experiments, *catalogue.verbs()]
+        raise UsageError(unknown("experiment or verb", name=word, known=known))
+    from search.commands.support.experiment_help import experiment_help
+
+    print(experiment_help(word, purpose=experiments[word], config_dir=config_dir))
+    return 0

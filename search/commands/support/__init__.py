@@ -1,0 +1,1 @@
+"""What all verbs share: words to options, help, JSON documents, completion."""

@@ -1,0 +1,134 @@
+"""Words of a command line to options, by argparse; a wrong word is an error of the house form."""
+
+import argparse
+import textwrap
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from search.errors import UsageError, unknown
+
+RESULTS = "results"  # the default of results_root, where the command is given
+WIDTH = 79  # columns of a help page
+
+
+class VerbParser(argparse.ArgumentParser):
+    """The options and the help page of one verb."""
+
+    def __init__(
+        self, verb: str, *, summary: str, details: str = "", examples: Sequence[tuple[str, str]]
+    ) -> None:
+        """A parser that knows `--help` alone.
+
+        Args:
+            verb: the verb's name.
+            summary: what it does, in one line.
+            details: what else a user must know, a paragraph or none.
+            examples: words of a command line, and what it does.
+        """
+        paragraphs = [f"{summary[0].upper()}{summary[1:]}.", details]
+        super().__init__(
+            prog=f"python -m search {verb}",
+            description="\n\n".join(textwrap.fill(text, WIDTH) for text in paragraphs if text),
+            epilog=examples_text(examples),
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+        )
+        self._verb = verb
+
+    def parse(self, words: Sequence[str]) -> Namespace:
+        """The options.
+
+        Raises:
+            UsageError: a word is missing or unknown.
+        """
+        options, surplus = self.parse_known_intermixed_args([*map(self._as_option, words)])
+        if surplus and surplus[0].startswith("-"):
+            flags = [text for action in self._actions for text in action.option_strings]
+            name = surplus[0].partition("=")[0]
+            known = [flag for flag in flags if flag.startswith("--")]
+            self._refuse(unknown("option", name=name, known=known))
+        if surplus:
+            self._refuse(f"takes no further words, but got {' '.join(surplus)}")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse with its own message."""
+        missing = message.removeprefix("the following arguments are required: ")
+        if missing != message:
+            message = f"needs {missing.removesuffix(', key=value')}, but got none"
+        self._refuse(message.removeprefix("argument "))
+
+    def _as_option(self, word: str) -> str:
+        """`results_root=FOLDER` is said alike to every verb; where no config takes it, an option."""
+        key, _, value = word.partition("=")
+        is_root = key == "results_root" and self.get_default("results_root") is not None
+        return f"--results-root={value}" if is_root else word
+
+    def _refuse(self, message: str) -> NoReturn:
+        usage = " ".join(self.format_usage().split())
+        raise UsageError(f"{self._verb}: {message}; {usage}")
+
+    def add_name(self) -> None:
+        """The search that a verb reads, and where it lies."""
+        self.add_argument("name", metavar="NAME", help="a search in results/, or its folder")
+        self.add_root()
+
+    def add_root(self) -> None:
+        """Where searches lie, as the option of verbs that compose no config."""
+        help_text = f"folder of all searches, also as results_root=FOLDER (default: {RESULTS})"
+        self.add_argument(
+            "--results-root", metavar="FOLDER", type=Path, default=Path(RESULTS), help=help_text
+        )
+
+    def add_json(self) -> None:
+        """One JSON document in place of text."""
+        self.add_argument("--json", action="store_true", help="print one JSON document instead")
+
+    def add_overrides(self, *, experiment: str = "") -> None:
+        """Words of a config: `key=value`, `from=NAME`; the experiment before them where one is named."""
+        if experiment:
+            self.add_argument("experiment", metavar="EXPERIMENT", help=experiment)
+        help_text = "keys of the config that differ; from=NAME starts at that search's winner"
+        self.add_argument("overrides", metavar="key=value", nargs="*", help=help_text)
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Raw paragraphs, at one width everywhere, so that a help page can be documented and compared."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=WIDTH, max_help_position=24)
+
+
+def examples_text(examples: Iterable[tuple[str, str]]) -> str:
+    """The examples of a help page."""
+    lines = [f"  {command}\n      {purpose}" for command, purpose in examples]
+    return "\n".join(["examples:", *lines])
+
+
+def take(words: Sequence[str], key: str) -> tuple[str | None, list[str]]:
+    """The last value of `key=VALUE` among the words, and the words without it.
+
+    For keys that Hydra must not see.
+    """
+    values = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
+    rest = [word for word in words if not word.startswith(f"{key}=")]
+    return (values[-1] if values else None), rest
+
+
+def results_root(overrides: Sequence[str]) -> Path:
+    """Where searches lie, as the words of a config say."""
+    return Path(take(overrides, "results_root")[0] or RESULTS)
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """The type of an option that is a whole number of at least `low`, and of at most `high`."""
+    bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
+
+    def convert(text: str) -> int:
+        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+            raise argparse.ArgumentTypeError(f"needs a number {bounds}, but got {text}")
+        return int(text)
+
+    return convert

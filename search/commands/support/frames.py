@@ -1,0 +1,48 @@
+"""A frame as text for papers, pages, spreadsheets and programs."""
+
+import io
+
+import pandas as pd
+
+from search.config.text import for_csv
+from search.errors import UsageError, unknown
+from search.results.summary.formatting import markdown
+
+FORMATS = ("md", "csv", "latex", "json")
+
+
+def selected(frame: pd.DataFrame, *, sort: str | None, top: int | None) -> pd.DataFrame:
+    """The rows in the order of a column (`-COLUMN`: descending), the first `top` of them.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    if sort is not None:
+        column = sort.removeprefix("-")
+        if column not in frame:
+            raise UsageError(unknown("column", name=column, known=map(str, frame.columns)))
+        order = {"ascending": not sort.startswith("-"), "na_position": "last", "kind": "stable"}
+        key = None if pd.api.types.is_numeric_dtype(frame[column]) else _text_key
+        frame = frame.sort_values(column, key=key, ignore_index=True, **order)  # type: ignore[call-overload]
+    return frame if top is None else frame.head(top)
+
+
+def frame_text(frame: pd.DataFrame, output: str) -> str:
+    """The frame in one of the text formats."""
+    if output == "csv":
+        text = io.StringIO()
+        words = frame.select_dtypes(exclude="number").columns
+        safe = frame.assign(**{str(name): frame[name].map(_csv_cell) for name in words})
+        safe.to_csv(text, index=False)
+        return text.getvalue()
+    if output == "latex":
+        return frame.to_latex(index=False, float_format="%.4g", escape=True, na_rep="")
+    return f"{markdown(frame)}\n"
+
+
+def _csv_cell(value: object) -> object:
+    return for_csv(value) if isinstance(value, str) else value
+
+
+def _text_key(column: "pd.Series[str]") -> "pd.Series[str]":
+    return column.astype(str)

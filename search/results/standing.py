@@ -1,0 +1,102 @@
+"""How far a search has come, from disk, also while it runs: counts, the best so far, time left. Never writes."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from search.execution.pace import epochs_left, seconds_left
+from search.results.findings import Findings
+from search.storage.curves import followed, read_curves
+from search.storage.folder import Folder
+from search.storage.trials import TrialRecord
+
+State = Literal["running", "done", "stopped", "died"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A search as it stands.
+
+    `state`: died means that its conductor ended without a word, as by `kill -9`; the same command
+    goes on. `age`: seconds since the conductor started, or since its last trial ended. `left`:
+    seconds; None where nothing runs or can be told. `reached`: of running trials, the last epoch.
+    """
+
+    name: str
+    state: State
+    finished: int
+    foreseen: int
+    counts: Mapping[str, int]
+    metric: str
+    best: TrialRecord | None
+    age: float
+    left: float | None
+    reached: Mapping[int, int]
+    values: Mapping[int, float]
+
+
+def standing_of(folder: Folder, findings: Findings) -> Standing:
+    """How a search stands now."""
+    rows, plan = findings.rows, findings.plan
+    finished = [row for row in rows if row.finished]
+    began, alive = folder.conductor_started(), folder.alive()
+    done = len(finished) == findings.foreseen
+    state: State = "running" if alive else "done" if done else "died" if began else "stopped"
+    last = {} if done else _last_epochs(folder, findings)
+    reached = {trial: epoch for trial, (epoch, _) in last.items()}
+    values = {trial: value for trial, (_, value) in last.items()}
+    now, ended = time.time(), max((row.ended for row in finished), default=0.0)
+    started = began.timestamp() if began else ended
+    left = None
+    if state == "running":
+        left = _left(findings, reached, since=started, seconds=now - started)
+    return Standing(
+        name=plan.name,
+        state=state,
+        finished=len(finished),
+        foreseen=findings.foreseen,
+        counts=dict(Counter(row.state for row in rows).most_common()),
+        metric=plan.metric.name,
+        best=best_of(findings),
+        age=now - started if started else 0.0,
+        left=left,
+        reached=reached,
+        values=values,
+    )
+
+
+def best_of(findings: Findings) -> TrialRecord | None:
+    """The complete trial with the best value so far; which value wins is for the decision to say."""
+    sign = findings.plan.metric.sign
+    complete = [row for row in findings.rows if row.state == "complete" and row.value is not None]
+    return max(complete, key=lambda row: sign * (row.value or 0.0), default=None)
+
+
+def _left(
+    findings: Findings, reached: Mapping[int, int], *, since: float, seconds: float
+) -> float | None:
+    """Seconds, by the pace of this conductor's own trials."""
+    rows = findings.rows
+    running = [reached.get(row.ask.trial, 0) for row in rows if row.state == "running"]
+    finished = [row for row in rows if row.finished]
+    waiting = findings.foreseen - len(finished) - len(running)
+    epochs = epochs_left(
+        finished=[row.epochs for row in finished],
+        running=running,
+        waiting=max(waiting, 0),
+        most=findings.plan.epochs,
+    )
+    trained = sum(row.epochs for row in finished if row.ended >= since) + sum(running)
+    return seconds_left(epochs, trained=trained, seconds=seconds)
+
+
+def _last_epochs(folder: Folder, findings: Findings) -> dict[int, tuple[int, float]]:
+    """The last epoch of every trial that has not finished, and its metric, by trial."""
+    metric = findings.plan.metric.name
+    curves = followed(read_curves(folder.curve_log, folder.curves, metric=metric))
+    unfinished = [row.ask.trial for row in findings.rows if not row.finished]
+    rows = curves[curves.trial.isin(unfinished)].drop_duplicates("trial", keep="last")
+    columns = zip(rows["trial"], rows["epoch"], rows[metric], strict=True)
+    return {int(trial): (int(epoch), float(value)) for trial, epoch, value in columns}

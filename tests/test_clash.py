@@ -1,0 +1,75 @@
+"""A folder that has modules named like ours: `knobwise` and all workers use ours, a user's own are found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kit import environment, search
+
+from search.execution.module_process import module_command
+
+ROOT = Path(__file__).parent.parent
+HIDING = "raise SystemExit('the wrong module runs')\n"
+# As the script that pip makes: its folder comes first on the path, not the current one.
+SCRIPT = f"import sys; sys.path[0] = {str(ROOT)!r}; from search.__main__ import console; console()"
+TRAINER = (
+    "def train(config, data, device, checkpoint):\n"
+    "    for epoch in range(config['trainer']['epochs']):\n"
+    "        yield {'train_loss': 1.0, 'val_loss': 1.0, 'accuracy': config['optimizer']['lr']}\n"
+)
+
+
+def _clash(folder, kind):
+    for name in ("search", "trainers"):
+        if kind == "files":
+            (folder / f"{name}.py").write_text(HIDING)
+        else:
+            (folder / name).mkdir()
+            (folder / name / "__init__.py").write_text(HIDING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["files", "folders"])
+def test_the_console_script_searches_where_modules_are_named_like_ours(kind, elsewhere):
+    _clash(elsewhere, kind)
+    (elsewhere / "mine.py").write_text(TRAINER)
+    words = [
+        "own_trainer", "trainer._target_=mine.train", "seeds=1", "trainer.epochs=1",
+        "space.optimizer.lr.points=2", "placement.slots=1", "protocol.extend=0", "protocol.refine=0",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words],
+        cwd=elsewhere, env={**environment(), "PYTHONPATH": ""}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "the wrong module runs" not in done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (elsewhere / "results" / "own_trainer" / "best.yaml").exists()
+
+
+def test_a_module_of_ours_starts_where_a_user_hides_it_and_finds_the_users_others(elsewhere):
+    _clash(elsewhere, "files")
+    command = module_command("search.execution.worker.dry_run")
+    env = {**environment(), "PYTHONPATH": ""}
+    done = subprocess.run(command, input="{}", cwd=elsewhere, env=env, capture_output=True, text=True, check=False)  # fmt: skip
+    assert "the wrong module runs" not in done.stdout + done.stderr
+    assert "KeyError" in done.stdout + done.stderr  # it ran, and missed its questions
+
+
+def test_python_m_search_names_the_module_that_hides_ours_and_the_way_out(elsewhere):
+    (elsewhere / "trainers.py").write_text(HIDING)
+    done = search("smoke", cwd=elsewhere)
+    assert done.returncode == 2
+    assert "trainers.py: must not hide Knobwise's own package, but got the name `trainers`" in (
+        done.stderr
+    )
+    assert "rename it, or use the command `knobwise`" in done.stderr
+
+
+def test_the_console_script_is_declared():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"knobwise": "search.__main__:console"}
+    assert os.path.isfile(ROOT / "search" / "__main__.py")

@@ -1,0 +1,151 @@
+"""Help pages, JSON documents, `status`, `table`: what a user and a program read from the command line."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from kit import environment, trials
+
+from search.__main__ import main
+from search.config.catalogue import experiments, verbs
+from search.execution.pace import epochs_left, seconds_left
+from search.storage.folder import Folder
+
+READERS = ["list", "status", "table", "doctor"]  # verbs whose document needs no training
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_every_verb_has_a_help_page_of_at_most_80_columns_with_two_examples(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert main(["help", verb]) == 0
+    assert capsys.readouterr().out == page
+    assert page.startswith(f"usage: python -m search {verb} ")
+    assert len(re.findall(r"^  python -m search", page, re.MULTILINE)) == 2
+    assert max(map(len, page.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("experiment", experiments(None))
+def test_every_experiment_has_a_help_page_with_its_knobs_and_keys(experiment, capsys):
+    assert main(["help", experiment]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith(f"usage: python -m search {experiment} [key=value …]\n")
+    for words in ("knobs, with range and default:", "keys that matter", "trainer.epochs="):
+        assert words in page
+    assert "; default" in " ".join(page.split())
+    assert page.count(f"  python -m search {experiment}") >= 2
+    assert max(map(len, page.splitlines()[:-1])) <= 80
+
+
+def test_a_knobs_line_names_range_scale_default_and_reason(capsys):
+    main(["help", "lr_sweep"])
+    page = " ".join(capsys.readouterr().out.split())
+    assert "optimizer.lr 0.0001 … 1, log; default 0.1. R29: the learning rate matters most" in page
+    assert "seeds=3 trainings per value of a sweep, each with a seed of its own" in page
+
+
+def test_a_misspelt_option_or_word_names_the_nearest(capsys):
+    assert main(["table", "x", "--tpo", "3"]) == 2
+    assert "option '--tpo' does not exist; did you mean '--top'?" in capsys.readouterr().err
+    assert main(["help", "tabel"]) == 2
+    assert "did you mean 'table'?" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    from search import __version__
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"knobwise {__version__}\n"
+
+
+def _document(capsys, *words):
+    capsys.readouterr()
+    assert main(list(words)) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def _keys_documented():
+    """Kind of document → its keys, from the table in the room's README."""
+    from search.config.catalogue import PACKAGE
+
+    text = (PACKAGE / "commands" / "README.md").read_text()
+    rows = re.findall(r"^\| `knobwise/(\w+)` \| (.*?) \|", text, re.MULTILINE)
+    return {kind: re.findall(r"`(\w+)`", keys) for kind, keys in rows}
+
+
+def test_every_document_has_the_keys_that_are_documented(smoke, capsys):
+    documented = _keys_documented()
+    for verb in READERS:
+        words = [verb, "smoke", "--json"] if verb in ("table", "doctor") else [verb, "--json"]
+        document = _document(capsys, *words)
+        assert (document["schema"], document["version"]) == (f"knobwise/{verb}", 1)
+        assert set(document) - {"schema", "version"} == set(documented[verb]), verb
+
+
+def test_status_tells_the_best_trial_and_that_the_search_is_done(smoke, capsys):
+    (entry,) = _document(capsys, "status", "smoke", "--json")["searches"]
+    table = trials(smoke / "results" / "smoke")
+    assert (entry["state"], entry["trials_finished"], entry["trials_foreseen"]) == ("done", 4, 4)
+    assert entry["best"]["value"] == table.value.max()
+    assert entry["best"]["knobs"] == {"optimizer.lr": 0.1}
+    assert entry["seconds_left"] is None
+    assert entry["running"] == []
+
+
+def test_a_search_whose_conductor_was_killed_has_died_and_one_that_was_left_has_stopped(
+    smoke, capsys
+):
+    folder = Folder(smoke / "results" / "smoke")
+    config = folder.config.read_text()
+    folder.config.write_text(config.replace("seeds: 1", "seeds: 2"))
+    assert _document(capsys, "status", "smoke", "--json")["searches"][0]["state"] == "stopped"
+    code = (
+        "import os, sys; from pathlib import Path; from search.storage.folder import Folder\n"
+        "with Folder(Path('results/smoke')).locked(): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=smoke, env=environment(), check=False)
+    assert _document(capsys, "status", "smoke", "--json")["searches"][0]["state"] == "died"
+    with folder.locked():
+        assert _document(capsys, "status", "smoke", "--json")["searches"][0]["state"] == "running"
+    assert _document(capsys, "status", "smoke", "--json")["searches"][0]["state"] == "stopped"
+
+
+def test_a_table_is_sorted_cut_and_printed_in_every_format_with_the_same_numbers(smoke, capsys):
+    def rows(*words):
+        return _document(capsys, "table", "smoke", *words, "--json")["rows"]
+
+    means = [row["mean"] for row in rows("--sort=-mean")]
+    assert means[:3] == sorted(means[:3], reverse=True)
+    assert means[3] is None  # the value that diverged comes last
+    assert [row["mean"] for row in rows("--sort", "mean", "--top", "1")] == [min(means[:3])]
+    assert len(rows("--trials")) == 4
+
+    summary = pd.read_csv(smoke / "results" / "smoke" / "summary.csv")
+    assert main(["table", "smoke", "--format", "csv"]) == 0
+    assert capsys.readouterr().out == (smoke / "results" / "smoke" / "summary.csv").read_text()
+    assert main(["table", "smoke", "--format", "md"]) == 0
+    assert capsys.readouterr().out.count("\n") == len(summary) + 2
+    assert main(["table", "smoke", "--format", "latex"]) == 0
+    assert r"\begin{tabular}" in capsys.readouterr().out
+    assert main(["table", "smoke", "--sort", "meen"]) == 2
+    assert "column 'meen' does not exist; did you mean 'mean'?" in capsys.readouterr().err
+
+
+def test_results_root_is_a_word_of_every_verb_that_reads(smoke, capsys):
+    (smoke / "results").rename(smoke / "elsewhere")
+    for verb in ("status", "table", "doctor", "export"):
+        assert main([verb, "smoke", "results_root=elsewhere"]) == 0, verb
+    capsys.readouterr()
+    assert main(["table", "smoke"]) == 2
+
+
+def test_epochs_left_fall_as_trials_go_on_and_never_below_zero():
+    assert epochs_left(finished=[], running=[], waiting=4, most=10) == 40
+    assert epochs_left(finished=[6, 4], running=[3], waiting=2, most=10) == 12
+    assert epochs_left(finished=[4], running=[8], waiting=0, most=10) == 1  # past the mean
+    assert epochs_left(finished=[4], running=[30], waiting=0, most=10) == 0
+    assert seconds_left(12, trained=6, seconds=3.0) == 6
+    assert seconds_left(12, trained=0, seconds=3.0) is None
