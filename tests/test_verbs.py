@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,7 +13,8 @@ from kit import environment, trials
 from search.__main__ import main
 from search.config.catalogue import experiments, verbs
 from search.execution.pace import epochs_left, seconds_left
-from search.storage.folder import Folder
+from search.results.findings import open_results
+from search.results.standing import standing_of
 
 READERS = ["list", "status", "table", "doctor"]  # verbs whose document needs no training
 
@@ -95,22 +97,20 @@ def test_status_tells_the_best_trial_and_that_the_search_is_done(smoke, capsys):
     assert entry["running"] == []
 
 
-def test_a_search_whose_conductor_was_killed_has_died_and_one_that_was_left_has_stopped(
-    smoke, capsys
-):
-    folder = Folder(smoke / "results" / "smoke")
-    config = folder.config.read_text()
-    folder.config.write_text(config.replace("seeds: 1", "seeds: 2"))
-    assert _document(capsys, "status", "smoke", "--json")["searches"][0]["state"] == "stopped"
+def test_a_search_whose_conductor_was_killed_has_died_and_one_that_was_left_has_stopped(smoke):
+    folder, findings = open_results("smoke", root=smoke / "results")
+    unfinished = replace(findings, foreseen=5)
+    assert standing_of(folder, unfinished).state == "stopped"
     code = (
         "import os, sys; from pathlib import Path; from search.storage.folder import Folder\n"
         "with Folder(Path('results/smoke')).locked(): os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=smoke, env=environment(), check=False)
-    assert _document(capsys, "status", "smoke", "--json")["searches"][0]["state"] == "died"
+    assert standing_of(folder, unfinished).state == "died"
     with folder.locked():
-        assert _document(capsys, "status", "smoke", "--json")["searches"][0]["state"] == "running"
-    assert _document(capsys, "status", "smoke", "--json")["searches"][0]["state"] == "stopped"
+        assert standing_of(folder, unfinished).state == "running"
+    assert standing_of(folder, unfinished).state == "stopped"
+    assert standing_of(folder, findings).state == "done"
 
 
 def test_a_table_is_sorted_cut_and_printed_in_every_format_with_the_same_numbers(smoke, capsys):
