@@ -256,3 +256,24 @@ def test_better_and_worst_follow_the_direction():
     assert ACCURACY.better(2, 1)
     assert MSE.better(1, 2)
     assert not ACCURACY.better(1, 1)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "roc_auc", "log_loss", "brier", "f1"])
+@pytest.mark.parametrize("shape", [(40,), (40, 1), (40, 2), (40, 3)])
+def test_probabilities_outside_0_to_1_are_refused_and_those_inside_are_not(name, shape):
+    dice = np.random.default_rng(0)
+    targets = np.arange(40) % (shape[1] if len(shape) > 1 and shape[1] > 1 else 2)
+    metric = Metric(name=name, direction="maximize")
+    inside = np.clip(dice.random(shape), 0.0, 1.0)
+    inside.reshape(40, -1)[:2, 0] = 0.0, 1.0
+    for output in (inside, (inside + 1e-6).astype(np.float32)):
+        assert name in scores(metric, targets=targets, kind="probabilities", output=output)
+    for wrong in (-0.2, 1.7, -30.0):
+        output = inside.copy()
+        output[7] = wrong
+        with pytest.raises(
+            ValueError,
+            match=rf"probabilities must lie between 0 and 1, but got {wrong:g}; yield logits",
+        ):
+            scores(metric, targets=targets, kind="probabilities", output=output)
+    assert scores(metric, targets=targets, kind="predictions", output=inside * 9 - 4)

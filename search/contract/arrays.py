@@ -19,6 +19,7 @@ from trainers.api import Data, Part
 
 SETS, ARRAYS = ("train", "val"), ("index", "x", "y")
 STAMP, UNITS = "stamp", "units.json"
+LOST = 1e-3  # share of a column's spread that float32 may round away
 FORMAT = "npy"  # plain arrays: reading them runs no code, whoever wrote them
 
 
@@ -66,6 +67,23 @@ def read_folds(folder: Path) -> tuple[FoldData, ...]:
         )
         for place in places
     )
+
+
+def trained_type(values: NDArray[Any]) -> np.dtype[Any]:
+    """The type in which rows [n, …] reach a trainer.
+
+    float32 in place of float64, unless that would round away more than a thousandth of a column's
+    spread, as of seconds since 1970 that are not normalised. Other types stay: whole numbers stay
+    whole.
+    """
+    if values.dtype.kind != "f" or values.dtype.itemsize <= 4:
+        return values.dtype
+    flat = values.reshape(len(values), -1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.nanmax(np.abs(flat.astype(np.float32) - flat), axis=0, initial=0.0)
+        small = error <= LOST * np.nanstd(flat, axis=0)
+    constant = np.nanmax(flat, axis=0) == np.nanmin(flat, axis=0)
+    return np.dtype(np.float32 if (small | constant).all() else np.float64)
 
 
 def hash_of(arrays: Mapping[str, NDArray[np.int64]]) -> str:

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from search.contract.arrays import trained_type
 from search.contract.metrics import check_task_name
 from search.errors import UsageError, broken_rule
 from trainers.data import DataError, DataSet
@@ -189,7 +190,7 @@ def _numbers(data: DataSet) -> Rows:
             "check the target",
         )
     _check_finite("y", data.y, missing_allowed=False)
-    return Rows(data=replace(data, y=data.y.reshape(len(data.y), -1).astype(np.float32)))
+    return Rows(data=replace(data, y=data.y.reshape(len(data.y), -1).astype(np.float64)))
 
 
 def _check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> None:
@@ -213,7 +214,7 @@ def _check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> N
 
 
 def read_labels(path: Path, rows: int, *, task: str) -> NDArray[Any]:
-    """`data.labels` of `data=own`, a .npy file: classes numbered, or numbers in float32.
+    """`data.labels` of `data=own`, a .npy file: classes numbered, or numbers.
 
     Raises:
         UsageError: it is no such file, of another length, or does not fit the task.
@@ -248,7 +249,8 @@ def read_labels(path: Path, rows: int, *, task: str) -> NDArray[Any]:
     if labels.dtype.kind not in "fiu":
         raise _refused("labels", "regression needs numbers", str(labels.dtype), "check the file")
     _check_finite("y", labels, missing_allowed=False)
-    return labels.astype(np.float32)
+    numbers = labels.astype(np.float64)
+    return numbers.astype(trained_type(numbers))
 
 
 def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:

@@ -38,6 +38,7 @@ TAKEN = (
 OUTPUTS = ("predictions", "probabilities", "labels")
 AVERAGED = ("precision", "recall", "f1")
 MEASURED = ("seconds", "parameters")  # what a formula may name beside metrics
+ROUNDING = 1e-4  # by which a probability may lie outside 0 to 1
 SHARES = (
     "accuracy",
     "balanced_accuracy",
@@ -230,6 +231,8 @@ def scores(
         )
     if output.dtype.kind == "f" and not np.isfinite(output).all():
         return dict.fromkeys(metric.parts, math.nan)
+    if kind == "probabilities":
+        _check_probabilities(output)
     if units is not None and output.size == targets.size:
         mean, scale = np.array(units["mean"]), np.array(units["scale"])
         targets, output = targets * scale + mean, output.reshape(targets.shape) * scale + mean
@@ -253,6 +256,16 @@ def scores(
             f"yield {strange[0]!r} itself, or choose from {', '.join(sorted(METRICS))}"
         )
     return {part: METRICS[part](outputs) for part in metric.parts}
+
+
+def _check_probabilities(output: Array) -> None:
+    """Logits under the name of probabilities would give wrong numbers without a word."""
+    low, high = float(output.min(initial=0.0)), float(output.max(initial=0.0))
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise ValueError(
+            f"probabilities must lie between 0 and 1, but got {low if low < 0 else high:g}; "
+            "yield logits as predictions"
+        )
 
 
 def constant_score(metric: Metric, *, task: str, train: Array, val: Array) -> float | None:

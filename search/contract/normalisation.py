@@ -1,4 +1,7 @@
-"""Scales features and targets by scikit-learn's imputers and scalers, fitted on train (R5, R6)."""
+"""Scales features and targets by scikit-learn's imputers and scalers, fitted on train (R5, R6).
+
+Numbers keep their width until they are scaled, then become float32, as torch trains.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,43 +12,41 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from sklearn.impute import SimpleImputer
 
+from search.contract.arrays import trained_type
 from search.errors import UsageError, broken_rule, unknown
 
 IMPUTE = ("mean", "median", "most_frequent")
 # attributes of scalers and imputers that hold what they have learned
 CONSTANTS = ("mean_", "scale_", "min_", "center_", "statistics_")
+SHOWN = 2000  # rows by which the type of scaled features is judged
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
     """Fitted steps for the features, and mean and scale of the targets.
 
-    `mean` and `scale` are None for classes, and where targets are not scaled.
+    `mean` and `scale` are None for classes, and where targets are not scaled. `feature_type` and
+    `target_type`: of the numbers that trainers get.
     """
 
     steps: tuple[Any, ...]
+    feature_type: np.dtype[Any]
+    target_type: np.dtype[Any]
     mean: NDArray[np.float64] | None = None
     scale: NDArray[np.float64] | None = None
 
     def features(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Rows [n, …] scaled, in float32 unless they are floats of another width."""
-        if not self.steps:
-            return x
+        """Rows [n, …] scaled."""
         flat = x.reshape(len(x), -1)
         for step in self.steps:
             flat = step.transform(flat)
-        scaled: NDArray[Any] = (
-            np.asarray(flat).astype(x.dtype if x.dtype.kind == "f" else np.float32).reshape(x.shape)
-        )
-        return scaled
+        return np.asarray(flat).astype(self.feature_type).reshape(x.shape)
 
     def targets(self, y: NDArray[Any]) -> NDArray[Any]:
         """Targets in training units."""
-        return (
-            y
-            if self.mean is None or self.scale is None
-            else ((y - self.mean) / self.scale).astype(np.float32)
-        )
+        if self.mean is None or self.scale is None:
+            return y.astype(self.target_type)
+        return ((y - self.mean) / self.scale).astype(self.target_type)
 
     @property
     def units(self) -> dict[str, Any] | None:
@@ -79,33 +80,45 @@ def fit_scaling(
     flat = x.reshape(len(x), -1)
     if impute:
         if impute not in IMPUTE:
-            raise UsageError(unknown("data.impute", name=impute, known=IMPUTE))
+            raise UsageError(unknown("data.impute", name=str(impute), known=IMPUTE))
         steps.append(SimpleImputer(strategy=impute, keep_empty_features=True).fit(flat))
         flat = steps[0].transform(flat)
+    shown = flat[:: max(1, len(flat) // SHOWN)]
     if node.get("_target_"):
-        arguments = {key: value for key, value in node.items() if key != "target"}
-        try:
-            steps.append(instantiate(arguments).fit(flat))
-            shown = np.asarray(steps[-1].transform(flat[:100]))
-            if shown.shape != flat[:100].shape or not np.isfinite(shown).all():
-                raise ValueError(
-                    f"rows of {flat.shape[1]} features came back as {shown.shape[1:]}, "
-                    "or not finite"
-                )
-        except (
-            Exception
-        ) as error:  # an import, wrong arguments, or rows that a scaler does not take
-            cause = error.__cause__ or error
-            raise UsageError(
-                broken_rule(
-                    "normalise._target_",
-                    rule="must name a scaler with fit and transform, such as "
-                    "sklearn.preprocessing.StandardScaler",
-                    got=f"{node._target_} ({type(cause).__name__}: {cause})",
-                    remedy="mend it",
-                )
-            ) from error
+        scaler, shown = _fitted(node, flat, shown)
+        steps.append(scaler)
+    feature_type = trained_type(shown)
     if not node.get("target") or y.dtype.kind != "f":
-        return Scaling(steps=tuple(steps))
+        return Scaling(steps=tuple(steps), feature_type=feature_type, target_type=trained_type(y))
     mean, scale = y.mean(axis=0, dtype=np.float64), y.std(axis=0, dtype=np.float64)
-    return Scaling(steps=tuple(steps), mean=mean, scale=np.where(scale > 0, scale, 1.0))
+    return Scaling(
+        steps=tuple(steps),
+        feature_type=feature_type,
+        target_type=np.dtype(np.float32),
+        mean=mean,
+        scale=np.where(scale > 0, scale, 1.0),
+    )
+
+
+def _fitted(node: DictConfig, rows: NDArray[Any], shown: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
+    """The scaler that a config names, fitted on `rows`, and some rows scaled by it."""
+    arguments = {key: value for key, value in node.items() if key != "target"}
+    try:
+        scaler = instantiate(arguments).fit(rows)
+        scaled = np.asarray(scaler.transform(np.array(shown)))
+        if scaled.shape != shown.shape or not np.isfinite(scaled).all():
+            raise ValueError(
+                f"rows of {rows.shape[1]} features came back as {scaled.shape[1:]}, or not finite"
+            )
+    except Exception as error:  # an import, wrong arguments, or rows that a scaler does not take
+        cause = error.__cause__ or error
+        raise UsageError(
+            broken_rule(
+                "normalise._target_",
+                rule="must name a scaler with fit and transform, such as "
+                "sklearn.preprocessing.StandardScaler",
+                got=f"{node._target_} ({type(cause).__name__}: {cause})",
+                remedy="mend it",
+            )
+        ) from error
+    return scaler, scaled

@@ -1,8 +1,12 @@
-"""A table of one's own, .csv or .parquet: numeric columns as they are, categorical ones one-hot."""
+"""A table of one's own, .csv or .parquet: numeric columns as they are, categorical ones one-hot.
 
-import csv
+Numbers keep all their digits (float64) until the contract has scaled them.
+"""
+
+import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,35 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainers.data import DataSet, broken
+
+PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
+SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """How a .csv is written; `na_values`: texts that mean a missing value, None for pandas' own."""
+
+    separator: str
+    decimal: str
+    encoding: str
+    na_values: Sequence[str] | None
+
+    def read(self, path: Path, **options: Any) -> pd.DataFrame:
+        """The file by pandas; `options` win over the format's."""
+        settings = {
+            "sep": self.separator,
+            "decimal": self.decimal,
+            "encoding": self.encoding,
+            "na_values": None if self.na_values is None else list(self.na_values),
+            "keep_default_na": self.na_values is None,
+            "low_memory": False,  # a column has one type from its first row to its last
+            "index_col": False,  # else one field too many shifts all columns by one
+        }
+        with warnings.catch_warnings():  # fields without a column are an error, not a warning
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame: pd.DataFrame = pd.read_csv(path, **{**settings, **options})
+        return frame
 
 
 def load(
@@ -21,68 +54,107 @@ def load(
     drop: Sequence[str] = (),
     groups: str | None = None,
     time: str | None = None,
+    separator: str = ",",
+    decimal: str = ".",
+    encoding: str = "utf-8",
+    na_values: Sequence[str] | None = None,
 ) -> DataSet:
-    """x [n, features]: the numeric columns in the file's order, then a column per category.
+    """x [n, features] float64: the numeric columns in the file's order, then one per category.
 
-    y is as it stands in the file; missing features are NaN.
+    y is as it stands in the file; missing features are NaN. `separator`, `decimal`, `encoding` and
+    `na_values` are of a .csv, which may be compressed (.csv.gz).
 
     Raises:
         DataError: a file that is no such table, a column that does not exist, text in a numeric
             column, or a missing target.
     """
-    frame = _read(Path(path))
-    targets = [target] if isinstance(target, str) else list(target)
-    special = [name for name in (groups, time) if name]
-    for key, names in (
-        ("target", targets),
-        ("categorical", categorical),
-        ("drop", drop),
-        ("groups or time", special),
-    ):
-        unknown = [name for name in names if name not in frame]
-        if unknown:
-            raise broken(
-                f"data.{key}",
-                rule="must name columns of the table",
-                got=unknown[0],
-                remedy=f"there are: {', '.join(map(str, frame))}",
-            )
-    missing = frame[targets].isna().any(axis=1)
-    if missing.any():
-        raise broken(
-            path,
-            rule="every row needs its target",
-            got=f"none in row {int(missing.argmax())}",
-            remedy="drop such rows",
-        )
-    features = frame.drop(columns=list(dict.fromkeys([*targets, *special, *drop])))
-    numeric = [name for name in features if name not in categorical]
-    for name in numeric:
-        _check_numeric(features[name], path)
-    whole = features[numeric].astype(float)
-    if categorical:
-        coded = pd.get_dummies(features[list(categorical)], columns=list(categorical), dtype=float)
-        whole = pd.concat([whole, coded], axis=1)
-    if not len(whole.columns):
-        raise broken(
-            path,
-            rule="a table needs features beside its target",
-            got=", ".join(map(str, frame)),
-            remedy="drop fewer columns",
-        )
+    file = Path(path)
+    form = Format(
+        separator=separator, decimal=decimal, encoding=encoding, na_values=_texts(na_values)
+    )
+    frame = _read(file, form)
+    targets = _names("target", target if isinstance(target, list | tuple) else [target], frame)
+    if not targets:
+        raise broken("data.target", rule="names a column", got="none", remedy="name one")
+    category_names, dropped = _names("categorical", categorical, frame), _names("drop", drop, frame)
+    special = [
+        name
+        for key, column in (("groups", groups), ("time", time))
+        if column is not None
+        for name in _names(key, [column], frame)
+    ]
+    _check_targets(frame, targets, file, form)
+    features = frame.drop(columns=list(dict.fromkeys([*targets, *special, *dropped])))
+    whole = _numbers(features, category_names, file, form)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
     return DataSet(
-        x=whole.to_numpy(dtype=np.float32),
+        x=whole.to_numpy(dtype=np.float64),
         y=np.asarray(y),
-        groups=_column(frame, groups),
-        time=_moments(frame, time, path),
+        groups=np.asarray(frame[special[0]]) if groups is not None else None,
+        time=_moments(frame[special[-1]], path) if time is not None else None,
         names=tuple(whole.columns),
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    if path.suffix not in readers:
+def _numbers(
+    features: pd.DataFrame, categorical: Sequence[str], file: Path, form: Format
+) -> pd.DataFrame:
+    """All features as float64 columns."""
+    numeric = [name for name in features if name not in categorical]
+    for name in numeric:
+        _check_numeric(features[name], file, form)
+    whole = features[numeric].astype(float)
+    coded_names = [name for name in categorical if name in features]
+    if coded_names:
+        coded = pd.get_dummies(features[coded_names], columns=coded_names, dtype=float)
+        whole = pd.concat([whole, coded], axis=1)
+    if not len(whole.columns):
+        raise broken(
+            str(file),
+            rule="a table needs features beside its target",
+            got="none",
+            remedy="drop fewer columns",
+        )
+    return whole
+
+
+def _texts(na_values: Any) -> list[str] | None:
+    if na_values is None:
+        return None
+    if isinstance(na_values, str | int | float) or any(value is None for value in na_values):
+        raise broken(
+            "data.na_values",
+            rule="is a list of texts that mean a missing value",
+            got=repr(na_values),
+            remedy="say data.na_values=[''] or data.na_values=['','?']",
+        )
+    return [str(value) for value in na_values]
+
+
+def _names(key: str, names: Sequence[Any], frame: pd.DataFrame) -> list[str]:
+    """Columns as a config names them; YAML turns a name such as 0 or true into no text.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    columns = []
+    for name in [names] if isinstance(names, str | int | float) else names:
+        text = str(name).lower() if isinstance(name, bool) or name is None else str(name)
+        text = "null" if name is None else text
+        if text not in frame.columns:
+            raise broken(
+                f"data.{key}",
+                rule="must name columns of the table",
+                got="null, which YAML takes for no value" if name is None else text,
+                remedy=f"there are: {', '.join(frame.columns)}",
+            )
+        columns.append(text)
+    return columns
+
+
+def _read(path: Path, form: Format) -> pd.DataFrame:
+    ending = path.with_suffix("").suffix if path.suffix in PACKED else path.suffix
+    if ending not in (".csv", ".parquet") or (ending == ".parquet" and path.suffix in PACKED):
         raise broken(
             "data.path",
             rule="a table is a .csv or .parquet file",
@@ -97,15 +169,34 @@ def _read(path: Path) -> pd.DataFrame:
             remedy="mend the path",
         )
     try:
-        header = _header(path) if path.suffix == ".csv" else []
-        frame: pd.DataFrame = readers[path.suffix](path)
+        header = _header(path, form) if ending == ".csv" else []
+        frame = form.read(path) if ending == ".csv" else pd.read_parquet(path)
+    except UnicodeError as error:
+        raise broken(
+            str(path),
+            rule=f"must be text in {form.encoding}",
+            got=str(error),
+            remedy="say data.encoding=latin-1, or whatever it is",
+        ) from error
     except Exception as error:  # each reader has a tree of errors of its own
         raise broken(
             str(path),
-            rule=f"must be a readable {path.suffix} table",
+            rule=f"must be a readable {ending} table",
             got=str(error),
-            remedy="mend the file",
+            remedy="mend the file, or its data.separator and data.encoding",
         ) from error
+    _check_header(header, frame, path, form)
+    frame.columns = pd.Index([str(name) for name in frame.columns])
+    return frame
+
+
+def _header(path: Path, form: Format) -> list[str]:
+    first = form.read(path, header=None, nrows=1, dtype=str, keep_default_na=False, na_values=[])
+    return [str(name) for name in first.iloc[0]]
+
+
+def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: Format) -> None:
+    """A table has named columns, each once, and rows."""
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:  # pandas has renamed the second one
         raise broken(
@@ -114,50 +205,70 @@ def _read(path: Path) -> pd.DataFrame:
             got=f"{twice[0]!r} twice",
             remedy="rename one of them",
         )
+    other = [mark for mark in SEPARATORS if mark in header[0]] if len(header) == 1 else []
+    if other:
+        raise broken(
+            str(path),
+            rule=f"columns are separated by {form.separator!r} (data.separator)",
+            got=f"one column {header[0]!r}",
+            remedy=f"say data.separator='{SEPARATORS[other[0]]}'",
+        )
     if frame.empty:
         raise broken(
             str(path), rule="a table has rows", got="none", remedy="give the file that has them"
         )
-    return frame
 
 
-def _header(path: Path) -> list[str]:
-    with path.open(newline="") as file:
-        return next(csv.reader(file), [])
+def _check_targets(frame: pd.DataFrame, targets: Sequence[str], path: Path, form: Format) -> None:
+    missing = frame[list(targets)].isna().any(axis=1).to_numpy()
+    if not missing.any():
+        return
+    row, got, remedy = int(missing.argmax()), "none", "drop such rows"
+    if path.suffix != ".parquet":  # a class may be called NA or None
+        written = form.read(path, dtype=str, keep_default_na=False, na_values=[])
+        texts = [str(written[name].iloc[row]) for name in targets]
+        if any(texts):
+            got = f"{', '.join(map(repr, texts))}, which counts as missing,"
+            remedy = "drop such rows, or say data.na_values=[''] if it is a value"
+    raise broken(
+        str(path), rule="every row needs its target", got=f"{got} in row {row}", remedy=remedy
+    )
 
 
-def _check_numeric(column: "pd.Series[Any]", path: str) -> None:
+def _check_numeric(column: "pd.Series[Any]", path: Path, form: Format) -> None:
     if pd.api.types.is_numeric_dtype(column):
         return
-    bad = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+    bad = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
     row = int(bad.argmax())
+    text = str(column.iloc[row])
+    remedy = f"say data.categorical=[{column.name}] or data.drop=[{column.name}]"
+    if form.decimal == "." and text.count(",") == 1 and text.replace(",", "").strip("+-").isdigit():
+        remedy = "say data.decimal=',' if that is its decimal mark"
     raise broken(
         f"{path}: column {column.name!r}",
         rule="a column is numeric unless data.categorical names it",
         got=f"{column.iloc[row]!r} in row {row}",
-        remedy=f"say data.categorical=[{column.name}] or data.drop=[{column.name}]",
+        remedy=remedy,
     )
 
 
-def _moments(frame: pd.DataFrame, name: str | None, path: str) -> NDArray[Any] | None:
+def _moments(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
     """A column of numbers, or of dates as numbers; text must be ISO 8601, which has one order."""
-    if name is None:
-        return None
-    column = frame[name]
+    where = f"{path}: column {column.name!r}"
     if not pd.api.types.is_numeric_dtype(column):
         try:
             column = pd.to_datetime(column, format="ISO8601", utc=True)
         except (ValueError, TypeError) as error:
             raise broken(
-                f"{path}: column {name!r}",
+                where,
                 rule="time is a number or a date such as 2026-01-31",
                 got=str(error),
                 remedy="convert it",
             ) from error
     if column.isna().any():
-        row = int(column.isna().argmax())
+        row = int(column.isna().to_numpy().argmax())
         raise broken(
-            f"{path}: column {name!r}",
+            where,
             rule="every row needs its time",
             got=f"none in row {row}",
             remedy="drop such rows",
@@ -165,7 +276,3 @@ def _moments(frame: pd.DataFrame, name: str | None, path: str) -> NDArray[Any] |
     return np.asarray(
         column.astype("int64") if pd.api.types.is_datetime64_any_dtype(column) else column
     )
-
-
-def _column(frame: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
-    return np.asarray(frame[name]) if name else None

@@ -1,0 +1,162 @@
+"""Tables as strangers write them: no digit is lost before the scaling, and odd files are named, with a remedy."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from search.config.compose import compose_experiment
+from search.contract.arrays import trained_type
+from search.contract.contract import prepare
+from search.contract.dataset import load_rows
+from search.contract.metrics import Metric, scores
+from search.contract.normalisation import fit_scaling
+from search.errors import UsageError
+
+SCALER = {"_target_": "sklearn.preprocessing.StandardScaler", "target": True}
+
+
+def _node(path="t.csv", **keys):
+    node = {
+        "_target_": "trainers.data.table.load",
+        "path": path,
+        "task": "classification",
+        "target": "label",
+        "impute": None,
+        "inputs": None,
+        "outputs": None,
+    }
+    return OmegaConf.create({**node, **keys})
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    offset=st.sampled_from([0, 1e6, 1.7e9, 1e12, -1e12]),
+    spread=st.sampled_from([1.0, 50.0, 1e4]),
+    seed=st.integers(0, 99),
+)
+def test_a_column_far_from_zero_is_scaled_like_the_same_column_near_zero(offset, spread, seed):
+    values = np.round(np.random.default_rng(seed).normal(0, 20 * spread, 64))
+    labels = ["a", "b"] * 32
+    pd.DataFrame({"when": values + offset, "label": labels}).to_csv("t.csv", index=False)
+    rows = load_rows(_node()).data
+    scaled = fit_scaling(OmegaConf.create(SCALER), rows.x, rows.y, impute=None).features(rows.x)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled[:, 0], (values - values.mean()) / values.std(), atol=1e-5)
+
+
+def test_a_target_far_from_zero_keeps_its_digits_through_scaling_and_metric():
+    z = np.random.default_rng(0).normal(size=400)
+    target = np.round(1e9 + 10 * z, 6)
+    pd.DataFrame({"z": z, "label": target}).to_csv("t.csv", index=False)
+    config = compose_experiment(
+        "lr_sweep",
+        overrides=[
+            "data=csv",
+            "data.path=t.csv",
+            "data.task=regression",
+            "data.target=label",
+            "loss=mse",
+            "metric=r2",
+        ],
+        config_dir=None,
+    )
+    metric = Metric(name="r2", direction="maximize")
+    made = prepare(config, metric=metric)
+    y = made.final.val.y
+    assert y.dtype == np.float32
+    units = made.units
+    own = y * np.array(units["scale"]) + np.array(units["mean"])
+    np.testing.assert_allclose(own[:, 0], target[made.final.val.index], rtol=0, atol=1e-4)
+    perfect = scores(metric, targets=y, kind="predictions", output=y, units=units)
+    constant = scores(metric, targets=y, kind="predictions", output=0 * y, units=units)
+    assert perfect["r2"] == pytest.approx(1.0)
+    assert abs(constant["r2"]) < 0.1
+
+
+def test_rows_that_are_not_scaled_keep_the_type_that_holds_their_digits():
+    plain = OmegaConf.create({"_target_": None, "target": False})
+    near = np.random.default_rng(0).normal(size=(50, 2))
+    for y, kind in ((near, np.float32), (1e9 + 10 * near, np.float64), (1e40 * near, np.float64)):
+        scaling = fit_scaling(plain, near, y, impute=None)
+        assert scaling.targets(y).dtype == kind
+        assert scaling.features(near).dtype == np.float32
+    whole = np.array([[2**24 + 1, 2**53 + 1]] * 3)
+    scaling = fit_scaling(plain, whole, near[:, 0], impute=None)
+    np.testing.assert_array_equal(scaling.features(whole), whole)  # whole numbers stay whole
+    assert trained_type(np.full((5, 1), 1.7e9 + 0.1)) == np.float32  # a constant tells nothing
+    assert trained_type(np.ones((5, 1), dtype=np.float16)) == np.float16
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("age;height;label\n30;1,5;a\n40;1,75;b\n", {"separator": ";", "decimal": ","}),
+        ("age\theight\tlabel\n30\t1.5\ta\n40\t1.75\tb\n", {"separator": "\t"}),
+        ("age,height,label\n30,1.5,a\n40,1.75,b\n", {}),
+    ],
+)
+def test_separators_decimal_marks_encodings_and_compression_give_the_same_rows(text, keys):
+    with gzip.open("t.csv.gz", "wt", encoding="utf-16") as file:
+        file.write(text)
+    rows = load_rows(_node("t.csv.gz", encoding="utf-16", **keys))
+    np.testing.assert_array_equal(rows.data.x, [[30, 1.5], [40, 1.75]])
+    assert rows.classes == ("a", "b")
+
+
+def test_columns_named_by_numbers_and_words_that_yaml_takes_for_values_are_found():
+    pd.DataFrame([[1.0, 2.0, 0], [3.0, 4.0, 1]]).to_csv("t.csv", index=False)
+    assert load_rows(_node(target=2, drop=[0])).data.names == ("1",)
+    frame = pd.DataFrame([[1.0, 2.0, "x"], [3.0, 4.0, "y"]], columns=["null", "true", "1.5"])
+    frame.to_csv("t.csv", index=False)
+    assert load_rows(_node(target=1.5, drop=[None])).data.names == ("true",)
+    assert load_rows(_node(target="1.5", drop=[True])).data.names == ("null",)
+    numbered = pd.DataFrame([[1.0, 0], [3.0, 1]], columns=[0, 1])
+    numbered.columns = numbered.columns.astype(str)
+    numbered.to_parquet("t.parquet")
+    assert load_rows(_node("t.parquet", target=1)).data.names == ("0",)
+
+
+def test_a_class_called_na_is_a_class_where_the_config_says_so():
+    with open("t.csv", "w") as file:
+        file.write("x,label\n1,NA\n2,EU\n3,NA\n")
+    with pytest.raises(
+        UsageError,
+        match=r"every row needs its target, but got 'NA', which counts as missing, in row 0; drop such rows, or say data\.na_values=\[''\]",
+    ):
+        load_rows(_node())
+    assert load_rows(_node(na_values=[""])).classes == ("EU", "NA")
+    with open("t.csv", "w") as file:
+        file.write("x,label\n1,a\n?,b\n3,a\n")
+    rows = load_rows(_node(na_values=["?"], impute="mean"))
+    assert np.isnan(rows.data.x[1, 0])
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "message"),
+    [
+        ("a;b;label\n1;2;x\n2;3;y\n", {}, r"t\.csv: columns are separated by ',' \(data\.separator\), but got one column 'a;b;label'; say data\.separator=';'"),
+        ("a\tlabel\n1\tx\n", {}, r"say data\.separator='\\\\t'|say data\.separator='\\t'"),
+        ("a,label\n\"1,5\",x\n\"2,5\",y\n", {}, r"column 'a': a column is numeric unless .* but got '1,5' in row 0; say data\.decimal=','"),
+        ("a,label\n1,2,x\n2,3,y\n", {}, r"t\.csv: must be a readable \.csv table, but got Length of header"),
+        ("a,label\n1,x\n2,y\n", {"target": None}, r"data\.target: must name columns of the table, but got null, which YAML takes for no value; there are: a, label"),
+        ("a,label\n1,x\n2,y\n", {"na_values": "?"}, r"data\.na_values: is a list of texts .* but got '\?'; say data\.na_values"),
+    ],
+)  # fmt: skip
+def test_an_odd_table_is_refused_with_its_remedy(text, keys, message):
+    with open("t.csv", "w") as file:
+        file.write(text)
+    with pytest.raises(UsageError, match=message):
+        load_rows(_node(**keys))
+
+
+def test_text_in_another_encoding_is_named_with_its_remedy():
+    with open("t.csv", "wb") as file:
+        file.write("größe,label\n1,x\n2,y\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"must be text in utf-8, .*say data\.encoding=latin-1"):
+        load_rows(_node())
+    assert load_rows(_node(encoding="latin-1")).data.names == ("größe",)
