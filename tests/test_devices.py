@@ -1,27 +1,135 @@
-"""Slots: GPUs, cores, choices."""
+"""Slots: GPUs, cores, choices; the driver and torch are asked, a variable is not believed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import joblib
 import pytest
+from kit import search
 
+from search.execution.slots import Slot, find_slots
+
+ROOT = Path(__file__).parent.parent
+TWO = "GPU 0: NVIDIA X (UUID: GPU-aa11)\nGPU 1: NVIDIA X (UUID: GPU-bb22)\n"
+SLICED = (
+    TWO
+    + "  MIG 1g.10gb     Device  0: (UUID: MIG-cc33)\n  MIG 1g.10gb     Device  1: (UUID: MIG-dd44)\n"
+)
+ASK = """
+import json, sys
 from search.errors import UsageError
-from search.execution.slots import Slot, find_slots, visible_gpus
+from search.execution.slots import find_slots
+settings = {"slots": "auto", "slots_per_gpu": 1, "gpus": None, "threads": 1} | json.loads(sys.argv[1])
+try:
+    print(json.dumps([slot.gpu for slot in find_slots(**settings)]))
+except UsageError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+@pytest.fixture
+def gpus(tmp_path):
+    """The GPUs of the slots, or the refusal, with a driver and a torch that say what is wished."""
+
+    def asked(variable, *, driver=TWO, exit_code=0, cuda="'13.0'", **settings):
+        program = tmp_path / "bin" / "nvidia-smi"
+        program.parent.mkdir(exist_ok=True)
+        program.unlink(missing_ok=True)
+        if driver is not None:
+            program.write_text(f"#!/bin/sh\nprintf '%s' '{driver}'\nexit {exit_code}\n")
+            program.chmod(0o755)
+        (tmp_path / "site" / "torch").mkdir(parents=True, exist_ok=True)
+        version = (
+            f"__version__ = '2.11.0'\ncuda: Optional[str] = {cuda}\nhip: Optional[str] = None\n"
+        )
+        (tmp_path / "site" / "torch" / "version.py").write_text(version)
+        (tmp_path / "site" / "torch" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+        environment = {
+            "PATH": f"{program.parent}:/bin:/usr/bin",
+            "PYTHONPATH": f"{tmp_path / 'site'}:{ROOT}",
+            **({} if variable is None else {"CUDA_VISIBLE_DEVICES": variable}),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", ASK, json.dumps(settings)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    return asked
 
 
 def _slots(**chosen):
     return find_slots(**{"slots": "auto", "slots_per_gpu": 1, "gpus": None, "threads": 1} | chosen)
 
 
-def test_every_visible_gpu_has_its_slots(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,GPU-aa")
-    assert [slot.gpu for slot in _slots()] == ["0", "1", "GPU-aa"]
-    assert [slot.gpu for slot in _slots(slots_per_gpu=2)] == ["0", "1", "GPU-aa"] * 2
-    assert [slot.gpu for slot in _slots(gpus=("GPU-aa",))] == ["GPU-aa"]
-    assert [slot.gpu for slot in _slots(slots=4)] == ["0", "1", "GPU-aa", "0"]
-    with pytest.raises(
-        UsageError,
-        match=r"placement\.gpus: must be among the visible GPUs \(0, 1, GPU-aa\), but got 2; name",
-    ):
-        _slots(gpus=("2",))
+def test_every_visible_gpu_has_its_slots(gpus):
+    assert gpus("0,1") == ["0", "1"]
+    assert gpus("0,GPU-bb22", slots_per_gpu=2) == ["0", "GPU-bb22"] * 2
+    assert gpus("0,GPU-bb22", gpus=["GPU-bb22"]) == ["GPU-bb22"]
+    assert gpus("0,1", slots=3) == ["0", "1", "0"]
+    rule = "placement.gpus: must be among the visible GPUs (0, 1), but got 2; name"
+    assert gpus("0,1", gpus=["2"]).startswith(rule)
+
+
+@pytest.mark.parametrize("variable", ["", "-1", "none", "NoDevFiles", "-1,0", "void,1", " "])
+def test_words_that_mean_no_device_give_slots_on_the_cpu_without_asking_the_driver(variable, gpus):
+    assert set(gpus(variable, driver="broken", exit_code=9)) == {None}
+
+
+@pytest.mark.parametrize(
+    ("variable", "names"),
+    [
+        (None, ["0", "1"]),
+        ("1", ["1"]),
+        ("0,-1,1", ["0"]),
+        ("0,none,1", ["0"]),
+        (" 1 , 0 ", ["1", "0"]),
+        ("GPU-bb22", ["GPU-bb22"]),
+        ("GPU-b", ["GPU-b"]),
+    ],
+)
+def test_the_variable_is_read_as_cuda_reads_it(variable, names, gpus):
+    assert gpus(variable) == names
+
+
+def test_a_divided_gpu_has_a_slot_per_mig_device(gpus):
+    assert gpus(None, driver=SLICED) == ["0", "MIG-cc33", "MIG-dd44"]
+    assert gpus("MIG-dd44", driver=SLICED) == ["MIG-dd44"]
+
+
+@pytest.mark.parametrize("variable", ["2", "0,7", "GPU-zz", "MIG-cc33"])
+def test_a_gpu_that_the_driver_does_not_list_is_refused(variable, gpus):
+    wrong = variable.split(",")[-1]
+    assert gpus(variable) == (
+        "CUDA_VISIBLE_DEVICES: must name GPUs that the driver lists (0, GPU-aa11, 1, GPU-bb22), "
+        f"but got {wrong}; correct it, or train on the CPU with CUDA_VISIBLE_DEVICES=''"
+    )
+
+
+def test_without_a_driver_there_are_no_gpus_and_a_variable_that_names_one_is_refused(gpus):
+    assert set(gpus(None, driver=None)) == {None}
+    assert set(gpus(None, driver="no driver", exit_code=9)) == {None}
+    for variable in ("0", "GPU-aa11", "0,-1,1"):
+        assert "the driver lists (none), but got" in gpus(variable, driver=None)
+
+
+def test_a_torch_without_cuda_is_refused_where_there_are_gpus(gpus):
+    for variable in (None, "0", "0,-1,1"):
+        assert gpus(variable, cuda="None").startswith("torch: must be built with CUDA to use the ")
+    assert set(gpus("", cuda="None")) == {None}
+
+
+def test_what_torch_cannot_use_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,-1,1")
+    done = search("smoke", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "must name GPUs that the driver lists" in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 def test_without_a_gpu_there_is_a_slot_per_core_or_per_so_many_threads(monkeypatch):
@@ -33,22 +141,11 @@ def test_without_a_gpu_there_is_a_slot_per_core_or_per_so_many_threads(monkeypat
     assert len(_slots(slots=9)) == 9
 
 
-def test_nvidia_smi_is_asked_where_nothing_is_said(monkeypatch, tmp_path):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 0; echo 1\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert visible_gpus() == ["0", "1"]
-    program.write_text("#!/bin/sh\necho no driver; exit 9\n")
-    assert visible_gpus() == []
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert visible_gpus() == []
-
-
-def test_a_worker_sees_one_gpu_or_none_and_its_threads():
+def test_a_worker_sees_one_gpu_or_none_and_its_threads(monkeypatch):
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     slot = Slot(number=3, gpu="2", threads=4)
     assert slot.environment()["CUDA_VISIBLE_DEVICES"] == "2"
+    assert slot.environment()["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert slot.environment()["OMP_NUM_THREADS"] == "4"
     assert (slot.device, slot.label) == ("cuda", "cuda:2")
     cpu = Slot(number=0, gpu=None, threads=1)

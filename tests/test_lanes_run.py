@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from search.config.compose import compose_experiment
 from search.config.plan import read_plan
 from search.config.settings import Limits
 from search.contract.metrics import Metric
+from search.errors import UsageError
 from search.execution.connections import WorkerHandle
 from search.execution.lanes import Fusion, Fusions, decide
 from search.execution.progress import ShownProgress
@@ -148,6 +150,7 @@ def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
         "model._target_=odd.Fragile",
         *ODD,
         "space.optimizer.lr.high=1e6",
+        "space.optimizer.lr.max=1e6",
         "seeds=1",
         "lanes=4",
         "name=raising",
@@ -292,7 +295,7 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
         {"strategy": name, "seats": seats, "why": name}
         for name, seats in (("vmap", 8), ("loop", 1))
     )
-    pace = {"cause": "", "alone": 1.0, "lanes": {"2": 1.5}}
+    pace = {"cause": "", "alone": 1.0, "lanes": {"2": 1.5}, "doubtful": False}
     assert fusions.settle("key", vmap, pace) == (Fusion(**vmap), "lanes: vmap")
     assert fusions.settle("key", loop, pace) == (Fusion(**vmap), "")
     assert Fusions(tmp_path / "a", shared=tmp_path, most=0, slots=2).settle("key", loop, pace)[
@@ -301,8 +304,48 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
     (tmp_path / "b").mkdir()
     other = Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()
     assert (other["known"], other["paces"]) == ({}, {"key": pace})
-    (tmp_path / "lanes.json").write_text('{"key": ')
-    assert Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()["paces"] == {}
+    for text in (
+        '{"key": ',
+        "[]",
+        '{"key": {"alone": 1.0}}',
+        '{"key": {"cause": "", "alone": 1.0, "lanes": {"2": 1.5}}}',
+    ):
+        (tmp_path / "lanes.json").write_text(
+            text
+        )  # the last is of a version that timed by the wall
+        assert Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()["paces"] == {}
+
+
+def test_a_doubtful_pace_serves_its_own_search_and_is_not_kept_for_others(tmp_path):
+    doubtful = Pace(alone=1.0, lanes={2: 0.8}, doubtful=True)
+    wanted = decide(doubtful, company=2, most=None)
+    assert wanted.why.endswith(
+        "2.5 times as fast as one by one; measured times scattered and are not kept"
+    )
+    (tmp_path / "a").mkdir()
+    fusions = Fusions(tmp_path / "a", shared=tmp_path, most=None, slots=1)
+    fusions.settle("key", asdict(wanted), asdict(doubtful))
+    assert not (tmp_path / "lanes.json").exists()
+    again = Fusions(tmp_path / "a", shared=tmp_path, most=None, slots=1).setup()
+    assert again["known"]["key"]["strategy"] == "vmap"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"key": ',
+        "[1]",
+        '{"key": {"strategy": "x", "seats": 2, "why": ""}}',
+        '{"key": {"seats": 2}}',
+    ],
+)
+def test_a_damaged_file_of_decisions_is_named_with_its_remedy(text, tmp_path):
+    (tmp_path / "lanes.json").write_text(text)
+    with pytest.raises(
+        UsageError,
+        match=r"lanes\.json: must hold the search's decisions on lanes, but got .*; restore it, or delete",
+    ):
+        Fusions(tmp_path, shared=tmp_path / "shared", most=None, slots=1)
 
 
 def _underway(trial, *, deaths=0):
@@ -371,11 +414,11 @@ def test_trials_in_company_are_one_line_of_the_display():
             slot, standing, {"trial": ask.trial, "epoch": 3, "train_loss": 0.5, "val_loss": 0.6}
         )
     console.print(progress)
-    assert re.search(r"1 cpu +4–9 +3/50 +0.5 +0.6 +3 lanes, \d+ epochs/s", console.export_text())
+    assert re.search(r"1 cpu +4–9 +3 lanes · \d+ epochs/s +3/50", console.export_text())
     progress.left(slot, asks[0])
     progress.left(slot, asks[2])
     console.print(progress)
-    assert re.search(r"1 cpu +5 +3/50 +0.5 +0.6 +lr=0.1 seed 0", console.export_text())
+    assert re.search(r"1 cpu +5 +optimizer.lr=0.1 seed 0 +3/50 +0.5 +0.6", console.export_text())
 
 
 def test_a_training_by_itself_measures_nothing_and_says_nothing_of_lanes(tmp_path):

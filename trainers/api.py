@@ -157,12 +157,14 @@ class Seats(Protocol):
 class Pace:
     """Seconds per step of one training alone, and of so many lanes together.
 
-    `cause`: why lanes are impossible; empty where they are possible.
+    `cause`: why lanes are impossible; empty where they are possible. `doubtful`: the times
+    scattered, however often they were repeated.
     """
 
     cause: str = ""
     alone: float = 0.0
     lanes: Mapping[int, float] = field(default_factory=dict)
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

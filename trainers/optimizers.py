@@ -1,6 +1,6 @@
-"""Optimizers that torch has not: AdaBound and SWATS (R40), which begin as Adam and end as SGD.
+"""Optimizers that torch does not have: AdaBound and SWATS (R40), which turn from Adam to SGD.
 
-As their papers say, in torch's own form. Their forms for lanes stand in `trainers.lanes.optimizers`.
+As in their papers, in torch's form. Their steps for lanes stand in `trainers.lanes.optimizers`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,30 +11,26 @@ from torch import Tensor, nn, optim
 
 from trainers.settings import fits, least
 
-Reached = list[
-    tuple[Tensor, Tensor, dict[str, Any]]
-]  # parameters, their gradients with decay (L2), their states
-RUNNING = (
-    "rate",
-    "counted",
-    "settled",
-)  # what SWATS keeps of a group: running mean, its steps, and the rate of SGD, once known
+# Parameters, their gradients with decay (L2), their states.
+Reached = list[tuple[Tensor, Tensor, dict[str, Any]]]
+# State of a SWATS group: running mean of the rate, its steps, and SGD's rate once it has settled.
+RUNNING = ("rate", "counted", "settled")
 
 
 class FromAdam(optim.Optimizer):
-    """What both keep: Adam's averages, and the rate of the beginning, by which a schedule's scale is told."""
+    """The common part: Adam's averages, and the first rate, relative to which schedules scale."""
 
     kept: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's."""
+        """As in torch; also stores the group's first rate."""
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         group.setdefault("base_lr", group["lr"])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step; gives what the closure gives."""
+        """One step; returns the closure's loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -48,7 +44,7 @@ class FromAdam(optim.Optimizer):
         raise NotImplementedError
 
     def _reached(self, group: dict[str, Any]) -> Reached:
-        """Those that have a gradient; a state is begun where there is none."""
+        """The parameters that have a gradient; creates their states at the first step."""
         reached = []
         for parameter in group["params"]:
             if parameter.grad is None:
@@ -63,10 +59,15 @@ class FromAdam(optim.Optimizer):
 
 
 class AdaBound(FromAdam):
-    """Adam whose rate per weight is kept between two bounds that close upon `final_lr` (Luo et al. 2019, algorithm 2).
+    """Adam with a rate per weight between two bounds that converge to `final_lr`.
 
-    `final_lr`: SGD's rate in the end, scaled as the schedule scales `lr`. `gamma`: how fast the bounds close, per step.
-    With the bias corrections of the authors' own code.
+    Luo et al. 2019, algorithm 2, with the bias corrections of the authors' code.
+
+    Args:
+        params: to train.
+        lr, betas, eps, weight_decay: as Adam's.
+        final_lr: SGD's rate in the end, scaled as the schedule scales `lr`.
+        gamma: how fast the bounds converge, per step.
 
     Raises:
         ValueError: a setting that cannot work.
@@ -111,10 +112,15 @@ class AdaBound(FromAdam):
 
 
 class SWATS(FromAdam):
-    """Adam, which turns to SGD when the rate that SGD would need has settled (Keskar and Socher 2017, algorithm 1).
+    """Adam, which switches to SGD when the rate that SGD would need has settled.
 
-    `tolerance`: how near the rate that a step asks for must come to its own running mean, for the switch. Rates are measured
-    without the schedule's scale, which the paper does not have, and used with it.
+    Keskar and Socher 2017, algorithm 1. Rates are measured without the schedule's scale, which the
+    paper does not have, and used with it.
+
+    Args:
+        params: to train.
+        lr, betas, eps, weight_decay: as Adam's.
+        tolerance: greatest distance of a step's SGD rate from its running mean, for the switch.
 
     Raises:
         ValueError: a setting that cannot work.
@@ -147,7 +153,7 @@ class SWATS(FromAdam):
         super().__init__(params, settings)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's; the group's running rate lies in it, so that it is saved with it."""
+        """As in torch; the running rate lies in the group, so that it is saved with it."""
         super().add_param_group(param_group)
         for name in RUNNING:
             self.param_groups[-1].setdefault(name, 0.0)
@@ -170,15 +176,15 @@ class SWATS(FromAdam):
         group["counted"] += 1
         if along == 0:
             return
-        asked = length / -along / scale
-        group["rate"] = beta2 * group["rate"] + (1 - beta2) * asked
+        sgd_rate = length / -along / scale
+        group["rate"] = beta2 * group["rate"] + (1 - beta2) * sgd_rate
         mean = group["rate"] / (1 - beta2 ** group["counted"])
-        if group["counted"] > 1 and mean > 0 and abs(mean - asked) < group["tolerance"]:
+        if group["counted"] > 1 and mean > 0 and abs(mean - sgd_rate) < group["tolerance"]:
             group["settled"] = mean
 
 
 def _averaged(group: dict[str, Any], gradient: Tensor, state: dict[str, Any]) -> float:
-    """One more gradient in Adam's averages; the rate with both of its corrections."""
+    """Updates Adam's averages; returns the rate with both bias corrections."""
     beta1, beta2 = group["betas"]
     state["step"] += 1
     state["exp_avg"].lerp_(gradient, 1 - beta1)
@@ -191,10 +197,10 @@ def _check(
 ) -> None:
     for name, value in {**positive, **others}.items():
         if not fits(value, positive=name in positive):
-            raise ValueError(
-                f"optimizer.{name}: must be {least(positive=name in positive)}, but got {value!r}; change it"
-            )
+            rule = least(positive=name in positive)
+            raise ValueError(f"optimizer.{name}: must be {rule}, but got {value!r}; change it")
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise ValueError(
-            f"optimizer.betas: must be two numbers from 0 up to, but not, 1, but got {list(betas)}; change them"
+            "optimizer.betas: must be two numbers from 0 up to, but not, 1, "
+            f"but got {list(betas)}; change them"
         )

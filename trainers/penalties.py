@@ -1,6 +1,6 @@
-"""What holds a training back: L1 and maximum norm of weights (R46), flooding of the loss (R47), clipping of gradients (R48).
+"""Penalties: L1 and maximum norm of weights (R46), flooding (R47), clipping of gradients (R48).
 
-The settings, and what of them is a formula; the same for one training and for many. Changes nothing by itself.
+Their settings and formulas, the same for one training and for many. Changes nothing by itself.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from torch import Tensor
 from trainers.settings import fits, least
 
 NAMES = ("l1", "flood", "clip", "max_norm")  # keys of `trainer`
-SMALL = 1e-7  # beside a norm that divides, as in torch.renorm
+SMALL = 1e-7  # added to a norm before dividing by it, as in torch.renorm
 
 
 @dataclass(frozen=True, kw_only=True)
 class Penalties:
-    """As `trainer.*` names them; None: not held back."""
+    """As `trainer.*` names them; None: no such penalty."""
 
     l1: float = 0.0
     flood: float | None = None
@@ -27,19 +27,18 @@ class Penalties:
 
 
 def read_penalties(trainer: Mapping[str, Any]) -> Penalties:
-    """Of a config's `trainer`.
+    """The penalties of a config's `trainer`.
 
     Raises:
-        ValueError: one of them is below 0, or where 0 would leave nothing to train.
+        ValueError: one of them is below 0, or 0 where that would leave nothing to train.
     """
-    told = {key: trainer.get(key) for key in NAMES}
-    for key, value in told.items():
+    settings = {key: trainer.get(key) for key in NAMES}
+    for key, value in settings.items():
         positive = key in ("clip", "max_norm")
         if value is not None and not fits(value, positive=positive):
-            raise ValueError(
-                f"trainer.{key}: must be {least(positive=positive)}, or null, but got {value!r}; change it"
-            )
-    numbers = {key: None if value is None else float(value) for key, value in told.items()}
+            rule = f"{least(positive=positive)}, or null"
+            raise ValueError(f"trainer.{key}: must be {rule}, but got {value!r}; change it")
+    numbers = {key: None if value is None else float(value) for key, value in settings.items()}
     return Penalties(
         l1=numbers["l1"] or 0.0,
         flood=numbers["flood"],
@@ -49,13 +48,14 @@ def read_penalties(trainer: Mapping[str, Any]) -> Penalties:
 
 
 def flooded(loss: Tensor, level: float | Tensor) -> Tensor:
-    """|loss − level| + level, so that a loss below its level rises again (Ishida et al. 2020, eq. 3)."""
+    """|loss − level| + level: a loss below its level rises again (Ishida et al. 2020, eq. 3)."""
     return torch.where(loss < level, 2 * level - loss, loss)
 
 
 def held(weights: Tensor, limit: float | Tensor) -> Tensor:
-    """Factors [..., units, 1] that bring the incoming weights of each unit [..., units, inputs] to a norm of at most `limit`
-    (Srivastava et al. 2014, section 5.1).
+    """Factors [..., units, 1] that bring each unit's incoming weights to a norm of at most `limit`.
+
+    `weights` [..., units, inputs]; Srivastava et al. 2014, section 5.1.
     """
     norm = torch.linalg.vector_norm(weights, dim=-1, keepdim=True)
     return torch.where(norm > limit, limit / (norm + SMALL), torch.ones_like(norm))

@@ -1,7 +1,8 @@
-"""torch's own schedulers: what learning rate and momentum they give at every step, worked out beside the training (R38).
+"""torch's schedulers as tables: learning rate and momentum at every step (R38).
 
-A schedule keeps no state: it is a function of epoch, step and, for a plateau's, of the validation losses so far; so a resumed
-trial reads on where it was. Never touches the real optimizer's state.
+A schedule has no state: it is a function of epoch, step and, for a plateau schedule, of the
+validation losses so far; so a resumed trial continues where it was. Never touches the real
+optimizer's state.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ Settings = dict[str, Any]
 class Schedule:
     """The optimizer's settings over a training of `epochs` × `steps`.
 
-    `config` holds `_target_` of a torch scheduler, its arguments and `interval` (epoch or step); None or no `_target_` means
-    constant. A `total_steps` of null becomes the length of the training.
+    `config` holds `_target_` of a torch scheduler, its arguments and `interval` (epoch or step);
+    None or no `_target_` means constant. A `total_steps` of null becomes the training's length.
 
     Raises:
         ValueError: an interval other than epoch or step.
@@ -33,7 +34,8 @@ class Schedule:
         interval = settings.pop("interval", "epoch")
         if interval not in INTERVALS:
             raise ValueError(
-                f"schedule.interval: must be one of {', '.join(INTERVALS)}, but got {interval!r}; choose one of them"
+                f"schedule.interval: must be one of {', '.join(INTERVALS)}, "
+                f"but got {interval!r}; choose one of them"
             )
         self._config, self._optimizer, self._steps = settings, optimizer, steps
         self.per_step = interval == "step"
@@ -43,7 +45,10 @@ class Schedule:
         self._table = [] if self._follows_loss() else self._read_out(count)
 
     def at(self, epoch: int, *, step: int, losses: Sequence[float]) -> Settings:
-        """Learning rate, and momentum or betas, for a step (from 0) of an epoch (from 1). `losses`: validation's so far."""
+        """Learning rate, and momentum or betas, for a step (from 0) of an epoch (from 1).
+
+        `losses`: validation losses of the epochs before.
+        """
         if self._table:
             return self._table[(epoch - 1) * self._steps + step if self.per_step else epoch - 1]
         twin = _twin(self._optimizer)
@@ -53,7 +58,7 @@ class Schedule:
         return _settings(twin)
 
     def describe(self) -> str:
-        """The same for two schedules that give the same settings."""
+        """A text that is equal for two schedules that give the same settings."""
         return repr(self._table or (self._config, _settings(self._optimizer)))
 
     def _follows_loss(self) -> bool:
@@ -85,19 +90,20 @@ class Schedule:
 
     def _refused(self, error: Exception) -> TypeError:
         return TypeError(
-            f"schedule._target_: {self._config['_target_']!r} must be a scheduler that takes the keys of schedule, "
-            f"but got {type(error).__name__}: {error.__cause__ or error}; mend schedule"
+            f"schedule._target_: {self._config['_target_']!r} must be a scheduler that takes the "
+            f"keys of schedule, but got {type(error).__name__}: {error.__cause__ or error}; "
+            "mend schedule"
         )
 
 
 def apply(row: Settings, optimizer: optim.Optimizer) -> None:
-    """Sets them in all parameter groups."""
+    """Sets the row's settings in all parameter groups."""
     for group in optimizer.param_groups:
         group.update(row)
 
 
 def _twin(optimizer: optim.Optimizer) -> optim.Optimizer:
-    """The same class with the same settings over one idle parameter, for the scheduler to turn."""
+    """The same class with the same settings over one idle parameter, for the scheduler."""
     defaults = {key: value for key, value in optimizer.defaults.items() if key in COLUMNS}
     return type(optimizer)([nn.Parameter()], **defaults)
 

@@ -200,7 +200,7 @@ class Conductor:
             worker.waiting = worker.has_asked = True
             return None
         if kind in ("fusion", "crowded"):
-            fusion, news = self._fusions.told(message)
+            fusion, news = self._fusions.answer(message)
             if news:
                 self._callback.note(news)
             return {"kind": "fusion", "fusion": asdict(fusion)}

@@ -1,26 +1,35 @@
-"""Which trainings share a program, and how many at once: decided once per key, from what was measured, and kept (lanes).
+"""Which trainings share a program, and how many at once: decided once per key and kept (lanes).
 
-Two files: `lanes.json` in the search's folder holds what was decided there; the one beside all searches holds what was measured
-on this machine, so that the same search decides the same again. Never measures, never imports torch.
+Two files: `lanes.json` in the search's folder holds its decisions; the one in the results root
+holds what was measured on this machine, so that the same search decides the same again. Never
+measures, never imports torch.
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from search.errors import UsageError, broken_rule
 from search.execution.messages import Message
 from trainers.api import Pace
 
 FILE = "lanes.json"
-GAIN = 1.5  # trials per second, lanes against one by one, from which lanes are worth it: towards the end they are fewer
+# Trials per second, in lanes against one by one, from which lanes are used: towards the end of a
+# search there are fewer of them.
+GAIN = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """How trainings of one key are made: `vmap`, at most so many at once, or `loop`, one by one. `why`: in words."""
+    """How trainings of one key are made.
+
+    `strategy`: `vmap`, at most `seats` at once, or `loop`, one by one. `why`: the reason in words.
+    """
 
     strategy: str
     seats: int
@@ -32,9 +41,12 @@ NO_ROOM = "one by one: two at once need too much memory"
 
 
 def decide(pace: Pace, *, company: int, most: int | None) -> Fusion:
-    """What a key's pace means for a search where `company` trials of it can train side by side in a worker.
+    """Whether lanes are used.
 
-    `most`: the lanes that the user wants; None where the pace is to say.
+    Args:
+        pace: what was measured of the key.
+        company: trials of the key that can train at the same time in one worker.
+        most: the number of lanes that the user wants; None where the pace decides.
     """
     if company < 2 and most is None:
         return ALONE
@@ -42,39 +54,44 @@ def decide(pace: Pace, *, company: int, most: int | None) -> Fusion:
         return replace(ALONE, why=f"one by one: {pace.cause}")
     if most is not None:
         return Fusion(strategy="vmap", seats=most, why=f"up to {most}, as told")
-    rates = {lanes: lanes * pace.alone / seconds for lanes, seconds in pace.lanes.items()}
-    here = {lanes: rate for lanes, rate in rates.items() if lanes <= company}
-    if not here:
+    gains = {lanes: lanes * pace.alone / seconds for lanes, seconds in pace.lanes.items()}
+    possible = {lanes: gain for lanes, gain in gains.items() if lanes <= company}
+    if not possible:
         return replace(ALONE, why=NO_ROOM)
-    best = max(here, key=lambda lanes: here[lanes])
-    if here[best] < GAIN:
-        return replace(
-            ALONE, why=f"one by one: {best} at once would be {here[best]:.1f} times as fast"
-        )
-    seats = max(rates, key=lambda lanes: rates[lanes])
-    return Fusion(
-        strategy="vmap",
-        seats=seats,
-        why=f"up to {seats} at once, {best} of them {here[best]:.1f} times as fast as one by one",
-    )
+    best = max(possible, key=lambda lanes: possible[lanes])
+    doubt = "; measured times scattered and are not kept" if pace.doubtful else ""
+    fast = f"{possible[best]:.1f} times as fast"
+    if possible[best] < GAIN:
+        return replace(ALONE, why=f"one by one: {best} at once would be {fast}{doubt}")
+    seats = max(gains, key=lambda lanes: gains[lanes])
+    why = f"up to {seats} at once, {best} of them {fast} as one by one{doubt}"
+    return Fusion(strategy="vmap", seats=seats, why=why)
 
 
 class Fusions:
-    """The conductor's book of what was decided, and the machine's of what was measured."""
+    """The conductor's record of a search's decisions, and of the machine's measurements.
+
+    Raises:
+        UsageError: the search's own file is damaged.
+    """
 
     def __init__(self, folder: Path, *, shared: Path, most: int | None, slots: int) -> None:
         self._path, self._shared, self._most, self.slots = folder / FILE, shared / FILE, most, slots
-        self._known = {key: Fusion(**told) for key, told in _read(self._path).items()}
-        self._paces = _read(self._shared)
-        self._told: set[str] = set()
+        self._decisions = _decisions(self._path)
+        self._paces = _paces(self._shared)
+        self._shown: set[str] = set()  # reasons that the user has seen
 
     def setup(self) -> Message:
-        """What a new worker is told."""
-        known = {key: asdict(fusion) for key, fusion in self._known.items()}
-        return {"most": self._most, "slots": self.slots, "known": known, "paces": self._paces}
+        """What a new worker is sent."""
+        decisions = {key: asdict(fusion) for key, fusion in self._decisions.items()}
+        return {"most": self._most, "slots": self.slots, "known": decisions, "paces": self._paces}
 
-    def told(self, message: Message) -> tuple[Fusion, str]:
-        """A worker's word on a key: what it has measured, or that memory ran out. See `settle` and `crowded`."""
+    def answer(self, message: Message) -> tuple[Fusion, str]:
+        """The decision after a worker's message of kind `fusion` or `crowded`.
+
+        Returns:
+            What `settle` or `crowded` returns.
+        """
         key = str(message["key"])
         if message["kind"] == "crowded":
             return self.crowded(key, seats=int(message["seats"]))
@@ -83,53 +100,97 @@ class Fusions:
     def settle(
         self, key: str, wanted: Mapping[str, Any], pace: Mapping[str, Any]
     ) -> tuple[Fusion, str]:
-        """What holds for a key: what was decided first. With it a line for the user, the first time that it is news."""
-        if key not in self._known:
-            self._known[key] = Fusion(**wanted)
+        """Records a worker's measurement and the decision that it wants; the first decision holds.
+
+        Returns:
+            The decision, and a line for the user where its reason is new.
+        """
+        if key not in self._decisions:
+            self._decisions[key] = Fusion(**wanted)
             self._keep()
-        if pace.get("lanes") and key not in self._paces:
-            self._paces = {**_read(self._shared), key: dict(pace)}
+        if pace.get("lanes") and not pace.get("doubtful") and key not in self._paces:
+            self._paces = {**_paces(self._shared), key: dict(pace)}
             _write(self._shared, self._paces)
-        return self._known[key], self._news(self._known[key])
+        return self._decisions[key], self._news(self._decisions[key])
 
     def crowded(self, key: str, *, seats: int) -> tuple[Fusion, str]:
-        """Memory has run out with more than so many: what holds for the key now, and a line for the user."""
-        fusion = self._known[key]
+        """Records that memory ran out with more than `seats` lanes.
+
+        Returns:
+            The decision from now on, and a line for the user where its reason is new.
+        """
+        fusion = self._decisions[key]
         if seats < fusion.seats:
             why = f"up to {seats} at once: more need too much memory"
             fusion = (
                 replace(fusion, seats=seats, why=why) if seats > 1 else replace(ALONE, why=NO_ROOM)
             )
-            self._known[key] = fusion
+            self._decisions[key] = fusion
             self._keep()
         return fusion, self._news(fusion)
 
     def _keep(self) -> None:
-        _write(self._path, {key: asdict(fusion) for key, fusion in self._known.items()})
+        _write(self._path, {key: asdict(fusion) for key, fusion in self._decisions.items()})
 
     def _news(self, fusion: Fusion) -> str:
-        """Why, the first time."""
-        news = "" if not fusion.why or fusion.why in self._told else f"lanes: {fusion.why}"
-        self._told.add(fusion.why)
+        """The reason, the first time."""
+        news = "" if not fusion.why or fusion.why in self._shown else f"lanes: {fusion.why}"
+        self._shown.add(fusion.why)
         return news
 
 
-def pace_of(told: Mapping[str, Any]) -> Pace:
-    """A pace as it was written down."""
-    lanes = {int(count): float(seconds) for count, seconds in told["lanes"].items()}
-    return Pace(cause=str(told["cause"]), alone=float(told["alone"]), lanes=lanes)
+def pace_of(message: Mapping[str, Any]) -> Pace:
+    """A pace from its JSON form.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is of another form, or holds an impossible time.
+    """
+    lanes = {int(count): float(seconds) for count, seconds in message["lanes"].items()}
+    alone = float(message["alone"])
+    if not all(math.isfinite(seconds) and seconds > 0 for seconds in (alone, *lanes.values())):
+        raise ValueError("a step takes more than 0 seconds")
+    return Pace(
+        cause=str(message["cause"]),
+        alone=alone,
+        lanes=lanes,
+        doubtful=bool(message["doubtful"]),
+    )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Nothing where there is no such file, or where it was cut off: it can be measured again."""
-    try:
-        told = json.loads(path.read_text())
-    except (OSError, ValueError):
+def _decisions(path: Path) -> dict[str, Fusion]:
+    """A search's decisions: without them, a resumed search could go on in another way."""
+    if not path.exists():
         return {}
-    return told if isinstance(told, dict) else {}
+    try:
+        entries = json.loads(path.read_text())
+        fusions = {str(key): Fusion(**entry) for key, entry in entries.items()}
+        if all(f.strategy in ("vmap", "loop") and int(f.seats) > 0 for f in fusions.values()):
+            return fusions
+        got = "a strategy or a number of seats that does not exist"
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        got = str(error)
+    raise UsageError(
+        broken_rule(
+            str(path),
+            rule="must hold the search's decisions on lanes",
+            got=got,
+            remedy="restore it, or delete it to let the rest of the search decide anew",
+        )
+    )
 
 
-def _write(path: Path, told: Mapping[str, Any]) -> None:
+def _paces(path: Path) -> dict[str, Any]:
+    """What was measured on this machine; entries that cannot be read are measured again."""
+    paces = {}
+    with suppress(OSError, ValueError, AttributeError):
+        for key, entry in json.loads(path.read_text()).items():
+            with suppress(KeyError, TypeError, ValueError, AttributeError):
+                if pace_of(entry).lanes:
+                    paces[str(key)] = entry
+    return paces
+
+
+def _write(path: Path, entries: Mapping[str, Any]) -> None:
     fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(told, indent=1) + "\n")
+    fresh.write_text(json.dumps(entries, indent=1) + "\n")
     fresh.replace(path)

@@ -1,26 +1,26 @@
-"""Which slots this machine has: GPUs or cores, and what a worker finds in its environment. Never imports torch."""
+"""The slots of this machine: GPUs or cores, and a worker's environment. Never imports torch."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import joblib
 
 from search.errors import UsageError, broken_rule
+from search.execution.gpus import VARIABLE, visible_gpus
 
-# Intel's library then gives the same bits wherever in memory an operand lies, at no measurable price: a lane's bits must not
-# depend on its place.
+# Intel's library then gives the same bits wherever in memory an operand lies, at no measurable
+# price: a lane's bits must not depend on its place.
 STEADY = {"MKL_CBWR": "AUTO,STRICT"}
-# The C library then keeps the memory of one step for the next, where it would hand every large tensor back to the kernel and
-# take fresh pages for it: a small CNN's evaluation in lanes takes half the time (mallopt(3); the second in bytes).
+# The C library then keeps the memory of one step for the next, where it would return every large
+# tensor to the kernel and take new pages: a small CNN's evaluation in lanes takes half the time
+# (mallopt(3); the second in bytes).
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """Room for one worker. `gpu`: nvidia-smi's number (or a UUID), None on a CPU."""
+    """Room for one worker. `gpu`: nvidia-smi's number or a UUID; None on a CPU."""
 
     number: int
     gpu: str | None
@@ -28,7 +28,7 @@ class Slot:
 
     @property
     def device(self) -> str:
-        """What the trainer is told: the one GPU that it sees is always its first."""
+        """The trainer's device: a worker sees one GPU, which is its first."""
         return "cpu" if self.gpu is None else "cuda"
 
     @property
@@ -38,11 +38,11 @@ class Slot:
 
     @property
     def log(self) -> str:
-        """The name of its workers' log, for what belongs to no trial."""
+        """The name of its workers' log, for output that belongs to no trial."""
         return f"worker-{self.number}.log"
 
     def environment(self) -> dict[str, str]:
-        """Variables of the worker, set before it starts, hence before torch is imported. A user's own word on memory holds."""
+        """Variables of the worker, set before torch is imported; a user's own for memory hold."""
         threads = str(self.threads)
         pools = (
             "OMP_NUM_THREADS",
@@ -52,7 +52,9 @@ class Slot:
         )
         memory = {name: os.environ.get(name, value) for name, value in KEPT.items()}
         return {
-            "CUDA_VISIBLE_DEVICES": self.gpu or "",
+            VARIABLE: self.gpu or "",
+            # As nvidia-smi numbers GPUs, where CUDA would begin with the fastest.
+            "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
             **STEADY,
             **memory,
             **dict.fromkeys(pools, threads),
@@ -64,10 +66,15 @@ def find_slots(
 ) -> tuple[Slot, ...]:
     """The slots of this machine.
 
-    `slots`: a number, or auto: every GPU × `slots_per_gpu`, else cores / `threads` (cores as cgroup and affinity allow them).
+    Args:
+        slots: a number, or auto: every GPU × `slots_per_gpu`, else cores / `threads`, with the
+            cores that cgroup and affinity allow.
+        slots_per_gpu: workers that share a GPU.
+        gpus: names of the GPUs to use; None for all that are visible.
+        threads: of each worker.
 
     Raises:
-        UsageError: a GPU is asked for that is not there.
+        UsageError: a GPU is asked for that is not there, or that torch cannot use.
     """
     visible = visible_gpus()
     chosen = list(gpus) if gpus is not None else visible
@@ -87,15 +94,3 @@ def find_slots(
     if slots != "auto":
         places = [places[index % len(places)] for index in range(int(slots))]
     return tuple(Slot(number=number, gpu=gpu, threads=threads) for number, gpu in enumerate(places))
-
-
-def visible_gpus() -> list[str]:
-    """GPUs that a process of ours may use: those of CUDA_VISIBLE_DEVICES where it is set, else all that nvidia-smi lists."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [gpu.strip() for gpu in given.split(",") if gpu.strip() and gpu.strip() != "-1"]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    listed = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return listed.stdout.split() if listed.returncode == 0 else []

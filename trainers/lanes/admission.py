@@ -1,7 +1,8 @@
-"""Before trainings share a program: two steps of two lanes, held against two plain models (loss, gradients, buffers, outputs).
+"""Whether trainings may share a program: steps of two lanes are compared with two plain models.
 
-`torch.func` is silently wrong about some models (a buffer that forward assigns anew, state in Python); what differs here, or
-raises, trains alone instead. Never looks at the metric.
+Compared are losses, gradients, buffers and outputs. `torch.func` is silently wrong about some
+models (a buffer that forward assigns anew, state in Python). A model for which lanes differ, that
+raises, or whose forward pass has side effects, trains alone instead. Never looks at the metric.
 """
 
 import copy
@@ -16,20 +17,20 @@ from trainers.lanes.key import Unfusable, attributes, named_tensors, smoothing_o
 from trainers.lanes.masks import counted_dropout, in_place_of_torchs, rates_of
 from trainers.lanes.program import Program
 from trainers.lanes.rows import BUFFER, WEIGHTS, Numbers, Rows, joined
+from trainers.lanes.side_effects import no_side_effects
 from trainers.records import LEAST
 
-TOLERANCE = (
-    1e-3  # of the greatest number of its kind; rounding gives 1e-5, a wrong program the whole
-)
-RATE = 0.01  # of the plain steps between the two looks
-SEEN = ROWS + LEAST  # rows that are evaluated: one pass and a part of the next
+# Relative to the greatest number of its kind: rounding gives 1e-5, a wrong program about 1.
+TOLERANCE = 1e-3
+RATE = 0.01  # learning rate of the plain steps between the comparisons
+EVALUATED = ROWS + LEAST  # rows that are evaluated: one whole pass and a part of the next
 
 
 def admitted(config: Config, *, sets: Sets, batch: int, device: torch.device) -> Program:
     """The program of a config's key.
 
     Raises:
-        Unfusable: it does not train as the plain model does; the text says where they part.
+        Unfusable: it does not train as the plain model does; the text says where they differ.
     """
     seed_all(int(config["seed"]), device)
     model, loss, optimizer = build(config, device)
@@ -38,76 +39,88 @@ def admitted(config: Config, *, sets: Sets, batch: int, device: torch.device) ->
     (x, y), _ = sets
     try:
         program = Program(models[0], loss, optimizer, plain=plain, x=x[:batch], y=y[:batch])
-        _compare(program, models, loss, optimizer, sets=sets, batch=batch)
+        with no_side_effects(model, loss, device=device):
+            _Comparison(program, models, loss, optimizer).run(x, y, batch=batch)
     except Unfusable:
         raise
     except Exception as error:  # vmap, or a user's model under it, may raise anything
-        raise Unfusable(
-            f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
-        ) from error
+        first_line = (str(error).strip().splitlines() or [""])[0][:200]
+        raise Unfusable(f"{type(error).__name__}: {first_line}") from error
     return program
 
 
-def _compare(
-    program: Program,
-    models: list[nn.Module],
-    loss: nn.Module,
-    optimizer: optim.Optimizer,
-    *,
-    sets: Sets,
-    batch: int,
-) -> None:
-    (x, y), _ = sets
-    rows = joined([program.rows_of(model, optimizer) for model in models])
-    told, places = attributes(program.template), [_places(model) for model in models]
-    index = torch.stack([torch.arange(batch), len(x) - 1 - torch.arange(batch)]).to(x.device)
-    rates = torch.tensor([rates_of(models[0])] * 2, dtype=rows[WEIGHTS].dtype, device=x.device)
-    smoothing = torch.full((2,), smoothing_of(loss), dtype=rows[WEIGHTS].dtype, device=x.device)
-    for step in range(2):
+class _Comparison:
+    """Two lanes of a program beside the two plain models that they stand for."""
+
+    def __init__(
+        self,
+        program: Program,
+        models: list[nn.Module],
+        loss: nn.Module,
+        optimizer: optim.Optimizer,
+    ) -> None:
+        self._program, self._models, self._loss = program, models, loss
+        self._rows = joined([program.rows_of(model, optimizer) for model in models])
+        like = self._rows[WEIGHTS]
+        self._rates = torch.tensor([rates_of(models[0])] * 2, dtype=like.dtype, device=like.device)
+        self._smoothing = torch.full((2,), smoothing_of(loss), dtype=like.dtype, device=like.device)
+
+    def run(self, x: Tensor, y: Tensor, *, batch: int) -> None:
+        """Training steps, with the epoch's last and smaller batch among them, and an evaluation."""
+        program, models = self._program, self._models
+        settings, places = attributes(program.template), [_places(model) for model in models]
+        sizes = [batch, batch, len(x) % batch]
+        index = torch.stack([torch.arange(batch), len(x) - 1 - torch.arange(batch)]).to(x.device)
+        for step, size in enumerate(size for size in sizes if size):
+            self._step(x[index[:, :size]], y[index[:, :size]], step=step)
+            index = (index + batch) % len(x)
+        self._evaluate(x, y)
+        if attributes(program.template) != settings:
+            raise Unfusable(
+                "forward changes attributes of the model that are neither parameters nor buffers"
+            )
+        for before, model in zip(places, models, strict=True):
+            moved = [name for name, place in _places(model).items() if place != before.get(name)]
+            if moved:
+                raise Unfusable(f"forward assigns {moved[0]} anew instead of changing it in place")
+
+    def _step(self, x: Tensor, y: Tensor, *, step: int) -> None:
+        """One step of the lanes and of the plain models, on batches [2, size, …]."""
         key = torch.tensor([17 + step, -4711 * step - 5], dtype=torch.int32, device=x.device)
-        _, _, gradients = program.gradients(
-            rows, x[index], y[index], Numbers(key=key, rates=rates, smoothing=smoothing)
-        )
-        for lane, model in enumerate(models):
+        numbers = Numbers(key=key, rates=self._rates, smoothing=self._smoothing)
+        _, _, gradients = self._program.gradients(self._rows, x, y, numbers)
+        for lane, model in enumerate(self._models):
             gradient = _gradient(
-                program, model.train(), loss, x[index[lane]], y[index[lane]], key=key[lane]
+                self._program, model.train(), self._loss, x[lane], y[lane], key=key[lane]
             )
-            _same(gradients[lane], gradient, "gradients")
-            _same_buffers(rows, model, lane)
-        rows[WEIGHTS] = rows[WEIGHTS] - RATE * gradients
-        index = (index + batch) % len(x)
-    buffers = {name: tensor.clone() for name, tensor in rows.items() if name.startswith(BUFFER)}
-    others = (
-        x[-LEAST:],
-        y[-LEAST:],
-    )  # in one pass with these, as in training: a model must not mix rows
-    losses, outputs, _ = observe(program, rows, x[:SEEN], y[:SEEN], rates, sample=others)
-    for lane, model in enumerate(models):
-        with torch.no_grad():
-            theirs = model.eval()(x[:SEEN].clone())
-            _same(outputs[lane], theirs, "outputs in evaluation mode")
-            _same(
-                losses[lane], program.plain(theirs, y[:SEEN].clone()), "losses in evaluation mode"
-            )
-    changed = [
-        name.removeprefix(BUFFER)
-        for name, tensor in buffers.items()
-        if not torch.equal(tensor, rows[name])
-    ]
-    if changed:
-        raise Unfusable(f"forward changes buffer {changed[0]} in evaluation mode")
-    if attributes(program.template) != told:
-        raise Unfusable(
-            "forward changes attributes of the model that are neither parameters nor buffers"
-        )
-    for before, model in zip(places, models, strict=True):
-        moved = [name for name, place in _places(model).items() if place != before.get(name)]
-        if moved:
-            raise Unfusable(f"forward assigns {moved[0]} anew instead of changing it in place")
+            _compare(gradients[lane], gradient, "gradients")
+            _compare_buffers(self._rows, model, lane)
+        self._rows[WEIGHTS] = self._rows[WEIGHTS] - RATE * gradients
+
+    def _evaluate(self, x: Tensor, y: Tensor) -> None:
+        """Outputs and losses in evaluation mode, which must change no buffer.
+
+        As in training, other rows are in the same pass: a model must not mix rows.
+        """
+        rows = self._rows
+        buffers = {name: tensor.clone() for name, tensor in rows.items() if name.startswith(BUFFER)}
+        sample = x[-LEAST:].clone(), y[-LEAST:].clone()
+        x, y = x[:EVALUATED].clone(), y[:EVALUATED].clone()  # forward may write into its input
+        losses, outputs, _ = observe(self._program, rows, x, y, self._rates, sample=sample)
+        for lane, model in enumerate(self._models):
+            with torch.no_grad():
+                expected = model.eval()(x.clone())
+                _compare(outputs[lane], expected, "outputs in evaluation mode")
+                loss = self._program.plain(expected, y.clone())
+                _compare(losses[lane], loss, "losses in evaluation mode")
+        for name, tensor in buffers.items():
+            if not torch.equal(tensor, rows[name]):
+                buffer = name.removeprefix(BUFFER)
+                raise Unfusable(f"forward changes buffer {buffer} in evaluation mode")
 
 
 def _another(model: nn.Module) -> nn.Module:
-    """The same model with other weights and buffers: building one for another seed would be another trial's affair."""
+    """A copy with other weights and buffers; building one with another seed could cost more."""
     other = copy.deepcopy(model)
     with torch.no_grad():
         for tensor in [*other.parameters(), *other.buffers()]:
@@ -124,33 +137,33 @@ def _places(model: nn.Module) -> dict[str, tuple[int, int]]:
 def _gradient(
     program: Program, model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor, *, key: Tensor
 ) -> Tensor:
-    """The plain model's, in the order of a row; the model then makes its step."""
+    """The plain model's gradient in the order of a row; then makes the model's step."""
     model.zero_grad(set_to_none=True)
     with in_place_of_torchs(counted_dropout(key)):
         loss(model(x), y).backward()
     parameters = dict(model.named_parameters())
     gradients = [parameters[name].grad for name in program.trained]
-    found = [gradient for gradient in gradients if gradient is not None]
-    if len(found) < len(gradients):
+    reached = [gradient for gradient in gradients if gradient is not None]
+    if len(reached) < len(gradients):
         raise Unfusable("a parameter gets no gradient in one step and one in another")
     with torch.no_grad():
-        for name, gradient in zip(program.trained, found, strict=True):
+        for name, gradient in zip(program.trained, reached, strict=True):
             parameters[name].sub_(gradient, alpha=RATE)
-    return torch.cat([gradient.flatten() for gradient in found])
+    return torch.cat([gradient.flatten() for gradient in reached])
 
 
-def _same(ours: Tensor, theirs: Tensor, what: str) -> None:
-    if ours.shape != theirs.shape:
-        raise Unfusable(
-            f"{what} have another shape in lanes: {tuple(ours.shape)} instead of {tuple(theirs.shape)}"
-        )
-    distance = float((ours.double() - theirs.double()).abs().max()) if ours.numel() else 0.0
-    size = float(theirs.double().abs().max()) if theirs.numel() else 0.0
+def _compare(lane: Tensor, plain: Tensor, what: str) -> None:
+    """Raises where a lane's numbers are not the plain model's."""
+    if lane.shape != plain.shape:
+        shapes = f"{tuple(lane.shape)} instead of {tuple(plain.shape)}"
+        raise Unfusable(f"{what} have another shape in lanes: {shapes}")
+    distance = float((lane.double() - plain.double()).abs().max()) if lane.numel() else 0.0
+    size = float(plain.double().abs().max()) if plain.numel() else 0.0
     if not distance <= TOLERANCE * size + 1e-12:
         raise Unfusable(f"{what} differ in lanes by {distance:.3g}, at most {size:.3g} in size")
 
 
-def _same_buffers(rows: Rows, model: nn.Module, lane: int) -> None:
+def _compare_buffers(rows: Rows, model: nn.Module, lane: int) -> None:
     for name, buffer in model.named_buffers():
         if buffer.numel():
-            _same(rows[BUFFER + name][lane], buffer, f"buffer {name}: values")
+            _compare(rows[BUFFER + name][lane], buffer, f"buffer {name}: values")

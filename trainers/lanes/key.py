@@ -1,8 +1,9 @@
 """Which trainings can be lanes of one program: a key, computed from what was built.
 
-In the key: classes, names, shapes and dtypes of tensors, plain attributes, batch size, number of
-rows, device. Not in it, since each lane has its own: values of weights and buffers, dropout rates,
-label smoothing above 0, the optimizer's constants, schedule, seed.
+In the key: classes and the source of their modules, names, shapes and dtypes of tensors, plain
+attributes, batch size, number of rows, device. Not in it, since each lane has its own: values of
+weights and buffers, dropout rates, label smoothing above 0, the optimizer's constants, schedule,
+seed.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from torch import Tensor, nn, optim
 
 from trainers.lanes import masks
 from trainers.lanes.optimizers import rule_of, switches
+from trainers.lanes.own_code import fingerprint
 
 # Attributes of nn.Module itself: tensors and children are described elsewhere, hooks are refused.
 OWN = (
@@ -79,6 +81,7 @@ def fusion_key(
     ]
     parts = [
         [described(module) for module in model.named_modules(remove_duplicate=False)],
+        fingerprint(model, loss),
         shapes,
         tied(model),
         [

@@ -1,7 +1,14 @@
-"""How fast so many lanes train, measured: steps of real batches, alone and in company. Decides nothing."""
+"""How fast a number of lanes trains beside one training alone: steps of real batches, timed.
+
+On a CPU the clock is the training thread's processor time, which stands still while other programs
+have the core; on a GPU it is the time until the device has finished. Each measurement of lanes is
+paired with one of a training alone, and both are repeated until they scatter little. Decides
+nothing.
+"""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
@@ -15,15 +22,28 @@ from trainers.lanes.rows import joined
 from trainers.seat import Seat
 
 MOST = {"cpu": 64, "cuda": 512}  # lanes that are tried
-REPEATS = 3  # steps timed, after a warm one; the least of them counts
-WORTH = 1.1  # what a doubling must gain for another one to be tried: measuring takes time from a small search
-LONG = 1.0  # seconds for a step: no further doubling
+PAIRS, MOST_PAIRS = 5, 25  # pairs of timed steps, alone and in lanes: at least, and at most
+STEADY = 1.15  # of the least time: where the lower quartile is within it, that can be trusted
+# What a doubling must gain for the next to be tried: measuring takes time from a small search.
+WORTH = 1.1
+LONG = 1.0  # seconds for a step, beyond which there is no further doubling
+Step = Callable[[], object]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds of a step of one training alone and of several in lanes; whether they scattered."""
+
+    alone: float
+    lanes: float
+    doubtful: bool
 
 
 def measure(
     program: Program, config: Config, *, sets: Sets, batch: int, device: torch.device
 ) -> Pace:
-    """Seconds per step alone, and of 2, 4, 8 … lanes, until more lanes are no faster; memory that runs out ends it too."""
+    """Seconds per step of 2, 4, 8 … lanes, until more lanes are no faster or memory runs out."""
     index = torch.arange(batch, device=device)
     seat = Seat(config, sets=sets, device=device, checkpoint=Unsaved())
 
@@ -31,27 +51,62 @@ def measure(
         seat.gradients(index)
         seat.step()
 
-    pace, count, before = _seconds(alone, device), 2, 0.0
-    lanes: dict[int, float] = {}
+    count, before = 2, 0.0
+    timings: dict[int, Timing] = {}
     while count <= MOST[device.type]:
         try:
-            lanes[count] = _seconds(
-                _company(program, config, count, sets=sets, batch=batch, device=device), device
-            )
+            lanes = _step_of(program, config, count, sets=sets, batch=batch, device=device)
+            timings[count] = timed_pairs(alone, lanes, clock=clock_of(device))
         except torch.OutOfMemoryError:
             break
-        rate = count / lanes[count]
-        if rate < WORTH * before or lanes[count] > LONG:
+        gain = count * timings[count].alone / timings[count].lanes
+        if gain < WORTH * before or timings[count].lanes > LONG:
             break
-        before = rate
+        before = gain
         count *= 2
-    return Pace(alone=pace, lanes=lanes)
+    alone_seconds = min((timing.alone for timing in timings.values()), default=0.0)
+    return Pace(
+        alone=alone_seconds,
+        lanes={
+            count: timing.lanes / timing.alone * alone_seconds for count, timing in timings.items()
+        },
+        doubtful=any(timing.doubtful for timing in timings.values()),
+    )
 
 
-def _company(
+def timed_pairs(alone: Step, lanes: Step, *, clock: Clock) -> Timing:
+    """Times both steps in turn; the least time of each counts, since others can only add to it."""
+    pairs: list[tuple[float, float]] = []
+    alone()
+    lanes()  # a first step of each prepares memory and kernels
+    while len(pairs) < PAIRS or (_scatters(pairs) and len(pairs) < MOST_PAIRS):
+        pairs.append((_seconds(alone, clock), _seconds(lanes, clock)))
+    ours, theirs = (min(column) for column in zip(*pairs, strict=True))
+    return Timing(alone=ours, lanes=theirs, doubtful=_scatters(pairs))
+
+
+def clock_of(device: torch.device) -> Clock:
+    """Seconds of this thread on a CPU; of the wall, with the device's work done, on a GPU."""
+    if device.type != "cuda":
+        return time.thread_time
+
+    def finished() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return finished
+
+
+def _scatters(pairs: list[tuple[float, float]]) -> bool:
+    """Whether the least times of either column differ by more than on a quiet machine."""
+    columns = [sorted(column) for column in zip(*pairs, strict=True)]
+    return any(column[len(column) // 4] > STEADY * column[0] for column in columns)
+
+
+def _step_of(
     program: Program, config: Config, count: int, *, sets: Sets, batch: int, device: torch.device
-) -> Callable[[], object]:
-    """A step of so many lanes."""
+) -> Step:
+    """A training step of so many lanes."""
     seed_all(int(config["seed"]), device)
     model, loss, optimizer = build(config, device)
     group, steps = Group(program, sets=sets, batch=batch), -(-len(sets[0][0]) // batch)
@@ -64,13 +119,7 @@ def _company(
     return lambda: group.batch(rows, epoch.order[:, :batch], epoch, step=0)
 
 
-def _seconds(step: Callable[[], object], device: torch.device) -> float:
-    """The least of some, after a warm one."""
-    seconds = []
-    for _ in range(1 + REPEATS):
-        begun = time.perf_counter()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds[1:])
+def _seconds(step: Step, clock: Clock) -> float:
+    begun = clock()
+    step()
+    return clock() - begun

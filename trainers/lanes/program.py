@@ -228,5 +228,5 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _trained(model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor) -> set[str]:
     """Names of the parameters that a backward pass reaches; an optimizer skips the others."""
     probe = copy.deepcopy(model).train()
-    loss(probe(x.clone()), y.clone()).backward()  # in-place changes must not reach the data
+    loss(probe(x.clone()), y.clone()).backward()  # forward may write into its input
     return {name for name, parameter in probe.named_parameters() if parameter.grad is not None}

@@ -1,11 +1,12 @@
-"""The trainings of a worker, one per trial and fold, stepped together; what they yield becomes numbers here (R4, R36).
+"""A worker's trainings, one per trial and fold; what they yield becomes numbers here (R4, R36).
 
-Knows no conductor: an epoch goes out as a plain record, and whether the trial goes on is said from outside.
+Knows no conductor: an epoch leaves as a plain record, and the caller says whether a trial goes on.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,15 @@ LOSSES, LAYERS, REMARK = ("train_loss", "val_loss"), "layers", "remark"
 
 
 class TrialFailed(Exception):
-    """The trainer broke the rules of its seam; the text says which."""
+    """The trainer broke a rule of its interface; the text says which."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What a step brought for one trial: its next epoch as a message; None at its end, with the error that ended it.
+    """One step of one trial.
 
-    `disrupted`: the error may be another trial's.
+    `message`: its next epoch; None at its end, with the `error` that ended it. `disrupted`: the
+    error may be another trial's.
     """
 
     trial: int
@@ -45,7 +47,7 @@ class TrialRunner:
     ) -> None:
         self._folds = [(open_seats(trainer, data=fold.data, device=device), fold) for fold in folds]
         self._metric = metric
-        self._began: dict[int, float] = {}
+        self._began: dict[int, float] = {}  # by trial: when its current epoch began
 
     @property
     def fusable(self) -> list[Fusable]:
@@ -71,19 +73,17 @@ class TrialRunner:
 
     def step(self) -> list[StepResult]:
         """The next epoch of every trial that has one now."""
-        found: dict[int, list[tuple[Outcome, FoldData]]] = {}
+        outcomes: dict[int, list[tuple[Outcome, FoldData]]] = {}
         for seats, fold in self._folds:
             for outcome in seats.step():
-                found.setdefault(outcome.trial, []).append((outcome, fold))
-        return [self._told(trial, outcomes) for trial, outcomes in found.items()]
+                outcomes.setdefault(outcome.trial, []).append((outcome, fold))
+        return [self._result(trial, of_folds) for trial, of_folds in outcomes.items()]
 
-    def _told(self, trial: int, outcomes: Sequence[tuple[Outcome, FoldData]]) -> StepResult:
+    def _result(self, trial: int, outcomes: Sequence[tuple[Outcome, FoldData]]) -> StepResult:
         records = []
         for outcome, fold in outcomes:
-            if isinstance(outcome, End):
-                return StepResult(
-                    trial=trial
-                )  # the folds have an epoch in common, or it does not count
+            if isinstance(outcome, End):  # an epoch counts only if all folds have it
+                return StepResult(trial=trial)
             if isinstance(outcome, Failure):
                 return StepResult(trial=trial, error=outcome.error)
             if isinstance(outcome, Disruption):
@@ -94,100 +94,103 @@ class TrialRunner:
                 return StepResult(trial=trial, error=error)
         if len({record["epoch"] for record in records}) > 1:
             got = ", ".join(str(record["epoch"]) for record in records)
-            rule = f"folds are stepped together, but the trainer yielded the epochs {got}; yield each epoch"
-            return StepResult(trial=trial, error=TrialFailed(rule))
-        now = time.monotonic()
-        seconds, self._began[trial] = (
-            (now - self._began[trial]) / len(self._began),
-            now,
-        )  # those beside it cost as much
+            rule = "folds are stepped together, but the trainer yielded the epochs"
+            return StepResult(trial=trial, error=TrialFailed(f"{rule} {got}; yield each epoch"))
         merged = records[0] if len(records) == 1 else _mean(records)
+        seconds = self._seconds(trial)
         return StepResult(trial=trial, message={"kind": "epoch", **merged, "seconds": seconds})
 
+    def _seconds(self, trial: int) -> float:
+        """The trial's share of the time since its last epoch: all that train here cost as much."""
+        now = time.monotonic()
+        seconds = (now - self._began[trial]) / len(self._began)
+        self._began[trial] = now
+        return seconds
+
     def _record(self, outcome: Epoch, fold: FoldData) -> Message:
-        """One fold's epoch as numbers: outputs become the metric here, and never cross the wire."""
-        numbers, layers = {}, _layers(outcome.values)
-        words = [
-            name for name in (LAYERS, REMARK) if isinstance(outcome.values.get(name), Mapping | str)
-        ]
-        for name, value in outcome.values.items():
-            if name not in (*OUTPUTS, *words) and (
-                name != "parameters" or name in self._metric.names
-            ):
-                try:
-                    numbers[name] = float(value)
-                except (TypeError, ValueError) as error:
-                    raise TrialFailed(
-                        f"what a trainer yields must be numbers, but got {name}={value!r:.60}; drop it"
-                    ) from error
-        output, targets = output_of(outcome.values), fold.data.val.y
+        """One fold's epoch as numbers: outputs become the metric here and leave no worker."""
+        values = outcome.values
+        numbers, layers = _numbers(values, self._metric), _layers(values)
+        output, targets = output_of(values), fold.data.val.y
         computed = output is not None and targets is not None
         if output is not None and targets is not None:
             kind, array = output
             numbers |= scores(
                 self._metric, targets=np.asarray(targets), kind=kind, output=array, units=fold.units
             )
-            sure = (
-                None
-                if set(self._metric.parts) & set(REGRESSION)
-                else confidence(np.asarray(targets), kind=kind, output=array)
-            )
-            if sure is not None:
-                numbers, layers = (
-                    {"confidence": sure[0], **numbers},
-                    {"confidence": sure[1], **layers},
-                )
+            if not set(self._metric.parts) & set(REGRESSION):
+                sure = confidence(np.asarray(targets), kind=kind, output=array)
+                if sure is not None:
+                    numbers = {"confidence": sure[0], **numbers}
+                    layers = {"confidence": sure[1], **layers}
         missing = [part for part in self._metric.parts if part not in numbers]
         if missing:
-            got = ", ".join(outcome.values) or "nothing"
-            raise TrialFailed(
-                f"a yield must hold {' or '.join(OUTPUTS)} or {missing[0]!r}, but got {got}; add one of them"
-            )
+            rule = f"a yield must hold {' or '.join(OUTPUTS)} or {missing[0]!r}"
+            got = ", ".join(values) or "nothing"
+            raise TrialFailed(f"{rule}, but got {got}; add one of them")
         value = None if self._metric.formula else numbers.pop(self._metric.name)
-        told = all(np.isfinite(numbers.get(name, 0.0)) for name in LOSSES)
-        if not computed and value is not None and told and not np.isfinite(value):
+        losses_are_finite = all(np.isfinite(numbers.get(name, 0.0)) for name in LOSSES)
+        if not computed and value is not None and losses_are_finite and not np.isfinite(value):
             raise TrialFailed(
-                f"the trainer yielded {self._metric.name}={value} at epoch {outcome.epoch}; it must be a finite number"
+                f"the trainer yielded {self._metric.name}={value} at epoch {outcome.epoch}; "
+                "it must be a finite number"
             )
+        remark = values.get(REMARK)
         return {
             "trial": outcome.trial,
             "epoch": outcome.epoch,
             "value": value,
             "values": numbers,
             **({LAYERS: layers} if layers else {}),
-            **({REMARK: outcome.values[REMARK]} if REMARK in words else {}),
+            **({REMARK: remark} if isinstance(remark, Mapping | str) else {}),
             "source": "computed" if computed else "reported",
         }
 
 
+def _numbers(values: Values, metric: Metric) -> dict[str, float]:
+    """What a trainer yields besides outputs, layers and a remark."""
+    numbers = {}
+    for name, value in values.items():
+        is_text = name in (LAYERS, REMARK) and isinstance(value, Mapping | str)
+        is_count = name == "parameters" and name not in metric.names
+        if name in OUTPUTS or is_text or is_count:
+            continue
+        try:
+            numbers[name] = float(value)
+        except (TypeError, ValueError) as error:
+            got = f"{name}={value!r:.60}"
+            raise TrialFailed(
+                f"what a trainer yields must be numbers, but got {got}; drop it"
+            ) from error
+    return numbers
+
+
 def _layers(values: Values) -> dict[str, dict[str, float]]:
-    """Series by layer that a trainer tells: `{"layers": {"grad_norm": {"0": 0.1, …}}}`."""
-    told = values.get(LAYERS)
-    if not isinstance(told, Mapping):
+    """Series by layer that a trainer yields: `{"layers": {"grad_norm": {"0": 0.1, …}}}`."""
+    layers = values.get(LAYERS)
+    if not isinstance(layers, Mapping):
         return {}
     try:
         return {
             str(name): {str(key): float(value) for key, value in series.items()}
-            for name, series in told.items()
+            for name, series in layers.items()
         }
     except (AttributeError, TypeError, ValueError) as error:
         raise TrialFailed(
-            f"layers must be numbers by name of series and layer, but got {told!r:.60}; mend or drop it"
+            "layers must be numbers by name of series and layer, "
+            f"but got {layers!r:.60}; mend or drop it"
         ) from error
 
 
 def _mean(records: list[Message]) -> Message:
     """The folds' mean, with the folds themselves."""
+
+    def mean(numbers: Sequence[Any]) -> float:
+        return float(np.mean(numbers))
+
     names = set.intersection(*(set(record["values"]) for record in records))
-    values = {
-        name: float(np.mean([record["values"][name] for record in records]))
-        for name in sorted(names)
-    }
-    value = (
-        None
-        if records[0]["value"] is None
-        else float(np.mean([record["value"] for record in records]))
-    )
+    values = {name: mean([record["values"][name] for record in records]) for name in sorted(names)}
+    reported = [record["value"] for record in records]
     folds = [
         {key: record[key] for key in ("value", "values", LAYERS) if key in record}
         for record in records
@@ -195,10 +198,10 @@ def _mean(records: list[Message]) -> Message:
     remarks = [
         f"fold {fold}: {record[REMARK]}" for fold, record in enumerate(records) if REMARK in record
     ]
-    first = {key: told for key, told in records[0].items() if key not in (LAYERS, REMARK)}
+    first = {key: entry for key, entry in records[0].items() if key not in (LAYERS, REMARK)}
     return {
         **first,
-        "value": value,
+        "value": None if reported[0] is None else mean(reported),
         "values": values,
         "folds": folds,
         **({REMARK: "; ".join(remarks)} if remarks else {}),

@@ -32,7 +32,7 @@ from search.contract.metrics import Metric
 from search.execution.messages import Channel, Link, Message
 from search.execution.worker.dry_run import answered_in_copy
 from search.execution.worker.failures import ended_by, out_of_memory
-from search.execution.worker.lane_assignment import Company, LaneAssignment, Seated
+from search.execution.worker.lane_assignment import Candidates, LaneAssignment, Seated
 from search.execution.worker.log_redirect import Output
 from search.execution.worker.trial_runner import StepResult, TrialFailed, TrialRunner
 from trainers.api import Config
@@ -110,7 +110,7 @@ class Worker:
         checkpoint = TrialCheckpoint(self._place(trial), folds=len(self._folds), every=self._every)
         seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
 
-        def company() -> Company:
+        def company() -> Candidates:
             return [
                 (self._config({**asked, **other}), int(other["trials"])) for other in candidates
             ]
@@ -139,7 +139,7 @@ class Worker:
             )
             self._opened = (
                 trainings,
-                LaneAssignment(trainings, told=self._setup["lanes"], ask=self._ask),
+                LaneAssignment(trainings, setup=self._setup["lanes"], ask=self._ask),
             )
         return self._opened
 
@@ -156,7 +156,7 @@ class Worker:
                 self._leave(seated)
         for told in self._opened[0].step():
             seated = self._seated[told.trial]
-            seated.told = told
+            seated.result = told
             seated.epochs += told.message is not None
             if told.message is not None:
                 self._tell(told.message)
@@ -186,8 +186,8 @@ class Worker:
             if state is not None and not (seated.ended and state == "interrupted"):
                 seated.checkpoint.keep(state)
                 seated.end = {"state": state, "reason": answer["why"]}
-            elif seated.told is not None and seated.ended:
-                self._complete(seated, seated.told)
+            elif seated.result is not None and seated.ended:
+                self._complete(seated, seated.result)
         if seated.end is not None:
             self._leave(seated)
 

@@ -9,7 +9,6 @@ from rich.table import Table
 from search.results.findings import Findings
 from search.results.summary.formatting import (
     BAR,
-    NARROW,
     WIDE,
     cell,
     count,
@@ -19,7 +18,6 @@ from search.results.summary.formatting import (
     markdown,
     measured,
     score,
-    style_of,
     tie,
 )
 from search.results.summary.verdicts import outcomes, said, verdict_of
@@ -92,7 +90,7 @@ def table(findings: Findings, *, width: int) -> Table:
         *drawn,
         "epoch",
         *costs,
-        *(["trials"] if width >= NARROW else []),
+        "trials",
         "decision",
     ):
         words = column in ("trials", "decision")
@@ -106,9 +104,11 @@ def table(findings: Findings, *, width: int) -> Table:
             *([picture[place]] if picture else []),
             cell(record["best_epoch"]),
             *([f"{record['seconds']:.1f}"] if costs else []),
-            *([outcomes(findings, findings.of(value))] if width >= NARROW else []),
+            outcomes(findings, findings.of(value)),
         ]
-        shown.add_row(*row, record["decision"], style=style_of(record["decision"]))
+        shown.add_row(
+            *row, record["decision"], style="bold" if "chosen" in record["decision"] else ""
+        )
     return shown
 
 

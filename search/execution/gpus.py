@@ -1,0 +1,148 @@
+"""Which GPUs a worker can use: the driver is asked, and a variable is never believed by itself.
+
+Never imports torch: whether it was built for CUDA stands in its file `version.py`.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.errors import UsageError, broken_rule
+
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+PATIENCE = 30  # seconds that the driver has for its answer
+NAMES = re.compile(r"\d+|GPU-.+|MIG-.+")  # words of the variable that mean a device
+LISTED = re.compile(r"^GPU (?P<index>\d+):.*\(UUID: (?P<uuid>[^)]+)\)")
+SLICE = re.compile(r"^\s+MIG .*\(UUID: (?P<uuid>[^)]+)\)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """A device of the driver. `slices`: the UUIDs of its MIG devices, where it is divided."""
+
+    index: str
+    uuid: str
+    slices: tuple[str, ...] = ()
+
+
+def visible_gpus() -> list[str]:
+    """The names of the GPUs that torch can use here: numbers of nvidia-smi, or UUIDs.
+
+    As CUDA does, reads CUDA_VISIBLE_DEVICES up to its first word that is no device (`-1`, `none`).
+
+    Raises:
+        UsageError: the variable names a GPU that the driver does not list, the driver does not
+            answer, or torch was built without CUDA.
+    """
+    words = _named()
+    if words == []:
+        return []
+    gpus = driver_gpus()
+    if words is None:
+        names = [name for gpu in gpus for name in gpu.slices or (gpu.index,)]
+    else:
+        names = words
+        _check_listed(words, gpus)
+    if names and not _torch_has_cuda():
+        listed = ", ".join(names)
+        raise UsageError(
+            broken_rule(
+                "torch",
+                rule=f"must be built with CUDA to use the GPUs of this machine ({listed})",
+                got=f"{_torch_version()}, which is not",
+                remedy=f"install torch with CUDA, or train on the CPU with {VARIABLE}=''",
+            )
+        )
+    return names
+
+
+def driver_gpus() -> list[Gpu]:
+    """The GPUs that `nvidia-smi -L` lists; none where there is no such program.
+
+    Raises:
+        UsageError: it does not answer.
+    """
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(
+            broken_rule(
+                "nvidia-smi",
+                rule=f"must list the GPUs within {PATIENCE} s",
+                got=type(error).__name__,
+                remedy=f"repair the driver, or train on the CPU with {VARIABLE}=''",
+            )
+        ) from error
+    return _parse(listed.stdout) if listed.returncode == 0 else []
+
+
+def _parse(text: str) -> list[Gpu]:
+    """GPUs from lines `GPU 0: NAME (UUID: GPU-…)`, each with its indented MIG devices below it."""
+    gpus: list[Gpu] = []
+    for line in text.splitlines():
+        if found := LISTED.match(line):
+            gpus.append(Gpu(index=found["index"], uuid=found["uuid"]))
+        elif gpus and (found := SLICE.match(line)):
+            gpu = gpus.pop()
+            slices = (*gpu.slices, found["uuid"])
+            gpus.append(Gpu(index=gpu.index, uuid=gpu.uuid, slices=slices))
+    return gpus
+
+
+def _named() -> list[str] | None:
+    """The devices of the variable, up to the first word that is none; None where it is not set."""
+    value = os.environ.get(VARIABLE)
+    if value is None:
+        return None
+    words: list[str] = []
+    for word in (part.strip() for part in value.split(",")):
+        if not NAMES.fullmatch(word):
+            break
+        words.append(word)
+    return words
+
+
+def _check_listed(words: Sequence[str], gpus: Sequence[Gpu]) -> None:
+    """A number must be one of nvidia-smi's; a UUID may be shortened to its first characters."""
+    listed = [name for gpu in gpus for name in (gpu.index, gpu.uuid, *gpu.slices)]
+    unknown = [
+        word
+        for word in words
+        if word not in listed
+        and not (word.startswith(("GPU-", "MIG-")) and any(n.startswith(word) for n in listed))
+    ]
+    if unknown:
+        raise UsageError(
+            broken_rule(
+                VARIABLE,
+                rule=f"must name GPUs that the driver lists ({', '.join(listed) or 'none'})",
+                got=", ".join(unknown),
+                remedy=f"correct it, or train on the CPU with {VARIABLE}=''",
+            )
+        )
+
+
+def _torch_has_cuda() -> bool:
+    """Whether torch was built for CUDA (or for ROCm, which takes its place)."""
+    return re.search(r"^(?:cuda|hip)\b.*=\s*['\"]", _version_file(), re.MULTILINE) is not None
+
+
+def _torch_version() -> str:
+    found = re.search(r"^__version__\s*=\s*['\"]([^'\"]+)", _version_file(), re.MULTILINE)
+    return found[1] if found else "a version that does not say"
+
+
+def _version_file() -> str:
+    spec = importlib.util.find_spec("torch")
+    folders = spec.submodule_search_locations if spec is not None else None
+    path = Path(folders[0]) / "version.py" if folders else Path()
+    return path.read_text() if path.is_file() else ""
