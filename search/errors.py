@@ -11,6 +11,8 @@ Every message says where, which rule, what was got and what to do. Never decides
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 500  # characters of a foreign value that a message shows
+
 
 class SearchError(Exception):
     """Base of all errors that a user can cause or must hear of. `exit_code` is the process's."""
@@ -38,12 +40,21 @@ class Interrupted(SearchError):
 
 def broken_rule(where: str, *, rule: str, got: object, remedy: str) -> str:
     """One message in the house form: *where*: rule, but got …; remedy."""
-    return f"{where}: {rule}, but got {got}; {remedy}"
+    return f"{where}: {rule}, but got {shortened(str(got))}; {remedy}"
 
 
 def unknown(kind: str, *, name: str, known: Iterable[str]) -> str:
     """The message for a name that does not exist: the nearest one first, then all that exist."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name[:LONGEST], names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{kind} {name!r} does not exist; {hint}there are: {', '.join(names) or 'none'}"
+    return (
+        f"{kind} {shortened(name)!r} does not exist; {hint}there are: {', '.join(names) or 'none'}"
+    )
+
+
+def shortened(text: str) -> str:
+    """A text of at most 500 characters: the middle of a longer one is left out."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]} … {text[-LONGEST // 4 :]} ({len(text)} characters)"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kit import search
+from slow import starts_a_program
 
 from search.execution.slots import STEADY
 
@@ -18,6 +19,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ |= STEADY
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`pytest -m "not slow"` leaves out what starts whole programs."""
+    for item in items:
+        if isinstance(item, pytest.Function) and starts_a_program(item):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -107,6 +107,8 @@ def test_search_never_imports_torch_and_trainers_never_import_search():
         ("trainers.api", ["torch"]),
         ("search.execution.worker.worker", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
         ("search.run.launch", ["torch", "plotly"]),
+        # the first line of a search is shown before what takes long is imported
+        ("search.commands.run", ["torch", "numpy", "hydra", "omegaconf", "optuna", "pandas"]),
     ],
 )
 def test_nothing_heavy_is_loaded_where_it_must_be_light(imported, absent):

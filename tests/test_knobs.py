@@ -1,13 +1,15 @@
 """Knobs: domains, grids, the string grammar, and what is refused."""
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from search.config.overrides import Overrides
 from search.config.space import read_space
-from search.config.sweep_grammar import sweep_override
 from search.config.trial_config import trial_config
 from search.errors import UsageError
 
@@ -23,23 +25,109 @@ def test_the_shipped_grid_of_rates_is_the_one_in_the_guide():
     )  # fmt: skip
 
 
-@given(
-    low=st.floats(1e-6, 1e3),
-    factor=st.floats(1.5, 1e6),
-    points=st.integers(2, 40),
-    scale=st.sampled_from(["log", "linear"]),
-)
-def test_a_grid_rises_keeps_its_ends_and_is_even_in_its_scale(low, factor, points, scale):
-    knob = _one(low=low, high=low * factor, scale=scale, points=points)
+@st.composite
+def nodes(draw):
+    """Any range: its scale, its type, hard limits of its own or none."""
+    whole = draw(st.booleans())
+    scale = draw(st.sampled_from(["log", "linear"]))
+    number = st.integers(-5000, 5000) if whole else st.floats(-1e6, 1e6)
+    if scale == "log":
+        number = st.integers(1, 5000) if whole else st.floats(1e-9, 1e6)
+    low, high = sorted((draw(number), draw(number)))
+    assume(high - low > 1e-6 * max(abs(low), abs(high), 1e-6))
+    node = {"low": low, "high": high, "scale": scale, "points": draw(st.integers(2, 40))}
+    if whole:
+        node["type"] = "int"
+    if draw(st.booleans()):
+        node["min"] = low - abs(low) * draw(st.floats(0, 1))
+    if draw(st.booleans()):
+        node["max"] = high + abs(high) * draw(st.floats(0, 3))
+    return node
+
+
+def _one_of_no_shipped_path(node):
+    (knob,) = read_space({"my": {"knob": node}})
+    return knob
+
+
+@settings(max_examples=300, deadline=None)
+@given(nodes())
+def test_a_grid_rises_keeps_both_ends_exactly_and_is_even_on_its_scale(node):
+    knob = _one_of_no_shipped_path(node)
     grid = np.array(knob.grid(), dtype=float)
-    assert len(grid) <= points
+    assert len(grid) <= node["points"]
     assert (np.diff(grid) > 0).all()
-    assert grid[0] == pytest.approx(low, rel=5e-3)
-    assert grid[-1] == pytest.approx(low * factor, rel=5e-3)
-    if len(grid) == points and points > 2:
-        steps = np.diff(np.log(grid) if scale == "log" else grid)
-        rounding = 0.011 if scale == "log" else 0.011 * grid[1:]
-        assert (np.abs(steps - steps.mean()) <= rounding).all()
+    assert (grid[0], grid[-1]) == (node["low"], node["high"])
+    if "type" in node:
+        assert all(isinstance(value, int) for value in knob.grid())
+    else:
+        assert len(grid) == node["points"]
+        steps = np.diff(np.log(grid) if node["scale"] == "log" else grid)
+        assert steps.max() - steps.min() <= 0.15 * steps.mean()
+
+
+@settings(max_examples=300, deadline=None)
+@given(nodes(), st.floats(-1, 2), st.floats(-3, 3), st.integers(0, 39), st.floats(0, 1))
+def test_no_value_leaves_its_range_or_its_limits_and_whole_numbers_stay_whole(
+    node, share, shift, index, part
+):
+    knob = _one_of_no_shipped_path(node)
+    grid = knob.grid()
+    value = grid[index % len(grid)]
+    inside = [knob.within(min(max(share, 0.0), 0.9999)), knob.near(value, shift)]
+    inside += [knob.clip(node["low"] + share * (node["high"] - node["low"]))]
+    inside += [knob.between(value, grid[0], share=part)]
+    assert all(node["low"] <= number <= node["high"] for number in inside)
+    assert knob.clip(node["low"]) == node["low"]
+    assert knob.clip(node["high"]) == node["high"]
+    further = [*knob.beyond(knob.ends[1], direction=1), *knob.beyond(knob.ends[0], direction=-1)]
+    sign = math.copysign(1, node["low"]) if node["low"] * node["high"] > 0 else 0
+    for number in further:
+        assert node.get("min", -math.inf) <= number <= node.get("max", math.inf)
+        assert not node["low"] <= number <= node["high"]
+        if sign and "min" not in node and "max" not in node:
+            assert number * sign > 0
+    if "type" in node:
+        assert all(isinstance(number, int) for number in [*inside, *further])
+
+
+@pytest.mark.parametrize(
+    ("node", "grid"),
+    [
+        ({"low": 0.9, "high": 0.9999, "scale": "linear", "points": 3}, (0.9, 0.95, 0.9999)),
+        ({"low": 1024, "high": 4096, "scale": "log", "points": 3, "type": "int"}, (1024, 2048, 4096)),
+        ({"low": 16, "high": 1000, "scale": "log", "points": 4, "type": "int"}, (16, 63, 252, 1000)),
+        ({"low": -0.5, "high": 0.5, "scale": "linear", "points": 11},
+         (-0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5)),
+        ({"low": 1000.0, "high": 1001.0, "scale": "linear", "points": 5},
+         (1000.0, 1000.25, 1000.5, 1000.75, 1001.0)),
+    ],
+)  # fmt: skip
+def test_grids_that_left_their_range_by_rounding_keep_it(node, grid):
+    assert _one_of_no_shipped_path(node).grid() == grid
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "least", "most"),
+    [
+        ("my.share", "interval(0, 0.5)", 0.0, math.inf),
+        ("my.share", "interval(-0.5, 0.5)", -math.inf, math.inf),
+        ("my.share", "interval(-0.5, 0)", -math.inf, 0.0),
+        ("my.count", "range(1, 6)", 1.0, math.inf),
+        ("model.dropout", "interval(0, 0.5)", 0.0, 0.95),
+        ("model.dropout", "interval(0, 0.99)", 0.0, 0.99),
+        ("optimizer.momentum", "interval(0.5, 0.9)", 0.0, 0.999),
+        ("trainer.batch_size", "int(log(8, 64))", 1.0, 4096.0),
+    ],
+)
+def test_a_bound_of_0_is_a_limit_and_known_knobs_have_limits_also_in_a_range_of_ones_own(
+    path, text, least, most
+):
+    group, key = path.split(".")
+    (knob,) = read_space({group: {key: text}})
+    assert (knob.least, knob.most) == (least, most)
+    tried = [*knob.beyond(knob.ends[0], direction=-1), *knob.beyond(knob.ends[1], direction=1)]
+    assert all(least <= value <= most for value in tried)
 
 
 @given(low=st.integers(1, 50), more=st.integers(1, 200), points=st.integers(2, 20))
@@ -58,21 +146,27 @@ def test_a_grid_of_whole_numbers_has_no_repeats(low, more, points):
         ("tag(log, int(interval(8, 512)))", "8 … 512, log, whole numbers"),
         ("range(1, 6)", "1 … 6, linear, whole numbers"),
         ("range(0, 1, 0.25)", "0.0, 0.25, 0.5, 0.75, 1.0"),
+        ("range(0, 1, 0.6)", "0.0, 0.6"),
+        ("range(16, 100, 48)", "16, 64"),
+        ("range(1, 6, 2)", "1, 3, 5"),
+        ("range(0.1, 0.5, 0.1)", "0.1, 0.2, 0.3, 0.4, 0.5"),
+        ("log(1e-4, 0.1)", "0.0001 … 0.1, log"),
+        ("int(log(8, 512))", "8 … 512, log, whole numbers"),
         ("choice(relu, tanh)", "relu, tanh"),
         ("choice('a b', 3, true)", "a b, 3, True"),
     ],
 )
 def test_the_string_grammar_means_the_same_in_files_and_on_the_command_line(text, told):
     (knob,) = read_space({"model": {"x": text}})
-    path, node = sweep_override(f"space.model.x={text}")
+    ((path, node),) = Overrides.read([f"space.model.x={text}"]).domains.items()
     assert knob.path == path == "model.x"
     assert knob.describe() == told
     assert read_space({"model": {"x": node}})[0] == knob
 
 
 def test_plain_overrides_are_left_to_hydra():
-    assert sweep_override("space.optimizer.lr.points=5") is None
-    assert sweep_override("optimizer.lr=0.1") is None
+    words = ["space.optimizer.lr.points=5", "optimizer.lr=0.1", "~model.width", "model=mlp"]
+    assert Overrides.read(words).hydra == words
 
 
 @pytest.mark.parametrize(
@@ -125,6 +219,20 @@ def test_plain_overrides_are_left_to_hydra():
         ("interval(1)", r"a knob's string is interval\(a, b\).*but got 'interval\(1\)'"),
         ("loguniform(1, 2)", r"a knob's string is interval"),
         ("5", r"a knob needs more than one value, but got '5'"),
+        ("range(0, 1, 1e-8)", r"a range with a step has at most 1000 values, but got 100000001 by"),
+        ("range(0, 1, 0)", r"a range rises from its start to its end by a step above 0, but got"),
+        ("range(5, 1)", r"a range rises from its start to its end"),
+        ("tag(log, range(1, 6))", r"the only tag is log, and it goes with an interval, but got"),
+        ("tag(fast, interval(1, 6))", r"the only tag is log, and it goes with an interval"),
+        ({"choices": "abc"}, r"`choices` is a list of values, but got 'abc'"),
+        ({"choices": [1, 2], "low": 0}, r"a knob has choices or a range, but got choices and low"),
+        ({"choices": [1, float("inf")]}, r"a choice is a finite number, a string"),
+        ({"low": 0, "high": 1, "scale": "linear", "points": 10**21}, r"`points` must be a whole"),
+        ({"low": 0, "high": 1, "scale": "linear", "min": "x"}, r"`min` must be a finite number"),
+        ({"low": 0, "high": 1, "scale": "linear", "type": True}, r"`type` is one of float, int"),
+        ({"low": 0, "high": 1, "scale": "linear", "group": []}, r"`group` is one of optimization"),
+        ({"low": 1, "high": 1 + 1e-12, "scale": "linear"}, r"wider than a billionth of its ends"),
+        ({"low": 0, "high": 1e300, "scale": "linear"}, r"`high` must be a finite number"),
     ],
 )
 def test_a_domain_that_breaks_a_rule_is_refused_with_rule_value_and_remedy(node, message):

@@ -414,11 +414,11 @@ def test_trials_in_company_are_one_line_of_the_display():
             slot, standing, {"trial": ask.trial, "epoch": 3, "train_loss": 0.5, "val_loss": 0.6}
         )
     console.print(progress)
-    assert re.search(r"1 cpu +4–9 +3 lanes · \d+ epochs/s +3/50", console.export_text())
+    assert re.search(r"1 cpu +4–9 +3/50 +0.5 +0.6 +3 lanes, \d+ epochs/s", console.export_text())
     progress.left(slot, asks[0])
     progress.left(slot, asks[2])
     console.print(progress)
-    assert re.search(r"1 cpu +5 +optimizer.lr=0.1 seed 0 +3/50 +0.5 +0.6", console.export_text())
+    assert re.search(r"1 cpu +5 +3/50 +0.5 +0.6 +lr=0.1 seed 0", console.export_text())
 
 
 def test_a_training_by_itself_measures_nothing_and_says_nothing_of_lanes(tmp_path):

@@ -129,5 +129,8 @@ def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
     assert load_config(path, overrides=["a.b=2"]).a.b == 2
     with pytest.raises(UsageError, match=r"c\.yaml: .*Key 'c' is not in struct"):
         load_config(path, overrides=["a.c=2"])
-    with pytest.raises(UsageError, match=r"c\.yaml: extraneous input '=' expecting"):
+    with pytest.raises(
+        UsageError,
+        match=r"c\.yaml: Error parsing override 'a\.b==': .*got extraneous input '='; put",
+    ):
         load_config(path, overrides=["a.b=="])

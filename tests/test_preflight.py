@@ -81,6 +81,7 @@ def _alarms(setup, place):
 ASKED_ELSEWHERE = ("wrong backward pass", "label noise 40 %, two classes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setup",
     [s for s in planted.FAULTS if s.name not in ASKED_ELSEWHERE],
@@ -102,6 +103,7 @@ QUICK = ("a loop with L-BFGS", "a loop with a scaled loss", "a loop that accumul
          "sorted file", "five folds", "a loop of one's own")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setup", [s for s in planted.SOUND if s.name in QUICK], ids=lambda setup: setup.name
 )

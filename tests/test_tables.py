@@ -31,7 +31,7 @@ def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
 def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
     findings = findings_of(lambda rate, seed: 0.9 + 0.004 * ((seed * 7 + int(1 / rate)) % 3))
     assert "optimizer.lr = 0.1, the baseline, stays" in conclusion(findings)[0]
-    assert conclusion(findings)[1].startswith("a tie: 0.1, 0.0001, 0.001, 0.01, 1.0 lie within 0.0")
+    assert conclusion(findings)[1].startswith("a tie: 0.0001, 0.001, 0.01, 0.1, 1.0 lie within 0.0")
     assert findings.winner.ask.trial == 0
 
 

@@ -15,7 +15,8 @@ from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.csv_log import read_csv
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.errors import UsageError, broken_rule
-from search.execution.progress import Terminal, shown_knobs
+from search.execution.progress import shown_knobs
+from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
 from search.results.summary.verdicts import advice

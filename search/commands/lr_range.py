@@ -14,7 +14,7 @@ from search.config.fields import one_of, positive, whole
 from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.probe import Answers, probed
 from search.errors import RunError, UsageError, broken_rule
-from search.execution.progress import Terminal
+from search.execution.terminal import Terminal
 from search.results.figures.lr_range import write_figure
 from search.run.standalone import Look, looked
 from search.storage.files import write_text

@@ -10,7 +10,8 @@ from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.plan import Plan, read_plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.dataset import completed
-from search.execution.progress import Terminal, duration
+from search.execution.pace import duration
+from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of
 from search.results.findings import open_results
 from search.results.transfer import compose_from

@@ -8,7 +8,7 @@ from search.commands.support.arguments import VerbParser, take
 from search.commands.support.documents import print_document
 from search.diagnostics.preflight.report import require
 from search.diagnostics.preflight.run import told_preflight
-from search.execution.progress import Terminal
+from search.execution.terminal import Terminal
 from search.run.run_stage import trainings
 from search.run.standalone import looked
 from search.storage.folder import PREFLIGHT

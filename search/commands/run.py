@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from search.commands.support.arguments import VerbParser, results_root, take
 from search.config.quick_imports import quick_imports
 from search.errors import Interrupted, RunError
-from search.execution.progress import Terminal
+from search.execution.terminal import Terminal
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -80,39 +80,10 @@ def _composed(
 
 
 def _show(findings: "Findings", console: Terminal) -> None:
+    from search.commands.support.closing import show_closing
     from search.results.summary import conclusion, show_summary
 
-    plan = findings.plan
     show_summary(findings, console)
     for line in conclusion(findings):
         console.say(line)
-    here = plan.folder.is_relative_to(Path.cwd())
-    where = plan.folder.relative_to(Path.cwd()) if here else plan.folder
-    console.say(f"\nresults: {where}/")
-    failed = sum(row.state in ("failed", "lost") for row in findings.rows)
-    if failed:
-        console.say(
-            f"{failed} trials failed and stay failed here; "
-            "after mending the cause, start anew with name=…"
-        )
-    if findings.winner is None:
-        return
-    if not (plan.folder / "best" / "weights.safetensors").exists():
-        dropped = "" if plan.keep == "all" else ", or keep=best dropped them before it won"
-        console.say(
-            f"best/ holds no weights: the trainer saved none{dropped}; train best.yaml to get them"
-        )
-    for command, purpose in _next_commands(findings, where):
-        console.say(f"  {command:55} {purpose}")
-
-
-def _next_commands(findings: "Findings", where: Path) -> list[tuple[str, str]]:
-    """What may be done with a finished search."""
-    plan = findings.plan
-    # A search outside of results/ is named by its folder, which every verb takes.
-    name = plan.name if str(where.parent) == "results" else str(where)
-    commands = [(f"train {where}/best.yaml", "trains the winner again, and compares")]
-    if plan.config.trainer.predict:
-        commands.append((f"test {name}", "opens the sealed test set, once"))
-    commands.append((f"table {name}", "shows this table again"))
-    return [(f"python -m search {command}", purpose) for command, purpose in commands]
+    show_closing(findings, console)

@@ -8,7 +8,8 @@ from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.config.text import one_line
 from search.errors import UsageError
-from search.execution.progress import duration, shown_knobs
+from search.execution.pace import duration
+from search.execution.progress import shown_knobs
 from search.results.findings import Findings, looks, open_results, searches
 from search.results.standing import Standing, standing_of
 

@@ -8,7 +8,7 @@ import pandas as pd
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.documents import print_document
 from search.commands.support.frames import FORMATS, frame_text, selected
-from search.execution.progress import Terminal
+from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
 from search.results.figures import write_figures
 from search.results.findings import Findings, open_results

@@ -9,7 +9,7 @@ from search.commands.support.arguments import VerbParser
 from search.config.compose import check_whole, load_config
 from search.config.plan import read_plan
 from search.errors import Interrupted, RunError
-from search.execution.progress import Terminal
+from search.execution.terminal import Terminal
 from search.run.launch import launch
 from search.storage.folder import Folder
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from search.config.catalogue import CONF, experiments, roots
-from search.config.sweep_grammar import sweep_override
-from search.errors import UsageError, broken_rule, unknown
+from search.config.overrides import Overrides, parse_override
+from search.config.sweep_grammar import read_domain
+from search.errors import SearchError, UsageError, broken_rule, unknown
 
 GROUPS = (
     "data",
@@ -39,42 +39,46 @@ def compose_experiment(
     known = experiments(config_dir)
     if experiment not in known:
         raise UsageError(unknown("experiment", name=experiment, known=known))
-    knobs = [(text, sweep_override(text)) for text in overrides]
-    plain = [_as_list(text) for text, knob in knobs if knob is None]
+    given = Overrides.read(overrides)
     user = [folder for folder in roots(config_dir) if folder != CONF]
-    search_path = (
-        [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in user)}]"] if user else []
-    )
+    paths = ",".join(f"file://{folder}" for folder in user)
+    words = [f"hydra.searchpath=[{paths}]"] if user else []
+    words += [f"experiment={experiment}", *given.hydra]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            words = [*search_path, f"experiment={experiment}", *plain]
             config = _composed(words)
+            given.apply(config)
             with open_dict(config):
                 config.choices = _choices(config, words)
         OmegaConf.to_container(config, resolve=True)
+    except SearchError:
+        raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
-        misspelt = re.match(r"Could not override '([^']+)'", str(error))
-        if misspelt is not None and overrides:
-            groups = [
-                text
-                for text in plain
-                if "." not in text.partition("=")[0] and text.partition("=")[0] != misspelt[1]
-            ]
-            whole = compose_experiment(experiment, overrides=groups, config_dir=config_dir)
-            hint = unknown("key", name=misspelt[1], known=_siblings(whole, misspelt[1]))
-            raise UsageError(
-                f"{experiment}: {hint}; a new key is added with +{misspelt[1]}=…"
-            ) from error
-        raise UsageError(f"{experiment}: {_first_part(error)}") from error
+        hint = _misspelt(error, experiment, given.hydra, config_dir)
+        raise UsageError(f"{experiment}: {hint or _first_part(error)}") from error
     with open_dict(config):
-        for _, knob in knobs:
-            if knob is not None:
-                OmegaConf.update(config, f"space.{knob[0]}", knob[1], merge=False, force_add=True)
         config.name = config.name or experiment
     _check_complete(config, experiment)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _misspelt(
+    error: Exception, experiment: str, words: list[str], config_dir: Path | None
+) -> str | None:
+    """The message for a key that does not exist, its nearest sibling first; None for other errors."""
+    match = re.match(r"Could not override '([^']+)'", str(error))
+    if match is None or not words:
+        return None
+    key = match[1]
+    heads = [word.partition("=")[0] for word in words]
+    groups = [
+        word for word, head in zip(words, heads, strict=True) if "." not in head and head != key
+    ]
+    whole = compose_experiment(experiment, overrides=groups, config_dir=config_dir)
+    hint = unknown("key", name=key, known=_siblings(whole, key))
+    return f"{hint}; a new key is added with +{key}=…"
 
 
 def compose_defaults() -> DictConfig:
@@ -102,21 +106,26 @@ def _choices(config: DictConfig, words: list[str]) -> dict[str, dict[str, DictCo
 
     The chosen option stands as it is in the config, with all overrides.
     """
-    chosen, found = config.chosen, dict[str, dict[str, DictConfig]]()
+    chosen, choices = config.chosen, dict[str, dict[str, DictConfig]]()
     for group, node in (config.get("space") or {}).items():
-        if group in chosen and isinstance(node, DictConfig) and "choices" in node:
-            others = [
-                text
-                for text in words
-                if text.lstrip("+~").partition("=")[0].partition(".")[0] != group
-            ]
-            found[group] = {str(chosen[group]): config[group]}
-            for option in node.choices:
-                if option != chosen[group]:
-                    found[group][str(option)] = compose(
-                        config_name="search", overrides=[*others, f"{group}={option}"]
-                    )[group]
-    return found
+        if group not in chosen:
+            continue
+        if isinstance(node, str):
+            node = read_domain(f"space.{group}", node)
+        if not isinstance(node, DictConfig | dict) or "choices" not in node:
+            continue
+        others = [word for word in words if _group_of(word) != group]
+        choices[group] = {str(chosen[group]): config[group]}
+        for option in node["choices"]:
+            if option != chosen[group]:
+                changed = [*others, f"{group}={option}"]
+                choices[group][str(option)] = compose("search", overrides=changed)[group]
+    return choices
+
+
+def _group_of(word: str) -> str:
+    """The first part of the key of an override."""
+    return word.lstrip("+~").partition("=")[0].partition(".")[0]
 
 
 def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
@@ -154,9 +163,9 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
     OmegaConf.set_struct(config, True)
     try:
         for text in overrides:
-            override = OverridesParser.create().parse_override(text)
+            override = parse_override(text)
             OmegaConf.update(config, override.get_key_element(), override.value())
-    except (HydraException, OmegaConfBaseException) as error:
+    except (UsageError, HydraException, OmegaConfBaseException) as error:
         raise UsageError(f"{path}: {_first_part(error)}") from error
     _check_complete(config, str(path))
     OmegaConf.set_readonly(config, True)
@@ -204,16 +213,6 @@ def _check_complete(config: DictConfig, where: str) -> None:
                 remedy=f"say {missing[0]}=…",
             )
         )
-
-
-def _as_list(text: str) -> str:
-    """`placement.gpus=0,2` as Hydra's list; it would take the comma for a sweep of its own."""
-    key, _, value = text.partition("=")
-    return (
-        f"{key}=[{value}]"
-        if key == "placement.gpus" and value[:1].isalnum() and value != "null"
-        else text
-    )
 
 
 def _first_part(error: Exception) -> str:

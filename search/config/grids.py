@@ -9,8 +9,10 @@ NOTHING = 1e-9  # share of a step below which a number is 0, blurred by arithmet
 DIGITS = 3  # significant digits of a value, more only where neighbours would fall together
 
 
-def rounded(number: float, *, step: float) -> float:
-    """A number to 3 significant digits, or more where neighbours lie only `step` apart."""
+def rounded(number: float, *, step: float, whole: bool = False) -> float:
+    """A number to 3 significant digits, or more where neighbours lie only `step` apart; or whole."""
+    if whole:
+        return float(round(number))
     if not math.isfinite(number):
         return number
     if abs(number) <= NOTHING * step:
@@ -21,11 +23,11 @@ def rounded(number: float, *, step: float) -> float:
     return round(number, decimals)
 
 
-def spaced(low: float, high: float, points: int, *, log: bool) -> list[float]:
+def spaced(low: float, high: float, points: int, *, log: bool, whole: bool) -> list[float]:
     """Numbers from `low` to `high`, both exact, evenly spaced on the scale, rounded in between."""
     exact = [float(number) for number in (np.geomspace if log else np.linspace)(low, high, points)]
     inner = [
-        min(max(rounded(number, step=number - before), low), high)
+        min(max(rounded(number, step=number - before, whole=whole), low), high)
         for before, number in pairwise(exact[:-1])
     ]
     return list(dict.fromkeys([low, *inner, high]))

@@ -41,7 +41,8 @@ class Knob:
         """The values of a one-knob sweep: ascending, both ends exact, even on the knob's scale."""
         if self.choices:
             return self.choices
-        numbers = grids.spaced(self.low, self.high, self.points, log=self.log)
+        scale = {"log": self.log, "whole": self.integer}
+        numbers = grids.spaced(self.low, self.high, self.points, **scale)
         return tuple(dict.fromkeys(self.typed(number) for number in numbers))
 
     def beyond(self, value: Value, *, direction: int) -> tuple[Value, ...]:
@@ -54,7 +55,8 @@ class Knob:
         step, at = direction * width / (self.points - 1), self.scaled(value)
         exact = [self.unscaled(at + index * step) for index in range(self.points)]
         numbers = [
-            grids.rounded(number, step=abs(number - before)) for before, number in pairwise(exact)
+            grids.rounded(number, step=abs(number - before), whole=self.integer)
+            for before, number in pairwise(exact)
         ]
         inside = [number for number in numbers if self.least <= number <= self.most]
         is_open = abs(limit) in (ABOVE_ZERO, math.inf) or (self.log and limit == 0)
@@ -68,7 +70,7 @@ class Knob:
         at, end = self.scaled(value), self.scaled(other)
         number = self.unscaled(at + share * (end - at))
         low, high = sorted((_number(value), _number(other)))
-        place = grids.rounded(number, step=(high - low) / 4)
+        place = grids.rounded(number, step=(high - low) / 4, whole=self.integer)
         return self.typed(min(max(place, low), high))
 
     def all_values(self) -> tuple[Value, ...]:

@@ -23,6 +23,7 @@ from search.config.settings import (
 )
 from search.config.space import read_space
 from search.config.sweep_settings import SweepSettings, read_sweep
+from search.config.trial_config import STOCK
 from search.contract.metric_functions import TASKS
 from search.contract.metrics import Metric, check_task_name, read_metric, tasks_of
 from search.errors import UsageError, broken_rule
@@ -31,7 +32,6 @@ SETTINGS: dict[
     str, Callable[[DictConfig, tuple[Knob, ...]], SweepSettings | JointSettings | None]
 ] = {"sweep": read_sweep, "joint": read_joint, "train": lambda config, knobs: None}
 KEEP = ("best", "all")
-STOCK = "trainers.stock.Stock"
 LOSS_TASKS = {
     "torch.nn.CrossEntropyLoss": "classification",
     "torch.nn.NLLLoss": "classification",

@@ -173,6 +173,9 @@ def _limits(
         shown = " … ".join(f"{0 if abs(end) == ABOVE_ZERO else end:.12g}" for end in (least, most))
         rule = f"the range must lie within its hard limits {shown}"
         raise _refused(path, rule, f"low={low:.12g}, high={high:.12g}", "narrow it")
+    if is_whole:
+        least = math.ceil(least) if math.isfinite(least) else least
+        most = math.floor(most) if math.isfinite(most) else most
     return least, most
 
 

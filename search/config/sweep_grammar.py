@@ -1,5 +1,6 @@
 """The string grammar of Hydra's Optuna sweeper, read as a knob's node; both ends included."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -9,21 +10,8 @@ from hydra.errors import HydraException
 
 from search.errors import UsageError, broken_rule
 
-FORMS = "interval(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, interval(…))"
+FORMS = "interval(a, b), log(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, …)"
 MOST = 1000  # values that a range with a step, or a list of choices, may have
-
-
-def sweep_override(text: str) -> tuple[str, dict[str, Any]] | None:
-    """`space.a.b=tag(log, interval(1e-4, 1))` → ("a.b", its node); None for other overrides.
-
-    Raises:
-        UsageError: a sweep function that the grammar does not know.
-    """
-    key, _, value = text.partition("=")
-    path = key.lstrip("+")
-    if not path.startswith("space.") or "(" not in value:
-        return None
-    return path.removeprefix("space."), read_domain(path, value)
 
 
 def read_domain(path: str, text: str) -> dict[str, Any]:
@@ -33,7 +21,9 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
         UsageError: the grammar does not know it, or it breaks one of its rules.
     """
     try:
-        sweep = OverridesParser.create().parse_override(f"x={text}").value()
+        # `log(a, b)` is short for the sweeper's `tag(log, interval(a, b))`.
+        full = re.sub(r"\blog\(([^()]*)\)", r"tag(log, interval(\1))", text)
+        sweep = OverridesParser.create().parse_override(f"x={full}").value()
     except HydraException as error:
         got = f"{text!r} ({str(error).splitlines()[0]})"
         raise _refused(path, f"a knob's string is {FORMS}", got, "see conf/README.md") from error

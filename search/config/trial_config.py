@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.knobs import Value
 
+STOCK = "trainers.stock.Stock"  # import path of the stock trainer
 # Keys that are the search's own affair.
 PRIVATE = (
     "space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name",

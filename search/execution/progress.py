@@ -1,56 +1,77 @@
-"""What a search shows while it runs: bars and a line per slot on a terminal, one plain line per finished trial elsewhere."""
+"""What a search shows while it runs: a live view on a terminal, a line per ended trial elsewhere."""
 
-import os
-import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:  # what shows the first line of a command must not take long to import
-    from search.config.plan import Plan
-    from search.execution.early_stopping import EarlyStopping
-    from search.execution.slots import Slot
-    from search.storage.trials import TrialRecord, TrialSpec
+from search.config.plan import Plan
+from search.config.short_names import short_names
+from search.config.text import one_line
+from search.execution.early_stopping import EarlyStopping
+from search.execution.pace import duration, epochs_left, seconds_left, usual_epochs
+from search.execution.slots import Slot
+from search.execution.terminal import Line, aligned, say
+from search.storage.trials import TrialRecord, TrialSpec
 
-RECENT = 200  # epochs of a slot that its pace is told by
+RECENT = 200  # epochs of a slot from which its pace is taken
+WIDE = 110  # columns from which knobs stand beside their trial, not below it
 
 
-class Terminal(Console):
-    """Standard output; a reader that has gone, as in `… | head`, silences it and does not end the search."""
+@dataclass
+class _RunningLine:
+    """One running trial as it is shown; losses are None until the trainer reports them."""
 
-    def on_broken_pipe(self) -> None:
-        """Called by rich when a write has failed."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    ask: TrialSpec
+    epoch: int = 0
+    train_loss: float | None = None
+    val_loss: float | None = None
+    best: float | None = None
 
-    def say(self, text: str) -> None:
-        """A line as it is: no markup in it, never broken."""
-        self.print(text, markup=False, highlight=False, soft_wrap=True)
+
+@dataclass
+class _SlotLines:
+    """The trials of one slot, by number, and when its last epochs were recorded."""
+
+    label: str
+    running: dict[int, _RunningLine] = field(default_factory=dict)
+    epochs: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+
+    @property
+    def pace(self) -> float:
+        """Epochs per second."""
+        times = self.epochs
+        spent = times[-1] - times[0] if len(times) > 1 else 0.0
+        return (len(times) - 1) / spent if spent > 0 else 0.0
 
 
 class ShownProgress:
-    """`search.execution.callbacks.Callback` for a person. `done`: trials finished in earlier runs."""
+    """`search.execution.callbacks.Callback` for a person. `done`: trials of earlier runs."""
 
-    def __init__(self, plan: "Plan", *, done: int, console: Console) -> None:
+    def __init__(self, plan: Plan, *, done: int, console: Console) -> None:
         self._plan, self._console = plan, console
+        self._names = short_names([knob.path for knob in plan.knobs])
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
+            console=console,
         )
-        self._task = self._bar.add_task(plan.name, total=None, completed=done, left="")
-        self._lines: dict[int, dict[int, dict[str, str]]] = {}  # by slot and trial
-        self._epochs: dict[int, deque[float]] = {}  # when a slot's last ones were recorded
-        self._seconds: list[float] = []
+        self._task = self._bar.add_task(one_line(plan.name), total=None, completed=done, left="")
+        self._slots: dict[int, _SlotLines] = {}
+        self._total, self._ended, self._epochs_ended, self._epochs = 0, 0, 0, 0
+        self._tried: list[TrialSpec] = []
+        self._grown_by = 0
         self._best: TrialRecord | None = None
-        self._began = time.monotonic()
+        self._began: float | None = None
         self._live = (
             Live(self, console=console, refresh_per_second=4, transient=True)
             if console.is_terminal
@@ -67,128 +88,164 @@ class ShownProgress:
             self._live.stop()
 
     def __rich__(self) -> Group:
-        table = Table(box=None, pad_edge=False)
-        for column in (
-            "slot",
-            "trial",
-            "knobs",
-            "epoch",
-            "train loss",
-            "val loss",
-            f"best {self._plan.metric.name}",
-        ):
-            table.add_column(column, no_wrap=True)
-        for slot, lines in sorted(self._lines.items()):
-            if len(lines) == 1:
-                table.add_row(*next(iter(lines.values())).values())
-            elif lines:
-                table.add_row(*self._company(slot, lines))
-        best = self._best
-        incumbent = (
-            f"best so far: {best.value:.4g}  trial {best.ask.trial}  {shown_knobs(best.ask)}"
-            if best is not None
-            else "no trial has ended yet"
-        )
-        return Group(self._bar, table, incumbent)
+        self._bar.update(self._task, left=self._time_left())
+        return Group(self._bar, self._table(), self._footer())
 
     def foreseen(self, total: int) -> None:
-        """There will be so many trials in all, as far as can be told."""
+        """There will be so many trials in all, as far as can be foreseen."""
+        if self._ended:
+            self._grown_by += total - self._total
+        self._total = total
         self._bar.update(self._task, total=total)
 
-    def began(self, slot: "Slot", ask: "TrialSpec") -> None:
-        """A trial sits down."""
-        self._epochs.setdefault(slot.number, deque(maxlen=RECENT))
-        self._lines.setdefault(slot.number, {})[ask.trial] = {
-            "slot": f"{slot.number} {slot.label}", "trial": str(ask.trial), "knobs": f"{shown_knobs(ask)} seed {ask.seed}",
-            "epoch": "", "train": "", "val": "", "best": "",
-        }  # fmt: skip
+    def began(self, slot: Slot, ask: TrialSpec) -> None:
+        """A trial begins."""
+        if self._grown_by > 0:
+            reason = growth_reason(ask, self._tried, adaptive=self._plan.kind == "joint")
+            self.note(f"{self._grown_by} more trials, {self._total} in all: {reason}")
+        self._grown_by = 0
+        self._tried.append(ask)
+        self._began = self._began or time.monotonic()
+        lines = self._slots.setdefault(slot.number, _SlotLines(f"{slot.number} {slot.label}"))
+        lines.running[ask.trial] = _RunningLine(ask)
 
-    def heard(self, slot: "Slot", early_stopping: "EarlyStopping", record: dict[str, Any]) -> None:
+    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
         """An epoch has been recorded."""
-        line = self._lines.get(slot.number, {}).get(record["trial"])
+        lines = self._slots[slot.number]
+        line = lines.running.get(record["trial"])
         if line is not None:
-            self._epochs[slot.number].append(time.monotonic())
-            line["epoch"] = f"{record['epoch']}/{self._plan.epochs}"
-            line["train"], line["val"] = (
-                _number(record.get("train_loss")),
-                _number(record.get("val_loss")),
-            )
-            line["best"] = _number(early_stopping.value)
+            self._epochs += 1
+            lines.epochs.append(time.monotonic())
+            line.epoch, line.best = record["epoch"], early_stopping.value
+            line.train_loss, line.val_loss = record.get("train_loss"), record.get("val_loss")
 
-    def left(self, slot: "Slot", ask: "TrialSpec") -> None:
+    def left(self, slot: Slot, ask: TrialSpec) -> None:
         """The trial is no longer there."""
-        self._lines.get(slot.number, {}).pop(ask.trial, None)
+        if slot.number in self._slots:
+            self._slots[slot.number].running.pop(ask.trial, None)
 
-    def _company(self, slot: int, lines: dict[int, dict[str, str]]) -> list[str]:
-        """Several trials of one worker in one line: `16 lanes · 41 epochs/s`."""
-        times = self._epochs[slot]
-        pace = (
-            (len(times) - 1) / (times[-1] - times[0])
-            if len(times) > 1 and times[-1] > times[0]
-            else 0.0
-        )
-        first = next(iter(lines.values()))
-        trials = f"{min(lines)}–{max(lines)}"
-        return [
-            first["slot"],
-            trials,
-            f"{len(lines)} lanes · {pace:.0f} epochs/s",
-            first["epoch"],
-            "",
-            "",
-            "",
-        ]
-
-    def finished(self, row: "TrialRecord") -> None:
+    def finished(self, row: TrialRecord) -> None:
         """A trial has its row."""
-        self._seconds.append(row.seconds)
-        better = row.value is not None and (
+        self._ended += 1
+        self._epochs_ended += row.epochs
+        if row.value is not None and (
             self._best is None
             or self._best.value is None
             or self._plan.metric.better(row.value, self._best.value)
-        )
-        if better:
+        ):
             self._best = row
         self._bar.advance(self._task)
-        task = self._bar.tasks[0]
-        missing = int((task.total or 0) - task.completed)
-        pace = (time.monotonic() - self._began) / len(self._seconds)
-        self._bar.update(self._task, left=f"{duration(missing * pace)} left" if missing else "")
+        failed = row.state in ("failed", "lost")
         if self._live is None:
-            told = (
+            result = (
                 f"{self._plan.metric.name} {row.value:.4g} at epoch {row.best_epoch}"
                 if row.value is not None
                 else row.state
             )
-            count = f"[{int(task.completed)}/{int(task.total or 0)}] trial {row.ask.trial}"
-            self.note(
-                f"{count}  {shown_knobs(row.ask)}  seed {row.ask.seed}  {told}  {row.seconds:.1f} s  {row.reason}".rstrip()
-            )
-        elif row.state in ("failed", "lost"):
-            self.note(f"trial {row.ask.trial} {row.state}: {row.reason}")
+            count = f"[{int(self._bar.tasks[0].completed)}/{self._total}] trial {row.ask.trial}"
+            knobs = f"{shown_knobs(row.ask)}  seed {row.ask.seed}"
+            self.note(f"{count}  {knobs}  {result}  {row.seconds:.1f} s  {row.reason}".rstrip())
+        elif failed:
+            self.note(f"trial {row.ask.trial} {row.state}: {row.reason}", style="red")
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, style: str = "") -> None:
         """Something worth a line."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, text, style=style)
+
+    def _time_left(self) -> str:
+        """By the epochs trained since the first trial began, in this run."""
+        running = [line for lines in self._slots.values() for line in lines.running.values()]
+        waiting = self._total - int(self._bar.tasks[0].completed) - len(running)
+        reached, most = [line.epoch for line in running], self._plan.epochs
+        trained = self._epochs_ended + sum(reached)
+        epochs = epochs_left(
+            usual=usual_epochs(trained=trained, ended=self._ended, most=most),
+            running=reached,
+            waiting=max(waiting, 0),
+            most=most,
+        )
+        spent = time.monotonic() - self._began if self._began is not None else 0.0
+        seconds = seconds_left(epochs, trained=self._epochs, seconds=spent)
+        return f"{duration(max(seconds, 1.0))} left" if seconds is not None and running else ""
+
+    def _table(self) -> Text:
+        """A line per slot; on a narrow terminal its knobs stand below it."""
+        wide = self._console.width >= WIDE
+        header = ["slot", "trial", "epoch", "train loss", "val loss", "best"]
+        rows = []
+        for _, lines in sorted(self._slots.items()):
+            if lines.running:
+                cells, knobs = _cells(lines, self._plan, names=self._names)
+                beside = [knobs] if wide else []
+                rows.append(Line(cells=[*cells, *beside], below="" if wide else knobs))
+        header += ["knobs"] if wide else []
+        return aligned(header, rows, left=("slot", "knobs"))
+
+    def _footer(self) -> Text:
+        best, metric = self._best, self._plan.metric.name
+        if best is not None:
+            knobs = shown_knobs(best.ask, names=self._names)
+            text = f"best so far: {metric} {best.value:.4g}, trial {best.ask.trial}: {knobs}"
+            return Text(one_line(text), style="green", no_wrap=True, overflow="ellipsis")
+        if self._ended:
+            return Text(f"{self._ended} ended, none usable yet", style="yellow")
+        if self._began is None:
+            return Text("waiting for the workers: they import torch and the trainer", style="dim")
+        return Text("no trial has ended yet", style="dim")
 
 
-def shown_knobs(ask: "TrialSpec") -> str:
-    """`optimizer.lr=0.1 …`."""
-    return " ".join(f"{path}={value}" for path, value in ask.knobs.items())
+def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[list[str], str]:
+    """A slot's cells, and its knobs: of its one trial, or of all that train as one program.
+
+    Of several trials the losses are means, and the best value is that of the best of them.
+    """
+    running = list(lines.running.values())
+    first = running[0]
+    several = len(running) > 1
+    trials = f"{min(lines.running)}–{max(lines.running)}" if several else str(first.ask.trial)
+    reached = [line.epoch for line in running]
+    epoch = f"{min(reached)}–{max(reached)}" if min(reached) < max(reached) else str(reached[0])
+    train = _mean([line.train_loss for line in running])
+    val = _mean([line.val_loss for line in running])
+    values = [line.best for line in running if line.best is not None]
+    best = (max if plan.metric.direction == "maximize" else min)(values, default=None)
+    if several:
+        knobs = f"{len(running)} lanes, {lines.pace:.0f} epochs/s; mean losses, best of all"
+    else:
+        knobs = f"{shown_knobs(first.ask, names=names)} seed {first.ask.seed}"
+    return [lines.label, trials, f"{epoch}/{plan.epochs}", *map(_number, (train, val, best))], knobs
+
+
+def growth_reason(ask: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool) -> str:
+    """Why a search wants more trials than it first did, by the first of them and those tried."""
+    if all(ask.stage != other.stage for other in tried):
+        return f"the stage {ask.stage} begins"
+    if adaptive:
+        return "the sampler goes on"
+    for path, value in ask.knobs.items():
+        numbers = [other.knobs.get(path) for other in tried]
+        known = [number for number in numbers if _is_number(number)]
+        if not known or not _is_number(value) or value in known:
+            continue
+        if min(known) < value < max(known):
+            return f"values of {path} closer to the best (R30)"
+        return f"the best {path} lies at the edge, so the range is extended (P2)"
+    return "more seeds of values that were tried"
+
+
+def shown_knobs(ask: TrialSpec, *, names: Mapping[str, str] | None = None) -> str:
+    """`optimizer.lr=0.1 …`; with `names`, those in place of the paths."""
+    return " ".join(f"{(names or {}).get(path, path)}={value}" for path, value in ask.knobs.items())
+
+
+def _is_number(value: object) -> TypeGuard[float | int]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes} min"
-        if hours
-        else f"{minutes} min {rest} s"
-        if minutes
-        else f"{rest} s"
-    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from search.execution.pace import epochs_left, seconds_left
+from search.execution.pace import epochs_left, seconds_left, usual_epochs
 from search.results.findings import Findings
 from search.storage.curves import followed, read_curves
 from search.storage.folder import Folder
@@ -82,14 +82,16 @@ def _left(
     running = [reached.get(row.ask.trial, 0) for row in rows if row.state == "running"]
     finished = [row for row in rows if row.finished]
     waiting = findings.foreseen - len(finished) - len(running)
+    most = findings.plan.epochs
+    trained = sum(row.epochs for row in finished) + sum(running)
     epochs = epochs_left(
-        finished=[row.epochs for row in finished],
+        usual=usual_epochs(trained=trained, ended=len(finished), most=most),
         running=running,
         waiting=max(waiting, 0),
-        most=findings.plan.epochs,
+        most=most,
     )
-    trained = sum(row.epochs for row in finished if row.ended >= since) + sum(running)
-    return seconds_left(epochs, trained=trained, seconds=seconds)
+    lately = sum(row.epochs for row in finished if row.ended >= since) + sum(running)
+    return seconds_left(epochs, trained=lately, seconds=seconds)
 
 
 def _last_epochs(folder: Folder, findings: Findings) -> dict[int, tuple[int, float]]:

@@ -16,6 +16,7 @@ from search.config.plan import read_plan
 from search.config.quick_imports import quick_imports
 from search.contract.dataset import completed
 from search.errors import RunError, UsageError
+from search.execution.terminal import say
 from search.execution.worker_pool import slots_of, started_workers
 from search.storage.folder import Folder
 
@@ -39,6 +40,9 @@ def launch(
     folder = Folder(plan.folder)
     with _disk_errors(plan.folder):
         folder.check_config(config)
+        labels = ", ".join(slot.label for slot in slots)
+        noun = "worker" if len(slots) == 1 else "workers"
+        say(console, f"starting {len(slots)} {noun} ({labels}) …")
         with started_workers(plan, logs=folder.logs, slots=slots, early=not folder.started) as pool:
             with quick_imports():  # while the workers import torch
                 from search.run.lifecycle import carried_out

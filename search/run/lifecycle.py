@@ -50,6 +50,7 @@ def carried_out(
         folder,
         pool,
         contract=contract,
+        console=console,
         checked=lambda made: _check(plan, folder, made, pool, console),
     ) as fixed:
         pruner = make_pruner(plan.settings, epochs=plan.epochs)
@@ -84,13 +85,15 @@ def _begun(
     pool: WorkerPool,
     *,
     contract: Mapping[str, Any] | None,
+    console: Console,
     checked: Callable[[Prepared], None],
 ) -> Iterator[Contract]:
     """The folder, locked, with its contract made or `checked`. The test rows are forgotten here (R8)."""
     with (
+        console.status("preparing the data, importing and building what the config names"),
         dry_run(plan, early=pool.connections if pool.early else None)
         if plan.rehearse and not folder.started
-        else nullcontext()
+        else nullcontext(),
     ):
         check_task(plan)
         prepared = prepare(plan.config, metric=plan.metric)

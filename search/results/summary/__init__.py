@@ -5,10 +5,13 @@ from typing import Any, Protocol
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from search.config.plan import Plan
+from search.execution.terminal import say
 from search.results.findings import Findings
 from search.results.summary import joint, single, sweep
+from search.results.summary.formatting import PLUS_MINUS
 
 
 class Teller(Protocol):
@@ -20,7 +23,7 @@ class Teller(Protocol):
     def text(self, findings: Findings, summary: pd.DataFrame) -> str:
         """summary.md."""
 
-    def table(self, findings: Findings, *, width: int) -> Table | None:
+    def table(self, findings: Findings, *, width: int) -> Table | Text | None:
         """For a terminal of so many columns; None where there is nothing to compare."""
 
     def conclusion(self, findings: Findings) -> list[str]:
@@ -42,7 +45,10 @@ def conclusion(findings: Findings) -> list[str]:
 
 
 def show_summary(findings: Findings, console: Console) -> None:
-    """The table on a terminal."""
+    """The table on a terminal, and what its ± means."""
     table = teller_of(findings.plan).table(findings, width=console.width)
     if table is not None:
         console.print(table)
+        decision = findings.decision
+        if decision is not None and decision.freedom:
+            say(console, PLUS_MINUS, style="dim")

@@ -12,11 +12,15 @@ from search.results.findings import Findings
 from search.stages.decision import Decision
 
 WIDE, BAR = 100, 16  # columns from which a terminal shows the picture, and its width
+NARROW = 80  # columns below which the table of a sweep leaves out what became of trials
 USUAL = (
     ("optimizer", "lr"),
     ("trainer", "batch_size"),
     ("trainer", "epochs"),
 )  # named in every conclusion
+PLUS_MINUS = (
+    "±: the mean's 95 % interval, from one spread for all rows, that of a seed pooled over them"
+)
 LABELS = {
     "best": "best",
     "tie": "tie",
@@ -74,11 +78,10 @@ def tie(findings: Findings, *, noun: str = "") -> list[str]:
     decision = findings.decision
     if decision is None or not decision.tie:
         return []
-    ties = [
-        str(group.value)
-        for group, standing in zip(findings.groups, decision.standings, strict=True)
-        if standing == "tie"
-    ]
+    groups = zip(findings.groups, decision.standings, strict=True)
+    values = [group.value for group, standing in groups if standing == "tie"]
+    numbers = [value for value in values if isinstance(value, int | float)]
+    ties = list(map(str, sorted(numbers) if len(numbers) == len(values) else values))
     return [
         f"a tie: {noun}{', '.join(ties)} lie within {decision.margin:.2g} of the best mean, which is chance at 95 % (Dunnett)"
     ]
@@ -127,6 +130,13 @@ def labels(decision: Decision | None, index: int) -> str:
     return ", ".join(
         filter(None, ["baseline" if index == 0 else "", standing, "chosen" if chosen else ""])
     )
+
+
+def style_of(decision: str) -> str:
+    """The colour of a row: green for what was chosen, red for what cannot be used."""
+    if "chosen" in decision:
+        return "bold green"
+    return "red" if LABELS["unusable"] in decision or LABELS["unstable"] in decision else ""
 
 
 def number(value: float) -> float | None:

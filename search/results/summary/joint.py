@@ -2,13 +2,15 @@
 decides.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
+from rich.text import Text
 
 from search.config.knobs import Knob, Value
+from search.config.short_names import short_names
+from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
 from search.results.summary.formatting import (
     WIDE,
@@ -20,6 +22,7 @@ from search.results.summary.formatting import (
     markdown,
     measured,
     score,
+    style_of,
     tie,
 )
 from search.results.summary.verdicts import said, verdict_of
@@ -92,60 +95,35 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     )
 
 
-def table(findings: Findings, *, width: int) -> Table:
-    """The first ranks, for a terminal; a wide one has room for their knobs."""
+def table(findings: Findings, *, width: int) -> Text:
+    """The first ranks, for a terminal; on a narrow one knobs stand below their rank."""
     summary, plan = frame(findings), findings.plan
-    shown = Table(box=None, pad_edge=False)
-    wide = ["knobs"] if width >= WIDE else []
+    wide = width >= WIDE
     mean = "fresh seeds" if joint.settings(plan).confirm else "mean"
-    for column in (
-        "rank",
-        "trial",
-        plan.metric.name,
-        mean,
-        "epoch",
-        "seconds",
-        "verdict",
-        *wide,
-        "decision",
-    ):
-        shown.add_column(
-            column,
-            justify="left" if column in ("knobs", "verdict", "decision") else "right",
-            no_wrap=column != "knobs",
-        )
+    header = ["rank", "trial", plan.metric.name, mean, "epoch", "decision"]
+    header += ["seconds", "verdict", "knobs"] if wide else []
     baseline = findings.groups[0].value if findings.groups else None
     knobs_of = {row.ask.trial: row.ask.knobs for row in findings.rows}
+    lines = []
     for record in summary.to_dict("records"):
         if record["rank"] > SHOWN and record["trial"] != baseline:
             continue
-        there = knobs_of[record["trial"]]
-        knobs = " ".join(f"{name}={cell(there[path])}" for path, name in _short(there).items())
-        scores = [
+        values = knobs_of[record["trial"]]
+        names = short_names(values)
+        knobs = " ".join(f"{name}={cell(values[path])}" for path, name in names.items())
+        cells = [
+            str(record["rank"]),
+            str(record["trial"]),
             cell(record["value"]),
             score(record),
             cell(record["best_epoch"]),
-            f"{record['seconds']:.1f}",
-        ]
-        row = [
-            str(record["rank"]),
-            str(record["trial"]),
-            *scores,
-            record["verdict"],
-            *([knobs] if wide else []),
             record["decision"],
         ]
-        shown.add_row(*row, style="bold" if "chosen" in record["decision"] else "")
-    return shown
-
-
-def _short(paths: Collection[str]) -> dict[str, str]:
-    """Each path's last word, where no other ends with it."""
-    last = [path.rpartition(".")[2] for path in paths]
-    return {
-        path: word if last.count(word) == 1 else path
-        for path, word in zip(paths, last, strict=True)
-    }
+        beside = [f"{record['seconds']:.1f}", record["verdict"], knobs] if wide else []
+        below = "" if wide else f"{knobs}  {record['verdict']}"
+        style = style_of(record["decision"])
+        lines.append(Line(cells=[*cells, *beside], below=below, style=style))
+    return aligned(header, lines, left=("decision", "verdict", "knobs"))
 
 
 def conclusion(findings: Findings) -> list[str]:

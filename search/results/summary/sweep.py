@@ -9,6 +9,7 @@ from rich.table import Table
 from search.results.findings import Findings
 from search.results.summary.formatting import (
     BAR,
+    NARROW,
     WIDE,
     cell,
     count,
@@ -18,6 +19,7 @@ from search.results.summary.formatting import (
     markdown,
     measured,
     score,
+    style_of,
     tie,
 )
 from search.results.summary.verdicts import outcomes, said, verdict_of
@@ -90,7 +92,7 @@ def table(findings: Findings, *, width: int) -> Table:
         *drawn,
         "epoch",
         *costs,
-        "trials",
+        *(["trials"] if width >= NARROW else []),
         "decision",
     ):
         words = column in ("trials", "decision")
@@ -104,11 +106,9 @@ def table(findings: Findings, *, width: int) -> Table:
             *([picture[place]] if picture else []),
             cell(record["best_epoch"]),
             *([f"{record['seconds']:.1f}"] if costs else []),
-            outcomes(findings, findings.of(value)),
+            *([outcomes(findings, findings.of(value))] if width >= NARROW else []),
         ]
-        shown.add_row(
-            *row, record["decision"], style="bold" if "chosen" in record["decision"] else ""
-        )
+        shown.add_row(*row, record["decision"], style=style_of(record["decision"]))
     return shown
 
 

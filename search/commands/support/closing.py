@@ -1,0 +1,65 @@
+"""The last lines of a search: where its results lie, the chosen configuration to copy, what may follow."""
+
+from pathlib import Path
+
+from search.config.knobs import Knob
+from search.execution.terminal import Terminal
+from search.results.findings import Findings
+
+
+def show_closing(findings: Findings, console: Terminal) -> None:
+    """Shows them; without a winner, only where the results lie."""
+    plan = findings.plan
+    here = plan.folder.is_relative_to(Path.cwd())
+    where = plan.folder.relative_to(Path.cwd()) if here else plan.folder
+    console.say(f"\nresults: {where}/")
+    failed = sum(row.state in ("failed", "lost") for row in findings.rows)
+    if failed:
+        console.say(
+            f"{failed} trials failed and stay failed here; "
+            "after mending the cause, start anew with name=…",
+            style="red",
+        )
+    if findings.winner is None:
+        return
+    words = chosen_words(findings)
+    if words:
+        console.say(f"chosen, as words of a command:\n  {' '.join(words)}", style="green")
+    if not (plan.folder / "best" / "weights.safetensors").exists():
+        dropped = "" if plan.keep == "all" else ", or keep=best dropped them before it won"
+        console.say(
+            f"best/ holds no weights: the trainer saved none{dropped}; train best.yaml to get them"
+        )
+    for command, purpose in _next_commands(findings, where):
+        console.say(f"  {command}\n      {purpose}")
+
+
+def chosen_words(findings: Findings) -> list[str]:
+    """The winner's knobs as `key=value` words that any experiment takes."""
+    if findings.winner is None:
+        return []
+    knobs = {knob.path: knob for knob in findings.plan.knobs}
+    return [
+        f"{_key(path, knobs.get(path))}={'null' if value is None else value}"
+        for path, value in findings.winner.ask.knobs.items()
+    ]
+
+
+def _key(path: str, knob: Knob | None) -> str:
+    """`optimizer.adam.lr`, a knob of one choice of a group, is `optimizer.lr` in a config."""
+    if knob is None or knob.choice is None:
+        return path
+    group, option = knob.choice
+    return f"{group}.{path.removeprefix(f'{group}.{option}.')}"
+
+
+def _next_commands(findings: Findings, where: Path) -> list[tuple[str, str]]:
+    """What may be done with a finished search."""
+    plan = findings.plan
+    # A search outside of results/ is named by its folder, which every verb takes.
+    name = plan.name if str(where.parent) == "results" else str(where)
+    commands = [(f"train {where}/best.yaml", "trains the winner again, and compares")]
+    if plan.config.trainer.predict:
+        commands.append((f"test {name}", "opens the sealed test set, once"))
+    commands.append((f"table {name}", "shows this table again"))
+    return [(f"python -m search {command}", purpose) for command, purpose in commands]

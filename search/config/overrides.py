@@ -1,0 +1,151 @@
+"""The words `key=value` of a command: which of them Hydra composes, which ones this program applies.
+
+This program applies domains (`knob.a.b=log(1e-4, 1)`), for which Hydra would ask for `--multirun`, and the
+arguments of a model class of the user's own, in place of those of the composed model.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from search.config.knobs import Value
+from search.config.space import read_space
+from search.config.sweep_grammar import read_domain
+from search.config.trial_config import STOCK
+from search.errors import UsageError, broken_rule, shortened
+
+SPACE, KNOB = "space.", "knob."
+TARGET = "model._target_"
+OWN_MODELS = "trainers.models."  # import paths of the models whose arguments conf/model/ lists
+
+
+@dataclass(kw_only=True)
+class Overrides:
+    """The words of one command, sorted by who applies them.
+
+    `hydra`: those for Hydra. `domains`: a node per knob's path; `are_whole_space`: no other knob counts.
+    `defaults`: values of knobs' keys, which the config may not have. `model`: arguments of a class of
+    the user's own; empty if the composed model stays.
+    """
+
+    hydra: list[str] = field(default_factory=list)
+    domains: dict[str, dict[str, Any]] = field(default_factory=dict)
+    are_whole_space: bool = False
+    defaults: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, words: Sequence[str]) -> "Overrides":
+        """Sorts the words.
+
+        Raises:
+            UsageError: a word that is no override, or a domain that breaks a rule.
+        """
+        overrides = cls()
+        others = [word for word in words if not overrides._takes_domain(word)]
+        overrides.domains = dict(
+            sorted(overrides.domains.items(), key=lambda item: item[0].count("."))
+        )
+        own_model = _has_own_model(others)
+        for word in map(_as_list, others):
+            override = parse_override(word)
+            key = override.key_or_group
+            if own_model and key.startswith("model."):
+                overrides.model[key.removeprefix("model.")] = override.value()
+            elif key in overrides.domains and "." in key:
+                overrides.defaults[key] = override.value()
+            elif not overrides._takes_detail(key, override):
+                overrides.hydra.append(word)
+        return overrides
+
+    def apply(self, config: DictConfig) -> None:
+        """Writes into a composed config what Hydra has not."""
+        with open_dict(config):
+            if self.model and str(config.model.get("_target_")).startswith(OWN_MODELS):
+                config.model = {}
+            for key, value in self.model.items():
+                OmegaConf.update(config, f"model.{key}", value, merge=False, force_add=True)
+            for key, value in self.defaults.items():
+                OmegaConf.update(config, key, value, merge=False, force_add=True)
+            if self.are_whole_space:
+                config.space = {}
+            for path, node in self.domains.items():
+                OmegaConf.update(config, f"space.{path}", node, merge=False, force_add=True)
+                if self._is_new(config, path):
+                    OmegaConf.update(config, path, _baseline(path, node), force_add=True)
+
+    def _is_new(self, config: DictConfig, path: str) -> bool:
+        """Whether a knob brings a key that a class or function of the user's own may read."""
+        reader_is_own = config.trainer.get("_target_") != STOCK
+        reader_is_own |= path.startswith("model.") and bool(self.model)
+        is_option = any(path.startswith(f"{group}.") for group in self.domains if group != path)
+        is_there = OmegaConf.select(config, path, default=self) is not self
+        return reader_is_own and not is_there and not is_option
+
+    def _takes_domain(self, word: str) -> bool:
+        """Whether a word gives a knob its domain, which is then read."""
+        key, _, value = word.partition("=")
+        prefix = next((name for name in (SPACE, KNOB) if key.lstrip("+").startswith(name)), "")
+        if not prefix or (prefix == SPACE and "(" not in value):
+            return False
+        path = key.lstrip("+").removeprefix(prefix)
+        self.domains[path] = read_domain(f"{prefix}{path}", value)
+        self.are_whole_space |= prefix == KNOB
+        return True
+
+    def _takes_detail(self, key: str, override: Override) -> bool:
+        """Whether a word sets a key of such a domain, as `space.optimizer.lr.points=5`."""
+        path, _, detail = key.removeprefix(SPACE).rpartition(".")
+        if not key.startswith(SPACE) or path not in self.domains or override.is_delete():
+            return False
+        self.domains[path][detail] = override.value()
+        return True
+
+
+def _baseline(path: str, node: Mapping[str, Any]) -> Value:
+    """The value of a new key before it is tuned: the first choice, or the middle of the range."""
+    (knob,) = read_space({path: node})
+    return knob.within(0.0 if knob.choices else 0.5)
+
+
+def parse_override(word: str) -> Override:
+    """A word by Hydra's grammar.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        override = OverridesParser.create().parse_override(word)
+        if override.key_or_group:
+            return override
+        reason = "no key"
+    except HydraException as error:
+        reason = str(error).splitlines()[0].partition(" expecting ")[0]
+        if "LexerNoViableAlt" in reason:
+            reason = "a character that the grammar does not know"
+    rule = "an override is key=value, +key=value or ~key"
+    remedy = "put odd text into quotes: key='\"…\"'"
+    raise UsageError(
+        broken_rule(
+            f"Error parsing override {shortened(word)!r}", rule=rule, got=reason, remedy=remedy
+        )
+    )
+
+
+def _has_own_model(words: Sequence[str]) -> bool:
+    """Whether the model's class is named and the group is neither chosen nor edited by deletions."""
+    keys = [word.partition("=")[0] for word in words]
+    is_edited = any(key == "model" or key.startswith("~model.") for key in keys)
+    return not is_edited and TARGET in (key.lstrip("+") for key in keys)
+
+
+def _as_list(word: str) -> str:
+    """`placement.gpus=0,2` as Hydra's list; it would take the comma for a sweep of its own."""
+    key, _, value = word.partition("=")
+    is_bare = key == "placement.gpus" and value[:1].isalnum() and value != "null"
+    return f"{key}=[{value}]" if is_bare else word

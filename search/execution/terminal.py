@@ -1,0 +1,80 @@
+"""Standard output as commands use it: plain lines, colour only on a terminal and without `NO_COLOR`.
+
+Imports little: it shows the first line of a command.
+"""
+
+import os
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from search.config.text import for_terminal, one_line
+
+
+class Terminal(Console):
+    """Standard output; a reader that has gone, as in `… | head`, silences it and ends nothing."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich when a write has failed."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """A line as it is, without markup."""
+        say(self, text, style=style)
+
+
+def say(console: Console, text: str, *, style: str = "") -> None:
+    """A line on any console; control characters of foreign text are written out.
+
+    A terminal breaks it between words; elsewhere it stays one line.
+    """
+    console.print(
+        for_terminal(text),
+        style=style,
+        markup=False,
+        highlight=False,
+        soft_wrap=not console.is_terminal,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A row of an aligned table. `below`: a second line, for what has no room beside the cells."""
+
+    cells: Sequence[str]
+    below: str = ""
+    style: str = ""
+
+
+def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[str] = ()) -> Text:
+    """A table of lines, each cut at the edge of the terminal rather than broken.
+
+    Args:
+        header: names of the columns.
+        lines: the rows.
+        left: columns of words, which begin at the left; numbers end at the right.
+    """
+    rows = [[one_line(cell) for cell in line.cells] for line in lines]
+    columns = zip(header, *rows, strict=True)
+    widths = [max(map(cell_len, column)) for column in columns]
+
+    def row(cells: Sequence[str]) -> str:
+        padded = [
+            set_cell_size(cell, width) if name in left else " " * (width - cell_len(cell)) + cell
+            for name, cell, width in zip(header, cells, widths, strict=True)
+        ]
+        return "  ".join(padded).rstrip()
+
+    text = Text(row(header), style="", no_wrap=True, overflow="ellipsis")
+    text.stylize("bold")
+    for line, cells in zip(lines, rows, strict=True):
+        text.append(f"\n{row(cells)}", style=line.style)
+        if line.below:
+            indent = " " * (widths[0] + 2)
+            text.append(f"\n{indent}{one_line(line.below)}", style=line.style or "dim")
+    return text

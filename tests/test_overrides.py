@@ -1,0 +1,127 @@
+"""The words of a command line: domains in one word each, models of one's own, and what is no override."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from search.config.compose import compose_experiment
+from search.config.plan import read_plan
+from search.config.sweep_grammar import read_domain
+from search.errors import UsageError
+from search.stages import sweep
+
+
+def _config(*words, experiment="lr_sweep"):
+    return compose_experiment(experiment, overrides=list(words), config_dir=None)
+
+
+def _plan(*words, experiment="lr_sweep"):
+    return read_plan(_config(*words, experiment=experiment), root=Path("/r"))
+
+
+def test_knobs_in_one_word_each_are_the_whole_space():
+    plan = _plan("knob.model.dropout=interval(0, 0.5)")
+    assert [(knob.path, knob.describe()) for knob in plan.knobs] == [
+        ("model.dropout", "0 … 0.5, linear")
+    ]
+    words = ["knob.optimizer.lr=log(1e-4,1e-1)", "knob.my.layers=choice(1,2,4)"]
+    joint = _plan(
+        *words, "trainer=own", "trainer._target_=toys.steady", "model=own", "data=own", "data.rows=50",
+        "data.task=classification", "metric=reported", "metric.name=accuracy",
+        "metric.direction=maximize", experiment="joint",
+    )  # fmt: skip
+    assert [(knob.path, knob.describe()) for knob in joint.knobs] == [
+        ("optimizer.lr", "0.0001 … 0.1, log"),
+        ("my.layers", "1, 2, 4"),
+    ]
+    assert joint.config.my.layers == 1  # the baseline of a new key: its first choice
+
+
+def test_a_knobs_baseline_and_details_are_given_without_a_plus():
+    words = [
+        "trainer=own", "trainer._target_=toys.steady", "model=own", "data=own", "data.rows=50",
+        "data.task=classification", "metric=reported", "metric.name=accuracy",
+        "metric.direction=maximize",
+    ]  # fmt: skip
+    plan = _plan(*words, "knob.my.size=int(log(8,512))", "my.size=32", "space.my.size.points=4")
+    assert (plan.default(plan.knob), plan.knob.points) == (32, 4)
+    assert sweep.first_round(plan) == (32, 8, 128, 512)
+    middle = _plan(*words, "knob.my.size=log(0.01,1)")
+    assert middle.default(middle.knob) == 0.1
+
+
+def test_an_unknown_path_of_the_stock_trainer_names_the_nearest_key():
+    with pytest.raises(
+        UsageError, match=r"key 'model\.widht' does not exist; did you mean 'model\.width'\?"
+    ):
+        _plan("knob.model.widht=choice(8,16)")
+
+
+@pytest.mark.parametrize("word", ["knob.optimizer", "space.optimizer"])
+def test_choices_of_a_config_group_are_composed_also_from_the_command_line(word):
+    plan = _plan(f"{word}=choice(sgd,adam)", f"{word}.adam.lr=log(1e-4,1e-2)")
+    assert sweep.first_round(plan) == ("sgd", "adam")
+    assert set(plan.config.choices.optimizer) == {"sgd", "adam"}
+    assert plan.config.choices.optimizer.adam._target_ == "torch.optim.Adam"
+    assert sweep.cells(plan, "adam")[0]["optimizer.adam.lr"] == 3e-4
+
+
+def test_choices_of_a_config_group_may_stand_as_a_string_in_a_file(tmp_path):
+    (tmp_path / "space").mkdir()
+    (tmp_path / "space" / "two.yaml").write_text("optimizer: choice(sgd, adam)\n")
+    config = compose_experiment("lr_sweep", overrides=["space=two"], config_dir=tmp_path)
+    assert set(config.choices.optimizer) == {"sgd", "adam"}
+    assert sweep.first_round(read_plan(config, root=tmp_path)) == ("sgd", "adam")
+
+
+def test_a_model_class_of_ones_own_takes_its_own_arguments_and_none_of_the_composed_models():
+    config = _config("model._target_=mods.Net", "model.hidden=64", "model.rate=${optimizer.lr}")
+    assert OmegaConf.to_container(config.model, resolve=True) == {
+        "_target_": "mods.Net",
+        "hidden": 64,
+        "rate": 0.1,
+    }
+    plan = _plan("model._target_=mods.Net", "model.hidden=64", "knob.model.hidden=choice(32,64)")
+    assert plan.default(plan.knob) == 64
+    edited = _config("model._target_=mods.Net", "~model.dropout")
+    assert "width" in edited.model  # whoever deletes keys edits the composed model
+    assert _config("model=cnn1d", "model._target_=mods.Net").model.dimensions == 1
+    ours = _config("model._target_=trainers.models.mlp.MLP")
+    assert "width" not in ours.model
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["optimizer.lr==", "a", "=", "a=٣", 'a=b"c', "a=[1", "a=\x01", "a=a\nb", "", "~", "a={b:", "+"],
+)
+def test_a_word_that_is_no_override_is_refused_in_one_line_that_says_how_to_quote(word):
+    with pytest.raises(UsageError) as caught:
+        _config(word)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert message.startswith("Error parsing override ")
+    assert "an override is key=value, +key=value or ~key, but got " in message
+    assert "LexerNoViable" not in message
+
+
+@settings(max_examples=300, deadline=1000)
+@given(
+    st.lists(
+        st.sampled_from(
+            [*"(),", "interval", "range", "choice", "tag", "log", "int", "float", "sort", "shuffle",
+             "1e-8", "0", "1", "-3", "1e400", "nan", "inf", "abc", "'a b'", "null", "true", " ", "[", "{"]
+        ),
+        max_size=9,
+    ).map("".join)
+)  # fmt: skip
+def test_any_text_of_a_domain_is_read_or_refused_and_never_grows(text):
+    node, message = {}, ""
+    try:
+        node = read_domain("space.my.knob", text)
+    except UsageError as error:
+        message = str(error)
+    assert len(message.splitlines()) <= 1
+    assert len(node.get("choices", ())) <= 1000

@@ -1,0 +1,144 @@
+"""What a person sees while a search runs: at every width, with and without a terminal, colours and results."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from search.config.compose import compose_experiment
+from search.config.plan import read_plan
+from search.config.short_names import short_names
+from search.execution.early_stopping import EarlyStopping
+from search.execution.pace import duration, usual_epochs
+from search.execution.progress import ShownProgress, growth_reason
+from search.execution.slots import Slot
+from search.execution.terminal import Line, aligned
+from search.storage.trials import TrialRecord, TrialSpec
+
+
+def _plan(name="lr_sweep"):
+    return read_plan(compose_experiment(name, overrides=[], config_dir=None), root=Path("/r"))
+
+
+def _console(width, **options):
+    return Console(width=width, record=True, file=io.StringIO(), **options)
+
+
+def _ask(trial, lr=0.1, stage="sweep.optimizer.lr"):
+    return TrialSpec(trial=trial, stage=stage, knobs={"optimizer.lr": lr}, seed=0)
+
+
+def _text(progress, console):
+    console.print(progress)
+    return console.export_text()
+
+
+def _begun(width, trials=1, name="lr_sweep", **options):
+    console, plan = _console(width, **options), _plan(name)
+    progress, slot = (
+        ShownProgress(plan, done=0, console=console),
+        Slot(number=0, gpu=None, threads=1),
+    )
+    progress.foreseen(39)
+    for trial in range(trials):
+        progress.began(slot, _ask(trial))
+        early = EarlyStopping(metric=plan.metric, patience=None, value=0.9 + trial / 100)
+        record = {"trial": trial, "epoch": 3 + trial, "train_loss": 0.25, "val_loss": 0.5}
+        progress.heard(slot, early, record)
+    return progress, console, slot
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("trials", [1, 8])
+def test_slot_losses_and_best_value_are_seen_at_every_width(width, trials):
+    progress, console, _ = _begun(width, trials)
+    text = _text(progress, console)
+    assert max(map(len, text.splitlines())) <= width
+    numbers = (
+        r"0 cpu +0–7 +3–10/50 +0\.25 +0\.5 +0\.97"
+        if trials > 1
+        else r"0 cpu +0 +3/50 +0\.25 +0\.5 +0\.9"
+    )
+    assert re.search(numbers, text)
+    assert ("8 lanes, " if trials > 1 else "lr=0.1 seed 0") in text
+
+
+def test_before_a_trial_the_view_says_what_is_waited_for():
+    console = _console(80)
+    text = _text(ShownProgress(_plan(), done=0, console=console), console)
+    assert "waiting for the workers: they import torch and the trainer" in text
+
+
+def test_trials_that_ended_without_a_value_are_counted_and_the_first_value_is_the_best():
+    progress, console, _ = _begun(80)
+    assert "no trial has ended yet" in _text(progress, console)
+    for trial in range(6):
+        progress.finished(TrialRecord(ask=_ask(trial), state="infeasible", epochs=1))
+    assert "6 ended, none usable yet" in _text(progress, console)
+    progress.finished(TrialRecord(ask=_ask(6), state="complete", value=0.5, epochs=5))
+    progress.finished(TrialRecord(ask=_ask(7), state="complete", value=0.4, epochs=5))
+    assert "best so far: accuracy 0.5, trial 6: lr=0.1" in _text(progress, console)
+
+
+def test_time_left_does_not_fall_to_nothing_when_the_first_to_end_are_the_shortest():
+    assert usual_epochs(trained=0, ended=0, most=50) == 50
+    assert usual_epochs(trained=130, ended=2, most=50) == 50  # two ended after one epoch each
+    assert usual_epochs(trained=60, ended=6, most=50) == 10
+    assert (duration(59.6), duration(61), duration(3660)) == ("1 min 0 s", "1 min 1 s", "1 h 1 min")
+
+
+def test_a_total_that_grows_says_why_once():
+    progress, console, slot = _begun(80)
+    progress.finished(TrialRecord(ask=_ask(0), state="complete", value=0.5, epochs=5))
+    progress.foreseen(45)
+    progress.began(slot, _ask(40, lr=3.0))
+    progress.began(slot, _ask(41, lr=4.0))
+    lines = [line for line in console.export_text().splitlines() if "more trials" in line]
+    assert lines[0].startswith("6 more trials, 45 in all: the best optimizer.lr lies at the edge")
+    assert len(lines) == 1
+
+
+def test_the_reason_of_more_trials_follows_from_the_first_of_them():
+    tried = [_ask(0, 0.1), _ask(1, 1.0)]
+    assert growth_reason(_ask(2, 0.3), tried, adaptive=False).startswith(
+        "values of optimizer.lr closer"
+    )
+    assert growth_reason(_ask(2, 3.0), tried, adaptive=False).endswith("range is extended (P2)")
+    assert (
+        growth_reason(_ask(2, 0.1), tried, adaptive=False) == "more seeds of values that were tried"
+    )
+    assert (
+        growth_reason(_ask(2, 0.1, "confirm"), tried, adaptive=True) == "the stage confirm begins"
+    )
+
+
+def test_colours_carry_meaning_on_a_terminal_only_and_no_color_takes_them_away(monkeypatch):
+    def shown(**options):
+        progress, console, _ = _begun(80, force_terminal=True, **options)
+        progress.finished(TrialRecord(ask=_ask(0), state="complete", value=0.5, epochs=5))
+        console.print(progress)
+        return console.file.getvalue()
+
+    assert "\x1b[32mbest so far" in shown()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[32m" not in shown()
+
+
+def test_short_names_are_last_words_and_ambiguous_ones_stay_whole():
+    paths = ["optimizer.sgd.lr", "optimizer.adam.lr", "model.width"]
+    assert short_names(paths) == {
+        "optimizer.sgd.lr": "optimizer.sgd.lr", "optimizer.adam.lr": "optimizer.adam.lr", "model.width": "width",
+    }  # fmt: skip
+
+
+def test_an_aligned_table_is_cut_at_the_edge_and_shows_control_characters():
+    console = _console(20)
+    console.print(
+        aligned(["a", "name"], [Line(cells=["1", "x\x1b[31m"], below="y" * 40)], left=("name",))
+    )
+    lines = console.export_text().splitlines()
+    assert lines[:2] == ["a  name", r"1  x\x1b[31m"]
+    assert len(lines[2]) == 20
+    assert lines[2].endswith("…")
