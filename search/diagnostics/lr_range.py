@@ -1,6 +1,8 @@
-"""What a learning-rate range test says: a range for the sweep, or why none can be told (R31). Pure functions of loss curves.
+"""What a learning-rate range test says: a range for the sweep, or why none can be told (R31). Pure
+functions of loss curves.
 
-Four ways of reading the same curve stand side by side: each alone is fooled by something (an early spike, a flat start).
+Four ways of reading the same curve stand side by side: each alone is fooled by something (an early
+spike, a flat start).
 """
 
 import math
@@ -31,8 +33,9 @@ Curve = NDArray[np.float64]
 class Range:
     """What was read. `low`, `high`: learning rates, None where `because` says why none can be told.
 
-    `suggestions`: learning rate by each way of reading; `agreement`: decades between the least and the greatest of them.
-    `rates`, `losses`: the curve that was read, the median over the seeds, smoothed.
+    `suggestions`: learning rate by each way of reading; `agreement`: decades between the least and
+    the greatest of them. `rates`, `losses`: the curve that was read, the median over the seeds,
+    smoothed.
     """
 
     low: float | None = None
@@ -45,14 +48,18 @@ class Range:
 
 
 def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]]) -> Range:
-    """The range of a ramp. `curves`: the loss of every step, per seed; a curve that ends early was lost there."""
+    """The range of a ramp. `curves`: the loss of every step, per seed; a curve that ends early was
+    lost there.
+    """
     grid = np.asarray(rates, dtype=float)
     table = _table(curves, len(grid))
     known = np.flatnonzero(np.isfinite(table).any(axis=0))
     if not len(known) or known[-1] + 1 < LEAST:
         steps = 0 if not len(known) else int(known[-1]) + 1
         return Range(
-            because=f"the loss was lost after {steps} steps, at a rate of {grid[max(steps - 1, 0)]:.2g}"
+            because=(
+                f"the loss was lost after {steps} steps, at a rate of {grid[max(steps - 1, 0)]:.2g}"
+            )
         )
     smooth = np.array([_smoothed(np.log10(grid), row) for row in table])
     middle = _median(smooth)
@@ -94,15 +101,18 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
 def _highest(rates: Curve, losses: Curve, *, bottom: int, start: float) -> float:
     """The upper end of the range: a little above the rate at which nearly all of the fall is done.
 
-    A ramp's least loss lies anywhere on a flat bottom; where the bottom begins is steadier. The best rates of real sweeps lay
-    from a twelfth of that rate to twice that rate (`tests/benchmarks/lr_range.py`).
+    A ramp's least loss lies anywhere on a flat bottom; where the bottom begins is steadier. The
+    best rates of real sweeps lay from a twelfth of that rate to twice that rate
+    (`tests/benchmarks/lr_range.py`).
     """
     done = np.flatnonzero(losses[: bottom + 1] <= losses[bottom] + LEFT * (start - losses[bottom]))
     return float(rates[done[0]]) * ABOVE
 
 
 def _suggestions(rates: Curve, losses: Curve, *, bottom: int, start: float) -> dict[str, float]:
-    """Valley (fast.ai), steepest fall, a tenth of the rate of the least loss, a third of the rate where it diverges."""
+    """Valley (fast.ai), steepest fall, a tenth of the rate of the least loss, a third of the rate
+    where it diverges.
+    """
     first = _beginning(losses, bottom=bottom, start=start)
     fall, decades = losses[first : bottom + 1], np.log10(rates[first : bottom + 1])
     return {
@@ -122,7 +132,9 @@ def _beginning(losses: Curve, *, bottom: int, start: float) -> int:
 
 
 def _valley(losses: Curve) -> int:
-    """The middle of the middle third of the longest falling subsequence (fastai/callback/schedule.py, `valley`)."""
+    """The middle of the middle third of the longest falling subsequence
+    (fastai/callback/schedule.py, `valley`).
+    """
     length = np.ones(len(losses), dtype=int)
     for index in range(1, len(losses)):
         before = length[:index][losses[:index] > losses[index]]
@@ -150,7 +162,9 @@ def _table(curves: Sequence[Sequence[float | None]], steps: int) -> Curve:
 
 
 def _smoothed(decades: Curve, losses: Curve) -> Curve:
-    """A median over five steps against spikes, then a Gaussian kernel over the logarithm of the rate."""
+    """A median over five steps against spikes, then a Gaussian kernel over the logarithm of the
+    rate.
+    """
     known = np.flatnonzero(np.isfinite(losses))
     smooth = np.full(len(losses), np.nan)
     if not len(known):
@@ -174,7 +188,9 @@ def _median(rows: Curve) -> Curve:
 
 
 def _start(table: Curve, rates: Curve) -> tuple[float, float]:
-    """The loss of the first tenth of the ramp, where nothing is learned yet, and the standard error of the smoothed curve."""
+    """The loss of the first tenth of the ramp, where nothing is learned yet, and the standard error
+    of the smoothed curve.
+    """
     first = max(len(rates) // 10, 3)
     values = table[:, :first][np.isfinite(table[:, :first])]
     spread = float(np.median(np.abs(values - np.median(values)))) * 1.4826

@@ -1,6 +1,8 @@
-"""Asks a training what `trainers.probes` can ask, in a process of its own, as a worker would see it.
+"""Asks a training what `trainers.probes` can ask, in a process of its own, as a worker would see
+it.
 
-The search's own process stays without torch and the user's modules. Test rows never come here (R8). Never judges.
+The search's own process stays without torch and the user's modules. Test rows never come here (R8).
+Never judges.
 """
 
 import json
@@ -28,7 +30,8 @@ def probed(
 ) -> Iterator[Callable[[], Answers]]:
     """Asks while the block runs; the answers are waited for when they are called for.
 
-    `folder` holds `arrays/`, and gets `probes.log`, what the training printed. `wanted`: arguments of `search.diagnostics.probe_process.answer`.
+    `folder` holds `arrays/`, and gets `probes.log`, what the training printed. `wanted`: arguments
+    of `search.diagnostics.probe_process.answer`.
 
     Raises, when called for:
         RunError: the process ended without an answer, or took longer than `trainer.epoch_timeout`.
@@ -72,7 +75,8 @@ def probed(
         if not told.exists():
             end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
             raise RunError(
-                f"the training could not be looked at: its process ended with {process.returncode}\n{end}"
+                "the training could not be looked at: its process ended with "
+                f"{process.returncode}\n{end}"
             )
         found: Answers = json.loads(told.read_text())
         return found

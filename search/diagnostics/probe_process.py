@@ -1,4 +1,7 @@
-"""The process that asks a training: reads what is asked, writes the answers. Never judges; imports torch."""
+"""The process that asks a training: reads what is asked, writes the answers.
+
+Never judges; imports torch.
+"""
 
 import json
 import math

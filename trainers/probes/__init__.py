@@ -1,5 +1,6 @@
-"""Looks at a training while it runs, whoever wrote it, and tries what a search is about to rely on. Measures; never judges.
+"""Looks at a training while it runs, whoever wrote it, and tries what a search is about to rely on.
+Measures; never judges.
 
-`watch` sees through torch's own hooks what a training does, `steer` takes its rate, penalties and length over, `run` gives it
-rows and an end, `questions` puts them together.
+`watch` sees through torch's own hooks what a training does, `steer` takes its rate, penalties and
+length over, `run` gives it rows and an end, `questions` puts them together.
 """

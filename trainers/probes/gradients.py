@@ -1,4 +1,7 @@
-"""Whether a model's own backward passes are right, by finite differences in float64 (R12). Measures; never judges."""
+"""Whether a model's own backward passes are right, by finite differences in float64 (R12).
+
+Measures; never judges.
+"""
 
 from typing import Any
 
@@ -13,9 +16,11 @@ ROWS = 4
 
 
 def wrong_gradients(config: Config, part: Part) -> dict[str, Any]:
-    """What torch's `gradcheck` says of model and loss on a few rows, in evaluation mode; `told` is empty where all is well.
+    """What torch's `gradcheck` says of model and loss on a few rows, in evaluation mode; `told` is
+    empty where all is well.
 
-    The fast check: one random direction per tensor. https://docs.pytorch.org/docs/stable/generated/torch.autograd.gradcheck.gradcheck.html
+    The fast check: one random direction per tensor.
+    https://docs.pytorch.org/docs/stable/generated/torch.autograd.gradcheck.gradcheck.html
     """
     device = torch.device("cpu")
     seed_all(0, device)

@@ -1,6 +1,8 @@
-"""Torch's own hooks for as long as a context lasts: its functions by a mode, its modules and optimizers by global hooks.
+"""Torch's own hooks for as long as a context lasts: its functions by a mode, its modules and
+optimizers by global hooks.
 
-Backward passes have no global hook: `torch.autograd.backward`, through which `Tensor.backward` goes too, is wrapped meanwhile.
+Backward passes have no global hook: `torch.autograd.backward`, through which `Tensor.backward` goes
+too, is wrapped meanwhile.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +24,10 @@ DROPOUTS = (
 
 
 class Hooked(TorchFunctionMode):
-    """A context with hooks, all of which are gone afterwards. `_hook` registers them into `_handles`."""
+    """A context with hooks, all of which are gone afterwards.
+
+    `_hook` registers them into `_handles`.
+    """
 
     def __init__(self) -> None:
         super().__init__()

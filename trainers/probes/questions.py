@@ -1,5 +1,6 @@
-"""What is asked of a training before its search begins, as plain numbers: what it does, whether it repeats, whether it can
-learn a few rows by heart, whether labels matter to it, how fast it is. Measures; never judges.
+"""What is asked of a training before its search begins, as plain numbers: what it does, whether it
+repeats, whether it can learn a few rows by heart, whether labels matter to it, how fast it is.
+Measures; never judges.
 """
 
 import math
@@ -74,7 +75,8 @@ def watched(subject: Subject) -> Answer:
 def learned_by_heart(subject: Subject, *, parameters: int) -> Answer:
     """A few rows, the regularisers off: how well can they be fitted, at several rates (R9)?
 
-    No more rows than half of the parameters per output, so that a small model is not asked for what it cannot do.
+    No more rows than half of the parameters per output, so that a small model is not asked for what
+    it cannot do.
     """
     few = _few(subject, parameters=parameters)
     data = Data(train=few, val=few)
@@ -93,9 +95,11 @@ def learned_by_heart(subject: Subject, *, parameters: int) -> Answer:
 
 
 def labels_matter(subject: Subject, *, rate: float) -> Answer:
-    """Trained on the true labels and on shuffled ones, how do they do in validation, row by row (R10)?
+    """Trained on the true labels and on shuffled ones, how do they do in validation, row by row
+    (R10)?
 
-    At a rate that has taught this model something; if that shows nothing, longer, also at the training's own and at lower ones.
+    At a rate that has taught this model something; if that shows nothing, longer, also at the
+    training's own and at lower ones.
     """
     data = subject.sample(train=WATCHED_ROWS, val=WATCHED_ROWS)
     if data.train.y is None or data.val.y is None:
@@ -110,7 +114,9 @@ def labels_matter(subject: Subject, *, rate: float) -> Answer:
 
 
 def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:
-    """Scores of validation rows, of one training on true labels and of several on shuffled ones; higher is better."""
+    """Scores of validation rows, of one training on true labels and of several on shuffled ones;
+    higher is better.
+    """
     assert data.train.y is not None
     assert data.val.y is not None
     labels, val = data.train.y, data.val.y
@@ -143,7 +149,9 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
 
 
 def speed(subject: Subject, *, sizes: bool) -> Answer:
-    """Seconds of a step, and megabytes that it keeps for the backward pass; `sizes`: over batches of 16 … 512 rows (P6)."""
+    """Seconds of a step, and megabytes that it keeps for the backward pass; `sizes`: over batches
+    of 16 … 512 rows (P6).
+    """
     rows = len(subject.data.train.index)
     batches = [batch for batch in BATCHES if batch <= rows] if sizes else []
     measured = []
@@ -163,7 +171,9 @@ def speed(subject: Subject, *, sizes: bool) -> Answer:
 
 
 class Kept(torch.autograd.graph.saved_tensors_hooks):
-    """Counts what a forward pass keeps for its backward pass, in bytes; a storage that is kept twice counts once."""
+    """Counts what a forward pass keeps for its backward pass, in bytes; a storage that is kept
+    twice counts once.
+    """
 
     def __init__(self) -> None:
         self.most = 0

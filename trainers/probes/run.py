@@ -1,4 +1,6 @@
-"""Gives a training its rows, its epochs and its end, apart from any search: nothing is saved, nothing goes on later."""
+"""Gives a training its rows, its epochs and its end, apart from any search: nothing is saved,
+nothing goes on later.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +22,9 @@ from trainers.probes.watch import Watch
 
 @dataclass(kw_only=True)
 class Run:
-    """What came of it: values per epoch, 0 being the untrained model where it is told; `error`, if it raised."""
+    """What came of it: values per epoch, 0 being the untrained model where it is told; `error`, if
+    it raised.
+    """
 
     epochs: list[tuple[int, Values]] = field(default_factory=list)
     error: str = ""

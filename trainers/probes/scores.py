@@ -1,4 +1,7 @@
-"""How good predictions are, in one number or row by row, whatever form a trainer gives them in. Never judges."""
+"""How good predictions are, in one number or row by row, whatever form a trainer gives them in.
+
+Never judges.
+"""
 
 import math
 from typing import Any
@@ -34,7 +37,9 @@ def _classes(told: NDArray[Any]) -> NDArray[Any]:
 
 
 def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Of each row, the probability of its class; for numbers 1 − squared error, at least −3. None where nothing is told."""
+    """Of each row, the probability of its class; for numbers 1 − squared error, at least −3. None
+    where nothing is told.
+    """
     told = values.get("predictions", values.get("probabilities"))
     if told is None:
         return None

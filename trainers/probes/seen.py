@@ -1,4 +1,7 @@
-"""What is noted of a training: its weights, batches, losses and steps, as plain numbers. Knows no hooks; never judges."""
+"""What is noted of a training: its weights, batches, losses and steps, as plain numbers.
+
+Knows no hooks; never judges.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -16,8 +19,8 @@ CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 class Weights:
     """One parameter tensor. `trainable`: asks for gradients; `optimized`: an optimizer has it.
 
-    `gradients`: steps to which a gradient came; `largest`: the greatest absolute entry of any; `alike`: whether, in the end,
-    all of its units still bear the same weights.
+    `gradients`: steps to which a gradient came; `largest`: the greatest absolute entry of any;
+    `alike`: whether, in the end, all of its units still bear the same weights.
     """
 
     name: str
@@ -32,7 +35,10 @@ class Weights:
 
 @dataclass(kw_only=True)
 class Batch:
-    """What the model was given. `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all."""
+    """What the model was given.
+
+    `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all.
+    """
 
     shape: tuple[int, ...]
     finite: bool
@@ -44,11 +50,15 @@ class Batch:
 
 @dataclass(kw_only=True)
 class LossCall:
-    """A loss as it was first asked for. `outputs`: the shape of the model's outputs, `targets` of the targets.
+    """A loss as it was first asked for. `outputs`: the shape of the model's outputs, `targets` of
+    the targets.
 
-    `probabilities`, `log_probabilities`: whether the rows of the outputs are such, `over_batch`: whether its columns are;
-    `within_unit`: whether all lie between 0 and 1; `classes`: whether targets are whole numbers; `value`: of the loss;
-    `constant`: what the mean of the targets would give, for losses between numbers whose targets differ.
+    `probabilities`, `log_probabilities`: whether the rows of the outputs are such, `over_batch`:
+    whether its columns are;
+    `within_unit`: whether all lie between 0 and 1; `classes`: whether targets are whole numbers;
+    `value`: of the loss;
+    `constant`: what the mean of the targets would give, for losses between numbers whose targets
+    differ.
     """
 
     name: str
@@ -65,11 +75,13 @@ class LossCall:
 
 @dataclass(kw_only=True)
 class Seen:
-    """All that was seen. Lists are in order of time; `epochs`: how many batches there were at the end of each epoch.
+    """All that was seen. Lists are in order of time; `epochs`: how many batches there were at the
+    end of each epoch.
 
-    `evaluated`: what was given without a gradient coming back; `rows_mix`: whether a row's output changes with the rows
-    beside it; `averaged`: the most values that batch norm ever averaged per channel; `dead`: of every ReLU layer, the share
-    of units that no row woke, and `relu_rows` how many rows these were.
+    `evaluated`: what was given without a gradient coming back; `rows_mix`: whether a row's output
+    changes with the rows beside it; `averaged`: the most values that batch norm ever averaged per
+    channel; `dead`: of every ReLU layer, the share of units that no row woke, and `relu_rows` how
+    many rows these were.
     """
 
     weights: list[Weights] = field(default_factory=list)

@@ -1,6 +1,8 @@
-"""Takes a training over from outside: its rate per step, its penalties off, its end after so many steps.
+"""Takes a training over from outside: its rate per step, its penalties off, its end after so many
+steps.
 
-By the hooks that `watch` uses. Structure (batch norm, residual blocks) stays as it is (R9). Never judges.
+By the hooks that `watch` uses. Structure (batch norm, residual blocks) stays as it is (R9). Never
+judges.
 """
 
 import math
@@ -26,9 +28,11 @@ class Enough(BaseException):  # no error; no `except Exception` of a user's loop
 class Steer(Hooked):
     """A context in which a training goes as told. `losses`, `times`: of every step; seconds.
 
-    `rate`: step, from 0 → learning rate of the first group, the others keep their proportions; None: the training's own.
-    `plain`: dropout, smoothing and weight decay are off (R9, R15). `most`: steps, then `Enough`; `until`: told every
-    loss, says when it is enough. The loss of a step is the mean of its backward passes.
+    `rate`: step, from 0 → learning rate of the first group, the others keep their proportions;
+    None: the training's own.
+    `plain`: dropout, smoothing and weight decay are off (R9, R15). `most`: steps, then `Enough`;
+    `until`: told every loss, says when it is enough. The loss of a step is the mean of its backward
+    passes.
     """
 
     def __init__(

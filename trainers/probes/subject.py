@@ -1,4 +1,7 @@
-"""The training that is asked about: how it is trained on some of its rows, and a ramp of its rate. Never judges."""
+"""The training that is asked about: how it is trained on some of its rows, and a ramp of its rate.
+
+Never judges.
+"""
 
 import math
 import time
@@ -20,7 +23,10 @@ LOST = 20.0  # times the first loss
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """The training that is asked about. `task`: classification | regression; `metric`: what it may report."""
+    """The training that is asked about.
+
+    `task`: classification | regression; `metric`: what it may report.
+    """
 
     config: Config
     data: Data
@@ -30,7 +36,9 @@ class Subject:
     metric: str = ""
 
     def train(self, data: Data, *, config: Config | None = None, **settings: Any) -> Run:
-        """One training of it on these rows; `settings` as of `run.train`. A batch is no larger than they are."""
+        """One training of it on these rows; `settings` as of `run.train`. A batch is no larger than
+        they are.
+        """
         config = config or self.config
         batch = min(int(config["trainer"]["batch_size"]), len(data.train.index))
         return train(
@@ -58,7 +66,9 @@ class Subject:
 
 
 def patient(seconds: float = PATIENCE) -> Callable[[float], bool]:
-    """Says when a training has taken long enough since its first step: what it loads before may take its time."""
+    """Says when a training has taken long enough since its first step: what it loads before may
+    take its time.
+    """
     ends: list[float] = []
 
     def enough(_: float) -> bool:
@@ -73,10 +83,12 @@ def ramp(
 ) -> list[float]:
     """The loss of every step while the rate rises; it ends where the loss is lost.
 
-    Lost is a loss that is not finite, or twenty times that of the first step. Fresh weights; nothing of it is kept (R31).
+    Lost is a loss that is not finite, or twenty times that of the first step. Fresh weights;
+    nothing of it is kept (R31).
 
     Raises:
-        RuntimeError: the training raised before its first step, or took none with a torch optimizer.
+        RuntimeError: the training raised before its first step, or took none with a torch
+            optimizer.
     """
     impatient, first = patient(), math.nan
 
@@ -98,7 +110,9 @@ def ramp(
 
 
 def without_penalties(config: Config) -> Config:
-    """Without the penalties that stand in the config; what stands in the model is switched off by `Steer`."""
+    """Without the penalties that stand in the config; what stands in the model is switched off by
+    `Steer`.
+    """
     trainer = {**config["trainer"], **{key: None for key in NAMES if config["trainer"].get(key)}}
     constant = (
         {"schedule": {"_target_": None, "interval": "epoch"}} if config.get("schedule") else {}

@@ -1,7 +1,8 @@
 """What a training does, seen from outside: batches, losses, gradients, steps, evaluations.
 
-By torch's own hooks: a `TorchFunctionMode` (every loss, dropout and activation by whatever name it was imported), global module
-hooks and global optimizer hooks. So a user's loop is seen as well as the stock trainer. Changes nothing; never judges.
+By torch's own hooks: a `TorchFunctionMode` (every loss, dropout and activation by whatever name it
+was imported), global module hooks and global optimizer hooks. So a user's loop is seen as well as
+the stock trainer. Changes nothing; never judges.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +32,8 @@ RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
 @dataclass(kw_only=True)
 class Pass:
-    """A forward pass with gradients. `used`: whether a backward pass came back through it; else it was an evaluation.
+    """A forward pass with gradients. `used`: whether a backward pass came back through it; else it
+    was an evaluation.
 
     `active`, `quiet`: dropout and batch norm in it, as in training and as in evaluation.
     """
@@ -43,7 +45,9 @@ class Pass:
 
 
 class Watch(Hooked):
-    """A context in which whatever torch trains is noted in `seen`; complete once the context is left."""
+    """A context in which whatever torch trains is noted in `seen`; complete once the context is
+    left.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -207,7 +211,8 @@ class Watch(Hooked):
     def _evaluate_again(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> None:
-        """Two evaluations of the same rows must agree and change no buffer (R45), and no row may change another's output.
+        """Two evaluations of the same rows must agree and change no buffer (R45), and no row may
+        change another's output.
 
         Buffers and dice are put back.
         """
@@ -259,7 +264,9 @@ class Watch(Hooked):
     # Gradients and steps
 
     def _arrived(self, parameter: Tensor) -> None:
-        """A gradient on its way to a parameter: what lies there already, since the last step, is stale."""
+        """A gradient on its way to a parameter: what lies there already, since the last step, is
+        stale.
+        """
         if id(parameter) in self._fresh:
             return
         self._fresh.add(id(parameter))

@@ -1,4 +1,6 @@
-"""What a check says: pass, note, warn, fail or not checkable, with the numbers that decided, the rule and the remedy."""
+"""What a check says: pass, note, warn, fail or not checkable, with the numbers that decided, the
+rule and the remedy.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +13,9 @@ Outcome = Literal["pass", "note", "warn", "fail", "not checkable"]
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check. `told`: what was found, in a sentence; `remedy`: what to do, where something is to be done."""
+    """One check. `told`: what was found, in a sentence; `remedy`: what to do, where something is to
+    be done.
+    """
 
     name: str
     rule: str
@@ -62,7 +66,9 @@ class Judge:
 
 
 def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """In order, and without the faults that another one explains: they cannot be judged before that one is mended."""
+    """In order, and without the faults that another one explains: they cannot be judged before that
+    one is mended.
+    """
     found = {check.name: check for check in checks}
     failed = {name for name, check in found.items() if check.outcome == "fail"}
 

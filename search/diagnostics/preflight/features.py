@@ -100,7 +100,9 @@ def extreme_values(x: Shown) -> Check:
 
 
 def feature_scales(x: Shown, *, whole: bool = False) -> Check:
-    """Do the normalised features spread alike, and about by one (R5)? `whole`: they are whole numbers, as they came."""
+    """Do the normalised features spread alike, and about by one (R5)? `whole`: they are whole
+    numbers, as they came.
+    """
     judge = Judge(name="feature_scales", rule="R5")
     if whole:
         return judge.unknown("inputs are whole numbers and not normalised, as tokens are")
@@ -109,7 +111,10 @@ def feature_scales(x: Shown, *, whole: bool = False) -> Check:
     if not len(spread):
         return judge.unknown("no feature changes")
     low, middle, high = float(spread.min()), float(np.median(spread)), float(spread.max())
-    sentence = f"after normalising, features spread by {low:.2g} to {high:.2g}, half of them by more than {middle:.2g}"
+    sentence = (
+        f"after normalising, features spread by {low:.2g} to {high:.2g}, half of them by more "
+        f"than {middle:.2g}"
+    )
     measured = {"least": low, "median": middle, "greatest": high}
     remedy = (
         "say normalise=zscore or minmax: one rate cannot serve features of such different scales"

@@ -1,6 +1,8 @@
-"""Checks of the train rows' labels and targets: scale, order, twins, what a plain model can read of them (R6, R10, R13).
+"""Checks of the train rows' labels and targets: scale, order, twins, what a plain model can read of
+them (R6, R10, R13).
 
-Validation and test labels take no part. Pure functions of arrays; never trains a model of the user's.
+Validation and test labels take no part. Pure functions of arrays; never trains a model of the
+user's.
 """
 
 import math
@@ -14,10 +16,12 @@ from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.reading import each_alone, held_out, readable, some_rows
 
 HUGE = 1e3  # spread of targets, in training units
-# The share of rows that a model is surest of, at least so many, and how many of them may bear another label.
+# The share of rows that a model is surest of, at least so many, and how many of them may bear
+# another label.
 SUREST, FEWEST, DOUBTED = 0.1, 40, 0.2
 LAGGED = 0.95  # of a neighbour's label that one feature explains
-READABLE = 0.15  # accuracy of a plain model above the most frequent class, from which its doubts tell something
+# accuracy of a plain model above the most frequent class, from which its doubts tell something
+READABLE = 0.15
 SURE, STEP = (
     3.1,
     0.1,
@@ -26,7 +30,9 @@ Shown = NDArray[Any]
 
 
 def targets(y: Shown) -> Check:
-    """A regression's targets in training units: near one scale, and numbers rather than classes (R1, R6)."""
+    """A regression's targets in training units: near one scale, and numbers rather than classes
+    (R1, R6).
+    """
     judge = Judge(name="targets", rule="R6")
     spread = y.astype(np.float64).std(axis=0)
     high, low = float(spread.max()), float(spread.min())
@@ -87,7 +93,9 @@ def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
 
 
 def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
-    """One feature that gives the label away: a label among the inputs, or what follows from it (R10)."""
+    """One feature that gives the label away: a label among the inputs, or what follows from it
+    (R10).
+    """
     judge = Judge(name="telltale_feature", rule="R10")
     if len(x) < 50 or x[0].size < 2:
         return judge.unknown("there are fewer than fifty rows, or one feature only")
@@ -106,7 +114,8 @@ def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
 def label_signal(
     x: Shown, y: Shown, *, classification: bool, moved: Mapping[int, tuple[Shown, Shown]]
 ) -> Check:
-    """Does a plain model read the labels in the inputs? Or much better in those of the next row, or of the one before (R10)?
+    """Does a plain model read the labels in the inputs? Or much better in those of the next row, or
+    of the one before (R10)?
 
     `moved`: by how many rows of the file → rows of train and the labels found there.
     """
@@ -119,7 +128,10 @@ def label_signal(
         other, certain = readable(rows, labels, classification)
         if certain > max(SURE, sure) and other > score + STEP:
             if max(each_alone(rows, labels, classification).values(), default=0.0) >= LAGGED:
-                lags = f"{sentence}; the label of a neighbouring row ({step:+d}) stands among the inputs, as with lags"
+                lags = (
+                    f"{sentence}; the label of a neighbouring row ({step:+d}) stands among the "
+                    "inputs, as with lags"
+                )
                 return judge.note(
                     lags,
                     "no fault in a forecast; else see how inputs and labels were read",
@@ -140,8 +152,9 @@ def label_signal(
 def label_noise(x: Shown, y: Shown, *, legible: bool) -> Check:
     """Of the rows that a plain model is surest of, held out, how many bear another label (R13)?
 
-    In clean data, however hard, the surest predictions are right; random labels spare none. After confident learning
-    (Northcutt, Jiang and Chuang, JAIR 2021). `legible`: whether plain models read the labels at all.
+    In clean data, however hard, the surest predictions are right; random labels spare none. After
+    confident learning (Northcutt, Jiang and Chuang, JAIR 2021). `legible`: whether plain models
+    read the labels at all.
     """
     judge = Judge(name="label_noise", rule="R13")
     if not legible:

@@ -1,4 +1,5 @@
-"""Checks of the learning: the rate, a few rows by heart, whether labels matter, how fast it is (R9, R10, R24, P6).
+"""Checks of the learning: the rate, a few rows by heart, whether labels matter, how fast it is (R9,
+R10, R24, P6).
 
 Pure functions of what `trainers.probes` has measured; never trains.
 """
@@ -12,7 +13,9 @@ from search.diagnostics.preflight.check import Check, Judge
 
 Answer = Mapping[str, Any]
 DIVERGED = 10.0  # times the first loss
-STILL = 1e-3  # relative distance that the weights could cover in the whole training, if every step went the same way
+# relative distance that the weights could cover in the whole training, if every step went the same
+# way
+STILL = 1e-3
 WILD = (0.5, 1.0)  # a usual step's update over the weights: a warning, a fault
 HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # of the first loss
@@ -24,7 +27,8 @@ SURE, FEWEST, MANY = (
 
 
 def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
-    """Is the baseline's rate usable at all (R24)? `steps`: of the whole training; `decay`: rate times weight decay.
+    """Is the baseline's rate usable at all (R24)? `steps`: of the whole training; `decay`: rate
+    times weight decay.
 
     Diverged is what ends far above where it began: one heavy batch is no divergence.
     """
@@ -45,7 +49,10 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
         else "lower optimizer.weight_decay: it takes the weights away"
     )
     if losses and losses[0] is None:
-        remedy = "look for log(0), divisions and roots in the loss, and at the data (R20): the rate had no part in it"
+        remedy = (
+            "look for log(0), divisions and roots in the loss, and at the data (R20): the rate "
+            "had no part in it"
+        )
         return judge.fail("the first loss is not finite already", remedy, **numbers)
     start = max(abs(losses[0]), abs(seen["first_loss"] or 0.0)) if losses else math.inf
     end = (
@@ -54,7 +61,10 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
         else 0.0
     )
     if None in losses or end > DIVERGED * start + 1e-3:
-        told = f"{sentence}; the loss went from {start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"
+        told = (
+            f"{sentence}; the loss went from {start:.3g} to "
+            f"{'not finite' if math.isinf(end) else f'{end:.3g}'}"
+        )
         at_once = (
             None in losses
             and max(loss for loss in losses[: losses.index(None)]) <= DIVERGED * start
@@ -66,7 +76,10 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
         )
         return judge.fail(told, f"{lower}{also}", **numbers)
     if seen["rates"][-1] == 0:
-        told = f"the rate is 0 from step {seen['rates'].index(0, 1) if 0 in seen['rates'][1:] else 0} on"
+        told = (
+            "the rate is 0 from step "
+            f"{seen['rates'].index(0, 1) if 0 in seen['rates'][1:] else 0} on"
+        )
         return judge.fail(told, "see the schedule", **numbers)
     if max(ratios) * steps < STILL:
         told = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
@@ -108,7 +121,10 @@ def overfit(heart: Answer) -> Check:
     level = (
         f"{best['score']:.2f} of 1" if scored else f"loss {best['start']:.3g} → {best['end']:.3g}"
     )
-    sentence = f"{heart['rows']} rows by heart: {level} at rate {best['rate']:.2g} after {best['steps']} steps"
+    sentence = (
+        f"{heart['rows']} rows by heart: {level} at rate {best['rate']:.2g} after {best['steps']} "
+        "steps"
+    )
     numbers = {"rows": heart["rows"], "tries": list(tries)}
     if any(attempt["fitted"] for attempt in tries):
         return judge.passed(sentence, **numbers)
@@ -117,9 +133,11 @@ def overfit(heart: Answer) -> Check:
         for attempt in tries
     )
     suspects = (
-        "the loss falls, so suspect a model too small or saturated, inputs that do not belong to their labels, or noise in it"
+        "the loss falls, so suspect a model too small or saturated, inputs that do not "
+        "belong to their labels, or noise in it"
         if falls
-        else "the loss rests at every rate, so suspect gradients that do not arrive, dead inputs, labels, the loss itself"
+        else "the loss rests at every rate, so suspect gradients that do not arrive, "
+        "dead inputs, labels, the loss itself"
     )
     if falls and not scored:
         return judge.warn(
@@ -138,7 +156,10 @@ def labels_matter(answer: Answer) -> Check:
     if answer["rows"] < FEWEST:
         return judge.unknown(f"{answer['rows']} validation rows are too few")
     sure = answer["deviations"]
-    sentence = f"score of validation rows {answer['true']:.3g}, trained on shuffled labels {answer['shuffled']:.3g}"
+    sentence = (
+        f"score of validation rows {answer['true']:.3g}, trained on shuffled labels "
+        f"{answer['shuffled']:.3g}"
+    )
     if sure > SURE:
         return judge.passed(sentence, deviations=sure)
     told = f"{sentence}: no better beyond chance"
@@ -148,7 +169,9 @@ def labels_matter(answer: Answer) -> Check:
 
 
 def speed(answer: Answer, *, epochs: int, trainings: int, slots: int, batch: int) -> Check:
-    """Rows per second and memory over batch sizes; an epoch, and the whole search, from there (R15a, P6)."""
+    """Rows per second and memory over batch sizes; an epoch, and the whole search, from there
+    (R15a, P6).
+    """
     judge = Judge(name="speed", rule="P6")
     measured = answer.get("batches") or ()
     if not measured:

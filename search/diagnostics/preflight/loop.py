@@ -1,4 +1,5 @@
-"""Checks of the loop: batches, their order, losses, steps, evaluations, the same seed twice (R10, R12, R13, R45).
+"""Checks of the loop: batches, their order, losses, steps, evaluations, the same seed twice (R10,
+R12, R13, R45).
 
 Pure functions of what `trainers.probes` has measured; never trains.
 """
@@ -47,7 +48,10 @@ def batches(seen: Answer) -> Check:
     if not given:
         return judge.unknown("no batch was seen going into a torch module")
     sizes = [batch["shape"][0] for batch in given]
-    sentence = f"{len(given)} batches of {min(sizes)} to {max(sizes)} rows of shape {tuple(given[0]['shape'][1:])}"
+    sentence = (
+        f"{len(given)} batches of {min(sizes)} to {max(sizes)} rows of shape "
+        f"{tuple(given[0]['shape'][1:])}"
+    )
     remedy = "see how rows are picked for a batch"
     if not all(batch["finite"] for batch in given):
         return judge.fail(
@@ -72,7 +76,10 @@ def batches(seen: Answer) -> Check:
     if held:
         (mean, spread), (other, wide) = (_scale(some) for some in (given, held))
         if spread > 0 and (abs(other - mean) > spread or not 1 / UNLIKE < wide / spread < UNLIKE):
-            told = f"inputs have mean {mean:.3g} and spread {spread:.3g} in training, {other:.3g} and {wide:.3g} in evaluation"
+            told = (
+                f"inputs have mean {mean:.3g} and spread {spread:.3g} in training, {other:.3g} "
+                f"and {wide:.3g} in evaluation"
+            )
             return judge.warn(told, "normalise both alike, by what train says (R5)")
     return judge.passed(sentence, different=len({batch["content"] for batch in given}))
 
@@ -83,7 +90,7 @@ def _scale(batches: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 
 
 def shuffling(seen: Answer, *, ordered: bool) -> Check:
-    """Do two epochs bring other batches (R13)? `ordered`: whether labels are sorted among the rows."""
+    """Do two epochs bring other batches (R13)? `ordered`: whether labels lie sorted in the rows."""
     judge = Judge(name="shuffling", rule="R13")
     ends = seen["epochs"]
     if len(ends) < 2 or not seen["batches"]:
@@ -112,7 +119,10 @@ def optimizer_steps(seen: Answer) -> Check:
     if seen["optimizers"] > 1:
         return judge.unknown(f"{seen['optimizers']} optimizers take turns")
     if seen["stale_gradients"]:
-        told = f"in {seen['stale_gradients']} of {seen['steps']} steps, gradients were added to those of the step before"
+        told = (
+            f"in {seen['stale_gradients']} of {seen['steps']} steps, gradients were added to "
+            "those of the step before"
+        )
         return judge.fail(told, "call optimizer.zero_grad() before every backward pass")
     if seen["steps_without_gradient"]:
         told = f"{seen['steps_without_gradient']} of {seen['steps']} steps had no new gradient"
@@ -159,7 +169,9 @@ def evaluation_mode(seen: Answer) -> Check:
 
 
 def repeatable(seen: Answer, *, exact: bool, metric: str) -> Check:
-    """Does one seed give one curve (P5)? Of the losses and the metric; `exact`: to the last bit, else to a percent."""
+    """Does one seed give one curve (P5)? Of the losses and the metric; `exact`: to the last bit,
+    else to a percent.
+    """
     judge = Judge(name="repeatable", rule="P5")
     pairs = {name: pair for name, pair in seen["again"].items() if all(pair)}
     pairs = {name: pairs[name] for name in ("train_loss", "val_loss", metric) if name in pairs}

@@ -1,4 +1,5 @@
-"""Checks of the model: output layer, first loss, weights, gradients, units, size (R1, R7, R11, R12, R26).
+"""Checks of the model: output layer, first loss, weights, gradients, units, size (R1, R7, R11, R12,
+R26).
 
 Pure functions of what `trainers.probes` has measured; never trains.
 """
@@ -40,7 +41,10 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
                 told, "give it the logits: drop the softmax from the model", **numbers
             )
         if name == "cross_entropy" and call["over_batch"]:
-            told = "cross_entropy is given probabilities that sum to 1 over the batch, not over the classes"
+            told = (
+                "cross_entropy is given probabilities that sum to 1 over the batch, not over the "
+                "classes"
+            )
             return judge.fail(told, "drop the softmax over dim=0 from the model", **numbers)
         if classes and len(outputs) > 1 and outputs[1] != classes:
             told = f"{outputs[1]} outputs for {classes} classes"
@@ -73,7 +77,8 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
 
 
 def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
-    """Is the untrained model's loss what knowing nothing costs (R11)? `entropy`: of the class frequencies, in nats.
+    """Is the untrained model's loss what knowing nothing costs (R11)? `entropy`: of the class
+    frequencies, in nats.
 
     Who does not know the frequencies pays the logarithm of the number of classes: that is no fault.
     """
@@ -96,7 +101,10 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     sentence = f"{shown} before training, {expected:.3g} would be {kind}"
     warned, failed = ABOVE[entropic]
     most = max(expected, math.log(classes)) if entropic and classes else expected
-    remedy = "start from smaller weights (model.gain, or the last layer's), or check the scale of inputs and targets"
+    remedy = (
+        "start from smaller weights (model.gain, or the last layer's), or check the scale of "
+        "inputs and targets"
+    )
     if got is None:
         remedy = "look for log(0), divisions and roots in the loss, and at the data (R20)"
         return judge.fail(sentence, remedy, expected=expected)
@@ -105,20 +113,29 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
         and abs(got / (call["outputs"][0] * expected) - 1) < NEAR
         and call["outputs"][0] > 2
     ):
-        remedy = "the loss is summed over the batch: say reduction='mean', or the rate depends on the batch size"
+        remedy = (
+            "the loss is summed over the batch: say reduction='mean', or the rate depends on the "
+            "batch size"
+        )
         return judge.fail(sentence, remedy, got=got, expected=expected)
     if got > failed * most:
         return judge.fail(sentence, remedy, got=got, expected=expected)
     if got > warned * most:
         return judge.warn(sentence, remedy, got=got, expected=expected)
     if got < BELOW * expected:
-        remedy = "an untrained model cannot know so much: does the input hold the label, is the loss scaled?"
+        remedy = (
+            "an untrained model cannot know so much: does the input hold the label, is the loss "
+            "scaled?"
+        )
         return judge.warn(sentence, remedy, got=got, expected=expected)
     return judge.passed(sentence, got=got, expected=expected)
 
 
 def initial_weights(seen: Answer) -> Check:
-    """Hidden units that start alike stay alike (R19, R42). A zero last layer, or one that soon differs, is legitimate."""
+    """Hidden units that start alike stay alike (R19, R42).
+
+    A zero last layer, or one that soon differs, is legitimate.
+    """
     judge = Judge(name="initial_weights", rule="R19")
     if not seen["weights"]:
         return judge.unknown("no parameters were seen")
@@ -132,7 +149,7 @@ def initial_weights(seen: Answer) -> Check:
 
 
 def gradients(seen: Answer) -> Check:
-    """Does every parameter get a gradient, finite and not zero, and has an optimizer got it (R12)?"""
+    """Does every parameter get a finite gradient that is not zero, and an optimizer (R12)?"""
     judge = Judge(name="gradients", rule="R12")
     if not seen["weights"] or not seen["steps"]:
         return judge.unknown("no step of a torch optimizer was seen")
@@ -182,7 +199,10 @@ def dead_units(seen: Answer) -> Check:
     if not seen["dead"] or seen["relu_rows"] < 64:
         return judge.unknown("no ReLU was seen" if not seen["dead"] else "too few rows were seen")
     worst = max(seen["dead"])
-    sentence = f"{worst:.0%} of the units of a ReLU layer are woken by no row; {len(seen['dead'])} layers were seen"
+    sentence = (
+        f"{worst:.0%} of the units of a ReLU layer are woken by no row; {len(seen['dead'])} "
+        "layers were seen"
+    )
     remedy = "smaller biases and rate, another initialisation, or leaky ReLU"
     if worst >= DEAD[1]:
         return judge.fail(sentence, remedy, dead=seen["dead"])
@@ -194,7 +214,10 @@ def dead_units(seen: Answer) -> Check:
 
 
 def batch_norm(seen: Answer, *, rows: int, batch: int | None) -> Check:
-    """Batch norm needs a batch (R44). `rows`, `batch`: of the whole train set and of a step, None where that is not known."""
+    """Batch norm needs a batch (R44).
+
+    `rows`, `batch`: of the whole train set and of a step, None where that is not known.
+    """
     judge = Judge(name="batch_norm", rule="R44")
     if not seen["batch_norms"]:
         return judge.passed("there is no batch norm")
@@ -219,7 +242,9 @@ def batch_norm(seen: Answer, *, rows: int, batch: int | None) -> Check:
 
 
 def capacity(seen: Answer, *, rows: int) -> Check:
-    """Parameters against samples: a note, for networks with more parameters than rows do generalise (R7)."""
+    """Parameters against samples: a note, for networks with more parameters than rows do generalise
+    (R7).
+    """
     judge = Judge(name="capacity", rule="R7")
     if not seen["weights"]:
         return judge.unknown("no parameters were seen")

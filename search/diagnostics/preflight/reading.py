@@ -1,4 +1,7 @@
-"""What plain models read of labels in inputs, held out: trees, and single features. Knows no checks."""
+"""What plain models read of labels in inputs, held out: trees, and single features.
+
+Knows no checks.
+"""
 
 import math
 from typing import Any
@@ -16,7 +19,9 @@ Shown = NDArray[Any]
 
 
 def readable(x: Shown, y: Shown, classification: bool) -> tuple[float, float]:
-    """How much of the labels a plain model reads, held out, above a constant; and how sure that is, in standard deviations."""
+    """How much of the labels a plain model reads, held out, above a constant; and how sure that is,
+    in standard deviations.
+    """
     x, y = some_rows(x, y)
     if len(y) < 20:
         return 0.0, 0.0
@@ -87,7 +92,9 @@ def _read_numbers(x: Shown, numbers: Shown) -> tuple[float, float]:
 
 
 def _alone(feature: Shown, labels: Shown, classification: bool) -> float:
-    """Share of correct rows by a tree of a leaf per class, above the most frequent; or the absolute rank correlation."""
+    """Share of correct rows by a tree of a leaf per class, above the most frequent; or the absolute
+    rank correlation.
+    """
     if not classification:
         return abs(float(spearmanr(feature, labels).statistic))
     classes = len(np.unique(labels))

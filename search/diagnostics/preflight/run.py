@@ -1,7 +1,9 @@
-"""Before the budget is spent: is the set-up sound? Data, batches, model, learning and speed, each by small checks (R3, R7-R13).
+"""Before the budget is spent: is the set-up sound? Data, batches, model, learning and speed, each
+by small checks (R3, R7-R13).
 
-What a training does is measured in a process of its own (`search.diagnostics.probe`), while this one looks at the data. Only here, and
-only between sets, are test rows looked at. Decides nothing but the outcome of each check.
+What a training does is measured in a process of its own (`search.diagnostics.probe`), while this
+one looks at the data. Only here, and only between sets, are test rows looked at. Decides nothing
+but the outcome of each check.
 """
 
 import time
@@ -24,15 +26,24 @@ from search.execution.slots import Slot
 
 # Checks that need the rows themselves.
 OF_ROWS = (
-    "same_distribution", "shared_rows", "missing_values", "constant_features", "extreme_values", "feature_scales",
-    "contradictions", "telltale_feature", "label_signal", "label_noise",
-)  # fmt: skip
+    "same_distribution",
+    "shared_rows",
+    "missing_values",
+    "constant_features",
+    "extreme_values",
+    "feature_scales",
+    "contradictions",
+    "telltale_feature",
+    "label_signal",
+    "label_noise",
+)
 
 
 def preflight(
     plan: Plan, prepared: Prepared, *, place: Path, slots: tuple[Slot, ...], trainings: int
 ) -> tuple[Check, ...]:
-    """All checks, in the order of a reader. `place` holds `arrays/`; `trainings`: of the search that is to follow.
+    """All checks, in the order of a reader. `place` holds `arrays/`; `trainings`: of the search
+    that is to follow.
 
     Raises:
         RunError: the training could not be looked at.
@@ -61,7 +72,10 @@ def told_preflight(
     since: float,
     console: Console,
 ) -> tuple[Check, ...]:
-    """The same, written to `place` and shown. `since`: when it began, of the monotonic clock, seconds."""
+    """The same, written to `place` and shown.
+
+    `since`: when it began, of the monotonic clock, seconds.
+    """
     checks = preflight(plan, prepared, place=place, slots=slots, trainings=trainings)
     seconds = time.monotonic() - since
     report.write(checks, place, seconds=seconds)
@@ -70,7 +84,7 @@ def told_preflight(
 
 
 def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
-    """Checks of the data; of data that the trainer loads itself only those of labels can be made."""
+    """Checks of the data; where the trainer loads the data itself, only those of the labels."""
     classification = plan.config.data.task == "classification"
     fold, final = next(prepared.folds()).data, prepared.final
     parts = {"train": fold.train, "val": fold.val, "test": final.test}
@@ -120,7 +134,9 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
 def _moved(
     loaded: Rows, index: Mapping[str, NDArray[np.int64]]
 ) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """Train rows with the label of the next row of the file, and of the one before; no test label takes part."""
+    """Train rows with the label of the next row of the file, and of the one before; no test label
+    takes part.
+    """
     open_rows = np.zeros(len(loaded.data.x), dtype=bool)
     open_rows[np.concatenate([index["train"], index["val"]])] = True
     moved = {}

@@ -1,7 +1,8 @@
-"""Checks between the three sets: one distribution, no shared rows, no shared groups, no future in train (R3).
+"""Checks between the three sets: one distribution, no shared rows, no shared groups, no future in
+train (R3).
 
-The test rows are used here and in no other check, by the search's own process. Pure functions of arrays; never trains a model
-of the user's.
+The test rows are used here and in no other check, by the search's own process. Pure functions of
+arrays; never trains a model of the user's.
 """
 
 import math
@@ -33,8 +34,9 @@ Sets = Mapping[str, NDArray[Any]]
 def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool = False) -> Check:
     """Can a classifier tell the sets apart? Cross-validated area under the curve of each pair (R3).
 
-    Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017. `groups`: whole groups are held
-    out, so that it cannot know a row by its group. `ordered`: the sets follow one another in time, and may differ.
+    Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017. `groups`: whole groups
+    are held out, so that it cannot know a row by its group. `ordered`: the sets follow one another
+    in time, and may differ.
     """
     judge = Judge(name="same_distribution", rule="R3")
     areas = {
@@ -61,10 +63,16 @@ def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool =
     worst = max(least, key=lambda pair: least[pair])
     sentence = f"a classifier tells the sets apart with an AUC of {told}; 0.5 is chance"
     if least[worst] > SHIFTED and ordered:
-        remedy = f"{worst} differ, as times do; does a feature tell the time (a date, a running number)? It means nothing later"
+        remedy = (
+            f"{worst} differ, as times do; does a feature tell the time (a date, a running "
+            "number)? It means nothing later"
+        )
         return judge.warn(sentence, remedy, **measured)
     if least[worst] > APART:
-        remedy = f"{worst} are not of one distribution, so no result can be read: draw the split at random, or mend the set"
+        remedy = (
+            f"{worst} are not of one distribution, so no result can be read: draw the split at "
+            "random, or mend the set"
+        )
         return judge.fail(sentence, remedy, **measured)
     if least[worst] > SHIFTED:
         return judge.warn(
@@ -93,13 +101,18 @@ def shared_rows(x: Sets) -> Check:
     if distinct < RICH or max(shares.values()) <= BY_CHANCE * by_chance(x["train"]):
         return judge.note(f"{sentence}, as chance brings where values are few", "", **measured)
     if max(shares.values()) >= LEAKED:
-        remedy = "drop the duplicates, or keep copies together with split=grouped; validation measures memory otherwise"
+        remedy = (
+            "drop the duplicates, or keep copies together with split=grouped; validation "
+            "measures memory otherwise"
+        )
         return judge.fail(sentence, remedy, **measured)
     return judge.warn(sentence, "drop the duplicates", **measured)
 
 
 def by_chance(train: NDArray[Any]) -> float:
-    """Share of rows that would meet one of train's if every feature kept its values and forgot the others."""
+    """Share of rows that would meet one of train's if every feature kept its values and forgot the
+    others.
+    """
     dice = np.random.default_rng(0)
     flat = train.reshape(len(train), -1)
     drawn = np.stack([column[dice.permutation(len(column))] for column in flat.T], axis=1)
@@ -151,7 +164,10 @@ def class_balance(y: Sets, *, classes: int) -> Check:
     if p < 1e-4:
         shares = table / table.sum(axis=1, keepdims=True)
         if float(np.abs(shares - shares[0]).max()) > 0.05:
-            told = f"{sentence}; their shares differ between the sets by up to {np.abs(shares - shares[0]).max():.0%}"
+            told = (
+                f"{sentence}; their shares differ between the sets by up to "
+                f"{np.abs(shares - shares[0]).max():.0%}"
+            )
             return judge.warn(told, "draw a stratified split (split=holdout)", p=p, **measured)
     if train.min() < 5:
         return judge.warn(
@@ -168,7 +184,9 @@ def class_balance(y: Sets, *, classes: int) -> Check:
 def _area(
     one: NDArray[Any], other: NDArray[Any], groups: NDArray[Any] | None
 ) -> tuple[float, float]:
-    """Area under the curve of a cross-validated classifier, and its standard error (Hanley and McNeil, 1982)."""
+    """Area under the curve of a cross-validated classifier, and its standard error (Hanley and
+    McNeil, 1982).
+    """
     dice = np.random.default_rng(0)
     picks = [np.sort(dice.permutation(len(rows))[:ROWS]) for rows in (one, other)]
     few = min(map(len, picks))

@@ -1,5 +1,5 @@
-"""What trials say together: a bigger model that is worse on train too, a cliff beside the best rate, best epochs always early
-or late. Compares, never decides which value wins.
+"""What trials say together: a bigger model that is worse on train too, a cliff beside the best
+rate, best epochs always early or late. Compares, never decides which value wins.
 """
 
 import math
@@ -21,8 +21,9 @@ ALWAYS, MOSTLY = 0.9, 2 / 3
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """One trial. `value`: of the swept knob, None where it is no number; `score`: higher is better, None where it came to
-    nothing; `level`: train's loss at its end; `best_epoch` of `epochs` that it may have.
+    """One trial. `value`: of the swept knob, None where it is no number; `score`: higher is better,
+    None where it came to nothing; `level`: train's loss at its end; `best_epoch` of `epochs` that
+    it may have.
     """
 
     value: float | None
@@ -53,7 +54,9 @@ def across(trials: Sequence[Trained], *, knob: str = "", role: Role = "") -> lis
 
 
 def _lengths(trials: Sequence[Trained]) -> Together | None:
-    """P10, among the better half: a bad trial's best epoch says nothing of how long a good one needs."""
+    """P10, among the better half: a bad trial's best epoch says nothing of how long a good one
+    needs.
+    """
     ranked = sorted(
         (t for t in trials if t.score is not None and t.best_epoch is not None),
         key=lambda t: -_score(t),
@@ -64,10 +67,16 @@ def _lengths(trials: Sequence[Trained]) -> Together | None:
     shares = np.array([(t.best_epoch or 0) / t.epochs for t in better])
     told = f"of the better {len(better)} trials"
     if (early := float((shares <= EARLY).mean())) >= ALWAYS:
-        says = f"{100 * early:.0f} % {told} were best in the first tenth of their epochs: trainer.epochs can be lowered"
+        says = (
+            f"{100 * early:.0f} % {told} were best in the first tenth of their epochs: "
+            "trainer.epochs can be lowered"
+        )
         return Together(name="fewer_epochs", rule="P10", says=says)
     if (late := float((shares > LATE).mean())) >= MOSTLY:
-        says = f"{100 * late:.0f} % {told} were best in the last quarter of their epochs: raise trainer.epochs"
+        says = (
+            f"{100 * late:.0f} % {told} were best in the last quarter of their epochs: raise "
+            "trainer.epochs"
+        )
         return Together(name="more_epochs", rule="P10", says=says)
     return None
 
@@ -95,7 +104,8 @@ def _bigger(trials: Sequence[Trained], knob: str) -> Together | None:
         ):
             told = f"{np.mean(levels[1]):.3g} against {np.mean(levels[0]):.3g}"
             says = (
-                f"{knob} = {value:g} is worse than {best:g} on train too ({told}): it is not trained well enough, and does not "
+                f"{knob} = {value:g} is worse than {best:g} on train too ({told}): it is not "
+                "trained well enough, and does not "
                 "overfit; give it another learning rate, residual connections or batch norm"
             )
             return Together(name="optimisation_failure", rule="R22a", says=says)
@@ -103,7 +113,9 @@ def _bigger(trials: Sequence[Trained], knob: str) -> Together | None:
 
 
 def _cliff(trials: Sequence[Trained], knob: str) -> Together | None:
-    """P11: the best value is better than the one below it, beyond chance, and the one above it diverges."""
+    """P11: the best value is better than the one below it, beyond chance, and the one above it
+    diverges.
+    """
     values = sorted({t.value for t in trials if t.value is not None})
     groups = _groups(trials)
     means = {value: np.mean([_score(t) for t in group]) for value, group in groups.items()}
@@ -122,7 +134,8 @@ def _cliff(trials: Sequence[Trained], knob: str) -> Together | None:
     ):
         return None
     says = (
-        f"{knob} = {best:g} is best and {above:g}, right beside it, diverges: warm-up (schedule=one_cycle) or clipping "
+        f"{knob} = {best:g} is best and {above:g}, right beside it, diverges: warm-up "
+        "(schedule=one_cycle) or clipping "
         "(trainer.clip=5) lets higher rates live, rather than a lower rate"
     )
     return Together(name="unstable", rule="P11", says=says)
@@ -142,7 +155,9 @@ def _score(trial: Trained) -> float:
 
 
 def _less(ones: Sequence[float], others: Sequence[float]) -> float:
-    """How likely chance alone makes `ones` less than `others` by as much (Welch 1947); 0 or 1 where neither varies."""
+    """How likely chance alone makes `ones` less than `others` by as much (Welch 1947); 0 or 1 where
+    neither varies.
+    """
     if np.ptp(ones) == 0 and np.ptp(others) == 0:
         return float(np.mean(ones) >= np.mean(others))
     with warnings.catch_warnings():

@@ -13,14 +13,28 @@ RATE, EPOCHS, DROPOUT, DECAY, CLIP = (
     "trainer.clip",
 )
 ALARMS = (
-    "nan", "exploding", "vanishing", "dead", "dead_units", "stuck", "lr_too_high", "lr_too_high_late", "lr_too_low", "unstable",
-    "underfitting", "overfitting", "overconfident", "data_suspect",
-)  # fmt: skip
+    "nan",
+    "exploding",
+    "vanishing",
+    "dead",
+    "dead_units",
+    "stuck",
+    "lr_too_high",
+    "lr_too_high_late",
+    "lr_too_low",
+    "unstable",
+    "underfitting",
+    "overfitting",
+    "overconfident",
+    "data_suspect",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """`knob`: its path in the stock trainer's config, or what it is; `turn`: raise, lower, set, check."""
+    """`knob`: its path in the stock trainer's config, or what it is; `turn`: raise, lower, set,
+    check.
+    """
 
     knob: str
     turn: str
@@ -34,13 +48,24 @@ def _turn(turn: str, knob: str, rule: str, says: str) -> Advice:
 
 ADVICE: dict[str, tuple[Advice, ...]] = {
     "nan": (
-        _turn("check", "data", "R20", "look for NaN or inf in data and labels, then for divisions and roots in model and loss"),
+        _turn(
+            "check",
+            "data",
+            "R20",
+            "look for NaN or inf in data and labels, then for divisions and roots in model "
+            "and loss",
+        ),
         _turn("lower", RATE, "R20", "if those are sound, divide the learning rate by 10"),
         _turn("set", CLIP, "R48", "or clip the gradient's norm at 5"),
     ),
     "exploding": (
         _turn("set", CLIP, "R26", "clip the gradient's norm, at 5 to begin with"),
-        _turn("set", "model.init", "R42", "take initial weights that fit the activation, with a smaller gain"),
+        _turn(
+            "set",
+            "model.init",
+            "R42",
+            "take initial weights that fit the activation, with a smaller gain",
+        ),
         _turn("lower", RATE, "R20", "then divide the learning rate by 10"),
     ),
     "vanishing": (
@@ -49,31 +74,71 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("lower", "model.depth", "R26", "or take fewer layers"),
     ),
     "dead_units": (
-        _turn("set", "model.init", "R26", "look at the initial weights and biases: units that never wake learn nothing"),
+        _turn(
+            "set",
+            "model.init",
+            "R26",
+            "look at the initial weights and biases: units that never wake learn nothing",
+        ),
         _turn("set", "model.activation", "R26", "take leaky ReLU, whose units cannot die"),
         _turn("lower", RATE, "R19", "and a lower learning rate, if they died while training"),
     ),
     "dead": (
-        _turn("check", "model", "R12", "run the preflight: does every weight get a gradient and belong to the optimizer?"),
-        _turn("set", RATE, "R19", "find a useful learning rate with lr_range: far too small and far too large both end here"),
+        _turn(
+            "check",
+            "model",
+            "R12",
+            "run the preflight: does every weight get a gradient and belong to the optimizer?",
+        ),
+        _turn(
+            "set",
+            RATE,
+            "R19",
+            "find a useful learning rate with lr_range: far too small and far too large both "
+            "end here",
+        ),
         _turn("set", "model.init", "R19", "take smaller initial weights that are not zero"),
     ),
     "stuck": (
-        _turn("check", "model", "R26a", "switch regularisers off, see that gradients arrive, then look at data and labels"),
+        _turn(
+            "check",
+            "model",
+            "R26a",
+            "switch regularisers off, see that gradients arrive, then look at data and labels",
+        ),
         _turn("set", RATE, "R26a", "then try learning rates from large to small, dividing by 5"),
-        _turn("set", "optimizer", "R26a", "then the other optimizer of Adam and SGD, the activation, the initial weights"),
+        _turn(
+            "set",
+            "optimizer",
+            "R26a",
+            "then the other optimizer of Adam and SGD, the activation, the initial weights",
+        ),
     ),
-    "lr_too_high": (_turn("lower", RATE, "R23", "divide the learning rate by 3 to 10 and start again"),),
+    "lr_too_high": (
+        _turn("lower", RATE, "R23", "divide the learning rate by 3 to 10 and start again"),
+    ),
     "lr_too_high_late": (
-        _turn("set", "schedule", "R23", "let the learning rate fall towards the end, and train the last part again"),
+        _turn(
+            "set",
+            "schedule",
+            "R23",
+            "let the learning rate fall towards the end, and train the last part again",
+        ),
         _turn("lower", RATE, "R23", "or lower it"),
     ),
     "lr_too_low": (
         _turn("raise", RATE, "R23", "multiply the learning rate by 3 to 10 and start again"),
-        _turn("raise", EPOCHS, "R15a", "if the rate cannot rise, train for longer: slow is not stuck"),
+        _turn(
+            "raise", EPOCHS, "R15a", "if the rate cannot rise, train for longer: slow is not stuck"
+        ),
     ),
     "lr_drop_due": (
-        _turn("set", "schedule", "R26b", "lower the learning rate by 3 to 10 and go on; plateau or cosine does so"),
+        _turn(
+            "set",
+            "schedule",
+            "R26b",
+            "lower the learning rate by 3 to 10 and go on; plateau or cosine does so",
+        ),
     ),
     "unstable": (
         _turn("set", CLIP, "P11", "clip the gradient's norm"),
@@ -92,15 +157,34 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     ),
     "overconfident": (
         _turn("raise", "loss.label_smoothing", "R21", "smooth the labels, 0.1 to begin with"),
-        _turn("set", "trainer.flood", "R47", "or keep the train loss afloat, at 0.05 to begin with"),
-        _turn("check", "data", "R21", "and look at the validation rows with the greatest loss: their labels may be wrong"),
+        _turn(
+            "set", "trainer.flood", "R47", "or keep the train loss afloat, at 0.05 to begin with"
+        ),
+        _turn(
+            "check",
+            "data",
+            "R21",
+            "and look at the validation rows with the greatest loss: their labels may be wrong",
+        ),
     ),
     "val_stalled": (
-        _turn("lower", EPOCHS, "R33", "what train still gains does not reach validation: stop here"),
-        _turn("check", "data", "R18", "it is early overfitting, unless train is still bad (the sources call it underfitting)"),
+        _turn(
+            "lower", EPOCHS, "R33", "what train still gains does not reach validation: stop here"
+        ),
+        _turn(
+            "check",
+            "data",
+            "R18",
+            "it is early overfitting, unless train is still bad (the sources call it underfitting)",
+        ),
     ),
     "data_suspect": (
-        _turn("check", "data", "R18", "compare train and validation: preparation, labels, source; then run the preflight"),
+        _turn(
+            "check",
+            "data",
+            "R18",
+            "compare train and validation: preparation, labels, source; then run the preflight",
+        ),
     ),
     "converged": (),
     "still_learning": (
@@ -108,7 +192,9 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("raise", RATE, "R23", "or try a higher learning rate"),
     ),
     "too_short": (_turn("raise", EPOCHS, "R15a", "train for longer before judging anything"),),
-    "cannot_tell": (_turn("check", "metric", "R17", "more epochs, or more validation rows, would tell"),),
+    "cannot_tell": (
+        _turn("check", "metric", "R17", "more epochs, or more validation rows, would tell"),
+    ),
     "more_epochs": (_turn("raise", EPOCHS, "P10", "train for longer"),),
     "fewer_epochs": (_turn("lower", EPOCHS, "R27", "stop earlier: the rest only overfits"),),
-}  # fmt: skip
+}

@@ -1,4 +1,5 @@
-"""Anyone's curves, from a CSV file: a row per epoch, with the losses of train and validation, and a metric where there is one.
+"""Anyone's curves, from a CSV file: a row per epoch, with the losses of train and validation, and a
+metric where there is one.
 
 Names of columns and gaps are taken as the usual loggers write them. Never guesses a number.
 """
@@ -71,10 +72,12 @@ Cells = dict[str, float | None]
 
 
 def read_csv(path: Path, *, classes: int) -> dict[str, Curves]:
-    """Trainings by name: one, named by the file, or those of a column `trial`. `classes`: of a classification, else 0.
+    """Trainings by name: one, named by the file, or those of a column `trial`. `classes`: of a
+    classification, else 0.
 
     Raises:
-        UsageError: no such file, columns missing, text among numbers, epochs that repeat or do not rise.
+        UsageError: no such file, columns missing, text among numbers, epochs that repeat or do not
+            rise.
     """
     header, lines = _lines(path)
     layout = _layout(path, header)
@@ -284,7 +287,7 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
 
 
 def _complete(path: Path, number: int, row: Epoch, told: Cells, *, layout: Layout) -> None:
-    """Some loggers write an epoch's losses into rows of their own, or train's at every few steps."""
+    """Some loggers write an epoch's losses into separate rows, or train's at every few steps."""
     for name, value in told.items():
         if value is None:
             continue
@@ -303,7 +306,9 @@ def _complete(path: Path, number: int, row: Epoch, told: Cells, *, layout: Layou
 
 
 def _whole(rows: Sequence[Epoch], *, layout: Layout) -> list[Cells]:
-    """Epochs with both losses; one that tells validation's only has the mean of train's since the one before."""
+    """Epochs with both losses; one that tells validation's only has the mean of train's since the
+    one before.
+    """
     made: list[Cells] = []
     since: list[float] = []
     for row in rows:

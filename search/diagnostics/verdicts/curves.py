@@ -1,7 +1,8 @@
-"""One training's learning curves, and what is measured of them: levels, trends, turns, noise (R16–R27). Never judges.
+"""One training's learning curves, and what is measured of them: levels, trends, turns, noise
+(R16–R27). Never judges.
 
-All losses are measured against `scale`: what a constant prediction loses, where that is known, else where the training began.
-So a regression's verdict does not depend on the unit of its loss.
+All losses are measured against `scale`: what a constant prediction loses, where that is known, else
+where the training began. So a regression's verdict does not depend on the unit of its loss.
 """
 
 import math
@@ -37,10 +38,12 @@ SMALL = 0.01  # share of the scale that is no change
 class Curves:
     """By epoch, [n] each; the untrained model's epoch 0 first, where it is known.
 
-    `train` and `val`: losses that can be compared; `sign`: 1 where a higher metric is better. `classes`: of a classification by
-    cross-entropy; 0 where it is none or they are unknown. `constant`: what a constant prediction loses, where that is known.
-    The others are as in the curves' file; None where they are not known. `comparable`: whether train was taken in evaluation
-    mode, without penalties, as validation is; `untrained`: whether the first epoch is the untrained model's.
+    `train` and `val`: losses that can be compared; `sign`: 1 where a higher metric is better.
+    `classes`: of a classification by cross-entropy; 0 where it is none or they are unknown.
+    `constant`: what a constant prediction loses, where that is known. The others are as in the
+    curves' file; None where they are not known. `comparable`: whether train was taken in evaluation
+    mode, without penalties, as validation is; `untrained`: whether the first epoch is the untrained
+    model's.
     """
 
     epochs: Array
@@ -83,7 +86,9 @@ class Shape:
 
     @property
     def bad(self) -> float:
-        """Train's level that is not learned, if it has come to rest there; a first epoch alone says less of that."""
+        """Train's level that is not learned, if it has come to rest there; a first epoch alone says
+        less of that.
+        """
         return BAD if self.anchored else UNSURE
 
     @cached_property
@@ -115,7 +120,9 @@ class Shape:
 
     @cached_property
     def falls(self) -> bool:
-        """Whether train still falls; slowly counts where there is much left to learn and the rate is not at its end."""
+        """Whether train still falls; slowly counts where there is much left to learn and the rate
+        is not at its end.
+        """
         slowly = self.late.high < 0 and -self.late.change > max(SMALL / 3, 4 * self.jitter)
         return (self.train_goes == "down" and not self.rested) or (
             slowly and self.level > self.bad and not self.annealed
@@ -162,7 +169,9 @@ class Shape:
 
     @cached_property
     def creeps(self) -> bool:
-        """Whether train falls, beyond chance, as fast late as it did before, however little that is."""
+        """Whether train falls, beyond chance, as fast late as it did before, however little that
+        is.
+        """
         fall, late = self.overall, self.late
         part = max(self.count - 1 - self._late, 1) / max(self.count - 1, 1)
         slow = -late.change >= 0.4 * part * -fall.change
@@ -175,7 +184,9 @@ class Shape:
 
     @cached_property
     def jumps(self) -> int:
-        """How often train rose within an epoch by far more than it shakes, and came back later; its first sixth aside."""
+        """How often train rose within an epoch by far more than it shakes, and came back later; its
+        first sixth aside.
+        """
         steps = np.diff(self.train)
         after = np.minimum.accumulate(self.train[::-1])[::-1][1:]
         least = np.maximum(0.03, 0.2 * self.train[:-1])
@@ -218,7 +229,9 @@ class Shape:
 
     @cached_property
     def val_goes(self) -> Direction:
-        """Where validation is going: over its last third, and up too where it has risen since its lowest beyond its noise."""
+        """Where validation is going: over its last third, and up too where it has risen since its
+        lowest beyond its noise.
+        """
         since = self.val[self.turn :]
         if self.count <= SHORT:
             return (
@@ -239,7 +252,9 @@ class Shape:
 
     @property
     def metric_learned(self) -> float | None:
-        """The share of the way from its first value to a perfect one (1, or 0 for errors) that the metric ever made."""
+        """The share of the way from its first value to a perfect one (1, or 0 for errors) that the
+        metric ever made.
+        """
         metric = self.curves.metric
         if metric is None or not self.curves.untrained or not np.isfinite(metric).all():
             return None
@@ -250,7 +265,9 @@ class Shape:
 
     @cached_property
     def metric_gain(self) -> float:
-        """How much better the metric is at the end than where validation's loss was lowest, in its own noise; 0 if unknown."""
+        """How much better the metric is at the end than where validation's loss was lowest, in its
+        own noise; 0 if unknown.
+        """
         metric = self.curves.metric
         if metric is None:
             return 0.0
@@ -268,7 +285,9 @@ class Shape:
 
     @property
     def sure(self) -> str:
-        """How sure the model is of the classes that it names, in words (R25); empty where that is not known."""
+        """How sure the model is of the classes that it names, in words (R25); empty where that is
+        not known.
+        """
         sure, classes = self.last(self.curves.confidence), self.curves.classes
         return (
             f"; it is {sure:.2f} sure of its answers, of {classes} classes"
@@ -304,7 +323,9 @@ class Shape:
 
 
 def _began(train: Array, *, untrained: bool) -> float:
-    """Where a training began; a first epoch far above the second, in which training began, does not count in full."""
+    """Where a training began; a first epoch far above the second, in which training began, does not
+    count in full.
+    """
     if untrained or len(train) < 2:
         return float(train[0])
     return float(min(train[0], 3 * train[1])) or float(train.max())

@@ -25,8 +25,9 @@ def curves_of(
 ) -> Curves | None:
     """Of one training's columns [n], by epoch; None where it tells no losses.
 
-    `untrained`: whether the first epoch is the untrained model's; by default, if it is epoch 0. `train_eval_loss`, where it
-    is told, is what is compared with validation. Other columns without a number are unknown.
+    `untrained`: whether the first epoch is the untrained model's; by default, if it is epoch 0.
+    `train_eval_loss`, where it is told, is what is compared with validation. Other columns without
+    a number are unknown.
     `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
     """
     train, val = _told(columns, "train_loss"), _told(columns, "val_loss")
@@ -63,7 +64,9 @@ def _told(columns: Mapping[str, Any], name: str) -> Array | None:
 
 
 def _whole(train: Array, val: Array, *, ended: bool) -> NDArray[np.bool_]:
-    """Epochs that count: what is missing before other numbers was not told, nor at the end, but if it `ended`."""
+    """Epochs that count: what is missing before other numbers was not told, nor at the end, but if
+    it `ended`.
+    """
     told = ~(np.isnan(train) | np.isnan(val))
     if ended:
         told[np.flatnonzero(told).max(initial=-1) + 1 :] = True

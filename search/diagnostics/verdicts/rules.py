@@ -1,4 +1,5 @@
-"""The verdict on one training, in the guide's order: what is not finite, what cannot be told, train, then validation (R22).
+"""The verdict on one training, in the guide's order: what is not finite, what cannot be told,
+train, then validation (R22).
 
 The first rule that holds gives the main verdict. Knows no search.
 """
@@ -46,7 +47,10 @@ def judge(curves: Curves) -> Verdict:
             return Verdict(name=name, why=told, sides=tuple(sides))
     return Verdict(
         name="cannot_tell",
-        why=f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch",
+        why=(
+            f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to "
+            "epoch"
+        ),
     )
 
 
@@ -55,7 +59,10 @@ def _not_finite(curves: Curves) -> str:
         bad = ~np.isfinite(series)
         if bad.any():
             epoch = int(curves.epochs[bad.argmax()])
-            return f"the {name} loss is not finite {f'from epoch {epoch} on' if bad[-1] else f'at epoch {epoch}'}"
+            return (
+                f"the {name} loss is not finite "
+                f"{f'from epoch {epoch} on' if bad[-1] else f'at epoch {epoch}'}"
+            )
     return ""
 
 

@@ -1,6 +1,8 @@
-"""Rules for trainings that learn: where train and validation stand, and where they are going (R18, R21–R23, R26b).
+"""Rules for trainings that learn: where train and validation stand, and where they are going (R18,
+R21–R23, R26b).
 
-Each says why it holds, in the loss's own numbers, or nothing. Asked after the rules for trainings that fail.
+Each says why it holds, in the loss's own numbers, or nothing. Asked after the rules for trainings
+that fail.
 """
 
 from search.diagnostics.verdicts.curves import SHORT, SMALL, Shape
@@ -17,17 +19,23 @@ def overconfident(shape: Shape) -> str:
     """R21: validation's loss rises, and its metric gets better."""
     if shape.val_goes != "up" or shape.metric_gain < 2 or _is_bad(shape):
         return ""
-    rose = f"validation's loss rose from {shape.told(shape.val_lowest)} to {shape.told(shape.val_level)}"
+    rose = (
+        f"validation's loss rose from {shape.told(shape.val_lowest)} to "
+        f"{shape.told(shape.val_level)}"
+    )
     return f"{rose} while its metric got better"
 
 
 def overfitting(shape: Shape) -> str:
-    """R18, R22b: validation rises, or stands far above train; what is bad on train is none (R22)."""
+    """R18, R22b: validation rises, or lies far above train; never where train is bad (R22)."""
     if _is_bad(shape) or (shape.level > shape.bad and not shape.falls and shape.gap < FAR):
         return ""
     train, now = f"train stands at {shape.stands}", shape.told(shape.val_level)
     if shape.val_goes == "up":
-        return f"validation has risen from {shape.told(shape.val_lowest)} to {now} since epoch {shape.turned}, {train}"
+        return (
+            f"validation has risen from {shape.told(shape.val_lowest)} to {now} since epoch "
+            f"{shape.turned}, {train}"
+        )
     far = shape.gap > FAR and shape.val_level > 2 * shape.level
     if far or (
         not shape.anchored
@@ -51,7 +59,10 @@ def too_short(shape: Shape) -> str:
     )
     if shape.count > SHORT or not falls or shape.level < shape.bad / 2:
         return ""
-    return f"{shape.count} epochs, and both losses still fall: train from {shape.told(shape.first)} to {shape.stands}"
+    return (
+        f"{shape.count} epochs, and both losses still fall: train from {shape.told(shape.first)} "
+        f"to {shape.stands}"
+    )
 
 
 def lr_too_low(shape: Shape) -> str:

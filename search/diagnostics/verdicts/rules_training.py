@@ -1,4 +1,5 @@
-"""Rules for trainings that do not learn what they should: no gradient, a wrong rate, shocks, data that do not fit (R18–R26).
+"""Rules for trainings that do not learn what they should: no gradient, a wrong rate, shocks, data
+that do not fit (R18–R26).
 
 Each says why it holds, in the loss's own numbers, or nothing.
 """
@@ -40,7 +41,10 @@ def exploding(shape: Shape) -> str:
         return ""
     usual, first, grown = median(known), float(known[0]), median(known[-FEWEST:])
     if usual > EXPLODED * shape.scale and shape.chance is not None:
-        return f"gradients have a norm of {usual:.2g}, where a constant prediction loses {shape.scale:.2g}"
+        return (
+            f"gradients have a norm of {usual:.2g}, where a constant prediction loses "
+            f"{shape.scale:.2g}"
+        )
     return (
         f"the gradient's norm grew from {first:.2g} to {grown:.2g}"
         if first > 0 and grown > EXPLODED * first
@@ -64,7 +68,10 @@ def dead_units(shape: Shape) -> str:
         return ""
     if shape.curves.untrained and dead[0] < ASLEEP:
         return ""  # it is training that killed them
-    return f"{100 * share:.0f} % of a layer's units let nothing through, whatever the row, and train has learned nothing"
+    return (
+        f"{100 * share:.0f} % of a layer's units let nothing through, whatever the row, and train "
+        "has learned nothing"
+    )
 
 
 def lr_too_high_late(shape: Shape) -> str:
@@ -73,10 +80,16 @@ def lr_too_high_late(shape: Shape) -> str:
         return ""
     before = noise(shape.train[: shape.count // 2])
     if shape.count >= LONG and shape.jitter > 0.04 and before < shape.jitter / 4:
-        return f"train shook by {shape.by(before)} in its first half, and shakes by {shape.by(shape.jitter)} since"
+        return (
+            f"train shook by {shape.by(before)} in its first half, and shakes by "
+            f"{shape.by(shape.jitter)} since"
+        )
     climbed = shape.level - shape.lowest
     if shape.train_goes == "up" and climbed > max(0.1, 3 * shape.jitter):
-        return f"train had come down to {shape.told(shape.lowest)} and has climbed to {shape.stands} again"
+        return (
+            f"train had come down to {shape.told(shape.lowest)} and has climbed to {shape.stands} "
+            "again"
+        )
     at = int(np.argmin(shape.train))
     bar = shape.lowest + max(0.05, 0.5 * shape.lowest, 3 * noise(shape.train[: at + 1]))
     above = shape.train[at:] > bar
@@ -94,7 +107,7 @@ def lr_too_high(shape: Shape) -> str:
 
 
 def _killed(shape: Shape) -> str:
-    """R19: units that were alive before training and are not any more, and nothing learned before."""
+    """R19: units that were alive before training and now are not, and nothing was learned."""
     dead, share = shape.curves.dead_units, shape.last(shape.curves.dead_units)
     if (
         dead is None
@@ -106,7 +119,10 @@ def _killed(shape: Shape) -> str:
         return ""
     if shape.level < HIGH or shape.lowest < 0.7 * shape.level:
         return ""
-    told = f"training killed {100 * share:.0f} % of a layer's units, of which {100 * dead[0]:.0f} % were dead before"
+    told = (
+        f"training killed {100 * share:.0f} % of a layer's units, of which {100 * dead[0]:.0f} % "
+        "were dead before"
+    )
     return f"{told}, and train stands at {shape.stands}"
 
 
@@ -120,7 +136,9 @@ def _rises(shape: Shape) -> str:
 
 
 def _shakes(shape: Shape) -> str:
-    """Losses of batches, taken while the weights move and dropout is on, shake more than those of one model."""
+    """Losses of batches, taken while the weights move and dropout is on, shake more than those of
+    one model.
+    """
     if shape.train_goes == "down" and (shape.jitter < 0.1 or shape.usual < HIGH):
         return ""
     told, more = (
@@ -158,7 +176,7 @@ def dead(shape: Shape) -> str:
 
 
 def _has_learned(shape: Shape) -> bool:
-    """Whether train was ever clearly below where it began, or where a constant prediction stands."""
+    """Whether train was ever clearly below its start, or below a constant prediction."""
     return shape.lowest < (1 - 2 * REST) * min(shape.first, 1.0)
 
 
@@ -180,7 +198,9 @@ def stuck(shape: Shape) -> str:
 
 
 def unstable(shape: Shape) -> str:
-    """P11: shocks that train gets over; unless validation is being lost meanwhile, which costs more."""
+    """P11: shocks that train gets over; unless validation is being lost meanwhile, which costs
+    more.
+    """
     return (
         ""
         if shape.val_goes == "up" and shape.rise > 0.3 and shape.level < shape.bad
@@ -194,13 +214,18 @@ def shocks(shape: Shape) -> str:
 
 
 def data_suspect(shape: Shape) -> str:
-    """R18: what train learns is not to be seen on validation at all, or validation is far easier than train."""
+    """R18: what train learns is not to be seen on validation at all, or validation is far easier
+    than train.
+    """
     if shape.count < FEWEST:
         return ""
     if shape.val_first and not shape.floor and shape.level < 0.7 * min(shape.first, 1.0):
         learned, never = shape.metric_learned, shape.val_lowest / shape.val_first
         if never > 0.97 or (never > 0.82 and (learned is None or learned < 0.2)):
-            told = f"train fell to {shape.stands}, and validation was never below {shape.told(shape.val_lowest)}"
+            told = (
+                f"train fell to {shape.stands}, and validation was never below "
+                f"{shape.told(shape.val_lowest)}"
+            )
             return f"{told}: what is learned does not hold there"
     if shape.train_goes == "up" and shape.val_goes == "down":
         return "train rises while validation falls"
@@ -208,5 +233,8 @@ def data_suspect(shape: Shape) -> str:
     if far or (
         shape.level > shape.bad and shape.val_level < 0.2 * shape.level
     ):  # more than dropout can explain
-        return f"validation, at {shape.told(shape.val_level)}, is far easier than train, at {shape.stands}"
+        return (
+            f"validation, at {shape.told(shape.val_level)}, is far easier than train, at "
+            f"{shape.stands}"
+        )
     return ""

@@ -1,6 +1,8 @@
-"""Where a noisy series is going, and how noisy it is: Theil–Sen slope, Kendall's interval, noise by second differences.
+"""Where a noisy series is going, and how noisy it is: Theil–Sen slope, Kendall's interval, noise by
+second differences.
 
-Works on any number of points, in a unit in which a hundred-thousandth is nothing; never says what a direction means.
+Works on any number of points, in a unit in which a hundred-thousandth is nothing; never says what a
+direction means.
 """
 
 import math
@@ -14,7 +16,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Direction = Literal["up", "flat", "down", "unclear"]
 POINTS = 32  # that a trend is taken of; longer series are first reduced to medians of blocks
-NEAR = 3.0  # tolerances within which an interval must lie for a series to count as flat although its slope is not certain
+# tolerances within which an interval must lie for a series to count as flat although its slope is
+# not certain
+NEAR = 3.0
 TIE = 1e-5  # a difference below is how a number was written
 FEWEST = 4  # points without which nothing is certain
 NORMAL = 1.96  # of a 95 % interval
@@ -29,7 +33,9 @@ class Trend:
     high: float
 
     def direction(self, tolerance: float) -> Direction:
-        """Whether it goes up or down by more than `tolerance` and beyond chance; flat: certainly by not much more."""
+        """Whether it goes up or down by more than `tolerance` and beyond chance; flat: certainly by
+        not much more.
+        """
         if self.low > 0 and self.change > tolerance:
             return "up"
         if self.high < 0 and self.change < -tolerance:
@@ -46,7 +52,9 @@ def median(values: Array) -> float:
 
 
 def trend(values: Array) -> Trend:
-    """Of values [n] at equal distances (Theil 1950, Sen 1968); nothing is certain of fewer than four."""
+    """Of values [n] at equal distances (Theil 1950, Sen 1968); nothing is certain of fewer than
+    four.
+    """
     points = _reduced(values)
     count = len(points)
     if count < 2:
@@ -64,7 +72,9 @@ def trend(values: Array) -> Trend:
 
 
 def noise(values: Array) -> float:
-    """Standard deviation of what is left when a smooth curve is taken away, by second differences (robust to spikes)."""
+    """Standard deviation of what is left when a smooth curve is taken away, by second differences
+    (robust to spikes).
+    """
     if len(values) < FEWEST:
         return 0.0
     bends = values[2:] - 2 * values[1:-1] + values[:-2]
