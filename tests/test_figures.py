@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from drawn import findings_of, planted
 
-from search.results.figures import write_figures
+from search.results.figures import figure_files
 from search.storage.folder import Folder
 
 
@@ -28,8 +28,8 @@ def _drawn(findings, path, curves=None):
             for row in findings.rows
             for epoch in range(row.epochs + 1)
         ]
-    pd.DataFrame(curves).to_parquet(folder.curves)
-    write_figures(findings, folder)
+    for name, text in figure_files(findings, pd.DataFrame(curves), folder).items():
+        (path / name).write_text(text)
     return [_texts(path / name) for name in ("sweep.svg", "curves.svg")]
 
 
@@ -150,5 +150,5 @@ def test_of_very_many_values_the_curves_of_the_best_are_drawn(tmp_path):
 
 def test_before_anything_has_ended_there_is_nothing_to_draw(tmp_path):
     assert findings_of(lambda rate, seed: None).winner is None
-    write_figures(findings_of(lambda rate, seed: None), Folder(tmp_path))
-    assert not list(tmp_path.iterdir())
+    empty = pd.DataFrame()
+    assert figure_files(findings_of(lambda rate, seed: None), empty, Folder(tmp_path)) == {}

@@ -10,10 +10,10 @@ from search.commands.support.documents import print_document
 from search.commands.support.frames import FORMATS, frame_text, selected
 from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
-from search.results.figures import write_figures
 from search.results.findings import Findings, open_results
+from search.results.reporters import write_results
 from search.results.summary import conclusion, show_summary, teller_of
-from search.results.tables import curves_so_far, trials_frame, write_tables
+from search.results.tables import curves_so_far, settled, trials_frame
 
 SUMMARY = "shows a search's table and decision, from disk"
 
@@ -28,7 +28,7 @@ def parser() -> VerbParser:
         ),
     ]
     details = (
-        "Writes trials.csv, summary.csv and the figures anew, unless the search is running. "
+        "Writes tables, figures and report.html anew, unless the search is running. "
         "Numbers of --format csv and json have all their digits."
     )
     parser = VerbParser("table", summary=SUMMARY, details=details, examples=examples)
@@ -53,8 +53,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
         findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
     else:
         with folder.locked():
-            findings = write_tables(findings, folder)
-            write_figures(findings, folder)
+            findings, curves = settled(findings, folder)
+            write_results(findings, curves, folder, redraw=True)
     output = "json" if options.json else options.format
     if output is None and (options.trials or options.sort or options.top):
         output = "md"

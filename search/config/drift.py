@@ -32,7 +32,7 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
         if (
             before.get(key) == now.get(key)
             or key.startswith(("placement.", "preflight.", "lr_range."))
-            or key in ("lanes", "results_root", "rehearse", "chosen.preflight")
+            or key in ("lanes", "results_root", "rehearse", "report", "chosen.preflight")
         ):
             continue
         if (

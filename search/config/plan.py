@@ -32,6 +32,7 @@ SETTINGS: dict[
     str, Callable[[DictConfig, tuple[Knob, ...]], SweepSettings | JointSettings | None]
 ] = {"sweep": read_sweep, "joint": read_joint, "train": lambda config, knobs: None}
 KEEP = ("best", "all")
+SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
 LOSS_TASKS = {
     "torch.nn.CrossEntropyLoss": "classification",
     "torch.nn.NLLLoss": "classification",
@@ -64,6 +65,7 @@ class Plan:
     keep: str
     lanes: int | None
     rehearse: bool
+    report: bool
     settings: SweepSettings | JointSettings | ConfirmSettings | None
     preflight: PreflightSettings
     first_trial: int = 0
@@ -137,6 +139,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         keep=one_of(config, "keep", KEEP),
         lanes=read_lanes(config, metric),
         rehearse=one_of(config, "rehearse", ("True", "False")) == "True",
+        report="report" not in config or one_of(config, "report", SWITCH) in SWITCH[:2],
         settings=SETTINGS[kind](config, knobs),
         preflight=read_preflight(config),
     )

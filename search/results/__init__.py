@@ -1,1 +1,1 @@
-"""What a search found, read from disk: tables, summaries, figures, exports. Needs neither torch nor a GPU."""
+"""What a search found, read from disk: tables, summaries, figures, the page, exports."""

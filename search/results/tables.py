@@ -1,40 +1,50 @@
-"""What a search has found, from disk alone: trials.csv, summary, decision. Needs neither torch nor a GPU; never trains."""
+"""Tables of a search, from disk alone: trials.csv, summary.csv, summary.md, decisions.jsonl.
+
+Needs neither torch nor a GPU; never trains.
+"""
 
 import io
 import json
+from collections.abc import Mapping
 
 import pandas as pd
 
+from search.config.text import for_csv
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings
 from search.results.summary import teller_of
 from search.storage.curves import read_curves, settle_curves
-from search.storage.files import write_text
 from search.storage.folder import Folder
 
 
-def write_tables(findings: Findings, folder: Folder) -> Findings:
-    """trials.csv, curves.parquet, summary.csv, summary.md, decisions.jsonl; gives the findings with their verdicts."""
-    plan = findings.plan
+def settled(findings: Findings, folder: Folder) -> tuple[Findings, pd.DataFrame]:
+    """Settles curves.parquet; returns the findings with their verdicts, and the curves."""
     curves = curves_so_far(findings, folder)
-    unfinished = [row.ask.trial for row in findings.rows if not row.finished]
-    settle_curves(curves, log=folder.curve_log, table=folder.curves, unfinished=unfinished)
-    findings = diagnosed(findings, curves, folder=folder)
-    write_text(folder.trials, _csv(trials_frame(findings)))
-    if plan.kind == "train":
-        return findings
-    teller = teller_of(plan)
-    told = teller.frame(findings)
-    write_text(folder.path / "summary.csv", _csv(told))
-    write_text(folder.path / "summary.md", teller.text(findings, told))
-    write_text(
-        folder.decisions, "".join(json.dumps(record) + "\n" for record in teller.records(findings))
-    )
-    return findings
+    if not folder.curves.exists() or _has_records(folder):
+        unfinished = [row.ask.trial for row in findings.rows if not row.finished]
+        settle_curves(curves, log=folder.curve_log, table=folder.curves, unfinished=unfinished)
+    else:
+        folder.curve_log.unlink(missing_ok=True)
+    return diagnosed(findings, curves, folder=folder), curves
+
+
+def table_files(findings: Findings) -> Mapping[str, str]:
+    """File name → text. A single training compares nothing, so it has trials.csv only."""
+    files = {"trials.csv": _csv(trials_frame(findings))}
+    if findings.plan.kind == "train":
+        return files
+    teller = teller_of(findings.plan)
+    summary = teller.frame(findings)
+    records = teller.records(findings)
+    return files | {
+        "summary.csv": _csv(summary),
+        "summary.md": teller.text(findings, summary),
+        "decisions.jsonl": "".join(json.dumps(record) + "\n" for record in records),
+    }
 
 
 def curves_so_far(findings: Findings, folder: Folder) -> pd.DataFrame:
-    """Of all trials, each up to its last epoch that counts."""
+    """The curves of all trials, each up to the last epoch that counts."""
     epochs = {row.ask.trial: row.epochs if row.finished else 10**9 for row in findings.rows}
     return read_curves(
         folder.curve_log, folder.curves, metric=findings.plan.metric.name, epochs=epochs
@@ -68,7 +78,14 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
     return frame
 
 
+def _has_records(folder: Folder) -> bool:
+    """Whether the open log holds epochs that the table may not have."""
+    return folder.curve_log.exists() and folder.curve_log.stat().st_size > 0
+
+
 def _csv(frame: pd.DataFrame) -> str:
     text = io.StringIO()
-    frame.to_csv(text, index=False)
+    frame.map(lambda cell: for_csv(cell) if isinstance(cell, str) else cell).to_csv(
+        text, index=False
+    )
     return text.getvalue()

@@ -18,9 +18,9 @@ from search.errors import Interrupted, RunError
 from search.execution.dry_run import dry_run
 from search.execution.worker_pool import WorkerPool
 from search.results.export import drop_beaten, write_best
-from search.results.figures import write_figures
 from search.results.findings import Findings, find
-from search.results.tables import write_tables
+from search.results.reporters import write_results
+from search.results.tables import settled
 from search.run.refit import refit
 from search.run.run_stage import conduct, trainings
 from search.stages.kinds import kind_of
@@ -149,13 +149,13 @@ def _check_grown(plan: Plan, folder: Folder) -> None:
 
 
 def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
-    """Tables, figures and export, from what is on disk."""
-    findings = write_tables(_find(plan, folder, study), folder)
+    """Tables, export, figures and page, from what is on disk."""
+    findings, curves = settled(_find(plan, folder, study), folder)
     winner = findings.winner
     if winner is not None:
         write_best(plan, winner, folder)
         drop_beaten(plan, winner, folder)
-    write_figures(findings, folder)
+    write_results(findings, curves, folder)
     return findings
 
 

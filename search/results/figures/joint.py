@@ -1,4 +1,4 @@
-"""The figures of a joint search: how the best came about, and every knob against the metric (P12)."""
+"""The figures of a joint search: the best so far over its trials, and every knob (P12)."""
 
 import math
 from collections.abc import Sequence
@@ -7,114 +7,121 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from search.results.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand
+from search.config.knobs import Knob
+from search.results.figures.places import near_best
+from search.results.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand, title
 from search.results.findings import Findings
-from search.stages import joint
-from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
-COLUMNS = 4  # knobs that stand in a row
+COLUMNS = 4  # knobs in a row
+TICKS = 5  # ticks of a small panel
 
 
-def figures(findings: Findings, folder: Folder) -> dict[str, Figure]:
-    """`search` and `knobs`; nothing before a trial has a value."""
-    mine = [row for row in findings.rows if row.ask.stage == joint.STAGE]
-    if not any(row.value is not None for row in mine):
-        return {}
-    return {"search": _search(findings, mine), "knobs": _knobs(findings, mine)}
-
-
-def _search(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
-    """Every trial's value, and the best so far: what a smaller budget would have found."""
-    plan = findings.plan
-    figure = Figure(figsize=(7.5, 4.0), layout="constrained")
-    axes = figure.subplots()
-    complete = [row for row in rows if row.state == "complete" and row.value is not None]
-    _dots(axes, [(row.ask.trial, row) for row in rows], labels=True)
-    steps: list[float] = []
-    for row in complete:
-        value = plan.metric.sign * (row.value or 0.0)
-        steps.append(max(value, steps[-1]) if steps else value)
-    trials, best = [row.ask.trial for row in complete], [plan.metric.sign * step for step in steps]
-    if best:
-        axes.step(
-            [*trials, rows[-1].ask.trial],
-            [*best, best[-1]],
-            where="post",
-            color=WINNER,
-            label="best so far",
-        )
-    if complete and complete[0].ask.trial == 0:
-        axes.axhline(
-            complete[0].value or 0.0,
-            color=BASELINE,
-            linestyle="--",
-            linewidth=0.8,
-            label="baseline",
-        )
-    infeasible = [row.ask.trial for row in rows if row.state == "infeasible"]
-    for place, trial in enumerate(infeasible):
-        axes.axvline(
-            trial, color=UNUSABLE, linewidth=2, zorder=0, label="" if place else "infeasible"
-        )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("trial")
-    axes.set_ylabel(f"{plan.metric.name}, validation")
-    axes.legend(loc="best", frameon=False)
-    figure.suptitle(
-        f"{plan.name}: the best so far over {len(rows)} trials", x=0.01, ha="left", fontsize=10
-    )
+def search_figure(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
+    """Every trial's value and the best so far; if needed, a panel of what is near the best."""
+    plan, near = findings.plan, _near(findings, rows)
+    figure = Figure(figsize=(7.5, 6.2 if near else 4.0), layout="constrained")
+    panels = figure.subplots(2 if near else 1, 1, sharex=True, squeeze=False)[:, 0]
+    for axes in panels:
+        _draw_search(findings, rows, axes)
+        axes.set_ylabel(f"{plan.metric.name}, validation")
+    if near:
+        panels[0].set_ylim(near)
+        panels[0].set_title("near the best", loc="left", fontsize=8, color=OTHERS)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[-1].set_xlabel("trial")
+    panels[-1].legend(loc="best", frameon=False)
+    title(figure, f"{plan.name}: the best so far over {len(rows)} trials")
     return figure
 
 
-def _knobs(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
-    """A panel per knob, the one that explains most first; trials in which a knob is idle are not in its panel."""
-    plan, shares = findings.plan, findings.importance
+def knobs_figure(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
+    """A panel per knob, the most important first; below it, if needed, what is near the best.
+
+    A panel leaves out the trials in which its knob is idle.
+    """
+    plan, shares, near = findings.plan, findings.importance, _near(findings, rows)
     knobs = sorted(plan.knobs, key=lambda knob: -shares.get(knob.path, 0.0))
     columns = min(COLUMNS, len(knobs))
-    lines = math.ceil(len(knobs) / columns)
-    figure = Figure(figsize=(0.8 + 2.6 * columns, 0.8 + 2.1 * lines), layout="constrained")
-    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
-    decision = findings.decision
-    winner = (
-        findings.groups[decision.winner].value
-        if decision is not None and decision.winner is not None
-        else None
-    )
-    for axes, knob in zip(grid.flat, knobs, strict=False):
-        mine = [row for row in rows if knob.path in row.ask.knobs]
-        places = stand(knob, [row.ask.knobs[knob.path] for row in mine], axes)
-        _dots(axes, list(zip(places, mine, strict=True)), labels=False)
-        for place, row in zip(places, mine, strict=True):
-            if row.ask.trial == winner and row.value is not None:
-                axes.plot(place, row.value, "o", color=WINNER, markersize=6, zorder=3)
-        told = f" ({shares[knob.path]:.2f})" if shares.get(knob.path, 0) >= 0.01 else ""
-        axes.set_title(f"{knob.path}{told}", fontsize=8)
-    for axes in grid.flat[len(knobs) :]:
+    lines, views = math.ceil(len(knobs) / columns), 2 if near else 1
+    size = (0.8 + max(2.6 * columns, 5.2), 0.8 + 2.1 * lines * views)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(lines * views, columns, sharey="row", squeeze=False)
+    for axes in grid.flat:
         axes.set_visible(False)
+    for number, knob in enumerate(knobs):
+        for view in range(views):
+            line, column = divmod(number, columns)
+            axes = grid[line * views + view, column]
+            axes.set_visible(True)
+            _draw_knob(findings, knob, rows, axes)
+            if view and near:
+                axes.set_ylim(near)
+            share = f" ({shares[knob.path]:.2f})" if shares.get(knob.path, 0) >= 0.01 else ""
+            axes.set_title(f"{knob.path}{share}{', near the best' if view else ''}", fontsize=8)
     for axes in grid[:, 0]:
         axes.set_ylabel(plan.metric.name)
-    named = (
-        "share of what separates good from bad in brackets"
+    note = (
+        "in brackets the share of what separates good from bad"
         if shares
-        else "too few trials to tell which matters"
+        else "too few trials to say which matters"
     )
-    figure.suptitle(f"{plan.name}: every knob ({named})", x=0.01, ha="left", fontsize=10)
+    title(figure, f"{plan.name}: every knob ({note})")
     return figure
+
+
+def _draw_search(findings: Findings, rows: Sequence[TrialRecord], axes: Axes) -> None:
+    sign = findings.plan.metric.sign
+    _dots(axes, [(row.ask.trial, row) for row in rows], labels=True)
+    complete = [row for row in rows if row.state == "complete" and row.value is not None]
+    trials, best = best_so_far(complete, sign=sign)
+    if trials:
+        ends = [*trials, rows[-1].ask.trial], [*best, best[-1]]
+        axes.step(*ends, where="post", color=WINNER, label="best so far")
+    if complete and complete[0].ask.trial == 0:
+        height = complete[0].value or 0.0
+        axes.axhline(height, color=BASELINE, linestyle="--", linewidth=0.8, label="baseline")
+    infeasible = [row.ask.trial for row in rows if row.state == "infeasible"]
+    for place, trial in enumerate(infeasible):
+        label = "" if place else "infeasible"
+        axes.axvline(trial, color=UNUSABLE, linewidth=2, zorder=0, label=label)
+
+
+def best_so_far(complete: Sequence[TrialRecord], *, sign: float) -> tuple[list[int], list[float]]:
+    """Trials that are complete, in their order, and the best value up to each."""
+    steps: list[float] = []
+    for row in complete:
+        score = sign * (row.value or 0.0)
+        steps.append(max(score, steps[-1]) if steps else score)
+    return [row.ask.trial for row in complete], [sign * step for step in steps]
+
+
+def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes: Axes) -> None:
+    """The trials of one knob, the winner's marked."""
+    decision = findings.decision
+    winner = decision.winner if decision is not None else None
+    chosen = findings.groups[winner].value if winner is not None else None
+    mine = [row for row in rows if knob.path in row.ask.knobs]
+    values = [row.ask.knobs[knob.path] for row in mine]
+    places = stand(knob, values, axes, most_ticks=TICKS)
+    _dots(axes, list(zip(places, mine, strict=True)), labels=False)
+    for place, row in zip(places, mine, strict=True):
+        if row.ask.trial == chosen and row.value is not None:
+            axes.plot(place, row.value, "o", color=WINNER, markersize=6, zorder=3)
+
+
+def _near(findings: Findings, rows: Sequence[TrialRecord]) -> tuple[float, float] | None:
+    values = [row.value for row in rows if row.state == "complete" and row.value is not None]
+    return near_best(values, sign=findings.plan.metric.sign, reach=None)
 
 
 def _dots(axes: Axes, placed: Sequence[tuple[float, TrialRecord]], *, labels: bool) -> None:
-    """Complete trials full, pruned ones pale."""
+    """Complete trials dark, pruned ones pale."""
     for state, color in (("complete", OTHERS), ("pruned", SEED)):
         mine = [
             (place, row.value)
             for place, row in placed
             if row.state == state and row.value is not None
         ]
-        axes.plot(
-            [x for x, _ in mine],
-            [y for _, y in mine],
-            ".",
-            color=color,
-            label=state if labels and mine else "",
-        )
+        label = state if labels and mine else ""
+        axes.plot([x for x, _ in mine], [y for _, y in mine], ".", color=color, label=label)

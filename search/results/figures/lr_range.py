@@ -1,4 +1,4 @@
-"""The figure of a range test: loss over learning rate, every seed, and what was read from it (R31)."""
+"""The figure of a range test: loss over learning rate, every seed, and the range (R31)."""
 
 from collections.abc import Sequence
 from pathlib import Path

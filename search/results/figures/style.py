@@ -1,4 +1,4 @@
-"""How all figures look, and how they become files: the same search gives the same bytes."""
+"""How all SVG figures look, and how they become files: the same search gives the same bytes."""
 
 import io
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from search.config.knobs import Knob, Value
+from search.config.text import one_line
+from search.results.figures.places import place
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -21,6 +23,7 @@ STYLE: dict[Any, Any] = {
     "axes.formatter.useoffset": False,
 }
 BASELINE, WINNER, OTHERS, SEED, UNUSABLE = "#d95f02", "#1b7837", "#4c566a", "#b8c0cc", "#f4cccc"
+MANY_CHOICES = 4  # choices above which their names are turned
 
 
 def svg(figure: Figure) -> str:
@@ -30,30 +33,27 @@ def svg(figure: Figure) -> str:
     return text.getvalue()
 
 
+def title(figure: Figure, text: str) -> None:
+    """The figure's title, at the left."""
+    figure.suptitle(one_line(text), x=0.01, ha="left", fontsize=10)
+
+
 def log_axis(axis: Axis) -> None:
-    """Plain numbers, and no minor ticks: they take a third of the drawing time and are no use in a small panel."""
+    """Plain numbers without minor ticks, which take a third of the drawing time."""
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def stand(knob: Knob, values: Sequence[Value], axes: Axes) -> list[float]:
-    """Where each value stands on the x axis: numbers in the knob's scale, choices and what is off a log scale by name."""
-    if knob.choices:
-        choices = list(dict.fromkeys([*knob.choices, *values]))
-        axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
-        if len(choices) > 4:
-            axes.tick_params(axis="x", labelrotation=40)
-        return [float(choices.index(value)) for value in values]
-    numbers = [float(value) for value in values if isinstance(value, int | float)]
-    if not knob.log:
-        return numbers
-    axes.set_xscale("log")
-    log_axis(axes.xaxis)
-    on_scale = [number for number in numbers if number > 0] or [knob.low]
-    axes.set_xlim(min(*on_scale, knob.low) / 2, max(*on_scale, knob.high) * 2)
-    if all(number > 0 for number in numbers):
-        return numbers
-    off = min(*on_scale, knob.low) / (knob.high / knob.low) ** (1.0 / (knob.points - 1))
-    axes.set_xlim(left=off / 2)
-    axes.text(off, -0.02, "0", transform=axes.get_xaxis_transform(), ha="center", va="top")
-    return [number if number > 0 else off for number in numbers]
+def stand(knob: Knob, values: Sequence[Value], axes: Axes, *, most_ticks: int = 8) -> list[float]:
+    """Sets up the x axis of a knob; returns where each value stands on it."""
+    placement = place(knob, values, most_ticks=most_ticks)
+    if placement.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    if placement.ticks:
+        axes.set_xticks(list(placement.ticks), list(placement.ticks.values()))
+    if placement.limits is not None:
+        axes.set_xlim(*placement.limits)
+    if knob.choices and len(placement.ticks) > MANY_CHOICES:
+        axes.tick_params(axis="x", labelrotation=40)
+    return list(placement.places)

@@ -1,0 +1,82 @@
+"""The page of a search, made from disk; several searches of one contract on one page."""
+
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from search.commands.support.arguments import VerbParser, whole_number
+from search.errors import UsageError
+from search.results.diagnosis import diagnosed
+from search.results.findings import open_results
+from search.results.report import NAME, report_page
+from search.results.report.comparison import Found, comparison_page
+from search.results.tables import curves_so_far
+from search.storage.files import write_text
+
+SUMMARY = "writes a search's page, report.html; of several searches, one page that compares them"
+EVERY = 5  # seconds between two pages of --watch
+
+
+def parser() -> VerbParser:
+    """`NAME [NAME …] [--to FILE] [--watch]`."""
+    examples = [
+        ("python -m search report lr_sweep", "results/lr_sweep/report.html, also while it runs"),
+        ("python -m search report lr_sweep --watch", "the same every few seconds, until it ends"),
+        (
+            "python -m search report lr_sweep adam_lr --to both.html",
+            "both on one page; they must share their contract",
+        ),
+    ]
+    details = "The page is one file that opens in a browser without a server or a network."
+    parser = VerbParser("report", summary=SUMMARY, details=details, examples=examples)
+    parser.add_argument("names", metavar="NAME", nargs="+", help="a search in results/")
+    parser.add_root()
+    parser.add_argument("--to", metavar="FILE", type=Path, help="another file than report.html")
+    parser.add_argument(
+        "--watch", action="store_true", help="write it again while the search runs; one NAME only"
+    )
+    parser.add_argument(
+        "--every", metavar="SECONDS", type=whole_number(1), default=EVERY, help="of --watch"
+    )
+    return parser
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """Writes the page and says where it is."""
+    options = parser().parse(words)
+    if len(options.names) == 1:
+        return _watch(options) if options.watch else _write_one(options, refresh=0)
+    if options.watch:
+        raise UsageError(
+            f"report: --watch follows one search, but got {len(options.names)}; name one of them"
+        )
+    searches = [_read(name, options.results_root) for name in options.names]
+    target = options.to or options.results_root / f"{'-'.join(options.names)}.html"
+    write_text(target, comparison_page(searches))
+    print(f"{target}: {len(searches)} searches of one contract")
+    return 0
+
+
+def _read(name: str, root: Path) -> Found:
+    folder, findings = open_results(name, root=root)
+    curves = curves_so_far(findings, folder)
+    findings = diagnosed(findings, curves, folder=folder)
+    return Found(findings=findings, curves=curves, folder=folder)
+
+
+def _write_one(options: Namespace, *, refresh: int) -> int:
+    found = _read(options.names[0], options.results_root)
+    target = options.to or found.folder.path / NAME
+    page = report_page(found.findings, found.curves, found.folder, refresh=refresh)
+    write_text(target, page)
+    done = sum(row.finished for row in found.findings.rows)
+    print(f"{target}: {done} of {found.findings.foreseen} trials")
+    return 0
+
+
+def _watch(options: Namespace) -> int:
+    """A page that loads itself again, until the search has ended; then one that stays."""
+    while open_results(options.names[0], root=options.results_root)[0].alive():
+        _write_one(options, refresh=options.every)
+        time.sleep(options.every)
+    return _write_one(options, refresh=0)

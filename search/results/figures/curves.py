@@ -1,0 +1,156 @@
+"""The learning curves of a search, a panel per value of the knob or per leader (R16)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from search.results.figures.places import place, shortened
+from search.results.figures.style import WINNER, log_axis, title
+from search.results.findings import Findings
+from search.storage.curves import MEAN
+from search.storage.trials import TrialRecord
+
+TRAIN, VALIDATION = "#6c8ebf", "#d95f02"
+PANELS, COLUMNS = 48, 6  # panels at most, and how many in a row
+LEADING = 12  # trials of a joint search that are drawn before its leaders are known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """The trials of one value or configuration."""
+
+    name: str
+    rows: Sequence[TrialRecord]
+    chosen: bool = False
+
+
+def curves_figure(findings: Findings, curves: pd.DataFrame) -> Figure:
+    """Both losses of each seed over the epochs; the metric where no loss is recorded.
+
+    A dot marks each best epoch.
+    """
+    panels, subject = _panels(findings)
+    curves = curves[curves.fold == MEAN] if (curves.fold == MEAN).any() else curves
+    metric = findings.plan.metric.name
+    numbers = {name: _finite(curves[name]) for name in ("train_loss", "val_loss", metric)}
+    curves = curves.assign(**numbers)
+    has_losses = bool(np.isfinite(numbers["val_loss"]).any())
+    series = [("train_loss", TRAIN), ("val_loss", VALIDATION)]
+    series = series if has_losses else [(metric, VALIDATION)]
+    figure, grid = _grid(len(panels))
+    of_trial = {int(curve.trial.iloc[0]): curve for _, curve in curves.groupby("trial")}
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _draw_panel(panel, axes, series, of_trial)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    if has_losses:
+        _limit_losses(grid[0, 0], curves)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("loss" if has_losses else metric)
+    for axes in grid.flat[len(panels) - grid.shape[1] : len(panels)]:
+        axes.set_xlabel("epoch")
+        axes.tick_params(labelbottom=True)
+    colors = "train loss blue, validation loss orange, " if has_losses else ""
+    title(figure, f"{findings.plan.name}: learning curves {subject} ({colors}dot: best epoch)")
+    return figure
+
+
+def _panels(findings: Findings) -> tuple[list[Panel], str]:
+    """What is drawn, in the knob's order or by rank, and in words."""
+    plan, decision, groups = findings.plan, findings.decision, findings.groups
+    winner = decision.winner if decision is not None else None
+    best = sorted(range(len(groups)), key=lambda index: groups[index].mean, reverse=True)[:PANELS]
+    if not groups:
+        complete = [
+            row for row in findings.rows if row.state == "complete" and row.value is not None
+        ]
+        complete.sort(key=lambda row: plan.metric.sign * (row.value or 0.0), reverse=True)
+        rows = complete[:LEADING]
+        return [
+            Panel(name=f"trial {row.ask.trial}", rows=[row]) for row in rows
+        ], "of the best trials"
+    if plan.kind == "sweep":
+        places = place(plan.knob, findings.values).places
+        order, subject = sorted(best, key=places.__getitem__), f"by {plan.knob.path}"
+    else:
+        order, subject = best, "of the leaders"
+    if len(order) < len(groups):
+        subject += f", the best {len(order)} of {len(groups)}"
+    panels = []
+    for index in order:
+        group = groups[index]
+        noun = "" if plan.kind == "sweep" else "trial "
+        marks = (
+            "(baseline)" if index == 0 else "",
+            "chosen" if index == winner else "" if group.clean else "not usable",
+        )
+        name = " ".join(filter(None, (f"{noun}{shortened(group.value)}", *marks)))
+        rows = findings.of(group.value)
+        panels.append(Panel(name=name, rows=rows, chosen=index == winner))
+    return panels, subject
+
+
+def _grid(panels: int) -> tuple[Figure, np.ndarray]:
+    columns = min(COLUMNS, panels)
+    rows = math.ceil(panels / columns)
+    width, height = 0.9 + max(2.0 * columns, 5.6), 1.1 + 1.6 * rows
+    figure = Figure(figsize=(width, height))
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    figure.subplots_adjust(
+        left=0.8 / width,
+        right=0.99,
+        top=1 - 0.55 / height,
+        bottom=0.45 / height,
+        hspace=0.35,
+        wspace=0.12,
+    )
+    return figure, grid
+
+
+def _draw_panel(
+    panel: Panel,
+    axes: Axes,
+    series: Sequence[tuple[str, str]],
+    of_trial: Mapping[int, pd.DataFrame],
+) -> None:
+    axes.set_title(
+        panel.name,
+        y=1.0,
+        fontsize=8,
+        color=WINNER if panel.chosen else "black",
+        fontweight="bold" if panel.chosen else "normal",
+    )
+    for row in panel.rows:
+        curve = of_trial.get(row.ask.trial)
+        if curve is None:
+            continue
+        for column, color in series:
+            axes.plot(curve["epoch"], curve[column], color=color, linewidth=0.8)
+        at_best = curve[curve["epoch"] == row.best_epoch]
+        column, color = series[-1]
+        axes.plot(at_best["epoch"], at_best[column], "o", color=color, markersize=3)
+
+
+def _limit_losses(axes: Axes, curves: pd.DataFrame) -> None:
+    """A log scale where all losses are positive; the top is twice the loss of the untrained models.
+
+    So a loss that diverges takes no room from the others.
+    """
+    lowest = np.nanmin([*curves.train_loss, *curves.val_loss])
+    begun = curves.val_loss[curves.epoch == curves.epoch.min()]
+    if not lowest > 0 or not np.isfinite(begun).any():
+        return
+    axes.set_yscale("log")
+    log_axis(axes.yaxis)
+    axes.set_ylim(lowest * 0.9, max(2 * np.nanmax(begun), lowest * 10))
+
+
+def _finite(column: "pd.Series[float]") -> np.ndarray:
+    """Numbers to draw; a gap where there is none."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return np.where(np.isfinite(numbers), numbers, np.nan)

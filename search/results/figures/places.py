@@ -1,0 +1,98 @@
+"""Where a knob's values stand on an axis, which ticks it has, and which range is near the best.
+
+The SVG files and the page share it, so both show a knob in the same way.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from search.config.knobs import Knob, Value
+from search.config.text import one_line
+
+LABEL = 24  # characters of a choice's name that a tick shows
+OFF_SCALE = 0.16  # share of a log range that lies between its lowest value and 0
+ZOOM = 3.0  # a zoom is worth it if the whole range is so many times wider
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Positions of values on an axis. `ticks`: position → label; empty if any even ticks do."""
+
+    places: tuple[float, ...]
+    log: bool = False
+    ticks: Mapping[float, str] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
+
+
+def place(knob: Knob, values: Sequence[Value], *, most_ticks: int = 8) -> Placement:
+    """The positions of a knob's values: numbers in its scale, choices side by side.
+
+    A log scale has no place for 0: it stands left of the lowest value, with a tick of its own.
+    """
+    if knob.choices:
+        choices = list(dict.fromkeys([*knob.choices, *values]))
+        return Placement(
+            places=tuple(float(choices.index(value)) for value in values),
+            ticks={float(index): shortened(choice) for index, choice in enumerate(choices)},
+            limits=(-0.5, len(choices) - 0.5),
+        )
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    if not knob.log:
+        return Placement(places=tuple(numbers))
+    positive = [number for number in numbers if number > 0]
+    low, high = min([*positive, knob.low]), max([*positive, knob.high])
+    room = (high / low) ** (OFF_SCALE / 3)
+    ticks = log_ticks(low, high, most=most_ticks)
+    if len(positive) == len(numbers):
+        return Placement(
+            places=tuple(numbers), log=True, ticks=ticks, limits=(low / room, high * room)
+        )
+    zero = low / (high / low) ** OFF_SCALE
+    return Placement(
+        places=tuple(number if number > 0 else zero for number in numbers),
+        log=True,
+        ticks={zero: "0", **ticks},
+        limits=(zero / room, high * room),
+    )
+
+
+def log_ticks(low: float, high: float, *, most: int) -> dict[float, str]:
+    """Ticks of a log axis: decades, or 1, 2, 5 of each where there are few decades."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 5), (1,)):
+        ticks = [digit * 10.0**power for power in decades for digit in digits]
+        inside = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+        if 2 <= len(inside) <= most:
+            return {tick: f"{tick:g}" for tick in inside}
+    inside = [10.0**power for power in decades if low * 0.999 <= 10.0**power <= high * 1.001]
+    if len(inside) < 2:
+        inside = [float(f"{low:.3g}"), float(f"{high:.3g}")]
+    return {tick: f"{tick:g}" for tick in inside[:: math.ceil(len(inside) / most)]}
+
+
+def near_best(
+    values: Sequence[float], *, sign: float, reach: float | None
+) -> tuple[float, float] | None:
+    """The limits of an axis that shows the best values only; None if all are near the best.
+
+    `reach`: how far below the best still counts as near; None: as far as the best quarter goes.
+    """
+    scores = sorted((sign * value for value in values if math.isfinite(value)), reverse=True)
+    if len(scores) < 4:
+        return None
+    best, worst = scores[0], scores[-1]
+    if reach is None:
+        reach = best - float(np.quantile(scores, 0.75))
+    if not 0 < reach < math.inf or best - worst <= ZOOM * 1.5 * reach:
+        return None
+    low, high = sorted((sign * (best - 1.2 * reach), sign * (best + 0.3 * reach)))
+    return low, high
+
+
+def shortened(value: Value) -> str:
+    """A choice as a tick's label."""
+    text = one_line(value)
+    return text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"

@@ -1,0 +1,45 @@
+"""The page of a search, `report.html`: one file that answers, shows and proves."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from search.results.findings import Findings
+from search.results.report.answer import answer_of
+from search.results.report.blocks import Group, Page
+from search.results.report.contract import contract_section
+from search.results.report.page import render
+from search.results.report.sections import search_sections
+from search.storage.folder import Folder
+
+NAME = "report.html"
+KICKERS = {"sweep": "sweep of one knob", "joint": "joint search", "train": "one training"}
+
+
+def report_files(findings: Findings, curves: pd.DataFrame, folder: Folder) -> Mapping[str, str]:
+    """File name → text: the page, unless the config says `report: off`."""
+    if not findings.plan.report:
+        return {}
+    return {NAME: report_page(findings, curves, folder)}
+
+
+def report_page(
+    findings: Findings, curves: pd.DataFrame, folder: Folder, *, refresh: int = 0
+) -> str:
+    """The page of one search.
+
+    Args:
+        findings: With their verdicts.
+        curves: The learning curves of all trials.
+        folder: The search's folder, which is read only.
+        refresh: Seconds after which the page loads itself again; 0 never.
+    """
+    plan = findings.plan
+    group = Group(
+        name=plan.name,
+        title=plan.name,
+        sections=[contract_section(folder), *search_sections(findings, curves, folder)],
+        answer=answer_of(findings),
+    )
+    kicker = f"Knobwise · {KICKERS.get(plan.kind, plan.kind)}"
+    return render(Page(title=plan.name, kicker=kicker, groups=[group], refresh=refresh))

@@ -1,0 +1,169 @@
+"""The answer at the top of the page: what to use, how good it is, and how sure that is (P5)."""
+
+import math
+from collections.abc import Mapping
+
+from search.config.knobs import Value
+from search.results.findings import Findings
+from search.results.report.blocks import Answer
+from search.results.summary.formatting import count
+from search.stages.decision import Decision, Group
+
+TIE_LIST = 6  # tied values that are named
+
+
+def answer_of(findings: Findings) -> Answer:
+    """The outcome of a search, finished or not."""
+    if findings.plan.kind == "train":
+        return _single(findings)
+    decision = findings.decision
+    if decision is None:
+        return _open(findings)
+    if decision.winner is None:
+        usable = any(row.value is not None for row in findings.rows)
+        reason = (
+            "no candidate gave a result on all its seeds" if usable else "no trial gave a result"
+        )
+        return Answer(
+            mark="none",
+            label="no winner",
+            sentence=f"Nothing has won: {reason}.",
+            surety="The section on failures shows the reasons.",
+        )
+    return _decided(findings, decision, decision.winner)
+
+
+def setting(knobs: Mapping[str, Value]) -> str:
+    """A configuration in words: `optimizer.lr = 0.1, model.width = 64`."""
+    return ", ".join(f"{path} = {value}" for path, value in knobs.items())
+
+
+def number(value: float | None) -> str:
+    """Four digits, as all texts of the page show a number."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def with_interval(mean: float, half: float) -> str:
+    """`0.9709 ± 0.0086`: two digits of the interval, and as many decimals of the mean."""
+    if not math.isfinite(half) or half <= 0:
+        return number(mean)
+    decimals = 1 - math.floor(math.log10(half))
+    if not 0 <= decimals <= 8:
+        return f"{number(mean)} ± {number(half)}"
+    return f"{mean:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
+    plan, groups = findings.plan, findings.groups
+    winner, baseline, sign = groups[index], groups[0], findings.plan.metric.sign
+    half = decision.interval(len(winner.clean))
+    score = with_interval(sign * winner.mean, half)
+    knobs = findings.chosen[winner.value]
+    seeds = count(len(winner.clean), "seed")
+    reached = f"{plan.metric.name} {score} on validation, the mean of {seeds}"
+    cards = [(plan.metric.name, score, f"validation, mean of {seeds}")]
+    if decision.adopted and baseline.clean:
+        base, gain = number(sign * baseline.mean), _gain(decision, winner, baseline)
+        sentence = f"Use {setting(knobs)}: {reached}, {gain} better than the baseline's {base}."
+        cards += [("baseline", base, setting(findings.chosen[baseline.value]))]
+        cards += [("gain", gain, "over the baseline, with its 95 % interval")]
+    elif decision.adopted:
+        sentence = f"Use {setting(knobs)}: {reached}. The baseline gave no result."
+        cards += [("baseline", "no result", setting(findings.chosen[baseline.value]))]
+    else:
+        sentence = f"Keep the baseline, {setting(knobs)}: {reached}."
+        cards += [("baseline", score, "it stays"), ("gain", "none", "beyond chance")]
+    mark, label, surety = _surety(findings, decision)
+    return Answer(
+        mark=mark,
+        label=label,
+        sentence=sentence,
+        surety=surety,
+        cards=[*cards, ("how sure", label, f"over {count(len(groups), 'candidate')}")],
+        settings=[f"{path}={value}" for path, value in knobs.items()],
+        commands=_commands(findings),
+    )
+
+
+def _gain(decision: Decision, winner: Group, baseline: Group) -> str:
+    """The distance of two means, with its 95 % interval from the pooled spread."""
+    halves = [decision.interval(len(group.clean)) for group in (winner, baseline)]
+    half = math.hypot(*halves)
+    return with_interval(winner.mean - baseline.mean, half)
+
+
+def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
+    """How sure the decision is: a mark, a label and a sentence."""
+    groups, margin = findings.groups, number(decision.margin)
+    if not decision.freedom:
+        reason = "With one seed per candidate a difference may be noise: use more seeds."
+        return "unsure", "not tested", reason
+    chance = f"chance alone reaches {margin} in one search of twenty (Dunnett, 95 %, P5)"
+    ties = [
+        str(group.value)
+        for group, standing in zip(groups, decision.standings, strict=True)
+        if standing == "tie"
+    ]
+    named = ", ".join(ties[:TIE_LIST]) + (" …" if len(ties) > TIE_LIST else "")
+    if decision.adopted and groups[0].clean and decision.best is not None:
+        distance = number(groups[decision.best].mean - groups[0].mean)
+        note = f" {len(ties)} candidates tie with the best: {named}." if ties else ""
+        text = f"A real gain: the best mean lies {distance} above the baseline, and {chance}.{note}"
+        return "gain", "a real gain", text
+    if decision.adopted:
+        return "gain", "no baseline", f"There is no baseline to compare with; {chance}."
+    if decision.tie:
+        text = (
+            f"No significant difference: {len(ties)} candidates ({named}) lie together; {chance}."
+        )
+        return "stays", "no gain beyond chance", text
+    return "stays", "the baseline is best", f"All others are worse than chance explains; {chance}."
+
+
+def _open(findings: Findings) -> Answer:
+    done = sum(row.finished for row in findings.rows)
+    sign, metric = findings.plan.metric.sign, findings.plan.metric.name
+    usable = [row for row in findings.rows if row.state == "complete" and row.value is not None]
+    best = max(usable, key=lambda row: sign * (row.value or 0.0), default=None)
+    sentence = f"No decision yet: {done} of {findings.foreseen} trials are done."
+    cards = [("trials", f"{done} of {findings.foreseen}", "done")]
+    if best is not None:
+        where = setting(best.ask.knobs) or f"trial {best.ask.trial}"
+        sentence += f" The best single trial so far has {metric} {number(best.value)} at {where}."
+        cards.append((f"best {metric}", number(best.value), f"trial {best.ask.trial}, one seed"))
+    resume = (f"python -m search {findings.plan.name}", "goes on, if it was started by this name")
+    return Answer(
+        mark="open",
+        label="not finished",
+        sentence=sentence,
+        surety="One trial is one seed: it proves nothing until its candidate has all its seeds.",
+        cards=cards,
+        commands=[] if findings.plan.kind == "train" else [resume],
+    )
+
+
+def _single(findings: Findings) -> Answer:
+    plan, row = findings.plan, findings.winner
+    if row is None:
+        return _open(findings)
+    sentence = f"{plan.metric.name} {number(row.value)} on validation, at epoch {row.best_epoch}."
+    return Answer(
+        mark="stays",
+        label="one training",
+        sentence=sentence,
+        surety="One training of one seed compares nothing.",
+        cards=[(plan.metric.name, number(row.value), f"epoch {row.best_epoch} of {row.epochs}")],
+    )
+
+
+def _commands(findings: Findings) -> list[tuple[str, str]]:
+    plan = findings.plan
+    root = f"{plan.config.results_root}/{plan.name}"
+    seal = (f"python -m search test {plan.name}", "opens the sealed test set, once")
+    follow = f"python -m search joint from={plan.name} name={plan.name}-joint"
+    return [
+        (f"python -m search train {root}/best.yaml", "trains the winner again and compares"),
+        *([seal] if plan.config.trainer.predict else []),
+        *([(follow, "turns many knobs at once, from this winner")] if plan.kind == "sweep" else []),
+        (f"python -m search doctor {plan.name}", "reads the learning curves of every trial"),
+    ]

@@ -1,0 +1,145 @@
+"""The section of a joint search's budget: the best so far, and what fewer trials give (P3)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.results.figures.joint import best_so_far
+from search.results.figures.places import near_best
+from search.results.findings import Findings
+from search.results.report.answer import number, setting
+from search.results.report.blocks import Figures, Section, table_of
+from search.results.report.chart import Axis, Chart, Series
+from search.results.report.thinning import thinned
+from search.results.summary import teller_of
+from search.storage.trials import TrialRecord
+
+DOTS = 600  # of one chart
+BUDGETS = 120  # points of the band
+LOW, MIDDLE, HIGH = 0.05, 0.5, 0.95  # quantiles of the bootstrap
+Rows = Sequence[TrialRecord]
+
+
+def budget_section(findings: Findings, rows: Rows) -> Section:
+    """The section; `rows` are the search's own trials, without the confirmation."""
+    finished = [row for row in rows if row.finished]
+    shown, note = thinned(finished, DOTS, sign=findings.plan.metric.sign)
+    frame = teller_of(findings.plan).frame(findings)
+    return Section(
+        name="budget",
+        title="The best against the budget",
+        lead=_lead(findings, finished) + note,
+        blocks=[
+            Figures(
+                charts=[_chart(findings, finished, shown)],
+                table=table_of(frame, title="Every configuration by rank"),
+            )
+        ],
+    )
+
+
+def best_of(
+    values: Sequence[float | None], *, budget: int, share: float, sign: float
+) -> float | None:
+    """A quantile of the best of `budget` trials, drawn at random and with replacement.
+
+    This is the bootstrap's exact distribution: the best of k draws lies at or below the i-th of n
+    sorted scores with probability (i / n)^k.
+
+    Args:
+        values: Of all trials; None, the worst of all, where a trial gave none.
+        budget: How many trials are drawn.
+        share: Which quantile, from 0 to 1.
+        sign: 1 if more is better, −1 if less is.
+
+    Returns:
+        The value; None where the best of so few trials may be none.
+    """
+    scores = np.sort([-np.inf if value is None else sign * value for value in values])
+    index = int(np.ceil(len(scores) * share ** (1 / budget) - 1e-9)) - 1
+    score = float(scores[max(index, 0)])
+    return sign * score if np.isfinite(score) else None
+
+
+def hover(findings: Findings, row: TrialRecord) -> str:
+    """A trial in words, a knob per line."""
+    knobs = "\n".join(setting({path: value}) for path, value in row.ask.knobs.items())
+    value = f"{findings.plan.metric.name} {number(row.value)}"
+    return f"trial {row.ask.trial}, {row.state}: {value}\n{knobs}\nclick: its learning curves"
+
+
+def _lead(findings: Findings, finished: Rows) -> str:
+    """What is drawn, and whether the good region holds enough trials."""
+    text = (
+        "The step is the best so far. The band is what as many of these trials, drawn at random, "
+        "would have given (bootstrap, P3): where it is flat, more trials bring little."
+    )
+    decision, sign = findings.decision, findings.plan.metric.sign
+    scores = [sign * row.value for row in _complete(finished) if row.value is not None]
+    if decision is None or not decision.margin > 0 or not scores:
+        return text
+    near = sum(score >= max(scores) - decision.margin for score in scores)
+    return f"{text} {near} of {len(scores)} complete trials lie within noise of the best."
+
+
+def _complete(rows: Rows) -> list[TrialRecord]:
+    return [row for row in rows if row.state == "complete" and row.value is not None]
+
+
+def _chart(findings: Findings, finished: Rows, shown: Rows) -> Chart:
+    plan, sign, complete = findings.plan, findings.plan.metric.sign, _complete(finished)
+    values = [row.value for row in complete]
+    _, best = best_so_far(complete, sign=sign)
+    reached = number(best[-1]) if best else "no value"
+    is_first = bool(complete) and complete[0].ask.trial == 0
+    return Chart(
+        title=f"Best {plan.metric.name} against the number of trials",
+        alt=f"The best {plan.metric.name} of {len(finished)} trials so far: {reached}.",
+        series=[*_band(finished, sign), *_steps(finished, sign), *_dots(findings, shown)],
+        x=Axis(title="trials", whole=True, limits=(0, len(finished) + 1)),
+        y=Axis(title=f"{plan.metric.name}, validation"),
+        level=(complete[0].value or 0.0, "baseline") if is_first else None,
+        zoom=near_best([value for value in values if value is not None], sign=sign, reach=None),
+        height=440,
+    )
+
+
+def _band(finished: Rows, sign: float) -> list[Series]:
+    values = [row.value if row.state == "complete" else None for row in finished]
+    budgets = sorted({int(k) for k in np.geomspace(1, max(len(values), 1), BUDGETS)})
+    low, middle, high = (
+        [best_of(values, budget=k, share=share, sign=sign) for k in budgets]
+        for share in (LOW, MIDDLE, HIGH)
+    )
+    return [
+        Series(name="low", look="lower", x=budgets, y=low, listed=False),
+        Series(name="90 % of random draws", look="upper", x=budgets, y=high),
+        Series(name="their median", look="line", x=budgets, y=middle),
+    ]
+
+
+def _steps(finished: Rows, sign: float) -> list[Series]:
+    complete = _complete(finished)
+    trials, best = best_so_far(complete, sign=sign)
+    if not trials:
+        return []
+    x = [*(trial + 1 for trial in trials), len(finished)]
+    return [Series(name="best so far", look="step", x=x, y=[*best, best[-1]])]
+
+
+def _dots(findings: Findings, shown: Rows) -> list[Series]:
+    series = []
+    for state, look in (("complete", "trial"), ("pruned", "pruned")):
+        mine = [row for row in shown if row.state == state and row.value is not None]
+        if mine:
+            series.append(
+                Series(
+                    name=state,
+                    look=look,
+                    x=[row.ask.trial + 1 for row in mine],
+                    y=[row.value for row in mine],
+                    hover=[hover(findings, row) for row in mine],
+                    trials=[row.ask.trial for row in mine],
+                )
+            )
+    return series

@@ -1,0 +1,101 @@
+"""The sections of what was looked at before the search: preflight and range test (R9, R31)."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from search.diagnostics.lr_range import Range, read_range
+from search.results.findings import Findings
+from search.results.report.blocks import Figures, Section, Table, Words
+from search.results.report.chart import Axis, Chart, Series
+from search.results.summary.formatting import count
+from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
+
+SEEDS = 20  # curves of a range test that are drawn
+COLUMNS = {
+    "check": "name",
+    "outcome": "outcome",
+    "rule": "rule",
+    "finding": "told",
+    "remedy": "remedy",
+}
+
+
+def preflight_section(folder: Folder) -> Section | None:
+    """The checks before the search; None where none were made."""
+    path = folder.path / PREFLIGHT
+    if not path.exists():
+        return None
+    report = json.loads(path.read_text())
+    checks = report["checks"]
+    columns = {name: [check[key] for check in checks] for name, key in COLUMNS.items()}
+    bad = [
+        f"{check['name']}: {check['told']}"
+        for check in checks
+        if check["outcome"] in ("fail", "warn")
+    ]
+    failed = ", ".join(report["failed"]) or "none"
+    return Section(
+        name="preflight",
+        title="Preflight",
+        lead=f"{count(len(checks), 'check')} before the first trial; failed: {failed}.",
+        blocks=[
+            *([Words(lines=bad, listed=True)] if bad else []),
+            Table(title="Every check", columns=columns),
+        ],
+    )
+
+
+def range_section(findings: Findings, folder: Folder) -> Section | None:
+    """The range test of this folder, or of the one that the search came from (R31)."""
+    source = findings.plan.config.get("from")
+    places = [folder.path, *([folder.path.parent / str(source)] if source else [])]
+    place = next((path for path in places if (path / LR_RANGE).exists()), None)
+    if place is None or not (place / "lr_range.csv").exists():
+        return None
+    ramps = pd.read_csv(place / "lr_range.csv")
+    if not len(ramps):
+        return None
+    wide = ramps.pivot(index="lr", columns="seed", values="loss")
+    found = read_range(wide.index.tolist(), [wide[seed].tolist() for seed in wide])
+    where = "" if place == folder.path else f" From {place.name}."
+    ways = Table(
+        title="Ways of reading the curve",
+        columns={"way": [*found.suggestions], "learning rate": [*found.suggestions.values()]},
+    )
+    return Section(
+        name="range",
+        title="Range test",
+        lead=f"{_outcome(found)} The lines mark the ends of the range (R31).{where}",
+        blocks=[Figures(charts=[_ramp_chart(wide, found)], table=ways)],
+    )
+
+
+def _outcome(found: Range) -> str:
+    if found.low is None or found.high is None:
+        return f"No range can be told, because {found.because}."
+    return f"Learning rates from {found.low:.2g} to {found.high:.2g} are worth a sweep."
+
+
+def _ramp_chart(wide: pd.DataFrame, found: Range) -> Chart:
+    """Every seed's losses over the rate, and the curve that was read."""
+    rates = wide.index.tolist()
+    seeds = [
+        Series(name="one seed", look="faint", x=rates, y=wide[seed].tolist(), listed=not number)
+        for number, seed in enumerate(list(wide)[:SEEDS])
+    ]
+    start = found.losses[0] if found.losses else float(np.nanmedian(wide.to_numpy()))
+    fall = abs(start - min(found.losses, default=start)) + 1e-9
+    limits = (min(found.losses, default=start) - 0.1 * fall, start + 0.6 * fall)
+    return Chart(
+        title="Training loss over the learning rate",
+        alt=f"A range test of {wide.shape[1]} seeds. {_outcome(found)}",
+        series=[
+            *seeds,
+            Series(name="median, smoothed", look="line", x=found.rates, y=found.losses),
+        ],
+        x=Axis(title="learning rate", log=True),
+        y=Axis(title="training loss of a batch", limits=limits),
+        gaps=[end for end in (found.low, found.high) if end is not None],
+    )

@@ -1,0 +1,133 @@
+"""One page for several searches of one contract: their answers side by side, then each in full."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from search.errors import UsageError
+from search.results.findings import Findings
+from search.results.report.answer import answer_of, setting, with_interval
+from search.results.report.blocks import Figures, Group, Page, Section, Table
+from search.results.report.chart import Axis, Chart, Series
+from search.results.report.contract import contract_section
+from search.results.report.page import render
+from search.results.report.sections import search_sections
+from search.storage.folder import Folder
+
+FIXED = ("task", "metric", "direction", "definition", "data", "split", "normalisation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A search as it is read from disk: findings with their verdicts, curves, and its folder."""
+
+    findings: Findings
+    curves: pd.DataFrame
+    folder: Folder
+
+
+def comparison_page(searches: Sequence[Found]) -> str:
+    """The page.
+
+    Raises:
+        UsageError: the searches differ in their contracts: their numbers mean different things.
+    """
+    first, *others = searches
+    for other in others:
+        _check_contract(first.folder, other.folder)
+    names = [found.findings.plan.name for found in searches]
+    overview = Group(
+        name="comparison",
+        title="Side by side",
+        sections=[_side_by_side(searches), contract_section(first.folder)],
+    )
+    groups = [
+        Group(
+            name=f"search-{number}",
+            title=found.findings.plan.name,
+            sections=search_sections(found.findings, found.curves, found.folder),
+            answer=answer_of(found.findings),
+            folded=True,
+        )
+        for number, found in enumerate(searches)
+    ]
+    kicker = f"Knobwise · {len(searches)} searches of one contract"
+    return render(Page(title=" and ".join(names), kicker=kicker, groups=[overview, *groups]))
+
+
+def _check_contract(first: Folder, other: Folder) -> None:
+    here, there = first.load_contract(), other.load_contract()
+    lines = [
+        f"{key}: {_shown(here.get(key))} in {first.path.name}, "
+        f"{_shown(there.get(key))} in {other.path.name}"
+        for key in FIXED
+        if here.get(key) != there.get(key)
+    ]
+    if lines:
+        raise UsageError(
+            f"report: searches on one page share their contract (R2, R4), but {first.path.name} "
+            f"and {other.path.name} do not; report them one by one:\n  " + "\n  ".join(lines)
+        )
+
+
+def _shown(part: Any) -> str:
+    """A part of a contract, short."""
+    if isinstance(part, Mapping):
+        text = ", ".join(f"{key} {value}" for key, value in part.items() if key != "classes")
+    else:
+        text = str(part)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _side_by_side(searches: Sequence[Found]) -> Section:
+    """The winners with their intervals."""
+    metric = searches[0].findings.plan.metric
+    rows = [_winner(found.findings) for found in searches]
+    places = [place for place, row in enumerate(rows) if row["mean"] is not None]
+    chart = Chart(
+        title=f"{metric.name} of each search's winner",
+        alt="; ".join(f"{row['search']}: {row['result']}" for row in rows),
+        series=[
+            Series(
+                name="winner, 95 % interval",
+                look="mean",
+                x=[*map(float, places)],
+                y=[rows[place]["mean"] for place in places],
+                errors=[rows[place]["interval"] for place in places],
+                hover=[f"{rows[place]['search']}\n{rows[place]['result']}" for place in places],
+            )
+        ],
+        x=Axis(
+            ticks={float(place): row["search"] for place, row in enumerate(rows)},
+            limits=(-0.5, len(rows) - 0.5),
+        ),
+        y=Axis(title=f"{metric.name}, validation"),
+    )
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return Section(
+        name="winners",
+        title="The winners",
+        lead="Each search compares its own candidates; seeds of two searches are not paired.",
+        blocks=[
+            Figures(charts=[chart], table=Table(title="By search", columns=columns, open=True))
+        ],
+    )
+
+
+def _winner(findings: Findings) -> dict[str, Any]:
+    decision, sign = findings.decision, findings.plan.metric.sign
+    row: dict[str, Any] = {"search": findings.plan.name, "result": answer_of(findings).label}
+    index = decision.winner if decision is not None else None
+    if decision is None or index is None:
+        return row | {"mean": None, "interval": None, "seeds": None, "settings": ""}
+    group = findings.groups[index]
+    half = decision.interval(len(group.clean))
+    return row | {
+        "result": f"{with_interval(sign * group.mean, half)}, {row['result']}",
+        "mean": sign * group.mean,
+        "interval": half,
+        "seeds": len(group.clean),
+        "settings": setting(findings.chosen[group.value]),
+    }

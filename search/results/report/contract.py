@@ -1,0 +1,49 @@
+"""The section of the contract: what is fixed, and what is measured (R1 to R8)."""
+
+import json
+from collections.abc import Iterator
+
+from search.results.report.answer import number
+from search.results.report.blocks import Facts, Section
+from search.storage.folder import Folder
+
+HASH = 12  # characters shown of a hash
+
+
+def contract_section(folder: Folder) -> Section:
+    """The section, from contract.yaml and the ledger of the test set."""
+    contract = folder.load_contract()
+    data, split, floor = contract["data"], contract["split"], contract.get("floor")
+    sizes = ", ".join(f"{part} {size}" for part, size in split.get("rows", {}).items())
+    shape = " × ".join(map(str, data.get("shape", []))) or "a shape that the trainer knows"
+    definition = {"direction": f"{contract['direction']}d", **contract.get("definition", {})}
+    metric = ", ".join(str(text) for text in definition.values())
+    fingerprint = str(data.get("fingerprint", "none"))[:HASH]
+    return Section(
+        name="contract",
+        title="Contract",
+        lead="Fixed at the first start, checked at every later one; test rows stay sealed (R8).",
+        blocks=[
+            Facts(
+                pairs=[
+                    ("task", str(contract["task"])),
+                    ("metric", f"{contract['metric']}, {metric}"),
+                    ("data", f"{data.get('rows', '?')} rows of {shape}; fingerprint {fingerprint}"),
+                    ("split", f"rows: {sizes}; hash {str(split['hash'])[:HASH]}"),
+                    ("normalisation", str(contract["normalisation"].get("kind", "none"))),
+                    ("constant prediction", number(floor)),
+                    *_openings(folder),
+                ]
+            )
+        ],
+    )
+
+
+def _openings(folder: Folder) -> Iterator[tuple[str, str]]:
+    """What the sealed test set said, as often as it was opened."""
+    if not folder.ledger.exists():
+        yield "test set", "sealed"
+        return
+    for line in folder.ledger.read_text().splitlines():
+        record = json.loads(line)
+        yield "test set opened", ", ".join(f"{key} {value}" for key, value in record.items())

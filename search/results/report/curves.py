@@ -1,0 +1,150 @@
+"""The section of the learning curves: chosen, baseline, and what the reader picks (R16)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from search.results.diagnosis import by_trial
+from search.results.findings import Findings
+from search.results.report.answer import setting
+from search.results.report.blocks import Block, Curves, Section, Words, table_of
+from search.results.summary.verdicts import advice, said
+from search.storage.trials import TrialRecord
+
+NUMBERS = 60_000  # that all curves of a page may hold: about 400 kB
+EPOCHS = 200  # points of one curve
+LEAST = 20  # trials that are drawn, however long their curves are
+SERIES = ("train_loss", "val_loss")
+Columns = Mapping[str, Any]
+
+
+def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
+    """None where no trial has an epoch."""
+    columns_of = by_trial(curves)
+    ranked = [row for row in _ranked(findings) if row.ask.trial in columns_of]
+    if not ranked:
+        return None
+    metric = findings.plan.metric.name
+    longest = max(len(columns["epoch"]) for columns in columns_of.values())
+    room = max(LEAST, NUMBERS // (min(longest, EPOCHS) * (len(SERIES) + 1)))
+    shown = ranked[:room]
+    note = ""
+    if len(shown) < len(ranked):
+        note = (
+            f"The page holds the curves of {len(shown)} of {len(ranked)} trials, the best first; "
+        )
+        note += "curves.parquet holds all."
+    if longest > EPOCHS:
+        note += f" Curves are drawn with {EPOCHS} of their {longest} epochs."
+    picked, titles = _picked(findings, shown)
+    trials = {
+        row.ask.trial: _trial(findings, row, columns_of[row.ask.trial], titles) for row in shown
+    }
+    blocks: list[Block] = [
+        Curves(
+            metric=metric,
+            trials=trials,
+            picked=picked,
+            table=table_of(
+                _epochs(curves, picked, metric), title="The epochs of the first picked trials"
+            ),
+            note=note.strip(),
+        )
+    ]
+    lines = said(findings)
+    return Section(
+        name="curves",
+        title="Learning curves",
+        lead="Train loss dashed, validation loss solid; a dot marks the best epoch.",
+        blocks=[*blocks, *([Words(lines=lines, listed=True)] if lines else [])],
+    )
+
+
+def _ranked(findings: Findings) -> list[TrialRecord]:
+    """The trials by what a reader may want to see: winner, baseline, candidates, then by value."""
+    sign = findings.plan.metric.sign
+    first = [row.ask.trial for index in _heads(findings) for row in _rows(findings, index)]
+    order = {trial: place for place, trial in enumerate(dict.fromkeys(first))}
+
+    def key(row: TrialRecord) -> tuple[int, float]:
+        score = -np.inf if row.value is None else sign * row.value
+        return order.get(row.ask.trial, len(order)), -score
+
+    return sorted(findings.rows, key=key)
+
+
+def _heads(findings: Findings) -> list[int]:
+    """Indices of the groups, the winner first, then the baseline, then the others by mean."""
+    groups, decision = findings.groups, findings.decision
+    winner = decision.winner if decision is not None else None
+    rest = sorted(range(len(groups)), key=lambda index: -groups[index].mean)
+    first = [index for index in (winner, 0) if index is not None and index < len(groups)]
+    return list(dict.fromkeys([*first, *rest]))
+
+
+def _rows(findings: Findings, index: int) -> Sequence[TrialRecord]:
+    return findings.of(findings.groups[index].value)
+
+
+def _picked(findings: Findings, shown: Sequence[TrialRecord]) -> tuple[list[int], dict[int, str]]:
+    """The trials shown at first, and what they are: the first seeds of winner and baseline."""
+    there = {row.ask.trial for row in shown}
+    titles: dict[int, str] = {}
+    winner = findings.winner
+    if winner is not None:
+        titles[winner.ask.trial] = "chosen"
+    if findings.groups:
+        baseline = next((row.ask.trial for row in _rows(findings, 0)), None)
+        if baseline is not None:
+            titles[baseline] = "chosen, baseline" if baseline in titles else "baseline"
+    picked = [trial for trial in titles if trial in there]
+    return picked or [row.ask.trial for row in shown[:2]], titles
+
+
+def _trial(
+    findings: Findings, row: TrialRecord, columns: Columns, titles: Mapping[int, str]
+) -> dict[str, Any]:
+    verdict = findings.verdicts.get(row.ask.trial)
+    title = titles.get(row.ask.trial, "")
+    name = ", ".join(filter(None, (setting(row.ask.knobs), f"seed {row.ask.seed}")))
+    series = {
+        name: [_short(value) for value in _thinned(columns[name], row, columns)]
+        for name in ("epoch", *SERIES, findings.plan.metric.name)
+        if name in columns
+    }
+    ways = advice(verdict.name)[:1] if verdict is not None else []
+    return {
+        "name": name,
+        "title": title,
+        "state": row.state,
+        "best": row.best_epoch,
+        "verdict": verdict.name if verdict is not None else "",
+        "why": verdict.why if verdict is not None else row.reason[:300],
+        "next": ways[0] if ways else "",
+        "series": series,
+    }
+
+
+def _thinned(values: Any, row: TrialRecord, columns: Columns) -> Any:
+    """At most `EPOCHS` of the values; the best and the last epoch are among them."""
+    epochs = columns["epoch"]
+    if len(epochs) <= EPOCHS:
+        return values
+    places = np.linspace(0, len(epochs) - 1, EPOCHS - 1).astype(int)
+    best = np.flatnonzero(epochs == row.best_epoch)
+    return np.asarray(values)[np.unique([*places, *best])]
+
+
+def _short(value: float) -> float | int | None:
+    """Four digits, as far as an eye can tell curves apart."""
+    if not np.isfinite(value):
+        return None
+    return int(value) if value == int(value) and abs(value) < 1e6 else float(f"{value:.4g}")
+
+
+def _epochs(curves: pd.DataFrame, picked: Sequence[int], metric: str) -> pd.DataFrame:
+    names = [name for name in ("trial", "fold", "epoch", *SERIES, metric, "lr") if name in curves]
+    names = list(dict.fromkeys(names))
+    return curves.loc[curves.trial.isin(list(picked)), names]

@@ -1,0 +1,97 @@
+"""The sections of the decisions: a notebook of what was decided, and what brought no gain (P5)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from search.config.knobs import Value
+from search.results.findings import Findings
+from search.results.report.answer import number, setting
+from search.results.report.blocks import Entry, Section, Table, Words
+from search.results.summary import conclusion, teller_of
+from search.results.summary.formatting import LABELS, count
+
+WORDS = {"adopt": "adopted", "keep": "baseline kept", "none": "no winner"}
+SAID = {
+    "worse": "worse than the best, beyond chance",
+    "tie": "no significant difference from the best",
+    "unstable": "a seed collapsed",
+    "unusable": "a seed gave no result",
+}
+
+
+def decision_sections(findings: Findings) -> list[Section]:
+    """The notebook, then what did not help; empty for a single training."""
+    if findings.plan.kind == "train":
+        return []
+    records = teller_of(findings.plan).records(findings)
+    entries = [_entry(findings, record) for record in records]
+    notebook = Section(
+        name="decisions",
+        title="Decisions",
+        lead="What was decided, on which evidence, by which rule. Hover over a rule to read it.",
+        blocks=entries or [Words(lines=conclusion(findings))],
+    )
+    return [notebook, *_unhelpful(findings)]
+
+
+def _entry(findings: Findings, record: Mapping[str, Any]) -> Entry:
+    """One line of decisions.jsonl as a page of a notebook."""
+    evidence, value = record["evidence"], record["value"]
+    what = setting(value) if isinstance(value, Mapping) else f"{record.get('knob')} = {value}"
+    caveats = list(record["caveats"])
+    lines = [line for line in conclusion(findings) if line not in caveats]
+    noise = (
+        f"evidence: {count(len(evidence['values']), 'candidate')}; deviation between seeds "
+        f"{number(evidence['spread'])}; differences up to {number(evidence['margin'])} are chance"
+    )
+    return Entry(
+        title=f"{record['stage']}: {what if value is not None else 'nothing is usable'}",
+        mark=WORDS.get(record["decision"], str(record["decision"])),
+        lines=[*lines, noise],
+        rules=record["rules"],
+        caveats=caveats,
+    )
+
+
+def _unhelpful(findings: Findings) -> Iterator[Section]:
+    """What did not help, and what could not be resolved, by standing."""
+    decision = findings.decision
+    if decision is None or decision.best is None:
+        return
+    sign, best = findings.plan.metric.sign, findings.groups[decision.best]
+    losers = [
+        (group, standing)
+        for index, (group, standing) in enumerate(
+            zip(findings.groups, decision.standings, strict=True)
+        )
+        if index != decision.winner and standing in SAID
+    ]
+    if not losers:
+        return
+    lines = []
+    for standing, text in SAID.items():
+        names = [_name(findings, group.value) for group, other in losers if other == standing]
+        if names:
+            lines.append(f"{text}: {'; '.join(names)}")
+    columns: dict[str, list[Any]] = {
+        "candidate": [_name(findings, group.value) for group, _ in losers],
+        "standing": [LABELS[standing] for _, standing in losers],
+        "mean": [sign * group.mean if group.clean else None for group, _ in losers],
+        "below the best by": [
+            best.mean - group.mean if group.clean else None for group, _ in losers
+        ],
+        "chance reaches": [decision.margin for _ in losers],
+        "seeds": [len(group.clean) for group, _ in losers],
+    }
+    yield Section(
+        name="unhelpful",
+        title="What did not help, and what could not be resolved",
+        lead="A tie is not a proof of equality: more seeds can resolve smaller differences.",
+        blocks=[Words(lines=lines, listed=True), Table(title="By candidate", columns=columns)],
+    )
+
+
+def _name(findings: Findings, value: Value) -> str:
+    if findings.plan.kind == "sweep":
+        return str(value)
+    return f"trial {value} ({setting(findings.chosen[value])})"

@@ -1,0 +1,175 @@
+"""The sections of a joint search's knobs: each one, which matter, all, and pairs (P12)."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import pandas as pd
+
+from search.config.knobs import Knob
+from search.results.figures.places import near_best, place
+from search.results.findings import Findings
+from search.results.report.answer import number
+from search.results.report.blocks import Figures, Section, Table, table_of
+from search.results.report.budget import hover
+from search.results.report.chart import Axis, Chart, Series
+from search.results.report.parallel import parallel_chart
+from search.results.report.sweep import axis_of
+from search.results.report.thinning import thinned
+from search.storage.trials import TrialRecord
+
+DOTS, LINES = 500, 150  # trials of one chart
+MAPPED = 5  # knobs whose pairs are drawn, the most important
+Rows = Sequence[TrialRecord]
+
+
+def knob_sections(findings: Findings, rows: Rows) -> list[Section]:
+    """Every knob, importance, all knobs at once, two knobs; `rows` are the search's own trials."""
+    plan, shares = findings.plan, findings.importance
+    knobs = sorted(plan.knobs, key=lambda knob: -shares.get(knob.path, 0.0))
+    valued = [row for row in rows if row.value is not None]
+    shown, note = thinned(valued, DOTS, sign=plan.metric.sign)
+    every = Figures(
+        charts=[_knob_chart(findings, knob, shown) for knob in knobs],
+        table=_trials(findings, rows),
+        small=True,
+    )
+    sections = [
+        Section(
+            name="knobs",
+            title="Every knob",
+            lead="Each dot is a trial; the star is the chosen one (P12)." + note,
+            blocks=[every],
+        )
+    ]
+    if shares:
+        sections.append(_importance(findings))
+    if len(knobs) > 1:
+        sections += [_parallel(findings, knobs, valued), _maps(findings, knobs[:MAPPED], shown)]
+    return sections
+
+
+def _trials(findings: Findings, rows: Rows) -> Table:
+    """Every trial with its knobs, the best first."""
+    metric = findings.plan.metric
+    records = [
+        {"trial": row.ask.trial, "state": row.state, metric.name: row.value, **row.ask.knobs}
+        for row in rows
+    ]
+    frame = pd.DataFrame(records).sort_values(metric.name, ascending=metric.sign < 0, kind="stable")
+    return table_of(frame, title="Every trial with its knobs")
+
+
+def _knob_chart(findings: Findings, knob: Knob, shown: Rows) -> Chart:
+    plan, decision = findings.plan, findings.decision
+    mine = [row for row in shown if knob.path in row.ask.knobs]
+    placement = place(knob, [row.ask.knobs[knob.path] for row in mine], most_ticks=5)
+    spots = dict(zip((row.ask.trial for row in mine), placement.places, strict=True))
+    winner = decision.winner if decision is not None else None
+    chosen = findings.groups[winner].value if winner is not None else None
+    parts = {
+        "complete": [row for row in mine if row.state == "complete" and row.ask.trial != chosen],
+        "pruned": [row for row in mine if row.state == "pruned"],
+        "chosen": [row for row in mine if row.ask.trial == chosen],
+    }
+    looks = {"complete": "trial"}
+    series = [
+        Series(
+            name=name,
+            look=looks.get(name, name),
+            x=[spots[row.ask.trial] for row in part],
+            y=[row.value for row in part],
+            hover=[hover(findings, row) for row in part],
+            trials=[row.ask.trial for row in part],
+            listed=False,
+        )
+        for name, part in parts.items()
+        if part
+    ]
+    values = [row.value for row in mine if row.state == "complete" and row.value is not None]
+    share = findings.importance.get(knob.path)
+    weight = f" (importance {share:.2f})" if share is not None else ""
+    return Chart(
+        title=f"{knob.path}{weight}",
+        alt=f"{plan.metric.name} of {len(mine)} trials against {knob.path}.",
+        series=series,
+        x=axis_of(knob, placement),
+        y=Axis(title=plan.metric.name),
+        zoom=near_best(values, sign=plan.metric.sign, reach=None),
+        height=280,
+    )
+
+
+def _importance(findings: Findings) -> Section:
+    shares = findings.importance
+    paths = list(reversed(shares))
+    named = ", ".join(f"{path} {share:.2f}" for path, share in shares.items())
+    chart = Chart(
+        title="Importance of the knobs",
+        alt=f"Share of what separates good from bad configurations: {named}.",
+        series=[
+            Series(
+                name="share", look="bar", x=[shares[path] for path in paths], y=range(len(paths))
+            )
+        ],
+        x=Axis(title="share"),
+        y=Axis(ticks={float(index): path for index, path in enumerate(paths)}),
+        height=120 + 30 * len(paths),
+    )
+    table = Table(
+        title="Importance", columns={"knob": list(shares), "share": list(shares.values())}
+    )
+    return Section(
+        name="importance",
+        title="Which knobs matter",
+        lead="The share of each knob in what separates good configurations from bad (PED-ANOVA).",
+        blocks=[Figures(charts=[chart], table=table)],
+    )
+
+
+def _parallel(findings: Findings, knobs: Sequence[Knob], valued: Rows) -> Section:
+    complete = [row for row in valued if row.state == "complete"]
+    shown, note = thinned(complete, LINES, sign=findings.plan.metric.sign)
+    return Section(
+        name="parallel",
+        title="All knobs at once",
+        lead="Each line is a trial, from dark (worst) to yellow (best)." + note,
+        blocks=[Figures(charts=[parallel_chart(findings, knobs, shown)])],
+    )
+
+
+def _maps(findings: Findings, knobs: Sequence[Knob], shown: Rows) -> Section:
+    charts = []
+    for across, up in combinations(knobs, 2):
+        rows = [row for row in shown if {across.path, up.path} <= row.ask.knobs.keys()]
+        if not rows:
+            continue
+        x = place(across, [row.ask.knobs[across.path] for row in rows])
+        y = place(up, [row.ask.knobs[up.path] for row in rows])
+        dots = Series(
+            name="trials",
+            look="shaded",
+            x=x.places,
+            y=y.places,
+            shades=[row.value for row in rows],
+            hover=[hover(findings, row) for row in rows],
+            trials=[row.ask.trial for row in rows],
+        )
+        best = max(rows, key=lambda row: findings.plan.metric.sign * (row.value or 0.0))
+        charts.append(
+            Chart(
+                title=f"{across.path} and {up.path}",
+                alt=f"{len(rows)} trials by {across.path} and {up.path}, colored by "
+                f"{findings.plan.metric.name}; the best has {number(best.value)}.",
+                series=[dots],
+                x=axis_of(across, x),
+                y=axis_of(up, y),
+                shade_title=findings.plan.metric.name,
+                height=440,
+            )
+        )
+    return Section(
+        name="maps",
+        title="Two knobs as a map",
+        lead="Each dot is a trial; its color is the metric.",
+        blocks=[Figures(charts=charts, choose="Pair of knobs")],
+    )

@@ -1,0 +1,82 @@
+"""The sections that prove: every trial, and where the numbers come from."""
+
+import json
+import platform
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from search import __version__
+from search.results.findings import Findings
+from search.results.report.blocks import Block, Facts, Log, Section, table_of
+from search.results.summary.formatting import count
+from search.results.tables import trials_frame
+from search.storage.folder import Folder
+
+SECRET = re.compile(r"(?<=://)[^/\s@]+@")  # user and password in a URL
+TRIALS = 5000  # rows of the table of all trials
+
+
+def trials_section(findings: Findings) -> Section:
+    """Every trial, as in trials.csv."""
+    frame = trials_frame(findings)
+    note = ""
+    if len(frame) > TRIALS:
+        note = f"The first {TRIALS} of {len(frame)} trials; trials.csv holds all."
+    return Section(
+        name="trials",
+        title="All trials",
+        lead=f"{count(len(frame), 'trial')}, the same rows as in trials.csv.",
+        blocks=[table_of(frame[:TRIALS], title="Every trial", note=note)],
+    )
+
+
+def provenance_section(findings: Findings, folder: Folder) -> Section:
+    """Where the numbers come from: versions, devices, dates, and the config."""
+    plan, rows = findings.plan, [row for row in findings.rows if row.finished]
+    ends = [row.ended for row in rows if row.ended]
+    dates = f"{_date(min(ends))} to {_date(max(ends))}" if ends else "none yet"
+    devices = ", ".join(sorted({row.device for row in rows if row.device})) or "not known"
+    kept = folder.best / "provenance.json"
+    best: Mapping[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    libraries = ", ".join(
+        f"{name} {version}" for name, version in best.get("libraries", {}).items()
+    )
+    pairs = [
+        ("search", f"{plan.name} in {plan.config.results_root}/{plan.name}/"),
+        (
+            "made by",
+            f"Knobwise {__version__}, Python {best.get('python', platform.python_version())}",
+        ),
+        ("trials ended", dates),
+        ("devices", devices),
+        (
+            "strategies",
+            ", ".join(sorted({row.strategy for row in rows if row.strategy})) or "not known",
+        ),
+        ("threads per worker", str(plan.placement.threads)),
+        ("metric", ", ".join(sorted({row.source for row in rows if row.source})) or "not known"),
+        *([("libraries", libraries)] if libraries else []),
+        *([("weights of the winner", f"sha256 {best['weights']}")] if "weights" in best else []),
+    ]
+    texts: list[Block] = [
+        Log(title=name, text=redacted((folder.path / name).read_text()))
+        for name in ("config.yaml", "best.yaml")
+        if (folder.path / name).exists()
+    ]
+    return Section(
+        name="provenance",
+        title="Provenance",
+        lead="What this page was made from.",
+        blocks=[Facts(pairs=pairs), *texts],
+    )
+
+
+def redacted(text: str) -> str:
+    """The text without user names and passwords in URLs."""
+    return SECRET.sub("***@", text)
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

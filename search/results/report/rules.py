@@ -1,0 +1,30 @@
+"""The rules that texts cite, such as P5, spelled out by the table in `search/README.md`."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+README = Path(__file__).parents[2] / "README.md"
+ROW = re.compile(r"^\| ((?:[RP]\d+a?b?(?: – |, )?)+) \| (.+?) \|$", re.MULTILINE)
+CITED = re.compile(r"\b[RP]\d+[ab]?\b")
+
+
+@cache
+def rules() -> dict[str, str]:
+    """Rule → what it says. A row may explain several rules, one by one or together."""
+    texts: dict[str, str] = {}
+    for names, text in ROW.findall(README.read_text("utf-8")):
+        plain = text.replace("`", "")
+        parts = re.split(r"(?:^|(?<=\. ))([RP]\d+[ab]?): ", plain)
+        for name in _named(names):
+            texts[name] = parts[0].strip() or plain
+        texts |= dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+    return texts
+
+
+def _named(names: str) -> list[str]:
+    """`R37 – R39` and `R5, R6` as single rules."""
+    if " – " not in names:
+        return names.split(", ")
+    first, last = (int(name[1:]) for name in names.split(" – "))
+    return [f"{names[0]}{number}" for number in range(first, last + 1)]

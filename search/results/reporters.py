@@ -1,0 +1,58 @@
+"""Writes the files that say what a search found: tables, figures, the page. Called in one place.
+
+What has not changed is not drawn again: a file is stale if it is missing or older than the tables.
+"""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from search.results.figures import figure_files
+from search.results.findings import Findings
+from search.results.report import report_files
+from search.results.tables import table_files
+from search.storage.files import write_text
+from search.storage.folder import Folder
+
+Drawer = Callable[[Findings, pd.DataFrame, Folder], Mapping[str, str]]
+DRAWERS: tuple[Drawer, ...] = (figure_files, report_files)
+SOURCES = ("trials.csv", "decisions.jsonl", "preflight.json", "lr_range.json", "test_ledger.jsonl")
+
+
+def write_results(
+    findings: Findings, curves: pd.DataFrame, folder: Folder, *, redraw: bool = False
+) -> None:
+    """Writes the tables that differ from those on disk, then draws figures and page if needed.
+
+    Args:
+        findings: With their verdicts, as `tables.settled` returns them.
+        curves: The learning curves of all trials.
+        folder: The search's folder, locked.
+        redraw: Draw figures and page in any case, as the verb `table` does.
+    """
+    for name, text in table_files(findings).items():
+        path = folder.path / name
+        if not path.exists() or path.read_text() != text:
+            write_text(path, text)
+    if redraw or _stale(findings, folder):
+        for draw in DRAWERS:
+            for name, text in draw(findings, curves, folder).items():
+                write_text(folder.path / name, text)
+
+
+def _stale(findings: Findings, folder: Folder) -> bool:
+    """Whether a drawing is missing or older than what it is drawn from."""
+    sources = [folder.path / name for name in SOURCES]
+    newest = max(path.stat().st_mtime_ns for path in sources if path.exists())
+    drawings = [folder.path / name for name in drawn_names(findings)]
+    return any(not path.exists() or path.stat().st_mtime_ns < newest for path in drawings)
+
+
+def drawn_names(findings: Findings) -> list[str]:
+    """The files that the drawers write for a search in which a trial has a value."""
+    figures = {
+        "sweep": ["sweep.svg", "curves.svg"],
+        "joint": ["search.svg", "knobs.svg", "curves.svg"],
+    }
+    page = ["report.html"] if findings.plan.report else []
+    return [*figures.get(findings.plan.kind, []), *page]
