@@ -3,15 +3,14 @@
 import yaml
 from kit import search, trials
 
-from search.commands import take
+from search.commands.support.arguments import take
 from search.results.transfer import compose_from
 
 
 def _config(cwd, *words, experiment="momentum_sweep"):
     source, overrides = take(list(words), "from")
-    return compose_from(
-        experiment, overrides=overrides, config_dir=None, source=source, root=cwd / "results"
-    )
+    overrides = [*overrides, f"results_root={cwd / 'results'}"]
+    return compose_from(experiment, overrides=overrides, config_dir=None, source=source)
 
 
 def test_the_incumbent_is_carried_with_its_links_and_what_is_said_here_wins(smoke):

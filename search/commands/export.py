@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from search.commands.support.arguments import VerbParser
+from search.config.results_root import address
 from search.errors import UsageError
 from search.results.export import best_config, write_best
 from search.results.findings import open_results
@@ -36,7 +37,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if findings.winner is None:
         raise UsageError(
             f"export: needs a search with a winner, but {name} has none yet; "
-            f"see python -m search status {name}"
+            f"see python -m search status {address(folder.path)}"
         )
     target = options.to or folder.best_config
     if options.to is None:

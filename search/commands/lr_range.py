@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from search.commands.support.arguments import VerbParser, take
 from search.config.fields import one_of, positive, whole
+from search.config.results_root import address
 from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.probe import Answers, probed
 from search.errors import RunError, UsageError, broken_rule
@@ -110,4 +111,4 @@ def _show(look: Look, result: Range, *, seconds: float) -> None:
             f"learning rates from {result.low:.2g} to {result.high:.2g}; the four ways agree "
             f"within {result.agreement:.1f} decades ({seconds:.0f} s)"
         )
-        console.say(f"next: python -m search lr_sweep from={look.plan.name}")
+        console.say(f"next: python -m search lr_sweep from={address(look.folder.path)}")

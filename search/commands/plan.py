@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from search.commands.support.arguments import VerbParser, results_root, take
+from search.commands.support.arguments import VerbParser, take
 from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.plan import Plan, read_plan
 from search.config.sweep_settings import SweepSettings
@@ -39,11 +39,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     options = parser().parse(words)
     source, overrides = take(options.overrides, "from")
     config, _ = compose_from(
-        options.experiment,
-        overrides=overrides,
-        config_dir=config_dir,
-        source=source,
-        root=results_root(overrides),
+        options.experiment, overrides=overrides, config_dir=config_dir, source=source
     )
     plan = read_plan(completed(config), root=Path.cwd())
     folder = Folder(plan.folder)

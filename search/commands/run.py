@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.commands.support.arguments import VerbParser, results_root, take
+from search.commands.support.arguments import VerbParser, take
 from search.config.quick_imports import quick_imports
 from search.errors import Interrupted, RunError
 from search.execution.terminal import Terminal
@@ -70,13 +70,7 @@ def _composed(
         return compose_experiment(experiment, overrides=overrides, config_dir=config_dir), None
     with quick_imports():
         from search.results.transfer import compose_from
-    return compose_from(
-        experiment,
-        overrides=overrides,
-        config_dir=config_dir,
-        source=source,
-        root=results_root(overrides),
-    )
+    return compose_from(experiment, overrides=overrides, config_dir=config_dir, source=source)
 
 
 def _show(findings: "Findings", console: Terminal) -> None:

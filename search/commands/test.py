@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from search.commands.support.arguments import VerbParser
 from search.config.compose import load_config
+from search.config.results_root import address
 from search.contract.contract import Prepared, prepare
 from search.contract.metrics import OUTPUTS, output_of, scores
 from search.errors import RunError, UsageError
@@ -39,13 +40,12 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """Scores best/ on the test rows; refuses a second time without --again."""
     options = parser().parse(words)
-    name = options.name
-    folder, findings = open_results(name, root=options.results_root)
+    folder, findings = open_results(options.name, root=options.results_root)
     weights = folder.best / "weights.safetensors"
     if not folder.best_config.exists() or not weights.exists():
         raise UsageError(
             f"test: needs {folder.best_config} and {weights}, but one is missing; "
-            f"finish the search: python -m search {name}"
+            f"finish the search; see python -m search status {address(folder.path)}"
         )
     config = load_config(folder.best_config, overrides=[])
     if not config.trainer.predict:

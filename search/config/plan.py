@@ -12,6 +12,7 @@ from search.config.fields import one_of, positive, whole
 from search.config.joint_settings import JointSettings, read_joint
 from search.config.knob_roles import check_knob, default_of
 from search.config.knobs import Knob, Value
+from search.config.results_root import root_of
 from search.config.settings import (
     Limits,
     PlacementSettings,
@@ -126,7 +127,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     metric = read_metric(resolved["metric"], reported=own_metric)
     return Plan(
         name=str(config.name),
-        folder=root / str(config.results_root) / str(config.name),
+        folder=root_of(config, start=root) / str(config.name),
         kind=kind,
         config=config,
         knobs=knobs,

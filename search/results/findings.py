@@ -87,14 +87,18 @@ def _told(path: Path) -> str:
     return "not begun yet"
 
 
+def find_folder(name: str, *, root: Path) -> Folder:
+    """A search's folder by its name below `root`, or by its own path."""
+    return Folder(Path(name) if (Path(name) / "config.yaml").exists() else root / name)
+
+
 def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
     """A search by its name below `root`, or by its folder's path.
 
     Raises:
         UsageError: there is none; those that exist are named.
     """
-    path = Path(name) if (Path(name) / "config.yaml").exists() else root / name
-    folder = Folder(path)
+    folder = find_folder(name, root=root)
     if not folder.started or not folder.has_trials():
         if name in (there := looks(root)):
             raise UsageError(
@@ -103,7 +107,7 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
         raise UsageError(
             unknown("search", name=name, known=[found.name for found in searches(root)])
         )
-    plan = replace(read_plan(folder.load_config(), root=root), folder=path)
+    plan = replace(read_plan(folder.load_config(), root=root), folder=folder.path)
     study = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs)
     rows = study.rows(alive=folder.alive())
     return folder, find(plan, rows, val_rows=int(folder.load_contract()["split"]["rows"]["val"]))

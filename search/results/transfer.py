@@ -13,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.compose import compose_defaults, compose_experiment
 from search.config.drift import flat_config
+from search.config.results_root import address, root_of
 from search.config.trial_config import plain_config, trial_config
 from search.errors import UsageError
-from search.results.findings import open_results
+from search.results.findings import find_folder, open_results
 from search.storage.folder import LR_RANGE, Folder
 
 OWN = (
@@ -45,7 +46,6 @@ def compose_from(
     overrides: list[str],
     config_dir: Path | None,
     source: str | None,
-    root: Path,
 ) -> tuple[DictConfig, Mapping[str, Any] | None]:
     """An experiment's config, on another search's incumbent if one is named, and its contract.
 
@@ -55,14 +55,15 @@ def compose_from(
     config = compose_experiment(experiment, overrides=overrides, config_dir=config_dir)
     if source is None:
         return config, None
-    looked = Folder(root / source)
+    root = root_of(config, start=Path.cwd())
+    looked = find_folder(source, root=root)
     if (looked.path / LR_RANGE).exists() and not looked.has_trials():
         return _from_range(config, looked, overrides=overrides)
     folder, findings = open_results(source, root=root)
     if findings.winner is None:
         raise UsageError(
             f"from={source}: needs a search with a winner, but it has none yet; "
-            f"finish it: python -m search {source}"
+            f"finish it; see python -m search status {address(folder.path)}"
         )
     old = folder.load_config()
     incumbent = trial_config(old, knobs=findings.winner.ask.knobs, seed=old.seed)

@@ -4,7 +4,6 @@ Never writes; a trial of history is no trial of this search.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,14 +18,14 @@ from search.stages.past_trial import Past
 from search.storage.trials import TrialRecord
 
 
-def read_history(plan: Plan, *, root: Path, floor: float | None) -> list[Past]:
+def read_history(plan: Plan, *, floor: float | None) -> list[Past]:
     """The trials of the search that this one comes `from`, and of those that it came from, as far as they fit the space."""
     found: list[Past] = []
     source, known = plan.config.get("from"), set[str]()
     while source is not None and source not in known:
         known.add(source)
         try:
-            folder, findings = open_results(str(source), root=root)
+            folder, findings = open_results(str(source), root=plan.folder.parent)
         except UsageError:  # an ancestor that has been removed teaches nothing
             break
         old = folder.load_config()

@@ -1,7 +1,6 @@
 """Carries out trials in a folder that is begun and locked: a stage's, or one training apart from any search."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -41,7 +40,7 @@ def conduct(
         RunError: the search failed. Interrupted: by a signal.
     """
     kind, rows = kind_of(plan), study.rows(alive=True)
-    past = read_history(plan, root=Path("results"), floor=contract.floor) if kind.adaptive else []
+    past = read_history(plan, floor=contract.floor) if kind.adaptive else []
     if kind.adaptive and plan.config.get("from") is not None:
         console.print(
             f"{len(past)} trials of {plan.config['from']} fit the space and are its history (R32)",

@@ -47,7 +47,7 @@ def looked(
     name = verb if given is words else f"{experiment}-{verb}"
     overrides = given if named else [*given, f"name={name}"]
     config, contract = compose_from(
-        experiment, overrides=overrides, config_dir=config_dir, source=source, root=Path("results")
+        experiment, overrides=overrides, config_dir=config_dir, source=source
     )
     plan = read_plan(completed(config), root=Path.cwd())
     slots, folder = slots_of(plan), Folder(plan.folder)

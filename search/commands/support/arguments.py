@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from search.config.results_root import RESULTS
 from search.errors import UsageError, unknown
 
-RESULTS = "results"  # the default of results_root, where the command is given
 WIDTH = 79  # columns of a help page
 
 

@@ -1,8 +1,10 @@
 """The last lines of a search: where its results lie, the chosen configuration to copy, what may follow."""
 
+import shlex
 from pathlib import Path
 
 from search.config.knobs import Knob
+from search.config.results_root import address
 from search.execution.terminal import Terminal
 from search.results.findings import Findings
 
@@ -56,9 +58,8 @@ def _key(path: str, knob: Knob | None) -> str:
 def _next_commands(findings: Findings, where: Path) -> list[tuple[str, str]]:
     """What may be done with a finished search."""
     plan = findings.plan
-    # A search outside of results/ is named by its folder, which every verb takes.
-    name = plan.name if str(where.parent) == "results" else str(where)
-    commands = [(f"train {where}/best.yaml", "trains the winner again, and compares")]
+    name, best = address(plan.folder), shlex.quote(f"{where}/best.yaml")
+    commands = [(f"train {best}", "trains the winner again, and compares")]
     if plan.config.trainer.predict:
         commands.append((f"test {name}", "opens the sealed test set, once"))
     commands.append((f"table {name}", "shows this table again"))

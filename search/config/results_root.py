@@ -1,0 +1,35 @@
+"""Where searches lie: the folder of all searches, and how a command names one of them."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.errors import UsageError, broken_rule
+
+if TYPE_CHECKING:  # verbs that compose nothing stay light
+    from omegaconf import DictConfig
+
+RESULTS = "results"  # the default of results_root, in the folder where the command is given
+
+
+def root_of(config: "DictConfig", *, start: Path) -> Path:
+    """The folder of all searches that a config names, seen from `start`.
+
+    Raises:
+        UsageError: `results_root` is no path.
+    """
+    root = config.get("results_root")
+    if not isinstance(root, str) or not root.strip() or "\0" in root:
+        rule, remedy = "must be the path of a folder", "say results_root=FOLDER"
+        raise UsageError(broken_rule("results_root", rule=rule, got=repr(root), remedy=remedy))
+    return start / root
+
+
+def address(folder: Path) -> str:
+    """The word by which every verb finds a search: its name in results/, else its folder.
+
+    Quoted as a shell needs it.
+    """
+    here = Path.cwd()
+    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    return shlex.quote(folder.name if shown.parent == Path(RESULTS) else str(shown))

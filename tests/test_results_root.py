@@ -1,0 +1,104 @@
+"""results_root= is read in one place: every verb finds a search there, every closing line leads there."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from search.__main__ import main
+from search.commands.support.arguments import take
+from search.commands.support.closing import show_closing
+from search.config.plan import read_plan
+from search.config.results_root import address, root_of
+from search.errors import UsageError
+from search.execution.terminal import Terminal
+from search.results.findings import open_results
+from search.results.transfer import compose_from
+from search.results.warm_start import read_history
+
+ROOT = "their place/of results"
+
+
+@pytest.fixture
+def moved(smoke):
+    """A finished search in a results root with a blank, begun there."""
+    (smoke / ROOT).parent.mkdir()
+    (smoke / "results").rename(smoke / ROOT)
+    path = smoke / ROOT / "smoke" / "config.yaml"
+    config = OmegaConf.load(path)
+    config.results_root = ROOT
+    path.write_text(OmegaConf.to_yaml(config))
+    return smoke
+
+
+def _composed(experiment, *words):
+    source, overrides = take([*words, f"results_root={ROOT}"], "from")
+    return compose_from(experiment, overrides=overrides, config_dir=None, source=source)
+
+
+def _search_of(root):
+    return OmegaConf.create({"results_root": root})
+
+
+def test_the_root_is_a_path_and_a_search_in_results_is_named_by_its_name_alone():
+    assert root_of(_search_of("a/b"), start=Path("/r")) == Path("/r/a/b")
+    for odd in (None, 3, True, "", " ", [], {}):
+        with pytest.raises(
+            UsageError, match=r"results_root: must be the path of a folder, but got"
+        ):
+            root_of(_search_of(odd), start=Path("/r"))
+    here = Path.cwd()
+    assert address(here / "results" / "smoke") == "smoke"
+    assert address(here / "other" / "smoke") == "other/smoke"
+    assert address(here / ROOT / "smoke") == f"'{ROOT}/smoke'"
+    assert address(Path("/far/smoke")) == "/far/smoke"
+
+
+@pytest.mark.parametrize("verb", ["status", "table", "doctor", "export", "test"])
+def test_every_verb_that_reads_a_search_takes_the_root_or_the_searchs_folder(verb, moved, capsys):
+    again = ["--again"] if verb == "test" else []
+    assert main([verb, "smoke", f"results_root={ROOT}"]) == 0
+    first = capsys.readouterr().out
+    assert main([verb, f"{ROOT}/smoke", *again]) == 0
+    assert first.splitlines()[0] == capsys.readouterr().out.splitlines()[0]
+    assert main([verb, "smoke", *again]) == 2
+    assert "search 'smoke' does not exist" in capsys.readouterr().err
+
+
+def test_status_lists_the_searches_of_a_root_and_names_it_where_there_are_none(moved, capsys):
+    assert main(["status", f"results_root={ROOT}"]) == 0
+    assert "smoke: done" in capsys.readouterr().out
+    assert main(["status", "results_root=nowhere"]) == 0
+    assert "no search in nowhere/ yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", ["smoke", f"{ROOT}/smoke"])
+def test_a_search_starts_from_another_one_of_its_root_and_learns_from_its_trials(source, moved):
+    config, contract = _composed("momentum_sweep", f"from={source}")
+    assert (contract["data"]["rows"], config["from"]) == (1797, source)
+    plan = read_plan(_composed("joint", f"from={source}", "space=lr")[0], root=moved)
+    assert plan.folder == moved / ROOT / "joint"
+    assert len(read_history(plan, floor=0.1)) == len(
+        open_results("smoke", root=moved / ROOT)[1].rows
+    )
+
+
+def test_every_closing_line_of_a_search_leads_to_it(moved, capsys):
+    _, findings = open_results("smoke", root=moved / ROOT)
+    show_closing(findings, Terminal())
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    commands = [shlex.split(line)[3:] for line in lines if line.startswith("python -m search ")]
+    assert f"results: {ROOT}/smoke/" in lines
+    assert [words[0] for words in commands] == ["train", "test", "table"]
+    assert yaml.safe_load(Path(commands[0][1]).read_text())["name"] == "smoke"
+    for words in commands[1:]:
+        assert main(words) == 0, words
+
+
+def test_a_search_without_a_winner_is_named_with_its_root(moved, capsys):
+    folder = moved / ROOT / "smoke"
+    (folder / "best.yaml").unlink()
+    assert main(["test", "smoke", f"results_root={ROOT}"]) == 2
+    assert f"python -m search status '{ROOT}/smoke'" in capsys.readouterr().err
