@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kit import wait_for
 
 from trainers.api import Data, Part
+from trainers.callable import rehearse
 from trainers.checkpoint import FolderCheckpoint
-from trainers.command import CommandFailed, command_line, train
+from trainers.command import CommandFailed, train
+from trainers.command_line import command_line
+from trainers.printed import Printed
 
 DATA = Data(train=Part(index=np.arange(5)), val=Part(index=np.arange(5, 8)))
 
@@ -21,6 +26,7 @@ def _config(code, **keys):
     return {
         "seed": 3,
         "optimizer": {"lr": 0.5},
+        "metric": {"name": "accuracy"},
         "trainer": {"grace": 5, "command": [sys.executable, "-c", code, *keys.pop("words", [])]},
         **keys,
     }
@@ -45,15 +51,18 @@ import json, os, numpy as np
 config = json.load(open(os.environ["KNOBWISE_CONFIG"]))
 split = np.load(os.environ["KNOBWISE_SPLIT"])
 told = {"lr": config["optimizer"]["lr"], "names": sorted(split), "rows": split["val"].tolist()}
-print(json.dumps({**told, "folder": os.environ["KNOBWISE_CHECKPOINT"]}))
+told |= {"folder": os.environ["KNOBWISE_CHECKPOINT"], "files": os.environ["KNOBWISE_FOLDER"]}
+open(os.environ["KNOBWISE_FOLDER"] + "/seen.json", "w").write(json.dumps(told))
+print('{"accuracy": 1.0}')
 """
-    (record,) = _run(code, tmp_path)
-    assert record == {
+    checkpoint = FolderCheckpoint(tmp_path / "checkpoints" / "7", files=tmp_path / "files" / "7")
+    assert list(train(_config(code), DATA, "cpu", checkpoint)) == [{"accuracy": 1.0, "epoch": 1}]
+    assert json.loads((tmp_path / "files" / "7" / "seen.json").read_text()) == {
         "lr": 0.5,
         "names": ["train", "val"],
         "rows": [5, 6, 7],
-        "folder": str(tmp_path),
-        "epoch": 1,
+        "folder": str(tmp_path / "checkpoints" / "7"),
+        "files": str(tmp_path / "files" / "7"),
     }
 
 
@@ -62,29 +71,37 @@ def test_keys_are_filled_into_the_arguments_and_nothing_is_split_on_spaces():
         "optimizer": {"lr": 1e-05},
         "name": "a b",
         "trainer": {
-            "command": ["run", "--lr={optimizer.lr}", "{name}", "{config}", "x{seed}y{seed}"]
+            "command": [
+                "run",
+                "--lr={optimizer.lr}",
+                "{name}",
+                "{config}",
+                "x{seed}y{seed}",
+                "{folder}",
+            ]
         },
         "seed": 7,
     }
-    assert command_line(config, config_file=Path("c.json")) == [
+    assert command_line(config, config_file=Path("c.json"), folder=Path("f")) == [
         "run",
         "--lr=1e-05",
         "a b",
         "c.json",
         "x7y7",
+        "f",
     ]
     config["trainer"]["command"] = ["{python}", "{optimizer.rate}"]
     with pytest.raises(
         KeyError,
-        match=r"trainer\.command: \{optimizer\.rate\} must name a key of the config, but there are: config, name",
+        match=r"trainer\.command: \{optimizer\.rate\} must name a key of the config, but there are: config, folder, name",
     ):
-        command_line(config, config_file=Path("c.json"))
+        command_line(config, config_file=Path("c.json"), folder=Path("f"))
     config["trainer"]["command"] = "python train.py"
     with pytest.raises(
         TypeError,
         match=r"trainer\.command: must be a list of program and arguments, but got 'python train\.py'; write",
     ):
-        command_line(config, config_file=Path("c.json"))
+        command_line(config, config_file=Path("c.json"), folder=Path("f"))
 
 
 def test_a_program_that_fails_is_told_with_its_status(tmp_path):
@@ -97,14 +114,14 @@ def test_closing_stops_the_whole_group_first_kindly_then_surely(tmp_path):
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, lambda *_: open({str(tmp_path / "asked")!r}, "w").close())
 child = subprocess.Popen(["sleep", "300"])
-print('{{"epoch": 1, "pid": %d}}' % child.pid, flush=True)
+print('{{"epoch": 1, "accuracy": %d}}' % child.pid, flush=True)
 time.sleep(300)
 time.sleep(300)
 """
     config = _config(code)
     config["trainer"]["grace"] = 1
     generator = train(config, DATA, "cpu", FolderCheckpoint(tmp_path / "0"))
-    child = psutil.Process(next(generator)["pid"])
+    child = psutil.Process(next(generator)["accuracy"])
     begun = time.monotonic()
     generator.close()
     assert 0.9 < time.monotonic() - begun < 5
@@ -141,3 +158,142 @@ def test_a_last_line_without_its_end_and_an_epoch_of_null(tmp_path, capfd):
     code = """print('{"epoch": null, "accuracy": 0.3}'); print('{"accuracy": 0.5}', end="")"""
     assert list(_run(code, tmp_path)) == [{"accuracy": 0.5, "epoch": 1}]
     assert '"epoch": null' in capfd.readouterr().out
+
+
+def _records(code, folder, **keys):
+    return [(record["epoch"], record["accuracy"]) for record in _run(code, folder, **keys)]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        """print('epoch 1 done: {"epoch": 1, "accuracy": 0.5} in 3 s'); print('{"epoch": 2, "accuracy": 0.7}')""",
+        """print(' 10%|#  | 1/9\\r 99%|###| 9/9\\r{"epoch": 1, "accuracy": 0.5}'); print('{"epoch": 2, "accuracy": 0.7} 100%')""",
+        """print('{"epoch": 1, "accuracy": 0.5}', end='\\r'); print('{"epoch": 2, "accuracy": 0.7}', end='\\r')""",
+        """print('{"epoch": 1, "accuracy": 0.5}{"epoch": 2, "accuracy": 0.7}')""",
+        """print('{"event": "start", "config": {"accuracy": 9}}'); print('{"epoch": 1, "accuracy": 0.5}'); print('{"epoch": 2, "train_loss": 1}'); print('{"epoch": 2, "accuracy": 0.7, "done": true, "phase": "val"}')""",
+        """print('{{{ {"a": [1, {"b'); print('{"epoch": 1, "accuracy": 0.5, "model": null}\\r'); print('{"epoch": 2, "accuracy": "0.7"}')""",
+    ],
+)  # fmt: skip
+def test_a_record_is_found_wherever_it_stands_and_other_objects_end_nothing(code, tmp_path):
+    assert _records(code, tmp_path) == [(1, 0.5), (2, 0.7)]
+    assert _records("pass", tmp_path) == [(1, 0.5), (2, 0.7)], "as a resumed trial reads them"
+
+
+def test_losses_in_lines_of_their_own_are_joined_to_the_record_of_their_epoch(tmp_path):
+    code = """
+for epoch in (1, 2):
+    print('{"epoch": %d, "train_loss": 0.%d}' % (epoch, epoch))
+    print('{"epoch": %d, "accuracy": 0.5}' % epoch)
+print('{"epoch": 3, "train_loss": 0.3}')
+"""
+    assert [record.get("train_loss") for record in _run(code, tmp_path)] == [0.1, 0.2]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    values=st.lists(st.floats(0, 1), min_size=1, max_size=5),
+    first=st.sampled_from([0, 1]),
+    before=st.sampled_from(["", "\r 50%|##", "INFO {x} ", '{"a": 1} ', "}{ "]),
+    after=st.sampled_from(["", " in 3 s", "\r", " {"]),
+)
+def test_every_trained_epoch_counts_whether_a_program_counts_from_0_or_1(
+    values, first, before, after
+):
+    printed = Printed(needed=("accuracy",), untrained=False)
+    records = []
+    for epoch, value in enumerate(values, first):
+        line = before + json.dumps({"epoch": epoch, "accuracy": value}) + after
+        records += printed.read(line)[0]
+    expected = [{"epoch": epoch, "accuracy": value} for epoch, value in enumerate(values, 1)]
+    assert records == expected
+
+
+def test_epoch_0_is_the_untrained_model_where_the_config_says_so_and_a_resumed_count_goes_on(
+    tmp_path,
+):
+    code = """
+for epoch in range({first}, {last}): print('{{"epoch": %d, "accuracy": 0.%d}}' % (epoch, 9 - epoch))
+"""
+    config = _config(code.format(first=0, last=3))
+    config["trainer"]["untrained"] = True
+    told = train(config, DATA, "cpu", FolderCheckpoint(tmp_path / "0"))
+    assert [record["epoch"] for record in told] == [0, 1, 2]
+    assert _records(code.format(first=0, last=3), tmp_path / "1") == [(1, 0.9), (2, 0.8), (3, 0.7)]
+    resumed = _records(code.format(first=2, last=5), tmp_path / "1")
+    assert [epoch for epoch, _ in resumed] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("value", ["NaN", "null", "Infinity"])
+def test_a_metric_that_is_no_number_is_told_as_such(value, tmp_path):
+    (record,) = _run(f"print('{{\"accuracy\": {value}}}')", tmp_path)
+    assert not np.isfinite(record["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def f(): raise ValueError('bad width')\nf()", "ended with exit status 1: ValueError: bad width"),
+        ("import sys; sys.stderr.write('usage: x\\nerror: no --lr'); sys.exit(2)", "ended with exit status 2: error: no --lr"),
+        ("import sys; print('out of ideas'); sys.exit(3)", "ended with exit status 3: out of ideas"),
+        ("import os; os.kill(os.getpid(), 9)", r"ended with signal 9 \(Killed\)"),
+        ("print('hello {\"loss\": 3}')", "must print a JSON object with 'accuracy' on one line per epoch, but printed none; the last other object was"),
+        ("pass", "must print a JSON object with 'accuracy' on one line per epoch, but printed none$"),
+    ],
+)  # fmt: skip
+def test_the_reason_of_a_programs_end_is_its_own_last_word(code, reason, tmp_path):
+    with pytest.raises(CommandFailed, match=reason):
+        list(_run(code, tmp_path))
+
+
+def test_a_program_that_ran_out_of_memory_is_told_apart(tmp_path, capfd):
+    with pytest.raises(MemoryError, match=r"exit status 1: torch\.OutOfMemoryError: CUDA out of"):
+        list(
+            _run(
+                "class E(Exception): pass\nE.__name__ = E.__qualname__ = 'torch.OutOfMemoryError'\nE.__module__ = 'builtins'\nraise E('CUDA out of memory')",
+                tmp_path,
+            )
+        )
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_flags_are_there_or_not_and_nothing_is_filled_in_that_programs_misread():
+    config = {
+        "trainer": {"amp": True, "bias": False, "clip": None, "decay": 0.5, "sizes": [8, "a"]},
+    }
+
+    def words(*command):
+        whole = {**config, "trainer": {**config["trainer"], "command": list(command)}}
+        return command_line(whole, config_file=Path("c.json"), folder=Path("f"))
+
+    assert words(
+        "run", "{--amp:trainer.amp}", "{--bias:trainer.bias}", "{--clip:trainer.clip}"
+    ) == [
+        "run",
+        "--amp",
+    ]
+    assert words("run", "{--decay:trainer.decay}", "{trainer.sizes}") == [
+        "run",
+        "--decay",
+        "0.5",
+        '[8, "a"]',
+    ]
+    for key in ("amp", "bias", "clip"):
+        value = config["trainer"][key]
+        message = rf"\{{trainer\.{key}\}} must be a number or text, but got {value}, which programs misread; write '\{{--{key}:trainer\.{key}\}}'"
+        with pytest.raises(TypeError, match=message):
+            words("run", f"--{key}={{trainer.{key}}}")
+
+
+def test_a_program_that_is_not_there_is_found_by_the_rehearsal():
+    config = {"metric": {}, "trainer": {"_target_": "trainers.command.train"}}
+    for command, message in (
+        (
+            ["nowhere-to-be-found"],
+            "the first word must be a program, but 'nowhere-to-be-found' is none",
+        ),
+        (["{python}", "no.py"], "must name a file, but there is no 'no.py' here"),
+    ):
+        config["trainer"]["command"] = command
+        with pytest.raises(FileNotFoundError, match=message):
+            rehearse(config, (1, 1, "classification"))

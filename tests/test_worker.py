@@ -78,10 +78,6 @@ def test_arrays_of_another_contract_are_written_anew_and_those_of_the_same_are_l
             "forgetful",
             "TrialFailed: a yield must hold predictions or probabilities or labels or 'accuracy', but got train_loss; add",
         ),
-        (
-            "nan",
-            "TrialFailed: the trainer yielded accuracy=nan at epoch 1; it must be a finite number",
-        ),
         ("again", "ValueError: epochs must rise, but got epoch 1 after 1; yield each epoch once"),
         (
             "plain",

@@ -55,11 +55,12 @@ class Checkpoint(Protocol):
     A state holds tensors, arrays, numbers, strings and None, in dicts, lists and tuples.
     `state["model"]`, if present, becomes the weights in `best/`. A save of epoch e counts once the
     search has recorded epoch e, so a resumed trial never skips a record. Save before or after the
-    yield, and do not change a saved state before the yield. `folder` is for trainers that write
-    files of their own.
+    yield, and do not change a saved state before the yield. `folder` is for checkpoints that a
+    trainer writes itself, and goes with them; `files` is for files that stay.
     """
 
     folder: Path
+    files: Path
 
     @property
     def epoch(self) -> int:

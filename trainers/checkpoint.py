@@ -23,12 +23,18 @@ class TrialCheckpoint:
 
     They are written at the same epochs, so that all folds can go on from one epoch.
 
-    `every`: least seconds between two writes.
+    `every`: least seconds between two writes; `files`: for what a trainer writes that is to stay.
     """
 
-    def __init__(self, folder: Path, *, folds: int, every: float) -> None:
-        places = [folder] if folds == 1 else [folder / f"fold-{fold}" for fold in range(folds)]
-        self.parts = [FolderCheckpoint(place, generations=min(folds, 2)) for place in places]
+    def __init__(
+        self, folder: Path, *, folds: int, every: float, files: Path | None = None
+    ) -> None:
+        files = files or folder / "files"
+        names = [""] if folds == 1 else [f"fold-{fold}" for fold in range(folds)]
+        self.parts = [
+            FolderCheckpoint(folder / name, generations=min(folds, 2), files=files / name)
+            for name in names
+        ]
         self._every, self._not_before = every, time.monotonic() + every
         if folds > 1:
             common = set.intersection(*(part.epochs for part in self.parts))
@@ -72,8 +78,9 @@ class TrialCheckpoint:
 class FolderCheckpoint:
     """`trainers.api.Checkpoint` in a folder. `generations`: how many crash checkpoints are kept."""
 
-    def __init__(self, folder: Path, *, generations: int = 1) -> None:
+    def __init__(self, folder: Path, *, generations: int = 1, files: Path | None = None) -> None:
         self.folder, self._generations = folder, generations
+        self.files = files or folder / "files"
         self._loaded = self._read(LAST)
         self._recorded = self.epoch
         self._best_epoch = 0
@@ -184,6 +191,7 @@ class Unsaved:
 
     def __init__(self, folder: Path | None = None, *, resume: bool = False) -> None:
         self.folder = folder or Path()
+        self.files = self.folder / "files"
         self._read = FolderCheckpoint(folder) if resume and folder is not None else None
 
     @property

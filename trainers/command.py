@@ -3,10 +3,11 @@
     {"epoch": 1, "train_loss": 0.9, "val_loss": 1.1, "accuracy": 0.8}
 
 The program finds in its environment: KNOBWISE_CONFIG, a JSON file of all keys; KNOBWISE_SPLIT, an
-.npz of the row numbers `train` and `val`; KNOBWISE_CHECKPOINT, a folder of this trial. To be
-resumable it prints an epoch's line, flushed, *then* saves that epoch there; started again, it loads
-what it finds and goes on with the next epoch. Its lines go to a file first, so none is lost when
-the worker that reads them dies. Other lines of output go to the trial's log.
+.npz of the row numbers `train` and `val`; KNOBWISE_CHECKPOINT, a folder of this trial, which goes
+with it; KNOBWISE_FOLDER, a folder of this trial for files that stay. To be resumable it prints an
+epoch's line, flushed, *then* saves that epoch in KNOBWISE_CHECKPOINT; started again, it loads what
+it finds and goes on with the next epoch. Its lines go to a file first, so none is lost when the
+worker that reads them dies. Whatever else it prints goes to the trial's log.
 """
 
 import json
@@ -17,23 +18,29 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from trainers.api import Checkpoint, Config, Data, Values
+from trainers.command_line import command_line, rehearse
+from trainers.printed import Printed, Record, needed_names
 
-LINES = "lines.jsonl"
-PLACE = re.compile(r"\{([A-Za-z_][\w.]*)\}")  # other braces, such as those of JSON, are left alone
+LINES, ERRORS = "lines.jsonl", "errors.log"
+BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
-Record = dict[str, Any]
+KEPT = 50  # last lines of errors in which a traceback is looked for
+MEMORY = re.compile(r"\b(OutOfMemoryError|MemoryError)\b|CUDA out of memory")
 
 
 class CommandFailed(Exception):
-    """The program ended with an exit status other than 0."""
+    """The program ended with an exit status other than 0, or without a record."""
+
+
+class CommandOutOfMemory(CommandFailed, MemoryError):
+    """The program ended since memory ran out."""
 
 
 def train(
@@ -41,33 +48,41 @@ def train(
 ) -> Generator[Values, None, None]:
     """Runs `trainer.command` and yields its records; closing stops its whole process group."""
     folder = checkpoint.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {
+    files = getattr(checkpoint, "files", folder / "files")
+    for place in (folder, files):
+        place.mkdir(parents=True, exist_ok=True)
+    variables = {
         "KNOBWISE_CONFIG": folder / "config.json",
         "KNOBWISE_SPLIT": folder / "split.npz",
         "KNOBWISE_CHECKPOINT": folder,
+        "KNOBWISE_FOLDER": files,
     }
-    files["KNOBWISE_CONFIG"].write_text(json.dumps(config))
-    with files["KNOBWISE_SPLIT"].open("wb") as file:
+    variables["KNOBWISE_CONFIG"].write_text(json.dumps(config))
+    with variables["KNOBWISE_SPLIT"].open("wb") as file:
         np.savez(file, train=data.train.index, val=data.val.index)
-    command = command_line(config, config_file=files["KNOBWISE_CONFIG"])
-    earlier = _kept(folder / LINES)
-    with (folder / LINES).open("ab") as output:
+    command = command_line(config, config_file=variables["KNOBWISE_CONFIG"], folder=files)
+    needed = needed_names(config.get("metric") or {})
+    untrained = bool(config["trainer"].get("untrained", False))
+    earlier, shift = _kept(folder / LINES, Printed(needed=needed, untrained=untrained))
+    with (folder / LINES).open("ab") as output, (folder / ERRORS).open("wb") as errors:
         begun = output.tell()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
+            stderr=errors,
             start_new_session=True,
             env={
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
-                **{name: str(path) for name, path in files.items()},
+                **{name: str(path) for name, path in variables.items()},
             },
         )
+    printed = Printed(needed=needed, untrained=untrained, shift=shift)
+    said: list[str] = []
     try:
-        lines = _follow(folder / LINES, process, position=begun)
-        first = next(lines, None)
+        records = _follow(folder, process, printed, position=begun, said=said)
+        first = next(records, None)
         # Records of an earlier attempt, up to the epoch where this one goes on; a program that
         # starts from scratch prints all of them anew.
         yield from (
@@ -75,104 +90,110 @@ def train(
         )
         if first is not None:
             yield first
-        yield from lines
-        if process.wait() != 0:
+        yield from records
+        _check_end(process.wait(), command, said)
+        if first is None and not earlier:
+            wanted = " and ".join(map(repr, needed)) or "numbers"
+            other = f"; the last other object was {printed.other:.200}" if printed.other else ""
             raise CommandFailed(
-                f"{shlex.join(command)[:200]}: ended with exit status {process.returncode}"
+                f"{shlex.join(command)[:200]}: must print a JSON object with {wanted} "
+                f"on one line per epoch, but printed none{other}"
             )
     finally:
         _stop(process, grace=float(config["trainer"]["grace"]))
 
 
-def command_line(config: Config, *, config_file: Path) -> list[str]:
-    """`trainer.command` with {path.of.a.key} filled in from the config.
+train.rehearse = rehearse  # type: ignore[attr-defined]  # found by trainers.callable
 
-    {config} is the JSON file of all keys, {python} this Python.
 
-    Raises:
-        TypeError: the command is no list.
-        KeyError: it names a key that the config does not have.
+def _kept(path: Path, printed: Printed) -> tuple[dict[int, Record], int]:
+    """Records of earlier attempts by epoch, and by how much their epochs were shifted.
+
+    A later attempt replaces an earlier one's epochs.
     """
-    command = config["trainer"]["command"]
-    if not isinstance(command, list) or not command:
-        raise TypeError(
-            f"trainer.command: must be a list of program and arguments, but got {command!r}; "
-            "write [python, train.py]"
-        )
-    keys = {**_flat(config), "config": str(config_file), "python": sys.executable}
-
-    def filled(match: re.Match[str]) -> str:
-        if match[1] not in keys:
-            raise KeyError(
-                f"trainer.command: {match[0]} must name a key of the config, but there are: "
-                + ", ".join(sorted(keys))
-            )
-        return str(keys[match[1]])
-
-    return [PLACE.sub(filled, str(word)) for word in command]
-
-
-def _flat(node: Config, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat.update(
-            _flat(value, f"{prefix}{key}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{key}": value}
-        )
-    return flat
-
-
-def _kept(path: Path) -> dict[int, Record]:
-    """Records of earlier attempts by epoch; a later attempt replaces an earlier one's epochs."""
     kept: dict[int, Record] = {}
     if not path.exists():
-        return kept
+        return kept, 0
     text = path.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    os.truncate(path, len(whole))
-    for line in whole.splitlines():
-        record = _parse(line, last=max(kept, default=0))
-        if record is not None:
-            kept = {epoch: old for epoch, old in kept.items() if epoch < record["epoch"]} | {
-                record["epoch"]: record
-            }
-    return kept
+    whole = max((text.rfind(mark) + 1 for mark in (b"\n", b"\r")), default=0)
+    os.truncate(path, whole)
+    for line in BREAKS.split(text[:whole]):
+        for record in printed.read(line.decode(errors="replace"))[0]:
+            earlier = {epoch: old for epoch, old in kept.items() if epoch < record["epoch"]}
+            kept = earlier | {record["epoch"]: record}
+    return kept, printed.shift
 
 
-def _follow(path: Path, process: subprocess.Popen[bytes], *, position: int) -> Iterator[Record]:
-    """The records that a program prints behind `position`, until it has ended and all is read."""
-    last, rest = 0, b""
-    with path.open("rb") as file:
-        while True:
-            ended = process.poll() is not None
-            file.seek(position)
+class _Tail:
+    """The lines that a program adds to a file."""
+
+    def __init__(self, path: Path, position: int = 0) -> None:
+        self._path, self._position, self._rest = path, position, b""
+
+    def lines(self, *, ended: bool) -> tuple[list[str], bool]:
+        """New whole lines, and whether there was anything new; at the end, also a torn one."""
+        with self._path.open("rb") as file:
+            file.seek(self._position)
             data = file.read()
-            position += len(data)
-            *lines, rest = (rest + data).split(b"\n")
-            if ended and not data and rest:  # a last line may lack its end
-                lines, rest = [rest], b""
-            for line in lines:
-                record = _parse(line, last=last)
-                if record is None:
-                    print(line.decode(errors="replace"), flush=True)
-                else:
-                    last = record["epoch"]
-                    yield record
-            if ended and not data:
-                return
-            if not data:
-                time.sleep(PAUSE)
+        self._position += len(data)
+        *lines, self._rest = BREAKS.split(self._rest + data)
+        if ended and not data and self._rest:
+            lines, self._rest = [self._rest], b""
+        return [line.decode(errors="replace") for line in lines if line.strip()], bool(data)
 
 
-def _parse(line: bytes, *, last: int) -> Record | None:
-    """A line's record with its epoch, by default the next one; None for any other line."""
-    if not line.lstrip().startswith(b"{"):
-        return None
-    with suppress(ValueError, TypeError):
-        record = json.loads(line)
-        return {**record, "epoch": int(record.get("epoch", last + 1))}
-    return None
+def _follow(
+    folder: Path,
+    process: subprocess.Popen[bytes],
+    printed: Printed,
+    *,
+    position: int,
+    said: list[str],
+) -> Iterator[Record]:
+    """The records that a program prints, until it has ended and all is read.
+
+    `said` gets the last lines of its errors, or of its other output where it has no errors.
+    """
+    output, errors = _Tail(folder / LINES, position), _Tail(folder / ERRORS)
+    others: list[str] = []
+    while True:
+        ended = process.poll() is not None
+        complaints, more_errors = errors.lines(ended=ended)
+        for line in complaints:
+            print(line, file=sys.stderr, flush=True)
+        said[:] = [*said, *complaints][-KEPT:]
+        lines, more = output.lines(ended=ended)
+        for line in lines:
+            records, rest = printed.read(line)
+            if rest:
+                print(line, flush=True)
+                others = [*others, line][-KEPT:]
+            yield from records
+        if ended and not more and not more_errors:
+            said[:] = said or others
+            return
+        if not more:
+            time.sleep(PAUSE)
+
+
+def _check_end(status: int, command: Sequence[str], said: Sequence[str]) -> None:
+    """Raises CommandFailed for a status other than 0, with the last line of a traceback."""
+    if status == 0:
+        return
+    reason = _last_words(said)
+    how = (
+        f"exit status {status}" if status > 0 else f"signal {-status} ({signal.strsignal(-status)})"
+    )
+    kind = CommandOutOfMemory if MEMORY.search(reason) else CommandFailed
+    raise kind(f"{shlex.join(command)[:200]}: ended with {how}" + (f": {reason}" if reason else ""))
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    """The error of the last traceback, else the last line."""
+    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call")]
+    after = lines[starts[-1] + 1 :] if starts else []
+    errors = [line for line in after if not line.startswith((" ", "\t"))]
+    return (errors[0] if errors else lines[-1] if lines else "").strip()[:300]
 
 
 def _stop(process: subprocess.Popen[bytes], *, grace: float) -> None:

@@ -12,8 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 from search.config.catalogue import CONF, experiments, roots
 from search.config.overrides import Overrides, parse_override
 from search.config.sweep_grammar import read_domain
+from search.contract.metrics import METRICS
 from search.errors import SearchError, UsageError, broken_rule, unknown
 
+MEANING = ("metric.name", "metric.formula")  # keys without which a direction means nothing
 GROUPS = (
     "data",
     "model",
@@ -48,6 +50,7 @@ def compose_experiment(
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             config = _composed(words)
+            _check_direction(config, words)
             given.apply(config)
             with open_dict(config):
                 config.choices = _choices(config, words)
@@ -62,6 +65,38 @@ def compose_experiment(
     _check_complete(config, experiment)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _check_direction(config: DictConfig, words: list[str]) -> None:
+    """A direction belongs to a name: one that was set for another metric is never kept.
+
+    Raises:
+        UsageError: `metric.name` was given without `metric.direction`.
+    """
+    keys = [word.lstrip("+").partition("=")[0] for word in words]
+    name, option = config.metric.get("name"), config.chosen.get("metric")
+    if OmegaConf.is_missing(config.metric, "direction") or "metric.direction" in keys:
+        return
+    if option in METRICS and name in METRICS:
+        other = name != option
+    else:
+        given = [key for key in MEANING if key in keys]
+        before = [word for word, key in zip(words, keys, strict=True) if key not in given]
+        preset = _composed(before).metric if given else config.metric
+        other = any(preset.get(key) != config.metric.get(key) for key in ("name", "formula"))
+        if config.chosen.get("trainer") == "stock" and not config.metric.get("formula"):
+            other = False  # a name that does not exist is refused as such
+    if other:
+        raise UsageError(
+            broken_rule(
+                "metric.direction",
+                rule=f"belongs to metric.name, and nobody has said it for {name}",
+                got=f"{config.metric.direction}, which is of another metric",
+                remedy=f"say metric={name}"
+                if name in METRICS
+                else "say metric.direction=minimize or metric.direction=maximize",
+            )
+        )
 
 
 def _misspelt(

@@ -18,7 +18,7 @@ from trainers.api import Config, Disruption, End, Epoch, Failure, Fusable, Outco
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
 
-LOSSES, LAYERS, REMARK = ("train_loss", "val_loss"), "layers", "remark"
+LAYERS, REMARK = "layers", "remark"
 
 
 class TrialFailed(Exception):
@@ -124,17 +124,16 @@ class TrialRunner:
                     numbers = {"confidence": sure[0], **numbers}
                     layers = {"confidence": sure[1], **layers}
         missing = [part for part in self._metric.parts if part not in numbers]
+        if missing and output is not None and targets is None:
+            raise TrialFailed(
+                f"{missing[0]} cannot be computed from {output[0]} without labels; "
+                f"name a file of them by data.labels=…, or yield {missing[0]!r} itself"
+            )
         if missing:
             rule = f"a yield must hold {' or '.join(OUTPUTS)} or {missing[0]!r}"
             got = ", ".join(values) or "nothing"
             raise TrialFailed(f"{rule}, but got {got}; add one of them")
         value = None if self._metric.formula else numbers.pop(self._metric.name)
-        losses_are_finite = all(np.isfinite(numbers.get(name, 0.0)) for name in LOSSES)
-        if not computed and value is not None and losses_are_finite and not np.isfinite(value):
-            raise TrialFailed(
-                f"the trainer yielded {self._metric.name}={value} at epoch {outcome.epoch}; "
-                "it must be a finite number"
-            )
         remark = values.get(REMARK)
         return {
             "trial": outcome.trial,

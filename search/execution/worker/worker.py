@@ -107,7 +107,12 @@ class Worker:
     def _seat(self, asked: Message, candidates: Sequence[Message]) -> None:
         trial = int(asked["trial"])
         self._output.belongs_to(trial)
-        checkpoint = TrialCheckpoint(self._place(trial), folds=len(self._folds), every=self._every)
+        checkpoint = TrialCheckpoint(
+            self._place(trial),
+            folds=len(self._folds),
+            every=self._every,
+            files=self._folder / "files" / str(trial),
+        )
         seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
 
         def company() -> Candidates:

@@ -1,0 +1,94 @@
+"""The words of `trainer.command`, filled in from a config; and whether its program is there."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from trainers.api import Config
+
+PLACE = re.compile(r"\{([A-Za-z_][\w.]*)\}")  # other braces, such as those of JSON, are left alone
+FLAG = re.compile(r"\{(--?[A-Za-z][\w-]*):([A-Za-z_][\w.]*)\}")  # a whole word: {--amp:trainer.amp}
+
+
+def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
+    """Fills the command and looks for its program; what it trains is not known.
+
+    Raises:
+        TypeError, KeyError: as `command_line`.
+        FileNotFoundError: there is no such program, or no such Python file.
+    """
+    words = command_line(config, config_file=Path("config.json"), folder=Path())
+    if shutil.which(words[0]) is None:
+        raise FileNotFoundError(
+            f"trainer.command: the first word must be a program, but {words[0]!r} is none; mend it"
+        )
+    script = words[1] if words[0] == sys.executable and len(words) > 1 else ""
+    if script.endswith(".py") and not Path(script).is_file():
+        raise FileNotFoundError(
+            f"trainer.command: must name a file, but there is no {script!r} here; mend the path"
+        )
+    return None
+
+
+def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str]:
+    """`trainer.command` with {path.of.a.key} filled in from the config.
+
+    {config} is the JSON file of all keys, {folder} this trial's folder for files, {python} this
+    Python. The word {--flag:path.of.a.key} becomes `--flag` where the key is true, nothing where it
+    is false or null, and `--flag` with its value otherwise.
+
+    Raises:
+        TypeError: the command is no list, or a key is filled in that is true, false or null.
+        KeyError: it names a key that the config does not have.
+    """
+    command = config["trainer"]["command"]
+    if not isinstance(command, list) or not command:
+        raise TypeError(
+            f"trainer.command: must be a list of program and arguments, but got {command!r}; "
+            "write [python, train.py]"
+        )
+    paths = {"config": str(config_file), "folder": str(folder), "python": sys.executable}
+    keys = {**_flat(config), **paths}
+
+    def value(place: str, key: str) -> Any:
+        if key not in keys:
+            raise KeyError(
+                f"trainer.command: {place} must name a key of the config, but there are: "
+                + ", ".join(sorted(keys))
+            )
+        return keys[key]
+
+    def filled(match: re.Match[str]) -> str:
+        text = value(match[0], match[1])
+        if text is None or isinstance(text, bool):
+            key = match[1]
+            raise TypeError(
+                f"trainer.command: {match[0]} must be a number or text, but got {text}, which "
+                f"programs misread; write '{{--{key.rpartition('.')[2]}:{key}}}' for a flag"
+            )
+        return json.dumps(text) if isinstance(text, list) else str(text)
+
+    words: list[str] = []
+    for word in map(str, command):
+        flag = FLAG.fullmatch(word)
+        if flag is None:
+            words.append(PLACE.sub(filled, word))
+            continue
+        setting = value(word, flag[2])
+        if setting is not None and setting is not False:
+            words += [flag[1]] if setting is True else [flag[1], str(setting)]
+    return words
+
+
+def _flat(node: Config, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat.update(
+            _flat(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        )
+    return flat

@@ -1,0 +1,115 @@
+"""Which parts of the lines that a program prints are records: one JSON object per epoch.
+
+A record holds the metric's own name, or outputs. It may stand behind other text or a progress bar;
+other objects are no records. Losses of an epoch that come in lines of their own are joined to it.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+Record = dict[str, Any]
+OUTPUTS = ("predictions", "probabilities", "labels")  # from which the search computes the metric
+OTHERS = ("layers", "remark")  # what a record may hold beside numbers
+OBJECTS = 1000  # objects of one line that are looked at
+DECODER = json.JSONDecoder()
+
+
+class Printed:
+    """Reads lines in their order.
+
+    Args:
+        needed: names that make an object a record; any object is one where there are none.
+        untrained: whether a record of epoch 0 is of the untrained model. If not, it is the first
+            trained epoch of a program that counts from 0, and every epoch is one higher here.
+        shift: 1 if an earlier attempt has counted from 0.
+    """
+
+    def __init__(self, *, needed: Sequence[str], untrained: bool, shift: int = 0) -> None:
+        self._needed, self._untrained, self.shift = tuple(needed), untrained, shift
+        self._last = 0
+        self._partial: dict[int, Record] = {}  # numbers of epochs without their metric yet
+        self.other = ""  # the last object that was no record
+
+    def read(self, line: str) -> tuple[list[Record], bool]:
+        """The records of a line, and whether it holds anything else."""
+        records, rest = [], line
+        for text, item in _objects(line):
+            record = self._record(item)
+            if record is not None:
+                records.append(record)
+                rest = rest.replace(text, "", 1)
+            else:
+                self.other = text
+        return records, bool(rest.strip())
+
+    def _record(self, item: Record) -> Record | None:
+        epoch = _whole(item["epoch"]) if "epoch" in item else self._last + 1 - self.shift
+        if epoch is None:
+            return None
+        numbers = _numbers(item, needed=self._needed)
+        if not any(name in item for name in OUTPUTS) and any(
+            name not in numbers for name in self._needed
+        ):
+            if "epoch" in item:
+                self._partial.setdefault(epoch, {}).update(numbers)
+            return None
+        if epoch == 0 and not self._untrained:
+            self.shift = 1
+        numbers = self._partial.pop(epoch, {}) | numbers
+        self._partial = {later: values for later, values in self._partial.items() if later > epoch}
+        self._last = epoch + self.shift
+        return {**numbers, "epoch": self._last}
+
+
+def needed_names(metric: dict[str, Any]) -> tuple[str, ...]:
+    """What a record of this metric must hold: its name, or the metrics in its formula."""
+    if metric.get("_target_"):
+        return OUTPUTS[:1]  # a function of outputs
+    if not metric.get("formula"):
+        return (str(metric["name"]),) if metric.get("name") else ()
+    words = "".join(c if c.isalnum() or c == "_" else " " for c in str(metric["formula"])).split()
+    functions = ("log", "log2", "log10", "exp", "sqrt", "abs", "min", "max")
+    measured = ("seconds", "parameters")
+    return tuple(word for word in words if word.isidentifier() and word not in functions + measured)
+
+
+def _objects(line: str) -> Iterator[tuple[str, Record]]:
+    """The outermost JSON objects in a line, as they are written and read."""
+    place = line.find("{")
+    for _ in range(OBJECTS):
+        if place < 0:
+            return
+        try:
+            item, end = DECODER.raw_decode(line, place)
+            yield line[place:end], item
+        except (ValueError, RecursionError):
+            end = place + 1
+        place = line.find("{", end)
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if math.isfinite(number) and number == int(number) >= 0 else None
+
+
+def _numbers(item: Record, *, needed: Sequence[str]) -> Record:
+    """What a record may hold of an object; a needed number that is null is none."""
+    kept: Record = {}
+    for name, value in item.items():
+        if name == "epoch":
+            continue
+        if name in OUTPUTS or (name in OTHERS and isinstance(value, dict | str)):
+            kept[name] = value
+        elif value is None and name in needed:
+            kept[name] = math.nan  # how JSON without NaN writes it
+        elif isinstance(value, int | float | str) and not isinstance(value, bool):
+            try:
+                kept[name] = value if isinstance(value, int | float) else float(value)
+            except ValueError:
+                continue
+    return kept
