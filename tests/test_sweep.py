@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
+from search.config.knob_roles import unequal_settings
 from search.config.plan import read_plan
 from search.config.trial_config import TrialConfigs, trial_config
 from search.errors import UsageError
@@ -15,6 +16,7 @@ from search.results.findings import find
 from search.results.summary import conclusion
 from search.results.summary.sweep import records
 from search.stages import sweep
+from search.storage.distributions import distribution_of
 from search.storage.trials import TrialRecord
 
 VAL_ROWS = 500
@@ -196,6 +198,46 @@ def test_what_follows_moves_with_the_knob_and_is_written_down():
         findings
     )
     assert records(findings)[0]["followers"]["256"] == 0.283
+
+
+def test_followers_keep_their_type_and_epochs_move_against_the_learning_rate():
+    plan = _plan("protocol.follower=trainer.epochs", "protocol.link=sqrt", "trainer.epochs=4")
+    moved = {rate: sweep.cells(plan, rate)[0]["trainer.epochs"] for rate in (1e-4, 0.1, 1.0)}
+    assert moved == {1e-4: 126, 0.1: 4, 1.0: 1}
+    assert all(type(epochs) is int for epochs in moved.values())
+    words = ["protocol.follower=trainer.epochs", "protocol.link=linear", "optimizer.lr=0.001"]
+    assert sweep.cells(_plan(*words), 1.0)[0]["trainer.epochs"] == 1  # never fewer than one
+    stored = distribution_of(None, [126])
+    assert stored.to_internal_repr(126) == 126
+    assert isinstance(stored.to_external_repr(126.0), int)
+    batches = _plan_of("batch_size_sweep", "protocol.follower=optimizer.momentum")
+    assert sweep.cells(batches, 256)[0]["optimizer.momentum"] == 0.999  # its hard limit
+
+
+@pytest.mark.parametrize(
+    ("words", "got"),
+    [
+        (["protocol.follower=optimizer.lr"], r"optimizer\.lr, which is a knob itself"),
+        (["protocol.follower=split.seed", "split.seed=3"], r"split\.seed, which no trainer sees"),
+        (
+            ["protocol.follower=trainer.patience", "trainer.patience=null"],
+            r"trainer\.patience=None",
+        ),
+        (["protocol.follower=model.dropout"], r"model\.dropout=0\.0"),
+    ],
+)
+def test_what_cannot_follow_is_refused(words, got):
+    with pytest.raises(UsageError, match=rf"protocol\.follower: what follows.*got {got}"):
+        _plan(*words, "protocol.link=sqrt")
+
+
+def test_settings_that_differ_between_optimizers_beside_the_tuned_rate_are_said():
+    findings = _run_cells(_plan_of("optimizer_sweep"), lambda knobs: 0.9)
+    line = next(line for line in conclusion(findings) if line.startswith("not the same"))
+    assert "optimizer.weight_decay (adamw 0.01, else 0.0)" in line
+    assert "optimizer.momentum (sgd 0.9, nesterov 0.9, else 0.0)" in line
+    equal = _plan("knob.optimizer=choice(adam,amsgrad)", "optimizer=adam")
+    assert unequal_settings(equal.config, equal.knobs) == []
 
 
 def test_initial_weights_that_follow_the_activation_are_said_to():

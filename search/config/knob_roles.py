@@ -3,16 +3,16 @@
 Looks at knobs and config only; never at trials.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.knobs import Knob
+from search.config.space import shipped_limits
 from search.config.trial_config import hidden_keys, target_of
 from search.errors import UsageError, broken_rule, unknown
-
-LINKS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # powers by which a follower moves with its knob
 
 
 def check_paths(knobs: Sequence[Knob]) -> None:
@@ -124,35 +124,25 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
         )
 
 
-def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> tuple[str, float] | None:
-    """What moves with the sweep's knob, and by which power; None where nothing does.
+def unequal_settings(config: DictConfig, knobs: Sequence[Knob]) -> list[str]:
+    """Known knobs that a sweep over a config group neither tunes nor holds equal, in words (P1)."""
+    lines = []
+    for knob in knobs:
+        options = (config.get("choices") or {}).get(knob.path, {})
+        tuned = {target_of(other.path, config.get("choices") or {}) for other in knobs}
+        prefix = f"{knob.path}."
+        known = [path for path in shipped_limits() if path.startswith(prefix) and path not in tuned]
+        for path in known:
+            key = path.removeprefix(prefix)
+            values = {name: options[name].get(key) for name in knob.choices if name in options}
+            given = {str(name): value for name, value in values.items() if value is not None}
+            if len(set(given.values())) > 1:
+                lines.append(f"{path} ({_by_value(given)})")
+    return lines
 
-    Raises:
-        UsageError: an unknown link, or something that is no number above 0.
-    """
-    path, link = config.protocol.get("follower"), str(config.protocol.get("link", "none"))
-    if link not in LINKS:
-        raise UsageError(unknown("protocol.link", name=link, known=LINKS))
-    if not path or not LINKS[link]:
-        return None
-    (knob,) = (knob for knob in knobs if not knob.nuisance)
-    ends = {
-        str(path): OmegaConf.select(config, str(path)),
-        knob.path: OmegaConf.select(config, knob.path),
-    }
-    for name, value in ends.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or value <= 0
-            or knob.choices
-        ):
-            raise UsageError(
-                broken_rule(
-                    "protocol.follower",
-                    rule="what follows, and what is followed, are numbers above 0",
-                    got=f"{name}={value!r}",
-                    remedy="say protocol.link=none",
-                )
-            )
-    return str(path), LINKS[link]
+
+def _by_value(values: dict[str, Any]) -> str:
+    """`adamw 0.01, else 0.0`: the most common value last."""
+    common = Counter(values.values()).most_common(1)[0][0]
+    others = [f"{name} {value}" for name, value in values.items() if value != common]
+    return ", ".join([*others, f"else {common}"])

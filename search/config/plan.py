@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.confirm_settings import ConfirmSettings
 from search.config.fields import one_of, positive, whole
+from search.config.follower import Follower
 from search.config.joint_settings import JointSettings, read_joint
 from search.config.knob_roles import check_knob, default_of
 from search.config.knobs import Knob, Value
@@ -78,7 +79,7 @@ class Plan:
         return knob
 
     @property
-    def follower(self) -> tuple[str, float] | None:
+    def follower(self) -> Follower | None:
         """What moves with a sweep's knob, and by which power (R28)."""
         return self.settings.follower if isinstance(self.settings, SweepSettings) else None
 

@@ -162,7 +162,7 @@ def _limits(
     """
     sign_low = -math.inf if low < 0 else 0.0 if low == 0 else 1.0 if is_whole else ABOVE_ZERO
     sign_high = math.inf if high > 0 else 0.0 if high == 0 else -1.0 if is_whole else -ABOVE_ZERO
-    shipped_least, shipped_most = _shipped_limits().get(path.partition(".")[2], (None, None))
+    shipped_least, shipped_most = shipped_limits().get(path.partition(".")[2], (None, None))
     least = min(low, sign_low if shipped_least is None else shipped_least)
     most = max(high, sign_high if shipped_most is None else shipped_most)
     if node.get("min") is not None:
@@ -180,7 +180,7 @@ def _limits(
 
 
 @cache
-def _shipped_limits() -> dict[str, Limits]:
+def shipped_limits() -> dict[str, Limits]:
     """`min` and `max` of every knob of conf/space/, by its path."""
     limits: dict[str, Limits] = {}
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from omegaconf import DictConfig
 
 from search.config.fields import whole
-from search.config.knob_roles import check_roles, read_follower
+from search.config.follower import Follower, read_follower
+from search.config.knob_roles import check_roles
 from search.config.knobs import Knob
 
 
@@ -14,12 +15,12 @@ from search.config.knobs import Knob
 class SweepSettings:
     """`refine`, `extend`: rounds that a sweep may add.
 
-    `follower`: path of the key that moves with the knob, and the power by which it does (R28).
+    `follower`: the key that moves with the knob (R28).
     """
 
     refine: int = 0
     extend: int = 0
-    follower: tuple[str, float] | None = None
+    follower: Follower | None = None
 
 
 def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:

@@ -8,8 +8,6 @@ ended. Everything else stays at the incumbent. Never runs a trial.
 import math
 from collections.abc import Sequence
 
-from omegaconf import OmegaConf
-
 from search.config.knobs import Knob, Value
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
@@ -41,9 +39,8 @@ def cells(plan: Plan, value: Value) -> list[dict[str, Value]]:
     """The knobs of a value's trials: itself with what follows it, per value of its nuisance, the default's first (P1, R28)."""
     knobs = {plan.knob.path: value}
     if plan.follower is not None:
-        path, power = plan.follower
         ratio = float(value) / float(plan.default(plan.knob))  # type: ignore[arg-type]
-        knobs[path] = float(f"{OmegaConf.select(plan.config, path) * ratio**power:.3g}")
+        knobs[plan.follower.path] = plan.follower.at(ratio)
     nuisance = plan.nuisance(value)
     if nuisance is None:
         return [knobs]

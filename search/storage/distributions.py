@@ -15,7 +15,9 @@ from search.config.knobs import Knob, Value
 def distribution_of(knob: Knob | None, values: Sequence[Value]) -> BaseDistribution:
     """A knob's domain, widened to contain `values`; None: a follower of a knob, with one value."""
     if knob is None:
-        (number,) = (float(value) for value in values if isinstance(value, int | float))
+        (number,) = (value for value in values if isinstance(value, int | float))
+        if isinstance(number, int):
+            return IntDistribution(number, number)
         return FloatDistribution(number, number)
     if knob.choices:
         return CategoricalDistribution(list(dict.fromkeys([*knob.choices, *values])))

@@ -6,6 +6,7 @@ import pandas as pd
 from rich.bar import Bar
 from rich.table import Table
 
+from search.config.knob_roles import unequal_settings
 from search.results.findings import Findings
 from search.results.summary.formatting import (
     BAR,
@@ -201,7 +202,7 @@ def caveats(findings: Findings) -> list[str]:
     plan = findings.plan
     moved = {
         plan.knob.path,
-        plan.follower[0] if plan.follower else "",
+        plan.follower.path if plan.follower else "",
         *(knob.path for knob in plan.knobs),
     }
     lines = [f"{held(findings, moved=moved)}; {count(plan.seeds, 'seed')} per value"]
@@ -210,6 +211,9 @@ def caveats(findings: Findings) -> list[str]:
         lines.append(
             f"tuned anew for every value, with the same budget each: {', '.join(nuisance)} (P1)"
         )
+    unequal = unequal_settings(plan.config, plan.knobs)
+    if unequal:
+        lines.append(f"not the same for every value: {'; '.join(unequal)} (P1)")
     if plan.knob.path == "model.activation" and plan.config.model.get("init") == "follow":
         lines.append(
             "initial weights moved with model.activation (model.init=follow): He, but Xavier for tanh and sigmoid (R28, R42)"
@@ -217,7 +221,7 @@ def caveats(findings: Findings) -> list[str]:
     if plan.follower is not None:
         moves = _followers(findings)
         lines.append(
-            f"{plan.follower[0]} moved with {plan.knob.path}: from {min(moves.values())} to {max(moves.values())} (R28)"
+            f"{plan.follower.path} moved with {plan.knob.path}: from {min(moves.values())} to {max(moves.values())} (R28)"
         )
     return lines
 
@@ -227,8 +231,6 @@ def _followers(findings: Findings) -> dict[str, float]:
     plan = findings.plan
     if plan.follower is None:
         return {}
-    path = plan.follower[0]
+    path = plan.follower.path
     moves = {str(group.value): cells(plan, group.value)[0][path] for group in findings.groups}
-    return {
-        value: float(number) for value, number in moves.items() if isinstance(number, int | float)
-    }
+    return {value: number for value, number in moves.items() if isinstance(number, int | float)}

@@ -1,0 +1,81 @@
+"""The key that moves with a sweep's knob, and how: a declared exception to one knob at a time (R28)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from omegaconf import DictConfig, OmegaConf
+
+from search.config.grids import rounded
+from search.config.knobs import Knob, Value
+from search.config.space import shipped_limits
+from search.config.trial_config import hidden_keys
+from search.errors import UsageError, broken_rule, unknown
+
+LINKS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # powers by which a follower moves with its knob
+EPOCHS, RATE = "trainer.epochs", "lr"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Follower:
+    """`start`: its value at the baseline of the knob. `power`: of the knob's ratio to its baseline.
+
+    `least`, `most`: hard limits.
+    """
+
+    path: str
+    start: float
+    power: float
+    whole: bool
+    least: float = -math.inf
+    most: float = math.inf
+
+    def at(self, ratio: float) -> Value:
+        """Its value where the knob is `ratio` times its baseline; a whole number stays whole."""
+        number = rounded(self.start * ratio**self.power, step=0.0, whole=self.whole)
+        inside = min(max(number, self.least), self.most)
+        return round(inside) if self.whole else inside
+
+
+def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
+    """What moves with the sweep's knob; None where nothing does.
+
+    Epochs move against a learning rate: a lower rate needs more of them (R27).
+
+    Raises:
+        UsageError: an unknown link, or something that is no number above 0.
+    """
+    path, link = config.protocol.get("follower"), str(config.protocol.get("link", "none"))
+    if link not in LINKS:
+        raise UsageError(unknown("protocol.link", name=link, known=LINKS))
+    if not path or not LINKS[link]:
+        return None
+    path = str(path)
+    (knob,) = (knob for knob in knobs if not knob.nuisance)
+    start = OmegaConf.select(config, path)
+    for name, value in ((path, start), (knob.path, OmegaConf.select(config, knob.path))):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 < value < math.inf or knob.choices:
+            raise _refused("are numbers above 0", f"{name}={value!r}")
+    if path in [knob.path for knob in knobs]:
+        raise _refused("are two keys", f"{path}, which is a knob itself")
+    if path.partition(".")[0] in hidden_keys(config):
+        raise _refused("have an effect on the training", f"{path}, which no trainer sees")
+    is_whole = isinstance(start, int)
+    shipped_least, shipped_most = shipped_limits().get(path, (None, None))
+    floor = 1.0 if is_whole else -math.inf
+    against = path == EPOCHS and knob.path.rpartition(".")[2] == RATE
+    return Follower(
+        path=path,
+        start=start,
+        power=-LINKS[link] if against else LINKS[link],
+        whole=is_whole,
+        least=min(start, floor if shipped_least is None else shipped_least),
+        most=max(start, math.inf if shipped_most is None else shipped_most),
+    )
+
+
+def _refused(rule: str, got: str) -> UsageError:
+    rule = f"what follows, and what is followed, {rule}"
+    remedy = "say protocol.link=none"
+    return UsageError(broken_rule("protocol.follower", rule=rule, got=got, remedy=remedy))
