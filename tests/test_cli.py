@@ -350,12 +350,23 @@ def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     before = ledger.read_text()
     second = search("test", "smoke", cwd=smoke)
     assert second.returncode == 2
-    assert (
-        "the test set is looked at once (P13), but it was opened 1 times; --again opens it and says so"
-        in second.stderr
+    assert "the test set is looked at once (P13), but it was opened 1 times:" in second.stderr
+    assert re.search(
+        r"  20\S+ by smoke: accuracy 0\.\d+\n--again opens it and says so", second.stderr
     )
     assert ledger.read_text() == before
-    assert search("test", "smoke", "--again", cwd=smoke).returncode == 0
+    shutil.copytree(smoke / "results" / "smoke", smoke / "results" / "twin")  # of one contract
+    for name in ("test_ledger.jsonl",):
+        (smoke / "results" / "twin" / name).unlink()
+    twin = search("test", "twin", cwd=smoke)
+    assert twin.returncode == 2
+    assert "by smoke: accuracy" in twin.stderr
+    again = search("test", "smoke", "--again", cwd=smoke)
+    assert again.returncode == 0
+    assert re.search(
+        r"these rows were seen before:\n  20\S+ by smoke: accuracy 0\.\d+\nthis is opening 2",
+        again.stdout,
+    )
     records = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert [record["opening"] for record in records] == [1, 2]
     assert records[0]["score"] == records[1]["score"] > 0.9

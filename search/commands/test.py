@@ -1,8 +1,7 @@
 """Opens the sealed test set for the exported config, once, and writes it down (R8, P13)."""
 
 import hashlib
-import json
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from search.contract.contract import Prepared, prepare
 from search.contract.metrics import OUTPUTS, output_of, scores
 from search.errors import RunError, UsageError
 from search.results.findings import Findings, open_results
-from search.storage.files import append_line, write_text
 from search.storage.folder import Folder
+from search.storage.ledger import Ledger
 from trainers.api import Predict
 from trainers.rows import own_rows
 
@@ -54,36 +53,45 @@ def run(words: list[str], config_dir: Path | None) -> int:
             "see trainers/README.md"
         )
     with folder.locked():
-        openings = folder.ledger.read_text().splitlines() if folder.ledger.exists() else []
-        if openings and not options.again:
+        ledger = Ledger(folder)
+        earlier = ledger.openings()
+        if earlier and not options.again:
             raise UsageError(
-                f"{folder.ledger}: the test set is looked at once (P13), "
-                f"but it was opened {len(openings)} times; --again opens it and says so"
+                f"{ledger.path}: the test set is looked at once (P13), but it was opened "
+                f"{len(earlier)} times:\n{_shown(earlier)}\n--again opens it and says so"
             )
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
-        record: dict[str, Any] = {
-            "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "config": hashlib.sha256(folder.best_config.read_bytes()).hexdigest(),
-            "metric": findings.plan.metric.name,
-            "score": None,
-            "rows": len(prepared.split.test),
-            "opening": len(openings) + 1,
-        }
         predict = _import(config.trainer.predict)
-        append_line(folder.ledger, record)  # before the rows are shown to anybody's code
-        value = record["score"] = _score(folder, prepared, findings=findings, predict=predict)
-        write_text(folder.ledger, "".join(line + "\n" for line in [*openings, json.dumps(record)]))
+        opening = ledger.begin(
+            {
+                "config": hashlib.sha256(folder.best_config.read_bytes()).hexdigest(),
+                "metric": findings.plan.metric.name,
+                "rows": len(prepared.split.test),
+            }
+        )
+        value = _score(folder, prepared, findings=findings, predict=predict)
+        ledger.finish(opening, score=value)
     print(
-        f"test {record['metric']}: {value!r} on {record['rows']} rows "
+        f"test {opening['metric']}: {value!r} on {opening['rows']} rows "
         f"(validation: {config.expected!r})"
     )
-    if openings:
+    if earlier:
+        print(f"these rows were seen before:\n{_shown(earlier)}")
         print(
-            f"this is opening {record['opening']}; "
+            f"this is opening {opening['opening']}; "
             "a choice made after the first is a choice made on the test set"
         )
     return 0
+
+
+def _shown(openings: Sequence[Mapping[str, Any]]) -> str:
+    """A line per opening: when, by which search, and what it said."""
+    return "\n".join(
+        f"  {opening.get('when', 'once')} by {opening.get('search', 'a search')}: "
+        f"{opening.get('metric', 'score')} {opening.get('score')}"
+        for opening in openings
+    )
 
 
 def _score(folder: Folder, prepared: Prepared, *, findings: Findings, predict: Predict) -> float:

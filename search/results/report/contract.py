@@ -1,11 +1,11 @@
 """The section of the contract: what is fixed, and what is measured (R1 to R8)."""
 
-import json
 from collections.abc import Iterator
 
 from search.results.report.answer import number
 from search.results.report.blocks import Facts, Section
 from search.storage.folder import Folder
+from search.storage.ledger import Ledger
 
 HASH = 12  # characters shown of a hash
 
@@ -40,10 +40,9 @@ def contract_section(folder: Folder) -> Section:
 
 
 def _openings(folder: Folder) -> Iterator[tuple[str, str]]:
-    """What the sealed test set said, as often as it was opened."""
-    if not folder.ledger.exists():
+    """What the sealed test set said, as often as any search opened it."""
+    openings = Ledger(folder).openings()
+    if not openings:
         yield "test set", "sealed"
-        return
-    for line in folder.ledger.read_text().splitlines():
-        record = json.loads(line)
-        yield "test set opened", ", ".join(f"{key} {value}" for key, value in record.items())
+    for opening in openings:
+        yield "test set opened", ", ".join(f"{key} {value}" for key, value in opening.items())
