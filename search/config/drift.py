@@ -31,8 +31,9 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     for key in sorted({*before, *now}):
         if (
             before.get(key) == now.get(key)
-            or key.startswith(("placement.", "preflight.", "lr_range."))
-            or key in ("lanes", "results_root", "rehearse", "report", "chosen.preflight")
+            or key.startswith(("placement.", "preflight.", "lr_range.", "callbacks"))
+            or key in ("lanes", "results_root", "rehearse", "report")
+            or key in ("chosen.preflight", "chosen.callbacks")
         ):
             continue
         if (

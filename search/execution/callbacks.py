@@ -1,5 +1,6 @@
-"""The seam between a running search and whoever shows it. Imports nothing that shows."""
+"""The seam between a running search and what shows or tracks it. Imports nothing that shows."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from search.execution.early_stopping import EarlyStopping
@@ -8,22 +9,59 @@ from search.storage.trials import TrialRecord, TrialSpec
 
 
 class Callback(Protocol):
-    """Whoever shows the search's progress. Called by the conductor's thread; must return at once."""
+    """Receives a search's progress in the conductor's thread; must return at once."""
 
     def foreseen(self, total: int) -> None:
-        """There will be so many trials in all, as far as can be told."""
+        """There will be so many trials in all, as far as can be foreseen."""
 
     def began(self, slot: Slot, ask: TrialSpec) -> None:
-        """A trial sits down."""
+        """A trial begins."""
 
     def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
         """An epoch has been recorded."""
 
     def left(self, slot: Slot, ask: TrialSpec) -> None:
-        """The trial is no longer there."""
+        """The trial is no longer in its slot."""
 
-    def finished(self, row: TrialRecord) -> None:
-        """A trial has its row."""
+    def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
+        """A trial has its row; `records`: its epochs."""
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, style: str = "") -> None:
         """Something worth a line."""
+
+
+class Callbacks:
+    """Several callbacks as one."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = callbacks
+
+    def foreseen(self, total: int) -> None:
+        """As `Callback`, and so are all the others."""
+        for callback in self._callbacks:
+            callback.foreseen(total)
+
+    def began(self, slot: Slot, ask: TrialSpec) -> None:
+        """See `Callback`."""
+        for callback in self._callbacks:
+            callback.began(slot, ask)
+
+    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
+        """See `Callback`."""
+        for callback in self._callbacks:
+            callback.heard(slot, early_stopping, record)
+
+    def left(self, slot: Slot, ask: TrialSpec) -> None:
+        """See `Callback`."""
+        for callback in self._callbacks:
+            callback.left(slot, ask)
+
+    def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
+        """See `Callback`."""
+        for callback in self._callbacks:
+            callback.finished(row, records)
+
+    def note(self, text: str, *, style: str = "") -> None:
+        """See `Callback`."""
+        for callback in self._callbacks:
+            callback.note(text, style=style)

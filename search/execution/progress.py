@@ -124,7 +124,7 @@ class ShownProgress:
         if slot.number in self._slots:
             self._slots[slot.number].running.pop(ask.trial, None)
 
-    def finished(self, row: TrialRecord) -> None:
+    def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
         """A trial has its row."""
         self._ended += 1
         self._epochs_ended += row.epochs
@@ -168,7 +168,7 @@ class ShownProgress:
         seconds = seconds_left(epochs, trained=self._epochs, seconds=spent)
         return f"{duration(max(seconds, 1.0))} left" if seconds is not None and running else ""
 
-    def _table(self) -> Text:
+    def _table(self) -> Group:
         """A line per slot; on a narrow terminal its knobs stand below it."""
         wide = self._console.width >= WIDE
         header = ["slot", "trial", "epoch", "train loss", "val loss", "best"]

@@ -132,9 +132,10 @@ class Recorder:
         row = replace(row, sampler_value=self._penalty() if state == "infeasible" else row.value)
         self._study.finish(row)
         self._stage.ended(row)
+        records = self._curves.records(row.ask.trial)
         self._curves.forget(row.ask.trial)
         self._rows[row.ask.trial] = row
-        self._callback.finished(row)
+        self._callback.finished(row, records)
         self._causes.append(cause if state in ("failed", "lost") else None)
         if len(self._causes) == ALIKE and cause is not None and set(self._causes) == {cause}:
             raise RunError(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
+from rich.console import Console, Group
 from rich.text import Text
 
 from search.config.text import for_terminal, one_line
@@ -51,7 +51,7 @@ class Line:
     style: str = ""
 
 
-def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[str] = ()) -> Text:
+def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[str] = ()) -> Group:
     """A table of lines, each cut at the edge of the terminal rather than broken.
 
     Args:
@@ -77,4 +77,4 @@ def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[st
         if line.below:
             indent = " " * (widths[0] + 2)
             text.append(f"\n{indent}{one_line(line.below)}", style=line.style or "dim")
-    return text
+    return Group(text)  # a bare Text would lose its rule not to wrap, printed by itself

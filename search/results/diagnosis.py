@@ -3,7 +3,7 @@
 Needs no torch and decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,27 +40,48 @@ CROSS_ENTROPY, SQUARED = "torch.nn.CrossEntropyLoss", "torch.nn.MSELoss"
 
 def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Findings:
     """Adds a verdict for every trial that records its losses, and the findings across trials."""
-    plan, columns_of = findings.plan, by_trial(curves)
+    columns_of = by_trial(curves)
+    verdict_on = _judge_of(findings.plan, folder)
+    rows = {row.ask.trial: row for row in findings.rows}
+    judged = {trial: verdict_on(columns, rows.get(trial)) for trial, columns in columns_of.items()}
+    verdicts = {trial: verdict for trial, verdict in judged.items() if verdict is not None}
+    together = across(_trained(findings, columns_of, verdicts), **_question(findings))
+    return replace(findings, verdicts=verdicts, together=tuple(together))
+
+
+def trial_judge(
+    plan: Plan, folder: Folder
+) -> Callable[[TrialRecord, Sequence[Mapping[str, Any]]], Verdict | None]:
+    """Judges one finished trial by its records, as `diagnosed` does; None without losses."""
+    verdict_on = _judge_of(plan, folder)
+
+    def judged(row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> Verdict | None:
+        columns = by_trial(pd.DataFrame([r for r in records if r["epoch"] <= row.epochs]))
+        return verdict_on(columns[row.ask.trial], row) if columns else None
+
+    return judged
+
+
+def _judge_of(
+    plan: Plan, folder: Folder
+) -> Callable[[Mapping[str, Any], TrialRecord | None], Verdict | None]:
     classes, constant = _constant(plan, folder)
-    verdicts = {}
-    diverged = {row.ask.trial for row in findings.rows if row.state == "infeasible"}
-    floods = {
-        row.ask.trial: row.ask.knobs.get(FLOOD, OmegaConf.select(plan.config, FLOOD))
-        for row in findings.rows
-    }
-    for trial, columns in columns_of.items():
+    flood = OmegaConf.select(plan.config, FLOOD)
+
+    def verdict_on(columns: Mapping[str, Any], row: TrialRecord | None) -> Verdict | None:
         losses = curves_of(
             columns,
             metric=plan.metric.name,
             sign=plan.metric.sign,
             classes=classes,
             constant=constant,
-            ended=trial in diverged,
+            ended=row is not None and row.state == "infeasible",
         )
-        if losses is not None:
-            verdicts[trial] = _judged(losses, flood=floods.get(trial))
-    together = across(_trained(findings, columns_of, verdicts), **_question(findings))
-    return replace(findings, verdicts=verdicts, together=tuple(together))
+        if losses is None:
+            return None
+        return _judged(losses, flood=flood if row is None else row.ask.knobs.get(FLOOD, flood))
+
+    return verdict_on
 
 
 def _judged(curves: Curves, *, flood: Any) -> Verdict:

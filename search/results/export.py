@@ -31,6 +31,7 @@ def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> st
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config.pop("choices", None)
+    config.pop("callbacks", None)  # of the search; resolved, they could hold an address's secret
     # Two lanes give the bits of any number of lanes; a trial trained alone gives others.
     config["lanes"] = 2 if row.strategy == "vmap" else "off"
     config["expected"] = row.value

@@ -26,6 +26,7 @@ OWN = (
     "sampler",
     "pruner",
     "preflight",
+    "callbacks",
 )  # groups that belong to the machine and to the search, not to the incumbent
 RATE = "optimizer.lr"
 PENALTIES = ("trainer.l1", "trainer.flood", "trainer.clip", "trainer.max_norm")

@@ -16,6 +16,7 @@ from search.diagnostics.preflight.report import require, sound
 from search.diagnostics.preflight.run import told_preflight
 from search.errors import Interrupted, RunError
 from search.execution.dry_run import dry_run
+from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find
@@ -23,6 +24,7 @@ from search.results.reporters import write_results
 from search.results.tables import settled
 from search.run.refit import refit
 from search.run.run_stage import conduct, trainings
+from search.run.tracking import post_outcome, tracked
 from search.stages.kinds import kind_of
 from search.stages.samplers import make_pruner
 from search.storage.folder import Folder
@@ -45,6 +47,7 @@ def carried_out(
         Interrupted: by a signal; the tables are written.
     """
     _check_grown(plan, folder)
+    callbacks = configured_callbacks(plan.config)
     with _begun(
         plan,
         folder,
@@ -63,17 +66,24 @@ def carried_out(
         )
         if study.repaired:
             console.print(f"{folder.journal}: {study.repaired}", markup=False)
-        try:
-            conduct(plan, folder, study, contract=fixed, pool=pool, console=console)
-            if (
-                "folds" in plan.config.split
-                and (winner := _find(plan, folder, study).winner) is not None
-            ):
-                refit(plan, winner, folder, console=console)
-        except (Interrupted, RunError):
-            _record(plan, folder, study)
-            raise
-        findings = _record(plan, folder, study)
+        finished = sum(row.finished for row in study.rows(alive=True))
+        with tracked(
+            plan, folder, callbacks=callbacks, finished=finished, console=console
+        ) as events:
+            try:
+                conduct(
+                    plan, folder, study, contract=fixed, pool=pool, console=console, events=events
+                )
+                if (
+                    "folds" in plan.config.split
+                    and (winner := _find(plan, folder, study).winner) is not None
+                ):
+                    refit(plan, winner, folder, console=console)
+            except (Interrupted, RunError) as error:
+                post_outcome(events, _record(plan, folder, study), error=error)
+                raise
+            findings = _record(plan, folder, study)
+            post_outcome(events, findings)
         study.close()
     return findings
 

@@ -8,7 +8,9 @@ from rich.console import Console
 
 from search.config.plan import Plan
 from search.contract.contract import Contract, Prepared
+from search.execution.callbacks import Callbacks
 from search.execution.conductor import Conductor
+from search.execution.event_stream import EventStream
 from search.execution.lanes import Fusions
 from search.execution.progress import ShownProgress
 from search.execution.worker_pool import WorkerPool, slots_of, started_workers
@@ -33,8 +35,9 @@ def conduct(
     contract: Contract,
     pool: WorkerPool,
     console: Console,
+    events: EventStream | None = None,
 ) -> None:
-    """Trains what the stage wants.
+    """Trains what the stage wants; `events`: where its trials and epochs are posted.
 
     Raises:
         RunError: the search failed. Interrupted: by a signal.
@@ -64,7 +67,7 @@ def conduct(
             fusions=Fusions(
                 folder.path, shared=folder.path.parent, most=plan.lanes, slots=len(pool.slots)
             ),
-            callback=progress,
+            callback=progress if events is None else Callbacks([progress, events]),
         )
         conductor.run(pool.placement)
 

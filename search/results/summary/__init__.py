@@ -3,9 +3,8 @@
 from typing import Any, Protocol
 
 import pandas as pd
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
-from rich.text import Text
 
 from search.config.plan import Plan
 from search.execution.terminal import say
@@ -23,7 +22,7 @@ class Teller(Protocol):
     def text(self, findings: Findings, summary: pd.DataFrame) -> str:
         """summary.md."""
 
-    def table(self, findings: Findings, *, width: int) -> Table | Text | None:
+    def table(self, findings: Findings, *, width: int) -> Table | Group | None:
         """For a terminal of so many columns; None where there is nothing to compare."""
 
     def conclusion(self, findings: Findings) -> list[str]:

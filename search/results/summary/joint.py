@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from rich.text import Text
+from rich.console import Group
 
 from search.config.knobs import Knob, Value
 from search.config.short_names import short_names
@@ -95,7 +95,7 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     )
 
 
-def table(findings: Findings, *, width: int) -> Text:
+def table(findings: Findings, *, width: int) -> Group:
     """The first ranks, for a terminal; on a narrow one knobs stand below their rank."""
     summary, plan = frame(findings), findings.plan
     wide = width >= WIDE

@@ -1,0 +1,195 @@
+"""Carries events to callbacks so that none of them can hurt the search.
+
+Each callback has a thread and a queue. An exception is a warning; a callback that is too slow misses
+epochs, never the begin or the end of a trial; one that hangs is left behind at the end.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from search.execution.early_stopping import EarlyStopping
+from search.execution.events import (
+    EpochEnded,
+    Event,
+    EventCallback,
+    TrialBegun,
+    TrialEnded,
+    event_name,
+)
+from search.execution.slots import Slot
+from search.storage.trials import TrialRecord, TrialSpec
+
+LIMIT = 10_000  # events in a queue from which epochs are dropped
+IN_A_ROW = 5  # exceptions after which a callback is called no more
+CLOSING = 10.0  # seconds that callbacks get for what is in their queues at the end
+NOT_VALUES = ("trial", "epoch", "fold", "source")
+
+Judge = Callable[[TrialRecord, Sequence[Mapping[str, Any]]], tuple[str, str]]
+
+
+class EventStream:
+    """`search.execution.callbacks.Callback` that turns what it hears into events."""
+
+    def __init__(
+        self,
+        callbacks: Mapping[str, Callable[[], EventCallback]],
+        *,
+        judge: Judge,
+        warn: Callable[[str], None],
+    ) -> None:
+        """Starts a thread per callback.
+
+        Args:
+            callbacks: makers of callbacks, by name; called in the callback's thread.
+            judge: the verdict on a finished trial's records and why, empty strings for none.
+            warn: shows a line.
+        """
+        self._judge = judge
+        self._deliveries = [_Delivery(name, make, warn) for name, make in callbacks.items()]
+        self._inbox: SimpleQueue[Callable[[], Event] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._distribute, name="events", daemon=True)
+        self._thread.start()
+
+    def post(self, event: Event) -> None:
+        """Queues an event."""
+        self._inbox.put(lambda: event)
+
+    def foreseen(self, total: int) -> None:
+        """Not an event."""
+
+    def began(self, slot: Slot, ask: TrialSpec) -> None:
+        """A trial begins."""
+        self.post(
+            TrialBegun(
+                trial=ask.trial,
+                stage=ask.stage,
+                knobs=dict(ask.knobs),
+                seed=ask.seed,
+                device=slot.label,
+            )
+        )
+
+    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
+        """An epoch has been recorded."""
+        values = {
+            name: float(number)
+            for name, number in record.items()
+            if name not in NOT_VALUES and isinstance(number, int | float)
+        }
+        self.post(EpochEnded(trial=record["trial"], epoch=record["epoch"], values=values))
+
+    def left(self, slot: Slot, ask: TrialSpec) -> None:
+        """Not an event: a trial that leaves without a row comes back."""
+
+    def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
+        """A trial has its row; the verdict on it is found beside the conductor's thread."""
+        self._inbox.put(lambda: self._ended(row, records))
+
+    def note(self, text: str, *, style: str = "") -> None:
+        """Not an event."""
+
+    def close(self) -> None:
+        """Waits until all is delivered, for a limited time; hanging callbacks are left behind."""
+        deadline = time.monotonic() + CLOSING
+        self._inbox.put(None)
+        self._thread.join(CLOSING)
+        for delivery in self._deliveries:
+            delivery.close(max(deadline - time.monotonic(), 0.1))
+
+    def _distribute(self) -> None:
+        while (make := self._inbox.get()) is not None:
+            event = make()
+            for delivery in self._deliveries:
+                delivery.put(event)
+
+    def _ended(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> TrialEnded:
+        verdict, why = self._judge(row, records)
+        ask = row.ask
+        return TrialEnded(
+            trial=ask.trial,
+            stage=ask.stage,
+            knobs=dict(ask.knobs),
+            seed=ask.seed,
+            state=row.state,
+            value=row.value,
+            best_epoch=row.best_epoch,
+            epochs=row.epochs,
+            seconds=row.seconds,
+            reason=row.reason,
+            verdict=verdict,
+            why=why,
+        )
+
+
+class _Delivery:
+    """One callback with its queue and thread."""
+
+    def __init__(
+        self, name: str, make: Callable[[], EventCallback], warn: Callable[[str], None]
+    ) -> None:
+        self._name, self._make, self._warn = name, make, warn
+        self._queue: SimpleQueue[Event | None] = SimpleQueue()
+        self._dropped, self._errors = 0, Counter[str]()
+        self._off = False
+        self._thread = threading.Thread(target=self._run, name=f"callback {name}", daemon=True)
+        self._thread.start()
+
+    def put(self, event: Event) -> None:
+        if self._off:
+            return
+        if isinstance(event, EpochEnded) and self._queue.qsize() >= LIMIT:
+            if not self._dropped:
+                self._say(f"is slower than the search; epochs are dropped above {LIMIT} in line")
+            self._dropped += 1
+            return
+        self._queue.put(event)
+
+    def close(self, seconds: float) -> None:
+        self._queue.put(None)
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            left = self._queue.qsize()
+            self._say(f"had not ended after {CLOSING:g} s; {left} events are not delivered")
+        if self._dropped:
+            self._say(f"missed {self._dropped} epochs")
+        repeated = sum(self._errors.values()) - len(self._errors)
+        if repeated:
+            self._say(f"raised {repeated} more times")
+
+    def _run(self) -> None:
+        try:
+            callback = self._make()
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's code may raise anything
+            self._off = True
+            self._say(f"cannot be made: {_said(error)}; the search goes on without it")
+            return
+        in_a_row = 0
+        while (event := self._queue.get()) is not None:
+            try:
+                callback(event)
+                in_a_row = 0
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # likewise
+                in_a_row += 1
+                self._failed(event, error)
+                if in_a_row == IN_A_ROW:
+                    self._off = True
+                    self._say(f"raised {IN_A_ROW} times in a row and is called no more")
+                    return
+
+    def _failed(self, event: Event, error: BaseException) -> None:
+        """Only the first exception of each kind of event is a line of its own."""
+        name = event_name(event)
+        self._errors[name] += 1
+        if self._errors[name] == 1:
+            self._say(f"raised at {name}: {_said(error)}; the search goes on")
+
+    def _say(self, text: str) -> None:
+        self._warn(f"callback {self._name} {text}")
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

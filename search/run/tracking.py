@@ -1,0 +1,88 @@
+"""A search's events, from its begin to its end, to the callbacks that its config names."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from search.config.plan import Plan
+from search.errors import Interrupted, SearchError
+from search.execution.event_stream import EventStream
+from search.execution.events import DecisionMade, EventCallback, SearchBegun, SearchEnded
+from search.execution.terminal import say
+from search.results.diagnosis import trial_judge
+from search.results.findings import Findings
+from search.results.summary import conclusion, teller_of
+from search.storage.folder import Folder
+
+Makers = Mapping[str, Callable[[], EventCallback]]
+
+
+@contextmanager
+def tracked(
+    plan: Plan, folder: Folder, *, callbacks: Makers, finished: int, console: Console
+) -> Iterator[EventStream | None]:
+    """A stream of events while the block runs; None without callbacks.
+
+    Args:
+        plan: of the search.
+        folder: of the search, begun.
+        callbacks: makers by name, see `configured_callbacks`.
+        finished: trials of earlier runs.
+        console: where warnings are shown.
+    """
+    if not callbacks:
+        yield None
+        return
+    judge = trial_judge(plan, folder)
+
+    def verdict(row: Any, records: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+        judged = judge(row, records)
+        return ("", "") if judged is None else (judged.name, judged.why)
+
+    stream = EventStream(
+        callbacks, judge=verdict, warn=lambda text: say(console, text, style="yellow")
+    )
+    config = OmegaConf.to_container(plan.config, resolve=False)
+    assert isinstance(config, dict)
+    config.pop("callbacks", None)  # which may name addresses that nobody else should see
+    stream.post(
+        SearchBegun(
+            search=plan.name,
+            folder=str(folder.path.absolute()),
+            metric=plan.metric.name,
+            direction=plan.metric.direction,
+            knobs=[knob.path for knob in plan.knobs],
+            finished=finished,
+            config={str(key): value for key, value in config.items()},
+        )
+    )
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+def post_outcome(
+    stream: EventStream | None, findings: Findings, *, error: SearchError | None = None
+) -> None:
+    """The decision, if there is one, and the end of the search; `error`: what ended it early."""
+    if stream is None:
+        return
+    if error is None and findings.decision is not None:
+        words = conclusion(findings)
+        for record in teller_of(findings.plan).records(findings):
+            stream.post(DecisionMade(record=record, words=words))
+    early = "interrupted" if isinstance(error, Interrupted) else "failed"
+    winner = findings.winner
+    stream.post(
+        SearchEnded(
+            state="done" if error is None else early,
+            reason="" if error is None else str(error),
+            winner=None if winner is None else winner.ask.trial,
+            value=None if winner is None else winner.value,
+            knobs={} if winner is None else dict(winner.ask.knobs),
+        )
+    )
