@@ -78,14 +78,14 @@ def near_best(
 ) -> tuple[float, float] | None:
     """The limits of an axis that shows the best values only; None if all are near the best.
 
-    `reach`: how far below the best still counts as near; None: as far as the best quarter goes.
+    `reach`: how far below the best still counts as near; None: as far as the better half goes.
     """
     scores = sorted((sign * value for value in values if math.isfinite(value)), reverse=True)
     if len(scores) < 4:
         return None
     best, worst = scores[0], scores[-1]
     if reach is None:
-        reach = best - float(np.quantile(scores, 0.75))
+        reach = best - float(np.median(scores))
     if not 0 < reach < math.inf or best - worst <= ZOOM * 1.5 * reach:
         return None
     low, high = sorted((sign * (best - 1.2 * reach), sign * (best + 0.3 * reach)))

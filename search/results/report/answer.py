@@ -10,6 +10,7 @@ from search.results.summary.formatting import count
 from search.stages.decision import Decision, Group
 
 TIE_LIST = 6  # tied values that are named
+NAMED = 3  # knobs that the sentence names; more stand below it
 
 
 def answer_of(findings: Findings) -> Answer:
@@ -43,6 +44,11 @@ def number(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.4g}"
 
 
+def rough(value: float | None) -> str:
+    """Two digits: a spread or a margin is not known better."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.2g}"
+
+
 def with_interval(mean: float, half: float) -> str:
     """`0.9709 ± 0.0086`: two digits of the interval, and as many decimals of the mean."""
     if not math.isfinite(half) or half <= 0:
@@ -60,19 +66,22 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     score = with_interval(sign * winner.mean, half)
     knobs = findings.chosen[winner.value]
     seeds = count(len(winner.clean), "seed")
+    what = setting(knobs) if len(knobs) <= NAMED else "with the settings below"
     reached = f"{plan.metric.name} {score} on validation, the mean of {seeds}"
     cards = [(plan.metric.name, score, f"validation, mean of {seeds}")]
+    use = "Use" if len(knobs) <= NAMED else f"Use trial {winner.value}"
     if decision.adopted and baseline.clean:
         base, gain = number(sign * baseline.mean), _gain(decision, winner, baseline)
-        sentence = f"Use {setting(knobs)}: {reached}, {gain} better than the baseline's {base}."
+        sentence = f"{use} {what}: {reached}, {gain} better than the baseline's {base}."
         cards += [("baseline", base, setting(findings.chosen[baseline.value]))]
         cards += [("gain", gain, "over the baseline, with its 95 % interval")]
     elif decision.adopted:
-        sentence = f"Use {setting(knobs)}: {reached}. The baseline gave no result."
+        sentence = f"{use} {what}: {reached}. The baseline gave no result."
         cards += [("baseline", "no result", setting(findings.chosen[baseline.value]))]
     else:
-        sentence = f"Keep the baseline, {setting(knobs)}: {reached}."
-        cards += [("baseline", score, "it stays"), ("gain", "none", "beyond chance")]
+        sentence = f"Keep the baseline, {what}: {reached}."
+        chance = f"differences up to {rough(decision.margin)} are chance"
+        cards.append(("gain over the baseline", "none", chance if decision.freedom else ""))
     mark, label, surety = _surety(findings, decision)
     return Answer(
         mark=mark,
@@ -94,7 +103,8 @@ def _gain(decision: Decision, winner: Group, baseline: Group) -> str:
 
 def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     """How sure the decision is: a mark, a label and a sentence."""
-    groups, margin = findings.groups, number(decision.margin)
+    groups, margin = findings.groups, rough(decision.margin)
+    noun = "" if findings.plan.kind == "sweep" else "trials "
     if not decision.freedom:
         reason = "With one seed per candidate a difference may be noise: use more seeds."
         return "unsure", "not tested", reason
@@ -106,15 +116,16 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     ]
     named = ", ".join(ties[:TIE_LIST]) + (" …" if len(ties) > TIE_LIST else "")
     if decision.adopted and groups[0].clean and decision.best is not None:
-        distance = number(groups[decision.best].mean - groups[0].mean)
-        note = f" {len(ties)} candidates tie with the best: {named}." if ties else ""
+        distance = rough(groups[decision.best].mean - groups[0].mean)
+        note = f" {len(ties)} candidates tie with the best: {noun}{named}." if ties else ""
         text = f"A real gain: the best mean lies {distance} above the baseline, and {chance}.{note}"
         return "gain", "a real gain", text
     if decision.adopted:
         return "gain", "no baseline", f"There is no baseline to compare with; {chance}."
     if decision.tie:
         text = (
-            f"No significant difference: {len(ties)} candidates ({named}) lie together; {chance}."
+            f"No significant difference: {len(ties)} candidates ({noun}{named}) lie together; "
+            f"{chance}."
         )
         return "stays", "no gain beyond chance", text
     return "stays", "the baseline is best", f"All others are worse than chance explains; {chance}."

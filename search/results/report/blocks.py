@@ -25,14 +25,17 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Charts with the table behind them. `choose`: one chart is shown at a time, named so."""
+    """Charts with the table behind them. `choose`: one chart is shown at a time, named so.
+
+    `zoomed`: the charts begin with their range near the best.
+    """
 
     kind: ClassVar[str] = "figures"
     charts: Sequence[Chart]
     table: Table | None = None
     choose: str = ""
     small: bool = False
-    note: str = ""
+    zoomed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ def budget_section(findings: Findings, rows: Rows) -> Section:
         blocks=[
             Figures(
                 charts=[_chart(findings, finished, shown)],
+                zoomed=True,
                 table=table_of(frame, title="Every configuration by rank"),
             )
         ],
@@ -106,11 +107,15 @@ def _chart(findings: Findings, finished: Rows, shown: Rows) -> Chart:
 
 def _band(finished: Rows, sign: float) -> list[Series]:
     values = [row.value if row.state == "complete" else None for row in finished]
-    budgets = sorted({int(k) for k in np.geomspace(1, max(len(values), 1), BUDGETS)})
-    low, middle, high = (
+    every = sorted({int(k) for k in np.geomspace(1, max(len(values), 1), BUDGETS)})
+    sure = {k: best_of(values, budget=k, share=LOW, sign=sign) for k in every}
+    # With fewer trials than these, one draw in twenty gives no result at all.
+    budgets = [k for k in every if sure[k] is not None]
+    middle, high = (
         [best_of(values, budget=k, share=share, sign=sign) for k in budgets]
-        for share in (LOW, MIDDLE, HIGH)
+        for share in (MIDDLE, HIGH)
     )
+    low = [sure[k] for k in budgets]
     return [
         Series(name="low", look="lower", x=budgets, y=low, listed=False),
         Series(name="90 % of random draws", look="upper", x=budgets, y=high),

@@ -35,7 +35,8 @@ class Axis:
 class Series:
     """Points, a line or bars of one look. `trials`: the trial of each point, which a click picks.
 
-    `errors`: half lengths of error bars. `shades`: numbers that color the points.
+    `errors`: half lengths of error bars. `shades`: numbers that color the points. `says`: what a
+    hover shows, as Plotly names it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Series:
     trials: Sequence[int] = ()
     shades: Sequence[Number] = ()
     listed: bool = True
+    says: str = "text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ class Chart:
     zoom: tuple[float, float] | None = None
     notes: Sequence[tuple[float, float, str, str]] = ()
     shade_title: str = ""
+    shade_limits: tuple[float, float] | None = None
     height: int = HEIGHT
 
 
@@ -115,15 +118,16 @@ def shade_look(share: float) -> dict[str, Any]:
 
 def plotly(chart: Chart) -> dict[str, Any]:
     """The chart as Plotly's JSON. Colors of text and grid are the page's, which has two themes."""
+    named = sum(series.listed for series in chart.series) > 1
     layout = {
         "height": chart.height,
-        "margin": {"l": 64, "r": 16, "t": 36, "b": 56},
+        "margin": {"l": 64, "r": 16, "t": 36 if named else 12, "b": 56},
         "hovermode": "closest",
         "barmode": "stack",
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "showlegend": sum(series.listed for series in chart.series) > 1,
+        "showlegend": named,
         "xaxis": _axis(chart.x),
         "yaxis": _axis(chart.y),
         "shapes": [*_band(chart), *_level(chart), *map(_gap, chart.gaps)],
@@ -152,7 +156,7 @@ def _trace(series: Series, chart: Chart) -> dict[str, Any]:
         "showlegend": series.listed,
     }
     if series.hover:
-        trace |= {"hovertext": [*map(_text, series.hover)], "hoverinfo": "text"}
+        trace |= {"hovertext": [*map(_text, series.hover)], "hoverinfo": series.says}
     if series.errors:
         trace["error_y"] = {"array": [*map(_number, series.errors)], "thickness": 1.5, "width": 4}
     if series.trials:
@@ -160,8 +164,16 @@ def _trace(series: Series, chart: Chart) -> dict[str, Any]:
     if series.shades:
         shades = [*map(_number, series.shades)]
         bar = {"title": {"text": _text(chart.shade_title)}, "thickness": 12}
-        marker = {**look["marker"], "color": shades, "colorscale": SCALE, "colorbar": bar}
-        trace["marker"] = marker
+        low, high = chart.shade_limits or (None, None)
+        trace["marker"] = {
+            **look["marker"],
+            "color": shades,
+            "colorscale": SCALE,
+            "colorbar": bar,
+            "cmin": low,
+            "cmax": high,
+            "cauto": chart.shade_limits is None,
+        }
     return trace
 
 

@@ -10,7 +10,7 @@ from search.results.diagnosis import by_trial
 from search.results.findings import Findings
 from search.results.report.answer import setting
 from search.results.report.blocks import Block, Curves, Section, Words, table_of
-from search.results.summary.verdicts import advice, said
+from search.results.summary.verdicts import advice
 from search.storage.trials import TrialRecord
 
 NUMBERS = 60_000  # that all curves of a page may hold: about 400 kB
@@ -53,7 +53,7 @@ def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
             note=note.strip(),
         )
     ]
-    lines = said(findings)
+    lines = [f"{together.says} ({together.rule})" for together in findings.together]
     return Section(
         name="curves",
         title="Learning curves",

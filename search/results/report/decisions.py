@@ -5,7 +5,7 @@ from typing import Any
 
 from search.config.knobs import Value
 from search.results.findings import Findings
-from search.results.report.answer import number, setting
+from search.results.report.answer import rough, setting
 from search.results.report.blocks import Entry, Section, Table, Words
 from search.results.summary import conclusion, teller_of
 from search.results.summary.formatting import LABELS, count
@@ -37,12 +37,13 @@ def decision_sections(findings: Findings) -> list[Section]:
 def _entry(findings: Findings, record: Mapping[str, Any]) -> Entry:
     """One line of decisions.jsonl as a page of a notebook."""
     evidence, value = record["evidence"], record["value"]
-    what = setting(value) if isinstance(value, Mapping) else f"{record.get('knob')} = {value}"
+    trial = f"trial {record.get('trial')}"
+    what = trial if isinstance(value, Mapping) else f"{record.get('knob')} = {value}"
     caveats = list(record["caveats"])
     lines = [line for line in conclusion(findings) if line not in caveats]
     noise = (
         f"evidence: {count(len(evidence['values']), 'candidate')}; deviation between seeds "
-        f"{number(evidence['spread'])}; differences up to {number(evidence['margin'])} are chance"
+        f"{rough(evidence['spread'])}; differences up to {rough(evidence['margin'])} are chance"
     )
     return Entry(
         title=f"{record['stage']}: {what if value is not None else 'nothing is usable'}",
@@ -75,6 +76,7 @@ def _unhelpful(findings: Findings) -> Iterator[Section]:
             lines.append(f"{text}: {'; '.join(names)}")
     columns: dict[str, list[Any]] = {
         "candidate": [_name(findings, group.value) for group, _ in losers],
+        "settings": [setting(findings.chosen[group.value]) for group, _ in losers],
         "standing": [LABELS[standing] for _, standing in losers],
         "mean": [sign * group.mean if group.clean else None for group, _ in losers],
         "below the best by": [
@@ -94,4 +96,4 @@ def _unhelpful(findings: Findings) -> Iterator[Section]:
 def _name(findings: Findings, value: Value) -> str:
     if findings.plan.kind == "sweep":
         return str(value)
-    return f"trial {value} ({setting(findings.chosen[value])})"
+    return f"trial {value}"

@@ -10,7 +10,6 @@ from search.results.figures.places import near_best, place
 from search.results.findings import Findings
 from search.results.report.answer import number
 from search.results.report.blocks import Figures, Section, Table, table_of
-from search.results.report.budget import hover
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.parallel import parallel_chart
 from search.results.report.sweep import axis_of
@@ -32,6 +31,7 @@ def knob_sections(findings: Findings, rows: Rows) -> list[Section]:
         charts=[_knob_chart(findings, knob, shown) for knob in knobs],
         table=_trials(findings, rows),
         small=True,
+        zoomed=True,
     )
     sections = [
         Section(
@@ -78,8 +78,9 @@ def _knob_chart(findings: Findings, knob: Knob, shown: Rows) -> Chart:
             look=looks.get(name, name),
             x=[spots[row.ask.trial] for row in part],
             y=[row.value for row in part],
-            hover=[hover(findings, row) for row in part],
+            hover=[f"trial {row.ask.trial}, {row.state}" for row in part],
             trials=[row.ask.trial for row in part],
+            says="x+y+text",
             listed=False,
         )
         for name, part in parts.items()
@@ -139,6 +140,7 @@ def _parallel(findings: Findings, knobs: Sequence[Knob], valued: Rows) -> Sectio
 
 def _maps(findings: Findings, knobs: Sequence[Knob], shown: Rows) -> Section:
     charts = []
+    values = [row.value for row in shown if row.value is not None]
     for across, up in combinations(knobs, 2):
         rows = [row for row in shown if {across.path, up.path} <= row.ask.knobs.keys()]
         if not rows:
@@ -151,8 +153,9 @@ def _maps(findings: Findings, knobs: Sequence[Knob], shown: Rows) -> Section:
             x=x.places,
             y=y.places,
             shades=[row.value for row in rows],
-            hover=[hover(findings, row) for row in rows],
+            hover=[f"trial {row.ask.trial}: {number(row.value)}" for row in rows],
             trials=[row.ask.trial for row in rows],
+            says="x+y+text",
         )
         best = max(rows, key=lambda row: findings.plan.metric.sign * (row.value or 0.0))
         charts.append(
@@ -164,6 +167,7 @@ def _maps(findings: Findings, knobs: Sequence[Knob], shown: Rows) -> Section:
                 x=axis_of(across, x),
                 y=axis_of(up, y),
                 shade_title=findings.plan.metric.name,
+                shade_limits=near_best(values, sign=findings.plan.metric.sign, reach=None),
                 height=440,
             )
         )

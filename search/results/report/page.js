@@ -61,7 +61,11 @@
   };
   const drawChart = (chart) => {
     const plot = chart.querySelector(".plot");
-    if (!plot.classList.contains("drawn") && data.charts[chart.id]) draw(plot, data.charts[chart.id]);
+    const figure = data.charts[chart.id];
+    if (plot.classList.contains("drawn") || !figure) return;
+    const pressed = chart.closest(".figures").querySelector("[data-view=near][aria-pressed=true]");
+    const yaxis = pressed && figure.zoom ? { ...figure.layout.yaxis, range: figure.zoom } : figure.layout.yaxis;
+    draw(plot, { data: figure.data, layout: { ...figure.layout, yaxis } });
   };
   const show = (node) => (node.matches(".curves") ? drawCurves(node) : drawChart(node));
   const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
@@ -129,7 +133,8 @@
     if (select.options.length === 1) {
       Object.entries(trials).forEach(([number, trial]) => {
         const verdict = trial.verdict ? `, ${trial.verdict}` : `, ${trial.state}`;
-        select.append(make("option", { value: number }, title(number, trial) + verdict));
+        const text = `trial ${number}${verdict}, ${trial.title ? `${trial.title}, ` : ""}${trial.name}`;
+        select.append(make("option", { value: number }, text.length > 120 ? `${text.slice(0, 119)}…` : text));
       });
       select.addEventListener("change", () => {
         if (select.value) pick(node, Number(select.value));
@@ -151,10 +156,11 @@
     const losses = shown.flatMap((number) => ["train_loss", "val_loss"]
       .flatMap((name) => trials[number].series[name] ?? []).filter((loss) => loss !== null));
     const log = losses.length > 0 && losses.every((loss) => loss > 0);
+    const wide = log && Math.max(...losses) > 100 * Math.min(...losses);
     const layout = (name, type) => ({
       height: 360, margin: { l: 60, r: 14, t: 12, b: 50 }, hovermode: "closest",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      xaxis: { title: { text: "epoch" } }, yaxis: { title: { text: safe(name) }, type, automargin: true, nticks: 8 },
+      xaxis: { title: { text: "epoch" } }, yaxis: { title: { text: safe(name) }, type, automargin: true, nticks: 8, ...(type === "log" && wide ? { dtick: 1 } : {}) },
     });
     draw(node.querySelector(".loss"), { data: lines(shown, trials, ["train_loss", "val_loss"]), layout: layout("loss", log ? "log" : "linear") });
     draw(node.querySelector(".metric"), { data: lines(shown, trials, [metric]), layout: layout(metric, "linear") });

@@ -20,6 +20,7 @@ def parallel_chart(findings: Findings, knobs: Sequence[Knob], rows: Sequence[Tri
     scores = np.array([metric.sign * (row.value or 0.0) for row in rows])
     columns = [_shares(knob, rows) for knob in knobs] + [_ranks(scores)]
     ranks = columns[-1]
+    names = [*(knob.path for knob in knobs), metric.name]
     series = []
     for number_of_bin in range(BINS):
         low, high = number_of_bin / BINS, (number_of_bin + 1) / BINS
@@ -29,8 +30,9 @@ def parallel_chart(findings: Findings, knobs: Sequence[Knob], rows: Sequence[Tri
             if rank is not None and (low <= rank < high or (rank == high == 1.0))
         ]
         if mine:
-            series.append(_lines(findings, rows, columns, mine, shade=number_of_bin / (BINS - 1)))
-    names = [*(knob.path for knob in knobs), metric.name]
+            series.append(
+                _lines(findings, rows, columns, mine, names, shade=number_of_bin / (BINS - 1))
+            )
     ends = [_ends(knob) for knob in knobs] + [_span(rows, metric.sign)]
     return Chart(
         title="Parallel coordinates",
@@ -89,6 +91,7 @@ def _lines(
     rows: Sequence[TrialRecord],
     columns: Sequence[Sequence[float | None]],
     mine: Sequence[int],
+    names: Sequence[str],
     *,
     shade: float,
 ) -> Series:
@@ -98,9 +101,11 @@ def _lines(
     hover: list[str] = []
     for index in mine:
         row = rows[index]
-        texts = [f"{path} = {value}" for path, value in row.ask.knobs.items()]
-        text = "\n".join([f"trial {row.ask.trial}: {number(row.value)}", *texts])
+        text = f"trial {row.ask.trial}: {findings.plan.metric.name} {number(row.value)}"
         x += [*map(float, range(len(columns))), None]
         y += [*(column[index] for column in columns), None]
-        hover += [text] * (len(columns) + 1)
+        hover += [
+            f"{name} = {row.ask.knobs[name]}\n{text}" if name in row.ask.knobs else text
+            for name in [*names, ""]
+        ]
     return Series(name="trials", look=f"{shade:.3f}", x=x, y=y, hover=hover, listed=False)
