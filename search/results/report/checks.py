@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from search.diagnostics.lr_range import Range, read_range
+from search.results.figures.places import log_ticks
 from search.results.findings import Findings
 from search.results.report.blocks import Figures, Section, Table, Words
 from search.results.report.chart import Axis, Chart, Series
@@ -95,7 +96,7 @@ def _ramp_chart(wide: pd.DataFrame, found: Range) -> Chart:
             *seeds,
             Series(name="median, smoothed", look="line", x=found.rates, y=found.losses),
         ],
-        x=Axis(title="learning rate", log=True),
+        x=Axis(title="learning rate", log=True, ticks=log_ticks(rates[0], rates[-1], most=9)),
         y=Axis(title="training loss of a batch", limits=limits),
         gaps=[end for end in (found.low, found.high) if end is not None],
     )

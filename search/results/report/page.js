@@ -273,6 +273,16 @@
     setTimeout(() => { press.textContent = "Copy"; }, 1500);
   })));
 
+  // A rule's wording stays inside the window.
+  const fit = (event) => {
+    const tip = event.target.closest?.(".rule")?.querySelector(".tip");
+    if (!tip || matchMedia("(max-width: 900px)").matches) return;
+    tip.style.translate = "none";
+    tip.style.translate = `${Math.min(0, root.clientWidth - 8 - tip.getBoundingClientRect().right)}px`;
+  };
+  document.addEventListener("mouseover", fit);
+  document.addEventListener("focusin", fit);
+
   // Folded groups open when the navigation leads into them; a printer gets every chart, in light colors.
   const unfold = () => {
     const target = document.getElementById(location.hash.slice(1));

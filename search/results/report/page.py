@@ -19,6 +19,7 @@ from search.results.report.rules import CITED, rules
 from search.storage.json_numbers import plain
 
 HERE = Path(__file__).parent
+RULE = Markup('<span class="rule" tabindex="0" role="note">{}<span class="tip">{}</span></span>')
 FEW = 12  # different texts below which a column is stored by code
 
 
@@ -49,13 +50,8 @@ def cited(text: str) -> Markup:
     known, parts, end = rules(), [], 0
     for match in CITED.finditer(text):
         if match[0] in known:
-            tip = Markup(
-                '<button type="button" class="rule">{}<span class="tip">{}</span></button>'
-            )
-            parts += [
-                escape(one_line(text[end : match.start()])),
-                tip.format(match[0], known[match[0]]),
-            ]
+            before, rule = text[end : match.start()], RULE.format(match[0], known[match[0]])
+            parts += [escape(one_line(before)), rule]
             end = match.end()
     return Markup("").join([*parts, escape(one_line(text[end:]))])
 

@@ -7,6 +7,7 @@ import pandas as pd
 from search.results.findings import Findings
 from search.results.report.blocks import Section
 from search.results.report.budget import budget_section
+from search.results.report.candidates import candidates_section
 from search.results.report.checks import preflight_section, range_section
 from search.results.report.costs import cost_section
 from search.results.report.curves import curves_section
@@ -14,7 +15,6 @@ from search.results.report.decisions import decision_sections
 from search.results.report.failures import failure_section
 from search.results.report.knobs import knob_sections
 from search.results.report.provenance import provenance_section, trials_section
-from search.results.report.sweep import sweep_section
 from search.stages import joint
 from search.storage.folder import Folder
 
@@ -24,7 +24,7 @@ def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) ->
     rows = [row for row in findings.rows if row.ask.stage == joint.STAGE]
     is_joint = findings.plan.kind == "joint" and any(row.value is not None for row in rows)
     sections: Sequence[Section | None] = [
-        sweep_section(findings),
+        candidates_section(findings),
         *([budget_section(findings, rows)] if is_joint else []),
         curves_section(findings, curves),
         *decision_sections(findings),

@@ -1,12 +1,13 @@
-"""The section of a sweep: every value with its seeds, mean, interval, ties and edges."""
+"""The section of what was compared: every candidate with its seeds, mean, interval and ties."""
 
 import math
 
 from search.config.knobs import Knob
+from search.config.sweep_settings import SweepSettings
 from search.results.figures.places import Placement, place
 from search.results.figures.sweep import near_values
 from search.results.findings import Findings
-from search.results.report.answer import number, with_interval
+from search.results.report.answer import number, setting, with_interval
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.summary import teller_of
@@ -14,23 +15,45 @@ from search.results.summary.formatting import LABELS
 from search.stages.sweep import edge
 
 
-def sweep_section(findings: Findings) -> Section | None:
-    """None before a value has a result."""
-    if findings.plan.kind != "sweep" or not any(group.clean for group in findings.groups):
+def candidates_section(findings: Findings) -> Section | None:
+    """None before a candidate has a result.
+
+    The candidates are the values of a sweep's knob, or the leading configurations of other stages.
+    """
+    plan = findings.plan
+    if not any(group.clean for group in findings.groups):
         return None
-    knob = findings.plan.knob
-    table = table_of(teller_of(findings.plan).frame(findings), title=f"Every value of {knob.path}")
+    frame = teller_of(plan).frame(findings)
+    is_sweep = isinstance(plan.settings, SweepSettings)
+    subject = plan.knob.path if is_sweep else "the leaders"
     return Section(
-        name="sweep",
-        title=f"The sweep of {knob.path}",
+        name="candidates",
+        title=f"The sweep of {subject}" if is_sweep else "The leaders",
         lead=_lead(findings),
-        blocks=[Figures(charts=[_chart(findings)], table=table)],
+        blocks=[
+            Figures(
+                charts=[_chart(findings, subject)],
+                table=table_of(frame, title=f"Every value of {subject}" if is_sweep else "By rank"),
+            )
+        ],
     )
 
 
 def axis_of(knob: Knob, placement: Placement) -> Axis:
     """The axis of a knob."""
     return Axis(title=knob.path, log=placement.log, ticks=placement.ticks, limits=placement.limits)
+
+
+def _axis(findings: Findings) -> tuple[Axis, Placement]:
+    """Where the candidates stand: values in the knob's scale, configurations side by side."""
+    plan, groups = findings.plan, findings.groups
+    if isinstance(plan.settings, SweepSettings):
+        placement = place(plan.knob, findings.values)
+        return axis_of(plan.knob, placement), placement
+    numbers = tuple(map(float, range(len(groups))))
+    ticks = {number: f"trial {group.value}" for number, group in zip(numbers, groups, strict=True)}
+    limits = (-0.5, len(groups) - 0.5)
+    return Axis(ticks=ticks, limits=limits), Placement(places=numbers, ticks=ticks, limits=limits)
 
 
 def _lead(findings: Findings) -> str:
@@ -40,25 +63,24 @@ def _lead(findings: Findings) -> str:
         best = findings.groups[decision.best].value
         if decision.margin > 0:
             parts.append("Means inside the green band do not differ from the best beyond chance.")
-        if not plan.knob.choices and edge(plan.knob, findings.values, best):
+        is_ordered = isinstance(plan.settings, SweepSettings) and not plan.knob.choices
+        if is_ordered and edge(plan.knob, findings.values, best):
             parts.append(f"{best} lies at the edge of what was tried: the range may be wrong (P2).")
     if any(not group.clean for group in findings.groups):
-        parts.append("An orange line marks a value that is not usable.")
+        parts.append("An orange line marks what is not usable.")
     return " ".join(parts)
 
 
-def _chart(findings: Findings) -> Chart:
+def _chart(findings: Findings, subject: str) -> Chart:
     plan, decision = findings.plan, findings.decision
-    placement = place(plan.knob, findings.values)
+    axis, placement = _axis(findings)
     shown = [index for index, group in enumerate(findings.groups) if group.clean]
-    gaps = [
-        placement.places[index] for index, group in enumerate(findings.groups) if not group.clean
-    ]
+    empty = [index for index, group in enumerate(findings.groups) if not group.clean]
     band = None
     if decision is not None and decision.best is not None and decision.margin > 0:
         best = plan.metric.sign * findings.groups[decision.best].mean
-        ends = sorted((best, best - plan.metric.sign * decision.margin))
-        band = (ends[0], ends[1], "a tie with the best")
+        low, high = sorted((best, best - plan.metric.sign * decision.margin))
+        band = (low, high, "a tie with the best")
     named = ", ".join(
         f"{findings.groups[index].value}: {number(plan.metric.sign * findings.groups[index].mean)}"
         for index in shown
@@ -66,13 +88,13 @@ def _chart(findings: Findings) -> Chart:
     winner = decision.winner if decision is not None else None
     end = f" Chosen: {findings.groups[winner].value}." if winner is not None else ""
     return Chart(
-        title=f"{plan.metric.name} by {plan.knob.path}",
-        alt=f"Mean {plan.metric.name} for each value of {plan.knob.path}. {named}.{end}",
+        title=f"{plan.metric.name} by {subject}",
+        alt=f"Mean {plan.metric.name} by {subject}. {named}.{end}",
         series=[_seeds(findings, placement), *_means(findings, placement, shown)],
-        x=axis_of(plan.knob, placement),
+        x=axis,
         y=Axis(title=f"{plan.metric.name}, validation"),
         band=band,
-        gaps=gaps,
+        gaps=[placement.places[index] for index in empty],
         zoom=near_values(findings),
         height=420,
     )
@@ -136,7 +158,7 @@ def _hover(findings: Findings, index: int, half: float) -> str:
     group, decision, plan = findings.groups[index], findings.decision, findings.plan
     standing = LABELS[decision.standings[index]] if decision is not None else "no decision yet"
     return (
-        f"{plan.knob.path} = {group.value}\n"
+        f"{setting(findings.chosen[group.value])}\n"
         f"mean {with_interval(plan.metric.sign * group.mean, half)} of {len(group.clean)} seeds\n"
         f"{standing}"
     )
