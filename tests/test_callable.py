@@ -1,8 +1,11 @@
 """A user's generator as a seat, by import path."""
 
+import threading
+
 import numpy as np
 import pytest
 
+import trainers
 from trainers.api import Data, End, Epoch, Failure, Part
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import FolderCheckpoint
@@ -79,12 +82,84 @@ def test_release_closes_the_generator(tmp_path):
     assert seats.step() == []
 
 
-def test_what_is_no_generator_function_is_refused(tmp_path):
-    with pytest.raises(
-        TypeError,
-        match="must be a generator function that yields once per epoch, but calling it gave int; use yield",
-    ):
-        _seat(lambda *_: 3, tmp_path)
+def test_a_function_that_neither_yields_nor_reports_fails_its_trial(tmp_path):
+    (failure,) = _seat(lambda *_: 3, tmp_path).step()
+    assert isinstance(failure.error, TypeError)
+    assert "must be a generator function that yields once per epoch, or a function that" in str(
+        failure.error
+    )
+    assert "but it gave int and reported nothing; use yield or report" in str(failure.error)
+
+
+def test_a_blocking_function_reports_as_a_generator_yields(tmp_path):
+    def told(config, data, device, checkpoint):
+        for epoch in range(1, 4):
+            trainers.report(epoch=epoch, accuracy=epoch / 10)
+
+    def yielded(config, data, device, checkpoint):
+        for epoch in range(1, 4):
+            yield {"epoch": epoch, "accuracy": epoch / 10}
+
+    def outcomes(train):
+        seats = _seat(train, tmp_path)
+        return [seats.step() for _ in range(4)]
+
+    assert outcomes(told) == outcomes(yielded)
+
+
+def test_a_trial_that_is_to_stop_raises_in_report_and_may_clean_up_but_report_no_more(tmp_path):
+    story = []
+
+    def fit(config, data, device, checkpoint):
+        try:
+            for epoch in range(1, 10):
+                story.append(epoch)
+                try:
+                    trainers.report(epoch=epoch)
+                except Exception:  # noqa: BLE001  # as trainings do
+                    story.append("swallowed")
+        finally:
+            story.append("cleaned up")
+            trainers.report(epoch=10)
+
+    seats = _seat(fit, tmp_path)
+    seats.step()
+    seats.step()
+    seats.release(5)
+    assert story == [1, 2, "cleaned up"]
+    assert seats.step() == []
+
+
+def test_what_a_blocking_function_raises_fails_its_trial_alone(tmp_path):
+    def fit(config, data, device, checkpoint):
+        trainers.report(epoch=1)
+        raise ValueError("no luck")
+
+    seats = _seat(fit, tmp_path)
+    assert seats.step()[0].epoch == 1
+    assert str(seats.step()[0].error) == "no luck"
+
+
+def test_report_in_another_thread_is_refused_and_outside_of_a_search_does_nothing(tmp_path):
+    errors = []
+
+    def elsewhere():
+        try:
+            trainers.report(epoch=1)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    def fit(config, data, device, checkpoint):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        trainers.report(epoch=1)
+
+    seats = _seat(fit, tmp_path)
+    seats.step()
+    seats.release(5)
+    assert "must be called in the thread in which the trainer was called" in errors[0]
+    trainers.report(epoch=1)  # by itself, such a script runs on
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from hydra.utils import get_object
@@ -19,6 +20,7 @@ from trainers.api import (
     Train,
     Values,
 )
+from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
 
 
@@ -81,7 +83,7 @@ def _seats_class(trainer: Any) -> bool:
 
 
 class CallableSeats:
-    """One seat for a generator function."""
+    """One seat for a generator function, or for one that blocks and calls `trainers.report`."""
 
     strategy = "own"
 
@@ -94,13 +96,9 @@ class CallableSeats:
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
         own_config, data = copy.deepcopy(config), own_rows(self._data)
-        generator = self._train(own_config, data, self._device, checkpoint)
-        if not isinstance(generator, Generator):
-            raise TypeError(
-                "the trainer must be a generator function that yields once per epoch, "
-                f"but calling it gave {type(generator).__name__}; use yield"
-            )
-        self._trial, self._generator = trial, generator
+        call = partial(self._train, own_config, data, self._device, checkpoint)
+        blocks = not inspect.isgeneratorfunction(self._train)
+        self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch = checkpoint.epoch or -1
 
     def step(self) -> list[Outcome]:

@@ -1,0 +1,114 @@
+"""`trainers.report`: an ordinary function that blocks until it has trained tells its epochs.
+
+    import trainers
+
+    def fit(config, data, device, checkpoint):
+        for epoch in range(1, config["trainer"]["epochs"] + 1):
+            ...
+            trainers.report(epoch=epoch, val_loss=…, accuracy=…)
+
+It runs beside the worker's loop in the same thread: `report` hands the values over and comes back
+when the next epoch is wanted. Outside of a search `report` does nothing, so the script runs by itself.
+"""
+
+import contextvars
+import os
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from trainers.api import Values
+
+NO_EPOCHS = (
+    "the trainer must be a generator function that yields once per epoch, or a function that calls "
+    "trainers.report once per epoch, but it gave {got} and reported nothing; use yield or report"
+)
+
+
+class TrialStopped(BaseException):
+    """Raised by `report` where the trial is to stop; clean up and let it pass.
+
+    No `Exception`, so that a training's own `except Exception` does not swallow it.
+    """
+
+
+def report(**values: Any) -> None:
+    """Tells one epoch: what a generator would yield, such as `epoch`, `val_loss`, `predictions`.
+
+    Raises:
+        TrialStopped: the trial is to stop: it was interrupted, pruned, or no longer improves.
+        RuntimeError: it is called in another thread or process than the function that trains.
+    """
+    training = _TRAININGS.get(getcurrent())
+    if training is not None and training.process == os.getpid():
+        training.tell(values)
+    elif _TRAININGS:
+        raise RuntimeError(
+            "trainers.report: must be called in the thread in which the trainer was called, "
+            "but got another thread or process; hand the values over to it"
+        )
+
+
+def epochs_reported(train: Callable[[], Any]) -> Generator[Values, None, None]:
+    """The epochs of a call, by yield or by `report`. Closing it means stop.
+
+    Raises:
+        TypeError: the call gives no generator and reports nothing.
+    """
+    training = _Training(train)
+    reported = False
+    try:
+        result = training.advance()
+        while not training.dead:
+            reported = True
+            yield result
+            result = training.advance()
+    finally:
+        training.stop()
+    if isinstance(result, Generator):
+        yield from result
+    elif not reported:
+        raise TypeError(NO_EPOCHS.format(got=type(result).__name__))
+
+
+class _Training:
+    """A call that runs until it reports, and goes on when it is told to."""
+
+    def __init__(self, train: Callable[[], Any]) -> None:
+        self.process = os.getpid()
+        self._greenlet = greenlet(train)
+        self._greenlet.gr_context = contextvars.copy_context()
+        self._stopped = False
+
+    @property
+    def dead(self) -> bool:
+        """True once the call has returned or raised."""
+        return bool(self._greenlet.dead)
+
+    def advance(self) -> Any:
+        """Up to the next report, whose values it gives; or to the end, whose result it gives."""
+        self._greenlet.parent = getcurrent()
+        _TRAININGS[self._greenlet] = self
+        try:
+            return self._greenlet.switch()
+        finally:
+            del _TRAININGS[self._greenlet]
+
+    def tell(self, values: Values) -> None:
+        """Called by the call itself."""
+        if not self._stopped:
+            self._greenlet.parent.switch(values)
+        if self._stopped:
+            raise TrialStopped
+
+    def stop(self) -> None:
+        """Raises `TrialStopped` where the call waits; it may clean up, but report no more."""
+        self._stopped = True
+        if self._greenlet and not self.dead:
+            with suppress(TrialStopped):
+                self.advance()
+
+
+_TRAININGS: dict[Any, _Training] = {}  # what runs now, by its greenlet
