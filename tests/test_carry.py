@@ -1,10 +1,20 @@
 """One search from where another ended: what is carried, what wins over it, and that the contract comes along."""
 
+import re
+from dataclasses import replace
+
+import pytest
 import yaml
 from kit import search, trials
+from omegaconf import OmegaConf
 
 from search.commands.support.arguments import take
+from search.config.plan import read_plan
+from search.errors import RunError
+from search.results.findings import open_results
+from search.results.repeat import check_repeats
 from search.results.transfer import compose_from
+from search.results.warm_start import read_history
 
 
 def _config(cwd, *words, experiment="momentum_sweep"):
@@ -54,6 +64,10 @@ def test_a_search_from_another_runs_under_its_contract_and_resumes(smoke):
     assert table.epochs.max() == 3
     before = trials(smoke / "results" / "smoke").set_index("optimizer.lr").value[0.1]
     assert table.value[0] == before  # the incumbent again, on the same split
+    assert re.search(
+        r"the baseline repeats trial \d of smoke, its winner, to the digit", done.stdout
+    )
+    _check_that_another_number_is_an_error(smoke)
     assert search(*words, cwd=smoke).returncode == 0
     refused = search(*words[:2], "split.seed=4", "name=other", cwd=smoke)
     assert refused.returncode == 2
@@ -62,6 +76,70 @@ def test_a_search_from_another_runs_under_its_contract_and_resumes(smoke):
     assert not (smoke / "results" / "other").exists()
     nobody = search("momentum_sweep", "from=nobody", cwd=smoke)
     assert "search 'nobody' does not exist; there are: momentum_sweep, smoke" in nobody.stderr
+
+
+def _check_that_another_number_is_an_error(cwd):
+    """The findings of a finished search from another, with its baseline's value changed."""
+    _, findings = open_results("momentum_sweep", root=cwd / "results")
+    assert check_repeats(findings) == [
+        "the baseline repeats trial 0 of smoke, its winner, to the digit"
+    ]
+    first, *others = findings.rows
+    other = replace(findings, rows=(replace(first, value=first.value - 1e-9), *others))
+    with pytest.raises(
+        RunError, match=r"momentum_sweep: the baseline must repeat trial 0 of smoke"
+    ):
+        check_repeats(other)
+    cuda = replace(findings, rows=(replace(first, value=0.5, device="cuda:0"), *others))
+    assert "a GPU repeats within noise only" in check_repeats(cuda)[0]
+    plan = replace(findings.plan, config=_with(findings.plan.config, "trainer.batch_size", 16))
+    (line,) = check_repeats(replace(other, plan=plan))
+    assert line.endswith("its winner: trainer.batch_size is 32 there, 16 here")
+
+
+def _with(config, key, value):
+    changed = OmegaConf.create(OmegaConf.to_container(config))
+    OmegaConf.update(changed, key, value)
+    return changed
+
+
+def test_what_was_adopted_stays_until_a_decision_or_the_command_changes_it(smoke):
+    """An experiment's file sets a key that the source has decided on, and one that it has not."""
+    for name, text in {
+        "experiment/mine.yaml": "# @package _global_\n# python -m search mine\n# Mine.\n"
+        "defaults:\n  - override /space: momentum\noptimizer:\n  lr: 0.5\ntrainer:\n  l1: 0.1\n",
+        "experiment/theirs.yaml": "# @package _global_\n# python -m search theirs\n# Theirs.\n"
+        "defaults:\n  - override /space: momentum\n  - override /optimizer: nesterov\n",
+    }.items():
+        (smoke / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (smoke / "conf" / name).write_text(text)
+
+    def composed(experiment, *words):
+        words = [*words, f"results_root={smoke / 'results'}"]
+        return compose_from(experiment, overrides=words, config_dir=smoke / "conf", source="smoke")[
+            0
+        ]
+
+    best = yaml.safe_load((smoke / "results" / "smoke" / "best.yaml").read_text())
+    assert composed("mine").optimizer.lr == best["optimizer"]["lr"] != 0.5
+    assert composed("mine").trainer.l1 == 0.1  # nothing was decided about it
+    assert composed("mine", "optimizer.lr=0.25").optimizer.lr == 0.25
+    assert composed("theirs").optimizer.nesterov is True  # the optimizer was not decided on
+
+
+def test_a_history_says_why_trials_do_not_fit(smoke):
+    root = f"results_root={smoke / 'results'}"
+    words = ["space=lr", "trainer.batch_size=16", root]
+    config, _ = compose_from("joint", overrides=words, config_dir=None, source="smoke")
+    history = read_history(read_plan(config, root=smoke), floor=None)
+    (line,) = history.sources
+    assert history.past == []
+    assert line.startswith("0 of 4 trials of smoke fit the space and are its history (R32); ")
+    assert "the others do not: trainer.batch_size is 32 there, 16 here (3)" in line
+    words = ["knob.optimizer.lr=log(0.05, 0.2)", root]
+    config, _ = compose_from("joint", overrides=words, config_dir=None, source="smoke")
+    (line,) = read_history(read_plan(config, root=smoke), floor=None).sources
+    assert "optimizer.lr outside of the space (3)" in line
 
 
 def test_sweeps_in_a_row_each_start_from_the_winner_before(elsewhere):

@@ -105,7 +105,9 @@ def test_trials_of_a_sweep_that_fit_the_space_are_history_and_the_winner_trains_
     assert done.returncode == 0, done.stdout + done.stderr
     config = yaml.safe_load((smoke / "results" / "after" / "config.yaml").read_text())
     learned = len(trials(smoke / "results" / "smoke"))
-    assert f"{learned} trials of smoke fit the space and are its history" in done.stdout
+    assert (
+        f"{learned} of {learned} trials of smoke fit the space and are its history" in done.stdout
+    )
     assert config["trainer"]["epochs"] == 3
     table = trials(smoke / "results" / "after")
     points = table[table.stage == "joint"][["optimizer.lr", "model.dropout"]]

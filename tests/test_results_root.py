@@ -80,7 +80,7 @@ def test_a_search_starts_from_another_one_of_its_root_and_learns_from_its_trials
     assert (contract["data"]["rows"], config["from"]) == (1797, source)
     plan = read_plan(_composed("joint", f"from={source}", "space=lr")[0], root=moved)
     assert plan.folder == moved / ROOT / "joint"
-    assert len(read_history(plan, floor=0.1)) == len(
+    assert len(read_history(plan, floor=0.1).past) == len(
         open_results("smoke", root=moved / ROOT)[1].rows
     )
 

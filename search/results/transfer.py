@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from search.config.compose import compose_defaults, compose_experiment
 from search.config.drift import flat_config
 from search.config.results_root import address, root_of
-from search.config.trial_config import plain_config, trial_config
+from search.config.trial_config import plain_config, target_of, trial_config
 from search.errors import UsageError
-from search.results.findings import find_folder, open_results
+from search.results.findings import Findings, find_folder, open_results
 from search.storage.folder import LR_RANGE, Folder
 
 OWN = (
@@ -68,7 +68,8 @@ def compose_from(
         )
     old = folder.load_config()
     incumbent = trial_config(old, knobs=findings.winner.ask.knobs, seed=old.seed)
-    merged = _carry(incumbent, onto=config, defaults=compose_defaults())
+    adopted = _adopted(findings, root=root)
+    merged = _carry(incumbent, onto=config, adopted=adopted, words=overrides)
     merged["from"] = source
     OmegaConf.set_readonly(merged, True)
     return merged, folder.load_contract()
@@ -89,7 +90,7 @@ def _from_range(
             "give the bounds"
         )
     old = folder.load_config()
-    merged = _carry(old, onto=config, defaults=compose_defaults())
+    merged = _carry(old, onto=config, adopted=set(), words=overrides)
     read, wanted = flat_config(old), flat_config(merged)
     lines = [
         f"{key}: {read.get(key, 'missing')} there, {wanted.get(key, 'missing')} now"
@@ -102,7 +103,7 @@ def _from_range(
             + "\n  ".join(lines)
         )
     knob = OmegaConf.select(merged, f"space.{RATE}")
-    said = {word.lstrip("+~").partition("=")[0] for word in overrides}
+    said = _keys(overrides)
     for end in ("low", "high"):
         if (
             isinstance(knob, DictConfig)
@@ -115,29 +116,35 @@ def _from_range(
     return merged, folder.load_contract()
 
 
-def _carry(incumbent: DictConfig, *, onto: DictConfig, defaults: DictConfig) -> DictConfig:
+def _carry(
+    incumbent: DictConfig, *, onto: DictConfig, adopted: set[str], words: list[str]
+) -> DictConfig:
     """The incumbent's groups in the new config, except those that the new search chose itself.
 
-    What the new search says of single keys of a carried group wins.
+    What the new search says of single keys of a carried group wins, but what was adopted stays
+    unless the command's own words change it: an experiment's file must not undo a decision.
     """
-    new, silent = OmegaConf.create(plain_config(onto, resolve=False)), flat_config(defaults)
+    defaults, new = compose_defaults(), OmegaConf.create(plain_config(onto, resolve=False))
+    silent, keys = flat_config(defaults), _keys(words)
+    kept = {path for path in adopted if path not in keys}
     said = {
         path: value
         for path, value in flat_config(onto).items()
-        if silent.get(path, object) != value
+        if silent.get(path, object) != value and path not in kept
     }
 
     def is_carried(group: str) -> bool:
-        return (
-            group not in OWN
-            and group in incumbent.chosen
-            and new.chosen[group]
-            == defaults.chosen.get(group, new.chosen[group])  # not chosen by this search itself
-        )
+        if group in OWN or group not in incumbent.chosen:
+            return False
+        is_default = new.chosen[group] == defaults.chosen.get(group, new.chosen[group])
+        return is_default or group in kept
 
     carried = [str(group) for group in new.chosen if is_carried(group)]
     for group in carried:
+        is_other = incumbent.chosen[group] != new.chosen[group]
         new[group], new.chosen[group] = incumbent[group], incumbent.chosen[group]
+        if is_other and group in kept:  # keys of an option that was not adopted mean nothing here
+            said = {path: said[path] for path in said if path in keys or not _is_in(path, group)}
     for path, value in said.items():
         if path.partition(".")[0] in carried:
             OmegaConf.update(new, path, value, merge=False, force_add=True)
@@ -147,3 +154,29 @@ def _carry(incumbent: DictConfig, *, onto: DictConfig, defaults: DictConfig) -> 
     if "seed" not in said:
         new.seed = incumbent.seed
     return new
+
+
+def _adopted(findings: Findings, *, root: Path) -> set[str]:
+    """Every key that a search, or one that it came from, has decided on: kept or changed."""
+    paths, visited = set[str](), set[str]()
+    while findings.winner is not None:
+        choices = findings.plan.config.get("choices") or {}
+        paths |= {target_of(path, choices) for path in findings.winner.ask.knobs}
+        source = findings.plan.config.get("from")
+        if source is None or source in visited:
+            break
+        visited.add(source)
+        try:
+            _, findings = open_results(str(source), root=root)
+        except UsageError:  # an ancestor that has been removed
+            break
+    return paths
+
+
+def _keys(words: list[str]) -> set[str]:
+    """The keys of overrides."""
+    return {word.lstrip("+~").partition("=")[0] for word in words}
+
+
+def _is_in(path: str, group: str) -> bool:
+    return path.partition(".")[0] == group

@@ -1,9 +1,11 @@
-"""What a joint search may learn from earlier ones: their trials, where it would have trained exactly those (R32).
+"""What a joint search may learn from earlier ones: their trials, where it would train the same (R32).
 
 Never writes; a trial of history is no trial of this search.
 """
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,35 +19,83 @@ from search.results.findings import open_results
 from search.stages.past_trial import Past
 from search.storage.trials import TrialRecord
 
+SHOWN = 3  # reasons that are named
 
-def read_history(plan: Plan, *, floor: float | None) -> list[Past]:
-    """The trials of the search that this one comes `from`, and of those that it came from, as far as they fit the space."""
-    found: list[Past] = []
-    source, known = plan.config.get("from"), set[str]()
-    while source is not None and source not in known:
-        known.add(source)
+
+@dataclass(kw_only=True)
+class History:
+    """`past`: trials of earlier searches that fit. `sources`: what became of each earlier search's."""
+
+    past: list[Past] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+
+
+def read_history(plan: Plan, *, floor: float | None) -> History:
+    """The trials of the search that this one comes from, and of those that it came from.
+
+    `floor`: the value of an infeasible trial; None if it has none.
+    """
+    history = History()
+    source, visited = plan.config.get("from"), set[str]()
+    while source is not None and source not in visited:
+        visited.add(source)
         try:
             folder, findings = open_results(str(source), root=plan.folder.parent)
-        except UsageError:  # an ancestor that has been removed teaches nothing
+        except UsageError as error:
+            history.sources.append(f"from={source}: no history, because {error}")
             break
-        old = folder.load_config()
+        old, reasons, fits = folder.load_config(), Counter[str](), 0
         for row in findings.rows:
-            value = (
-                row.value
-                if row.state == "complete"
-                else floor
-                if row.state == "infeasible"
-                else None
-            )
-            point = _point(plan, old, row) if value is not None else None
-            if point is not None and value is not None:
-                found.append(Past(point=point, value=value))
+            value = _value(row, floor=floor)
+            point = f"{row.state}, without a value" if value is None else _point(plan, old, row)
+            if isinstance(point, str):
+                reasons[point] += 1
+            elif value is not None:
+                history.past.append(Past(point=point, value=value))
+                fits += 1
+        history.sources.append(_described(source, fits, len(findings.rows), reasons))
         source = old.get("from")
-    return found
+    return history
 
 
-def _point(plan: Plan, old: DictConfig, row: TrialRecord) -> Point | None:
-    """A trial as a point of the space; None where the space does not hold it, or something else differs."""
+def trained_keys(config: DictConfig) -> Mapping[str, Any]:
+    """What a trainer would see of a config, links as written."""
+    return {
+        path: value
+        for path, value in flat_config(config).items()
+        if path.partition(".")[0] not in PRIVATE
+    }
+
+
+def differences(there: DictConfig, here: DictConfig) -> list[str]:
+    """A line per key that a trainer sees and in which two trials' configs differ."""
+    old, new = trained_keys(there), trained_keys(here)
+    return [
+        f"{key} is {old.get(key, 'missing')} there, {new.get(key, 'missing')} here"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key) or (key in old) != (key in new)
+    ]
+
+
+def _value(row: TrialRecord, *, floor: float | None) -> float | None:
+    """What a trial counts for: its value if it is complete, the floor if it is infeasible."""
+    if row.state == "complete":
+        return row.value
+    return floor if row.state == "infeasible" else None
+
+
+def _described(source: str, fits: int, count: int, reasons: Counter[str]) -> str:
+    """How many trials of a search fit the space, and why the others do not."""
+    line = f"{fits} of {count} trials of {source} fit the space and are its history (R32)"
+    named = [f"{reason} ({number})" for reason, number in reasons.most_common(SHOWN)]
+    more = len(reasons) - len(named)
+    if more > 0:
+        named.append(f"{more} more reasons")
+    return f"{line}; the others do not: {'; '.join(named)}" if named else line
+
+
+def _point(plan: Plan, old: DictConfig, row: TrialRecord) -> Point | str:
+    """A trial as a point of the space, or the reason why it is none."""
     config = trial_config(old, knobs=row.ask.knobs, seed=row.ask.seed)
     choices = plain_config(plan.config, resolve=False).get("choices") or {}
     point = default_point(plan.config, plan.knobs)
@@ -55,15 +105,13 @@ def _point(plan: Plan, old: DictConfig, row: TrialRecord) -> Point | None:
         elif knob.choice is None or config.chosen.get(knob.choice[0]) == knob.choice[1]:
             point[knob.path] = knob.typed(OmegaConf.select(config, target_of(knob.path, choices)))
     if point_for_sampler(plan.knobs, point) is None:
-        return None
+        outside = [
+            knob.path
+            for knob in plan.knobs
+            if not knob.holds(knob.value_for_sampler(point[knob.path]))
+        ]
+        return f"{', '.join(outside)} outside of the space"
     here = trial_config(plan.config, knobs=active(plan.knobs, point), seed=row.ask.seed)
-    return point if _trained(here) == _trained(config) else None
-
-
-def _trained(config: DictConfig) -> Mapping[str, Any]:
-    """What a trainer would see."""
-    return {
-        path: value
-        for path, value in flat_config(config).items()
-        if path.partition(".")[0] not in PRIVATE
-    }
+    unlike = differences(config, here)
+    more = f" and {len(unlike) - 1} more keys" if len(unlike) > 1 else ""
+    return f"{unlike[0]}{more}" if unlike else point

@@ -20,6 +20,7 @@ from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find
+from search.results.repeat import check_repeats
 from search.results.reporters import write_results
 from search.results.tables import settled
 from search.run.refit import refit
@@ -85,6 +86,8 @@ def carried_out(
             findings = _record(plan, folder, study)
             post_outcome(events, findings)
         study.close()
+    for line in check_repeats(findings):
+        console.print(line, markup=False, soft_wrap=True)
     return findings
 
 

@@ -14,7 +14,7 @@ from search.execution.event_stream import EventStream
 from search.execution.lanes import Fusions
 from search.execution.progress import ShownProgress
 from search.execution.worker_pool import WorkerPool, slots_of, started_workers
-from search.results.warm_start import read_history
+from search.results.warm_start import History, read_history
 from search.stages.kinds import kind_of
 from search.stages.stage import StageContext
 from search.storage.folder import Folder
@@ -43,14 +43,11 @@ def conduct(
         RunError: the search failed. Interrupted: by a signal.
     """
     kind, rows = kind_of(plan), study.rows(alive=True)
-    past = read_history(plan, floor=contract.floor) if kind.adaptive else []
-    if kind.adaptive and plan.config.get("from") is not None:
-        console.print(
-            f"{len(past)} trials of {plan.config['from']} fit the space and are its history (R32)",
-            markup=False,
-        )
+    history = read_history(plan, floor=contract.floor) if kind.adaptive else History()
+    for line in history.sources:
+        console.print(line, markup=False, soft_wrap=True)
     context = StageContext(
-        past=past,
+        past=history.past,
         slots=len(pool.slots),
         resolution=plan.metric.resolution(int(contract.split["rows"]["val"])),
         wake=pool.connections.wake,
