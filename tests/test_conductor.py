@@ -119,7 +119,7 @@ def test_every_worker_sees_its_own_gpu_and_its_threads(tmp_path):
     """Pretended GPUs: an nvidia-smi of our own lists four, the search is told to use two of them with two workers each."""
     smi = tmp_path / "bin" / "nvidia-smi"
     smi.parent.mkdir()
-    smi.write_text("#!/bin/sh\nprintf '0\\n1\\n2\\n3\\n'\n")
+    smi.write_text('#!/bin/sh\nfor i in 0 1 2 3; do echo "GPU $i: X (UUID: GPU-$i)"; done\n')
     smi.chmod(0o755)
     path = {"PATH": f"{smi.parent}:{os.environ['PATH']}"}
     words = [

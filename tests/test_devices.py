@@ -122,6 +122,7 @@ def test_a_torch_without_cuda_is_refused_where_there_are_gpus(gpus):
     for variable in (None, "0", "0,-1,1"):
         assert gpus(variable, cuda="None").startswith("torch: must be built with CUDA to use the ")
     assert set(gpus("", cuda="None")) == {None}
+    assert gpus("0", cuda="None", by_torch=False) == ["0"]  # a trainer of another library
 
 
 def test_what_torch_cannot_use_is_said_before_anything_is_written(tmp_path, monkeypatch):

@@ -30,10 +30,11 @@ class Gpu:
     slices: tuple[str, ...] = ()
 
 
-def visible_gpus() -> list[str]:
-    """The names of the GPUs that torch can use here: numbers of nvidia-smi, or UUIDs.
+def visible_gpus(*, by_torch: bool) -> list[str]:
+    """The names of the GPUs that can be used here: numbers of nvidia-smi, or UUIDs.
 
-    As CUDA does, reads CUDA_VISIBLE_DEVICES up to its first word that is no device (`-1`, `none`).
+    `by_torch`: whether torch is to use them; a user's trainer may have another library. As CUDA
+    does, reads CUDA_VISIBLE_DEVICES up to its first word that is no device (`-1`, `none`).
 
     Raises:
         UsageError: the variable names a GPU that the driver does not list, the driver does not
@@ -48,7 +49,7 @@ def visible_gpus() -> list[str]:
     else:
         names = words
         _check_listed(words, gpus)
-    if names and not _torch_has_cuda():
+    if by_torch and names and not _torch_has_cuda():
         listed = ", ".join(names)
         raise UsageError(
             broken_rule(

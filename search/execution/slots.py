@@ -62,7 +62,12 @@ class Slot:
 
 
 def find_slots(
-    *, slots: int | str, slots_per_gpu: int, gpus: Sequence[str] | None, threads: int
+    *,
+    slots: int | str,
+    slots_per_gpu: int,
+    gpus: Sequence[str] | None,
+    threads: int,
+    by_torch: bool = True,
 ) -> tuple[Slot, ...]:
     """The slots of this machine.
 
@@ -72,11 +77,12 @@ def find_slots(
         slots_per_gpu: workers that share a GPU.
         gpus: names of the GPUs to use; None for all that are visible.
         threads: of each worker.
+        by_torch: whether it is torch that must be able to use the GPUs.
 
     Raises:
         UsageError: a GPU is asked for that is not there, or that torch cannot use.
     """
-    visible = visible_gpus()
+    visible = visible_gpus(by_torch=by_torch)
     chosen = list(gpus) if gpus is not None else visible
     missing = [gpu for gpu in chosen if gpu not in visible]
     if missing:

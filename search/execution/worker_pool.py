@@ -25,6 +25,7 @@ def slots_of(plan: Plan) -> tuple[Slot, ...]:
         slots_per_gpu=settings.slots_per_gpu,
         gpus=settings.gpus,
         threads=settings.threads,
+        by_torch=str(plan.config.trainer._target_).startswith("trainers.stock."),
     )
 
 

@@ -6,6 +6,8 @@ raises, or whose forward pass has side effects, trains alone instead. Never look
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn, optim
@@ -39,7 +41,7 @@ def admitted(config: Config, *, sets: Sets, batch: int, device: torch.device) ->
     (x, y), _ = sets
     try:
         program = Program(models[0], loss, optimizer, plain=plain, x=x[:batch], y=y[:batch])
-        with no_side_effects(model, loss, device=device):
+        with no_side_effects(model, loss, device=device), _whole_precision():
             _Comparison(program, models, loss, optimizer).run(x, y, batch=batch)
     except Unfusable:
         raise
@@ -106,17 +108,29 @@ class _Comparison:
         buffers = {name: tensor.clone() for name, tensor in rows.items() if name.startswith(BUFFER)}
         sample = x[-LEAST:].clone(), y[-LEAST:].clone()
         x, y = x[:EVALUATED].clone(), y[:EVALUATED].clone()  # forward may write into its input
-        losses, outputs, _ = observe(self._program, rows, x, y, self._rates, sample=sample)
+        observed = observe(self._program, rows, x, y, self._rates, sample=sample)
         for lane, model in enumerate(self._models):
             with torch.no_grad():
                 expected = model.eval()(x.clone())
-                _compare(outputs[lane], expected, "outputs in evaluation mode")
+                _compare(observed.outputs[lane], expected, "outputs in evaluation mode")
                 loss = self._program.plain(expected, y.clone())
-                _compare(losses[lane], loss, "losses in evaluation mode")
+                _compare(observed.losses[lane], loss, "losses in evaluation mode")
         for name, tensor in buffers.items():
             if not torch.equal(tensor, rows[name]):
                 buffer = name.removeprefix(BUFFER)
                 raise Unfusable(f"forward changes buffer {buffer} in evaluation mode")
+
+
+@contextmanager
+def _whole_precision() -> Iterator[None]:
+    """Without TF32, whose rounding on a GPU is as great as the differences that are looked for."""
+    matmul = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
 
 
 def _another(model: nn.Module) -> nn.Module:

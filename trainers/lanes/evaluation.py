@@ -55,6 +55,23 @@ def evaluate(
     return _mean_loss(program.plain, outputs, y), outputs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What `observe` finds, on the device: see there."""
+
+    losses: Tensor
+    outputs: Tensor
+    sample_losses: Tensor
+    dead: Tensor
+    names: list[str]
+
+    @property
+    def observed(self) -> Observed:
+        """What the sample shows, as numbers of the host."""
+        losses, dead = self.sample_losses.tolist(), self.dead.tolist()
+        return Observed(losses=losses, names=self.names, dead=dead)
+
+
 def observe(
     program: Program,
     rows: Rows,
@@ -63,10 +80,10 @@ def observe(
     rates: Tensor,
     *,
     sample: tuple[Tensor, Tensor],
-) -> tuple[Tensor, Tensor, Observed]:
+) -> Observation:
     """As `evaluate`, and observes the lanes on a sample of other data in the same pass.
 
-    A pass of its own would double the time.
+    A pass of its own would double the time. The host waits for nothing here.
     """
     (sample_x, sample_y), (*parts, last) = sample, torch.split(x, ROWS)
     names: list[str] = []
@@ -81,9 +98,13 @@ def observe(
     head = _passes(program, program.outputs, rows, parts, rates=rates)
     ((tail, shares),) = _passes(program, look, rows, [torch.cat([last, sample_x])], rates=rates)
     outputs = torch.cat([*head, tail[:, : len(last)]], dim=1)
-    losses = _mean_loss(program.plain, tail[:, len(last) :], sample_y).tolist()
-    observed = Observed(losses=losses, names=names, dead=shares.tolist())
-    return _mean_loss(program.plain, outputs, y), outputs, observed
+    return Observation(
+        losses=_mean_loss(program.plain, outputs, y),
+        outputs=outputs,
+        sample_losses=_mean_loss(program.plain, tail[:, len(last) :], sample_y),
+        dead=shares,
+        names=names,
+    )
 
 
 def _passes(

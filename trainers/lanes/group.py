@@ -1,7 +1,7 @@
 """Trials of one key that train together, epoch by epoch, and come and go at epoch ends.
 
 A single remaining trial is padded with a copy of itself: one lane uses other kernels, which would
-change the results. Decides nothing.
+change the results. On a GPU, a group is padded to a capacity. Decides nothing.
 """
 
 from collections.abc import Sequence
@@ -12,22 +12,20 @@ from torch import Tensor, nn, optim
 
 from trainers.api import Epoch, Values
 from trainers.build import Sets, restore_unsaved
-from trainers.lanes.evaluation import evaluate, observe
-from trainers.lanes.lane import Lane, LaneEpoch, dropout_rates
+from trainers.lanes.evaluation import evaluate
+from trainers.lanes.graphs import capacity, lane_steps
+from trainers.lanes.lane import Lane, dropout_rates, lane_epoch
 from trainers.lanes.program import Program
-from trainers.lanes.rows import STATE, WEIGHTS, Rows, joined, taken
-from trainers.records import dead, fared, merged, sample
+from trainers.lanes.rows import STATE, WEIGHTS, Rows, joined, on_host, taken
+from trainers.records import dead, fared, merged
 
 
 class Group:
     """All lanes of a program, in one worker."""
 
     def __init__(self, program: Program, *, sets: Sets, batch: int) -> None:
-        self._program, self._batch = program, batch
-        (self._x, self._y), (self._val_x, self._val_y) = sets
-        self._steps = -(-len(self._x) // batch)
-        index = torch.tensor(sample(len(self._x), val=len(self._val_x)), device=self._x.device)
-        self._sample = self._x[index], self._y[index]
+        self._program = program
+        self._steps = lane_steps(program, sets=sets, batch=batch)
         self._rows: Rows = {}
         self._start = torch.empty(0)  # weights [lanes, …] that the lanes began with
         self._lanes: list[Lane] = []
@@ -45,7 +43,7 @@ class Group:
         if saved is not None:
             model.load_state_dict(saved["model"])
             restore_unsaved(model, saved["unsaved"])
-            device = self._x.device
+            device = start.device
             rows = self._program.rows_of(model, optimizer) | {
                 STATE + name: torch.as_tensor(value, device=device)[None].clone()
                 for name, value in saved["optimizer"].items()
@@ -74,52 +72,46 @@ class Group:
         ]
         if not chosen:
             return []
-        lanes = [self._lanes[index] for index in chosen]
-        all_chosen = len(chosen) == len(self._lanes) > 1
-        places = [*chosen, *(chosen if len(chosen) == 1 else ())]
+        lanes, device = [self._lanes[index] for index in chosen], self._start.device
+        places = [*chosen, *chosen[:1] * (capacity(len(chosen), device) - len(chosen))]
+        all_chosen = places == list(range(len(self._lanes)))
         padded = [self._lanes[index] for index in places]
         rows = self._rows if all_chosen else taken(self._rows, places)
         start = self._start if all_chosen else self._start[places]
         for lane in lanes:
             lane.epoch += 1
         trained = self._untrained(rows, padded) if new else self._train(rows, padded, start=start)
-        losses, outputs, observed = observe(
-            self._program,
-            rows,
-            self._val_x,
-            self._val_y,
-            dropout_rates(padded, rows[WEIGHTS]),
-            sample=self._sample,
-        )
+        observation = self._steps.observe(rows, dropout_rates(padded, rows[WEIGHTS]))
         if not all_chosen and not new:
             for name, tensor in rows.items():
                 self._rows[name][chosen] = tensor[: len(chosen)]
+        observed = observation.observed
         evaluated = [
             {"train_eval_loss": loss, **dead(observed.names, share)}
             for loss, share in zip(observed.losses, observed.dead, strict=True)
         ]
         values = [merged(*parts) for parts in zip(trained, evaluated, strict=True)]
-        results = zip(
-            lanes, chosen, values, losses.tolist(), outputs.float().cpu().numpy(), strict=False
-        )
-        return [self._outcome(*result) for result in results]
+        losses, outputs = observation.losses.tolist(), observation.outputs.float().cpu().numpy()
+        kept = on_host(self._rows)
+        results = zip(lanes, chosen, values, losses, outputs, strict=False)
+        return [self._outcome(*result, kept=kept) for result in results]
 
     def _outcome(
-        self, lane: Lane, row: int, values: Values, val_loss: float, outputs: Any
+        self, lane: Lane, row: int, values: Values, val_loss: float, outputs: Any, *, kept: Rows
     ) -> Epoch:
         if lane.epoch > 0:
             lane.losses.append(val_loss)
             state = {
-                "model": self._program.model_of(self._rows, row),
-                "optimizer": self._program.optimizer_of(self._rows, row),
+                "model": self._program.model_of(kept, row),
+                "optimizer": self._program.optimizer_of(kept, row),
                 "val_losses": lane.losses,
-                "unsaved": self._program.unsaved_of(self._rows, row),
+                "unsaved": self._program.unsaved_of(kept, row),
             }
             lane.checkpoint.save(state, epoch=lane.epoch)
         values = {
             **values,
             "val_loss": val_loss,
-            "step": lane.epoch * self._steps,
+            "step": lane.epoch * self._steps.count,
             "parameters": self._program.parameters,
             "predictions": outputs,
         }
@@ -128,7 +120,7 @@ class Group:
     def _untrained(self, rows: Rows, lanes: Sequence[Lane]) -> list[Values]:
         """Epoch 0; the learning rate is that of the first step."""
         rates = dropout_rates(lanes, rows[WEIGHTS])
-        losses, _ = evaluate(self._program, rows, self._x, self._y, rates)
+        losses, _ = evaluate(self._program, rows, self._steps.x, self._steps.y, rates)
         first = [float(lane.schedule.at(1, step=0, losses=[])["lr"]) for lane in lanes]
         return [
             {"train_loss": loss, "lr": rate}
@@ -136,21 +128,17 @@ class Group:
         ]
 
     def _train(self, rows: Rows, lanes: Sequence[Lane], *, start: Tensor) -> list[Values]:
-        epoch = LaneEpoch(lanes, steps=self._steps, rows=len(self._x), like=rows[WEIGHTS])
-        total = torch.zeros(len(lanes), device=self._x.device, dtype=torch.float64)
-        layers: list[Values] = []
-        for step in range(self._steps):
-            index = epoch.order[:, step * self._batch : (step + 1) * self._batch]
-            before = rows[WEIGHTS].clone() if step + 1 == self._steps else None
-            plain, gradients = self.batch(rows, index, epoch, step=step)
-            total += plain.double() * index.shape[1]
-            if before is None:
-                del gradients  # or they would stay while the next ones are made
-            else:
-                layers = self._layers(gradients, before=before, after=rows[WEIGHTS], start=start)
-        losses = (total / len(self._x)).tolist()
-        rates = epoch.columns[-1]["lr"].double().flatten().tolist()
-        clipped = (epoch.clipped / self._steps).tolist()
+        steps, data = self._steps, len(self._steps.x)
+        epoch = lane_epoch(lanes, steps=steps.count, rows=data, like=rows[WEIGHTS])
+        total = torch.zeros(len(lanes), device=start.device, dtype=torch.float64)
+        last = steps.count - 1
+        steps.advance(rows, epoch, range(last), total)
+        before = rows[WEIGHTS].clone()
+        gradients = steps.advance(rows, epoch, range(last, last + 1), total)
+        layers = self._layers(gradients, before=before, after=rows[WEIGHTS], start=start)
+        losses = (total / data).tolist()
+        rates = epoch.columns(last)["lr"].double().flatten().tolist()
+        clipped = (epoch.clipped / steps.count).tolist()
         return [
             {
                 "train_loss": loss,
@@ -183,29 +171,3 @@ class Group:
             way=way,
             start=norms(start),
         )
-
-    def batch(
-        self, rows: Rows, index: Tensor, epoch: LaneEpoch, *, step: int
-    ) -> tuple[Tensor, Tensor]:
-        """One step of all lanes, on the rows of data `index` [lanes, batch].
-
-        Returns:
-            The plain losses [lanes], and the gradients [lanes, …] that the step was made with.
-        """
-        weights = rows[WEIGHTS]
-        plain, objective, gradients = self._program.gradients(
-            rows, self._x[index], self._y[index], epoch.numbers(step)
-        )
-        if epoch.flood is not None:  # the slope of a flooded loss is turned round
-            gradients = gradients * torch.where(objective[:, None] < epoch.flood, -1.0, 1.0)
-        if epoch.l1 is not None:
-            gradients = gradients.addcmul(torch.sign(weights) * self._program.penalised, epoch.l1)
-        if epoch.clip is not None:
-            norm = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
-            factors = (epoch.clip / (norm + 1e-6)).clamp(max=1.0)
-            gradients = gradients * torch.where(epoch.clip.isinf(), 1.0, factors)
-            epoch.clipped += (norm > epoch.clip).flatten()
-        self._program.step(rows, gradients, epoch.columns[step])
-        if epoch.max_norm is not None:
-            self._program.hold(weights, epoch.max_norm)
-        return plain, gradients

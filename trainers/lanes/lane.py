@@ -5,7 +5,7 @@ Trains nothing.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from trainers.build import epoch_seeds
 from trainers.lanes.key import smoothing_of
 from trainers.lanes.masks import rates_of
 from trainers.lanes.optimizers import numbers
-from trainers.lanes.rows import Numbers
+from trainers.lanes.rows import Numbers, Rows
 from trainers.penalties import Penalties, read_penalties
 from trainers.schedules import Schedule
 
@@ -41,21 +41,17 @@ class Lane:
     epoch: int = -1
 
     def columns(self, steps: int) -> dict[str, list[float]]:
-        """The optimizer's constants at every step of the epoch."""
-        if self.schedule.per_step:
-            settings = [
-                self.schedule.at(self.epoch, step=step, losses=self.losses) for step in range(steps)
-            ]
-        else:
-            settings = [self.schedule.at(self.epoch, step=0, losses=self.losses)] * steps
+        """The optimizer's constants at every step of the epoch; one value where they stay."""
+        count = steps if self.schedule.per_step else 1
+        settings = [
+            self.schedule.at(self.epoch, step=step, losses=self.losses) for step in range(count)
+        ]
         scheduled = {
             name: [float(row[name]) for row in settings] for name in settings[0] if name != "betas"
         }
         for index, name in enumerate(("beta1", "beta2")) if "betas" in settings[0] else ():
             scheduled[name] = [float(row["betas"][index]) for row in settings]
-        return {
-            name: scheduled.get(name, [value] * steps) for name, value in self.constants.items()
-        }
+        return {name: scheduled.get(name, [value]) for name, value in self.constants.items()}
 
 
 def lane_of(
@@ -85,39 +81,71 @@ def lane_of(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
 class LaneEpoch:
     """The tables of one epoch of some lanes, on their device.
 
-    `order` [lanes, rows]: which row comes when. `columns`: per step, the optimizer's constants
-    [lanes, 1]. `l1`, `flood`, `clip`, `max_norm` [lanes, 1], or None where no lane has it.
+    `order` [lanes, rows]: which row comes when. `keys` [steps, lanes]: of dropout masks; `rates`
+    [lanes, layers]: of dropout; `smoothing` [lanes]: of labels. `tables`: the optimizer's constants
+    by name, [steps, lanes, 1]. `l1`, `flood`, `clip`, `max_norm` [lanes, 1], or None where no lane
+    has it. `clipped` [lanes]: how many steps were.
     """
 
-    def __init__(self, lanes: Sequence[Lane], *, steps: int, rows: int, like: Tensor) -> None:
-        device = like.device
-        orders, keys = [], []
-        for lane in lanes:
-            seeds = epoch_seeds(lane.seed, lane.epoch, count=steps + 1)
-            orders.append(
-                torch.randperm(rows, generator=torch.Generator().manual_seed(int(seeds[0])))
-            )
-            keys.append(seeds[1:].view(np.int32))
-        self.order = torch.stack(orders).to(device)
-        self._keys = torch.from_numpy(np.stack(keys, axis=1).copy()).to(device)  # [steps, lanes]
-        self._rates = dropout_rates(lanes, like)
-        self._smoothing = torch.tensor(
-            [lane.smoothing for lane in lanes], dtype=like.dtype, device=device
-        )
-        self.columns = _columns([lane.columns(steps) for lane in lanes], like, steps=steps)
-        penalties = [lane.penalties for lane in lanes]
-        self.l1 = _penalty([one.l1 or None for one in penalties], like, none=0.0)
-        self.flood = _penalty([one.flood for one in penalties], like, none=-math.inf)
-        self.clip = _penalty([one.clip for one in penalties], like, none=math.inf)
-        self.max_norm = _penalty([one.max_norm for one in penalties], like, none=math.inf)
-        self.clipped = torch.zeros(len(lanes), dtype=torch.float64, device=device)  # steps
+    order: Tensor
+    keys: Tensor
+    rates: Tensor
+    smoothing: Tensor
+    tables: dict[str, Tensor]
+    l1: Tensor | None
+    flood: Tensor | None
+    clip: Tensor | None
+    max_norm: Tensor | None
+    clipped: Tensor
 
-    def numbers(self, step: int) -> Numbers:
-        """What the forward pass of a step needs."""
-        return Numbers(key=self._keys[step], rates=self._rates, smoothing=self._smoothing)
+    def numbers(self, step: int | Tensor) -> Numbers:
+        """What the forward pass of a step needs; a step in a tensor [1] is not read by the host."""
+        return Numbers(key=_row(self.keys, step), rates=self.rates, smoothing=self.smoothing)
+
+    def columns(self, step: int | Tensor) -> Rows:
+        """The optimizer's constants of a step, [lanes, 1]."""
+        return {name: _row(table, step) for name, table in self.tables.items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tables by name."""
+        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            **{name: part for name, part in parts.items() if isinstance(part, Tensor)},
+            **{f"tables.{name}": table for name, table in self.tables.items()},
+        }
+
+    def copy(self) -> "LaneEpoch":
+        """The same tables in other memory."""
+        parts = {name: tensor.clone() for name, tensor in self.tensors().items()}
+        tables = {name: parts.pop(f"tables.{name}") for name in self.tables}
+        return replace(self, tables=tables, **parts)
+
+
+def lane_epoch(lanes: Sequence[Lane], *, steps: int, rows: int, like: Tensor) -> LaneEpoch:
+    """The tables of the epoch that the lanes are in, for `steps` over `rows` of data."""
+    orders, keys = [], []
+    for lane in lanes:
+        seeds = epoch_seeds(lane.seed, lane.epoch, count=steps + 1)
+        orders.append(torch.randperm(rows, generator=torch.Generator().manual_seed(int(seeds[0]))))
+        keys.append(seeds[1:].view(np.int32))
+    smoothing = torch.tensor([lane.smoothing for lane in lanes], dtype=like.dtype)
+    penalties = [lane.penalties for lane in lanes]
+    return LaneEpoch(
+        order=torch.stack(orders).to(like.device),
+        keys=torch.from_numpy(np.stack(keys, axis=1).copy()).to(like.device),
+        rates=dropout_rates(lanes, like),
+        smoothing=smoothing.to(like.device),
+        tables=_tables([lane.columns(steps) for lane in lanes], like, steps=steps),
+        l1=_penalty([one.l1 or None for one in penalties], like, none=0.0),
+        flood=_penalty([one.flood for one in penalties], like, none=-math.inf),
+        clip=_penalty([one.clip for one in penalties], like, none=math.inf),
+        max_norm=_penalty([one.max_norm for one in penalties], like, none=math.inf),
+        clipped=torch.zeros(len(lanes), dtype=torch.float64, device=like.device),
+    )
 
 
 def dropout_rates(lanes: Sequence[Lane], like: Tensor) -> Tensor:
@@ -125,18 +153,23 @@ def dropout_rates(lanes: Sequence[Lane], like: Tensor) -> Tensor:
     return torch.tensor([lane.rates for lane in lanes], dtype=like.dtype, device=like.device)
 
 
-def _columns(
+def _row(table: Tensor, step: int | Tensor) -> Tensor:
+    return table[step] if isinstance(step, int) else table.index_select(0, step)[0]
+
+
+def _tables(
     constants: Sequence[dict[str, list[float]]], like: Tensor, *, steps: int
-) -> list[dict[str, Tensor]]:
-    """The constants of every step, [lanes, 1] each; one transfer to the device per constant."""
-    tables = {
-        name: torch.tensor([columns[name] for columns in constants], dtype=torch.float64)
-        .T.unsqueeze(2)
-        .to(like.device, like.dtype)
-        for name in constants[0]
-        if name not in WITHOUT_EFFECT_AT_ZERO or any(any(columns[name]) for columns in constants)
-    }
-    return [{name: table[step] for name, table in tables.items()} for step in range(steps)]
+) -> dict[str, Tensor]:
+    """The constants of all steps, [steps, lanes, 1] each; one transfer to the device for each."""
+    tables = {}
+    for name in constants[0]:
+        if name in WITHOUT_EFFECT_AT_ZERO and not any(any(lane[name]) for lane in constants):
+            continue
+        table = np.empty((steps, len(constants), 1))
+        for place, lane in enumerate(constants):
+            table[:, place, 0] = lane[name]
+        tables[name] = torch.from_numpy(table).to(like.device, like.dtype)
+    return tables
 
 
 def _penalty(values: Sequence[float | None], like: Tensor, *, none: float) -> Tensor | None:

@@ -83,7 +83,11 @@ def masked(x: Tensor, p: float | Tensor, *, key: Tensor, shape: Sequence[int]) -
 
     `shape`: of the mask; it is broadcast over x.
     """
-    rate = torch.as_tensor(p, dtype=x.dtype, device=x.device)
+    rate = (
+        p.to(x.dtype)
+        if isinstance(p, Tensor)
+        else torch.full((), p, dtype=x.dtype, device=x.device)
+    )
     limit = (rate.double() * 2**31).round().clamp(max=2**31 - 1).to(torch.int32)
     bits = _mixed(_elements(torch.Size(shape).numel(), x.device) + key) & 0x7FFFFFFF
     kept = (bits >= limit).reshape(shape)

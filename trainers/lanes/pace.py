@@ -15,10 +15,10 @@ import torch
 from trainers.api import Config, Pace
 from trainers.build import Sets, build, seed_all
 from trainers.checkpoint import Unsaved
-from trainers.lanes.group import Group
-from trainers.lanes.lane import LaneEpoch, lane_of
+from trainers.lanes.graphs import lane_steps
+from trainers.lanes.lane import lane_epoch, lane_of
 from trainers.lanes.program import Program
-from trainers.lanes.rows import joined
+from trainers.lanes.rows import WEIGHTS, joined
 from trainers.seat import Seat
 
 MOST = {"cpu": 64, "cuda": 512}  # lanes that are tried
@@ -109,14 +109,21 @@ def _step_of(
     """A training step of so many lanes."""
     seed_all(int(config["seed"]), device)
     model, loss, optimizer = build(config, device)
-    group, steps = Group(program, sets=sets, batch=batch), -(-len(sets[0][0]) // batch)
+    steps = lane_steps(program, sets=sets, batch=batch)
     lane = lane_of(
-        0, config, model=model, loss=loss, optimizer=optimizer, steps=steps, checkpoint=Unsaved()
+        0,
+        config,
+        model=model,
+        loss=loss,
+        optimizer=optimizer,
+        steps=steps.count,
+        checkpoint=Unsaved(),
     )
     lane.epoch = 1
     rows = joined([program.rows_of(model, optimizer)] * count)
-    epoch = LaneEpoch([lane] * count, steps=steps, rows=len(sets[0][0]), like=rows["weights"])
-    return lambda: group.batch(rows, epoch.order[:, :batch], epoch, step=0)
+    epoch = lane_epoch([lane] * count, steps=steps.count, rows=len(sets[0][0]), like=rows[WEIGHTS])
+    total = torch.zeros(count, device=device, dtype=torch.float64)
+    return lambda: steps.advance(rows, epoch, range(1), total)
 
 
 def _seconds(step: Step, clock: Clock) -> float:

@@ -76,7 +76,8 @@ class Program:
         self.penalised = (
             torch.cat(matrix).to(x.device) if matrix else torch.zeros(0, device=x.device)
         )
-        self._traced = Traced(self._gradients)
+        # On a GPU steps become graphs instead (`graphs.py`).
+        self._traced = Traced(self._gradients) if x.device.type == "cpu" else self._gradients
         self.parameters = sum(parameter.numel() for parameter in parameters.values())
 
     # Lanes as rows

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Rows = dict[str, Tensor]
+COPIED = 2**26  # bytes of rows that are copied to the host after every epoch
 WEIGHTS, HELD, BUFFER, STATE = "weights", "held.", "buffer.", "state."
 
 
@@ -45,3 +46,13 @@ def taken(rows: Rows, lanes: Sequence[int]) -> Rows:
     """A copy of some of the rows."""
     index = torch.tensor(list(lanes), device=rows[WEIGHTS].device)
     return {name: tensor.index_select(0, index) for name, tensor in rows.items()}
+
+
+def on_host(rows: Rows) -> Rows:
+    """The rows in the host's memory, from a GPU in one copy each; very large ones stay there.
+
+    Every lane's state is saved after every epoch: tensor by tensor, 64 lanes would wait for a
+    thousand small copies.
+    """
+    size = sum(tensor.numel() * tensor.element_size() for tensor in rows.values())
+    return rows if size > COPIED else {name: tensor.cpu() for name, tensor in rows.items()}
