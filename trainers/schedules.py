@@ -5,6 +5,7 @@ validation losses so far; so a resumed trial continues where it was. Never touch
 optimizer's state.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,11 +20,13 @@ Settings = dict[str, Any]
 class Schedule:
     """The optimizer's settings over a training of `epochs` × `steps`.
 
-    `config` holds `_target_` of a torch scheduler, its arguments and `interval` (epoch or step);
-    None or no `_target_` means constant. A `total_steps` of null becomes the training's length.
+    `config` holds `_target_` of a torch scheduler, its arguments, `interval` (epoch or step) and
+    `warmup` (epochs; fractions count): so long the rate rises linearly from nothing to what the
+    scheduler says (P11). None or no `_target_` means constant. A `total_steps` of null becomes the
+    training's length.
 
     Raises:
-        ValueError: an interval other than epoch or step.
+        ValueError: an interval other than epoch or step, or a warm-up below 0 or of no number.
         TypeError: the scheduler cannot be imported, or does not take the keys.
     """
 
@@ -37,9 +40,11 @@ class Schedule:
                 f"schedule.interval: must be one of {', '.join(INTERVALS)}, "
                 f"but got {interval!r}; choose one of them"
             )
+        self._warmup = _warmup(settings.pop("warmup", 0.0)) * steps
         self._config, self._optimizer, self._steps = settings, optimizer, steps
-        self.per_step = interval == "step"
-        count = epochs * steps if self.per_step else epochs
+        self._moves_by_step = interval == "step"
+        self.per_step = self._moves_by_step or self._warmup > 0
+        count = epochs * steps if self._moves_by_step else epochs
         if settings.get("total_steps", 0) is None:
             settings["total_steps"] = count
         self._table = [] if self._follows_loss() else self._read_out(count)
@@ -49,17 +54,24 @@ class Schedule:
 
         `losses`: validation losses of the epochs before.
         """
+        done = (epoch - 1) * self._steps + step
         if self._table:
-            return self._table[(epoch - 1) * self._steps + step if self.per_step else epoch - 1]
+            return self._warmed(self._table[done if self._moves_by_step else epoch - 1], done)
         twin = _twin(self._optimizer)
         scheduler = self._made(twin)
         for loss in losses:
             scheduler.step(loss)
-        return _settings(twin)
+        return self._warmed(_settings(twin), done)
 
     def describe(self) -> str:
         """A text that is equal for two schedules that give the same settings."""
-        return repr(self._table or (self._config, _settings(self._optimizer)))
+        return repr((self._table or (self._config, _settings(self._optimizer)), self._warmup))
+
+    def _warmed(self, row: Settings, done: int) -> Settings:
+        """The settings of a step, `done` steps from the start."""
+        if done >= self._warmup:
+            return row
+        return {**row, "lr": row["lr"] * (done + 1) / (self._warmup + 1)}
 
     def _follows_loss(self) -> bool:
         target = self._config.get("_target_")
@@ -96,10 +108,29 @@ class Schedule:
         )
 
 
+class InverseSquareRoot(optim.lr_scheduler.LambdaLR):
+    """The rate over √(t + 1), t epochs or steps from the start (R38)."""
+
+    def __init__(self, optimizer: optim.Optimizer) -> None:
+        super().__init__(optimizer, lambda done: 1 / math.sqrt(done + 1))
+
+
 def apply(row: Settings, optimizer: optim.Optimizer) -> None:
     """Sets the row's settings in all parameter groups."""
     for group in optimizer.param_groups:
         group.update(row)
+
+
+def _warmup(epochs: object) -> float:
+    if (
+        isinstance(epochs, bool)
+        or not isinstance(epochs, int | float)
+        or not 0 <= epochs < math.inf
+    ):
+        raise ValueError(
+            f"schedule.warmup: must be a number of epochs, at least 0, but got {epochs!r}; mend it"
+        )
+    return float(epochs)
 
 
 def _twin(optimizer: optim.Optimizer) -> optim.Optimizer:

@@ -1,6 +1,6 @@
 """Small convolutional networks over sequences and images (R44).
 
-Blocks of convolution, batch norm and activation, then the mean. They give logits or numbers, never
+Blocks of convolution, norm and activation, then the mean. They give logits or numbers, never
 probabilities (R1).
 """
 
@@ -12,12 +12,26 @@ from trainers.models import parts
 class CNN(nn.Module):
     """`depth` blocks of `width` filters of size 3, then mean, dropout and a linear layer.
 
-    Each block but the last halves the length. x [batch, inputs] is one channel: a sequence for
-    `dimensions` 1, a square image for 2; x [batch, channels, …] is taken as it is. The result is
-    [batch, outputs]. `init` and `gain`: initial weights (R42).
+    Each block but the last halves the length, where it is 4 or more. With `residual`, each block
+    that keeps its number of channels is added to its input (R44).
+
+    x [batch, inputs] is one channel: a sequence for `dimensions` 1, a square image for 2; x [batch,
+    channels, …] is taken as it is. The result is [batch, outputs].
+
+    Args:
+        dimensions: 1 for sequences, 2 for square images.
+        inputs, outputs: numbers per row, all channels; classes or numbers predicted.
+        width, first_width: filters of a block; of the first one, where it differs.
+        depth: blocks.
+        dropout: share of features dropped in training, 0 to 1.
+        channels: of the input.
+        norm: none, batch, layer or group.
+        residual: whether blocks are added to their input.
+        activation, slope, pieces: see `parts.activation`.
+        init, gain: initial weights (R42).
 
     Raises:
-        ValueError: no such activation or init, or inputs that are no square image.
+        ValueError: no such activation, norm or init, or inputs that are no square image.
     """
 
     def __init__(
@@ -30,7 +44,12 @@ class CNN(nn.Module):
         depth: int,
         dropout: float,
         channels: int = 1,
+        first_width: int | None = None,
+        norm: str = "batch",
+        residual: bool = False,
         activation: str = "relu",
+        slope: float | None = None,
+        pieces: int = 2,
         init: str = "torch",
         gain: float = 1.0,
     ) -> None:
@@ -41,26 +60,28 @@ class CNN(nn.Module):
                 f"model: inputs must be channels × a square, but got {inputs} inputs "
                 f"and {channels} channels; set both"
             )
-        convolution, norm, pool = (
-            (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d)
-            if dimensions == 1
-            else (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
+        convolution, pool = (
+            (nn.Conv1d, nn.MaxPool1d) if dimensions == 1 else (nn.Conv2d, nn.MaxPool2d)
         )
         self._shape = (channels, *(side,) * dimensions)
         layers: list[nn.Module] = []
+        before = channels
         for index in range(depth):
-            before = channels if index == 0 else width
-            layers += [
-                convolution(before, width, 3, padding=1),
-                norm(width),
-                parts.activation(activation),
-            ]
+            after = first_width if index == 0 and first_width is not None else width
+            filters = parts.units(after, activation, pieces=pieces)
+            block: list[nn.Module] = [convolution(before, filters, 3, padding=1)]
+            if norm != "none":
+                block.append(parts.norm(norm, filters, dimensions=dimensions))
+            block.append(parts.activation(activation, slope=slope, pieces=pieces))
+            is_residual = residual and before == after
+            layers += [parts.Residual(nn.Sequential(*block))] if is_residual else block
             if index + 1 < depth and side >= 4:
                 layers.append(pool(2))
                 side //= 2
+            before = after
         self.blocks = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width if depth else channels, outputs)
+        self.head = nn.Linear(before, outputs)
         parts.initialise(self, init=init, gain=gain, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,11 @@
-"""Parts of the shipped models: activations by name, initial weights by kind (R42, R43)."""
+"""Parts of the shipped models: activations and norms by name, residual blocks, initial weights.
+
+Rules R42 (initial weights), R43 (activations), R44 (norms, residual blocks).
+"""
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -9,13 +13,23 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(0.01),
     "prelu": nn.PReLU,
     "elu": nn.ELU,
+    "selu": nn.SELU,
+    "celu": nn.CELU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
+    "mish": nn.Mish,
+    "hardswish": nn.Hardswish,
+    "softplus": nn.Softplus,
+    "softsign": nn.Softsign,
     "tanh": nn.Tanh,
+    "hardtanh": nn.Hardtanh,
     "sigmoid": nn.Sigmoid,
 }
+MAXOUT = "maxout"  # needs a layer of `pieces` times the width in front of it
+NORMS = ("none", "batch", "layer", "group")
+GROUPS = 8  # groups of a group norm, or fewer where they do not divide the width
 # Which initial weights an activation asks for, where init is `follow` (R28, R42).
-FOLLOWS = {"tanh": "xavier_uniform", "sigmoid": "xavier_uniform"}
+FOLLOWS = dict.fromkeys(("tanh", "hardtanh", "softsign", "sigmoid"), "xavier_uniform")
 INITS: dict[str, Callable[..., object]] = {
     "zeros": lambda weight, gain: nn.init.zeros_(weight),
     "normal": lambda weight, gain: nn.init.normal_(weight, std=0.01 * gain),
@@ -28,21 +42,94 @@ INITS: dict[str, Callable[..., object]] = {
     "he_normal": lambda weight, gain: _scaled(
         nn.init.kaiming_normal_(weight, nonlinearity="relu"), gain
     ),
+    "orthogonal": lambda weight, gain: nn.init.orthogonal_(weight, gain=gain),
 }
 KINDS = ("torch", "follow", *INITS)
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
-def activation(name: str) -> nn.Module:
+class Residual(nn.Module):
+    """x + inner(x): the inner layers learn what is to be added (He et al. 2016, arXiv 1512.03385).
+
+    `inner` must keep the shape of its input.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, …] to [batch, …]."""
+        result: Tensor = x + self.inner(x)
+        return result
+
+
+class Maxout(nn.Module):
+    """The greatest of `pieces` linear functions per unit (Goodfellow et al. 2013, arXiv 1302.4389).
+
+    x [batch, pieces × width, …] becomes [batch, width, …].
+    """
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The maximum over the pieces of each unit."""
+        return x.reshape(len(x), -1, self.pieces, *x.shape[2:]).amax(dim=2)
+
+
+def activation(name: str, *, slope: float | None = None, pieces: int = 2) -> nn.Module:
     """An activation by its name.
+
+    Args:
+        name: one of `ACTIVATIONS`, or maxout.
+        slope: below 0, of leaky_relu and (as its first value) of prelu; None: torch's own.
+        pieces: linear functions per unit of maxout.
 
     Raises:
         ValueError: there is none of that name; those that exist are named.
     """
+    if name == MAXOUT:
+        return Maxout(pieces)
     if name not in ACTIVATIONS:
         raise ValueError(
-            f"model.activation: {name!r} does not exist; there are: {', '.join(ACTIVATIONS)}"
+            f"model.activation: {name!r} does not exist; "
+            f"there are: {', '.join([*ACTIVATIONS, MAXOUT])}"
         )
+    if slope is not None and name == "leaky_relu":
+        return nn.LeakyReLU(slope)
+    if slope is not None and name == "prelu":
+        return nn.PReLU(init=slope)
     return ACTIVATIONS[name]()
+
+
+def units(width: int, name: str, *, pieces: int) -> int:
+    """How many outputs the layer in front of an activation needs for `width` units."""
+    return width * pieces if name == MAXOUT else width
+
+
+def norm(name: str, width: int, *, dimensions: int = 0) -> nn.Module:
+    """A normalisation of `width` units or channels (R44).
+
+    Args:
+        name: none, batch, layer or group.
+        width: units of a vector, or channels of a sequence or image.
+        dimensions: 0 for vectors, 1 for sequences, 2 for images.
+
+    Raises:
+        ValueError: there is none of that name; those that exist are named.
+    """
+    if name not in NORMS:
+        raise ValueError(f"model.norm: {name!r} does not exist; there are: {', '.join(NORMS)}")
+    if name == "none":
+        return nn.Identity()
+    if name == "batch":
+        return (nn.BatchNorm2d if dimensions == 2 else nn.BatchNorm1d)(width)
+    if name == "layer":  # over all units of a row, which is a group norm of one group
+        return nn.GroupNorm(1, width)
+    groups = next(count for count in range(min(GROUPS, width), 0, -1) if width % count == 0)
+    return nn.GroupNorm(groups, width)
 
 
 def initialise(model: nn.Module, *, init: str, gain: float, activation: str) -> None:
@@ -57,11 +144,7 @@ def initialise(model: nn.Module, *, init: str, gain: float, activation: str) -> 
     if init not in KINDS:
         raise ValueError(f"model.init: {init!r} does not exist; there are: {', '.join(KINDS)}")
     kind = FOLLOWS.get(activation, "he_uniform") if init == "follow" else init
-    layers = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
-    ]
+    layers = [module for module in model.modules() if isinstance(module, LAYERS)]
     for layer in layers:
         if kind == "torch":
             layer.weight.data.mul_(gain)
@@ -70,6 +153,25 @@ def initialise(model: nn.Module, *, init: str, gain: float, activation: str) -> 
             INITS[kind](layer.weight, gain)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def initialise_embedding(weight: Tensor, *, kind: str, gain: float) -> None:
+    """Initial weights of an embedding [vocabulary, width] (R42): uniform, normal or xavier.
+
+    Raises:
+        ValueError: there is no such kind; those that exist are named.
+    """
+    kinds: dict[str, Callable[[], object]] = {
+        "uniform": lambda: nn.init.uniform_(weight, -0.1 * gain, 0.1 * gain),
+        "normal": lambda: nn.init.normal_(weight, std=gain),
+        "xavier": lambda: nn.init.xavier_uniform_(weight, gain=gain),
+    }
+    if kind not in kinds:
+        raise ValueError(
+            f"model.embedding_init: {kind!r} does not exist; there are: {', '.join(kinds)}"
+        )
+    with torch.no_grad():
+        kinds[kind]()
 
 
 def _scaled(weight: Tensor, gain: float) -> None:
