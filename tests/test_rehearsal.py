@@ -61,7 +61,12 @@ WORDS = [
 def _run(text, folder, *words, **extra):
     (folder / "mine.py").write_text(text)
     return search(
-        *WORDS, "protocol.extend=0", *words, cwd=folder, PYTHONPATH=f"{folder}:{HERE}", **extra
+        *WORDS,
+        "protocol.extend=0",
+        *words,
+        cwd=folder,
+        PYTHONPATH=f"{folder}:{HERE}:{HERE.parent}",
+        **extra,
     )
 
 

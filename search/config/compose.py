@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from search.config.catalogue import CONF, experiments, roots
+from search.config.check_keys import check_keys
 from search.config.overrides import Overrides, parse_override
 from search.config.sweep_grammar import read_domain
 from search.contract.metrics import METRICS
@@ -63,6 +64,7 @@ def compose_experiment(
     with open_dict(config):
         config.name = config.name or experiment
     _check_complete(config, experiment)
+    check_keys(config)
     OmegaConf.set_readonly(config, True)
     return config
 
@@ -223,6 +225,7 @@ def check_whole(config: DictConfig, path: Path) -> None:
                 remedy="export it by python -m search export",
             )
         )
+    check_keys(config)
 
 
 def _siblings(config: DictConfig, path: str) -> list[str]:

@@ -10,10 +10,11 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from search.config.check_keys import unusual_keys
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.config.trial_config import TrialConfigs, trainer_config
@@ -21,37 +22,50 @@ from search.errors import UsageError
 from search.execution.connections import WorkerConnections
 from search.execution.messages import MessageError
 from search.execution.module_process import module_command
-from search.execution.worker.dry_run import ALONE, Questions
+from search.execution.worker.dry_run import ALONE, Answer, Questions
 
 
 @contextmanager
-def dry_run(plan: Plan, *, early: WorkerConnections | None = None) -> Iterator[None]:
+def dry_run(
+    plan: Plan,
+    *,
+    early: WorkerConnections | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Iterator[None]:
     """Rehearses the baseline and the knobs; errors of the block come first.
 
     `early`: workers that are starting, and answer after the block; without them, a process answers
-    while the block runs.
+    while the block runs. `say` hears which settings the user's code does not mention.
 
     Raises:
         UsageError: something cannot be imported or built, or a knob changes nothing.
     """
+    answer: Answer = {}
     if early is None:
-        with _in_a_process(plan):
+        with _in_a_process(plan, answer):
             yield
-        return
-    yield
-    try:
-        reply = early.ask({"kind": "rehearse", "asked": questions(plan)})
-    except MessageError:  # more than a message holds
-        reply = None
-    if reply is None or reply["wrong"] is None:
-        with _in_a_process(plan):  # the last line that it prints is the error
-            return
-    if reply["wrong"]:
-        raise UsageError(str(reply["wrong"]))
+    else:
+        yield
+        try:
+            reply = early.ask({"kind": "rehearse", "asked": questions(plan)}) or {}
+        except MessageError:  # more than a message holds
+            reply = {}
+        answer |= reply.get("answer") or {}
+        if not answer:
+            with _in_a_process(plan, answer):
+                pass
+    if answer["wrong"]:
+        raise UsageError(str(answer["wrong"]))
+    if answer["unread"] and say is not None:
+        say(
+            f"nothing in your code mentions {', '.join(answer['unread'])}: "
+            "a setting that nobody reads has no effect"
+        )
 
 
 @contextmanager
-def _in_a_process(plan: Plan) -> Iterator[None]:
+def _in_a_process(plan: Plan, answer: Answer) -> Iterator[None]:
+    """Fills `answer` after the block: the last line that the process prints."""
     with (
         tempfile.TemporaryFile("w+") as asked,
         tempfile.TemporaryFile("w+", errors="replace") as printed,
@@ -76,10 +90,11 @@ def _in_a_process(plan: Plan) -> Iterator[None]:
             process.wait()
         printed.seek(0)
         text = printed.read().strip()
-    if process.returncode != 0:
-        raise UsageError(
-            text.splitlines()[-1] if text else "the trainer cannot be built: it ended at once"
-        )
+    last = text.splitlines()[-1] if text else ""
+    try:
+        answer |= json.loads(last)
+    except (ValueError, TypeError):
+        answer["wrong"] = last or "the trainer cannot be built: it ended at once"
 
 
 def questions(plan: Plan) -> Questions:
@@ -97,4 +112,9 @@ def questions(plan: Plan) -> Questions:
         for knob in plan.knobs
     }
     shape = [plan.config.data.get("inputs"), plan.config.data.get("outputs"), plan.config.data.task]
-    return {"baseline": with_knobs(), "values": values, "shape": shape}
+    return {
+        "baseline": with_knobs(),
+        "values": values,
+        "shape": shape,
+        "keys": unusual_keys(plan.config),
+    }

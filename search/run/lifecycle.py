@@ -104,7 +104,11 @@ def _begun(
     """The folder, locked, with its contract made or `checked`. The test rows are forgotten here (R8)."""
     with (
         console.status("preparing the data, importing and building what the config names"),
-        dry_run(plan, early=pool.connections if pool.early else None)
+        dry_run(
+            plan,
+            early=pool.connections if pool.early else None,
+            say=lambda text: console.print(text, markup=False, soft_wrap=True),
+        )
         if plan.rehearse and not folder.started
         else nullcontext(),
     ):

@@ -19,6 +19,7 @@ from search.contract.arrays import hash_of
 from search.errors import UsageError, broken_rule
 from search.storage.files import append_line, write_text
 from search.storage.folder import Folder
+from search.storage.sealed import DamagedLine, read_line
 
 Opening = dict[str, Any]
 DIGITS = 16  # of the hash in the file's name
@@ -85,10 +86,10 @@ def _read(path: Path) -> list[Opening]:
     openings: list[Opening] = []
     if not path.exists():
         return openings
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            opening = dict(json.loads(line))
-        except (ValueError, TypeError) as error:
+            openings.append(read_line(line))
+        except DamagedLine as error:
             raise UsageError(
                 broken_rule(
                     f"{path}:{number}",
@@ -97,5 +98,4 @@ def _read(path: Path) -> list[Opening]:
                     remedy="restore it: without it nobody knows how often the test set was opened",
                 )
             ) from error
-        openings.append(opening)
     return openings

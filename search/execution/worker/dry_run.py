@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from search.execution import process_guard as guard
 from trainers.callable import rehearse
+from trainers.mentions import unmentioned
 
 ALONE = {
     "CUDA_VISIBLE_DEVICES": "",
@@ -22,10 +23,23 @@ ALONE = {
 END = b"\n"  # of an answer
 PAUSE = 0.1  # seconds between two checks whether a silent fork still lives
 Questions = dict[str, Any]
+Answer = dict[str, Any]
 
 
-def answer(asked: Questions) -> str:
-    """What is wrong; empty if nothing is."""
+def answer(asked: Questions) -> Answer:
+    """`wrong`: what is wrong, empty if nothing is; `unread`: keys that no code mentions."""
+    wrong = _wrong(asked)
+    return {"wrong": wrong, "unread": [] if wrong else _unread(asked)}
+
+
+def _unread(asked: Questions) -> list[str]:
+    try:
+        return unmentioned(asked["baseline"], asked["keys"])
+    except Exception:  # noqa: BLE001  # nothing depends on it
+        return []
+
+
+def _wrong(asked: Questions) -> str:
     shape = asked["shape"]
     try:
         if rehearse(asked["baseline"], shape) is None:
@@ -45,7 +59,7 @@ def answer(asked: Questions) -> str:
 
 
 @contextmanager
-def answered_in_copy(asked: Questions) -> Iterator[str | None]:
+def answered_in_copy(asked: Questions) -> Iterator[Answer | None]:
     """As `answer`, in a fork of this process; None where the fork ends without an answer.
 
     After the block the fork and its children are gone. Call it before there are threads and before
@@ -86,7 +100,5 @@ def _answer_to(writing: int, asked: Questions) -> NoReturn:
 
 
 if __name__ == "__main__":
-    wrong = answer(json.load(sys.stdin))
-    if wrong:
-        print(wrong)
-    sys.exit(1 if wrong else 0)
+    print("\n" + json.dumps(answer(json.load(sys.stdin))), flush=True)
+    os._exit(0)  # at once: threads of a user's module must not hold up the answer

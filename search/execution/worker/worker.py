@@ -308,8 +308,8 @@ def main(connection: int, early: str) -> None:
         gc.freeze()  # all this stays: looking through it again takes a fifth of a second each time
         gc.enable()
         while (setup := link.receive())["kind"] == "rehearse":
-            with answered_in_copy(setup["asked"]) as wrong:
-                link.send({"kind": "answer", "wrong": wrong})
+            with answered_in_copy(setup["asked"]) as answer:
+                link.send({"kind": "answer", "answer": answer})
         if setup["kind"] == "setup":
             Worker(link, setup=setup, log=setup["log"]).serve()
     sys.stdout.flush()

@@ -108,10 +108,14 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
 def held(findings: Findings, *, moved: Collection[str]) -> str:
     """What was held fixed, at what."""
     config = plain_config(findings.plan.config, resolve=True)
+    # What a trainer of the user's own reads is not known; a command names some of it.
+    words = " ".join(map(str, config["trainer"].get("command") or ()))
     shown = [
         f"{group}.{key}={config[group][key]}"
         for group, key in USUAL
-        if not {f"{group}.{key}", group} & set(moved) and key in config[group]
+        if not {f"{group}.{key}", group} & set(moved)
+        and key in config[group]
+        and (findings.plan.stock or f"{group}.{key}}}" in words)
     ]
     return f"held fixed: {', '.join([*shown, 'all else as in config.yaml'])}"
 

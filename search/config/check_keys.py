@@ -1,0 +1,128 @@
+"""Which keys of a config nobody reads: an unknown setting must not stand there as if it acted."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from search.config.catalogue import CONF
+from search.config.trial_config import STOCK, hidden_keys
+from search.errors import UsageError
+
+# Groups that this program reads key by key; a class or function takes the keys of the others.
+READ = ("split", "placement", "protocol", "sampler", "pruner", "preflight", "metric")
+TRAINER = ("replay",)  # keys of the stock trainer that no file has
+ROOT = ("choices", "chosen", "from", "expected", "contract", "space")
+GIVEN = ("model", "optimizer", "schedule", "loss", "trainer")  # groups that a trainer may read
+# Keys of `trainer` that the search reads, whoever trains.
+SEARCHS = (
+    "_target_", "predict", "command", "untrained", "grace", "patience", "timeout", "epoch_timeout",
+    "checkpoint_every", "max_log_mb",
+)  # fmt: skip
+KEY = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
+
+
+def check_keys(config: DictConfig) -> None:
+    """Every key of a config is one that somebody reads; a trainer of the user's own reads any.
+
+    Raises:
+        UsageError: a key that nobody reads, with the nearest that exists.
+    """
+    stock = OmegaConf.select(config, "trainer._target_") == STOCK
+    for group in READ:
+        if isinstance(config.get(group), DictConfig):
+            _check(config, group, known=_group_keys(group))
+    if isinstance(config.get("lr_range"), DictConfig):
+        _check(config, "lr_range", known=frozenset(("low", "high", "scale", "steps", "seeds")))
+    if not stock:
+        return
+    _check(config, "trainer", known=_keys("trainer/stock.yaml") | frozenset(TRAINER))
+    links = str(OmegaConf.to_container(config, resolve=False))
+    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+    known = _keys("search.yaml") | frozenset((*groups, *ROOT))
+    unread = [key for key in map(str, config) if key not in known and f"${{{key}" not in links]
+    if unread:
+        raise UsageError(_refusal(config, unread[0], known=known))
+
+
+def unusual_keys(config: DictConfig) -> list[str]:
+    """The keys that a trainer of the user's own should read: knobs, new keys and changed values."""
+    if OmegaConf.select(config, "trainer._target_") == STOCK:
+        return []
+    found = [path for path in _knobs(config.get("space"), "") if path.partition(".")[0] in GIVEN]
+    for group in GIVEN:
+        option = CONF / group / f"{(config.get('chosen') or {}).get(group)}.yaml"
+        shipped = (yaml.safe_load(option.read_text()) or {}) if option.is_file() else {}
+        node = config.get(group)
+        plain = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_dict(node) else {}
+        assert isinstance(plain, dict)
+        found += [
+            f"{group}.{key!s}"
+            for key, value in plain.items()
+            if key != "_target_"
+            and (group, key in SEARCHS) != ("trainer", True)
+            and (key not in shipped or shipped[key] != value)
+        ]
+    known = {*_keys("search.yaml"), *GIVEN, *READ, *ROOT, *hidden_keys(config), "data", "seed"}
+    found += [str(key) for key in config if key not in known]
+    return list(dict.fromkeys(found))
+
+
+def _knobs(node: Any, prefix: str) -> Iterator[str]:
+    """Paths of the knobs of a space."""
+    if not isinstance(node, DictConfig) or "low" in node or "choices" in node:
+        if node is not None:
+            yield prefix
+        return
+    for key in node:
+        yield from _knobs(node.get(key), f"{prefix}.{key!s}".lstrip("."))
+
+
+def _check(config: DictConfig, group: str, *, known: frozenset[str]) -> None:
+    for key in map(str, config[group]):
+        if key not in known:
+            raise UsageError(
+                _refusal(config, f"{group}.{key}", known=frozenset(f"{group}.{k}" for k in known))
+            )
+
+
+def _refusal(config: DictConfig, key: str, *, known: frozenset[str]) -> str:
+    """The message: the nearest of the known keys, else the nearest name anywhere in the config."""
+    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.75)
+    if not near:
+        leaves = {path.rpartition(".")[2]: path for path in _leaves(config, "") if path != key}
+        names = difflib.get_close_matches(key.rpartition(".")[2], sorted(leaves), n=1, cutoff=0.75)
+        near = [leaves[name] for name in names]
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return (
+        f"{key}: a setting must be one that something reads, but nothing reads this key; "
+        f"{hint}drop it; there are: {', '.join(sorted(known))}"
+    )
+
+
+def _leaves(node: DictConfig, prefix: str) -> Iterator[str]:
+    for key in node:
+        if OmegaConf.is_missing(node, key):
+            continue
+        path, value = f"{prefix}.{key!s}".lstrip("."), node._get_node(key)
+        if isinstance(value, DictConfig) and str(key) not in ("space", "choices", "chosen"):
+            yield from _leaves(value, path)
+        else:
+            yield path
+
+
+def _group_keys(group: str) -> frozenset[str]:
+    """The keys of all shipped options of a group."""
+    return frozenset().union(
+        *(_keys(str(path.relative_to(CONF))) for path in sorted((CONF / group).glob("*.yaml")))
+    ) | frozenset(("average", "formula", "_target_") if group == "metric" else ())
+
+
+@cache
+def _keys(path: str) -> frozenset[str]:
+    """The keys at the top of a shipped file."""
+    return frozenset(KEY.findall((CONF / path).read_text()))

@@ -1,0 +1,113 @@
+"""A setting that nobody reads never stands there as if it acted: refused, or named by the rehearsal."""
+
+from pathlib import Path
+
+import pytest
+from kit import HERE, search
+
+from search.config.catalogue import experiments
+from search.config.check_keys import unusual_keys
+from search.config.compose import compose_experiment
+from search.errors import UsageError
+from trainers.mentions import unmentioned
+
+OWN = """
+def train(config, data, device, checkpoint):
+    rate = config["optimizer"]["lr"] * config["model"].get("scale", 1.0)
+    for epoch in range(config["trainer"]["epochs"]):
+        yield {"accuracy": rate}
+"""
+
+
+def _composed(experiment, *words):
+    return compose_experiment(experiment, overrides=list(words), config_dir=None)
+
+
+@pytest.mark.parametrize("experiment", sorted(experiments(None)))
+def test_every_shipped_experiment_has_only_keys_that_are_read(experiment):
+    assert unusual_keys(_composed(experiment)) == unusual_keys(_composed(experiment, "seeds=2"))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("+trainer.dropuot=0.5", r"trainer\.dropuot: a setting must be one that something reads, but nothing reads this key; did you mean 'model\.dropout'\? drop it; there are: trainer\._target_, .*trainer\.timeout"),
+        ("+trainer.patiense=3", r"trainer\.patiense: .*did you mean 'trainer\.patience'\?"),
+        ("+epochs=3", r"epochs: .* did you mean 'trainer\.epochs'\?"),
+        ("+split.folds_=3", r"split\.folds_: .*did you mean 'split\.folds'\?"),
+        ("+placement.slot=3", r"placement\.slot: .*did you mean 'placement\.slots'\?"),
+        ("+protocol.refin=3", r"protocol\.refin: .*did you mean 'protocol\.refine'\?"),
+        ("+metric.averag=micro", r"metric\.averag: .*did you mean 'metric\.average'\?"),
+        ("+lr_range.step=9", r"lr_range\.step: .*did you mean 'lr_range\.steps'\?"),
+        ("+preflight.alow=[]", r"preflight\.alow: .*did you mean 'preflight\.allow'\?"),
+    ],
+)  # fmt: skip
+def test_a_key_that_the_stock_trainer_does_not_know_is_refused_with_the_nearest(word, message):
+    with pytest.raises(UsageError, match=message):
+        _composed("lr_sweep", word)
+
+
+def test_keys_that_are_linked_or_known_are_not_refused():
+    _composed("lr_sweep", "+wide=32", "model.width=${wide}")
+    _composed("lr_sweep", "metric=f1", "metric.average=micro", "split=kfold")
+    _composed("own_trainer", "+trainer.anything=1", "+augment.flip=true")
+
+
+def test_keys_that_own_code_never_mentions_are_named(tmp_path):
+    Path("mine_own.py").write_text(OWN)
+    import sys
+
+    sys.path.insert(0, str(tmp_path))
+    try:
+        __import__("mine_own")
+        words = ["trainer._target_=mine_own.train", "+trainer.dropuot=0.5", "+model.scale=2"]
+        config = _composed(
+            "own_trainer", *words, "optimizer.weight_decay=0.1", "+augment.flip=true"
+        )
+        keys = unusual_keys(config)
+        assert {"optimizer.lr", "trainer.epochs", "model.scale"} <= set(keys)
+        assert not {"trainer.patience", "trainer._target_", "data"} & set(keys)
+        plain = {"trainer": {"_target_": "mine_own.train"}}
+        assert unmentioned(plain, keys) == [
+            "optimizer.weight_decay",
+            "trainer.dropuot",
+            "augment",
+        ]
+    finally:
+        sys.path.remove(str(tmp_path))
+        del sys.modules["mine_own"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "unread"),
+    [
+        ("--lr", ["{optimizer.lr}"], ["model.width", "trainer.amp"]),
+        ("--lr", ["{optimizer.lr}", "{--amp:trainer.amp}"], ["model.width"]),
+        ("KNOBWISE_CONFIG width", ["{optimizer.lr}"], ["trainer.amp"]),
+        ("width", ["{config}"], ["optimizer.lr", "trainer.amp"]),
+    ],
+)
+def test_what_a_program_reads_stands_in_its_words_or_its_script(text, words, unread):
+    Path("script.py").write_text(f"print({text!r})")
+    command = ["{python}", "script.py", *words]
+    config = {"trainer": {"_target_": "trainers.command.train", "command": command}}
+    assert unmentioned(config, ["optimizer.lr", "model.width", "trainer.amp"]) == unread
+    config["trainer"]["command"] = ["./binary", *words]
+    assert unmentioned(config, ["model.width"]) == []  # there is no code to read
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("placement", ["local", "inline"])
+def test_the_first_lines_of_a_search_name_what_its_trainer_never_mentions(placement, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    words = ["trainer._target_=mine.train", "+trainer.dropuot=0.5", "seeds=1", "protocol.extend=0"]
+    words += ["space.optimizer.lr.points=2", "protocol.refine=0", f"placement={placement}"]
+    done = search(
+        "own_trainer", *words, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{HERE}:{HERE.parent}"
+    )
+    assert done.returncode == 0, done.stderr
+    said = (
+        "nothing in your code mentions trainer.dropuot: a setting that nobody reads has no effect"
+    )
+    assert said in " ".join((done.stdout + done.stderr).split())
+    assert "held fixed: all else as in config.yaml" in " ".join(done.stdout.split())

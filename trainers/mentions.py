@@ -1,0 +1,76 @@
+"""Whether a user's code mentions a key of the config: one that it never names, it hardly reads."""
+
+import ast
+import itertools
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainers.api import Config
+from trainers.command_line import FLAG, PLACE
+
+WORD = re.compile(r"\w+")
+COMMAND = "trainers.command.train"
+
+
+def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
+    """Those of the keys that neither the words of a command nor the code name.
+
+    Call it once the trainer is imported: the code is that of all modules below the working folder,
+    or of the script that a command names. Nothing where there is no code to read.
+    """
+    target, filled = str(config["trainer"]["_target_"]), set[str]()
+    if target == COMMAND:
+        words = [str(word) for word in config["trainer"]["command"]]
+        filled = {match[1] for word in words for match in PLACE.finditer(word)}
+        filled |= {match[2] for word in words for match in FLAG.finditer(word)}
+        files = _scripts(words)
+    else:
+        files = user_files(target.rpartition(".")[0])
+    names = set().union(*map(_names, files))
+    if not names:
+        return []
+    if target == COMMAND and not names & {"KNOBWISE_CONFIG"} and "config" not in filled:
+        names = set()  # it sees the words of its command alone
+    return [key for key in keys if key not in filled and key.rpartition(".")[2] not in names]
+
+
+def user_files(module: str) -> list[Path]:
+    """The sources of a module and of all imported ones below the working folder."""
+    here, files = Path.cwd(), []
+    for name, loaded in list(sys.modules.items()):
+        source = getattr(loaded, "__file__", None)
+        if not source or not source.endswith(".py"):
+            continue
+        path = Path(source).resolve()
+        if name == module or (path.is_relative_to(here) and "site-packages" not in path.parts):
+            files.append(path)
+    return sorted(set(files))
+
+
+def _scripts(words: Sequence[str]) -> list[Path]:
+    """The Python files that a command names: as a path, or as `-m module` in the working folder."""
+    paths = [Path(word) for word in words if word.endswith(".py")]
+    modules = [after for word, after in itertools.pairwise(words) if word == "-m"]
+    paths += [Path(*name.split(".")).with_suffix(".py") for name in modules]
+    return [path for path in paths if path.is_file()]
+
+
+def _names(path: Path) -> set[str]:
+    """All identifiers, and all words in texts, of a source."""
+    try:
+        tree = ast.parse(path.read_text())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.update(WORD.findall(node.value))
+        else:
+            names.update(
+                value
+                for field in ("id", "attr", "arg", "name")
+                if isinstance(value := getattr(node, field, None), str)
+            )
+    return names
