@@ -149,7 +149,7 @@ def _workers(conductor) -> list[psutil.Process]:
         return [
             child
             for child in psutil.Process(conductor.pid).children()
-            if "search.execution.worker.worker" in " ".join(words_of(child))
+            if "search.execution.worker.process" in " ".join(words_of(child))
         ]
     except psutil.Error:
         return []

@@ -1,7 +1,9 @@
 """One training process that dies, hangs or misbehaves costs its trial a row with the reason, and nothing else."""
 
+import os
+
 import pytest
-from kit import HERE, MARK, marked, search, trials
+from kit import MARK, marked, search, trials
 
 NAUGHTY = [
     "own_trainer",
@@ -94,9 +96,9 @@ def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason,
 
 
 def test_workers_that_end_before_they_ask_for_work_end_the_search(tmp_path):
-    ending = "import sys\nif 'search.execution.worker.worker' in sys.orig_argv: print('nobody home', flush=True); raise SystemExit(3)\n"
+    ending = "import sys\nif 'search.execution.worker.process' in sys.orig_argv: print('nobody home', flush=True); raise SystemExit(3)\n"
     (tmp_path / "sitecustomize.py").write_text(ending)
-    done = search("own_trainer", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{HERE}")
+    done = search("own_trainer", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{os.environ['PYTHONPATH']}")
     assert done.returncode == 1
     assert "3 workers in a row ended before they asked for work; see logs/worker-" in done.stderr
     assert (

@@ -105,7 +105,7 @@ def test_search_never_imports_torch_and_trainers_never_import_search():
         ("search", ["torch", "numpy", "hydra", "optuna", "pandas"]),
         ("search.__main__", ["torch", "numpy", "hydra", "optuna", "pandas"]),
         ("trainers.api", ["torch"]),
-        ("search.execution.worker.worker", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
+        ("search.execution.worker.process", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
         ("search.run.launch", ["torch", "plotly"]),
         # the first line of a search is shown before what takes long is imported
         ("search.commands.run", ["torch", "numpy", "hydra", "omegaconf", "optuna", "pandas"]),

@@ -224,7 +224,7 @@ def test_memory_that_runs_out_for_several_programs_costs_no_trial(tmp_path):
 
 def test_where_not_even_two_have_room_trials_train_one_by_one(tmp_path):
     fusions = Fusions(tmp_path, shared=tmp_path / "shared", most=None, slots=1)
-    fusions.settle("key", {"strategy": "vmap", "seats": 8, "why": ""}, {})
+    fusions.settle("key", Fusion(strategy="vmap", seats=8, why=""), Pace())
     assert fusions.crowded("key", seats=4) == (
         Fusion(strategy="vmap", seats=4, why="up to 4 at once: more need too much memory"),
         "lanes: up to 4 at once: more need too much memory",
@@ -233,7 +233,7 @@ def test_where_not_even_two_have_room_trials_train_one_by_one(tmp_path):
     alone = Fusion(strategy="loop", seats=1, why="one by one: two at once need too much memory")
     assert fusions.crowded("key", seats=1)[0] == alone
     again = Fusions(tmp_path, shared=tmp_path / "shared", most=None, slots=1)
-    assert again.setup()["known"]["key"]["seats"] == 1
+    assert again.setup().decisions["key"].seats == 1
 
 
 def test_why_trials_train_one_by_one_is_told_once(tmp_path):
@@ -356,7 +356,7 @@ def _underway(trial, *, deaths=0):
 
 
 def _served(number, *, room, trials=()):
-    worker = WorkerHandle(slot=Slot(number=number, gpu=None, threads=1), link=None, room=room)
+    worker = WorkerHandle(slot=Slot(number=number, gpu=None, threads=1), connection=None, room=room)
     worker.trials = {trial.ask.trial: trial for trial in trials}
     return worker
 
@@ -371,26 +371,26 @@ def test_trials_are_shared_out_evenly_in_order():
         (second, 63, [6, 7, 8]),
     ):
         worker.room = room
-        handed = waiting.hand(worker, workers=[first, second])
+        handed = waiting.take(worker, workers=[first, second])
         assert [trial.ask.trial for trial in handed] == numbers
         worker.trials |= {trial.ask.trial: trial for trial in handed}
     assert len(waiting) == 0
     waiting.put_back([_underway(12)])
     waiting.put_back([_underway(11)])
     waiting.add(_underway(13))
-    assert [trial.ask.trial for trial in waiting.hand(_served(2, room=3), workers=[])] == [11, 12]
+    assert [trial.ask.trial for trial in waiting.take(_served(2, room=3), workers=[])] == [11, 12]
 
 
 def test_a_trial_that_may_be_poison_sits_alone():
     must_run_alone = 1
     waiting = TrialQueue([_underway(0), _underway(1, deaths=must_run_alone), _underway(2)], slots=1)
     worker = _served(0, room=8)
-    assert [trial.ask.trial for trial in waiting.hand(worker, workers=[worker])] == [0]
+    assert [trial.ask.trial for trial in waiting.take(worker, workers=[worker])] == [0]
     busy = _served(0, room=8, trials=[_underway(0)])
-    assert waiting.hand(busy, workers=[busy]) == []
-    assert [trial.ask.trial for trial in waiting.hand(worker, workers=[worker])] == [1]
+    assert waiting.take(busy, workers=[busy]) == []
+    assert [trial.ask.trial for trial in waiting.take(worker, workers=[worker])] == [1]
     alone = _served(0, room=8, trials=[_underway(1, deaths=must_run_alone)])
-    assert waiting.hand(alone, workers=[alone]) == []
+    assert waiting.take(alone, workers=[alone]) == []
 
 
 def test_trials_in_company_are_one_line_of_the_display():

@@ -10,7 +10,7 @@ from toys import steady as train
 
 parent = " ".join(psutil.Process(os.getppid()).cmdline())
 with open("seen.txt", "a") as file:
-    file.write(("copy of a worker" if "search.execution.worker.worker" in parent else "worker") + "\\n")
+    file.write(("copy of a worker" if "search.execution.worker.process" in parent else "worker") + "\\n")
 """
 KILLING = """
 import os
@@ -18,7 +18,7 @@ import psutil
 from toys import steady as train
 
 parent = psutil.Process(os.getppid())
-if "search.execution.worker.worker" in parent.cmdline():
+if "search.execution.worker.process" in parent.cmdline():
     open("killed.txt", "w").close()
     parent.kill()
 """

@@ -29,7 +29,7 @@ def test_patience_counts_epochs_without_a_better_value_and_the_first_of_equals_i
         "stop",
     ]
     assert (early_stopping.best_epoch, early_stopping.value) == (2, 0.6)
-    assert early_stopping.why == "stopped early: no better accuracy for 3 epochs"
+    assert early_stopping.reason == "stopped early: no better accuracy for 3 epochs"
 
 
 def test_the_untrained_model_is_never_the_best():
@@ -48,20 +48,20 @@ def test_smaller_is_better_where_the_metric_says_so():
 def test_a_loss_that_is_not_finite_has_diverged(loss):
     early_stopping = EarlyStopping(metric=UP, patience=None)
     assert _feed(early_stopping, [0.1, 0.2], [1.0, loss])[-1] == "diverged"
-    assert early_stopping.why == "diverged: a loss is not finite at epoch 1"
+    assert early_stopping.reason == "diverged: a loss is not finite at epoch 1"
 
 
 def test_ten_times_the_untrained_loss_has_diverged_and_less_has_not():
     assert _feed(EarlyStopping(metric=UP, patience=None), [0.1, 0.2], [2.0, 20.0])[-1] == "go"
     early_stopping = EarlyStopping(metric=UP, patience=None)
     assert _feed(early_stopping, [0.1, 0.2], [2.0, 20.1])[-1] == "diverged"
-    assert early_stopping.why == "diverged: loss 20.1 at epoch 1 is above 10 × 2 before training"
+    assert early_stopping.reason == "diverged: loss 20.1 at epoch 1 is above 10 × 2 before training"
 
 
 def test_a_metric_that_is_not_finite_has_diverged():
     early_stopping = EarlyStopping(metric=UP, patience=None)
     assert early_stopping.see(1, value=math.nan, losses=(None, None)) == "diverged"
-    assert early_stopping.why == "diverged: accuracy is not finite at epoch 1"
+    assert early_stopping.reason == "diverged: accuracy is not finite at epoch 1"
 
 
 def test_a_measurement_stops_after_its_last_epoch():

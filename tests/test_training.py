@@ -48,23 +48,23 @@ def test_outputs_become_the_metric_and_never_cross_the_wire(tmp_path):
     message = _step(
         tmp_path, {"predictions": logits, "train_loss": 1, "own": np.float32(2.5), "parameters": 7}
     )
-    assert (message["value"], message["source"]) == (0.75, "computed")
-    assert message["values"] == {
+    assert (message.value, message.source) == (0.75, "computed")
+    assert message.values == {
         "train_loss": 1.0,
         "own": 2.5,
         "confidence": pytest.approx(0.9999, abs=1e-4),
     }
-    assert message["layers"] == {
+    assert message.layers == {
         "confidence": {f"{tenth / 10:g}": float(tenth == 9) for tenth in range(10)}
     }
     assert len(encode(message)) < 400
 
 
 def test_a_reported_metric_is_marked_and_outputs_win_over_it(tmp_path):
-    assert _step(tmp_path, {"accuracy": 0.5})["source"] == "reported"
+    assert _step(tmp_path, {"accuracy": 0.5}).source == "reported"
     message = _step(tmp_path, {"accuracy": 0.99, "labels": np.array([1, 0, 0, 0])})
-    assert (message["value"], message["source"]) == (0.0, "computed")
-    assert "accuracy" not in message["values"]
+    assert (message.value, message.source) == (0.0, "computed")
+    assert "accuracy" not in message.values
 
 
 def test_a_composite_metrics_parts_are_told_and_the_rest_is_left_to_who_knows_the_seconds(tmp_path):
@@ -72,9 +72,9 @@ def test_a_composite_metrics_parts_are_told_and_the_rest_is_left_to_who_knows_th
         name="mine", direction="maximize", formula="accuracy - log10(seconds) + parameters"
     )
     message = _step(tmp_path, {"labels": [0, 1, 1, 0], "parameters": 7}, metric=metric)
-    assert (message["value"], message["values"]) == (None, {"accuracy": 0.75, "parameters": 7.0})
-    assert metric.combine({**message["values"], "seconds": 100}) == 0.75 - 2 + 7
-    assert np.isnan(metric.combine({**message["values"], "seconds": 0}))
+    assert (message.value, message.values) == (None, {"accuracy": 0.75, "parameters": 7.0})
+    assert metric.combine({**message.values, "seconds": 100}) == 0.75 - 2 + 7
+    assert np.isnan(metric.combine({**message.values, "seconds": 0}))
 
 
 def test_regression_is_scored_in_the_targets_own_units(tmp_path):
@@ -87,12 +87,12 @@ def test_regression_is_scored_in_the_targets_own_units(tmp_path):
         y=y,
         units=units,
     )
-    assert message["value"] == pytest.approx(5.0)
+    assert message.value == pytest.approx(5.0)
 
 
 def test_a_function_of_ones_own_is_the_metric(tmp_path):
     metric = Metric(name="mine", direction="maximize", target="toys.share_of_ones")
-    assert _step(tmp_path, {"labels": [0, 1, 1, 1]}, metric=metric)["value"] == 0.75
+    assert _step(tmp_path, {"labels": [0, 1, 1, 1]}, metric=metric).value == 0.75
 
 
 def test_folds_are_told_with_their_mean(tmp_path):
@@ -102,8 +102,8 @@ def test_folds_are_told_with_their_mean(tmp_path):
         {"accuracy": 0.75, "train_loss": 2.0},
         folds=2,
     )
-    assert (message["value"], message["values"]) == (0.625, {"train_loss": 1.5})
-    assert [fold["value"] for fold in message["folds"]] == [0.5, 0.75]
+    assert (message.value, message.values) == (0.625, {"train_loss": 1.5})
+    assert [fold.value for fold in message.folds] == [0.5, 0.75]
     with pytest.raises(
         Exception,
         match="folds are stepped together, but the trainer yielded the epochs 1, 3; yield each epoch",
@@ -155,9 +155,9 @@ def test_outputs_without_labels_say_how_to_name_them(tmp_path):
 
 
 def test_labels_in_a_column_are_not_compared_with_every_row(tmp_path):
-    assert _step(tmp_path, {"labels": np.array([[0], [1], [1], [0]])})["value"] == 0.75
+    assert _step(tmp_path, {"labels": np.array([[0], [1], [1], [0]])}).value == 0.75
 
 
 @pytest.mark.parametrize("loss", [1.0, float("nan")])
 def test_a_metric_that_is_nan_has_diverged_and_is_no_fault(loss, tmp_path):
-    assert np.isnan(_step(tmp_path, {"accuracy": float("nan"), "val_loss": loss})["value"])
+    assert np.isnan(_step(tmp_path, {"accuracy": float("nan"), "val_loss": loss}).value)

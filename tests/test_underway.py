@@ -4,7 +4,7 @@ import time
 
 from search.config.settings import Limits
 from search.contract.metrics import Metric
-from search.execution.running_trial import SHARED, RunningTrial, fresh_early_stopping
+from search.execution.running_trial import SHARED_DEATHS, RunningTrial, fresh_early_stopping
 from search.storage.trials import TrialSpec
 
 METRIC = Metric(name="accuracy", direction="maximize")
@@ -46,7 +46,7 @@ def test_records_beyond_the_checkpoint_are_void_when_a_trial_goes_on():
     trial = _underway()
     records = [_record(1, 0.5), _record(2, 0.9), _record(3, 0.95)]
     for record in records:
-        trial.hear(record)
+        trial.add_epoch(record)
     trial.begin(1, records=records, device="cuda:0", strategy="loop")
     assert (
         trial.early_stopping.epoch,
@@ -54,7 +54,7 @@ def test_records_beyond_the_checkpoint_are_void_when_a_trial_goes_on():
         trial.early_stopping.value,
         trial.seconds,
     ) == (1, 1, 0.5, 1.0)
-    trial.hear(_record(2, 0.6))
+    trial.add_epoch(_record(2, 0.6))
     row = trial.row("complete", reason="")
     assert (row.value, row.best_epoch, row.epochs, row.seconds, row.device) == (
         0.6,
@@ -80,34 +80,34 @@ def test_a_stop_that_was_recorded_before_a_kill_still_holds():
 
 def test_deaths_count_only_while_no_new_epoch_is_reached():
     trial = _underway(max_retries=1)
-    trial.hear(_record(1, 0.5))
-    assert trial.record_failure(company=False)
+    trial.add_epoch(_record(1, 0.5))
+    assert trial.record_failure(shared=False)
     trial.begin(0, records=[_record(1, 0.5)], device="cpu", strategy="loop")
-    trial.hear(_record(1, 0.5))  # reached before: no progress
-    assert not trial.record_failure(company=False)
-    trial.hear(_record(2, 0.5))
-    assert trial.record_failure(company=False)
+    trial.add_epoch(_record(1, 0.5))  # reached before: no progress
+    assert not trial.record_failure(shared=False)
+    trial.add_epoch(_record(2, 0.5))
+    assert trial.record_failure(shared=False)
 
 
 def test_time_is_up_for_a_silent_trial_that_may_be_tried_again_and_for_a_long_one_that_may_not():
     trial = _underway(epoch_timeout=10)
-    assert trial.overdue(time.monotonic() + 9, company=False) == ""
+    assert trial.overdue(time.monotonic() + 9, shared=False) == ""
     assert (
-        trial.overdue(time.monotonic() + 11, company=False)
+        trial.overdue(time.monotonic() + 11, shared=False)
         == "hung: no epoch for trainer.epoch_timeout=10 s"
     )
-    assert trial.record_failure(company=False)
+    assert trial.record_failure(shared=False)
     trial = _underway(timeout=5)
-    trial.hear(_record(1, 0.5, seconds=4.5))
+    trial.add_epoch(_record(1, 0.5, seconds=4.5))
     assert (
-        trial.overdue(time.monotonic() + 1, company=False) == "took longer than trainer.timeout=5 s"
+        trial.overdue(time.monotonic() + 1, shared=False) == "took longer than trainer.timeout=5 s"
     )
-    assert not trial.record_failure(company=False)
+    assert not trial.record_failure(shared=False)
 
 
 def test_only_trials_that_may_be_ranked_have_a_value():
     trial = _underway()
-    trial.hear(_record(1, 0.5))
+    trial.add_epoch(_record(1, 0.5))
     assert trial.row("complete", reason="").value == 0.5
     for state in ("failed", "lost", "infeasible"):
         row = trial.row(state, reason="why")
@@ -116,18 +116,18 @@ def test_only_trials_that_may_be_ranked_have_a_value():
 
 def test_what_happens_in_company_is_nobodys_own_until_it_is_tried_alone():
     trial = _underway(max_retries=0)
-    for _ in range(SHARED):
+    for _ in range(SHARED_DEATHS):
         assert not trial.must_run_alone
-        assert trial.record_failure(company=True)
+        assert trial.record_failure(shared=True)
     assert trial.must_run_alone
-    assert not trial.record_failure(company=False)
+    assert not trial.record_failure(shared=False)
     silent = _underway(timeout=5, epoch_timeout=10)
-    assert silent.overdue(time.monotonic() + 6, company=True) == ""
+    assert silent.overdue(time.monotonic() + 6, shared=True) == ""
     assert (
-        silent.overdue(time.monotonic() + 11, company=True)
+        silent.overdue(time.monotonic() + 11, shared=True)
         == "hung: no epoch for trainer.epoch_timeout=10 s"
     )
     assert silent.retry
     silent.seconds = 6.0
-    assert silent.overdue(time.monotonic(), company=True) == "took longer than trainer.timeout=5 s"
-    assert not silent.record_failure(company=True)
+    assert silent.overdue(time.monotonic(), shared=True) == "took longer than trainer.timeout=5 s"
+    assert not silent.record_failure(shared=True)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.check_names import CAUSES
-from search.config.fields import one_of, positive, whole
+from search.config.fields import positive, whole
 from search.contract.metrics import Metric
 from search.errors import UsageError, broken_rule, unknown
 
-PLACEMENTS = ("local", "inline")
+PLACEMENTS = {  # the classes that folders of earlier versions name by `placement.kind`
+    "local": "search.execution.placement.local.LocalPlacement",
+    "inline": "search.execution.placement.inline.InlinePlacement",
+}
 PREFLIGHT = ("on", "warn", "off")
 
 
@@ -34,9 +37,12 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementSettings:
-    """`placement.*`: where workers run, how many, with how many threads; `grace` in seconds."""
+    """`placement.*`: where workers run, how many, with how many threads; `grace` in seconds.
 
-    kind: str
+    `target`: import path of the class that starts the workers.
+    """
+
+    target: str
     slots: int | str
     slots_per_gpu: int
     gpus: tuple[str, ...] | None
@@ -108,7 +114,7 @@ def read_placement(config: DictConfig) -> PlacementSettings:
             else tuple(str(gpus).split(","))
         )
     return PlacementSettings(
-        kind=one_of(config, "placement.kind", PLACEMENTS),
+        target=str(node.get("_target_", PLACEMENTS.get(str(node.get("kind")), ""))),
         slots="auto" if node.get("slots") == "auto" else whole(config, "placement.slots", least=1),
         slots_per_gpu=whole(config, "placement.slots_per_gpu", least=1),
         gpus=gpus,

@@ -1,14 +1,11 @@
-"""Asks a training what `trainers.probes` can ask, in a process of its own, as a worker would see
-it.
+"""Asks a training what `trainers.probes` can ask, in a process of its own, as in a worker.
 
 The search's own process stays without torch and the user's modules. Test rows never come here (R8).
 Never judges.
 """
 
 import json
-import os
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +14,7 @@ from typing import Any
 from search.config.plan import Plan
 from search.config.trial_config import TrialConfigs, trainer_config
 from search.errors import RunError
-from search.execution import process_guard as guard
-from search.execution.module_process import module_command
+from search.execution.process_guard import spawn_guarded
 from search.execution.slots import Slot
 
 Answers = dict[str, Any]
@@ -46,27 +42,19 @@ def probed(
         **wanted,
     }
     told, log = folder / "answers.json", folder / "probes.log"
-    mark, (lifeline, held) = (
-        uuid.uuid4().hex,
-        os.pipe(),
-    )  # its guard sees `held` close when this process dies
     told.unlink(missing_ok=True)
     (folder / "asked.json").write_text(json.dumps(asked))
     with log.open("w") as output:
-        process = subprocess.Popen(
-            module_command("search.diagnostics.probe_process", str(folder), str(lifeline)),
-            env={**os.environ, **slot.environment(), guard.MARK: mark},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            pass_fds=[lifeline],
-            start_new_session=True,
+        process = spawn_guarded(
+            "search.diagnostics.probe_process",
+            str(folder),
+            environment=slot.environment(),
+            output=output,
         )
-    os.close(lifeline)
 
     def answers() -> Answers:
         try:
-            process.wait(timeout=plan.limits.epoch_timeout)
+            status = process.wait(plan.limits.epoch_timeout)
         except subprocess.TimeoutExpired as error:
             limit = f"{plan.limits.epoch_timeout:g} s (trainer.epoch_timeout)"
             raise RunError(
@@ -76,7 +64,7 @@ def probed(
             end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
             raise RunError(
                 "the training could not be looked at: its process ended with "
-                f"{process.returncode}\n{end}"
+                f"{status}\n{end}"
             )
         found: Answers = json.loads(told.read_text())
         return found
@@ -85,8 +73,5 @@ def probed(
         try:
             yield answers
         finally:
-            process.kill()
-            os.close(held)
-            guard.kill_marked(mark)  # what the training has started ends with it
             for name in ("answers.json", "asked.json"):
                 (folder / name).unlink(missing_ok=True)

@@ -14,8 +14,7 @@ from typing import Any
 from search.execution import process_guard as guard
 
 if __name__ == "__main__":
-    guard.start_guard(int(sys.argv[2]))
-    guard.die_with_starter()
+    ARGUMENTS = guard.enter()
 
 from search.contract.arrays import read_folds
 from search.storage.json_numbers import plain
@@ -86,7 +85,7 @@ def _ramps(subject: Subject, asked: dict[str, Any]) -> Answers:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
+    place = Path(ARGUMENTS[0])
     found = answer(json.loads((place / "asked.json").read_text()))
     fresh = place / "answers.new"
     fresh.write_text(json.dumps(plain(found), allow_nan=False))

@@ -1,13 +1,13 @@
-"""The one process that asks, tells and writes: hands trials to workers, answers every epoch, records, and lets nobody's
-death matter.
+"""The one process that asks, records and answers: one thread, one loop; other threads post events.
 
-One thread, one loop; other threads only post events. Never trains, never computes a metric, never decides what a stage wants.
+Hands trials to workers, answers every epoch, and continues where a worker has died. Training, the
+metric and what a stage wants are the business of others.
 """
 
+import json
 import signal
 import time
 from collections import Counter
-from dataclasses import asdict
 from types import FrameType
 
 from omegaconf import OmegaConf
@@ -15,20 +15,23 @@ from omegaconf import OmegaConf
 from search.config.plan import Plan
 from search.contract.contract import Contract
 from search.errors import Interrupted
+from search.execution import messages
 from search.execution.callbacks import Callback
 from search.execution.connections import (
+    Happening,
     MessageReceived,
-    WorkerConnections,
     WorkerExited,
     WorkerHandle,
 )
 from search.execution.lanes import Fusions
-from search.execution.messages import Message, MessageError
-from search.execution.placement import Placement
+from search.execution.messages import MessageError
 from search.execution.recorder import Recorder
-from search.execution.running_trial import SHARED, RunningTrial, fresh_early_stopping
+from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.slots import Slot
+from search.execution.trial_endings import TrialEndings
+from search.execution.trial_ends import StopDecision
 from search.execution.trial_queue import TrialQueue
+from search.execution.worker_pool import WorkerPool
 from search.stages.lookahead import PEEK
 from search.stages.stage import Stage
 from search.storage.folder import Folder
@@ -36,8 +39,8 @@ from search.storage.logs import TrialLogs
 from search.storage.study import Study
 from search.storage.trials import TrialSpec
 
-TICK = 0.25  # seconds between two looks at clocks and logs
-FAREWELL = 5.0  # seconds that workers get to end when there is no more work
+TICK = 0.25  # time between two looks at clocks and logs [s]
+FAREWELL = 5.0  # time that workers get to end when there is no more work [s]
 
 
 class Conductor:
@@ -49,31 +52,38 @@ class Conductor:
         *,
         folder: Folder,
         study: Study,
-        connections: WorkerConnections,
+        pool: WorkerPool,
         contract: Contract,
         stage: Stage,
         fusions: Fusions,
         callback: Callback,
     ) -> None:
-        self._plan, self._folder, self._connections = plan, folder, connections
+        self._plan, self._folder, self._pool = plan, folder, pool
+        self._connections = pool.connections
         self._stage, self._fusions, self._callback = stage, fusions, callback
         self._logs = TrialLogs(folder.logs, limit=plan.limits.log_bytes)
-        self._record = Recorder(
+        self._recorder = Recorder(
             plan, folder=folder, study=study, contract=contract, stage=stage, callback=callback
         )
-        self._queue = TrialQueue(
-            map(self._underway, self._record.unfinished()), slots=fusions.slots
+        unfinished = map(self._running_trial, self._recorder.unfinished())
+        self._queue = TrialQueue(unfinished, slots=fusions.slots)
+        self._endings = TrialEndings(
+            folder.path,
+            queue=self._queue,
+            recorder=self._recorder,
+            logs=self._logs,
+            callback=callback,
         )
-        self._signals, self._told = 0, False
+        self._signals, self._goodbye_said = 0, False
         self._deadline: float | None = None
-        self._looked = 0.0
+        self._checked_at = 0.0
 
-    def run(self, placement: Placement) -> None:
+    def run(self) -> None:
         """Until the stage wants nothing more.
 
         Raises:
-            Interrupted: by SIGINT, SIGTERM or SIGHUP; what runs has been checkpointed.
-            RunError: workers cannot start, or all trials fail alike.
+            Interrupted: by SIGINT, SIGTERM or SIGHUP; running trials have been checkpointed.
+            RunError: workers cannot start, the machine is at fault, or all trials fail alike.
         """
         handlers = {
             number: signal.signal(number, self._on_signal)
@@ -81,247 +91,217 @@ class Conductor:
         }
         grace = 0.0
         try:
-            self._callback.foreseen(self._stage.foreseen(self._record.rows))
+            self._callback.foreseen(self._stage.foreseen(self._recorder.rows))
             self._refill()
             if self._queue or self._stage.thinking:
-                placement.start()
+                self._pool.start()
                 while not self._done():
-                    self._turn(placement)
-                placement.close()
-                self._connections.dismiss()
+                    self._turn()
+                self._pool.close()
+                self._connections.dismiss(messages.Quit())
                 grace = FAREWELL
         finally:
-            placement.stop(grace=grace)
+            self._pool.stop(grace=grace)
             self._stage.close()
-            self._record.close()
+            self._recorder.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         if self._signals:
             raise Interrupted("interrupted")
 
-    def _turn(self, placement: Placement) -> None:
+    def _turn(self) -> None:
         for happened in self._connections.wait(TICK):
-            if isinstance(happened, MessageReceived):
-                self._on_said(happened.worker, happened.message, placement)
-            else:
-                self._on_gone(happened)
+            self._on_happening(happened)
         now = time.monotonic()
-        if now - self._looked > TICK:
-            self._looked = now
-            self._look(now, placement)
+        if now - self._checked_at > TICK:
+            self._checked_at = now
+            self._check_clocks(now)
         if self._signals:
             self._say_goodbye()
-            placement.close()
         else:
             self._refill()
             self._assign()
 
     def _say_goodbye(self) -> None:
-        if self._signals == 1 and not self._told:
-            self._told = True
-            grace = self._plan.placement.grace
+        if self._signals == 1 and not self._goodbye_said:
+            self._goodbye_said = True
             self._callback.note(
-                f"stopping at the next epoch's end, after {grace:g} s at the latest; once more stops at once"
+                "stopping at the next epoch's end, after "
+                f"{self._plan.placement.grace:g} s at the latest; once more stops at once"
             )
 
     def _done(self) -> bool:
         busy = any(worker.trials for worker in self._connections.workers)
         return not busy and (not (self._queue or self._stage.thinking) or self._signals > 0)
 
-    def _refill(self) -> None:
-        """Asks the stage for more; whether a round has ended is for the stage to see."""
-        workers = self._connections.workers
-        room = sum(worker.room for worker in workers) or int(
-            not any(worker.trials for worker in workers)
-        )
-        if room and not self._queue:
-            asks = self._stage.wanted(self._record.rows, room=room)
-            for ask in asks:
-                self._record.add(ask)
-                self._queue.add(self._underway(ask))
-            if asks:
-                self._callback.foreseen(self._stage.foreseen(self._record.rows))
+    # Handing out
 
-    def _underway(self, ask: TrialSpec) -> RunningTrial:
-        return RunningTrial(
-            ask=ask,
-            early_stopping=fresh_early_stopping(self._plan.metric, self._plan.limits),
-            limits=self._plan.limits,
-        )
+    def _refill(self) -> None:
+        """Asks the stage for trials while the queue is empty and a seat is free."""
+        workers = self._connections.workers
+        idle = not any(worker.trials for worker in workers)
+        room = sum(worker.room for worker in workers) or int(idle)
+        if room and not self._queue:
+            wanted = self._stage.wanted(self._recorder.rows, room=room)
+            for ask in wanted:
+                self._recorder.add(ask)
+                self._queue.add(self._running_trial(ask))
+            if wanted:
+                self._callback.foreseen(self._stage.foreseen(self._recorder.rows))
+
+    def _running_trial(self, ask: TrialSpec) -> RunningTrial:
+        early_stopping = fresh_early_stopping(self._plan.metric, self._plan.limits)
+        return RunningTrial(ask=ask, early_stopping=early_stopping, limits=self._plan.limits)
 
     def _assign(self) -> None:
         for worker in self._connections.workers:
             if worker.waiting and self._queue:
                 worker.waiting = False
-                self._connections.tell(worker, {"kind": "work", **self._handed(worker)})
+                trials = self._hand_out(worker)
+                candidates = self._candidates(worker, trials)
+                self._connections.tell(worker, messages.Work(trials=trials, candidates=candidates))
 
-    def _handed(self, worker: WorkerHandle) -> Message:
-        """The trials that a worker gets, and what else could train beside them."""
-        trials = self._queue.hand(worker, workers=self._connections.workers)
+    def _hand_out(self, worker: WorkerHandle) -> list[messages.AssignedTrial]:
+        trials = self._queue.take(worker, workers=self._connections.workers)
         worker.room -= len(trials)
-        told = []
         for trial in trials:
-            ask, trial.heard = trial.ask, time.monotonic()
-            worker.trials[ask.trial] = trial
-            self._record.begin(worker.slot, ask)
-            told.append({"trial": ask.trial, "seed": ask.seed, "knobs": dict(ask.knobs)})
-        return {
-            "trials": told,
-            "abreast": self._candidates() if told and worker.wants_candidates else [],
-        }
-
-    def _candidates(self) -> list[Message]:
-        """Trials that may train at the same time, by their knobs."""
-        asks = self._stage.candidates(self._record.rows)[:PEEK]
-        counted = Counter(tuple(ask.knobs.items()) for ask in asks)
-        return [{"knobs": dict(knobs), "trials": trials} for knobs, trials in counted.items()]
-
-    # Workers speak and go
-
-    def _on_said(self, worker: WorkerHandle, message: Message, placement: Placement) -> None:
-        try:
-            reply = self._reply(worker, message)
-        except MessageError as error:
-            for trial in worker.trials.values():
-                trial.kill_reason = f"its worker broke the protocol: {error}"
-            placement.kill(worker.slot)
-            return
-        if reply is not None:
-            self._connections.tell(worker, reply)
-
-    def _reply(self, worker: WorkerHandle, message: Message) -> Message | None:
-        kind = message["kind"]
-        if kind == "hello":
-            return self._setup(worker.slot)
-        if kind in ("ask", "settle"):
-            worker.room, worker.wants_candidates = int(message["room"]), bool(message["curious"])
-            if kind == "settle":
-                return self._on_settled(worker)
-            worker.waiting = worker.has_asked = True
-            return None
-        if kind in ("fusion", "crowded"):
-            fusion, news = self._fusions.answer(message)
-            if news:
-                self._callback.note(news)
-            return {"kind": "fusion", "fusion": asdict(fusion)}
-        trial = worker.trials.get(message.get("trial", -1))
-        if kind == "broken" or trial is None:
-            raise MessageError(
-                str(message.get("why", f"a message {kind!r} of a trial that it was not given"))
+            trial.hand_out()
+            worker.trials[trial.ask.trial] = trial
+            self._recorder.begin(worker.slot, trial.ask)
+        return [
+            messages.AssignedTrial(
+                trial=trial.ask.trial, seed=trial.ask.seed, knobs=trial.ask.knobs
             )
-        if kind == "begin":
-            records = self._record.epochs(trial.ask.trial)
+            for trial in trials
+        ]
+
+    def _candidates(
+        self, worker: WorkerHandle, trials: list[messages.AssignedTrial]
+    ) -> list[messages.Candidates]:
+        """Trials that may train beside those handed out, counted by their knobs."""
+        if not trials or not worker.wants_candidates:
+            return []
+        asks = self._stage.candidates(self._recorder.rows)[:PEEK]
+        counts = Counter(tuple(ask.knobs.items()) for ask in asks)
+        return [
+            messages.Candidates(knobs=dict(knobs), trials=count) for knobs, count in counts.items()
+        ]
+
+    # What workers do
+
+    def _on_happening(self, happened: Happening) -> None:
+        if isinstance(happened, WorkerExited):
+            self._endings.on_exit(happened, stopping=self._signals > 0)
+            self._logs.append(happened.worker.slot.log, happened.output)
+            self._pool.replace(happened)
+        elif isinstance(happened, MessageReceived):
+            try:
+                reply = self._reply(happened.worker, happened.message)
+            except MessageError as error:
+                self._break_off(happened.worker, str(error))
+            else:
+                if reply is not None:
+                    self._connections.tell(happened.worker, reply)
+        else:
+            self._break_off(happened.worker, happened.reason)
+
+    def _break_off(self, worker: WorkerHandle, reason: str) -> None:
+        for trial in worker.trials.values():
+            trial.kill_reason = f"its worker broke the protocol: {reason}"
+        self._pool.kill(worker.slot)
+
+    def _reply(self, worker: WorkerHandle, message: messages.Message) -> messages.Message | None:
+        """The answer to a message, where it has one. Raises MessageError: it makes no sense."""
+        match message:
+            case messages.Hello():
+                return self._setup(worker.slot)
+            case messages.Settle():
+                return self._on_settle(worker, message)
+            case messages.AskForWork():
+                worker.room, worker.wants_candidates = message.room, message.wants_candidates
+                worker.waiting = True
+                return None
+            case messages.FusionWanted():
+                fusion, news = self._fusions.settle(message.key, message.wanted, message.pace)
+            case messages.MemoryExceeded():
+                fusion, news = self._fusions.crowded(message.key, seats=message.seats)
+            case messages.TrialBegun() | messages.EpochTrained() | messages.TrialEnded():
+                self._on_trial(worker, message)
+                return None
+            case _:
+                raise MessageError(f"a message {type(message).__name__} from a worker")
+        if news:
+            self._callback.note(news)
+        return messages.FusionDecided(fusion=fusion)
+
+    def _on_trial(
+        self,
+        worker: WorkerHandle,
+        message: messages.TrialBegun | messages.EpochTrained | messages.TrialEnded,
+    ) -> None:
+        trial = worker.trials.get(message.trial)
+        if trial is None:
+            raise MessageError(f"a message of trial {message.trial}, which it was not given")
+        if isinstance(message, messages.TrialBegun):
+            records = self._recorder.epochs(trial.ask.trial)
             trial.begin(
-                int(message["epoch"]),
+                message.epoch,
                 records=records,
                 device=worker.slot.label,
-                strategy=str(message["strategy"]),
+                strategy=message.strategy,
             )
-        elif kind == "epoch" and trial.decision == "go":
-            self._record.epoch(worker.slot, trial, message)
-        elif kind == "end":
-            self._on_end(worker, trial, message)
-        return None
+        elif isinstance(message, messages.TrialEnded):
+            self._endings.on_end(worker, message)
+        elif trial.decision is StopDecision.GO:
+            self._recorder.epoch(worker.slot, trial, message)
 
-    def _on_settled(self, worker: WorkerHandle) -> Message:
-        """Whether to go on, for all its trials, and new ones where it has room."""
-        answers = {str(number): self._answer(trial) for number, trial in worker.trials.items()}
-        if self._signals:
-            return {"kind": "settled", "answers": answers, "trials": [], "abreast": []}
-        self._refill()
-        return {"kind": "settled", "answers": answers, **self._handed(worker)}
-
-    def _answer(self, trial: RunningTrial) -> Message:
-        """Go on or stop; what was told after the epoch at which a trial was to stop has not been recorded."""
-        word = "interrupt" if trial.decision == "go" and self._signals else trial.decision
-        if trial.kill_reason:  # where its worker cannot be killed, it ends here
-            word = "stop"
-        early_stopping = trial.early_stopping
-        return {
-            "kind": word,
-            "why": early_stopping.why,
-            "epoch": early_stopping.epoch,
-            "best_epoch": early_stopping.best_epoch,
+    def _on_settle(self, worker: WorkerHandle, message: messages.Settle) -> messages.Settled:
+        """Whether each of its trials goes on, and new trials where it has room."""
+        worker.room, worker.wants_candidates = message.room, message.wants_candidates
+        stopping = self._signals > 0
+        answers = {
+            number: trial.answer(stopping=stopping) for number, trial in worker.trials.items()
         }
-
-    def _on_end(self, worker: WorkerHandle, trial: RunningTrial, message: Message) -> None:
-        del worker.trials[trial.ask.trial]
-        self._callback.left(worker.slot, trial.ask)
-        if trial.kill_reason:
-            self._died(trial, trial.kill_reason, company=False)
-            return
-        if message["state"] == "interrupted":
-            return
-        if message["state"] == "crowded":
-            self._queue.put_back([trial])
-            return
-        if message["state"] == "disrupted":
-            trial.shared = SHARED
-            self._died(trial, str(message["reason"]), company=True)
-            return
-        self._finish(
-            trial, str(message["state"]), reason=str(message["reason"]), cause=message.get("cause")
+        if stopping:
+            return messages.Settled(answers=answers)
+        self._refill()
+        trials = self._hand_out(worker)
+        return messages.Settled(
+            answers=answers, trials=trials, candidates=self._candidates(worker, trials)
         )
 
-    def _on_gone(self, gone: WorkerExited) -> None:
-        """Its trials go on from their checkpoints. Where one of them was the cause, it alone has died."""
-        trials, gone.worker.trials = list(gone.worker.trials.values()), {}
-        for trial in trials:
-            self._callback.left(gone.worker.slot, trial.ask)
-        if self._signals:
-            return  # when the search is resumed
-        doomed = [trial for trial in trials if trial.kill_reason]
-        self._queue.put_back([trial for trial in trials if doomed and not trial.kill_reason])
-        for trial in reversed(doomed or trials):
-            self._died(trial, trial.kill_reason or gone.how, company=len(trials) > 1)
-
-    def _died(self, trial: RunningTrial, reason: str, *, company: bool) -> None:
-        """Its worker has died, or would have been killed: another attempt, or a row that says why."""
-        if trial.record_failure(company=company):
-            again = "trying again by itself" if trial.must_run_alone and company else "trying again"
-            self._callback.note(f"trial {trial.ask.trial}: {reason}; {again}")
-            self._queue.put_back([trial])
-        else:
-            self._finish(trial, "lost" if trial.retry else "failed", reason=reason, cause=reason)
-
-    def _finish(self, trial: RunningTrial, state: str, *, reason: str, cause: str | None) -> None:
-        number = trial.ask.trial
-        log = self._logs.pointer(number) if state in ("failed", "lost") else ""
-        self._logs.trim(number)
-        self._record.finish(trial, state, reason=reason + log, cause=cause)
-
-    def _setup(self, slot: Slot) -> Message:
-        return {
-            "kind": "setup",
-            "config": OmegaConf.to_container(self._plan.config, resolve=False),
-            "folder": str(self._folder.path),
-            "device": slot.device,
-            "log": slot.log,
-            "metric": asdict(self._plan.metric),
-            "lanes": self._fusions.setup(),
-        }
+    def _setup(self, slot: Slot) -> messages.Setup:
+        return messages.Setup(
+            config=json.dumps(OmegaConf.to_container(self._plan.config, resolve=False)),
+            folder=str(self._folder.path),
+            device=slot.device,
+            log=slot.log,
+            metric=self._plan.metric,
+            lanes=self._fusions.setup(),
+        )
 
     # Clocks and signals
 
-    def _look(self, now: float, placement: Placement) -> None:
-        """At the clocks and logs of what is running."""
+    def _check_clocks(self, now: float) -> None:
+        """Kills workers whose trial has run out of time or has printed too much."""
         for worker in self._connections.workers:
             for trial in worker.trials.values():
-                if not trial.kill_reason:
-                    flooded = self._logs.excess(trial.ask.trial)
-                    trial.retry = trial.retry and not flooded
-                    trial.kill_reason = flooded or trial.overdue(
-                        now, company=len(worker.trials) > 1
-                    )
-                    if trial.kill_reason:
-                        placement.kill(worker.slot)
+                if trial.kill_reason:
+                    continue
+                excess = self._logs.excess(trial.ask.trial)
+                trial.retry = trial.retry and not excess
+                trial.kill_reason = excess or trial.overdue(now, shared=len(worker.trials) > 1)
+                if trial.kill_reason:
+                    self._pool.kill(worker.slot)
+                elif slow := trial.slow_start(now):
+                    self._callback.note(slow)
         if self._deadline is not None and now > self._deadline:
             for worker in self._connections.workers:
-                placement.kill(worker.slot)
+                self._pool.kill(worker.slot)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
-        self._deadline = time.monotonic() + (
-            self._plan.placement.grace if self._signals == 1 else 0.0
-        )
+        self._pool.close()
+        grace = self._plan.placement.grace if self._signals == 1 else 0.0
+        self._deadline = time.monotonic() + grace
         self._connections.wake()

@@ -1,35 +1,41 @@
-"""The conductor's end of all connections: who is there, what they say, who has gone. One thread listens; any may post events.
+"""The conductor's end of all connections: which workers are there, what they say, who has ended.
 
-Knows workers, not trials' fates.
+One thread listens; any thread may post events. Knows workers, not the fate of trials.
 """
 
 import os
 import queue
 import selectors
 import signal
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from search.errors import RunError
-from search.execution.messages import Link, Message, MessageError
-from search.execution.placement import Broken, Event, Joined, Left
-from search.execution.running_trial import RunningTrial
+from search.execution.link import Connection
+from search.execution.messages import AskForWork, DryRunAnswer, Message, MessageError
+from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft
+from search.execution.running_trial import SLOW_START, RunningTrial
 from search.execution.slots import Slot
 
-PATIENCE = 1.0  # seconds of a wait after which it begins again
-STILLBORN = 3  # workers of a slot that end, one after the other, without having asked for work
+PATIENCE = 1.0  # longest wait for events before the clocks are looked at [s]
 
 
 @dataclass(kw_only=True, eq=False)
 class WorkerHandle:
-    """A worker. `trials`: what it trains, `room`: its free seats.
+    """A worker.
 
-    `waiting`: whether it asks for work, `has_asked`: whether it ever has.
-    `wants_candidates`: whether it wants to know what else could train beside a trial.
+    Attributes:
+        has_asked: True once it has asked for work.
+        waiting: True while it waits for work.
+        room: its free seats.
+        wants_candidates: True if it wants to know which trials could share a program.
+        trials: the trials that it trains, by number.
     """
 
     slot: Slot
-    link: Link
+    connection: Connection
     has_asked: bool = False
     waiting: bool = False
     room: int = 0
@@ -39,21 +45,33 @@ class WorkerHandle:
 
 @dataclass(frozen=True, kw_only=True)
 class MessageReceived:
-    """A worker has spoken. A message that is none is told as kind `broken`."""
+    """A worker has sent a message."""
 
     worker: WorkerHandle
     message: Message
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProtocolBroken:
+    """A worker has sent something that is no message."""
+
+    worker: WorkerHandle
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerExited:
-    """A worker has ended, all that it said before has been told, and all its processes are gone."""
+    """A worker has ended; its messages were delivered before, and all its processes are gone.
+
+    `output`: what it printed before it knew its log.
+    """
 
     worker: WorkerHandle
     status: int
+    output: bytes
 
     @property
-    def how(self) -> str:
+    def reason(self) -> str:
         """How it ended, in words."""
         if self.status >= 0:
             return f"its worker ended with exit status {self.status} in the middle of the trial"
@@ -61,14 +79,16 @@ class WorkerExited:
         return f"its worker was killed by {signal.Signals(-self.status).name}{hint}"
 
 
+Happening = MessageReceived | ProtocolBroken | WorkerExited
+
+
 class WorkerConnections:
     """All workers of a search."""
 
     def __init__(self) -> None:
         self._workers: dict[int, WorkerHandle] = {}
-        self._stillborn: dict[int, int] = {}
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._unheard: list[MessageReceived | WorkerExited] = []
+        self._undelivered: list[Happening] = []
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         self._selector = selectors.DefaultSelector()
@@ -86,118 +106,130 @@ class WorkerConnections:
 
     def wake(self) -> None:
         """Ends a wait, from any thread or signal handler."""
-        try:
+        with suppress(BlockingIOError):  # the pipe is full: the wait is ending already
             os.write(self._wake_write, b"x")
-        except BlockingIOError:  # it is awake already
-            return
 
-    def wait(self, seconds: float) -> list[MessageReceived | WorkerExited]:
+    def wait(self, seconds: float) -> list[Happening]:
         """What has happened, in order; empty after so many seconds of silence.
 
         Raises:
-            RunError: a slot cannot keep a worker.
+            RunError: a slot cannot start a worker.
         """
-        happened, self._unheard = self._unheard, []
+        happened, self._undelivered = self._undelivered, []
         for key, _ in self._selector.select(0 if happened else seconds):
             if key.data is None:
                 os.read(self._wake_read, 4096)
             else:
                 happened += self._listen(key.data)
+        for worker in list(self._workers.values()):
+            if not worker.connection.closed and worker.connection.descriptor() is None:
+                happened += self._listen(worker)
         while not self._inbox.empty():
             happened += self._on_event(self._inbox.get())
         return happened
 
     def tell(self, worker: WorkerHandle, message: Message) -> None:
-        """Sends a message; if the worker has died, `WorkerExited` will say so."""
-        try:
-            worker.link.send(message)
-        except OSError:
-            return
+        """Sends a message; if the worker has died, `WorkerExited` will follow."""
+        with suppress(OSError):
+            worker.connection.send(message)
 
-    def ask(self, message: Message) -> Message | None:
-        """The answer of the first worker, which nobody has set up yet, to a message that gives one; None where it ends before.
+    def ask(
+        self, message: Message, *, seconds: float, slow: Callable[[], None]
+    ) -> DryRunAnswer | None:
+        """Asks the first worker before it is set up; the next `wait` delivers what else happens.
 
-        What is said meanwhile is there at the next wait. To be asked only while workers start.
+        Args:
+            message: the question.
+            seconds: time for the answer.
+            slow: called once if the answer takes longer than SLOW_START.
+
+        Returns:
+            The answer; None if the worker ends before.
+
+        Raises:
+            TimeoutError: there was no answer in time.
         """
-        meanwhile: list[MessageReceived | WorkerExited] = []
-        while not self._workers:
-            meanwhile += self.wait(PATIENCE)
-        worker = next(iter(self._workers.values()))
-        self.tell(worker, message)
-        answer = None
-        while answer is None and not worker.link.closed:
-            for happened in self.wait(PATIENCE):
-                if (
-                    isinstance(happened, MessageReceived)
-                    and happened.worker is worker
-                    and happened.message["kind"] == "answer"
+        asked_at, is_slow = time.monotonic(), False
+        worker, answer = None, None
+        others: list[Happening] = []
+        while answer is None:
+            waited = time.monotonic() - asked_at
+            if waited > seconds:
+                raise TimeoutError
+            if waited > SLOW_START and not is_slow:
+                is_slow = True
+                slow()
+            if worker is None and self._workers:
+                worker = next(iter(self._workers.values()))
+                self.tell(worker, message)
+            for happened in self.wait(min(PATIENCE, seconds)):
+                if isinstance(happened, MessageReceived) and isinstance(
+                    happened.message, DryRunAnswer
                 ):
                     answer = happened.message
                 else:
-                    meanwhile.append(happened)
-        self._unheard = meanwhile
+                    others.append(happened)
+            exited = [each.worker for each in others if isinstance(each, WorkerExited)]
+            if worker in exited or (exited and not self._workers):
+                break
+        self._undelivered = others
         return answer
 
-    def dismiss(self) -> None:
-        """Lets all workers go: those that wait are told, the others see the connection close."""
+    def dismiss(self, message: Message) -> None:
+        """Lets all workers go: waiting ones read the message, others see the connection close."""
         while not self._inbox.empty():
             self._on_event(self._inbox.get())
         for worker in self._workers.values():
-            self.tell(worker, {"kind": "quit"})
+            self.tell(worker, message)
             self._drop(worker)
 
     def close(self) -> None:
         """Closes everything."""
         while not self._inbox.empty():
             event = self._inbox.get()
-            if isinstance(event, Joined):
-                event.link.close()
+            if isinstance(event, WorkerJoined):
+                event.connection.close()
         for worker in self._workers.values():
             self._drop(worker)
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def _on_event(self, event: Event) -> list[MessageReceived | WorkerExited]:
-        if isinstance(event, Joined):
-            worker = WorkerHandle(slot=event.slot, link=event.link)
+    def _on_event(self, event: Event) -> list[Happening]:
+        if isinstance(event, WorkerJoined):
+            worker = WorkerHandle(slot=event.slot, connection=event.connection)
             self._workers[event.slot.number] = worker
-            self._selector.register(event.link.socket, selectors.EVENT_READ, worker)
-        elif isinstance(event, Left):
+            descriptor = event.connection.descriptor()
+            if descriptor is not None:
+                self._selector.register(descriptor, selectors.EVENT_READ, worker)
+        elif isinstance(event, WorkerLeft):
             worker = self._workers.pop(event.slot.number)
-            last_words = self._listen(worker)
+            last = self._listen(worker)
             self._drop(worker)
-            has_asked = worker.has_asked or any(
-                said.message["kind"] == "ask" for said in last_words
-            )
-            self._count_stillborn(event.slot, has_asked=has_asked)
-            return [*last_words, WorkerExited(worker=worker, status=event.status)]
-        elif isinstance(event, Broken):
+            return [*last, WorkerExited(worker=worker, status=event.status, output=event.output)]
+        elif isinstance(event, SlotFailed):
             raise RunError(
                 f"slot {event.slot.number} ({event.slot.label}) cannot work: {event.reason}"
             )
         return []
 
-    def _listen(self, worker: WorkerHandle) -> list[MessageReceived]:
-        if worker.link.closed:
+    def _listen(self, worker: WorkerHandle) -> list[Happening]:
+        if worker.connection.closed:
             return []
+        happened: list[Happening] = []
         try:
-            messages, there = worker.link.poll()
+            messages, is_open = worker.connection.poll()
         except MessageError as error:
-            messages, there = [{"kind": "broken", "why": str(error)}], False
-        if not there:
+            happened.append(ProtocolBroken(worker=worker, reason=str(error)))
+            messages, is_open = (), False
+        worker.has_asked |= any(isinstance(message, AskForWork) for message in messages)
+        if not is_open:
             self._drop(worker)
-        return [MessageReceived(worker=worker, message=message) for message in messages]
+        return [*happened, *(MessageReceived(worker=worker, message=each) for each in messages)]
 
     def _drop(self, worker: WorkerHandle) -> None:
-        if not worker.link.closed:
-            self._selector.unregister(worker.link.socket)
-            worker.link.close()
-
-    def _count_stillborn(self, slot: Slot, *, has_asked: bool) -> None:
-        self._stillborn[slot.number] = 0 if has_asked else self._stillborn.get(slot.number, 0) + 1
-        if self._stillborn[slot.number] >= STILLBORN:
-            raise RunError(
-                f"slot {slot.number} ({slot.label}): {STILLBORN} workers in a row ended before they asked for work; "
-                f"see logs/{slot.log}"
-            )
+        if not worker.connection.closed:
+            descriptor = worker.connection.descriptor()
+            if descriptor is not None:
+                self._selector.unregister(descriptor)
+            worker.connection.close()

@@ -6,22 +6,23 @@ there is none, a process is started for it.
 """
 
 import json
-import os
-import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from search.config.check_keys import unusual_keys
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.config.trial_config import TrialConfigs, trainer_config
-from search.errors import UsageError
+from search.config.text import one_line
+from search.errors import UsageError, broken_rule
 from search.execution.connections import WorkerConnections
-from search.execution.messages import MessageError
-from search.execution.module_process import module_command
+from search.execution.messages import DryRunQuestions, MessageError
+from search.execution.process_guard import GuardedProcess, spawn_guarded
+from search.execution.running_trial import SLOW_START
 from search.execution.worker.dry_run import ALONE, Answer, Questions
 
 
@@ -46,11 +47,7 @@ def dry_run(
             yield
     else:
         yield
-        try:
-            reply = early.ask({"kind": "rehearse", "asked": questions(plan)}) or {}
-        except MessageError:  # more than a message holds
-            reply = {}
-        answer |= reply.get("answer") or {}
+        answer |= _from_early(plan, early)
         if not answer:
             with _in_a_process(plan, answer):
                 pass
@@ -63,6 +60,20 @@ def dry_run(
         )
 
 
+def _from_early(plan: Plan, early: WorkerConnections) -> Answer:
+    """The answer of a worker; empty if it has died."""
+    message, limit = DryRunQuestions(questions=json.dumps(questions(plan))), _limit(plan)
+    try:
+        reply = early.ask(message, seconds=limit, slow=lambda: _say_slow(limit))
+    except MessageError:  # more than a message holds
+        return {}
+    except TimeoutError as error:
+        raise _hangs(limit) from error
+    if reply is None or reply.wrong is None:
+        return {}
+    return {"wrong": reply.wrong, "unread": reply.unread}
+
+
 @contextmanager
 def _in_a_process(plan: Plan, answer: Answer) -> Iterator[None]:
     """Fills `answer` after the block: the last line that the process prints."""
@@ -72,29 +83,59 @@ def _in_a_process(plan: Plan, answer: Answer) -> Iterator[None]:
     ):
         json.dump(questions(plan), asked)
         asked.seek(0)
-        process = subprocess.Popen(
-            module_command("search.execution.worker.dry_run"),
-            env={**os.environ, **ALONE},
-            stdin=asked,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
+        with spawn_guarded(
+            "search.execution.worker.dry_run",
+            str(asked.fileno()),
+            environment=ALONE,
+            output=printed,
+            inherited=[asked.fileno()],
+        ) as process:
             yield
-            # it stays a zombie, and keeps its process id, until its children are gone
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
-            process.wait()
+            _await(process, limit=_limit(plan))
         printed.seek(0)
         text = printed.read().strip()
     last = text.splitlines()[-1] if text else ""
     try:
         answer |= json.loads(last)
     except (ValueError, TypeError):
-        answer["wrong"] = last or "the trainer cannot be built: it ended at once"
+        answer["wrong"] = one_line(last) or "the trainer cannot be built: it ended at once"
+
+
+def _await(process: GuardedProcess, *, limit: float) -> None:
+    """Waits for the end, with a line for the user while that takes long."""
+    try:
+        process.wait(min(SLOW_START, limit))
+    except subprocess.TimeoutExpired:
+        _say_slow(limit)
+        try:
+            process.wait(max(0.0, limit - SLOW_START))
+        except subprocess.TimeoutExpired as error:
+            raise _hangs(limit) from error
+
+
+def _limit(plan: Plan) -> float:
+    """The time that importing and building may take [s]: that of an epoch."""
+    return plan.limits.epoch_timeout
+
+
+def _say_slow(limit: float) -> None:
+    print(
+        f"the trainer and the model are still being imported and built after {SLOW_START:g} s; "
+        f"the search gives up after trainer.epoch_timeout={limit:g} s",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _hangs(limit: float) -> UsageError:
+    return UsageError(
+        broken_rule(
+            "trainer.epoch_timeout",
+            rule="the trainer and the model are imported and built within it",
+            got=f"no end within {limit:g} s",
+            remedy="mend what hangs, or raise it",
+        )
+    )
 
 
 def questions(plan: Plan) -> Questions:

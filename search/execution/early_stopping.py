@@ -1,24 +1,28 @@
-"""When a trial has had enough: the best epoch, patience, divergence (R33).
+"""When a trial has had enough: its best epoch, patience, divergence (R33).
 
-Pure: fed with numbers, asked for a word.
+Pure: takes numbers, returns a decision.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from search.contract.metrics import Metric
+from search.execution.trial_ends import StopDecision
 
-StopDecision = Literal["go", "stop", "prune", "diverged"]
-DIVERGED = 10  # times the loss of the untrained model
+DIVERGED = 10  # a loss above so many times the loss of the untrained model has diverged
 
 
 @dataclass
 class EarlyStopping:
     """How one trial stands.
 
-    `epoch` and `best_epoch` are 0 before the first trained epoch; with a `last_epoch` the best is the last. `first_loss` is the
-    untrained model's.
+    Attributes:
+        patience: epochs without a better metric before the trial stops; None: never.
+        last_epoch: the epoch at which the trial stops, and whose value counts, if one is set.
+        value: the metric at `best_epoch`.
+        epoch: the last epoch seen; 0 before the first trained one.
+        first_loss: the loss of the untrained model, where the trainer reports it.
+        reason: why the trial has stopped, if it has.
     """
 
     metric: Metric
@@ -28,27 +32,33 @@ class EarlyStopping:
     best_epoch: int = 0
     epoch: int = 0
     first_loss: float | None = None
-    why: str = ""
+    reason: str = ""
 
     def see(self, epoch: int, *, value: float, losses: tuple[float | None, ...]) -> StopDecision:
-        """Takes one epoch's metric and losses (None where the trainer tells none); later epochs must follow earlier ones."""
+        """Takes one epoch; later epochs must follow earlier ones.
+
+        Args:
+            epoch: its number; 0 is the untrained model.
+            value: the metric.
+            losses: of train and validation; None where the trainer reports none.
+        """
         self.epoch = epoch
-        told = [loss for loss in losses if loss is not None]
-        if not all(math.isfinite(loss) for loss in told):
-            self.why = f"diverged: a loss is not finite at epoch {epoch}"
-            return "diverged"
+        reported = [loss for loss in losses if loss is not None]
+        if not all(math.isfinite(loss) for loss in reported):
+            self.reason = f"diverged: a loss is not finite at epoch {epoch}"
+            return StopDecision.DIVERGED
         if epoch == 0:
-            self.first_loss = max(told, default=None)
-            return "go"
+            self.first_loss = max(reported, default=None)
+            return StopDecision.GO
         if not math.isfinite(value):
-            self.why = f"diverged: {self.metric.name} is not finite at epoch {epoch}"
-            return "diverged"
-        first = self.first_loss
-        if (
-            told and first is not None and 0 < DIVERGED * first < max(told)
-        ):  # a loss below 0 has no scale of its own
-            self.why = f"diverged: loss {max(told):.3g} at epoch {epoch} is above {DIVERGED} × {first:.3g} before training"
-            return "diverged"
+            self.reason = f"diverged: {self.metric.name} is not finite at epoch {epoch}"
+            return StopDecision.DIVERGED
+        if self._has_exploded(reported):
+            self.reason = (
+                f"diverged: loss {max(reported):.3g} at epoch {epoch} is above "
+                f"{DIVERGED} × {self.first_loss:.3g} before training"
+            )
+            return StopDecision.DIVERGED
         if (
             self.last_epoch is not None
             or self.value is None
@@ -56,9 +66,14 @@ class EarlyStopping:
         ):
             self.value, self.best_epoch = value, epoch
         if self.last_epoch is not None and epoch >= self.last_epoch:
-            self.why = f"trained up to epoch {epoch}"
-            return "stop"
+            self.reason = f"trained up to epoch {epoch}"
+            return StopDecision.STOP
         if self.patience is not None and epoch - self.best_epoch >= self.patience:
-            self.why = f"stopped early: no better {self.metric.name} for {self.patience} epochs"
-            return "stop"
-        return "go"
+            self.reason = f"stopped early: no better {self.metric.name} for {self.patience} epochs"
+            return StopDecision.STOP
+        return StopDecision.GO
+
+    def _has_exploded(self, losses: list[float]) -> bool:
+        """A loss below 0 has no scale of its own, so it is compared with nothing."""
+        first = self.first_loss
+        return bool(losses) and first is not None and 0 < DIVERGED * first < max(losses)

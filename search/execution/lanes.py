@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import UsageError, broken_rule
-from search.execution.messages import Message
 from trainers.api import Pace
 
 FILE = "lanes.json"
@@ -34,6 +33,20 @@ class Fusion:
     strategy: str
     seats: int
     why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneSetup:
+    """What a new worker is sent.
+
+    `most`: the number of lanes that the user wants; None where the pace decides. `slots`: workers
+    of the search. `decisions`, `paces`: by key.
+    """
+
+    most: int | None
+    slots: int
+    decisions: Mapping[str, Fusion]
+    paces: Mapping[str, Pace]
 
 
 ALONE = Fusion(strategy="loop", seats=1, why="")
@@ -81,36 +94,24 @@ class Fusions:
         self._paces = _paces(self._shared)
         self._shown: set[str] = set()  # reasons that the user has seen
 
-    def setup(self) -> Message:
+    def setup(self) -> LaneSetup:
         """What a new worker is sent."""
-        decisions = {key: asdict(fusion) for key, fusion in self._decisions.items()}
-        return {"most": self._most, "slots": self.slots, "known": decisions, "paces": self._paces}
+        return LaneSetup(
+            most=self._most, slots=self.slots, decisions=self._decisions, paces=self._paces
+        )
 
-    def answer(self, message: Message) -> tuple[Fusion, str]:
-        """The decision after a worker's message of kind `fusion` or `crowded`.
-
-        Returns:
-            What `settle` or `crowded` returns.
-        """
-        key = str(message["key"])
-        if message["kind"] == "crowded":
-            return self.crowded(key, seats=int(message["seats"]))
-        return self.settle(key, message["wanted"], message["pace"])
-
-    def settle(
-        self, key: str, wanted: Mapping[str, Any], pace: Mapping[str, Any]
-    ) -> tuple[Fusion, str]:
+    def settle(self, key: str, wanted: Fusion, pace: Pace) -> tuple[Fusion, str]:
         """Records a worker's measurement and the decision that it wants; the first decision holds.
 
         Returns:
             The decision, and a line for the user where its reason is new.
         """
         if key not in self._decisions:
-            self._decisions[key] = Fusion(**wanted)
+            self._decisions[key] = wanted
             self._keep()
-        if pace.get("lanes") and not pace.get("doubtful") and key not in self._paces:
-            self._paces = {**_paces(self._shared), key: dict(pace)}
-            _write(self._shared, self._paces)
+        if pace.lanes and not pace.doubtful and key not in self._paces:
+            self._paces = {**_paces(self._shared), key: pace}
+            _write(self._shared, {name: asdict(kept) for name, kept in self._paces.items()})
         return self._decisions[key], self._news(self._decisions[key])
 
     def crowded(self, key: str, *, seats: int) -> tuple[Fusion, str]:
@@ -139,21 +140,21 @@ class Fusions:
         return news
 
 
-def pace_of(message: Mapping[str, Any]) -> Pace:
+def pace_of(entry: Mapping[str, Any]) -> Pace:
     """A pace from its JSON form.
 
     Raises:
         KeyError, TypeError, ValueError: it is of another form, or holds an impossible time.
     """
-    lanes = {int(count): float(seconds) for count, seconds in message["lanes"].items()}
-    alone = float(message["alone"])
+    lanes = {int(count): float(seconds) for count, seconds in entry["lanes"].items()}
+    alone = float(entry["alone"])
     if not all(math.isfinite(seconds) and seconds > 0 for seconds in (alone, *lanes.values())):
         raise ValueError("a step takes more than 0 seconds")
     return Pace(
-        cause=str(message["cause"]),
+        cause=str(entry["cause"]),
         alone=alone,
         lanes=lanes,
-        doubtful=bool(message["doubtful"]),
+        doubtful=bool(entry["doubtful"]),
     )
 
 
@@ -179,14 +180,14 @@ def _decisions(path: Path) -> dict[str, Fusion]:
     )
 
 
-def _paces(path: Path) -> dict[str, Any]:
+def _paces(path: Path) -> dict[str, Pace]:
     """What was measured on this machine; entries that cannot be read are measured again."""
     paces = {}
     with suppress(OSError, ValueError, AttributeError):
         for key, entry in json.loads(path.read_text()).items():
             with suppress(KeyError, TypeError, ValueError, AttributeError):
-                if pace_of(entry).lanes:
-                    paces[str(key)] = entry
+                if (pace := pace_of(entry)).lanes:
+                    paces[str(key)] = pace
     return paces
 
 

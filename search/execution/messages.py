@@ -1,128 +1,236 @@
-"""How conductor and workers talk: length-prefixed JSON over a connected socket, NaN and inf as strings, never pickle.
+"""What conductor and workers say to each other: tagged structs, as MessagePack on the wire.
 
-The limit is checked before a message is read. Never interprets messages.
+Every field's type is checked when a message is read; NaN and infinity travel as numbers. Nothing is
+ever unpickled.
 """
 
-import json
-import math
-import socket
-import struct
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
-Message = dict[str, Any]
-HEADER = struct.Struct(">I")
-LIMIT = 16 * 2**20  # bytes of one message
+import msgspec
+
+from search.config.knobs import Value
+from search.contract.metrics import Metric
+from search.execution.lanes import Fusion, LaneSetup
+from search.execution.trial_ends import StopDecision, TrialEnd
+from trainers.api import Pace
+
+LIMIT = 16 * 2**20  # size of one message [bytes]
 
 
 class MessageError(Exception):
-    """The other side sent something that is no message."""
+    """What came is no message, or what should go is none."""
 
 
-class Channel(Protocol):
-    """What a worker needs of a connection."""
-
-    def send(self, message: Message) -> None:
-        """Sends one message."""
-
-    def receive(self) -> Message:
-        """Waits for the reply."""
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of all messages; the class's name is its tag."""
 
 
-class Link:
-    """One end of a connection."""
+# From a worker
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
-        self._buffer = bytearray()
 
-    def send(self, message: Message) -> None:
-        """Sends one message. Raises OSError when the other side has gone."""
-        body = encode(message)
-        self.socket.sendall(HEADER.pack(len(body)) + body)
+class Hello(Message, frozen=True, kw_only=True):
+    """The first message of a worker."""
 
-    def receive(self) -> Message:
-        """Waits for the next message.
+    pid: int
 
-        Raises:
-            EOFError: the other side has gone.
-            WireError: what came is no message.
-        """
-        while True:
-            message = self._next()
-            if message is not None:
-                return message
-            if not self._fill():
-                raise EOFError("the other side has closed the connection")
 
-    def poll(self) -> tuple[list[Message], bool]:
-        """All that has come, without waiting, and whether the other side is still there. Raises WireError as `receive`."""
-        try:
-            while open_still := self._fill(socket.MSG_DONTWAIT):
-                pass
-        except BlockingIOError:
-            open_still = True
-        except OSError:
-            open_still = False
-        messages = []
-        while (message := self._next()) is not None:
-            messages.append(message)
-        return messages, open_still
+class AskForWork(Message, frozen=True, kw_only=True):
+    """An idle worker asks for trials. `room`: its free seats.
 
-    @property
-    def closed(self) -> bool:
-        """Whether this end has been closed."""
-        return self.socket.fileno() < 0
+    `wants_candidates`: True if the worker wants to know which trials could share a program.
+    """
 
-    def close(self) -> None:
-        """Closes the connection."""
-        self.socket.close()
+    room: int
+    wants_candidates: bool
 
-    def _fill(self, flags: int = 0) -> bool:
-        data = self.socket.recv(2**16, flags)
-        self._buffer += data
-        return bool(data)
 
-    def _next(self) -> Message | None:
-        if len(self._buffer) < HEADER.size:
-            return None
-        (length,) = HEADER.unpack_from(self._buffer)
-        if length > LIMIT:
-            raise MessageError(f"a message has at most {LIMIT} bytes, but got {length}")
-        end = HEADER.size + length
-        if len(self._buffer) < end:
-            return None
-        body = bytes(self._buffer[HEADER.size : end])
-        del self._buffer[:end]
-        return decode(body)
+class Settle(AskForWork, frozen=True, kw_only=True):
+    """A busy worker asks, after an epoch, whether its trials go on, and for more trials."""
+
+
+class FusionWanted(Message, frozen=True, kw_only=True):
+    """A worker has measured a new key and proposes how its trials are trained."""
+
+    key: str
+    wanted: Fusion
+    pace: Pace
+
+
+class MemoryExceeded(Message, frozen=True, kw_only=True):
+    """Memory has run out for one key; at most `seats` of its trials sit together from now on."""
+
+    key: str
+    seats: int
+
+
+class TrialBegun(Message, frozen=True, kw_only=True):
+    """A trial starts from its checkpoint of `epoch`; 0 for a fresh start."""
+
+    trial: int
+    epoch: int
+    strategy: str
+
+
+class FoldNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """One fold's numbers. `value`: the metric, None for a composite metric.
+
+    `layers`: by series and layer.
+    """
+
+    value: float | None
+    values: dict[str, float]
+    layers: dict[str, dict[str, float]] = {}
+
+
+class EpochTrained(Message, frozen=True, kw_only=True):
+    """One epoch of a trial. `value` and `values`: as of `FoldNumbers`, the folds' mean.
+
+    Attributes:
+        seconds: the epoch's time; a share of it where several trials train together [s].
+        source: "computed" here, or "reported" by the trainer.
+        folds: the numbers of each fold; empty without folds.
+        remark: of the trainer, for the reason of a trial that diverges.
+    """
+
+    trial: int
+    epoch: int
+    value: float | None
+    values: dict[str, float]
+    seconds: float
+    source: str
+    folds: list[FoldNumbers] = []
+    layers: dict[str, dict[str, float]] = {}
+    remark: str = ""
+
+
+class TrialEnded(Message, frozen=True, kw_only=True):
+    """A trial has left the worker. `cause`: equal for errors from the same line of code."""
+
+    trial: int
+    end: TrialEnd
+    reason: str = ""
+    cause: str | None = None
+
+
+class DryRunAnswer(Message, frozen=True, kw_only=True):
+    """`wrong`: what is wrong with the config, empty if nothing is; None: the dry run has died.
+
+    `unread`: keys that no code mentions.
+    """
+
+    wrong: str | None
+    unread: list[str] = []
+
+
+# From the conductor
+
+
+class DryRunQuestions(Message, frozen=True, kw_only=True):
+    """Asks an early worker to build what a config names. `questions`: JSON."""
+
+    questions: str
+
+
+class Setup(Message, frozen=True, kw_only=True):
+    """What a worker needs before its first trial. `config`: JSON, links unresolved."""
+
+    config: str
+    folder: str
+    device: str
+    log: str
+    metric: Metric
+    lanes: LaneSetup
+
+
+class AssignedTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that a worker is to train."""
+
+    trial: int
+    seed: int
+    knobs: Mapping[str, Value]
+
+
+class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+    """Trials that may train at the same time and have the same knobs: how many there are."""
+
+    knobs: Mapping[str, Value]
+    trials: int
+
+
+class Work(Message, frozen=True, kw_only=True):
+    """New trials for a worker; the answer to `AskForWork`."""
+
+    trials: list[AssignedTrial] = []
+    candidates: list[Candidates] = []
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of one trial. `epoch`: the last one that counts; `best_epoch`: up to it."""
+
+    decision: StopDecision
+    reason: str
+    epoch: int
+    best_epoch: int
+
+
+class Settled(Work, frozen=True, kw_only=True):
+    """The answer to `Settle`: by trial what becomes of it, and new trials."""
+
+    answers: dict[int, Answer]
+
+
+class FusionDecided(Message, frozen=True, kw_only=True):
+    """How the trials of a key are trained; the answer to `FusionWanted` and `MemoryExceeded`."""
+
+    fusion: Fusion
+
+
+class Quit(Message, frozen=True, kw_only=True):
+    """There is no more work."""
+
+
+FromWorker = (
+    Hello | AskForWork | Settle | FusionWanted | MemoryExceeded
+    | TrialBegun | EpochTrained | TrialEnded | DryRunAnswer
+)  # fmt: skip
+FromConductor = DryRunQuestions | Setup | Work | Settled | FusionDecided | Quit
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's scalars as Python's."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a message cannot hold a {type(value).__name__}")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+_decoder = msgspec.msgpack.Decoder(FromWorker | FromConductor)
 
 
 def encode(message: Message) -> bytes:
-    """JSON; numbers that JSON lacks become the strings "nan", "inf", "-inf", which float() reads."""
+    """The message as bytes.
+
+    Raises:
+        MessageError: it is too large, or holds what MessagePack cannot carry.
+    """
     try:
-        body = json.dumps(message, allow_nan=False)
-    except ValueError:
-        body = json.dumps(_finite(message), allow_nan=False)
+        body = _encoder.encode(message)
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise MessageError(f"a message cannot be sent: {error}") from error
     if len(body) > LIMIT:
         raise MessageError(f"a message has at most {LIMIT} bytes, but got {len(body)}")
-    return body.encode()
+    return body
 
 
-def decode(body: bytes) -> Message:
-    """The message in a body. Raises WireError where it is no JSON object."""
+def decode(body: bytes | memoryview) -> Message:
+    """The message in a body.
+
+    Raises:
+        MessageError: it is no message, or a field has another type.
+    """
     try:
-        message = json.loads(body)
-    except ValueError as error:
-        raise MessageError(f"a message is a JSON object, but got {body[:40]!r}") from error
-    if not isinstance(message, dict):
-        raise MessageError(f"a message is a JSON object, but got {type(message).__name__}")
+        message: Message = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(f"no message: {error}") from error
     return message
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

@@ -1,19 +1,28 @@
-"""No process is left behind: what a worker or its children have started ends with them, also after a `kill -9`.
+"""No process is left behind: what a child has started ends with it, also after a `kill -9`.
 
-Linux tells children of their starter's death (PR_SET_PDEATHSIG); a small guard forked from the worker sees to the rest.
-Never touches a process that does not bear the mark of the same worker or descend from it.
+Every heavy child (worker, dry run, probe) is started by `spawn_guarded` and begins with `enter`:
+Linux tells it of its starter's death (PR_SET_PDEATHSIG), and a small guard, forked before anything
+heavy is imported, kills the rest. A process is killed only if it bears the mark of the same child
+or descends from it. A mark in the environment, and not only the guard's descendants, since both
+guard and child may be killed, and then the starter still finds what is left.
 """
 
 import ctypes
 import os
 import select
 import signal
+import subprocess
 import sys
+import uuid
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import IO, Any
 
 import psutil
 
-MARK = "KNOBWISE_WORKER"  # variable that every process of one worker inherits
+from search.execution.module_process import module_command
+
+MARK = "KNOBWISE_WORKER"  # variable that every process below one child inherits
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 # Helpers that libraries keep for the next call: multiprocessing's, and the worker pool of joblib.
 HARMLESS = (
@@ -21,11 +30,93 @@ HARMLESS = (
     "multiprocessing.forkserver",
     "joblib.externals.loky",
 )
-INTERVAL = 0.5  # seconds between two looks at whether the worker lives
+INTERVAL = 0.5  # time between two checks whether the guarded process lives [s]
+
+
+class GuardedProcess:
+    """A child in a session of its own. As a context it ends with all that it has started."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", *, mark: str, lifeline: int) -> None:
+        self._process, self._mark, self._lifeline = process, mark, lifeline
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Waits for the end of the child; its exit status, negative for a signal.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs after so many seconds.
+        """
+        return self._process.wait(seconds)
+
+    def is_running(self) -> bool:
+        """True until the child has ended."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """Kills the child and its session, at once; what left the session dies at the exit."""
+        if not self.is_running():
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def __enter__(self) -> "GuardedProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._process.wait()
+        os.close(self._lifeline)
+        kill_marked(self._mark)
+
+
+def spawn_guarded(
+    module: str,
+    *arguments: str,
+    environment: Mapping[str, str],
+    output: IO[Any] | int,
+    inherited: Sequence[int] = (),
+) -> GuardedProcess:
+    """Starts a module as a process; it calls `enter` first of all.
+
+    Args:
+        module: what is run as the main module.
+        arguments: words behind the lifeline's number.
+        environment: variables beside those of this process.
+        output: file for standard output and error.
+        inherited: file descriptors that the child gets.
+    """
+    read_end, write_end = os.pipe()  # the guard sees the write end close when this process dies
+    mark = uuid.uuid4().hex
+    try:
+        process = subprocess.Popen(
+            module_command(module, str(read_end), *arguments),
+            env={**os.environ, **environment, MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[*inherited, read_end],
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(write_end)
+        raise
+    finally:
+        os.close(read_end)
+    return GuardedProcess(process, mark=mark, lifeline=write_end)
+
+
+def enter() -> list[str]:
+    """The first call of a guarded child, before anything heavy is imported; its arguments."""
+    lifeline, *arguments = sys.argv[1:]
+    start_guard(int(lifeline))
+    die_with_starter()
+    return arguments
 
 
 def die_with_starter() -> None:
-    """This process is killed when the thread that started it ends, and adopts orphans of its children. Linux only."""
+    """This process is killed when the thread that started it ends, and adopts orphans below it.
+
+    Linux only.
+    """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -33,12 +124,15 @@ def die_with_starter() -> None:
 
 
 def start_guard(lifeline: int) -> None:
-    """Forks the guard: when `lifeline` (a pipe whose other end the starter holds) ends, or this process, it kills what is left.
+    """Forks the guard, which kills what is left when `lifeline` or this process ends.
 
-    To be called first of all: before threads exist, before `die_with_starter`, before anything heavy is imported. The guard
-    is forked twice, so that it is no child of this process, whose children are its trials' affair.
+    Call it before threads exist and before `die_with_starter`. The guard is forked twice, so that
+    it is no child of this process, whose children belong to its trials.
+
+    Args:
+        lifeline: read end of a pipe whose other end the starter holds.
     """
-    worker, mark = os.getpid(), os.environ[MARK]
+    guarded, mark = os.getpid(), os.environ[MARK]
     between = os.fork()
     if between:
         os.waitpid(between, 0)
@@ -51,7 +145,7 @@ def start_guard(lifeline: int) -> None:
             with suppress(OSError):
                 os.close(number)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the guard outlives those it guards
-    while psutil.pid_exists(worker):
+    while psutil.pid_exists(guarded):
         readable, _, _ = select.select([lifeline], [], [], INTERVAL)
         if readable:
             break
@@ -60,7 +154,7 @@ def start_guard(lifeline: int) -> None:
 
 
 def kill_marked(mark: str) -> list[int]:
-    """Kills every other process that bears the mark, and looks again for those started meanwhile; returns their numbers."""
+    """Kills every other process that bears the mark, until none is found; their process ids."""
     killed: list[int] = []
     seen = -1
     while seen < len(killed):
@@ -78,21 +172,21 @@ def kill_marked(mark: str) -> list[int]:
 
 
 def kill_children() -> list[str]:
-    """Kills what a trial has left running below this process; says what it was."""
+    """Kills what a trial has left running below this process; a description of each."""
     try:
-        os.waitid(
-            os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT
-        )  # the cheap question: are there children at all?
+        # The cheap question: are there children at all?
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return []
-    left = []
+    killed = []
     for child in psutil.Process().children(recursive=True):
         try:
-            told = f"{child.pid} ({' '.join(child.cmdline())[:60]})"
-            if child.status() == psutil.STATUS_ZOMBIE or any(word in told for word in HARMLESS):
+            description = f"{child.pid} ({' '.join(child.cmdline())[:60]})"
+            harmless = any(word in description for word in HARMLESS)
+            if child.status() == psutil.STATUS_ZOMBIE or harmless:
                 continue
             child.kill()
-            left.append(told)
+            killed.append(description)
         except psutil.Error:
             continue
-    return left
+    return killed

@@ -1,4 +1,4 @@
-"""One trial while it is being trained, as the conductor sees it: its standing, its clock, its deaths.
+"""One trial while it trains, as the conductor sees it: its epochs, its clocks, its failed attempts.
 
 Does no input or output.
 """
@@ -10,23 +10,36 @@ from typing import Any
 
 from search.config.settings import Limits
 from search.contract.metrics import Metric
-from search.execution.early_stopping import EarlyStopping, StopDecision
-from search.storage.trials import TrialRecord, TrialSpec
+from search.execution.early_stopping import EarlyStopping
+from search.execution.messages import Answer
+from search.execution.trial_ends import StopDecision
+from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
-SHARED = 2  # deaths in company, without a new epoch, after which a trial is tried alone
+SHARED_DEATHS = 2  # of workers with several trials, after which a trial runs alone
+SLOW_START = 30.0  # time without a first sign of a trial after which the user hears of it [s]
 
 
 def fresh_early_stopping(metric: Metric, limits: Limits) -> EarlyStopping:
-    """The standing of a trial without an epoch."""
+    """The early stopping of a trial without an epoch."""
     return EarlyStopping(metric=metric, patience=limits.patience, last_epoch=limits.last_epoch)
 
 
 @dataclass(kw_only=True)
 class RunningTrial:
-    """`decision`: whether it goes on. `kill_reason`: why its worker is being killed, if it is.
+    """A trial that has been handed to a worker, or waits for its next one.
 
-    `reached`: the furthest epoch of any attempt; `deaths`, and those `shared` with others, since it last rose.
-    `looked`: the epoch of the last look for a rung.
+    Attributes:
+        seconds: training time of the epochs that count [s].
+        reached: the last epoch of any attempt.
+        rung_seen: the last epoch at which a rung was looked for.
+        deaths: failed attempts since `reached` last rose, where the trial was alone.
+        shared_deaths: the same, where it trained beside others.
+        decision: what its worker is answered.
+        kill_reason: why its worker is being killed, if it is.
+        retry: False once the reason of the kill forbids another attempt.
+        building: True from the handing out to the first message about the trial.
+        heard_at: time of the last sign of it, by the monotonic clock.
+        began_at: start of this attempt, by the monotonic clock.
     """
 
     ask: TrialSpec
@@ -37,82 +50,120 @@ class RunningTrial:
     source: str = ""
     seconds: float = 0.0
     reached: int = 0
-    looked: int = 0
+    rung_seen: int = 0
     deaths: int = 0
-    shared: int = 0
-    decision: StopDecision = "go"
+    shared_deaths: int = 0
+    decision: StopDecision = StopDecision.GO
     kill_reason: str = ""
     retry: bool = True
-    heard: float = field(default_factory=time.monotonic)
-    began: float = field(default_factory=time.monotonic)
+    building: bool = False
+    heard_at: float = field(default_factory=time.monotonic)
+    began_at: float = field(default_factory=time.monotonic)
+
+    def hand_out(self) -> None:
+        """A worker gets the trial, and imports and builds what it needs."""
+        self.building, self.heard_at = True, time.monotonic()
 
     def begin(
         self, epoch: int, *, records: Sequence[dict[str, Any]], device: str, strategy: str
     ) -> None:
-        """An attempt starts from a checkpoint of `epoch`: what was recorded up to there counts, what came after is void."""
-        fresh = fresh_early_stopping(self.early_stopping.metric, self.limits)
-        self.looked = 0
-        self.early_stopping, self.seconds, self.kill_reason, self.retry = fresh, 0.0, "", True
-        self.decision, self.device, self.strategy = "go", device, strategy
-        self.heard = self.began = time.monotonic()
+        """An attempt starts from the checkpoint of `epoch`; records after it do not count."""
+        self.early_stopping = fresh_early_stopping(self.early_stopping.metric, self.limits)
+        self.rung_seen, self.seconds, self.kill_reason, self.retry = 0, 0.0, "", True
+        self.decision, self.device, self.strategy = StopDecision.GO, device, strategy
+        self.building = False
+        self.heard_at = self.began_at = time.monotonic()
         for record in records:
             if record["epoch"] <= epoch:
                 self.seconds += record["seconds"]
                 self._see(record)
-        self.reached = max(
-            self.reached, max((int(record["epoch"]) for record in records), default=0)
-        )
+            self.reached = max(self.reached, int(record["epoch"]))
 
-    def hear(self, record: dict[str, Any]) -> None:
-        """One more epoch, as it goes into the curves; `decision` says whether it was enough."""
-        self.heard = time.monotonic()
+    def add_epoch(self, record: dict[str, Any]) -> None:
+        """Takes one more epoch, as recorded in the curves; `decision` says what follows."""
+        self.heard_at = time.monotonic()
         self.seconds += record["seconds"]
         if record["epoch"] > self.reached:
-            self.reached, self.deaths, self.shared = record["epoch"], 0, 0
+            self.reached, self.deaths, self.shared_deaths = record["epoch"], 0, 0
         self._see(record)
 
     def at_rung(self, rungs: Sequence[int]) -> bool:
-        """Whether a rung has been reached since the last look, or since this attempt began: a kill may have lost the answer."""
-        looked, self.looked = self.looked, self.early_stopping.epoch
-        return any(looked < rung <= self.early_stopping.epoch for rung in rungs)
+        """True if a rung was passed since the last call, or since this attempt began.
+
+        A kill may have lost the decision that was due at an earlier rung.
+        """
+        seen, self.rung_seen = self.rung_seen, self.early_stopping.epoch
+        return any(seen < rung <= self.early_stopping.epoch for rung in rungs)
 
     def prune(self) -> None:
-        """The pruner sees no hope for it."""
-        self.decision = "prune"
-        self.early_stopping.why = (
-            f"pruned at epoch {self.early_stopping.epoch}: others did better by then"
+        """The pruner ends the trial."""
+        self.decision = StopDecision.PRUNE
+        epoch = self.early_stopping.epoch
+        self.early_stopping.reason = f"pruned at epoch {epoch}: others did better by then"
+
+    def answer(self, *, stopping: bool) -> Answer:
+        """What the worker is told after an epoch. `stopping`: the search has been interrupted.
+
+        Epochs after the one at which the trial was to stop are not recorded.
+        """
+        decision = self.decision
+        if self.kill_reason:  # where its worker cannot be killed, the trial ends here
+            decision = StopDecision.STOP
+        elif decision is StopDecision.GO and stopping:
+            decision = StopDecision.INTERRUPT
+        return Answer(
+            decision=decision,
+            reason=self.early_stopping.reason,
+            epoch=self.early_stopping.epoch,
+            best_epoch=self.early_stopping.best_epoch,
         )
 
-    def overdue(self, now: float, *, company: bool) -> str:
-        """Why its time is up, or nothing. A trial over its whole time is not tried again; a silent one may be.
+    def overdue(self, now: float, *, shared: bool) -> str:
+        """The reason to kill the trial's worker because time is up; empty if it is not.
 
-        In company, silence may be another's, so only what has been told counts as its own time.
+        Beside other trials (`shared`), silence may be another trial's fault, so only recorded
+        epochs count as the trial's own time.
         """
         timeout = self.limits.timeout
-        if timeout is not None and self.seconds + (0.0 if company else now - self.heard) > timeout:
+        silent = now - self.heard_at
+        if timeout is not None and self.seconds + (0.0 if shared else silent) > timeout:
             self.retry = False
             return f"took longer than trainer.timeout={timeout:g} s"
-        if now - self.heard > self.limits.epoch_timeout:
+        if silent > self.limits.epoch_timeout:
             return f"hung: no epoch for trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
         return ""
 
-    def record_failure(self, *, company: bool) -> bool:
-        """Its worker has died; whether it is worth another attempt. In company it may have been another's fault."""
-        if company and self.retry:
-            self.shared += 1
+    def slow_start(self, now: float) -> str:
+        """A line for the user, once, if the trial is still being imported or built."""
+        if not self.building or now - self.heard_at < min(SLOW_START, self.limits.epoch_timeout):
+            return ""
+        self.building = False
+        return (
+            f"trial {self.ask.trial}: its trainer and model are still being imported or built "
+            f"after {now - self.heard_at:.0f} s; the attempt ends after "
+            f"trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
+        )
+
+    def record_failure(self, *, shared: bool) -> bool:
+        """The worker has died; returns whether the trial gets another attempt.
+
+        Beside other trials (`shared`), the death may be another trial's fault and is not charged.
+        """
+        if shared and self.retry:
+            self.shared_deaths += 1
             return True
         self.deaths += 1
         return self.retry and self.deaths <= self.limits.max_retries
 
     @property
     def must_run_alone(self) -> bool:
-        """Whether it must train without company until it gets further: it has been there too often when a worker died."""
-        return self.shared >= SHARED or self.deaths > 0
+        """True until a new epoch is completed, if its worker has died too often."""
+        return self.shared_deaths >= SHARED_DEATHS or self.deaths > 0
 
     def row(self, state: str, *, reason: str) -> TrialRecord:
-        """The trial's row."""
+        """The trial's record in a final state."""
         early_stopping = self.early_stopping
-        ranked = state in ("complete", "pruned")
+        ranked = state in (TrialState.COMPLETE, TrialState.PRUNED)
         return TrialRecord(
             ask=self.ask,
             state=state,
@@ -120,7 +171,7 @@ class RunningTrial:
             best_epoch=early_stopping.best_epoch if ranked else None,
             epochs=early_stopping.epoch,
             seconds=round(self.seconds, 3),
-            wall=round(time.monotonic() - self.began, 3),
+            wall=round(time.monotonic() - self.began_at, 3),
             device=self.device,
             strategy=self.strategy,
             source=self.source,

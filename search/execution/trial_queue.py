@@ -1,4 +1,4 @@
-"""Trials that wait for a seat, and who gets how many of them. Knows no stage, sends nothing."""
+"""Trials that wait for a seat, and how many of them a worker gets. Knows no stage, sends nothing."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -8,41 +8,47 @@ from search.execution.running_trial import RunningTrial
 
 
 class TrialQueue:
-    """In order; those that lost their worker go on first. `slots`: workers among whom all trials are shared out evenly."""
+    """In order; trials that lost their worker come first.
+
+    `slots`: number of workers among whom all trials are shared out evenly.
+    """
 
     def __init__(self, trials: Iterable[RunningTrial], *, slots: int) -> None:
-        self._queue, self._slots = deque(trials), slots
+        self._new, self._slots = deque(trials), slots
         self._returned: list[RunningTrial] = []
 
     def __len__(self) -> int:
-        return len(self._returned) + len(self._queue)
+        return len(self._returned) + len(self._new)
 
     def add(self, trial: RunningTrial) -> None:
-        """At the end."""
-        self._queue.append(trial)
+        """Appends a new trial."""
+        self._new.append(trial)
 
     def put_back(self, trials: Sequence[RunningTrial]) -> None:
-        """In front, by number."""
+        """Puts trials in front, by number."""
         self._returned = sorted([*self._returned, *trials], key=lambda trial: trial.ask.trial)
 
-    @property
-    def _first(self) -> RunningTrial:
-        return (self._returned or self._queue)[0]
+    def take(self, worker: WorkerHandle, *, workers: Iterable[WorkerHandle]) -> list[RunningTrial]:
+        """The trials that a worker gets now: at most an even share of all.
 
-    def hand(self, worker: WorkerHandle, *, workers: Iterable[WorkerHandle]) -> list[RunningTrial]:
-        """What a worker gets now, at most an even share of all; a suspect trial gets a worker to itself."""
+        A trial that must run alone gets a worker to itself.
+        """
         seated = len(worker.trials)
         if any(trial.must_run_alone for trial in worker.trials.values()):
             return []
         share = -(-(len(self) + sum(len(other.trials) for other in workers)) // self._slots)
         room = min(worker.room, max(share - seated, int(not seated)))
-        handed: list[RunningTrial] = []
+        taken: list[RunningTrial] = []
         while (
             len(self)
-            and len(handed) < room
-            and not (self._first.must_run_alone and (seated or handed))
+            and len(taken) < room
+            and not (self._first.must_run_alone and (seated or taken))
         ):
-            handed.append(self._returned.pop(0) if self._returned else self._queue.popleft())
-            if handed[-1].must_run_alone:
+            taken.append(self._returned.pop(0) if self._returned else self._new.popleft())
+            if taken[-1].must_run_alone:
                 break
-        return handed
+        return taken
+
+    @property
+    def _first(self) -> RunningTrial:
+        return (self._returned or self._new)[0]

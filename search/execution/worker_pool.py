@@ -1,66 +1,121 @@
-"""Who trains, and where: slots, workers, and what starts them. Imports little, since workers are to start before all else.
+"""Who trains, and where: slots, workers, and the placement that starts them.
 
-Never hands out a trial.
+Imports little, since workers are to start before all else.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+
+from hydra.utils import get_class
 
 from search.config.plan import Plan
-from search.execution.connections import WorkerConnections
+from search.config.settings import PlacementSettings
+from search.errors import RunError, UsageError, broken_rule
+from search.execution.connections import WorkerConnections, WorkerExited
 from search.execution.placement import Placement
-from search.execution.placement.inline import InlinePlacement
-from search.execution.placement.local import LocalPlacement
-from search.execution.slots import Slot, find_slots
+from search.execution.slots import Slot
+
+STILLBORN = 3  # workers of a slot in a row that end without asking for work, before the search does
 
 
 def slots_of(plan: Plan) -> tuple[Slot, ...]:
     """The slots that a plan's placement gives."""
-    settings = plan.placement
-    slots = 1 if settings.kind == "inline" else settings.slots
-    return find_slots(
-        slots=slots,
-        slots_per_gpu=settings.slots_per_gpu,
-        gpus=settings.gpus,
-        threads=settings.threads,
-        by_torch=str(plan.config.trainer._target_).startswith("trainers.stock."),
-    )
+    by_torch = str(plan.config.trainer._target_).startswith("trainers.stock.")
+    return _placement_class(plan.placement).slots(plan.placement, by_torch=by_torch)
 
 
-@dataclass(frozen=True, kw_only=True)
 class WorkerPool:
-    """Those who train: the workers, and what starts them in which slots. `early`: whether they have started."""
+    """A worker for every slot; one that has ended is replaced until the pool is closed.
 
-    slots: tuple[Slot, ...]
-    connections: WorkerConnections
-    placement: Placement
-    early: bool
+    `early`: True if the workers have started before there was a search.
+    """
+
+    def __init__(
+        self, slots: tuple[Slot, ...], placement: type[Placement], *, trainer: str
+    ) -> None:
+        self.slots, self.early = slots, False
+        self.connections = WorkerConnections()
+        self._placement = placement(slots, trainer=trainer, post=self.connections.post)
+        self._stillborn = dict.fromkeys((slot.number for slot in slots), 0)
+        self._started = self._closed = False
+
+    def start(self, *, early: bool = False) -> None:
+        """Starts a worker in every slot, once. `early`: only where the placement can."""
+        if self._started or (early and not self._placement.starts_early):
+            return
+        self._started, self.early = True, early
+        for slot in self.slots:
+            self._placement.start(slot)
+
+    def kill(self, slot: Slot) -> None:
+        """Ends the slot's worker, at once."""
+        self._placement.kill(slot)
+
+    def replace(self, exited: WorkerExited) -> None:
+        """Starts another worker for the slot, unless the pool is closed.
+
+        Raises:
+            RunError: one worker after the other has ended without asking for work.
+        """
+        slot = exited.worker.slot
+        self._stillborn[slot.number] += 1
+        if exited.worker.has_asked:
+            self._stillborn[slot.number] = 0
+        if self._closed:
+            return
+        if self._stillborn[slot.number] >= STILLBORN:
+            raise RunError(
+                f"slot {slot.number} ({slot.label}): {STILLBORN} workers in a row ended before "
+                f"they asked for work; see logs/{slot.log}"
+            )
+        self._placement.start(slot)
+
+    def close(self) -> None:
+        """Replaces no more workers."""
+        self._closed = True
+
+    def stop(self, *, grace: float) -> None:
+        """Ends all workers; those that are there after `grace` seconds are killed."""
+        self.close()
+        self._placement.close(grace=grace)
 
 
 @contextmanager
-def started_workers(
-    plan: Plan, *, logs: Path, slots: tuple[Slot, ...], early: bool
-) -> Iterator[WorkerPool]:
-    """A staff while the block runs. `early`: workers start at once, since they need as long as all that comes before trials."""
-    connections = WorkerConnections()
-    placement = _placement(plan, logs, slots, connections)
+def started_workers(plan: Plan, *, slots: tuple[Slot, ...], early: bool) -> Iterator[WorkerPool]:
+    """A pool while the block runs.
+
+    Args:
+        plan: whose placement and trainer are used.
+        slots: a worker is started for each.
+        early: workers start at once, since they need as long as all that comes before trials.
+    """
+    pool = WorkerPool(
+        slots, _placement_class(plan.placement), trainer=str(plan.config.trainer._target_)
+    )
     try:
-        started = early and placement.start(early=True)
-        yield WorkerPool(slots=slots, connections=connections, placement=placement, early=started)
+        if early:
+            pool.start(early=True)
+        yield pool
     finally:
-        placement.stop(grace=0.0)
-        connections.close()
+        pool.stop(grace=0.0)
+        pool.connections.close()
 
 
-def _placement(
-    plan: Plan, logs: Path, slots: tuple[Slot, ...], connections: WorkerConnections
-) -> Placement:
-    if plan.placement.kind == "inline":
-        return InlinePlacement(slots[0], post=connections.post)
-    trainer = str(plan.config.trainer._target_)
-    early = (
-        trainer.rpartition(".")[0] if trainer.startswith("trainers.") else ""
-    )  # a user's own is the first trial's affair
-    return LocalPlacement(slots, logs=logs, early=early, post=connections.post)
+def _placement_class(settings: PlacementSettings) -> type[Placement]:
+    """The class that `placement._target_` names.
+
+    Raises:
+        UsageError: it cannot be imported.
+    """
+    try:
+        placement: type[Placement] = get_class(settings.target)
+    except Exception as error:  # importing may run a user's module
+        raise UsageError(
+            broken_rule(
+                "placement._target_",
+                rule="must name a class of placements",
+                got=f"{settings.target!r}: {error.__cause__ or error}",
+                remedy="choose placement=local or placement=inline, or mend the import path",
+            )
+        ) from error
+    return placement

@@ -43,7 +43,7 @@ def launch(
         labels = ", ".join(slot.label for slot in slots)
         noun = "worker" if len(slots) == 1 else "workers"
         say(console, f"starting {len(slots)} {noun} ({labels}) …")
-        with started_workers(plan, logs=folder.logs, slots=slots, early=not folder.started) as pool:
+        with started_workers(plan, slots=slots, early=not folder.started) as pool:
             with quick_imports():  # while the workers import torch
                 from search.run.lifecycle import carried_out
             return carried_out(plan, folder, pool, contract=contract, console=console)

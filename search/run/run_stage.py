@@ -58,7 +58,7 @@ def conduct(
             plan,
             folder=folder,
             study=study,
-            connections=pool.connections,
+            pool=pool,
             contract=contract,
             stage=stage,
             fusions=Fusions(
@@ -66,7 +66,7 @@ def conduct(
             ),
             callback=progress if events is None else Callbacks([progress, events]),
         )
-        conductor.run(pool.placement)
+        conductor.run()
 
 
 def train_apart(
@@ -96,7 +96,7 @@ def train_apart(
     )
     with (
         folder.locked(),
-        started_workers(alone, logs=folder.logs, slots=slots_of(plan)[:1], early=True) as pool,
+        started_workers(alone, slots=slots_of(plan)[:1], early=True) as pool,
     ):
         folder.begin(prepared, config)
         study = Study.for_writing(folder.storage(), name=alone.name, metric=alone.metric, knobs=())

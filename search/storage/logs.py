@@ -21,6 +21,13 @@ class TrialLogs:
         if self._size(trial) > self._limit:
             os.truncate(self._path(trial), self._limit)
 
+    def append(self, name: str, output: bytes) -> None:
+        """Adds what a worker printed before it knew its log."""
+        if output:
+            self._folder.mkdir(exist_ok=True)
+            with (self._folder / name).open("ab") as file:
+                file.write(output)
+
     def pointer(self, trial: int) -> str:
         """The path of the log, to be appended to a reason."""
         return f"; log: {self._folder.name}/{self._path(trial).name}"

@@ -1,57 +1,80 @@
-"""Where workers run. A placement starts a worker for a slot and tells the conductor what became of it."""
+"""Where workers run. A placement starts a worker for a slot and reports what becomes of it.
 
+A placement is a class with the members of `Placement`; its import path is `placement._target_`.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from search.execution.messages import Link
+from search.config.settings import PlacementSettings
+from search.execution.link import Connection
 from search.execution.slots import Slot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joined:
-    """A worker has been started for a slot and will say hello over `link`."""
+class WorkerJoined:
+    """A worker has been started for a slot and will say hello over `connection`."""
 
     slot: Slot
-    link: Link
-    pid: int
+    connection: Connection
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
-    """The worker `pid` of a slot has ended. `status` as of `subprocess`: negative for a signal. All its processes are gone."""
+class WorkerLeft:
+    """The worker of a slot has ended, and all its processes are gone.
+
+    `status`: as `subprocess` counts it, negative for a signal. `output`: what it printed before it
+    knew its log.
+    """
 
     slot: Slot
-    pid: int
     status: int
+    output: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Broken:
-    """The slot has given up, and says why."""
+class SlotFailed:
+    """No worker can be started for the slot."""
 
     slot: Slot
     reason: str
 
 
-Event = Joined | Left | Broken
+Event = WorkerJoined | WorkerLeft | SlotFailed
 
 
 class Placement(Protocol):
-    """Called by the conductor's one thread; events may be put into its inbox from any thread.
+    """Called by the conductor's one thread; it posts events from any thread.
 
-    After `start` a worker that has ended is replaced; after an early one, only once `start` is called again. `kill` ends a
-    slot's worker and all it started, at once; `Left` follows. After `close` none is replaced. `stop` lets workers end by
-    themselves for `grace` seconds, kills the rest, and returns when all are gone; it may be called without `start`, and again.
+    It is made with `slots`, `trainer` (the import path in `trainer._target_`) and `post`. After
+    `start`, `WorkerJoined` follows, and in the end `WorkerLeft`; or `SlotFailed`.
     """
 
-    def start(self, *, early: bool = False) -> bool:
-        """Starts a worker in every slot; whether it has. `early`: before there is a search, which they wait for."""
+    def __init__(
+        self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]
+    ) -> None: ...
+
+    @property
+    def starts_early(self) -> bool:
+        """True if workers may start, and import, before there is a search."""
+
+    @classmethod
+    def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
+        """The slots that the settings give. `by_torch`: torch must be able to use their GPUs.
+
+        Raises:
+            UsageError: they ask for what is not there.
+        """
+
+    def start(self, slot: Slot) -> None:
+        """Starts a worker for a slot that has none."""
 
     def kill(self, slot: Slot) -> None:
-        """Ends the slot's worker now."""
+        """Ends the slot's worker and all that it started, at once."""
 
-    def close(self) -> None:
-        """Starts no more workers."""
+    def close(self, *, grace: float) -> None:
+        """Ends all workers; those that do not end by themselves within `grace` seconds are killed.
 
-    def stop(self, *, grace: float) -> None:
-        """Ends all workers."""
+        Returns when all are gone. It may be called without `start`, and again.
+        """

@@ -1,134 +1,109 @@
-"""Workers as child processes of this machine, one thread per slot, each catching everything.
+"""Workers as child processes of this machine, a thread for each.
 
-A thread, since Linux ends a worker with the *thread* that started it (PR_SET_PDEATHSIG). A slot starts its worker in a session
-of its own and starts another when it has ended. Never decides about trials.
+A thread, since Linux ends a worker together with the *thread* that started it.
 """
 
-import os
-import signal
 import socket
-import subprocess
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
-from search.execution import process_guard as guard
-from search.execution.messages import Link
-from search.execution.module_process import module_command
-from search.execution.placement import Broken, Event, Joined, Left
-from search.execution.slots import Slot
+from search.config.settings import PlacementSettings
+from search.execution.link import Link
+from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft
+from search.execution.process_guard import GuardedProcess, spawn_guarded
+from search.execution.slots import Slot, find_slots
 
-PAUSE = 0.05  # seconds between two looks at whether a search has begun
+PROCESS = "search.execution.worker.process"
+OWN_TRAINERS = "trainers."  # import paths that begin so are ours
 
 
 class LocalPlacement:
-    """`search.execution.placement.Placement` on this machine. `post` hands an event to the conductor, from any thread.
+    """`search.execution.placement.Placement` on this machine."""
 
-    `logs` need not be there yet. `early`: a module that workers import before they are told anything.
-    """
+    starts_early = True
 
     def __init__(
-        self, slots: Sequence[Slot], *, logs: Path, early: str, post: Callable[[Event], None]
+        self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]
     ) -> None:
-        self._slots, self._logs, self._early, self._post = slots, logs, early, post
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._threads: list[threading.Thread] = []
-        self._begun, self._ending = threading.Event(), threading.Event()
+        # A module that workers import before anything is said; a user's own module is imported by
+        # the first trial, which it costs if it fails.
+        self._early = trainer.rpartition(".")[0] if trainer.startswith(OWN_TRAINERS) else ""
+        self._slots, self._post = slots, post
+        self._processes: dict[int, GuardedProcess] = {}
+        self._threads: dict[int, threading.Thread] = {}
+        self._closing = False
         self._lock = threading.Lock()
 
-    def start(self, *, early: bool = False) -> bool:
-        """Starts a worker in every slot, once. One that starts early and dies waits for the search to begin."""
-        if not early:
-            self._begun.set()
-        for slot in () if self._threads else self._slots:
-            self._threads.append(
-                threading.Thread(target=self._keep, args=(slot,), name=f"slot {slot.number}")
-            )
-            self._threads[-1].start()
-        return True
+    @classmethod
+    def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
+        """GPUs or cores of this machine."""
+        return find_slots(
+            slots=settings.slots,
+            slots_per_gpu=settings.slots_per_gpu,
+            gpus=settings.gpus,
+            threads=settings.threads,
+            by_torch=by_torch,
+        )
+
+    def start(self, slot: Slot) -> None:
+        """Starts a worker process."""
+        thread = threading.Thread(target=self._serve, args=(slot,), name=f"slot {slot.number}")
+        self._threads[slot.number] = thread
+        thread.start()
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker now."""
         with self._lock:
             process = self._processes.get(slot.number)
         if process is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
 
-    def close(self) -> None:
-        """Starts no more workers."""
-        self._ending.set()
-
-    def stop(self, *, grace: float) -> None:
-        """Ends all workers: those that do not end by themselves within `grace` seconds are killed."""
-        self.close()
+    def close(self, *, grace: float) -> None:
+        """Ends all workers: those that are there after `grace` seconds are killed."""
+        self._closing = True
         deadline = time.monotonic() + grace
-        while self._alive() and time.monotonic() < deadline:
+        while self._running() and time.monotonic() < deadline:
             time.sleep(0.01)
         for slot in self._slots:
             self.kill(slot)
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join()
 
-    def _alive(self) -> bool:
+    def _running(self) -> bool:
         with self._lock:
-            return any(process.poll() is None for process in self._processes.values())
-
-    def _keep(self, slot: Slot) -> None:
-        """Life of a slot: a worker, and another when it has ended."""
-        try:
-            while not self._ending.is_set():
-                self._serve(slot)
-        except Exception as error:  # noqa: BLE001  # one slot's trouble must not end the others
-            self._post(Broken(slot=slot, reason=f"{type(error).__name__}: {error}"))
+            return any(process.is_running() for process in self._processes.values())
 
     def _serve(self, slot: Slot) -> None:
-        """One worker from start to end."""
-        ours, theirs = socket.socketpair()
-        lifeline, held = os.pipe()  # the worker's guard sees `held` close when this process dies
-        mark = uuid.uuid4().hex
-        with tempfile.TemporaryFile() as printed:  # until it is told where its log is
-            try:
-                process = subprocess.Popen(
-                    module_command(
-                        "search.execution.worker.worker",
-                        str(theirs.fileno()),
-                        str(lifeline),
-                        self._early,
-                    ),
-                    env={**os.environ, **slot.environment(), guard.MARK: mark},
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed,
-                    stderr=printed,
-                    pass_fds=[theirs.fileno(), lifeline],
-                    start_new_session=True,
-                )
-                theirs.close()
-                os.close(lifeline)
-                with self._lock:
-                    self._processes[slot.number] = process
-                if self._ending.is_set():  # `stop` may have looked for it already
-                    self.kill(slot)
-                self._post(Joined(slot=slot, link=Link(ours), pid=process.pid))
-                status = process.wait()
-            finally:
-                os.close(held)
-            guard.kill_marked(mark)
-            while not (self._begun.is_set() or self._ending.is_set()):
-                self._begun.wait(PAUSE)
-            if self._begun.is_set():  # else there is no search whose log it could be
-                self._keep_printed(slot, printed)
-        self._post(Left(slot=slot, pid=process.pid, status=status))
+        """Life of one worker; one slot's trouble must not end the others."""
+        try:
+            with tempfile.TemporaryFile() as printed:
+                status = self._run(slot, printed)
+                printed.seek(0)
+                output = printed.read()
+        except Exception as error:  # noqa: BLE001
+            self._post(SlotFailed(slot=slot, reason=f"{type(error).__name__}: {error}"))
+        else:
+            self._post(WorkerLeft(slot=slot, status=status, output=output))
 
-    def _keep_printed(self, slot: Slot, printed: IO[bytes]) -> None:
-        printed.seek(0)
-        text = printed.read()
-        if text:
-            self._logs.mkdir(exist_ok=True)
-            with (self._logs / slot.log).open("ab") as file:
-                file.write(text)
+    def _run(self, slot: Slot, printed: IO[bytes]) -> int:
+        """Starts a worker and waits for its end; its exit status."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = spawn_guarded(
+                PROCESS,
+                str(theirs.fileno()),
+                self._early,
+                environment=slot.environment(),
+                output=printed,
+                inherited=[theirs.fileno()],
+            )
+        with process:
+            with self._lock:
+                self._processes[slot.number] = process
+            if self._closing:  # `close` may have looked for it already
+                process.kill()
+            self._post(WorkerJoined(slot=slot, connection=Link(ours)))
+            return process.wait()

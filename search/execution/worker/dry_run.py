@@ -7,12 +7,15 @@ import json
 import os
 import select
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from search.execution import process_guard as guard
+
+if __name__ == "__main__":
+    ARGUMENTS = guard.enter()
+
 from trainers.callable import rehearse
 from trainers.mentions import unmentioned
 
@@ -59,7 +62,7 @@ def _wrong(asked: Questions) -> str:
 
 
 @contextmanager
-def answered_in_copy(asked: Questions) -> Iterator[Answer | None]:
+def answered_in_copy(questions: str) -> Iterator[Answer | None]:
     """As `answer`, in a fork of this process; None where the fork ends without an answer.
 
     After the block the fork and its children are gone. Call it before there are threads and before
@@ -69,7 +72,7 @@ def answered_in_copy(asked: Questions) -> Iterator[Answer | None]:
     copy = os.fork()
     if not copy:
         os.close(reading)
-        _answer_to(writing, asked)
+        _answer_to(writing, json.loads(questions))
     os.close(writing)
     reply, ended = b"", False
     while not reply.endswith(END) and not ended:
@@ -100,5 +103,6 @@ def _answer_to(writing: int, asked: Questions) -> NoReturn:
 
 
 if __name__ == "__main__":
-    print("\n" + json.dumps(answer(json.load(sys.stdin))), flush=True)
+    with os.fdopen(int(ARGUMENTS[0])) as file:
+        print("\n" + json.dumps(answer(json.load(file))), flush=True)
     os._exit(0)  # at once: threads of a user's module must not hold up the answer

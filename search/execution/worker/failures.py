@@ -1,37 +1,42 @@
-"""How an error that a trainer has raised ends its trial, in the words of its row. Raises nothing itself."""
+"""How an exception of a trainer ends its trial, in the words of its row. Raises nothing itself."""
 
 import traceback
 from pathlib import Path
 
-from search.execution.messages import Message
+from search.config.text import one_line
+from search.execution.machine_fault import machine_fault
+from search.execution.messages import TrialEnded
+from search.execution.trial_ends import TrialEnd
 from search.execution.worker.trial_runner import TrialFailed
 
 
-def ended_by(error: Exception) -> Message:
-    """State, reason, and a cause that is the same for errors from the same line."""
-    state = "infeasible" if out_of_memory(error) else "failed"
-    return {
-        "state": state,
-        "reason": _reason(error),
-        "cause": f"{type(error).__name__} at {_place(error)}",
-    }
+def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
+    """The report of a trial that an exception has ended. `folder`: of the search."""
+    if fault := machine_fault(error, folder=folder):
+        return TrialEnded(trial=trial, end=TrialEnd.MACHINE_FAULT, reason=one_line(fault))
+    return TrialEnded(
+        trial=trial,
+        end=TrialEnd.INFEASIBLE if out_of_memory(error) else TrialEnd.FAILED,
+        reason=one_line(_reason(error)),
+        cause=one_line(f"{type(error).__name__} at {_place(error)}"),
+    )
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Python's MemoryError or torch's OutOfMemoryError, told apart by its name, since torch may not be here."""
+    """Python's MemoryError, or torch's OutOfMemoryError by its name, since torch may be absent."""
     return isinstance(error, MemoryError) or any(
         kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__
     )
 
 
 def _reason(error: Exception) -> str:
-    """The error in one line, with the line of code that raised it."""
-    told = str(error).strip().splitlines()
+    """The error's first line, with the line of code that raised it."""
+    lines = str(error).strip().splitlines()
     place = "" if isinstance(error, TrialFailed) else f" ({_place(error)})"
-    return f"{type(error).__name__}: {told[0] if told else ''}{place}"
+    return f"{type(error).__name__}: {lines[0] if lines else ''}{place}"
 
 
 def _place(error: Exception) -> str:
-    """File and line that raised it; seats may also hand over an error that nobody has raised."""
+    """File and line that raised it; seats may also hand over an error that was never raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "not raised"

@@ -5,10 +5,16 @@ an epoch.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from search.execution.lanes import ALONE, Fusion, decide, pace_of
-from search.execution.messages import Message
+from search.execution.lanes import ALONE, Fusion, LaneSetup, decide
+from search.execution.messages import (
+    FusionDecided,
+    FusionWanted,
+    MemoryExceeded,
+    Message,
+    TrialEnded,
+)
 from search.execution.worker.trial_runner import StepResult, TrialRunner
 from trainers.api import Config, Fusable, Key, Pace
 from trainers.checkpoint import TrialCheckpoint
@@ -27,7 +33,7 @@ class Seated:
     checkpoint: TrialCheckpoint
     epochs: int = 0
     result: StepResult | None = None
-    end: Message | None = None
+    end: TrialEnded | None = None
 
     @property
     def ended(self) -> bool:
@@ -42,12 +48,11 @@ class LaneAssignment:
     """
 
     def __init__(
-        self, trainings: TrialRunner, *, setup: Message, ask: Callable[[Message], Message]
+        self, trainings: TrialRunner, *, setup: LaneSetup, ask: Callable[[Message], Message]
     ) -> None:
         self._trainings, self._ask = trainings, ask
-        self._most, self._slots = setup["most"], int(setup["slots"])
-        self._decisions = {key: Fusion(**fusion) for key, fusion in setup["known"].items()}
-        self._paces = {key: pace_of(pace) for key, pace in setup["paces"].items()}
+        self._most, self._slots = setup.most, setup.slots
+        self._decisions, self._paces = dict(setup.decisions), dict(setup.paces)
         self._seated: dict[int, Fusion] = {}
         self._keys: dict[int, str] = {}  # of the trials that are seated
         self._fused: set[str] = set()
@@ -83,7 +88,7 @@ class LaneAssignment:
             return False
         if key not in self._crowded:
             self._crowded.add(key)
-            self._ask({"kind": "crowded", "key": key, "seats": (len(self._keys) + 2) // 2})
+            self._ask(MemoryExceeded(key=key, seats=(len(self._keys) + 2) // 2))
         return True
 
     def seat(self, trial: int, config: Config, *, candidates: Callable[[], Candidates]) -> str:
@@ -113,10 +118,10 @@ class LaneAssignment:
             company = -(-trials // self._slots)
             pace = self._pace(keys[0], config) if company > 1 or self._most is not None else Pace()
             wanted = decide(pace, company=company, most=self._most)
-            answer = self._ask(
-                {"kind": "fusion", "key": key, "wanted": asdict(wanted), "pace": asdict(pace)}
-            )
-            self._decisions[key] = Fusion(**answer["fusion"])
+            answer = self._ask(FusionWanted(key=key, wanted=wanted, pace=pace))
+            if not isinstance(answer, FusionDecided):
+                raise TypeError(f"got {type(answer).__name__} in place of FusionDecided")
+            self._decisions[key] = answer.fusion
         if self._decisions[key].strategy == "vmap" and key not in self._fused:
             self._fused.add(key)
             for seats, fused in zip(fusable, keys, strict=True):

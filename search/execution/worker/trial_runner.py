@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from search.contract.arrays import FoldData
 from search.contract.metric_functions import REGRESSION, confidence
 from search.contract.metrics import OUTPUTS, Metric, output_of, scores
-from search.execution.messages import Message
+from search.execution.messages import EpochTrained, FoldNumbers
 from trainers.api import Config, Disruption, End, Epoch, Failure, Fusable, Outcome, Values
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
@@ -34,7 +35,7 @@ class StepResult:
     """
 
     trial: int
-    message: Message | None = None
+    message: EpochTrained | None = None
     error: Exception | None = None
     disrupted: bool = False
 
@@ -92,13 +93,13 @@ class TrialRunner:
                 records.append(self._record(outcome, fold))
             except (TrialFailed, ValueError, TypeError) as error:
                 return StepResult(trial=trial, error=error)
-        if len({record["epoch"] for record in records}) > 1:
-            got = ", ".join(str(record["epoch"]) for record in records)
+        if len({record.epoch for record in records}) > 1:
+            got = ", ".join(str(record.epoch) for record in records)
             rule = "folds are stepped together, but the trainer yielded the epochs"
             return StepResult(trial=trial, error=TrialFailed(f"{rule} {got}; yield each epoch"))
         merged = records[0] if len(records) == 1 else _mean(records)
         seconds = self._seconds(trial)
-        return StepResult(trial=trial, message={"kind": "epoch", **merged, "seconds": seconds})
+        return StepResult(trial=trial, message=structs.replace(merged, seconds=seconds))
 
     def _seconds(self, trial: int) -> float:
         """The trial's share of the time since its last epoch: all that train here cost as much."""
@@ -107,7 +108,7 @@ class TrialRunner:
         self._began[trial] = now
         return seconds
 
-    def _record(self, outcome: Epoch, fold: FoldData) -> Message:
+    def _record(self, outcome: Epoch, fold: FoldData) -> EpochTrained:
         """One fold's epoch as numbers: outputs become the metric here and leave no worker."""
         values = outcome.values
         numbers, layers = _numbers(values, self._metric), _layers(values)
@@ -135,15 +136,16 @@ class TrialRunner:
             raise TrialFailed(f"{rule}, but got {got}; add one of them")
         value = None if self._metric.formula else numbers.pop(self._metric.name)
         remark = values.get(REMARK)
-        return {
-            "trial": outcome.trial,
-            "epoch": outcome.epoch,
-            "value": value,
-            "values": numbers,
-            **({LAYERS: layers} if layers else {}),
-            **({REMARK: remark} if isinstance(remark, Mapping | str) else {}),
-            "source": "computed" if computed else "reported",
-        }
+        return EpochTrained(
+            trial=outcome.trial,
+            epoch=outcome.epoch,
+            value=value,
+            values=numbers,
+            seconds=0.0,
+            source="computed" if computed else "reported",
+            layers=layers,
+            remark=remark if isinstance(remark, str) else "",
+        )
 
 
 def _numbers(values: Values, metric: Metric) -> dict[str, float]:
@@ -181,27 +183,27 @@ def _layers(values: Values) -> dict[str, dict[str, float]]:
         ) from error
 
 
-def _mean(records: list[Message]) -> Message:
-    """The folds' mean, with the folds themselves."""
+def _mean(records: list[EpochTrained]) -> EpochTrained:
+    """The folds' mean, with the folds' own numbers."""
 
-    def mean(numbers: Sequence[Any]) -> float:
+    def mean(numbers: Sequence[float]) -> float:
         return float(np.mean(numbers))
 
-    names = set.intersection(*(set(record["values"]) for record in records))
-    values = {name: mean([record["values"][name] for record in records]) for name in sorted(names)}
-    reported = [record["value"] for record in records]
+    names = set.intersection(*(set(record.values) for record in records))
+    values = {name: mean([record.values[name] for record in records]) for name in sorted(names)}
+    scores = [record.value for record in records if record.value is not None]
     folds = [
-        {key: record[key] for key in ("value", "values", LAYERS) if key in record}
+        FoldNumbers(value=record.value, values=record.values, layers=record.layers)
         for record in records
     ]
     remarks = [
-        f"fold {fold}: {record[REMARK]}" for fold, record in enumerate(records) if REMARK in record
+        f"fold {fold}: {record.remark}" for fold, record in enumerate(records) if record.remark
     ]
-    first = {key: entry for key, entry in records[0].items() if key not in (LAYERS, REMARK)}
-    return {
-        **first,
-        "value": None if reported[0] is None else mean(reported),
-        "values": values,
-        "folds": folds,
-        **({REMARK: "; ".join(remarks)} if remarks else {}),
-    }
+    return structs.replace(
+        records[0],
+        value=mean(scores) if scores else None,
+        values=values,
+        layers={},
+        folds=folds,
+        remark="; ".join(remarks),
+    )

@@ -1,0 +1,126 @@
+"""A connection between conductor and worker over a socket: each message with its length before it.
+
+The length is checked against the limit before the message is read.
+"""
+
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Protocol
+
+from search.execution.messages import LIMIT, Message, MessageError, decode, encode
+
+HEADER = struct.Struct(">I")
+
+
+class Connection(Protocol):
+    """The conductor's end of a connection to one worker.
+
+    A connection without a file descriptor calls `WorkerConnections.wake` when something has come.
+    """
+
+    def send(self, message: Message) -> None:
+        """Sends one message. Raises OSError when the worker has gone."""
+
+    def poll(self) -> tuple[Sequence[Message], bool]:
+        """All messages that have come, without waiting; True while the worker is there.
+
+        Raises:
+            MessageError: what came is no message.
+        """
+
+    def descriptor(self) -> int | None:
+        """What a selector can wait for, if there is such a thing."""
+
+    @property
+    def closed(self) -> bool:
+        """True if this end has been closed."""
+
+    def close(self) -> None:
+        """Closes the connection."""
+
+
+class Channel(Protocol):
+    """The worker's end of a connection."""
+
+    def send(self, message: Message) -> None:
+        """Sends one message."""
+
+    def receive(self) -> Message:
+        """Waits for the next message."""
+
+
+class Link:
+    """Either end of a connection over a socket."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._buffer = bytearray()
+
+    def send(self, message: Message) -> None:
+        """Sends one message. Raises OSError when the other side has gone."""
+        body = encode(message)
+        self.socket.sendall(HEADER.pack(len(body)) + body)
+
+    def receive(self) -> Message:
+        """Waits for the next message.
+
+        Raises:
+            EOFError: the other side has gone.
+            MessageError: what came is no message.
+        """
+        while True:
+            message = self._next()
+            if message is not None:
+                return message
+            if not self._fill():
+                raise EOFError("the other side has closed the connection")
+
+    def poll(self) -> tuple[list[Message], bool]:
+        """All messages that have come, without waiting; True while the other side is there.
+
+        Raises:
+            MessageError: what came is no message.
+        """
+        try:
+            while is_open := self._fill(socket.MSG_DONTWAIT):
+                pass
+        except BlockingIOError:
+            is_open = True
+        except OSError:
+            is_open = False
+        messages = []
+        while (message := self._next()) is not None:
+            messages.append(message)
+        return messages, is_open
+
+    def descriptor(self) -> int:
+        """The socket's."""
+        return self.socket.fileno()
+
+    @property
+    def closed(self) -> bool:
+        """True if this end has been closed."""
+        return self.socket.fileno() < 0
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.socket.close()
+
+    def _fill(self, flags: int = 0) -> bool:
+        data = self.socket.recv(2**16, flags)
+        self._buffer += data
+        return bool(data)
+
+    def _next(self) -> Message | None:
+        if len(self._buffer) < HEADER.size:
+            return None
+        (length,) = HEADER.unpack_from(self._buffer)
+        if length > LIMIT:
+            raise MessageError(f"a message has at most {LIMIT} bytes, but got {length}")
+        end = HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        body = bytes(self._buffer[HEADER.size : end])
+        del self._buffer[:end]
+        return decode(body)

@@ -1,0 +1,33 @@
+"""Faults of the machine, such as a full disk: no trial's fault, so never booked on one."""
+
+import errno
+import os
+from pathlib import Path
+
+FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+LEAST = 2**20  # free space below which a disk counts as full [bytes]
+
+
+def machine_fault(error: BaseException, *, folder: Path) -> str:
+    """The fault behind an error, in words; empty if the error is the trainer's own.
+
+    `folder`: of the search, whose disk may be full without the error saying so.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, OSError) and cause.errno in FAULTS:
+            return f"{cause.filename or folder}: {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return full_disk(folder)
+
+
+def full_disk(folder: Path) -> str:
+    """That the disk of a folder is full, in words; empty if it is not."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return ""
+    is_full = disk.f_bavail * disk.f_frsize < LEAST
+    return f"{folder}: {os.strerror(errno.ENOSPC)}" if is_full else ""

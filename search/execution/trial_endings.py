@@ -1,0 +1,104 @@
+"""What becomes of a trial whose training has ended or whose worker has died.
+
+It is finished, or goes back to the queue for another attempt. A fault of the machine ends the
+search and no trial.
+"""
+
+from pathlib import Path
+
+from search.errors import RunError
+from search.execution.callbacks import Callback
+from search.execution.connections import WorkerExited, WorkerHandle
+from search.execution.machine_fault import full_disk
+from search.execution.messages import TrialEnded
+from search.execution.recorder import Recorder
+from search.execution.running_trial import SHARED_DEATHS, RunningTrial
+from search.execution.trial_ends import STATE_AFTER, TrialEnd
+from search.execution.trial_queue import TrialQueue
+from search.storage.logs import TrialLogs
+from search.storage.trials import TrialState
+
+
+class TrialEndings:
+    """Of the trials of one search."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        queue: TrialQueue,
+        recorder: Recorder,
+        logs: TrialLogs,
+        callback: Callback,
+    ) -> None:
+        self._folder, self._queue, self._recorder = folder, queue, recorder
+        self._logs, self._callback = logs, callback
+
+    def on_end(self, worker: WorkerHandle, message: TrialEnded) -> None:
+        """A trial has left its worker, which goes on.
+
+        Raises:
+            RunError: the machine is at fault, or the first trials all failed alike.
+        """
+        trial = worker.trials.pop(message.trial)
+        self._callback.left(worker.slot, trial.ask)
+        if message.end is TrialEnd.MACHINE_FAULT:
+            raise machine_error(message.reason)
+        if trial.kill_reason:
+            self._died(trial, trial.kill_reason, shared=False)
+        elif message.end is TrialEnd.CROWDED:
+            self._queue.put_back([trial])
+        elif message.end is TrialEnd.DISRUPTED:
+            trial.shared_deaths = SHARED_DEATHS
+            self._died(trial, message.reason, shared=True)
+        elif message.end in STATE_AFTER:
+            state = STATE_AFTER[message.end]
+            self._finish(trial, state, reason=message.reason, cause=message.cause)
+
+    def on_exit(self, exited: WorkerExited, *, stopping: bool) -> None:
+        """A worker has ended; its trials continue from their checkpoints.
+
+        If a trial was the reason for killing the worker, only that trial is charged. While the
+        search is `stopping`, the trials wait until it is resumed.
+
+        Raises:
+            RunError: the machine is at fault, or the first trials all failed alike.
+        """
+        trials, exited.worker.trials = list(exited.worker.trials.values()), {}
+        for trial in trials:
+            self._callback.left(exited.worker.slot, trial.ask)
+        if stopping:
+            return
+        culprits = [trial for trial in trials if trial.kill_reason]
+        if trials and not culprits and (fault := full_disk(self._folder)):
+            raise machine_error(fault)
+        self._queue.put_back([trial for trial in trials if culprits and not trial.kill_reason])
+        for trial in reversed(culprits or trials):
+            self._died(trial, trial.kill_reason or exited.reason, shared=len(trials) > 1)
+
+    def _died(self, trial: RunningTrial, reason: str, *, shared: bool) -> None:
+        """The worker has died or would have been killed: another attempt, or a final state."""
+        if trial.record_failure(shared=shared):
+            again = "trying again by itself" if trial.must_run_alone and shared else "trying again"
+            self._callback.note(f"trial {trial.ask.trial}: {reason}; {again}")
+            self._queue.put_back([trial])
+        else:
+            state = TrialState.LOST if trial.retry else TrialState.FAILED
+            self._finish(trial, state, reason=reason, cause=reason)
+
+    def _finish(
+        self, trial: RunningTrial, state: TrialState, *, reason: str, cause: str | None
+    ) -> None:
+        number = trial.ask.trial
+        failed = state in (TrialState.FAILED, TrialState.LOST)
+        self._logs.trim(number)
+        pointer = self._logs.pointer(number) if failed else ""
+        self._recorder.finish(trial, state, reason=reason + pointer, cause=cause)
+
+
+def machine_error(fault: str) -> RunError:
+    """The error by which a fault of the machine ends the search."""
+    return RunError(
+        f"{fault}; free some space and give the same command again: every trial goes on, and "
+        "nothing that was recorded is lost"
+    )

@@ -1,0 +1,55 @@
+"""Life of a worker process: says hello, imports early, rehearses, is set up, serves.
+
+Started by a placement with the numbers of its lifeline and its socket, and a module to import.
+"""
+
+import gc
+import importlib
+import os
+import socket
+import sys
+from contextlib import suppress
+
+from search.execution import process_guard as guard
+
+if __name__ == "__main__":
+    ARGUMENTS = guard.enter()
+    gc.disable()  # while all is being imported: collecting takes a fifth of the time
+
+from search.execution.link import Link
+from search.execution.messages import DryRunAnswer, DryRunQuestions, Hello, Setup
+from search.execution.worker.dry_run import answered_in_copy
+from search.execution.worker.worker import Worker
+
+
+def main(connection: int, early: str) -> None:
+    """Serves over a socket.
+
+    `early`: a module to import before anything is asked; its function `warm`, if there is one, is
+    called.
+    """
+    link = Link(socket.socket(fileno=connection))
+    with suppress(EOFError, OSError):  # the conductor has gone
+        link.send(Hello(pid=os.getpid()))
+        if early:
+            with suppress(Exception):  # it will be the first trial's failure
+                module = importlib.import_module(early)
+                if hasattr(module, "warm"):
+                    module.warm()
+        gc.freeze()  # all this stays: collecting it again would take 0.2 s each time
+        gc.enable()
+        setup = link.receive()
+        while isinstance(setup, DryRunQuestions):
+            with answered_in_copy(setup.questions) as answer:
+                link.send(DryRunAnswer(**(answer or {"wrong": None})))
+            setup = link.receive()
+        if isinstance(setup, Setup):
+            Worker(link, setup=setup, log=setup.log).serve()
+    with suppress(OSError):  # the disk may be full
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)  # at once: exit handlers of a trainer must not hold up the next worker
+
+
+if __name__ == "__main__":
+    main(int(ARGUMENTS[0]), ARGUMENTS[1])
