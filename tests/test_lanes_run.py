@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -292,18 +291,18 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
     (tmp_path / "a").mkdir()
     fusions = Fusions(tmp_path / "a", shared=tmp_path, most=None, slots=2)
     vmap, loop = (
-        {"strategy": name, "seats": seats, "why": name}
-        for name, seats in (("vmap", 8), ("loop", 1))
+        Fusion(strategy=name, seats=seats, why=name) for name, seats in (("vmap", 8), ("loop", 1))
     )
-    pace = {"cause": "", "alone": 1.0, "lanes": {"2": 1.5}, "doubtful": False}
-    assert fusions.settle("key", vmap, pace) == (Fusion(**vmap), "lanes: vmap")
-    assert fusions.settle("key", loop, pace) == (Fusion(**vmap), "")
-    assert Fusions(tmp_path / "a", shared=tmp_path, most=0, slots=2).settle("key", loop, pace)[
-        0
-    ] == Fusion(**vmap)
+    pace = Pace(alone=1.0, lanes={2: 1.5})
+    assert fusions.settle("key", vmap, pace) == (vmap, "lanes: vmap")
+    assert fusions.settle("key", loop, pace) == (vmap, "")
+    assert (
+        Fusions(tmp_path / "a", shared=tmp_path, most=0, slots=2).settle("key", loop, pace)[0]
+        == vmap
+    )
     (tmp_path / "b").mkdir()
     other = Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()
-    assert (other["known"], other["paces"]) == ({}, {"key": pace})
+    assert (other.decisions, other.paces) == ({}, {"key": pace})
     for text in (
         '{"key": ',
         "[]",
@@ -313,7 +312,7 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
         (tmp_path / "lanes.json").write_text(
             text
         )  # the last is of a version that timed by the wall
-        assert Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()["paces"] == {}
+        assert Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup().paces == {}
 
 
 def test_a_doubtful_pace_serves_its_own_search_and_is_not_kept_for_others(tmp_path):
@@ -324,10 +323,10 @@ def test_a_doubtful_pace_serves_its_own_search_and_is_not_kept_for_others(tmp_pa
     )
     (tmp_path / "a").mkdir()
     fusions = Fusions(tmp_path / "a", shared=tmp_path, most=None, slots=1)
-    fusions.settle("key", asdict(wanted), asdict(doubtful))
+    fusions.settle("key", wanted, doubtful)
     assert not (tmp_path / "lanes.json").exists()
     again = Fusions(tmp_path / "a", shared=tmp_path, most=None, slots=1).setup()
-    assert again["known"]["key"]["strategy"] == "vmap"
+    assert again.decisions["key"].strategy == "vmap"
 
 
 @pytest.mark.parametrize(

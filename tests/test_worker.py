@@ -1,10 +1,15 @@
 """The worker: what a trainer yields, told as numbers; what it gets; and what it must not get."""
 
+import json
+
 import numpy as np
 import pytest
 from kit import search, trials
 
 from search.contract.arrays import FoldData, read_folds, write_folds
+from search.contract.metrics import Metric
+from search.execution.lanes import LaneSetup
+from search.execution.messages import Setup
 from search.execution.worker.worker import Worker
 from trainers.api import Data, Part
 
@@ -25,24 +30,25 @@ CONFIG = {
 @pytest.fixture
 def worker(tmp_path):
     write_folds(tmp_path / "arrays", [FoldData(data=DATA)], stamp="a")
-    setup = {
-        "config": CONFIG,
-        "folder": str(tmp_path),
-        "device": "cpu",
-        "metric": {"name": "accuracy", "direction": "maximize"},
-        "lanes": {"most": 0, "slots": 1, "known": {}, "paces": {}},
-    }
+    setup = Setup(
+        config=json.dumps(CONFIG),
+        folder=str(tmp_path),
+        device="cpu",
+        log="",
+        metric=Metric(name="accuracy", direction="maximize"),
+        lanes=LaneSetup(most=0, slots=1, decisions={}, paces={}),
+    )
     return Worker(None, setup=setup, log=None)
 
 
 def test_the_trainer_gets_its_trials_config_resolved_without_what_is_not_its_own(worker):
-    config = worker._config({"knobs": {"optimizer.lr": 0.5}, "seed": 9})
+    config = worker._config({"optimizer.lr": 0.5}, seed=9)
     assert config == {
         "trainer": CONFIG["trainer"],
         "optimizer": {"lr": 0.5, "twin": 0.5},
         "seed": 9,
     }
-    again = worker._config({"knobs": {}, "seed": 1})
+    again = worker._config({}, seed=1)
     assert again["optimizer"] == {"lr": 0.1, "twin": 0.1}
 
 

@@ -63,8 +63,7 @@ def probed(
         if not told.exists():
             end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
             raise RunError(
-                "the training could not be looked at: its process ended with "
-                f"{status}\n{end}"
+                f"the training could not be looked at: its process ended with {status}\n{end}"
             )
         found: Answers = json.loads(told.read_text())
         return found

@@ -1,1 +1,1 @@
-"""Trials on workers: who trains what, what is recorded, who is stopped, what happens when a worker dies."""
+"""Trials on workers: who trains what, what is recorded, who is stopped, and when workers die."""

@@ -17,12 +17,7 @@ from search.contract.contract import Contract
 from search.errors import Interrupted
 from search.execution import messages
 from search.execution.callbacks import Callback
-from search.execution.connections import (
-    Happening,
-    MessageReceived,
-    WorkerExited,
-    WorkerHandle,
-)
+from search.execution.connections import Happening, MessageReceived, WorkerExited, WorkerHandle
 from search.execution.lanes import Fusions
 from search.execution.messages import MessageError
 from search.execution.recorder import Recorder
@@ -74,7 +69,7 @@ class Conductor:
             logs=self._logs,
             callback=callback,
         )
-        self._signals, self._goodbye_said = 0, False
+        self._signals, self._stopping_said = 0, False
         self._deadline: float | None = None
         self._checked_at = 0.0
 
@@ -116,18 +111,14 @@ class Conductor:
         if now - self._checked_at > TICK:
             self._checked_at = now
             self._check_clocks(now)
-        if self._signals:
-            self._say_goodbye()
-        else:
+        if not self._signals:
             self._refill()
             self._assign()
-
-    def _say_goodbye(self) -> None:
-        if self._signals == 1 and not self._goodbye_said:
-            self._goodbye_said = True
+        elif not self._stopping_said:
+            self._stopping_said, grace = True, self._plan.placement.grace
             self._callback.note(
-                "stopping at the next epoch's end, after "
-                f"{self._plan.placement.grace:g} s at the latest; once more stops at once"
+                f"stopping at the next epoch's end, after {grace:g} s at the latest; "
+                "once more stops at once"
             )
 
     def _done(self) -> bool:

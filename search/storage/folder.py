@@ -179,7 +179,7 @@ class Folder:
         return self._lock.is_held()
 
     def conductor_started(self) -> datetime | None:
-        """When the conductor that is alive, or died, started; None if the last one ended in order."""
+        """Start of the conductor that lives or has died; None if the last one ended in order."""
         return self._lock.started()
 
     def _check_journal(self) -> None:

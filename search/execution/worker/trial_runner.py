@@ -6,7 +6,6 @@ Knows no conductor: an epoch leaves as a plain record, and the caller says wheth
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from msgspec import structs

@@ -17,22 +17,10 @@ from omegaconf import DictConfig
 
 from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import read_folds
+from search.execution import messages
 from search.execution import process_guard as guard
 from search.execution.link import Channel
-from search.execution.messages import (
-    Answer,
-    AskForWork,
-    AssignedTrial,
-    Candidates,
-    Message,
-    Quit,
-    Settle,
-    Settled,
-    Setup,
-    TrialBegun,
-    TrialEnded,
-    Work,
-)
+from search.execution.messages import Message, Quit, Settled, TrialEnded, Work
 from search.execution.trial_ends import END_AFTER, TrialEnd
 from search.execution.worker.failures import end_of, out_of_memory
 from search.execution.worker.lane_assignment import Candidates as Alternatives
@@ -61,7 +49,7 @@ class Worker:
     process, where output stays as it is.
     """
 
-    def __init__(self, link: Channel, *, setup: Setup, log: str | None) -> None:
+    def __init__(self, link: Channel, *, setup: messages.Setup, log: str | None) -> None:
         config = json.loads(setup.config)
         self._link, self._setup = link, setup
         self._configs = TrialConfigs(DictConfig(config))
@@ -85,7 +73,7 @@ class Worker:
             if self._seated:
                 self._step()
                 continue
-            work = self._ask(AskForWork(room=1, wants_candidates=self._wants_candidates))
+            work = self._ask(messages.AskForWork(room=1, wants_candidates=self._wants_candidates))
             if isinstance(work, Quit):
                 return
             self._take(_expected(work, Work))
@@ -107,7 +95,9 @@ class Worker:
     def _wants_candidates(self) -> bool:
         return self._opened is None or self._opened[1].shares
 
-    def _seat(self, assigned: AssignedTrial, candidates: Sequence[Candidates]) -> None:
+    def _seat(
+        self, assigned: messages.AssignedTrial, candidates: Sequence[messages.Candidates]
+    ) -> None:
         trial = assigned.trial
         self._output.belongs_to(trial)
 
@@ -126,7 +116,7 @@ class Worker:
             config = self._config(assigned.knobs, seed=assigned.seed)
             runner, lanes = self._open(config)
             strategy = lanes.seat(trial, config, candidates=alternatives)
-            self._tell(TrialBegun(trial=trial, epoch=checkpoint.epoch, strategy=strategy))
+            self._tell(messages.TrialBegun(trial=trial, epoch=checkpoint.epoch, strategy=strategy))
             self._answered_at = time.monotonic()
             runner.admit(trial, config=config, checkpoint=checkpoint)
             if not self._frozen:
@@ -180,14 +170,14 @@ class Worker:
 
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
-        message = Settle(room=self._room, wants_candidates=self._wants_candidates)
+        message = messages.Settle(room=self._room, wants_candidates=self._wants_candidates)
         work = _expected(self._ask(message), Settled)
         self._answered_at, self._shared = time.monotonic(), len(self._seated) > 1
         for seated in list(self._seated.values()):
             self._obey(seated, work.answers[seated.trial])
         self._take(work)
 
-    def _obey(self, seated: Seated, answer: Answer) -> None:
+    def _obey(self, seated: Seated, answer: messages.Answer) -> None:
         """The conductor's decision comes first, but what has ended by itself is not interrupted."""
         end = END_AFTER.get(answer.decision)
         with self._charged_to(seated):
