@@ -16,8 +16,8 @@ from typing import Any
 from search.config.check_keys import unusual_keys
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.config.trial_config import TrialConfigs, trainer_config
 from search.config.text import one_line
+from search.config.trial_config import TrialConfigs, trainer_config
 from search.errors import UsageError, broken_rule
 from search.execution.connections import WorkerConnections
 from search.execution.messages import DryRunQuestions, MessageError
