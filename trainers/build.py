@@ -95,6 +95,28 @@ def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
     ).to(device)
 
 
+def share_of_train(config: Config, sets: Sets) -> Sets:
+    """The sets with only `trainer.fraction` of train's rows (R55); drawn by the trial's seed.
+
+    For one seed, a smaller share is part of each greater one.
+
+    Raises:
+        ValueError: a share that is not above 0 and at most 1.
+    """
+    fraction = config["trainer"].get("fraction", 1.0)
+    is_number = isinstance(fraction, int | float) and not isinstance(fraction, bool)
+    if not is_number or not 0 < fraction <= 1:
+        raise ValueError(
+            f"trainer.fraction: must be above 0 and at most 1, but got {fraction!r}; change it"
+        )
+    if fraction == 1:
+        return sets
+    (x, y), held_out = sets
+    order = np.random.default_rng([int(config["seed"]), len(x)]).permutation(len(x))
+    rows = torch.from_numpy(np.sort(order[: max(1, round(fraction * len(x)))])).to(x.device)
+    return (x[rows], y[rows]), held_out
+
+
 def seed_all(seed: int, device: torch.device) -> None:
     """Seeds the generators of this device; `torch.manual_seed` would search for every device."""
     torch.default_generator.manual_seed(seed)

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from trainers.api import Checkpoint, Config, Values
-from trainers.build import Sets, build, epoch_seeds, plain_loss, restore_unsaved, seed_all, unsaved
+from trainers.augment import read_augmentation
+from trainers.build import (
+    Sets,
+    build,
+    epoch_seeds,
+    plain_loss,
+    restore_unsaved,
+    seed_all,
+    share_of_train,
+    unsaved,
+)
 from trainers.penalties import flooded, held, read_penalties
 from trainers.records import Activations, dead, fared, merged, norms, sample
 from trainers.schedules import Schedule, apply
@@ -27,7 +37,7 @@ class Seat:
         device: torch.device,
         checkpoint: Checkpoint,
     ) -> None:
-        (self._x, self._y), (self._val_x, self._val_y) = sets
+        (self._x, self._y), (self._val_x, self._val_y) = share_of_train(config, sets)
         self._device, self._checkpoint = device, checkpoint
         self._seed, self._epochs = int(config["seed"]), int(config["trainer"]["epochs"])
         self._batch = min(int(config["trainer"]["batch_size"]), len(self._x))
@@ -36,6 +46,7 @@ class Seat:
         self.model, self._loss, self._optimizer = build(config, device)
         self._plain_loss = plain_loss(config, self._loss, device)
         self._penalties = read_penalties(config["trainer"])
+        self._augment = read_augmentation(config)
         self._schedule = Schedule(
             config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps
         )
@@ -118,7 +129,8 @@ class Seat:
     def gradients(self, rows: Tensor) -> Tensor:
         """Plain loss of a batch; its gradients lie in the parameters, penalised and clipped."""
         self._optimizer.zero_grad(set_to_none=True)
-        outputs, targets = self.model(self._x[rows]), self._y[rows]
+        inputs, targets = self._x[rows], self._y[rows]
+        outputs = self.model(inputs if self._augment is None else self._augment(inputs))
         loss = self._loss(outputs, targets)
         plain: Tensor = (
             loss.detach()

@@ -27,6 +27,7 @@ from trainers.api import (
     Pace,
     Values,
 )
+from trainers.augment import read_augmentation
 from trainers.build import Built, build, made, on_device, plain_loss, seed_all
 from trainers.lanes.admission import admitted
 from trainers.lanes.group import Group
@@ -94,7 +95,9 @@ class Stock:
             for name, tensor in model.state_dict().items()
         ]
         parts = [_described(module) for module in (*model.modules(), *loss.modules())]
-        own = [*(trainer.get(key) for key in ("epochs", "batch_size")), penalties]
+        read_augmentation(config)
+        own = [*(trainer.get(key) for key in ("epochs", "batch_size", "fraction")), penalties]
+        own.append(config.get("augment"))
         settings = {
             key: value
             for key, value in optimizer.param_groups[0].items()
@@ -112,7 +115,12 @@ class Stock:
         """
         seed_all(int(config["seed"]), self._device)
         built = build(config, self._device)
-        key = _key(*built, batch=self._batch(config), rows=self._rows)
+        cause = _rows_of_its_own(config)
+        key = (
+            Key(name=f"alone: {cause}", cause=cause)
+            if cause
+            else _key(*built, batch=self._batch(config), rows=self._rows)
+        )
         self._asked = config, built, key  # who asks for it is most often seated next
         return key
 
@@ -263,6 +271,13 @@ def _stepped(group: Group) -> list[Outcome]:
         return [*outcomes, *group.step()]
     except Exception as error:  # noqa: BLE001  # as in a seat
         return [*outcomes, *(kind(trial=trial, error=error) for trial in staying)]
+
+
+def _rows_of_its_own(config: Config) -> str:
+    """Why a training cannot share a program's rows, or nothing."""
+    if (config.get("augment") or {}).get("_target_"):
+        return "its rows are augmented"
+    return "it trains on a share of the rows" if config["trainer"].get("fraction", 1.0) != 1 else ""
 
 
 def _key(*built: Any, batch: int, rows: int) -> Key:

@@ -110,14 +110,15 @@ def ramp(
 
 
 def without_penalties(config: Config) -> Config:
-    """Without the penalties that stand in the config; what stands in the model is switched off by
-    `Steer`.
+    """Without the penalties and the augmentation in the config.
+
+    What stands in the model is switched off by `Steer`.
     """
     trainer = {**config["trainer"], **{key: None for key in NAMES if config["trainer"].get(key)}}
     constant = (
         {"schedule": {"_target_": None, "interval": "epoch"}} if config.get("schedule") else {}
     )
-    return {**config, "trainer": trainer, **constant}
+    return {**config, "trainer": trainer, "augment": None, **constant}
 
 
 def _sample(part: Part, most: int) -> Part:

@@ -1,0 +1,198 @@
+"""Augmentation: train rows, changed a little anew in every epoch; validation never sees it (R49).
+
+Each class is called with a batch of inputs and returns another one of the same shape; it draws from
+torch's generator, which the trainer seeds by trial and epoch. `strength` is a knob; 0 changes
+nothing. Rows [batch, inputs] are read as tables, or, by `dimensions` and `channels`, as sequences
+or square images, like the models of `trainers.models`.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from hydra.utils import instantiate
+from torch import Tensor
+
+
+class Augmentation(Protocol):
+    """Called with inputs [batch, …]; returns new ones and leaves the given ones as they are."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Inputs of the same shape and type."""
+
+
+def read_augmentation(config: Mapping[str, Any]) -> Augmentation | None:
+    """The augmentation that a trial's config names under `augment`; None: rows stay as they are.
+
+    Raises:
+        TypeError: the class cannot be imported, or does not take the keys of `augment`.
+    """
+    settings = config.get("augment") or {}
+    if not settings.get("_target_"):
+        return None
+    try:
+        made: Augmentation = instantiate(settings)
+    except Exception as error:
+        raise TypeError(
+            f"augment._target_: {settings['_target_']!r} must be a class that takes the keys of "
+            f"augment, but got {type(error).__name__}: {error.__cause__ or error}; mend augment"
+        ) from error
+    return made
+
+
+class Noise:
+    """Adds normal noise of deviation `strength`, in the units of the normalised inputs."""
+
+    def __init__(self, *, strength: float) -> None:
+        self._strength = _checked(strength)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x + noise."""
+        return x + self._strength * torch.randn_like(x)
+
+
+class Mask:
+    """Sets each number to 0, the mean of a z-scored feature, with probability `strength`."""
+
+    def __init__(self, *, strength: float) -> None:
+        self._strength = _checked(strength, most=1.0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x with gaps."""
+        return x * (torch.rand_like(x) >= self._strength)
+
+
+class Scale:
+    """Multiplies each row by a factor between 1 − `strength` and 1 + `strength`."""
+
+    def __init__(self, *, strength: float) -> None:
+        self._strength = _checked(strength, most=1.0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, stronger or weaker."""
+        draw = torch.rand(len(x), *(1,) * (x.ndim - 1), device=x.device, dtype=x.dtype)
+        return x * (1 + self._strength * (2 * draw - 1))
+
+
+class Haze:
+    """Moves each row towards its own greatest value by a share up to `strength`."""
+
+    def __init__(self, *, strength: float) -> None:
+        self._strength = _checked(strength, most=1.0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x with less contrast."""
+        flat = x.flatten(1)
+        share = self._strength * torch.rand(len(x), 1, device=x.device, dtype=x.dtype)
+        return (flat + share * (flat.amax(dim=1, keepdim=True) - flat)).view_as(x)
+
+
+class Shift:
+    """Moves each sequence or image by up to `strength` of its length; what is left free is 0."""
+
+    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
+        self._strength = _checked(strength, most=1.0)
+        self._dimensions, self._channels = dimensions, channels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, moved."""
+        shaped = _shaped(x, self._dimensions, self._channels)
+        for axis in range(2, shaped.ndim):
+            shaped = _moved(shaped, axis, self._strength)
+        return shaped.reshape(x.shape)
+
+
+class Cutout:
+    """Sets a window of `strength` of each length to 0 (DeVries and Taylor 2017, 1708.04552)."""
+
+    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
+        self._strength = _checked(strength, most=1.0)
+        self._dimensions, self._channels = dimensions, channels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x with a hole in each row."""
+        shaped = _shaped(x, self._dimensions, self._channels)
+        hole = torch.ones_like(shaped[:, :1], dtype=torch.bool)
+        for axis in range(2, shaped.ndim):
+            length = shaped.shape[axis]
+            wide = round(self._strength * length)
+            start = torch.randint(0, length - wide + 1, (len(x), 1), device=x.device)
+            place = torch.arange(length, device=x.device)
+            inside = (place >= start) & (place < start + wide)
+            hole = hole & inside.view(_view(shaped, axis))
+        return (shaped * ~hole).reshape(x.shape)
+
+
+class Flip:
+    """Mirrors each sequence or image along its last axis with probability `strength`."""
+
+    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
+        self._strength = _checked(strength, most=1.0)
+        self._dimensions, self._channels = dimensions, channels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, some rows mirrored."""
+        shaped = _shaped(x, self._dimensions, self._channels)
+        chosen = torch.rand(len(x), *(1,) * (shaped.ndim - 1), device=x.device) < self._strength
+        return torch.where(chosen, shaped.flip(-1), shaped).reshape(x.shape)
+
+
+class Rotate:
+    """Turns each square image by up to `strength` degrees either way; what is left free is 0."""
+
+    def __init__(self, *, strength: float, channels: int = 1) -> None:
+        self._strength, self._channels = _checked(strength, most=180.0), channels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, turned."""
+        shaped = _shaped(x, 2, self._channels)
+        draw = 2 * torch.rand(len(x), device=x.device, dtype=x.dtype) - 1
+        angle = math.radians(self._strength) * draw
+        cosine, sine, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
+        rows = [torch.stack(row, dim=1) for row in ([cosine, -sine, zero], [sine, cosine, zero])]
+        grid = torch.nn.functional.affine_grid(
+            torch.stack(rows, dim=1), list(shaped.shape), align_corners=False
+        )
+        turned = torch.nn.functional.grid_sample(shaped, grid, align_corners=False)
+        return turned.reshape(x.shape)
+
+
+def _checked(strength: float, *, most: float = math.inf) -> float:
+    number = isinstance(strength, int | float) and not isinstance(strength, bool)
+    if not number or not 0 <= strength <= most or not math.isfinite(strength):
+        limit = "at least 0" if most == math.inf else f"between 0 and {most:g}"
+        raise ValueError(f"strength must be {limit}, but got {strength!r}")
+    return float(strength)
+
+
+def _shaped(x: Tensor, dimensions: int, channels: int) -> Tensor:
+    """[batch, channels, length] or [batch, channels, side, side]."""
+    if x.ndim == dimensions + 2:
+        return x
+    inputs = x[0].numel()
+    side = round((inputs / channels) ** (1 / dimensions))
+    if side**dimensions * channels != inputs:
+        raise ValueError(
+            f"augment: rows must be channels × a {'sequence' if dimensions == 1 else 'square'}, "
+            f"but got {inputs} inputs and {channels} channels; set augment.channels"
+        )
+    return x.reshape(len(x), channels, *(side,) * dimensions)
+
+
+def _view(shaped: Tensor, axis: int) -> tuple[int, ...]:
+    """The shape that spreads [batch, length] over all axes but one."""
+    length = shaped.shape[axis]
+    return (len(shaped), *(1,) * (axis - 1), length, *(1,) * (shaped.ndim - axis - 1))
+
+
+def _moved(shaped: Tensor, axis: int, strength: float) -> Tensor:
+    """Each row moved along one axis by its own whole number of places."""
+    length = shaped.shape[axis]
+    most = round(strength * length)
+    by = torch.randint(-most, most + 1, (len(shaped), 1), device=shaped.device)
+    source = torch.arange(length, device=shaped.device) - by
+    inside = (source >= 0) & (source < length)
+    view = _view(shaped, axis)
+    index = source.clamp(0, length - 1).view(view).expand_as(shaped)
+    return shaped.gather(axis, index) * inside.view(view)
