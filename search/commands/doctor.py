@@ -19,7 +19,7 @@ from search.execution.progress import shown_knobs
 from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
-from search.results.summary.verdicts import advice
+from search.results.summary.verdicts import advice, config_of
 from search.results.tables import curves_so_far
 
 SUMMARY = "reads learning curves: what they say, on which evidence, and what to turn next"
@@ -145,9 +145,14 @@ def _show_one(
         if str(row.ask.trial) == name
     ]
     console.say(f"{name}{''.join(about)}".rstrip())
+    config = (
+        next((config_of(findings, row) for row in rows if str(row.ask.trial) == name), None)
+        if findings is not None
+        else None
+    )
     for finding in (verdict, *verdict.sides):
         console.say(f"{finding.name}: {finding.why}")
-        for line in advice(finding.name):
+        for line in advice(finding.name, config):
             console.say(f"  - {line}")
 
 

@@ -50,7 +50,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             f"{error}; the tables are written, and the same command goes on: "
             f"python -m search {' '.join(words)}"
         ) from error
-    _show(findings, console)
+    show(findings, console)
     if findings.winner is None:
         raise RunError(
             f"{findings.plan.name}: nothing has won; "
@@ -73,7 +73,8 @@ def _composed(
     return compose_from(experiment, overrides=overrides, config_dir=config_dir, source=source)
 
 
-def _show(findings: "Findings", console: Terminal) -> None:
+def show(findings: "Findings", console: Terminal) -> None:
+    """The table, the decision in words, and what to do next."""
     from search.commands.support.closing import show_closing
     from search.results.summary import conclusion, show_summary
 

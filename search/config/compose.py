@@ -1,7 +1,9 @@
 """From YAML files and overrides to one config: Hydra composes, once. Never reads results."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -32,21 +34,30 @@ GROUPS = (
 
 
 def compose_experiment(
-    experiment: str, *, overrides: list[str], config_dir: Path | None
+    experiment: str | None,
+    *,
+    overrides: list[str],
+    config_dir: Path | None,
+    spaces: Mapping[str, Any] | None = None,
 ) -> DictConfig:
     """The config of an experiment with the command line's overrides: unresolved, read-only.
+
+    Args:
+        experiment: a file of `conf/experiment/`; None for the defaults.
+        spaces: nested spaces by name, in place of the config's own: those of a protocol.
 
     Raises:
         UsageError: Hydra could not compose it: a misspelt key, an unknown option, a syntax error.
     """
     known = experiments(config_dir)
-    if experiment not in known:
+    if experiment is not None and experiment not in known:
         raise UsageError(unknown("experiment", name=experiment, known=known))
+    where = experiment or "config"
     given = Overrides.read(overrides)
     user = [folder for folder in roots(config_dir) if folder != CONF]
     paths = ",".join(f"file://{folder}" for folder in user)
     words = [f"hydra.searchpath=[{paths}]"] if user else []
-    words += [f"experiment={experiment}", *given.hydra]
+    words += [*([f"experiment={experiment}"] if experiment is not None else []), *given.hydra]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
@@ -54,16 +65,24 @@ def compose_experiment(
             _check_direction(config, words)
             given.apply(config)
             with open_dict(config):
-                config.choices = _choices(config, words)
+                if spaces is not None:
+                    config.space = spaces
+                config.choices = {
+                    group: options
+                    for space in (
+                        [config.get("space") or {}] if spaces is None else spaces.values()
+                    )
+                    for group, options in _choices(config, space, words).items()
+                }
         OmegaConf.to_container(config, resolve=True)
     except SearchError:
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
         hint = _misspelt(error, experiment, given.hydra, config_dir)
-        raise UsageError(f"{experiment}: {hint or _first_part(error)}") from error
+        raise UsageError(f"{where}: {hint or _first_part(error)}") from error
     with open_dict(config):
-        config.name = config.name or experiment
-    _check_complete(config, experiment)
+        config.name = config.name or where
+    _check_complete(config, where)
     check_keys(config)
     OmegaConf.set_readonly(config, True)
     return config
@@ -102,7 +121,7 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
 
 
 def _misspelt(
-    error: Exception, experiment: str, words: list[str], config_dir: Path | None
+    error: Exception, experiment: str | None, words: list[str], config_dir: Path | None
 ) -> str | None:
     """The message for a key that does not exist, its nearest sibling first; None for other errors."""
     match = re.match(r"Could not override '([^']+)'", str(error))
@@ -138,13 +157,15 @@ def _composed(words: list[str]) -> DictConfig:
     return config
 
 
-def _choices(config: DictConfig, words: list[str]) -> dict[str, dict[str, DictConfig]]:
+def _choices(
+    config: DictConfig, space: Mapping[str, Any], words: list[str]
+) -> dict[str, dict[str, DictConfig]]:
     """Every option that a space names for a config group, composed (P7).
 
     The chosen option stands as it is in the config, with all overrides.
     """
     chosen, choices = config.chosen, dict[str, dict[str, DictConfig]]()
-    for group, node in (config.get("space") or {}).items():
+    for group, node in space.items():
         if group not in chosen:
             continue
         if isinstance(node, str):

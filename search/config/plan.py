@@ -1,15 +1,17 @@
 """From a config to a frozen plan: all checks between keys are made here. Never touches results."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.confirm_settings import ConfirmSettings
 from search.config.fields import one_of, positive, whole
 from search.config.follower import Follower
+from search.config.incumbent import merged
 from search.config.joint_settings import JointSettings, read_joint
 from search.config.knob_roles import check_knob, default_of
 from search.config.knobs import Knob, Value
@@ -26,13 +28,18 @@ from search.config.settings import (
 from search.config.space import read_space
 from search.config.sweep_settings import SweepSettings, read_sweep
 from search.config.trial_config import STOCK
+from search.config.tune_settings import TuneSettings, knobs_of, read_tune
 from search.contract.metric_functions import TASKS
 from search.contract.metrics import Metric, check_task_name, read_metric, tasks_of
 from search.errors import UsageError, broken_rule
 
-SETTINGS: dict[
-    str, Callable[[DictConfig, tuple[Knob, ...]], SweepSettings | JointSettings | None]
-] = {"sweep": read_sweep, "joint": read_joint, "train": lambda config, knobs: None}
+Settings = SweepSettings | JointSettings | ConfirmSettings | TuneSettings
+SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] = {
+    "sweep": read_sweep,
+    "joint": read_joint,
+    "tune": read_tune,
+    "train": lambda config, knobs: None,
+}
 KEEP = ("best", "all")
 SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
 LOSS_TASKS = {
@@ -49,7 +56,10 @@ LOSS_TASKS = {
 class Plan:
     """One search. `config` is unresolved and read-only; `knobs` are empty for a single training.
 
-    `settings`: those of its kind; None of a single training. `first_trial`: the first one's number.
+    `settings`: those of its kind; None of a single training. `first_trial`: number of its first.
+
+    A stage of a search of many stages has the incumbent's `config`; `base` is the search's own
+    config, which its workers have, and `held` the knobs by which the incumbent differs from it.
     `lanes`: trials that a worker may train as one program; None where their pace is to say.
     """
 
@@ -68,9 +78,11 @@ class Plan:
     lanes: int | None
     rehearse: bool
     report: bool
-    settings: SweepSettings | JointSettings | ConfirmSettings | None
+    settings: Settings | None
     preflight: PreflightSettings
     first_trial: int = 0
+    base: DictConfig | None = None
+    held: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def knob(self) -> Knob:
@@ -87,6 +99,15 @@ class Plan:
     def stock(self) -> bool:
         """Whether the stock trainer trains."""
         return str(self.config.trainer._target_) == STOCK
+
+    @property
+    def search_config(self) -> DictConfig:
+        """The config that workers have."""
+        return self.base if self.base is not None else self.config
+
+    def trained_knobs(self, knobs: Mapping[str, Value]) -> dict[str, Value]:
+        """A trial's knobs as its worker sets them: relative to the search's config."""
+        return merged(self.held, knobs, base=self.search_config) if self.held else dict(knobs)
 
     def nuisance(self, value: Value) -> Knob | None:
         """The one that is tuned anew for a value of the sweep's knob (P1)."""
@@ -120,7 +141,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
             )
         )
     kind = one_of(config, "protocol.kind", tuple(SETTINGS))
-    knobs = read_space(resolved.get("space") or {}) if kind != "train" else ()
+    knobs = _knobs(config, kind, resolved.get("space") or {})
     for knob in knobs:
         check_knob(config, knob)
     positive(config, "trainer.checkpoint_every")
@@ -145,6 +166,13 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         settings=SETTINGS[kind](config, knobs),
         preflight=read_preflight(config),
     )
+
+
+def _knobs(config: DictConfig, kind: str, space: Mapping[str, Any]) -> tuple[Knob, ...]:
+    """All knobs that the search may turn."""
+    if kind == "train":
+        return ()
+    return knobs_of(config) if kind == "tune" else read_space(space)
 
 
 def check_task(plan: Plan) -> None:

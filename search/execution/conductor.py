@@ -73,8 +73,8 @@ class Conductor:
         self._deadline: float | None = None
         self._checked_at = 0.0
 
-    def run(self) -> None:
-        """Until the stage wants nothing more.
+    def run(self, *, keep_workers: bool = False) -> None:
+        """Until the stage wants nothing more. `keep_workers`: they wait for another stage then.
 
         Raises:
             Interrupted: by SIGINT, SIGTERM or SIGHUP; running trials have been checkpointed.
@@ -84,19 +84,23 @@ class Conductor:
             number: signal.signal(number, self._on_signal)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
-        grace = 0.0
+        grace, kept = 0.0, False
         try:
             self._callback.foreseen(self._stage.foreseen(self._recorder.rows))
             self._refill()
             if self._queue or self._stage.thinking:
                 self._pool.start()
+                self._assign()  # workers of an earlier stage have asked already
                 while not self._done():
                     self._turn()
-                self._pool.close()
-                self._connections.dismiss(messages.Quit())
-                grace = FAREWELL
+                if not keep_workers:
+                    self._pool.close()
+                    self._connections.dismiss(messages.Quit())
+                    grace = FAREWELL
+            kept = keep_workers and not self._signals
         finally:
-            self._pool.stop(grace=grace)
+            if not kept:
+                self._pool.stop(grace=grace)
             self._stage.close()
             self._recorder.close()
             for number, handler in handlers.items():
@@ -161,7 +165,9 @@ class Conductor:
             self._recorder.begin(worker.slot, trial.ask)
         return [
             messages.AssignedTrial(
-                trial=trial.ask.trial, seed=trial.ask.seed, knobs=trial.ask.knobs
+                trial=trial.ask.trial,
+                seed=trial.ask.seed,
+                knobs=self._plan.trained_knobs(trial.ask.knobs),
             )
             for trial in trials
         ]
@@ -175,7 +181,8 @@ class Conductor:
         asks = self._stage.candidates(self._recorder.rows)[:PEEK]
         counts = Counter(tuple(ask.knobs.items()) for ask in asks)
         return [
-            messages.Candidates(knobs=dict(knobs), trials=count) for knobs, count in counts.items()
+            messages.Candidates(knobs=self._plan.trained_knobs(dict(knobs)), trials=count)
+            for knobs, count in counts.items()
         ]
 
     # What workers do
@@ -263,7 +270,7 @@ class Conductor:
 
     def _setup(self, slot: Slot) -> messages.Setup:
         return messages.Setup(
-            config=json.dumps(OmegaConf.to_container(self._plan.config, resolve=False)),
+            config=json.dumps(OmegaConf.to_container(self._plan.search_config, resolve=False)),
             folder=str(self._folder.path),
             device=slot.device,
             log=slot.log,

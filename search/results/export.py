@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections.abc import Collection
 from importlib import metadata
 from typing import Any
 
@@ -85,12 +86,17 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     write_text(folder.best / "provenance.json", json.dumps(provenance, indent=2) + "\n")
 
 
-def drop_beaten(plan: Plan, winner: TrialRecord | None, folder: Folder) -> None:
-    """Deletes the weights of beaten trials once the winner is known, if `keep: best`."""
+def drop_beaten(
+    plan: Plan, winner: TrialRecord | None, folder: Folder, *, spared: Collection[int] = ()
+) -> None:
+    """Deletes the weights of beaten trials once the winner is known, if `keep: best`.
+
+    `spared`: other trials whose weights stay.
+    """
     if plan.keep == "all" or winner is None or not folder.checkpoints.is_dir():
         return
     for path in folder.checkpoints.iterdir():
-        if path.name != str(winner.ask.trial):
+        if path.name not in map(str, (winner.ask.trial, *spared)):
             shutil.rmtree(path, ignore_errors=True)
 
 

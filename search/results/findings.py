@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from search.config.incumbent import canonical, merged
 from search.config.plan import Plan, read_plan
+from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
 from search.errors import UsageError, unknown
@@ -15,7 +18,7 @@ from search.stages.kinds import kind_of
 from search.stages.outcome import Outcome
 from search.stages.samplers import importances
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
-from search.storage.study import Study
+from search.storage.study import Study, stages_of
 from search.storage.trials import TrialRecord
 
 ENOUGH = 10  # complete trials without which importances mean nothing
@@ -26,10 +29,21 @@ class Findings(Outcome):
     """The outcome of a search with what its learning curves say.
 
     `verdicts`: what each trial's curves say, and `together` what all say; empty until they are read.
+    `steps`: the decisions of a search of many stages, as `decisions.jsonl` holds them.
     """
 
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     together: tuple[Together, ...] = ()
+    steps: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def winner(self) -> TrialRecord | None:
+        """As `Outcome.winner`; of a search of many stages the incumbent's first trial."""
+        if not self.steps:
+            return super().winner
+        trials = self.steps[-1]["trials"]
+        rows = (row for row in self.rows if row.ask.trial in trials and row.state == "complete")
+        return next(rows, None)
 
     @cached_property
     def importance(self) -> dict[str, float]:
@@ -55,9 +69,33 @@ class Findings(Outcome):
 
 def find(plan: Plan, rows: Sequence[TrialRecord], *, val_rows: int) -> Findings:
     """What the trials say. `val_rows`: rows of validation."""
+    if isinstance(plan.settings, TuneSettings):
+        return Findings(plan=plan, rows=tuple(rows), evidence=tuple(rows), foreseen=len(rows))
     resolution = plan.metric.resolution(val_rows)
     outcome = kind_of(plan).outcome(plan, rows, resolution=resolution)
     return Findings(**{each.name: getattr(outcome, each.name) for each in fields(outcome)})
+
+
+def find_stages(plan: Plan, folder: Folder) -> Findings:
+    """A search of many stages: the trials of all, each with all its knobs, and the decisions."""
+    rows = [
+        replace(
+            row,
+            ask=replace(
+                row.ask,
+                stage=stage,
+                idle={},
+                knobs=canonical(merged(held, row.ask.knobs, base=plan.config), base=plan.config),
+            ),
+        )
+        for stage, held, trials in stages_of(
+            folder.storage(), search=plan.name, alive=folder.alive()
+        )
+        for row in trials
+    ]
+    findings = find(plan, sorted(rows, key=lambda row: row.ask.trial), val_rows=0)
+    lines = folder.decisions.read_text().splitlines() if folder.decisions.exists() else []
+    return replace(findings, steps=tuple(map(json.loads, lines)))
 
 
 def searches(root: Path) -> list[Path]:
@@ -108,6 +146,8 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
             unknown("search", name=name, known=[found.name for found in searches(root)])
         )
     plan = replace(read_plan(folder.load_config(), root=root), folder=folder.path)
+    if isinstance(plan.settings, TuneSettings):
+        return folder, find_stages(plan, folder)
     study = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs)
     rows = study.rows(alive=folder.alive())
     return folder, find(plan, rows, val_rows=int(folder.load_contract()["split"]["rows"]["val"]))

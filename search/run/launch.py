@@ -14,6 +14,7 @@ from rich.console import Console
 
 from search.config.plan import read_plan
 from search.config.quick_imports import quick_imports
+from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.errors import RunError, UsageError
 from search.execution.terminal import say
@@ -45,8 +46,11 @@ def launch(
         say(console, f"starting {len(slots)} {noun} ({labels}) …")
         with started_workers(plan, slots=slots, early=not folder.started) as pool:
             with quick_imports():  # while the workers import torch
-                from search.run.lifecycle import carried_out
-            return carried_out(plan, folder, pool, contract=contract, console=console)
+                if isinstance(plan.settings, TuneSettings):
+                    from search.run.many_stages import carry_out
+                else:
+                    from search.run.lifecycle import carried_out as carry_out
+            return carry_out(plan, folder, pool, contract=contract, console=console)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from search.results.repeat import check_repeats
 from search.results.reporters import write_results
 from search.results.tables import settled
 from search.run.refit import refit
-from search.run.run_stage import conduct, trainings
+from search.run.run_stage import conduct, earlier_searches, trainings
 from search.run.tracking import post_outcome, tracked
 from search.stages.kinds import kind_of
 from search.stages.samplers import make_pruner
@@ -49,13 +49,15 @@ def carried_out(
     """
     _check_grown(plan, folder)
     callbacks = configured_callbacks(plan.config)
-    with _begun(
+    with begun(
         plan,
         folder,
         pool,
         contract=contract,
         console=console,
-        checked=lambda made: _check(plan, folder, made, pool, console),
+        checked=lambda made: check_set_up(
+            plan, folder, made, pool, console, trainings=trainings(plan)
+        ),
     ) as fixed:
         pruner = make_pruner(plan.settings, epochs=plan.epochs)
         study = Study.for_writing(
@@ -73,7 +75,14 @@ def carried_out(
         ) as events:
             try:
                 conduct(
-                    plan, folder, study, contract=fixed, pool=pool, console=console, events=events
+                    plan,
+                    folder,
+                    study,
+                    contract=fixed,
+                    pool=pool,
+                    console=console,
+                    events=events,
+                    past=earlier_searches(plan, fixed, console=console),
                 )
                 if (
                     "folds" in plan.config.split
@@ -92,7 +101,7 @@ def carried_out(
 
 
 @contextmanager
-def _begun(
+def begun(
     plan: Plan,
     folder: Folder,
     pool: WorkerPool,
@@ -126,10 +135,24 @@ def _begun(
         yield fixed
 
 
-def _check(
-    plan: Plan, folder: Folder, prepared: Prepared, pool: WorkerPool, console: Console
+def check_set_up(
+    plan: Plan,
+    folder: Folder,
+    prepared: Prepared,
+    pool: WorkerPool,
+    console: Console,
+    *,
+    trainings: int,
 ) -> None:
     """The preflight of a search that wants one and has not passed it yet.
+
+    Args:
+        plan: of the search.
+        folder: begun and locked.
+        prepared: its data, the test rows included.
+        pool: the workers.
+        console: where the checks are shown.
+        trainings: that the search foresees, for its time.
 
     Raises:
         RunError: a check has failed, and `preflight=on`; nothing was trained for the search.
@@ -141,7 +164,7 @@ def _check(
         prepared,
         place=folder.path,
         slots=pool.slots,
-        trainings=trainings(plan),
+        trainings=trainings,
         since=time.monotonic(),
         console=console,
     )

@@ -1,5 +1,6 @@
 """Carries out trials in a folder that is begun and locked: a stage's, or one training apart from any search."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +15,9 @@ from search.execution.event_stream import EventStream
 from search.execution.lanes import Fusions
 from search.execution.progress import ShownProgress
 from search.execution.worker_pool import WorkerPool, slots_of, started_workers
-from search.results.warm_start import History, read_history
+from search.results.warm_start import read_history
 from search.stages.kinds import kind_of
+from search.stages.past_trial import Past
 from search.stages.stage import StageContext
 from search.storage.folder import Folder
 from search.storage.study import Study
@@ -36,23 +38,36 @@ def conduct(
     pool: WorkerPool,
     console: Console,
     events: EventStream | None = None,
+    past: Sequence[Past] = (),
+    borrowed: Sequence[TrialRecord] = (),
+    keep_workers: bool = False,
 ) -> None:
-    """Trains what the stage wants; `events`: where its trials and epochs are posted.
+    """Trains what the stage wants.
+
+    Args:
+        plan: of the stage.
+        folder: begun and locked.
+        study: of the stage.
+        contract: that the folder holds.
+        pool: the workers.
+        console: where progress is shown.
+        events: where its trials and epochs are posted.
+        past: earlier trials, for a sampler that learns from them.
+        borrowed: trials of earlier stages that are this stage's too.
+        keep_workers: whether the workers wait for another stage afterwards.
 
     Raises:
         RunError: the search failed. Interrupted: by a signal.
     """
-    kind, rows = kind_of(plan), study.rows(alive=True)
-    history = read_history(plan, floor=contract.floor) if kind.adaptive else History()
-    for line in history.sources:
-        console.print(line, markup=False, soft_wrap=True)
+    rows = study.rows(alive=True)
     context = StageContext(
-        past=history.past,
+        past=past,
+        borrowed=borrowed,
         slots=len(pool.slots),
         resolution=plan.metric.resolution(int(contract.split["rows"]["val"])),
         wake=pool.connections.wake,
     )
-    stage = kind.stage(plan, rows, context)
+    stage = kind_of(plan).stage(plan, rows, context)
     with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
         conductor = Conductor(
             plan,
@@ -66,7 +81,17 @@ def conduct(
             ),
             callback=progress if events is None else Callbacks([progress, events]),
         )
-        conductor.run()
+        conductor.run(keep_workers=keep_workers)
+
+
+def earlier_searches(plan: Plan, contract: Contract, *, console: Console) -> Sequence[Past]:
+    """The trials of earlier searches from which the plan's sampler learns (R32)."""
+    if not kind_of(plan).adaptive:
+        return ()
+    history = read_history(plan, floor=contract.floor)
+    for line in history.sources:
+        console.print(line, markup=False, soft_wrap=True)
+    return history.past
 
 
 def train_apart(

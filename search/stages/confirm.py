@@ -4,11 +4,12 @@ The baseline at the start of a search, and the best configurations at its end on
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from search.config.confirm_settings import ConfirmSettings
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.stages.decision import decide
+from search.stages.decision import Decision, Group, decide
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.stage import FixedStage, StageContext, missing
 from search.storage.trials import TrialRecord, TrialSpec
@@ -49,14 +50,29 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
         evidence=known,
         foreseen=len(known),
         groups=groups,
-        decision=decide(groups, resolution=resolution) if is_done else None,
+        decision=_decided(groups, resolution=resolution) if is_done else None,
         chosen=chosen,
     )
 
 
+def _decided(groups: Sequence[Group], *, resolution: float) -> Decision:
+    """Whether something beats the first configuration, and then which: in a tie the earlier one.
+
+    The later configurations turn more knobs at once, so the second stays in a tie with them (P5).
+    """
+    decision = decide(groups, resolution=resolution)
+    if not decision.adopted or len(groups) < 3:
+        return decision
+    second = decide(groups[1:], resolution=resolution).winner
+    is_better = second is not None and groups[second + 1].mean - groups[0].mean > decision.margin
+    if second is None or not is_better:
+        return decision
+    return replace(decision, winner=second + 1)
+
+
 def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> FixedStage:
     """What the conductor carries out."""
-    knobs = settings(plan).configurations
-    paths = sorted({path for each in knobs for path in each})
-    values = {path: tuple(each[path] for each in knobs if path in each) for path in paths}
-    return FixedStage(lambda rows: wanted(plan, rows), values=values)
+    values: dict[str, list[Value]] = {}
+    for path, value in (item for each in settings(plan).configurations for item in each.items()):
+        values.setdefault(path, []).append(value)
+    return FixedStage(lambda own: wanted(plan, [*context.borrowed, *own]), values=values)

@@ -49,11 +49,13 @@ class Stage(Protocol):
 class StageContext:
     """What a stage needs beside the plan and its trials.
 
-    `past`: trials of earlier searches, for a sampler that learns from them. `slots`: workers.
+    `past`: earlier trials, for a sampler that learns from them. `borrowed`: trials of earlier
+    stages that are this stage's too, so that it need not train them again. `slots`: workers.
     `resolution`: as `decision.decide` takes it. `wake`: called when a sampler has a proposal.
     """
 
     past: Sequence[Past] = ()
+    borrowed: Sequence[TrialRecord] = ()
     slots: int
     resolution: float
     wake: Callable[[], None]
@@ -128,6 +130,6 @@ def missing(
 def numbered(
     plan: Plan, specs: Sequence[TrialSpec], rows: Sequence[TrialRecord]
 ) -> list[TrialSpec]:
-    """With running numbers behind the stage's trials so far, and behind those of earlier stages."""
-    first = plan.first_trial + len(rows)
+    """With running numbers behind the stage's own trials, and behind those of earlier stages."""
+    first = plan.first_trial + sum(row.ask.trial >= plan.first_trial for row in rows)
     return [replace(spec, trial=number) for number, spec in enumerate(specs, start=first)]

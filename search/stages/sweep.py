@@ -123,7 +123,7 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
 def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> FixedStage:
     """What the conductor carries out."""
     return FixedStage(
-        lambda rows: wanted(plan, rows, resolution=context.resolution),
+        lambda own: wanted(plan, [*context.borrowed, *own], resolution=context.resolution),
         values={plan.knob.path: first_round(plan)},
     )
 

@@ -13,12 +13,9 @@ from search.config.knobs import Knob, Value
 
 
 def distribution_of(knob: Knob | None, values: Sequence[Value]) -> BaseDistribution:
-    """A knob's domain, widened to contain `values`; None: a follower of a knob, with one value."""
+    """A knob's domain, widened to contain `values`; None: a key that only takes these values."""
     if knob is None:
-        (number,) = (value for value in values if isinstance(value, int | float))
-        if isinstance(number, int):
-            return IntDistribution(number, number)
-        return FloatDistribution(number, number)
+        return _just(values)
     if knob.choices:
         return CategoricalDistribution(list(dict.fromkeys([*knob.choices, *values])))
     numbers = [float(value) for value in values if isinstance(value, int | float)]
@@ -29,3 +26,14 @@ def distribution_of(knob: Knob | None, values: Sequence[Value]) -> BaseDistribut
         if knob.integer
         else FloatDistribution(low, high, log=log)
     )
+
+
+def _just(values: Sequence[Value]) -> BaseDistribution:
+    """The narrowest domain of some values."""
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) < len(values):
+        return CategoricalDistribution(list(dict.fromkeys(values)))
+    low, high = min(numbers), max(numbers)
+    if all(isinstance(number, int) for number in numbers):
+        return IntDistribution(int(low), int(high))
+    return FloatDistribution(float(low), float(high))

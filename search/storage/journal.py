@@ -31,6 +31,7 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._backend: Journal | None = None
+        self._opened: BaseStorage | None = None
         self.url, self.repaired = str(path), ""
 
     def exists(self) -> bool:
@@ -42,10 +43,12 @@ class JournalFile:
         return self.exists() and self._path.stat().st_size > 0
 
     def open(self, *, name: str) -> BaseStorage:
-        """Opens the file for its one writer. Raises UsageError as `Journal`."""
-        self._backend = Journal(self._path, name=name)
-        self.repaired = self._backend.repaired
-        return JournalStorage(self._backend)
+        """Opens the file for its one writer, once. Raises UsageError as `Journal`."""
+        if self._opened is None:
+            self._backend = Journal(self._path, name=name)
+            self.repaired = self._backend.repaired
+            self._opened = JournalStorage(self._backend)
+        return self._opened
 
     def read(self) -> BaseStorage:
         """The storage as it stands; it refuses to write. Raises UsageError for a damaged file."""
@@ -150,6 +153,11 @@ def _parse(whole: bytes, path: Path, *, first: int = 1) -> list[Log]:
     return logs
 
 
+def _search_of(study: str) -> str:
+    """The search that a study belongs to: a stage's study is named `<search>/<stage>`."""
+    return study.partition("/")[0]
+
+
 def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
     """Refuses a journal that another program has changed; the file is left as it is."""
     claimed = {
@@ -161,11 +169,11 @@ def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
                 f"{path}:{number}: a search's study must not be deleted, but somebody did; "
                 "restore the file or use name=…"
             )
-        if log["op_code"] == CREATE_STUDY and log["study_name"] != name:
+        if log["op_code"] == CREATE_STUDY and _search_of(log["study_name"]) != _search_of(name):
             raise UsageError(
                 broken_rule(
                     f"{path}:{number}",
-                    rule=f"this journal belongs to {name!r}",
+                    rule=f"this journal belongs to {_search_of(name)!r}",
                     got=repr(log["study_name"]),
                     remedy="use name=…",
                 )

@@ -26,6 +26,7 @@ from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 ATTRIBUTES = ("best_epoch", "epochs", "seconds", "wall", "device", "strategy", "source", "reason")
 RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
+HELD = "held"  # study attribute: knobs that all trials of a stage share
 INFEASIBLE = "infeasible"  # Optuna's constraint; best_trial leaves out trials above 0
 
 
@@ -54,6 +55,7 @@ class Study:
         metric: Metric,
         knobs: Sequence[Knob],
         pruner: BasePruner | None = None,
+        held: Mapping[str, Value] | None = None,
     ) -> "Study":
         """Creates or resumes the study.
 
@@ -63,6 +65,7 @@ class Study:
             metric: of the trials; stock tools write its name at their axes.
             knobs: of the search.
             pruner: whom `hopeless` asks.
+            held: knobs that all its trials share, and that their records leave out.
 
         Raises:
             UsageError: the storage is damaged, or another program has written to it.
@@ -78,6 +81,8 @@ class Study:
                 pruner=pruner or optuna.pruners.NopPruner(),
             )
             study.set_user_attr(WRITER, CLAIM)
+            if held and study.user_attrs.get(HELD) != dict(held):
+                study.set_user_attr(HELD, dict(held))
             if study.metric_names != [metric.name]:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -170,6 +175,24 @@ class Study:
     def _add_running(self, frozen: FrozenTrial) -> None:
         if frozen.state == OptunaState.RUNNING:
             self._running[int(frozen.user_attrs["trial"])] = Trial(self._study, frozen._trial_id)
+
+
+def stages_of(
+    storage: TrialStorage, *, search: str, alive: bool
+) -> list[tuple[str, dict[str, Value], list[TrialRecord]]]:
+    """The stages of a search of many: name, the knobs that its trials share, and its trials.
+
+    `alive`: as `Study.rows` takes it.
+    """
+    stages = []
+    with _damage_named(storage):
+        opened = storage.read()
+        for name in sorted(optuna.get_all_study_names(opened)):
+            if name.startswith(f"{search}/"):
+                study = optuna.load_study(study_name=name, storage=opened, sampler=_no_sampler())
+                rows = Study(study, knobs=(), storage=storage).rows(alive=alive)
+                stages.append((name.partition("/")[2], dict(study.user_attrs.get(HELD, {})), rows))
+    return stages
 
 
 @contextmanager

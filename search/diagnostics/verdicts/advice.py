@@ -5,6 +5,8 @@ Dropout and other penalties are named only where train was learned (R22).
 
 from dataclasses import dataclass
 
+from omegaconf import DictConfig, OmegaConf
+
 RATE, EPOCHS, DROPOUT, DECAY, CLIP = (
     "optimizer.lr",
     "trainer.epochs",
@@ -12,6 +14,9 @@ RATE, EPOCHS, DROPOUT, DECAY, CLIP = (
     "optimizer.weight_decay",
     "trainer.clip",
 )
+SMOOTHING = "loss.label_smoothing"
+CHECK = "check"  # the turn of a remedy that needs a hand
+ON, CLASSES = "on", "classification"  # conditions of remedies
 ALARMS = (
     "nan",
     "exploding",
@@ -32,18 +37,21 @@ ALARMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """`knob`: its path in the stock trainer's config, or what it is; `turn`: raise, lower, set,
-    check.
+    """A remedy. `knob`: its path in the stock trainer's config, or what it is.
+
+    `turn`: raise, lower, set, check. `when`: the condition under which it holds: ON, its penalty is
+    on already; CLASSES, the task is classification; empty where it always does.
     """
 
     knob: str
     turn: str
     rule: str
     says: str
+    when: str = ""
 
 
-def _turn(turn: str, knob: str, rule: str, says: str) -> Advice:
-    return Advice(knob=knob, turn=turn, rule=rule, says=says)
+def _turn(turn: str, knob: str, rule: str, says: str, when: str = "") -> Advice:
+    return Advice(knob=knob, turn=turn, rule=rule, says=says, when=when)
 
 
 ADVICE: dict[str, tuple[Advice, ...]] = {
@@ -113,6 +121,8 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
             "R26a",
             "then the other optimizer of Adam and SGD, the activation, the initial weights",
         ),
+        _turn("set", "model.activation", "R26a", "then the activation"),
+        _turn("set", "model.init", "R26a", "then the initial weights"),
     ),
     "lr_too_high": (
         _turn("lower", RATE, "R23", "divide the learning rate by 3 to 10 and start again"),
@@ -139,6 +149,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
             "R26b",
             "lower the learning rate by 3 to 10 and go on; plateau or cosine does so",
         ),
+        _turn("lower", RATE, "R26b", "or lower it from the start"),
     ),
     "unstable": (
         _turn("set", CLIP, "P11", "clip the gradient's norm"),
@@ -146,17 +157,27 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("lower", RATE, "R23", "or lower it by 2 or 3"),
     ),
     "underfitting": (
-        _turn("lower", DROPOUT, "R34", "take penalties away first: dropout, weight decay, L1"),
-        _turn("raise", "model.width", "R34", "then a wider or deeper model, and richer features"),
+        _turn("lower", DROPOUT, "R34", "take penalties away first: dropout is on", ON),
+        _turn("lower", DECAY, "R34", "take penalties away first: weight decay is on", ON),
+        _turn("raise", "model.width", "R34", "take a wider model, or richer features"),
+        _turn("raise", "model.depth", "R34", "then a deeper one"),
         _turn("set", RATE, "R26a", "and see that the learning rate was right"),
     ),
     "overfitting": (
-        _turn("raise", DECAY, "R34", "raise a penalty that is on already, before adding one"),
-        _turn("raise", DROPOUT, "R45", "then dropout, up to 0.5"),
-        _turn("raise", "data", "R34", "more data or augmentation helps most; a smaller model too"),
+        _turn(
+            "raise", DECAY, "R34", "raise weight decay, which is on, before adding a penalty", ON
+        ),
+        _turn("raise", DROPOUT, "R34", "raise dropout, which is on, before adding a penalty", ON),
+        _turn("raise", DROPOUT, "R45", "add dropout, up to 0.5"),
+        _turn("raise", DECAY, "R46", "add weight decay"),
+        _turn("raise", SMOOTHING, "R21", "smooth the labels", CLASSES),
+        _turn("lower", "model.width", "R34", "take a smaller model"),
+        _turn("raise", "trainer.l1", "R46", "add an L1 penalty"),
+        _turn("raise", "trainer.max_norm", "R46", "bound the norm of the weights"),
+        _turn("raise", "data", "R34", "more data or augmentation helps most"),
     ),
     "overconfident": (
-        _turn("raise", "loss.label_smoothing", "R21", "smooth the labels, 0.1 to begin with"),
+        _turn("raise", SMOOTHING, "R21", "smooth the labels, 0.1 to begin with", CLASSES),
         _turn(
             "set", "trainer.flood", "R47", "or keep the train loss afloat, at 0.05 to begin with"
         ),
@@ -171,6 +192,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn(
             "lower", EPOCHS, "R33", "what train still gains does not reach validation: stop here"
         ),
+        _turn("raise", DECAY, "R34", "or hold the weights small"),
         _turn(
             "check",
             "data",
@@ -186,7 +208,12 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
             "compare train and validation: preparation, labels, source; then run the preflight",
         ),
     ),
-    "converged": (),
+    "converged": (
+        _turn("set", "model.width", "R44", "another size may generalise better"),
+        _turn("set", DECAY, "R46", "a little weight decay may generalise better"),
+        _turn("set", "trainer.batch_size", "R39", "another batch size may generalise better"),
+        _turn("set", "optimizer.momentum", "R41", "another momentum may"),
+    ),
     "still_learning": (
         _turn("raise", EPOCHS, "R27", "train for longer"),
         _turn("raise", RATE, "R23", "or try a higher learning rate"),
@@ -194,7 +221,16 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     "too_short": (_turn("raise", EPOCHS, "R15a", "train for longer before judging anything"),),
     "cannot_tell": (
         _turn("check", "metric", "R17", "more epochs, or more validation rows, would tell"),
+        _turn("raise", EPOCHS, "R27", "train for longer"),
     ),
     "more_epochs": (_turn("raise", EPOCHS, "P10", "train for longer"),),
     "fewer_epochs": (_turn("lower", EPOCHS, "R27", "stop earlier: the rest only overfits"),),
 }
+
+
+def applies(advice: Advice, config: DictConfig) -> bool:
+    """Whether the condition of a remedy holds for a config."""
+    if advice.when == ON:
+        value = OmegaConf.select(config, advice.knob)
+        return isinstance(value, int | float) and value > 0
+    return advice.when != CLASSES or str(config.data.task) == CLASSES

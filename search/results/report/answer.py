@@ -17,6 +17,8 @@ def answer_of(findings: Findings) -> Answer:
     """The outcome of a search, finished or not."""
     if findings.plan.kind == "train":
         return _single(findings)
+    if findings.steps:
+        return _of_stages(findings)
     decision = findings.decision
     if decision is None:
         return _open(findings)
@@ -32,6 +34,20 @@ def answer_of(findings: Findings) -> Answer:
             surety="The section on failures shows the reasons.",
         )
     return _decided(findings, decision, decision.winner)
+
+
+def _of_stages(findings: Findings) -> Answer:
+    """The incumbent of a search of many stages, as its last stage left it."""
+    held = findings.steps[-1]["held"]
+    decided = [
+        step for step in findings.steps if step["decision"] in ("adopt", "keep", "none", "done")
+    ]
+    return Answer(
+        mark="gain" if held else "stays",
+        label="adopted" if held else "baseline kept",
+        sentence=setting(held) if held else "The baseline stays.",
+        surety=f"{decided[-1]['stage']}: {decided[-1]['says']}." if decided else "",
+    )
 
 
 def setting(knobs: Mapping[str, Value]) -> str:

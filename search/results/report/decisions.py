@@ -36,6 +36,14 @@ def decision_sections(findings: Findings) -> list[Section]:
 
 def _entry(findings: Findings, record: Mapping[str, Any]) -> Entry:
     """One line of decisions.jsonl as a page of a notebook."""
+    if findings.steps:
+        return Entry(
+            title=str(record["stage"]),
+            mark=WORDS.get(record["decision"], str(record["decision"])),
+            lines=[record["because"], record["says"]],
+            rules=record["rules"],
+            caveats=[],
+        )
     evidence, value = record["evidence"], record["value"]
     trial = f"trial {record.get('trial')}"
     what = trial if isinstance(value, Mapping) else f"{record.get('knob')} = {value}"

@@ -9,7 +9,7 @@ from rich.table import Table
 from search.config.plan import Plan
 from search.execution.terminal import say
 from search.results.findings import Findings
-from search.results.summary import joint, single, sweep
+from search.results.summary import joint, single, sweep, tune
 from search.results.summary.formatting import PLUS_MINUS
 
 
@@ -34,7 +34,7 @@ class Teller(Protocol):
 
 def teller_of(plan: Plan) -> Teller:
     """The teller of a plan's kind."""
-    tellers: dict[str, Teller] = {"sweep": sweep, "joint": joint, "train": single}
+    tellers: dict[str, Teller] = {"sweep": sweep, "joint": joint, "train": single, "tune": tune}
     return tellers[plan.kind]
 
 

@@ -3,7 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from search.diagnostics.verdicts.advice import ADVICE
+from omegaconf import DictConfig
+
+from search.config.trial_config import trial_config
+from search.diagnostics.verdicts.advice import ADVICE, applies
 from search.results.findings import Findings
 from search.storage.trials import TrialRecord
 
@@ -36,10 +39,21 @@ def said(findings: Findings) -> list[str]:
         lines.append(
             f"the curves of trial {winner.ask.trial}, the winner's first seed: {verdict.name}: {verdict.why}"
         )
-        lines += [f"  next: {line}" for line in advice(verdict.name)[:1]]
+        lines += [
+            f"  next: {line}" for line in advice(verdict.name, config_of(findings, winner))[:1]
+        ]
     return [*lines, *(f"together: {found.says} ({found.rule})" for found in findings.together)]
 
 
-def advice(verdict: str) -> list[str]:
-    """What to turn after a verdict of that name, and by which rule, the first first."""
-    return [f"{one.says} ({one.knob}: {one.turn}, {one.rule})" for one in ADVICE[verdict]]
+def advice(verdict: str, config: DictConfig | None = None) -> list[str]:
+    """What to turn after a verdict of that name, and by which rule, the first first.
+
+    `config`: of the trial, whose conditions are looked at; None: all remedies, with the condition.
+    """
+    remedies = [one for one in ADVICE[verdict] if config is None or applies(one, config)]
+    return [f"{one.says} ({one.knob}: {one.turn}, {one.rule})" for one in remedies]
+
+
+def config_of(findings: Findings, row: TrialRecord) -> DictConfig:
+    """The config that a trial was trained with."""
+    return trial_config(findings.plan.config, knobs=row.ask.knobs, seed=row.ask.seed)

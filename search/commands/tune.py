@@ -1,0 +1,58 @@
+"""Carries out the tuning guide: from a set-up to a confirmed configuration, stage by stage, in one folder."""
+
+from pathlib import Path
+
+from search.commands.run import show
+from search.commands.support.arguments import VerbParser
+from search.config.quick_imports import quick_imports
+from search.errors import Interrupted, RunError
+from search.execution.terminal import Terminal
+
+SUMMARY = "carries out the tuning guide: checks, sweeps by verdict, joint search, confirmation"
+
+
+def parser() -> VerbParser:
+    """`[EXPERIMENT] [key=value …]`."""
+    examples = [
+        ("python -m search tune", "digits and a multilayer perceptron, into results/tune/"),
+        (
+            "python -m search tune data=mnist1d model=cnn1d budget_trials=300",
+            "another set-up, at most 300 trainings",
+        ),
+        (
+            "python -m search tune protocol=fixed_order 'space=[lr,dropout]'",
+            "these knobs alone, in this order",
+        ),
+    ]
+    details = (
+        "protocol= is guide (the next knob follows the verdict), fixed_order, coordinate, unstick or "
+        "a file of yours in conf/protocol/. The same command again goes on where it stopped."
+    )
+    parser = VerbParser("tune", summary=SUMMARY, details=details, examples=examples)
+    parser.add_overrides()
+    return parser
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """One protocol from config to page."""
+    overrides = parser().parse(words).overrides
+    console = Terminal()
+    console.say("tune: reading the config …")
+    with quick_imports():
+        from search.config.compose_protocol import compose_protocol
+        from search.run.launch import launch
+    config = compose_protocol(overrides, config_dir=config_dir)
+    try:
+        findings = launch(config, console=console)
+    except Interrupted as error:
+        raise Interrupted(
+            f"{error}; the tables are written, and the same command goes on: "
+            f"python -m search tune {' '.join(words)}"
+        ) from error
+    show(findings, console)
+    if findings.winner is None:
+        raise RunError(
+            f"{findings.plan.name}: nothing has won; "
+            f"the reasons stand in {findings.plan.folder / 'trials.csv'}"
+        )
+    return 0

@@ -1,0 +1,94 @@
+"""The config of a search of many stages: every knob that its protocol may turn, by name.
+
+Reads `conf/space/NAME.yaml`, ours and the user's. Never composes by itself.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf, open_dict
+from omegaconf.dictconfig import DictConfig
+
+from search.config.catalogue import roots
+from search.config.compose import compose_experiment
+from search.errors import UsageError, broken_rule, unknown
+
+PROTOCOL, NAME = "guide", "tune"
+STOCK = "trainers.stock.Stock"
+
+
+def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig:
+    """The config of `[EXPERIMENT] [protocol=NAME] [space=[KNOB,…]] [key=value …]`.
+
+    Raises:
+        UsageError: no such experiment, protocol or knob, or what `compose_experiment` refuses.
+    """
+    is_named = bool(words) and "=" not in words[0]
+    experiment, overrides = (words[0], words[1:]) if is_named else (None, words)
+    named, overrides = _knobs(overrides)
+    for key, default in (("protocol", PROTOCOL), ("preflight", '"on"'), ("name", NAME)):
+        if not any(word.startswith(f"{key}=") for word in overrides):
+            overrides = [f"{key}={default}", *overrides]
+    bounds = [word for word in overrides if word.lstrip("+").startswith("space.")]
+    overrides = [word for word in overrides if word not in bounds]
+    draft = compose_experiment(experiment, overrides=overrides, config_dir=config_dir)
+    if str(draft.protocol.get("kind")) != "tune":
+        rule = "a protocol lists stages"
+        got = f"protocol={draft.chosen.protocol}, which is of kind {draft.protocol.get('kind')}"
+        remedy = "choose guide, fixed_order, coordinate, unstick or one of your own"
+        raise UsageError(broken_rule("protocol", rule=rule, got=got, remedy=remedy))
+    # What a user's own trainer reads is not known here, but nearly all have a learning rate.
+    is_stock = str(draft.trainer._target_) == STOCK
+    names = named or ([str(name) for name in draft.protocol.knobs] if is_stock else ["lr"])
+    files = _files(config_dir)
+    for name in names:
+        if name not in files:
+            raise UsageError(unknown("knob", name=name, known=files))
+    spaces = {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
+    _narrow(spaces, bounds)
+    config = compose_experiment(
+        experiment, overrides=overrides, config_dir=config_dir, spaces=spaces
+    )
+    OmegaConf.set_readonly(config, False)
+    with open_dict(config):
+        config.protocol.chosen = bool(named)
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
+    """The names of the last `space=[…]`, and the other words."""
+    given = [word.partition("=")[2] for word in words if word.startswith("space=")]
+    names = [name for name in re.split(r"[\s,\[\]]+", given[-1] if given else "") if name]
+    return list(dict.fromkeys(names)), [word for word in words if not word.startswith("space=")]
+
+
+def _files(config_dir: Path | None) -> dict[str, Path]:
+    """Every file of `conf/space/` that holds knobs itself, by name."""
+    files = {path.stem: path for root in roots(config_dir) for path in root.glob("space/*.yaml")}
+    return {
+        name: path for name, path in sorted(files.items()) if "defaults:" not in path.read_text()
+    }
+
+
+def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:
+    """Sets keys of knobs, such as `space.optimizer.lr.low=1e-3`, in every space that has the knob.
+
+    Raises:
+        UsageError: no space has such a key.
+    """
+    for word in bounds:
+        path, _, text = word.lstrip("+").removeprefix("space.").partition("=")
+        *parents, key = path.split(".")
+        is_set = False
+        for space in spaces.values():
+            node: Any = space
+            for parent in parents:
+                node = node.get(parent) if isinstance(node, dict) else None
+            if isinstance(node, dict) and ({"low", "choices"} & set(node)):
+                node[key], is_set = yaml.safe_load(text), True
+        if not is_set:
+            rule, remedy = "a knob of the protocol has the key", "see conf/space/"
+            raise UsageError(broken_rule(f"space.{path}", rule=rule, got=word, remedy=remedy))

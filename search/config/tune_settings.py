@@ -1,0 +1,170 @@
+"""What a protocol is: a list of stages, the knobs it may turn, and when it ends. Read from the config.
+
+Never decides which stage comes next.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from search.config.fields import positive, whole
+from search.config.knob_roles import check_knob, check_roles, default_of
+from search.config.knobs import Knob
+from search.config.space import read_space
+from search.errors import UsageError, broken_rule, unknown
+
+PLAIN = ("preflight", "baseline", "regularisers_off", "lr_range", "joint", "confirm", "ensemble")
+ORDERS = ("verdict", "given", "passes")
+STAGES = (*PLAIN, "sweep", "sweeps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEntry:
+    """One entry of a protocol's list. `argument`: a sweep's knob, or the order of sweeps; else empty."""
+
+    stage: str
+    argument: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.argument}" if self.argument else self.stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSettings:
+    """A protocol with its numbers.
+
+    `spaces`: the knobs of each name, in the order in which they are turned where nothing else says.
+    `left_out`: names whose key this set-up does not have.
+    `idle`: sweeps in a row that bring nothing before the sweeps end, or None. `passes`: over all knobs.
+    `until`: verdicts at which the sweeps go on; empty where verdicts do not end them.
+    `share`: of the budget, for the sweeps. `trials`: of the joint stage.
+    `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13).
+    `budget_trials`, `budget_seconds`: of the whole search; None: no limit.
+    """
+
+    stages: tuple[StageEntry, ...]
+    spaces: Mapping[str, tuple[Knob, ...]]
+    left_out: tuple[str, ...]
+    idle: int | None
+    passes: int
+    until: tuple[str, ...]
+    share: float
+    trials: int
+    confirm: int
+    leaders: int
+    extend: int
+    refine: int
+    budget_trials: int | None
+    budget_seconds: float | None
+
+    def named(self, path: str) -> str | None:
+        """The name of the knob that turns a path."""
+        for name, knobs in self.spaces.items():
+            if any(knob.path == path and not knob.nuisance for knob in knobs):
+                return name
+        return None
+
+
+def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
+    """The settings of a protocol; `knobs` are its own affair.
+
+    Raises:
+        UsageError: an unknown stage or order, a protocol without an end, a knob that this set-up
+            does not have, or a number out of range.
+    """
+    spaces, left_out = _spaces(config)
+    stages = tuple(_entry(node, spaces) for node in config.protocol.get("stages") or ())
+    _check_end(config, stages)
+    share = positive(config, "protocol.share")
+    if share >= 1:
+        rule = "the sweeps' share of the budget lies below 1"
+        raise UsageError(broken_rule("protocol.share", rule=rule, got=share, remedy="such as 0.6"))
+    hours, trials = config.get("budget_hours"), config.get("budget_trials")
+    return TuneSettings(
+        stages=stages,
+        spaces=spaces,
+        left_out=left_out,
+        idle=None
+        if config.protocol.get("idle") is None
+        else whole(config, "protocol.idle", least=1),
+        passes=int(config.protocol.get("passes") or 1),
+        until=tuple(config.protocol.get("until") or ()),
+        share=share,
+        trials=whole(config, "protocol.trials", least=2),
+        confirm=whole(config, "protocol.confirm", least=2),
+        leaders=whole(config, "protocol.leaders", least=0),
+        extend=whole(config, "protocol.extend", least=0),
+        refine=whole(config, "protocol.refine", least=0),
+        budget_trials=None if trials is None else whole(config, "budget_trials", least=1),
+        budget_seconds=None if hours is None else 3600 * positive(config, "budget_hours"),
+    )
+
+
+def knobs_of(config: DictConfig) -> tuple[Knob, ...]:
+    """Every knob of a protocol once, for the rehearsal; the first of two that turn one path."""
+    spaces, _ = _spaces(config)
+    by_path = {knob.path: knob for knobs in reversed(spaces.values()) for knob in knobs}
+    return tuple(by_path.values())
+
+
+def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str, ...]]:
+    """The knobs by name; those of the protocol's own list that this set-up lacks are left out.
+
+    Raises:
+        UsageError: a name of the command line whose key the config does not have.
+    """
+    plain = OmegaConf.to_container(config.get("space") or {}, resolve=True)
+    assert isinstance(plain, dict)
+    chosen = bool(config.protocol.get("chosen"))
+    spaces, left_out, missing = {}, [], object()
+    for name, node in plain.items():
+        knobs = read_space(node)
+        check_roles(knobs)
+        (about,) = (knob for knob in knobs if not knob.nuisance)
+        if default_of(config, about, missing) is missing and not chosen:
+            left_out.append(str(name))
+            continue
+        for knob in knobs:
+            check_knob(config, knob)
+        spaces[str(name)] = knobs
+    return spaces, tuple(left_out)
+
+
+def _entry(node: Any, spaces: Mapping[str, Any]) -> StageEntry:
+    """One entry: a name, or `sweep: KNOB`, or `sweeps: ORDER`."""
+    if isinstance(node, str):
+        name, argument = node, ""
+    elif isinstance(node, DictConfig) and len(node) == 1:
+        ((name, argument),) = ((str(key), str(value)) for key, value in node.items())
+    else:
+        rule, remedy = "an entry is a stage's name, or its name and one word", "see conf/protocol/"
+        raise UsageError(broken_rule("protocol.stages", rule=rule, got=node, remedy=remedy))
+    if name not in STAGES:
+        raise UsageError(f"protocol.stages: {unknown('stage', name=name, known=STAGES)}")
+    if name == "sweep" and argument not in spaces:
+        raise UsageError(
+            f"protocol.stages: {unknown('knob', name=argument or 'none', known=spaces)}"
+        )
+    if name == "sweeps" and argument not in ORDERS:
+        raise UsageError(
+            f"protocol.stages: {unknown('order', name=argument or 'none', known=ORDERS)}"
+        )
+    return StageEntry(stage=name, argument=argument)
+
+
+def _check_end(config: DictConfig, stages: tuple[StageEntry, ...]) -> None:
+    """A protocol begins with a baseline, and every round in it is bounded."""
+    names = [entry.stage for entry in stages]
+    if "baseline" not in names:
+        rule, remedy = "a protocol begins with what all is compared with", "add `- baseline`"
+        raise UsageError(
+            broken_rule("protocol.stages", rule=rule, got=names or "none", remedy=remedy)
+        )
+    passes = config.protocol.get("passes")
+    if any(entry.argument == "passes" for entry in stages) and (
+        not isinstance(passes, int) or passes < 1
+    ):
+        rule, remedy = "passes over all knobs need an end", "say protocol.passes=3"
+        raise UsageError(broken_rule("protocol.passes", rule=rule, got=passes, remedy=remedy))

@@ -1,0 +1,51 @@
+"""How the budget of a search is shared between its stages, and what is left of it. Pure functions."""
+
+import math
+
+from search.errors import UsageError, broken_rule
+from search.protocols.history import History
+
+
+def trials_left(history: History) -> float:
+    """Trials that the whole search may still train; inf without a budget."""
+    budget = history.settings.budget_trials
+    return math.inf if budget is None else budget - history.trials
+
+
+def sweep_trials(history: History) -> float:
+    """Trials that the sweeps may still train."""
+    budget = history.settings.budget_trials
+    if budget is None:
+        return math.inf
+    return math.floor(budget * history.settings.share) - history.trials
+
+
+def confirm_trials(history: History) -> int:
+    """Trials that the confirmation needs at most: the baseline, the incumbent, the leaders."""
+    stages = {entry.stage for entry in history.settings.stages}
+    configurations = 2 + (history.settings.leaders if "joint" in stages else 0)
+    return configurations * history.settings.confirm if "confirm" in stages else 0
+
+
+def is_late(history: History, share: float) -> bool:
+    """Whether this share of the hours is spent."""
+    seconds = history.settings.budget_seconds
+    return seconds is not None and history.seconds >= share * seconds
+
+
+def check_budget(history: History) -> None:
+    """The budget pays for the first stages: the baseline, a sweep of three values, a confirmation.
+
+    Raises:
+        UsageError: it does not; what it would need is said.
+    """
+    settings, seeds = history.settings, history.seeds
+    least = seeds + math.ceil(2 * seeds / settings.share) + confirm_trials(history)
+    budget = settings.budget_trials
+    if budget is not None and budget < least:
+        rule = (
+            f"the baseline, three values of one knob and the confirmation need {least} trials "
+            f"({seeds} seeds per value, {settings.confirm} in the confirmation)"
+        )
+        remedy = f"say budget_trials={least} or more, or fewer seeds= and protocol.confirm="
+        raise UsageError(broken_rule("budget_trials", rule=rule, got=budget, remedy=remedy))

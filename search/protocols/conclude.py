@@ -1,0 +1,210 @@
+"""What a stage that has ended leaves: the next incumbent, the evidence in words, and what curves say.
+
+Pure functions of the stage's findings; never decides which value wins.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from search.config.incumbent import canonical
+from search.config.knobs import Value
+from search.config.plan import Plan
+from search.protocols.history import History, Request, Step
+from search.results.findings import Findings
+from search.results.summary import conclusion
+from search.stages import joint
+from search.storage.trials import TrialRecord
+
+LIFT = 2.0  # pooled standard deviations by which chance may still lift a leader's one seed
+VANISHED = 0.5  # share of a gain that must be left on fresh seeds
+GOOD = ("best", "tie")
+
+
+def conclude(
+    request: Request,
+    findings: Findings,
+    history: History,
+    *,
+    trials: Sequence[TrialRecord],
+    floor: float | None,
+) -> Step:
+    """The step of a stage with trials.
+
+    Args:
+        request: the stage.
+        findings: of its trials, those that it has borrowed included, with their verdicts.
+        history: before it.
+        trials: its own.
+        floor: what a constant prediction scores, if that is known.
+    """
+    step = Step(
+        number=len(history.steps) + 1,
+        request=request,
+        decision="done",
+        says="",
+        trials=len(trials),
+        seconds=joint.elapsed(trials),
+        held=history.held,
+    )
+    if request.stage == "joint":
+        return _joint(step, findings, history)
+    if request.stage == "baseline":
+        rows = findings.of(0)
+        says = f"{_mean(findings.plan, rows)}{_constant(floor)}"
+        return _read(replace(step, says=says), findings, rows)
+    return _compared(step, findings, history)
+
+
+def _compared(step: Step, findings: Findings, history: History) -> Step:
+    """A sweep, regularisers off, or a confirmation: the incumbent stays, or a value takes its place."""
+    decision, plan = findings.decision, findings.plan
+    assert decision is not None
+    if decision.winner is None:
+        says = "no value is usable: every trial failed or diverged"
+        return replace(step, decision="none", says=says, incumbent=_last(history))
+    winner = findings.groups[decision.winner].value
+    rows = [row for row in findings.of(winner) if row.finished]
+    is_sweep = step.request.stage == "sweep"
+    standings = dict(zip(findings.values, decision.standings, strict=True))
+    step = replace(
+        step,
+        decision="adopt" if decision.adopted else "keep",
+        says=conclusion(findings)[0] if is_sweep else _chosen(findings, history),
+        held=_full(plan, findings.chosen[winner]),
+        effect="worse" in standings.values() or decision.adopted,
+        good=tuple(value for value, standing in standings.items() if standing in GOOD),
+        evidence=_evidence(findings),
+    )
+    return _read(step, findings, rows)
+
+
+def _joint(step: Step, findings: Findings, history: History) -> Step:
+    """The leaders that chance could still lift above the incumbent; which of them wins is confirmed."""
+    plan = findings.plan
+    scores = _scores(plan, _last(history))
+    spread = max((_spread(before) for before in history.steps), default=0.0)
+    least = (float(np.mean(scores)) if scores else -math.inf) - LIFT * spread
+    rows = {row.ask.trial: row for row in findings.rows}
+    leaders = [
+        rows[int(str(group.value))]
+        for group in findings.groups[1:]
+        if group.clean and group.mean >= least
+    ]
+    done = sum(row.finished for row in findings.rows)
+    best = f"the best, {_mean(plan, leaders[:1])}, " if leaders else ""
+    says = f"{done} trials; {best}{len(leaders)} that chance could lift above the incumbent"
+    return replace(
+        step,
+        says=says,
+        incumbent=_last(history),
+        leaders=tuple(_full(plan, row.ask.knobs) for row in leaders),
+    )
+
+
+def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
+    """With the incumbent's trials, and the verdicts on them and across the stage."""
+    known = [findings.verdicts[row.ask.trial] for row in rows if row.ask.trial in findings.verdicts]
+    names = Counter(verdict.name for verdict in known)
+    sides = [side.name for verdict in known for side in verdict.sides]
+    across = [found.name for found in findings.together]
+    plan = findings.plan
+    incumbent = tuple(
+        replace(row, ask=replace(row.ask, knobs=_full(plan, row.ask.knobs), idle={}))
+        for row in rows
+    )
+    return replace(
+        step,
+        incumbent=incumbent,
+        verdicts=tuple(names.most_common()),
+        sides=tuple(dict.fromkeys([*sides, *across])),
+    )
+
+
+def _full(plan: Plan, knobs: Mapping[str, Value]) -> dict[str, Value]:
+    """Knobs relative to the search's config."""
+    return canonical(plan.trained_knobs(knobs), base=plan.search_config)
+
+
+def _last(history: History) -> tuple[TrialRecord, ...]:
+    """The incumbent's trials before the stage."""
+    return history.steps[-1].incumbent if history.steps else ()
+
+
+def _scores(plan: Plan, rows: Sequence[TrialRecord]) -> list[float]:
+    return [plan.metric.sign * row.value for row in rows if row.value is not None]
+
+
+def _spread(step: Step) -> float:
+    """The standard deviation between seeds, pooled over a stage's values; 0 where it is not known."""
+    spread = step.evidence.get("spread")
+    return float(spread) if isinstance(spread, float) and math.isfinite(spread) else 0.0
+
+
+def _mean(plan: Plan, rows: Sequence[TrialRecord]) -> str:
+    """`accuracy 0.9504, mean of 3 seeds`."""
+    scores = _scores(plan, rows)
+    if not scores:
+        states = ", ".join(dict.fromkeys(str(row.state) for row in rows))
+        return f"{plan.metric.name}: no value ({states})"
+    mean = plan.metric.sign * float(np.mean(scores))
+    return f"{plan.metric.name} {mean:.4g}, mean of {len(scores)} seed{'s' * (len(scores) > 1)}"
+
+
+def _constant(floor: float | None) -> str:
+    return "" if floor is None else f"; a constant prediction scores {floor:.4g} (R11)"
+
+
+def _evidence(findings: Findings) -> dict[str, object]:
+    """On which numbers it was decided."""
+    decision, sign = findings.decision, findings.plan.metric.sign
+    assert decision is not None
+    values = [
+        {
+            "value": group.value,
+            "knobs": dict(findings.chosen[group.value]),
+            "scores": [None if score is None else sign * score for score in group.scores],
+            "trials": [row.ask.trial for row in findings.of(group.value)],
+            "standing": standing,
+        }
+        for group, standing in zip(findings.groups, decision.standings, strict=True)
+    ]
+    numbers = {"spread": decision.spread, "margin": decision.margin}
+    finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return {"values": values, **finite, "degrees_of_freedom": decision.freedom, "tie": decision.tie}
+
+
+def _chosen(findings: Findings, history: History) -> str:
+    """The winner among whole configurations, against the baseline; a gain that vanishes is named."""
+    decision, plan = findings.decision, findings.plan
+    assert decision is not None
+    assert decision.winner is not None
+    groups, sign = findings.groups, plan.metric.sign
+    winner, baseline = groups[decision.winner], groups[0]
+    told = _mean(plan, findings.of(winner.value))
+    if not decision.adopted:
+        tied = " (a tie)" if decision.tie else ""
+        return f"the baseline stays{tied}: {told}; nothing is better beyond chance (P5)"
+    against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
+    text = f"{told}, against {against} at the baseline (P5)"
+    return text + _overtuning(winner.mean - baseline.mean, history)
+
+
+def _overtuning(gain: float, history: History) -> str:
+    """Whether the gain of the sweeps has gone on fresh seeds."""
+    first = next((step for step in history.steps if step.request.stage == "baseline"), None)
+    if first is None:
+        return ""
+    means = [
+        np.mean(scores)
+        for rows in (first.incumbent, _last(history))
+        if (scores := [row.value for row in rows if row.value is not None])
+    ]
+    claimed = abs(float(means[1] - means[0])) if len(means) == 2 else 0.0
+    spread = max((_spread(step) for step in history.steps), default=0.0)
+    if not math.isfinite(gain) or gain >= VANISHED * claimed or claimed - gain <= 2 * spread:
+        return ""
+    return f"; overtuning: {claimed:.3g} was gained on the seeds of the search, {gain:.3g} is left"

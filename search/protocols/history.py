@@ -1,0 +1,186 @@
+"""What a search of many stages has done so far: its steps, and what follows from them.
+
+Plain data and pure functions; which stage comes next is decided in `next_stage`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from omegaconf import DictConfig
+
+from search.config.incumbent import incumbent_config
+from search.config.knob_roles import default_of
+from search.config.knobs import Knob, Value
+from search.config.tune_settings import TuneSettings
+from search.storage.trials import TrialRecord
+
+RATE = "optimizer.lr"
+# What makes a knob's best value stale: the rate follows batch size, optimizer, size and length (P6).
+STALE_AFTER = {
+    RATE: ("trainer.batch_size", "optimizer", "model.width", "model.depth", "trainer.epochs"),
+    "trainer.epochs": (RATE,),  # a lower rate needs more epochs (R27)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A stage that comes next, and why.
+
+    `entry`: its place in the protocol's list. `knobs`: what it turns; of a sweep the first is what
+    it is about. `knob`: their name. `trials`: at most, of a joint stage; `extend`: as a sweep's.
+    `configurations`: of a confirmation, the baseline first, relative to the search's config.
+    `skip`: why the stage is not carried out; empty where it is.
+    """
+
+    entry: int
+    stage: str
+    because: str
+    rules: tuple[str, ...] = ()
+    knob: str = ""
+    knobs: tuple[Knob, ...] = ()
+    trials: int = 0
+    extend: int = 0
+    configurations: tuple[Mapping[str, Value], ...] = ()
+    skip: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path of the knob that a sweep is about; empty for other stages."""
+        return self.knobs[0].path if self.stage == "sweep" else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A stage that has ended, and what it left.
+
+    `decision`: adopt, keep, none (nothing is usable), done, or skipped. `says`: the evidence, in
+    words. `trials`: trained for it; `seconds`: in which they trained. `held`: the incumbent's knobs
+    after it, `incumbent` its trials, with all their knobs. `verdicts`: on these, each with its
+    number of trials, the commonest first; `sides`: what is to be seen beside them and across trials.
+    `effect`: whether values differ beyond chance; `good`: the values that do not lie below the
+    best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
+    """
+
+    number: int
+    request: Request
+    decision: str
+    says: str
+    trials: int = 0
+    seconds: float = 0.0
+    held: Mapping[str, Value] = field(default_factory=dict)
+    incumbent: tuple[TrialRecord, ...] = ()
+    verdicts: tuple[tuple[str, int], ...] = ()
+    sides: tuple[str, ...] = ()
+    effect: bool = False
+    good: tuple[Value, ...] = ()
+    leaders: tuple[Mapping[str, Value], ...] = ()
+    rates: tuple[float, float] | None = None
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`04-sweep.dropout`."""
+        knob = f".{self.request.knob}" if self.request.knob else ""
+        return f"{self.number:02d}-{self.request.stage}{knob}"
+
+
+@dataclass(frozen=True)
+class History:
+    """The steps of a search. `base`: the search's config. `seeds`: trainings per value."""
+
+    settings: TuneSettings
+    base: DictConfig
+    seeds: int
+    steps: tuple[Step, ...] = ()
+
+    def with_step(self, step: Step) -> "History":
+        """One step further."""
+        return History(self.settings, self.base, self.seeds, (*self.steps, step))
+
+    @property
+    def held(self) -> Mapping[str, Value]:
+        """The incumbent's knobs, relative to the search's config."""
+        return self.steps[-1].held if self.steps else {}
+
+    @cached_property
+    def config(self) -> DictConfig:
+        """The incumbent's config."""
+        return incumbent_config(self.base, self.held)
+
+    @property
+    def verdicts(self) -> tuple[tuple[str, int], ...]:
+        """On the incumbent's trials."""
+        return next((step.verdicts for step in reversed(self.steps) if step.verdicts), ())
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """What is to be seen beside the verdicts, and across the last stage's trials."""
+        return next((step.sides for step in reversed(self.steps) if step.verdicts), ())
+
+    @property
+    def trials(self) -> int:
+        """Trained so far."""
+        return sum(step.trials for step in self.steps)
+
+    @property
+    def seconds(self) -> float:
+        """In which trials trained so far."""
+        return sum(step.seconds for step in self.steps)
+
+    @property
+    def sweeps(self) -> list[Step]:
+        """The sweeps that were carried out."""
+        return [
+            step
+            for step in self.steps
+            if step.request.stage == "sweep" and step.decision != "skipped"
+        ]
+
+    @property
+    def idle(self) -> int:
+        """Knobs in a row, up to now, that brought nothing."""
+        count = 0
+        for step in reversed(self.sweeps):
+            if step.decision == "adopt":
+                break
+            count += 1
+        return count
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        """The range of the learning rate that was measured, if any."""
+        return next((step.rates for step in reversed(self.steps) if step.rates), None)
+
+    def swept(self, path: str) -> Step | None:
+        """The last sweep of a knob."""
+        return next((step for step in reversed(self.sweeps) if step.request.path == path), None)
+
+    def is_stale(self, path: str) -> bool:
+        """Whether something was adopted since a knob's last sweep that moves its best value (P6)."""
+        last = self.swept(path)
+        return last is not None and any(
+            step.decision == "adopt" and step.request.path in STALE_AFTER.get(path, ())
+            for step in self.sweeps
+            if step.number > last.number
+        )
+
+    def is_open(self, path: str) -> bool:
+        """Whether a sweep of a knob could tell something that is not known yet."""
+        return self.swept(path) is None or self.is_stale(path)
+
+    def value(self, knob: Knob) -> Value:
+        """A knob's value in the incumbent."""
+        return knob.typed(default_of(self.config, knob))
+
+    def acts(self, knob: Knob) -> bool:
+        """Whether the incumbent's set-up has the knob: Adam, for example, has no momentum."""
+        missing = object()
+        default = default_of(self.config, knob, missing)
+        is_number = isinstance(default, int | float) and not isinstance(default, bool)
+        return default is not missing and (bool(knob.choices) or is_number)
+
+
+def values_in(steps: Sequence[Step], path: str) -> tuple[Value, ...]:
+    """The good values of a knob, of its last sweep."""
+    return next((step.good for step in reversed(steps) if step.request.path == path), ())

@@ -1,0 +1,163 @@
+"""Which knob is swept next: the one that the verdict on the incumbent calls for, or the next in order.
+
+The table of remedies is `search.diagnostics.verdicts.advice`; here are its conditions and the
+memory: what was tried since the last change that matters is not tried again (R34, P6).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from search.config.knobs import Knob
+from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies
+from search.protocols.budget import is_late, sweep_trials
+from search.protocols.history import RATE, History, Request, Step
+
+AROUND, POINTS = 4.0, 5  # a stale rate is swept again from a fourth to four times the incumbent's
+IN_RANGE = 9  # learning rates tried in a measured range
+FEWEST = 3  # values below which a sweep tells nothing
+
+
+def next_sweep(history: History, entry: int, order: str) -> Request:
+    """The next sweep, or a request that is skipped and says why the sweeps have ended."""
+    end = _ended(history)
+    if end:
+        return _stop(entry, end)
+    if order == "verdict":
+        return _by_verdict(history, entry)
+    return _in_order(history, entry, passes=history.settings.passes if order == "passes" else 1)
+
+
+def sweep_request(
+    history: History, entry: int, name: str, *, because: str, rules: tuple[str, ...]
+) -> Request:
+    """A sweep of a knob, cut to what the budget still pays for.
+
+    A learning rate keeps the range that was measured (R31). One that is stale is swept around the
+    incumbent's (P6).
+    """
+    about, *beside = history.settings.spaces[name]
+    if about.path == RATE and history.is_stale(RATE):
+        value = float(history.value(about))  # type: ignore[arg-type]
+        low, high = (float(f"{end:.3g}") for end in (value / AROUND, value * AROUND))
+        about = replace(about, low=low, high=high, points=POINTS)
+    elif about.path == RATE and history.rates is not None:
+        low, high = (float(f"{rate:.3g}") for rate in history.rates)
+        about = replace(about, low=low, high=high, points=IN_RANGE)
+    room = sweep_trials(history)
+    cost = _cost(about, beside, history)
+    if cost > room and not about.choices and not beside:
+        about = replace(about, points=max(2, int(room // history.seeds)))
+    cost = _cost(about, beside, history)
+    request = Request(
+        entry=entry,
+        stage="sweep",
+        because=because,
+        rules=rules,
+        knob=name,
+        knobs=(about, *beside),
+        extend=history.settings.extend if cost * 2 <= room else 0,
+    )
+    too_few = not about.choices and about.points < FEWEST
+    if cost > room or too_few:
+        return replace(
+            request, skip=f"it needs {cost} trials, and the sweeps' share leaves {max(room, 0):.0f}"
+        )
+    return request
+
+
+def _cost(about: Knob, beside: list[Knob], history: History) -> int:
+    """Trials of the first round; the incumbent's own are there already."""
+    if not beside:
+        return len(about.grid()) * history.seeds
+    tuned = sum(len(knob.grid()) + 1 for knob in beside)
+    return (tuned if beside[0].choice else tuned * len(about.grid())) * history.seeds
+
+
+def _ended(history: History) -> str:
+    """Why the sweeps end here; empty where they go on."""
+    settings = history.settings
+    main = history.verdicts[0][0] if history.verdicts else ""
+    if settings.until and history.sweeps and main and main not in settings.until:
+        return f"the training learns: the incumbent's curves say {main}"
+    if settings.idle is not None and history.idle >= settings.idle:
+        return f"{history.idle} knobs in a row brought nothing beyond chance"
+    if sweep_trials(history) < FEWEST * history.seeds or is_late(history, settings.share):
+        return "the sweeps' share of the budget is spent"
+    return ""
+
+
+def _by_verdict(history: History, entry: int) -> Request:
+    """What is stale, then the first remedy of the verdicts that can be tried (R34)."""
+    rate = history.settings.named(RATE)
+    if rate is not None and history.is_stale(RATE):
+        changed = _changed_since(history)
+        why = f"{changed} was changed, so the best rate may have moved"
+        return sweep_request(history, entry, rate, because=why, rules=("P6", "R39"))
+    skipped = {step.request.knob for step in history.steps if step.decision == "skipped"}
+    for verdict, evidence, remedy in remedies(history):
+        name = history.settings.named(remedy.knob)
+        if name is None or name in skipped or remedy.turn == CHECK:
+            continue
+        about = history.settings.spaces[name][0]
+        if history.acts(about) and history.is_open(about.path) and applies(remedy, history.config):
+            why = f"{verdict} ({evidence}): {remedy.says}"
+            return sweep_request(history, entry, name, because=why, rules=("R34", remedy.rule))
+    return _stop(entry, nothing_left(history))
+
+
+def remedies(history: History) -> Iterator[tuple[str, str, Advice]]:
+    """The remedies of the verdicts on the incumbent's seeds, of what lies beside, in their order."""
+    total = sum(count for _, count in history.verdicts)
+    for verdict, count in history.verdicts:
+        for remedy in ADVICE.get(verdict, ()):
+            yield verdict, f"{count} of {total} seeds of the incumbent", remedy
+    for side in history.sides:
+        for remedy in ADVICE.get(side, ()):
+            yield side, "beside the verdict, or across the last trials", remedy
+
+
+def nothing_left(history: History) -> str:
+    """Why no remedy is left to sweep: all were tried, or what is left needs a hand."""
+    main = history.verdicts[0][0] if history.verdicts else "no verdict"
+    hands = [remedy for remedy in ADVICE.get(main, ()) if remedy.turn == CHECK]
+    if hands and len(hands) == len(ADVICE[main]):
+        return f"{main} needs a hand: {hands[0].says} ({hands[0].rule})"
+    return f"{main}: nothing is advised that was not tried since the last change that matters"
+
+
+def _changed_since(history: History) -> str:
+    last = history.swept(RATE)
+    assert last is not None
+    paths = [
+        step.request.path
+        for step in history.sweeps
+        if step.number > last.number and step.decision == "adopt"
+    ]
+    return ", ".join(dict.fromkeys(paths))
+
+
+def _in_order(history: History, entry: int, *, passes: int) -> Request:
+    """The knobs as listed, each once a pass; a pass that adopts nothing is the last."""
+    names = [name for name, knobs in history.settings.spaces.items() if history.acts(knobs[0])]
+    steps = [step for step in history.steps if step.request.entry == entry]
+    for turn in range(passes):
+        done = [step for step in steps if _pass_of(step, steps) == turn]
+        for name in names:
+            if not any(step.request.knob == name for step in done):
+                why = f"pass {turn + 1} of {passes}" if passes > 1 else "the protocol's order"
+                return sweep_request(history, entry, name, because=why, rules=("R28",))
+        if not any(step.decision == "adopt" for step in done):
+            return _stop(
+                entry, f"pass {turn + 1} adopted nothing" if passes > 1 else "all were swept"
+            )
+    return _stop(entry, "every pass is done" if passes > 1 else "all were swept")
+
+
+def _pass_of(step: Step, steps: list[Step]) -> int:
+    """How often the step's knob came before it."""
+    earlier = (other for other in steps if other.number < step.number)
+    return sum(other.request.knob == step.request.knob for other in earlier)
+
+
+def _stop(entry: int, why: str) -> Request:
+    return Request(entry=entry, stage="sweeps", because="the sweeps end", rules=(), skip=why)

@@ -1,0 +1,171 @@
+"""Which stage comes next: the protocol's list in order, within its budget. Pure functions of the history.
+
+Never trains, never reads a file: a resumed search asks the same question again.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from omegaconf import OmegaConf
+
+from search.config.knobs import Knob, Value
+from search.protocols.budget import confirm_trials, is_late, trials_left
+from search.protocols.history import RATE, History, Request, values_in
+from search.protocols.next_knob import next_sweep, sweep_request
+
+FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
+PENALTIES: Mapping[str, Value] = {
+    "model.dropout": 0.0,
+    "optimizer.weight_decay": 0.0,
+    "loss.label_smoothing": 0.0,
+    "trainer.l1": 0.0,
+    "trainer.flood": None,
+    "trainer.max_norm": None,
+}  # what each is when it is off
+
+
+def next_stage(history: History) -> Request | None:
+    """The next request; None at the protocol's end."""
+    settings = history.settings
+    first = history.steps[-1].request.entry if history.steps else 0
+    for index in range(first, len(settings.stages)):
+        entry = settings.stages[index]
+        done = [step for step in history.steps if step.request.entry == index]
+        if entry.stage == "sweeps":
+            if done and done[-1].request.stage == "sweeps":
+                continue  # the step that says why the sweeps have ended
+            return next_sweep(history, index, entry.argument)
+        if not done:
+            return _STAGES[entry.stage](history, index, entry.argument)
+    return None
+
+
+def _preflight(history: History, index: int, argument: str) -> Request:
+    why = "a sound set-up comes before the budget"
+    return Request(entry=index, stage="preflight", because=why, rules=("R9", "R10", "R12"))
+
+
+def _baseline(history: History, index: int, argument: str) -> Request:
+    why = "all is compared with the defaults"
+    return Request(entry=index, stage="baseline", because=why, rules=("R15",), configurations=({},))
+
+
+def _regularisers_off(history: History, index: int, argument: str) -> Request:
+    off: dict[str, Value] = {
+        path: value
+        for path, value in PENALTIES.items()
+        if OmegaConf.select(history.config, path) not in (None, 0, 0.0, value)
+    }
+    why = (
+        f"a penalty may hide that nothing is learned: {', '.join(off)} switched off"
+        if off
+        else "no regulariser is on"
+    )
+    both = ({}, off) if off else ({},)
+    return Request(
+        entry=index,
+        stage="regularisers_off",
+        because=why,
+        rules=("R26a", "R15"),
+        configurations=both,
+    )
+
+
+def _lr_range(history: History, index: int, argument: str) -> Request:
+    why = "a ramp of the rate shows where the loss falls"
+    return Request(entry=index, stage="lr_range", because=why, rules=("R31",))
+
+
+def _sweep(history: History, index: int, argument: str) -> Request:
+    why = "the learning rate matters most" if _is_rate(history, argument) else "the protocol's own"
+    return sweep_request(history, index, argument, because=why, rules=("R29",))
+
+
+def _is_rate(history: History, name: str) -> bool:
+    return history.settings.spaces[name][0].path == RATE
+
+
+def _joint(history: History, index: int, argument: str) -> Request:
+    """The knobs that made a difference in their sweep, in the region that was good (R32)."""
+    by_path = {step.request.path: step for step in history.sweeps if step.effect}
+    knobs = tuple(
+        cut
+        for path, step in by_path.items()
+        if (cut := _cut(step.request.knobs[0], history)) is not None
+    )
+    left = trials_left(history) - confirm_trials(history)
+    trials = int(min(history.settings.trials, left))
+    request = Request(
+        entry=index,
+        stage="joint",
+        because=f"{', '.join(knob.path for knob in knobs)} mattered, and may depend on each other",
+        rules=("R32", "P4"),
+        knobs=knobs,
+        trials=trials,
+    )
+    if len(knobs) < 2:
+        return replace(request, skip="fewer than two numbers made a difference in their sweeps")
+    if trials < FEWEST * len(knobs) or is_late(history, 1.0):
+        return replace(request, skip=f"the budget leaves {max(trials, 0)} trials")
+    return request
+
+
+def _cut(knob: Knob, history: History) -> Knob | None:
+    """A knob over its good region, with a step of its grid as a margin on both sides."""
+    if knob.choices or not history.acts(knob):
+        return None
+    numbers = [
+        knob.scaled(value)
+        for value in (*values_in(history.sweeps, knob.path), history.value(knob))
+        if isinstance(value, int | float) and math.isfinite(knob.scaled(value))
+    ]
+    if not numbers:
+        return None
+    step = (knob.scaled(knob.high) - knob.scaled(knob.low)) / (knob.points - 1)
+    ends = (knob.unscaled(place) for place in (min(numbers) - step, max(numbers) + step))
+    low, high = (float(f"{end:.3g}") for end in ends)
+    low, high = max(low, knob.least), min(high, knob.most)
+    if knob.integer:
+        low, high = float(math.floor(low)), float(math.ceil(high))
+    return replace(knob, low=low, high=high, nuisance=False) if low < high else None
+
+
+def _confirm(history: History, index: int, argument: str) -> Request:
+    """The baseline, the incumbent of the sweeps, and the joint stage's leaders (P13)."""
+    leaders = [
+        dict(leader)
+        for step in history.steps
+        for leader in step.leaders[: history.settings.leaders]
+    ]
+    configurations: list[dict[str, Value]] = [{}]
+    for knobs in (dict(history.held), *leaders):
+        if knobs not in configurations:
+            configurations.append(knobs)
+    request = Request(
+        entry=index,
+        stage="confirm",
+        because="what was chosen for its value is judged on seeds that had no part in the choice",
+        rules=("P13", "P5"),
+        configurations=tuple(configurations),
+    )
+    if len(configurations) < 2:
+        return replace(request, skip="nothing was adopted, so the baseline is the answer")
+    return request
+
+
+def _ensemble(history: History, index: int, argument: str) -> Request:
+    why = "the average of several trainings is often better than each"
+    return Request(entry=index, stage="ensemble", because=why, rules=("R35",))
+
+
+_STAGES = {
+    "preflight": _preflight,
+    "baseline": _baseline,
+    "regularisers_off": _regularisers_off,
+    "lr_range": _lr_range,
+    "sweep": _sweep,
+    "joint": _joint,
+    "confirm": _confirm,
+    "ensemble": _ensemble,
+}

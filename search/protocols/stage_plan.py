@@ -1,0 +1,159 @@
+"""The plan of one stage: the search's plan, at the incumbent, with the knobs that the stage turns.
+
+And which trials of earlier stages are the stage's own too, so that nothing is trained twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from omegaconf import OmegaConf
+
+from search.config.confirm_settings import ConfirmSettings
+from search.config.follower import Follower
+from search.config.incumbent import canonical
+from search.config.joint_settings import JointSettings, active, default_point
+from search.config.knobs import Value
+from search.config.plan import Plan, Settings
+from search.config.sweep_settings import SweepSettings
+from search.protocols.history import RATE, History, Request
+from search.stages import sweep
+from search.stages.past_trial import Past
+from search.storage.trials import TrialRecord
+
+BATCH = "trainer.batch_size"
+STARTUP = 6  # configurations before the sampler takes over, where history teaches too little
+
+
+def stage_plan(plan: Plan, history: History, request: Request, *, name: str) -> Plan:
+    """The plan of a stage with trials. `name`: of its study."""
+    fresh = request.stage == "confirm"
+    held: Mapping[str, Value] = {} if fresh else history.held
+    config = plan.config if fresh else history.config
+    return replace(
+        plan,
+        name=name,
+        kind="confirm" if request.stage == "regularisers_off" else request.stage,
+        config=config,
+        base=plan.config,
+        held=held,
+        knobs=plan.knobs if fresh else request.knobs,
+        settings=_settings(plan, history, request),
+        epochs=int(config.trainer.epochs),
+        first_trial=history.trials,
+        seeds=1 if request.stage == "joint" else plan.seeds,
+    )
+
+
+def _settings(plan: Plan, history: History, request: Request) -> Settings:
+    if request.stage == "sweep":
+        return SweepSettings(
+            refine=history.settings.refine if request.extend else 0,
+            extend=request.extend,
+            follower=_follower(history, request),
+        )
+    if request.stage == "joint":
+        return _joint(plan, history, request)
+    first = plan.seed + (plan.seeds if request.stage == "confirm" else 0)
+    count = history.settings.confirm if request.stage == "confirm" else plan.seeds
+    return ConfirmSettings(
+        configurations=request.configurations, seeds=tuple(range(first, first + count))
+    )
+
+
+def _follower(history: History, request: Request) -> Follower | None:
+    """The rate moves with the root of the batch size (R39)."""
+    rate = OmegaConf.select(history.config, RATE)
+    if request.path != BATCH or not isinstance(rate, int | float):
+        return None
+    return Follower(path=RATE, start=float(rate), power=0.5, whole=False)
+
+
+def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
+    """A Gaussian process that begins with what the sweeps taught, pruned by the median."""
+    epochs = int(history.config.trainer.epochs)
+    warmup = max(1, epochs // 5)
+    left = history.settings.budget_seconds
+    return JointSettings(
+        sampler="gp",
+        startup=min(STARTUP, request.trials),
+        n_trials=request.trials,
+        budget=None if left is None else max(1.0, left - history.seconds),
+        confirm=0,
+        leaders=max(1, history.settings.leaders),
+        pruner="median",
+        rungs=tuple(range(warmup, epochs, warmup)),
+        warmup=warmup,
+        reduction=3,
+        patience=1,
+    )
+
+
+def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The earlier trials that are trials of a sweep, or of a confirmation, too.
+
+    `rows`: with all their knobs, relative to the search's config.
+    """
+    base, seeds = plan.search_config, _seeds(plan)
+    wanted = {
+        (tuple(canonical(plan.trained_knobs(cell), base=base).items()), seed): cell
+        for cell in _cells(plan)
+        for seed in seeds
+    }
+    stage = sweep.stage_name(plan) if isinstance(plan.settings, SweepSettings) else plan.kind
+    taken: dict[object, TrialRecord] = {}
+    for row in rows:
+        key = (tuple(canonical(row.ask.knobs, base=base).items()), row.ask.seed)
+        if row.finished and key in wanted and key not in taken:
+            ask = replace(row.ask, stage=stage, knobs=wanted[key], idle={})
+            taken[key] = replace(row, ask=ask)
+    return list(taken.values())
+
+
+def _cells(plan: Plan) -> list[Mapping[str, Value]]:
+    if isinstance(plan.settings, SweepSettings):
+        return [cell for value in sweep.first_round(plan) for cell in sweep.cells(plan, value)]
+    return list(plan.settings.configurations) if isinstance(plan.settings, ConfirmSettings) else []
+
+
+def _seeds(plan: Plan) -> Sequence[int]:
+    if isinstance(plan.settings, ConfirmSettings):
+        return plan.settings.seeds
+    return range(plan.seed, plan.seed + plan.seeds)
+
+
+def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None) -> list[Past]:
+    """What a joint stage learns from the earlier trials that differ from the incumbent in its knobs only.
+
+    Another number of epochs is a lower or a higher fidelity, not another configuration. The seeds
+    of a configuration teach their mean: a Gaussian process cannot tell equal points apart.
+    """
+    base, paths = plan.search_config, {knob.path for knob in plan.knobs} | {"trainer.epochs"}
+    default = default_point(plan.config, plan.knobs)
+
+    def held(knobs: Mapping[str, Value]) -> dict[str, Value]:
+        full = canonical(knobs, base=base)
+        return {path: value for path, value in full.items() if path not in paths}
+
+    at, values = held(plan.held), dict[tuple[tuple[str, Value], ...], list[float]]()
+    for row in rows:
+        value = row.value if row.state == "complete" else floor
+        if (
+            row.state not in ("complete", "infeasible")
+            or value is None
+            or held(row.ask.knobs) != at
+        ):
+            continue
+        own = {path: _value(plan, row, path) for path in default}
+        point = {**default, **active(plan.knobs, own)}
+        values.setdefault(tuple(point.items()), []).append(value)
+    return [
+        Past(point=dict(point), value=sum(scores) / len(scores)) for point, scores in values.items()
+    ]
+
+
+def _value(plan: Plan, row: TrialRecord, path: str) -> Value:
+    """A knob's value in a trial: its own, or the search's config's."""
+    if path in row.ask.knobs:
+        return row.ask.knobs[path]
+    value: Value = OmegaConf.select(plan.search_config, path)
+    return value

@@ -1,0 +1,128 @@
+"""A search of many stages on one page: each stage with its reason, decision and evidence. Never decides."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from search.config.tune_settings import TuneSettings
+from search.results.findings import Findings
+from search.results.summary.formatting import markdown
+from search.results.summary.verdicts import said
+
+COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
+DECIDED = ("adopt", "keep", "none")
+
+
+def frame(findings: Findings) -> pd.DataFrame:
+    """One row per stage, in order."""
+    return pd.DataFrame([_row(step) for step in findings.steps], columns=list(COLUMNS))
+
+
+def text(findings: Findings, summary: pd.DataFrame) -> str:
+    """The page: the answer, what led to it, what did not help, what is not resolved, caveats."""
+    parts = [f"# {findings.plan.name}\n", *(f"- {line}" for line in conclusion(findings))]
+    for title, lines in (
+        ("What did not help", did_not_help(findings.steps)),
+        ("Not resolved at this budget", unresolved(findings.steps)),
+        ("Caveats", caveats(findings)),
+    ):
+        if lines:
+            parts += [f"\n## {title}\n", *(f"- {line}" for line in lines)]
+    parts += ["\n## Stage by stage\n", markdown(summary)]
+    commands = [f"    {step['command']}" for step in findings.steps if step.get("command")]
+    if commands:
+        parts += ["\n## Each stage by itself\n", *commands]
+    return "\n".join(parts) + "\n"
+
+
+def table(findings: Findings, *, width: int) -> Table | None:
+    """The stages for a terminal."""
+    shown = Table(box=None, pad_edge=False)
+    for column in ("stage", "decision", "evidence"):
+        shown.add_column(column, no_wrap=column == "stage", overflow="fold")
+    for step in findings.steps:
+        style = "bold" if step["decision"] == "adopt" else ""
+        shown.add_row(step["stage"], step["decision"], _escaped(step["says"]), style=style)
+    return shown
+
+
+def conclusion(findings: Findings) -> list[str]:
+    """The answer in words."""
+    steps, lines = findings.steps, list[str]()
+    if not steps:
+        return [f"no stage has ended yet; {len(findings.rows)} trials"]
+    final = steps[-1]
+    knobs = ", ".join(f"{path}={value}" for path, value in final["held"].items())
+    lines.append(f"the answer: {knobs or 'the baseline'} (trial {_first(final['trials'])})")
+    for step in steps:
+        if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
+            lines.append(f"{step['kind']}: {step['says']}")
+    used, budget = len(findings.rows), _budget(findings)
+    lines.append(f"{used}{budget} trials in {len(steps)} stages")
+    return [*lines, *said(findings)]
+
+
+def records(findings: Findings) -> list[dict[str, Any]]:
+    """decisions.jsonl, as it stands."""
+    return [dict(step) for step in findings.steps]
+
+
+def did_not_help(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The knobs that were swept and left as they were."""
+    return [
+        f"{step['knob']}: {step['says']}"
+        for step in steps
+        if step["kind"] == "sweep" and step["decision"] in ("keep", "none")
+    ]
+
+
+def unresolved(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ties in which the incumbent stayed although another mean was better, and stages left out."""
+    return [
+        f"{step['knob'] or step['kind']}: {step['says']}"
+        for step in steps
+        if step["decision"] == "skipped" and step["kind"] != "sweeps"
+    ] + [
+        f"{step['knob']}: values within {step['evidence']['margin']:.2g} of the best are a tie"
+        for step in steps
+        if step["kind"] == "sweep" and (step.get("evidence") or {}).get("tie")
+    ]
+
+
+def caveats(findings: Findings) -> list[str]:
+    """What the answer rests on (P1)."""
+    swept = {step["path"] for step in findings.steps if step["kind"] == "sweep"}
+    settings = findings.plan.settings
+    assert isinstance(settings, TuneSettings)
+    paths = [knobs[0].path for knobs in settings.spaces.values()]
+    never = [path for path in paths if path not in swept]
+    lines = [f"held at the incumbent, never turned: {', '.join(never)} (P1)"] if never else []
+    if settings.left_out:
+        lines.append(f"not in this set-up: {', '.join(settings.left_out)}")
+    seeds = findings.plan.seeds
+    return [*lines, f"sweeps compare values with {seeds} seeds each, one knob at a time (R28)"]
+
+
+def _row(step: Mapping[str, Any]) -> dict[str, Any]:
+    values = (step.get("evidence") or {}).get("values") or []
+    chosen = {name: step.get(name) for name in COLUMNS}
+    chosen["candidates"] = ", ".join(str(each["value"]) for each in values)
+    chosen["rules"] = " ".join(step["rules"])
+    chosen["trials"] = step["trained"]
+    return chosen
+
+
+def _budget(findings: Findings) -> str:
+    settings = findings.plan.settings
+    budget = settings.budget_trials if isinstance(settings, TuneSettings) else None
+    return f" of {budget}" if budget is not None else ""
+
+
+def _first(trials: Sequence[int]) -> str:
+    return str(trials[0]) if trials else "none"
+
+
+def _escaped(words: str) -> str:
+    return words.replace("[", r"\[")

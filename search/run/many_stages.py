@@ -1,0 +1,260 @@
+"""A search of many stages in one folder: asks the protocol what comes next until it ends.
+
+Every stage has a study of its own in the one journal. A resumed search asks the same questions
+again, and trains only what is missing.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from search.config.incumbent import canonical
+from search.config.plan import Plan
+from search.config.tune_settings import TuneSettings
+from search.contract.contract import Contract, Prepared
+from search.errors import Interrupted, RunError
+from search.execution.worker_pool import WorkerPool
+from search.protocols.budget import check_budget, trials_left
+from search.protocols.commands import sweep_command, words_of
+from search.protocols.conclude import conclude
+from search.protocols.history import RATE, History, Step
+from search.protocols.next_stage import next_stage
+from search.protocols.stage_plan import borrowed, past_trials, stage_plan
+from search.results.diagnosis import diagnosed
+from search.results.export import drop_beaten, write_best
+from search.results.findings import Findings, find, find_stages
+from search.results.reporters import write_results
+from search.results.tables import settled
+from search.run.lifecycle import begun, check_set_up
+from search.run.range_test import range_test
+from search.run.run_stage import conduct
+from search.stages.samplers import make_pruner
+from search.storage.curves import read_curves
+from search.storage.files import write_text
+from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
+from search.storage.json_numbers import plain
+from search.storage.study import Study
+from search.storage.trials import TrialRecord
+
+RATE_CHECK = "learning_rate"  # the preflight's check of the rate
+TRAININGS = 100  # about how many there are without a budget, for the preflight's estimate of time
+
+
+def carry_out(
+    plan: Plan,
+    folder: Folder,
+    pool: WorkerPool,
+    *,
+    contract: Mapping[str, Any] | None,
+    console: Console,
+) -> Findings:
+    """The whole protocol, run or resumed to its end, with its tables and its winner's export.
+
+    Raises:
+        UsageError: before anything is written.
+        RunError: the search failed, or the set-up is not sound.
+        Interrupted: by a signal; the tables are written.
+    """
+    settings = plan.settings
+    assert isinstance(settings, TuneSettings)
+    history = History(settings, plan.config, plan.seeds)
+    check_budget(history)
+    wants_preflight = any(entry.stage == "preflight" for entry in settings.stages)
+
+    # A rate that is far off is no reason to stop where the rate is about to be tuned.
+    rate = (RATE_CHECK,) if settings.named(RATE) is not None else ()
+    allowed = replace(plan.preflight, allow=(*plan.preflight.allow, *rate))
+
+    def checked(prepared: Prepared) -> None:
+        if wants_preflight:
+            check_set_up(
+                replace(plan, preflight=allowed),
+                folder,
+                prepared,
+                pool,
+                console,
+                trainings=settings.budget_trials or TRAININGS,
+            )
+
+    with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
+        search = _ManyStages(plan, folder, pool, contract=fixed, console=console)
+        try:
+            search.run(history)
+        except (Interrupted, RunError):
+            search.write()
+            raise
+        finally:
+            search.close()
+        return search.write()
+
+
+class _ManyStages:
+    """The stages of one search, carried out one after the other in its begun and locked folder."""
+
+    def __init__(
+        self, plan: Plan, folder: Folder, pool: WorkerPool, *, contract: Contract, console: Console
+    ) -> None:
+        self._plan, self._folder, self._pool = plan, folder, pool
+        self._contract, self._console = contract, console
+        self._storage = folder.storage()
+        self._rows: list[TrialRecord] = []
+        self._steps: list[dict[str, Any]] = []
+        self._command, self._words = "", words_of(plan.config, config_dir=None)
+
+    def run(self, history: History) -> None:
+        """Until the protocol ends."""
+        while (request := next_stage(history)) is not None:
+            number = len(history.steps) + 1
+            skipped = Step(
+                number=number,
+                request=request,
+                decision="skipped" if request.skip else "done",
+                says=request.skip,
+                held=history.held,
+                incumbent=history.steps[-1].incumbent if history.steps else (),
+            )
+            self._command = ""
+            self._say_start(skipped, history)
+            step = skipped if request.skip else self._carried_out(skipped, history)
+            history = history.with_step(step)
+            self._steps.append(self._record(step))
+            write_text(self._folder.decisions, "".join(f"{json.dumps(s)}\n" for s in self._steps))
+            self._say_end(step, history)
+
+    def write(self) -> Findings:
+        """Tables and export, from what is on disk."""
+        found = find_stages(self._plan, self._folder)
+        findings, curves = settled(found, self._folder)
+        winner = findings.winner
+        if winner is not None:
+            write_best(self._plan, winner, self._folder)
+            spared = {trial for step in findings.steps[-1:] for trial in step["trials"]}
+            drop_beaten(self._plan, winner, self._folder, spared=spared)
+        write_results(findings, curves, self._folder)
+        return findings
+
+    def close(self) -> None:
+        """Ends the writing."""
+        self._storage.close()
+
+    def _carried_out(self, step: Step, history: History) -> Step:
+        stage = step.request.stage
+        if stage == "preflight":
+            return replace(step, says=self._soundness())
+        if stage == "lr_range":
+            return self._range(step)
+        if stage == "ensemble":
+            return replace(step, decision="skipped", says="not built yet")
+        return self._trained(step, history)
+
+    def _soundness(self) -> str:
+        """What the preflight says, from its file."""
+        if not (self._folder.path / PREFLIGHT).exists():
+            return "not made (preflight=off)"
+        names = json.loads((self._folder.path / PREFLIGHT).read_text())["failed"]
+        return f"failed, and let through: {', '.join(names)}" if names else "the set-up is sound"
+
+    def _range(self, step: Step) -> Step:
+        """A range test, once: a resumed search reads what it found."""
+        path = self._folder.path
+        if not (path / LR_RANGE).exists():
+            range_test(self._plan, path, slot=self._pool.slots[0])
+        result = json.loads((path / LR_RANGE).read_text())
+        if result["low"] is None:
+            says = f"no range, because {result['because']}; the knob's own is taken"
+            return replace(step, says=says)
+        rates = (float(result["low"]), float(result["high"]))
+        says = f"learning rates from {rates[0]:.2g} to {rates[1]:.2g}"
+        return replace(step, says=says, rates=rates)
+
+    def _trained(self, step: Step, history: History) -> Step:
+        """A stage with trials."""
+        request, folder = step.request, self._folder
+        plan = stage_plan(self._plan, history, request, name=f"{self._plan.name}/{step.name}")
+        if request.stage == "sweep":
+            self._command = sweep_command(plan, request.knob, words=self._words)
+        ours = borrowed(plan, self._rows)
+        floor = self._contract.floor
+        study = Study.for_writing(
+            self._storage,
+            name=plan.name,
+            metric=plan.metric,
+            knobs=plan.knobs,
+            pruner=make_pruner(plan.settings, epochs=plan.epochs),
+            held=plan.held,
+        )
+        conduct(
+            plan,
+            folder,
+            study,
+            contract=self._contract,
+            pool=self._pool,
+            console=self._console,
+            past=past_trials(plan, self._rows, floor=floor) if request.stage == "joint" else (),
+            borrowed=ours,
+            keep_workers=True,
+        )
+        own = study.rows(alive=False)
+        self._rows += [_with_all_knobs(plan, row) for row in own]
+        findings = find(plan, [*ours, *own], val_rows=int(self._contract.split["rows"]["val"]))
+        findings = diagnosed(findings, self._curves(findings), folder=folder)
+        return conclude(request, findings, history, trials=own, floor=floor)
+
+    def _curves(self, findings: Findings) -> pd.DataFrame:
+        """The curves of a stage's trials, each up to its last epoch that counts."""
+        folder, metric = self._folder, self._plan.metric.name
+        epochs = {row.ask.trial: row.epochs for row in findings.rows}
+        return read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
+
+    def _record(self, step: Step) -> dict[str, Any]:
+        """A line of decisions.jsonl."""
+        request = step.request
+        trials = [row.ask.trial for row in step.incumbent]
+        record = {
+            "stage": step.name,
+            "kind": request.stage,
+            "knob": request.knob,
+            "path": request.path,
+            "decision": step.decision,
+            "value": step.held.get(request.path) if request.path else None,
+            "says": step.says,
+            "because": request.because,
+            "rules": list(request.rules),
+            "held": dict(step.held),
+            "trials": trials,
+            "trained": step.trials,
+            "verdicts": dict(step.verdicts),
+            "beside": list(step.sides),
+            "evidence": dict(step.evidence) or None,
+            "command": self._command,
+        }
+        content = plain(record)
+        assert isinstance(content, dict)
+        return content
+
+    def _say_start(self, step: Step, history: History) -> None:
+        request = step.request
+        rules = f" ({', '.join(request.rules)})" if request.rules else ""
+        self._print(f"\n{step.name}: {request.because}{rules}")
+
+    def _say_end(self, step: Step, history: History) -> None:
+        self._print(f"  {step.decision}: {step.says}")
+        left = trials_left(history)
+        used = f"{history.trials} trials used"
+        budget = f", {left:.0f} left" if left < float("inf") else ""
+        knobs = ", ".join(f"{path}={value}" for path, value in history.held.items())
+        if step.trials:
+            self._print(f"  incumbent: {knobs or 'the baseline'}; {used}{budget}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _with_all_knobs(plan: Plan, row: TrialRecord) -> TrialRecord:
+    """A trial with its knobs relative to the search's config."""
+    knobs = canonical(plan.trained_knobs(row.ask.knobs), base=plan.search_config)
+    return replace(row, ask=replace(row.ask, knobs=knobs, idle={}))

@@ -1,0 +1,76 @@
+"""A learning-rate range test in a folder: ramps the rate, reads the curves, writes what was found (R31)."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+
+from search.config.fields import one_of, positive, whole
+from search.config.plan import Plan
+from search.diagnostics.lr_range import Range, read_range
+from search.diagnostics.probe import Answers, probed
+from search.errors import UsageError, broken_rule
+from search.execution.slots import Slot
+from search.results.figures.lr_range import write_figure
+from search.storage.files import write_text
+from search.storage.folder import LR_RANGE
+
+DRAWN = ("rates", "losses")  # parts of a range that lie in lr_range.csv
+
+
+def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
+    """The range and its seconds. Writes lr_range.json, .csv and .svg beside `path`/arrays/.
+
+    Raises:
+        UsageError: the keys of `lr_range` do not make a ramp.
+        RunError: the training could not be looked at.
+    """
+    started = time.monotonic()
+    rates, seeds = _rates(plan.config), whole(plan.config, "lr_range.seeds", least=1)
+    wanted = {"kind": "lr_range", "rates": rates, "seeds": seeds}
+    with probed(plan, path, slot=slot, wanted=wanted) as wait_for_answers:
+        answers = wait_for_answers()
+    result = (
+        Range(because=answers["cause"])
+        if answers.get("cause")
+        else read_range(rates, answers["losses"])
+    )
+    seconds = time.monotonic() - started
+    _write(path, rates, answers, result, seconds=seconds)
+    return result, seconds
+
+
+def _rates(config: DictConfig) -> list[float]:
+    """The learning rate of every step."""
+    low, high = positive(config, "lr_range.low"), positive(config, "lr_range.high")
+    steps = whole(config, "lr_range.steps", least=40)
+    scale = one_of(config, "lr_range.scale", ("log", "linear"))
+    if low >= high:
+        got = f"{high:g} after {low:g}"
+        raise UsageError(
+            broken_rule("lr_range.high", rule="a ramp rises", got=got, remedy="raise it")
+        )
+    spaced = np.geomspace if scale == "log" else np.linspace
+    return [float(rate) for rate in spaced(low, high, steps)]
+
+
+def _write(
+    path: Path, rates: list[float], answers: Answers, result: Range, *, seconds: float
+) -> None:
+    """The range, every seed's curve, and the figure."""
+    rows = [
+        {"seed": seed, "step": step, "lr": rates[step], "loss": loss}
+        for seed, losses in zip(answers["seeds"], answers["losses"], strict=False)
+        for step, loss in enumerate(losses[: len(rates)])
+    ]
+    frame = pd.DataFrame(rows, columns=["seed", "step", "lr", "loss"])
+    write_text(path / "lr_range.csv", frame.to_csv(index=False))
+    summary = {name: part for name, part in asdict(result).items() if name not in DRAWN}
+    agreement = result.agreement if np.isfinite(result.agreement) else None
+    content = {**summary, "agreement": agreement, "seconds": round(seconds, 1)}
+    write_text(path / LR_RANGE, json.dumps(content, indent=1))
+    write_figure(path, rates=rates, curves=answers["losses"], found=result)
