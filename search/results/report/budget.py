@@ -1,6 +1,7 @@
 """The section of a joint search's budget: the best so far, and what fewer trials give (P3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,15 +9,14 @@ from search.results.figures.joint import best_so_far
 from search.results.figures.places import near_best
 from search.results.findings import Findings
 from search.results.report.answer import number, setting
-from search.results.report.blocks import Figures, Section, table_of
+from search.results.report.blocks import Figures, Section, Table
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.thinning import thinned
-from search.results.summary import teller_of
 from search.storage.trials import TrialRecord
 
-DOTS = 600  # of one chart
+DOTS = 400  # of one chart
 BUDGETS = 120  # points of the band
-LOW, MIDDLE, HIGH = 0.05, 0.5, 0.95  # quantiles of the bootstrap
+QUANTILES = {"5 % of draws": 0.05, "median of draws": 0.5, "95 % of draws": 0.95}
 Rows = Sequence[TrialRecord]
 
 
@@ -24,19 +24,29 @@ def budget_section(findings: Findings, rows: Rows) -> Section:
     """The section; `rows` are the search's own trials, without the confirmation."""
     finished = [row for row in rows if row.finished]
     shown, note = thinned(finished, DOTS, sign=findings.plan.metric.sign)
-    frame = teller_of(findings.plan).frame(findings)
+    band = _band(finished, sign=findings.plan.metric.sign)
+    best = best_at(finished, budgets=band["trials"], sign=findings.plan.metric.sign)
     return Section(
         name="budget",
         title="The best against the budget",
         lead=_lead(findings, finished) + note,
         blocks=[
             Figures(
-                charts=[_chart(findings, finished, shown)],
+                charts=[_chart(findings, finished, shown, band)],
                 zoomed=True,
-                table=table_of(frame, title="Every configuration by rank"),
+                table=Table(
+                    title="Best by number of trials", columns={**band, "best so far": best}
+                ),
             )
         ],
     )
+
+
+def best_at(rows: Rows, *, budgets: Sequence[int], sign: float) -> list[float | None]:
+    """The best value after so many trials, in the order in which they began."""
+    trials, best = best_so_far(_complete(rows), sign=sign)
+    counts = np.searchsorted(trials, budgets)
+    return [best[count - 1] if count else None for count in counts]
 
 
 def best_of(
@@ -87,7 +97,9 @@ def _complete(rows: Rows) -> list[TrialRecord]:
     return [row for row in rows if row.state == "complete" and row.value is not None]
 
 
-def _chart(findings: Findings, finished: Rows, shown: Rows) -> Chart:
+def _chart(
+    findings: Findings, finished: Rows, shown: Rows, band: Mapping[str, Sequence[Any]]
+) -> Chart:
     plan, sign, complete = findings.plan, findings.plan.metric.sign, _complete(finished)
     values = [row.value for row in complete]
     _, best = best_so_far(complete, sign=sign)
@@ -96,7 +108,7 @@ def _chart(findings: Findings, finished: Rows, shown: Rows) -> Chart:
     return Chart(
         title=f"Best {plan.metric.name} against the number of trials",
         alt=f"The best {plan.metric.name} of {len(finished)} trials so far: {reached}.",
-        series=[*_band(finished, sign), *_steps(finished, sign), *_dots(findings, shown)],
+        series=[*_draws(band), *_steps(finished, sign), *_dots(findings, shown)],
         x=Axis(title="trials", whole=True, limits=(0, len(finished) + 1)),
         y=Axis(title=f"{plan.metric.name}, validation"),
         level=(complete[0].value or 0.0, "baseline") if is_first else None,
@@ -105,21 +117,30 @@ def _chart(findings: Findings, finished: Rows, shown: Rows) -> Chart:
     )
 
 
-def _band(finished: Rows, sign: float) -> list[Series]:
+def _band(finished: Rows, *, sign: float) -> dict[str, list[Any]]:
+    """By number of trials the quantiles of the bootstrap, from where all of them are known."""
     values = [row.value if row.state == "complete" else None for row in finished]
-    every = sorted({int(k) for k in np.geomspace(1, max(len(values), 1), BUDGETS)})
-    sure = {k: best_of(values, budget=k, share=LOW, sign=sign) for k in every}
-    # With fewer trials than these, one draw in twenty gives no result at all.
-    budgets = [k for k in every if sure[k] is not None]
-    middle, high = (
-        [best_of(values, budget=k, share=share, sign=sign) for k in budgets]
-        for share in (MIDDLE, HIGH)
-    )
-    low = [sure[k] for k in budgets]
+    columns: dict[str, list[Any]] = {"trials": [], **{name: [] for name in QUANTILES}}
+    for budget in sorted({int(k) for k in np.geomspace(1, max(len(values), 1), BUDGETS)}):
+        best = {
+            name: best_of(values, budget=budget, share=share, sign=sign)
+            for name, share in QUANTILES.items()
+        }
+        # With so few trials one draw in twenty gives no result at all.
+        if None not in best.values():
+            columns["trials"].append(budget)
+            for name, value in best.items():
+                columns[name].append(value)
+    return columns
+
+
+def _draws(band: Mapping[str, Sequence[Any]]) -> list[Series]:
+    x = band["trials"]
+    low, middle, high = (band[name] for name in QUANTILES)
     return [
-        Series(name="low", look="lower", x=budgets, y=low, listed=False),
-        Series(name="90 % of random draws", look="upper", x=budgets, y=high),
-        Series(name="their median", look="line", x=budgets, y=middle),
+        Series(name="low", look="lower", x=x, y=low, listed=False),
+        Series(name="90 % of random draws", look="upper", x=x, y=high),
+        Series(name="their median", look="line", x=x, y=middle),
     ]
 
 

@@ -14,6 +14,8 @@ from search.results.summary import teller_of
 from search.results.summary.formatting import LABELS
 from search.stages.sweep import edge
 
+RANKS = 500  # rows of the table
+
 
 def candidates_section(findings: Findings) -> Section | None:
     """None before a candidate has a result.
@@ -33,7 +35,11 @@ def candidates_section(findings: Findings) -> Section | None:
         blocks=[
             Figures(
                 charts=[_chart(findings, subject)],
-                table=table_of(frame, title=f"Every value of {subject}" if is_sweep else "By rank"),
+                table=table_of(
+                    frame[:RANKS],
+                    title=f"Every value of {subject}" if is_sweep else "By rank",
+                    note=f"The first {RANKS} of {len(frame)} ranks." if len(frame) > RANKS else "",
+                ),
             )
         ],
     )

@@ -1,6 +1,7 @@
 """The section of the contract: what is fixed, and what is measured (R1 to R8)."""
 
 from collections.abc import Iterator
+from zipfile import BadZipFile
 
 from search.results.report.answer import number
 from search.results.report.blocks import Facts, Section
@@ -41,7 +42,11 @@ def contract_section(folder: Folder) -> Section:
 
 def _openings(folder: Folder) -> Iterator[tuple[str, str]]:
     """What the sealed test set said, as often as any search opened it."""
-    openings = Ledger(folder).openings()
+    try:
+        openings = Ledger(folder).openings()
+    except (OSError, ValueError, KeyError, BadZipFile) as error:  # the page is for reading
+        yield "test set", f"not known, because {folder.split.name} cannot be read: {error}"
+        return
     if not openings:
         yield "test set", "sealed"
     for opening in openings:

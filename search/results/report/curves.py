@@ -13,7 +13,7 @@ from search.results.report.blocks import Block, Curves, Section, Words, table_of
 from search.results.summary.verdicts import advice
 from search.storage.trials import TrialRecord
 
-NUMBERS = 60_000  # that all curves of a page may hold: about 400 kB
+NUMBERS = 25_000  # that all curves of a page may hold: about 170 kB
 EPOCHS = 200  # points of one curve
 LEAST = 20  # trials that are drawn, however long their curves are
 SERIES = ("train_loss", "val_loss")

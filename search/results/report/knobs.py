@@ -3,33 +3,34 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-import pandas as pd
-
 from search.config.knobs import Knob
 from search.results.figures.places import near_best, place
 from search.results.findings import Findings
 from search.results.report.answer import number
-from search.results.report.blocks import Figures, Section, Table, table_of
+from search.results.report.blocks import Figures, Section, Table
 from search.results.report.candidates import axis_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.parallel import parallel_chart
 from search.results.report.thinning import thinned
 from search.storage.trials import TrialRecord
 
-DOTS, LINES = 500, 150  # trials of one chart
+DOTS, LINES = 300, 150  # trials of one chart
 MAPPED = 5  # knobs whose pairs are drawn, the most important
 Rows = Sequence[TrialRecord]
 
 
-def knob_sections(findings: Findings, rows: Rows) -> list[Section]:
-    """Every knob, importance, all knobs at once, two knobs; `rows` are the search's own trials."""
+def knob_sections(findings: Findings, rows: Rows, table: Table) -> list[Section]:
+    """Every knob, importance, all knobs at once, two knobs.
+
+    `rows`: the search's own trials; `table`: every trial, which stands behind these figures.
+    """
     plan, shares = findings.plan, findings.importance
     knobs = sorted(plan.knobs, key=lambda knob: -shares.get(knob.path, 0.0))
     valued = [row for row in rows if row.value is not None]
     shown, note = thinned(valued, DOTS, sign=plan.metric.sign)
     every = Figures(
         charts=[_knob_chart(findings, knob, shown) for knob in knobs],
-        table=_trials(findings, rows),
+        table=table,
         small=True,
         zoomed=True,
     )
@@ -44,19 +45,9 @@ def knob_sections(findings: Findings, rows: Rows) -> list[Section]:
     if shares:
         sections.append(_importance(findings))
     if len(knobs) > 1:
-        sections += [_parallel(findings, knobs, valued), _maps(findings, knobs[:MAPPED], shown)]
+        sections.append(_parallel(findings, knobs, valued, table))
+        sections.append(_maps(findings, knobs[:MAPPED], shown, table))
     return sections
-
-
-def _trials(findings: Findings, rows: Rows) -> Table:
-    """Every trial with its knobs, the best first."""
-    metric = findings.plan.metric
-    records = [
-        {"trial": row.ask.trial, "state": row.state, metric.name: row.value, **row.ask.knobs}
-        for row in rows
-    ]
-    frame = pd.DataFrame(records).sort_values(metric.name, ascending=metric.sign < 0, kind="stable")
-    return table_of(frame, title="Every trial with its knobs")
 
 
 def _knob_chart(findings: Findings, knob: Knob, shown: Rows) -> Chart:
@@ -127,18 +118,18 @@ def _importance(findings: Findings) -> Section:
     )
 
 
-def _parallel(findings: Findings, knobs: Sequence[Knob], valued: Rows) -> Section:
+def _parallel(findings: Findings, knobs: Sequence[Knob], valued: Rows, table: Table) -> Section:
     complete = [row for row in valued if row.state == "complete"]
     shown, note = thinned(complete, LINES, sign=findings.plan.metric.sign)
     return Section(
         name="parallel",
         title="All knobs at once",
         lead="Each line is a trial, from dark (worst) to yellow (best)." + note,
-        blocks=[Figures(charts=[parallel_chart(findings, knobs, shown)])],
+        blocks=[Figures(charts=[parallel_chart(findings, knobs, shown)], table=table)],
     )
 
 
-def _maps(findings: Findings, knobs: Sequence[Knob], shown: Rows) -> Section:
+def _maps(findings: Findings, knobs: Sequence[Knob], shown: Rows, table: Table) -> Section:
     charts = []
     values = [row.value for row in shown if row.value is not None]
     for across, up in combinations(knobs, 2):
@@ -175,5 +166,5 @@ def _maps(findings: Findings, knobs: Sequence[Knob], shown: Rows) -> Section:
         name="maps",
         title="Two knobs as a map",
         lead="Each dot is a trial; its color is the metric.",
-        blocks=[Figures(charts=charts, choose="Pair of knobs")],
+        blocks=[Figures(charts=charts, choose="Pair of knobs", table=table)],
     )

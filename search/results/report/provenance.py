@@ -9,26 +9,33 @@ from typing import Any
 
 from search import __version__
 from search.results.findings import Findings
-from search.results.report.blocks import Block, Facts, Log, Section, table_of
+from search.results.report.blocks import Block, Facts, Log, Section, Table, table_of
 from search.results.summary.formatting import count
 from search.results.tables import trials_frame
 from search.storage.folder import Folder
 
 SECRET = re.compile(r"(?<=://)[^/\s@]+@")  # user and password in a URL
-TRIALS = 5000  # rows of the table of all trials
+CELLS = 36_000  # of the table of all trials: about 350 kB
 
 
-def trials_section(findings: Findings) -> Section:
-    """Every trial, as in trials.csv."""
+def trials_table(findings: Findings) -> Table:
+    """Every trial, as in trials.csv; the best ones of very many."""
     frame = trials_frame(findings)
-    note = ""
-    if len(frame) > TRIALS:
-        note = f"The first {TRIALS} of {len(frame)} trials; trials.csv holds all."
+    most = CELLS // max(frame.shape[1], 1)
+    if len(frame) <= most:
+        return table_of(frame, title="Every trial")
+    best = frame.sort_values("value", ascending=findings.plan.metric.sign < 0, kind="stable")
+    note = f"The table holds the best {most} of {len(frame)} trials; trials.csv holds all."
+    return table_of(best[:most].sort_index(), title="Every trial", note=note)
+
+
+def trials_section(findings: Findings, table: Table) -> Section:
+    """The table of the trials."""
     return Section(
         name="trials",
         title="All trials",
-        lead=f"{count(len(frame), 'trial')}, the same rows as in trials.csv.",
-        blocks=[table_of(frame[:TRIALS], title="Every trial", note=note)],
+        lead=f"{count(len(findings.rows), 'trial')}, the same rows as in trials.csv.",
+        blocks=[table],
     )
 
 

@@ -14,7 +14,7 @@ from search.results.report.curves import curves_section
 from search.results.report.decisions import decision_sections
 from search.results.report.failures import failure_section
 from search.results.report.knobs import knob_sections
-from search.results.report.provenance import provenance_section, trials_section
+from search.results.report.provenance import provenance_section, trials_section, trials_table
 from search.stages import joint
 from search.storage.folder import Folder
 
@@ -23,17 +23,18 @@ def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) ->
     """Those sections that have something to show."""
     rows = [row for row in findings.rows if row.ask.stage == joint.STAGE]
     is_joint = findings.plan.kind == "joint" and any(row.value is not None for row in rows)
+    trials = trials_table(findings)
     sections: Sequence[Section | None] = [
         candidates_section(findings),
         *([budget_section(findings, rows)] if is_joint else []),
         curves_section(findings, curves),
         *decision_sections(findings),
-        *(knob_sections(findings, rows) if is_joint else []),
+        *(knob_sections(findings, rows, trials) if is_joint else []),
         range_section(findings, folder),
         preflight_section(folder),
         cost_section(findings),
         failure_section(findings, folder),
-        trials_section(findings),
+        trials_section(findings, trials),
         provenance_section(findings, folder),
     ]
     return [section for section in sections if section is not None]

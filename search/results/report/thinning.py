@@ -19,5 +19,5 @@ def thinned(
     best, rest = ranked[: most // 2], ranked[most // 2 :]
     spread = rest[np.linspace(0, len(rest) - 1, most - len(best)).astype(int)]
     kept = sorted({*best.tolist(), *spread.tolist()})
-    note = f"{len(kept)} of {len(rows)} trials are drawn, the best half of them the best of all"
-    return [rows[index] for index in kept], f" ({note}; the table holds every trial)."
+    note = f" {len(kept)} of {len(rows)} trials are drawn: the best {most // 2} and an even choice"
+    return [rows[index] for index in kept], f"{note} of the rest; trials.csv holds all."

@@ -1,0 +1,344 @@
+"""The page: its answer, its numbers, what it leaves out, and that nothing foreign can act in it."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn import findings_of, planted
+from hypothesis import given
+from hypothesis import strategies as st
+from pages import (
+    CONTRACT,
+    curves_of,
+    data_of,
+    folder_of,
+    joint_findings,
+    judged,
+    page_of,
+    smooth,
+    table_of,
+    words_of,
+)
+
+from search.errors import UsageError
+from search.results.report import report_page
+from search.results.report.answer import answer_of, with_interval
+from search.results.report.budget import best_at, best_of
+from search.results.report.comparison import Found, comparison_page
+from search.results.report.costs import cost_of
+from search.results.report.page import cited
+from search.results.report.provenance import redacted
+from search.results.report.rules import CITED, rules
+from search.results.report.thinning import thinned
+from search.results.reporters import write_results
+from search.results.tables import table_files
+from search.storage.trials import TrialRecord, TrialSpec
+
+ROOT = Path(__file__).parent.parent
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1b[31m"
+
+
+@pytest.fixture(scope="module")
+def joint():
+    """A finished joint search of 60 trials."""
+    return joint_findings(smooth, "space=[lr,dropout,width]")
+
+
+# The answer
+
+
+def test_a_planted_gain_is_the_first_thing_that_the_page_says(tmp_path):
+    answer = answer_of(findings_of(planted(0.01)))
+    assert (answer.mark, answer.label) == ("gain", "a real gain")
+    assert answer.sentence.startswith("Use optimizer.lr = 0.01: accuracy 0.9010 ± ")
+    assert "0.0500 ± " in answer.sentence
+    assert "better than the baseline's 0.851" in answer.sentence
+    assert ("baseline", "0.851", "optimizer.lr = 0.1") in answer.cards
+    page = page_of(findings_of(planted(0.01)), tmp_path)
+    assert page.index("Use optimizer.lr = 0.01") < page.index("Contract</h2>")
+
+
+def test_where_nothing_differs_the_answer_keeps_the_baseline_and_says_how_far_chance_reaches():
+    findings = findings_of(lambda rate, seed: 0.9 + 0.004 * ((seed * 7 + int(1 / rate)) % 3))
+    answer = answer_of(findings)
+    assert (answer.mark, answer.label) == ("stays", "no gain beyond chance")
+    assert answer.sentence.startswith("Keep the baseline, optimizer.lr = 0.1: accuracy 0.90")
+    assert "5 candidates (0.1, 0.0001, 0.001, 0.01, 1.0) lie together" in answer.surety
+
+
+def test_one_seed_is_called_not_tested_and_an_open_search_names_what_is_missing():
+    answer = answer_of(findings_of(planted(0.01), seeds=1))
+    assert (answer.mark, answer.label) == ("unsure", "not tested")
+    assert "±" not in answer.sentence
+    answer = answer_of(findings_of(planted(0.01), leave=4))
+    assert answer.sentence.startswith("No decision yet: 11 of 15 trials are done.")
+    assert answer_of(findings_of(lambda rate, seed: None)).label == "no winner"
+
+
+def test_many_knobs_stand_below_the_sentence_not_in_it(joint):
+    answer = answer_of(joint)
+    assert len(answer.settings) == 3
+    assert all(len(setting.split("=")) == 2 for setting in answer.settings)
+    six = joint_findings(lambda knobs, seed: 0.9, "n_trials=8")
+    assert "optimizer.lr" not in answer_of(six).sentence
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (0.97089, 0.008578, "0.9709 ± 0.0086"),
+        (1234.5678, 12.3, "1235 ± 12"),
+        (0.5, float("nan"), "0.5"),
+        (2e-9, 3e-10, "2e-09 ± 3e-10"),
+    ],
+)
+def test_a_mean_has_the_decimals_of_its_interval(mean, half, text):
+    assert with_interval(mean, half) == text
+
+
+# Numbers
+
+
+def test_the_tables_of_the_page_hold_the_numbers_of_the_files(joint, tmp_path):
+    for number, findings in enumerate((findings_of(planted(0.01)), joint)):
+        page = page_of(judged(findings), tmp_path / str(number))
+        files = table_files(judged(findings))
+        pairs = {"Every trial": "trials.csv"}
+        pairs["Every value of optimizer.lr" if number == 0 else "By rank"] = "summary.csv"
+        for title, file in pairs.items():
+            shown = pd.read_csv(io.StringIO(table_of(page, title).to_csv(index=False)))
+            pd.testing.assert_frame_equal(shown, pd.read_csv(io.StringIO(files[file])))
+
+
+def test_every_section_and_every_figure_has_its_table(joint, tmp_path):
+    page = page_of(judged(joint), tmp_path)
+    titles = re.findall(r'<h2 id="[^"]+">(.*?)</h2>', page)
+    assert titles == [
+        "Contract",
+        "The leaders",
+        "The best against the budget",
+        "Learning curves",
+        "Decisions",
+        "What did not help, and what could not be resolved",
+        "Every knob",
+        "Which knobs matter",
+        "All knobs at once",
+        "Two knobs as a map",
+        "Time and epochs",
+        "Failures",
+        "All trials",
+        "Provenance",
+    ]
+    for block in re.split(r'<div class="(?:figures|curves)\b', page)[1:]:
+        assert 'class="table"' in block.split("</section>")[0]
+    assert page.count('role="img"') == page.count('<figure class="chart"')
+    assert not re.search(r'role="img" aria-label=""', page)
+
+
+def test_the_sweep_shows_every_seed_the_ties_the_winner_and_what_is_not_usable(tmp_path):
+    findings = findings_of(lambda rate, seed: None if rate == 1.0 else planted(0.01)(rate, seed))
+    chart = data_of(page_of(findings, tmp_path))["charts"]["c0"]
+    by_name = {trace["name"]: trace for trace in chart["data"]}
+    assert len(by_name["one seed"]["x"]) == 12
+    assert by_name["chosen"]["x"] == [0.01]
+    assert by_name["chosen"]["y"] == [pytest.approx(0.901)]
+    assert by_name["baseline"]["x"] == [0.1]
+    shapes = [shape["type"] for shape in chart["layout"]["shapes"]]
+    assert shapes == ["rect", "line"]
+    assert chart["layout"]["shapes"][1]["x0"] == 1.0
+    assert chart["zoom"] is not None
+
+
+def test_a_trial_that_is_picked_by_a_click_has_its_curves_and_its_verdict_in_the_page(tmp_path):
+    findings = judged(findings_of(planted(0.01)), why="it falls")
+    data = data_of(page_of(findings, tmp_path))
+    curves = data["curves"]["l0"]
+    assert curves["picked"] == [findings.winner.ask.trial, 0]
+    clickable = {
+        trial for trace in data["charts"]["c0"]["data"] for trial in trace.get("customdata", [])
+    }
+    assert clickable == {int(trial) for trial in curves["trials"]}
+    one = curves["trials"][str(findings.winner.ask.trial)]
+    assert (one["title"], one["verdict"], one["why"]) == ("chosen", "still_learning", "it falls")
+    assert one["series"]["epoch"] == list(range(6))
+
+
+# What foreign text may do
+
+
+def test_hostile_names_show_as_text(tmp_path):
+    findings = judged(findings_of(planted(0.01)), why=HOSTILE)
+    rows = tuple(replace(row, reason=HOSTILE, device=HOSTILE) for row in findings.rows)
+    lost = replace(rows[0], state="failed", value=None)
+    findings = replace(findings, rows=(lost, *rows[1:]))
+    page = page_of(findings, tmp_path, log=f"line\n{HOSTILE}\n")
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "\x1b" not in page
+    assert page.count("</script>") == 3
+    assert table_of(page, "By trial").reason[0] == HOSTILE.replace("\x1b", "\\x1b")
+
+
+def test_a_choice_with_markup_stays_text_in_charts(tmp_path):
+    words = ["~space.optimizer", "+space.model.activation={choices: [relu, '<b>x</b>']}"]
+    findings = findings_of(lambda value, seed: 0.9, *words, "model.activation=relu")
+    chart = data_of(page_of(findings, tmp_path))["charts"]["c0"]
+    assert "&lt;b&gt;x&lt;/b&gt;" in chart["layout"]["xaxis"]["ticktext"]
+
+
+def test_the_page_asks_no_network_and_tells_no_password(tmp_path):
+    page = page_of(findings_of(planted(0.01)), tmp_path)
+    assert "default-src 'none'" in page
+    assert not re.search(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(?!data:)', page)
+    assert "secret" not in page
+    assert redacted("x://me:pw@h/db and http://host/a@b") == "x://***@h/db and http://host/a@b"
+    assert len(page.encode()) <= 6_000_000
+
+
+def test_a_page_is_made_where_the_split_has_been_lost(tmp_path):
+    findings = findings_of(planted(0.01))
+    folder = folder_of(tmp_path, findings)
+    assert "test set sealed" in words_of(report_page(findings, curves_of(findings), folder))
+    folder.split.write_bytes(b"PK")
+    page = report_page(findings, curves_of(findings), folder)
+    assert "test set not known, because split.npz cannot be read" in words_of(page)
+
+
+def test_every_rule_that_is_cited_is_spelled_out():
+    names = {
+        name for path in (ROOT / "search").rglob("*.py") for name in CITED.findall(path.read_text())
+    }
+    assert names - set(rules()) == set()
+    assert rules()["R5"] == rules()["R6"]
+    assert rules()["R15a"].startswith("slow is not stuck")
+    shown = str(cited("kept <here> (P5)"))
+    assert shown.startswith("kept &lt;here&gt; (<span")
+    assert rules()["P5"].split()[0] in shown
+
+
+# Large searches
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(0, 5)), min_size=1, max_size=8),
+    st.integers(1, 6),
+    st.sampled_from([0.05, 0.5, 0.95]),
+)
+def test_the_best_of_so_many_draws_is_the_bootstraps_quantile(values, budget, share):
+    scores = [-1 if value is None else value for value in values]
+    draws = (
+        np.array(np.meshgrid(*[scores] * min(budget, 4))).reshape(min(budget, 4), -1).max(axis=0)
+    )
+    best = best_of(values, budget=min(budget, 4), share=share, sign=1.0)
+    at_most = np.mean(draws <= (-1 if best is None else best))
+    below = np.mean(draws < (-1 if best is None else best))
+    assert below < share + 1e-9
+    assert at_most > share - 1e-9
+
+
+def test_the_best_so_far_follows_the_trials_in_their_order():
+    rows = [_row(trial, value) for trial, value in enumerate([0.5, None, 0.4, 0.7])]
+    assert best_at(rows, budgets=[1, 2, 3, 4], sign=1.0) == [0.5, 0.5, 0.5, 0.7]
+    assert best_at(rows, budgets=[1, 4], sign=-1.0) == [0.5, 0.4]
+
+
+def test_what_is_left_out_of_a_chart_is_never_the_best_and_is_said():
+    rows = [_row(trial, trial % 97 / 97) for trial in range(5000)]
+    kept, note = thinned(rows, 500, sign=1.0)
+    assert len(kept) <= 500
+    best = sorted((row.value for row in rows), reverse=True)[:250]
+    assert sorted((row.value for row in kept), reverse=True)[:250] == best
+    assert "500 of 5000 trials are drawn" in note
+    assert thinned(rows[:500], 500, sign=1.0) == (rows[:500], "")
+
+
+def test_curves_that_do_not_fit_are_left_out_best_first_and_it_is_said(tmp_path):
+    findings = findings_of(planted(0.01), "space.optimizer.lr.points=60", seeds=10)
+    page = page_of(findings, tmp_path, curves=curves_of(findings, epochs=120))
+    trials = data_of(page)["curves"]["l0"]["trials"]
+    assert len(trials) == 25_000 // (121 * 3)
+    assert str(findings.winner.ask.trial) in trials
+    assert f"the curves of {len(trials)} of {len(findings.rows)} trials" in words_of(page)
+
+
+# Costs, comparison, and when it is drawn
+
+
+def test_epochs_are_told_apart_into_run_saved_and_lost():
+    rows = [
+        _row(0, 0.5, epochs=10),
+        _row(1, 0.5, epochs=4),
+        _row(2, 0.4, epochs=2, state="pruned"),
+        _row(3, None, epochs=3, state="failed"),
+    ]
+    cost = cost_of("joint", rows, epochs=10)
+    assert (cost.complete, cost.pruned, cost.lost) == (14, 2, 3)
+    assert (cost.stopped_saved, cost.pruned_saved) == (6, 8)
+    assert (cost.seconds, cost.seconds_lost) == (19.0, 3.0)
+    assert cost.seconds_saved == 14.0
+
+
+def test_searches_of_one_contract_share_a_page_and_others_are_refused(tmp_path):
+    first = findings_of(planted(0.01), "name=first")
+    second = findings_of(planted(0.001), "name=second")
+    found = [
+        Found(
+            findings=findings,
+            curves=curves_of(findings),
+            folder=folder_of(tmp_path / findings.plan.name, findings),
+        )
+        for findings in (first, second)
+    ]
+    page = comparison_page(found)
+    assert table_of(page, "By search").settings.tolist() == [
+        "optimizer.lr = 0.01",
+        "optimizer.lr = 0.001",
+    ]
+    assert len(set(re.findall(r'<section id="([^"]+)"', page))) == page.count('<section id="')
+    other = {**CONTRACT, "split": {**CONTRACT["split"], "hash": "other"}}
+    folder = folder_of(tmp_path / "second", second, contract=other)
+    with pytest.raises(
+        UsageError, match=r"share their contract[^§]*split: hash def.* in first, hash other"
+    ):
+        comparison_page([found[0], replace(found[1], folder=folder)])
+
+
+def test_a_resume_that_changes_nothing_draws_nothing(tmp_path):
+    findings = findings_of(planted(0.01))
+    folder = folder_of(tmp_path, findings)
+    names = ["trials.csv", "summary.md", "sweep.svg", "curves.svg", "report.html"]
+
+    def times():
+        return [(tmp_path / name).stat().st_mtime_ns for name in names]
+
+    write_results(findings, curves_of(findings), folder)
+    first = times()
+    write_results(findings, curves_of(findings), folder)
+    assert times() == first
+    (tmp_path / "sweep.svg").unlink()
+    write_results(findings, curves_of(findings), folder)
+    assert times()[:2] == first[:2]
+    assert times()[4] > first[4]
+    drawn = times()
+    write_results(findings_of(planted(0.001)), curves_of(findings), folder)
+    assert all(after > before for after, before in zip(times(), drawn, strict=True))
+    write_results(findings, curves_of(findings), folder, redraw=True)
+
+
+def test_report_off_leaves_the_page_out(tmp_path):
+    findings = findings_of(planted(0.01), "report=off")
+    write_results(findings, curves_of(findings), folder_of(tmp_path, findings))
+    assert not (tmp_path / "report.html").exists()
+    assert (tmp_path / "sweep.svg").exists()
+    with pytest.raises(UsageError, match="report 'maybe' does not exist"):
+        findings_of(planted(0.01), "report=maybe")
+
+
+def _row(trial, value, *, epochs=5, state=None):
+    state = state or ("failed" if value is None else "complete")
+    ask = TrialSpec(trial=trial, stage="joint", knobs={"a": trial}, seed=0)
+    return TrialRecord(ask=ask, state=state, value=value, epochs=epochs, seconds=float(epochs))
