@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from search.config.fields import whole
+from search.config.fields import positive, whole
 from search.config.follower import Follower, read_follower
 from search.config.knob_roles import check_roles
 from search.config.knobs import Knob
@@ -16,10 +16,14 @@ class SweepSettings:
     """`refine`, `extend`: rounds that a sweep may add.
 
     `follower`: the key that moves with the knob (R28).
+    `most_seeds`: seeds that a value may get where further ones decide (P5); `worth`: the gain, in
+    the metric's units, above which they do, None: a third of the noise between seeds.
     """
 
     refine: int = 0
     extend: int = 0
+    most_seeds: int = 1
+    worth: float | None = None
     follower: Follower | None = None
 
 
@@ -30,8 +34,14 @@ def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:
         UsageError: several knobs that the sweep is about, or a follower that cannot follow.
     """
     check_roles(knobs)
+    protocol = config.protocol
+    # Searches from before races have neither key, and no race.
+    most_seeds = whole(config, "protocol.most_seeds", least=1) if "most_seeds" in protocol else 1
+    worth = protocol.get("worth")
     return SweepSettings(
         refine=whole(config, "protocol.refine", least=0),
         extend=whole(config, "protocol.extend", least=0),
         follower=read_follower(config, knobs),
+        most_seeds=most_seeds,
+        worth=None if worth is None else positive(config, "protocol.worth"),
     )

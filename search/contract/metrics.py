@@ -39,13 +39,6 @@ OUTPUTS = ("predictions", "probabilities", "labels")
 AVERAGED = ("precision", "recall", "f1")
 MEASURED = ("seconds", "parameters")  # what a formula may name beside metrics
 ROUNDING = 1e-4  # by which a probability may lie outside 0 to 1
-SHARES = (
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-)  # move in steps of whole rows
 METRICS = {**CLASSIFICATION, **REGRESSION}
 Direction = Literal["maximize", "minimize"]
 
@@ -71,13 +64,6 @@ class Metric:
     def sign(self) -> float:
         """Turns values into scores of which the higher is the better."""
         return 1.0 if self.direction == "maximize" else -1.0
-
-    def resolution(self, rows: int) -> float:
-        """Half of the smallest step between two values on so many validation rows.
-
-        0 for a loss, which has no such step.
-        """
-        return 0.5 / rows if self.name in SHARES else 0.0
 
     @property
     def definition(self) -> dict[str, str]:

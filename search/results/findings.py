@@ -71,8 +71,7 @@ def find(plan: Plan, rows: Sequence[TrialRecord], *, val_rows: int) -> Findings:
     """What the trials say. `val_rows`: rows of validation."""
     if isinstance(plan.settings, TuneSettings):
         return Findings(plan=plan, rows=tuple(rows), evidence=tuple(rows), foreseen=len(rows))
-    resolution = plan.metric.resolution(val_rows)
-    outcome = kind_of(plan).outcome(plan, rows, resolution=resolution)
+    outcome = kind_of(plan).outcome(plan, rows, resolution=1 / val_rows)
     return Findings(**{each.name: getattr(outcome, each.name) for each in fields(outcome)})
 
 

@@ -64,7 +64,7 @@ def conduct(
         past=past,
         borrowed=borrowed,
         slots=len(pool.slots),
-        resolution=plan.metric.resolution(int(contract.split["rows"]["val"])),
+        resolution=1 / int(contract.split["rows"]["val"]),
         wake=pool.connections.wake,
     )
     stage = kind_of(plan).stage(plan, rows, context)

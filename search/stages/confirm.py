@@ -9,7 +9,7 @@ from dataclasses import replace
 from search.config.confirm_settings import ConfirmSettings
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.stages.decision import Decision, Group, decide
+from search.stages.decision import Decision, Group, decide, mark_collapsed
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.stage import FixedStage, StageContext, missing
 from search.storage.trials import TrialRecord, TrialSpec
@@ -49,7 +49,7 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
         rows=known,
         evidence=known,
         foreseen=len(known),
-        groups=groups,
+        groups=mark_collapsed(groups, resolution=resolution),
         decision=_decided(groups, resolution=resolution) if is_done else None,
         chosen=chosen,
     )
@@ -64,7 +64,7 @@ def _decided(groups: Sequence[Group], *, resolution: float) -> Decision:
     if not decision.adopted or len(groups) < 3:
         return decision
     second = decide(groups[1:], resolution=resolution).winner
-    is_better = second is not None and groups[second + 1].mean - groups[0].mean > decision.margin
+    is_better = second is not None and decision.comparisons[second + 1].low > 0
     if second is None or not is_better:
         return decision
     return replace(decision, winner=second + 1)

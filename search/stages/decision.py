@@ -1,35 +1,57 @@
-"""Which value of a swept knob, or that it cannot be told (R28, P5). Pure: numbers in, a decision out.
+"""Which value wins, or that the seeds cannot tell (R28, P5). Pure: numbers in, a decision out.
 
-Values are compared with the best one (Hsu's multiple comparisons with the best, 1984, by Dunnett's one-sided critical value,
-JASA 50, 1955). What lies nearer to the best than chance reaches is a tie, and in a tie the baseline stays.
+The baseline stays unless a value is better beyond chance in the mean of the seeds that trained,
+tested with each value's own noise and one error rate for all comparisons (`noise` gives the
+sources). A seed that collapsed or gave no result is an outcome of its own: it is counted and
+compared as a share, and makes no value better by itself. `racing` says where more seeds decide.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import special
 
 from search.config.knobs import Value
+from search.stages.noise import (
+    Advantage,
+    SeedStatistics,
+    advantage,
+    breaking,
+    half_widths,
+    pooled_deviation,
+    statistics_of,
+)
+from search.stages.racing import LEVEL, STABLE, Race, is_better, worth_of
+from search.stages.scores import Floats, broken_seeds, step_of
 
-EarlyStopping = Literal["best", "tie", "worse", "unstable", "unusable"]
-COLLAPSE = 6.0  # a seed that lies so many pooled standard deviations below its value's median has collapsed
+Standing = Literal["best", "tie", "worse", "unstable", "unusable"]
+NO_RACE = Race(first=1, most=1)
+IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One value of the knob: its seeds' scores (higher is better; None where a seed has none), in the order of the seeds."""
+    """One value of the knob: its seeds' scores, higher being better, in the order of the seeds.
+
+    None where a seed gave no result. `collapsed`: places of seeds that fell far below the others.
+    """
 
     value: Value
     scores: tuple[float | None, ...]
+    collapsed: frozenset[int] = frozenset()
 
     @cached_property
     def clean(self) -> tuple[float, ...]:
-        """The scores there are."""
-        return tuple(score for score in self.scores if score is not None)
+        """The scores of the seeds that neither collapsed nor failed."""
+        return tuple(
+            score
+            for place, score in enumerate(self.scores)
+            if score is not None and place not in self.collapsed
+        )
 
     @cached_property
     def mean(self) -> float:
@@ -38,136 +60,253 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A value against the baseline.
+
+    `difference` of means over the seeds that trained, with its 95 % interval from `low` to `high`
+    (one error rate for all comparisons of a decision); NaN where too few seeds tell the noise.
+    `broken` of `trained` seeds collapsed or gave no result. `p_breaks`, `p_steadier`: of Fisher's
+    exact test, one-sided, that breaking more, or less, often than the baseline is chance.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    broken: int
+    trained: int
+    p_breaks: float
+    p_steadier: float
+
+    @property
+    def outcome(self) -> Literal["better", "worse", "undecided"]:
+        """What the interval says of the means."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decision:
-    """`winner` and `best` (of means) index the groups, None where no value is usable; `standings` in their order; `margin`: a
-    tie's greatest distance;
-    `spread`: the pooled standard deviation between seeds, with its degrees of `freedom`.
+    """Which group wins. The tuples are in the order of the groups, the baseline first.
+
+    `winner`, `best` (of means): None where no value is usable. `half_widths`: of each mean's own
+    95 % interval, wider for a winner that was chosen for its mean; NaN below two seeds.
+    `untested`: one seed per value, or seeds that change nothing (`identical`): the best value was
+    taken without a test. `spread`: standard deviation between seeds among the values near the
+    best. `worth`: a gain above it would be worth further seeds.
     """
 
     winner: int | None
-    standings: tuple[EarlyStopping, ...]
+    standings: tuple[Standing, ...]
     adopted: bool = False
     best: int | None = None
-    tie: bool = False
-    margin: float = math.nan
+    untested: bool = False
+    identical: bool = False
+    half_widths: tuple[float, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     spread: float = math.nan
-    freedom: int = 0
+    worth: float = math.nan
 
-    def interval(self, repeats: int) -> float:
-        """Half width of a mean's 95 % interval, from the pooled spread; NaN where one seed per value tells no spread."""
-        return (
-            float(stats.t.ppf(0.975, self.freedom)) * self.spread / math.sqrt(repeats)
-            if self.freedom
-            else math.nan
+    @property
+    def tie(self) -> bool:
+        """Whether several values may be the best."""
+        return not self.untested and self.standings.count("tie") > 1
+
+    @property
+    def undecided(self) -> tuple[int, ...]:
+        """Groups that may be better than a baseline that stays, by more than is worth knowing."""
+        if self.winner != 0 or self.untested:
+            return ()
+        return tuple(
+            index
+            for index, each in enumerate(self.comparisons)
+            if index and (math.isnan(each.high) or each.high > self.worth)
         )
 
 
 def decide(
-    groups: Sequence[Group], *, resolution: float, costs: Sequence[float] | None = None
+    groups: Sequence[Group],
+    *,
+    resolution: float,
+    costs: Sequence[float] | None = None,
+    race: Race = NO_RACE,
 ) -> Decision:
-    """Which group wins; the first is the baseline. `resolution`: half a validation row, the least standard deviation believed.
+    """Which group wins; the first is the baseline.
 
-    In a tie the baseline stays, else the best mean wins (P5); where there are `costs`, the cheapest value within one standard
-    error of it (Breiman et al. 1984, section 3.4.3): a whole tie is too wide for that, and would give up what is really there.
-    A value with a missing or collapsed seed ranks below all whole ones.
+    Args:
+        groups: the values, each with its seeds; the same seeds in the same order.
+        resolution: share that one predicted row is of all; it counts where the scores are shares.
+        costs: of each group; the cheapest value that is better than the baseline, and within one
+            standard error of the best one, wins (Breiman et al. 1984, section 3.4.3).
+        race: the one that has ended, if there was any: each of its looks may err less.
+
+    Returns:
+        The decision. A value that breaks in a larger share of seeds than the baseline, by more
+        than `racing.STABLE`, is not adopted.
     """
-    whole = [
-        index
-        for index, group in enumerate(groups)
-        if group.clean and len(group.clean) == len(group.scores)
-    ]
-    collapsed = {index for index in whole if _collapsed(groups, index, whole, resolution)}
-    stable = [index for index in whole if index not in collapsed]
-    standings: list[EarlyStopping] = [
-        "unusable" if index not in whole else "unstable" for index in range(len(groups))
-    ]
-    ranked = (
-        stable or sorted(collapsed) or [index for index, group in enumerate(groups) if group.clean]
-    )
-    if not ranked:
-        return Decision(winner=None, standings=tuple(standings))
-    best = max(ranked, key=lambda index: groups[index].mean)
-    spread, freedom = _pooled(groups, _better_half(groups, ranked), resolution)
-    repeats = min(len(groups[index].clean) for index in ranked)
-    margin = (
-        dunnett(len(ranked) - 1, freedom) * spread * math.sqrt(2 / repeats)
-        if len(ranked) > 1 and freedom
-        else 0.0
-    )
-    for index in stable:
-        is_near = groups[best].mean - groups[index].mean <= margin
-        standings[index] = "tie" if is_near else "worse"
-    ties = [index for index in stable if standings[index] == "tie"]
-    if best in stable and len(ties) <= 1:
-        standings[best] = "best"
-    winner = 0 if 0 in ties else best
-    if 0 not in ties and best in ties and costs is not None:
-        near = [
-            index
-            for index in ties
-            if groups[best].mean - groups[index].mean <= spread / math.sqrt(repeats)
-        ]
-        winner = min(near, key=lambda index: (costs[index], -groups[index].mean))
+    scores = scores_of(groups)
+    floor = step_of(scores, share=resolution) / 2
+    of = statistics_of(scores, resolution=floor)
+    usable = of.counts > 0
+    if not usable.any():
+        return Decision(winner=None, standings=tuple("unusable" for _ in groups))
+    edge = advantage(of, reference=0, level=race.level)
+    best = _best(of)
+    identical = _are_identical(scores)
+    untested = identical or int(of.counts.max()) < 2
+    better = np.flatnonzero(is_better(of, edge, fewest=race.fewest))
+    winner = 0
+    if untested or not usable[0]:
+        winner = 0 if usable[0] and of.means[0] >= of.means[best] else best
+        better = np.flatnonzero(of.means == of.means[best])
+    elif len(better):
+        winner = int(better[of.means[better].argmax()])
+    if winner and costs is not None and not untested:
+        winner = _cheapest(of, [winner, *map(int, better)], costs)
+    among = np.ones(len(groups))
+    among[winner] = usable.sum() if winner else 1
     return Decision(
         winner=winner,
-        standings=tuple(standings),
+        standings=_standings(of, best=best, beaten=winner != 0, untested=untested),
         adopted=winner != 0,
         best=best,
-        tie=len(ties) > 1,
-        margin=margin,
-        spread=spread,
-        freedom=freedom,
+        untested=untested,
+        identical=identical,
+        half_widths=tuple(map(float, half_widths(of, chosen_among=among))),
+        comparisons=_comparisons(of, edge),
+        spread=float(pooled_deviation(of)),
+        worth=float(worth_of(of, resolution=floor)) if race.worth is None else race.worth,
     )
 
 
-@lru_cache(maxsize=256)
-def dunnett(comparisons: int, freedom: int, level: float = 0.95) -> float:
-    """One-sided critical value for comparing `comparisons` means with one of equal size, `freedom` degrees of freedom.
+def compare(
+    baseline: Sequence[float | None],
+    candidate: Sequence[float | None],
+    *,
+    resolution: float = 0.0,
+) -> Comparison:
+    """Two lists of scores on the same seeds: what `decide` says of one value beside the baseline.
 
-    P(max over i of (Z_i − Z_0) / (√2 S) ≤ d) = level, with S² a mean of chi-squares (Dunnett 1955, eq. 2, ρ = 1/2).
+    Args:
+        baseline: scores, higher being better; None where a seed gave no result.
+        candidate: likewise, seed by seed.
+        resolution: as `decide` takes it.
+
+    Returns:
+        The candidate against the baseline.
     """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
-    weights = weights / weights.sum()
-    quantiles = (np.arange(400) + 0.5) / 400
-    spreads = np.sqrt(stats.chi2.ppf(quantiles, freedom) / freedom)
+    groups = [
+        Group(value=index, scores=tuple(scores))
+        for index, scores in enumerate((baseline, candidate))
+    ]
+    scores = scores_of(groups)
+    of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
+    compared = _comparisons(of, advantage(of, reference=0, level=LEVEL))[1]
+    if _are_identical(scores):
+        return replace(compared, low=math.nan, high=math.nan, p=math.nan)
+    return compared
 
-    def missing(critical: float) -> float:
-        within = (
-            stats.norm.cdf(nodes[:, None] + math.sqrt(2) * critical * spreads[None, :])
-            ** comparisons
+
+def mark_collapsed(groups: Sequence[Group], *, resolution: float) -> tuple[Group, ...]:
+    """The groups with their collapsed seeds marked, as `decide` sees them."""
+    scores = scores_of(groups)
+    broken = broken_seeds(scores, resolution=step_of(scores, share=resolution) / 2)
+    return tuple(
+        replace(group, collapsed=frozenset(np.flatnonzero(row & np.isfinite(line)).tolist()))
+        for group, row, line in zip(groups, broken, scores, strict=True)
+    )
+
+
+def scores_of(groups: Sequence[Group]) -> Floats:
+    """The scores as an array of values and seeds: −inf without a result, NaN where not trained."""
+    seeds = max((len(group.scores) for group in groups), default=0)
+    array = np.full((len(groups), max(seeds, 1)), np.nan)
+    for row, group in zip(array, groups, strict=True):
+        row[: len(group.scores)] = [
+            -math.inf if score is None or not math.isfinite(score) else score
+            for score in group.scores
+        ]
+    return array
+
+
+def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
+    """The best mean, to look beside it for better values; None where no group is usable."""
+    scores = scores_of(groups)
+    of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
+    return _best(of) if of.counts.any() else None
+
+
+def _best(of: SeedStatistics) -> int:
+    """The best mean among the values that do not break more often than the steadiest."""
+    usable = of.counts > 0
+    share = of.broken_share
+    steady = usable & (share <= share[usable].min() + STABLE + 1e-9)
+    return int(np.where(steady, of.means, -math.inf).argmax())
+
+
+def _cheapest(of: SeedStatistics, better: Sequence[int], costs: Sequence[float]) -> int:
+    """Of values better than the baseline, the cheapest within one standard error of the best."""
+    best = better[0]
+    variance, seeds = of.variances[best], of.counts[best]
+    error = math.sqrt(variance / seeds) if seeds > 1 else 0.0
+    near = [index for index in better if of.means[best] - of.means[index] <= error]
+    return min(near, key=lambda index: (costs[index], -of.means[index]))
+
+
+def _standings(
+    of: SeedStatistics, *, best: int, beaten: bool, untested: bool
+) -> tuple[Standing, ...]:
+    """What is said of every value. Worse: another is better beyond chance; of all values together
+    an equal one is called worse in at most 5 % of sweeps. The baseline is worse if one was adopted.
+    """
+    standings = list[Standing]()
+    for index in range(len(of.counts)):
+        if not of.counts[index]:
+            standings.append("unusable")
+        elif of.broken[index]:
+            standings.append("unstable")
+        elif untested:
+            standings.append("tie" if of.means[index] >= of.means[best] else "worse")
+        elif index == 0:
+            standings.append("worse" if beaten else "tie")
+        else:
+            edge = advantage(of, reference=index, level=LEVEL / len(of.counts))
+            better = is_better(of, edge, reference=index)
+            standings.append("worse" if better.any() else "tie")
+    if standings[best] == "worse":
+        standings[best] = "tie"
+    if standings[best] == "tie" and standings.count("tie") == 1:
+        standings[best] = "best"
+    return tuple(standings)
+
+
+def _comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
+    breaks, steadier = breaking(of, reference=0)
+    compared = []
+    for index in range(len(of.counts)):
+        width = math.nan
+        if index and min(of.counts[0], of.counts[index]) > 1:
+            quantile = float(special.stdtrit(edge.freedom[index], 1 - edge.critical))
+            width = quantile * float(edge.errors[index])
+        difference = float(edge.differences[index])
+        compared.append(
+            Comparison(
+                difference=difference,
+                low=difference - width,
+                high=difference + width,
+                p=float(edge.p[index]),
+                broken=int(of.broken[index]),
+                trained=int(of.trained[index]),
+                p_breaks=float(breaks[index]),
+                p_steadier=float(steadier[index]),
+            )
         )
-        return float(weights @ within.mean(axis=1)) - level
-
-    return float(optimize.brentq(missing, 0.0, 100.0))
+    return tuple(compared)
 
 
-def _better_half(groups: Sequence[Group], among: Sequence[int]) -> list[int]:
-    """The better half by mean: bad values are often wild ones, and their noise is not that of the contest."""
-    ordered = sorted(among, key=lambda index: groups[index].mean, reverse=True)
-    return ordered[: max(1, (len(ordered) + 1) // 2)]
-
-
-def _pooled(groups: Sequence[Group], among: Sequence[int], resolution: float) -> tuple[float, int]:
-    """Root mean square of the deviations from each value's mean, and its degrees of freedom."""
-    freedom = sum(len(groups[index].clean) - 1 for index in among)
-    squares = sum(
-        sum((score - groups[index].mean) ** 2 for score in groups[index].clean) for index in among
-    )
-    return max(math.sqrt(squares / freedom) if freedom else 0.0, resolution), freedom
-
-
-def _collapsed(
-    groups: Sequence[Group], index: int, whole: Sequence[int], resolution: float
-) -> bool:
-    """Whether one seed lies far below its value's median, measured by the other values' noise.
-
-    A seed that still does better than a good other value, the median of their better half, has not: it is a wide distribution.
-    """
-    scores = groups[index].clean
-    others = [other for other in whole if other != index]
-    if len(scores) < 3 or len(others) < 2:
-        return False
-    good = _better_half(groups, others)
-    spread, _ = _pooled(groups, good, resolution)
-    far = float(np.median(scores)) - min(scores) > COLLAPSE * spread
-    return far and min(scores) < float(np.median([groups[other].mean for other in good]))
+def _are_identical(scores: Floats) -> bool:
+    """Whether seeds change nothing: no value's scores differ, over several seeds and values."""
+    finite = np.isfinite(scores)
+    repeats = int(np.maximum(finite.sum(-1) - 1, 0).sum())
+    high = np.where(finite, scores, -math.inf).max(-1)
+    low = np.where(finite, scores, math.inf).min(-1)
+    return repeats >= IDENTICAL and bool(np.all(high[finite.any(-1)] == low[finite.any(-1)]))

@@ -24,7 +24,7 @@ from search.config.joint_settings import (
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.errors import UsageError, broken_rule
-from search.stages.decision import decide
+from search.stages.decision import decide, mark_collapsed
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.stage import numbered
 from search.storage.trials import TrialRecord, TrialSpec
@@ -242,7 +242,7 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
     is_done = bool(groups) and all(row.finished for row in known)
     return replace(
         result,
-        groups=groups,
+        groups=mark_collapsed(groups, resolution=resolution),
         chosen={row.ask.trial: row.ask.knobs for row in best},
         decision=decide(groups, resolution=resolution) if is_done else None,
     )

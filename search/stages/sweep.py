@@ -1,19 +1,23 @@
 """The sweep of one knob: which trials it wants, round by round, and which value wins (R28).
 
 First the baseline and the grid; then, while the best value lies at an edge, the range is extended
-(P2); then the gaps beside the best are refined (R30). A round starts when the round before has
-ended. Everything else stays at the incumbent. Never runs a trial.
+(P2); then the gaps beside the best are refined (R30); then the baseline and its rivals get further
+seeds where these decide (P5). A round starts when the round before has ended. Everything else
+stays at the incumbent. Never runs a trial.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from search.config.knobs import Knob, Value
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
-from search.stages.decision import Group, decide
+from search.stages.decision import Group, best_group, decide, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.stage import FixedStage, StageContext, missing
+from search.stages.racing import Race, seeds_needed
+from search.stages.scores import step_of
+from search.stages.stage import FixedStage, StageContext, missing, numbered
 from search.storage.trials import TrialRecord, TrialSpec
 
 
@@ -36,7 +40,9 @@ def first_round(plan: Plan) -> tuple[Value, ...]:
 
 
 def cells(plan: Plan, value: Value) -> list[dict[str, Value]]:
-    """The knobs of a value's trials: itself with what follows it, per value of its nuisance, the default's first (P1, R28)."""
+    """The knobs of a value's trials: itself with what follows it, per value of its nuisance, the
+    default's first (P1, R28).
+    """
     knobs = {plan.knob.path: value}
     if plan.follower is not None:
         ratio = float(value) / float(plan.default(plan.knob))  # type: ignore[arg-type]
@@ -52,37 +58,55 @@ def cells(plan: Plan, value: Value) -> list[dict[str, Value]]:
 
 
 def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tuple[Value, ...]:
-    """All values of the rounds begun so far, in the order of their rounds. `resolution`: as `decide` takes it."""
+    """All values of the rounds begun so far, in the order of their rounds.
+
+    `resolution`: as `decide` takes it.
+    """
     knob = plan.knob
-    scores = _scores(plan, rows)
-    found, extensions, refinements = first_round(plan), 0, 0
+    groups = _groups_by_value(plan, rows)
+    tried, extensions, refinements = first_round(plan), 0, 0
     while True:
-        groups = [scores.get(value) for value in found]
-        whole = [group for group in groups if group is not None]
-        if len(whole) < len(found) or knob.choices or plan.nuisance(found[0]) is not None:
-            return found  # the round is under way, or there is no order, or no budget, in which to look further
-        best = decide(whole, resolution=resolution).best
+        whole = [groups[value] for value in tried if value in groups]
+        if len(whole) < len(tried) or knob.choices or plan.nuisance(tried[0]) is not None:
+            return tried  # the round is under way, or there is no order, or no budget, to go on
+        best = best_group(whole, resolution=resolution)
         more: tuple[Value, ...] = ()
         if best is not None and extensions < settings(plan).extend:
-            more = _extension(knob, found, found[best])
+            more = _extension(knob, tried, tried[best])
             extensions += 1
         if best is not None and not more and refinements < settings(plan).refine:
             extensions, refinements = settings(plan).extend, refinements + 1
-            more = _refinement(knob, found, found[best])
+            more = _refinement(knob, tried, tried[best])
         if not more:
-            return found
-        found = (*found, *more)
+            return tried
+        tried = (*tried, *more)
+
+
+def race_of(plan: Plan) -> Race:
+    """The rules by which the baseline and its rivals get further seeds."""
+    of = settings(plan)
+    return Race(first=plan.seeds, most=max(plan.seeds, of.most_seeds), worth=of.worth)
 
 
 def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> list[TrialSpec]:
     """The trials still to be made: pass by pass over the values, one seed per pass, so that an
-    early end is a fair one.
+    early end is a fair one; then the further seeds of the race.
     """
-    points = [
-        cell for value in values(plan, rows, resolution=resolution) for cell in cells(plan, value)
-    ]
+    tried = values(plan, rows, resolution=resolution)
+    points = [cell for value in tried for cell in cells(plan, value)]
     seeds = range(plan.seed, plan.seed + plan.seeds)
-    return missing(plan, points, rows, stage=stage_name(plan), seeds=seeds)
+    specs = missing(plan, points, rows, stage=stage_name(plan), seeds=seeds)
+    if specs or not race_of(plan).on or not all(row.finished for row in rows):
+        return specs
+    contest = _contest(plan, rows, tried, resolution=resolution)
+    further = [
+        TrialSpec(trial=-1, stage=stage_name(plan), knobs=knobs, seed=plan.seed + repeat)
+        for repeat in range(plan.seeds, max(contest.seeds))
+        for knobs, needed in zip(contest.cells, contest.seeds, strict=True)
+        if repeat < needed
+    ]
+    there = {row.ask.key for row in rows}
+    return numbered(plan, [spec for spec in further if spec.key not in there], rows)
 
 
 def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
@@ -91,32 +115,65 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
-    """The values compared, and which one wins; a decision only once all that it rests on is there."""
+    """The values compared, and which one wins; a decision only once all its trials are there."""
     queued = [
         TrialRecord(ask=ask, state="queued") for ask in wanted(plan, rows, resolution=resolution)
     ]
     known = (*rows, *queued)
-    trials = by_cell(known)
-    chosen, groups = {}, []
-    for value in values(plan, rows, resolution=resolution):
-        options = cells(plan, value)
-        tuned = [
-            group_of(value, trials.get(cell_of(cell), []), sign=plan.metric.sign)
-            for cell in options
-        ]
-        inner = decide(tuned, resolution=resolution).winner or 0
-        chosen[value] = options[inner]
-        groups.append(tuned[inner])
+    tried = values(plan, rows, resolution=resolution)
+    contest = _contest(plan, known, tried, resolution=resolution)
+    groups = mark_collapsed(contest.groups, resolution=resolution)
     costs = _costs(plan.knob, groups) if plan.knob.group == "capacity" else None
     is_done = all(row.finished for row in known)
+    race = race_of(plan)
     return Outcome(
         plan=plan,
         rows=known,
         evidence=known,
         foreseen=len(known),
-        groups=tuple(groups),
-        decision=decide(groups, resolution=resolution, costs=costs) if is_done else None,
-        chosen=chosen,
+        groups=groups,
+        decision=decide(groups, resolution=resolution, costs=costs, race=race) if is_done else None,
+        chosen=dict(zip(tried, contest.cells, strict=True)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Contest:
+    """Per value: the cell that stands for it, the seeds that it needs, and their scores."""
+
+    cells: tuple[dict[str, Value], ...]
+    seeds: tuple[int, ...]
+    groups: tuple[Group, ...]
+
+
+def _contest(
+    plan: Plan, rows: Sequence[TrialRecord], tried: Sequence[Value], *, resolution: float
+) -> _Contest:
+    """The values with the best cell of each, chosen by the first seeds, and the race so far."""
+    trials, race = by_cell(rows), race_of(plan)
+    chosen, groups = [], []
+    for value in tried:
+        options = cells(plan, value)
+        tuned = [
+            group_of(value, trials.get(cell_of(cell), []), sign=plan.metric.sign)
+            for cell in options
+        ]
+        first = [replace(group, scores=group.scores[: plan.seeds]) for group in tuned]
+        inner = decide(first, resolution=resolution).winner or 0 if len(first) > 1 else 0
+        chosen.append(options[inner])
+        groups.append(tuned[inner])
+    seeds = [plan.seeds] * len(groups)
+    if race.on and all(row.finished for row in rows):
+        scores = scores_of(groups)
+        floor = step_of(scores[:, : plan.seeds], share=resolution) / 2  # the same in every round
+        seeds = [int(needed) for needed in seeds_needed(scores, race, resolution=floor)]
+    return _Contest(
+        cells=tuple(chosen),
+        seeds=tuple(seeds),
+        groups=tuple(
+            replace(group, scores=group.scores[:needed])
+            for group, needed in zip(groups, seeds, strict=True)
+        ),
     )
 
 
@@ -138,15 +195,14 @@ def _costs(knob: Knob, groups: Sequence[Group]) -> list[float]:
     return [float(group.value) for group in groups if isinstance(group.value, int | float)]
 
 
-def _scores(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Group]:
-    """A group per value whose seeds have all ended."""
+def _groups_by_value(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Group]:
+    """A group per value whose first seeds have all ended."""
     path, sign = plan.knob.path, plan.metric.sign
     ended: dict[Value, dict[int, float | None]] = {}
     for row in rows:
         if row.finished:
-            ended.setdefault(row.ask.knobs[path], {})[row.ask.seed] = (
-                None if row.value is None else sign * row.value
-            )
+            score = None if row.value is None else sign * row.value
+            ended.setdefault(row.ask.knobs[path], {})[row.ask.seed] = score
     seeds = [plan.seed + repeat for repeat in range(plan.seeds)]
     return {
         value: Group(value=value, scores=tuple(scores[seed] for seed in seeds))
@@ -166,6 +222,13 @@ def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
         if at == end and knob.beyond(value, direction=direction):
             return direction
     return 0
+
+
+def hard_limit(knob: Knob, value: Value) -> str:
+    """`min` or `max` where a value is the lowest or highest that the knob may take, else empty."""
+    if float(value) >= knob.most:  # type: ignore[arg-type]
+        return "max"
+    return "min" if float(value) <= knob.least else ""  # type: ignore[arg-type]
 
 
 def _extension(knob: Knob, tried: Sequence[Value], best: Value) -> tuple[Value, ...]:

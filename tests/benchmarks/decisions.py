@@ -1,183 +1,70 @@
-"""Are a sweep's conclusions true? Sweeps of three seeds from random poor baselines, held against thirty seeds per value.
+"""Do a sweep's decisions hold under real noise? Simulated sweeps whose truth is known.
 
-    python tests/benchmarks/decisions.py [--sweeps 20] [--data digits mnist1d] [--keep FOLDER]
+    python tests/benchmarks/decisions.py [--sweeps 1000] [--cells 8x3x10 13x3x10 …]
 
-A decision is confirmed when the mean of 30 seeds at its value lies within noise of the best such mean: within one standard
-deviation between seeds, as wide as what another seed alone would change. `strict`: not told from the best by Dunnett's test
-on 30 seeds. Beside ours: the best mean, and the best single run, of the same trials. Each sweep is judged as the program
-decided it, and ten times more by the rule alone, on the ten triples of the thirty seeds. Resumes where --keep names a folder.
+Every sweep runs through the functions that decide (`search.stages`): its first seeds, the race, the
+decision. A cell is VALUESxSEEDSxMOST. Columns, all shares of sweeps but the trainings:
+
+- kept: nothing differs, and the baseline stays; `worse`: an equal value is called worse then;
+- +3, +5: one value is better by so many deviations of ordinary noise, and wins;
+- trainings: those of the whole sweep over those of its first seeds, where nothing differs and at +3;
+- covers: the intervals that hold the true mean of the seeds that do not collapse, where nothing
+  differs: the least of all values; winner: of winners, where all values but the baseline are +5.
 """
 
 import argparse
-import json
-import math
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 import numpy as np
-import pandas as pd
+from simulated_sweeps import LAWS, simulate
 
-from search.stages.decision import Group, decide, dunnett
+from search.stages.racing import LEVEL, Race
 
-EPOCHS, SEEDS, TRUTH = 8, 3, 30
-VAL_ROWS = {"digits": 252, "mnist1d": 800}
-KNOBS = {
-    "lr": "optimizer.lr",
-    "momentum": "optimizer.momentum",
-    "dropout": "model.dropout",
-    "width": "model.width",
-}
-RULES = ("ours", "best mean", "best run")
+CELLS = ("2x3x10", "3x3x10", "8x2x10", "8x3x10", "13x3x10", "17x3x10", "2x3x3", "8x3x3", "13x10x10")
 
 
-def baseline(dice: np.random.Generator) -> list[str]:
-    """A configuration that nobody would have chosen."""
-    return [
-        f"optimizer.lr={10 ** dice.uniform(-4, -0.5):.2g}",
-        f"optimizer.momentum={dice.uniform(0, 0.95):.2g}",
-        f"optimizer.weight_decay={10 ** dice.uniform(-5, -1):.2g}",
-        f"model.width={2 ** dice.integers(3, 8)}",
-        f"model.dropout={dice.uniform(0, 0.6):.2g}",
-        f"trainer.batch_size={2 ** dice.integers(5, 8)}",
+def row(law: str, *, values: int, race: Race, sweeps: int) -> list[str]:
+    """One line of the table."""
+    flat = simulate(law, sweeps=sweeps, values=values, race=race, seed=1)
+    last = np.eye(values)[-1]
+    found = [
+        simulate(law, sweeps=sweeps, values=values, race=race, truth=gain * last, seed=seed)
+        for seed, gain in ((2, 3.0), (3, 5.0))
     ]
-
-
-def search(folder: Path, *words: str) -> Path:
-    """One `python -m search`; a finished one is only read again."""
-    name = next(word.partition("=")[2] for word in words if word.startswith("name="))
-    common = [f"trainer.epochs={EPOCHS}", "trainer.patience=null", "rehearse=false"]
-    done = subprocess.run(
-        [sys.executable, "-m", "search", *words, *common],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
-    return folder / "results" / name
-
-
-def groups_of(trials: pd.DataFrame, path: str, *, first: object, seeds: list[int]) -> list[Group]:
-    """A group per value, the baseline's first."""
-    values = [first, *(value for value in dict.fromkeys(trials[path]) if value != first)]
-    by_value = {
-        value: [
-            None if row.empty or math.isnan(row.iloc[0]) else float(row.iloc[0])
-            for row in (
-                trials.value[(trials[path] == value) & (trials.seed == seed)] for seed in seeds
-            )
-        ]
-        for value in values
-    }
-    return [Group(value=value, scores=tuple(scores)) for value, scores in by_value.items()]
-
-
-def naive(groups: list[Group]) -> tuple[object, object]:
-    """The value of the best mean of what is there, and that of the best single run."""
-    best_mean = max(groups, key=lambda group: group.mean)
-    best_run = max(groups, key=lambda group: max(group.clean, default=-math.inf))
-    return best_mean.value, best_run.value
-
-
-def truth(groups: list[Group]) -> dict[object, tuple[bool, bool]]:
-    """Value → whether it lies within noise of the best, and whether strictly so; a value that may diverge does not."""
-    whole = [group for group in groups if len(group.clean) == TRUTH]
-    best = max(group.mean for group in whole)
-    half = sorted(whole, key=lambda group: group.mean)[len(whole) // 2 :]
-    noise = math.sqrt(np.mean([np.var(group.clean, ddof=1) for group in half]))
-    strict = dunnett(max(1, len(whole) - 1), len(half) * (TRUTH - 1)) * noise * math.sqrt(2 / TRUTH)
-    return {
-        group.value: (
-            group in whole and best - group.mean <= noise,
-            group in whole and best - group.mean <= strict,
-        )
-        for group in groups
-    }
-
-
-def one_sweep(
-    folder: Path, data: str, number: int
-) -> tuple[dict[str, tuple[bool, bool]], list[dict[str, tuple[bool, bool]]]]:
-    """The verdicts on the program's own decision, and on those of the ten triples."""
-    dice = np.random.default_rng([number, len(data)])
-    knob = list(KNOBS)[number % len(KNOBS)]
-    path, words = KNOBS[knob], [f"data={data}", *baseline(dice)]
-    small = search(folder, f"{knob}_sweep", f"name={data}-{number}", f"seeds={SEEDS}", *words)
-    record = json.loads((small / "decisions.jsonl").read_text())
-    trials = pd.read_csv(small / "trials.csv")
-    values = ",".join(str(value) for value in dict.fromkeys(trials[path]))
-    wide = [f"{knob}_sweep", f"name={data}-{number}-truth", f"seeds={TRUTH}", *words]
-    large = search(folder, *wide, f"~space.{path}", f"+space.{path}={{choices: [{values}]}}")
-    exhaustive = pd.read_csv(large / "trials.csv")
-    first = record["baseline"]
-    confirmed = truth(groups_of(exhaustive, path, first=first, seeds=list(range(TRUTH))))
-
-    def judge(groups: list[Group], ours: object) -> dict[str, tuple[bool, bool]]:
-        return {
-            rule: confirmed[value]
-            for rule, value in zip(RULES, (ours, *naive(groups)), strict=True)
-        }
-
-    own = judge(groups_of(trials, path, first=first, seeds=list(range(SEEDS))), record["value"])
-    triples = []
-    for begin in range(0, TRUTH, SEEDS):
-        groups = groups_of(exhaustive, path, first=first, seeds=list(range(begin, begin + SEEDS)))
-        costs = [float(group.value) for group in groups] if knob == "width" else None
-        winner = decide(groups, resolution=0.5 / VAL_ROWS[data], costs=costs).winner
-        triples.append(judge(groups, groups[winner or 0].value))
-    print(
-        f"  {data} {number:2}  {path:20} {' '.join(f'{rule}: {own[rule]}' for rule in RULES)}",
-        flush=True,
-    )
-    return own, triples
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    z, share = 1.96, hits / count
-    middle, half = (
-        share + z * z / (2 * count),
-        z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)),
-    )
-    return (middle - half) / (1 + z * z / count), (middle + half) / (1 + z * z / count)
-
-
-def bootstrap(shares: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a mean over sweeps, whose triples belong together."""
-    dice = np.random.default_rng(0)
-    means = [dice.choice(shares, len(shares)).mean() for _ in range(2000)]
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+    all_better = np.where(np.arange(values) > 0, 5.0, 0.0)
+    chosen = simulate(law, sweeps=sweeps, values=values, race=race, truth=all_better, seed=4)
+    shares = [
+        (flat.winners == 0).mean(),
+        flat.calls_an_equal_value_worse(LEVEL),
+        *((one.winners == values - 1).mean() for one in found),
+        flat.trainings.mean(),
+        found[0].trainings.mean(),
+        flat.covered(np.zeros(values)).min(),
+        chosen.winner_covered(all_better),
+    ]
+    return [law, *(f"{share:.2f}" for share in shares)]
 
 
 def main() -> None:
-    """Prints the share of confirmed decisions of each rule, with intervals."""
+    """Prints a table per cell, as Markdown."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sweeps", type=int, default=20)
-    parser.add_argument("--data", nargs="+", default=["digits", "mnist1d"])
-    parser.add_argument("--keep", type=Path, default=None)
-    given = parser.parse_args()
-    folder = given.keep or Path(tempfile.mkdtemp())
-    folder.mkdir(parents=True, exist_ok=True)
-    for data in given.data:
-        judged = [one_sweep(folder, data, number) for number in range(given.sweeps)]
-        print(f"\n{data}, {given.sweeps} sweeps{'':15} within noise{'':20} strict")
-        for rule in RULES:
-            told = []
-            for kind in (0, 1):
-                hits = sum(own[rule][kind] for own, _ in judged)
-                low, high = wilson(hits, len(judged))
-                shares = np.array(
-                    [np.mean([triple[rule][kind] for triple in triples]) for _, triples in judged]
-                )
-                least, most = bootstrap(shares)
-                told.append(
-                    f"{hits / len(judged):.2f} [{low:.2f}, {high:.2f}]  triples {shares.mean():.3f} [{least:.3f}, {most:.3f}]"
-                )
-            print(f"  {rule:10} {'    '.join(told)}")
+    parser.add_argument("--sweeps", type=int, default=1000)
+    parser.add_argument("--cells", nargs="+", default=CELLS)
+    arguments = parser.parse_args()
+    columns = ("noise", "kept", "worse", "+3", "+5", "trainings", "at +3", "covers", "winner")
+    for cell in arguments.cells:
+        values, first, most = map(int, cell.split("x"))
+        print(f"\n{values} values, {first} seeds, at most {most}, {arguments.sweeps} sweeps\n")
+        print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+        for law in LAWS:
+            race = Race(first=first, most=most)
+            line = row(law, values=values, race=race, sweeps=arguments.sweeps)
+            print(f"| {' | '.join(line)} |", flush=True)
 
 
 if __name__ == "__main__":

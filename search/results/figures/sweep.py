@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from search.results.figures.places import near_best
 from search.results.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand, title
 from search.results.findings import Findings
+from search.results.summary.formatting import half_width
 
 
 def sweep_figure(findings: Findings) -> Figure:
@@ -33,16 +34,17 @@ def sweep_figure(findings: Findings) -> Figure:
 
 
 def near_values(findings: Findings) -> tuple[float, float] | None:
-    """The limits of the metric that show the best mean and its ties; None without a decision."""
+    """The limits of the metric around the best mean; None where nothing tells the noise."""
     decision, sign = findings.decision, findings.plan.metric.sign
-    if decision is None or decision.best is None or not decision.margin > 0:
+    if decision is None or decision.best is None:
         return None
     values = [sign * score for group in findings.groups for score in group.clean]
-    return near_best(values, sign=sign, reach=1.5 * decision.margin)
+    half = half_width(decision, decision.best)
+    return near_best(values, sign=sign, reach=3 * half) if half > 0 else None
 
 
 def _draw_means(findings: Findings, axes: Axes) -> None:
-    plan, decision = findings.plan, findings.decision
+    plan = findings.plan
     labelled = set[str]()
 
     def once(label: str) -> str:
@@ -66,7 +68,7 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
             zorder=1,
             label=once("one seed"),
         )
-        half = decision.interval(len(scores)) if decision is not None else math.nan
+        half = half_width(findings.decision, index)
         color, kind = _look(findings, index)
         axes.errorbar(
             place,
@@ -78,10 +80,6 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
             zorder=2,
             label=once(kind),
         )
-    if decision is not None and decision.best is not None and decision.margin > 0:
-        best = plan.metric.sign * findings.groups[decision.best].mean
-        ends = (best - plan.metric.sign * decision.margin, best)
-        axes.axhspan(*ends, color="#e8f1e4", zorder=0, label="a tie with the best")
 
 
 def _look(findings: Findings, index: int) -> tuple[str, str]:

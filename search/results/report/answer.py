@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from search.config.knobs import Value
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
-from search.results.summary.formatting import count
-from search.stages.decision import Decision, Group
+from search.results.summary.formatting import count, half_width
+from search.stages.decision import Comparison, Decision
 
 TIE_LIST = 6  # tied values that are named
 NAMED = 3  # knobs that the sentence names; more stand below it
@@ -77,9 +77,8 @@ def with_interval(mean: float, half: float) -> str:
 
 def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     plan, groups = findings.plan, findings.groups
-    winner, baseline, sign = groups[index], groups[0], findings.plan.metric.sign
-    half = decision.interval(len(winner.clean))
-    score = with_interval(sign * winner.mean, half)
+    winner, baseline, sign = groups[index], groups[0], plan.metric.sign
+    score = with_interval(sign * winner.mean, half_width(decision, index))
     knobs = findings.chosen[winner.value]
     seeds = count(len(winner.clean), "seed")
     what = setting(knobs) if len(knobs) <= NAMED else "with the settings below"
@@ -87,7 +86,7 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     cards = [(plan.metric.name, score, f"validation, mean of {seeds}")]
     use = "Use" if len(knobs) <= NAMED else f"Use trial {winner.value}"
     if decision.adopted and baseline.clean:
-        base, gain = number(sign * baseline.mean), _gain(decision, winner, baseline)
+        base, gain = number(sign * baseline.mean), _gain(decision.comparisons[index])
         sentence = f"{use} {what}: {reached}, {gain} better than the baseline's {base}."
         cards += [("baseline", base, setting(findings.chosen[baseline.value]))]
         cards += [("gain", gain, "over the baseline, with its 95 % interval")]
@@ -96,8 +95,7 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
         cards += [("baseline", "no result", setting(findings.chosen[baseline.value]))]
     else:
         sentence = f"Keep the baseline, {what}: {reached}."
-        chance = f"differences up to {rough(decision.margin)} are chance"
-        cards.append(("gain over the baseline", "none", chance if decision.freedom else ""))
+        cards.append(("gain over the baseline", "none", _still_possible(decision)))
     mark, label, surety = _surety(findings, decision)
     return Answer(
         mark=mark,
@@ -110,41 +108,47 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     )
 
 
-def _gain(decision: Decision, winner: Group, baseline: Group) -> str:
-    """The distance of two means, with its 95 % interval from the pooled spread."""
-    halves = [decision.interval(len(group.clean)) for group in (winner, baseline)]
-    half = math.hypot(*halves)
-    return with_interval(winner.mean - baseline.mean, half)
+def _gain(compared: Comparison) -> str:
+    """The distance of two means, with its 95 % interval."""
+    return with_interval(compared.difference, (compared.high - compared.low) / 2)
+
+
+def _still_possible(decision: Decision) -> str:
+    """How much better than the baseline any candidate may still be; empty if nothing tells."""
+    highs = [compared.high for compared in decision.comparisons[1:]]
+    known = [high for high in highs if math.isfinite(high) and high > 0]
+    return f"at most {rough(max(known))} at 95 %" if known and not decision.untested else ""
 
 
 def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     """How sure the decision is: a mark, a label and a sentence."""
-    groups, margin = findings.groups, rough(decision.margin)
+    groups = findings.groups
     noun = "" if findings.plan.kind == "sweep" else "trials "
-    if not decision.freedom:
+    if decision.identical:
+        reason = "Every seed gave the same score: the trainer ignores the seed."
+        return "unsure", "not tested", reason
+    if decision.untested:
         reason = "With one seed per candidate a difference may be noise: use more seeds."
         return "unsure", "not tested", reason
-    chance = f"chance alone reaches {margin} in one search of twenty (Dunnett, 95 %, P5)"
     ties = [
         str(group.value)
         for group, standing in zip(groups, decision.standings, strict=True)
         if standing == "tie"
     ]
     named = ", ".join(ties[:TIE_LIST]) + (" …" if len(ties) > TIE_LIST else "")
-    if decision.adopted and groups[0].clean and decision.best is not None:
-        distance = rough(groups[decision.best].mean - groups[0].mean)
+    if decision.adopted and not groups[0].clean:
+        return "gain", "no baseline", "There is no baseline to compare with."
+    if decision.adopted and decision.winner is not None:
+        low = rough(decision.comparisons[decision.winner].low)
         note = f" {len(ties)} candidates tie with the best: {noun}{named}." if ties else ""
-        text = f"A real gain: the best mean lies {distance} above the baseline, and {chance}.{note}"
+        text = f"A real gain: at least {low} over the baseline, with 95 % confidence (P5).{note}"
         return "gain", "a real gain", text
-    if decision.adopted:
-        return "gain", "no baseline", f"There is no baseline to compare with; {chance}."
+    possible = _still_possible(decision)
+    limit = f" Another candidate may be better by {possible} (P5)." if possible else ""
     if decision.tie:
-        text = (
-            f"No significant difference: {len(ties)} candidates ({noun}{named}) lie together; "
-            f"{chance}."
-        )
-        return "stays", "no gain beyond chance", text
-    return "stays", "the baseline is best", f"All others are worse than chance explains; {chance}."
+        text = f"No significant difference: {len(ties)} candidates ({noun}{named}) lie together."
+        return "stays", "no gain beyond chance", text + limit
+    return "stays", "the baseline is best", f"No candidate is better beyond chance (P5).{limit}"
 
 
 def _open(findings: Findings) -> Answer:

@@ -87,10 +87,10 @@ def _lead(findings: Findings, finished: Rows) -> str:
     )
     decision, sign = findings.decision, findings.plan.metric.sign
     scores = [sign * row.value for row in _complete(finished) if row.value is not None]
-    if decision is None or not decision.margin > 0 or not scores:
+    if decision is None or not decision.spread > 0 or not scores:
         return text
-    near = sum(score >= max(scores) - decision.margin for score in scores)
-    return f"{text} {near} of {len(scores)} complete trials lie within noise of the best."
+    near = sum(score >= max(scores) - 2 * decision.spread for score in scores)
+    return f"{text} {near} of {len(scores)} complete trials lie within two deviations between seeds of the best."
 
 
 def _complete(rows: Rows) -> list[TrialRecord]:

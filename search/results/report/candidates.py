@@ -1,7 +1,5 @@
 """The section of what was compared: every candidate with its seeds, mean, interval and ties."""
 
-import math
-
 from search.config.knobs import Knob
 from search.config.sweep_settings import SweepSettings
 from search.results.figures.places import Placement, place
@@ -11,7 +9,7 @@ from search.results.report.answer import number, setting, with_interval
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.summary import teller_of
-from search.results.summary.formatting import LABELS
+from search.results.summary.formatting import LABELS, half_width
 from search.stages.sweep import edge
 
 RANKS = 500  # rows of the table
@@ -67,8 +65,8 @@ def _lead(findings: Findings) -> str:
     parts = ["Every dot is one seed; a bar is the 95 % interval of a mean."]
     if decision is not None and decision.best is not None:
         best = findings.groups[decision.best].value
-        if decision.margin > 0:
-            parts.append("Means inside the green band do not differ from the best beyond chance.")
+        if half_width(decision, decision.best) > 0:
+            parts.append("The green band is the interval of the best mean.")
         is_ordered = isinstance(plan.settings, SweepSettings) and not plan.knob.choices
         if is_ordered and edge(plan.knob, findings.values, best):
             parts.append(f"{best} lies at the edge of what was tried: the range may be wrong (P2).")
@@ -83,10 +81,10 @@ def _chart(findings: Findings, subject: str) -> Chart:
     shown = [index for index, group in enumerate(findings.groups) if group.clean]
     empty = [index for index, group in enumerate(findings.groups) if not group.clean]
     band = None
-    if decision is not None and decision.best is not None and decision.margin > 0:
-        best = plan.metric.sign * findings.groups[decision.best].mean
-        low, high = sorted((best, best - plan.metric.sign * decision.margin))
-        band = (low, high, "a tie with the best")
+    if decision is not None and decision.best is not None:
+        half, best = half_width(decision, decision.best), findings.groups[decision.best].mean
+        middle = plan.metric.sign * best
+        band = (middle - half, middle + half, "the best mean, 95 %") if half > 0 else None
     named = ", ".join(
         f"{findings.groups[index].value}: {number(plan.metric.sign * findings.groups[index].mean)}"
         for index in shown
@@ -99,8 +97,8 @@ def _chart(findings: Findings, subject: str) -> Chart:
         series=[_seeds(findings, placement), *_means(findings, placement, shown)],
         x=axis,
         y=Axis(title=f"{plan.metric.name}, validation"),
-        band=band,
         gaps=[placement.places[index] for index in empty],
+        band=band,
         zoom=near_values(findings),
         height=420,
     )
@@ -139,12 +137,7 @@ def _means(findings: Findings, placement: Placement, shown: list[int]) -> list[S
         mine = [index for index in shown if names.get(index, "mean, 95 % interval") == name]
         if not mine:
             continue
-        halves = [
-            decision.interval(len(findings.groups[index].clean))
-            if decision is not None
-            else math.nan
-            for index in mine
-        ]
+        halves = [half_width(decision, index) for index in mine]
         series.append(
             Series(
                 name="chosen: the baseline" if name == "chosen" and winner == 0 else name,

@@ -14,6 +14,7 @@ from search.results.report.chart import Axis, Chart, Series
 from search.results.report.contract import contract_section
 from search.results.report.page import render
 from search.results.report.sections import search_sections
+from search.results.summary.formatting import half_width
 from search.storage.folder import Folder
 
 FIXED = ("task", "metric", "direction", "definition", "data", "split", "normalisation")
@@ -123,7 +124,7 @@ def _winner(findings: Findings) -> dict[str, Any]:
     if decision is None or index is None:
         return row | {"mean": None, "interval": None, "seeds": None, "settings": ""}
     group = findings.groups[index]
-    half = decision.interval(len(group.clean))
+    half = half_width(decision, index)
     return row | {
         "result": f"{with_interval(sign * group.mean, half)}, {row['result']}",
         "mean": sign * group.mean,

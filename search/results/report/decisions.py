@@ -14,8 +14,8 @@ WORDS = {"adopt": "adopted", "keep": "baseline kept", "none": "no winner"}
 SAID = {
     "worse": "worse than the best, beyond chance",
     "tie": "no significant difference from the best",
-    "unstable": "a seed collapsed",
-    "unusable": "a seed gave no result",
+    "unstable": "seeds collapsed or gave no result",
+    "unusable": "no seed gave a result",
 }
 
 
@@ -50,8 +50,8 @@ def _entry(findings: Findings, record: Mapping[str, Any]) -> Entry:
     caveats = list(record["caveats"])
     lines = [line for line in conclusion(findings) if line not in caveats]
     noise = (
-        f"evidence: {count(len(evidence['values']), 'candidate')}; deviation between seeds "
-        f"{rough(evidence['spread'])}; differences up to {rough(evidence['margin'])} are chance"
+        f"evidence: {count(len(evidence['values']), 'candidate')}; deviation between seeds near "
+        f"the best {rough(evidence['spread'])}"
     )
     return Entry(
         title=f"{record['stage']}: {what if value is not None else 'nothing is usable'}",
@@ -90,7 +90,6 @@ def _unhelpful(findings: Findings) -> Iterator[Section]:
         "below the best by": [
             best.mean - group.mean if group.clean else None for group, _ in losers
         ],
-        "chance reaches": [decision.margin for _ in losers],
         "seeds": [len(group.clean) for group, _ in losers],
     }
     yield Section(

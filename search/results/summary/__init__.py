@@ -49,5 +49,5 @@ def show_summary(findings: Findings, console: Console) -> None:
     if table is not None:
         console.print(table)
         decision = findings.decision
-        if decision is not None and decision.freedom:
+        if decision is not None and not decision.untested:
             say(console, PLUS_MINUS, style="dim")

@@ -1,4 +1,4 @@
-"""What all summaries share: the numbers of a group, and how numbers and tables are told. Never decides."""
+"""What all summaries share: the numbers of a group, and how numbers and tables are shown."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -17,15 +17,13 @@ USUAL = (
     ("optimizer", "lr"),
     ("trainer", "batch_size"),
     ("trainer", "epochs"),
-)  # named in every conclusion
-PLUS_MINUS = (
-    "±: the mean's 95 % interval, from one spread for all rows, that of a seed pooled over them"
-)
+)  # settings that every conclusion names
+PLUS_MINUS = "±: the mean's 95 % interval, by the value's own noise between seeds"
 LABELS = {
     "best": "best",
     "tie": "tie",
     "worse": "worse",
-    "unstable": "a seed collapsed",
+    "unstable": "breaks",
     "unusable": "not usable",
 }
 
@@ -46,63 +44,38 @@ def count(number: int, noun: str) -> str:
 
 
 def measured(findings: Findings, index: int) -> dict[str, Any]:
-    """A group in numbers. `interval`: half width of the mean's 95 % interval, from the pooled spread; `against`: the mean
-    less the baseline's.
+    """A group in numbers.
+
+    `n`, `mean`, `std`: of the seeds that neither collapsed nor failed. `interval`: half width of
+    the mean's 95 % interval, by the group's own noise. `against`: the mean less the baseline's.
     """
-    plan, decision, group, baseline = (
-        findings.plan,
-        findings.decision,
-        findings.groups[index],
-        findings.groups[0],
-    )
-    rows = findings.of(group.value)
-    scores = np.array([row.value for row in rows if row.value is not None])
+    decision, group = findings.decision, findings.groups[index]
+    rows, sign = findings.of(group.value), findings.plan.metric.sign
+    scores, baseline = group.clean, findings.groups[0].clean
     epochs = [row.best_epoch for row in rows if row.best_epoch is not None]
     return {
         "n": len(scores),
-        "mean": scores.mean() if len(scores) else math.nan,
-        "std": scores.std(ddof=1) if len(scores) > 1 else math.nan,
-        "interval": decision.interval(len(scores))
-        if decision is not None and len(scores)
-        else math.nan,
-        "against": plan.metric.sign * (group.mean - baseline.mean)
-        if group.clean and baseline.clean
+        "mean": sign * np.mean(scores) if scores else math.nan,
+        "std": np.std(scores, ddof=1) if len(scores) > 1 else math.nan,
+        "interval": half_width(decision, index),
+        "against": sign * (np.mean(scores) - np.mean(baseline))
+        if scores and baseline
         else math.nan,
         "best_epoch": float(np.mean(epochs)) if epochs else math.nan,
         "seconds": sum(row.seconds for row in rows),
     }
 
 
-def tie(findings: Findings, *, noun: str = "") -> list[str]:
-    """That there is one, and between whom."""
-    decision = findings.decision
-    if decision is None or not decision.tie:
-        return []
-    groups = zip(findings.groups, decision.standings, strict=True)
-    values = [group.value for group, standing in groups if standing == "tie"]
-    numbers = [value for value in values if isinstance(value, int | float)]
-    ties = list(map(str, sorted(numbers) if len(numbers) == len(values) else values))
-    return [
-        f"a tie: {noun}{', '.join(ties)} lie within {decision.margin:.2g} of the best mean, which is chance at 95 % (Dunnett)"
-    ]
+def half_width(decision: Decision | None, index: int) -> float:
+    """Of a mean's 95 % interval; NaN where nothing tells the noise."""
+    if decision is None or decision.untested or not decision.half_widths:
+        return math.nan
+    return decision.half_widths[index]
 
 
-def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, Any]:
-    """On which numbers it was decided; `noun`: what a group is called."""
-    groups = zip(findings.groups, decision.standings, strict=True)
-    return {
-        "metric": findings.plan.metric.name,
-        "margin": number(decision.margin),
-        "spread": number(decision.spread),
-        "values": [
-            {
-                noun: group.value,
-                "standing": standing,
-                "scores": [row.value for row in findings.of(group.value)],
-            }
-            for group, standing in groups
-        ],
-    }
+def label(findings: Findings, index: int) -> str:
+    """A group's name: its value of the knob, or its first trial."""
+    return str(findings.groups[index].value)
 
 
 def held(findings: Findings, *, moved: Collection[str]) -> str:
@@ -128,12 +101,16 @@ def score(record: Mapping[Any, Any]) -> str:
 
 def labels(decision: Decision | None, index: int) -> str:
     """What was decided of a group, in words: the first is the baseline."""
-    known = decision is not None and (decision.freedom or decision.standings[index] != "worse")
-    standing = LABELS[decision.standings[index]] if decision is not None and known else ""
-    chosen = decision is not None and decision.winner == index
-    return ", ".join(
-        filter(None, ["baseline" if index == 0 else "", standing, "chosen" if chosen else ""])
-    )
+    if decision is None:
+        return "baseline" if index == 0 else ""
+    standing = LABELS[decision.standings[index]]
+    if decision.standings[index] == "unstable":
+        compared = decision.comparisons[index]
+        standing = f"breaks in {compared.broken} of {compared.trained} seeds"
+    if decision.untested and decision.standings[index] == "worse":
+        standing = ""  # nothing was tested
+    chosen = "chosen" if decision.winner == index else ""
+    return ", ".join(filter(None, ["baseline" if index == 0 else "", standing, chosen]))
 
 
 def style_of(decision: str) -> str:

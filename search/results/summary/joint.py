@@ -12,21 +12,21 @@ from search.config.knobs import Knob, Value
 from search.config.short_names import short_names
 from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
+from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.formatting import (
     WIDE,
     cell,
     count,
-    evidence,
     held,
     labels,
     markdown,
     measured,
     score,
     style_of,
-    tie,
 )
 from search.results.summary.verdicts import said, verdict_of
 from search.stages import joint
+from search.stages.decision import Decision
 
 SHOWN = 10  # configurations on the terminal
 EDGE = (
@@ -140,32 +140,33 @@ def conclusion(findings: Findings) -> list[str]:
         ever = any(row.value is not None for row in findings.rows)
         told = "none gave a result on its fresh seeds" if ever else "every trial failed or diverged"
         return [f"no configuration is usable: {told}", *account(findings)]
-    winner, baseline = findings.groups[decision.winner], findings.groups[0]
-    sign = plan.metric.sign
-    seeds = count(len(winner.clean), "fresh seed" if settings.confirm else "seed")
-    told = f"{plan.metric.name} {sign * winner.mean:.4g}, mean of {seeds}"
-    knobs = ", ".join(f"{path}={value}" for path, value in findings.chosen[winner.value].items())
-    if decision.adopted:
-        against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
-        lines = [
-            f"trial {winner.value} is adopted: {told}, against {against} at the baseline (P5): {knobs}"
-        ]
-    else:
-        lines = [
-            f"the baseline, trial {winner.value}, stays: {told}; no configuration is better beyond chance (P5): {knobs}"
-        ]
-    if not decision.freedom:
-        lines.append(
-            "one seed per configuration cannot tell chance from merit: raise protocol.confirm to know (P13)"
-        )
-    lines += tie(findings, noun="trials ")
-    lines += edges(findings)
     return [
-        *lines,
+        *_winner(findings, decision, decision.winner),
+        *certainty(
+            findings, noun="trials ", more=f"protocol.confirm={max(3, settings.confirm + 2)}"
+        ),
+        *edges(findings),
         *account(findings),
         *said(findings),
         held(findings, moved=[knob.path for knob in plan.knobs]),
     ]
+
+
+def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
+    """Which configuration was chosen, with its mean and what it is compared with."""
+    plan, sign = findings.plan, findings.plan.metric.sign
+    chosen, baseline = findings.groups[winner], findings.groups[0]
+    seeds = count(len(chosen.clean), "fresh seed" if joint.settings(plan).confirm else "seed")
+    mean = f"{plan.metric.name} {sign * chosen.mean:.4g}, mean of {seeds}"
+    trial = findings.groups[winner].value
+    knobs = ", ".join(f"{path}={value}" for path, value in findings.chosen[trial].items())
+    rule = "" if decision.untested or not baseline.clean else " (P5)"
+    if decision.adopted:
+        against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
+        told = f"against {against} at the baseline{gain(findings, winner)}{rule}: {knobs}"
+        return [f"trial {trial} is adopted: {mean}, {told}"]
+    better = "has a better score" if decision.untested else "is better beyond chance"
+    return [f"the baseline, trial {trial}, stays: {mean}; no configuration {better}{rule}: {knobs}"]
 
 
 def account(findings: Findings) -> list[str]:

@@ -1,4 +1,4 @@
-"""A sweep in a table and in words: a row per value, the winner, the ties, and what was held fixed. Never decides."""
+"""A sweep in a table and in words: a row per value, the winner, and what was held fixed."""
 
 from typing import Any
 
@@ -8,30 +8,31 @@ from rich.table import Table
 
 from search.config.knob_roles import unequal_settings
 from search.results.findings import Findings
+from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.formatting import (
     BAR,
     NARROW,
     WIDE,
     cell,
     count,
-    evidence,
     held,
     labels,
     markdown,
     measured,
     score,
     style_of,
-    tie,
 )
 from search.results.summary.verdicts import outcomes, said, verdict_of
-from search.stages.sweep import cells, edge
+from search.stages.decision import Decision
+from search.stages.sweep import cells, edge, hard_limit
 from search.storage.trials import STATES
 
 
 def frame(findings: Findings) -> pd.DataFrame:
     """One row per value of the knob, in the knob's order.
 
-    `interval`: half width of the mean's 95 % interval, from the pooled spread. `against`: the mean less the baseline's.
+    `interval`: half width of the mean's 95 % interval, by the value's own noise. `against`: the
+    mean less the baseline's.
     """
     plan, decision = findings.plan, findings.decision
     knob, records = plan.knob, []
@@ -121,55 +122,83 @@ def _bars(scores: "pd.Series[float]") -> list[Bar]:
 
 
 def conclusion(findings: Findings) -> list[str]:
-    """The decision in words: winner, baseline, ties, and what was held fixed."""
+    """The decision in words: winner, baseline, how sure it is, edges, and what was held fixed."""
     plan, decision = findings.plan, findings.decision
-    knob = plan.knob
     if decision is None:
         missing = sum(not row.finished for row in findings.rows)
         return [f"no decision yet: {missing} trials are still to come"]
     if decision.winner is None:
-        return [f"no value of {knob.path} is usable: every trial failed or diverged"]
-    winner, baseline = findings.groups[decision.winner], findings.groups[0]
-    sign = 1.0 if plan.metric.direction == "maximize" else -1.0
-    beside = f" with {findings.beside(winner.value)}" if findings.beside(winner.value) else ""
-    told = (
-        f"{plan.metric.name} {sign * winner.mean:.4g}, mean of {count(len(winner.clean), 'seed')}"
+        return [f"no value of {plan.knob.path} is usable: every trial failed or diverged"]
+    return [
+        *_winner(findings, decision, decision.winner),
+        *certainty(
+            findings, more="seeds=3 or more" if plan.seeds < 3 else f"seeds={plan.seeds + 2}"
+        ),
+        *_edges(findings, decision, decision.winner),
+        *said(findings),
+        *caveats(findings),
+    ]
+
+
+def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
+    """Which value was chosen, with its mean and what it is compared with."""
+    plan, sign = findings.plan, findings.plan.metric.sign
+    chosen, baseline = findings.groups[winner], findings.groups[0]
+    value = findings.groups[winner].value
+    tuned = f" with {findings.beside(value)}" if findings.beside(value) else ""
+    named = f"{plan.knob.path} = {value}{tuned}"
+    mean = (
+        f"{plan.metric.name} {sign * chosen.mean:.4g}, mean of {count(len(chosen.clean), 'seed')}"
     )
-    lines = []
-    if decision.adopted:
-        against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
-        lines.append(
-            f"{knob.path} = {winner.value}{beside} is adopted: {told}, against {against} at the baseline {baseline.value} (P5)"
+    rule = "" if decision.untested or not baseline.clean else " (P5)"
+    if not decision.adopted:
+        better = (
+            "no value has a better score"
+            if decision.untested
+            else "no value is better beyond chance"
         )
+        return [f"{named}, the baseline, stays: {mean}; {better}{rule}"]
+    against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
+    lines = [
+        f"{named} is adopted: {mean}, against {against} at the baseline "
+        f"{findings.groups[0].value}{gain(findings, winner)}{rule}"
+    ]
+    best = decision.best
+    if best is None or best == winner:
+        return lines
+    top = findings.groups[best].value
+    if plan.knob.group == "capacity" and decision.comparisons[best].low > 0:
+        told = f"{value} is the cheapest value within one standard error of {top}, the best mean"
     else:
-        lines.append(
-            f"{knob.path} = {winner.value}{beside}, the baseline, stays: {told}; no value is better beyond chance (P5)"
-        )
-    best = findings.groups[decision.best].value if decision.best is not None else None
-    if decision.adopted and best != winner.value:
-        lines.append(
-            f"{winner.value} is the cheapest value within one standard error of {best}, the best mean (P5)"
-        )
-    if not decision.freedom:
-        lines.append(
-            "one seed per value cannot tell chance from merit: the best value is taken as it is; raise seeds= to know"
-        )
-    lines += tie(findings)
-    if (
-        best is not None
-        and not knob.choices
-        and edge(knob, [group.value for group in findings.groups], best)
-    ):
-        lines.append(
-            f"{best}, the best, lies at the edge of what was tried: the range may be wrong (P2)"
-        )
-    nuisance = plan.nuisance(winner.value)
-    tuned = findings.chosen[winner.value][nuisance.path] if nuisance is not None else None
-    if nuisance is not None and not nuisance.choices and edge(nuisance, nuisance.grid(), tuned):
-        lines.append(
-            f"{nuisance.path} = {tuned} lies at the edge of its range: the range may be wrong (P2)"
-        )
-    return [*lines, *said(findings), *caveats(findings)]
+        told = f"{top} has the best mean, but is not better than the baseline beyond chance"
+    return [*lines, f"{told} (P5)"]
+
+
+def _edges(findings: Findings, decision: Decision, winner: int) -> list[str]:
+    """Whether the best value, or what was tuned for the winner, lies where the range ends (P2)."""
+    plan, lines = findings.plan, list[str]()
+    knob = plan.knob
+    best = None if decision.best is None else findings.groups[decision.best].value
+    if best is not None and not knob.choices:
+        if edge(knob, findings.values, best):
+            lines.append(
+                f"{best}, the best, lies at the edge of what was tried: the range may be wrong (P2)"
+            )
+        elif limit := hard_limit(knob, best):
+            lines.append(
+                f"{best}, the best, lies at the hard limit space.{knob.path}.{limit}: what lies "
+                "beyond was not tried (P2)"
+            )
+    chosen = findings.groups[winner].value
+    nuisance = plan.nuisance(chosen)
+    if nuisance is not None and not nuisance.choices:
+        tuned = findings.chosen[chosen][nuisance.path]
+        if edge(nuisance, nuisance.grid(), tuned):
+            lines.append(
+                f"{nuisance.path} = {tuned} lies at the edge of its range: "
+                "the range may be wrong (P2)"
+            )
+    return lines
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:

@@ -1,0 +1,165 @@
+"""How sure a decision is, in words: ties, what is undecided, seeds that break, and why nothing was tested."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from search.results.findings import Findings
+from search.results.summary.formatting import count, label, number
+from search.stages.decision import Comparison, Decision
+from search.stages.racing import LEVEL
+
+LISTED = 6  # names in a line
+
+
+def gain(findings: Findings, index: int) -> str:
+    """By how much a group is better than the baseline, with its interval, in the metric's units."""
+    decision = findings.decision
+    if decision is None or not index or decision.untested:
+        return ""
+    compared = decision.comparisons[index]
+    if not compared.low <= compared.high:
+        return ""
+    ends = sorted(findings.plan.metric.sign * end for end in (compared.low, compared.high))
+    difference = findings.plan.metric.sign * compared.difference
+    return f"; difference {difference:+.2g}, 95 % interval {ends[0]:+.2g} to {ends[1]:+.2g}"
+
+
+def certainty(findings: Findings, *, noun: str = "", more: str) -> list[str]:
+    """All that limits a decision, a line each.
+
+    Args:
+        findings: a search with a decision.
+        noun: what a group is called, with a blank behind it.
+        more: the words that give more seeds.
+    """
+    decision = findings.decision
+    if decision is None or decision.winner is None:
+        return []
+    return [
+        *_untested(decision, more=more),
+        *_tie(findings, decision, noun=noun),
+        *_undecided(findings, decision, noun=noun, more=more),
+        *_broken(findings, decision, noun=noun),
+    ]
+
+
+def _untested(decision: Decision, *, more: str) -> list[str]:
+    if decision.identical:
+        return [
+            "every seed gave the same score: the trainer ignores the seed, so a difference was "
+            "compared without a test; let the config's `seed` set weights and order of the rows"
+        ]
+    if decision.untested:
+        return [
+            "one seed per value: a difference may be noise, so the best value was chosen without "
+            f"a test; use {more}"
+        ]
+    if decision.adopted and not decision.comparisons[0].trained - decision.comparisons[0].broken:
+        return ["the baseline gave no result, so the best value was chosen without a test"]
+    return []
+
+
+def _tie(findings: Findings, decision: Decision, *, noun: str) -> list[str]:
+    if not decision.tie:
+        return []
+    groups = zip(findings.groups, decision.standings, strict=True)
+    values = [group.value for group, standing in groups if standing == "tie"]
+    numbers = [value for value in values if isinstance(value, int | float)]
+    names = map(str, sorted(numbers) if len(numbers) == len(values) else values)
+    return [
+        f"a tie: {noun}{', '.join(names)}: no significant difference from the best mean "
+        "(5 % for all together, each with its own noise: Welch)"
+    ]
+
+
+def _undecided(findings: Findings, decision: Decision, *, noun: str, more: str) -> list[str]:
+    """The rival with the best mean: how much better than the baseline it may still be."""
+    open_still = decision.undecided
+    if not open_still:
+        return []
+    rival = max(open_still, key=lambda index: decision.comparisons[index].difference)
+    compared = decision.comparisons[rival]
+    if not compared.difference > 0:
+        return []
+    name = f"{noun.rstrip('s ') + ' ' if noun else ''}{label(findings, rival)}"
+    seeds = count(compared.trained, "seed")
+    if math.isnan(compared.high):
+        return [f"undecided: {name} has too few seeds that trained ({seeds} in all); use {more}"]
+    return [
+        f"undecided: {name} may be better than the baseline by up to {compared.high:.2g} "
+        f"({seeds}, 95 %); use {more} to know"
+    ]
+
+
+def _broken(findings: Findings, decision: Decision, *, noun: str) -> list[str]:
+    """Seeds that collapsed or gave no result: a share, compared by Fisher's exact test (Holm)."""
+    broke = [index for index, each in enumerate(decision.comparisons) if each.broken]
+    if not broke:
+        return []
+    baseline = decision.comparisons[0]
+    shares = [
+        f"{label(findings, index)} in {share(decision.comparisons[index])}"
+        for index in broke
+        if index
+    ]
+    shown = shares[:LISTED] + ([f"{len(shares) - LISTED} more"] if len(shares) > LISTED else [])
+    told = ", ".join([*shown, f"the baseline in {share(baseline)}"])
+    lines = [f"seeds that collapsed or gave no result: {noun if shown else ''}{told}"]
+    rivals = list(range(1, len(decision.comparisons)))
+    more_often = _holm([decision.comparisons[index].p_breaks for index in rivals])
+    less_often = _holm([decision.comparisons[index].p_steadier for index in rivals])
+    for words, places in (("more", more_often), ("less", less_often)):
+        if places:
+            names = ", ".join(label(findings, rivals[place]) for place in places[:LISTED])
+            lines.append(
+                f"breaks {words} often than the baseline beyond chance: {noun}{names} "
+                "(Fisher's exact test, 5 % for all together); no gain of the mean by itself"
+            )
+    return lines
+
+
+def share(compared: Comparison) -> str:
+    """`1 of 3`."""
+    return f"{compared.broken} of {compared.trained}"
+
+
+def _holm(chances: Sequence[float]) -> list[int]:
+    """Places of what is beyond chance, all together at 5 % (Holm 1979)."""
+    kept = list[int]()
+    order = sorted(range(len(chances)), key=lambda place: chances[place])
+    for rank, place in enumerate(order):
+        if chances[place] > LEVEL / (len(chances) - rank):
+            break
+        kept.append(place)
+    return kept
+
+
+def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, Any]:
+    """On which numbers it was decided; `noun`: what a group is called."""
+    sign = findings.plan.metric.sign
+    values = []
+    for index, (group, standing) in enumerate(
+        zip(findings.groups, decision.standings, strict=True)
+    ):
+        told: dict[str, Any] = {
+            noun: group.value,
+            "standing": standing,
+            "scores": [row.value for row in findings.of(group.value)],
+        }
+        if decision.comparisons:
+            compared = decision.comparisons[index]
+            ends = sorted(sign * end for end in (compared.low, compared.high))
+            told |= {
+                "broken": compared.broken,
+                "difference": number(sign * compared.difference),
+                "interval": [number(end) for end in ends],
+                "p": number(compared.p),
+            }
+        values.append(told)
+    return {
+        "metric": findings.plan.metric.name,
+        "untested": decision.untested,
+        "spread": number(decision.spread),
+        "values": values,
+    }

@@ -1,0 +1,232 @@
+"""How much of a difference between values is seed noise: the numbers behind every decision (P5).
+
+All functions take scores (higher is better) as an array [..., values, seeds]: NaN where a seed was
+not trained, -inf where a training gave no result. Leading axes are independent sweeps, so that
+`tests/benchmarks/decisions.py` calibrates the same code that decides.
+
+Model: a value's scores are its mean plus noise of its own size; the same seed may move all values
+together. Sources:
+
+- own variances and Satterthwaite's degrees of freedom: Welch, Biometrika 34, 1947; with two
+  seeds the smaller degrees (Mickey and Brown, Ann. Math. Stat. 37, 1966);
+- one error rate for comparing many values with one, with unequal noise: Hasler and Hothorn,
+  Biometrical Journal 50, 2008 (Dunnett's correlations, here by a normal copula);
+- shrunken variances: Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004, eq. 3, with one prior degree
+  of freedom. Only candidates are shrunken: the reference is in every comparison, and its noise
+  must be its own (simulated: a prior of 1 for the reference too keeps a noisy one too rarely);
+- the correlation between values that share seeds: the lower 95 % limit of its mean, on Fisher's z.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from search.stages.scores import Bools, Counts, Floats, better_half, broken_seeds
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedStatistics:
+    """Numbers per value [..., values], of the seeds that neither collapsed nor failed.
+
+    `counts`: of these seeds; `broken`: of the others that were trained. `means`: NaN without a
+    seed. `variances`: own, unbiased, at least the resolution's; NaN below two seeds.
+    `correlation` [...]: of two values' noise on the same seed.
+    """
+
+    counts: Counts
+    broken: Counts
+    means: Floats
+    variances: Floats
+    correlation: Floats
+
+    @property
+    def trained(self) -> Counts:
+        """Seeds that have ended, per value."""
+        return self.counts + self.broken
+
+    @property
+    def broken_share(self) -> Floats:
+        """Share of the trained seeds that collapsed or failed."""
+        return self.broken / np.maximum(self.trained, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advantage:
+    """Every other value against a reference, [..., values]; the reference's own entry is neutral.
+
+    `differences`: of means, value less reference. `errors`: their standard errors. `freedom`:
+    degrees. `p`: one-sided, for this value alone; 1 where there are too few seeds to test.
+    `critical`: [...] the p below which a value is better, so that all comparisons together err
+    at most at the level asked for.
+    """
+
+    differences: Floats
+    errors: Floats
+    freedom: Floats
+    p: Floats
+    critical: Floats
+
+
+def statistics_of(scores: Floats, *, resolution: Floats | float = 0.0) -> SeedStatistics:
+    """The numbers of every value. `resolution` [...]: least standard deviation that is believed."""
+    trained = ~np.isnan(scores)
+    is_broken = trained & broken_seeds(scores, resolution=resolution)
+    clean = trained & ~is_broken
+    counts = clean.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(clean, scores, 0.0).sum(-1) / np.where(counts > 0, counts, np.nan)
+        deviations = np.where(clean, scores - means[..., None], 0.0)
+        variances = (deviations**2).sum(-1) / np.where(counts > 1, counts - 1, np.nan)
+    floor = np.asarray(resolution, dtype=float)[..., None] ** 2
+    return SeedStatistics(
+        counts=counts,
+        broken=is_broken.sum(-1),
+        means=means,
+        variances=np.maximum(variances, floor),
+        correlation=_correlation(deviations, clean),
+    )
+
+
+def _correlation(deviations: Floats, clean: Bools) -> Floats:
+    """Lower limit of the mean correlation of two values' noise on the seeds that all have.
+
+    The mean over all pairs of values has a standard error of about the root of
+    2 / (values (values - 1) (seeds - 1)) where seeds do not matter.
+    """
+    trained = clean.sum(-1)
+    seeds = trained.min(-1)[..., None]
+    common = np.arange(clean.shape[-1]) < seeds
+    usable = (clean | ~common[..., None, :]).all(-1)
+    kept = np.where(common[..., None, :] & usable[..., None], deviations, 0.0)
+    mean = kept.sum(-1, keepdims=True) / np.maximum(seeds, 1)[..., None]
+    centred = np.where(common[..., None, :] & usable[..., None], kept - mean, 0.0)
+    norms = np.sqrt((centred**2).sum(-1))
+    units = centred / np.where(norms > 0, norms, 1.0)[..., None]
+    values = (norms > 0).sum(-1)
+    pairs = np.maximum(values * (values - 1), 1)
+    average = ((units.sum(-2) ** 2).sum(-1) - values) / pairs
+    error = np.sqrt(2 / (pairs * np.maximum(seeds[..., 0] - 1, 1)))
+    limit = np.tanh(np.arctanh(np.clip(average, -0.99, 0.99)) - 1.645 * error)
+    enough = (values > 1) & (seeds[..., 0] > 2)
+    return np.where(enough, np.maximum(limit, 0.0), 0.0)
+
+
+def _shrunken(of: SeedStatistics, *, reference: int) -> tuple[Floats, Floats]:
+    """Variances and their degrees of freedom, each with one degree from the better half's mean
+    variance (Smyth 2004, eq. 3); the reference keeps its own.
+    """
+    own = of.counts - 1.0
+    others = np.where(np.isnan(of.variances), np.nan, of.means)
+    others[..., reference] = np.nan
+    half = better_half(others, least=2)
+    number = half.sum(-1, keepdims=True)
+    prior = np.where(half, of.variances, 0.0).sum(-1, keepdims=True) / np.maximum(number, 1)
+    with np.errstate(invalid="ignore"):
+        variances = np.where(number > 1, (prior + own * of.variances) / (own + 1), of.variances)
+    freedom = np.where(number > 1, own + 1, own)
+    variances[..., reference] = of.variances[..., reference]
+    freedom[..., reference] = own[..., reference]
+    return variances, np.maximum(freedom, 1e-9)
+
+
+def advantage(of: SeedStatistics, *, reference: int, level: float) -> Advantage:
+    """Which values are better than a reference; a wrong one in at most a share `level` of sweeps."""
+    variances, freedom = _shrunken(of, reference=reference)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        squares = variances / of.counts
+        own = squares[..., reference : reference + 1]
+        total = squares + own
+        degrees = total**2 / (
+            squares**2 / freedom + own**2 / freedom[..., reference : reference + 1]
+        )
+        few = np.minimum(of.counts, of.counts[..., reference : reference + 1]) < 3
+        least = np.minimum(freedom, freedom[..., reference : reference + 1])
+        degrees = np.where(few, least, degrees)
+        shared = np.maximum(of.counts, of.counts[..., reference : reference + 1])
+        paired = np.sqrt(variances * variances[..., reference : reference + 1]) / shared
+        errors = np.sqrt(np.maximum(total - 2 * of.correlation[..., None] * paired, 0.0))
+        differences = of.means - of.means[..., reference : reference + 1]
+        t = np.where(errors > 0, differences / errors, np.sign(differences) * np.inf)
+        p = special.stdtr(degrees, -t)
+        shares = np.sqrt(np.where(total > 0, own / total, 0.5))
+    testable = (of.counts > 1) & (of.counts[..., reference : reference + 1] > 1)
+    testable[..., reference] = False
+    p = np.where(testable & (differences != 0), np.nan_to_num(p, nan=1.0), 1.0)
+    critical = _critical(np.where(testable, np.minimum(shares, 0.999), np.nan), level)
+    return Advantage(
+        differences=differences, errors=errors, freedom=degrees, p=p, critical=critical
+    )
+
+
+def _critical(shares: Floats, level: float) -> Floats:
+    """The p of one comparison at which all comparisons together err with `level`.
+
+    1 - E_Z prod_i Phi((z + l_i Z) / sqrt(1 - l_i^2)) = level, with l_i^2 the reference's share
+    of the variance of difference i (Dunnett 1955; Hasler and Hothorn 2008), solved by bisection.
+    """
+    there = ~np.isnan(shares)
+    loads = np.where(there, shares, 0.0)
+    roots = np.sqrt(1 - loads**2)
+    low = np.full(shares.shape[:-1], -special.ndtri(level))
+    high = np.full(shares.shape[:-1], -special.ndtri(level / max(shares.shape[-1], 1)))
+    for _ in range(14):
+        middle = (low + high) / 2
+        at = (middle[..., None, None] + loads[..., None] * _NODES) / roots[..., None]
+        within = np.where(there[..., None], special.ndtr(at), 1.0).prod(-2)
+        holds = 1 - within @ _WEIGHTS <= level
+        low, high = np.where(holds, low, middle), np.where(holds, middle, high)
+    return np.asarray(special.ndtr(-high))
+
+
+def near_the_best(of: SeedStatistics) -> Bools:
+    """The values of the contest, the best two at least: within three of their own standard errors
+    of the best mean, so that a noisy value that fell low is among them.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = np.sqrt(of.variances / of.counts)
+        tested = np.where(np.isnan(errors), np.nan, of.means)
+        top = np.nan_to_num(tested, nan=-np.inf).max(-1, keepdims=True)
+        near = tested + 3 * errors >= top
+    ranks = np.argsort(np.argsort(-np.nan_to_num(tested, nan=-np.inf), axis=-1), axis=-1)
+    return np.asarray((near | (ranks < 2)) & ~np.isnan(tested))
+
+
+def pooled_deviation(of: SeedStatistics) -> Floats:
+    """Standard deviation between seeds among the values near the best [...]; NaN without any."""
+    near = near_the_best(of)
+    counts = near.sum(-1)
+    total = np.where(near, of.variances, 0.0).sum(-1)
+    return np.asarray(np.sqrt(total / np.where(counts > 0, counts, np.nan)))
+
+
+def half_widths(of: SeedStatistics, *, chosen_among: Floats) -> Floats:
+    """Half the width of each mean's 95 % interval: Student's, by the value's own noise, which is
+    taken as at least the root mean square of itself and the noise near the best.
+
+    `chosen_among` [..., values]: how many values a mean was the best of. The winner of several
+    was lucky in its mean and in its noise: its noise is at least that near the best, and its
+    quantile at least the normal one of 0.975 ** (1 / values).
+    """
+    pooled = pooled_deviation(of)[..., None] ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        least = np.where(chosen_among > 1, pooled, (of.variances + pooled) / 2)
+        variances = np.maximum(of.variances, least)
+        quantiles = special.stdtrit(np.maximum(of.counts - 1, 1), 0.975)
+        quantiles = np.maximum(quantiles, special.ndtri(0.975 ** (1 / chosen_among)))
+        return np.where(of.counts > 1, quantiles * np.sqrt(variances / of.counts), np.nan)
+
+
+def breaking(of: SeedStatistics, *, reference: int) -> tuple[Floats, Floats]:
+    """One-sided p of Fisher's exact test [..., values]: that a value breaks as often as the
+    reference, against more often and against less often.
+    """
+    trained, broken = of.trained, of.broken
+    all_trained = trained + trained[..., reference : reference + 1]
+    all_broken = broken + broken[..., reference : reference + 1]
+    more = stats.hypergeom.sf(broken - 1, all_trained, all_broken, trained)
+    less = stats.hypergeom.cdf(broken, all_trained, all_broken, trained)
+    return np.asarray(more, dtype=float), np.asarray(less, dtype=float)

@@ -1,0 +1,130 @@
+"""Which values get further seeds, the same ones as the baseline: where they decide, and only there.
+
+A race looks after every round of seeds. It ends when a value is better than the baseline, when no
+value is a contender any more, or at the most seeds allowed. Every look errs in at most `LOOK` of
+sweeps; all looks together stay below 5 % (simulated: `tests/benchmarks/decisions.py`), because
+what is ahead by luck falls back and drops out. Arrays as in `noise`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.stages.noise import (
+    Advantage,
+    SeedStatistics,
+    advantage,
+    breaking,
+    pooled_deviation,
+    statistics_of,
+)
+from search.stages.scores import Bools, Counts, Floats
+
+LEVEL = 0.05  # share of sweeps without any gain in which one is adopted
+LOOK = 0.0125  # the same at each look, where further seeds may follow
+AHEAD = 1.0  # standard errors by which a contender is ahead of the baseline
+CONTENDERS = 2  # at a time: each costs a training per seed
+FEWEST = 3  # seeds of both sides without which a race adopts nothing: two tell no noise
+STABLE = 0.1  # share of seeds by which an adopted value may break more often than the baseline
+WORTH = 1 / 3  # of the noise between seeds: what a gain must exceed to be worth further seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """`first`: seeds that every value gets; `most`: seeds that no value exceeds; `worth`: a gain,
+    in the metric's units, that is worth further seeds, None: as `worth_of` says.
+    """
+
+    first: int
+    most: int
+    worth: float | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether further seeds may follow; with one seed per value nothing is tested."""
+        return 1 < self.first < self.most
+
+    @property
+    def level(self) -> float:
+        """The share of sweeps in which one look errs: without a race there is one look only."""
+        return LOOK if self.on else LEVEL
+
+    @property
+    def fewest(self) -> int:
+        """Seeds without which nothing is adopted: where more may follow, two are too few."""
+        return FEWEST if self.on else 2
+
+    @property
+    def further(self) -> int:
+        """Trainings that the race may add, as a rule: two contenders at once, and the baseline."""
+        return (CONTENDERS + 1) * (self.most - self.first) if self.on else 0
+
+
+def is_better(of: SeedStatistics, edge: Advantage, *, reference: int = 0, fewest: int = 2) -> Bools:
+    """Values to adopt rather than a reference: better beyond chance in the mean of the seeds that
+    did not break, and not breaking more often.
+    """
+    excess = of.broken_share - of.broken_share[..., reference : reference + 1]
+    enough = (of.counts >= fewest) & (of.counts[..., reference : reference + 1] >= fewest)
+    return enough & (edge.p <= edge.critical[..., None]) & (excess <= STABLE + 1e-9)
+
+
+def worth_of(of: SeedStatistics, *, resolution: Floats | float = 0.0) -> Floats:
+    """A gain that is worth further seeds: a third of the noise near the best, and at least what
+    the metric resolves.
+    """
+    return np.fmax(WORTH * pooled_deviation(of), resolution)
+
+
+def contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, fewest: int) -> Bools:
+    """Values that further seeds may yet show to be better than the baseline, or to break less."""
+    rank = np.where(np.isnan(edge.differences), -np.inf, edge.differences)
+    ahead = rank > np.asarray(worth)[..., None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ahead &= ~(edge.differences <= AHEAD * edge.errors)
+        strength = np.where(ahead, edge.differences / edge.errors, -np.inf)
+    order = np.argsort(np.argsort(-np.nan_to_num(strength, nan=0.0), axis=-1), axis=-1)
+    racing = ahead & (order < CONTENDERS)
+    steadier = of.broken_share[..., :1] - of.broken_share > STABLE + 1e-9
+    open_still = breaking(of, reference=0)[1] > LEVEL
+    best = np.where(steadier & open_still, of.means, -np.inf)
+    best[..., 0] = -np.inf
+    racing |= (best > -np.inf) & (best == best.max(-1, keepdims=True))
+    racing &= ~is_better(of, edge, fewest=fewest).any(-1, keepdims=True)
+    racing[..., 0] = False
+    return racing
+
+
+def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0) -> Counts:
+    """How many seeds each value needs, as far as the scores that are there tell.
+
+    Args:
+        scores: [..., values, seeds], the baseline first; NaN, or no column, where a seed has not
+            been trained.
+        race: its rules.
+        resolution: [...] least standard deviation between seeds that is believed.
+
+    Returns:
+        [..., values] numbers of seeds. While a score of the last round is missing, the race waits.
+    """
+    room = np.full((*scores.shape[:-1], max(race.most - scores.shape[-1], 0)), np.nan)
+    padded = np.concatenate([scores, room], axis=-1)
+    sweeps = padded.reshape(-1, *padded.shape[-2:])
+    floor = np.broadcast_to(np.asarray(resolution, dtype=float), scores.shape[:-2]).reshape(-1)
+    counts = np.full(sweeps.shape[:-1], race.first)
+    seed, alive = np.arange(padded.shape[-1]), np.arange(len(sweeps))
+    for seeds in range(race.first, race.most if race.on else race.first):
+        asked = seed < counts[alive, :, None]
+        shown = np.where(asked, sweeps[alive], np.nan)
+        of = statistics_of(shown, resolution=floor[alive])
+        worth = worth_of(of, resolution=floor[alive]) if race.worth is None else race.worth
+        edge = advantage(of, reference=0, level=race.level)
+        racing = contenders(of, edge, worth=worth, fewest=race.fewest)
+        waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
+        racing &= ~waits[..., 0]
+        racing[:, 0] = racing.any(-1)
+        counts[alive] = np.where(racing, seeds + 1, counts[alive])
+        alive = alive[racing[:, 0]]
+        if not len(alive):
+            break
+    return counts.reshape(scores.shape[:-1])

@@ -1,0 +1,107 @@
+"""Scores of values and their seeds as arrays: which seeds broke, and in which steps scores come.
+
+Arrays are [..., values, seeds], higher being better: NaN where a seed was not trained, -inf where
+a training gave no result. Leading axes are independent sweeps.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+BREAK = 10.0  # robust deviations by which a collapsed seed lies below the others of its value
+GAP = 3.0  # ranges of those others by which it does
+ONCE = 1e-5  # how often the robust deviation itself may be that much too small by chance
+
+
+def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
+    """Seeds without a result, and those that collapsed: far below the other seeds of their value,
+    and far below what good values reach.
+
+    Far is more than ten robust standard deviations (more where few seeds tell it), and three times
+    the range of the value's other seeds, so that a value with wide noise has not collapsed.
+    """
+    finite = np.isfinite(scores)
+    ordered = np.sort(np.where(finite, scores, np.nan), axis=-1)  # NaN comes last
+    counts = finite.sum(-1)
+    typical, scale, freedom = _good_values(ordered, counts)
+    scale = np.maximum(scale, np.asarray(resolution, dtype=float))
+    far = np.maximum(BREAK, special.stdtrit(np.maximum(freedom, 1), 1 - ONCE)) * scale
+    last = np.take_along_axis(ordered, np.maximum(counts - 1, 0)[..., None], axis=-1)[..., 0]
+    limit = np.full(scores.shape[:-1], -np.inf)
+    for below in range(1, scores.shape[-1]):
+        upper, lower = ordered[..., below], ordered[..., below - 1]
+        with np.errstate(invalid="ignore"):
+            rest = np.where(counts - below > 1, last - upper, lower - ordered[..., 0])
+            splits = upper - lower > np.maximum(far[..., None], GAP * rest)
+            splits &= lower < (typical - far)[..., None]
+        limit = np.where(splits, lower, limit)
+    return np.asarray(~finite | (scores <= limit[..., None]))
+
+
+def _good_values(ordered: Floats, counts: Counts) -> tuple[Floats, Floats, Floats]:
+    """Of the better half of the values: a score that most of them reach, a robust standard
+    deviation of their seeds, and its degrees of freedom.
+    """
+    with np.errstate(invalid="ignore"):
+        medians = _nanmedian(ordered)
+        spreads = _nanmedian(np.sort(np.abs(ordered - medians[..., None]), axis=-1))
+    half = better_half(medians, least=2)
+    number = half.sum(-1)
+    # One place below the median of the half: what the value itself scores must not count.
+    place = np.minimum((number + 1) // 2, np.maximum((~np.isnan(medians)).sum(-1) - 1, 0))
+    falling = -np.sort(-medians, axis=-1)
+    typical = np.take_along_axis(falling, place[..., None], -1)[..., 0]
+    told = half & (counts > 1)
+    # The median absolute deviation of few normal seeds is about half of their deviation.
+    scale = 2.1 * np.where(told, spreads, 0.0).sum(-1) / np.maximum(told.sum(-1), 1)
+    freedom = np.where(half, np.maximum(counts - 1, 0), 0).sum(-1)
+    return np.nan_to_num(typical, nan=-np.inf), scale, freedom.astype(float)
+
+
+def _nanmedian(ordered: Floats) -> Floats:
+    """Median over the last axis, sorted with NaN last; NaN where nothing is there."""
+    counts = (~np.isnan(ordered)).sum(-1)
+    low = np.maximum((counts - 1) // 2, 0)[..., None]
+    high = np.minimum(counts // 2, ordered.shape[-1] - 1)[..., None]
+    middle = np.take_along_axis(ordered, low, -1) + np.take_along_axis(ordered, high, -1)
+    return np.asarray(middle[..., 0] / 2)
+
+
+def better_half(means: Floats, *, least: int) -> Bools:
+    """The values above the median, `least` of them at least: bad values are often wild ones."""
+    ranks = np.argsort(np.argsort(-np.nan_to_num(means, nan=-np.inf), axis=-1), axis=-1)
+    known = (~np.isnan(means)).sum(-1)[..., None]
+    return np.asarray((ranks < np.maximum((known + 1) // 2, least)) & ~np.isnan(means))
+
+
+def step_of(scores: Floats, *, share: float = 0.0) -> float:
+    """The step in which scores come: that of their own grid; 0 where they have none.
+
+    `share`: what one predicted row is of all, such as 1/252; it counts where every score is a
+    multiple of it, as shares of the rows are (in percent too).
+    """
+    values = np.unique(np.round(scores[np.isfinite(scores)], 12))
+    unit = share if len(values) and np.abs(values).max() <= 1 else 100 * share
+    if unit > 0 and len(values) and _are_multiples(values, unit):
+        return unit
+    if len(values) < 2:
+        return 0.0
+    steps = np.diff(values)
+    step = float(steps.min())
+    if len(values) < 4:  # too few to tell a grid: scores that repeat are taken to lie on one
+        return step if np.isfinite(scores).sum() > len(values) else 0.0
+    while not _are_multiples(steps, step):
+        rest = float(np.max(np.abs(steps - step * np.round(steps / step))))
+        if rest < 1e-3 * float(steps.sum()):
+            return 0.0  # so fine that it does not matter
+        step = rest
+    return step
+
+
+def _are_multiples(values: Floats, unit: float) -> bool:
+    ratios = values / unit
+    return bool(np.all(np.abs(ratios - np.round(ratios)) < 1e-3))

@@ -1,0 +1,132 @@
+"""Sweeps whose truth is known, thousands at once: laws of seed noise, and what the rules make of them.
+
+Scores are in standard deviations of ordinary seed noise; every law has mean 0 where nothing is planted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.stages.noise import SeedStatistics, advantage, half_widths, statistics_of
+from search.stages.racing import Race, is_better, seeds_needed
+
+Shape = tuple[int, int, int]  # sweeps, values, seeds; the baseline is value 0
+Law = Callable[[np.random.Generator, Shape], np.ndarray]
+ROWS, ACCURACY = 80, 0.97  # rows of a small validation set, and what is got right of them
+ROWS_DEVIATION = (ROWS * ACCURACY * (1 - ACCURACY)) ** 0.5
+DEPTH = 40.0  # deviations by which a collapsed seed falls
+
+
+def _scaled(factor: float, which: slice) -> Law:
+    def law(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+        noise = dice.normal(size=shape)
+        noise[:, which] *= factor
+        return noise
+
+    return law
+
+
+def _mixed(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Every value has noise of its own, over a decade."""
+    return dice.normal(size=shape) * 10 ** dice.uniform(-0.5, 0.5, (*shape[:2], 1))
+
+
+def _paired(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Half of the variance belongs to the seed, and moves all values alike."""
+    common = dice.normal(size=(shape[0], 1, shape[2]))
+    return (dice.normal(size=shape) + common) / 2**0.5
+
+
+def _collapsing(chance: float) -> Law:
+    def law(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+        return np.where(dice.random(shape) < chance, -DEPTH, 0.0) + dice.normal(size=shape)
+
+    return law
+
+
+LAWS: dict[str, Law] = {
+    "normal": lambda dice, shape: dice.normal(size=shape),
+    "baseline x2": _scaled(2, slice(0, 1)),
+    "baseline x5": _scaled(5, slice(0, 1)),
+    "one x5": _scaled(5, slice(1, 2)),
+    "half x5": _scaled(5, slice(1, None, 2)),
+    "a decade": _mixed,
+    "skewed": lambda dice, shape: 1 - dice.exponential(size=shape),
+    "heavy, t3": lambda dice, shape: dice.standard_t(3, shape) / 3**0.5,
+    "heavy, t2": lambda dice, shape: dice.standard_t(2, shape) / 2,
+    "80 rows": lambda dice, shape: (
+        (dice.binomial(ROWS, ACCURACY, shape) - ROWS * ACCURACY) / ROWS_DEVIATION
+    ),
+    "collapse 0.05": _collapsing(0.05),
+    "collapse 0.1": _collapsing(0.1),
+    "collapse 0.2": _collapsing(0.2),
+    "paired": _paired,
+}
+RESOLUTION = {"80 rows": 0.5 / ROWS_DEVIATION}  # half a row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
+    """Sweeps that have ended: `winners` [sweeps], `trainings` of each over those without a race,
+    `half_widths` and `means` [sweeps, values], `worse` [sweeps]: an equal value is called worse.
+    """
+
+    winners: np.ndarray
+    trainings: np.ndarray
+    means: np.ndarray
+    half_widths: np.ndarray
+    statistics: SeedStatistics
+
+    def covered(self, truth: np.ndarray) -> np.ndarray:
+        """Share of each value's intervals that hold its true mean, of those there are."""
+        there = ~np.isnan(self.half_widths)
+        return ((np.abs(self.means - truth) <= self.half_widths) & there).sum(0) / there.sum(0)
+
+    def winner_covered(self, truth: np.ndarray) -> float:
+        """The same for winners that were adopted."""
+        sweeps = np.flatnonzero(self.winners > 0)
+        places = self.winners[sweeps]
+        away = np.abs(self.means[sweeps, places] - truth[places])
+        return float(np.mean(away <= self.half_widths[sweeps, places]))
+
+    def calls_an_equal_value_worse(self, level: float) -> float:
+        """Share of sweeps in which a value, the baseline left out, is called worse."""
+        values = self.means.shape[1]
+        called = np.zeros(len(self.means), dtype=bool)
+        for index in range(1, values):
+            edge = advantage(self.statistics, reference=index, level=level / values)
+            called |= (edge.p <= edge.critical[:, None]).any(1)
+        return float(called.mean())
+
+
+def simulate(
+    law: str,
+    *,
+    sweeps: int,
+    values: int,
+    race: Race,
+    truth: np.ndarray | float = 0.0,
+    seed: int = 0,
+) -> Simulated:
+    """Sweeps by the rules of the program, from the first seeds to the end of the race."""
+    dice = np.random.default_rng(seed)
+    noise = LAWS[law](dice, (sweeps, values, race.most))
+    scores = noise + np.broadcast_to(truth, values)[:, None]
+    resolution = RESOLUTION.get(law, 0.0)
+    seeds = seeds_needed(scores, race, resolution=resolution)
+    shown = np.where(np.arange(race.most) < seeds[..., None], scores, np.nan)
+    statistics = statistics_of(shown, resolution=resolution)
+    edge = advantage(statistics, reference=0, level=race.level)
+    better = is_better(statistics, edge, fewest=race.fewest)
+    best = np.where(better, statistics.means, -np.inf).argmax(1)
+    winners = np.where(better.any(1), best, 0)
+    among = np.ones(statistics.means.shape)
+    among[np.arange(sweeps), winners] = np.where(winners > 0, values, 1)
+    return Simulated(
+        winners=winners,
+        trainings=seeds.sum(1) / (values * race.first),
+        means=statistics.means,
+        half_widths=half_widths(statistics, chosen_among=among),
+        statistics=statistics,
+    )
