@@ -14,7 +14,8 @@ from search.results.tables import trials_frame
 def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
     findings = findings_of(planted(0.01))
     assert conclusion(findings) == [
-        "optimizer.lr = 0.01 is adopted: accuracy 0.901, mean of 3 seeds, against 0.851 at the baseline 0.1 (P5)",
+        "optimizer.lr = 0.01 is adopted: accuracy 0.901, mean of 3 seeds, against 0.851 at the baseline 0.1; "
+        "difference +0.05, 95 % interval +0.049 to +0.051 (P5)",
         "held fixed: trainer.batch_size=32, trainer.epochs=50, all else as in config.yaml; 3 seeds per value",
     ]
     assert (findings.winner.ask.knobs["optimizer.lr"], findings.winner.ask.seed) == (0.01, 0)
@@ -31,7 +32,7 @@ def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
 def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
     findings = findings_of(lambda rate, seed: 0.9 + 0.004 * ((seed * 7 + int(1 / rate)) % 3))
     assert "optimizer.lr = 0.1, the baseline, stays" in conclusion(findings)[0]
-    assert conclusion(findings)[1].startswith("a tie: 0.0001, 0.001, 0.01, 0.1, 1.0 lie within 0.0")
+    assert conclusion(findings)[1].startswith("a tie: 0.0001, 0.001, 0.01, 0.1, 1.0: no signif")
     assert findings.winner.ask.trial == 0
 
 
@@ -50,7 +51,7 @@ def test_a_winner_at_the_edge_of_its_range_is_flagged():
 def test_one_seed_says_that_it_cannot_tell():
     lines = conclusion(findings_of(planted(0.1), seeds=1))
     assert "mean of 1 seed;" in lines[0]
-    assert lines[1].startswith("one seed per value cannot tell chance from merit")
+    assert lines[1].startswith("one seed per value: a difference may be noise")
 
 
 def test_before_the_last_trial_there_is_no_decision():
@@ -81,7 +82,7 @@ def test_the_summary_counts_means_and_marks():
     assert summary.complete.tolist() == [3, 3, 3, 3, 2]
     assert summary.infeasible.tolist() == [0, 0, 0, 0, 1]
     assert summary.seconds.tolist() == [6.0] * 5
-    assert summary.loc[1.0, "decision"] == "not usable"
+    assert summary.loc[1.0, "decision"] == "breaks in 1 of 3 seeds"
     assert summary.loc[0.01, "decision"] == "best, chosen"
     assert summary.loc[0.1, "decision"] == "baseline, worse"
     told = text(findings, summary.reset_index())

@@ -234,7 +234,9 @@ def caveats(findings: Findings) -> list[str]:
         plan.follower.path if plan.follower else "",
         *(knob.path for knob in plan.knobs),
     }
-    lines = [f"{held(findings, moved=moved)}; {count(plan.seeds, 'seed')} per value"]
+    most = max((len(group.scores) for group in findings.groups), default=plan.seeds)
+    further = f", up to {most} where they decide" if most > plan.seeds else ""
+    lines = [f"{held(findings, moved=moved)}; {count(plan.seeds, 'seed')} per value{further}"]
     nuisance = [knob.path for knob in plan.knobs if knob.nuisance]
     if nuisance:
         lines.append(
