@@ -172,9 +172,8 @@ def _evidence(findings: Findings) -> dict[str, object]:
         }
         for group, standing in zip(findings.groups, decision.standings, strict=True)
     ]
-    numbers = {"spread": decision.spread, "margin": decision.margin}
-    finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return {"values": values, **finite, "degrees_of_freedom": decision.freedom, "tie": decision.tie}
+    spread = decision.spread if math.isfinite(decision.spread) else None
+    return {"values": values, "spread": spread, "untested": decision.untested, "tie": decision.tie}
 
 
 def _chosen(findings: Findings, history: History) -> str:
