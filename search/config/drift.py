@@ -5,6 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from search.config.shipped_defaults import is_shipped_default
+
 
 def flat_config(config: DictConfig) -> dict[str, Any]:
     """Every leaf of a config by its dotted path, links as written."""
@@ -36,6 +38,8 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
             or key in ("chosen.preflight", "chosen.callbacks")
         ):
             continue
+        if key not in before and is_shipped_default(key, now[key]):
+            continue  # the search was begun before there was such a key
         if (
             key.removeprefix("chosen.").startswith(("sampler", "pruner"))
             and now.get("protocol.kind") != "joint"

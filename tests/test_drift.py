@@ -1,0 +1,57 @@
+"""A search resumes with the config that it began with; keys that came later have their defaults."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from search.config.compose import compose_experiment
+from search.config.drift import drift
+from search.config.shipped_defaults import is_shipped_default
+
+
+@pytest.fixture(scope="module")
+def config():
+    return compose_experiment("lr_sweep", overrides=[], config_dir=None)
+
+
+@pytest.mark.parametrize(
+    "key", ["model.norm", "trainer.fraction", "space.optimizer.lr.max", "chosen.augment", "lanes"]
+)
+def test_a_key_that_an_older_version_did_not_have_may_come_with_its_shipped_value(config, key):
+    old = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    group, _, inner = key.rpartition(".")
+    del (OmegaConf.select(old, group) if group else old)[inner]
+    assert drift(old, config) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("model.norm", "batch0", "model.norm: missing there, batch0 now"),
+        ("model.mine", 3, "model.mine: missing there, 3 now"),
+        ("trainer.fraction", 0.5, "trainer.fraction: missing there, 0.5 now"),
+        ("chosen.augment", "noise", "chosen.augment: missing there, noise now"),
+    ],
+)
+def test_a_key_that_is_new_and_not_as_shipped_is_refused(config, key, value, line):
+    old, new = (OmegaConf.create(OmegaConf.to_container(config, resolve=False)) for _ in range(2))
+    OmegaConf.set_struct(new, False)
+    group, _, inner = key.rpartition(".")
+    OmegaConf.select(old, group).pop(inner, None)
+    OmegaConf.update(new, key, value)
+    assert drift(old, new) == [line]
+
+
+def test_a_key_that_is_gone_or_changed_is_refused(config):
+    new = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    new.trainer.epochs = 7
+    del new.model["width"]
+    assert drift(config, new) == [
+        "model.width: 128 there, missing now",
+        "trainer.epochs: 50 there, 7 now",
+    ]
+
+
+def test_shipped_values_are_read_from_the_files():
+    assert is_shipped_default("optimizer.momentum", 0.9)
+    assert not is_shipped_default("optimizer.momentum", 0.8)
+    assert not is_shipped_default("nothing.of.this", None)
