@@ -16,7 +16,7 @@ STOCK = "trainers.stock.Stock"  # import path of the stock trainer
 PRIVATE = (
     "space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name",
     "experiment", "chosen", "choices", "rehearse", "sampler", "pruner", "n_trials", "budget_hours",
-    "budget_trials", "from", "lanes", "preflight", "lr_range", "callbacks", "report",
+    "budget_trials", "from", "lanes", "preflight", "lr_range", "callbacks", "report", "accept_code",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from search.config.plan import read_plan
+from search.config.plan import Plan, read_plan
 from search.config.quick_imports import quick_imports
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
@@ -40,7 +40,7 @@ def launch(
     slots = slots_of(plan)
     folder = Folder(plan.folder)
     with _disk_errors(plan.folder):
-        folder.check_config(config)
+        _check_folder(plan, folder, console=console)
         labels = ", ".join(slot.label for slot in slots)
         noun = "worker" if len(slots) == 1 else "workers"
         say(console, f"starting {len(slots)} {noun} ({labels}) …")
@@ -51,6 +51,16 @@ def launch(
                 else:
                     from search.run.lifecycle import carried_out as carry_out
             return carry_out(plan, folder, pool, contract=contract, console=console)
+
+
+def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:
+    """Whether this search may begin or go on in its folder; a fresh one needs no trials read."""
+    if not folder.started:
+        folder.check_config(plan.config)
+        return
+    with quick_imports():
+        from search.run.resume import settle
+    settle(plan, folder, console=console)
 
 
 @contextmanager

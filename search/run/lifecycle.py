@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from search.config.plan import Plan, check_task
+from search.config.user_code import user_code
 from search.contract.contract import Contract, Prepared, prepare
 from search.diagnostics.preflight.report import require, sound
 from search.diagnostics.preflight.run import told_preflight
@@ -28,6 +29,7 @@ from search.run.run_stage import conduct, earlier_searches, trainings
 from search.run.tracking import post_outcome, tracked
 from search.stages.kinds import kind_of
 from search.stages.samplers import make_pruner
+from search.storage.code_record import CodeRecord
 from search.storage.folder import Folder
 from search.storage.study import Study
 
@@ -129,6 +131,7 @@ def begun(
         folder.check_contract(prepared.contract)
     with folder.locked():
         folder.begin(prepared, plan.config)
+        CodeRecord(folder.path).begin(user_code(plan.config))
         checked(prepared)
         fixed = prepared.contract
         del prepared

@@ -3,6 +3,7 @@
 Knows names and order of files, not their meaning.
 """
 
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,13 @@ from search.storage.trial_storage import TrialStorage
 if TYPE_CHECKING:  # a contract takes a second to import, and a folder is read before
     from search.contract.contract import Contract, Prepared
 
+# What a search writes, config.yaml first: without it nothing counts as begun.
+WRITTEN = (
+    "config.yaml", "contract.yaml", "split.npz", "journal.log", "code.json", "lanes.json",
+    "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md", "decisions.jsonl",
+    "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best", "checkpoints",
+    "layers", "logs", "refit",
+)  # fmt: skip
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 
 
@@ -119,6 +127,18 @@ class Folder:
                     remedy="restore it or use name=…",
                 )
             )
+
+    def clear(self) -> None:
+        """Removes what a search has written; files of the user's and the ledger of tests stay."""
+        for path in (path for name in WRITTEN for path in self.path.glob(name)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def forget(self, trial: int) -> None:
+        """Removes the checkpoints of a trial: it begins anew."""
+        shutil.rmtree(self.checkpoints / str(trial), ignore_errors=True)
 
     def begin(self, prepared: "Prepared", config: DictConfig) -> None:
         """Writes arrays, split, contract and config at the first start; later checks them.

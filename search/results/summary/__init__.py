@@ -11,6 +11,7 @@ from search.execution.terminal import say
 from search.results.findings import Findings
 from search.results.summary import joint, single, sweep, tune
 from search.results.summary.formatting import PLUS_MINUS
+from search.storage.code_record import CodeRecord
 
 
 class Teller(Protocol):
@@ -39,8 +40,10 @@ def teller_of(plan: Plan) -> Teller:
 
 
 def conclusion(findings: Findings) -> list[str]:
-    """The decision in words, a line each."""
-    return teller_of(findings.plan).conclusion(findings)
+    """The decision in words, a line each, and which trials are of older code."""
+    older = CodeRecord(findings.plan.folder).older()
+    named = [f"trained with older code: trials {', '.join(map(str, older))}"] if older else []
+    return [*teller_of(findings.plan).conclusion(findings), *named]
 
 
 def show_summary(findings: Findings, console: Console) -> None:

@@ -1,0 +1,117 @@
+"""Which files of the user's a config runs: found by import paths and imports, without running them.
+
+Only files below the working folder count; those of installed packages have versions of their own.
+"""
+
+import ast
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+OURS = Path(__file__).resolve().parent.parent.parent
+OUR_ROOMS = (OURS / "search", OURS / "trainers")  # imports into these are not followed
+SCRIPTS = (".py", ".sh", ".bash", ".pl", ".r", ".R", ".jl", ".lua", ".js", ".m")
+PATHS = ("_target_", "predict")  # keys whose values are import paths
+
+
+def import_paths(config: DictConfig) -> list[str]:
+    """All import paths that a config names, in its order."""
+    found: list[str] = []
+
+    def walk(node: Any) -> None:
+        if isinstance(node, Mapping):
+            for key, value in node.items():
+                if key in PATHS and isinstance(value, str) and "." in value:
+                    found.append(value)
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(OmegaConf.to_container(config, resolve=False))
+    return list(dict.fromkeys(found))
+
+
+def user_code(config: DictConfig) -> dict[str, str]:
+    """SHA-256 of every such file, by its path from the working folder."""
+    here = Path.cwd().resolve()
+    roots = [here, *(Path(entry).resolve() for entry in sys.path if entry)]
+    roots = [root for root in dict.fromkeys(roots) if _is_users(root, here) or root == here]
+    waiting: list[tuple[Path, Path]] = []  # files, and the folder that their imports start from
+    for path in import_paths(config):
+        waiting += [(file, root) for root in roots for file in _files_of(path.split("."), root)]
+    for script in _scripts(OmegaConf.select(config, "trainer.command", default=None), here):
+        waiting.append((script, script.parent))
+    files: dict[Path, str] = {}
+    while waiting:
+        file, root = waiting.pop()
+        if file in files or not _is_users(file, here):
+            continue
+        content = file.read_bytes()
+        files[file] = hashlib.sha256(content).hexdigest()
+        if file.suffix == ".py" and not any(file.is_relative_to(room) for room in OUR_ROOMS):
+            for name in _imports(content, file, root):
+                waiting += [
+                    (found, top) for top in {root, *roots} for found in _files_of(name, top)
+                ]
+    return {str(file.relative_to(here)): files[file] for file in sorted(files)}
+
+
+def _is_users(path: Path, here: Path) -> bool:
+    """Below the working folder, and not of an environment there."""
+    if not path.is_relative_to(here):
+        return False
+    parts = path.relative_to(here).parts
+    return not any(part.startswith(".") or part.endswith("-packages") for part in parts)
+
+
+def _files_of(names: Sequence[str], root: Path) -> Iterator[Path]:
+    """The module that an import path leads into, with the packages around it."""
+    place = root
+    for name in names:
+        package, module = place / name / "__init__.py", place / f"{name}.py"
+        if module.is_file():
+            yield module.resolve()
+        if package.is_file():
+            yield package.resolve()
+        place = place / name
+        if not place.is_dir():
+            return
+
+
+def _scripts(command: Any, here: Path) -> Iterator[Path]:
+    """Files of the user's that the words of a command name."""
+    words = [str(word) for word in command] if OmegaConf.is_list(command) else []
+    for before, word in zip(["", *words], words, strict=False):
+        if before == "-m":
+            yield from _files_of(word.split("."), here)
+            continue
+        path = here / word
+        try:
+            runs = path.is_file() and (path.suffix in SCRIPTS or os.access(path, os.X_OK))
+        except (OSError, ValueError):  # a word that is no path
+            continue
+        if runs:
+            yield path.resolve()
+
+
+def _imports(content: bytes, file: Path, root: Path) -> Iterator[list[str]]:
+    """The import paths in a source, from `root`."""
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module.split(".") if node.module else []
+            if node.level and file.is_relative_to(root):
+                package = file.relative_to(root).parent.parts
+                base = [*package[: len(package) - node.level + 1], *base]
+            yield from ([*base, alias.name] for alias in node.names)

@@ -1,0 +1,88 @@
+"""Whether a search may go on in its folder, with the config and the code of its first start."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from search.config.drift import drift
+from search.config.plan import Plan, read_plan
+from search.config.user_code import user_code
+from search.errors import UsageError
+from search.execution.terminal import say
+from search.stages.kinds import kind_of
+from search.storage.code_record import Code, CodeRecord
+from search.storage.folder import Folder
+from search.storage.study import Study
+from search.storage.trials import TrialRecord
+
+SHOWN = 5  # names of files or keys in a message
+
+
+def settle(plan: Plan, folder: Folder, *, console: Console) -> None:
+    """Checks a folder that was started, and makes it ready to go on or to begin anew.
+
+    Where no trial has completed and config or code have changed, the search begins anew. Where code
+    has changed after trials have ended, `accept_code=true` goes on: unfinished trials begin anew.
+
+    Raises:
+        UsageError: another config, or other code that was not accepted. Nothing is touched.
+    """
+    record, code = CodeRecord(folder.path), user_code(plan.config)
+    lines, files = drift(folder.load_config(), plan.config), record.changed(code)
+    if (not lines and not files) or folder.alive():
+        folder.check_config(plan.config)
+        return
+    rows = _rows(folder)
+    if not any(row.state in ("complete", "pruned") for row in rows):
+        what = "the config" if lines else "your code"
+        keys = [line.partition(":")[0] for line in lines]
+        why = f"no trial has completed and {what} has changed ({_shown(keys or files)})"
+        say(console, f"{why}: the search begins anew")
+        with folder.locked():
+            folder.clear()
+        return
+    folder.check_config(plan.config)
+    _go_on_with_other_code(plan, folder, rows, code=code, files=files, console=console)
+
+
+def _go_on_with_other_code(
+    plan: Plan,
+    folder: Folder,
+    rows: list[TrialRecord],
+    *,
+    code: Code,
+    files: list[str],
+    console: Console,
+) -> None:
+    ended = [row.ask.trial for row in rows if row.finished]
+    waiting = [row.ask.trial for row in rows if not row.finished]
+    if not waiting and len(ended) >= kind_of(plan).foreseen(plan, rows):
+        say(console, f"your code has changed since these trials were trained: {_shown(files)}")
+        return
+    if not plan.config.get("accept_code"):
+        raise UsageError(
+            f"{folder.path}: a search is trained with one version of your code, "
+            f"but {_shown(files)} changed after {len(ended)} trials had ended; accept_code=true goes on with the new "
+            "code: unfinished trials begin anew, and the others are named as older; or use name=…"
+        )
+    with folder.locked():
+        record = CodeRecord(folder.path)
+        record.change(code, ended=ended)
+        for trial in waiting:
+            folder.forget(trial)
+    older = ", ".join(map(str, record.older()))
+    what = "unfinished trials begin anew; trained with older code: trials"
+    say(console, f"your code has changed ({_shown(files)}): {what} {older}")
+
+
+def _rows(folder: Folder) -> list[TrialRecord]:
+    if not folder.has_trials():
+        return []
+    before = read_plan(folder.load_config(), root=Path.cwd())
+    study = Study.for_reading(folder.storage(), name=before.name, knobs=before.knobs)
+    return study.rows(alive=folder.alive())
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,56 @@
+"""With which code the trials of a search were trained: code.json, a version per change.
+
+The last version is that of the trials to come; the earlier ones name the trials that had ended.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from search.storage.files import write_text
+from search.storage.sealed import damaged
+
+Code = Mapping[str, str]  # SHA-256 of files, by their path from the working folder
+
+
+class CodeRecord:
+    """The versions of the user's code in a search's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "code.json"
+
+    def changed(self, code: Code) -> list[str]:
+        """The files that differ from the last version; none where no version was written down."""
+        versions = self._versions()
+        if not versions:
+            return []
+        last = versions[-1]["files"]
+        return sorted(path for path in {*last, *code} if last.get(path) != code.get(path))
+
+    def begin(self, code: Code) -> None:
+        """Writes the first version down; nothing where there is one."""
+        if not self._versions():
+            self._write([{"files": dict(code)}])
+
+    def change(self, code: Code, *, ended: Sequence[int]) -> None:
+        """Begins another version. `ended`: all trials that have ended so far."""
+        versions, older = self._versions(), set(self.older())
+        versions[-1]["trials"] = sorted(set(ended) - older)
+        self._write([*versions, {"files": dict(code)}])
+
+    def older(self) -> list[int]:
+        """The trials that were trained with an earlier version."""
+        return sorted(trial for version in self._versions() for trial in version.get("trials", ()))
+
+    def _write(self, versions: list[dict[str, Any]]) -> None:
+        write_text(self._path, json.dumps(versions, indent=1) + "\n")
+
+    def _versions(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        try:
+            versions = json.loads(self._path.read_text())
+            return [{**version, "files": dict(version["files"])} for version in versions]
+        except (ValueError, TypeError, KeyError) as error:
+            raise damaged(self._path, got="text that is no record of code") from error

@@ -1,0 +1,161 @@
+"""Code that changes between two commands: what of it counts, and that no trial mixes two versions."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from kit import HERE, running, search, trials, wait_for
+from omegaconf import OmegaConf
+
+from search.config.user_code import user_code
+from search.storage.code_record import CodeRecord
+
+FILES = {
+    "mine.py": "from helper import rate\nimport pkg.deep\nimport numpy\n",
+    "helper.py": "rate = 1\n",
+    "pkg/__init__.py": "",
+    "pkg/deep.py": "from . import near\nfrom .sub.far import x\n",
+    "pkg/near.py": "",
+    "pkg/sub/__init__.py": "",
+    "pkg/sub/far.py": "x = 1\n",
+    "metrics.py": "",
+    "idle.py": "",
+    ".venv/lib/python3/site-packages/mine.py": "",
+    "run.sh": "python tool.py",
+    "tool.py": "import helper\n",
+    "data.csv": "a,b\n",
+}
+
+
+def _config(**trainer):
+    return OmegaConf.create(
+        {
+            "trainer": {"_target_": "mine.train", "predict": "mine.predict", **trainer},
+            "metric": {"_target_": "metrics.score"},
+            "model": {"_target_": "torch.nn.Linear"},
+            "data": {"_target_": "trainers.data.bundled.digits", "path": "data.csv"},
+        }
+    )
+
+
+def _write():
+    for name, text in FILES.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+
+
+def test_the_files_that_a_config_runs_are_found_with_what_they_import():
+    _write()
+    assert list(user_code(_config())) == [
+        "helper.py",
+        "metrics.py",
+        "mine.py",
+        "pkg/__init__.py",
+        "pkg/deep.py",
+        "pkg/near.py",
+        "pkg/sub/__init__.py",
+        "pkg/sub/far.py",
+    ]
+    command = ["{python}", "tool.py", "--data", "data.csv", "{optimizer.lr}"]
+    program = _config(_target_="trainers.command.train", command=command, predict=None)
+    assert list(user_code(program)) == ["helper.py", "metrics.py", "tool.py"]
+    os.chmod("run.sh", 0o700)
+    assert "run.sh" in user_code(_config(command=["./run.sh"]))
+    assert "mine.py" in user_code(_config(_target_="x.y", command=["{python}", "-m", "mine"]))
+
+
+def test_a_change_is_one_of_content_and_of_a_file_that_counts(tmp_path):
+    _write()
+    record = CodeRecord(tmp_path)
+    assert record.changed(user_code(_config())) == []
+    record.begin(user_code(_config()))
+    for name, text in (("idle.py", "1"), ("data.csv", "2"), ("helper.py", FILES["helper.py"])):
+        Path(name).write_text(text)
+    assert record.changed(user_code(_config())) == []
+    Path("pkg/sub/far.py").write_text("x = 2\n")
+    Path("metrics.py").unlink()
+    assert record.changed(user_code(_config())) == ["metrics.py", "pkg/sub/far.py"]
+    record.change(user_code(_config()), ended=[0, 2])
+    assert record.changed(user_code(_config())) == []
+    Path("helper.py").write_text("rate = 3\n")
+    record.change(user_code(_config()), ended=[0, 1, 2, 5])
+    assert record.older() == [0, 1, 2, 5]
+    assert [version.get("trials") for version in json.loads((tmp_path / "code.json").read_text())] == [[0, 2], [1, 5], None]  # fmt: skip
+
+
+TRAINER = """
+import os, time
+VALUE = {value}
+
+def train(config, data, device, checkpoint):
+    saved = checkpoint.load()
+    versions = (saved or {{"versions": []}})["versions"]
+    for epoch in range(checkpoint.epoch + 1, 5):
+        if config["optimizer"]["lr"] > 0.1 and epoch == 4 and VALUE < 0.5:
+            time.sleep(600)
+        time.sleep(0.03)
+        versions = [*versions, VALUE]
+        checkpoint.save({{"versions": versions}}, epoch=epoch)
+        yield {{"accuracy": VALUE, "versions": len(set(versions))}}
+"""
+WORDS = [
+    "own_trainer", "trainer._target_=mine_code.train", "seeds=1", "protocol.extend=0",
+    "protocol.refine=0", "space.optimizer.lr.points=2", "placement.slots=1",
+    "trainer.checkpoint_every=0.001", "trainer.patience=null",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_trials_do_not_mix_code_and_finished_ones_are_named_as_older(tmp_path):
+    extra = {"PYTHONPATH": f"{tmp_path}:{HERE}:{HERE.parent}"}
+    code, folder = tmp_path / "mine_code.py", tmp_path / "results" / "own_trainer"
+    code.write_text(TRAINER.format(value=0.1))
+    with running(*WORDS, cwd=tmp_path, **extra) as process:
+        saved = folder / "checkpoints" / "2" / "last.safetensors"
+        wait_for(saved.exists, seconds=60)
+        process.send_signal(2)
+        process.wait(60)
+    code.write_text(TRAINER.format(value=0.9))
+    refused = search(*WORDS, cwd=tmp_path, **extra)
+    assert refused.returncode == 2
+    text = " ".join(refused.stderr.split())
+    assert "trained with one version of your code, but mine_code.py changed after 2 trials" in text
+    assert "accept_code=true goes on" in text
+    done = search(*WORDS, "accept_code=true", cwd=tmp_path, **extra)
+    assert done.returncode == 0, done.stderr
+    assert "trained with older code: trials 0, 1" in " ".join(done.stdout.split())
+    table = trials(folder)
+    assert table.value.tolist() == [0.1, 0.1, 0.9]
+    import pandas as pd
+
+    assert (pd.read_parquet(folder / "curves.parquet").versions == 1).all()
+    assert (
+        "trained with older code: trials 0, 1"
+        in search("table", "own_trainer", cwd=tmp_path).stdout
+    )
+    code.write_text(TRAINER.format(value=0.8))  # nothing is left to train
+    finished = search(*WORDS, cwd=tmp_path, **extra)
+    assert finished.returncode == 0
+    assert "your code has changed since these trials were trained: mine_code.py" in finished.stdout
+
+
+@pytest.mark.slow
+def test_a_failed_set_up_does_not_use_up_the_name(tmp_path):
+    extra = {"PYTHONPATH": f"{tmp_path}:{HERE}:{HERE.parent}"}
+    code, folder = tmp_path / "mine_code.py", tmp_path / "results" / "own_trainer"
+    code.write_text("def train(config, data, device, checkpoint):\n    yield {'acuracy': 0.5}\n")
+    assert search(*WORDS, cwd=tmp_path, **extra).returncode == 1
+    again = search(*WORDS, cwd=tmp_path, **extra)
+    assert again.returncode == 1
+    assert "begins anew" not in again.stdout + again.stderr  # nothing has changed
+    (folder / "notes.txt").write_text("mine")
+    code.write_text("def train(config, data, device, checkpoint):\n    yield {'accuracy': 0.5}\n")
+    mended = search(*WORDS, cwd=tmp_path, **extra)
+    assert mended.returncode == 0, mended.stderr
+    assert "no trial has completed and your code has changed (mine_code.py): the search begins anew" in mended.stdout  # fmt: skip
+    assert (trials(folder).state == "complete").all()
+    assert (folder / "notes.txt").read_text() == "mine"
+    other = search(*WORDS, "trainer.epochs=3", cwd=tmp_path, **extra)
+    assert other.returncode == 2
+    assert "holds a search with another config" in other.stderr
