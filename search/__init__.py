@@ -1,7 +1,34 @@
 """Knobwise: a hyperparameter search orchestrator for PyTorch.
 
-Importing it loads nothing heavy; `python -m search` is the door.
+    import search
+
+    result = search.run("lr_sweep", ["optimizer=adam", "seeds=5"])
+    result = search.load("lr_sweep")
+
+Importing it loads nothing heavy; `python -m search`, or `knobwise`, is the door of the command line.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.results.search_result import SearchResult
+    from search.results.search_result import load_result as load
+    from search.run.call import run_search as run
+
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["SearchResult", "__version__", "load", "run"]
+
+_PLACES = {
+    "load": ("search.results.search_result", "load_result"),
+    "SearchResult": ("search.results.search_result", "SearchResult"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "run":
+        return importlib.import_module("search.run")
+    if name in _PLACES:
+        module, attribute = _PLACES[name]
+        return getattr(importlib.import_module(module), attribute)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,10 @@ from search.config.text import for_terminal, one_line
 class Terminal(Console):
     """Standard output; a reader that has gone, as in `… | head`, silences it and ends nothing."""
 
+    def __init__(self, *, quiet: bool = False) -> None:
+        # Lines in a notebook too: rich would draw a widget there.
+        super().__init__(quiet=quiet, force_jupyter=False)
+
     def on_broken_pipe(self) -> None:
         """Called by rich when a write has failed."""
         self.quiet = True

@@ -1,0 +1,169 @@
+"""Runs a search from Python code: a recipe by name, a config, or a function that trains."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from search.config.compose import check_whole
+from search.config.results_root import root_of
+from search.errors import UsageError
+from search.execution.process_guard import MARK
+from search.execution.terminal import Terminal
+from search.results.search_result import SearchResult, load_result
+from search.results.transfer import compose_from
+from search.run.launch import launch
+from search.run.train_function import importable
+
+Experiment = str | Mapping[str, Any]
+
+
+def run_search(
+    experiment: Experiment = "own_trainer",
+    overrides: Sequence[str] = (),
+    *,
+    train: Callable[..., Any] | None = None,
+    space: Mapping[str, Any] | None = None,
+    config_dir: str | Path | None = None,
+    quiet: bool = False,
+) -> SearchResult:
+    """Runs or resumes a search to its end, as the command line does.
+
+    Args:
+        experiment: a recipe by name; or a mapping: `{"experiment": name}` with keys that differ,
+            or a whole config.
+        overrides: words as on the command line, `["seeds=5", "from=lr_sweep"]`.
+        train: a function that trains, in place of `trainer._target_`; see `trainers/README.md`.
+        space: the whole space by path: a list of choices, `{"low": …, "high": …, "scale": "log"}`,
+            or a domain in words, such as `"log(1e-4, 1)"`.
+        config_dir: a folder of configs of one's own.
+        quiet: print nothing.
+
+    Returns:
+        The result, with `winner` None where nothing has won.
+
+    Raises:
+        UsageError: the config, the function or the folder is wrong; nothing was written.
+        RunError: the search failed.
+        Interrupted: by a signal; the same call goes on.
+    """
+    _check_place()
+    words = [*overrides, *_space_words(space or {})]
+    with _found(train) as target:
+        words += [f"trainer._target_={target}"] if target else []
+        config, contract = _config(experiment, words, config_dir)
+        findings = launch(config, console=Terminal(quiet=quiet), contract=contract)
+    folder = findings.plan.folder
+    return load_result(str(folder), results_root=root_of(config, start=Path.cwd()))
+
+
+def _check_place() -> None:
+    """Refuses a call from which no search can be conducted."""
+    if MARK in os.environ:
+        raise UsageError(
+            "search.run: a worker imports the script in which its function stands, but got a call "
+            'while it does; put the call under `if __name__ == "__main__":`'
+        )
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError(
+            "search.run: listens for Ctrl-C, which only the main thread can, but got a call in "
+            f"{threading.current_thread().name}; call it in the main thread"
+        )
+
+
+def _config(
+    experiment: Experiment, words: list[str], config_dir: str | Path | None
+) -> tuple[DictConfig, Mapping[str, Any] | None]:
+    """The config, and the contract that must hold because it comes from another search."""
+    if not isinstance(experiment, str):
+        if "experiment" not in experiment:
+            return _whole(experiment, words), None
+        changes = [*_words_of({k: v for k, v in experiment.items() if k != "experiment"})]
+        experiment, words = str(experiment["experiment"]), [*changes, *words]
+    sources = [word.partition("=")[2] for word in words if word.startswith("from=")]
+    return compose_from(
+        experiment,
+        overrides=[word for word in words if not word.startswith("from=")],
+        config_dir=Path(config_dir).absolute() if config_dir is not None else None,
+        source=sources[-1] if sources else None,
+    )
+
+
+def _words_of(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """A nested mapping as words: `trainer.epochs=3`."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _words_of(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={_choice(value)}"
+
+
+def _whole(experiment: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
+    """A whole config with changes of keys that it has."""
+    config = OmegaConf.create(dict(experiment))
+    assert isinstance(config, DictConfig)
+    check_whole(config, Path("the config"))
+    OmegaConf.set_struct(config, True)
+    try:
+        for word in words:
+            key, _, value = word.partition("=")
+            OmegaConf.update(config, key, OmegaConf.create(f"x: {value}").x)
+    except OmegaConfBaseException as error:
+        raise UsageError(f"search.run: {error}") from error
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+@contextmanager
+def _found(train: Callable[..., Any] | None) -> Iterator[str]:
+    """The import path of a function, by which workers find it while the block runs."""
+    if train is None:
+        yield ""
+        return
+    target, folder = importable(train)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
+    try:
+        yield target
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _space_words(space: Mapping[str, Any]) -> list[str]:
+    return [f"knob.{path}={_domain(path, domain)}" for path, domain in space.items()]
+
+
+def _domain(path: str, domain: Any) -> str:
+    """A domain as a word of the command line."""
+    if isinstance(domain, str):
+        return domain
+    if isinstance(domain, Mapping) and {"low", "high"} <= set(domain):
+        ends = f"{domain['low']}, {domain['high']}"
+        ranged = f"log({ends})" if domain.get("scale") == "log" else f"interval({ends})"
+        whole = domain.get("type") == "int"
+        unknown = set(domain) - {"low", "high", "scale", "type"}
+        if not unknown:
+            return f"int({ranged})" if whole else ranged
+    elif isinstance(domain, Sequence):
+        return f"choice({', '.join(map(_choice, domain))})"
+    raise UsageError(
+        f"space: {path} is a list of choices, low and high with scale and type, or a domain in "
+        f'words, but got {domain!r}; say [16, 32] or "log(1e-4, 1)"'
+    )
+
+
+def _choice(value: Any) -> str:
+    """A value as Hydra's grammar reads it."""
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_choice, value))}]"
+    return repr(value).lower() if isinstance(value, bool) else repr(value)

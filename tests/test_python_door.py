@@ -1,0 +1,184 @@
+"""`import search` from Python code: runs, results from disk, and functions that workers can import."""
+
+import json
+import linecache
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kit import environment
+
+import search
+from search.errors import UsageError
+from search.run.call import run_search
+from search.run.train_function import importable
+from search.storage.folder import Folder
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_frames_hold_what_the_files_hold(smoke):
+    result, folder = search.load("smoke"), smoke / "results" / "smoke"
+    table = pd.read_csv(folder / "trials.csv", keep_default_na=False)
+    assert result.trials.index.tolist() == table.trial.tolist()
+    assert result.trials.value.tolist()[:3] == [float(value) for value in table.value[:3]]
+    assert result.trials.columns.tolist() == table.columns.tolist()[1:]
+    pd.testing.assert_frame_equal(
+        result.curves, pd.read_parquet(folder / "curves.parquet"), check_dtype=False
+    )
+    summary = pd.read_csv(folder / "summary.csv")
+    assert result.summary["mean"].tolist()[:3] == summary["mean"].tolist()[:3]
+    record = json.loads(Folder(folder).decisions.read_text())
+    assert result.decisions.iloc[0]["decision"] == record["decision"]
+
+
+def test_a_result_has_its_winner_config_units_and_figures(smoke):
+    result = search.load("smoke")
+    assert (result.winner.trial, result.winner.knobs) == (0, {"optimizer.lr": 0.1})
+    assert result.winner.value == result.trials.value.max()
+    assert result.config["optimizer"]["lr"] == 0.1
+    assert result.trials.attrs["units"]["seconds"] == "s"
+    assert result.curves.attrs["units"]["accuracy"] == "accuracy"
+    drawn = result.figure.sweep()
+    values = [value for trace in drawn.data for value in trace.y]
+    assert any(value == pytest.approx(result.winner.value, abs=1e-6) for value in values)
+    curves = result.figure.curves([0, 1], column="val_loss")
+    assert [trace.name for trace in curves.data] == ["trial 0", "trial 1"]
+    losses = result.curves.query("trial == 0").val_loss.tolist()
+    assert list(curves.data[0].y) == pytest.approx(losses, rel=1e-5)
+    with pytest.raises(AttributeError, match="figure 'swep' does not exist; did you mean 'sweep'"):
+        result.figure.swep  # noqa: B018
+    page = result._repr_html_()
+    assert page.startswith("<h4>smoke</h4><p>Keep the baseline, optimizer.lr = 0.1")
+
+
+def test_loading_a_search_needs_no_torch(smoke):
+    code = "import sys, search; search.load('smoke').trials; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=smoke, env=environment(), capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout == "False\n"
+
+
+def test_a_search_that_does_not_exist_names_those_that_do(smoke):
+    with pytest.raises(UsageError, match="search 'smok' does not exist; did you mean 'smoke'"):
+        search.load("smok")
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme_runs(elsewhere):
+    text = (ROOT / "search" / "README.md").read_text()
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    done = subprocess.run([sys.executable, "-c", example], env=environment(), capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (elsewhere / "results" / "smoke" / "best.yaml").exists()
+
+
+SCRIPT = """
+import search
+import trainers
+
+def fit(config, data, device, checkpoint):
+    for epoch in range(1, 30):
+        accuracy = 1 - abs(config["lr"] - 0.1) - 1 / min(epoch, 3)
+        trainers.report(epoch=epoch, train_loss=1 / epoch, val_loss=1 / epoch, accuracy=accuracy)
+
+if __name__ == "__main__":
+    words = ["trainer.epochs=30", "trainer.patience=2", "seeds=1", "protocol.refine=0", "protocol.extend=0"]
+    result = search.run(overrides=words, train=fit, space={"lr": [0.01, 0.1, 1.0]}, quiet=True)
+    print(result.winner.knobs, result.trials.epochs.tolist())
+"""
+
+
+@pytest.mark.slow
+def test_a_function_of_a_script_that_blocks_is_searched_and_stopped_early(elsewhere):
+    (elsewhere / "mine.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "mine.py"], env=environment(), capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == "{'lr': 0.1} [5, 5, 5]\n"  # the best epoch is 3, patience 2
+
+
+def _notebook(source, **names):
+    """Runs source as a notebook does: in a module without a file, whose text Python knows."""
+    file = f"<cell {len(linecache.cache)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    space = {"__name__": "a_notebook", **names}
+    sys.modules["a_notebook"] = type(sys)("a_notebook")
+    exec(compile(source, file, "exec"), space)
+    return space
+
+
+CELL = """
+import math as m
+from pathlib import Path
+
+RATES = [0.1, 0.2]
+
+class Model:
+    def loss(self, x):
+        return half(x)
+
+def half(x):
+    return m.fabs(x) / 2
+
+def fit(config, data, device, checkpoint):
+    yield {"accuracy": Model().loss(config["lr"]), "here": str(Path("a")), "rates": RATES}
+"""
+
+
+def test_a_function_of_a_notebook_is_written_with_all_that_it_uses(elsewhere, monkeypatch):
+    target, folder = importable(_notebook(CELL)["fit"])
+    assert folder == elsewhere
+    assert re.fullmatch(r"notebook_fit_[0-9a-f]{8}\.fit", target)
+    monkeypatch.syspath_prepend(str(folder))
+    module = __import__(target.partition(".")[0])
+    assert next(module.fit({"lr": -3.0}, None, "cpu", None))["accuracy"] == 1.5
+    again, _ = importable(_notebook(CELL)["fit"])
+    assert again == target
+    other, _ = importable(_notebook(CELL.replace("/ 2", "/ 4"))["fit"])
+    assert other != target  # so that a resumed search notices
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("fit = lambda *_: 1", "stands at the top of a file or a cell: workers import it, but got <lambda>"),
+        ("def outer():\n    def fit(*_):\n        yield {}\n    return fit\nfit = outer()", r"but got outer\.<locals>\.fit"),
+        ("fit = print", "is a function: workers import it, but got a builtin_function_or_method"),
+        ("import threading\nlock = threading.Lock()\ndef fit(*_):\n    yield {'a': lock}", "but got lock, a lock of the notebook"),
+    ],
+)  # fmt: skip
+def test_a_function_that_workers_cannot_import_is_refused_with_the_reason(source, message):
+    with pytest.raises(UsageError, match=message):
+        importable(_notebook(source)["fit"])
+
+
+def test_a_function_of_a_module_is_found_where_it_lies():
+    import toys
+
+    target, folder = importable(toys.steady)
+    assert (target, folder) == ("toys.steady", Path(toys.__file__).resolve().parent)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"experiment": "lr_swep"}, "experiment 'lr_swep' does not exist; did you mean 'lr_sweep'"),
+        ({"experiment": {"seed": 0}}, "the config: every group of a config must be there"),
+        ({"experiment": {"experiment": "lr_sweep", "seedz": 1}}, "key 'seedz' does not exist"),
+        ({"experiment": "lr_sweep", "space": {"optimizer.lr": {"low": 1}}}, "space: optimizer.lr is a list of choices"),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_is_refused_and_writes_nothing(arguments, message, elsewhere):
+    with pytest.raises(UsageError, match=message):
+        run_search(**arguments, quiet=True)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_search_run_is_the_function_although_it_is_also_the_room():
+    assert callable(search.run)
+    with pytest.raises(UsageError, match="experiment 'nothing' does not exist"):
+        search.run("nothing", quiet=True)
+    with pytest.raises(AttributeError, match="has no attribute 'rum'"):
+        search.rum  # noqa: B018
