@@ -11,12 +11,13 @@ Importing it loads nothing heavy; `python -m search`, or `knobwise`, is the door
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from search.config.version import __version__
+
 if TYPE_CHECKING:
     from search.results.search_result import SearchResult
     from search.results.search_result import load_result as load
     from search.run.call import run_search as run
 
-__version__ = "0.1.0"
 __all__ = ["SearchResult", "__version__", "load", "run"]
 
 _PLACES = {

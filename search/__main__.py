@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from search import __version__
 from search.config import catalogue
+from search.config.version import __version__
 from search.errors import SearchError, UsageError, broken_rule, unknown
 
 HELP = ("-h", "--help")

@@ -240,3 +240,12 @@ def test_every_verb_has_a_summary_and_a_parser_for_its_help_page():
     for name in verbs():
         assert verb(name).SUMMARY, name
         assert verb(name).parser().format_help().startswith(f"usage: python -m search {name} ")
+
+
+def test_the_version_stands_alike_in_both_places():
+    import tomllib
+
+    import search
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == search.__version__

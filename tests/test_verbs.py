@@ -57,7 +57,7 @@ def test_a_misspelt_option_or_word_names_the_nearest(capsys):
 
 
 def test_the_version_is_that_of_the_package(capsys):
-    from search import __version__
+    from search.config.version import __version__
 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"knobwise {__version__}\n"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from search import __version__
+from search.config.version import __version__
 from search.results.findings import Findings
 from search.results.report.blocks import Block, Facts, Log, Section, Table, table_of
 from search.results.summary.formatting import count
