@@ -8,6 +8,7 @@ import pytest
 from kit import HERE, running, search, trials, wait_for
 from omegaconf import OmegaConf
 
+from search.commands.support.imports import say_imports
 from search.config.user_code import user_code
 from search.storage.code_record import CodeRecord
 
@@ -159,3 +160,26 @@ def test_a_failed_set_up_does_not_use_up_the_name(tmp_path):
     other = search(*WORDS, "trainer.epochs=3", cwd=tmp_path, **extra)
     assert other.returncode == 2
     assert "holds a search with another config" in other.stderr
+
+
+def test_a_file_from_elsewhere_says_what_it_will_run_before_it_does(capsys):
+    config = OmegaConf.create(
+        {
+            "model": {"_target_": "torch.nn.Linear"},
+            "optimizer": {"_target_": "torch.optim.SGD"},
+            "trainer": {"_target_": "trainers.stock.Stock", "predict": "trainers.stock.predict"},
+            "data": {"_target_": "trainers.data.bundled.digits"},
+            "schedule": {"deep": [{"_target_": "os.system"}]},
+        }
+    )
+    say_imports(config, Path("best.yaml"))
+    assert capsys.readouterr().out == (
+        "best.yaml runs os.system: trust the file as you trust that code\n"
+    )
+    del config["schedule"]
+    say_imports(config, Path("best.yaml"))
+    assert capsys.readouterr().out == ""
+    config.trainer = {"_target_": "trainers.command.train", "command": ["rm", "-rf"]}
+    config.model._target_ = "torch.hub.load"
+    say_imports(config, Path("best.yaml"))
+    assert "best.yaml runs torch.hub.load, the command rm -rf: " in capsys.readouterr().out

@@ -10,6 +10,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from search.commands.support.arguments import VerbParser
+from search.commands.support.imports import say_imports
 from search.config.compose import load_config
 from search.config.results_root import address
 from search.contract.contract import Prepared, prepare
@@ -52,6 +53,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             "test: needs trainer.predict, a function that predicts the test rows, but got null; "
             "see trainers/README.md"
         )
+    say_imports(config, folder.best_config)
     with folder.locked():
         ledger = Ledger(folder)
         earlier = ledger.openings()

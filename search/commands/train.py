@@ -6,6 +6,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.commands.support.arguments import VerbParser
+from search.commands.support.imports import say_imports
 from search.config.compose import check_whole, load_config
 from search.config.plan import read_plan
 from search.errors import Interrupted, RunError
@@ -39,6 +40,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     options = parser().parse(words)
     overrides = options.overrides
     config, expected, contract = _read(options.file, overrides)
+    say_imports(config, options.file)
     if Folder(read_plan(config, root=Path.cwd()).folder).trials.exists():
         print(
             f"{config.name}: was trained before; what follows is its result, "

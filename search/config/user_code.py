@@ -6,6 +6,7 @@ Only files below the working folder count; those of installed packages have vers
 import ast
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from search.config.catalogue import CONF
+
 OURS = Path(__file__).resolve().parent.parent.parent
 OUR_ROOMS = (OURS / "search", OURS / "trainers")  # imports into these are not followed
 SCRIPTS = (".py", ".sh", ".bash", ".pl", ".r", ".R", ".jl", ".lua", ".js", ".m")
 PATHS = ("_target_", "predict")  # keys whose values are import paths
+TARGET = re.compile(r"^\s*(?:_target_|predict): *([\w.]+)", re.MULTILINE)
 
 
 def import_paths(config: DictConfig) -> list[str]:
@@ -35,6 +39,19 @@ def import_paths(config: DictConfig) -> list[str]:
 
     walk(OmegaConf.to_container(config, resolve=False))
     return list(dict.fromkeys(found))
+
+
+def foreign_paths(config: DictConfig) -> list[str]:
+    """The import paths of a config that neither ship with this program nor are torch's classes.
+
+    Whoever trains such a config runs their code.
+    """
+    shipped = {path for file in CONF.rglob("*.yaml") for path in TARGET.findall(file.read_text())}
+    return [
+        path
+        for path in import_paths(config)
+        if path not in shipped and not path.startswith(("torch.nn.", "torch.optim."))
+    ]
 
 
 def user_code(config: DictConfig) -> dict[str, str]:
