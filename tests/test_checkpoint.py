@@ -1,12 +1,18 @@
 """Checkpoints: what goes in comes out, the disk is never ahead of the records, and the best epoch's weights stay."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from trainers import state as states
-from trainers.checkpoint import BEST, LAST, WEIGHTS, FolderCheckpoint, TrialCheckpoint
+from trainers.checkpoint import BEST, LAST, PREVIOUS, WEIGHTS, FolderCheckpoint, TrialCheckpoint
 
 
 def _model(value):
@@ -151,3 +157,68 @@ def test_two_tensors_of_one_dotted_path_are_kept_apart():
     mixed = {"a.b": np.array([1.0]), "a": {"b": np.array([2.0])}}
     back = states.load(states.dump(mixed))
     assert (back["a.b"][0], back["a"]["b"][0]) == (1.0, 2.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([LAST, BEST]), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
+def test_a_flipped_bit_anywhere_in_a_checkpoint_means_a_fresh_start_or_changes_nothing(
+    name, at, bit
+):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        checkpoint = FolderCheckpoint(folder)
+        for epoch in (1, 2):
+            checkpoint.save({**_model(epoch), "rng": np.arange(30)}, epoch=epoch)
+            checkpoint.confirm(epoch, best_epoch=1)
+            checkpoint.flush()
+        content = bytearray((folder / name).read_bytes())
+        content[int(at * len(content))] ^= 1 << bit
+        (folder / name).write_bytes(content)
+        again = FolderCheckpoint(folder)
+        if again.epoch == 0:
+            assert again.load() is None
+            assert name in again.damage
+        else:
+            assert torch.equal(again.load()["model"]["w"], _model(2)["model"]["w"])
+            assert (again.load()["rng"] == np.arange(30)).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 8, b"{}", b"\xff" * 100])
+def test_a_strange_checkpoint_of_one_fold_sends_all_folds_back_to_an_epoch_that_they_share(
+    content, tmp_path
+):
+    trial = TrialCheckpoint(tmp_path, folds=2, every=0)
+    for epoch in (1, 2, 3):
+        for part in trial.parts:
+            part.save(_model(epoch), epoch=epoch)
+        trial.confirm(epoch, best_epoch=3)
+        trial.flush()
+    (tmp_path / "fold-1" / LAST).write_bytes(content)
+    again = TrialCheckpoint(tmp_path, folds=2, every=0)
+    assert [part.epoch for part in again.parts] == [2, 2]
+    (tmp_path / "fold-1" / LAST).write_bytes(content)
+    (tmp_path / "fold-1" / PREVIOUS).unlink(missing_ok=True)
+    assert [part.epoch for part in TrialCheckpoint(tmp_path, folds=2, every=0).parts] == [0, 0]
+
+
+def test_a_checkpoint_without_a_checksum_of_an_earlier_version_is_read(tmp_path):
+    (tmp_path / LAST).write_bytes(states.dump({"epoch": 4, "state": _model(4)}))
+    assert FolderCheckpoint(tmp_path).epoch == 4
+
+
+def test_a_disk_that_refuses_a_checkpoint_leaves_the_older_one_and_no_rest(tmp_path, monkeypatch):
+    checkpoint = FolderCheckpoint(tmp_path)
+    checkpoint.save(_model(1), epoch=1)
+    checkpoint.confirm(1, best_epoch=1)
+    checkpoint.flush()
+
+    def refuses(number):
+        raise OSError(28, "No space left on device")
+
+    checkpoint.save(_model(2), epoch=2)
+    checkpoint.confirm(2, best_epoch=1)
+    monkeypatch.setattr(os, "fsync", refuses)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.flush()
+    assert FolderCheckpoint(tmp_path).epoch == 1
+    assert not list(tmp_path.glob("*.new"))

@@ -4,7 +4,12 @@ import time
 
 from search.config.settings import Limits
 from search.contract.metrics import Metric
-from search.execution.running_trial import SHARED_DEATHS, RunningTrial, fresh_early_stopping
+from search.execution.running_trial import (
+    SHARED_DEATHS,
+    SLOW_START,
+    RunningTrial,
+    fresh_early_stopping,
+)
 from search.storage.trials import TrialSpec
 
 METRIC = Metric(name="accuracy", direction="maximize")
@@ -26,6 +31,7 @@ def _underway(**limits):
     trial = RunningTrial(
         ask=ask, early_stopping=fresh_early_stopping(METRIC, limits), limits=limits
     )
+    trial.hand_out()
     trial.begin(0, records=[], device="cpu", strategy="loop")
     return trial
 
@@ -131,3 +137,17 @@ def test_what_happens_in_company_is_nobodys_own_until_it_is_tried_alone():
     silent.seconds = 6.0
     assert silent.overdue(time.monotonic(), shared=True) == "took longer than trainer.timeout=5 s"
     assert not silent.record_failure(shared=True)
+
+
+def test_a_slow_start_is_said_once_and_only_until_the_trial_has_begun():
+    trial = _underway(epoch_timeout=3600)
+    trial.hand_out()
+    now = time.monotonic()
+    assert trial.slow_start(now + SLOW_START - 1) == ""
+    assert "trial 3: its trainer and model are still being imported or built" in trial.slow_start(
+        now + SLOW_START + 1
+    )
+    assert trial.slow_start(now + SLOW_START + 2) == ""
+    trial.hand_out()
+    trial.begin(0, records=[], device="cpu", strategy="loop")
+    assert trial.slow_start(now + SLOW_START + 3) == ""

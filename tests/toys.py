@@ -254,3 +254,14 @@ def curve(config, data, device, checkpoint):
         share = epoch / count
         train = 2.3 * math.exp(-rate * share) + 0.01 * dice.normal()
         yield {"train_loss": train, "val_loss": train + gap * share, "accuracy": 1 - train / 3}
+
+
+def heavy(config, data, device, checkpoint):
+    """As `steady`, with a state of 2 MB."""
+    saved = checkpoint.load() or {"total": 0.0}
+    total = saved["total"]
+    for epoch in range(checkpoint.epoch + 1, config["trainer"]["epochs"] + 1):
+        total += math.sin(total + config["optimizer"]["lr"] * epoch)
+        checkpoint.save({"total": total, "ballast": np.zeros(250_000)}, epoch=epoch)
+        time.sleep(PAUSE)
+        yield {"train_loss": 1 / epoch, "accuracy": 0.5 + 0.1 * math.tanh(total)}

@@ -2,7 +2,8 @@
 
 A state that a trainer offers counts once the search has recorded its epoch. It is read then, while
 the trainer waits at its yield; so the disk is never ahead of the records, and a state that is
-neither the best nor due is never copied. Writing takes at most a tenth of the time. Never decides
+neither the best nor due is never copied. Writing takes at most a tenth of the time, and what is
+written is synced to the disk. A damaged file counts as none: the trial begins anew. Never decides
 which epoch is best.
 """
 
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from trainers import sealed_file
 from trainers import state as states
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
@@ -45,6 +47,11 @@ class TrialCheckpoint:
     def epoch(self) -> int:
         """The epoch from which all folds go on; 0 for a fresh start."""
         return self.parts[0].epoch
+
+    @property
+    def damage(self) -> str:
+        """Which file was damaged and counts as none, in words; empty if all were sound."""
+        return "; ".join(part.damage for part in self.parts if part.damage)
 
     def hold(self) -> None:
         """The trainer is about to go on."""
@@ -81,7 +88,10 @@ class FolderCheckpoint:
     def __init__(self, folder: Path, *, generations: int = 1, files: Path | None = None) -> None:
         self.folder, self._generations = folder, generations
         self.files = files or folder / "files"
+        self.damage = ""
         self._loaded = self._read(LAST)
+        if self._loaded is not None and (folder / BEST).exists() and self._read(BEST) is None:
+            self._loaded = None  # the best weights are lost, so the trial must find them again
         self._recorded = self.epoch
         self._best_epoch = 0
         self._offered: dict[int, Any] = {}
@@ -160,7 +170,7 @@ class FolderCheckpoint:
         """Keeps the best epoch's weights, if they were saved, and drops the crash checkpoint."""
         best = self._best or self._read(BEST)
         if best is not None and best["epoch"] == self._best_epoch:
-            self._write(WEIGHTS, states.weights(best["state"]))
+            self._write(WEIGHTS, states.weights(best["state"]), sealed=False)
         for name in (LAST, PREVIOUS, BEST):
             (self.folder / name).unlink(missing_ok=True)
 
@@ -173,14 +183,20 @@ class FolderCheckpoint:
             )
 
     def _read(self, name: str) -> dict[str, Any] | None:
-        path = self.folder / name
-        return states.load(path.read_bytes()) if path.exists() else None
+        """What a file holds; None where there is none, or where it is damaged."""
+        try:
+            data = sealed_file.read(self.folder / name)
+            state = states.load(data) if data is not None else None
+            if state is not None and not {"epoch", "state"} <= state.keys():
+                raise KeyError("epoch")
+        except Exception as error:  # noqa: BLE001  # of the file's readers: each has kinds of its own
+            self.damage = f"the checkpoint {self.folder / name} is damaged ({error})"
+            return None
+        return state
 
-    def _write(self, name: str, data: bytes) -> None:
+    def _write(self, name: str, data: bytes, *, sealed: bool = True) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        fresh = self.folder / f"{name}.new"
-        fresh.write_bytes(data)
-        os.replace(fresh, self.folder / name)
+        sealed_file.write(self.folder / name, data, sealed=sealed)
 
 
 class Unsaved:

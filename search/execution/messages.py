@@ -65,11 +65,15 @@ class MemoryExceeded(Message, frozen=True, kw_only=True):
 
 
 class TrialBegun(Message, frozen=True, kw_only=True):
-    """A trial starts from its checkpoint of `epoch`; 0 for a fresh start."""
+    """A trial starts from its checkpoint of `epoch`; 0 for a fresh start.
+
+    `damage`: the checkpoint's, in words, if it was damaged.
+    """
 
     trial: int
     epoch: int
     strategy: str
+    damage: str = ""
 
 
 class FoldNumbers(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,13 +63,14 @@ class RunningTrial:
     def hand_out(self) -> None:
         """A worker gets the trial, and imports and builds what it needs."""
         self.building, self.heard_at = True, time.monotonic()
+        self.kill_reason, self.retry = "", True
 
     def begin(
         self, epoch: int, *, records: Sequence[dict[str, Any]], device: str, strategy: str
     ) -> None:
         """An attempt starts from the checkpoint of `epoch`; records after it do not count."""
         self.early_stopping = fresh_early_stopping(self.early_stopping.metric, self.limits)
-        self.rung_seen, self.seconds, self.kill_reason, self.retry = 0, 0.0, "", True
+        self.rung_seen, self.seconds = 0, 0.0
         self.decision, self.device, self.strategy = StopDecision.GO, device, strategy
         self.building = False
         self.heard_at = self.began_at = time.monotonic()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig
 
+from search.config.text import one_line
 from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import read_folds
 from search.execution import messages
@@ -116,7 +117,14 @@ class Worker:
             config = self._config(assigned.knobs, seed=assigned.seed)
             runner, lanes = self._open(config)
             strategy = lanes.seat(trial, config, candidates=alternatives)
-            self._tell(messages.TrialBegun(trial=trial, epoch=checkpoint.epoch, strategy=strategy))
+            self._tell(
+                messages.TrialBegun(
+                    trial=trial,
+                    epoch=checkpoint.epoch,
+                    strategy=strategy,
+                    damage=one_line(checkpoint.damage),
+                )
+            )
             self._answered_at = time.monotonic()
             runner.admit(trial, config=config, checkpoint=checkpoint)
             if not self._frozen:

@@ -1,0 +1,53 @@
+"""A module that hangs while it is imported: a deadline, a line on the screen, and nothing left."""
+
+import signal
+
+import pytest
+from kit import HERE, MARK, marked, running, search, told_of, wait_for
+
+HANGS = """
+import subprocess, time
+subprocess.Popen(["sleep", "300"], start_new_session=True)
+open("hanging.txt", "w").close()
+time.sleep(300)
+"""
+WORDS = ["own_trainer", "trainer._target_=mine.train", "placement.slots=1"]
+PATH = f"{HERE}:{HERE.parent}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("placement", ["local", "inline"])
+def test_a_dry_run_that_hangs_ends_after_its_deadline_and_leaves_nothing(placement, tmp_path):
+    (tmp_path / "mine.py").write_text(HANGS)
+    words = [*WORDS, f"placement={placement}", "trainer.epoch_timeout=3"]
+    mark = {MARK: str(tmp_path), "PYTHONPATH": f"{tmp_path}:{PATH}"}
+    done = search(*words, cwd=tmp_path, **mark)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == (
+        "search: trainer.epoch_timeout: the trainer and the model are imported and built within "
+        "it, but got no end within 3 s; mend what hangs, or raise it"
+    )
+    wait_for(lambda: not marked(str(tmp_path)), what=lambda: told_of(marked(str(tmp_path))))
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+def test_a_dry_run_does_not_outlive_a_killed_search(tmp_path):
+    (tmp_path / "mine.py").write_text(HANGS)
+    mark = {MARK: str(tmp_path), "PYTHONPATH": f"{tmp_path}:{PATH}"}
+    with running(*WORDS, "placement=inline", cwd=tmp_path, **mark) as conductor:
+        wait_for((tmp_path / "hanging.txt").exists, what="the module to be imported")
+        conductor.send_signal(signal.SIGKILL)
+        wait_for(lambda: not marked(str(tmp_path)), what=lambda: told_of(marked(str(tmp_path))))
+
+
+@pytest.mark.slow
+def test_a_trial_whose_module_hangs_is_lost_after_its_retries_and_the_user_hears_of_it(tmp_path):
+    (tmp_path / "mine.py").write_text(HANGS)
+    words = ["rehearse=false", "trainer.epoch_timeout=2", "placement.max_retries=1", "seeds=1"]
+    mark = {MARK: str(tmp_path), "PYTHONPATH": f"{tmp_path}:{PATH}"}
+    done = search(*WORDS, *words, cwd=tmp_path, **mark)
+    assert done.returncode == 1
+    assert "trial 0: hung: no epoch for trainer.epoch_timeout=2 s; trying again" in done.stdout
+    assert "the first 3 trials all failed alike" in done.stderr
+    wait_for(lambda: not marked(str(tmp_path)), what=lambda: told_of(marked(str(tmp_path))))
