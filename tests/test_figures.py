@@ -4,11 +4,17 @@ import math
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 from drawn import findings_of, planted
+from hypothesis import given
+from hypothesis import strategies as st
+from pages import curves_of, joint_findings, smooth
 
+from search.config.knobs import Knob
 from search.results.figures import figure_files
+from search.results.figures.places import place
 from search.storage.folder import Folder
 
 
@@ -140,6 +146,50 @@ def test_choices_linear_knobs_and_values_off_a_log_scale_have_their_place(
         findings_of(lambda value, seed: 0.9 + 0.001 * seed, *words, experiment=experiment), tmp_path
     )
     assert shown in sweep
+
+
+def _gaps(knob, values, most):
+    """Distances of neighbouring ticks, as shares of the axis."""
+    placement = place(knob, values, most_ticks=most)
+    ends = np.log10(placement.limits)
+    ticks = np.sort(np.log10(list(placement.ticks)))
+    assert ends[0] <= ticks[0]
+    assert ticks[-1] <= ends[1]
+    return np.diff(ticks) / (ends[1] - ends[0])
+
+
+@given(
+    st.floats(-8, 2),
+    st.floats(0.5, 10),
+    st.sampled_from([5, 8]),
+    st.booleans(),
+)
+def test_ticks_of_a_log_knob_never_overlap_not_even_with_a_zero(low, decades, most, has_zero):
+    knob = Knob(path="a", low=10**low, high=10 ** (low + decades), log=True)
+    values = [*knob.grid(), *([0.0] if has_zero else [])]
+    assert min(_gaps(knob, values, most), default=1.0) > 0.45 / most
+    assert ("0" in place(knob, values).ticks.values()) == has_zero
+
+
+def test_a_joint_search_has_a_zoom_and_the_curves_of_its_leaders(tmp_path):
+    def steep(knobs, seed):
+        return 0.2 if knobs["optimizer.lr"] < 0.001 else smooth(knobs, seed)
+
+    findings = joint_findings(steep, "space=[lr,dropout,width]")
+    files = figure_files(findings, curves_of(findings), Folder(tmp_path))
+    assert set(files) == {"search.svg", "knobs.svg", "curves.svg"}
+    for name in ("search.svg", "knobs.svg"):
+        assert "near the best" in files[name]
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", files["curves.svg"])
+    leaders = [f"trial {value}" for value in findings.values]
+    assert all(any(text.startswith(leader) for text in texts) for leader in leaders)
+    assert any(text.endswith("chosen") for text in texts)
+
+
+def test_control_characters_in_a_choice_leave_the_svg_whole(tmp_path):
+    words = ["~space.optimizer", '+space.model.activation={choices: [relu, "a\\x1b[31m<b>"]}']
+    findings = findings_of(lambda value, seed: 0.9, *words, "model.activation=relu")
+    assert any("\\x1b" in text or "<b>" in text for text in _drawn(findings, tmp_path)[0])
 
 
 def test_of_very_many_values_the_curves_of_the_best_are_drawn(tmp_path):
