@@ -183,6 +183,17 @@ def test_a_trainer_that_looks_everywhere_finds_no_test_row(tmp_path):
     assert (curves.rows_seen == 40).all()  # and it does find the other rows
 
 
+@pytest.mark.slow
+def test_the_conductor_keeps_no_test_rows_once_the_contract_is_made(tmp_path):
+    words = ["trainer._target_=toys.rummage", "metric=reported", "metric.name=accuracy"]
+    words += ["metric.direction=maximize", "seeds=1", "placement=inline", "split=kfold"]
+    done = search("smoke", *words, "split.folds=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = (tmp_path / "rummaged.txt").read_text().split()
+    assert len(counts) > 4, "trials, and the winner once more on all folds"
+    assert set(counts) == {"0"}
+
+
 def test_data_that_do_not_fit_the_config_are_refused():
     with pytest.raises(
         UsageError,

@@ -213,6 +213,27 @@ def _secrets(content):
     )
 
 
+def rummage(config, data, device, checkpoint):
+    """Counts the objects in this process that hold rows of a test set; inline, that is the conductor's."""
+    import gc
+
+    from search.contract.contract import Prepared
+    from search.contract.dataset import Rows
+    from trainers.api import Data
+    from trainers.data import DataSet
+
+    gc.unfreeze()
+    held = [
+        thing
+        for thing in gc.get_objects()
+        if isinstance(thing, Prepared | Rows | DataSet)
+        or (isinstance(thing, Data) and thing.test is not None)
+    ]
+    with open("rummaged.txt", "a") as file:
+        file.write(f"{len(held)}\n")
+    yield {"accuracy": 1.0}
+
+
 def share_of_ones(targets, outputs):
     """A metric of one's own."""
     return float(np.mean(outputs == 1))

@@ -42,8 +42,12 @@ def measure_epoch(plan: Plan) -> Measured:
         prepared = prepare(plan.config, metric=plan.metric)
     with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
         folder = Folder(Path(scratch) / plan.name)
+        with folder.locked():
+            folder.begin(prepared, plan.config)
+        contract = prepared.contract
+        del prepared  # and the test rows with it (R8)
         row = train_apart(
-            plan, folder, prepared, config=plan.config, last_epoch=1, console=Console(quiet=True)
+            plan, folder, contract, config=plan.config, last_epoch=1, console=Console(quiet=True)
         )
         curves = followed(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name))
         if not len(curves[curves.epoch == 1]):

@@ -7,12 +7,13 @@ import json
 import shutil
 from dataclasses import replace
 
+from omegaconf import DictConfig
 from rich.console import Console
 
 from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
-from search.contract.contract import prepare
+from search.contract.contract import Contract, prepare
 from search.run.run_stage import train_apart
 from search.storage.files import write_text
 from search.storage.folder import Folder
@@ -36,16 +37,13 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
         return
     told = f"training trial {winner.ask.trial} again, on all folds, for {winner.best_epoch} epochs; its value is that of train"
     console.print(told, markup=False)
-    prepared = prepare(plan.config, metric=plan.metric)
-    everything = FoldData(
-        data=replace(prepared.final, val=prepared.final.train, test=None), units=prepared.units
-    )
     apart = Folder(place / str(winner.ask.trial))
+    config = trial_config(plan.config, knobs=winner.ask.knobs, seed=winner.ask.seed)
     row = train_apart(
         plan,
         apart,
-        replace(prepared, folds=lambda: iter([everything])),
-        config=trial_config(plan.config, knobs=winner.ask.knobs, seed=winner.ask.seed),
+        _begin(plan, apart, config),
+        config=config,
         last_epoch=winner.best_epoch,
         console=console,
         seed=winner.ask.seed,
@@ -65,3 +63,14 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
             soft_wrap=True,
         )
     shutil.rmtree(place)
+
+
+def _begin(plan: Plan, folder: Folder, config: DictConfig) -> Contract:
+    """Writes a folder whose train rows are those of all folds; the test rows are forgotten (R8)."""
+    prepared = prepare(plan.config, metric=plan.metric)
+    everything = FoldData(
+        data=replace(prepared.final, val=prepared.final.train, test=None), units=prepared.units
+    )
+    with folder.locked():
+        folder.begin(replace(prepared, folds=lambda: iter([everything])), config)
+    return prepared.contract

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from search.config.plan import Plan
-from search.contract.contract import Contract, Prepared
+from search.contract.contract import Contract
 from search.execution.callbacks import Callbacks
 from search.execution.conductor import Conductor
 from search.execution.event_stream import EventStream
@@ -97,14 +97,14 @@ def earlier_searches(plan: Plan, contract: Contract, *, console: Console) -> Seq
 def train_apart(
     plan: Plan,
     folder: Folder,
-    prepared: Prepared,
+    contract: Contract,
     *,
     config: DictConfig,
     last_epoch: int,
     console: Console,
     **changes: Any,
 ) -> TrialRecord:
-    """One training of a config up to an epoch, whose weights count, whatever its metric; in a folder of its own.
+    """One training up to an epoch, whose weights count whatever its metric, in a begun folder.
 
     `changes`: fields of the plan that differ.
     """
@@ -123,9 +123,8 @@ def train_apart(
         folder.locked(),
         started_workers(alone, slots=slots_of(plan)[:1], early=True) as pool,
     ):
-        folder.begin(prepared, config)
         study = Study.for_writing(folder.storage(), name=alone.name, metric=alone.metric, knobs=())
-        conduct(alone, folder, study, contract=prepared.contract, pool=pool, console=console)
+        conduct(alone, folder, study, contract=contract, pool=pool, console=console)
         (row,) = study.rows(alive=False)
         study.close()
     return row
