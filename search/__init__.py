@@ -5,7 +5,7 @@
     result = search.run("lr_sweep", ["optimizer=adam", "seeds=5"])
     result = search.load("lr_sweep")
 
-Importing it loads nothing heavy; `python -m search`, or `knobwise`, is the door of the command line.
+Importing it loads nothing heavy. The command line is `python -m search`, or `knobwise`.
 """
 
 import importlib

@@ -16,7 +16,7 @@ from search.execution.pace import epochs_left, seconds_left
 from search.results.findings import open_results
 from search.results.standing import standing_of
 
-READERS = ["list", "status", "table", "doctor"]  # verbs whose document needs no training
+READERS = ["list", "status", "table", "doctor", "report"]  # verbs whose document needs no training
 
 
 @pytest.mark.parametrize("verb", verbs())
@@ -81,10 +81,22 @@ def _keys_documented():
 def test_every_document_has_the_keys_that_are_documented(smoke, capsys):
     documented = _keys_documented()
     for verb in READERS:
-        words = [verb, "smoke", "--json"] if verb in ("table", "doctor") else [verb, "--json"]
+        words = (
+            [verb, "smoke", "--json"] if verb in ("table", "doctor", "report") else [verb, "--json"]
+        )
         document = _document(capsys, *words)
         assert (document["schema"], document["version"]) == (f"knobwise/{verb}", 1)
         assert set(document) - {"schema", "version"} == set(documented[verb]), verb
+
+
+def test_the_plan_as_a_document_has_its_keys_knobs_and_a_measured_epoch(elsewhere, capsys):
+    document = _document(capsys, "plan", "smoke", "placement.slots=1", "rehearse=false", "--json")
+    assert set(document) - {"schema", "version"} == set(_keys_documented()["plan"])
+    assert (document["trials_missing"], document["slots"]) == (4, ["cpu"])
+    (knob,) = document["knobs"]
+    assert (knob["path"], knob["low"], knob["scale"]) == ("optimizer.lr", 0.001, "log")
+    assert document["epoch_seconds"] > 0
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_status_tells_the_best_trial_and_that_the_search_is_done(smoke, capsys):

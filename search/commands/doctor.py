@@ -1,4 +1,4 @@
-"""What learning curves mean and what to turn next, of a search, a trial or a CSV file. Writes nothing."""
+"""What learning curves mean and what to turn next: of a search, a trial or a CSV file."""
 
 from argparse import Namespace
 from collections import Counter

@@ -1,12 +1,15 @@
-"""What would run: stages, trials, knobs, and for how long by one measured epoch. Writes no results."""
+"""What would run, and for how long by one measured epoch. Writes no results."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from search.commands.support.arguments import VerbParser, take
+from search.commands.support.documents import print_document
 from search.config.joint_settings import ADAPTIVE, JointSettings
+from search.config.knobs import Knob
 from search.config.plan import Plan, read_plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.dataset import completed
@@ -31,6 +34,7 @@ def parser() -> VerbParser:
     ]
     parser = VerbParser("plan", summary=SUMMARY, examples=examples)
     parser.add_overrides(experiment="a recipe of conf/experiment/")
+    parser.add_json()
     return parser
 
 
@@ -50,30 +54,58 @@ def run(words: list[str], config_dir: Path | None) -> int:
         else ()
     )
     slots = slots_of(plan)
-    console = Terminal()
+    console = Terminal(quiet=options.json)
     missing = (
         _show_joint(plan, rows, console)
         if isinstance(plan.settings, JointSettings)
         else _show_sweep(plan, rows, console)
     )
     done = sum(row.finished for row in rows)
-    console.print(
-        f"{missing} trials to run, {done} done already, up to {plan.epochs} epochs each, on {len(slots)} slots:",
-        end=" ",
+    labels = [slot.label for slot in slots]
+    console.say(
+        f"{missing} trials to run, {done} done already, up to {plan.epochs} epochs each, "
+        f"on {len(slots)} slots: {', '.join(labels)}"
     )
-    console.print(", ".join(slot.label for slot in slots), markup=False)
-    if not missing:
-        return 0
-    measured = measure_epoch(plan)
-    total = measured.search(epochs=plan.epochs, trials=missing, slots=len(slots))
-    less = "less where trials stop early" + (
-        " or train in lanes" if plan.lanes != 0 and plan.stock else ""
-    )
-    console.print(
-        f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, {less}",
-        markup=False,
-    )
+    measured = measure_epoch(plan) if missing else None
+    total = 0.0
+    if measured is not None:
+        total = measured.search(epochs=plan.epochs, trials=missing, slots=len(slots))
+        lanes = " or train in lanes" if plan.lanes != 0 and plan.stock else ""
+        console.say(
+            f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, "
+            f"less where trials stop early{lanes}"
+        )
+    if options.json:
+        content = {
+            "name": plan.name,
+            "kind": plan.kind,
+            "metric": plan.metric.name,
+            "direction": plan.metric.direction,
+            "knobs": [_record(plan, knob) for knob in plan.knobs],
+            "trials_missing": missing,
+            "trials_done": done,
+            "epochs": plan.epochs,
+            "slots": labels,
+            "epoch_seconds": None if measured is None else measured.epoch,
+            "seconds_at_most": total,
+        }
+        print_document("plan", content)
     return 0
+
+
+def _record(plan: Plan, knob: Knob) -> dict[str, Any]:
+    """A knob as JSON: either its choices or its range."""
+    ranged = {"low": knob.low, "high": knob.high, "scale": "log" if knob.log else "linear"}
+    return {
+        "path": knob.path,
+        "baseline": plan.default(knob),
+        **({"choices": knob.choices} if knob.choices else ranged),
+        "whole": knob.integer,
+        "group": knob.group,
+        "why": knob.why,
+        "nuisance": knob.nuisance,
+        "under": "=".join(knob.choice) if knob.choice else None,
+    }
 
 
 def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
@@ -98,7 +130,11 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
 
 
 def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
-    """Knobs, sampler and pruner of a joint search; how many of its trials are missing, the confirmation included."""
+    """Knobs, sampler and pruner of a joint search.
+
+    Returns:
+        How many of its trials are missing, the confirmation included.
+    """
     settings = joint.settings(plan)
     table = _table("stage", "knob", "range", "baseline", "counts under")
     for knob in plan.knobs:
@@ -117,7 +153,8 @@ def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
     )
     for line in (
         f"sampler: {start}{settings.sampler}; pruner: {rungs}",
-        f"then at most {settings.leaders} leaders and the baseline, {settings.confirm} fresh seeds each",
+        f"then at most {settings.leaders} leaders and the baseline, "
+        f"{settings.confirm} fresh seeds each",
     ):
         console.say(line)
     return joint.foreseen(plan, rows) - sum(row.finished for row in rows)

@@ -5,10 +5,11 @@ from argparse import Namespace
 from pathlib import Path
 
 from search.commands.support.arguments import VerbParser, whole_number
+from search.commands.support.documents import page_record, print_document
 from search.errors import UsageError
 from search.results.diagnosis import diagnosed
 from search.results.findings import open_results
-from search.results.report import NAME, report_page
+from search.results.report import NAME, page_of, report_page
 from search.results.report.comparison import Found, comparison_page
 from search.results.tables import curves_so_far
 from search.storage.files import write_text
@@ -38,12 +39,15 @@ def parser() -> VerbParser:
     parser.add_argument(
         "--every", metavar="SECONDS", type=whole_number(1), default=EVERY, help="of --watch"
     )
+    parser.add_json()
     return parser
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
     """Writes the page and says where it is."""
     options = parser().parse(words)
+    if options.json:
+        return _print_data(options)
     if len(options.names) == 1:
         return _watch(options) if options.watch else _write_one(options, refresh=0)
     if options.watch:
@@ -71,6 +75,14 @@ def _write_one(options: Namespace, *, refresh: int) -> int:
     write_text(target, page)
     done = sum(row.finished for row in found.findings.rows)
     print(f"{target}: {done} of {found.findings.foreseen} trials")
+    return 0
+
+
+def _print_data(options: Namespace) -> int:
+    """All that the pages of the searches show, and writes nothing."""
+    searches = [_read(name, options.results_root) for name in options.names]
+    pages = [page_of(found.findings, found.curves, found.folder) for found in searches]
+    print_document("report", {"pages": [page_record(page) for page in pages]})
     return 0
 
 

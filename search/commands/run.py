@@ -1,8 +1,9 @@
-"""Runs or resumes an experiment, then shows its table, the winner against the baseline, and what to do next.
+"""Runs or resumes an experiment, then shows its table, its decision and what may follow.
 
 What is heavy is imported after the first line has been shown.
 """
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     except Interrupted as error:
         raise Interrupted(
             f"{error}; the tables are written, and the same command goes on: "
-            f"python -m search {' '.join(words)}"
+            f"python -m search {shlex.join(words)}"
         ) from error
     show(findings, console)
     if findings.winner is None:

@@ -1,5 +1,6 @@
 """One training of one complete config, and whether it gives what was promised."""
 
+import shlex
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,7 +51,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         findings = launch(config, console=Terminal(), contract=contract)
     except Interrupted as error:
         raise Interrupted(
-            f"{error}; the same command goes on: python -m search train {' '.join(words)}"
+            f"{error}; the same command goes on: python -m search train {shlex.join(words)}"
         ) from error
     (row,) = findings.rows
     if row.value is None:

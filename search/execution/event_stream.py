@@ -1,7 +1,7 @@
 """Carries events to callbacks so that none of them can hurt the search.
 
-Each callback has a thread and a queue. An exception is a warning; a callback that is too slow misses
-epochs, never the begin or the end of a trial; one that hangs is left behind at the end.
+Each callback has a thread and a queue. An exception is a warning; a callback that is too slow
+misses epochs, never the begin or the end of a trial; one that hangs is left behind at the end.
 """
 
 import threading

@@ -38,7 +38,7 @@ class TrialBegun:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochEnded:
-    """An epoch has been recorded; of folds, their mean. `values`: losses, the metric, columns."""
+    """An epoch has been recorded; of folds, the mean. `values`: losses, metric, columns."""
 
     trial: int
     epoch: int
@@ -47,7 +47,7 @@ class EpochEnded:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnded:
-    """A trial has its row in `trials.csv`. `verdict`, `why`: what its curves say; empty if nothing."""
+    """A trial has its row in `trials.csv`. `verdict`, `why`: what its curves say, if anything."""
 
     trial: int
     stage: str
@@ -65,7 +65,7 @@ class TrialEnded:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionMade:
-    """A stage has decided. `record`: a line of `decisions.jsonl`; `words`: the same in sentences."""
+    """A stage has decided. `record`: a line of decisions.jsonl; `words`: the same in words."""
 
     record: Mapping[str, Any]
     words: Sequence[str]

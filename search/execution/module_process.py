@@ -1,8 +1,8 @@
 """The command line that starts one of Knobwise's own modules as a process.
 
-`python -m search.…` would run a user's `search.py` or `search/` where the current folder has one. So the
-packages are imported from where they lie first; only then does the current folder come first on the path,
-where a user's own modules are found.
+`python -m search.…` would run a user's `search.py` or `search/` where the current folder has one.
+So the packages are first imported from where they lie; only then does the current folder come first
+on the path, where a user's own modules are found.
 """
 
 import sys

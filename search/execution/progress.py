@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live view on a terminal, a line per ended trial elsewhere."""
+"""What a search shows while it runs: a live view on a terminal, elsewhere a line per trial."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Standard output as commands use it: plain lines, colour only on a terminal and without `NO_COLOR`.
+"""Standard output as commands use it: plain lines; colour on a terminal without `NO_COLOR`.
 
 Imports little: it shows the first line of a command.
 """

@@ -1,4 +1,4 @@
-"""The figures of a search's page as Plotly figures, for notebooks: the same numbers, made on demand."""
+"""The figures of a search's page as Plotly figures, for notebooks, made on demand."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,7 +23,7 @@ MOST = 8  # trials whose curves are drawn where none is named
 
 
 class ResultFigures:
-    """`figure.NAME()` gives the first chart of a section, `figure.NAME("optimizer.lr")` a named one."""
+    """`figure.NAME()` is the first chart of a section, `figure.NAME("optimizer.lr")` a named one."""
 
     def __init__(self, findings: Findings, curves: pd.DataFrame, folder: Folder) -> None:
         self._findings, self._curves, self._folder = findings, curves, folder

@@ -1,4 +1,4 @@
-"""How far a search has come, from disk, also while it runs: counts, the best so far, time left. Never writes."""
+"""How far a search has come, from disk, also while it runs. Never writes."""
 
 import time
 from collections import Counter
@@ -68,7 +68,7 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
 
 
 def best_of(findings: Findings) -> TrialRecord | None:
-    """The complete trial with the best value so far; which value wins is for the decision to say."""
+    """The complete trial with the best value so far; the decision may choose another one."""
     sign = findings.plan.metric.sign
     complete = [row for row in findings.rows if row.state == "complete" and row.value is not None]
     return max(complete, key=lambda row: sign * (row.value or 0.0), default=None)

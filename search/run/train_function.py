@@ -117,7 +117,7 @@ def _source(value: FunctionType | type) -> str:
 
 
 def _class_source(value: type) -> str | None:
-    """A class of a notebook: Python itself looks for it in a file, but its methods know their cell."""
+    """A class of a notebook: Python looks for it in a file, but its methods know their cell."""
     for method in vars(value).values():
         if isinstance(method, FunctionType):
             text = "".join(linecache.getlines(method.__code__.co_filename))

@@ -61,7 +61,7 @@ class VerbParser(argparse.ArgumentParser):
         self._refuse(message.removeprefix("argument "))
 
     def _as_option(self, word: str) -> str:
-        """`results_root=FOLDER` is said alike to every verb; where no config takes it, an option."""
+        """`results_root=FOLDER` is a word of every verb; where no config takes it, an option."""
         key, _, value = word.partition("=")
         is_root = key == "results_root" and self.get_default("results_root") is not None
         return f"--results-root={value}" if is_root else word
@@ -87,7 +87,7 @@ class VerbParser(argparse.ArgumentParser):
         self.add_argument("--json", action="store_true", help="print one JSON document instead")
 
     def add_overrides(self, *, experiment: str = "") -> None:
-        """Words of a config: `key=value`, `from=NAME`; the experiment before them where one is named."""
+        """Words of a config: `key=value`, `from=NAME`, behind the experiment if there is one."""
         if experiment:
             self.add_argument("experiment", metavar="EXPERIMENT", help=experiment)
         help_text = "keys of the config that differ; from=NAME starts at that search's winner"
@@ -95,7 +95,7 @@ class VerbParser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Raw paragraphs, at one width everywhere, so that a help page can be documented and compared."""
+    """Raw paragraphs, at one width everywhere, so that a help page can be compared."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=WIDTH, max_help_position=24)

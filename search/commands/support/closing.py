@@ -1,4 +1,4 @@
-"""The last lines of a search: where its results lie, the chosen configuration to copy, what may follow."""
+"""The last lines of a search: where its results lie, the chosen words to copy, what may follow."""
 
 import shlex
 from pathlib import Path

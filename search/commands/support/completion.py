@@ -1,4 +1,4 @@
-"""A completion script for `knobwise` in one shell: verbs, options, experiments, groups, names of searches."""
+"""A script that completes `knobwise`: verbs, options, experiments, groups, names of searches."""
 
 import argparse
 from collections.abc import Iterator

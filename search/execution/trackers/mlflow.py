@@ -1,4 +1,4 @@
-"""MLflow: a parent run per search, a child run per trial. A resumed search goes on with its parent."""
+"""MLflow: a parent run per search, which a resumed search goes on with; a child run per trial."""
 
 import time
 

@@ -26,7 +26,12 @@ def report_files(findings: Findings, curves: pd.DataFrame, folder: Folder) -> Ma
 def report_page(
     findings: Findings, curves: pd.DataFrame, folder: Folder, *, refresh: int = 0
 ) -> str:
-    """The page of one search.
+    """The page of one search as HTML; see `page_of`."""
+    return render(page_of(findings, curves, folder, refresh=refresh))
+
+
+def page_of(findings: Findings, curves: pd.DataFrame, folder: Folder, *, refresh: int = 0) -> Page:
+    """What the page of one search shows, as data.
 
     Args:
         findings: With their verdicts.
@@ -42,4 +47,4 @@ def report_page(
         answer=answer_of(findings),
     )
     kicker = f"Knobwise · {KICKERS.get(plan.kind, plan.kind)}"
-    return render(Page(title=plan.name, kicker=kicker, groups=[group], refresh=refresh))
+    return Page(title=plan.name, kicker=kicker, groups=[group], refresh=refresh)
