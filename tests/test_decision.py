@@ -178,7 +178,7 @@ def test_a_seed_that_still_does_better_than_a_good_other_value_has_not_collapsed
 @pytest.mark.parametrize("values", [3, 13])
 def test_plain_noise_is_hardly_ever_taken_for_a_collapse(values):
     scores = np.random.default_rng(4).normal(0, 1, (1000, values, 3))
-    assert np.mean(broken_seeds(scores).any((1, 2))) <= 0.005
+    assert np.mean(broken_seeds(scores).any((1, 2))) <= 0.015
 
 
 def test_a_value_that_breaks_in_one_seed_of_three_is_not_adopted_and_its_share_is_compared():

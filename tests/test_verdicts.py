@@ -428,14 +428,37 @@ def test_a_cliff_beside_the_best_rate_asks_for_warm_up():
     )
     (found,) = across(made, knob="optimizer.lr", role="rate")
     assert (found.name, found.rule) == ("unstable", "P11")
-    assert "optimizer.lr = 0.1 is best and 0.3, right beside it, diverges" in found.says
+    assert "optimizer.lr = 0.1 is best and 0.3, close above it, diverges" in found.says
+
+
+@pytest.mark.parametrize("refined", [(), (0.0681, 0.0825, 0.121, 0.147)])
+def test_a_cliff_is_found_in_a_refined_sweep_as_in_a_coarse_one(refined):
+    """Neighbours of a refined best are too close to it to be worse beyond chance."""
+    grid = [0.001, 0.00215, 0.00464, 0.01, 0.0215, 0.0464, 0.1, 0.215, 0.464]
+    found = [
+        across(
+            trials(
+                sorted([*grid, *refined]),
+                score=lambda v, dice: 0.9 + 0.05 * math.log10(v) + 0.01 * dice.normal(),
+                lost=(0.215, 0.464),
+                seed=seed,
+            ),
+            knob="optimizer.lr",
+            role="rate",
+        )
+        for seed in range(50)
+    ]
+    assert sum(map(bool, found)) >= 40
 
 
 def test_a_cliff_behind_a_plateau_asks_for_nothing():
     found = [
         across(
             trials(
-                [0.01, 0.03, 0.1, 0.3], score=lambda v, dice: dice.normal(), lost=(0.3,), seed=seed
+                [0.01, 0.03, 0.1, 0.3, 0.11, 0.12],
+                score=lambda v, dice: dice.normal(),
+                lost=(0.3,),
+                seed=seed,
             ),
             knob="optimizer.lr",
             role="rate",

@@ -14,7 +14,7 @@ Counts = NDArray[np.int64]
 
 BREAK = 10.0  # robust deviations by which a collapsed seed lies below the others of its value
 GAP = 3.0  # ranges of those others by which it does
-ONCE = 1e-5  # how often the robust deviation itself may be that much too small by chance
+ONCE = 1e-4  # how often the robust deviation itself may be that much too small by chance
 
 
 def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:

@@ -4,7 +4,7 @@ rate, best epochs always early or late. Compares, never decides which value wins
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from scipy import stats
 
 Role = Literal["rate", "size", ""]
 CHANCE = 0.05  # how often a finding may be chance
+DECADE = 10.01  # a factor of ten, and what rounding adds
 CLIFF = ("nan", "exploding", "lr_too_high", "unstable")
 FEWEST = 5  # trials without which their best epochs say nothing
 EARLY, LATE = 0.1, 0.75  # of the epochs that a trial may have
@@ -113,32 +114,54 @@ def _bigger(trials: Sequence[Trained], knob: str) -> Together | None:
 
 
 def _cliff(trials: Sequence[Trained], knob: str) -> Together | None:
-    """P11: the best value is better than the one below it, beyond chance, and the one above it
-    diverges.
+    """P11: scores still rise over the decade below the best value, and above it trials diverge.
+
+    A decade, not the neighbour: a refined sweep tries values that are too close to differ.
     """
-    values = sorted({t.value for t in trials if t.value is not None})
     groups = _groups(trials)
     means = {value: np.mean([_score(t) for t in group]) for value, group in groups.items()}
     best = max(means, key=lambda value: means[value], default=None)
-    if best is None or best in (values[0], values[-1]):
+    if best is None or best <= 0:
         return None
-    below, above = values[values.index(best) - 1], values[values.index(best) + 1]
-    beyond = [t for t in trials if t.value == above]
-    lost = sum(t.score is None or t.verdict in CLIFF for t in beyond) / len(beyond)
-    several = len(groups[best]) > 1 and len(groups.get(below, ())) > 1
-    if (
-        lost < 0.5
-        or not several
-        or _less([_score(t) for t in groups[below]], [_score(t) for t in groups[best]])
-        >= CHANCE / len(groups)
-    ):
+    lost = [value for value in _lost(trials) if best < value <= best * DECADE]
+    if not lost or not _rises(groups, best):
         return None
     says = (
-        f"{knob} = {best:g} is best and {above:g}, right beside it, diverges: warm-up "
-        "(schedule=one_cycle) or clipping "
-        "(trainer.clip=5) lets higher rates live, rather than a lower rate"
+        f"{knob} = {best:g} is best and {min(lost):g}, close above it, diverges: warm-up "
+        "(schedule=one_cycle) or clipping (trainer.clip=5) lets higher rates live, rather than a "
+        "lower rate"
     )
     return Together(name="unstable", rule="P11", says=says)
+
+
+def _lost(trials: Sequence[Trained]) -> list[float]:
+    """Values at which at least half of the trials came to nothing or trained unstably."""
+    lost = dict[float, list[bool]]()
+    for trial in trials:
+        if trial.value is not None:
+            lost.setdefault(trial.value, []).append(trial.score is None or trial.verdict in CLIFF)
+    return [value for value, each in lost.items() if np.mean(each) >= 0.5]
+
+
+def _rises(groups: Mapping[float, Sequence[Trained]], best: float) -> bool:
+    """Whether scores rise towards the best value, over the decade below it, beyond chance.
+
+    The best was chosen for its score, so the test is the stricter the more values there are.
+    """
+    below = sorted(value for value in groups if 0 < value < best)
+    decade = [value for value in below if value >= best / DECADE] or below[-1:]
+    points = [
+        (math.log(value), _score(trial)) for value in (*decade, best) for trial in groups[value]
+    ]
+    if not decade or len(points) < 4:
+        return False
+    places, scores = np.array(points).T
+    if np.ptp(scores) == 0:
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # scipy's, of a perfect line
+        slope = stats.linregress(places, scores, alternative="greater")
+    return bool(slope.pvalue < CHANCE / len(groups))
 
 
 def _groups(trials: Sequence[Trained]) -> dict[float, list[Trained]]:
