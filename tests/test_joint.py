@@ -11,12 +11,14 @@ from drawn import joint_of, joint_plan
 from optuna.trial import TrialState
 
 from search.config.joint_settings import size
+from search.config.knobs import Knob
 from search.errors import RunError, UsageError
 from search.results.findings import find
 from search.results.summary import conclusion, teller_of
 from search.results.warm_start import Past
 from search.stages import joint
 from search.stages.sampler_thread import SamplerThread
+from search.stages.samplers import importances
 
 TWO = ["space=[lr,dropout]", "pruner=none"]
 NAMES = ["space=[activation,depth]", "pruner=none"]  # 8 × 6 configurations
@@ -432,7 +434,10 @@ def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
         for line in told
     )
     assert any(
-        line.startswith("what separates good from bad (PED-ANOVA): optimizer.lr ") for line in told
+        line.startswith(
+            "what separates the better half from the rest, beyond chance (PED-ANOVA): optimizer.lr "
+        )
+        for line in told
     )
     (record,) = teller_of(plan).records(find(plan, short, val_rows=500))
     assert (record["decision"], record["stage"]) == ("adopt", "confirm")
@@ -495,3 +500,25 @@ def test_settings_that_cannot_be_are_refused(words, message):
 )
 def test_pruners_are_asked_at_rungs_only(pruner, rungs):
     assert joint_plan(f"pruner={pruner}").settings.rungs == rungs
+
+
+def test_importance_is_silent_where_nothing_matters_and_names_the_knob_that_does():
+    knobs = [
+        Knob(path=f"model.k{index}", group="capacity", low=0.0, high=1.0, why="")
+        for index in range(4)
+    ]
+    named, silent = [], []
+    for seed in range(6):
+        dice = np.random.default_rng(seed)
+        points = [{knob.path: float(dice.random()) for knob in knobs} for _ in range(80)]
+        noise = dice.normal(size=80)
+        planted = [
+            5.0 * point["model.k2"] + error for point, error in zip(points, noise, strict=True)
+        ]
+        told = list(zip(points, planted, strict=True))
+        named.append(next(iter(importances(told, knobs=knobs, direction="maximize")), ""))
+        nothing = list(zip(points, map(float, noise), strict=True))
+        silent.append(importances(nothing, knobs=knobs, direction="maximize") == {})
+    assert sum(name == "model.k2" for name in named) >= 5
+    assert set(named) <= {"model.k2", ""}
+    assert sum(silent) >= 5

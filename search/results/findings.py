@@ -47,7 +47,8 @@ class Findings(Outcome):
 
     @cached_property
     def importance(self) -> dict[str, float]:
-        """Of a joint search, the share of each knob in what separates good from bad, the greatest first.
+        """Of a joint search, the knobs that separate good configurations from the rest beyond
+        chance, each with its share, the greatest first.
 
         Empty with too few trials to tell, or one knob; a baseline outside of the space is left out.
         """

@@ -97,7 +97,7 @@ def _importance(findings: Findings) -> Section:
     named = ", ".join(f"{path} {share:.2f}" for path, share in shares.items())
     chart = Chart(
         title="Importance of the knobs",
-        alt=f"Share of what separates good from bad configurations: {named}.",
+        alt=f"Share of what separates the better half from the rest: {named}.",
         series=[
             Series(
                 name="share", look="bar", x=[shares[path] for path in paths], y=range(len(paths))
@@ -113,7 +113,10 @@ def _importance(findings: Findings) -> Section:
     return Section(
         name="importance",
         title="Which knobs matter",
-        lead="The share of each knob in what separates good configurations from bad (PED-ANOVA).",
+        lead=(
+            "The share of each knob that stands out beyond chance in what separates the better "
+            "half of the configurations from the rest (PED-ANOVA, against permuted values)."
+        ),
         blocks=[Figures(charts=[chart], table=table)],
     )
 

@@ -191,10 +191,11 @@ def account(findings: Findings) -> list[str]:
         else ""
     )
     lines.append(told + (f"; {failed} failed" if failed else ""))
-    shares = findings.importance
-    if shares:
-        named = ", ".join(f"{path} {share:.2f}" for path, share in shares.items() if share >= 0.01)
-        lines.append(f"what separates good from bad (PED-ANOVA): {named}")
+    named = ", ".join(f"{path} {share:.2f}" for path, share in findings.importance.items())
+    if named:
+        lines.append(
+            f"what separates the better half from the rest, beyond chance (PED-ANOVA): {named}"
+        )
     return lines
 
 
