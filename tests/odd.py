@@ -42,6 +42,44 @@ class Greedy(nn.Module):
         return loss
 
 
+class Pair(Two):
+    """Gives a tuple, as models with several heads do."""
+
+    def forward(self, x):
+        return super().forward(x), x
+
+
+class Named(Two):
+    """Gives a dict, as models of some libraries do."""
+
+    def forward(self, x):
+        return {"logits": super().forward(x)}
+
+
+class Lazy(Two):
+    """Finds out its inputs at the first pass."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.first = nn.LazyLinear(16)
+
+
+class Complex(Two):
+    """Weights with an imaginary part."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.phase = nn.Parameter(torch.zeros(3, dtype=torch.complex64))
+
+
+class Thick(nn.Module):
+    """A model whose arguments have names of their own."""
+
+    def __init__(self, *, features, units):
+        super().__init__()
+        self.layer = nn.Linear(features, units)
+
+
 class Tied(Two):
     """One weight under two names."""
 

@@ -1,5 +1,6 @@
 """Builds what a config names: model, loss and optimizer by import path, rows as tensors."""
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -53,10 +54,22 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
         return instantiate(config[group], _partial_=True)(*arguments)
     except Exception as error:
         target = config[group].get("_target_")
+        cause = error.__cause__ or error
+        remedy = _own_arguments(group, target) if "keyword argument" in str(cause) else ""
         raise TypeError(
             f"{group}._target_: {target!r} must be a class that takes the keys of {group}, "
-            f"but got {type(error).__name__}: {error.__cause__ or error}; mend {group}"
+            f"but got {type(cause).__name__}: {cause}; {remedy or f'mend {group}'}"
         ) from error
+
+
+def _own_arguments(group: str, target: str) -> str:
+    """Which arguments a class takes, and how to give them."""
+    try:
+        names = list(inspect.signature(get_object(target)).parameters)
+    except (TypeError, ValueError):
+        return ""
+    example = f"{group}._target_={target} {group}.{names[-1] if names else 'ARGUMENT'}=…"
+    return f"it takes {', '.join(names) or 'none'}; give its own arguments: {example}"
 
 
 @lru_cache(maxsize=1024)

@@ -27,7 +27,6 @@ from trainers.api import (
     Pace,
     Values,
 )
-from trainers.augment import read_augmentation
 from trainers.build import Built, build, made, on_device, plain_loss, seed_all
 from trainers.lanes.admission import admitted
 from trainers.lanes.group import Group
@@ -35,9 +34,8 @@ from trainers.lanes.key import Unfusable, fusion_key
 from trainers.lanes.lane import lane_of
 from trainers.lanes.pace import measure
 from trainers.lanes.program import Program
-from trainers.penalties import read_penalties
+from trainers.rehearsal import rehearse
 from trainers.replay import LONG, first_bad
-from trainers.schedules import COLUMNS, Schedule, apply
 from trainers.seat import EVALUATION_ROWS, Seat
 
 
@@ -57,53 +55,7 @@ class Stock:
         # the config whose key was last asked for, and what was built for it
         self._asked: tuple[Config, Built, Key] | None = None
 
-    @staticmethod
-    def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
-        """Builds everything that a config names, and trains two steps on random rows.
-
-        `shape`: inputs, outputs and task of the data. Returns a description: two configs with the
-        same description train alike. None where the model does not take rows of that shape.
-
-        Raises:
-            TypeError: a class that cannot be imported, or does not take its keys.
-            ValueError: a penalty that leaves nothing to train.
-        """
-        device, trainer, (inputs, outputs, task) = torch.device("cpu"), config["trainer"], shape
-        seed_all(0, device)
-        model, loss, optimizer = build(config, device)
-        penalties = read_penalties(trainer)
-        schedule = Schedule(
-            config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3
-        )
-        try:
-            dice = torch.Generator().manual_seed(0)
-            x = torch.randn(4, inputs, generator=dice)
-            y = (
-                torch.arange(4) % outputs
-                if task == "classification"
-                else torch.randn(4, outputs, generator=dice)
-            )
-            for step in range(2):  # the second step shows what an optimizer keeps of the first
-                apply(schedule.at(1, step=step, losses=[]), optimizer)
-                optimizer.zero_grad()
-                loss(model(x), y).backward()
-                optimizer.step()
-        except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch
-            return None
-        weights = [
-            (name, tensor.double().abs().sum().item())
-            for name, tensor in model.state_dict().items()
-        ]
-        parts = [_described(module) for module in (*model.modules(), *loss.modules())]
-        read_augmentation(config)
-        own = [*(trainer.get(key) for key in ("epochs", "batch_size", "fraction")), penalties]
-        own.append(config.get("augment"))
-        settings = {
-            key: value
-            for key, value in optimizer.param_groups[0].items()
-            if key not in ("params", *COLUMNS)
-        }
-        return repr((parts, weights, settings, schedule.describe(), own))
+    rehearse = staticmethod(rehearse)
 
     # Lanes
 
@@ -285,12 +237,6 @@ def _key(*built: Any, batch: int, rows: int) -> Key:
         return Key(name=fusion_key(*built, batch=batch, rows=rows))
     except Unfusable as cause:
         return Key(name=f"alone: {cause}", cause=str(cause))
-
-
-def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:
-    return type(module).__qualname__, {
-        k: v for k, v in vars(module).items() if isinstance(v, int | float | str | tuple)
-    }
 
 
 def predict(config: Config, data: Data, device: str, weights: Path) -> Values:

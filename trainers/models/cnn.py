@@ -54,6 +54,7 @@ class CNN(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        parts.check_sizes(width=width, depth=depth, dropout=dropout)
         side = round((inputs / channels) ** (1 / dimensions))
         if side**dimensions * channels != inputs:
             raise ValueError(

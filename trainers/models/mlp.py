@@ -45,6 +45,7 @@ class MLP(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        parts.check_sizes(width=width, depth=depth, dropout=dropout)
         layers: list[nn.Module] = [nn.Flatten()]
         before = inputs
         for index in range(depth):

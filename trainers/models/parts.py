@@ -4,6 +4,7 @@ Rules R42 (initial weights), R43 (activations), R44 (norms, residual blocks).
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,21 @@ class Maxout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The maximum over the pieces of each unit."""
         return x.reshape(len(x), -1, self.pieces, *x.shape[2:]).amax(dim=2)
+
+
+def check_sizes(*, width: Any, depth: Any, dropout: Any) -> None:
+    """Whether a model of these sizes can be built.
+
+    Raises:
+        ValueError: it cannot; the key and the rule are named.
+    """
+    for key, value, least in (("width", width, 1), ("depth", depth, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            rule = f"must be a whole number of at least {least}"
+            raise ValueError(f"model.{key}: {rule}, but got {value!r}; mend it")
+    number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
+    if not number or not 0 <= dropout <= 1:
+        raise ValueError(f"model.dropout: must lie between 0 and 1, but got {dropout!r}; mend it")
 
 
 def activation(name: str, *, slope: float | None = None, pieces: int = 2) -> nn.Module:

@@ -67,6 +67,7 @@ class Recurrent(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        parts.check_sizes(width=width, depth=depth, dropout=dropout)
         _check("model.cell", cell, CELLS)
         _check("model.pool", pool, POOLS)
         _check("model.nonlinearity", nonlinearity, ("tanh", "relu"))

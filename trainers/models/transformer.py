@@ -42,6 +42,7 @@ class Transformer(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        parts.check_sizes(width=width, depth=depth, dropout=dropout)
         if inputs % features:
             raise ValueError(
                 f"model.features: must divide the {inputs} numbers of a row, but got {features}; "

@@ -1,0 +1,129 @@
+"""The stock trainer's rehearsal: everything that a config names is built, and trains two steps.
+
+On random rows, without the data; what is found here burns no name and no trial.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from trainers.api import Config
+from trainers.augment import read_augmentation
+from trainers.build import build, seed_all
+from trainers.penalties import read_penalties
+from trainers.schedules import COLUMNS, Schedule, apply
+
+ROWS = 4
+Shape = tuple[int, int, str]  # inputs, outputs and task of the data
+
+
+def rehearse(config: Config, shape: Shape) -> str | None:
+    """Builds everything that a config names, and trains two steps on random rows.
+
+    Returns a description: two configs with the same description train alike. None where the model
+    does not take rows of that shape.
+
+    Raises:
+        TypeError: a class that cannot be imported, does not take its keys, or makes a model, loss
+            or optimizer that cannot train.
+        ValueError: a setting that leaves nothing to train.
+    """
+    device, trainer = torch.device("cpu"), config["trainer"]
+    _check_batch(trainer.get("batch_size"))
+    seed_all(0, device)
+    model, loss, optimizer = build(config, device)
+    _check_parameters(model)
+    penalties = read_penalties(trainer)
+    schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
+    x, y = _rows(shape)
+    for step in range(2):  # the second step shows what an optimizer keeps of the first
+        apply(schedule.at(1, step=step, losses=[]), optimizer)
+        optimizer.zero_grad()
+        try:
+            outputs = model(x)
+        except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch
+            return None
+        _check_outputs(outputs, model)
+        _step(config, loss, optimizer, outputs, y)
+    weights = [
+        (name, tensor.double().abs().sum().item()) for name, tensor in model.state_dict().items()
+    ]
+    parts = [_described(module) for module in (*model.modules(), *loss.modules())]
+    read_augmentation(config)
+    own = [*(trainer.get(key) for key in ("epochs", "batch_size", "fraction")), penalties]
+    own.append(config.get("augment"))
+    settings = {
+        key: value
+        for key, value in optimizer.param_groups[0].items()
+        if key not in ("params", *COLUMNS)
+    }
+    return repr((parts, weights, settings, schedule.describe(), own))
+
+
+def _rows(shape: Shape) -> tuple[Tensor, Tensor]:
+    inputs, outputs, task = shape
+    dice = torch.Generator().manual_seed(0)
+    x = torch.randn(ROWS, inputs, generator=dice)
+    if task == "classification":
+        return x, torch.arange(ROWS) % outputs
+    return x, torch.randn(ROWS, outputs, generator=dice)
+
+
+def _step(
+    config: Config, loss: nn.Module, optimizer: torch.optim.Optimizer, outputs: Tensor, y: Tensor
+) -> None:
+    """Loss, backward pass and step; the forward pass was right, so an error is one of these."""
+    for group, action in (
+        ("loss", lambda: loss(outputs, y).backward()),
+        ("optimizer", optimizer.step),
+    ):
+        try:
+            action()
+        except Exception as error:
+            raise TypeError(
+                f"{group}._target_: {config[group].get('_target_')!r} must train with outputs "
+                f"{tuple(outputs.shape)} and targets {tuple(y.shape)}, "
+                f"but got {type(error).__name__}: {error}; mend {group} or the model's outputs"
+            ) from error
+
+
+def _check_batch(size: Any) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(
+            f"trainer.batch_size: must be a whole number of at least 1, but got {size!r}; mend it"
+        )
+
+
+def _check_parameters(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise TypeError(
+                f"model._target_: {type(model).__name__} must have its parameters from the start, "
+                f"but got {name}, which is lazy; give its layer the number of inputs"
+            )
+        if parameter.is_complex():
+            raise TypeError(
+                f"model._target_: {type(model).__name__} must have real parameters, but got {name} "
+                f"of {parameter.dtype}; hold real and imaginary part, or use a trainer of your own"
+            )
+
+
+def _check_outputs(outputs: Any, model: nn.Module) -> None:
+    if not isinstance(outputs, Tensor):
+        raise TypeError(
+            f"model._target_: the forward of {type(model).__name__} must return one tensor, "
+            f"but got {type(outputs).__name__}; return the logits or numbers alone"
+        )
+    if outputs.is_complex() or not outputs.is_floating_point():
+        raise TypeError(
+            f"model._target_: the forward of {type(model).__name__} must return real numbers, "
+            f"but got {outputs.dtype}; return logits or numbers"
+        )
+
+
+def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:
+    return type(module).__qualname__, {
+        k: v for k, v in vars(module).items() if isinstance(v, int | float | str | tuple)
+    }
