@@ -8,12 +8,12 @@
 Importing it loads nothing heavy. The command line is `python -m search`, or `knobwise`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from search.config.version import __version__
 
+TYPE_CHECKING = False  # as `typing` has it, whose import takes half of the time
 if TYPE_CHECKING:
+    from typing import Any
+
     from search.results.search_result import SearchResult
     from search.results.search_result import load_result as load
     from search.run.call import run_search as run
@@ -26,7 +26,9 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    import importlib
+
     if name == "run":
         return importlib.import_module("search.run")
     if name in _PLACES:

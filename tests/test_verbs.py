@@ -4,14 +4,16 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
 from kit import environment, trials
 
 from search.__main__ import main
+from search.commands.support.closing import chosen_words
 from search.config.catalogue import experiments, verbs
+from search.config.knobs import Knob
 from search.execution.pace import epochs_left, seconds_left
 from search.results.findings import open_results
 from search.results.standing import standing_of
@@ -161,3 +163,24 @@ def test_epochs_left_fall_as_trials_go_on_and_never_below_zero():
     assert epochs_left(usual=4, running=[30], waiting=0, most=10) == 0
     assert seconds_left(12, trained=6, seconds=3.0) == 6
     assert seconds_left(12, trained=0, seconds=3.0) is None
+
+
+def test_the_chosen_words_are_keys_of_a_config_and_a_long_command_goes_on_behind_backslashes(
+    smoke,
+):
+    _, findings = open_results("smoke", root=smoke / "results")
+    assert chosen_words(findings) == ["optimizer.lr=0.1"]
+    inner = Knob(path="optimizer.adam.lr", low=0.001, high=1.0, choice=("optimizer", "adam"))
+    chosen = {"optimizer": "adam", "optimizer.adam.lr": 0.01, "model.name": "a b"}
+    winner = replace(findings.winner, ask=replace(findings.winner.ask, knobs=chosen))
+    plan = replace(findings.plan, knobs=(inner,))
+    words = chosen_words(_Chosen(plan=plan, winner=winner))
+    assert words == ["optimizer=adam", "optimizer.lr=0.01", "'model.name=a b'"]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """As much of findings as the chosen words follow from."""
+
+    plan: object
+    winner: object

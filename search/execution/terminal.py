@@ -48,7 +48,7 @@ def say(console: Console, text: str, *, style: str = "") -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A row of an aligned table. `below`: a second line, for what has no room beside the cells."""
+    """A row of an aligned table. `below`: further lines, for what has no room beside the cells."""
 
     cells: Sequence[str]
     below: str = ""
@@ -80,5 +80,6 @@ def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[st
         text.append(f"\n{row(cells)}", style=line.style)
         if line.below:
             indent = " " * (widths[0] + 2)
-            text.append(f"\n{indent}{one_line(line.below)}", style=line.style or "dim")
+            for part in line.below.split("\n"):
+                text.append(f"\n{indent}{one_line(part)}", style=line.style or "dim")
     return Group(text)  # a bare Text would lose its rule not to wrap, printed by itself

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from search.config.compose import check_whole
+from search.config.compose_protocol import compose_protocol
 from search.config.results_root import root_of
 from search.errors import UsageError
 from search.execution.process_guard import MARK
@@ -20,6 +21,7 @@ from search.results.transfer import compose_from
 from search.run.launch import launch
 from search.run.train_function import importable
 
+TUNE = "tune"  # the guide, which is a protocol and no recipe
 Experiment = str | Mapping[str, Any]
 
 
@@ -35,7 +37,7 @@ def run_search(
     """Runs or resumes a search to its end, as the command line does.
 
     Args:
-        experiment: a recipe by name; or a mapping: `{"experiment": name}` with keys that differ,
+        experiment: a recipe by name, or "tune"; or a mapping: `{"experiment": name}` with keys that differ,
             or a whole config.
         overrides: words as on the command line, `["seeds=5", "from=lr_sweep"]`.
         train: a function that trains, in place of `trainer._target_`; see `trainers/README.md`.
@@ -80,16 +82,19 @@ def _config(
     experiment: Experiment, words: list[str], config_dir: str | Path | None
 ) -> tuple[DictConfig, Mapping[str, Any] | None]:
     """The config, and the contract that must hold because it comes from another search."""
+    folder = Path(config_dir).absolute() if config_dir is not None else None
     if not isinstance(experiment, str):
         if "experiment" not in experiment:
             return _whole(experiment, words), None
         changes = [*_words_of({k: v for k, v in experiment.items() if k != "experiment"})]
         experiment, words = str(experiment["experiment"]), [*changes, *words]
+    if experiment == TUNE:
+        return compose_protocol(words, config_dir=folder), None
     sources = [word.partition("=")[2] for word in words if word.startswith("from=")]
     return compose_from(
         experiment,
         overrides=[word for word in words if not word.startswith("from=")],
-        config_dir=Path(config_dir).absolute() if config_dir is not None else None,
+        config_dir=folder,
         source=sources[-1] if sources else None,
     )
 

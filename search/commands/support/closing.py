@@ -26,7 +26,10 @@ def show_closing(findings: Findings, console: Terminal) -> None:
         return
     words = chosen_words(findings)
     if words:
-        console.say(f"chosen, as words of a command:\n  {' '.join(words)}", style="green")
+        line = f"  {' '.join(words)}"
+        # A long command goes on behind a backslash, so that it can be copied from any terminal.
+        shown = line if len(line) <= console.width else "  " + " \\\n  ".join(words)
+        console.say(f"chosen, as words of a command:\n{shown}", style="green")
     if not (plan.folder / "best" / "weights.safetensors").exists():
         dropped = "" if plan.keep == "all" else ", or keep=best dropped them before it won"
         console.say(
@@ -42,7 +45,7 @@ def chosen_words(findings: Findings) -> list[str]:
         return []
     knobs = {knob.path: knob for knob in findings.plan.knobs}
     return [
-        f"{_key(path, knobs.get(path))}={'null' if value is None else value}"
+        shlex.quote(f"{_key(path, knobs.get(path))}={'null' if value is None else value}")
         for path, value in findings.winner.ask.knobs.items()
     ]
 

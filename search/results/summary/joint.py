@@ -2,6 +2,7 @@
 decides.
 """
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from search.results.summary.verdicts import said, verdict_of
 from search.stages import joint
 from search.stages.decision import Decision
 
+INDENT = 6  # columns in front of what stands below a rank
 SHOWN = 10  # configurations on the terminal
 EDGE = (
     0.02  # share of a knob's range, in its scale, within which a value counts as being at its edge
@@ -120,7 +122,8 @@ def table(findings: Findings, *, width: int) -> Group:
             record["decision"],
         ]
         beside = [f"{record['seconds']:.1f}", record["verdict"], knobs] if wide else []
-        below = "" if wide else f"{knobs}  {record['verdict']}"
+        parts = textwrap.wrap(f"{knobs} ({record['verdict']})", width - INDENT)
+        below = "" if wide else "\n".join(parts)
         style = style_of(record["decision"])
         lines.append(Line(cells=[*cells, *beside], below=below, style=style))
     return aligned(header, lines, left=("decision", "verdict", "knobs"))
