@@ -1,6 +1,7 @@
 """One training process that dies, hangs or misbehaves costs its trial a row with the reason, and nothing else."""
 
 import os
+import re
 
 import pytest
 from kit import MARK, marked, search, trials
@@ -120,3 +121,22 @@ def test_a_start_that_is_refused_leaves_no_worker_and_no_file(words, tmp_path):
     assert "nowhere" in done.stderr
     assert list(tmp_path.iterdir()) == []
     assert marked(str(tmp_path)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("habit", "decided"), [("raise", False), ("exit", False), ("memory", True)]
+)
+def test_nothing_is_decided_against_a_baseline_that_is_missing(habit, decided, tmp_path):
+    words = ["optimizer.lr=0.01", "placement.max_retries=0", f"+model.habit={habit}"]
+    done = search(*NAUGHTY, *words, cwd=tmp_path)
+    table = trials(tmp_path / "results" / "own_trainer")
+    assert table.state[0] == ("infeasible" if decided else table.state[0])
+    assert done.returncode == (0 if decided else 1)
+    assert (tmp_path / "results" / "own_trainer" / "best.yaml").exists() == decided
+    if not decided:
+        assert re.search(
+            r"no decision: the baseline, trial 0, has no result to compare with "
+            r"\((failed|lost): .*\); mend the cause, then give the command a new name=",
+            done.stderr,
+        )

@@ -54,7 +54,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     show(findings, console)
     if findings.winner is None:
         raise RunError(
-            f"{findings.plan.name}: nothing has won; "
+            findings.obstacle
+            or f"{findings.plan.name}: nothing has won; "
             f"the reasons stand in {findings.plan.folder / 'trials.csv'}"
         )
     return 0

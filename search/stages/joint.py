@@ -240,12 +240,14 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
         for row in best
     )
     is_done = bool(groups) and all(row.finished for row in known)
-    return replace(
+    result = replace(
         result,
         groups=mark_collapsed(groups, resolution=resolution),
         chosen={row.ask.trial: row.ask.knobs for row in best},
-        decision=decide(groups, resolution=resolution) if is_done else None,
     )
+    if not is_done or result.obstacle:
+        return result
+    return replace(result, decision=decide(groups, resolution=resolution))
 
 
 def check_resume(plan: Plan, rows: Sequence[TrialRecord], *, seeds: int) -> None:

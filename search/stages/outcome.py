@@ -8,7 +8,7 @@ from functools import cached_property
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.stages.decision import Decision, Group
-from search.storage.trials import TrialRecord
+from search.storage.trials import TrialRecord, TrialState
 
 Cell = tuple[tuple[str, Value], ...]
 
@@ -48,6 +48,25 @@ class Outcome:
             return None
         value = self.groups[self.decision.winner].value
         return next((row for row in self.of(value) if row.state == "complete"), None)
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing can be decided although every trial has ended; empty if it can.
+
+        Without a result of the baseline there is nothing that a value could be compared with; a
+        baseline that diverged is a result.
+        """
+        if not self.groups or not any(row.value is not None for row in self.rows):
+            return ""
+        baseline = cell_of(self.chosen[self.groups[0].value])
+        rows = [row for row in self.rows if cell_of(row.ask.knobs) == baseline]
+        if not all(row.state in (TrialState.FAILED, TrialState.LOST) for row in rows):
+            return ""
+        first = rows[0]
+        return (
+            f"no decision: the baseline, trial {first.ask.trial}, has no result to compare with "
+            f"({first.state}: {first.reason}); mend the cause, then give the command a new name=…"
+        )
 
     def of(self, value: Value) -> list[TrialRecord]:
         """The trials of one group, by seed; of the best cell, where a nuisance was tuned beside it."""

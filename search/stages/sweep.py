@@ -126,15 +126,17 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
     costs = _costs(plan.knob, groups) if plan.knob.group == "capacity" else None
     is_done = all(row.finished for row in known)
     race = race_of(plan)
-    return Outcome(
+    result = Outcome(
         plan=plan,
         rows=known,
         evidence=known,
         foreseen=len(known),
         groups=groups,
-        decision=decide(groups, resolution=resolution, costs=costs, race=race) if is_done else None,
         chosen=dict(zip(tried, contest.cells, strict=True)),
     )
+    if not is_done or result.obstacle:
+        return result
+    return replace(result, decision=decide(groups, resolution=resolution, costs=costs, race=race))
 
 
 @dataclass(frozen=True, kw_only=True)

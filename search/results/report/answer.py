@@ -20,6 +20,13 @@ def answer_of(findings: Findings) -> Answer:
     if findings.steps:
         return _of_stages(findings)
     decision = findings.decision
+    if decision is None and findings.obstacle:
+        return Answer(
+            mark="none",
+            label="no decision",
+            sentence=f"{findings.obstacle[0].upper()}{findings.obstacle[1:]}.",
+            surety="The section on failures shows the reasons.",
+        )
     if decision is None:
         return _open(findings)
     if decision.winner is None:

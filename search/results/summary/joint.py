@@ -133,6 +133,8 @@ def conclusion(findings: Findings) -> list[str]:
     """The winner against the baseline, ties, what ended the search, what pruning saved, edges, importances."""
     plan, decision = findings.plan, findings.decision
     settings = joint.settings(plan)
+    if decision is None and findings.obstacle:
+        return [findings.obstacle, *account(findings)]
     if decision is None:
         done = sum(row.finished for row in findings.rows)
         return [

@@ -124,6 +124,8 @@ def _bars(scores: "pd.Series[float]") -> list[Bar]:
 def conclusion(findings: Findings) -> list[str]:
     """The decision in words: winner, baseline, how sure it is, edges, and what was held fixed."""
     plan, decision = findings.plan, findings.decision
+    if decision is None and findings.obstacle:
+        return [findings.obstacle]
     if decision is None:
         missing = sum(not row.finished for row in findings.rows)
         return [f"no decision yet: {missing} trials are still to come"]
