@@ -69,7 +69,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "metric=own", "metric.name=mine", "metric.direction=maximize", "metric._target_=nowhere.mine"], r"metric\._target_: 'nowhere\.mine' cannot be imported: No module named 'nowhere'"),
         (["lr_sweep", "split.test=1.5"], r"split\.test: a share lies between 0 and 1, but got 1\.5"),
         (["lr_sweep", "split.test=some"], r"split\.test: a share lies between 0 and 1, but got 'some'"),
-        (["lr_sweep", "split=kfold", "split.folds=300"], r"split\.folds: every fold needs a row of every class, but got a class of 122 rows; say fewer folds"),
+        (["lr_sweep", "split=kfold", "split.folds=300"], r"split\.folds: every fold needs a row of every class, but got class 8 of 122 rows; say fewer folds"),
         (["lr_sweep", "split=grouped"], r"split\.kind: split=grouped needs a group per row, but got none; name the column: data\.groups="),
         (["lr_sweep", "split=predefined"], r"split\.test: `given` means a test set that came with the data, but got none; give a file or a share"),
         (["lr_sweep", "split=predefined", "split.test=a.npy", "split.val=b.npy"], r"split\.val: no row is in two sets, but got row 3 in test and validation; mend the files"),

@@ -121,7 +121,7 @@ def test_classes_too_small_and_data_that_bring_a_test_set_are_refused():
     labels = np.array([0] * 94 + [1] * 6)
     with pytest.raises(
         UsageError,
-        match=r"split\.folds: every fold needs a row of every class, but got a class of 4 rows",
+        match=r"split\.folds: every fold needs a row of every class, but got class 1 of 4 rows",
     ):
         make_split(_node("kfold", folds=5), rows=100, marks=Marks(labels=labels))
     marks = Marks(given={"test": np.arange(3), "val": np.arange(3, 6)})
@@ -155,3 +155,14 @@ def test_groups_and_time_that_a_split_would_not_heed_are_refused():
         match=r"split\.kind: data\.time is named, and only split=ordered heeds it, but got 'kfold'",
     ):
         make_split(_node("kfold"), rows=60, marks=Marks(time=np.arange(60)))
+
+
+def test_a_class_too_small_is_called_by_its_own_name():
+    marks = Marks(labels=np.array([0] * 20 + [1] * 20 + [2]), classes=("cat", "dog", "yak"))
+    with pytest.raises(
+        UsageError, match="41 rows must give three sets, but got a single one of class 'yak', which"
+    ):
+        make_split({"kind": "holdout", "test": 0.3, "val": 0.3}, rows=41, marks=marks)
+    marks = Marks(labels=np.array([0] * 30 + [1] * 6), classes=("cat", "dog"))
+    with pytest.raises(UsageError, match="a row of every class, but got class 'dog' of 4 rows"):
+        make_split({"kind": "kfold", "test": 0.3, "folds": 5}, rows=36, marks=marks)

@@ -96,7 +96,13 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     rows = load_rows(node)
     data = rows.data
     labels = data.y if node.task == "classification" else None
-    marks = Marks(labels=labels, groups=data.groups, time=data.time, given=data.given)
+    marks = Marks(
+        labels=labels,
+        classes=rows.classes,
+        groups=data.groups,
+        time=data.time,
+        given=data.given,
+    )
     split = make_split(config.split, rows=len(data.x), marks=marks)
     described = {
         "rows": len(data.x),

@@ -65,14 +65,22 @@ class Split:
 class Marks:
     """What a split may look at.
 
-    `labels`: classes to stratify by; `groups`: rows of one group stay in one set; `time`: the order
-    of the rows; `given`: sets that came with the data.
+    `labels`: classes to stratify by, and `classes` their names, if any; `groups`: rows of one
+    group stay in one set; `time`: the order of the rows; `given`: sets that came with the data.
     """
 
     labels: NDArray[Any] | None = None
+    classes: tuple[Any, ...] = ()
     groups: NDArray[Any] | None = None
     time: NDArray[Any] | None = None
     given: Mapping[str, Rows] | None = None
+
+    def smallest(self, rows: Rows) -> tuple[str, int]:
+        """The class with the fewest of these rows, by its own name, and how many it has."""
+        assert self.labels is not None
+        numbers, counts = np.unique(self.labels[rows], return_counts=True)
+        number = int(numbers[counts.argmin()])
+        return repr(self.classes[number] if self.classes else number), int(counts.min())
 
 
 def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
@@ -138,9 +146,11 @@ def _at_random(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows,
     try:
         kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=seed)
     except ValueError as error:
-        raise _refused(
-            "", f"{len(rows)} rows must give three sets", error, "change the shares or the data"
-        ) from error
+        got, remedy = str(error), "change the shares or the data"
+        if marks.labels is not None and (smallest := marks.smallest(rows))[1] < 2:
+            got = f"a single one of class {smallest[0]}, which no two sets can share"
+            remedy = "merge or drop that class, or find more of it"
+        raise _refused("", f"{len(rows)} rows must give three sets", got, remedy) from error
     return np.sort(kept), np.sort(drawn)
 
 
@@ -183,12 +193,12 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
             StratifiedKFold(count, shuffle=True, random_state=_seed(node)),
             marks.labels[rows],
         )
-        smallest = int(np.unique(labels, return_counts=True)[1].min())
+        name, smallest = marks.smallest(rows)
         if smallest < count:
             raise _refused(
                 "folds",
                 "every fold needs a row of every class",
-                f"a class of {smallest} rows",
+                f"class {name} of {smallest} rows",
                 "say fewer folds",
             )
     parts = splitter.split(rows, labels)

@@ -19,7 +19,8 @@ def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
     if y is None or (told is None and labels is None):
         return -math.inf
     if task == "classification":
-        got = np.asarray(labels) if labels is not None else _classes(np.asarray(told))
+        chance = "predictions" not in values
+        got = np.asarray(labels) if labels is not None else _classes(np.asarray(told), chance)
         return float((got.reshape(-1) == y.reshape(-1)).mean()) if got.size == y.size else -math.inf
     got = (
         np.asarray(told, dtype=float).reshape(y.shape)
@@ -30,9 +31,10 @@ def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
     return 1 - left / total if total and math.isfinite(left) else -math.inf
 
 
-def _classes(told: NDArray[Any]) -> NDArray[Any]:
+def _classes(told: NDArray[Any], chance: bool) -> NDArray[Any]:
+    """Classes of logits, or of probabilities (`chance`); one column is of the second of two."""
     if told.ndim == 1 or told.shape[1] == 1:
-        return (told.reshape(-1) > 0).astype(int)
+        return (told.reshape(-1) > (0.5 if chance else 0.0)).astype(int)
     return np.asarray(told.argmax(axis=1))
 
 

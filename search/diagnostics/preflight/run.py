@@ -90,7 +90,9 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     parts = {"train": fold.train, "val": fold.val, "test": final.test}
     y = {name: part.y for name, part in parts.items() if part is not None and part.y is not None}
     if len(y) == len(parts) and classification:
-        yield sets.class_balance(y, classes=1 + max(int(classes.max()) for classes in y.values()))
+        names = prepared.contract.data.get("classes", ())
+        classes = 1 + max(int(labels.max()) for labels in y.values())
+        yield sets.class_balance(y, classes=classes, names=names)
     if fold.train.x is None:
         for name in OF_ROWS:
             yield Judge(name=name, rule="R10").unknown(

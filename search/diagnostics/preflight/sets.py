@@ -6,7 +6,7 @@ arrays; never trains a model of the user's.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -141,8 +141,8 @@ def shared_groups(groups: Sets | None, time: Sets | None) -> Check:
     return judge.passed(sentence)
 
 
-def class_balance(y: Sets, *, classes: int) -> Check:
-    """How often each class stands in each set (R3, R13)."""
+def class_balance(y: Sets, *, classes: int, names: Sequence[object] = ()) -> Check:
+    """How often each class occurs in each set (R3, R13). `names`: of the classes, if they have any."""
     judge = Judge(name="class_balance", rule="R13")
     counts = {
         name: np.bincount(labels.astype(int), minlength=classes) for name, labels in y.items()
@@ -153,7 +153,8 @@ def class_balance(y: Sets, *, classes: int) -> Check:
     for name, count in counts.items():
         missing = np.flatnonzero((count == 0) & (sum(counts.values()) > 0))
         if len(missing):
-            told = f"class {', '.join(map(str, missing[:5]))} has no row in {name}"
+            shown = [str(names[index]) if names else str(index) for index in missing[:5]]
+            told = f"class {', '.join(shown)} has no row in {name}"
             return judge.fail(
                 told,
                 "draw a stratified split (split=holdout), or merge the class with another",
