@@ -43,7 +43,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         from search.run.launch import launch
     config = compose_protocol(overrides, config_dir=config_dir)
     try:
-        findings = launch(config, console=console)
+        findings = launch(config, console=console, words=overrides)
     except Interrupted as error:
         raise Interrupted(
             f"{error}; the tables are written, and the same command goes on: "

@@ -16,6 +16,8 @@ from search.config.compose import compose_experiment
 from search.errors import UsageError, broken_rule, unknown
 
 PROTOCOL, NAME = "guide", "tune"
+# What a user's own trainer reads is not known here, but nearly all have a rate and epochs.
+ANY_TRAINER = ["lr", "epochs_range"]
 STOCK = "trainers.stock.Stock"
 
 
@@ -39,9 +41,8 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
         got = f"protocol={draft.chosen.protocol}, which is of kind {draft.protocol.get('kind')}"
         remedy = "choose guide, fixed_order, coordinate, unstick or one of your own"
         raise UsageError(broken_rule("protocol", rule=rule, got=got, remedy=remedy))
-    # What a user's own trainer reads is not known here, but nearly all have a learning rate.
     is_stock = str(draft.trainer._target_) == STOCK
-    names = named or ([str(name) for name in draft.protocol.knobs] if is_stock else ["lr"])
+    names = named or (list(map(str, draft.protocol.knobs)) if is_stock else ANY_TRAINER)
     files = _files(config_dir)
     for name in names:
         if name not in files:

@@ -2,41 +2,32 @@
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
-from omegaconf import DictConfig
-
-from search.config.compose import GROUPS, compose_defaults, compose_experiment
-from search.config.drift import flat_config
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 
-# Keys that a stage by itself does not need, or sets itself.
-OWN = ("space", "protocol", "sampler", "pruner", "preflight", "choices", "chosen", "name", "from")
+# Keys of a protocol's command that a stage by itself does not need, or sets itself.
+OWN = ("protocol", "space", "name", "budget_trials", "budget_hours", "preflight", "from")
+EXPERIMENT = "lr_sweep"  # whose set-up a stage has where the protocol's command names none
 LINK = {0.5: "sqrt", 1.0: "linear"}
 
 
-def words_of(config: DictConfig, *, config_dir: Path | None) -> list[str]:
-    """The overrides that make a config from the defaults: options of groups, then single keys."""
-    defaults = compose_defaults()
-    options = [
-        f"{group}={config.chosen[group]}"
-        for group in GROUPS
-        if config.chosen.get(group) != defaults.chosen.get(group)
-    ]
-    plain = flat_config(compose_experiment(None, overrides=options, config_dir=config_dir))
-    keys = [
-        f"{'' if path in plain else '+'}{path}={'null' if value is None else value}"
-        for path, value in flat_config(config).items()
-        if plain.get(path, object) != value
-        and path.partition(".")[0] not in OWN
-        and not path.startswith("budget_")
-    ]
-    return [*options, *keys]
+def stage_words(words: Sequence[str]) -> list[str]:
+    """The words of a protocol's command that its stages share: the experiment, then the set-up."""
+    is_named = bool(words) and "=" not in words[0]
+    experiment, overrides = (words[0], words[1:]) if is_named else (EXPERIMENT, words)
+    kept = [word for word in overrides if word.lstrip("+~").split("=")[0].split(".")[0] not in OWN]
+    return [experiment, *kept]
 
 
 def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
-    """A sweep at the incumbent that it began with. `plan`: of the stage; `words`: as `words_of`."""
+    """A sweep at the incumbent that it began with.
+
+    Args:
+        plan: of the stage.
+        knob: the name of its space.
+        words: as `stage_words` gives them.
+    """
     settings, about = plan.settings, plan.knob
     if not isinstance(settings, SweepSettings):
         raise TypeError(f"{plan.name}: not a sweep")
@@ -56,5 +47,7 @@ def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
     )
     rounds = [f"protocol.extend={settings.extend}", f"protocol.refine={settings.refine}"]
     name = plan.name.replace("/", "-")
-    parts = [f"name={name}", f"space={knob}", *words, *held, *bounds, *rounds, *follows]
-    return f"python -m search lr_sweep {' '.join(map(shlex.quote, parts))}"
+    experiment, *set_up = words
+    parts = [f"name={name}", "protocol=sweep", f"space={knob}", *set_up, *held, *bounds]
+    parts += [*rounds, *follows]
+    return f"python -m search {experiment} {' '.join(map(shlex.quote, parts))}"

@@ -124,6 +124,19 @@ def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
     )
 
 
+def gain(plan: Plan, history: History) -> str:
+    """The incumbent's mean, and what it is above the baseline's: `, accuracy 0.97 (+0.012)`."""
+    baseline = next((step for step in history.steps if step.request.stage == "baseline"), None)
+    best = _scores(plan, _last(history))
+    if baseline is None or not best:
+        return ""
+    mean, first = float(np.mean(best)), _scores(plan, baseline.incumbent)
+    text = f", {plan.metric.name} {plan.metric.sign * mean:.4g}"
+    if not first or not history.held:
+        return text
+    return f"{text} ({plan.metric.sign * (mean - float(np.mean(first))):+.2g})"
+
+
 def _full(plan: Plan, knobs: Mapping[str, Value]) -> dict[str, Value]:
     """Knobs relative to the search's config."""
     return canonical(plan.trained_knobs(knobs), base=plan.search_config)

@@ -4,7 +4,7 @@ So everything heavy stays out of this module: a search of a minute would feel th
 """
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,19 @@ if TYPE_CHECKING:
 
 
 def launch(
-    config: DictConfig, *, console: Console, contract: Mapping[str, Any] | None = None
+    config: DictConfig,
+    *,
+    console: Console,
+    contract: Mapping[str, Any] | None = None,
+    words: Sequence[str] = (),
 ) -> "Findings":
-    """Runs or resumes a search to its end, writes its tables and exports its winner. `contract`: one that must hold here too.
+    """Runs or resumes a search to its end, writes its tables and exports its winner.
+
+    Args:
+        config: composed.
+        console: where progress is shown.
+        contract: one that must hold here too.
+        words: of the command, from which a protocol tells the command of each stage by itself.
 
     Raises:
         UsageError: before anything is written.
@@ -46,11 +56,13 @@ def launch(
         say(console, f"starting {len(slots)} {noun} ({labels}) …")
         with started_workers(plan, slots=slots, early=not folder.started) as pool:
             with quick_imports():  # while the workers import torch
-                if isinstance(plan.settings, TuneSettings):
-                    from search.run.many_stages import carry_out
-                else:
-                    from search.run.lifecycle import carried_out as carry_out
-            return carry_out(plan, folder, pool, contract=contract, console=console)
+                from search.run.lifecycle import carried_out
+                from search.run.many_stages import carry_out
+            if isinstance(plan.settings, TuneSettings):
+                return carry_out(
+                    plan, folder, pool, contract=contract, console=console, words=words
+                )
+            return carried_out(plan, folder, pool, contract=contract, console=console)
 
 
 def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:

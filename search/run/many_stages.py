@@ -5,7 +5,7 @@ again, and trains only what is missing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +17,15 @@ from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
 from search.contract.contract import Contract, Prepared
 from search.errors import Interrupted, RunError
+from search.execution.event_stream import EventStream
+from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.protocols.budget import check_budget, trials_left
-from search.protocols.commands import sweep_command, words_of
-from search.protocols.conclude import conclude
+from search.protocols.commands import stage_words, sweep_command
+from search.protocols.conclude import conclude, gain
 from search.protocols.history import RATE, History, Step
 from search.protocols.next_stage import next_stage
+from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan
 from search.results.diagnosis import diagnosed
 from search.results.export import drop_beaten, write_best
@@ -31,12 +34,13 @@ from search.results.reporters import write_results
 from search.results.tables import settled
 from search.run.lifecycle import begun, check_set_up
 from search.run.range_test import range_test
+from search.run.refit import refit
 from search.run.run_stage import conduct
+from search.run.tracking import post_outcome, tracked
 from search.stages.samplers import make_pruner
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
-from search.storage.json_numbers import plain
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
@@ -51,8 +55,17 @@ def carry_out(
     *,
     contract: Mapping[str, Any] | None,
     console: Console,
+    words: Sequence[str],
 ) -> Findings:
     """The whole protocol, run or resumed to its end, with its tables and its winner's export.
+
+    Args:
+        plan: of the search.
+        folder: where it lies.
+        pool: the workers.
+        contract: one that must hold here too.
+        console: where progress is shown.
+        words: of the command.
 
     Raises:
         UsageError: before anything is written.
@@ -81,32 +94,48 @@ def carry_out(
             )
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
-        search = _ManyStages(plan, folder, pool, contract=fixed, console=console)
-        try:
-            search.run(history)
-        except (Interrupted, RunError):
-            search.write()
-            raise
-        finally:
-            search.close()
-        return search.write()
+        search = _ManyStages(
+            plan, folder, pool, contract=fixed, console=console, words=stage_words(words)
+        )
+        callbacks = configured_callbacks(plan.config)
+        with tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events:
+            try:
+                search.run(history, events)
+                search.refit()
+            except (Interrupted, RunError) as error:
+                post_outcome(events, search.write(), error=error)
+                raise
+            finally:
+                search.close()
+            findings = search.write()
+            post_outcome(events, findings)
+        return findings
 
 
 class _ManyStages:
     """The stages of one search, carried out one after the other in its begun and locked folder."""
 
     def __init__(
-        self, plan: Plan, folder: Folder, pool: WorkerPool, *, contract: Contract, console: Console
+        self,
+        plan: Plan,
+        folder: Folder,
+        pool: WorkerPool,
+        *,
+        contract: Contract,
+        console: Console,
+        words: Sequence[str],
     ) -> None:
         self._plan, self._folder, self._pool = plan, folder, pool
         self._contract, self._console = contract, console
         self._storage = folder.storage()
         self._rows: list[TrialRecord] = []
         self._steps: list[dict[str, Any]] = []
-        self._command, self._words = "", words_of(plan.config, config_dir=None)
+        self._command, self._words = "", words
+        self._events: EventStream | None = None
 
-    def run(self, history: History) -> None:
-        """Until the protocol ends."""
+    def run(self, history: History, events: EventStream | None) -> None:
+        """Until the protocol ends; `events`: where trials and epochs are posted."""
+        self._events = events
         while (request := next_stage(history)) is not None:
             number = len(history.steps) + 1
             skipped = Step(
@@ -121,7 +150,7 @@ class _ManyStages:
             self._say_start(skipped, history)
             step = skipped if request.skip else self._carried_out(skipped, history)
             history = history.with_step(step)
-            self._steps.append(self._record(step))
+            self._steps.append(record_of(step, command=self._command))
             write_text(self._folder.decisions, "".join(f"{json.dumps(s)}\n" for s in self._steps))
             self._say_end(step, history)
 
@@ -136,6 +165,12 @@ class _ManyStages:
             drop_beaten(self._plan, winner, self._folder, spared=spared)
         write_results(findings, curves, self._folder)
         return findings
+
+    def refit(self) -> None:
+        """After cross-validation, trains the winner once more on all folds (R36)."""
+        winner = find_stages(self._plan, self._folder).winner
+        if "folds" in self._plan.config.split and winner is not None:
+            refit(self._plan, winner, self._folder, console=self._console)
 
     def close(self) -> None:
         """Ends the writing."""
@@ -194,6 +229,7 @@ class _ManyStages:
             contract=self._contract,
             pool=self._pool,
             console=self._console,
+            events=self._events,
             past=past_trials(plan, self._rows, floor=floor) if request.stage == "joint" else (),
             borrowed=ours,
             keep_workers=True,
@@ -210,32 +246,6 @@ class _ManyStages:
         epochs = {row.ask.trial: row.epochs for row in findings.rows}
         return read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
 
-    def _record(self, step: Step) -> dict[str, Any]:
-        """A line of decisions.jsonl."""
-        request = step.request
-        trials = [row.ask.trial for row in step.incumbent]
-        record = {
-            "stage": step.name,
-            "kind": request.stage,
-            "knob": request.knob,
-            "path": request.path,
-            "decision": step.decision,
-            "value": step.held.get(request.path) if request.path else None,
-            "says": step.says,
-            "because": request.because,
-            "rules": list(request.rules),
-            "held": dict(step.held),
-            "trials": trials,
-            "trained": step.trials,
-            "verdicts": dict(step.verdicts),
-            "beside": list(step.sides),
-            "evidence": dict(step.evidence) or None,
-            "command": self._command,
-        }
-        content = plain(record)
-        assert isinstance(content, dict)
-        return content
-
     def _say_start(self, step: Step, history: History) -> None:
         request = step.request
         rules = f" ({', '.join(request.rules)})" if request.rules else ""
@@ -248,7 +258,8 @@ class _ManyStages:
         budget = f", {left:.0f} left" if left < float("inf") else ""
         knobs = ", ".join(f"{path}={value}" for path, value in history.held.items())
         if step.trials:
-            self._print(f"  incumbent: {knobs or 'the baseline'}; {used}{budget}")
+            score = gain(self._plan, history)
+            self._print(f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,32 @@
+"""A step as a line of decisions.jsonl: what was decided, on which evidence, and how to repeat it."""
+
+from typing import Any
+
+from search.protocols.history import Step
+from search.storage.json_numbers import plain
+
+
+def record_of(step: Step, *, command: str) -> dict[str, Any]:
+    """The line. `command`: that repeats the stage by itself; empty where none does."""
+    request = step.request
+    record = {
+        "stage": step.name,
+        "kind": request.stage,
+        "knob": request.knob,
+        "path": request.path,
+        "decision": step.decision,
+        "value": step.held.get(request.path) if request.path else None,
+        "says": step.says,
+        "because": request.because,
+        "rules": list(request.rules),
+        "held": dict(step.held),
+        "trials": [row.ask.trial for row in step.incumbent],
+        "trained": step.trials,
+        "verdicts": dict(step.verdicts),
+        "beside": list(step.sides),
+        "evidence": dict(step.evidence) or None,
+        "command": command,
+    }
+    content = plain(record)
+    assert isinstance(content, dict)
+    return content
