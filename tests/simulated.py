@@ -1,0 +1,96 @@
+"""Protocols carried out without training: a function of knobs and seed gives the value, another the verdict."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from search.config.compose_protocol import compose_protocol
+from search.config.incumbent import canonical
+from search.config.joint_settings import JointSettings
+from search.config.knobs import Value
+from search.config.plan import Plan, read_plan
+from search.diagnostics.verdicts.rules import Verdict
+from search.protocols.conclude import conclude
+from search.protocols.history import History, Request, Step
+from search.protocols.next_stage import next_stage
+from search.protocols.stage_plan import borrowed, past_trials, stage_plan
+from search.results.findings import find
+from search.stages.kinds import kind_of
+from search.stages.stage import StageContext
+from search.storage.trials import TrialRecord
+
+Value_of = Callable[[Mapping[str, Value], int], float | None]
+Verdict_of = Callable[[Mapping[str, Value]], str]
+VAL_ROWS = 10_000
+
+
+@cache
+def tune_plan(*words: str) -> Plan:
+    """The plan of `python -m search tune` with these words."""
+    return read_plan(compose_protocol(list(words), config_dir=None), root=Path("/nowhere"))
+
+
+def begun(plan: Plan, *steps: Step) -> History:
+    """A history with these steps."""
+    return History(plan.settings, plan.config, plan.seeds, steps)
+
+
+def carried_out(
+    plan: Plan, value_of: Value_of, verdict_of: Verdict_of = lambda knobs: "converged"
+) -> tuple[History, list[TrialRecord]]:
+    """The whole protocol, and its trials with all their knobs."""
+    history, rows = begun(plan), list[TrialRecord]()
+    while (request := next_stage(history)) is not None:
+        step = Step(
+            number=len(history.steps) + 1,
+            request=request,
+            decision="skipped" if request.skip else "done",
+            says=request.skip,
+            held=history.held,
+            incumbent=history.steps[-1].incumbent if history.steps else (),
+        )
+        if not request.skip and request.stage not in ("preflight", "lr_range", "ensemble"):
+            step, own = _trained(plan, history, request, rows, value_of, verdict_of)
+            rows += own
+        history = history.with_step(step)
+    return history, rows
+
+
+def _trained(
+    plan: Plan,
+    history: History,
+    request: Request,
+    rows: Sequence[TrialRecord],
+    value_of: Value_of,
+    verdict_of: Verdict_of,
+) -> tuple[Step, list[TrialRecord]]:
+    staged = stage_plan(plan, history, request, name="simulated")
+    if isinstance(staged.settings, JointSettings):  # the simulation needs no Gaussian process
+        staged = replace(staged, settings=replace(staged.settings, sampler="random"))
+    ours = borrowed(staged, rows)
+    past = past_trials(staged, rows, floor=None) if request.stage == "joint" else ()
+    context = StageContext(past=past, borrowed=ours, slots=2, resolution=0.0, wake=lambda: None)
+    stage = kind_of(staged).stage(staged, [], context)
+    own: list[TrialRecord] = []
+    while specs := stage.wanted(own, room=10):
+        for spec in specs:
+            value = value_of(staged.trained_knobs(spec.knobs), spec.seed)
+            state = "complete" if value is not None else "infeasible"
+            row = TrialRecord(ask=spec, state=state, value=value, best_epoch=9, epochs=10)
+            own.append(row)
+            stage.ended(row)
+    stage.close()
+    findings = find(staged, [*ours, *own], val_rows=VAL_ROWS)
+    full = [_full(staged, row) for row in own]
+    verdicts = {
+        row.ask.trial: Verdict(name=verdict_of(row.ask.knobs), why="simulated")
+        for row in (*rows, *full)
+    }
+    findings = replace(findings, verdicts=verdicts)
+    return conclude(request, findings, history, trials=own, floor=None), full
+
+
+def _full(plan: Plan, row: TrialRecord) -> TrialRecord:
+    knobs = canonical(plan.trained_knobs(row.ask.knobs), base=plan.search_config)
+    return replace(row, ask=replace(row.ask, knobs=knobs, idle={}))

@@ -1,0 +1,275 @@
+"""The guide carried out: order, verdicts, memory, budget, resumption, and that chance adopts nothing."""
+
+import json
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kit import running, search, steady, trials
+from simulated import begun, carried_out, tune_plan
+
+from search.config.compose_protocol import compose_protocol
+from search.config.incumbent import canonical, incumbent_config, merged
+from search.errors import UsageError
+from search.protocols.budget import check_budget
+from search.protocols.history import RATE
+from search.protocols.next_stage import next_stage
+
+NO_JOINT = "protocol.trials=2"
+BOWL = 0.02  # how much accuracy a decade off the best rate costs
+
+
+def _noise(knobs, seed, size=0.004):
+    key = [seed, *repr(sorted(knobs.items())).encode()]
+    return size * float(np.random.default_rng(key).normal())
+
+
+def _stages(history):
+    return [step.name.partition("-")[2] for step in history.steps]
+
+
+def _nothing(knobs, seed):
+    """Every configuration is as good as the next."""
+    return 0.9 + _noise(knobs, seed)
+
+
+def _rate_matters(knobs, seed):
+    """Best at a rate of 0.01."""
+    decades = np.log10(knobs.get(RATE, 0.1) / 0.01)
+    return 0.9 - BOWL * decades**2 + _noise(knobs, seed)
+
+
+def test_the_guide_goes_from_the_set_up_to_a_confirmed_configuration_in_its_order():
+    history, rows = carried_out(tune_plan(), _rate_matters)
+    names = _stages(history)
+    assert names[:4] == ["preflight", "baseline", "lr_range", "sweep.lr"]
+    assert names[-3:] == ["joint", "confirm", "ensemble"]
+    assert [row.ask.trial for row in rows] == list(range(len(rows)))
+    assert history.steps[3].decision == "adopt"
+    assert abs(np.log10(history.held[RATE] / 0.01)) < 0.5
+
+
+def test_the_incumbents_trials_are_never_trained_again():
+    plan = tune_plan()
+    history, rows = carried_out(plan, _nothing)
+    trained = [
+        (tuple(canonical(row.ask.knobs, base=plan.config).items()), row.ask.seed) for row in rows
+    ]
+    sweeps = [step for step in history.steps if step.request.stage in ("baseline", "sweep")]
+    count = sum(step.trials for step in sweeps)
+    assert len(set(trained[:count])) == count
+
+
+def test_two_knobs_in_a_row_that_bring_nothing_end_the_sweeps():
+    history, _ = carried_out(tune_plan(), _nothing)
+    end = next(step for step in history.steps if step.request.stage == "sweeps")
+    if all(step.decision == "keep" for step in history.sweeps):
+        assert len(history.sweeps) == 2
+    assert "knobs in a row brought nothing" in end.says or "nothing is advised" in end.says
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words", "knob"),
+    [
+        ("overfitting", (), "dropout"),
+        ("overfitting", ("optimizer.weight_decay=1e-4",), "weight_decay"),
+        ("overconfident", (), "label_smoothing"),
+        ("lr_drop_due", (), "schedule_few"),
+        ("unstable", (), "clip"),
+        ("too_short", (), "epochs_range"),
+        ("stuck", (), "optimizer_pair"),
+        ("underfitting", ("model.dropout=0.5",), "dropout"),
+        ("underfitting", (), "width"),
+        ("vanishing", (), "activation"),
+    ],
+)
+def test_the_next_knob_follows_the_verdict_and_a_penalty_that_is_on_comes_first(
+    verdict, words, knob
+):
+    history, _ = carried_out(tune_plan(*words), _nothing, lambda knobs: verdict)
+    after_rate = history.sweeps[1]
+    assert after_rate.request.knob == knob
+    assert verdict in after_rate.request.because
+
+
+def test_what_was_tried_is_not_tried_again_until_something_changes_that_moves_it():
+    def value(knobs, seed):  # a batch of 128 is much better, whatever the rate
+        return 0.9 + 0.05 * (knobs.get("trainer.batch_size", 32) == 128) + _noise(knobs, seed)
+
+    history, _ = carried_out(
+        tune_plan("space=[lr,batch_size,momentum]"), value, lambda knobs: "converged"
+    )
+    knobs = [step.request.knob for step in history.sweeps]
+    assert knobs[:3] == ["lr", "batch_size", "lr"]
+    again = history.sweeps[2].request
+    assert again.rules == ("P6", "R39")
+    rate = history.sweeps[1].held[RATE]
+    assert (again.knobs[0].low, again.knobs[0].high) == pytest.approx(
+        (rate / 4, rate * 4), rel=0.01
+    )
+    assert knobs.count("batch_size") == 1
+    assert knobs.count("lr") == 2
+
+
+def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():
+    history, _ = carried_out(tune_plan(), _nothing, lambda knobs: "data_suspect")
+    end = next(step for step in history.steps if step.request.stage == "sweeps")
+    assert end.says.startswith("data_suspect needs a hand: compare train and validation")
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(44, 300))
+def test_no_protocol_trains_more_than_its_budget(budget):
+    plan = tune_plan(f"budget_trials={budget}")
+    history, rows = carried_out(plan, _rate_matters, lambda knobs: "overfitting")
+    assert len(rows) == history.trials <= budget
+    assert history.steps[-1].request.stage == "ensemble"
+
+
+def test_where_nothing_is_to_be_found_the_baseline_stays_in_at_least_92_percent_of_protocols():
+    plan, kept, total = tune_plan("space=[lr,dropout,width,momentum]"), 0, 60
+    for repeat in range(total):
+
+        def value(knobs, seed, repeat=repeat):
+            return 0.9 + _noise({**knobs, "repeat": repeat}, seed)
+
+        history, _ = carried_out(plan, value)
+        kept += not history.held
+    assert kept >= 0.92 * total
+
+
+def test_what_is_better_is_found_and_confirmed():
+    plan, found, total = tune_plan("space=[lr,dropout]"), 0, 25
+    for repeat in range(total):
+
+        def value(knobs, seed, repeat=repeat):
+            return _rate_matters({**knobs, "repeat": repeat}, seed)
+
+        history, _ = carried_out(plan, value)
+        found += 0.002 < history.held.get(RATE, 0.1) < 0.05
+    assert found >= 0.92 * total
+
+
+def test_a_gain_that_vanishes_on_fresh_seeds_is_said():
+    plan = tune_plan("space=[lr,dropout]")
+
+    def value(knobs, seed):  # the seeds of the search favour one rate by luck alone
+        lucky = seed < plan.seeds and 0.02 < knobs.get(RATE, 0.1) < 0.025
+        return 0.9 + 0.05 * lucky + _noise(knobs, seed, 0.001)
+
+    history, _ = carried_out(plan, value)
+    confirm = next(step for step in history.steps if step.request.stage == "confirm")
+    assert confirm.decision == "keep"
+    assert not history.held
+
+
+def test_knobs_of_another_option_are_left_behind_and_equal_configurations_are_one():
+    config = tune_plan().config
+    held = {RATE: 0.03, "optimizer.momentum": 0.5, "model.width": 64}
+    other = merged(held, {"optimizer": "adam", "optimizer.adam.lr": 1e-3}, base=config)
+    assert other == {"model.width": 64, "optimizer": "adam", RATE: 1e-3}
+    back = merged(held, {"optimizer": "sgd", "optimizer.sgd.lr": 0.3}, base=config)
+    assert canonical(back, base=config) == {
+        "model.width": 64, "optimizer.lr": 0.3, "optimizer.momentum": 0.5,
+    }  # fmt: skip
+    assert canonical({RATE: 0.1, "model.dropout": 0.0}, base=config) == {}
+    incumbent = incumbent_config(config, other)
+    assert incumbent.optimizer.lr == incumbent.choices.optimizer.adam.lr == 1e-3
+    assert "Adam" in incumbent.optimizer._target_
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["protocol=sweep"], "protocol: a protocol lists stages, but got protocol=sweep, which is of kind sweep; choose guide"),
+        (["space=[lr,wdth]"], "knob 'wdth' does not exist; did you mean 'width'"),
+        (["protocol.stages=[baseline,sweap]"], "protocol.stages: stage 'sweap' does not exist; did you mean 'sweep'"),
+        (["protocol.stages=[baseline,{sweeps:chance}]"], "protocol.stages: order 'chance' does not exist"),
+        (["protocol.stages=[lr_range]"], "protocol.stages: a protocol begins with what all is compared with, but got"),
+        (["protocol.stages=[baseline,{sweeps:passes}]", "protocol.passes=null"], "protocol.passes: passes over all knobs need an end, but got None"),
+        (["protocol.share=1.5"], "protocol.share: the sweeps' share of the budget lies below 1, but got 1.5"),
+        (["space=[lr,momentum]", "optimizer=adam"], "a knob's path must be a key of the config"),
+        (["space.optimizer.lx.low=1"], "space.optimizer.lx.low: a knob of the protocol has the key, but got"),
+    ],
+)  # fmt: skip
+def test_a_protocol_that_cannot_be_is_refused(words, match):
+    with pytest.raises(UsageError, match=match):
+        tune_plan.__wrapped__(*words)
+
+
+def test_a_budget_too_small_for_the_first_stages_says_what_it_would_need():
+    with pytest.raises(
+        UsageError,
+        match=r"budget_trials: the baseline, .* need 33 trials .*, but got 10; say budget_trials=33",
+    ):
+        check_budget(begun(tune_plan("budget_trials=10")))
+
+
+@pytest.mark.parametrize("protocol", ["fixed_order", "coordinate", "unstick"])
+def test_the_other_protocols_end_and_each_stage_says_why_it_came(protocol):
+    history, _ = carried_out(tune_plan(f"protocol={protocol}", "space=[lr,dropout]"), _rate_matters)
+    assert next_stage(history) is None
+    assert all(
+        step.request.because and (step.says or step.decision == "done") for step in history.steps
+    )
+    if protocol == "coordinate":  # the rate is adopted in the first pass, so there is a second
+        assert [step.request.knob for step in history.sweeps] == ["lr", "dropout", "lr", "dropout"]
+
+
+def test_unstick_ends_once_the_training_learns():
+    def verdict(knobs):
+        return "converged" if knobs.get(RATE, 1.0) < 0.1 else "stuck"
+
+    plan = tune_plan("protocol=unstick", "optimizer.lr=1.0")
+    history, _ = carried_out(
+        plan,
+        lambda knobs, seed: 0.1 + 0.8 * (knobs.get(RATE, 1.0) < 0.1) + _noise(knobs, seed),
+        verdict,
+    )
+    assert [step.request.knob for step in history.sweeps] == ["lr_by_five"]
+    end = next(step for step in history.steps if step.request.stage == "sweeps")
+    assert end.says == "the training learns: the incumbent's curves say converged"
+
+
+TINY = [
+    "tune", "own_trainer", "trainer._target_=toys.steady", "trainer.checkpoint_every=0.001",
+    "placement.slots=2", "placement.max_retries=50", "rehearse=false", "preflight=off",
+    "space=[lr,epochs_range]", "trainer.epochs=4", "protocol.extend=1", "protocol.confirm=2",
+    "space.optimizer.lr.points=5", "space.trainer.epochs.points=3",
+    "space.trainer.epochs.low=2", "space.trainer.epochs.high=16",
+    "protocol.stages=[baseline,{sweep:lr},{sweeps:verdict},confirm]",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(tmp_path):
+    whole = search(*TINY, "name=whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    dice = random.Random(7)
+    for _ in range(4):
+        with running(*TINY, "name=killed", cwd=tmp_path) as process:
+            time.sleep(dice.uniform(1.5, 5.0))
+            process.send_signal(signal.SIGKILL)
+    done = search(*TINY, "name=killed", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folders = [tmp_path / "results" / name for name in ("whole", "killed")]
+    first, second = (steady(trials(folder)) for folder in folders)
+    assert first.equals(second)
+    texts = [
+        (folder / "decisions.jsonl").read_text().replace(folder.name, "") for folder in folders
+    ]
+    assert texts[0] == texts[1]
+    records = [json.loads(line) for line in texts[0].splitlines()]
+    assert [record["kind"] for record in records][:2] == ["baseline", "sweep"]
+    assert "the answer:" in done.stdout
+
+
+def test_the_words_of_a_protocol_may_name_an_experiment():
+    config = compose_protocol(["own_trainer", "trainer._target_=toys.steady"], config_dir=None)
+    assert config.data.rows == 1797
+    assert list(config.space) == ["lr", "epochs_range"]
+    assert config.name == "tune"
