@@ -41,6 +41,7 @@ class TuneSettings:
     `until`: verdicts at which the sweeps go on; empty where verdicts do not end them.
     `share`: of the budget, for the sweeps. `trials`: of the joint stage.
     `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13).
+    `most_seeds`, `confirm_most`: seeds that a value may get where further ones decide (P5).
     `budget_trials`, `budget_seconds`: of the whole search; None: no limit.
     """
 
@@ -53,6 +54,8 @@ class TuneSettings:
     share: float
     trials: int
     confirm: int
+    confirm_most: int
+    most_seeds: int
     leaders: int
     extend: int
     refine: int
@@ -94,6 +97,8 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         share=share,
         trials=whole(config, "protocol.trials", least=2),
         confirm=whole(config, "protocol.confirm", least=2),
+        confirm_most=whole(config, "protocol.confirm_most", least=1),
+        most_seeds=whole(config, "protocol.most_seeds", least=1),
         leaders=whole(config, "protocol.leaders", least=0),
         extend=whole(config, "protocol.extend", least=0),
         refine=whole(config, "protocol.refine", least=0),

@@ -22,9 +22,10 @@ def sweep_trials(history: History) -> float:
 
 def confirm_trials(history: History) -> int:
     """Trials that the confirmation needs at most: the baseline, the incumbent, the leaders."""
-    stages = {entry.stage for entry in history.settings.stages}
-    configurations = 2 + (history.settings.leaders if "joint" in stages else 0)
-    return configurations * history.settings.confirm if "confirm" in stages else 0
+    settings = history.settings
+    stages = {entry.stage for entry in settings.stages}
+    configurations = 2 + (settings.leaders if "joint" in stages else 0)
+    return configurations * settings.confirm if "confirm" in stages else 0
 
 
 def is_late(history: History, share: float) -> bool:

@@ -46,6 +46,7 @@ def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
         else []
     )
     rounds = [f"protocol.extend={settings.extend}", f"protocol.refine={settings.refine}"]
+    rounds.append(f"protocol.most_seeds={settings.most_seeds}")
     name = plan.name.replace("/", "-")
     experiment, *set_up = words
     parts = [f"name={name}", "protocol=sweep", f"space={knob}", *set_up, *held, *bounds]

@@ -28,7 +28,8 @@ class Request:
     """A stage that comes next, and why.
 
     `entry`: its place in the protocol's list. `knobs`: what it turns; of a sweep the first is what
-    it is about. `knob`: their name. `trials`: at most, of a joint stage; `extend`: as a sweep's.
+    it is about. `knob`: their name. `trials`: at most, of a joint stage. `extend`, `most_seeds`: as a
+    sweep's.
     `configurations`: of a confirmation, the baseline first, relative to the search's config.
     `skip`: why the stage is not carried out; empty where it is.
     """
@@ -41,6 +42,7 @@ class Request:
     knobs: tuple[Knob, ...] = ()
     trials: int = 0
     extend: int = 0
+    most_seeds: int = 1
     configurations: tuple[Mapping[str, Value], ...] = ()
     skip: str = ""
 

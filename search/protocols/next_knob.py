@@ -11,6 +11,7 @@ from search.config.knobs import Knob
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies
 from search.protocols.budget import is_late, sweep_trials
 from search.protocols.history import RATE, History, Request, Step
+from search.stages.racing import Race
 
 AROUND, POINTS = 4.0, 5  # a stale rate is swept again from a fourth to four times the incumbent's
 IN_RANGE = 9  # learning rates tried in a measured range
@@ -48,6 +49,7 @@ def sweep_request(
     if cost > room and not about.choices and not beside:
         about = replace(about, points=max(2, int(room // history.seeds)))
     cost = _cost(about, beside, history)
+    race = Race(first=history.seeds, most=history.settings.most_seeds).further
     request = Request(
         entry=entry,
         stage="sweep",
@@ -55,7 +57,8 @@ def sweep_request(
         rules=rules,
         knob=name,
         knobs=(about, *beside),
-        extend=history.settings.extend if cost * 2 <= room else 0,
+        extend=history.settings.extend if cost * 2 + race <= room else 0,
+        most_seeds=history.settings.most_seeds if cost + race <= room else 1,
     )
     too_few = not about.choices and about.points < FEWEST
     if cost > room or too_few:

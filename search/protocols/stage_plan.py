@@ -15,9 +15,11 @@ from search.config.joint_settings import JointSettings, active, default_point
 from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
+from search.protocols.budget import trials_left
 from search.protocols.history import RATE, History, Request
 from search.stages import sweep
 from search.stages.past_trial import Past
+from search.stages.racing import Race
 from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
@@ -49,14 +51,26 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
         return SweepSettings(
             refine=history.settings.refine if request.extend else 0,
             extend=request.extend,
+            most_seeds=request.most_seeds,
             follower=_follower(history, request),
         )
     if request.stage == "joint":
         return _joint(plan, history, request)
-    first = plan.seed + (plan.seeds if request.stage == "confirm" else 0)
-    count = history.settings.confirm if request.stage == "confirm" else plan.seeds
+    settings = history.settings
+    if request.stage != "confirm":
+        seeds = range(plan.seed, plan.seed + plan.seeds)
+        return ConfirmSettings(
+            configurations=request.configurations, seeds=tuple(seeds), fewest=plan.seeds
+        )
+    first = plan.seed + max(plan.seeds, settings.most_seeds)  # no stage before has used these
+    count = settings.confirm
+    race = Race(first=count, most=max(count, settings.confirm_most))
+    if count * len(request.configurations) + race.further <= trials_left(history):
+        count = race.most
     return ConfirmSettings(
-        configurations=request.configurations, seeds=tuple(range(first, first + count))
+        configurations=request.configurations,
+        seeds=tuple(range(first, first + count)),
+        fewest=settings.confirm,
     )
 
 
@@ -118,7 +132,8 @@ def _cells(plan: Plan) -> list[Mapping[str, Value]]:
 def _seeds(plan: Plan) -> Sequence[int]:
     if isinstance(plan.settings, ConfirmSettings):
         return plan.settings.seeds
-    return range(plan.seed, plan.seed + plan.seeds)
+    most = plan.settings.most_seeds if isinstance(plan.settings, SweepSettings) else 1
+    return range(plan.seed, plan.seed + max(plan.seeds, most))
 
 
 def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None) -> list[Past]:

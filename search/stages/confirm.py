@@ -3,15 +3,17 @@
 The baseline at the start of a search, and the best configurations at its end on fresh seeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from search.config.confirm_settings import ConfirmSettings
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.stages.decision import Decision, Group, decide, mark_collapsed
+from search.stages.decision import Decision, Group, decide, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.stage import FixedStage, StageContext, missing
+from search.stages.racing import Race, seeds_needed
+from search.stages.scores import step_of
+from search.stages.stage import FixedStage, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
 
 
@@ -22,45 +24,62 @@ def settings(plan: Plan) -> ConfirmSettings:
     return plan.settings
 
 
-def wanted(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialSpec]:
-    """The trials still to be made, seed by seed."""
+def race_of(plan: Plan) -> Race:
+    """The rules by which the first configuration and its rivals get further seeds."""
     fixed = settings(plan)
-    return missing(plan, fixed.configurations, rows, stage=plan.kind, seeds=fixed.seeds)
+    return Race(first=fixed.fewest, most=len(fixed.seeds))
+
+
+def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0) -> list[TrialSpec]:
+    """The trials still to be made, seed by seed; then the further seeds of the race."""
+    fixed, race = settings(plan), race_of(plan)
+    points, seeds = fixed.configurations, fixed.seeds
+    specs = missing(plan, points, rows, stage=plan.kind, seeds=seeds[: fixed.fewest])
+    if specs or not race.on or len(points) < 2 or not all(row.finished for row in rows):
+        return specs
+    scores = scores_of(_groups(plan, rows))
+    floor = step_of(scores[:, : fixed.fewest], share=resolution) / 2  # the same in every round
+    needed = [int(count) for count in seeds_needed(scores, race, resolution=floor)]
+    return further(plan, points, needed, rows, stage=plan.kind, seeds=seeds)
 
 
 def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
-    """All configurations with all seeds."""
-    return len(settings(plan).configurations) * len(settings(plan).seeds)
+    """All configurations with the first seeds."""
+    return max(len(rows), len(settings(plan).configurations) * settings(plan).fewest)
 
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The configurations by their place, and which one wins once all have ended."""
-    queued = [TrialRecord(ask=ask, state="queued") for ask in wanted(plan, rows)]
-    known = (*rows, *queued)
-    chosen: dict[Value, Mapping[str, Value]] = dict(enumerate(settings(plan).configurations))
-    trials = by_cell(known)
-    groups = tuple(
-        group_of(place, trials[cell_of(knobs)], sign=plan.metric.sign)
-        for place, knobs in chosen.items()
-    )
+    specs = wanted(plan, rows, resolution=resolution)
+    known = (*rows, *(TrialRecord(ask=ask, state="queued") for ask in specs))
+    groups = mark_collapsed(_groups(plan, known), resolution=resolution)
     is_done = all(row.finished for row in known)
     return Outcome(
         plan=plan,
         rows=known,
         evidence=known,
         foreseen=len(known),
-        groups=mark_collapsed(groups, resolution=resolution),
-        decision=_decided(groups, resolution=resolution) if is_done else None,
-        chosen=chosen,
+        groups=groups,
+        decision=_decided(groups, race_of(plan), resolution=resolution) if is_done else None,
+        chosen=dict(enumerate(settings(plan).configurations)),
     )
 
 
-def _decided(groups: Sequence[Group], *, resolution: float) -> Decision:
+def _groups(plan: Plan, rows: Sequence[TrialRecord]) -> tuple[Group, ...]:
+    """The configurations by their place, each with the scores of its trials."""
+    trials = by_cell(rows)
+    return tuple(
+        group_of(place, trials.get(cell_of(knobs), []), sign=plan.metric.sign)
+        for place, knobs in enumerate(settings(plan).configurations)
+    )
+
+
+def _decided(groups: Sequence[Group], race: Race, *, resolution: float) -> Decision:
     """Whether something beats the first configuration, and then which: in a tie the earlier one.
 
     The later configurations turn more knobs at once, so the second stays in a tie with them (P5).
     """
-    decision = decide(groups, resolution=resolution)
+    decision = decide(groups, resolution=resolution, race=race)
     if not decision.adopted or len(groups) < 3:
         return decision
     second = decide(groups[1:], resolution=resolution).winner
@@ -75,4 +94,7 @@ def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -
     values: dict[str, list[Value]] = {}
     for path, value in (item for each in settings(plan).configurations for item in each.items()):
         values.setdefault(path, []).append(value)
-    return FixedStage(lambda own: wanted(plan, [*context.borrowed, *own]), values=values)
+    return FixedStage(
+        lambda own: wanted(plan, [*context.borrowed, *own], resolution=context.resolution),
+        values=values,
+    )

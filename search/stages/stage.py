@@ -127,6 +127,26 @@ def missing(
     return numbered(plan, [spec for spec in specs if spec.key not in there], rows)
 
 
+def further(
+    plan: Plan,
+    points: Sequence[Mapping[str, Value]],
+    needed: Sequence[int],
+    rows: Sequence[TrialRecord],
+    *,
+    stage: str,
+    seeds: Sequence[int],
+) -> list[TrialSpec]:
+    """The trials that a race still wants: of every point the first `needed` of the seeds."""
+    there = {row.ask.key for row in rows}
+    specs = (
+        TrialSpec(trial=-1, stage=stage, knobs=knobs, seed=seed)
+        for place, seed in enumerate(seeds)
+        for knobs, count in zip(points, needed, strict=True)
+        if place < count
+    )
+    return numbered(plan, [spec for spec in specs if spec.key not in there], rows)
+
+
 def numbered(
     plan: Plan, specs: Sequence[TrialSpec], rows: Sequence[TrialRecord]
 ) -> list[TrialSpec]:

@@ -17,7 +17,7 @@ from search.stages.decision import Group, best_group, decide, mark_collapsed, sc
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of
-from search.stages.stage import FixedStage, StageContext, missing, numbered
+from search.stages.stage import FixedStage, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
 
 
@@ -99,14 +99,8 @@ def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> lis
     if specs or not race_of(plan).on or not all(row.finished for row in rows):
         return specs
     contest = _contest(plan, rows, tried, resolution=resolution)
-    further = [
-        TrialSpec(trial=-1, stage=stage_name(plan), knobs=knobs, seed=plan.seed + repeat)
-        for repeat in range(plan.seeds, max(contest.seeds))
-        for knobs, needed in zip(contest.cells, contest.seeds, strict=True)
-        if repeat < needed
-    ]
-    there = {row.ask.key for row in rows}
-    return numbered(plan, [spec for spec in further if spec.key not in there], rows)
+    seeds = range(plan.seed, plan.seed + race_of(plan).most)
+    return further(plan, contest.cells, contest.seeds, rows, stage=stage_name(plan), seeds=seeds)
 
 
 def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:

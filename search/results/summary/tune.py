@@ -85,10 +85,16 @@ def unresolved(steps: Sequence[Mapping[str, Any]]) -> list[str]:
         for step in steps
         if step["decision"] == "skipped" and step["kind"] != "sweeps"
     ] + [
-        f"{step['knob']}: values within {step['evidence']['margin']:.2g} of the best are a tie"
+        f"{step['knob']}: no significant difference between {', '.join(tied)}"
         for step in steps
-        if step["kind"] == "sweep" and (step.get("evidence") or {}).get("tie")
+        if step["kind"] == "sweep" and len(tied := _tied(step)) > 1
     ]
+
+
+def _tied(step: Mapping[str, Any]) -> list[str]:
+    """The values that may all be the best."""
+    values = (step.get("evidence") or {}).get("values") or []
+    return [str(each["value"]) for each in values if each["standing"] in ("best", "tie")]
 
 
 def caveats(findings: Findings) -> list[str]:
