@@ -25,7 +25,10 @@ from search.storage.trials import TrialRecord, TrialSpec
 
 LIMIT = 10_000  # events in a queue from which epochs are dropped
 IN_A_ROW = 5  # exceptions after which a callback is called no more
-CLOSING = 10.0  # seconds that callbacks get for what is in their queues at the end
+PATIENCE = 30.0  # seconds without progress after which a callback is left behind at the end
+CLOSING = 120.0  # seconds that all callbacks get for what is in their queues at the end
+NOTICE = 2.0  # seconds of waiting at the end after which that is said
+JOIN = 0.1  # seconds between two looks at a callback that is waited for
 NOT_VALUES = ("trial", "epoch", "fold", "source")
 
 Judge = Callable[[TrialRecord, Sequence[Mapping[str, Any]]], tuple[str, str]]
@@ -98,7 +101,7 @@ class EventStream:
         self._inbox.put(None)
         self._thread.join(CLOSING)
         for delivery in self._deliveries:
-            delivery.close(max(deadline - time.monotonic(), 0.1))
+            delivery.close(deadline)
 
     def _distribute(self) -> None:
         while (make := self._inbox.get()) is not None:
@@ -135,6 +138,7 @@ class _Delivery:
         self._queue: SimpleQueue[Event | None] = SimpleQueue()
         self._dropped, self._errors = 0, Counter[str]()
         self._off = False
+        self._progress = time.monotonic()  # when it last came back from an event
         self._thread = threading.Thread(target=self._run, name=f"callback {name}", daemon=True)
         self._thread.start()
 
@@ -148,12 +152,18 @@ class _Delivery:
             return
         self._queue.put(event)
 
-    def close(self, seconds: float) -> None:
+    def close(self, deadline: float) -> None:
         self._queue.put(None)
-        self._thread.join(seconds)
+        self._thread.join(NOTICE)
         if self._thread.is_alive():
-            left = self._queue.qsize()
-            self._say(f"had not ended after {CLOSING:g} s; {left} events are not delivered")
+            self._say(f"is waited for; {self._queue.qsize()} events are left, Ctrl-C drops them")
+        while self._thread.is_alive():
+            now = time.monotonic()
+            if now > min(deadline, self._progress + PATIENCE):
+                left = self._queue.qsize()
+                self._say(f"made no progress and is left behind; {left} events are not delivered")
+                break
+            self._thread.join(JOIN)
         if self._dropped:
             self._say(f"missed {self._dropped} epochs")
         repeated = sum(self._errors.values()) - len(self._errors)
@@ -168,6 +178,7 @@ class _Delivery:
             self._say(f"cannot be made: {_said(error)}; the search goes on without it")
             return
         in_a_row = 0
+        self._progress = time.monotonic()
         while (event := self._queue.get()) is not None:
             try:
                 callback(event)
@@ -179,6 +190,7 @@ class _Delivery:
                     self._off = True
                     self._say(f"raised {IN_A_ROW} times in a row and is called no more")
                     return
+            self._progress = time.monotonic()
 
     def _failed(self, event: Event, error: BaseException) -> None:
         """Only the first exception of each kind of event is a line of its own."""

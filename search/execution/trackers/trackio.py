@@ -13,6 +13,8 @@ from search.execution.events import (
     TrialEnded,
 )
 
+RENAMED = {"step": "optimizer_step"}  # `step` is Trackio's own, which is our epoch
+
 
 class Trackio:
     """Writes to Trackio's local database (TRACKIO_DIR); `trackio show` opens its page."""
@@ -38,7 +40,8 @@ class Trackio:
                     auto_log_cpu=False,
                 )
             case EpochEnded() if event.trial in self._runs:
-                self._runs[event.trial].log(dict(event.values), step=event.epoch)
+                values = {RENAMED.get(name, name): v for name, v in event.values.items()}
+                self._runs[event.trial].log(values, step=event.epoch)
             case TrialEnded() if event.trial in self._runs:
                 run = self._runs.pop(event.trial)
                 if event.value is not None:
