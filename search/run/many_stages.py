@@ -18,6 +18,7 @@ from search.config.tune_settings import TuneSettings
 from search.contract.contract import Contract, Prepared
 from search.errors import Interrupted, RunError
 from search.execution.event_stream import EventStream
+from search.execution.events import DecisionMade
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.protocols.budget import check_budget, trials_left
@@ -76,6 +77,7 @@ def carry_out(
     assert isinstance(settings, TuneSettings)
     history = History(settings, plan.config, plan.seeds)
     check_budget(history)
+    callbacks = configured_callbacks(plan.config)
     wants_preflight = any(entry.stage == "preflight" for entry in settings.stages)
 
     # A rate that is far off is no reason to stop where the rate is about to be tuned.
@@ -97,7 +99,6 @@ def carry_out(
         search = _ManyStages(
             plan, folder, pool, contract=fixed, console=console, words=stage_words(words)
         )
-        callbacks = configured_callbacks(plan.config)
         with tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events:
             try:
                 search.run(history, events)
@@ -153,6 +154,8 @@ class _ManyStages:
             self._steps.append(record_of(step, command=self._command))
             write_text(self._folder.decisions, "".join(f"{json.dumps(s)}\n" for s in self._steps))
             self._say_end(step, history)
+            if events is not None:
+                events.post(DecisionMade(record=self._steps[-1], words=[step.says]))
 
     def write(self) -> Findings:
         """Tables and export, from what is on disk."""
