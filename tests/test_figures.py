@@ -10,7 +10,7 @@ import pytest
 from drawn import findings_of, planted
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import curves_of, joint_findings, smooth
+from pages import curves_of, joint_findings, steep
 
 from search.config.knobs import Knob
 from search.results.figures import figure_files
@@ -172,9 +172,6 @@ def test_ticks_of_a_log_knob_never_overlap_not_even_with_a_zero(low, decades, mo
 
 
 def test_a_joint_search_has_a_zoom_and_the_curves_of_its_leaders(tmp_path):
-    def steep(knobs, seed):
-        return 0.2 if knobs["optimizer.lr"] < 0.001 else smooth(knobs, seed)
-
     findings = joint_findings(steep, "space=[lr,dropout,width]")
     files = figure_files(findings, curves_of(findings), Folder(tmp_path))
     assert set(files) == {"search.svg", "knobs.svg", "curves.svg"}

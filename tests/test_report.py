@@ -19,7 +19,7 @@ from pages import (
     joint_findings,
     judged,
     page_of,
-    smooth,
+    steep,
     table_of,
     words_of,
 )
@@ -45,7 +45,7 @@ HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1
 @pytest.fixture(scope="module")
 def joint():
     """A finished joint search of 60 trials."""
-    return joint_findings(smooth, "space=[lr,dropout,width]")
+    return joint_findings(steep, "space=[lr,dropout,width]")
 
 
 # The answer
@@ -55,7 +55,7 @@ def test_a_planted_gain_is_the_first_thing_that_the_page_says(tmp_path):
     answer = answer_of(findings_of(planted(0.01)))
     assert (answer.mark, answer.label) == ("gain", "a real gain")
     assert answer.sentence.startswith("Use optimizer.lr = 0.01: accuracy 0.9010 ± ")
-    assert "0.0500 ± " in answer.sentence
+    assert ", 0.0500" in answer.sentence
     assert "better than the baseline's 0.851" in answer.sentence
     assert ("baseline", "0.851", "optimizer.lr = 0.1") in answer.cards
     page = page_of(findings_of(planted(0.01)), tmp_path)
@@ -94,6 +94,8 @@ def test_many_knobs_stand_below_the_sentence_not_in_it(joint):
         (1234.5678, 12.3, "1235 ± 12"),
         (0.5, float("nan"), "0.5"),
         (2e-9, 3e-10, "2e-09 ± 3e-10"),
+        (2925.1, 268.8, "2925 ± 270"),
+        (-0.5, 0.02, "-0.500 ± 0.020"),
     ],
 )
 def test_a_mean_has_the_decimals_of_its_interval(mean, half, text):

@@ -10,6 +10,7 @@ from search.results.summary.formatting import count, half_width
 from search.stages.decision import Comparison, Decision
 
 TIE_LIST = 6  # tied values that are named
+MOST_DECIMALS = 8
 NAMED = 3  # knobs that the sentence names; more stand below it
 
 
@@ -77,9 +78,10 @@ def with_interval(mean: float, half: float) -> str:
     if not math.isfinite(half) or half <= 0:
         return number(mean)
     decimals = 1 - math.floor(math.log10(half))
-    if not 0 <= decimals <= 8:
-        return f"{number(mean)} ± {number(half)}"
-    return f"{mean:.{decimals}f} ± {half:.{decimals}f}"
+    if decimals > MOST_DECIMALS:
+        return f"{number(mean)} ± {rough(half)}"
+    shown = max(decimals, 0)
+    return f"{mean:.{shown}f} ± {round(half, decimals):.{shown}f}"
 
 
 def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
@@ -142,7 +144,8 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
         for group, standing in zip(groups, decision.standings, strict=True)
         if standing == "tie"
     ]
-    named = ", ".join(ties[:TIE_LIST]) + (" …" if len(ties) > TIE_LIST else "")
+    more = f" and {len(ties) - TIE_LIST} more" if len(ties) > TIE_LIST else ""
+    named = ", ".join(ties[:TIE_LIST]) + more
     if decision.adopted and not groups[0].clean:
         return "gain", "no baseline", "There is no baseline to compare with."
     if decision.adopted and decision.winner is not None:

@@ -90,7 +90,8 @@ def _lead(findings: Findings, finished: Rows) -> str:
     if decision is None or not decision.spread > 0 or not scores:
         return text
     near = sum(score >= max(scores) - 2 * decision.spread for score in scores)
-    return f"{text} {near} of {len(scores)} complete trials lie within two deviations between seeds of the best."
+    noise = "two standard deviations between seeds"
+    return f"{text} {near} of {len(scores)} complete trials lie within {noise} of the best."
 
 
 def _complete(rows: Rows) -> list[TrialRecord]:

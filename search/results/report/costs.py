@@ -80,12 +80,16 @@ def cost_section(findings: Findings) -> Section | None:
 
 def _lead(total: "pd.Series[float]") -> str:
     run = total["complete"] + total["pruned"] + total["lost"]
-    return (
-        f"{count(int(total['trials']), 'trial')} ran {run:.0f} epochs in {total['seconds']:.0f} s "
-        f"of training. Early stopping saved {total['stopped_saved']:.0f} epochs and pruning "
-        f"{total['pruned_saved']:.0f} (together about {total['seconds_saved']:.0f} s); "
-        f"{total['lost']:.0f} epochs ({total['seconds_lost']:.0f} s) gave no result."
-    )
+    ways = {"early stopping": total["stopped_saved"], "pruning": total["pruned_saved"]}
+    saved = " and ".join(f"{epochs:.0f} by {way}" for way, epochs in ways.items() if epochs)
+    trials = count(int(total["trials"]), "trial")
+    parts = [f"{trials} ran {run:.0f} epochs in {total['seconds']:.0f} s of training."]
+    if saved:
+        parts.append(f"Epochs saved: {saved}, about {total['seconds_saved']:.0f} s.")
+    if total["lost"]:
+        lost, seconds = total["lost"], total["seconds_lost"]
+        parts.append(f"Epochs without a result: {lost:.0f}, {seconds:.0f} s.")
+    return " ".join(parts)
 
 
 def _chart(costs: Sequence[Cost]) -> Chart:

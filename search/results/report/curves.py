@@ -48,7 +48,7 @@ def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
             trials=trials,
             picked=picked,
             table=table_of(
-                _epochs(curves, picked, metric), title="The epochs of the first picked trials"
+                _epochs(curves, picked, metric), title="Epochs of the trials shown at first"
             ),
             note=note.strip(),
         )

@@ -34,11 +34,14 @@ def knob_sections(findings: Findings, rows: Rows, table: Table) -> list[Section]
         small=True,
         zoomed=True,
     )
+    lead = "Each dot is a trial; the star is the chosen one (P12)."
+    if not shares:
+        lead += " No knob separates good configurations from bad ones beyond chance."
     sections = [
         Section(
             name="knobs",
             title="Every knob",
-            lead="Each dot is a trial; the star is the chosen one (P12)." + note,
+            lead=lead + note,
             blocks=[every],
         )
     ]
