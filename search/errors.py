@@ -54,7 +54,8 @@ def unknown(kind: str, *, name: str, known: Iterable[str]) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text of at most 500 characters: the middle of a longer one is left out."""
+    """A text on one line of at most 500 characters: the middle of a longer one is left out."""
+    text = " ".join(line.strip() for line in text.splitlines())
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST // 2]} … {text[-LONGEST // 4 :]} ({len(text)} characters)"

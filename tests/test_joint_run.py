@@ -121,7 +121,7 @@ def test_trials_of_a_sweep_that_fit_the_space_are_history_and_the_winner_trains_
         "protocol.confirm=0",
         cwd=smoke,
     )
-    assert "0 trials of smoke fit the space" in other.stdout
+    assert "0 of 4 trials of smoke fit the space" in other.stdout
     again = search("train", "results/after/best.yaml", cwd=smoke)
     assert again.returncode == 0, again.stdout
     wrong = search(*words[:3], "split.seed=3", "name=wrong", cwd=smoke)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from search.config.compose import compose_experiment, load_config
+from search.config.compose import compose_experiment
+from search.config.config_file import load_config
 from search.config.drift import drift
 from search.config.plan import check_task, read_plan
 from search.errors import UsageError

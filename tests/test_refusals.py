@@ -134,7 +134,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "space.model.width=range(1,9)"], r"a sweep turns one knob at a time \(R28\), but got optimizer\.lr, model\.width"),
         (["lr_sweep", "~space.optimizer", "space.model.widht=range(1,9)"], r"key 'model\.widht' does not exist; did you mean 'model\.width'\? there are: model\._target_"),
         (["lr_sweep", "~space.optimizer", "space.modle.width=range(1,9)"], r"space\.modle\.width: a knob's path must be a key of the config"),
-        (["lr_sweep", "optimizer.lr=fast"], r"space\.optimizer\.lr: the config's optimizer\.lr must be a number to be swept, but got 'fast'"),
+        (["lr_sweep", "optimizer.lr=fast"], r"optimizer\.lr: must be a number of at least 0, but got 'fast'"),
         (["lr_sweep", "space.optimizer.lr.low=2"], r"space\.optimizer\.lr: `low < high` must hold, but got low=2, high=1; swap them"),
     ],
 )  # fmt: skip

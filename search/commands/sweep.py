@@ -6,7 +6,7 @@ from pathlib import Path
 from search.commands.run import run as run_experiment
 from search.commands.support.arguments import VerbParser, results_root, take
 from search.config.catalogue import experiments
-from search.config.compose import GROUPS
+from search.config.config_file import GROUPS
 from search.errors import UsageError, unknown
 from search.results.findings import open_results
 from search.results.summary import conclusion

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.imports import say_imports
-from search.config.compose import load_config
+from search.config.config_file import load_config
 from search.config.results_root import address
 from search.contract.contract import Prepared, prepare
 from search.contract.metrics import OUTPUTS, output_of, scores

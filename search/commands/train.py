@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.imports import say_imports
-from search.config.compose import check_whole, load_config
+from search.config.config_file import check_whole, load_config
 from search.config.plan import read_plan
 from search.errors import Interrupted, RunError
 from search.execution.terminal import Terminal

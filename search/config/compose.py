@@ -7,30 +7,19 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from search.config.catalogue import CONF, experiments, roots
 from search.config.check_keys import check_keys
-from search.config.overrides import Overrides, parse_override
+from search.config.config_file import check_complete, first_part
+from search.config.overrides import Overrides
+from search.config.schema import check_groups, check_settings
 from search.config.sweep_grammar import read_domain
+from search.config.trial_config import resolved_config
 from search.contract.metrics import METRICS
 from search.errors import SearchError, UsageError, broken_rule, unknown
 
 MEANING = ("metric.name", "metric.formula")  # keys without which a direction means nothing
-GROUPS = (
-    "data",
-    "model",
-    "optimizer",
-    "schedule",
-    "loss",
-    "trainer",
-    "metric",
-    "split",
-    "normalise",
-    "placement",
-)
 
 
 def compose_experiment(
@@ -62,6 +51,7 @@ def compose_experiment(
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             config = _composed(words)
+            check_groups(OmegaConf.to_container(config, resolve=False))
             _check_direction(config, words)
             given.apply(config)
             with open_dict(config):
@@ -74,15 +64,17 @@ def compose_experiment(
                     )
                     for group, options in _choices(config, space, words).items()
                 }
-        OmegaConf.to_container(config, resolve=True)
+            resolved_config(config, where=where)
     except SearchError:
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
         hint = _misspelt(error, experiment, given.hydra, config_dir)
-        raise UsageError(f"{where}: {hint or _first_part(error)}") from error
+        raise UsageError(f"{where}: {hint or first_part(error)}") from error
     with open_dict(config):
-        config.name = config.name or where
-    _check_complete(config, where)
+        if config.get("name", "") is None:
+            config.name = where
+    check_complete(config, where)
+    check_settings(resolved_config(config, where=where))
     check_keys(config)
     OmegaConf.set_readonly(config, True)
     return config
@@ -186,69 +178,6 @@ def _group_of(word: str) -> str:
     return word.lstrip("+~").partition("=")[0].partition(".")[0]
 
 
-def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
-    """A complete config file, such as best.yaml, with overrides of keys that it has: read-only.
-
-    Raises:
-        UsageError: no such file, not YAML, not a mapping, or an override of a key that the file
-            does not have.
-    """
-    try:
-        config = OmegaConf.load(path)
-    except FileNotFoundError as error:
-        raise UsageError(
-            broken_rule(
-                str(path), rule="must be a file", got="nothing there", remedy="mend the path"
-            )
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            broken_rule(str(path), rule="must be readable YAML", got=str(error), remedy="mend it")
-        ) from error
-    except Exception as error:  # PyYAML's own tree of errors does not descend from ValueError
-        raise UsageError(
-            broken_rule(str(path), rule="must be valid YAML", got=str(error), remedy="mend it")
-        ) from error
-    if not isinstance(config, DictConfig):
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="must hold a mapping",
-                got=type(config).__name__,
-                remedy="give a config",
-            )
-        )
-    OmegaConf.set_struct(config, True)
-    try:
-        for text in overrides:
-            override = parse_override(text)
-            OmegaConf.update(config, override.get_key_element(), override.value())
-    except (UsageError, HydraException, OmegaConfBaseException) as error:
-        raise UsageError(f"{path}: {_first_part(error)}") from error
-    _check_complete(config, str(path))
-    OmegaConf.set_readonly(config, True)
-    return config
-
-
-def check_whole(config: DictConfig, path: Path) -> None:
-    """A config to train needs every group.
-
-    Raises:
-        UsageError: some are not there.
-    """
-    lacking = [group for group in GROUPS if group not in config]
-    if lacking:
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="every group of a config must be there",
-                got=f"none of {', '.join(lacking)}",
-                remedy="export it by python -m search export",
-            )
-        )
-    check_keys(config)
-
-
 def _siblings(config: DictConfig, path: str) -> list[str]:
     """The keys at the place where a path leaves the config."""
     node, prefix = config, ""
@@ -258,24 +187,3 @@ def _siblings(config: DictConfig, path: str) -> list[str]:
             break
         node, prefix = below, f"{prefix}{part}."
     return [f"{prefix}{key!s}" for key in node]
-
-
-def _check_complete(config: DictConfig, where: str) -> None:
-    """Keys that are ??? have no default that would be right; they must be given."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise UsageError(
-            broken_rule(
-                where,
-                rule="every key needs a value",
-                got=f"??? for {', '.join(missing)}",
-                remedy=f"say {missing[0]}=…",
-            )
-        )
-
-
-def _first_part(error: Exception) -> str:
-    """Hydra's message with its cause, without its search path, which a user cannot change."""
-    text = str(error).split("Config search path:")[0].strip()
-    cause = error.__cause__
-    return f"{text}\n{cause}" if cause is not None and str(cause) not in text else text

@@ -48,9 +48,13 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
     path, link = config.protocol.get("follower"), str(config.protocol.get("link", "none"))
     if link not in LINKS:
         raise UsageError(unknown("protocol.link", name=link, known=LINKS))
-    if not path or not LINKS[link]:
+    if not path:
         return None
-    path = str(path)
+    path, missing = str(path), object()
+    if OmegaConf.select(config, path, default=missing) is missing:
+        raise _refused("are keys of the config", path)
+    if not LINKS[link]:
+        return None
     (knob,) = (knob for knob in knobs if not knob.nuisance)
     start = OmegaConf.select(config, path)
     for name, value in ((path, start), (knob.path, OmegaConf.select(config, knob.path))):

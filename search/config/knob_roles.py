@@ -4,12 +4,13 @@ Looks at knobs and config only; never at trials.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.knobs import Knob
+from search.config.schema import check_value
 from search.config.space import shipped_limits
 from search.config.trial_config import hidden_keys, target_of
 from search.errors import UsageError, broken_rule, unknown
@@ -122,6 +123,23 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
                 remedy="give it a number",
             )
         )
+
+
+def check_values(resolved: Mapping[str, Any], knob: Knob) -> None:
+    """Every value of a knob is one that its key may have, under the knob's own option.
+
+    Raises:
+        UsageError: one is not.
+    """
+    choices, path = resolved.get("choices") or {}, knob.path
+    if path in choices:
+        return
+    if knob.choice is not None:
+        group, option = knob.choice
+        resolved = {**resolved, group: choices[group][option]}
+        path = target_of(path, choices)
+    for value in knob.choices or knob.ends:
+        check_value(resolved, path, value)
 
 
 def unequal_settings(config: DictConfig, knobs: Sequence[Knob]) -> list[str]:

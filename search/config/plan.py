@@ -9,13 +9,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.confirm_settings import ConfirmSettings
-from search.config.fields import one_of, positive, whole
+from search.config.fields import one_of, whole
 from search.config.follower import Follower
 from search.config.incumbent import merged
 from search.config.joint_settings import JointSettings, read_joint
-from search.config.knob_roles import check_knob, default_of
+from search.config.knob_roles import check_knob, check_values, default_of
 from search.config.knobs import Knob, Value
 from search.config.results_root import root_of
+from search.config.schema import check_settings
 from search.config.settings import (
     Limits,
     PlacementSettings,
@@ -27,7 +28,7 @@ from search.config.settings import (
 )
 from search.config.space import read_space
 from search.config.sweep_settings import SweepSettings, read_sweep
-from search.config.trial_config import STOCK
+from search.config.trial_config import STOCK, resolved_config
 from search.config.tune_settings import TuneSettings, knobs_of, read_tune
 from search.contract.metric_functions import TASKS
 from search.contract.metrics import Metric, check_task_name, read_metric, tasks_of
@@ -41,6 +42,7 @@ SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] =
     "train": lambda config, knobs: None,
 }
 KEEP = ("best", "all")
+LONGEST_NAME = 100  # characters of a search's name, which is a folder's
 SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
 LOSS_TASKS = {
     "torch.nn.CrossEntropyLoss": "classification",
@@ -129,27 +131,25 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     Raises:
         UsageError: any key or combination of keys that breaks a rule.
     """
-    resolved = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(resolved, dict)
-    if not re.fullmatch(r"[\w.+-]+", str(config.name)) or str(config.name).startswith("."):
-        raise UsageError(
-            broken_rule(
-                "name",
-                rule="letters, digits and . _ + - make a name",
-                got=repr(config.name),
-                remedy="give another name=",
-            )
-        )
+    resolved = resolved_config(config, where="the config")
+    check_settings(resolved)
+    name = str(config.name)
+    if not re.fullmatch(rf"[\w+-][\w.+-]{{0,{LONGEST_NAME - 1}}}", name):
+        rule = "letters, digits and . _ + - make a name"
+        if len(name) > LONGEST_NAME:
+            rule = f"a name has at most {LONGEST_NAME} characters"
+        got, remedy = repr(config.name), "give another name="
+        raise UsageError(broken_rule("name", rule=rule, got=got, remedy=remedy))
     kind = one_of(config, "protocol.kind", tuple(SETTINGS))
     knobs = _knobs(config, kind, resolved.get("space") or {})
     for knob in knobs:
         check_knob(config, knob)
-    positive(config, "trainer.checkpoint_every")
+        check_values(resolved, knob)
     own_metric = resolved["trainer"]["_target_"] != STOCK
     metric = read_metric(resolved["metric"], reported=own_metric)
     return Plan(
-        name=str(config.name),
-        folder=root_of(config, start=root) / str(config.name),
+        name=name,
+        folder=root_of(config, start=root) / name,
         kind=kind,
         config=config,
         knobs=knobs,

@@ -19,10 +19,11 @@ def root_of(config: "DictConfig", *, start: Path) -> Path:
         UsageError: `results_root` is no path.
     """
     root = config.get("results_root")
-    if not isinstance(root, str) or not root.strip() or "\0" in root:
+    is_path = isinstance(root, str | int) and not isinstance(root, bool) and str(root).strip()
+    if not is_path or "\0" in str(root):
         rule, remedy = "must be the path of a folder", "say results_root=FOLDER"
         raise UsageError(broken_rule("results_root", rule=rule, got=repr(root), remedy=remedy))
-    return start / root
+    return start / str(root)
 
 
 def address(folder: Path) -> str:

@@ -90,17 +90,15 @@ def read_limits(config: DictConfig) -> Limits:
 def read_preflight(config: DictConfig) -> PreflightSettings:
     """Searches from before there was a preflight have none."""
     node = config.get("preflight") or {"mode": "off", "allow": [], "gradcheck": False}
-    mode = {True: "on", False: "off"}.get(
-        node["mode"], node["mode"]
-    )  # YAML takes on and off for truth
+    mode, allow = node.get("mode", "off"), tuple(node.get("allow", ()))
+    if isinstance(mode, bool):  # YAML takes on and off for truth
+        mode = "on" if mode else "off"
     if mode not in PREFLIGHT:
         raise UsageError(unknown("preflight", name=str(mode), known=PREFLIGHT))
-    for name in node["allow"]:
+    for name in allow:
         if name not in CAUSES:
             raise UsageError(f"preflight.allow: {unknown('check', name=name, known=CAUSES)}")
-    return PreflightSettings(
-        mode=mode, allow=tuple(node["allow"]), gradcheck=bool(node["gradcheck"])
-    )
+    return PreflightSettings(mode=mode, allow=allow, gradcheck=bool(node.get("gradcheck", False)))
 
 
 def read_placement(config: DictConfig) -> PlacementSettings:

@@ -83,6 +83,8 @@ def _knob(path: str, node: Node) -> Knob:
         raise _refused(path, rule, ", ".join(strange), "mend the key")
     _check_name(path, node, "group", ("", *GROUPS))
     _check_name(path, node, "role", ("scientific", *ROLES))
+    if not isinstance(node.get("why", ""), str):
+        raise _refused(path, "`why` is a text", repr(node["why"]), "put it into quotes")
     shared: dict[str, Any] = {
         "path": path.partition(".")[2],
         "group": node.get("group", ""),

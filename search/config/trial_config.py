@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from search.config.knobs import Value
+from search.errors import UsageError
 
 STOCK = "trainers.stock.Stock"  # import path of the stock trainer
 # Keys that are the search's own affair.
@@ -57,6 +59,18 @@ def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=resolve)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
+    """A config as plain dicts and lists, with every link resolved.
+
+    Raises:
+        UsageError: a link leads nowhere, or in a circle.
+    """
+    try:
+        return plain_config(config, resolve=True)
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise UsageError(f"{where}: {str(error).splitlines()[0]}; mend the link") from error
 
 
 def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:

@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from search.config.compose import check_whole
 from search.config.compose_protocol import compose_protocol
+from search.config.config_file import check_whole
 from search.config.results_root import root_of
 from search.errors import UsageError
 from search.execution.process_guard import MARK

@@ -16,6 +16,7 @@ from search.execution import process_guard as guard
 if __name__ == "__main__":
     ARGUMENTS = guard.enter()
 
+from search.errors import shortened
 from trainers.callable import rehearse
 from trainers.mentions import unmentioned
 
@@ -55,9 +56,7 @@ def _wrong(asked: Questions) -> str:
                     "at all of its values; drop it, or link what should follow it"
                 )
     except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
-        return (
-            f"the trainer cannot be built: {type(error).__name__}: {' '.join(str(error).split())}"
-        )
+        return f"the trainer cannot be built: {type(error).__name__}: {shortened(str(error))}"
     return ""
 
 

@@ -1,0 +1,143 @@
+"""A complete config from a file of its own, such as best.yaml, with plain overrides. Never composes."""
+
+import math
+from pathlib import Path
+
+import yaml
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from search.config.check_keys import check_keys
+from search.config.overrides import parse_override
+from search.config.schema import check_settings
+from search.config.trial_config import resolved_config
+from search.errors import UsageError, broken_rule
+
+MOST_VALUES = 100_000  # of a file, its aliases written out
+GROUPS = (
+    "data",
+    "model",
+    "optimizer",
+    "schedule",
+    "loss",
+    "trainer",
+    "metric",
+    "split",
+    "normalise",
+    "placement",
+)
+
+
+def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
+    """A complete config file, such as best.yaml, with overrides of keys that it has: read-only.
+
+    Raises:
+        UsageError: no such file, not YAML, not a mapping, or an override of a key that the file
+            does not have.
+    """
+    try:
+        _check_size(path)
+        config = OmegaConf.load(path)
+    except FileNotFoundError as error:
+        raise UsageError(
+            broken_rule(
+                str(path), rule="must be a file", got="nothing there", remedy="mend the path"
+            )
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            broken_rule(str(path), rule="must be readable YAML", got=str(error), remedy="mend it")
+        ) from error
+    except UsageError:
+        raise
+    except Exception as error:  # PyYAML's own tree of errors does not descend from ValueError
+        raise UsageError(
+            broken_rule(str(path), rule="must be valid YAML", got=str(error), remedy="mend it")
+        ) from error
+    if not isinstance(config, DictConfig):
+        raise UsageError(
+            broken_rule(
+                str(path),
+                rule="must hold a mapping",
+                got=type(config).__name__,
+                remedy="give a config",
+            )
+        )
+    OmegaConf.set_struct(config, True)
+    try:
+        for text in overrides:
+            override = parse_override(text)
+            OmegaConf.update(config, override.get_key_element(), override.value())
+    except (UsageError, HydraException, OmegaConfBaseException) as error:
+        raise UsageError(f"{path}: {first_part(error)}") from error
+    check_complete(config, str(path))
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def check_whole(config: DictConfig, path: Path) -> None:
+    """A config to train needs every group.
+
+    Raises:
+        UsageError: some are not there.
+    """
+    lacking = [group for group in GROUPS if group not in config]
+    if lacking:
+        raise UsageError(
+            broken_rule(
+                str(path),
+                rule="every group of a config must be there",
+                got=f"none of {', '.join(lacking)}",
+                remedy="export it by python -m search export",
+            )
+        )
+    check_settings(resolved_config(config, where=str(path)))
+    check_keys(config)
+
+
+def check_complete(config: DictConfig, where: str) -> None:
+    """Keys that are ??? have no default that would be right; they must be given."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UsageError(
+            broken_rule(
+                where,
+                rule="every key needs a value",
+                got=f"??? for {', '.join(missing)}",
+                remedy=f"say {missing[0]}=…",
+            )
+        )
+
+
+def first_part(error: Exception) -> str:
+    """Hydra's message with its cause, without its search path, which a user cannot change."""
+    text = str(error).split("Config search path:")[0].strip()
+    cause = error.__cause__
+    return f"{text}\n{cause}" if cause is not None and str(cause) not in text else text
+
+
+def _check_size(path: Path) -> None:
+    """Aliases may let a small file grow without end, so it is measured before it is read.
+
+    Raises:
+        UsageError: it has too many values.
+    """
+    sizes: dict[int, float] = {}
+
+    def size(node: yaml.Node | None) -> float:
+        if node is None or isinstance(node, yaml.ScalarNode):
+            return 1.0
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf  # an alias inside of what it stands for has no end
+            below = [
+                part
+                for item in node.value
+                for part in (item if isinstance(item, tuple) else (item,))
+            ]
+            sizes[id(node)] = 1.0 + sum(map(size, below))
+        return sizes[id(node)]
+
+    if size(yaml.compose(path.read_text(), Loader=yaml.SafeLoader)) > MOST_VALUES:
+        rule = f"has at most {MOST_VALUES} values"
+        raise UsageError(broken_rule(str(path), rule=rule, got="more", remedy="drop its aliases"))

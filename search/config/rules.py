@@ -1,0 +1,118 @@
+"""What a single value may be: a rule is a fragment of JSON Schema, and checks itself."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from search.errors import UsageError, broken_rule, unknown
+
+Rule = dict[str, Any]
+MOST_WHOLE = 10**9
+
+
+def whole(least: int, most: int = MOST_WHOLE, *, null: bool = False) -> Rule:
+    """A whole number, or null."""
+    return {"type": _types("integer", null), "minimum": least, "maximum": most}
+
+
+def number(
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    null: bool = False,
+) -> Rule:
+    """A finite number, or null."""
+    bounds = {"exclusiveMinimum": above, "minimum": least, "maximum": most}
+    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    return {"type": _types("number", null), **given}
+
+
+def text(*, null: bool = False) -> Rule:
+    """A string with something in it, or null."""
+    return {"type": _types("string", null), "minLength": 1}
+
+
+def word() -> Rule:
+    """A string, or the whole number that YAML makes of a date."""
+    return {"type": ["string", "integer"], "minLength": 1}
+
+
+def names() -> Rule:
+    """A list of strings."""
+    return {"type": "array", "items": {"type": "string"}}
+
+
+def truth() -> Rule:
+    """True or false."""
+    return {"type": "boolean"}
+
+
+def mapping() -> Rule:
+    """A group of keys."""
+    return {"type": "object"}
+
+
+def one_of(*names: str | bool | None) -> Rule:
+    """One of some names."""
+    return {"enum": list(names)}
+
+
+def check(path: str, value: object, rule: Rule) -> None:
+    """A value follows a rule. Rules with `anyOf` are checked where they are read.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if "enum" in rule:
+        if not any(type(value) is type(name) and value == name for name in rule["enum"]):
+            names = [str(name) for name in rule["enum"] if isinstance(name, str)]
+            raise UsageError(unknown(path, name=str(value), known=names))
+    elif "type" in rule and not _follows(value, rule):
+        rule_text = f"must be {describe(rule, value)}"
+        raise UsageError(broken_rule(path, rule=rule_text, got=repr(value), remedy="mend it"))
+
+
+def describe(rule: Rule, value: object = None) -> str:
+    """A rule in words: with its upper bound only where a number breaks that one."""
+    kinds: Sequence[str] = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    kind = kinds[0]
+    if kind == "boolean":
+        return "true or false"
+    if kind == "object":
+        return "a group of keys"
+    if kind == "array":
+        return "a list of names"
+    if kind == "string":
+        return "a text"
+    noun = "a whole number" if kind == "integer" else "a number"
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    if is_number and "maximum" in rule and value > rule["maximum"]:
+        return f"{noun} of at most {rule['maximum']}"
+    if "exclusiveMinimum" in rule:
+        return f"{noun} above {rule['exclusiveMinimum']}"
+    return f"{noun} of at least {rule['minimum']}" if "minimum" in rule else noun
+
+
+def _follows(value: object, rule: Rule) -> bool:
+    kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    if value is None:
+        return "null" in kinds
+    if isinstance(value, bool):
+        return "boolean" in kinds
+    if isinstance(value, dict):
+        return "object" in kinds
+    if isinstance(value, list):
+        return "array" in kinds and all(isinstance(name, str) for name in value)
+    if isinstance(value, str):
+        return "string" in kinds and bool(value.strip())
+    if not isinstance(value, int | float) or not {"integer", "number"} & set(kinds):
+        return False
+    if not math.isfinite(value) or ("integer" in kinds and not isinstance(value, int)):
+        return False
+    lower = rule.get("minimum", -math.inf) <= value <= rule.get("maximum", math.inf)
+    return bool(lower and value > rule.get("exclusiveMinimum", -math.inf))
+
+
+def _types(kind: str, null: bool) -> str | list[str]:
+    return [kind, "null"] if null else kind

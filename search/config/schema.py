@@ -1,0 +1,235 @@
+"""What every key of a config may be: one table, which the door checks and which editors read.
+
+Keys of a class or function of the user's own are the user's affair and are not in the table.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from search.config.rules import (
+    Rule,
+    check,
+    mapping,
+    names,
+    number,
+    one_of,
+    text,
+    truth,
+    whole,
+    word,
+)
+from search.config.trial_config import STOCK
+from search.errors import UsageError, broken_rule
+
+MISSING = object()
+SWITCH = ("on", "off", True, False)
+TABLE: dict[str, Rule] = {
+    "name": word(),
+    "seed": whole(0, 2**32 - 1),
+    "seeds": whole(1, 1000),
+    "n_trials": whole(1, 10**6),
+    "budget_hours": number(above=0, null=True),
+    "budget_trials": whole(1, null=True),
+    "accept_code": truth(),
+    "keep": one_of("best", "all"),
+    "report": one_of(*SWITCH),
+    "rehearse": truth(),
+    "results_root": word(),
+    "lr_range.low": number(above=0),
+    "lr_range.high": number(above=0),
+    "lr_range.scale": one_of("log", "linear"),
+    "lr_range.steps": whole(40, 10**5),
+    "lr_range.seeds": whole(1, 100),
+    "data.task": text(),
+    "data.inputs": whole(1, null=True),
+    "data.outputs": whole(1, null=True),
+    "data.labels": text(null=True),
+    "data.files": names(),
+    "data.impute": one_of("mean", "median", "most_frequent", None),
+    "metric.name": text(),
+    "metric.direction": text(),
+    "split.kind": text(),
+    "split.seed": whole(0, 2**32 - 1),
+    "normalise._target_": text(null=True),
+    "normalise.target": truth(),
+    "protocol.kind": text(),
+    "protocol.extend": whole(0, 10),
+    "protocol.refine": whole(0, 10),
+    "protocol.follower": text(null=True),
+    "protocol.link": one_of("none", "linear", "sqrt"),
+    "protocol.most_seeds": whole(1, 1000),
+    "protocol.worth": number(least=0, null=True),
+    "protocol.confirm": whole(0, 1000),
+    "protocol.leaders": whole(1, 1000),
+    "sampler.kind": one_of("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid"),
+    "sampler.startup": whole(1, 10**6),
+    "pruner.kind": one_of("none", "median", "asha", "hyperband", "patient"),
+    "pruner.warmup": whole(1),
+    "pruner.every": whole(1),
+    "pruner.reduction": whole(2, 1000),
+    "pruner.patience": whole(1),
+    "preflight.mode": one_of("on", "warn", "off", True, False),
+    "preflight.allow": names(),
+    "preflight.gradcheck": truth(),
+    "placement.slots_per_gpu": whole(1, 64),
+    "placement.threads": whole(1, 1024),
+    "placement.grace": number(above=0, most=10**6),
+    "placement.max_retries": whole(0, 1000),
+    "model._target_": text(null=True),
+    "optimizer._target_": text(null=True),
+    "schedule._target_": text(null=True),
+    "loss._target_": text(null=True),
+    "data._target_": text(null=True),
+    "augment._target_": text(null=True),
+    "trainer._target_": text(),
+    "trainer.predict": text(null=True),
+    "trainer.epochs": whole(1, 10**6),
+    "trainer.patience": whole(1, null=True),
+    "trainer.timeout": number(above=0, null=True),
+    "trainer.epoch_timeout": number(above=0),
+    "trainer.checkpoint_every": number(above=0),
+    "trainer.max_log_mb": number(above=0, most=10**6),
+}
+# Keys of shipped classes: by the import path that begins so, keys below the group.
+CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
+    "trainer": {
+        STOCK: {
+            "batch_size": whole(1),
+            "fraction": number(above=0, most=1),
+            "l1": number(least=0, null=True),
+            "flood": number(least=0, null=True),
+            "clip": number(above=0, null=True),
+            "max_norm": number(above=0, null=True),
+        }
+    },
+    "model": {
+        "trainers.models.": {
+            "inputs": whole(1, null=True),
+            "outputs": whole(1, null=True),
+            "channels": whole(1),
+            "width": whole(1, 10**6),
+            "depth": whole(0, 1000),
+            "dropout": number(least=0, most=1),
+            "norm": text(),
+            "residual": truth(),
+            "first_width": whole(1, null=True),
+            "slope": number(null=True),
+            "pieces": whole(1, 1000),
+            "activation": text(),
+            "init": text(),
+            "gain": number(above=0, most=10**6),
+        }
+    },
+    "optimizer": {
+        prefix: {
+            "lr": number(least=0, most=1e9),
+            "momentum": number(least=0, most=1),
+            "alpha": number(least=0, most=1),
+            "rho": number(least=0, most=1),
+            "gamma": number(least=0, most=1),
+            "final_lr": number(least=0, most=1e9),
+            "tolerance": number(least=0, most=1),
+            "weight_decay": number(least=0, most=1e9),
+            "nesterov": truth(),
+            "amsgrad": truth(),
+        }
+        for prefix in ("torch.optim.", "trainers.optimizers.")
+    },
+    "loss": {"torch.nn.CrossEntropyLoss": {"label_smoothing": number(least=0, most=1)}},
+    "schedule": {
+        "None": {"interval": one_of("epoch", "step"), "warmup": number(least=0, most=10**6)},
+        "torch.optim.lr_scheduler.": {
+            "interval": one_of("epoch", "step"),
+            "warmup": number(least=0, most=10**6),
+            "gamma": number(above=0, most=1000),
+            "factor": number(above=0, most=1),
+            "patience": whole(0),
+            "step_size": whole(1),
+            "step_size_up": whole(1),
+            "T_max": whole(1),
+            "base_lr": number(least=0),
+            "max_lr": number(least=0),
+            "total_steps": whole(1, null=True),
+            "cycle_momentum": truth(),
+        },
+    },
+}
+# What no config is without. Others came later, and a folder of an earlier version lacks them.
+REQUIRED = (
+    "name", "seed", "seeds", "keep", "results_root", "data.task", "metric.name", "metric.direction",
+    "split.kind", "normalise._target_", "protocol.kind", "placement.slots_per_gpu",
+    "placement.gpus", "placement.threads", "placement.grace", "placement.max_retries",
+    "trainer._target_", "trainer.predict", "trainer.epochs", "trainer.patience", "trainer.timeout",
+    "trainer.epoch_timeout", "trainer.checkpoint_every", "trainer.max_log_mb",
+)  # fmt: skip
+# What the stock trainer cannot do without.
+NEEDED_BY_STOCK = ("model._target_", "optimizer._target_", "loss._target_", "trainer.batch_size")
+MAPPINGS = (
+    "data", "model", "optimizer", "schedule", "loss", "trainer", "metric", "split", "normalise",
+    "placement", "protocol",
+)  # fmt: skip
+OPTIONAL_MAPPINGS = ("space", "sampler", "pruner", "preflight", "lr_range", "callbacks", "choices")
+
+
+def check_settings(config: Mapping[str, Any]) -> None:
+    """Every key of a resolved config is what it may be.
+
+    Raises:
+        UsageError: the first key that is missing or is not.
+    """
+    check_groups(config)
+    is_stock = _select(config, "trainer._target_") == STOCK
+    for path in (*REQUIRED, *(NEEDED_BY_STOCK if is_stock else ())):
+        value = _select(config, path)
+        if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
+            needed, remedy = "every config has this key", f"say {path}=…"
+            raise UsageError(broken_rule(path, rule=needed, got="none", remedy=remedy))
+    for path, rule in rules_of(config).items():
+        value = _select(config, path)
+        if value is not MISSING:
+            check(path, value, rule)
+
+
+def check_groups(config: object) -> None:
+    """Every group of a config is there, and is a group.
+
+    Raises:
+        UsageError: the first that is not.
+    """
+    check("config", config, mapping())
+    assert isinstance(config, Mapping)
+    for group in (*MAPPINGS, *OPTIONAL_MAPPINGS):
+        if group in MAPPINGS or config.get(group) is not None:
+            check(group, config.get(group), mapping())
+
+
+def check_value(config: Mapping[str, Any], path: str, value: object) -> None:
+    """A value that a knob gives to a key is one that the key may have.
+
+    Raises:
+        UsageError: it is not.
+    """
+    rule = rules_of(config).get(path)
+    if rule is not None:
+        check(f"space.{path}", value, rule)
+
+
+def rules_of(config: Mapping[str, Any]) -> dict[str, Rule]:
+    """The rules of a config's keys by path: those of the classes that it names included."""
+    rules = dict(TABLE)
+    for group, classes in CLASSES.items():
+        node = config.get(group)
+        target = str(node.get("_target_")) if isinstance(node, Mapping) else ""
+        for prefix, keys in classes.items():
+            if target.startswith(prefix):
+                rules |= {f"{group}.{key}": rule for key, rule in keys.items()}
+    return rules
+
+
+def _select(config: Mapping[str, Any], path: str) -> object:
+    node: object = config
+    for part in path.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return MISSING
+        node = node[part]
+    return node

@@ -1,0 +1,170 @@
+"""Every key of the composed config with odd values: refused in one line, or accepted with an effect.
+
+In this process, on the composed config itself: the same checks as at the door, without starting anything.
+"""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf, open_dict
+
+from search.__main__ import main
+from search.config.compose import compose_experiment
+from search.config.config_file import load_config
+from search.config.drift import flat_config
+from search.config.plan import check_task, read_plan
+from search.contract.contract import prepare
+from search.contract.dataset import completed
+from search.errors import SearchError, UsageError
+from search.execution.dry_run import questions
+from search.execution.worker.dry_run import answer
+from search.execution.worker_pool import slots_of
+
+DELETED = object()
+LONG = "x" * 10_000
+ODD = [-1, 0, None, "abc", [], {}, math.inf, True, LONG, DELETED, 1e21, "٣"]
+TEXTS = ["abc", LONG, "٣"]
+# Keys at which any text means something: names, reasons, and paths that are told when they are used.
+FREE_TEXT = ("name", "results_root", "space.optimizer.lr.why")
+BUILT = ("model", "optimizer", "schedule", "loss", "trainer")
+PREPARED = ("data", "split", "normalise", "metric")
+
+
+def _keys(config):
+    return [key for key in flat_config(config) if not key.startswith(("chosen", "choices"))]
+
+
+def _with(config, key, value):
+    """A copy of a config in which one key has another value, or is gone."""
+    changed = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    if value is DELETED:
+        parent, _, name = key.rpartition(".")
+        with open_dict(changed):
+            del (OmegaConf.select(changed, parent) if parent else changed)[name]
+    else:
+        OmegaConf.update(changed, key, value, merge=False)
+    OmegaConf.set_readonly(changed, True)
+    return changed
+
+
+def _problem(config, key, *, build):
+    """The message of a config that is refused; empty for one that is accepted."""
+    try:
+        plan = read_plan(completed(config), root=Path.cwd())
+        check_task(plan)
+        slots_of(plan)
+        if key.split(".")[0] in PREPARED:
+            prepare(plan.config, metric=plan.metric)
+        if build and key.split(".")[0] in BUILT:
+            return answer(questions(plan))["wrong"]
+    except SearchError as error:
+        return str(error)
+    return ""
+
+
+def _check(experiment, *, build):
+    base = compose_experiment(experiment, overrides=[], config_dir=None)
+    keys = _keys(base)
+    assert len(keys) > 60
+    for key in keys:
+        for value in ODD:
+            message = _problem(_with(base, key, value), key, build=build)
+            shown = f"{key}={str(value)[:20]}: {message}"
+            assert len(message.splitlines()) <= 1, shown
+            assert len(message) < 2500, shown
+            if value in TEXTS and key not in FREE_TEXT and build:
+                assert message, f"{shown} is accepted"
+            if value == math.inf and experiment != "own_trainer":  # its keys are its own
+                assert message, f"{shown} is accepted"
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("experiment", ["lr_sweep", "joint", "own_trainer"])
+def test_every_key_with_every_odd_value_is_refused_in_one_line_or_accepted(experiment):
+    _check(experiment, build=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_every_key_with_every_odd_value_is_refused_before_anything_is_built_in_vain():
+    _check("lr_sweep", build=True)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("trainer.max_log_mb=1e400", r"trainer\.max_log_mb: must be a number above 0, but got inf"),
+        (
+            "data.impute=true",
+            r"data\.impute 'True' does not exist; .*there are: mean, median, most",
+        ),
+        ("preflight.allow=5", r"preflight\.allow: must be a list of names, but got 5"),
+        ("space.optimizer.lr.points=1e21", r"`points` must be a whole number of at least 2"),
+        ("~metric", r"metric: must be a group of keys, but got None"),
+        ("~split", r"split: must be a group of keys, but got None"),
+        ("~trainer.patience", r"trainer\.patience: every config has this key, but got none"),
+        ("~results_root", r"results_root: every config has this key, but got none"),
+        ("seeds=2000000000", r"seeds: must be a whole number of at most 1000, but got 2000000000"),
+        ("trainer.batch_size=abc", r"trainer\.batch_size: must be a whole number of at least 1"),
+        ("loss.label_smoothing=abc", r"loss\.label_smoothing: must be a number of at least 0"),
+        ("model.depth=-1", r"model\.depth: must be a whole number of at least 0, but got -1"),
+        (f"name={LONG}", r"name: a name has at most 100 characters, but got 'xxx"),
+        ("protocol.follower=optimizer.rate", r"protocol\.follower: .* are keys of the config"),
+    ],
+)
+def test_an_odd_word_of_a_command_is_refused_in_one_line_and_nothing_is_written(
+    word, message, capsys
+):
+    assert main(["lr_sweep", word]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert re.search(message, error), error
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_an_odd_schedule_is_refused_too(capsys):
+    assert main(["lr_sweep", "schedule=exponential", "schedule.gamma=abc"]) == 2
+    assert "schedule.gamma: must be a number above 0, but got 'abc'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["knob.loss.label_smoothing=interval(0,2)"], r"label_smoothing: must be a number of at most 1"),
+        (["knob.trainer.batch_size=choice(16,abc)"], r"batch_size: must be a whole number of at least 1"),
+        (["knob.model.depth=int(interval(-2,2))"], r"model\.depth: must be a whole number of at least 0"),
+        (["knob.optimizer.nesterov=choice(1,2)", "optimizer=nesterov"], r"nesterov: must be true or false"),
+    ],
+)  # fmt: skip
+def test_values_of_a_knob_that_its_key_cannot_have_are_refused(words, message):
+    with pytest.raises(UsageError, match=message):
+        read_plan(compose_experiment("lr_sweep", overrides=words, config_dir=None), root=Path.cwd())
+
+
+GROUPS = ("data", "model", "optimizer", "trainer", "metric", "split", "placement", "schedule")
+
+
+@pytest.mark.parametrize("odd", ["3", "abc", "[1, 2]", "null", "true"])
+def test_a_file_with_scalars_or_lists_in_place_of_groups_is_refused(odd, tmp_path, capsys):
+    config = compose_experiment("lr_sweep", overrides=[], config_dir=None)
+    text = OmegaConf.to_container(config, resolve=True)
+    path = tmp_path / "file.yaml"
+    for group in GROUPS:
+        changed = OmegaConf.create({key: node for key, node in text.items() if key != group})
+        path.write_text(f"{OmegaConf.to_yaml(changed)}{group}: {odd}\n")
+        assert main(["train", str(path)]) == 2, group
+        error = capsys.readouterr().err
+        assert f"{group}: must be a group of keys, but got " in error
+        assert len(error.splitlines()) == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_file_whose_aliases_grow_without_end_is_refused_quickly(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UsageError, match=r"bomb\.yaml: has at most \d+ values, but got more"):
+        load_config(path, overrides=[])
