@@ -77,20 +77,27 @@ def run(words: list[str], config_dir: Path | None) -> int:
         )
     if options.json:
         content = {
-            "name": plan.name,
-            "kind": plan.kind,
-            "metric": plan.metric.name,
-            "direction": plan.metric.direction,
-            "knobs": [_record(plan, knob) for knob in plan.knobs],
+            **_facts(plan),
             "trials_missing": missing,
             "trials_done": done,
-            "epochs": plan.epochs,
             "slots": labels,
             "epoch_seconds": None if measured is None else measured.epoch,
             "seconds_at_most": total,
         }
         print_document("plan", content)
     return 0
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    """What follows from the config alone, as JSON."""
+    return {
+        "name": plan.name,
+        "kind": plan.kind,
+        "metric": plan.metric.name,
+        "direction": plan.metric.direction,
+        "knobs": [_record(plan, knob) for knob in plan.knobs],
+        "epochs": plan.epochs,
+    }
 
 
 def _record(plan: Plan, knob: Knob) -> dict[str, Any]:

@@ -4,7 +4,7 @@ What is heavy is imported after the first line has been shown.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,17 +41,41 @@ def run(words: list[str], config_dir: Path | None) -> int:
     options = parser().parse(words)
     console = Terminal()
     console.say(f"{options.experiment}: reading the config …")
+    config, contract = _composed(options.experiment, options.overrides, config_dir)
+    return carry_out(config, console=console, command=words, contract=contract)
+
+
+def carry_out(
+    config: "DictConfig",
+    *,
+    console: Terminal,
+    command: Sequence[str],
+    contract: Mapping[str, Any] | None = None,
+    words: Sequence[str] = (),
+) -> int:
+    """Runs or resumes a search; shows its table, its decision and what may follow.
+
+    Args:
+        config: composed.
+        console: standard output.
+        command: the words that resume it.
+        contract: one that must hold here too.
+        words: see `launch`.
+
+    Raises:
+        RunError: nothing has won, or the search failed.
+        Interrupted: by a signal.
+    """
     with quick_imports():
         from search.run.launch import launch
-    config, contract = _composed(options.experiment, options.overrides, config_dir)
     try:
-        findings = launch(config, console=console, contract=contract)
+        findings = launch(config, console=console, contract=contract, words=words)
     except Interrupted as error:
         raise Interrupted(
             f"{error}; the tables are written, and the same command goes on: "
-            f"python -m search {shlex.join(words)}"
+            f"python -m search {shlex.join(command)}"
         ) from error
-    show(findings, console)
+    _show(findings, console)
     if findings.winner is None:
         raise RunError(
             findings.obstacle
@@ -75,7 +99,7 @@ def _composed(
     return compose_from(experiment, overrides=overrides, config_dir=config_dir, source=source)
 
 
-def show(findings: "Findings", console: Terminal) -> None:
+def _show(findings: "Findings", console: Terminal) -> None:
     """The table, the decision in words, and what to do next."""
     from search.commands.support.closing import show_closing
     from search.results.summary import conclusion, show_summary

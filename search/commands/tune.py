@@ -1,11 +1,10 @@
-"""Carries out the tuning guide: from a set-up to a confirmed configuration, stage by stage, in one folder."""
+"""Carries out the tuning guide: from a set-up to a confirmed configuration, stage by stage."""
 
 from pathlib import Path
 
-from search.commands.run import show
+from search.commands.run import carry_out
 from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
-from search.errors import Interrupted, RunError
 from search.execution.terminal import Terminal
 
 SUMMARY = "carries out the tuning guide: checks, sweeps by verdict, joint search, confirmation"
@@ -40,20 +39,5 @@ def run(words: list[str], config_dir: Path | None) -> int:
     console.say("tune: reading the config …")
     with quick_imports():
         from search.config.compose_protocol import compose_protocol
-        from search.run.launch import launch
     config = compose_protocol(overrides, config_dir=config_dir)
-    try:
-        findings = launch(config, console=console, words=overrides)
-    except Interrupted as error:
-        raise Interrupted(
-            f"{error}; the tables are written, and the same command goes on: "
-            f"python -m search tune {' '.join(words)}"
-        ) from error
-    show(findings, console)
-    if findings.winner is None:
-        raise RunError(
-            findings.obstacle
-            or f"{findings.plan.name}: nothing has won; "
-            f"the reasons stand in {findings.plan.folder / 'trials.csv'}"
-        )
-    return 0
+    return carry_out(config, console=console, command=["tune", *words], words=overrides)
