@@ -125,15 +125,28 @@ def _draw_panel(
         color=WINNER if panel.chosen else "black",
         fontweight="bold" if panel.chosen else "normal",
     )
-    for row in panel.rows:
-        curve = of_trial.get(row.ask.trial)
-        if curve is None:
-            continue
-        for column, color in series:
-            axes.plot(curve["epoch"], curve[column], color=color, linewidth=0.8)
-        at_best = curve[curve["epoch"] == row.best_epoch]
-        column, color = series[-1]
-        axes.plot(at_best["epoch"], at_best[column], "o", color=color, markersize=3)
+    shown = [row for row in panel.rows if row.ask.trial in of_trial]
+    if not shown:
+        return
+    curves = [of_trial[row.ask.trial] for row in shown]
+    epochs = _joined([curve["epoch"] for curve in curves])
+    best = np.concatenate(
+        [
+            [row.best_epoch or np.nan] * (len(curve) + 1)
+            for row, curve in zip(shown, curves, strict=True)
+        ]
+    )
+    for column, color in series:
+        numbers = _joined([curve[column] for curve in curves])
+        axes.plot(epochs, numbers, color=color, linewidth=0.8)
+    is_best = epochs == best
+    axes.plot(epochs[is_best], numbers[is_best], "o", color=series[-1][1], markersize=3)
+
+
+def _joined(columns: Sequence["pd.Series[float]"]) -> np.ndarray:
+    """Several curves as one line with gaps between them: a line of its own for each is slow."""
+    gap = np.array([np.nan])
+    return np.concatenate([part for column in columns for part in (column.to_numpy(float), gap)])
 
 
 def _limit_losses(axes: Axes, curves: pd.DataFrame) -> None:
