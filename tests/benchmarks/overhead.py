@@ -47,7 +47,7 @@ def _search(folder: Path, trials: int) -> float:
     subprocess.run(
         [sys.executable, "-m", "search", *words, *grid],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
         check=True,
         stdout=subprocess.DEVNULL,
     )
