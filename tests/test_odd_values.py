@@ -28,7 +28,7 @@ ODD = [-1, 0, None, "abc", [], {}, math.inf, True, LONG, DELETED, 1e21, "٣"]
 TEXTS = ["abc", LONG, "٣"]
 # Keys at which any text means something: names, reasons, and paths that are told when they are used.
 FREE_TEXT = ("name", "results_root", "space.optimizer.lr.why")
-BUILT = ("model", "optimizer", "schedule", "loss", "trainer")
+BUILT = ("augment", "model", "optimizer", "schedule", "loss", "trainer")
 PREPARED = ("data", "split", "normalise", "metric")
 
 
