@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import yaml
 from drawn import joint_of
+from simulated import carried_out, tune_plan
 
 from search.diagnostics.verdicts.rules import Verdict
+from search.protocols.record import record_of
 from search.results.findings import find
 from search.results.report import report_page
 from search.storage.folder import Folder
@@ -44,6 +46,15 @@ def smooth(knobs, seed):
 def steep(knobs, seed):
     """The same, with low rates that are far worse than all others."""
     return -3.0 if knobs["optimizer.lr"] < 0.001 else smooth(knobs, seed)
+
+
+def staged_findings(truth, *overrides):
+    """A protocol carried out, with the decision of every stage."""
+    plan = tune_plan(*overrides)
+    history, rows = carried_out(plan, truth)
+    findings = find(plan, rows, val_rows=0)
+    steps = tuple(record_of(step, command=f"again {step.name}") for step in history.steps)
+    return replace(findings, steps=steps)
 
 
 def curves_of(findings, epochs=5):

@@ -19,6 +19,7 @@ from pages import (
     joint_findings,
     judged,
     page_of,
+    staged_findings,
     steep,
     table_of,
     words_of,
@@ -167,6 +168,50 @@ def test_a_trial_that_is_picked_by_a_click_has_its_curves_and_its_verdict_in_the
     one = curves["trials"][str(findings.winner.ask.trial)]
     assert (one["title"], one["verdict"], one["why"]) == ("chosen", "still_learning", "it falls")
     assert one["series"]["epoch"] == list(range(6))
+
+
+def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candidates(tmp_path):
+    def rate_matters(knobs, seed):
+        decades = np.log10(knobs.get("optimizer.lr", 0.1) / 0.01)
+        return 0.9 - 0.02 * decades**2 + 0.001 * (seed % 5)
+
+    findings = staged_findings(rate_matters)
+    answer = answer_of(findings)
+    assert (answer.mark, answer.label) == ("gain", "a real gain")
+    assert answer.sentence.startswith("Use optimizer.lr = 0.0")
+    assert answer.surety.startswith("Confirmed on fresh seeds (P13): ")
+    page = page_of(findings, tmp_path)
+    stages = [step["stage"] for step in findings.steps]
+    folded = re.findall(r'<details class="group" id="stage-([^"]+)">', page)
+    assert folded == stages
+    assert table_of(page, "Every stage").stage.tolist() == stages
+    sweep = next(step for step in findings.steps if step["stage"] == "04-sweep.lr")
+    words = words_of(page)
+    assert f"Why: {sweep['because']}." in words
+    assert "this stage by itself: again 04-sweep.lr" in words
+    candidates = re.search(
+        r'id="stage-04-sweep.lr">(.*?)</details>\s*<details class="group"', page, re.DOTALL
+    )
+    assert 'data-table="t' in candidates[1]
+    charts = data_of(page)["charts"]
+    (chart,) = [
+        one for one in charts.values() if one["layout"]["xaxis"]["title"]["text"] == "optimizer.lr"
+    ]
+    by_name = {trace["name"]: trace for trace in chart["data"]}
+    assert by_name["chosen"]["x"] == [sweep["value"]]
+    scores = [score for each in sweep["evidence"]["values"] for score in each["scores"]]
+    assert by_name["one seed"]["y"] == pytest.approx(
+        [score for score in scores if score is not None]
+    )
+
+
+def test_a_protocol_that_finds_nothing_keeps_the_defaults(tmp_path):
+    findings = staged_findings(lambda knobs, seed: 0.9 + 0.001 * (seed % 5))
+    answer = answer_of(findings)
+    assert (answer.mark, answer.label) == ("stays", "no gain beyond chance")
+    assert answer.sentence.startswith("Keep the defaults: accuracy 0.90")
+    assert "What did not help" in words_of(page_of(findings, tmp_path))
+    assert answer_of(replace(findings, steps=())).label == "not finished"
 
 
 # What foreign text may do

@@ -4,16 +4,23 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from search.config.tune_settings import TuneSettings
 from search.results.findings import Findings
 from search.results.report.answer import answer_of
 from search.results.report.blocks import Group, Page
 from search.results.report.contract import contract_section
 from search.results.report.page import render
-from search.results.report.sections import search_sections
+from search.results.report.sections import curve_sections, record_sections, search_sections
+from search.results.report.stages import overview_sections, stage_groups
 from search.storage.folder import Folder
 
 NAME = "report.html"
-KICKERS = {"sweep": "sweep of one knob", "joint": "joint search", "train": "one training"}
+KICKERS = {
+    "sweep": "sweep of one knob",
+    "joint": "joint search",
+    "train": "one training",
+    "tune": "many stages",
+}
 
 
 def report_files(findings: Findings, curves: pd.DataFrame, folder: Folder) -> Mapping[str, str]:
@@ -39,12 +46,17 @@ def page_of(findings: Findings, curves: pd.DataFrame, folder: Folder, *, refresh
         folder: The search's folder, which is read only.
         refresh: Seconds after which the page loads itself again; 0 never.
     """
-    plan = findings.plan
-    group = Group(
-        name=plan.name,
-        title=plan.name,
-        sections=[contract_section(folder), *search_sections(findings, curves, folder)],
-        answer=answer_of(findings),
-    )
+    plan, contract = findings.plan, contract_section(folder)
+    if isinstance(plan.settings, TuneSettings):
+        first = [contract, *overview_sections(findings), *curve_sections(findings, curves)]
+        groups = [
+            Group(name="whole", title="The whole", sections=first, answer=answer_of(findings)),
+            *stage_groups(findings, folder),
+            Group(name="records", title="Records", sections=record_sections(findings, folder)),
+        ]
+    else:
+        sections = [contract, *search_sections(findings, curves, folder)]
+        answer = answer_of(findings)
+        groups = [Group(name=plan.name, title=plan.name, sections=sections, answer=answer)]
     kicker = f"Knobwise · {KICKERS.get(plan.kind, plan.kind)}"
-    return Page(title=plan.name, kicker=kicker, groups=[group], refresh=refresh)
+    return Page(title=plan.name, kicker=kicker, groups=groups, refresh=refresh)

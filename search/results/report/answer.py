@@ -1,7 +1,7 @@
 """The answer at the top of the page: what to use, how good it is, and how sure that is (P5)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from search.config.knobs import Value
 from search.results.findings import Findings
@@ -18,6 +18,8 @@ def answer_of(findings: Findings) -> Answer:
     """The outcome of a search, finished or not."""
     if findings.plan.kind == "train":
         return _single(findings)
+    if findings.steps:
+        return _staged(findings)
     if findings.steps:
         return _of_stages(findings)
     decision = findings.decision
@@ -194,6 +196,55 @@ def _single(findings: Findings) -> Answer:
         sentence=sentence,
         surety="One training of one seed compares nothing.",
         cards=[(plan.metric.name, number(row.value), f"epoch {row.best_epoch} of {row.epochs}")],
+    )
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that there are."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _staged(findings: Findings) -> Answer:
+    """What the stages of a protocol have arrived at: the last incumbent, against the baseline."""
+    plan, steps = findings.plan, findings.steps
+    values = {row.ask.trial: row.value for row in findings.rows}
+    last = steps[-1]
+    mean = mean_of(values.get(trial) for trial in last["trials"])
+    first = next((step for step in steps if step["kind"] == "baseline"), last)
+    base = mean_of(values.get(trial) for trial in first["trials"])
+    confirm = next((step for step in steps if step["kind"] == "confirm"), None)
+    held = last["held"]
+    what = setting(held) if len(held) <= NAMED else "the settings below"
+    seeds = count(len(last["trials"]), "seed")
+    reached = f"{plan.metric.name} {number(mean)} on validation, the mean of {seeds}"
+    cards = [
+        (plan.metric.name, number(mean), f"validation, mean of {seeds}"),
+        ("baseline", number(base), "the defaults, on their own seeds"),
+        ("stages", str(len(steps)), f"{count(len(findings.rows), 'trial')} in all"),
+    ]
+    outcomes = {
+        "adopt": ("gain", "a real gain"),
+        "keep": ("stays", "no gain beyond chance"),
+        "": ("unsure", "not confirmed yet"),
+    }
+    decision = confirm["decision"] if confirm is not None else ""
+    if confirm is not None and decision in outcomes:
+        surety = f"Confirmed on fresh seeds (P13): {confirm['says']}."
+    elif not held:
+        decision, surety = "keep", "No stage found a value that is better beyond chance (P5)."
+    else:
+        decision = ""
+        surety = "Chosen values lead partly by luck until fresh seeds confirm them (P13)."
+    mark, label = outcomes[decision]
+    return Answer(
+        mark=mark,
+        label=label,
+        sentence=f"Use {what}: {reached}." if held else f"Keep the defaults: {reached}.",
+        surety=surety,
+        cards=[*cards, ("how sure", label, "")],
+        settings=[f"{path}={value}" for path, value in held.items()],
+        commands=_commands(findings) if findings.winner is not None else [],
     )
 
 

@@ -85,6 +85,11 @@ LOOKS: dict[str, dict[str, Any]] = {
     "line": {"mode": "lines", "line": {"color": BLUE, "width": 2}},
     "step": {"mode": "lines", "line": {"color": GREEN, "width": 2, "shape": "hv"}},
     "faint": {"mode": "lines", "line": {"color": GREY, "width": 1}, "opacity": 0.6},
+    "progress": {
+        "mode": "lines+markers",
+        "line": {"color": GREEN, "width": 2, "shape": "hv"},
+        "marker": {"color": GREEN, "size": 8},
+    },
     "dashed": {"mode": "lines", "line": {"color": ORANGE, "width": 1.5, "dash": "dash"}},
     "lower": {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"},
     "upper": {

@@ -123,6 +123,9 @@ def _chart(costs: Sequence[Cost]) -> Chart:
             if any(numbers)
         ],
         x=Axis(title="epochs"),
-        y=Axis(ticks={float(place): costs[place].stage for place in places}),
+        y=Axis(
+            ticks={float(place): costs[place].stage for place in places},
+            limits=(len(places) - 0.5, -0.5),
+        ),
         height=170 + 50 * len(costs),
     )

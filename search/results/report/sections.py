@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from search.results.findings import Findings
-from search.results.report.blocks import Section
+from search.results.report.blocks import Section, Table
 from search.results.report.budget import budget_section
 from search.results.report.candidates import candidates_section
 from search.results.report.checks import preflight_section, range_section
@@ -20,21 +20,37 @@ from search.storage.folder import Folder
 
 
 def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) -> list[Section]:
-    """Those sections that have something to show."""
+    """All that have something to show, of a search of one stage."""
     rows = [row for row in findings.rows if row.ask.stage == joint.STAGE]
     is_joint = findings.plan.kind == "joint" and any(row.value is not None for row in rows)
     trials = trials_table(findings)
-    sections: Sequence[Section | None] = [
-        candidates_section(findings),
+    looks = [range_section(findings, folder), preflight_section(folder)]
+    candidates = candidates_section(findings)
+    return [
+        *([candidates] if candidates is not None else []),
         *([budget_section(findings, rows)] if is_joint else []),
-        curves_section(findings, curves),
+        *curve_sections(findings, curves),
         *decision_sections(findings),
         *(knob_sections(findings, rows, trials) if is_joint else []),
-        range_section(findings, folder),
-        preflight_section(folder),
+        *(look for look in looks if look is not None),
+        *record_sections(findings, folder, trials=trials),
+    ]
+
+
+def curve_sections(findings: Findings, curves: pd.DataFrame) -> list[Section]:
+    """The learning curves; empty where no trial has an epoch."""
+    section = curves_section(findings, curves)
+    return [section] if section is not None else []
+
+
+def record_sections(
+    findings: Findings, folder: Folder, *, trials: Table | None = None
+) -> list[Section]:
+    """Costs, failures, all trials, provenance. `trials`: their table, where it is made already."""
+    sections: Sequence[Section | None] = [
         cost_section(findings),
         failure_section(findings, folder),
-        trials_section(findings, trials),
+        trials_section(findings, trials or trials_table(findings)),
         provenance_section(findings, folder),
     ]
     return [section for section in sections if section is not None]

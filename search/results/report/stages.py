@@ -1,0 +1,253 @@
+"""The groups of a search of many stages: what each stage asked, found and decided, in order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from search.config.knobs import Knob
+from search.config.tune_settings import TuneSettings
+from search.results.figures.places import Placement, place
+from search.results.findings import Findings
+from search.results.report.answer import mean_of, number, setting
+from search.results.report.blocks import (
+    Block,
+    Entry,
+    Figures,
+    Group,
+    Section,
+    Table,
+    Words,
+    table_of,
+)
+from search.results.report.budget import budget_section
+from search.results.report.chart import Axis, Chart, Series
+from search.results.report.checks import preflight_section, range_section
+from search.results.report.knobs import knob_sections
+from search.results.report.provenance import trials_table
+from search.results.summary import teller_of
+from search.results.summary.formatting import LABELS
+from search.results.summary.tune import caveats, did_not_help, unresolved
+from search.stages import joint
+from search.storage.folder import Folder
+
+Step = Mapping[str, Any]
+MARKS = {"adopt": "adopted", "keep": "incumbent kept", "none": "no winner"}
+LISTS = {
+    "What did not help": did_not_help,
+    "What could not be resolved": unresolved,
+}
+
+
+def overview_sections(findings: Findings) -> list[Section]:
+    """What the stages brought, in their order, and what did not help; empty without a stage."""
+    if not findings.steps:
+        return []
+    frame = teller_of(findings.plan).frame(findings)
+    figures = Figures(
+        charts=[_progress(findings)], table=table_of(frame, title="Every stage", open=True)
+    )
+    lists = [
+        Section(name=f"list-{number}", title=title, blocks=[Words(lines=lines, listed=True)])
+        for number, (title, read) in enumerate(LISTS.items())
+        if (lines := read(findings.steps))
+    ]
+    return [
+        Section(
+            name="stages",
+            title="Stage by stage",
+            lead="The score of the best configuration so far, after each stage.",
+            blocks=[figures],
+        ),
+        *lists,
+        Section(
+            name="caveats",
+            title="Caveats",
+            blocks=[Words(lines=caveats(findings), listed=True)],
+        ),
+    ]
+
+
+def stage_groups(findings: Findings, folder: Folder) -> list[Group]:
+    """A group per stage, folded."""
+    return [
+        Group(
+            name=f"stage-{step['stage']}",
+            title=f"{step['stage']}: {MARKS.get(step['decision'], step['decision'])}",
+            sections=_sections(findings, step, folder),
+            folded=True,
+        )
+        for step in findings.steps
+    ]
+
+
+def _sections(findings: Findings, step: Step, folder: Folder) -> list[Section]:
+    looks: Mapping[str, Section | None] = {
+        "preflight": preflight_section(folder) if step["kind"] == "preflight" else None,
+        "lr_range": range_section(findings, folder) if step["kind"] == "lr_range" else None,
+    }
+    look = looks.get(step["kind"])
+    return [
+        _decision(findings, step),
+        *([look] if look is not None else []),
+        *(_joint_sections(findings, step) if step["kind"] == "joint" else []),
+    ]
+
+
+def _decision(findings: Findings, step: Step) -> Section:
+    """Why the stage was made, what was decided, and on which evidence."""
+    verdicts = ", ".join(f"{count} {name}" for name, count in step["verdicts"].items())
+    beside = ", ".join(step["beside"])
+    lines = [
+        f"the best configuration after it: {setting(step['held']) or 'the defaults'}",
+        *([f"the curves of its trials: {verdicts}"] if verdicts else []),
+        *([f"to be seen beside: {beside}"] if beside else []),
+        *([f"this stage by itself: {step['command']}"] if step.get("command") else []),
+    ]
+    mark = str(MARKS.get(step["decision"], step["decision"]))
+    entry = Entry(title=step["says"], mark=mark, lines=lines, rules=step["rules"])
+    values = (step.get("evidence") or {}).get("values") or []
+    evidence: list[Block] = [_evidence(findings, step, values)] if values else []
+    return Section(
+        name="decision",
+        title=step["knob"] or step["kind"],
+        lead=f"Why: {step['because']}." if step["because"] else "",
+        blocks=[entry, *evidence],
+    )
+
+
+def _evidence(findings: Findings, step: Step, values: Sequence[Mapping[str, Any]]) -> Figures:
+    """The candidates of a stage with every seed."""
+    metric = findings.plan.metric.name
+    axis, spots = _axis(findings, step, values)
+    means = [mean_of(each["scores"]) for each in values]
+    chosen = step["value"]
+    names = [
+        "chosen" if chosen is not None and each["value"] == chosen else "mean" for each in values
+    ]
+    points = [
+        (spot, score, trial)
+        for spot, each in zip(spots, values, strict=True)
+        for score, trial in zip(each["scores"], each["trials"], strict=False)
+        if score is not None
+    ]
+    seeds = Series(
+        name="one seed",
+        look="seed",
+        x=[spot for spot, _, _ in points],
+        y=[score for _, score, _ in points],
+        hover=[f"trial {trial}: {metric} {number(score)}" for _, score, trial in points],
+        trials=[trial for _, _, trial in points],
+    )
+    series = [seeds]
+    for name in ("mean", "chosen"):
+        mine = [index for index, other in enumerate(names) if other == name]
+        if any(means[index] is not None for index in mine):
+            series.append(
+                Series(
+                    name=name,
+                    look=name,
+                    x=[spots[index] for index in mine],
+                    y=[means[index] for index in mine],
+                    hover=[
+                        f"{setting(values[index]['knobs'])}\nmean {number(means[index])}\n"
+                        f"{LABELS[values[index]['standing']]}"
+                        for index in mine
+                    ],
+                )
+            )
+    named = ", ".join(
+        f"{each['value']}: {number(mean)}" for each, mean in zip(values, means, strict=True)
+    )
+    chart = Chart(
+        title=f"{metric} by {step['path'] or 'candidate'}",
+        alt=f"Mean {metric} by candidate. {named}.",
+        series=series,
+        x=axis,
+        y=Axis(title=f"{metric}, validation"),
+    )
+    columns: dict[str, list[Any]] = {
+        "candidate": [str(each["value"]) for each in values],
+        "settings": [setting(each["knobs"]) for each in values],
+        "standing": [LABELS[each["standing"]] for each in values],
+        "mean": means,
+        "scores": [", ".join(map(number, each["scores"])) for each in values],
+        "trials": [", ".join(map(str, each["trials"])) for each in values],
+    }
+    return Figures(charts=[chart], table=Table(title="Every candidate", columns=columns))
+
+
+def _axis(
+    findings: Findings, step: Step, values: Sequence[Mapping[str, Any]]
+) -> tuple[Axis, Sequence[float]]:
+    """Where the candidates stand: values in their knob's scale, configurations side by side."""
+    knob = next((knob for knob in _knobs(findings) if knob.path == step["path"]), None)
+    names = [each["value"] for each in values]
+    if knob is None:
+        placement = Placement(
+            places=tuple(map(float, range(len(names)))),
+            ticks={float(spot): f"candidate {name}" for spot, name in enumerate(names)},
+            limits=(-0.5, len(names) - 0.5),
+        )
+    else:
+        placement = place(knob, names)
+    title = step["path"] or "candidate"
+    axis = Axis(title=title, log=placement.log, ticks=placement.ticks, limits=placement.limits)
+    return axis, placement.places
+
+
+def _knobs(findings: Findings) -> list[Knob]:
+    """All knobs that the search may turn."""
+    settings = findings.plan.settings
+    spaces = settings.spaces if isinstance(settings, TuneSettings) else {}
+    return [knob for knobs in spaces.values() for knob in knobs]
+
+
+def _joint_sections(findings: Findings, step: Step) -> list[Section]:
+    """The joint stage as a joint search shows itself, over the knobs that it turned."""
+    rows = tuple(
+        replace(row, ask=replace(row.ask, stage=joint.STAGE))
+        for row in findings.rows
+        if row.ask.stage == step["stage"]
+    )
+    if not any(row.value is not None for row in rows):
+        return []
+    tried = pd.DataFrame([row.ask.knobs for row in rows])
+    turned = tuple(
+        knob
+        for knob in _knobs(findings)
+        if knob.path in tried and tried[knob.path].nunique(dropna=False) > 1
+    )
+    stage = replace(findings, rows=rows, plan=replace(findings.plan, knobs=turned))
+    return [budget_section(stage, rows), *knob_sections(stage, rows, trials_table(stage))]
+
+
+def _progress(findings: Findings) -> Chart:
+    """The incumbent's mean after each stage."""
+    values = {row.ask.trial: row.value for row in findings.rows}
+    steps = findings.steps
+    means = [mean_of([values.get(trial) for trial in step["trials"]]) for step in steps]
+    metric = findings.plan.metric.name
+    shown = [number(mean) for mean in means if mean is not None]
+    return Chart(
+        title=f"{metric} of the best configuration after each stage",
+        alt=f"{metric} from {shown[0]} to {shown[-1]} over {len(steps)} stages." if shown else "",
+        series=[
+            Series(
+                name="best configuration",
+                look="progress",
+                x=[*map(float, range(len(steps)))],
+                y=means,
+                hover=[
+                    f"{step['stage']}, {step['decision']}\n{number(mean)}\n{setting(step['held'])}"
+                    for step, mean in zip(steps, means, strict=True)
+                ],
+            )
+        ],
+        x=Axis(
+            ticks={float(spot): step["stage"] for spot, step in enumerate(steps)},
+            limits=(-0.5, len(steps) - 0.5),
+        ),
+        y=Axis(title=f"{metric}, validation"),
+    )
