@@ -95,7 +95,9 @@ class Simulated:
         values = self.means.shape[1]
         called = np.zeros(len(self.means), dtype=bool)
         for index in range(1, values):
-            edge = advantage(self.statistics, reference=index, level=level / values)
+            edge = advantage(
+                self.statistics, reference=index, level=level / values, own_noise=False
+            )
             called |= (edge.p <= edge.critical[:, None]).any(1)
         return float(called.mean())
 

@@ -407,6 +407,7 @@ def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
     assert done.returncode == 0, done.stderr
     assert "39 trials to run, 0 done already, up to 50 epochs each" in done.stdout
     assert "values of optimizer.lr: 0.1, 0.0001, 0.000215" in done.stdout
+    assert "then further seeds of the baseline and its rivals, up to 10 each" in done.stdout
     assert re.search(
         r"one epoch takes 0\.0\d+ s here: at most about \d+ s, less where trials stop early",
         done.stdout,

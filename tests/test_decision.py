@@ -64,7 +64,7 @@ def test_the_simulation_decides_as_the_program_does():
     noise = LAWS["a decade"](np.random.default_rng(5), (40, 4, 3)) + truth[:, None]
     ours = [decide(_groups(scores), resolution=0.0) for scores in noise]
     assert [one.winner for one in ours] == told.winners.tolist()
-    assert np.allclose([one.half_widths for one in ours], told.half_widths)
+    assert np.allclose([one.half_widths for one in ours], told.half_widths, equal_nan=True)
 
 
 # The numbers behind it
@@ -151,7 +151,7 @@ def test_a_value_with_a_collapsed_seed_neither_wins_nor_ties(collapsed):
     dice = np.random.default_rng(3)
     for _ in range(30):
         scores = dice.normal(0.974, 0.002, (13, 3))
-        scores[5 : 5 + collapsed] = (0.976, 0.976, 0.938)
+        scores[5 : 5 + collapsed] = (0.976, 0.976, 0.9)
         decision = decide(_groups(scores), resolution=0.0)
         assert set(decision.standings[5 : 5 + collapsed]) == {"unstable"}
         assert decision.winner not in range(5, 5 + collapsed)

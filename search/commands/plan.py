@@ -133,7 +133,28 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
     if isinstance(plan.settings, SweepSettings):
         first = ", ".join(map(str, sweep.first_round(plan)))
         console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
+        for line in _later_rounds(plan, plan.settings):
+            console.say(line)
     return sum(not row.finished for row in rows) + len(sweep.wanted(plan, rows, resolution=0.0))
+
+
+def _later_rounds(plan: Plan, settings: SweepSettings) -> list[str]:
+    """What may follow the first values, a line each."""
+    lines, race = [], sweep.race_of(plan)
+    if not plan.knob.choices and plan.nuisance(sweep.first_round(plan)[0]) is None:
+        if settings.extend:
+            lines.append(
+                f"then more values while the best lies at an edge, {settings.extend} times at most "
+                "(P2)"
+            )
+        if settings.refine:
+            lines.append(f"then 4 values beside the best, {settings.refine} times (R30)")
+    if race.on:
+        lines.append(
+            f"then further seeds of the baseline and its rivals, up to {race.most} each, where a "
+            f"gain is worth resolving: at most about {race.further} trials (P5)"
+        )
+    return lines
 
 
 def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:

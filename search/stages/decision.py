@@ -269,7 +269,8 @@ def _standings(
         elif index == 0:
             standings.append("worse" if beaten else "tie")
         else:
-            edge = advantage(of, reference=index, level=LEVEL / len(of.counts))
+            level = LEVEL / len(of.counts)
+            edge = advantage(of, reference=index, level=level, own_noise=False)
             better = is_better(of, edge, reference=index)
             standings.append("worse" if better.any() else "tie")
     if standings[best] == "worse":

@@ -115,27 +115,39 @@ def _correlation(deviations: Floats, clean: Bools) -> Floats:
     return np.where(enough, np.maximum(limit, 0.0), 0.0)
 
 
-def _shrunken(of: SeedStatistics, *, reference: int) -> tuple[Floats, Floats]:
+def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
     """Variances and their degrees of freedom, each with one degree from the better half's mean
-    variance (Smyth 2004, eq. 3); the reference keeps its own.
+    variance (Smyth 2004, eq. 3); the value at `own` keeps its own, and is not in that mean.
     """
-    own = of.counts - 1.0
-    others = np.where(np.isnan(of.variances), np.nan, of.means)
-    others[..., reference] = np.nan
-    half = better_half(others, least=2)
+    freedom = of.counts - 1.0
+    among = np.where(np.isnan(of.variances), np.nan, of.means)
+    if own is not None:
+        among[..., own] = np.nan
+    half = better_half(among, least=2)
     number = half.sum(-1, keepdims=True)
     prior = np.where(half, of.variances, 0.0).sum(-1, keepdims=True) / np.maximum(number, 1)
+    shrinks = np.broadcast_to(number > 1, freedom.shape).copy()
+    if own is not None:
+        shrinks[..., own] = False
     with np.errstate(invalid="ignore"):
-        variances = np.where(number > 1, (prior + own * of.variances) / (own + 1), of.variances)
-    freedom = np.where(number > 1, own + 1, own)
-    variances[..., reference] = of.variances[..., reference]
-    freedom[..., reference] = own[..., reference]
-    return variances, np.maximum(freedom, 1e-9)
+        shrunken = (prior + freedom * of.variances) / (freedom + 1)
+    variances = np.where(shrinks, shrunken, of.variances)
+    return variances, np.maximum(np.where(shrinks, freedom + 1, freedom), 1e-9)
 
 
-def advantage(of: SeedStatistics, *, reference: int, level: float) -> Advantage:
-    """Which values are better than a reference; a wrong one in at most a share `level` of sweeps."""
-    variances, freedom = _shrunken(of, reference=reference)
+def advantage(
+    of: SeedStatistics, *, reference: int, level: float, own_noise: bool = True
+) -> Advantage:
+    """Which values are better than a reference; a wrong one in at most `level` of sweeps.
+
+    Args:
+        of: the values.
+        reference: the place of the one that all others are compared with.
+        level: the error of all comparisons together.
+        own_noise: whether the reference's noise is its own alone, as it must be for a baseline
+            that stays or goes; among many values that may each be called worse, all are shrunken.
+    """
+    variances, freedom = _shrunken(of, own=reference if own_noise else None)
     with np.errstate(invalid="ignore", divide="ignore"):
         squares = variances / of.counts
         own = squares[..., reference : reference + 1]

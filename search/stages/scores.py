@@ -12,8 +12,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
-BREAK = 10.0  # robust deviations by which a collapsed seed lies below the others of its value
-GAP = 3.0  # ranges of those others by which it does
+BREAK = 15.0  # robust deviations by which a collapsed seed lies below the others of its value
+GAP = 5.0  # ranges of those others by which it does
 ONCE = 1e-4  # how often the robust deviation itself may be that much too small by chance
 
 
@@ -21,7 +21,7 @@ def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
     """Seeds without a result, and those that collapsed: far below the other seeds of their value,
     and far below what good values reach.
 
-    Far is more than ten robust standard deviations (more where few seeds tell it), and three times
+    Far is more than fifteen robust standard deviations (more where few seeds tell it), and five times
     the range of the value's other seeds, so that a value with wide noise has not collapsed.
     """
     finite = np.isfinite(scores)

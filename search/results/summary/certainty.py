@@ -94,7 +94,12 @@ def _undecided(findings: Findings, decision: Decision, *, noun: str, more: str) 
 
 def _broken(findings: Findings, decision: Decision, *, noun: str) -> list[str]:
     """Seeds that collapsed or gave no result: a share, compared by Fisher's exact test (Holm)."""
-    broke = [index for index, each in enumerate(decision.comparisons) if each.broken]
+    rivals = [
+        index
+        for index, standing in enumerate(decision.standings)
+        if index and standing != "unusable"  # said by the table
+    ]
+    broke = [index for index in (0, *rivals) if decision.comparisons[index].broken]
     if not broke:
         return []
     baseline = decision.comparisons[0]
@@ -106,7 +111,6 @@ def _broken(findings: Findings, decision: Decision, *, noun: str) -> list[str]:
     shown = shares[:LISTED] + ([f"{len(shares) - LISTED} more"] if len(shares) > LISTED else [])
     told = ", ".join([*shown, f"the baseline in {share(baseline)}"])
     lines = [f"seeds that collapsed or gave no result: {noun if shown else ''}{told}"]
-    rivals = list(range(1, len(decision.comparisons)))
     more_often = _holm([decision.comparisons[index].p_breaks for index in rivals])
     less_often = _holm([decision.comparisons[index].p_steadier for index in rivals])
     for words, places in (("more", more_often), ("less", less_often)):
