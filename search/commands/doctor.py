@@ -11,12 +11,14 @@ from rich.text import Text
 
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.documents import print_document
+from search.config.compose_protocol import spaces_by_path
 from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.csv_log import read_csv
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.errors import UsageError, broken_rule
 from search.execution.progress import shown_knobs
 from search.execution.terminal import Terminal
+from search.protocols.advise import next_lines
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
 from search.results.summary.verdicts import advice, config_of
@@ -97,6 +99,9 @@ def _print(
         _show_one(verdicts, findings, console)
     for found in together:
         console.say(f"together: {found.says} ({found.rule})")
+    if findings is not None and options.trial is None:
+        for line in next_lines(findings, spaces=spaces_by_path()):
+            console.say(line)
     if options.name is not None and len(verdicts) > 1:
         console.say(f"\none trial: python -m search doctor {options.name} TRIAL")
 

@@ -1,17 +1,22 @@
 """What would run, and for how long by one measured epoch. Writes no results."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
 from rich.table import Table
 
 from search.commands.support.arguments import VerbParser, take
 from search.commands.support.documents import print_document
+from search.commands.support.protocol_plan import show_protocol
+from search.config.compose_protocol import compose_protocol
 from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.knobs import Knob
 from search.config.plan import Plan, read_plan
 from search.config.sweep_settings import SweepSettings
+from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.execution.pace import duration
 from search.execution.terminal import Terminal
@@ -23,6 +28,7 @@ from search.stages import joint, sweep
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
+PROTOCOL = "tune"  # the verb whose plan it is, in place of an experiment
 SUMMARY = "tells what an experiment would run and how long; trains one epoch at most"
 
 
@@ -31,6 +37,7 @@ def parser() -> VerbParser:
     examples = [
         ("python -m search plan lr_sweep", "trials, knobs with their ranges, estimated time"),
         ("python -m search plan joint n_trials=200", "what is done already is taken off"),
+        ("python -m search plan tune budget_trials=300", "a protocol: its stages and knobs"),
     ]
     parser = VerbParser("plan", summary=SUMMARY, examples=examples)
     parser.add_overrides(experiment="a recipe of conf/experiment/")
@@ -41,11 +48,7 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """Prints the plan; what a search of this name has done already is taken off."""
     options = parser().parse(words)
-    source, overrides = take(options.overrides, "from")
-    config, _ = compose_from(
-        options.experiment, overrides=overrides, config_dir=config_dir, source=source
-    )
-    plan = read_plan(completed(config), root=Path.cwd())
+    plan = read_plan(completed(_composed(options, config_dir)), root=Path.cwd())
     folder = Folder(plan.folder)
     folder.check_config(plan.config)
     rows = (
@@ -55,11 +58,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     )
     slots = slots_of(plan)
     console = Terminal(quiet=options.json)
-    missing = (
-        _show_joint(plan, rows, console)
-        if isinstance(plan.settings, JointSettings)
-        else _show_sweep(plan, rows, console)
-    )
+    missing = _show(plan, rows, console)
     done = sum(row.finished for row in rows)
     labels = [slot.label for slot in slots]
     console.say(
@@ -98,6 +97,26 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "knobs": [_record(plan, knob) for knob in plan.knobs],
         "epochs": plan.epochs,
     }
+
+
+def _composed(options: Namespace, config_dir: Path | None) -> DictConfig:
+    """The config of an experiment, or of a protocol for the word `tune`."""
+    if options.experiment == PROTOCOL:
+        return compose_protocol(options.overrides, config_dir=config_dir)
+    source, overrides = take(options.overrides, "from")
+    config, _ = compose_from(
+        options.experiment, overrides=overrides, config_dir=config_dir, source=source
+    )
+    return config
+
+
+def _show(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
+    """Stages and knobs; returns how many trials are missing, as far as can be foreseen."""
+    if isinstance(plan.settings, TuneSettings):
+        return show_protocol(plan, rows, console)
+    if isinstance(plan.settings, JointSettings):
+        return _show_joint(plan, rows, console)
+    return _show_sweep(plan, rows, console)
 
 
 def _record(plan: Plan, knob: Knob) -> dict[str, Any]:

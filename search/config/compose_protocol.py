@@ -13,6 +13,7 @@ from omegaconf.dictconfig import DictConfig
 
 from search.config.catalogue import roots
 from search.config.compose import compose_experiment
+from search.config.space import read_space
 from search.errors import UsageError, broken_rule, unknown
 
 PROTOCOL, NAME = "guide", "tune"
@@ -72,6 +73,16 @@ def _files(config_dir: Path | None) -> dict[str, Path]:
     return {
         name: path for name, path in sorted(files.items()) if "defaults:" not in path.read_text()
     }
+
+
+def spaces_by_path(config_dir: Path | None = None) -> dict[str, str]:
+    """By path, the name of the file of `conf/space/` whose sweep is about it; the shortest name."""
+    names: dict[str, str] = {}
+    for name, path in _files(config_dir).items():
+        (about, *_) = read_space(OmegaConf.to_container(OmegaConf.load(path)))
+        if about.path not in names or len(name) < len(names[about.path]):
+            names[about.path] = name
+    return names
 
 
 def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+from search.config.tune_settings import StageEntry
 from search.errors import UsageError, broken_rule
 from search.protocols.history import History
 
@@ -50,3 +51,35 @@ def check_budget(history: History) -> None:
         )
         remedy = f"say budget_trials={least} or more, or fewer seeds= and protocol.confirm="
         raise UsageError(broken_rule("budget_trials", rule=rule, got=budget, remedy=remedy))
+
+
+def foreseen_trials(history: History) -> list[tuple[StageEntry, int]]:
+    """About how many trials each stage trains, before any has begun: the budget's share, else the
+    fewest that end it.
+    """
+    left, foreseen = sweep_trials(history), []
+    for entry in history.settings.stages:
+        trials = _foreseen(entry, history, left)
+        if entry.stage in ("baseline", "regularisers_off", "sweep", "sweeps"):
+            left -= trials
+        foreseen.append((entry, trials))
+    return foreseen
+
+
+def _foreseen(entry: StageEntry, history: History, left: float) -> int:
+    settings, seeds = history.settings, history.seeds
+    if entry.stage == "sweep":
+        return int(min(len(settings.spaces[entry.argument][0].grid()) * seeds, max(left, 0)))
+    if entry.stage == "sweeps" and left < math.inf:
+        return int(max(left, 0))
+    if entry.stage == "sweeps":
+        sizes = [len(knobs[0].grid()) * seeds for knobs in settings.spaces.values()]
+        count = len(sizes) if settings.idle is None else min(settings.idle, len(sizes))
+        return round(count * settings.passes * sum(sizes) / max(len(sizes), 1))
+    trials = {
+        "baseline": seeds,
+        "regularisers_off": seeds,
+        "joint": settings.trials,
+        "confirm": confirm_trials(history),
+    }
+    return trials.get(entry.stage, 0)

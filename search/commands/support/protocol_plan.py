@@ -1,0 +1,60 @@
+"""The plan of a protocol: its stages with their share of the budget, and the knobs that it may turn."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from search.config.plan import Plan
+from search.config.tune_settings import TuneSettings
+from search.execution.terminal import Terminal
+from search.protocols.budget import check_budget, foreseen_trials
+from search.protocols.history import History
+from search.storage.trials import TrialRecord
+
+
+def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
+    """Shows stages and knobs.
+
+    Returns:
+        About how many trials are missing.
+
+    Raises:
+        UsageError: the budget does not pay for the first stages.
+    """
+    settings = plan.settings
+    assert isinstance(settings, TuneSettings)
+    history = History(settings, plan.config, plan.seeds)
+    check_budget(history)
+    foreseen = foreseen_trials(history)
+    stages = Table(box=None, pad_edge=False)
+    for column in ("stage", "trials"):
+        stages.add_column(column, justify="left" if column == "stage" else "right")
+    for number, (entry, trials) in enumerate(foreseen, start=1):
+        stages.add_row(f"{number:02d} {entry}", str(trials) if trials else "")
+    console.print(stages)
+    knobs = Table(box=None, pad_edge=False)
+    for column in ("knob", "path", "range", "baseline", "tuned beside"):
+        knobs.add_column(column)
+    for name, (about, *beside) in settings.spaces.items():
+        knobs.add_row(
+            name,
+            about.path,
+            about.describe(),
+            str(plan.default(about)),
+            ", ".join(knob.path for knob in beside),
+        )
+    console.print(knobs)
+    if settings.left_out:
+        console.say(f"not in this set-up: {', '.join(settings.left_out)}")
+    total, done = sum(trials for _, trials in foreseen), sum(row.finished for row in rows)
+    if settings.budget_trials is not None:
+        console.say(
+            f"budget: {settings.budget_trials} trials, {settings.share:.0%} of them for sweeps"
+        )
+        total = min(total, settings.budget_trials)
+    else:
+        console.say(
+            f"no budget: the sweeps end after {settings.idle or 'all'} knobs in a row that bring "
+            "nothing; budget_trials= or budget_hours= set one"
+        )
+    return max(total - done, 0)
