@@ -141,13 +141,17 @@ class History:
 
     @property
     def idle(self) -> int:
-        """Knobs in a row, up to now, that brought nothing."""
+        """Knobs in a row, up to now, that brought nothing; the first, the protocol's own, is none."""
         count = 0
         for step in reversed(self.sweeps):
-            if step.decision == "adopt":
+            if step.decision == "adopt" or self._is_first(step):
                 break
             count += 1
         return count
+
+    def _is_first(self, step: Step) -> bool:
+        """Whether a sweep is named in the protocol, and does not follow a verdict."""
+        return self.settings.stages[step.request.entry].stage == "sweep"
 
     @property
     def rates(self) -> tuple[float, float] | None:

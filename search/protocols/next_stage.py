@@ -10,10 +10,12 @@ from dataclasses import replace
 from omegaconf import OmegaConf
 
 from search.config.knobs import Knob, Value
+from search.diagnostics.verdicts.advice import CHECK, applies
 from search.protocols.budget import confirm_trials, is_late, trials_left
 from search.protocols.history import RATE, History, Request, values_in
-from search.protocols.next_knob import next_sweep, sweep_request
+from search.protocols.next_knob import next_sweep, remedies, sweep_request
 
+UNTRIED = 3  # knobs that no sweep has tried, in a joint stage
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 PENALTIES: Mapping[str, Value] = {
     "model.dropout": 0.0,
@@ -87,28 +89,37 @@ def _is_rate(history: History, name: str) -> bool:
 
 
 def _joint(history: History, index: int, argument: str) -> Request:
-    """The knobs that made a difference in their sweep, in the region that was good (R32)."""
+    """The knobs that made a difference, in the region that was good, and those never tried (R32)."""
     by_path = {step.request.path: step for step in history.sweeps if step.effect}
-    knobs = tuple(
-        cut
-        for path, step in by_path.items()
-        if (cut := _cut(step.request.knobs[0], history)) is not None
-    )
+    cut = (_cut(step.request.knobs[0], history) for step in by_path.values())
+    knobs = (*(knob for knob in cut if knob is not None), *_never_tried(history))
     left = trials_left(history) - confirm_trials(history)
     trials = int(min(history.settings.trials, left))
     request = Request(
         entry=index,
         stage="joint",
-        because=f"{', '.join(knob.path for knob in knobs)} mattered, and may depend on each other",
+        because=f"{', '.join(knob.path for knob in knobs)} matter or may, and depend on each other",
         rules=("R32", "P4"),
         knobs=knobs,
         trials=trials,
     )
     if len(knobs) < 2:
-        return replace(request, skip="fewer than two numbers made a difference in their sweeps")
+        return replace(request, skip="fewer than two numbers made a difference, or may make one")
     if trials < FEWEST * len(knobs) or is_late(history, 1.0):
         return replace(request, skip=f"the budget leaves {max(trials, 0)} trials")
     return request
+
+
+def _never_tried(history: History) -> tuple[Knob, ...]:
+    """The numbers that the verdict names and no sweep has tried, over their whole range."""
+    paths = dict.fromkeys(
+        remedy.knob
+        for _, _, remedy in remedies(history)
+        if remedy.turn != CHECK and applies(remedy, history.config)
+    )
+    names = [history.settings.named(path) for path in paths if history.swept(path) is None]
+    knobs = [history.settings.spaces[name][0] for name in names if name is not None]
+    return tuple(knob for knob in knobs if not knob.choices and history.acts(knob))[:UNTRIED]
 
 
 def _cut(knob: Knob, history: History) -> Knob | None:

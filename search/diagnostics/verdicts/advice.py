@@ -170,6 +170,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("raise", DROPOUT, "R34", "raise dropout, which is on, before adding a penalty", ON),
         _turn("raise", DROPOUT, "R45", "add dropout, up to 0.5"),
         _turn("raise", DECAY, "R46", "add weight decay"),
+        _turn("raise", "model.depth", "R44", "take a deep and thin model"),
         _turn("raise", SMOOTHING, "R21", "smooth the labels", CLASSES),
         _turn("lower", "model.width", "R34", "take a smaller model"),
         _turn("raise", "trainer.l1", "R46", "add an L1 penalty"),
@@ -178,6 +179,8 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     ),
     "overconfident": (
         _turn("raise", SMOOTHING, "R21", "smooth the labels, 0.1 to begin with", CLASSES),
+        _turn("raise", DROPOUT, "R45", "or add dropout, up to 0.5"),
+        _turn("raise", "model.depth", "R44", "or take a deep and thin model"),
         _turn(
             "set", "trainer.flood", "R47", "or keep the train loss afloat, at 0.05 to begin with"
         ),
