@@ -235,7 +235,9 @@ def growth_reason(ask: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool)
 
 def shown_knobs(ask: TrialSpec, *, names: Mapping[str, str] | None = None) -> str:
     """`optimizer.lr=0.1 …`; with `names`, those in place of the paths."""
-    return " ".join(f"{(names or {}).get(path, path)}={value}" for path, value in ask.knobs.items())
+    return " ".join(
+        f"{(names or {}).get(path, path)}={one_line(value)}" for path, value in ask.knobs.items()
+    )
 
 
 def _is_number(value: object) -> TypeGuard[float | int]:

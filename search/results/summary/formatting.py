@@ -1,12 +1,13 @@
 """What all summaries share: the numbers of a group, and how numbers and tables are shown."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from search.config.text import for_markdown, one_line
 from search.config.trial_config import plain_config
 from search.results.findings import Findings
 from search.stages.decision import Decision
@@ -30,12 +31,17 @@ LABELS = {
 
 def markdown(frame: pd.DataFrame) -> str:
     """A table."""
-    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + " --- |" * len(frame.columns)]
-    lines += [
-        "| " + " | ".join(cell(value) for value in record.values()) + " |"
-        for record in frame.to_dict("records")
-    ]
-    return "\n".join(lines)
+
+    def row(cells: Iterable[object]) -> str:
+        return "| " + " | ".join(for_markdown(cell(each)) for each in cells) + " |"
+
+    lines = [row(frame.columns), "|" + " --- |" * len(frame.columns)]
+    return "\n".join([*lines, *(row(record.values()) for record in frame.to_dict("records"))])
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A list in Markdown."""
+    return "\n".join(f"- {for_markdown(line)}" for line in lines)
 
 
 def count(number: int, noun: str) -> str:
@@ -129,4 +135,4 @@ def cell(value: Any) -> str:
     """As a table shows it."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4g}"
-    return str(value)
+    return one_line(value)

@@ -16,6 +16,7 @@ from search.results.findings import Findings
 from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.formatting import (
     WIDE,
+    bullets,
     cell,
     count,
     held,
@@ -89,7 +90,7 @@ def frame(findings: Findings) -> pd.DataFrame:
 def text(findings: Findings, summary: pd.DataFrame) -> str:
     """The summary as Markdown: the decision in words, then every configuration by rank."""
     plan = findings.plan
-    told = "\n".join(f"- {line}" for line in conclusion(findings))
+    told = bullets(conclusion(findings))
     return (
         f"# {plan.name}: {count(len(plan.knobs), 'knob')} together\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on "
         f"validation.\n\n{told}\n\n![The search](search.svg)\n\n![The knobs](knobs.svg)\n\n"

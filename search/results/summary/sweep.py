@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from rich.bar import Bar
 from rich.table import Table
+from rich.text import Text
 
 from search.config.knob_roles import unequal_settings
 from search.results.findings import Findings
@@ -13,6 +14,7 @@ from search.results.summary.formatting import (
     BAR,
     NARROW,
     WIDE,
+    bullets,
     cell,
     count,
     held,
@@ -72,7 +74,7 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
         if column in summary
     ]
     ranked = ranked[short].assign(rank=range(1, len(ranked) + 1))[["rank", *short]]
-    told = "\n".join(f"- {line}" for line in conclusion(findings))
+    told = bullets(conclusion(findings))
     return (
         f"# {plan.name}: {plan.knob.path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
         f"{told}\n\n![The sweep](sweep.svg)\n\n![The learning curves](curves.svg)\n\n"
@@ -110,7 +112,8 @@ def table(findings: Findings, *, width: int) -> Table:
             *([f"{record['seconds']:.1f}"] if costs else []),
             *([outcomes(findings, findings.of(value))] if width >= NARROW else []),
         ]
-        shown.add_row(*row, record["decision"], style=style_of(record["decision"]))
+        cells = [Text(each) if isinstance(each, str) else each for each in row]  # no markup
+        shown.add_row(*cells, record["decision"], style=style_of(record["decision"]))
     return shown
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from search.config.tune_settings import TuneSettings
 from search.results.findings import Findings
-from search.results.summary.formatting import markdown
+from search.results.summary.formatting import bullets, markdown
 from search.results.summary.verdicts import said
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
@@ -22,14 +22,14 @@ def frame(findings: Findings) -> pd.DataFrame:
 
 def text(findings: Findings, summary: pd.DataFrame) -> str:
     """The page: the answer, what led to it, what did not help, what is not resolved, caveats."""
-    parts = [f"# {findings.plan.name}\n", *(f"- {line}" for line in conclusion(findings))]
+    parts = [f"# {findings.plan.name}\n", bullets(conclusion(findings))]
     for title, lines in (
         ("What did not help", did_not_help(findings.steps)),
         ("Not resolved at this budget", unresolved(findings.steps)),
         ("Caveats", caveats(findings)),
     ):
         if lines:
-            parts += [f"\n## {title}\n", *(f"- {line}" for line in lines)]
+            parts += [f"\n## {title}\n", bullets(lines)]
     parts += ["\n## Stage by stage\n", markdown(summary)]
     commands = [f"    {step['command']}" for step in findings.steps if step.get("command")]
     if commands:
