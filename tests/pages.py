@@ -52,6 +52,11 @@ def staged_findings(truth, *overrides):
     """A protocol carried out, with the decision of every stage."""
     plan = tune_plan(*overrides)
     history, rows = carried_out(plan, truth)
+    joint = next((step.name for step in history.steps if step.request.stage == "joint"), "")
+    rows = [
+        replace(row, ask=replace(row.ask, stage=joint)) if row.ask.stage == "joint" else row
+        for row in rows
+    ]
     findings = find(plan, rows, val_rows=0)
     steps = tuple(record_of(step, command=f"again {step.name}") for step in history.steps)
     return replace(findings, steps=steps)

@@ -205,6 +205,24 @@ def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candida
     )
 
 
+def test_the_joint_stage_of_a_protocol_shows_the_knobs_that_it_turned(tmp_path):
+    def several_matter(knobs, seed):
+        rate = np.log10(knobs.get("optimizer.lr", 0.1) / 0.01)
+        decay = np.log10((knobs.get("optimizer.weight_decay") or 1e-7) / 1e-3)
+        width = np.log2(knobs.get("model.width", 128) / 32)
+        return 0.9 - 0.02 * rate**2 - 0.004 * (decay**2 + width**2) + 0.0005 * (seed % 5)
+
+    findings = staged_findings(several_matter)
+    (stage,) = [step["stage"] for step in findings.steps if step["kind"] == "joint"]
+    page = page_of(findings, tmp_path)
+    for name in ("budget", "knobs", "maps"):
+        assert f'<section id="stage-{stage}-{name}"' in page
+    titles = [figure.split("</figcaption>")[0] for figure in page.split("<figcaption>")[1:]]
+    assert any(title.startswith("optimizer.lr") for title in titles)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
 def test_a_protocol_that_finds_nothing_keeps_the_defaults(tmp_path):
     findings = staged_findings(lambda knobs, seed: 0.9 + 0.001 * (seed % 5))
     answer = answer_of(findings)

@@ -34,6 +34,7 @@ from search.storage.folder import Folder
 
 Step = Mapping[str, Any]
 MARKS = {"adopt": "adopted", "keep": "incumbent kept", "none": "no winner"}
+NAMES = {"mean": "mean", "baseline": "where it began", "chosen": "chosen"}
 LISTS = {
     "What did not help": did_not_help,
     "What could not be resolved": unresolved,
@@ -111,7 +112,7 @@ def _decision(findings: Findings, step: Step) -> Section:
     evidence: list[Block] = [_evidence(findings, step, values)] if values else []
     return Section(
         name="decision",
-        title=step["knob"] or step["kind"],
+        title="Decision",
         lead=f"Why: {step['because']}." if step["because"] else "",
         blocks=[entry, *evidence],
     )
@@ -123,9 +124,13 @@ def _evidence(findings: Findings, step: Step, values: Sequence[Mapping[str, Any]
     axis, spots = _axis(findings, step, values)
     means = [mean_of(each["scores"]) for each in values]
     chosen = step["value"]
-    names = [
-        "chosen" if chosen is not None and each["value"] == chosen else "mean" for each in values
-    ]
+    # The first candidate is the configuration that the stage began with.
+    looks = ["baseline", *["mean"] * (len(values) - 1)]
+    if chosen is not None:
+        looks = [
+            "chosen" if each["value"] == chosen else look
+            for each, look in zip(values, looks, strict=True)
+        ]
     points = [
         (spot, score, trial)
         for spot, each in zip(spots, values, strict=True)
@@ -141,13 +146,13 @@ def _evidence(findings: Findings, step: Step, values: Sequence[Mapping[str, Any]
         trials=[trial for _, _, trial in points],
     )
     series = [seeds]
-    for name in ("mean", "chosen"):
-        mine = [index for index, other in enumerate(names) if other == name]
+    for look, name in NAMES.items():
+        mine = [index for index, other in enumerate(looks) if other == look]
         if any(means[index] is not None for index in mine):
             series.append(
                 Series(
                     name=name,
-                    look=name,
+                    look=look,
                     x=[spots[index] for index in mine],
                     y=[means[index] for index in mine],
                     hover=[
