@@ -1,0 +1,57 @@
+"""`report`: where the page goes, what is refused, and that a search writes it by itself."""
+
+import os
+
+from kit import search
+
+from search.__main__ import main
+
+
+def test_a_search_leaves_a_page_and_the_verb_writes_it_again_or_elsewhere(
+    smoke, monkeypatch, capsys
+):
+    monkeypatch.chdir(smoke)
+    page = smoke / "results" / "smoke" / "report.html"
+    first = page.read_text()
+    assert "smoke – Knobwise" in first
+    page.unlink()
+    assert main(["report", "smoke"]) == 0
+    assert page.read_text() == first
+    assert main(["report", "smoke", "--to", "mine.html"]) == 0
+    assert (smoke / "mine.html").read_text() == first
+    assert main(["report", "smoke", "--watch"]) == 0  # of a search that has ended: once
+    assert 'http-equiv="refresh"' not in page.read_text()
+    assert capsys.readouterr().out.count("trials") == 3
+
+
+def test_what_cannot_be_shown_on_one_page_is_refused(smoke, monkeypatch, capsys):
+    monkeypatch.chdir(smoke)
+    assert main(["report", "smok"]) == 2
+    assert "did you mean 'smoke'?" in capsys.readouterr().err
+    assert main(["report", "smoke", "smoke", "--watch"]) == 2
+    assert "--watch follows one search, but got 2" in capsys.readouterr().err
+    other = search("smoke", "name=other", "split.seed=1", cwd=smoke)
+    assert other.returncode == 0, other.stderr
+    assert main(["report", "smoke", "other"]) == 2
+    message = capsys.readouterr().err
+    assert "searches on one page share their contract" in message
+    assert "\n  split: " in message
+    assert main(["report", "smoke", "smoke"]) == 0
+
+
+def test_a_finished_search_that_is_given_again_draws_nothing(smoke):
+    folder = smoke / "results" / "smoke"
+    names = [path.name for path in folder.iterdir() if path.suffix in (".svg", ".html", ".csv")]
+    assert len(names) >= 4
+    before = {name: os.stat(folder / name).st_mtime_ns for name in names}
+    done = search("smoke", cwd=smoke)
+    assert done.returncode == 0, done.stderr
+    assert {name: os.stat(folder / name).st_mtime_ns for name in names} == before
+
+
+def test_report_off_leaves_the_page_out_of_a_search(elsewhere):
+    done = search("smoke", "report=off", cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    folder = elsewhere / "results" / "smoke"
+    assert (folder / "trials.csv").exists()
+    assert not (folder / "report.html").exists()
