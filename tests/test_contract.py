@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
-from search.contract.contract import fingerprint, prepare
+from search.contract.contract import prepare
+from search.contract.fingerprint import fingerprint
 from search.contract.metrics import Metric
 from search.errors import UsageError
 from search.storage.folder import Folder

@@ -244,7 +244,8 @@ def test_labels_of_own_data_are_checked():
     np.save("words.npy", np.array(["a", "b", "c"]))
     np.save("holes.npy", np.array([1.0, np.nan, 2.0]))
     np.save("whole.npy", np.array([1, 2, 3]))
-    assert read_labels(Path("whole.npy"), 3, task="regression").dtype == np.float32
+    assert read_labels(Path("whole.npy"), 3, task="regression")[0].dtype == np.float32
+    assert read_labels(Path("words.npy"), 3, task="classification")[1] == ("a", "b", "c")
     for name, message in (
         ("t.npz", "which is no .npy"),
         ("words.npy", "regression needs numbers, but got <U1"),

@@ -48,19 +48,10 @@ def train(
 ) -> Generator[Values, None, None]:
     """Runs `trainer.command` and yields its records; closing stops its whole process group."""
     folder = checkpoint.folder
-    files = getattr(checkpoint, "files", folder / "files")
-    for place in (folder, files):
-        place.mkdir(parents=True, exist_ok=True)
-    variables = {
-        "KNOBWISE_CONFIG": folder / "config.json",
-        "KNOBWISE_SPLIT": folder / "split.npz",
-        "KNOBWISE_CHECKPOINT": folder,
-        "KNOBWISE_FOLDER": files,
-    }
-    variables["KNOBWISE_CONFIG"].write_text(json.dumps(config))
-    with variables["KNOBWISE_SPLIT"].open("wb") as file:
-        np.savez(file, train=data.train.index, val=data.val.index)
-    command = command_line(config, config_file=variables["KNOBWISE_CONFIG"], folder=files)
+    variables = _write_files(config, data, checkpoint)
+    command = command_line(
+        config, config_file=variables["KNOBWISE_CONFIG"], folder=variables["KNOBWISE_FOLDER"]
+    )
     needed = needed_names(config.get("metric") or {})
     untrained = bool(config["trainer"].get("untrained", False))
     earlier, shift = _kept(folder / LINES, Printed(needed=needed, untrained=untrained))
@@ -101,6 +92,23 @@ def train(
             )
     finally:
         _stop(process, grace=float(config["trainer"]["grace"]))
+
+
+def _write_files(config: Config, data: Data, checkpoint: Checkpoint) -> dict[str, Path]:
+    """Writes what the program may read; gives the variables of its environment."""
+    folder, files = checkpoint.folder, checkpoint.files
+    for place in (folder, files):
+        place.mkdir(parents=True, exist_ok=True)
+    variables = {
+        "KNOBWISE_CONFIG": folder / "config.json",
+        "KNOBWISE_SPLIT": folder / "split.npz",
+        "KNOBWISE_CHECKPOINT": folder,
+        "KNOBWISE_FOLDER": files,
+    }
+    variables["KNOBWISE_CONFIG"].write_text(json.dumps(config))
+    with variables["KNOBWISE_SPLIT"].open("wb") as file:
+        np.savez(file, train=data.train.index, val=data.val.index)
+    return variables
 
 
 train.rehearse = rehearse  # type: ignore[attr-defined]  # found by trainers.callable

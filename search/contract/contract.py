@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from search.contract.arrays import FoldData
+from search.contract.dataset import Rows as LoadedRows
 from search.contract.dataset import load_rows, read_labels
+from search.contract.fingerprint import file_hash, fingerprint
 from search.contract.metrics import Metric, check_task_name, constant_score
 from search.contract.normalisation import Scaling, fit_scaling
 from search.contract.split import Marks, Rows, Split, make_split
@@ -95,23 +97,7 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
         return _prepare_own(config, metric=metric)
     rows = load_rows(node)
     data = rows.data
-    labels = data.y if node.task == "classification" else None
-    marks = Marks(
-        labels=labels,
-        classes=rows.classes,
-        groups=data.groups,
-        time=data.time,
-        given=data.given,
-    )
-    split = make_split(config.split, rows=len(data.x), marks=marks)
-    described = {
-        "rows": len(data.x),
-        "shape": list(data.x.shape[1:]),
-        "fingerprint": fingerprint(
-            data.x, data.y, *(column for column in (data.groups, data.time) if column is not None)
-        ),
-        **({"classes": list(rows.classes)} if rows.classes else {}),
-    }
+    split = make_split(config.split, rows=len(data.x), marks=_marks(rows, node.task))
 
     def scaled(train: Rows, **parts: Rows) -> tuple[Data, Scaling]:
         scaling = fit_scaling(
@@ -140,7 +126,7 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
             config,
             metric,
             split=split,
-            data=described,
+            data=_described(rows),
             targets=data.y,
             normalisation=scaling.constants(),
         ),
@@ -151,18 +137,27 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     )
 
 
-def fingerprint(*arrays: NDArray[Any]) -> str:
-    """SHA-256 over dtype, shape and content of arrays."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        plain = array.astype(str) if array.dtype.kind == "O" else array
-        digest.update(f"{plain.dtype.str}{plain.shape}".encode())
-        digest.update(
-            np.ascontiguousarray(plain).view(np.uint8).data
-            if plain.dtype.kind == "M"
-            else np.ascontiguousarray(plain).data
-        )
-    return digest.hexdigest()
+def _marks(rows: LoadedRows, task: str) -> Marks:
+    data = rows.data
+    return Marks(
+        labels=data.y if task == "classification" else None,
+        classes=rows.classes,
+        groups=data.groups,
+        time=data.time,
+        given=data.given,
+    )
+
+
+def _described(rows: LoadedRows) -> dict[str, Any]:
+    """The rows as the contract knows them."""
+    data = rows.data
+    columns = [column for column in (data.groups, data.time) if column is not None]
+    return {
+        "rows": len(data.x),
+        "shape": list(data.x.shape[1:]),
+        "fingerprint": fingerprint(data.x, data.y, *columns),
+        **({"classes": list(rows.classes)} if rows.classes else {}),
+    }
 
 
 def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
@@ -182,13 +177,15 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
                 remedy="count your rows",
             )
         )
-    labels = read_labels(Path(node.labels), rows, task=node.task) if node.get("labels") else None
+    labels, classes = None, ()
+    if node.get("labels"):
+        labels, classes = read_labels(Path(node.labels), rows, task=node.task)
     split = make_split(
         config.split,
         rows=rows,
-        marks=Marks(labels=labels if node.task == "classification" else None),
+        marks=Marks(labels=labels if node.task == "classification" else None, classes=classes),
     )
-    files = {str(path): _file_hash(Path(path)) for path in node.get("files") or ()}
+    files = {str(path): file_hash(Path(path)) for path in node.get("files") or ()}
     described = {
         "rows": rows,
         "files": files,
@@ -260,18 +257,6 @@ def _contract(
         normalisation=normalisation,
         floor=floor,
     )
-
-
-def _file_hash(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(
-            broken_rule(
-                "data.files", rule="must be readable", got=str(error), remedy="mend the path"
-            )
-        ) from error
 
 
 def _plain(node: DictConfig) -> dict[str, Any]:

@@ -213,8 +213,8 @@ def _check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> N
         )
 
 
-def read_labels(path: Path, rows: int, *, task: str) -> NDArray[Any]:
-    """`data.labels` of `data=own`, a .npy file: classes numbered, or numbers.
+def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tuple[Any, ...]]:
+    """`data.labels` of `data=own`, a .npy file: classes numbered, with their names, or numbers.
 
     Raises:
         UsageError: it is no such file, of another length, or does not fit the task.
@@ -245,12 +245,12 @@ def read_labels(path: Path, rows: int, *, task: str) -> NDArray[Any]:
             )
         )
     if task == "classification":
-        return number_classes(labels, where="labels")[0]
+        return number_classes(labels, where="labels")
     if labels.dtype.kind not in "fiu":
         raise _refused("labels", "regression needs numbers", str(labels.dtype), "check the file")
     _check_finite("y", labels, missing_allowed=False)
     numbers = labels.astype(np.float64)
-    return numbers.astype(trained_type(numbers))
+    return numbers.astype(trained_type(numbers)), ()
 
 
 def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:

@@ -113,15 +113,7 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
                 remedy="choose one",
             )
         )
-    if name in TAKEN or name in OUTPUTS:
-        raise UsageError(
-            broken_rule(
-                "metric.name",
-                rule=f"{', '.join(TAKEN)} are columns of their own",
-                got=repr(name),
-                remedy="rename it",
-            )
-        )
+    _check_name(name, own=bool(formula or target), reported=reported)
     if average not in get_args(Average):
         raise UsageError(
             broken_rule(
@@ -131,17 +123,6 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
                 remedy="choose one",
             )
         )
-    if (formula or target) and name in METRICS:
-        raise UsageError(
-            broken_rule(
-                "metric.name",
-                rule="a metric of your own needs a name of its own",
-                got=repr(name),
-                remedy="rename it",
-            )
-        )
-    if name not in METRICS and not (reported or formula or target):
-        raise UsageError(unknown("metric", name=name, known=METRICS))
     metric = Metric(
         name=name,
         direction=cast(Direction, direction),
@@ -159,6 +140,18 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
             )
         )
     return metric
+
+
+def _check_name(name: str, *, own: bool, reported: bool) -> None:
+    rule = ""
+    if name in TAKEN or name in OUTPUTS:
+        rule = f"{', '.join(TAKEN)} are columns of their own"
+    elif own and name in METRICS:
+        rule = "a metric of your own needs a name of its own"
+    if rule:
+        raise UsageError(broken_rule("metric.name", rule=rule, got=repr(name), remedy="rename it"))
+    if name not in METRICS and not (own or reported):
+        raise UsageError(unknown("metric", name=name, known=METRICS))
 
 
 def tasks_of(metric: Metric) -> tuple[str, ...]:

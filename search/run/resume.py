@@ -62,8 +62,9 @@ def _go_on_with_other_code(
     if not plan.config.get("accept_code"):
         raise UsageError(
             f"{folder.path}: a search is trained with one version of your code, "
-            f"but {_shown(files)} changed after {len(ended)} trials had ended; accept_code=true goes on with the new "
-            "code: unfinished trials begin anew, and the others are named as older; or use name=…"
+            f"but {_shown(files)} changed after {len(ended)} trials had ended; "
+            "accept_code=true goes on with the new code: unfinished trials begin anew, "
+            "and the others are named as older; or use name=…"
         )
     with folder.locked():
         record = CodeRecord(folder.path)
