@@ -13,9 +13,12 @@ def parser() -> VerbParser:
     """No words."""
     examples = [
         ("python -m search schema > knobwise.schema.json", "for your own folder of configs"),
-        ("# yaml-language-server: $schema=../knobwise.schema.json", "a line of a recipe in it"),
+        ("python -m search schema > my_conf/knobwise.schema.json", "beside your own recipes"),
     ]
-    details = "The shipped recipes name conf/knobwise.schema.json, which is the same."
+    details = (
+        "A recipe names it in a line: # yaml-language-server: $schema=../knobwise.schema.json "
+        "The shipped recipes name conf/knobwise.schema.json, which is the same."
+    )
     return VerbParser("schema", summary=SUMMARY, details=details, examples=examples)
 
 

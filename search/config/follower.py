@@ -81,5 +81,5 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
 
 def _refused(rule: str, got: str) -> UsageError:
     rule = f"what follows, and what is followed, {rule}"
-    remedy = "say protocol.link=none"
+    remedy = "say protocol.follower=null"
     return UsageError(broken_rule("protocol.follower", rule=rule, got=got, remedy=remedy))

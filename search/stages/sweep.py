@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from search.config.knobs import Knob, Value
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
-from search.stages.decision import Group, best_group, decide, mark_collapsed, scores_of
+from search.stages.decision import Decision, Group, best_group, decide, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of
@@ -72,7 +72,7 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
         best = best_group(whole, resolution=resolution)
         more: tuple[Value, ...] = ()
         if best is not None and extensions < settings(plan).extend:
-            more = _extension(knob, tried, tried[best])
+            more = _extension(knob, whole, best, resolution=resolution)
             extensions += 1
         if best is not None and not more and refinements < settings(plan).refine:
             extensions, refinements = settings(plan).extend, refinements + 1
@@ -227,10 +227,36 @@ def hard_limit(knob: Knob, value: Value) -> str:
     return "min" if float(value) <= knob.least else ""  # type: ignore[arg-type]
 
 
-def _extension(knob: Knob, tried: Sequence[Value], best: Value) -> tuple[Value, ...]:
+def clear_edge(knob: Knob, tried: Sequence[Value], decision: Decision) -> int:
+    """The edge at which the best value lies, as `edge`; 0 where that may be chance.
+
+    It may where a value in the other half of what was tried, or one that the scale does not hold,
+    ties with it: such a curve has no direction.
+    """
+    if decision.best is None:
+        return 0
+    direction = edge(knob, tried, tried[decision.best])
+    places = [knob.scaled(value) for value in tried]
+    finite = [place for place in places if math.isfinite(place)]
+    middle = (min(finite) + max(finite)) / 2
+    ties = [
+        place
+        for place, standing in zip(places, decision.standings, strict=True)
+        if standing == "tie"
+    ]
+    is_flat = any(not math.isfinite(place) or direction * (place - middle) < 0 for place in ties)
+    return 0 if is_flat else direction
+
+
+def _extension(
+    knob: Knob, groups: Sequence[Group], best: int, *, resolution: float
+) -> tuple[Value, ...]:
     """As much again as the knob's range, in its steps, beyond an edge that is the best (P2)."""
-    direction = edge(knob, tried, best)
-    further = knob.beyond(best, direction=direction) if direction else ()
+    tried = [group.value for group in groups]
+    if not edge(knob, tried, tried[best]):
+        return ()
+    direction = clear_edge(knob, tried, decide(groups, resolution=resolution))
+    further = knob.beyond(tried[best], direction=direction) if direction else ()
     return tuple(value for value in further if value not in tried)
 
 

@@ -10,7 +10,7 @@ from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.summary import teller_of
 from search.results.summary.formatting import LABELS, half_width
-from search.stages.sweep import edge
+from search.stages.sweep import clear_edge
 
 RANKS = 500  # rows of the table
 
@@ -68,7 +68,7 @@ def _lead(findings: Findings) -> str:
         if half_width(decision, decision.best) > 0:
             parts.append("The green band is the interval of the best mean.")
         is_ordered = isinstance(plan.settings, SweepSettings) and not plan.knob.choices
-        if is_ordered and edge(plan.knob, findings.values, best):
+        if is_ordered and clear_edge(plan.knob, findings.values, decision):
             parts.append(f"{best} lies at the edge of what was tried: the range may be wrong (P2).")
     if any(not group.clean for group in findings.groups):
         parts.append("An orange line marks what is not usable.")

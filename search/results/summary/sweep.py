@@ -26,7 +26,7 @@ from search.results.summary.formatting import (
 )
 from search.results.summary.verdicts import outcomes, said, verdict_of
 from search.stages.decision import Decision
-from search.stages.sweep import cells, edge, hard_limit
+from search.stages.sweep import cells, clear_edge, edge, hard_limit
 from search.storage.trials import STATES
 
 
@@ -185,7 +185,7 @@ def _edges(findings: Findings, decision: Decision, winner: int) -> list[str]:
     knob = plan.knob
     best = None if decision.best is None else findings.groups[decision.best].value
     if best is not None and not knob.choices:
-        if edge(knob, findings.values, best):
+        if clear_edge(knob, findings.values, decision):
             lines.append(
                 f"{best}, the best, lies at the edge of what was tried: the range may be wrong (P2)"
             )
