@@ -48,13 +48,16 @@ def test_the_console_script_searches_where_modules_are_named_like_ours(kind, els
     assert (elsewhere / "results" / "own_trainer" / "best.yaml").exists()
 
 
-def test_a_module_of_ours_starts_where_a_user_hides_it_and_finds_the_users_others(elsewhere):
+def test_a_process_finds_our_packages_and_the_users_other_modules(elsewhere):
     _clash(elsewhere, "files")
-    command = module_command("search.execution.worker.dry_run")
-    env = {**environment(), "PYTHONPATH": ""}
-    done = subprocess.run(command, input="{}", cwd=elsewhere, env=env, capture_output=True, text=True, check=False)  # fmt: skip
-    assert "the wrong module runs" not in done.stdout + done.stderr
-    assert "KeyError" in done.stdout + done.stderr  # it ran, and missed its questions
+    (elsewhere / "mine.py").write_text(
+        "import sys, search.errors, trainers.api; print(sys.argv[1:], search.errors.__file__)"
+    )
+    done = subprocess.run(
+        module_command("mine", "a", "b"),
+        cwd=elsewhere, env={**environment(), "PYTHONPATH": ""}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == f"['a', 'b'] {ROOT / 'search' / 'errors.py'}\n", done.stderr
 
 
 def test_python_m_search_names_the_module_that_hides_ours_and_the_way_out(elsewhere):
