@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from search.config import catalogue
+from search.config.program import as_started
 from search.config.version import __version__
 from search.errors import SearchError, UsageError, broken_rule, unknown
 
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
             return int(catalogue.verb("help").run(words[:1], config_dir))
         return _run(words, config_dir)
     except SearchError as error:
-        print(f"search: {error}", file=sys.stderr)
+        print(as_started(f"search: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:  # before the search could listen to it
         print("search: interrupted", file=sys.stderr)

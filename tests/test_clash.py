@@ -13,7 +13,7 @@ from search.execution.module_process import module_command
 ROOT = Path(__file__).parent.parent
 HIDING = "raise SystemExit('the wrong module runs')\n"
 # As the script that pip makes: its folder comes first on the path, not the current one.
-SCRIPT = f"import sys; sys.path[0] = {str(ROOT)!r}; from search.__main__ import console; console()"
+SCRIPT = f"import sys; sys.argv[0] = '/bin/knobwise'; sys.path[0] = {str(ROOT)!r}; from search.__main__ import console; console()"
 TRAINER = (
     "def train(config, data, device, checkpoint):\n"
     "    for epoch in range(config['trainer']['epochs']):\n"
@@ -46,6 +46,8 @@ def test_the_console_script_searches_where_modules_are_named_like_ours(kind, els
     assert "the wrong module runs" not in done.stdout + done.stderr
     assert done.returncode == 0, done.stdout + done.stderr
     assert (elsewhere / "results" / "own_trainer" / "best.yaml").exists()
+    assert "  knobwise train results/own_trainer/best.yaml\n" in done.stdout
+    assert "python -m search" not in done.stdout
 
 
 def test_a_process_finds_our_packages_and_the_users_other_modules(elsewhere):

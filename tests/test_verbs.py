@@ -58,6 +58,25 @@ def test_a_misspelt_option_or_word_names_the_nearest(capsys):
     assert "did you mean 'table'?" in capsys.readouterr().err
 
 
+def test_messages_name_the_program_that_was_started(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/knobwise"])
+    assert main(["table"]) == 2
+    assert "usage: knobwise table" in capsys.readouterr().err
+    assert main(["help", "table"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("usage: knobwise table")
+    assert "python -m" not in page
+
+
+def test_the_screen_shows_the_numbers_of_the_files(smoke, capsys):
+    assert main(["table", "smoke"]) == 0
+    screen = capsys.readouterr().out
+    summary = pd.read_csv(smoke / "results" / "smoke" / "summary.csv")
+    for value, mean in zip(summary["optimizer.lr"], summary["mean"], strict=True):
+        if mean == mean:
+            assert re.search(rf"^ *{value:g} +{mean:.4f}", screen, re.MULTILINE), value
+
+
 def test_the_version_is_that_of_the_package(capsys):
     from search.config.version import __version__
 

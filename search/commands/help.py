@@ -4,6 +4,7 @@ from pathlib import Path
 
 from search.commands.support.arguments import VerbParser
 from search.config import catalogue
+from search.config.program import as_started
 from search.errors import UsageError, unknown
 
 SUMMARY = "tells what an experiment or a verb does and takes"
@@ -26,7 +27,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if word is None:
         return int(catalogue.verb("list").run([], config_dir))
     if word in catalogue.verbs():
-        print(catalogue.verb(word).parser().format_help().rstrip())
+        print(as_started(catalogue.verb(word).parser().format_help().rstrip()))
         return 0
     experiments = catalogue.experiments(config_dir)
     if word not in experiments:
@@ -34,5 +35,6 @@ def run(words: list[str], config_dir: Path | None) -> int:
         raise UsageError(unknown("experiment or verb", name=word, known=known))
     from search.commands.support.experiment_help import experiment_help
 
-    print(experiment_help(word, purpose=experiments[word], config_dir=config_dir))
+    page = experiment_help(word, purpose=experiments[word], config_dir=config_dir)
+    print(as_started(page))
     return 0

@@ -5,8 +5,15 @@ from pathlib import Path
 from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.config.catalogue import experiments, verb_summaries
+from search.config.program import as_started
 
 SUMMARY = "lists experiments and verbs"
+USAGE = """\
+usage: python -m search EXPERIMENT [key=value …] [--config-dir FOLDER]
+       python -m search VERB …
+       python -m search help WORD       what an experiment or a verb does and takes
+
+`knobwise …` does the same as `python -m search …`, also beside modules named like ours"""
 
 
 def parser() -> VerbParser:
@@ -27,9 +34,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         named = {"experiments": purposes, "verbs": summaries}
         print_document("list", {kind: _records(names) for kind, names in named.items()})
         return 0
-    print("usage: python -m search EXPERIMENT [key=value …] [--config-dir FOLDER]")
-    print("       python -m search VERB …          `knobwise …` does the same")
-    print("       python -m search help WORD       what an experiment or verb does and takes")
+    print(as_started(USAGE))
     width = max(map(len, [*purposes, *summaries]))
     for kind, names in (("experiments", purposes), ("verbs", summaries)):
         print(f"\n{kind}:")

@@ -12,6 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.text import Text
 
+from search.config.program import as_started
 from search.config.text import for_terminal, one_line
 
 
@@ -38,7 +39,7 @@ def say(console: Console, text: str, *, style: str = "") -> None:
     A terminal breaks it between words; elsewhere it stays one line.
     """
     console.print(
-        for_terminal(text),
+        for_terminal(as_started(text)),
         style=style,
         markup=False,
         highlight=False,
