@@ -17,6 +17,7 @@ from search.results.findings import find
 from search.results.summary import conclusion, teller_of
 from search.results.warm_start import Past
 from search.stages import joint
+from search.stages.joint_confirmation import leaders
 from search.stages.sampler_thread import SamplerThread
 from search.stages.samplers import importances
 
@@ -111,7 +112,7 @@ def test_seeds_that_an_interruption_left_out_are_made_up_and_half_configurations
     assert {configs.count(config) for config in configs} == {2}
     half = [row for row in rows if row.ask.stage == joint.STAGE][:-1]
     assert tuple(rows[31].ask.knobs.items()) not in {
-        tuple(row.ask.knobs.items()) for row in joint.leaders(plan, half)
+        tuple(row.ask.knobs.items()) for row in leaders(plan, half)
     }
     with pytest.raises(
         UsageError,
@@ -522,3 +523,24 @@ def test_importance_is_silent_where_nothing_matters_and_names_the_knob_that_does
     assert sum(name == "model.k2" for name in named) >= 5
     assert set(named) <= {"model.k2", ""}
     assert sum(silent) >= 5
+
+
+def test_a_gain_among_the_leaders_gets_further_fresh_seeds_until_they_decide():
+    dice, drawn = np.random.default_rng(11), {}
+
+    def truth(knobs, seed):
+        """A gain of three deviations at low rates, where the leaders are."""
+        key = (knobs["optimizer.lr"], seed)
+        gain = 0.03 if knobs["optimizer.lr"] < 0.01 else 0.0
+        return drawn.setdefault(key, 0.9 + gain + 0.01 * dice.normal())
+
+    words = (*TWO, "sampler=qmc", "n_trials=16", "optimizer.lr=0.1")
+    plan, rows = joint_of(truth, *words)
+    findings = find(plan, rows, val_rows=500)
+    assert findings.decision.adopted
+    seeds = {len(group.scores) for group in findings.groups}
+    assert 3 in seeds
+    assert max(seeds) <= 10
+    assert len(findings.groups[0].scores) == max(seeds)
+    none = joint_of(truth, *words, "protocol.most_seeds=3")[1]
+    assert len(none) == 16 + 3 * len(findings.groups)

@@ -24,7 +24,8 @@ from search.execution.worker_pool import slots_of
 from search.results.findings import open_results
 from search.results.transfer import compose_from
 from search.run.estimate import measure_epoch
-from search.stages import joint, sweep
+from search.stages import joint, joint_confirmation, sweep
+from search.stages.racing import Race
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
@@ -168,12 +169,17 @@ def _later_rounds(plan: Plan, settings: SweepSettings) -> list[str]:
             )
         if settings.refine:
             lines.append(f"then 4 values beside the best, {settings.refine} times (R30)")
-    if race.on:
-        lines.append(
-            f"then further seeds of the baseline and its rivals, up to {race.most} each, where a "
-            f"gain is worth resolving: at most about {race.further} trials (P5)"
-        )
-    return lines
+    return [*lines, *_race_line(race)]
+
+
+def _race_line(race: Race) -> list[str]:
+    """How many trainings a race may add; nothing where there is none."""
+    if not race.on:
+        return []
+    return [
+        f"then further seeds of the baseline and its rivals, up to {race.most} each, where a "
+        f"gain is worth resolving: at most about {race.further} trials (P5)"
+    ]
 
 
 def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
@@ -202,9 +208,10 @@ def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
         f"sampler: {start}{settings.sampler}; pruner: {rungs}",
         f"then at most {settings.leaders} leaders and the baseline, "
         f"{settings.confirm} fresh seeds each",
+        *_race_line(joint_confirmation.race_of(plan)),
     ):
         console.say(line)
-    return joint.foreseen(plan, rows) - sum(row.finished for row in rows)
+    return joint_confirmation.foreseen(plan, rows) - sum(row.finished for row in rows)
 
 
 def _table(*columns: str) -> Table:

@@ -33,7 +33,8 @@ class JointSettings:
     `startup`: configurations, baseline included, before an adaptive sampler takes over; fewer with
     a history. `budget` [s], None for no limit. `rungs`: epochs at which the pruner is asked.
     `warmup` [epochs], `reduction` [factor], `patience` [epochs]: as the pruner takes them.
-    `leaders`: configurations that are trained again with `confirm` fresh seeds each (P13).
+    `leaders`: configurations that are trained again with `confirm` fresh seeds each (P13), and
+    with up to `most_seeds` of them where further ones decide (P5).
     """
 
     sampler: str
@@ -41,6 +42,7 @@ class JointSettings:
     n_trials: int
     budget: float | None
     confirm: int
+    most_seeds: int
     leaders: int
     pruner: str
     rungs: tuple[int, ...]
@@ -100,6 +102,10 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         if config.get("budget_hours") is None
         else 3600 * positive(config, "budget_hours"),
         confirm=whole(config, "protocol.confirm", least=0),
+        # Searches from before races have no such key, and no race.
+        most_seeds=whole(config, "protocol.most_seeds", least=1)
+        if "most_seeds" in config.protocol
+        else 1,
         leaders=whole(config, "protocol.leaders", least=1),
         pruner=pruner,
         rungs=_rungs(config, pruner, epochs=epochs, warmup=warmup, reduction=reduction),

@@ -93,6 +93,7 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
         n_trials=request.trials,
         budget=None if left is None else max(1.0, left - history.seconds),
         confirm=0,
+        most_seeds=1,
         leaders=max(1, history.settings.leaders),
         pruner="median",
         rungs=tuple(range(warmup, epochs, warmup)),

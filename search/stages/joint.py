@@ -6,7 +6,6 @@ train again on fresh seeds. Never runs a trial, never asks a sampler.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain, islice
 
 import numpy as np
@@ -24,9 +23,6 @@ from search.config.joint_settings import (
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.errors import UsageError, broken_rule
-from search.stages.decision import decide, mark_collapsed
-from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.stage import numbered
 from search.storage.trials import TrialRecord, TrialSpec
 
 STAGE, CONFIRM = "joint", "confirm"
@@ -172,82 +168,6 @@ def ended(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     if exhausted(plan, rows):
         return f"every configuration of the space has been tried, after {len(mine)} of {settings(plan).n_trials} trials"
     return ""
-
-
-def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
-    """How many trials there will be in all, the confirmation included, as far as can be told."""
-    if ended(plan, rows):
-        return len(rows) + len(confirmations(plan, rows))
-    joint = settings(plan)
-    total = min(float(joint.n_trials), plan.seeds * (size(plan.knobs) + 1))
-    if joint.sampler == "grid":
-        total = min(total, plan.seeds * sum(1 for _ in points(plan)))
-    mine = count(rows)
-    confirmed = joint.confirm * min(joint.leaders + 1, int(total) // plan.seeds)
-    return max(int(total), mine) + max(confirmed, len(rows) - mine)
-
-
-def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The baseline's first trial, then the first trials of the best configurations, best first."""
-    by_key = configurations(rows)
-    if not by_key:
-        return []
-    default = key(plan, default_point(plan.config, plan.knobs))
-    seeds = plan.seeds
-    whole = {
-        found: tried
-        for found, tried in by_key.items()
-        if len(tried) >= seeds and all(row.state == "complete" for row in tried)
-    }
-    sign = plan.metric.sign
-    ranked = sorted(whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].ask.trial))
-    best = [found for found in ranked if found != default][: settings(plan).leaders]
-    return [by_key[found][0] for found in ([default] if default in by_key else []) + best]
-
-
-def mean(rows: Sequence[TrialRecord], sign: float) -> float:
-    """Mean value of complete trials, higher being better."""
-    return float(np.mean([sign * row.value for row in rows if row.value is not None]))
-
-
-def confirmations(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialSpec]:
-    """The leaders on fresh seeds, once nothing more is proposed; a baseline that could not be trained is left out."""
-    if not ended(plan, rows):
-        return []
-    fresh = range(plan.seed + plan.seeds, plan.seed + plan.seeds + settings(plan).confirm)
-    asks = [
-        TrialSpec(trial=-1, stage=CONFIRM, knobs=row.ask.knobs, idle=row.ask.idle, seed=seed)
-        for seed in fresh
-        for row in leaders(plan, rows)
-        if row.state == "complete"
-    ]
-    there = {row.ask.key for row in rows}
-    return numbered(plan, [ask for ask in asks if ask.key not in there], rows)
-
-
-def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
-    """The leaders on the seeds of the confirmation; without one, on those that they led with."""
-    missing = tuple(TrialRecord(ask=ask, state="queued") for ask in confirmations(plan, rows))
-    known = (*rows, *missing)
-    stage = CONFIRM if settings(plan).confirm else STAGE
-    evidence = tuple(row for row in known if row.ask.stage == stage)
-    result = Outcome(plan=plan, rows=known, evidence=evidence, foreseen=foreseen(plan, rows))
-    if not ended(plan, rows):
-        return result
-    best, trials = leaders(plan, rows), by_cell(evidence)
-    groups = tuple(
-        group_of(row.ask.trial, trials.get(cell_of(row.ask.knobs), []), sign=plan.metric.sign)
-        for row in best
-    )
-    is_done = bool(groups) and all(row.finished for row in known)
-    result = replace(
-        result,
-        groups=mark_collapsed(groups, resolution=resolution),
-        chosen={row.ask.trial: row.ask.knobs for row in best},
-    )
-    if not is_done or result.obstacle:
-        return result
-    return replace(result, decision=decide(groups, resolution=resolution))
 
 
 def check_resume(plan: Plan, rows: Sequence[TrialRecord], *, seeds: int) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from search.config.joint_settings import ADAPTIVE, default_point
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.stages import joint
+from search.stages import joint, joint_confirmation
 from search.stages.lookahead import PEEK
 from search.stages.past_trial import ENOUGH
 from search.stages.sampler_thread import SamplerThread
@@ -26,7 +26,7 @@ class JointStage:
 
     def __init__(self, plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> None:
         self._plan, self._settings = plan, joint.settings(plan)
-        slots, past = context.slots, context.past
+        slots, past, self._resolution = context.slots, context.past, context.resolution
         self._candidates = (
             max(slots, self._settings.n_trials // 8) if self._settings.sampler in ADAPTIVE else PEEK
         )
@@ -82,11 +82,11 @@ class JointStage:
                 self._requested += 1
         if asks or self.thinking:
             return numbered(self._plan, asks, rows)
-        return joint.confirmations(self._plan, rows)
+        return joint_confirmation.confirmations(self._plan, rows, resolution=self._resolution)
 
     def foreseen(self, rows: Sequence[TrialRecord]) -> int:
         """All of `n_trials`, and the confirmation."""
-        return joint.foreseen(self._plan, rows)
+        return joint_confirmation.foreseen(self._plan, rows)
 
     def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
         """As many points of the sequence as may be under way."""

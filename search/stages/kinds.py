@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search.config.plan import Plan
-from search.stages import confirm, joint, single, sweep
+from search.stages import confirm, joint, joint_confirmation, single, sweep
 from search.stages.joint_stage import JointStage
 from search.stages.outcome import Outcome
 from search.stages.stage import Stage, StageContext
@@ -53,8 +53,8 @@ CONFIRM = Kind(foreseen=confirm.foreseen, outcome=confirm.outcome, stage=confirm
 KINDS = {
     "sweep": Kind(foreseen=sweep.foreseen, outcome=sweep.outcome, stage=sweep.make_stage),
     "joint": Kind(
-        foreseen=joint.foreseen,
-        outcome=joint.outcome,
+        foreseen=joint_confirmation.foreseen,
+        outcome=joint_confirmation.outcome,
         stage=JointStage,
         check_resume=joint.check_resume,
         adaptive=True,

@@ -1,0 +1,139 @@
+"""The end of a joint search: its leaders train again on fresh seeds, and these decide (P13, P5).
+
+Pure functions of plan and trials.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from search.config.joint_settings import default_point, size
+from search.config.plan import Plan
+from search.stages.decision import Group, decide, mark_collapsed, scores_of
+from search.stages.joint import (
+    CONFIRM,
+    STAGE,
+    configurations,
+    count,
+    ended,
+    key,
+    points,
+    settings,
+)
+from search.stages.outcome import Outcome, by_cell, cell_of, group_of
+from search.stages.racing import Race, seeds_needed
+from search.stages.scores import step_of
+from search.stages.stage import numbered
+from search.storage.trials import TrialRecord, TrialSpec
+
+
+def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
+    """How many trials there will be in all, the confirmation included, as far as can be told."""
+    if ended(plan, rows):
+        return len(rows) + len(confirmations(plan, rows))
+    joint = settings(plan)
+    total = min(float(joint.n_trials), plan.seeds * (size(plan.knobs) + 1))
+    if joint.sampler == "grid":
+        total = min(total, plan.seeds * sum(1 for _ in points(plan)))
+    mine = count(rows)
+    confirmed = joint.confirm * min(joint.leaders + 1, int(total) // plan.seeds)
+    return max(int(total), mine) + max(confirmed, len(rows) - mine)
+
+
+def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The baseline's first trial, then the first trials of the best configurations, best first."""
+    by_key = configurations(rows)
+    if not by_key:
+        return []
+    default = key(plan, default_point(plan.config, plan.knobs))
+    seeds = plan.seeds
+    whole = {
+        found: tried
+        for found, tried in by_key.items()
+        if len(tried) >= seeds and all(row.state == "complete" for row in tried)
+    }
+    sign = plan.metric.sign
+    ranked = sorted(whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].ask.trial))
+    best = [found for found in ranked if found != default][: settings(plan).leaders]
+    return [by_key[found][0] for found in ([default] if default in by_key else []) + best]
+
+
+def mean(rows: Sequence[TrialRecord], sign: float) -> float:
+    """Mean value of complete trials, higher being better."""
+    return float(np.mean([sign * row.value for row in rows if row.value is not None]))
+
+
+def race_of(plan: Plan) -> Race:
+    """The rules by which the baseline and its rivals get further fresh seeds."""
+    confirm = settings(plan).confirm
+    return Race(first=confirm, most=max(confirm, settings(plan).most_seeds))
+
+
+def confirmations(
+    plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0
+) -> list[TrialSpec]:
+    """The leaders on fresh seeds, once nothing more is proposed; then the seeds of the race.
+
+    A baseline that could not be trained is left out.
+    """
+    if not ended(plan, rows):
+        return []
+    best, there = leaders(plan, rows), {row.ask.key for row in rows}
+    needed = _seeds_needed(plan, best, rows, resolution=resolution)
+    fresh = plan.seed + plan.seeds
+    asks = [
+        TrialSpec(
+            trial=-1, stage=CONFIRM, knobs=row.ask.knobs, idle=row.ask.idle, seed=fresh + place
+        )
+        for place in range(max(needed, default=0))
+        for row, count in zip(best, needed, strict=True)
+        if row.state == "complete" and place < count
+    ]
+    return numbered(plan, [ask for ask in asks if ask.key not in there], rows)
+
+
+def _seeds_needed(
+    plan: Plan, best: Sequence[TrialRecord], rows: Sequence[TrialRecord], *, resolution: float
+) -> list[int]:
+    """Fresh seeds of each leader, as far as the trials that have ended tell."""
+    race = race_of(plan)
+    groups = _groups(plan, best, [row for row in rows if row.ask.stage == CONFIRM])
+    if not race.on or not groups or not all(row.finished for row in rows):
+        return [race.first] * len(best)
+    scores = scores_of(groups)
+    floor = step_of(scores[:, : race.first], share=resolution) / 2  # the same in every round
+    return [int(count) for count in seeds_needed(scores, race, resolution=floor)]
+
+
+def _groups(
+    plan: Plan, best: Sequence[TrialRecord], evidence: Sequence[TrialRecord]
+) -> tuple[Group, ...]:
+    """The leaders by their first trials, each with the scores of its trials."""
+    trials, sign = by_cell(evidence), plan.metric.sign
+    return tuple(
+        group_of(row.ask.trial, trials.get(cell_of(row.ask.knobs), []), sign=sign) for row in best
+    )
+
+
+def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
+    """The leaders on the seeds of the confirmation; without one, on those that they led with."""
+    missing = confirmations(plan, rows, resolution=resolution)
+    known = (*rows, *(TrialRecord(ask=ask, state="queued") for ask in missing))
+    stage = CONFIRM if settings(plan).confirm else STAGE
+    evidence = tuple(row for row in known if row.ask.stage == stage)
+    result = Outcome(plan=plan, rows=known, evidence=evidence, foreseen=foreseen(plan, rows))
+    if not ended(plan, rows):
+        return result
+    best = leaders(plan, rows)
+    groups = _groups(plan, best, evidence)
+    is_done = bool(groups) and all(row.finished for row in known)
+    result = replace(
+        result,
+        groups=mark_collapsed(groups, resolution=resolution),
+        chosen={row.ask.trial: row.ask.knobs for row in best},
+    )
+    if not is_done or result.obstacle:
+        return result
+    race = race_of(plan)
+    return replace(result, decision=decide(groups, resolution=resolution, race=race))
