@@ -4,6 +4,7 @@ import ast
 import itertools
 import re
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from trainers.api import Config
 from trainers.command_line import FLAG, PLACE
 
 WORD = re.compile(r"\w+")
+STANDARD = Path(sysconfig.get_paths()["stdlib"]).resolve()  # Python's own library
 COMMAND = "trainers.command.train"
 
 
@@ -44,7 +46,8 @@ def user_files(module: str) -> list[Path]:
         if not source or not source.endswith(".py"):
             continue
         path = Path(source).resolve()
-        if name == module or (path.is_relative_to(here) and "site-packages" not in path.parts):
+        is_users = path.is_relative_to(here) and not path.is_relative_to(STANDARD)
+        if name == module or (is_users and "site-packages" not in path.parts):
             files.append(path)
     return sorted(set(files))
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from search.config.catalogue import CONF
 
 OURS = Path(__file__).resolve().parent.parent.parent
 OUR_ROOMS = (OURS / "search", OURS / "trainers")  # imports into these are not followed
+# Python's own library, which lies below the working folder where that is / or a home folder.
+STANDARD = [Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib")]
 SCRIPTS = (".py", ".sh", ".bash", ".pl", ".r", ".R", ".jl", ".lua", ".js", ".m")
 PATHS = ("_target_", "predict")  # keys whose values are import paths
 TARGET = re.compile(r"^\s*(?:_target_|predict): *([\w.]+)", re.MULTILINE)
@@ -81,7 +84,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
 
 def _is_users(path: Path, here: Path) -> bool:
     """Below the working folder, and not of an environment there."""
-    if not path.is_relative_to(here):
+    if not path.is_relative_to(here) or any(path.is_relative_to(place) for place in STANDARD):
         return False
     parts = path.relative_to(here).parts
     return not any(part.startswith(".") or part.endswith("-packages") for part in parts)
