@@ -194,7 +194,7 @@ def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candida
     )
     assert 'data-table="t' in candidates[1]
     charts = data_of(page)["charts"]
-    (chart,) = [
+    chart, *_ = [
         one for one in charts.values() if one["layout"]["xaxis"]["title"]["text"] == "optimizer.lr"
     ]
     by_name = {trace["name"]: trace for trace in chart["data"]}

@@ -32,7 +32,8 @@ from search.results.summary.tune import caveats, did_not_help, unresolved
 from search.stages import joint
 from search.storage.folder import Folder
 
-Step = Mapping[str, Any]
+Step = Mapping[str, Any]  # a line of decisions.jsonl
+Candidate = Mapping[str, Any]  # one of the values in its evidence
 MARKS = {"adopt": "adopted", "keep": "incumbent kept", "none": "no winner"}
 NAMES = {"mean": "mean", "baseline": "where it began", "chosen": "chosen"}
 LISTS = {
@@ -118,57 +119,16 @@ def _decision(findings: Findings, step: Step) -> Section:
     )
 
 
-def _evidence(findings: Findings, step: Step, values: Sequence[Mapping[str, Any]]) -> Figures:
+def _evidence(findings: Findings, step: Step, values: Sequence[Candidate]) -> Figures:
     """The candidates of a stage with every seed."""
     metric = findings.plan.metric.name
     axis, spots = _axis(findings, step, values)
     means = [mean_of(each["scores"]) for each in values]
-    chosen = step["value"]
-    # The first candidate is the configuration that the stage began with.
-    looks = ["baseline", *["mean"] * (len(values) - 1)]
-    if chosen is not None:
-        looks = [
-            "chosen" if each["value"] == chosen else look
-            for each, look in zip(values, looks, strict=True)
-        ]
-    points = [
-        (spot, score, trial)
-        for spot, each in zip(spots, values, strict=True)
-        for score, trial in zip(each["scores"], each["trials"], strict=False)
-        if score is not None
-    ]
-    seeds = Series(
-        name="one seed",
-        look="seed",
-        x=[spot for spot, _, _ in points],
-        y=[score for _, score, _ in points],
-        hover=[f"trial {trial}: {metric} {number(score)}" for _, score, trial in points],
-        trials=[trial for _, _, trial in points],
-    )
-    series = [seeds]
-    for look, name in NAMES.items():
-        mine = [index for index, other in enumerate(looks) if other == look]
-        if any(means[index] is not None for index in mine):
-            series.append(
-                Series(
-                    name=name,
-                    look=look,
-                    x=[spots[index] for index in mine],
-                    y=[means[index] for index in mine],
-                    hover=[
-                        f"{setting(values[index]['knobs'])}\nmean {number(means[index])}\n"
-                        f"{LABELS[values[index]['standing']]}"
-                        for index in mine
-                    ],
-                )
-            )
-    named = ", ".join(
-        f"{each['value']}: {number(mean)}" for each, mean in zip(values, means, strict=True)
-    )
+    named = [f"{each['value']}: {number(mean)}" for each, mean in zip(values, means, strict=True)]
     chart = Chart(
         title=f"{metric} by {step['path'] or 'candidate'}",
-        alt=f"Mean {metric} by candidate. {named}.",
-        series=series,
+        alt=f"Mean {metric} by candidate. {', '.join(named)}.",
+        series=[_seeds(values, spots, metric), *_means(step, values, spots, means)],
         x=axis,
         y=Axis(title=f"{metric}, validation"),
     )
@@ -183,8 +143,51 @@ def _evidence(findings: Findings, step: Step, values: Sequence[Mapping[str, Any]
     return Figures(charts=[chart], table=Table(title="Every candidate", columns=columns))
 
 
+def _seeds(values: Sequence[Candidate], spots: Sequence[float], metric: str) -> Series:
+    points = [
+        (spot, score, trial)
+        for spot, each in zip(spots, values, strict=True)
+        for score, trial in zip(each["scores"], each["trials"], strict=False)
+        if score is not None
+    ]
+    return Series(
+        name="one seed",
+        look="seed",
+        x=[spot for spot, _, _ in points],
+        y=[score for _, score, _ in points],
+        hover=[f"trial {trial}: {metric} {number(score)}" for _, score, trial in points],
+        trials=[trial for _, _, trial in points],
+    )
+
+
+def _means(
+    step: Step,
+    values: Sequence[Candidate],
+    spots: Sequence[float],
+    means: Sequence[float | None],
+) -> list[Series]:
+    """The means by what they are; the first candidate is what the stage began with."""
+    chosen = step["value"]
+    looks = [
+        "chosen" if chosen is not None and each["value"] == chosen else look
+        for each, look in zip(values, ["baseline", *["mean"] * (len(values) - 1)], strict=True)
+    ]
+    series = []
+    for look, name in NAMES.items():
+        mine = [index for index, other in enumerate(looks) if other == look]
+        if any(means[index] is not None for index in mine):
+            texts = [
+                f"{setting(values[index]['knobs'])}\nmean {number(means[index])}\n"
+                f"{LABELS[values[index]['standing']]}"
+                for index in mine
+            ]
+            x, y = [spots[index] for index in mine], [means[index] for index in mine]
+            series.append(Series(name=name, look=look, x=x, y=y, hover=texts))
+    return series
+
+
 def _axis(
-    findings: Findings, step: Step, values: Sequence[Mapping[str, Any]]
+    findings: Findings, step: Step, values: Sequence[Candidate]
 ) -> tuple[Axis, Sequence[float]]:
     """Where the candidates stand: values in their knob's scale, configurations side by side."""
     knob = next((knob for knob in _knobs(findings) if knob.path == step["path"]), None)
