@@ -1,8 +1,10 @@
-"""optuna-dashboard on a search's journal: read-only, on this machine only."""
+"""optuna-dashboard on a search's trials: read-only, on this machine only."""
 
 from pathlib import Path
+from wsgiref.simple_server import make_server
 
 from search.commands.support.arguments import VerbParser, whole_number
+from search.commands.support.read_only import read_only
 from search.errors import UsageError
 from search.results.findings import open_results
 
@@ -31,7 +33,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Serves until Ctrl-C."""
     options = parser().parse(words)
     try:
-        from optuna_dashboard import run_server
+        from optuna_dashboard import wsgi
     except ImportError as error:
         raise UsageError(
             "dashboard: needs optuna-dashboard, but it is not installed; "
@@ -41,7 +43,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
     port = options.port
     print(f"http://127.0.0.1:{port}/ shows {folder.path}, read-only; Ctrl-C ends it")
     try:
-        run_server(folder.storage().read(), host="127.0.0.1", port=port)
+        application = read_only(wsgi(folder.storage().read()), port=port)
+        with make_server("127.0.0.1", port, application) as server:
+            server.serve_forever()
     except OSError as error:
         raise UsageError(
             f"dashboard: port {port} must be free, but got: {error.strerror}; "
