@@ -1,14 +1,18 @@
 """Damaged files of a search: one line with file, place and remedy, and never another result."""
 
 import re
+import shutil
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kit import search
 
 from search.errors import SearchError, UsageError
+from search.results.diagnosis import diagnosed
 from search.results.findings import open_results
+from search.results.summary import conclusion
 from search.results.tables import curves_so_far, trials_frame
 from search.storage.folder import Folder
 
@@ -74,3 +78,34 @@ def test_a_search_whose_journal_was_deleted_is_not_begun_anew_over_its_tables(ch
         UsageError, match=r"journal\.log: .* none of the 4 trials that trials\.csv lists; restore"
     ):
         folder.check_config(config)
+
+
+@pytest.mark.slow
+def test_deleted_curves_are_noticed_and_there_curves_are_not(smoke):
+    folder, findings = open_results("smoke", root=smoke / "results")
+
+    def told():
+        curves = curves_so_far(findings, folder)
+        return "\n".join(conclusion(diagnosed(findings, curves, folder=folder)))
+
+    assert "holds no curves" not in told()
+    folder.curves.unlink()
+    assert (
+        "curves.parquet holds no curves of 4 trials that trained (0, 1, 2, 3): without them there "
+        "is no verdict; restore the file from a copy"
+    ) in told()
+
+
+@pytest.mark.slow
+def test_status_goes_on_with_the_other_searches(smoke):
+    for number, name in enumerate(FILES[:3]):
+        other = smoke / "results" / f"other-{number}"
+        shutil.copytree(smoke / "results" / "smoke", other)
+        (other / name).write_bytes(b"\x00\xff{")
+    done = search("status", cwd=smoke)
+    assert done.returncode == 1
+    assert "smoke: done, 4 of 4 trials finished" in done.stdout
+    for number, name in enumerate(FILES[:3]):
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"other-{number}")]
+        assert name in line
+        assert "restore" in line

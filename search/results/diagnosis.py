@@ -20,7 +20,7 @@ from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.results.findings import Findings
-from search.storage.curves import followed
+from search.storage.curves import followed, without_curves
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
@@ -46,7 +46,13 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
     judged = {trial: verdict_on(columns, rows.get(trial)) for trial, columns in columns_of.items()}
     verdicts = {trial: verdict for trial, verdict in judged.items() if verdict is not None}
     together = across(_trained(findings, columns_of, verdicts), **_question(findings))
-    return replace(findings, verdicts=verdicts, together=tuple(together))
+    trained = {row.ask.trial: row.epochs for row in findings.rows if row.finished}
+    return replace(
+        findings,
+        verdicts=verdicts,
+        together=tuple(together),
+        without_curves=tuple(without_curves(curves, epochs=trained)),
+    )
 
 
 def trial_judge(

@@ -30,11 +30,13 @@ class Findings(Outcome):
 
     `verdicts`: what each trial's curves say, and `together` what all say; empty until they are read.
     `steps`: the decisions of a search of many stages, as `decisions.jsonl` holds them.
+    `without_curves`: trials whose curves are no longer there.
     """
 
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     together: tuple[Together, ...] = ()
     steps: tuple[Mapping[str, Any], ...] = ()
+    without_curves: tuple[int, ...] = ()
 
     @property
     def winner(self) -> TrialRecord | None:

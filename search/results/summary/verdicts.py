@@ -10,6 +10,8 @@ from search.diagnostics.verdicts.advice import ADVICE, applies
 from search.results.findings import Findings
 from search.storage.trials import TrialRecord
 
+SHOWN = 10  # trials that a line names
+
 
 def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
     """The verdicts on some trials, the commonest first: `converged`, or `2 overfitting, 1 converged`."""
@@ -42,7 +44,20 @@ def said(findings: Findings) -> list[str]:
         lines += [
             f"  next: {line}" for line in advice(verdict.name, config_of(findings, winner))[:1]
         ]
-    return [*lines, *(f"together: {found.says} ({found.rule})" for found in findings.together)]
+    lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
+    return [*lines, *_deleted(findings)]
+
+
+def _deleted(findings: Findings) -> list[str]:
+    """That curves are missing, where they are."""
+    missing = findings.without_curves
+    if not missing:
+        return []
+    trials = ", ".join(map(str, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
+    return [
+        f"curves.parquet holds no curves of {len(missing)} trials that trained ({trials}): without "
+        "them there is no verdict; restore the file from a copy"
+    ]
 
 
 def advice(verdict: str, config: DictConfig | None = None) -> list[str]:
