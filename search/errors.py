@@ -5,7 +5,7 @@
     ├── RunError              the search itself failed: exit 1
     └── Interrupted           Ctrl-C or SIGTERM: exit 130
 
-Every message says where, which rule, what was got and what to do. Never decides what to do about an error.
+Every message says where, which rule, what was got and what to do.
 """
 
 import difflib

@@ -160,6 +160,7 @@ def test_sweeps_in_a_row_each_start_from_the_winner_before(elsewhere):
     assert second["model"]["depth"] == first["model"]["depth"]
     assert (second["model"]["width"], second["trainer"]["epochs"]) == (16, 2)
     assert done.stdout.count("row-depth: model.depth = ") == 1
+    assert re.search(r"the baseline repeats trial \d+ of row-depth, its winner", done.stdout)
     for wrong, message in (
         (["sweep"], "sweep: needs knobs, but got none"),
         (

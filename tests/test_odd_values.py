@@ -1,6 +1,6 @@
 """Every key of the composed config with odd values: refused in one line, or accepted with an effect.
 
-In this process, on the composed config itself: the same checks as at the door, without starting anything.
+In this process, on the composed config itself: the checks of the door, without starting anything.
 """
 
 import math
@@ -26,7 +26,7 @@ DELETED = object()
 LONG = "x" * 10_000
 ODD = [-1, 0, None, "abc", [], {}, math.inf, True, LONG, DELETED, 1e21, "٣"]
 TEXTS = ["abc", LONG, "٣"]
-# Keys at which any text means something: names, reasons, and paths that are told when they are used.
+# Keys at which any text means something: names, reasons, paths.
 FREE_TEXT = ("name", "results_root", "space.optimizer.lr.why")
 BUILT = ("augment", "model", "optimizer", "schedule", "loss", "trainer")
 PREPARED = ("data", "split", "normalise", "metric")

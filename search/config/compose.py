@@ -115,7 +115,7 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
 def _misspelt(
     error: Exception, experiment: str | None, words: list[str], config_dir: Path | None
 ) -> str | None:
-    """The message for a key that does not exist, its nearest sibling first; None for other errors."""
+    """The message for a key that does not exist, nearest sibling first; None for other errors."""
     match = re.match(r"Could not override '([^']+)'", str(error))
     if match is None or not words:
         return None

@@ -1,4 +1,4 @@
-"""A complete config from a file of its own, such as best.yaml, with plain overrides. Never composes."""
+"""A complete config from a file of its own, such as best.yaml, with plain overrides."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The key that moves with a sweep's knob, and how: a declared exception to one knob at a time (R28)."""
+"""The key that moves with a sweep's knob: a declared exception to one knob at a time (R28)."""
 
 import math
 from collections.abc import Sequence

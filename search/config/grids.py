@@ -10,7 +10,7 @@ DIGITS = 3  # significant digits of a value, more only where neighbours would fa
 
 
 def rounded(number: float, *, step: float, whole: bool = False) -> float:
-    """A number to 3 significant digits, or more where neighbours lie only `step` apart; or whole."""
+    """A number to 3 significant digits, more where neighbours lie `step` apart; or whole."""
     if whole:
         return float(round(number))
     if not math.isfinite(number):

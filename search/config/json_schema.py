@@ -1,4 +1,7 @@
-"""The config's JSON Schema (draft 2020-12), for editors: made of the table of rules and the files' comments."""
+"""The config's JSON Schema (draft 2020-12), for editors.
+
+Made of the table of rules and the files' comments.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -86,7 +89,7 @@ def _leaf(path: str, rule: Rule) -> Rule:
 
 @cache
 def _comments() -> dict[str, str]:
-    """What the shipped files say of each key, by its path; the first file that has the key counts."""
+    """What the shipped files say of each key, by its path; the first file with the key counts."""
     comments: dict[str, str] = {}
     files = [("", CONF / "search.yaml")]
     for group in MAPPINGS + OPTIONAL_MAPPINGS:

@@ -1,7 +1,7 @@
-"""The words `key=value` of a command: which of them Hydra composes, which ones this program applies.
+"""The words `key=value` of a command: which of them Hydra composes, which this program applies.
 
-This program applies domains (`knob.a.b=log(1e-4, 1)`), for which Hydra would ask for `--multirun`, and the
-arguments of a model class of the user's own, in place of those of the composed model.
+This program applies domains (`knob.a.b=log(1e-4, 1)`), for which Hydra would ask for `--multirun`,
+and the arguments of a model class of the user's own, in place of those of the composed model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ OWN_MODELS = "trainers.models."  # import paths of the models whose arguments co
 class Overrides:
     """The words of one command, sorted by who applies them.
 
-    `hydra`: those for Hydra. `domains`: a node per knob's path; `are_whole_space`: no other knob counts.
-    `defaults`: values of knobs' keys, which the config may not have. `model`: arguments of a class of
-    the user's own; empty if the composed model stays.
+    `hydra`: those for Hydra. `domains`: a node per knob's path; `are_whole_space`: no other knob
+    counts. `defaults`: values of knobs' keys, which the config may not have. `model`: arguments of
+    a class of the user's own; empty if the composed model stays.
     """
 
     hydra: list[str] = field(default_factory=list)
@@ -138,7 +138,7 @@ def parse_override(word: str) -> Override:
 
 
 def _has_own_model(words: Sequence[str]) -> bool:
-    """Whether the model's class is named and the group is neither chosen nor edited by deletions."""
+    """Whether the model's class is named, and its group neither chosen nor edited by deletions."""
     keys = [word.partition("=")[0] for word in words]
     is_edited = any(key == "model" or key.startswith("~model.") for key in keys)
     return not is_edited and TARGET in (key.lstrip("+") for key in keys)

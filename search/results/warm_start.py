@@ -1,4 +1,4 @@
-"""What a joint search may learn from earlier ones: their trials, where it would train the same (R32).
+"""What a joint search may learn from earlier ones: trials that it would train the same (R32).
 
 Never writes; a trial of history is no trial of this search.
 """
@@ -24,7 +24,7 @@ SHOWN = 3  # reasons that are named
 
 @dataclass(kw_only=True)
 class History:
-    """`past`: trials of earlier searches that fit. `sources`: what became of each earlier search's."""
+    """`past`: trials of earlier searches that fit. `sources`: a line per earlier search."""
 
     past: list[Past] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
