@@ -461,7 +461,7 @@ def test_where_nothing_can_be_trained_it_is_said():
 
 
 def test_a_sampler_that_fails_ends_the_search_with_its_reason(monkeypatch):
-    monkeypatch.setattr(SamplerThread, "_thought", lambda self: 1 / 0)
+    monkeypatch.setattr(SamplerThread, "_proposed", lambda self: 1 / 0)
     with pytest.raises(
         RunError,
         match=r"sampler=tpe failed: ZeroDivisionError: division by zero; use another sampler=",

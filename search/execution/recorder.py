@@ -159,8 +159,8 @@ class Recorder:
         return {**values, metric.name: value, "seconds": seconds}
 
     def _penalty(self) -> float | None:
-        """What the sampler learns of an infeasible trial: the floor, or the worst value (P8)."""
-        if self._contract.floor is not None:
-            return self._contract.floor
+        """What stands for an infeasible trial: the worse of the floor and the worst value (P8)."""
         values = [row.value for row in self.rows if row.value is not None]
+        if self._contract.floor is not None:
+            values.append(self._contract.floor)
         return (min if self._plan.metric.direction == "maximize" else max)(values, default=None)

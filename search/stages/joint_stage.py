@@ -14,7 +14,7 @@ from search.stages.lookahead import PEEK
 from search.stages.past_trial import ENOUGH
 from search.stages.sampler_thread import SamplerThread
 from search.stages.stage import StageContext, numbered
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 
 class JointStage:
@@ -107,7 +107,8 @@ class JointStage:
     def ended(self, row: TrialRecord) -> None:
         """The sampler learns of it. A pruned trial counts with its best so far: unknown, it would be proposed again."""
         if self._sampler_thread is not None and row.ask.stage == joint.STAGE:
-            self._sampler_thread.learn(row.ask.point, row.sampler_value)
+            infeasible = row.state == TrialState.INFEASIBLE
+            self._sampler_thread.learn(row.ask.point, row.sampler_value, infeasible=infeasible)
 
     def close(self) -> None:
         """The thinker's last thought is waited for."""

@@ -1,86 +1,90 @@
-"""An Optuna sampler in a thread of its own: it is told what has been tried, and thinks of the next point.
+"""An Optuna sampler in a thread of its own: it learns what has been tried, and proposes the next point.
 
-Its study lives in memory and is fed from the trials on disk, so the journal keeps one writer, and answering workers never waits
-for a Gaussian process. Never decides how many trials there are.
+Every proposal asks a new study in memory, made of what is known, so that the journal keeps one
+writer and answering workers never waits for a Gaussian process. Never decides how many trials
+there are.
 """
 
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.trial import Trial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
-from search.config.joint_settings import Point, point_for_sampler
+from search.config.joint_settings import Point
 from search.config.knobs import Knob
 from search.config.plan import Plan
 from search.errors import RunError
 from search.stages import joint
+from search.stages.observations import Observations
 from search.stages.samplers import make_sampler, seed_of
 from search.storage.distributions import distribution_of
 
 AGAIN = 5  # asks that may repeat a known configuration before the next quasi-random point stands in
 CLOSE = 0.05  # standard deviation, as a share of a knob's range, of what stands in for a repetition
 FEW = 20  # whole numbers that are told apart
-PATIENCE = 10.0  # seconds that the last thought gets at the end
+PATIENCE = 10.0  # seconds that the last proposal gets at the end
 
 
 class SamplerThread:
-    """`wake` is called whenever a thought is ready."""
+    """`wake` is called whenever a proposal is ready."""
 
     def __init__(self, plan: Plan, *, wake: Callable[[], None]) -> None:
         self._plan, self._wake = plan, wake
+        self._kind = joint.settings(plan).sampler
         self._space = {knob.path: distribution_of(_smooth(knob), ()) for knob in plan.knobs}
+        self._observations = Observations(plan, self._space)
         self._study = optuna.create_study(direction=plan.metric.direction)
-        self._values: dict[
-            joint.Key, float | None
-        ] = {}  # of all configurations that are known; None while one runs
-        self._asked: dict[joint.Key, Trial] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Point | Exception | None] = queue.SimpleQueue()
         self._lock, self._closed = threading.Lock(), False
-        self._thread = threading.Thread(target=self._run, name="thinker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
 
     def begin(self, point: Point) -> None:
-        """A point that somebody else has chosen is underway."""
-        self._inbox.put(lambda: self._begin(point))
+        """A point that the sampler has not proposed is tried."""
+        self._inbox.put(lambda: self._observations.begin(point))
 
-    def learn(self, point: Point, value: float | None) -> None:
-        """What came of a point; None: a failure, which teaches nothing."""
-        self._inbox.put(lambda: self._learn(point, value))
+    def learn(self, point: Point, value: float | None, *, infeasible: bool = False) -> None:
+        """What came of a point; None: a failure, which teaches nothing.
+
+        `infeasible`: the value only stands for a training that could not be carried out.
+        """
+        self._inbox.put(lambda: self._observations.learn(point, value, infeasible=infeasible))
 
     def recall(self, point: Point, value: float) -> None:
         """What came of a point in another search; here it has not been tried, and may be proposed."""
-        self._inbox.put(lambda: self._add(point, value))
+        self._inbox.put(lambda: self._observations.recall(point, value))
 
     def request(self) -> None:
-        """Think of one more point."""
-        self._inbox.put(self._think)
+        """Propose one more point."""
+        self._inbox.put(lambda: self._post(self._proposed()))
 
     def ready(self) -> list[Point | None]:
-        """What has been thought of since; None where no configuration is left.
+        """What has been proposed since; None where no configuration is left.
 
         Raises:
             RunError: the sampler failed.
         """
-        found: list[Point | None] = []
+        proposals: list[Point | None] = []
         while not self._ready.empty():
-            thought = self._ready.get()
-            if isinstance(thought, Exception):
-                kind = joint.settings(self._plan).sampler
+            proposal = self._ready.get()
+            if isinstance(proposal, Exception):
+                name = type(proposal).__name__
                 raise RunError(
-                    f"sampler={kind} failed: {type(thought).__name__}: {thought}; use another sampler="
-                ) from thought
-            found.append(thought)
-        return found
+                    f"sampler={self._kind} failed: {name}: {proposal}; use another sampler="
+                ) from proposal
+            proposals.append(proposal)
+        return proposals
 
     def close(self) -> None:
-        """Ends the thread once it has finished the thought that it is at; a very long one is left to itself, unheard."""
+        """Ends the thread after the proposal that it works on; a very long one is left behind."""
         with self._lock:
             self._closed = True
         self._inbox.put(None)
@@ -89,19 +93,17 @@ class SamplerThread:
     def _run(self) -> None:
         os.environ.setdefault(
             "OMP_NUM_THREADS", "1"
-        )  # read by torch, which a Gaussian process needs
+        )  # torch, which a Gaussian process needs, reads it
         try:
             self._warm_up()
             while (task := self._inbox.get()) is not None and not self._closed:
                 task()
-        except Exception as error:  # noqa: BLE001  # told to the conductor, in whose thread it is raised
-            self._tell_of(error)
+        except Exception as error:  # noqa: BLE001  # raised in the conductor's thread, by `ready`
+            self._post(error)
 
     def _warm_up(self) -> None:
-        """The first thought of a Gaussian process imports torch: while the first trials run, and nobody waits for it."""
-        scratch = optuna.create_study(
-            sampler=make_sampler(joint.settings(self._plan).sampler, seed=0)
-        )
+        """Imports torch, which a Gaussian process needs, while the first trials run."""
+        scratch = optuna.create_study(sampler=make_sampler(self._kind, seed=0))
         space: dict[str, BaseDistribution] = {
             name: FloatDistribution(0.0, 1.0) for name in ("x", "y")
         }
@@ -111,89 +113,62 @@ class SamplerThread:
             )
         scratch.ask(space)
 
-    def _begin(self, point: Point) -> None:
-        key = joint.key(self._plan, point)
-        self._values.setdefault(key, None)
-        held = point_for_sampler(self._plan.knobs, point)
-        if held is not None and key not in self._asked:
-            self._study.add_trial(
-                create_trial(state=TrialState.RUNNING, params=held, distributions=self._space)
-            )
-            self._asked[key] = Trial(
-                self._study, self._study.get_trials(deepcopy=False)[-1]._trial_id
-            )
-
-    def _learn(self, point: Point, value: float | None) -> None:
-        key = joint.key(self._plan, point)
-        self._values[key] = value
-        handle = self._asked.pop(key, None)
-        if handle is not None:
-            self._tell(handle, value)
-        elif value is not None:
-            self._add(point, value)
-
-    def _add(self, point: Point, value: float) -> None:
-        held = point_for_sampler(self._plan.knobs, point)
-        if held is not None:
-            self._study.add_trial(create_trial(value=value, params=held, distributions=self._space))
-
-    def _think(self) -> None:
-        self._tell_of(self._thought())
-
-    def _tell_of(self, thought: Point | Exception | None) -> None:
+    def _post(self, proposal: Point | Exception | None) -> None:
         """Nobody is woken who no longer listens."""
-        self._ready.put(thought)
+        self._ready.put(proposal)
         with self._lock:
             if not self._closed:
                 self._wake()
 
-    def _thought(self) -> Point | None:
-        """A new configuration: the sampler's; where it only repeats itself, one close by, or the next of the quasi-random
-        sequence.
+    def _proposed(self) -> Point | None:
+        """A new configuration: the sampler's; where it only repeats itself, one close by, or the
+        next of the quasi-random sequence.
         """
         for attempt in range(AGAIN):
-            seed = seed_of(self._plan.seed, joint.STAGE, len(self._values), attempt)
-            trial, point = self._ask(seed)
-            key = joint.key(self._plan, point)
-            if key not in self._values:
-                self._values[key], self._asked[key] = None, trial
+            seed = seed_of(self._plan.seed, joint.STAGE, len(self._observations), attempt)
+            point, attributes = self._ask(seed)
+            if point not in self._observations:
+                self._observations.begin(point, attributes)
                 return point
-            self._tell(trial, self._values[key])
-            dice = np.random.default_rng(seed)
-            close = {
-                knob.path: knob.near(point[knob.path], dice.normal(0.0, CLOSE))
-                for knob in self._plan.knobs
-            }
-            if joint.key(self._plan, close) not in self._values:
-                self._begin(close)
+            close = self._close(point, np.random.default_rng(seed))
+            if close not in self._observations:
+                self._observations.begin(close)
                 return close
-        fresh = (
-            point
-            for point in joint.points(self._plan)
-            if joint.key(self._plan, point) not in self._values
-        )
-        found = next(fresh, None)
-        if found is not None:
-            self._begin(found)
-        return found
+        sequence = joint.points(self._plan)
+        fresh = next((point for point in sequence if point not in self._observations), None)
+        if fresh is not None:
+            self._observations.begin(fresh)
+        return fresh
 
-    def _ask(self, seed: int) -> tuple[Trial, Point]:
-        """The sampler's proposal, in the knobs' own values."""
-        known = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        self._study.sampler = make_sampler(
-            joint.settings(self._plan).sampler, seed=seed, known=known
-        )
-        trial, knobs = self._study.ask(self._space), self._plan.knobs
-        told = trial.params
-        return trial, {k.path: told[k.path] if k.choices else k.clip(told[k.path]) for k in knobs}
+    def _close(self, point: Point, dice: np.random.Generator) -> Point:
+        """A little beside a point: its numbers shifted; where that changes none, one other choice."""
+        knobs = self._plan.knobs
+        close = {k.path: k.near(point[k.path], dice.normal(0.0, CLOSE)) for k in knobs}
+        named = [knob for knob in knobs if knob.choices]
+        if close in self._observations and named:
+            knob = named[dice.integers(len(named))]
+            others = [choice for choice in knob.choices if choice != point[knob.path]]
+            close[knob.path] = others[dice.integers(len(others))]
+        return close
 
-    def _tell(self, trial: Trial, value: float | None) -> None:
-        if value is None:
-            self._study.tell(trial, state=TrialState.FAIL)
-        else:
-            self._study.tell(trial, value)
+    def _ask(self, seed: int) -> tuple[Point, Mapping[str, Any]]:
+        """The sampler's proposal, in the knobs' own values, and what it noted."""
+        trials = self._observations.trials(thinned=self._kind == "gp")
+        ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        self._study = optuna.create_study(
+            direction=self._plan.metric.direction,
+            sampler=make_sampler(self._kind, seed=seed, known=ended),
+        )
+        self._study.add_trials(trials)
+        trial = self._study.ask(self._space)
+        values = trial.params
+        point = {
+            knob.path: values[knob.path] if knob.choices else knob.clip(values[knob.path])
+            for knob in self._plan.knobs
+        }
+        return point, self._study.get_trials(deepcopy=False)[-1].system_attrs
 
 
 def _smooth(knob: Knob) -> Knob:
-    """Many whole numbers as a real one, rounded afterwards: a Gaussian process searches them ten times faster."""
+    """Many whole numbers as a real one, rounded afterwards: a Gaussian process is ten times faster."""
     return replace(knob, integer=False) if knob.integer and knob.high - knob.low > FEW else knob
