@@ -15,7 +15,7 @@ SHAPE = (64, 10, "classification")
         ("Named", r"the forward of Named must return one tensor, but got dict; return the logits"),
         ("Lazy", r"Lazy must have its parameters from the start, but got first\.weight, which is lazy"),
         ("Complex", r"Complex must have real parameters, but got phase of torch\.complex64; hold"),
-        ("Thick", r"model\._target_: 'odd\.Thick' must be a class that takes the keys of model, but got TypeError: .*unexpected keyword argument 'inputs'; it takes features, units; give its own arguments: model\._target_=odd\.Thick model\.units=…"),
+        ("Thick", r"model\._target_: 'odd\.Thick' must be a class that takes the keys of model, but got TypeError: .*unexpected keyword argument 'inputs'; it takes features, units; give its own arguments: model\._target_=odd\.Thick model\.features=… model\.units=…"),
     ],
 )  # fmt: skip
 def test_a_model_that_cannot_train_is_named_with_its_remedy(model, message):

@@ -55,7 +55,8 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
     except Exception as error:
         target = config[group].get("_target_")
         cause = error.__cause__ or error
-        remedy = _own_arguments(group, target) if "keyword argument" in str(cause) else ""
+        misfit = isinstance(cause, TypeError) and "argument" in str(cause)
+        remedy = _own_arguments(group, target) if misfit else ""
         raise TypeError(
             f"{group}._target_: {target!r} must be a class that takes the keys of {group}, "
             f"but got {type(cause).__name__}: {cause}; {remedy or f'mend {group}'}"
@@ -68,7 +69,9 @@ def _own_arguments(group: str, target: str) -> str:
         names = list(inspect.signature(get_object(target)).parameters)
     except (TypeError, ValueError):
         return ""
-    example = f"{group}._target_={target} {group}.{names[-1] if names else 'ARGUMENT'}=…"
+    links = {"inputs": "'${data.inputs}'", "outputs": "'${data.outputs}'"}
+    words = [f"{group}.{name}={links.get(name, '…')}" for name in names]
+    example = " ".join([f"{group}._target_={target}", *words])
     return f"it takes {', '.join(names) or 'none'}; give its own arguments: {example}"
 
 
