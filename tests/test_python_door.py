@@ -99,6 +99,16 @@ def test_a_function_of_a_script_that_blocks_is_searched_and_stopped_early(elsewh
     assert done.stdout == "{'lr': 0.1} [5, 5, 5]\n"  # the best epoch is 3, patience 2
 
 
+@pytest.mark.slow
+def test_a_script_that_searches_when_it_is_imported_is_told_where_to_put_the_call(elsewhere):
+    guarded = SCRIPT.replace('if __name__ == "__main__":', "if True:")
+    (elsewhere / "mine.py").write_text(guarded)
+    done = subprocess.run([sys.executable, "mine.py"], env=environment(), capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode != 0
+    assert 'put the call under `if __name__ == "__main__":`' in done.stderr
+    assert not (elsewhere / "results").exists()
+
+
 def _notebook(source, **names):
     """Runs source as a notebook does: in a module without a file, whose text Python knows."""
     file = f"<cell {len(linecache.cache)}>"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
-from kit import environment, trials
+from kit import environment, search, trials
 
 from search.__main__ import main
 from search.commands.support.closing import chosen_words
@@ -118,6 +118,15 @@ def test_the_plan_as_a_document_has_its_keys_knobs_and_a_measured_epoch(elsewher
     assert (knob["path"], knob["low"], knob["scale"]) == ("optimizer.lr", 0.001, "log")
     assert document["epoch_seconds"] > 0
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_preflight_as_a_document_is_preflight_json_and_nothing_else_is_printed(elsewhere):
+    done = search("preflight", "smoke", "--json", cwd=elsewhere)
+    document = json.loads(done.stdout)
+    assert set(document) - {"schema", "version"} == set(_keys_documented()["preflight"])
+    written = (elsewhere / "results" / "smoke-preflight" / "preflight.json").read_text()
+    assert {key: document[key] for key in json.loads(written)} == json.loads(written)
 
 
 def test_status_tells_the_best_trial_and_that_the_search_is_done(smoke, capsys):
