@@ -70,13 +70,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     check_paths(knobs)
     seeds = whole(config, "seeds", least=1)
     sampler, n_trials = one_of(config, "sampler.kind", SAMPLERS), whole(config, "n_trials", least=1)
-    if n_trials % seeds:
-        rule, got = (
-            "n_trials counts every seed, so it is a multiple of seeds",
-            f"{n_trials} with seeds={seeds}",
-        )
-        remedy = f"say n_trials={seeds * math.ceil(n_trials / seeds)}"
-        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy=remedy))
+    _check_trials(n_trials, seeds)
     if sampler == "auto":
         grouped = any(knob.choice for knob in knobs) or {knob.path for knob in knobs} & set(
             config.get("choices") or {}
@@ -182,6 +176,17 @@ def size(knobs: Sequence[Knob]) -> float:
 def values_of(knob: Knob) -> int:
     """How many values a knob has; 0 where there is no end to them."""
     return len(knob.all_values())
+
+
+def _check_trials(n_trials: int, seeds: int) -> None:
+    """Every configuration gets all its seeds."""
+    if n_trials % seeds:
+        rule, got = (
+            "n_trials counts every seed, so it is a multiple of seeds",
+            f"{n_trials} with seeds={seeds}",
+        )
+        remedy = f"say n_trials={seeds * math.ceil(n_trials / seeds)}"
+        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy=remedy))
 
 
 def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room: int) -> None:
