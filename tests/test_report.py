@@ -363,6 +363,8 @@ def test_searches_of_one_contract_share_a_page_and_others_are_refused(tmp_path):
         "optimizer.lr = 0.01",
         "optimizer.lr = 0.001",
     ]
+    against = table_of(page, "By search")["against the first"].tolist()
+    assert against[1].endswith(", undecided")
     assert len(set(re.findall(r'<section id="([^"]+)"', page))) == page.count('<section id="')
     other = {**CONTRACT, "split": {**CONTRACT["split"], "hash": "other"}}
     folder = folder_of(tmp_path / "second", second, contract=other)

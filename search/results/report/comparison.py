@@ -15,6 +15,8 @@ from search.results.report.contract import contract_section
 from search.results.report.page import render
 from search.results.report.sections import search_sections
 from search.results.summary.formatting import half_width
+from search.stages.decision import Group as Candidate
+from search.stages.decision import compare
 from search.storage.folder import Folder
 
 FIXED = ("task", "metric", "direction", "definition", "data", "split", "normalisation")
@@ -85,7 +87,10 @@ def _shown(part: Any) -> str:
 def _side_by_side(searches: Sequence[Found]) -> Section:
     """The winners with their intervals."""
     metric = searches[0].findings.plan.metric
-    rows = [_winner(found.findings) for found in searches]
+    rows = [
+        _winner(found.findings) | {"against the first": _against(searches[0], found)}
+        for found in searches
+    ]
     places = [place for place, row in enumerate(rows) if row["mean"] is not None]
     chart = Chart(
         title=f"{metric.name} of each search's winner",
@@ -110,11 +115,36 @@ def _side_by_side(searches: Sequence[Found]) -> Section:
     return Section(
         name="winners",
         title="The winners",
-        lead="Each search compares its own candidates; seeds of two searches are not paired.",
+        lead=(
+            "Each search compares its own candidates; a winner is compared with the first search's "
+            "by the same test, with its 95 % interval."
+        ),
         blocks=[
             Figures(charts=[chart], table=Table(title="By search", columns=columns, open=True))
         ],
     )
+
+
+def _against(first: Found, other: Found) -> str:
+    """A search's winner against the first one's: the difference with its interval (P5)."""
+    chosen = [_chosen(found.findings) for found in (first, other)]
+    if first is other or chosen[0] is None or chosen[1] is None:
+        return ""
+    compared = compare(chosen[0].scores, chosen[1].scores)
+    sign = first.findings.plan.metric.sign
+    low, high = sorted((sign * compared.low, sign * compared.high))
+    difference = f"{sign * compared.difference:+.2g}"
+    if not low <= high:
+        return f"{difference}, not tested: too few seeds"
+    return f"{difference} [{low:+.2g}, {high:+.2g}], {compared.outcome}"
+
+
+def _chosen(findings: Findings) -> Candidate | None:
+    """The winner's group."""
+    decision = findings.decision
+    if decision is None or decision.winner is None:
+        return None
+    return findings.groups[decision.winner]
 
 
 def _winner(findings: Findings) -> dict[str, Any]:
