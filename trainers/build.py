@@ -69,6 +69,8 @@ def _own_arguments(group: str, target: str) -> str:
         names = list(inspect.signature(get_object(target)).parameters)
     except (TypeError, ValueError):
         return ""
+    if group != "model":
+        return f"it takes {', '.join(name for name in names if name != 'params')}; mend {group}"
     links = {"inputs": "'${data.inputs}'", "outputs": "'${data.outputs}'"}
     words = [f"{group}.{name}={links.get(name, '…')}" for name in names]
     example = " ".join([f"{group}._target_={target}", *words])
