@@ -34,35 +34,34 @@ def run(words: list[str], config_dir: Path | None) -> int:
     knobs, words = take(parser().parse(words).overrides, "knobs")
     name, words = take(words, "name")
     source, words = take(words, "from")
-    listed = [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
-    if not listed:
+    chosen = [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
+    if not chosen:
         raise UsageError("sweep: needs knobs, but got none; say knobs=[lr,dropout]")
-    known = {
-        path.removesuffix("_sweep") for path in experiments(config_dir) if path.endswith("_sweep")
-    }
-    for knob in listed:
-        if knob not in known:
-            raise UsageError(f"sweep: {unknown('knob', name=knob, known=known)}")
-    if len(set(listed)) < len(listed):
+    sweeps = [path for path in experiments(config_dir) if path.endswith("_sweep")]
+    available = {experiment.removesuffix("_sweep") for experiment in sweeps}
+    for knob in chosen:
+        if knob not in available:
+            raise UsageError(f"sweep: {unknown('knob', name=knob, known=available)}")
+    if len(set(chosen)) < len(chosen):
         raise UsageError(
-            f"sweep: a knob is swept once, but got {', '.join(listed)}; drop the second one"
+            f"sweep: a knob is swept once, but got {', '.join(chosen)}; drop the second one"
         )
-    told = []
-    for knob in listed:
+    conclusions = []
+    for knob in chosen:
         search = f"{name or 'sweep'}-{knob}"
         print(f"\n{search}")
-        given = words if source is None else [word for word in words if not _carried(word)]
-        run_experiment(
-            [f"{knob}_sweep", f"name={search}", *given, *([f"from={source}"] if source else [])],
-            config_dir,
-        )
-        told.append(f"{search}: {conclusion(open_results(search, root=results_root(words))[1])[0]}")
+        # From the second sweep on, the incumbent brings the config along.
+        overrides = [word for word in words if source is None or not _is_carried(word)]
+        start = [f"from={source}"] if source else []
+        run_experiment([f"{knob}_sweep", f"name={search}", *overrides, *start], config_dir)
+        _, findings = open_results(search, root=results_root(words))
+        conclusions.append(f"{search}: {conclusion(findings)[0]}")
         source = search
-    print("\n" + "\n".join(told))
+    print("\n" + "\n".join(conclusions))
     return 0
 
 
-def _carried(word: str) -> bool:
-    """Whether an override speaks of what the incumbent brings along."""
+def _is_carried(word: str) -> bool:
+    """True for an override of what the incumbent brings along."""
     head = word.lstrip("+~").partition("=")[0].partition(".")[0]
     return head in GROUPS and head != "placement"

@@ -23,7 +23,7 @@ MOST = 8  # trials whose curves are drawn where none is named
 
 
 class ResultFigures:
-    """`figure.NAME()` is the first chart of a section, `figure.NAME("optimizer.lr")` a named one."""
+    """`figure.NAME()` is a section's first chart, `figure.NAME("optimizer.lr")` a named one."""
 
     def __init__(self, findings: Findings, curves: pd.DataFrame, folder: Folder) -> None:
         self._findings, self._curves, self._folder = findings, curves, folder

@@ -37,8 +37,8 @@ def run_search(
     """Runs or resumes a search to its end, as the command line does.
 
     Args:
-        experiment: a recipe by name, or "tune"; or a mapping: `{"experiment": name}` with keys that differ,
-            or a whole config.
+        experiment: a recipe by name, or "tune"; or a mapping: `{"experiment": name}` with keys
+            that differ, or a whole config.
         overrides: words as on the command line, `["seeds=5", "from=lr_sweep"]`.
         train: a function that trains, in place of `trainer._target_`; see `trainers/README.md`.
         space: the whole space by path: a list of choices, `{"low": …, "high": …, "scale": "log"}`,

@@ -1,4 +1,4 @@
-"""The plan of a protocol: its stages with their share of the budget, and the knobs that it may turn."""
+"""The plan of a protocol: its stages with their shares of the budget, and its knobs."""
 
 from collections.abc import Sequence
 
