@@ -1,4 +1,4 @@
-"""Short names of knobs for narrow places: the last word of a path, where no other path ends with it."""
+"""Short names of knobs for narrow places: the last word of a path, if no other path ends so."""
 
 from collections import Counter
 from collections.abc import Collection

@@ -20,8 +20,11 @@ class Terminal(Console):
     """Standard output; a reader that has gone, as in `… | head`, silences it and ends nothing."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        # Lines in a notebook too: rich would draw a widget there.
-        super().__init__(quiet=quiet, force_jupyter=False)
+        # A notebook gets plain lines: rich would draw widgets, and its stream says it is a terminal.
+        is_notebook = Console().is_jupyter
+        super().__init__(
+            quiet=quiet, force_jupyter=False, force_terminal=False if is_notebook else None
+        )
 
     def on_broken_pipe(self) -> None:
         """Called by rich when a write has failed."""
