@@ -96,6 +96,7 @@ def test_many_knobs_stand_below_the_sentence_not_in_it(joint):
         (0.5, float("nan"), "0.5"),
         (2e-9, 3e-10, "2e-09 ± 3e-10"),
         (2925.1, 268.8, "2925 ± 270"),
+        (2e60, 3e59, "2e+60 ± 3e+59"),
         (-0.5, 0.02, "-0.500 ± 0.020"),
     ],
 )

@@ -10,7 +10,7 @@ from search.results.summary.formatting import count, half_width
 from search.stages.decision import Comparison, Decision
 
 TIE_LIST = 6  # tied values that are named
-MOST_DECIMALS = 8
+MOST_DECIMALS, LARGE = 8, 1e6  # beyond these, powers of ten are shorter
 NAMED = 3  # knobs that the sentence names; more stand below it
 
 
@@ -80,7 +80,7 @@ def with_interval(mean: float, half: float) -> str:
     if not math.isfinite(half) or half <= 0:
         return number(mean)
     decimals = 1 - math.floor(math.log10(half))
-    if decimals > MOST_DECIMALS:
+    if decimals > MOST_DECIMALS or abs(mean) >= LARGE:
         return f"{number(mean)} ± {rough(half)}"
     shown = max(decimals, 0)
     return f"{mean:.{shown}f} ± {round(half, decimals):.{shown}f}"
