@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 from simulated_sweeps import LAWS, simulate
 
-from search.stages.decision import Group, compare, decide, mark_collapsed
+from search.stages.decision import compare, decide
+from search.stages.group import Group, mark_collapsed
 from search.stages.noise import advantage, breaking, half_widths, statistics_of
 from search.stages.racing import LEVEL, Race, seeds_needed
 from search.stages.scores import broken_seeds, step_of

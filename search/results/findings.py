@@ -1,4 +1,7 @@
-"""A search as it lies on disk, running or not: its plan, its trials, and what they say. Never writes, needs no torch."""
+"""A search as it lies on disk, running or not: its plan, its trials, and what they say.
+
+Never writes, needs no torch.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +31,8 @@ ENOUGH = 10  # complete trials without which importances mean nothing
 class Findings(Outcome):
     """The outcome of a search with what its learning curves say.
 
-    `verdicts`: what each trial's curves say, and `together` what all say; empty until they are read.
+    `verdicts`: what each trial's curves say, and `together` what all say; empty until they are
+    read.
     `steps`: the decisions of a search of many stages, as `decisions.jsonl` holds them.
     `without_curves`: trials whose curves are no longer there.
     """
@@ -142,7 +146,8 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
     if not folder.started or not folder.has_trials():
         if name in (there := looks(root)):
             raise UsageError(
-                f"{name}: needs a search with trials, but got {there[name]}; start one under another name"
+                f"{name}: needs a search with trials, but got {there[name]}; "
+                "start one under another name"
             )
         raise UsageError(
             unknown("search", name=name, known=[found.name for found in searches(root)])

@@ -9,7 +9,8 @@ from dataclasses import replace
 from search.config.confirm_settings import ConfirmSettings
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.stages.decision import Decision, Group, decide, mark_collapsed, scores_of
+from search.stages.decision import Decision, decide
+from search.stages.group import Group, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of

@@ -9,13 +9,12 @@ compared as a share, and makes no value better by itself. `racing` says where mo
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from scipy import special
 
-from search.config.knobs import Value
+from search.stages.group import Group, scores_of
 from search.stages.noise import (
     Advantage,
     SeedStatistics,
@@ -26,37 +25,11 @@ from search.stages.noise import (
     statistics_of,
 )
 from search.stages.racing import LEVEL, STABLE, Race, is_better, worth_of
-from search.stages.scores import Floats, broken_seeds, step_of
+from search.stages.scores import Floats, step_of
 
 Standing = Literal["best", "tie", "worse", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
 IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """One value of the knob: its seeds' scores, higher being better, in the order of the seeds.
-
-    None where a seed gave no result. `collapsed`: places of seeds that fell far below the others.
-    """
-
-    value: Value
-    scores: tuple[float | None, ...]
-    collapsed: frozenset[int] = frozenset()
-
-    @cached_property
-    def clean(self) -> tuple[float, ...]:
-        """The scores of the seeds that neither collapsed nor failed."""
-        return tuple(
-            score
-            for place, score in enumerate(self.scores)
-            if score is not None and place not in self.collapsed
-        )
-
-    @cached_property
-    def mean(self) -> float:
-        """Mean over the clean seeds; −inf where there are none."""
-        return float(np.mean(self.clean)) if self.clean else -math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,28 +177,6 @@ def compare(
     if _are_identical(scores):
         return replace(compared, low=math.nan, high=math.nan, p=math.nan)
     return compared
-
-
-def mark_collapsed(groups: Sequence[Group], *, resolution: float) -> tuple[Group, ...]:
-    """The groups with their collapsed seeds marked, as `decide` sees them."""
-    scores = scores_of(groups)
-    broken = broken_seeds(scores, resolution=step_of(scores, share=resolution) / 2)
-    return tuple(
-        replace(group, collapsed=frozenset(np.flatnonzero(row & np.isfinite(line)).tolist()))
-        for group, row, line in zip(groups, broken, scores, strict=True)
-    )
-
-
-def scores_of(groups: Sequence[Group]) -> Floats:
-    """The scores as an array of values and seeds: −inf without a result, NaN where not trained."""
-    seeds = max((len(group.scores) for group in groups), default=0)
-    array = np.full((len(groups), max(seeds, 1)), np.nan)
-    for row, group in zip(array, groups, strict=True):
-        row[: len(group.scores)] = [
-            -math.inf if score is None or not math.isfinite(score) else score
-            for score in group.scores
-        ]
-    return array
 
 
 def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:

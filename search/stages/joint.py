@@ -1,7 +1,7 @@
-"""The joint search: which trials come first, who leads, what is confirmed (R32, P4, P13). Pure functions of plan and trials.
+"""The joint search: which trials come first, and what ends it (R32, P4). Pure functions.
 
-First the baseline and a scrambled Sobol sequence; what follows, an adaptive sampler proposes elsewhere. At the end the leaders
-train again on fresh seeds. Never runs a trial, never asks a sampler.
+First the baseline and a scrambled Sobol sequence; what follows, an adaptive sampler proposes
+elsewhere. Never runs a trial, never asks a sampler.
 """
 
 import math
@@ -45,7 +45,10 @@ def key(plan: Plan, point: Point) -> Key:
 
 
 def points(plan: Plan) -> Iterator[Point]:
-    """The baseline, then the points of the sampler's sequence, none twice: of adaptive ones, their quasi-random start."""
+    """The baseline, then the points of the sampler's sequence, none twice.
+
+    Of an adaptive sampler, its quasi-random start.
+    """
     joint = settings(plan)
     default = default_point(plan.config, plan.knobs)
     yield default
@@ -70,8 +73,10 @@ def points(plan: Plan) -> Iterator[Point]:
 
 
 def start(plan: Plan, rows: Sequence[TrialRecord], *, history: bool) -> Iterator[TrialSpec]:
-    """The trials still to be made that need no adaptive sampler, not numbered yet: what an interruption left of the seeds of a
-    point, then the sequence. With a history, a Gaussian process needs the baseline only, and the others half of it (measured).
+    """The trials still to be made that need no adaptive sampler, not numbered yet: what an
+    interruption left of the seeds of a point, then the sequence.
+
+    With a history, a Gaussian process needs the baseline only, the others half of it (measured).
     """
     joint = settings(plan)
     many = joint.n_trials // plan.seeds
@@ -124,7 +129,7 @@ def over_budget(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
 
 
 def elapsed(rows: Sequence[TrialRecord]) -> float:
-    """Seconds in which at least one trial was training, all runs of the search together; interruptions do not count."""
+    """Seconds in which at least one trial was training, over all runs of the search."""
     spans = sorted(
         (row.ended - max(row.seconds, row.wall), row.ended) for row in rows if row.finished
     )
@@ -145,7 +150,7 @@ def configurations(rows: Sequence[TrialRecord]) -> dict[Key, list[TrialRecord]]:
 
 
 def exhausted(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
-    """Whether every configuration of a finite space, or of the grid, has been tried with all seeds."""
+    """Whether every configuration of a finite space, or of the grid, has had all its seeds."""
     tried = {found for found, mine in configurations(rows).items() if len(mine) >= plan.seeds}
     if settings(plan).sampler == "grid":
         return all(key(plan, point) in tried for point in points(plan))
@@ -164,9 +169,11 @@ def ended(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     if len(mine) >= settings(plan).n_trials:
         return f"all of n_trials={settings(plan).n_trials} are done"
     if over_budget(plan, rows):
-        return f"budget_hours={plan.config.budget_hours:g} are spent, after {len(mine)} of {settings(plan).n_trials} trials"
+        hours = f"budget_hours={plan.config.budget_hours:g}"
+        return f"{hours} are spent, after {len(mine)} of {settings(plan).n_trials} trials"
     if exhausted(plan, rows):
-        return f"every configuration of the space has been tried, after {len(mine)} of {settings(plan).n_trials} trials"
+        of = f"{len(mine)} of {settings(plan).n_trials} trials"
+        return f"every configuration of the space has been tried, after {of}"
     return ""
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from search.config.joint_settings import default_point, size
 from search.config.plan import Plan
-from search.stages.decision import Group, decide, mark_collapsed, scores_of
+from search.stages.decision import decide
+from search.stages.group import Group, mark_collapsed, scores_of
 from search.stages.joint import (
     CONFIRM,
     STAGE,

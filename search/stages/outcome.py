@@ -7,7 +7,8 @@ from functools import cached_property
 
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.stages.decision import Decision, Group
+from search.stages.decision import Decision
+from search.stages.group import Group
 from search.storage.trials import TrialRecord, TrialState
 
 Cell = tuple[tuple[str, Value], ...]

@@ -21,8 +21,8 @@ def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
     """Seeds without a result, and those that collapsed: far below the other seeds of their value,
     and far below what good values reach.
 
-    Far is more than fifteen robust standard deviations (more where few seeds tell it), and five times
-    the range of the value's other seeds, so that a value with wide noise has not collapsed.
+    Far is more than fifteen robust standard deviations (more where few seeds tell it), and five
+    times the range of the value's other seeds, so that a value with wide noise has not collapsed.
     """
     finite = np.isfinite(scores)
     ordered = np.sort(np.where(finite, scores, np.nan), axis=-1)  # NaN comes last

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from search.config.knobs import Knob, Value
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
-from search.stages.decision import Decision, Group, best_group, decide, mark_collapsed, scores_of
+from search.stages.decision import Decision, best_group, decide
+from search.stages.group import Group, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of
@@ -208,7 +209,7 @@ def _groups_by_value(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Gro
 
 
 def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
-    """1 or -1 if a value is the highest or lowest of those tried and the knob can go further, else 0.
+    """1 or -1 for the highest or lowest value tried if the knob can go further, else 0.
 
     What a log scale does not hold, such as a penalty of 0, is no place on it.
     """

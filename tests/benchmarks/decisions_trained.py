@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from search.stages.decision import Group, decide
+from search.stages.decision import decide
+from search.stages.group import Group
 
 EPOCHS, SEEDS, TRUTH = 8, 3, 30
 VAL_ROWS = {"digits": 252, "mnist1d": 800}

@@ -15,8 +15,8 @@ from search.results.report.contract import contract_section
 from search.results.report.page import render
 from search.results.report.sections import search_sections
 from search.results.summary.formatting import half_width
-from search.stages.decision import Group as Candidate
 from search.stages.decision import compare
+from search.stages.group import Group as Candidate
 from search.storage.folder import Folder
 
 FIXED = ("task", "metric", "direction", "definition", "data", "split", "normalisation")

@@ -1,4 +1,4 @@
-"""How sure a decision is, in words: ties, what is undecided, seeds that break, and why nothing was tested."""
+"""How sure a decision is, in words: ties, what is undecided, seeds that break."""
 
 import math
 from collections.abc import Sequence

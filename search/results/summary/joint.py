@@ -1,5 +1,5 @@
-"""A joint search in a table and in words: a row per configuration by rank, the winner, the ties, what pruning saved. Never
-decides.
+"""A joint search in a table and in words: a row per configuration by rank, the winner, what pruning
+saved. Never decides.
 """
 
 import textwrap
@@ -38,9 +38,11 @@ EDGE = (
 
 
 def frame(findings: Findings) -> pd.DataFrame:
-    """One row per configuration that was trained to its end, by rank: the confirmed ones by their fresh seeds, then the others.
+    """One row per configuration that was trained to its end, by rank: first the confirmed ones, by
+    their fresh seeds.
 
-    `value`: mean in the search itself; `n`, `mean`, `std`, `interval`, `against`: of the confirmation, else of the search.
+    `value`: mean in the search itself; `n`, `mean`, `std`, `interval`, `against`: of the
+    confirmation, else of the search.
     """
     leaders = {
         tuple(findings.chosen[group.value].items()): index
@@ -92,8 +94,8 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     plan = findings.plan
     told = bullets(conclusion(findings))
     return (
-        f"# {plan.name}: {count(len(plan.knobs), 'knob')} together\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on "
-        f"validation.\n\n{told}\n\n![The search](search.svg)\n\n![The knobs](knobs.svg)\n\n"
+        f"# {plan.name}: {count(len(plan.knobs), 'knob')} together\n\n"
+        f"Metric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n{told}\n\n![The search](search.svg)\n\n![The knobs](knobs.svg)\n\n"
         f"## By rank\n\n{markdown(summary)}\n"
     )
 
@@ -131,7 +133,7 @@ def table(findings: Findings, *, width: int) -> Group:
 
 
 def conclusion(findings: Findings) -> list[str]:
-    """The winner against the baseline, ties, what ended the search, what pruning saved, edges, importances."""
+    """The decision in words: the winner, how sure it is, edges, what ended the search."""
     plan, decision = findings.plan, findings.decision
     settings = joint.settings(plan)
     if decision is None and findings.obstacle:
@@ -176,7 +178,7 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
 
 
 def account(findings: Findings) -> list[str]:
-    """What ended the search, what it cost, what pruning saved, what was infeasible, and which knobs matter (R32, P8)."""
+    """What ended the search, its cost, what was infeasible, which knobs matter (R32, P8)."""
     plan = findings.plan
     mine = [row for row in findings.rows if row.ask.stage == joint.STAGE and row.finished]
     if not mine:
@@ -187,7 +189,8 @@ def account(findings: Findings) -> list[str]:
     run, saved = sum(row.epochs for row in mine), sum(plan.epochs - row.epochs for row in pruned)
     told = f"{run} epochs run in {count(len(mine), 'trial')}"
     if joint.settings(plan).rungs:
-        told += f"; up to {saved} saved by pruning {len(pruned)} of them ({100 * len(pruned) / len(mine):.0f} %)"
+        share = 100 * len(pruned) / len(mine)
+        told += f"; up to {saved} saved by pruning {len(pruned)} of them ({share:.0f} %)"
     infeasible, failed = (
         sum(row.state in states for row in mine) for states in (("infeasible",), ("failed", "lost"))
     )
@@ -206,7 +209,7 @@ def account(findings: Findings) -> list[str]:
 
 
 def edges(findings: Findings) -> list[str]:
-    """Knobs of the best configuration that lie at the edge of their range, with what to say next (P2)."""
+    """Knobs of the best configuration at the edge of their range, with what to say next (P2)."""
     decision = findings.decision
     if decision is None or decision.best is None:
         return []

@@ -76,7 +76,8 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     ranked = ranked[short].assign(rank=range(1, len(ranked) + 1))[["rank", *short]]
     told = bullets(conclusion(findings))
     return (
-        f"# {plan.name}: {plan.knob.path}\n\nMetric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
+        f"# {plan.name}: {plan.knob.path}\n\n"
+        f"Metric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
         f"{told}\n\n![The sweep](sweep.svg)\n\n![The learning curves](curves.svg)\n\n"
         f"## By value\n\n{markdown(summary)}\n\n## By rank of the mean\n\n{markdown(ranked)}\n"
     )
@@ -252,12 +253,14 @@ def caveats(findings: Findings) -> list[str]:
         lines.append(f"not the same for every value: {'; '.join(unequal)} (P1)")
     if plan.knob.path == "model.activation" and plan.config.model.get("init") == "follow":
         lines.append(
-            "initial weights moved with model.activation (model.init=follow): He, but Xavier for tanh and sigmoid (R28, R42)"
+            "initial weights moved with model.activation (model.init=follow): He, but Xavier for "
+            "tanh and sigmoid (R28, R42)"
         )
     if plan.follower is not None:
         moves = _followers(findings)
         lines.append(
-            f"{plan.follower.path} moved with {plan.knob.path}: from {min(moves.values())} to {max(moves.values())} (R28)"
+            f"{plan.follower.path} moved with {plan.knob.path}: from {min(moves.values())} "
+            f"to {max(moves.values())} (R28)"
         )
     return lines
 

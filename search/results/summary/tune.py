@@ -1,4 +1,4 @@
-"""A search of many stages on one page: each stage with its reason, decision and evidence. Never decides."""
+"""A search of many stages on one page: each stage with its reason, decision and evidence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

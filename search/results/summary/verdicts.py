@@ -1,4 +1,4 @@
-"""What the curves say, in words: of a group of trials, of the winner with advice, and of all trials together. Never judges."""
+"""What the curves say, in words: of some trials, of the winner with advice, of all together."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ SHOWN = 10  # trials that a line names
 
 
 def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
-    """The verdicts on some trials, the commonest first: `converged`, or `2 overfitting, 1 converged`."""
+    """The verdicts on some trials, the commonest first: `2 overfitting, 1 converged`."""
     names = Counter(
         findings.verdicts[row.ask.trial].name for row in rows if row.ask.trial in findings.verdicts
     )
@@ -24,7 +24,7 @@ def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
 
 
 def outcomes(findings: Findings, rows: Iterable[TrialRecord]) -> str:
-    """What became of some trials: the verdict on one that is complete, else its state: `3 converged`."""
+    """What became of some trials: the verdict if it is complete, else its state."""
     told = Counter(
         findings.verdicts[row.ask.trial].name
         if row.state == "complete" and row.ask.trial in findings.verdicts
@@ -39,7 +39,8 @@ def said(findings: Findings) -> list[str]:
     winner, lines = findings.winner, []
     if winner is not None and (verdict := findings.verdicts.get(winner.ask.trial)) is not None:
         lines.append(
-            f"the curves of trial {winner.ask.trial}, the winner's first seed: {verdict.name}: {verdict.why}"
+            f"the curves of trial {winner.ask.trial}, the winner's first seed: "
+            f"{verdict.name}: {verdict.why}"
         )
         lines += [
             f"  next: {line}" for line in advice(verdict.name, config_of(findings, winner))[:1]
