@@ -1,4 +1,4 @@
-"""What the trials of a stage say: what is compared, and what was decided. Plain data; never reads a file, never trains."""
+"""What the trials of a stage say: what is compared, and what was decided. Plain data."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +70,7 @@ class Outcome:
         )
 
     def of(self, value: Value) -> list[TrialRecord]:
-        """The trials of one group, by seed; of the best cell, where a nuisance was tuned beside it."""
+        """The trials of one group, by seed; of the best cell, if a nuisance was tuned beside it."""
         return self.by_cell.get(cell_of(self.chosen[value]), [])
 
     def beside(self, value: Value) -> str:
