@@ -20,6 +20,7 @@ from torch.optim.optimizer import (
 )
 from torch.utils._pytree import tree_leaves
 
+from trainers.probes.evaluation import evaluate_again
 from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle, parameters_of
 from trainers.probes.seen import Batch, Seen, Weights, batch_of, loss_call, units_alike
 
@@ -199,7 +200,13 @@ class Watch(Hooked):
             self.seen.evaluated += [given] if given is not None else []
             if not self._evaluated:
                 self._evaluated = True
-                self._evaluate_again(module, args, kwargs, output)
+                self._paused = True
+                try:
+                    evaluate_again(
+                        self.seen, module, args, kwargs=kwargs, output=output, before=self._buffers
+                    )
+                finally:
+                    self._paused = False
             return
         done = self._pass
         done.given = given
@@ -207,47 +214,6 @@ class Watch(Hooked):
         for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor) and leaf.requires_grad:
                 leaf.register_hook(lambda _: setattr(done, "used", True))  # type: ignore[no-untyped-call]
-
-    def _evaluate_again(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
-    ) -> None:
-        """Two evaluations of the same rows must agree and change no buffer (R45), and no row may
-        change another's output.
-
-        Buffers and dice are put back.
-        """
-        after = dict(module.named_buffers())
-        self.seen.changed_buffers = [
-            name for name, buffer in self._buffers.items() if not torch.equal(buffer, after[name])
-        ]
-        kept = {name: buffer.clone() for name, buffer in after.items()}
-        self._paused = True
-        try:
-            with torch.random.fork_rng():
-                again = module(*args, **kwargs)
-                rows = len(args[0]) if args and isinstance(args[0], Tensor) and args[0].ndim else 0
-                few = (
-                    module(*(arg[: rows // 2] for arg in args))
-                    if _by_rows((*args, output), rows) and not kwargs
-                    else None
-                )
-        finally:
-            self._paused = False
-        for name, buffer in kept.items():
-            after[name].copy_(buffer)
-        pairs = zip(tree_leaves(output), tree_leaves(again), strict=True)
-        self.seen.unsteady_evaluation = not all(
-            _near(one, two) for one, two in pairs if isinstance(one, Tensor)
-        )
-        if (
-            isinstance(few, Tensor)
-            and not self.seen.unsteady_evaluation
-            and not self.seen.noisy_evaluations
-        ):
-            close = torch.allclose(
-                few.double(), output[: rows // 2].double(), rtol=1e-2, atol=1e-3, equal_nan=True
-            )
-            self.seen.rows_mix = not close
 
     def _note_parameter(self, name: str, parameter: Tensor) -> Weights:
         if id(parameter) in self._named:
@@ -323,22 +289,6 @@ class Watch(Hooked):
         self.seen.ratios.append((moved / size) ** 0.5 if size else 0.0)
 
 
-def _by_rows(values: Sequence[Any], rows: int) -> bool:
-    """Whether all of these are tensors of so many rows, and of several."""
-    return rows > 3 and all(
-        isinstance(value, Tensor) and value.ndim and len(value) == rows for value in values
-    )
-
-
 def dense(gradient: Tensor) -> Tensor:
     """The values of a gradient, sparse or not."""
     return gradient.coalesce().values() if gradient.is_sparse else gradient
-
-
-def _near(one: Tensor, two: Any) -> bool:
-    """Whether two evaluations agree: to the bit on a CPU, else to rounding."""
-    if not isinstance(two, Tensor) or one.shape != two.shape:
-        return False
-    if not one.is_cuda or not one.is_floating_point():
-        return bool(torch.equal(one, two) or not torch.isfinite(one.double()).all())
-    return bool(torch.allclose(one, two, rtol=1e-3, atol=1e-5, equal_nan=True))

@@ -5,7 +5,7 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -55,40 +55,19 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
         )
         return judge.fail("the first loss is not finite already", remedy, **numbers)
     start = max(abs(losses[0]), abs(seen["first_loss"] or 0.0)) if losses else math.inf
-    end = (
-        median([math.inf if loss is None else loss for loss in losses[-max(len(losses) // 4, 1) :]])
-        if losses
-        else 0.0
-    )
+    end = _end(losses)
     if None in losses or end > DIVERGED * start + 1e-3:
-        told = (
-            f"{sentence}; the loss went from {start:.3g} to "
-            f"{'not finite' if math.isinf(end) else f'{end:.3g}'}"
-        )
-        at_once = (
-            None in losses
-            and max(loss for loss in losses[: losses.index(None)]) <= DIVERGED * start
-        )
-        also = (
-            "; it did so at once: also look for log(0), divisions and roots (R20)"
-            if at_once
-            else ""
-        )
-        return judge.fail(told, f"{lower}{also}", **numbers)
+        arrow = f"{start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"
+        told = f"{sentence}; the loss went from {arrow}"
+        return judge.fail(told, lower + _at_once(losses, start=start), **numbers)
     if seen["rates"][-1] == 0:
-        told = (
-            "the rate is 0 from step "
-            f"{seen['rates'].index(0, 1) if 0 in seen['rates'][1:] else 0} on"
-        )
-        return judge.fail(told, "see the schedule", **numbers)
+        first = seen["rates"].index(0, 1) if 0 in seen["rates"][1:] else 0
+        return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
     if max(ratios) * steps < STILL:
         told = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
         if median(seen["gradient_norms"]) < FAINT and rate > FAINT:
-            return judge.fail(
-                f"{told}; gradients are tiny",
-                "are they clipped away, or do they vanish in the depth?",
-                **numbers,
-            )
+            remedy = "are they clipped away, or do they vanish in the depth?"
+            return judge.fail(f"{told}; gradients are tiny", remedy, **numbers)
         return judge.fail(told, f"raise optimizer.lr; {finds}", **numbers)
     if decay >= HEAVY:
         told = f"{sentence}; weight decay takes {decay:.0%} of the weights in every step"
@@ -97,6 +76,20 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
         least = judge.fail if usual > WILD[1] else judge.warn
         return least(sentence, lower, **numbers)
     return judge.passed(sentence, **numbers)
+
+
+def _end(losses: Sequence[float | None]) -> float:
+    """The usual loss of the last quarter of the steps; infinite if it is not finite."""
+    last = losses[-max(len(losses) // 4, 1) :]
+    return median([math.inf if loss is None else loss for loss in last]) if losses else 0.0
+
+
+def _at_once(losses: Sequence[float | None], *, start: float) -> str:
+    """More of the remedy where a loss went from usual to not finite, without growing before."""
+    before = [loss for loss in losses[: losses.index(None)] if loss] if None in losses else []
+    if None not in losses or max(before, default=0.0) > DIVERGED * start:
+        return ""
+    return "; it did so at once: also look for log(0), divisions and roots (R20)"
 
 
 def overfit(heart: Answer) -> Check:

@@ -34,46 +34,48 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
         )
     name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
     numbers = {"loss": name, "outputs": outputs, "targets": targets}
-    if name in ENTROPIES:
-        if name == "cross_entropy" and call["probabilities"]:
-            told = "cross_entropy is given probabilities: softmax is applied twice"
-            return judge.fail(
-                told, "give it the logits: drop the softmax from the model", **numbers
-            )
-        if name == "cross_entropy" and call["over_batch"]:
-            told = (
-                "cross_entropy is given probabilities that sum to 1 over the batch, not over the "
-                "classes"
-            )
-            return judge.fail(told, "drop the softmax over dim=0 from the model", **numbers)
-        if classes and len(outputs) > 1 and outputs[1] != classes:
-            told = f"{outputs[1]} outputs for {classes} classes"
-            return judge.fail(told, "give the model an output per class (data.outputs)", **numbers)
-        if name == "nll_loss" and not call["log_probabilities"]:
-            return judge.fail(
-                "nll_loss is given no log-probabilities",
-                "end the model with log_softmax",
-                **numbers,
-            )
-    elif (
-        name == "binary_cross_entropy_with_logits"
-        and call["within_unit"]
-        and math.prod(outputs) > LEAST_BATCH
-    ):
-        told = f"{name} is given numbers between 0 and 1: sigmoid is applied twice"
-        return judge.fail(told, "give it the logits: drop the sigmoid from the model", **numbers)
-    elif outputs != targets:
-        told = f"{name} holds outputs {outputs} against targets {targets}: each against all others"
-        return judge.fail(told, "give the model's output the shape of the targets", **numbers)
-    elif (
-        classification
-        and call["classes"]
-        and not name.startswith("binary")
-        and math.prod(outputs[1:]) == 1
-    ):
-        told = f"{name} measures distances between class numbers"
-        return judge.fail(told, "use cross-entropy with an output per class (R50)", **numbers)
+    unfit = (
+        _unfit_entropy(call, classes=classes)
+        if name in ENTROPIES
+        else _unfit_distance(call, classification=classification)
+    )
+    if unfit is not None:
+        return judge.fail(*unfit, **numbers)
     return judge.passed(f"{name} of outputs {outputs} and targets {targets}", **numbers)
+
+
+def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
+    """Why outputs do not fit a loss of class numbers, and the remedy."""
+    name, outputs = call["name"], call["outputs"]
+    if name == "cross_entropy" and call["probabilities"]:
+        told = "cross_entropy is given probabilities: softmax is applied twice"
+        return told, "give it the logits: drop the softmax from the model"
+    if name == "cross_entropy" and call["over_batch"]:
+        told = "cross_entropy is given probabilities that sum to 1 over the batch"
+        return f"{told}, not over the classes", "drop the softmax over dim=0 from the model"
+    if classes and len(outputs) > 1 and outputs[1] != classes:
+        told = f"{outputs[1]} outputs for {classes} classes"
+        return told, "give the model an output per class (data.outputs)"
+    if name == "nll_loss" and not call["log_probabilities"]:
+        return "nll_loss is given no log-probabilities", "end the model with log_softmax"
+    return None
+
+
+def _unfit_distance(call: Answer, *, classification: bool) -> tuple[str, str] | None:
+    """Why outputs do not fit a loss between numbers, and the remedy."""
+    name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
+    probabilities = call["within_unit"] and math.prod(outputs) > LEAST_BATCH
+    if name == "binary_cross_entropy_with_logits" and probabilities:
+        told = f"{name} is given numbers between 0 and 1: sigmoid is applied twice"
+        return told, "give it the logits: drop the sigmoid from the model"
+    if outputs != targets:
+        told = f"{name} holds outputs {outputs} against targets {targets}: each against all others"
+        return told, "give the model's output the shape of the targets"
+    numbered = classification and call["classes"] and not name.startswith("binary")
+    if numbered and math.prod(outputs[1:]) == 1:
+        told = f"{name} measures distances between class numbers"
+        return told, "use cross-entropy with an output per class (R50)"
+    return None
 
 
 def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:

@@ -142,7 +142,7 @@ def shared_groups(groups: Sets | None, time: Sets | None) -> Check:
 
 
 def class_balance(y: Sets, *, classes: int, names: Sequence[object] = ()) -> Check:
-    """How often each class occurs in each set (R3, R13). `names`: of the classes, if they have any."""
+    """How often each class occurs in each set (R3, R13). `names`: of the classes, if any."""
     judge = Judge(name="class_balance", rule="R13")
     counts = {
         name: np.bincount(labels.astype(int), minlength=classes) for name, labels in y.items()

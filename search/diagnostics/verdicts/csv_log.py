@@ -4,8 +4,6 @@ metric where there is one.
 Names of columns and gaps are taken as the usual loggers write them. Never guesses a number.
 """
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,60 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from search.diagnostics.verdicts.curves import Curves
-from search.diagnostics.verdicts.from_columns import EXTRA, curves_of
+from search.diagnostics.verdicts.from_columns import curves_of
+from search.diagnostics.verdicts.log_columns import LOWER, OF_VAL, SHARES, Layout, layout_of
+from search.diagnostics.verdicts.log_lines import Line, lines_of
 from search.errors import UsageError, broken_rule
 
-TRAIN = (
-    "train_loss",
-    "training_loss",
-    "loss",
-    "loss_train",
-    "train_loss_epoch",
-    "train_loss_step",
-    "trn_loss",
-    "avg_train_loss",
-)
-VAL = (
-    "val_loss",
-    "valid_loss",
-    "validation_loss",
-    "loss_val",
-    "eval_loss",
-    "dev_loss",
-    "val_loss_epoch",
-    "test_loss",
-)
-EPOCH, TRIAL = ("epoch", "epochs", ""), ("trial", "run", "fold")  # a frame's index has no name
-SHARES = (
-    "accuracy",
-    "acc",
-    "balanced_accuracy",
-    "f1",
-    "precision",
-    "recall",
-    "roc_auc",
-    "auc",
-    "r2",
-)
-LOWER = (
-    "error",
-    "error_rate",
-    "mse",
-    "mae",
-    "rmse",
-    "brier",
-    "log_loss",
-    "perplexity",
-    "ppl",
-    "wer",
-    "cer",
-    "mape",
-)
-METRICS = ("metric", *SHARES, *LOWER)
-OF_VAL = ("val_", "valid_", "validation_", "eval_")
-DELIMITERS = ",;\t|"
 GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing was measured
-Line = tuple[int, dict[str, str]]
 Cells = dict[str, float | None]
 
 
@@ -79,8 +29,8 @@ def read_csv(path: Path, *, classes: int) -> dict[str, Curves]:
         UsageError: no such file, columns missing, text among numbers, epochs that repeat or do not
             rise.
     """
-    header, lines = _lines(path)
-    layout = _layout(path, header)
+    header, lines = lines_of(path)
+    layout = layout_of(path, header)
     runs: dict[str, list[Line]] = {}
     for line in lines:
         runs.setdefault(line[1].get(layout.trial, "") if layout.trial else path.stem, []).append(
@@ -92,39 +42,6 @@ def read_csv(path: Path, *, classes: int) -> dict[str, Curves]:
         name: _training(path, name if layout.trial else "", own, layout=layout, classes=classes)
         for name, own in runs.items()
     }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Which column is what; `metric` and `trial` are empty where there is none."""
-
-    epoch: str
-    train: str
-    val: str
-    metric: str
-    trial: str
-    extra: tuple[str, ...]
-    steps: bool
-
-
-def _layout(path: Path, header: Sequence[str]) -> Layout:
-    epoch, train, val = (_column(path, header, names) for names in (EPOCH, TRAIN, VAL))
-    metrics = [before + name for before in OF_VAL for name in METRICS]
-    own = (
-        METRICS if train != "loss" else ("metric",)
-    )  # beside a plain `loss`, a plain `accuracy` is train's
-    metric = next((name for name in (*metrics, *own) if name in header), "")
-    trial = next((name for name in TRIAL if name in header), "")
-    extra = tuple(name for name in ("train_eval_loss", *EXTRA) if name in header)
-    return Layout(
-        epoch=epoch,
-        train=train,
-        val=val,
-        metric=metric,
-        trial=trial,
-        extra=extra,
-        steps="step" in header,
-    )
 
 
 def _training(
@@ -161,84 +78,6 @@ def _training(
     )
     assert told is not None  # every row has both
     return told
-
-
-def _lines(path: Path) -> tuple[list[str], list[Line]]:
-    """Names of the columns as one writes them here, and every line with its number."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            broken_rule(
-                str(path), rule="must be text in UTF-8", got=str(error), remedy="save it so"
-            )
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            broken_rule(
-                str(path), rule="must be a CSV file", got=f"{error}", remedy="give the file's path"
-            )
-        ) from error
-    first = next(
-        (line for line in text.splitlines() if line.strip() and not line.startswith("#")), ""
-    )
-    delimiter = max(DELIMITERS, key=first.count)
-    reader = csv.reader(
-        io.StringIO(text), delimiter=delimiter if delimiter in first else " ", skipinitialspace=True
-    )
-    try:
-        rows = [
-            (reader.line_num, row)
-            for row in reader
-            if any(map(str.strip, row)) and not row[0].startswith("#")
-        ]
-    except csv.Error as error:
-        where = f"{path}: line {reader.line_num}"
-        raise UsageError(
-            broken_rule(
-                where, rule="must be a line of a CSV file", got=str(error), remedy="mend it"
-            )
-        ) from error
-    if len(rows) < 2:
-        remedy = "write both"
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="needs a header and a row per epoch",
-                got=f"{len(rows)} lines",
-                remedy=remedy,
-            )
-        )
-    header = rows[0][1]
-    names = [
-        "_".join(name.strip().lower().replace("/", " ").replace("-", " ").replace(".", " ").split())
-        for name in header
-    ]
-    names = ["lr" if name == "learning_rate" else name for name in names]
-    twice = next((name for name in names if name and names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="a column has one name",
-                got=f"{twice} twice",
-                remedy="rename one of them",
-            )
-        )
-    return names, [
-        (number, dict(zip(names, row, strict=False))) for number, row in rows[1:] if row != header
-    ]
-
-
-def _column(path: Path, header: Sequence[str], names: Sequence[str]) -> str:
-    found = next((name for name in names if name in header), None)
-    if found is None:
-        rule = f"needs a column {names[0]} (or {', '.join(filter(None, names[1:]))})"
-        remedy = "rename the one that holds it, or write it"
-        raise UsageError(
-            broken_rule(str(path), rule=rule, got=", ".join(filter(None, header)), remedy=remedy)
-        )
-    return found
 
 
 @dataclass(kw_only=True)

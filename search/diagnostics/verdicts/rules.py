@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.diagnostics.verdicts import rules_generalisation, rules_training
-from search.diagnostics.verdicts.curves import Curves, Shape
+from search.diagnostics.verdicts.curves import Curves
+from search.diagnostics.verdicts.shape import Shape
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ Each says why it holds, in the loss's own numbers, or nothing. Asked after the r
 that fail.
 """
 
-from search.diagnostics.verdicts.curves import SHORT, SMALL, Shape
 from search.diagnostics.verdicts.rules_training import HIGH
+from search.diagnostics.verdicts.shape import SHORT, SMALL, Shape
 
 SLOW = 0.75  # of where train began, which a rate that is too low leaves behind
 FAR = 0.12  # validation above train by so much, and twice as high, is overfitting by level (R22b)

@@ -6,7 +6,7 @@ Each says why it holds, in the loss's own numbers, or nothing.
 
 import numpy as np
 
-from search.diagnostics.verdicts.curves import BAD, SHORT, Shape
+from search.diagnostics.verdicts.shape import BAD, SHORT, Shape
 from search.diagnostics.verdicts.trend import median, noise
 
 FEWEST = 3  # epochs without which nothing can be told

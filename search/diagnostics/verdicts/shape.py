@@ -1,0 +1,282 @@
+"""What is measured of one training: levels, trends, turns, noise (R16–R27). Never judges."""
+
+from functools import cached_property
+
+import numpy as np
+
+from search.diagnostics.verdicts.curves import Curves
+from search.diagnostics.verdicts.scale import scale_of
+from search.diagnostics.verdicts.trend import (
+    TIE,
+    Array,
+    Direction,
+    Trend,
+    median,
+    noise,
+    smooth,
+    trend,
+)
+
+LATE = 3  # the last third of the epochs says where a curve is going
+LEAST = 5  # epochs, or the whole curve
+END = 8  # the last eighth of the epochs says where it stands, or three epochs
+SHORT = 6  # epochs up to which a loss that falls was only cut off, and single ones count
+EARLY = 6  # the first sixth of the epochs may be rough
+BAD = 0.15  # train's level that is not learned, of a known scale
+UNSURE = 0.4  # the same, where the scale is only where a first epoch ended
+SMALL = 0.01  # share of the scale that is no change
+
+
+class Shape:
+    """What is measured of curves that are finite, in shares of their scale."""
+
+    def __init__(self, curves: Curves) -> None:
+        self.curves = curves
+        measure = scale_of(curves)
+        self.floor, self.chance = measure.floor, measure.chance
+        self.anchored, self.scale = measure.anchored, measure.unit
+        train, val = curves.train - self.floor, curves.val - self.floor
+        start = 1 if curves.untrained and len(train) > 1 else 0
+        self.train, self.val = (series[start:] / self.scale for series in (train, val))
+        self.first = float(train[0]) / self.scale
+        self.val_first = (
+            float(val[0]) / self.scale if curves.untrained else 1.0 if self.chance else None
+        )
+        self.count = len(self.train)
+
+    @property
+    def bad(self) -> float:
+        """Train's level that is not learned, if it has come to rest there; a first epoch alone says
+        less of that.
+        """
+        return BAD if self.anchored else UNSURE
+
+    @cached_property
+    def annealed(self) -> bool:
+        """Whether the rate has come down to almost nothing."""
+        rates = self.curves.lr
+        return (
+            rates is not None
+            and bool(np.isfinite(rates).all())
+            and float(rates[-1]) < 0.1 * float(rates.max())
+        )
+
+    # Train
+
+    @cached_property
+    def late(self) -> Trend:
+        """Where train is going."""
+        return trend(self.train[self._late :])
+
+    @cached_property
+    def overall(self) -> Trend:
+        """Where train has gone from its first epoch to its last."""
+        return trend(self.train)
+
+    @cached_property
+    def train_goes(self) -> Direction:
+        """Up, down, flat, by more than a hundredth of the scale, and than it shakes."""
+        return self.late.direction(max(SMALL, 1.5 * self.jitter))
+
+    @cached_property
+    def falls(self) -> bool:
+        """Whether train still falls; slowly counts where there is much left to learn and the rate
+        is not at its end.
+        """
+        slowly = self.late.high < 0 and -self.late.change > max(SMALL / 3, 4 * self.jitter)
+        return (self.train_goes == "down" and not self.rested) or (
+            slowly and self.level > self.bad and not self.annealed
+        )
+
+    @property
+    def rested(self) -> bool:
+        """Whether a fall of the last third was over well before the end."""
+        tail = self.count // 6
+        if tail < LEAST - 1:
+            return False
+        expected = -self.late.change * tail / (self.count - self._late)
+        return abs(trend(self.train[-tail:]).change) < 0.2 * expected and 2 * self.jitter < expected
+
+    @cached_property
+    def level(self) -> float:
+        """Where train stands at the end."""
+        return median(self.train[-self._end :])
+
+    @cached_property
+    def lowest(self) -> float:
+        """The lowest that train was, single epochs aside."""
+        return float(self._calm(self.train).min())
+
+    @cached_property
+    def formless(self) -> bool:
+        """Whether losses that have no floor of their own go nowhere at all."""
+        return self.floor < 0 and self.overall.low <= 0 <= self.overall.high
+
+    @cached_property
+    def jitter(self) -> float:
+        """How much train shakes from epoch to epoch, in its second half."""
+        return noise(self.train[self.count // 2 :])
+
+    @cached_property
+    def shaking(self) -> float:
+        """How much train shakes from epoch to epoch, over all."""
+        return noise(self.train)
+
+    @cached_property
+    def usual(self) -> float:
+        """Where train mostly was in its second half."""
+        return median(self.train[self.count // 2 :])
+
+    @cached_property
+    def creeps(self) -> bool:
+        """Whether train falls, beyond chance, as fast late as it did before, however little that
+        is.
+        """
+        fall, late = self.overall, self.late
+        part = max(self.count - 1 - self._late, 1) / max(self.count - 1, 1)
+        slow = -late.change >= 0.4 * part * -fall.change
+        return (
+            fall.high < 0
+            and late.high < 0
+            and slow
+            and -fall.change > max(0.003 * self.first, 4 * self.shaking)
+        )
+
+    @cached_property
+    def jumps(self) -> int:
+        """How often train rose within an epoch by far more than it shakes, and came back later; its
+        first sixth aside.
+        """
+        steps = np.diff(self.train)
+        after = np.minimum.accumulate(self.train[::-1])[::-1][1:]
+        least = np.maximum(0.03, 0.2 * self.train[:-1])
+        far = steps > np.maximum(least, 6 * max(self.shaking, self.jitter))
+        back = self.train[1:] - after > 0.75 * steps
+        return int((far & back)[max(2, self.count // EARLY) :].sum())
+
+    # Validation
+
+    @cached_property
+    def val_level(self) -> float:
+        """Where validation stands at the end."""
+        return median(self.val[-self._end :])
+
+    @cached_property
+    def turn(self) -> int:
+        """The epoch, counted from 0, at which validation was lowest first, single epochs aside."""
+        calm = self._calm(self.val)
+        return int((calm <= calm.min() + TIE).argmax())
+
+    @property
+    def turned(self) -> int:
+        """That epoch's number."""
+        return int(self.curves.epochs[len(self.curves.epochs) - self.count + self.turn])
+
+    @cached_property
+    def val_lowest(self) -> float:
+        """The lowest that validation was, single epochs aside."""
+        return float(self._calm(self.val)[self.turn])
+
+    @cached_property
+    def rise(self) -> float:
+        """By how much validation stands above its lowest."""
+        return self.val_level - self.val_lowest
+
+    @cached_property
+    def val_late(self) -> Trend:
+        """Where validation is going."""
+        return trend(self.val[self._late :])
+
+    @cached_property
+    def val_goes(self) -> Direction:
+        """Where validation is going: over its last third, and up too where it has risen since its
+        lowest beyond its noise.
+        """
+        since = self.val[self.turn :]
+        if self.count <= SHORT:
+            return (
+                "up"
+                if self.rise > max(5 * SMALL, 0.15 * self.val_lowest)
+                else self.val_late.direction(SMALL)
+            )
+        enough = max(2 * SMALL, 0.04 * self.val_lowest, 3 * noise(since))
+        if len(since) >= LEAST and self.rise > enough and trend(since).direction(SMALL) == "up":
+            return "up"
+        late = self.val_late.direction(max(SMALL, 0.03 * abs(self.val_level)))
+        return "flat" if late == "up" and self.rise <= enough else late
+
+    @cached_property
+    def gap(self) -> float:
+        """How far validation stands above train."""
+        return self.val_level - self.level
+
+    @property
+    def metric_learned(self) -> float | None:
+        """The share of the way from its first value to a perfect one (1, or 0 for errors) that the
+        metric ever made.
+        """
+        metric = self.curves.metric
+        if metric is None or not self.curves.untrained or not np.isfinite(metric).all():
+            return None
+        scores = metric * self.curves.sign
+        first, best = float(scores[0]), float(scores.max())
+        whole = (1.0 if self.curves.sign > 0 else 0.0) - first
+        return (best - first) / whole if whole > 0 else None
+
+    @cached_property
+    def metric_gain(self) -> float:
+        """How much better the metric is at the end than where validation's loss was lowest, in its
+        own noise; 0 if unknown.
+        """
+        metric = self.curves.metric
+        if metric is None:
+            return 0.0
+        known = metric[len(metric) - self.count :] * self.curves.sign
+        if self.count < LEAST or not np.isfinite(known).all():
+            return 0.0
+        gain = median(known[-self._end :]) - median(known[max(self.turn - 1, 0) : self.turn + 2])
+        return gain / max(noise(known), SMALL / 2 * float(np.ptp(known)), 1e-12)
+
+    # Layers and words
+
+    def told(self, share: float) -> str:
+        """A share of the scale in the loss's own unit."""
+        return f"{share * self.scale + self.floor:.3g}"
+
+    @property
+    def sure(self) -> str:
+        """How sure the model is of the classes that it names, in words (R25); empty where that is
+        not known.
+        """
+        sure, classes = self.last(self.curves.confidence), self.curves.classes
+        return (
+            f"; it is {sure:.2f} sure of its answers, of {classes} classes"
+            if sure is not None and classes > 1
+            else ""
+        )
+
+    def by(self, share: float) -> str:
+        """A difference in the loss's own unit."""
+        return f"{share * self.scale:.2g}"
+
+    @property
+    def stands(self) -> str:
+        """Where train stands at the end, in the loss's own unit."""
+        return self.told(self.level)
+
+    def last(self, series: Array | None) -> float | None:
+        """A series' level at its end, if it is known."""
+        known = None if series is None else series[np.isfinite(series)]
+        return median(known[-self._end :]) if known is not None and len(known) else None
+
+    def _calm(self, series: Array) -> Array:
+        """Single epochs aside, where there are enough of them."""
+        return smooth(series) if self.count > SHORT else series
+
+    @property
+    def _late(self) -> int:
+        return max(min(self.count - LEAST, self.count - self.count // LATE), 0)
+
+    @property
+    def _end(self) -> int:
+        return max(3, self.count // END) if self.count > SHORT else 1
