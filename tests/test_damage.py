@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit import search
 
+from search.__main__ import main
 from search.errors import SearchError, UsageError
 from search.results.diagnosis import diagnosed
 from search.results.findings import open_results
@@ -109,3 +110,27 @@ def test_status_goes_on_with_the_other_searches(smoke):
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"other-{number}")]
         assert name in line
         assert "restore" in line
+
+
+WRITTEN = (
+    "best.yaml",
+    "best/provenance.json",
+    "code.json",
+    "decisions.jsonl",
+    "preflight.json",
+    "split.npz",
+    "summary.csv",
+    "trials.csv",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("content", [b"", b"\x00\xff{", b"[1]\n", b"{}\n"])
+def test_no_file_of_a_search_brings_a_verb_down_with_a_traceback(name, content, smoke, capsys):
+    (smoke / "results" / "smoke" / name).write_bytes(content)
+    for words in (["table", "smoke"], ["export", "smoke"]):
+        code = main(words)
+        error = capsys.readouterr().err
+        assert code in (0, 2)
+        assert code == 0 or (name in error and len(error.strip().splitlines()) == 1)

@@ -17,6 +17,7 @@ from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.storage.files import write_text
 from search.storage.folder import Folder
+from search.storage.sealed import read_json
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
 
@@ -103,7 +104,7 @@ def drop_beaten(
 def _trial_in(folder: Folder) -> int | None:
     """The trial whose weights are in best/; None if there are none."""
     path = folder.best / "provenance.json"
-    return int(json.loads(path.read_text())["trial"]) if path.exists() else None
+    return int(read_json(path, keys=["trial"])["trial"]) if path.exists() else None
 
 
 def _version(name: str) -> str:

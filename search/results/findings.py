@@ -3,7 +3,6 @@
 Never writes, needs no torch.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -21,6 +20,7 @@ from search.stages.kinds import kind_of
 from search.stages.outcome import Outcome
 from search.stages.samplers import importances
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
+from search.storage.sealed import read_json, read_json_lines
 from search.storage.study import Study, stages_of
 from search.storage.trials import TrialRecord
 
@@ -100,8 +100,7 @@ def find_stages(plan: Plan, folder: Folder) -> Findings:
         for row in trials
     ]
     findings = find(plan, sorted(rows, key=lambda row: row.ask.trial), val_rows=0)
-    lines = folder.decisions.read_text().splitlines() if folder.decisions.exists() else []
-    return replace(findings, steps=tuple(map(json.loads, lines)))
+    return replace(findings, steps=tuple(read_json_lines(folder.decisions)))
 
 
 def searches(root: Path) -> list[Path]:
@@ -121,12 +120,12 @@ def _told(path: Path) -> str:
     """What was looked at in a folder, in words."""
     ranged, checked = (path / name for name in (LR_RANGE, PREFLIGHT))
     if ranged.exists():
-        found = json.loads(ranged.read_text())
+        found = read_json(ranged, keys=["low", "high"])
         if found["low"] is None:
             return f"a range test without a range, because {found['because']}"
         return f"a range test: learning rates from {found['low']:.2g} to {found['high']:.2g}"
     if checked.exists():
-        failed = json.loads(checked.read_text())["failed"]
+        failed = read_json(checked, keys=["failed"])["failed"]
         return f"a preflight: {', '.join(failed) or 'nothing'} failed"
     return "not begun yet"
 

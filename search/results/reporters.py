@@ -32,7 +32,7 @@ def write_results(
     """
     for name, text in table_files(findings).items():
         path = folder.path / name
-        if not path.exists() or path.read_text() != text:
+        if not path.exists() or path.read_bytes() != text.encode():
             write_text(path, text)
     if redraw or _stale(findings, folder):
         for draw in DRAWERS:

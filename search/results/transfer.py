@@ -4,7 +4,6 @@ Or where a range test ended: with its set-up, its contract, its learning rates (
 command or the experiment says wins over what is carried; the defaults do not. Never writes.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from search.config.trial_config import plain_config, target_of, trial_config
 from search.errors import UsageError
 from search.results.findings import Findings, find_folder, open_results
 from search.storage.folder import LR_RANGE, Folder
+from search.storage.sealed import read_json
 
 OWN = (
     "placement",
@@ -83,7 +83,10 @@ def _from_range(
     Raises:
         UsageError: the test gave no range, or it was made for another set-up.
     """
-    where, found = f"from={folder.path.name}", json.loads((folder.path / LR_RANGE).read_text())
+    where, found = (
+        f"from={folder.path.name}",
+        read_json(folder.path / LR_RANGE, keys=["low", "high"]),
+    )
     if found["low"] is None:
         raise UsageError(
             f"{where}: needs a range test with a range, but got none, because {found['because']}; "

@@ -42,6 +42,7 @@ from search.stages.samplers import make_pruner
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
+from search.storage.sealed import read_json
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
@@ -193,7 +194,7 @@ class _ManyStages:
         """What the preflight says, from its file."""
         if not (self._folder.path / PREFLIGHT).exists():
             return "not made (preflight=off)"
-        names = json.loads((self._folder.path / PREFLIGHT).read_text())["failed"]
+        names = read_json(self._folder.path / PREFLIGHT, keys=["failed"])["failed"]
         return f"failed, and let through: {', '.join(names)}" if names else "the set-up is sound"
 
     def _range(self, step: Step) -> Step:
@@ -201,7 +202,7 @@ class _ManyStages:
         path = self._folder.path
         if not (path / LR_RANGE).exists():
             range_test(self._plan, path, slot=self._pool.slots[0])
-        result = json.loads((path / LR_RANGE).read_text())
+        result = read_json(path / LR_RANGE, keys=["low", "high"])
         if result["low"] is None:
             says = f"no range, because {result['because']}; the knob's own is taken"
             return replace(step, says=says)

@@ -7,7 +7,7 @@ readers ignore both. A line or file without a checksum (of an earlier version) i
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,41 @@ def read_text(path: Path) -> str:
     if sealed and (seal is None or int(seal[1]) != zlib.crc32(text[: seal.start()].encode())):
         raise damaged(path, got="a file that has changed since (its checksum does not match)")
     return text
+
+
+def read_json(path: Path, *, keys: Collection[str] = ()) -> dict[str, Any]:
+    """A JSON object that the search has written; `keys` must be there.
+
+    Raises:
+        UsageError: the file cannot be read as such.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:  # a wrong encoding is a ValueError too
+        raise damaged(path, got=getattr(error, "strerror", None) or "no JSON") from error
+    if not isinstance(content, dict):
+        raise damaged(path, got=f"a JSON {type(content).__name__}")
+    missing = [key for key in keys if key not in content]
+    if missing:
+        raise damaged(path, got=f"none of its keys {', '.join(missing)}")
+    return content
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a file with one JSON object per line; none where there is no file.
+
+    Raises:
+        UsageError: a line is damaged.
+    """
+    if not path.exists():
+        return []
+    records = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            records.append(read_line(line))
+        except DamagedLine as error:
+            raise damaged(path, line=number, got=f"{line[:60]!r}: {error}") from error
+    return records
 
 
 def damaged(path: Path | str, *, got: str, line: int | None = None) -> UsageError:

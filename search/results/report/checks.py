@@ -1,7 +1,5 @@
 """The sections of what was looked at before the search: preflight and range test (R9, R31)."""
 
-import json
-
 import numpy as np
 import pandas as pd
 
@@ -12,6 +10,7 @@ from search.results.report.blocks import Figures, Section, Table, Words
 from search.results.report.chart import Axis, Chart, Series
 from search.results.summary.formatting import count
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
+from search.storage.sealed import read_json
 
 SEEDS = 20  # curves of a range test that are drawn
 COLUMNS = {
@@ -28,7 +27,7 @@ def preflight_section(folder: Folder) -> Section | None:
     path = folder.path / PREFLIGHT
     if not path.exists():
         return None
-    report = json.loads(path.read_text())
+    report = read_json(path, keys=["checks", "failed"])
     checks = report["checks"]
     columns = {name: [check[key] for check in checks] for name, key in COLUMNS.items()}
     bad = [

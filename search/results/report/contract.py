@@ -44,7 +44,13 @@ def _openings(folder: Folder) -> Iterator[tuple[str, str]]:
     """What the sealed test set said, as often as any search opened it."""
     try:
         openings = Ledger(folder).openings()
-    except (OSError, ValueError, KeyError, BadZipFile) as error:  # the page is for reading
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        BadZipFile,
+    ) as error:  # the page is for reading
         yield "test set", f"not known, because {folder.split.name} cannot be read: {error}"
         return
     if not openings:

@@ -1,6 +1,5 @@
 """The sections that prove: every trial, and where the numbers come from."""
 
-import json
 import platform
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from search.results.report.blocks import Block, Facts, Log, Section, Table, tabl
 from search.results.summary.formatting import count
 from search.results.tables import trials_frame
 from search.storage.folder import Folder
+from search.storage.sealed import read_json
 
 SECRET = re.compile(r"(?<=://)[^/\s@]+@")  # user and password in a URL
 CELLS = 36_000  # of the table of all trials: about 350 kB
@@ -46,7 +46,7 @@ def provenance_section(findings: Findings, folder: Folder) -> Section:
     dates = f"{_date(min(ends))} to {_date(max(ends))}" if ends else "none yet"
     devices = ", ".join(sorted({row.device for row in rows if row.device})) or "not known"
     kept = folder.best / "provenance.json"
-    best: Mapping[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    best: Mapping[str, Any] = read_json(kept) if kept.exists() else {}
     libraries = ", ".join(
         f"{name} {version}" for name, version in best.get("libraries", {}).items()
     )
@@ -68,7 +68,7 @@ def provenance_section(findings: Findings, folder: Folder) -> Section:
         *([("weights of the winner", f"sha256 {best['weights']}")] if "weights" in best else []),
     ]
     texts: list[Block] = [
-        Log(title=name, text=redacted((folder.path / name).read_text()))
+        Log(title=name, text=redacted((folder.path / name).read_text(errors="replace")))
         for name in ("config.yaml", "best.yaml")
         if (folder.path / name).exists()
     ]
