@@ -20,7 +20,7 @@ class Terminal(Console):
     """Standard output; a reader that has gone, as in `… | head`, silences it and ends nothing."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        # A notebook gets plain lines: rich would draw widgets, and its stream says it is a terminal.
+        # A notebook gets plain lines: rich would draw widgets, or move a cursor that is not there.
         is_notebook = Console().is_jupyter
         super().__init__(
             quiet=quiet, force_jupyter=False, force_terminal=False if is_notebook else None
