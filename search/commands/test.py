@@ -7,20 +7,17 @@ from typing import Any
 
 import numpy as np
 from hydra.utils import get_object
-from omegaconf import OmegaConf
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.imports import say_imports
+from search.commands.support.scoring import Judge, spread, trials_scores
 from search.config.config_file import load_config
 from search.config.results_root import address
-from search.contract.contract import Prepared, prepare
-from search.contract.metrics import OUTPUTS, output_of, scores
-from search.errors import RunError, UsageError
-from search.results.findings import Findings, open_results
-from search.storage.folder import Folder
+from search.contract.contract import prepare
+from search.errors import UsageError
+from search.results.findings import open_results
 from search.storage.ledger import Ledger
 from trainers.api import Predict
-from trainers.rows import own_rows
 
 SUMMARY = "opens the sealed test set for the exported config, once"
 
@@ -72,12 +69,23 @@ def run(words: list[str], config_dir: Path | None) -> int:
                 "rows": len(prepared.split.test),
             }
         )
-        value = _score(folder, prepared, findings=findings, predict=predict)
+        judge = Judge(prepared, metric=findings.plan.metric, predict=predict)
+        several = {
+            who: trials_scores(findings, folder, trials, judge=judge)
+            for who, trials in findings.confirmed.items()
+        }
+        several = {who: values for who, values in several.items() if len(values) > 1}
+        if "the answer" in several:
+            value = float(np.mean(several["the answer"]))
+        else:
+            seconds = findings.winner.seconds if findings.winner is not None else 0.0
+            value = judge.score(config, weights, seconds=seconds)
         ledger.finish(opening, score=value)
-    print(
-        f"test {opening['metric']}: {value!r} on {opening['rows']} rows "
-        f"(validation: {config.expected!r})"
-    )
+    metric, rows = opening["metric"], opening["rows"]
+    if "the answer" not in several:
+        print(f"test {metric}: {value!r} on {rows} rows (validation: {config.expected!r})")
+    for who, values in several.items() if "the answer" in several else ():
+        print(f"test {metric} of {who}: {spread(values)} on {rows} rows")
     if earlier:
         print(f"these rows were seen before:\n{_shown(earlier)}")
         print(
@@ -94,37 +102,6 @@ def _shown(openings: Sequence[Mapping[str, Any]]) -> str:
         f"{opening.get('metric', 'score')} {opening.get('score')}"
         for opening in openings
     )
-
-
-def _score(folder: Folder, prepared: Prepared, *, findings: Findings, predict: Predict) -> float:
-    config = OmegaConf.to_container(load_config(folder.best_config, overrides=[]), resolve=True)
-    assert isinstance(config, dict)
-    plain, metric = {str(key): value for key, value in config.items()}, findings.plan.metric
-    test = prepared.final.test
-    try:
-        values = dict(
-            predict(plain, own_rows(prepared.final), "cpu", folder.best / "weights.safetensors")
-        )
-        output = output_of(values)
-        if output is not None and test is not None and test.y is not None:
-            units = prepared.contract.normalisation.get("target")
-            values |= scores(
-                metric, targets=np.asarray(test.y), kind=output[0], output=output[1], units=units
-            )
-        if metric.formula:
-            return metric.combine(
-                {
-                    **values,
-                    "seconds": findings.winner.seconds if findings.winner is not None else 0.0,
-                }
-            )
-        return float(values[metric.name])
-    except Exception as error:  # a user's function may raise anything, and return anything
-        raise RunError(
-            f"trainer.predict: must return a dict with {', '.join(OUTPUTS)} or {metric.name!r} "
-            f"for data.test.index, but got {type(error).__name__}: {error}; "
-            f"mend {config['trainer']['predict']}, then say --again"
-        ) from error
 
 
 def _import(path: str) -> Predict:

@@ -51,6 +51,17 @@ class Findings(Outcome):
         rows = (row for row in self.rows if row.ask.trial in trials and row.state == "complete")
         return next(rows, None)
 
+    @property
+    def confirmed(self) -> dict[str, list[int]]:
+        """Of a search of many stages, the trials of its answer, and of the baseline beside it."""
+        if not self.steps:
+            return {}
+        trials = {"the answer": list(self.steps[-1]["trials"])}
+        judged = [step for step in self.steps if step["kind"] == "confirm" and step["evidence"]]
+        if judged and self.steps[-1]["held"]:
+            trials["the baseline"] = list(judged[-1]["evidence"]["values"][0]["trials"])
+        return trials
+
     @cached_property
     def importance(self) -> dict[str, float]:
         """Of a joint search, the knobs that separate good configurations from the rest beyond

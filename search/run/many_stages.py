@@ -165,7 +165,7 @@ class _ManyStages:
         winner = findings.winner
         if winner is not None:
             write_best(self._plan, winner, self._folder)
-            spared = {trial for step in findings.steps[-1:] for trial in step["trials"]}
+            spared = {trial for trials in findings.confirmed.values() for trial in trials}
             drop_beaten(self._plan, winner, self._folder, spared=spared)
         write_results(findings, curves, self._folder)
         return findings
