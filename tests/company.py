@@ -1,4 +1,4 @@
-"""Lanes for tests: groups made from configs, and the same trainings by plain torch, step by step."""
+"""Lanes for tests: groups made from configs, and the same trainings by plain torch."""
 
 import numpy as np
 import torch
@@ -119,7 +119,10 @@ def trained(configs, *, dtype=torch.float32, epochs=3):
 
 
 def plainly(config, *, dtype=torch.float32, epochs=3):
-    """The same training by torch alone, with the lanes' order of rows and dropout masks: losses by epoch, and the model."""
+    """The same training by torch alone, with the lanes' order of rows and dropout masks.
+
+    Returns losses by epoch, and the model.
+    """
     model, loss, optimizer, plain = made(config, dtype)
     (x, y), (val_x, val_y) = sets_of(dtype)
     schedule = Schedule(

@@ -15,13 +15,15 @@ ROOT = Path(__file__).parent.parent
 TWO = "GPU 0: NVIDIA X (UUID: GPU-aa11)\nGPU 1: NVIDIA X (UUID: GPU-bb22)\n"
 SLICED = (
     TWO
-    + "  MIG 1g.10gb     Device  0: (UUID: MIG-cc33)\n  MIG 1g.10gb     Device  1: (UUID: MIG-dd44)\n"
+    + "  MIG 1g.10gb     Device  0: (UUID: MIG-cc33)\n"
+    + "  MIG 1g.10gb     Device  1: (UUID: MIG-dd44)\n"
 )
 ASK = """
 import json, sys
 from search.errors import UsageError
 from search.execution.slots import find_slots
-settings = {"slots": "auto", "slots_per_gpu": 1, "gpus": None, "threads": 1} | json.loads(sys.argv[1])
+settings = {"slots": "auto", "slots_per_gpu": 1, "gpus": None, "threads": 1}
+settings |= json.loads(sys.argv[1])
 try:
     print(json.dumps([slot.gpu for slot in find_slots(**settings)]))
 except UsageError as error:

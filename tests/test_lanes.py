@@ -1,4 +1,4 @@
-"""Lanes: what plain torch gives, the same bits in any company, and nothing shared that must not be."""
+"""Lanes: what plain torch gives, the same bits in any company, nothing shared that must not be."""
 
 import itertools
 import random
@@ -65,7 +65,8 @@ def test_every_lane_is_what_plain_torch_gives(words, dtype, tolerance):
     company = trained(configs, dtype=dtype)
     assert len(company.keys) == 1
     if dtype == torch.float32 and {"model=cnn1d", "optimizer=adam"} <= set(words):
-        tolerance = 1e-3  # a bias before batch norm has no gradient but rounding, of which Adam makes whole steps
+        # A bias before batch norm has no gradient but rounding, of which Adam makes whole steps.
+        tolerance = 1e-3
     for trial, config in configs.items():
         told, model = plainly(config, dtype=dtype)
         for epoch, values in told.items():
@@ -168,7 +169,7 @@ def test_buffers_that_no_state_dict_holds_survive_a_move_in_lanes_and_alone(stoc
 
 
 def test_what_lanes_may_differ_in_is_each_lanes_own():
-    """Rates that the model reads, the optimizer's first state, dampening without momentum, a lambda."""
+    """Rates that the model reads, the optimizer's first state, dampening alone, a lambda."""
     pairs = [
         [config_of("seed=1", model="Reading", rate=rate) for rate in (0.1, 0.6)],
         [
@@ -240,8 +241,9 @@ def test_lanes_may_differ_in_dropout_and_label_smoothing_and_must_not_in_structu
         "schedule=cosine",
     )
     assert one == key("model.dropout=0.4", "loss.label_smoothing=0.3", "optimizer.weight_decay=1")
-    others = {one, key(), key("model.width=9"), key("optimizer=adam"), key("optimizer=amsgrad"), key("optimizer=nesterov"),
-              key("model.activation=gelu"), key("model.dropout=0.1"), key("model=cnn1d"), key("loss=mse")}  # fmt: skip
+    words = ["model.width=9", "optimizer=adam", "optimizer=amsgrad", "optimizer=nesterov"]
+    words += ["model.activation=gelu", "model.dropout=0.1", "model=cnn1d", "loss=mse"]
+    others = {one, key(), *map(key, words)}
     assert len(others) == 10
     configs = {t: config_of(f"model.dropout={drop}", f"loss.label_smoothing={smooth}", f"seed={t}")
                for t, (drop, smooth) in enumerate([(0.1, 0.3), (0.6, 0.1)])}  # fmt: skip
@@ -418,7 +420,7 @@ def test_dropout_is_counted_by_call_as_a_function_and_as_a_module_and_left_alone
 
 
 def test_rows_of_the_two_halves_of_a_split_are_those_of_a_seat(stock, tmp_path):
-    """Without dropout, a lane and a seat see the same rows in the same order, from the same weights."""
+    """Without dropout, a lane and a seat see the same rows in the same order and start alike."""
     config = config_of("trainer.epochs=3")
     lane, seat = stock(), stock()
     lane.fuse(lane.key(config).name)

@@ -8,6 +8,7 @@ import torch
 from company import config_of, made, sets_of
 from impure import EFFECTS
 
+from trainers.lanes import own_code
 from trainers.lanes.admission import admitted
 from trainers.lanes.key import Unfusable, fusion_key
 
@@ -92,8 +93,6 @@ def test_a_model_whose_code_has_changed_has_another_key(tmp_path, monkeypatch):
         (tmp_path / "edited.py").write_text(text + f"        return torch.{name}(x)\n")
         sys.modules.pop("edited", None)
         importlib.invalidate_caches()
-        from trainers.lanes import own_code
-
         own_code._hash_of.cache_clear()  # as in another process
         module = importlib.import_module("edited")
         config = config_of()
@@ -102,3 +101,53 @@ def test_a_model_whose_code_has_changed_has_another_key(tmp_path, monkeypatch):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         keys.add(fusion_key(model, loss, optimizer, batch=32, rows=70))
     assert len(keys) == 2
+
+
+STRANGE = """
+import collections, torch
+from odd import Two
+from omegaconf import OmegaConf
+class Rude:
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+    def __repr__(self):
+        raise RuntimeError("no words")
+    def __hash__(self):
+        return 1
+class Closed(dict):
+    def items(self):
+        raise RuntimeError("closed")
+MISSING = OmegaConf.create({"needed": "???", "link": "${nowhere}"})
+RUDE, KEYED, CLOSED = Rude(), {Rude(): 1}, Closed(a=1)
+ITSELF = []
+ITSELF.append(ITSELF)
+EMPTY, META = torch.empty(0), torch.empty(3, device="meta")
+BIG, LAZY = list(range(100_000)), (number for number in range(3))
+class Ordinary(Two):
+    pass
+"""
+
+
+def test_strange_objects_in_a_models_module_stand_in_nobodys_way(tmp_path, monkeypatch):
+    (tmp_path / "strange.py").write_text(STRANGE)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert refusal("strange.Ordinary") == ""
+
+
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages", "lib"])
+def test_libraries_are_no_code_of_the_users_wherever_they_lie(folder, tmp_path, monkeypatch):
+    place = tmp_path / folder
+    place.mkdir()
+    (place / "somelib.py").write_text("CALLS = [0]\ndef note():\n    CALLS[0] += 1\n")
+    if folder == "lib":  # as pip installs with --target
+        (place / "somelib-1.0.dist-info").mkdir()
+        (place / "somelib-1.0.dist-info" / "METADATA").write_text("Name: somelib\nVersion: 1.0\n")
+        (place / "somelib-1.0.dist-info" / "RECORD").write_text("somelib.py,,\n")
+    text = "from odd import Two\nimport somelib\nclass Using(Two):\n    def middle(self, x):\n"
+    name = f"using_{folder.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(f"{text}        somelib.note()\n        return x.relu()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(place)
+    sys.modules.pop("somelib", None)
+    own_code._distributed.cache_clear()
+    assert refusal(f"{name}.Using") == ""

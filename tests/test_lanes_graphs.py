@@ -1,4 +1,4 @@
-"""Recorded steps: the same as plain calls. Without a GPU, the calls that would be recorded run as they are."""
+"""Recorded steps: the same as plain calls. Without a GPU, what would be recorded runs as it is."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Lanes as a user meets them: a sweep in lanes, its winner alone, kills, poison, and who decides."""
+"""Lanes as a user meets them: a sweep in lanes, its winner alone, kills, poison, who decides."""
 
 import io
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from kit import search, trials
+from odd import SHAPE
 from rich.console import Console
 
 from search.config.compose import compose_experiment
@@ -105,14 +106,7 @@ def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
 
 def test_one_trial_that_kills_its_worker_costs_its_companions_nothing(tmp_path):
     """Seed 1 ends the process in which it is built, twice in company, then by itself."""
-    words = [
-        "model._target_=odd.Poison",
-        "~model.dropout",
-        "~model.depth",
-        "~model.activation",
-        "~model.init",
-        "~model.gain",
-    ]
+    words = ["model._target_=odd.Poison", *SHAPE, "model.width=16"]
     done = search(
         *SWEEP[:2],
         *SWEEP[4:],
@@ -127,15 +121,7 @@ def test_one_trial_that_kills_its_worker_costs_its_companions_nothing(tmp_path):
     assert set(table[table.seed != 1].state) <= {"complete", "infeasible"}
 
 
-ODD = [
-    "~model.dropout",
-    "~model.depth",
-    "~model.activation",
-    "~model.init",
-    "~model.gain",
-    "~model.width",
-    "rehearse=false",
-]
+ODD = [*SHAPE, "rehearse=false"]
 THREE = [
     *[word for word in SWEEP if not word.startswith("model")][:-1],
     "space.optimizer.lr.points=3",
@@ -144,7 +130,7 @@ THREE = [
 
 
 def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
-    """One explodes and raises for all; one cannot be built; one prints too much: the others are tried again by themselves."""
+    """One explodes for all, one cannot be built, one prints too much: the others run again alone."""
     raising = [
         "model._target_=odd.Fragile",
         *ODD,
@@ -262,7 +248,8 @@ def test_why_trials_train_one_by_one_is_told_once(tmp_path):
         ),
         (
             ["lanes=4", "metric=composite", "metric.formula='accuracy - 0.01 * log10(seconds)'"],
-            "lanes: a metric with seconds in it needs trials that train one by one, but got 4; give lanes=off",
+            "lanes: a metric with seconds in it needs trials that train one by one, "
+            "but got 4; give lanes=off",
         ),
     ],
 )
@@ -342,7 +329,7 @@ def test_a_damaged_file_of_decisions_is_named_with_its_remedy(text, tmp_path):
     (tmp_path / "lanes.json").write_text(text)
     with pytest.raises(
         UsageError,
-        match=r"lanes\.json: must hold the search's decisions on lanes, but got .*; restore it, or delete",
+        match=r"lanes\.json: must hold the search's decisions on lanes, but got .*; restore it, or",
     ):
         Fusions(tmp_path, shared=tmp_path / "shared", most=None, slots=1)
 

@@ -1,11 +1,15 @@
 """One trial's epochs as numbers: outputs become the metric, folds become their mean, and what breaks the seam is named."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
 from search.execution.messages import encode
+from search.execution.worker.failures import end_of
 from search.execution.worker.trial_runner import TrialRunner
 from trainers.api import Data, Part
 from trainers.checkpoint import TrialCheckpoint
@@ -161,3 +165,16 @@ def test_labels_in_a_column_are_not_compared_with_every_row(tmp_path):
 @pytest.mark.parametrize("loss", [1.0, float("nan")])
 def test_a_metric_that_is_nan_has_diverged_and_is_no_fault(loss, tmp_path):
     assert np.isnan(_step(tmp_path, {"accuracy": float("nan"), "val_loss": loss}).value)
+
+
+def test_a_gpu_that_is_full_is_told_without_its_other_processes():
+    text = (
+        "CUDA out of memory. Tried to allocate 116.42 GiB. GPU 0 has a total capacity of 79.18 GiB of "
+        "which 68.90 GiB is free. Process 748 has 848.00 MiB memory in use. Including non-PyTorch "
+        "memory, this process has 944.00 MiB memory in use."
+    )
+    end = end_of(torch.OutOfMemoryError(text), trial=0, folder=Path())
+    assert end.reason == (
+        "OutOfMemoryError: CUDA out of memory. Tried to allocate 116.42 GiB. GPU 0 has a total "
+        "capacity of 79.18 GiB of which 68.90 GiB is free. (not raised)"
+    )

@@ -54,16 +54,19 @@ def pace(device: str, most: int) -> None:
         rates = [
             lanes / _epoch(config, data, lanes=lanes, device=device)
             for lanes in counts
-            if lanes / alone < LIMIT
+            if lanes / alone < LIMIT or device == "cuda"
         ]
-        x, y = (torch.from_numpy(array) for array in (data.train.x.astype("float32"), data.train.y))
-        val_x = torch.from_numpy(data.val.x.astype("float32"))
+        x, y = (
+            torch.from_numpy(array).to(device)
+            for array in (data.train.x.astype("float32"), data.train.y)
+        )
+        val_x = torch.from_numpy(data.val.x.astype("float32")).to(device)
 
         def bare(trial: "optuna.Trial", words: Sequence[str] = words) -> float:
             """A user's own loop."""
             from trainers.build import build
 
-            model, loss, _ = build(config, torch.device("cpu"))  # noqa: B023
+            model, loss, _ = build(config, torch.device(device))  # noqa: B023
             optimizer = torch.optim.SGD(
                 model.parameters(), lr=trial.suggest_float("lr", 1e-4, 0.1, log=True), momentum=0.9
             )
@@ -76,7 +79,7 @@ def pace(device: str, most: int) -> None:
                     optimizer.step()
                 model.eval()
                 with torch.no_grad():
-                    right = (model(val_x).argmax(1).numpy() == data.val.y).mean()  # noqa: B023
+                    right = (model(val_x).argmax(1).cpu().numpy() == data.val.y).mean()  # noqa: B023
             return float(right)
 
         study = optuna.create_study(
@@ -118,7 +121,7 @@ def _epoch(config, data, *, lanes: int, device: str) -> float:  # type: ignore[n
         seats.admit(trial, config={**config, "seed": trial}, checkpoint=Unsaved())
     seconds = []
     steps = -(-len(data.train.x) // int(config["trainer"]["batch_size"]))
-    traced = -(-(AFTER + 2 * SETTLED) // steps) if lanes else 0
+    traced = -(-(AFTER + 2 * SETTLED) // steps) if lanes and device == "cpu" else 0
     for _ in range(
         2 + traced + EPOCHS
     ):  # the untrained look, a warm one, and for lanes until steps are traced

@@ -6,7 +6,9 @@ are padded to, so that lanes that come and go need few recordings. The first res
 compared with the plain calls; what cannot be recorded, or differs, goes on without graphs.
 """
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ from trainers.lanes.rows import WEIGHTS, Rows
 from trainers.lanes.steps import Steps
 
 KEPT = 2  # capacities whose recordings are kept, the last ones used
-LARGEST = 2**28  # bytes of rows from which a step is long beside its launches
+SHARE = 1 / 32  # of a device's memory: rows above it are too large to be held several times
 WARM = 2  # calls before a recording, which prepare libraries and memory
 TOLERANCE = 1e-3  # of a first result, relative to its greatest number, as in the admission
 Replay = Callable[[], None]
@@ -74,7 +76,7 @@ class GraphedSteps(Steps):
 
     def _too_large(self, rows: Rows) -> bool:
         size = sum(tensor.numel() * tensor.element_size() for tensor in rows.values())
-        return self._given_up or size > LARGEST
+        return self._given_up or size > SHARE * memory_of(self.x.device)
 
     def _recording(
         self, name: tuple[object, ...], make: Callable[[], "_Recording"]
@@ -200,13 +202,33 @@ def recorded(calls: Callable[[], None], device: torch.device) -> Replay:
             calls()
     torch.cuda.current_stream(device).wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
+    with _no_collection(), torch.cuda.graph(graph, stream=stream):
         calls()
 
     def replay() -> None:
         graph.replay()
 
     return replay
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of the device's memory; of a CPU, which has no recordings, as good as endless."""
+    if device.type != "cuda":
+        return 2**62
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without garbage collection: an old graph that were freed now would spoil the recording."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _agree(pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:

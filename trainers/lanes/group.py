@@ -29,6 +29,7 @@ class Group:
         self._rows: Rows = {}
         self._start = torch.empty(0)  # weights [lanes, …] that the lanes began with
         self._lanes: list[Lane] = []
+        self._arrivals: list[tuple[Rows, Tensor]] = []  # rows and first weights of new lanes
 
     @property
     def trials(self) -> list[int]:
@@ -49,12 +50,12 @@ class Group:
                 for name, value in saved["optimizer"].items()
             }
             lane.losses, lane.epoch = list(saved["val_losses"]), lane.checkpoint.epoch
-        self._rows = joined([self._rows, rows]) if self._lanes else rows
-        self._start = torch.cat([self._start, start]) if self._lanes else start
+        self._arrivals.append((rows, start))
         self._lanes.append(lane)
 
     def release(self, trial: int) -> None:
         """Frees the trial's lane at once."""
+        self._seat_arrivals()
         staying = [index for index, lane in enumerate(self._lanes) if lane.trial != trial]
         self._rows = taken(self._rows, staying) if staying else {}
         self._start = self._start[staying]
@@ -66,6 +67,7 @@ class Group:
 
     def step(self) -> list[Epoch]:
         """One epoch of every lane. New lanes are first evaluated untrained; the others wait."""
+        self._seat_arrivals()
         new = [index for index, lane in enumerate(self._lanes) if lane.epoch < 0]
         chosen = new or [
             index for index, lane in enumerate(self._lanes) if lane.epoch < lane.epochs
@@ -95,6 +97,16 @@ class Group:
         kept = on_host(self._rows)
         results = zip(lanes, chosen, values, losses, outputs, strict=False)
         return [self._outcome(*result, kept=kept) for result in results]
+
+    def _seat_arrivals(self) -> None:
+        """Joins the rows of new lanes, all at once: one by one, each would copy all before it."""
+        if not self._arrivals:
+            return
+        parts, starts = zip(*self._arrivals, strict=True)
+        seated = len(self._lanes) > len(parts)
+        self._rows = joined([self._rows, *parts] if seated else parts)
+        self._start = torch.cat([self._start, *starts] if seated else starts)
+        self._arrivals = []
 
     def _outcome(
         self, lane: Lane, row: int, values: Values, val_loss: float, outputs: Any, *, kept: Rows

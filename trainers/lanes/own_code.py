@@ -1,7 +1,7 @@
 """The user's code behind a model: the Python modules it lives in, and a fingerprint of their text.
 
-Installed libraries and the standard library are not the user's, but the module that defines a
-model's class always is, unless it belongs to torch.
+Installed libraries and the standard library are not the user's; the package that defines a model's
+class always is, unless it is torch.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -17,6 +18,7 @@ from torch import nn
 INSTALLED = tuple(
     sorted({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 )
+LIBRARIES = ("site-packages", "dist-packages")  # folders of libraries, wherever they lie
 
 
 def own_modules(*models: nn.Module) -> list[ModuleType]:
@@ -53,9 +55,11 @@ def _modules_of(kinds: frozenset[type]) -> list[ModuleType]:
     start = [sys.modules[name] for name in names if name in sys.modules and not _is_torch(name)]
     queue = [module for module in start if module.__name__ != "builtins"]
     reached = {module.__name__: module for module in queue}
+    packages = {_package(name) for name in reached}
     while queue:
         for module in _imported(queue.pop()):
-            if module.__name__ not in reached and not _is_installed(module):
+            is_own = _package(module.__name__) in packages or not _is_installed(module)
+            if module.__name__ not in reached and is_own:
                 reached[module.__name__] = module
                 queue.append(module)
     return [reached[name] for name in sorted(reached)]
@@ -64,9 +68,10 @@ def _modules_of(kinds: frozenset[type]) -> list[ModuleType]:
 def _imported(module: ModuleType) -> Iterable[ModuleType]:
     """Modules that stand in another one's globals, or whose functions and classes do."""
     for value in list(vars(module).values()):
-        if isinstance(value, ModuleType):
+        kind = type(value)  # not isinstance, which asks objects that may raise
+        if issubclass(kind, ModuleType):
             yield value
-        elif isinstance(value, FunctionType | type) and value.__module__ in sys.modules:
+        elif issubclass(kind, FunctionType | type) and value.__module__ in sys.modules:
             yield sys.modules[value.__module__]
 
 
@@ -75,9 +80,21 @@ def _is_torch(name: str) -> bool:
 
 
 def _is_installed(module: ModuleType) -> bool:
-    """Whether a module is a library's: built in, or in a folder of installed packages."""
+    """Whether a module is a library's: built in, in a folder of libraries, or of a distribution."""
     path = _file(module)
-    return path is None or str(path).startswith(INSTALLED) or _is_torch(module.__name__)
+    if path is None or str(path).startswith(INSTALLED) or set(path.parts) & set(LIBRARIES):
+        return True
+    return _is_torch(module.__name__) or _package(module.__name__) in _distributed()
+
+
+@cache
+def _distributed() -> frozenset[str]:
+    """Packages of all distributions on the path: libraries may lie in a folder of any name."""
+    return frozenset(packages_distributions())
+
+
+def _package(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _file(module: ModuleType) -> Path | None:

@@ -22,6 +22,8 @@ from trainers.lanes.rows import WEIGHTS, joined
 from trainers.seat import Seat
 
 MOST = {"cpu": 64, "cuda": 512}  # lanes that are tried
+# Steps that are timed as one: on a GPU, rows are copied to a recording and back once an epoch.
+AT_ONCE = {"cpu": 1, "cuda": 16}
 PAIRS, MOST_PAIRS = 5, 25  # pairs of timed steps, alone and in lanes: at least, and at most
 STEADY = 1.15  # of the least time: where the lower quartile is within it, that can be trusted
 # What a doubling must gain for the next to be tried: measuring takes time from a small search.
@@ -46,30 +48,32 @@ def measure(
     """Seconds per step of 2, 4, 8 … lanes, until more lanes are no faster or memory runs out."""
     index = torch.arange(batch, device=device)
     seat = Seat(config, sets=sets, device=device, checkpoint=Unsaved())
+    steps = min(AT_ONCE[device.type], len(sets[0][0]) // batch)
 
     def alone() -> None:
-        seat.gradients(index)
-        seat.step()
+        for _ in range(steps):
+            seat.gradients(index)
+            seat.step()
 
     count, before = 2, 0.0
     timings: dict[int, Timing] = {}
     while count <= MOST[device.type]:
         try:
-            lanes = _step_of(program, config, count, sets=sets, batch=batch, device=device)
+            lanes = _steps_of(
+                program, config, count, sets=sets, batch=batch, device=device, steps=steps
+            )
             timings[count] = timed_pairs(alone, lanes, clock=clock_of(device))
         except torch.OutOfMemoryError:
             break
         gain = count * timings[count].alone / timings[count].lanes
-        if gain < WORTH * before or timings[count].lanes > LONG:
+        if gain < WORTH * before or timings[count].lanes > LONG * steps:
             break
         before = gain
         count *= 2
-    alone_seconds = min((timing.alone for timing in timings.values()), default=0.0)
+    least = min((timing.alone for timing in timings.values()), default=0.0) / steps
     return Pace(
-        alone=alone_seconds,
-        lanes={
-            count: timing.lanes / timing.alone * alone_seconds for count, timing in timings.items()
-        },
+        alone=least,
+        lanes={count: timing.lanes / timing.alone * least for count, timing in timings.items()},
         doubtful=any(timing.doubtful for timing in timings.values()),
     )
 
@@ -103,27 +107,36 @@ def _scatters(pairs: list[tuple[float, float]]) -> bool:
     return any(column[len(column) // 4] > STEADY * column[0] for column in columns)
 
 
-def _step_of(
-    program: Program, config: Config, count: int, *, sets: Sets, batch: int, device: torch.device
+def _steps_of(
+    program: Program,
+    config: Config,
+    count: int,
+    *,
+    sets: Sets,
+    batch: int,
+    device: torch.device,
+    steps: int,
 ) -> Step:
-    """A training step of so many lanes."""
+    """Training steps of so many lanes."""
     seed_all(int(config["seed"]), device)
     model, loss, optimizer = build(config, device)
-    steps = lane_steps(program, sets=sets, batch=batch)
+    trained = lane_steps(program, sets=sets, batch=batch)
     lane = lane_of(
         0,
         config,
         model=model,
         loss=loss,
         optimizer=optimizer,
-        steps=steps.count,
+        steps=trained.count,
         checkpoint=Unsaved(),
     )
     lane.epoch = 1
     rows = joined([program.rows_of(model, optimizer)] * count)
-    epoch = lane_epoch([lane] * count, steps=steps.count, rows=len(sets[0][0]), like=rows[WEIGHTS])
+    epoch = lane_epoch(
+        [lane] * count, steps=trained.count, rows=len(sets[0][0]), like=rows[WEIGHTS]
+    )
     total = torch.zeros(count, device=device, dtype=torch.float64)
-    return lambda: steps.advance(rows, epoch, range(1), total)
+    return lambda: trained.advance(rows, epoch, range(steps), total)
 
 
 def _seconds(step: Step, clock: Clock) -> float:

@@ -12,15 +12,16 @@ import os
 import random
 import warnings
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from types import (
     CellType,
     FunctionType,
     GeneratorType,
+    MappingProxyType,
     MethodType,
     ModuleType,
     SimpleNamespace,
@@ -35,6 +36,7 @@ from trainers.lanes.generators import generator_states
 from trainers.lanes.key import SIMPLE, Unfusable
 from trainers.lanes.own_code import own_classes, own_modules
 
+MOST_NAMES = 50_000  # that are looked at: in a module of more, the rest is not seen
 MOST_ENTRIES = 10_000  # of one container that are looked at one by one
 MOST_BYTES = 2**22  # of one array whose values are compared
 DEEPEST = 8  # containers within containers
@@ -100,7 +102,15 @@ class _Walk:
         self._kept: list[Any] = []  # so that no number of an object is given twice
 
     def enter(self, value: Any, name: str, *, depth: int = 0) -> None:
-        """Notes one value, and what it holds."""
+        """Notes one value and what it holds; what cannot be looked at is known by its identity."""
+        if len(self.seen) >= MOST_NAMES:
+            return
+        try:
+            self._look(value, name, depth=depth)
+        except Exception:  # noqa: BLE001  # of any class, also a user's
+            self.seen[name] = id(value)
+
+    def _look(self, value: Any, name: str, *, depth: int) -> None:
         self.seen[name] = _leaf(value)
         if isinstance(value, (*SIMPLE, Enum, Tensor, np.ndarray, *GENERATORS, ModuleType)):
             return
@@ -112,11 +122,11 @@ class _Walk:
             self.enter(held, f"{name}{part}", depth=depth + 1)
 
     def _parts(self, value: Any) -> Iterator[tuple[str, Any]]:
-        if isinstance(value, Mapping):
-            pairs = list(value.items())[:MOST_ENTRIES]
-            yield from ((f"[{key!r:.40}]", held) for key, held in pairs)
+        if isinstance(value, dict | MappingProxyType):
+            pairs = list(dict(value).items())[:MOST_ENTRIES]
+            yield from ((f"[{_key(key)}]", held) for key, held in pairs)
         elif isinstance(value, list | tuple | deque):
-            yield from ((f"[{i}]", held) for i, held in enumerate(list(value)[:MOST_ENTRIES]))
+            yield from ((f"[{i}]", held) for i, held in enumerate(islice(value, MOST_ENTRIES)))
         elif isinstance(value, MethodType):
             yield from ((".__self__", value.__self__), (".__func__", value.__func__))
         elif isinstance(value, CellType):
@@ -148,8 +158,12 @@ class _Walk:
         """Whether a value is a user's class or object; a library's may hold half of Python."""
         kind = value if isinstance(value, type) else type(value)
         plain = kind.__module__ in self._own or issubclass(kind, SimpleNamespace)
-        is_model = isinstance(value, nn.Module)
-        return (plain or is_model) and hasattr(value, "__dict__")
+        return (plain or issubclass(type(value), nn.Module)) and "__dict__" in dir(kind)
+
+
+def _key(key: object) -> str:
+    """A dictionary's key in words, where its class allows that."""
+    return repr(key)[:40] if isinstance(key, str | int | float | tuple) else type(key).__name__
 
 
 def _leaf(value: Any) -> Any:
@@ -166,7 +180,7 @@ def _leaf(value: Any) -> Any:
         return type(value), repr(value)
     if isinstance(value, set | frozenset):
         return type(value), len(value), frozenset(map(id, list(value)[:MOST_ENTRIES]))
-    if isinstance(value, Mapping | list | tuple | deque):
+    if isinstance(value, dict | MappingProxyType | list | tuple | deque):
         return type(value), len(value)
     if isinstance(value, GeneratorType):
         return id(value), None if value.gi_frame is None else value.gi_frame.f_lasti
@@ -196,12 +210,9 @@ def _generator_state(generator: Any) -> Any:
 
 def _position(iterator: Any) -> Any:
     """How far an iterator is; its identity alone where Python cannot tell."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python 3.12 calls this deprecated
-            return repr(iterator.__reduce__())
-    except Exception:  # noqa: BLE001  # of any class, also a user's
-        return id(iterator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 calls this deprecated
+        return repr(iterator.__reduce__())
 
 
 def _held_by(cell: CellType) -> Any:

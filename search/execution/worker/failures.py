@@ -1,5 +1,6 @@
 """How an exception of a trainer ends its trial, in the words of its row. Raises nothing itself."""
 
+import re
 import traceback
 from pathlib import Path
 
@@ -31,7 +32,10 @@ def out_of_memory(error: Exception) -> bool:
 
 def _reason(error: Exception) -> str:
     """The error's first line, with the line of code that raised it."""
-    lines = str(error).strip().splitlines()
+    text = str(error)
+    if out_of_memory(error):  # CUDA goes on with every process that uses the device
+        text = re.split(r"(?<=[.]) (?:Process \d+ has|Including non-PyTorch)", text)[0]
+    lines = text.strip().splitlines()
     place = "" if isinstance(error, TrialFailed) else f" ({_place(error)})"
     return f"{type(error).__name__}: {lines[0] if lines else ''}{place}"
 
