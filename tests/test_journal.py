@@ -145,3 +145,28 @@ def test_a_full_disk_is_told_and_not_swallowed(tmp_path, monkeypatch):
     monkeypatch.setattr("os.write", lambda file, data: 3)
     with pytest.raises(OSError, match="No space left on device"):
         journal.append_logs([{"op_code": 0, "worker_id": "a-1"}])
+
+
+def test_stock_optuna_takes_neither_a_lucky_confirmation_nor_an_infeasible_trial_for_the_best(
+    tmp_path,
+):
+    study = _study(tmp_path / "journal.log")
+    for number, (stage, state, value) in enumerate(
+        [
+            ("joint", "complete", 0.6),
+            ("joint", "complete", 0.7),
+            ("joint", "infeasible", 0.95),  # what the sampler was told in its place
+            ("confirm", "complete", 0.9),
+            ("confirm", "complete", 0.5),
+        ]
+    ):
+        ask = TrialSpec(trial=number, stage=stage, knobs={"lr": 0.5}, seed=number)
+        study.start(ask, values={})
+        study.finish(TrialRecord(ask=ask, state=state, value=value, sampler_value=value))
+    study.close()
+    stock = _stock(tmp_path / "journal.log")
+    assert (stock.best_trial.number, stock.best_value) == (1, 0.7)
+    assert stock.metric_names == ["accuracy"]
+    rows = _study(tmp_path / "journal.log").rows(alive=False)
+    assert [row.state for row in rows][2] == "infeasible"
+    assert rows[3].value == 0.9

@@ -27,7 +27,10 @@ from search.storage.trials import TrialRecord, TrialSpec, TrialState
 ATTRIBUTES = ("best_epoch", "epochs", "seconds", "wall", "device", "strategy", "source", "reason")
 RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
 HELD = "held"  # study attribute: knobs that all trials of a stage share
-INFEASIBLE = "infeasible"  # Optuna's constraint; best_trial leaves out trials above 0
+# Optuna's constraints. `best_trial` leaves out trials above 0: those that did not train, and those
+# that only repeat a leader on fresh seeds, since the luckiest of them is no better configuration.
+INFEASIBLE, REPEATS = "infeasible", "repeats a leader"
+REPEATING_STAGE = "confirm"
 
 
 class Study:
@@ -159,6 +162,8 @@ class Study:
         handle.set_user_attr("state", row.state)
         if row.state == TrialState.INFEASIBLE:
             handle.set_constraint(INFEASIBLE, 1.0)
+        if row.ask.stage == REPEATING_STAGE:
+            handle.set_constraint(REPEATS, 1.0)
         if row.state == TrialState.PRUNED:
             handle.set_user_attr("value", row.value)  # Optuna keeps the last epoch's, not the best
             self._study.tell(handle.number, state=OptunaState.PRUNED)
