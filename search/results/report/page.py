@@ -15,14 +15,15 @@ from search.results.report.chart import script
 from search.results.report.page_data import PageData
 from search.results.report.rules import CITED, rules
 
-HERE = Path(__file__).parent
+BROWSER = Path(__file__).parent / "browser"  # what runs there: template, style, scripts
+SCRIPTS = ("base.js", "charts.js", "curves.js", "tables.js", "page.js")
 RULE = Markup('<span class="rule" tabindex="0" role="note">{}<span class="tip">{}</span></span>')
 
 
 def render(page: Page) -> str:
     """The page's text."""
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(BROWSER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -30,12 +31,13 @@ def render(page: Page) -> str:
     )
     environment.filters |= {"cited": cited, "line": one_line, "log": for_terminal}
     data = PageData(page.title)
-    scripts = {"plotly": script(), "page": (HERE / "page.js").read_text("utf-8")}
+    parts = [(BROWSER / name).read_text("utf-8") for name in SCRIPTS]
+    scripts = {"plotly": script(), "page": '(() => {\n"use strict";\n' + "\n".join(parts) + "})();"}
     return environment.get_template("page.html.j2").render(
         page=page,
         groups=[_prepared(group, data, alone=len(page.groups) == 1) for group in page.groups],
         data=Markup(data.text()),
-        style=Markup((HERE / "page.css").read_text("utf-8")),
+        style=Markup((BROWSER / "page.css").read_text("utf-8")),
         scripts={name: Markup(text) for name, text in scripts.items()},
     )
 
