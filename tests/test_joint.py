@@ -544,3 +544,14 @@ def test_a_gain_among_the_leaders_gets_further_fresh_seeds_until_they_decide():
     assert len(findings.groups[0].scores) == max(seeds)
     none = joint_of(truth, *words, "protocol.most_seeds=3")[1]
     assert len(none) == 16 + 3 * len(findings.groups)
+
+
+def test_a_best_configuration_at_a_hard_limit_is_told():
+    plan, rows = joint_of(
+        lambda knobs, seed: 0.9 - 0.3 * knobs["model.dropout"] + 1e-5 * seed,
+        *TWO, "sampler=qmc", "n_trials=64", "protocol.most_seeds=3",
+    )  # fmt: skip
+    lines = conclusion(find(plan, rows, val_rows=500))
+    assert any(
+        "lies at the hard limit space.model.dropout.min: what lies" in line for line in lines
+    )

@@ -233,7 +233,11 @@ def _edge(knob: Knob, value: Value) -> list[str]:
     end, direction = ("low", -1) if share <= EDGE else ("high", 1)
     further = knob.beyond(knob.typed(knob.low if end == "low" else knob.high), direction=direction)
     if not further:
-        return []
+        limit = "min" if end == "low" else "max"
+        return [
+            f"{knob.path} = {value} lies at the hard limit space.{knob.path}.{limit}: what lies "
+            "beyond was not tried (P2)"
+        ]
     room = float(further[-1])  # type: ignore[arg-type]
     told = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
     return [f"{told}; try space.{knob.path}.{end}={room:.12g} name=…"]
