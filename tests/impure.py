@@ -149,3 +149,15 @@ class Reading(Two):
     def middle(self, x):
         scale = 1 + 0 * (len(LIST) + ARRAY.size + Book.calls + len(NESTED))
         return torch.relu(x) * scale
+
+
+class Holding(Two):
+    """A generator of its own, of one kind or another."""
+
+    def __init__(self, *, inputs, outputs, kind):
+        super().__init__(inputs=inputs, outputs=outputs)
+        kinds = {"numpy": np.random.default_rng, "random": random.Random, "torch": torch.Generator}
+        self.dice = kinds[kind]()
+
+    def middle(self, x):
+        return torch.relu(x)

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from company import config_of, made, sets_of
-from impure import EFFECTS
+from impure import EFFECTS, Holding
 
 from trainers.lanes import own_code
 from trainers.lanes.admission import admitted
@@ -60,6 +60,16 @@ def test_a_generator_of_torch_in_a_global_is_refused(tmp_path, monkeypatch):
     (tmp_path / "drawing.py").write_text(text + draw)
     monkeypatch.syspath_prepend(tmp_path)
     assert refusal("drawing.Drawing")
+
+
+@pytest.mark.parametrize("kind", ["numpy", "random", "torch"])
+def test_a_model_that_holds_a_generator_has_no_key(kind):
+    config = config_of(model="Two")
+    _, loss, _, _ = made(config)
+    model = Holding(inputs=64, outputs=10, kind=kind)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(Unfusable, match=r"dice is a \w+, which cannot be compared"):
+        fusion_key(model, loss, optimizer, batch=32, rows=70)
 
 
 def test_a_counter_in_a_module_that_the_models_module_imports_is_found(tmp_path, monkeypatch):

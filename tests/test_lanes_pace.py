@@ -94,5 +94,5 @@ def test_lanes_are_taken_also_beside_busy_processes(busy):
     data = prepare(config, metric=Metric(name="accuracy", direction="maximize")).final
     seats = Stock(data=Data(train=data.train, val=data.val), device="cpu")
     pace = seats.measure(config_of("model.width=16"), timed=True)
-    fusion = decide(pace, company=16, most=None)
+    fusion = decide(pace, candidates=16, most=None)
     assert fusion.strategy == "vmap", (pace, fusion)

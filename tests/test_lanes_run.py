@@ -130,7 +130,7 @@ THREE = [
 
 
 def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
-    """One explodes for all, one cannot be built, one prints too much: the others run again alone."""
+    """One explodes for all, one cannot be built, one prints too much: others run again alone."""
     raising = [
         "model._target_=odd.Fragile",
         *ODD,
@@ -261,17 +261,21 @@ def test_lanes_that_cannot_be_are_refused(words, message, tmp_path):
 
 
 def test_a_pace_decides_by_how_many_can_train_side_by_side():
-    assert decide(FAST, company=8, most=None) == Fusion(
+    assert decide(FAST, candidates=8, most=None) == Fusion(
         strategy="vmap", seats=8, why="up to 8 at once, 8 of them 4.0 times as fast as one by one"
     )
     few = Fusion(strategy="loop", seats=1, why="one by one: 2 at once would be 1.1 times as fast")
-    assert decide(FAST, company=2, most=None) == few
-    assert decide(FAST, company=1, most=None).strategy == "loop"
-    assert decide(Pace(alone=1.0, lanes={2: 2.4, 4: 4.8}), company=64, most=None).strategy == "loop"
-    assert decide(Pace(), company=1, most=5) == Fusion(
+    assert decide(FAST, candidates=2, most=None) == few
+    assert decide(FAST, candidates=1, most=None).strategy == "loop"
+    assert (
+        decide(Pace(alone=1.0, lanes={2: 2.4, 4: 4.8}), candidates=64, most=None).strategy == "loop"
+    )
+    assert decide(Pace(), candidates=1, most=5) == Fusion(
         strategy="vmap", seats=5, why="up to 5, as told"
     )
-    assert decide(Pace(cause="it has hooks"), company=9, most=5).why == "one by one: it has hooks"
+    assert (
+        decide(Pace(cause="it has hooks"), candidates=9, most=5).why == "one by one: it has hooks"
+    )
 
 
 def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_searches(tmp_path):
@@ -304,7 +308,7 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
 
 def test_a_doubtful_pace_serves_its_own_search_and_is_not_kept_for_others(tmp_path):
     doubtful = Pace(alone=1.0, lanes={2: 0.8}, doubtful=True)
-    wanted = decide(doubtful, company=2, most=None)
+    wanted = decide(doubtful, candidates=2, most=None)
     assert wanted.why.endswith(
         "2.5 times as fast as one by one; measured times scattered and are not kept"
     )

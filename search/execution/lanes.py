@@ -53,22 +53,22 @@ ALONE = Fusion(strategy="loop", seats=1, why="")
 NO_ROOM = "one by one: two at once need too much memory"
 
 
-def decide(pace: Pace, *, company: int, most: int | None) -> Fusion:
+def decide(pace: Pace, *, candidates: int, most: int | None) -> Fusion:
     """Whether lanes are used.
 
     Args:
         pace: what was measured of the key.
-        company: trials of the key that can train at the same time in one worker.
+        candidates: trials of the key that can train at the same time in one worker.
         most: the number of lanes that the user wants; None where the pace decides.
     """
-    if company < 2 and most is None:
+    if candidates < 2 and most is None:
         return ALONE
     if pace.cause:
         return replace(ALONE, why=f"one by one: {pace.cause}")
     if most is not None:
         return Fusion(strategy="vmap", seats=most, why=f"up to {most}, as told")
     gains = {lanes: lanes * pace.alone / seconds for lanes, seconds in pace.lanes.items()}
-    possible = {lanes: gain for lanes, gain in gains.items() if lanes <= company}
+    possible = {lanes: gain for lanes, gain in gains.items() if lanes <= candidates}
     if not possible:
         return replace(ALONE, why=NO_ROOM)
     best = max(possible, key=lambda lanes: possible[lanes])

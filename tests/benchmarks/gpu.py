@@ -226,21 +226,22 @@ def side(device: str, trials: int, *, bare: bool) -> None:
         if not bare:
             seconds = shared._command([*ours, "lanes=off", "name=off", "placement.slots=4"], folder)
             print(f"search, lanes=off, 4 workers: {seconds:.1f} s the whole command", flush=True)
-        text = shared.TRAIN.replace("nn.Linear(64, 10))", "nn.Linear(64, 10)).to(x.device)") + BARE
-        Path(f"{folder}/bare.py").write_text(text)
+        Path(f"{folder}/bare.py").write_text(shared.TRAIN + BARE)
         begun = time.perf_counter()
         numbers = [list(range(first, trials, 4)) for first in range(4)]
+        loops = _bare(folder, device, numbers)
         print(
-            f"four processes, a loop each: {_bare(folder, device, numbers):.1f} s, start-up left out;",
-            end=" ",
+            f"four processes, a loop each: {loops:.1f} s, start-up left out; "
+            f"{time.perf_counter() - begun:.1f} s with it",
+            flush=True,
         )
-        print(f"{time.perf_counter() - begun:.1f} s with it", flush=True)
         begun, few = time.perf_counter(), 8
         for first in range(0, few, 4):
             _bare(folder, device, [[first + number] for number in range(4)])
         seconds = (time.perf_counter() - begun) * trials / few
         print(
-            f"a process per trial, four at a time: {seconds:.1f} s (of {few} trials, times {trials // few})"
+            f"a process per trial, four at a time: {seconds:.1f} s "
+            f"(of {few} trials, times {trials // few})"
         )
 
 
@@ -282,7 +283,8 @@ def off(models: Sequence[str]) -> None:
             decided = json.loads((Path(folder) / "results/auto/lanes.json").read_text())
             why = [entry["why"] for entry in decided.values()]
             print(
-                f"{name:30} off {taken['off']:.1f} s, auto {taken['auto']:.1f} s: {taken['off'] / taken['auto']:.2f}; {why}",
+                f"{name:30} off {taken['off']:.1f} s, auto {taken['auto']:.1f} s: "
+                f"{taken['off'] / taken['auto']:.2f}; {why}",
                 flush=True,
             )
 

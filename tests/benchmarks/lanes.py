@@ -1,14 +1,16 @@
-"""What lanes save: the same trainings one by one, in lanes, and beside others' tools. Ratios within one run.
+"""What lanes save: trainings one by one, in lanes, and with other tools. Ratios within one run.
 
-    python tests/benchmarks/lanes.py pace [--device cuda]     trainings per second over the number of lanes
-    python tests/benchmarks/lanes.py search [--rounds 3]      a whole lr_sweep, lanes=off and lanes=auto
-    python tests/benchmarks/lanes.py auto [--rounds 3]        whole sweeps of four models, where auto must not be in the way
-    python tests/benchmarks/lanes.py tools [--rounds 3]       64 trials x 20 epochs: this, plain Optuna (and Ray, where installed)
+    python tests/benchmarks/lanes.py pace [--device cuda]   trainings per second over the lanes
+    python tests/benchmarks/lanes.py search [--rounds 3]    a whole lr_sweep, lanes=off and auto
+    python tests/benchmarks/lanes.py auto [--rounds 3]      whole sweeps of four models
+    python tests/benchmarks/lanes.py tools [--rounds 3]     64 trials x 20 epochs: this and others
 
-`pace`: epochs of all lanes together per second, evaluation included, against one by one in one process on one core, and against
-a bare loop of torch under Optuna. `search`: from the command to its table, less the same command for one epoch of two trials.
-`auto`: the same for small and large sweeps of the models of `pace`; what auto measures before it decides is part of its time.
-`tools`: the same 64 trainings of an MLP (64, 64) on digits, two workers; whole command, and without start-up.
+`pace`: epochs of all lanes together per second, evaluation included, against one by one in one
+process on one core, and against a bare loop of torch under Optuna. `search`: from the command to
+its table, less the same command for one epoch of two trials. `auto`: the same for small and large
+sweeps of the models of `pace`; what auto measures before it decides is part of its time. `tools`:
+the same 64 trainings of an MLP (64, 64) on digits, two workers, with plain Optuna (and Ray, where
+installed); whole command, and without start-up.
 """
 
 import argparse
@@ -29,7 +31,8 @@ MODELS = {
     "mnist1d, CNN": ["data=mnist1d", "model=cnn1d"],
     "digits, CNN with batch norm": ["data=digits", "model=cnn2d"],
 }
-LIMIT = 6.0  # seconds that an epoch of all lanes might take one by one, beyond which so many are left out
+# Seconds of an epoch of all lanes one by one, beyond which so many lanes are left out.
+LIMIT = 6.0
 EPOCHS = 3  # that are timed, the fastest of which counts
 TRIALS, LONG = 64, 20
 SWEEP = ["lr_sweep", "placement.slots=2"]
@@ -79,7 +82,8 @@ def pace(device: str, most: int) -> None:
                     optimizer.step()
                 model.eval()
                 with torch.no_grad():
-                    right = (model(val_x).argmax(1).cpu().numpy() == data.val.y).mean()  # noqa: B023
+                    classes = model(val_x).argmax(1).cpu().numpy()  # noqa: B023
+                    right = (classes == data.val.y).mean()  # noqa: B023
             return float(right)
 
         study = optuna.create_study(
@@ -152,16 +156,18 @@ def search(rounds: int) -> None:
                 taken[lanes] = _command([*SWEEP, f"lanes={lanes}", f"name={lanes}"], folder) - start
         ratios.append(taken["off"] / taken["auto"])
         print(
-            f"  round {number}: lanes=off {taken['off']:.1f} s, lanes=auto {taken['auto']:.1f} s: {ratios[-1]:.2f}",
+            f"  round {number}: lanes=off {taken['off']:.1f} s, "
+            f"lanes=auto {taken['auto']:.1f} s: {ratios[-1]:.2f}",
             flush=True,
         )
     print(
-        f"lr_sweep, 13 values x 3 seeds and refinement, two cores, start-up left out: {statistics.median(ratios):.2f} times as fast"
+        "lr_sweep, 13 values x 3 seeds and refinement, two cores, start-up left out: "
+        f"{statistics.median(ratios):.2f} times as fast"
     )
 
 
 def auto(rounds: int) -> None:
-    """Prints how much faster sweeps are with lanes=auto: the first on a machine, which measures, and the next."""
+    """Prints how much faster lanes=auto is: the first sweep on a machine, and later ones."""
     for name, words in MODELS.items():
         epochs = 3 if "CNN" in name else 10
         fixed = [
@@ -196,7 +202,8 @@ def auto(rounds: int) -> None:
                 ratios.append((off / first, off / later))
             first, later = (statistics.median(column) for column in zip(*ratios, strict=True))
             print(
-                f"{name:30}{13 * seeds:4} trials: {first:5.2f} times as fast at first, then {later:5.2f}",
+                f"{name:30}{13 * seeds:4} trials: {first:5.2f} times as fast at first, "
+                f"then {later:5.2f}",
                 flush=True,
             )
 
@@ -216,8 +223,9 @@ from torch import nn
 torch.set_num_threads(1)
 
 def train(lr, x, y, val_x, val_y, epochs, report=None):
-    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-    loss, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    layers = [nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
+    model, loss = nn.Sequential(*layers).to(x.device), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
     for _ in range(epochs):
         model.train()
         for rows in torch.randperm(len(x)).split(32):
@@ -232,7 +240,8 @@ def train(lr, x, y, val_x, val_y, epochs, report=None):
             report({"accuracy": right})
     return right
 
-data = [torch.from_numpy(np.load(f"{sys.argv[1]}/{name}.npy")) for name in ("x", "y", "val_x", "val_y")]
+names = ("x", "y", "val_x", "val_y")
+data = [torch.from_numpy(np.load(f"{sys.argv[1]}/{name}.npy")) for name in names]
 rates, epochs = np.geomspace(1e-3, 0.1, 16).tolist() * 4, int(sys.argv[2])
 """
 OPTUNA = (
@@ -241,9 +250,14 @@ OPTUNA = (
 import optuna
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 begun = time.perf_counter()
-study = optuna.create_study(direction="maximize", sampler=optuna.samplers.GridSampler({"lr": rates[:16], "seed": [0, 1, 2, 3]}))
-study.optimize(lambda t: train(t.suggest_categorical("lr", rates[:16]) + 0 * t.suggest_categorical("seed", [0, 1, 2, 3]),
-                               *data, epochs), n_trials=64)
+grid = {"lr": rates[:16], "seed": [0, 1, 2, 3]}
+
+def objective(trial):
+    trial.suggest_categorical("seed", grid["seed"])
+    return train(trial.suggest_categorical("lr", grid["lr"]), *data, epochs)
+
+study = optuna.create_study(direction="maximize", sampler=optuna.samplers.GridSampler(grid))
+study.optimize(objective, n_trials=64)
 print(json.dumps(time.perf_counter() - begun))
 """
 )
@@ -259,7 +273,8 @@ begun = time.perf_counter()
 def one(config):
     torch.set_num_threads(1)
     train(config["lr"], *data, epochs, report=tune.report)
-tuner = tune.Tuner(tune.with_resources(one, {"cpu": 1}), param_space={"lr": tune.grid_search(rates)},
+tuner = tune.Tuner(tune.with_resources(one, {"cpu": 1}),
+                   param_space={"lr": tune.grid_search(rates)},
                    tune_config=tune.TuneConfig(reuse_actors=True),
                    run_config=tune.RunConfig(verbose=0, storage_path=sys.argv[1]))
 results = tuner.fit()
@@ -305,14 +320,16 @@ def tools(rounds: int, ray: str | None) -> None:
                     np.save(f"{folder}/{key}.npy", array)
                 found[name].append(way(folder))
                 print(
-                    f"  {name:28} command {found[name][-1][0]:6.1f} s, search {found[name][-1][1]:6.1f} s",
+                    f"  {name:28} command {found[name][-1][0]:6.1f} s, "
+                    f"search {found[name][-1][1]:6.1f} s",
                     flush=True,
                 )
     ours = [statistics.median(column) for column in zip(*found["knobwise"], strict=True)]
     for name, taken in found.items():
         whole, alone = (statistics.median(column) for column in zip(*taken, strict=True))
         print(
-            f"{name:28} {whole / ours[0]:5.1f} times the command, {alone / ours[1]:5.1f} times the search"
+            f"{name:28} {whole / ours[0]:5.1f} times the command, "
+            f"{alone / ours[1]:5.1f} times the search"
         )
 
 

@@ -167,15 +167,15 @@ class _ObservationRecording(_Recording):
     ) -> None:
         super().__init__(rows)
         self._look, self._rates = look, rates.clone()
-        self._found = look(self._rows, self._rates)
+        self._observation = look(self._rows, self._rates)
         self._replay = recorded(self._observe, rates.device)
         self._replay()
         expected = look(rows, rates)
         self.is_right = _agree(
             [
-                (expected.losses, self._found.losses),
-                (expected.outputs, self._found.outputs),
-                (expected.sample_losses, self._found.sample_losses),
+                (expected.losses, self._observation.losses),
+                (expected.outputs, self._observation.outputs),
+                (expected.sample_losses, self._observation.sample_losses),
             ]
         )
 
@@ -185,10 +185,10 @@ class _ObservationRecording(_Recording):
             self._rows[name].copy_(tensor)
         self._rates.copy_(rates)
         self._replay()
-        return self._found
+        return self._observation
 
     def _observe(self) -> None:
-        self._found = self._look(self._rows, self._rates)
+        self._observation = self._look(self._rows, self._rates)
 
 
 def recorded(calls: Callable[[], None], device: torch.device) -> Replay:

@@ -115,9 +115,9 @@ class LaneAssignment:
             return ALONE, None
         if key not in self._decisions:
             trials = sum(n for other, n in candidates() if _has_key(fusable[0], other, key))
-            company = -(-trials // self._slots)
-            pace = self._pace(keys[0], config) if company > 1 or self._most is not None else Pace()
-            wanted = decide(pace, company=company, most=self._most)
+            here = -(-trials // self._slots)  # in one worker
+            pace = self._pace(keys[0], config) if here > 1 or self._most is not None else Pace()
+            wanted = decide(pace, candidates=here, most=self._most)
             answer = self._ask(FusionWanted(key=key, wanted=wanted, pace=pace))
             if not isinstance(answer, FusionDecided):
                 raise TypeError(f"got {type(answer).__name__} in place of FusionDecided")
