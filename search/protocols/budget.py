@@ -66,8 +66,16 @@ def foreseen_trials(history: History) -> list[tuple[StageEntry, int]]:
     return foreseen
 
 
+def _rest(history: History) -> int:
+    """Trials of a budget that neither sweeps nor confirmation take."""
+    budget = history.settings.budget_trials or 0
+    rest = budget - math.floor(budget * history.settings.share) - confirm_trials(history)
+    return max(rest, 0)
+
+
 def _foreseen(entry: StageEntry, history: History, left: float) -> int:
     settings, seeds = history.settings, history.seeds
+    budget = settings.budget_trials
     if entry.stage == "sweep":
         return int(min(len(settings.spaces[entry.argument][0].grid()) * seeds, max(left, 0)))
     if entry.stage == "sweeps" and left < math.inf:
@@ -79,7 +87,7 @@ def _foreseen(entry: StageEntry, history: History, left: float) -> int:
     trials = {
         "baseline": seeds,
         "regularisers_off": seeds,
-        "joint": settings.trials,
+        "joint": settings.trials if budget is None else _rest(history),
         "confirm": confirm_trials(history),
     }
     return trials.get(entry.stage, 0)

@@ -94,7 +94,7 @@ def _joint(history: History, index: int, argument: str) -> Request:
     cut = (_cut(step.request.knobs[0], history) for step in by_path.values())
     knobs = (*(knob for knob in cut if knob is not None), *_never_tried(history))
     left = trials_left(history) - confirm_trials(history)
-    trials = int(min(history.settings.trials, left))
+    trials = history.settings.trials if left == math.inf else int(left)
     request = Request(
         entry=index,
         stage="joint",
