@@ -284,7 +284,7 @@ def test_a_reader_that_goes_away_does_not_end_the_search(elsewhere):
         (["own_trainer", "trainer._target_=toys.HABITS"], "trainer._target_: must name a function, but got 'toys.HABITS', a dict"),
         (["smoke", "optimizer._target_=torch.optim.SDG"], "optimizer._target_: 'torch.optim.SDG' must be a class that takes the keys"),
         (["smoke", "+optimizer.nesterof=1"], "optimizer._target_: 'torch.optim.SGD' must be a class that takes the"),
-        (["smoke", "model._target_=os.getcwd"], "model._target_: 'os.getcwd' must be a class that takes the keys of model"),
+        (["smoke", "model._target_=os.getcwd"], "model._target_: 'os.getcwd' must be a class that takes the keys of model and is an nn.Module, but got str"),
         (["smoke", "schedule._target_=a.b"], "schedule._target_: 'a.b' must be a scheduler that takes the keys of schedule"),
         (["smoke", "trainer.predict=a.b"], "trainer.predict: 'a.b' cannot be imported"),
     ],

@@ -24,12 +24,21 @@ def build(config: Config, device: torch.device) -> Built:
     """Model, loss and optimizer.
 
     Raises:
-        TypeError: a class that cannot be imported, or does not take its keys.
+        TypeError: a class that cannot be imported, does not take its keys, or is no module.
     """
-    model: nn.Module = made(config, "model").to(device)
-    loss: nn.Module = made(config, "loss").to(device)
+    model, loss = _module(config, "model", device), _module(config, "loss", device)
     optimizer: torch.optim.Optimizer = made(config, "optimizer", model.parameters())
     return model, loss, optimizer
+
+
+def _module(config: Config, group: str, device: torch.device) -> nn.Module:
+    module = made(config, group)
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"{group}._target_: {config[group].get('_target_')!r} must be a class that takes the keys "
+            f"of {group} and is an nn.Module, but got {type(module).__name__}; mend {group}"
+        )
+    return module.to(device)
 
 
 def plain_loss(config: Config, loss: nn.Module, device: torch.device) -> nn.Module:

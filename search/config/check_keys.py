@@ -17,7 +17,14 @@ from search.errors import UsageError
 READ = ("split", "placement", "protocol", "sampler", "pruner", "preflight", "metric")
 TRAINER = ("replay",)  # keys of the stock trainer that no file has
 ROOT = ("choices", "chosen", "from", "expected", "contract", "space")
-GIVEN = ("model", "optimizer", "schedule", "loss", "trainer")  # groups that a trainer may read
+GIVEN = (
+    "model",
+    "optimizer",
+    "schedule",
+    "augment",
+    "loss",
+    "trainer",
+)  # groups that a trainer may read
 # Keys of `trainer` that the search reads, whoever trains.
 SEARCHS = (
     "_target_", "predict", "command", "untrained", "grace", "patience", "timeout", "epoch_timeout",
