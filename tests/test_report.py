@@ -29,7 +29,7 @@ from search.errors import UsageError
 from search.results.report import report_page
 from search.results.report.answer import answer_of, with_interval
 from search.results.report.budget import best_at, best_of
-from search.results.report.comparison import Found, comparison_page
+from search.results.report.comparison import LoadedSearch, comparison_page
 from search.results.report.costs import cost_of
 from search.results.report.page import cited
 from search.results.report.provenance import redacted
@@ -352,7 +352,7 @@ def test_searches_of_one_contract_share_a_page_and_others_are_refused(tmp_path):
     first = findings_of(planted(0.01), "name=first")
     second = findings_of(planted(0.001), "name=second")
     found = [
-        Found(
+        LoadedSearch(
             findings=findings,
             curves=curves_of(findings),
             folder=folder_of(tmp_path / findings.plan.name, findings),

@@ -14,7 +14,7 @@ from drawn import findings_of, planted
 from kit import wait_for
 from pages import curves_of, folder_of, joint_findings, judged, page_of, smooth
 
-from search.results.report.comparison import Found, comparison_page
+from search.results.report.comparison import LoadedSearch, comparison_page
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "")
@@ -49,7 +49,7 @@ def pages(tmp_path_factory):
     joint = judged(joint_findings(smooth, "space=[lr,dropout,width]"))
     other = judged(findings_of(planted(0.001), "name=other"))
     found = [
-        Found(
+        LoadedSearch(
             findings=findings,
             curves=curves_of(findings),
             folder=folder_of(root / findings.plan.name, findings),

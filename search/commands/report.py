@@ -10,7 +10,7 @@ from search.errors import UsageError
 from search.results.diagnosis import diagnosed
 from search.results.findings import open_results
 from search.results.report import NAME, page_of, report_page
-from search.results.report.comparison import Found, comparison_page
+from search.results.report.comparison import LoadedSearch, comparison_page
 from search.results.tables import curves_so_far
 from search.storage.files import write_text
 
@@ -61,27 +61,27 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _read(name: str, root: Path) -> Found:
+def _read(name: str, root: Path) -> LoadedSearch:
     folder, findings = open_results(name, root=root)
     curves = curves_so_far(findings, folder)
     findings = diagnosed(findings, curves, folder=folder)
-    return Found(findings=findings, curves=curves, folder=folder)
+    return LoadedSearch(findings=findings, curves=curves, folder=folder)
 
 
 def _write_one(options: Namespace, *, refresh: int) -> int:
-    found = _read(options.names[0], options.results_root)
-    target = options.to or found.folder.path / NAME
-    page = report_page(found.findings, found.curves, found.folder, refresh=refresh)
+    loaded = _read(options.names[0], options.results_root)
+    target = options.to or loaded.folder.path / NAME
+    page = report_page(loaded.findings, loaded.curves, loaded.folder, refresh=refresh)
     write_text(target, page)
-    done = sum(row.finished for row in found.findings.rows)
-    print(f"{target}: {done} of {found.findings.foreseen} trials")
+    done = sum(row.finished for row in loaded.findings.rows)
+    print(f"{target}: {done} of {loaded.findings.foreseen} trials")
     return 0
 
 
 def _print_data(options: Namespace) -> int:
     """All that the pages of the searches show, and writes nothing."""
     searches = [_read(name, options.results_root) for name in options.names]
-    pages = [page_of(found.findings, found.curves, found.folder) for found in searches]
+    pages = [page_of(loaded.findings, loaded.curves, loaded.folder) for loaded in searches]
     print_document("report", {"pages": [page_record(page) for page in pages]})
     return 0
 

@@ -73,4 +73,4 @@ def _write(
     agreement = result.agreement if np.isfinite(result.agreement) else None
     content = {**summary, "agreement": agreement, "seconds": round(seconds, 1)}
     write_text(path / LR_RANGE, json.dumps(content, indent=1))
-    write_figure(path, rates=rates, curves=answers["losses"], found=result)
+    write_figure(path, rates=rates, curves=answers["losses"], result=result)

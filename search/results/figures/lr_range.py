@@ -12,15 +12,15 @@ from search.storage.files import write_text
 
 
 def write_figure(
-    folder: Path, *, rates: Sequence[float], curves: Sequence[Sequence[float | None]], found: Range
+    folder: Path, *, rates: Sequence[float], curves: Sequence[Sequence[float | None]], result: Range
 ) -> None:
     """lr_range.svg."""
     with matplotlib.rc_context(STYLE):
-        write_text(folder / "lr_range.svg", svg(_figure(rates, curves, found)))
+        write_text(folder / "lr_range.svg", svg(_figure(rates, curves, result)))
 
 
 def _figure(
-    rates: Sequence[float], curves: Sequence[Sequence[float | None]], found: Range
+    rates: Sequence[float], curves: Sequence[Sequence[float | None]], result: Range
 ) -> Figure:
     figure = Figure(figsize=(7.5, 4.0), layout="constrained")
     axes = figure.subplots()
@@ -33,14 +33,16 @@ def _figure(
             linewidth=0.7,
             label="" if number else "one seed",
         )
-    if found.losses:
-        axes.plot(found.rates, found.losses, color=OTHERS, linewidth=1.8, label="median, smoothed")
-        low, start = min(found.losses), found.losses[0]
+    if result.losses:
+        axes.plot(
+            result.rates, result.losses, color=OTHERS, linewidth=1.8, label="median, smoothed"
+        )
+        low, start = min(result.losses), result.losses[0]
         axes.set_ylim(low - 0.1 * abs(start - low), start + 0.6 * abs(start - low) + 1e-9)
     axes.set_xscale("log")
     log_axis(axes.xaxis)
     for place, (name, rate) in enumerate(
-        sorted(found.suggestions.items(), key=lambda named: named[1])
+        sorted(result.suggestions.items(), key=lambda named: named[1])
     ):
         axes.axvline(rate, color=BASELINE, linewidth=0.8, linestyle="--")
         axes.text(
@@ -51,18 +53,18 @@ def _figure(
             transform=axes.get_xaxis_transform(),
             va="top",
         )
-    told = f"no range, because {found.because}"
-    if found.low is not None and found.high is not None:
-        axes.axvspan(found.low, found.high, color="#e8f1e4", zorder=0, label="range")
-        told = f"from {found.low:.2g} to {found.high:.2g}"
+    outcome = f"no range, because {result.because}"
+    if result.low is not None and result.high is not None:
+        axes.axvspan(result.low, result.high, color="#e8f1e4", zorder=0, label="range")
+        outcome = f"from {result.low:.2g} to {result.high:.2g}"
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss of a batch")
     axes.legend(loc="lower left", frameon=False)
     figure.suptitle(
-        f"learning-rate range test: {told}",
+        f"learning-rate range test: {outcome}",
         x=0.01,
         ha="left",
         fontsize=10,
-        color=WINNER if found.low is not None else "black",
+        color=WINNER if result.low is not None else "black",
     )
     return figure

@@ -58,44 +58,44 @@ def range_section(findings: Findings, folder: Folder) -> Section | None:
     if not len(ramps):
         return None
     wide = ramps.pivot(index="lr", columns="seed", values="loss")
-    found = read_range(wide.index.tolist(), [wide[seed].tolist() for seed in wide])
+    result = read_range(wide.index.tolist(), [wide[seed].tolist() for seed in wide])
     where = "" if place == folder.path else f" From {place.name}."
     ways = Table(
         title="Ways of reading the curve",
-        columns={"way": [*found.suggestions], "learning rate": [*found.suggestions.values()]},
+        columns={"way": [*result.suggestions], "learning rate": [*result.suggestions.values()]},
     )
     return Section(
         name="range",
         title="Range test",
-        lead=f"{_outcome(found)} The lines mark the ends of the range (R31).{where}",
-        blocks=[Figures(charts=[_ramp_chart(wide, found)], table=ways)],
+        lead=f"{_outcome(result)} The lines mark the ends of the range (R31).{where}",
+        blocks=[Figures(charts=[_ramp_chart(wide, result)], table=ways)],
     )
 
 
-def _outcome(found: Range) -> str:
-    if found.low is None or found.high is None:
-        return f"No range can be told, because {found.because}."
-    return f"Learning rates from {found.low:.2g} to {found.high:.2g} are worth a sweep."
+def _outcome(result: Range) -> str:
+    if result.low is None or result.high is None:
+        return f"No range can be told, because {result.because}."
+    return f"Learning rates from {result.low:.2g} to {result.high:.2g} are worth a sweep."
 
 
-def _ramp_chart(wide: pd.DataFrame, found: Range) -> Chart:
+def _ramp_chart(wide: pd.DataFrame, result: Range) -> Chart:
     """Every seed's losses over the rate, and the curve that was read."""
     rates = wide.index.tolist()
     seeds = [
         Series(name="one seed", look="faint", x=rates, y=wide[seed].tolist(), listed=not number)
         for number, seed in enumerate(list(wide)[:SEEDS])
     ]
-    start = found.losses[0] if found.losses else float(np.nanmedian(wide.to_numpy()))
-    fall = abs(start - min(found.losses, default=start)) + 1e-9
-    limits = (min(found.losses, default=start) - 0.1 * fall, start + 0.6 * fall)
+    start = result.losses[0] if result.losses else float(np.nanmedian(wide.to_numpy()))
+    fall = abs(start - min(result.losses, default=start)) + 1e-9
+    limits = (min(result.losses, default=start) - 0.1 * fall, start + 0.6 * fall)
     return Chart(
         title="Training loss over the learning rate",
-        alt=f"A range test of {wide.shape[1]} seeds. {_outcome(found)}",
+        alt=f"A range test of {wide.shape[1]} seeds. {_outcome(result)}",
         series=[
             *seeds,
-            Series(name="median, smoothed", look="line", x=found.rates, y=found.losses),
+            Series(name="median, smoothed", look="line", x=result.rates, y=result.losses),
         ],
         x=Axis(title="learning rate", log=True, ticks=log_ticks(rates[0], rates[-1], most=9)),
         y=Axis(title="training loss of a batch", limits=limits),
-        gaps=[end for end in (found.low, found.high) if end is not None],
+        gaps=[end for end in (result.low, result.high) if end is not None],
     )

@@ -23,7 +23,7 @@ FIXED = ("task", "metric", "direction", "definition", "data", "split", "normalis
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class LoadedSearch:
     """A search as it is read from disk: findings with their verdicts, curves, and its folder."""
 
     findings: Findings
@@ -31,7 +31,7 @@ class Found:
     folder: Folder
 
 
-def comparison_page(searches: Sequence[Found]) -> str:
+def comparison_page(searches: Sequence[LoadedSearch]) -> str:
     """The page.
 
     Raises:
@@ -40,7 +40,7 @@ def comparison_page(searches: Sequence[Found]) -> str:
     first, *others = searches
     for other in others:
         _check_contract(first.folder, other.folder)
-    names = [found.findings.plan.name for found in searches]
+    names = [loaded.findings.plan.name for loaded in searches]
     overview = Group(
         name="comparison",
         title="Side by side",
@@ -49,12 +49,12 @@ def comparison_page(searches: Sequence[Found]) -> str:
     groups = [
         Group(
             name=f"search-{number}",
-            title=found.findings.plan.name,
-            sections=search_sections(found.findings, found.curves, found.folder),
-            answer=answer_of(found.findings),
+            title=loaded.findings.plan.name,
+            sections=search_sections(loaded.findings, loaded.curves, loaded.folder),
+            answer=answer_of(loaded.findings),
             folded=True,
         )
-        for number, found in enumerate(searches)
+        for number, loaded in enumerate(searches)
     ]
     kicker = f"Knobwise · {len(searches)} searches of one contract"
     return render(Page(title=" and ".join(names), kicker=kicker, groups=[overview, *groups]))
@@ -84,12 +84,12 @@ def _shown(part: Any) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def _side_by_side(searches: Sequence[Found]) -> Section:
+def _side_by_side(searches: Sequence[LoadedSearch]) -> Section:
     """The winners with their intervals."""
     metric = searches[0].findings.plan.metric
     rows = [
-        _winner(found.findings) | {"against the first": _against(searches[0], found)}
-        for found in searches
+        _winner(loaded.findings) | {"against the first": _against(searches[0], loaded)}
+        for loaded in searches
     ]
     places = [place for place, row in enumerate(rows) if row["mean"] is not None]
     chart = Chart(
@@ -125,9 +125,9 @@ def _side_by_side(searches: Sequence[Found]) -> Section:
     )
 
 
-def _against(first: Found, other: Found) -> str:
+def _against(first: LoadedSearch, other: LoadedSearch) -> str:
     """A search's winner against the first one's: the difference with its interval (P5)."""
-    chosen = [_chosen(found.findings) for found in (first, other)]
+    chosen = [_chosen(loaded.findings) for loaded in (first, other)]
     if first is other or chosen[0] is None or chosen[1] is None:
         return ""
     compared = compare(chosen[0].scores, chosen[1].scores)

@@ -44,10 +44,10 @@ def render(page: Page) -> str:
 
 def cited(text: str) -> Markup:
     """The text as HTML, each rule that it cites with its wording, for pointer and keyboard."""
-    known, parts, end = rules(), [], 0
+    wordings, parts, end = rules(), [], 0
     for match in CITED.finditer(text):
-        if match[0] in known:
-            before, rule = text[end : match.start()], RULE.format(match[0], known[match[0]])
+        if match[0] in wordings:
+            before, rule = text[end : match.start()], RULE.format(match[0], wordings[match[0]])
             parts += [escape(one_line(before)), rule]
             end = match.end()
     return Markup("").join([*parts, escape(one_line(text[end:]))])

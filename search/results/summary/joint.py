@@ -97,6 +97,7 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
         f"# {plan.name}: {count(len(plan.knobs), 'knob')} together\n\n"
         f"Metric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n{told}\n\n"
         "![The search](search.svg)\n\n![The knobs](knobs.svg)\n\n"
+        "![The learning curves](curves.svg)\n\n"
         f"## By rank\n\n{markdown(summary)}\n"
     )
 
