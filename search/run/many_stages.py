@@ -29,6 +29,7 @@ from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan
 from search.results.diagnosis import diagnosed
+from search.results.ensemble import judge_ensemble, write_ensemble
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
@@ -187,7 +188,7 @@ class _ManyStages:
         if stage == "lr_range":
             return self._range(step)
         if stage == "ensemble":
-            return replace(step, decision="skipped", says="not built yet")
+            return self._ensemble(step)
         return self._trained(step, history)
 
     def _soundness(self) -> str:
@@ -196,6 +197,22 @@ class _ManyStages:
             return "not made (preflight=off)"
         names = read_json(self._folder.path / PREFLIGHT, keys=["failed"])["failed"]
         return f"failed, and let through: {', '.join(names)}" if names else "the set-up is sound"
+
+    def _ensemble(self, step: Step) -> Step:
+        """The average of the answer's trainings, kept if it is better than each (R35)."""
+        rows = [row for row in step.incumbent if row.state == "complete"]
+        ensemble = judge_ensemble(self._plan, self._folder, rows)
+        if ensemble.reason:
+            return replace(step, decision="skipped", says=ensemble.reason)
+        metric, mean = self._plan.metric.name, sum(ensemble.members) / len(ensemble.members)
+        says = (
+            f"the average of {len(ensemble.members)} trainings: {metric} {ensemble.score:.4g}, "
+            f"against {mean:.4g}, the mean of each"
+        )
+        if not ensemble.is_better:
+            return replace(step, decision="keep", says=f"{says}: no gain beyond chance")
+        write_ensemble(self._plan, self._folder, rows, ensemble)
+        return replace(step, decision="adopt", says=f"{says}; see ensemble/")
 
     def _range(self, step: Step) -> Step:
         """A range test, once: a resumed search reads what it found."""
