@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from kit import search, trials
 
+from search.__main__ import main
 from search.diagnostics.verdicts.csv_log import read_csv
 from search.diagnostics.verdicts.rules import judge
 from search.errors import UsageError
@@ -22,7 +23,7 @@ def swept(tmp_path_factory):
     place = tmp_path_factory.mktemp("swept")
     words = [
         "lr_sweep",
-        "space.optimizer.lr={low: 1.0e-5, high: 1.0e5, scale: log, points: 3}",
+        "space.optimizer.lr={low: 1.0e-5, high: 1.0e3, scale: log, points: 3}",
         "seeds=2",
         "trainer.epochs=12",
     ]
@@ -45,7 +46,7 @@ def test_every_trial_has_its_verdict_in_the_tables_and_on_the_terminal(swept):
     )  # or the verdict `nan` is lost
     by_rate = rows.groupby("optimizer.lr").verdict.agg(set)
     assert by_rate[1e-5] == {"lr_too_low"}
-    assert by_rate[1e5] <= {"lr_too_high", "nan", "exploding"}
+    assert by_rate[1e3] <= {"lr_too_high", "nan", "exploding"}
     assert not by_rate[0.03] & {"lr_too_low", "lr_too_high", "nan"}
     assert "2 lr_too_low" in shown
     assert "the curves of trial 0, the winner's first seed: " in shown
@@ -111,7 +112,10 @@ def test_the_doctor_needs_no_torch(swept):
 @pytest.mark.parametrize(
     ("words", "match"),
     [
-        ([], "doctor: needs a search, or --csv FILE with --classes C or not, but got none"),
+        (
+            [],
+            "doctor: needs a search, or --csv FILE with --classes C, --constant L or neither, but got none",
+        ),
         (["lr_sweep", "999"], "trials are 0 to 7, but got 999"),
         (["nothing"], "search 'nothing' does not exist"),
         (["--csv"], "--csv: expected one argument"),
@@ -119,6 +123,10 @@ def test_the_doctor_needs_no_torch(swept):
         (
             ["--csv", "none.csv", "--classes", "1"],
             "--classes: needs a number of at least 2, but got 1",
+        ),
+        (
+            ["--csv", "none.csv", "--constant", "-1"],
+            "--constant: needs a number above 0, but got -1",
         ),
         (["--csv", "none.csv", "--colour", "red"], "option '--colour' does not exist"),
         (
@@ -318,6 +326,16 @@ def test_too_little_is_not_an_error(tmp_path, text, name):
     assert judge(curves).name == name
 
 
+def test_without_classes_the_verdicts_that_cannot_be_told_are_asked_about(tmp_path, capsys):
+    path = written(tmp_path, table())
+    assert main(["doctor", "--csv", str(path)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "cannot be told from these curves: dead, exploding, lr_too_low, stuck;" in shown
+    for words in (["--classes", "10"], ["--constant", "2.3"]):
+        assert main(["doctor", "--csv", str(path), *words]) == 0
+        assert "cannot be told" not in capsys.readouterr().out
+
+
 def test_a_file_is_told_in_full(tmp_path):
     written(tmp_path, table())
     told = search("doctor", "--csv", "curves.csv", "--classes", "10", cwd=tmp_path)
@@ -326,3 +344,20 @@ def test_a_file_is_told_in_full(tmp_path):
     assert told.stdout.splitlines()[1].startswith("overfitting: validation has risen from 1.02")
     assert "raise weight decay, which is on, before adding a penalty" in told.stdout
     assert not (tmp_path / "results").exists()
+
+
+BLOWN = """
+def train(config, data, device, checkpoint):
+    for epoch in range(1, 13):
+        loss = 2899 + 235506 * 2.0 ** (1 - epoch)
+        yield {"train_loss": loss, "val_loss": loss, "accuracy": 0.1}
+"""
+
+
+def test_a_trainers_own_blow_up_is_held_against_the_contracts_constant(tmp_path):
+    (tmp_path / "blown.py").write_text(BLOWN)
+    words = ["smoke", "trainer=own", "trainer._target_=blown.train", "preflight=off"]
+    done = search(*words, "trainer.epochs=12", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (tmp_path / "results").iterdir()
+    assert set(trials(folder).verdict) == {"lr_too_high"}

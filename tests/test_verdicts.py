@@ -16,7 +16,7 @@ from search.diagnostics.verdicts.across_trials import Trained, across
 from search.diagnostics.verdicts.advice import ADVICE, ALARMS, DROPOUT
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
-from search.diagnostics.verdicts.rules import RULES, SIDES, judge
+from search.diagnostics.verdicts.rules import RULES, SIDES, judge, unscaled
 from search.diagnostics.verdicts.trend import noise, trend
 
 BAD_ON_TRAIN = (
@@ -317,6 +317,120 @@ def test_a_comparable_loss_counts_only_where_it_was_told_all_along():
     }
     assert not curves_of(columns, metric="", sign=1.0).comparable
     assert curves_of({**columns, "train_eval_loss": fall}, metric="", sign=1.0).comparable
+
+
+# Where the untrained model's epoch is not told
+
+
+def logged(train, val, *, metric=None, classes=0, constant=None, spread=0.003):
+    """Curves of thirty epochs as a log has them, from formulas of the share of the epochs."""
+    share, dice = np.arange(30) / 30, np.random.default_rng(0)
+    series = [f(share) * (1 + spread * dice.normal(size=30)) for f in (train, val)]
+    return Curves(
+        epochs=np.arange(1.0, 31.0),
+        train=series[0],
+        val=series[1],
+        metric=None if metric is None else metric(share),
+        classes=classes,
+        constant=constant,
+    )
+
+
+def level(height, begin=0.0):
+    """A loss that rests, after it has fallen by `begin`."""
+    return lambda share: height + begin * np.exp(-9 * share)
+
+
+@pytest.mark.parametrize(
+    ("curves", "name"),
+    [
+        (logged(level(0.15), level(0.2), classes=10), "converged"),
+        (logged(level(2.302), level(2.303), classes=10, spread=5e-4), "dead"),
+        (logged(level(0.15), level(0.2)), "cannot_tell"),
+        (logged(level(2.302), level(2.303), spread=5e-4), "cannot_tell"),
+        (logged(level(2.302), level(2.303), metric=lambda t: 0.1 + 0 * t, spread=5e-4), "dead"),
+        (logged(level(0.9), level(0.9), constant=0.9, spread=5e-4), "dead"),
+        (logged(level(0.1), level(0.12), constant=0.9), "converged"),
+    ],
+)
+def test_a_loss_that_never_moved_is_dead_only_where_a_constant_prediction_loses_as_much(
+    curves, name
+):
+    assert told(curves) == name
+
+
+def test_train_that_is_bad_and_falls_is_not_told_to_stop_where_validation_rests():
+    bad = judge(logged(lambda t: 2.2 - 0.7 * t, level(2.1), classes=10))
+    assert (bad.name, bad.why[:37]) == ("still_learning", "train still falls and is still bad, a")
+    good = judge(logged(lambda t: 1.3 - 0.4 * t, level(1.3), classes=10))
+    assert good.name == "val_stalled"
+
+
+def test_train_up_and_validation_down_names_the_data_and_the_rate_beside():
+    verdict = judge(logged(lambda t: 1 + 0.8 * t, lambda t: 1.8 - 0.8 * t, classes=10))
+    assert (verdict.name, [side.name for side in verdict.sides]) == (
+        "data_suspect",
+        ["lr_too_high"],
+    )
+    assert told(logged(lambda t: 1 + t, lambda t: 1 + t, classes=10)) != "data_suspect"
+
+
+def test_a_blow_up_is_not_converged_however_far_it_has_come_down_again():
+    blown = logged(level(2899, 235506), level(2950, 235506), classes=10)
+    assert told(blown) == "lr_too_high"
+    assert told(replace(blown, classes=0, constant=1.0)) == "lr_too_high"
+    unknown = judge(replace(blown, classes=0))
+    assert unknown.name == "cannot_tell"
+    assert "of a log: --classes C, or --constant L" in unknown.why
+    assert told(replace(blown, classes=0, constant=240_000.0)) == "converged"
+
+
+def test_a_floor_below_which_a_loss_cannot_go_is_no_underfitting():
+    assert told(logged(level(3.2, 4), level(3.3, 4), classes=50_000)) == "cannot_tell"
+    smoothed = logged(
+        level(0.52, 1.5), level(0.56, 1.5), classes=10, metric=lambda t: 0.98 - np.exp(-9 * t)
+    )
+    assert told(smoothed) == "converged"
+    assert told(replace(smoothed, metric=None)) == "cannot_tell"
+    assert told(replace(smoothed, metric=smoothed.metric - 0.2)) == "underfitting"
+    rare = replace(smoothed, classes=2, constant=0.6, train=smoothed.train, metric=None)
+    assert told(rare) != "converged"
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        [1.2, 0.6, 0.4, 1.8, 0.3, 1.7, 0.25, 1.6],
+        [0.9, 0.5, 0.3, 0.9, 0.25, 0.8, 0.2, 0.7],
+        [0.5, 0.3, 0.9, 0.2, 0.8, 0.15, 0.6, 0.1],
+    ],
+)
+def test_spikes_among_few_epochs_are_unstable_and_the_same_without_them_is_not(train):
+    spiked = np.array(train)
+    epochs = np.arange(1.0, 9.0)
+    curves = Curves(epochs=epochs, train=spiked, val=spiked + 0.05, classes=10)
+    assert told(curves) == "unstable"
+    calm = np.minimum.accumulate(spiked) * np.linspace(1, 0.9, 8)
+    assert told(replace(curves, train=calm, val=calm + 0.05)) in ("converged", "still_learning")
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+def test_eight_good_epochs_are_seldom_overfitting(classes):
+    names = Counter()
+    for seed in range(60):
+        dice, epochs = np.random.default_rng(seed), np.arange(1.0, 9.0)
+        train = 0.02 + 2.2 * np.exp(-dice.uniform(0.4, 1.2) * epochs)
+        val = train + dice.uniform(0.03, 0.1) * (1 - np.exp(-epochs / 2))
+        series = [s * np.exp(0.05 * dice.normal(size=8)) for s in (train, val)]
+        names[told(Curves(epochs=epochs, train=series[0], val=series[1], classes=classes))] += 1
+    assert names["overfitting"] + names["overconfident"] <= 2, names
+
+
+def test_verdicts_that_need_a_constant_predictions_loss_are_listed_where_it_is_not_known():
+    bare = logged(level(0.1, 2), level(0.12, 2))
+    assert "dead" in unscaled(bare)
+    for known in ({"classes": 3}, {"constant": 0.5}, {"untrained": True}):
+        assert unscaled(replace(bare, **known)) == ()
 
 
 # Words

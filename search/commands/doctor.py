@@ -1,8 +1,9 @@
 """What learning curves mean and what to turn next: of a search, a trial or a CSV file."""
 
-from argparse import Namespace
+import math
+from argparse import ArgumentTypeError, Namespace
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from search.commands.support.documents import print_document
 from search.config.compose_protocol import spaces_by_path
 from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.csv_log import read_csv
-from search.diagnostics.verdicts.rules import Verdict, judge
+from search.diagnostics.verdicts.rules import Verdict, judge, unscaled
 from search.errors import UsageError, broken_rule
 from search.execution.progress import shown_knobs
 from search.execution.terminal import Terminal
@@ -29,7 +30,7 @@ SHOWN = 12  # trials that a verdict names
 
 
 def parser() -> VerbParser:
-    """`NAME [TRIAL] | --csv FILE [--classes C]`."""
+    """`NAME [TRIAL] | --csv FILE [--classes C] [--constant L]`."""
     examples = [
         ("python -m search doctor lr_sweep", "every verdict of a search, and which trials have it"),
         ("python -m search doctor --csv log.csv --classes 10", "of anybody's training log"),
@@ -43,6 +44,12 @@ def parser() -> VerbParser:
     parser.add_argument(
         "--classes", metavar="C", type=whole_number(2), help="classes, where labels are classes"
     )
+    parser.add_argument(
+        "--constant",
+        metavar="L",
+        type=_loss,
+        help="loss of a constant prediction: of a regression, the variance of its target",
+    )
     parser.add_root()
     parser.add_json()
     return parser
@@ -51,15 +58,19 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """A verdict, or a table of them."""
     options = parser().parse(words)
-    if (options.csv is None) == (options.name is None) or (options.classes and not options.csv):
+    scaled = options.classes or options.constant
+    if (options.csv is None) == (options.name is None) or (scaled and not options.csv):
         got = " ".join(words) or "none"
         raise UsageError(
-            f"doctor: needs a search, or --csv FILE with --classes C or not, but got {got}; "
+            "doctor: needs a search, or --csv FILE with --classes C, --constant L or neither, "
+            f"but got {got}; "
             "see python -m search help doctor"
         )
     if options.csv is not None:
-        read = read_csv(options.csv, classes=options.classes or 0)
-        _print({name: judge(curves) for name, curves in read.items()}, options, findings=None)
+        read = read_csv(options.csv, classes=options.classes or 0, constant=options.constant)
+        verdicts = {name: judge(curves) for name, curves in read.items()}
+        untold = sorted({name for curves in read.values() for name in unscaled(curves)})
+        _print(verdicts, options, findings=None, untold=untold)
         return 0
     folder, findings = open_results(options.name, root=options.results_root)
     findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
@@ -80,15 +91,27 @@ def run(words: list[str], config_dir: Path | None) -> int:
 
 
 def _print(
-    verdicts: Mapping[str, Verdict], options: Namespace, *, findings: Findings | None
+    verdicts: Mapping[str, Verdict],
+    options: Namespace,
+    *,
+    findings: Findings | None,
+    untold: Sequence[str] = (),
 ) -> None:
-    """As text or as JSON; `findings`: of the search that was read, if it was one."""
+    """As text or as JSON.
+
+    Args:
+        verdicts: by trial.
+        options: of the command.
+        findings: of the search that was read, if it was one.
+        untold: verdicts that could not be given.
+    """
     together = findings.together if findings is not None and options.trial is None else ()
     if options.json:
         content = {
             "name": options.name or str(options.csv),
             "trials": [{"trial": name, **_record(verdict)} for name, verdict in verdicts.items()],
             "together": [{"says": found.says, "rule": found.rule} for found in together],
+            "untold": list(untold),
         }
         print_document("doctor", content)
         return
@@ -97,6 +120,11 @@ def _print(
         _show_table(verdicts, console)
     else:
         _show_one(verdicts, findings, console)
+    if untold:
+        console.say(
+            f"cannot be told from these curves: {', '.join(untold)}; how many classes are there "
+            "(--classes C), or what does a constant prediction lose (--constant L)?"
+        )
     for found in together:
         console.say(f"together: {found.says} ({found.rule})")
     if findings is not None and options.trial is None:
@@ -104,6 +132,16 @@ def _print(
             console.say(line)
     if options.name is not None and len(verdicts) > 1:
         console.say(f"\none trial: python -m search doctor {options.name} TRIAL")
+
+
+def _loss(text: str) -> float:
+    try:
+        loss = float(text)
+    except ValueError:
+        loss = math.nan
+    if not 0 < loss < math.inf:
+        raise ArgumentTypeError(f"needs a number above 0, but got {text}")
+    return loss
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:

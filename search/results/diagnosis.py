@@ -85,9 +85,18 @@ def _judge_of(
         )
         if losses is None:
             return None
+        if not plan.stock and not _fits(losses):
+            losses = replace(losses, classes=0, constant=None)
         return _judged(losses, flood=flood if row is None else row.ask.knobs.get(FLOOD, flood))
 
     return verdict_on
+
+
+def _fits(curves: Curves) -> bool:
+    """Whether a trainer's own loss may be the contract's: an untrained model's is near it (R11)."""
+    if not curves.untrained or curves.constant is None:
+        return True
+    return 0.3 < float(curves.train[0]) / curves.constant < 5.0
 
 
 def _judged(curves: Curves, *, flood: Any) -> Verdict:
@@ -189,11 +198,14 @@ def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
     """The number of classes, and the train loss of a constant prediction (R11).
 
     0 and None where the loss has no such value. Squared errors are in training units, in which a
-    target has a variance of about 1.
+    target has a variance of about 1. A trainer's own loss is held to be the usual one of its task.
     """
-    target = str(plan.config.get("loss", {}).get("_target_", "")) if plan.stock else ""
+    target = str(plan.config.get("loss", {}).get("_target_", ""))
+    if not plan.stock:
+        task = str(OmegaConf.select(plan.config, "data.task"))
+        target = {"classification": CROSS_ENTROPY, "regression": SQUARED}.get(task, "")
     y = _targets(folder) if target in (CROSS_ENTROPY, SQUARED) else None
-    if y is None:
+    if y is None or y.dtype.kind not in "iuf":
         return 0, None
     if target == SQUARED:
         return 0, float(np.var(y, axis=0).mean())

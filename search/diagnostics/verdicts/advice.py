@@ -193,7 +193,11 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     ),
     "val_stalled": (
         _turn(
-            "lower", EPOCHS, "R33", "what train still gains does not reach validation: stop here"
+            "lower",
+            EPOCHS,
+            "R33",
+            "if train is good: what it still gains does not reach validation, so stop here; if it "
+            "is bad, train on first (R22)",
         ),
         _turn("raise", DECAY, "R34", "or hold the weights small"),
         _turn(

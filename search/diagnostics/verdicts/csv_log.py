@@ -21,9 +21,13 @@ GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing wa
 Cells = dict[str, float | None]
 
 
-def read_csv(path: Path, *, classes: int) -> dict[str, Curves]:
-    """Trainings by name: one, named by the file, or those of a column `trial`. `classes`: of a
-    classification, else 0.
+def read_csv(path: Path, *, classes: int = 0, constant: float | None = None) -> dict[str, Curves]:
+    """Trainings by name: one, named by the file, or those of a column `trial`.
+
+    Args:
+        path: of the file.
+        classes: of a classification, else 0.
+        constant: the loss of a constant prediction, where it is known.
 
     Raises:
         UsageError: no such file, columns missing, text among numbers, epochs that repeat or do not
@@ -39,13 +43,26 @@ def read_csv(path: Path, *, classes: int) -> dict[str, Curves]:
     if len(runs) == len(lines) > 2:  # a column that counts the rows names nothing
         runs = {path.stem: lines}
     return {
-        name: _training(path, name if layout.trial else "", own, layout=layout, classes=classes)
+        name: _training(
+            path,
+            name if layout.trial else "",
+            own,
+            layout=layout,
+            classes=classes,
+            constant=constant,
+        )
         for name, own in runs.items()
     }
 
 
 def _training(
-    path: Path, name: str, lines: Sequence[Line], *, layout: Layout, classes: int
+    path: Path,
+    name: str,
+    lines: Sequence[Line],
+    *,
+    layout: Layout,
+    classes: int,
+    constant: float | None,
 ) -> Curves:
     rows = _whole(_rows(path, lines, layout=layout), layout=layout)
     if not rows:
@@ -68,12 +85,14 @@ def _training(
     if plain in SHARES and float(np.nanmax(columns["metric"], initial=0.0)) > 1.5:
         columns["metric"] = columns["metric"] / 100  # told in percent
     first = float(columns["train_loss"][0])
-    known = columns["epoch"][0] == 0 and classes > 1 and first > 0.8 * math.log(classes)
+    chance = constant or (math.log(classes) if classes > 1 else math.inf)
+    known = columns["epoch"][0] == 0 and first > 0.8 * chance
     told = curves_of(
         columns,
         metric="metric",
         sign=-1.0 if plain in LOWER else 1.0,
         classes=classes,
+        constant=constant,
         untrained=bool(known),
     )
     assert told is not None  # every row has both

@@ -55,6 +55,14 @@ def judge(curves: Curves) -> Verdict:
     )
 
 
+def unscaled(curves: Curves) -> tuple[str, ...]:
+    """The verdicts that these curves cannot get, as it is not known what a constant prediction
+    loses (R11), nor what the untrained model does.
+    """
+    known = curves.classes > 1 or curves.constant is not None or curves.untrained
+    return () if known else NEED_SCALE
+
+
 def _not_finite(curves: Curves) -> str:
     for name, series in (("train", curves.train), ("validation", curves.val)):
         bad = ~np.isfinite(series)
@@ -75,6 +83,7 @@ def _grew(curves: Curves) -> str:
     return f"train had grown to {before[-1]:.3g} from {before[0]:.3g} before"
 
 
+NEED_SCALE = ("dead", "stuck", "lr_too_low", "exploding")
 RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
     ("lr_too_high", rules_training.blown),
     ("cannot_tell", rules_training.too_few),
@@ -82,18 +91,22 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
     ("vanishing", rules_training.vanishing),
     ("dead_units", rules_training.dead_units),
     ("unstable", rules_training.unstable),
+    ("data_suspect", rules_training.opposed),
     ("lr_too_high_late", rules_training.lr_too_high_late),
     ("lr_too_high", rules_training.lr_too_high),
     ("dead", rules_training.dead),
+    ("cannot_tell", rules_training.rests_unscaled),
     ("data_suspect", rules_training.data_suspect),
     ("too_short", rules_generalisation.too_short),
     ("lr_too_low", rules_generalisation.lr_too_low),
     ("stuck", rules_training.stuck),
     ("overconfident", rules_generalisation.overconfident),
     ("overfitting", rules_generalisation.overfitting),
+    ("cannot_tell", rules_generalisation.far_from_usual),
     ("still_learning", rules_generalisation.still_learning),
     ("val_stalled", rules_generalisation.val_stalled),
     ("lr_drop_due", rules_generalisation.lr_drop_due),
+    ("cannot_tell", rules_generalisation.may_have_a_floor),
     ("underfitting", rules_generalisation.underfitting),
     ("converged", rules_generalisation.converged),
 )
@@ -130,6 +143,10 @@ def _apart(shape: Shape, main: str) -> str:
     )
 
 
+def _rate(shape: Shape, main: str) -> str:
+    return rules_training.lr_too_high(shape) if main == "data_suspect" else ""
+
+
 def _easier(shape: Shape, main: str) -> str:
     return rules_training.data_suspect(shape) if main in ("unstable", "lr_too_high_late") else ""
 
@@ -138,6 +155,7 @@ SIDES: dict[str, Callable[[Shape, str], str]] = {
     "unstable": _shocks,
     "overfitting": _apart,
     "data_suspect": _easier,
+    "lr_too_high": _rate,
     "more_epochs": _more,
     "fewer_epochs": _fewer,
 }

@@ -5,12 +5,17 @@ Each says why it holds, in the loss's own numbers, or nothing. Asked after the r
 that fail.
 """
 
-from search.diagnostics.verdicts.rules_training import HIGH
-from search.diagnostics.verdicts.shape import SHORT, SMALL, Shape
+import math
+
+from search.diagnostics.verdicts.rules_training import ASK, HIGH
+from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
 SLOW = 0.75  # of where train began, which a rate that is too low leaves behind
 FAR = 0.12  # validation above train by so much, and twice as high, is overfitting by level (R22b)
-TIMES = 3.0  # train, where a first epoch is all that it can be held against
+APART, TIMES = 0.4, 3.0  # the same two, where a first epoch is all that train is held against
+LARGE = 50.0  # a loss that is large in the usual units, nats or variances
+WORDS = 1000  # classes from which labels are words, or as hard to foretell
+GOOD = 0.9  # an accuracy, or another share, of a model that has learned
 SHAKES = 0.008  # from epoch to epoch, of a plateau whose rate is to be lowered
 ALONG = 0.3  # of what train falls, which validation falls too if it learns the same
 
@@ -36,13 +41,9 @@ def overfitting(shape: Shape) -> str:
             f"validation has risen from {shape.told(shape.val_lowest)} to {now} since epoch "
             f"{shape.turned}, {train}"
         )
-    far = shape.gap > FAR and shape.val_level > 2 * shape.level
-    if far or (
-        not shape.anchored
-        and not shape.floor
-        and shape.gap > FAR / 2
-        and shape.val_level > TIMES * shape.level
-    ):
+    least, times = (FAR, 2.0) if shape.anchored else (APART, TIMES)
+    far = shape.gap > least and shape.val_level > times * shape.level
+    if far:
         return f"validation, at {now}, is far above train: {train}"
     return ""
 
@@ -81,9 +82,51 @@ def still_learning(shape: Shape) -> str:
         and shape.late.change < -2 * SMALL
         and shape.jitter < 0.05 * shape.level
     )
-    if not (shape.falls or unsure) or shape.val_late.change > ALONG * shape.late.change:
+    if not (shape.falls or unsure):
         return ""
+    if shape.val_late.change > ALONG * shape.late.change:
+        return _early(shape)
     return f"train ({shape.stands}) and validation ({shape.told(shape.val_level)}) still fall"
+
+
+def _early(shape: Shape) -> str:
+    """R22: where train is bad still, validation that rests is no reason to stop."""
+    if not shape.falls or not shape.anchored or shape.level < HIGH:
+        return ""
+    rests = f"validation rests at {shape.told(shape.val_level)}"
+    return f"train still falls and is still bad, at {shape.stands}; {rests}"
+
+
+def far_from_usual(shape: Shape) -> str:
+    """R11: a large loss is a blow-up, or has a large unit: a constant prediction's can tell."""
+    if shape.anchored or shape.floor or shape.level * shape.scale < LARGE:
+        return ""
+    return f"train stands at {shape.stands}: whether that is much cannot be told without {ASK}"
+
+
+def may_have_a_floor(shape: Shape) -> str:
+    """R22: where train rests may be as low as the loss can be.
+
+    Language cannot be foretold, and smoothed labels never fit.
+    """
+    if shape.falls or not shape.bad <= shape.level < HIGH or shape.gap > FAR:
+        return ""
+    classes = shape.curves.classes
+    if classes >= WORDS:
+        floor = f"of {classes} classes, such as words, part cannot be foretold"
+    elif shape.score is None and classes > 1 and shape.level < UNSURE:
+        floor = "label smoothing, or noise, may hold it up: a metric would tell"
+    else:
+        return ""
+    return f"train rests at {shape.stands}, validation at {shape.told(shape.val_level)}; {floor}"
+
+
+def _is_good(shape: Shape) -> bool:
+    """Whether nearly all answers are right, of classes of which none makes up nearly all."""
+    classes, score = shape.curves.classes, shape.score
+    if classes < 2 or score is None or score < GOOD or shape.falls or shape.gap > FAR:
+        return False
+    return shape.chance is not None and shape.chance > 0.8 * math.log(classes)
 
 
 def val_stalled(shape: Shape) -> str:
@@ -108,7 +151,7 @@ def lr_drop_due(shape: Shape) -> str:
 
 def underfitting(shape: Shape) -> str:
     """R22: train rests quietly, and is bad."""
-    if shape.falls or shape.level < shape.bad:
+    if shape.falls or shape.level < shape.bad or _is_good(shape):
         return ""
     rests = f"train has come to rest at {shape.stands}, from {shape.told(shape.first)}"
     return f"{rests}, and validation at {shape.told(shape.val_level)}{shape.sure}"
@@ -116,6 +159,11 @@ def underfitting(shape: Shape) -> str:
 
 def converged(shape: Shape) -> str:
     """Train rests near its floor, and validation beside it."""
-    if shape.level >= shape.bad or shape.train_goes == "up":
+    if shape.train_goes == "up" or (shape.level >= shape.bad and not _is_good(shape)):
         return ""
-    return f"train rests at {shape.stands}, validation at {shape.told(shape.val_level)}"
+    rests = f"train rests at {shape.stands}, validation at {shape.told(shape.val_level)}"
+    if shape.level < shape.bad:
+        return rests
+    return (
+        f"{rests}; the metric is {shape.score:.2f}, so label smoothing or noise holds the loss up"
+    )

@@ -4,6 +4,8 @@ that do not fit (R18–R26).
 Each says why it holds, in the loss's own numbers, or nothing.
 """
 
+import math
+
 import numpy as np
 
 from search.diagnostics.verdicts.shape import BAD, SHORT, Shape
@@ -12,12 +14,15 @@ from search.diagnostics.verdicts.trend import median, noise
 FEWEST = 3  # epochs without which nothing can be told
 HIGH = 0.6  # train's level above which nothing much has been learned
 STUCK = 0.95  # of where train began, or of a constant prediction's loss
+NOTHING = 0.8  # of a constant prediction's loss, from which a train that never moved is dead
+FEW_NATS = 0.6  # a loss below which a good model's accuracy is near what guessing would give
 REST = 0.03  # how near to a constant prediction's loss train counts as resting there
 ASLEEP = 0.9  # share of dead units of a layer that nothing gets through
 VANISHED = 1e-3  # the first layer's gradient over the last one's
 EXPLODED = 100.0  # a gradient's norm over the loss of a constant prediction, or over what it was
 LONG = 16  # epochs whose halves can be compared
-BLOWN = 3.0  # times where train began, in its last epoch
+BLOWN = 3.0  # times where train began, or a constant prediction's loss
+ASK = "the loss of a constant prediction (of a log: --classes C, or --constant L)"
 
 
 def blown(shape: Shape) -> str:
@@ -74,6 +79,13 @@ def dead_units(shape: Shape) -> str:
     )
 
 
+def opposed(shape: Shape) -> str:
+    """R18: train rises and validation falls, which no rate does."""
+    if shape.train_goes != "up" or shape.val_goes != "down" or shape.count < FEWEST:
+        return ""
+    return "train rises while validation falls"
+
+
 def lr_too_high_late(shape: Shape) -> str:
     """R23: train had come down, rose, and stays up."""
     if shape.lowest > 0.7 * min(shape.first, 1.0):
@@ -128,6 +140,10 @@ def _killed(shape: Shape) -> str:
 
 def _rises(shape: Shape) -> str:
     began, whole = shape.told(shape.first), shape.overall
+    came_down = float(shape.train.max()) > BLOWN * shape.level
+    if shape.chance and not shape.curves.untrained and shape.level > BLOWN and came_down:
+        constant = f"a constant prediction loses {shape.chance:.3g}"
+        return f"train has blown up and come down to {shape.stands} only, where {constant}"
     if shape.level > 1.2 * max(shape.first, 1.0) or (
         whole.low > 0 and whole.change > 0.3 and shape.level > shape.first + 0.2
     ):
@@ -154,25 +170,51 @@ def _shakes(shape: Shape) -> str:
 
 def dead(shape: Shape) -> str:
     """R19: train rests where it began, or at what a constant prediction loses."""
+    if not _goes_nowhere(shape):
+        return ""
+    rests = shape.chance is not None and abs(shape.level - 1) < REST
+    known = shape.curves.untrained or (shape.anchored and shape.level > NOTHING)
+    guesses = not shape.anchored and _guesses(shape)
+    if not rests and not ((known or guesses) and _is_where_it_began(shape)):
+        return ""
+    told = "about where it began"
+    if rests or guesses:
+        told = "which is what a constant prediction loses"
+    return f"train rests at {shape.stands}, {told}: nothing has been learned{shape.sure}"
+
+
+def _goes_nowhere(shape: Shape) -> bool:
+    """Whether train never was clearly below its start, and does not move."""
     brief = shape.count <= SHORT and (
         shape.count <= FEWEST or float(np.ptp(shape.train)) > REST or not shape.chance
     )
-    if (
-        _has_learned(shape)
-        or brief
-        or (shape.count > SHORT and (shape.creeps or shape.train_goes not in ("flat", "unclear")))
-    ):
-        return ""
-    rests = abs(shape.level - 1) < REST if shape.chance else False
-    still = (
-        abs(shape.level - shape.first) < REST * shape.first
-        and shape.first < 1.3
-        and not shape.floor
+    moves = shape.count > SHORT and (shape.creeps or shape.train_goes not in ("flat", "unclear"))
+    return not (_has_learned(shape) or brief or moves)
+
+
+def _is_where_it_began(shape: Shape) -> bool:
+    near = abs(shape.level - shape.first) < REST * shape.first
+    return near and shape.first < 1.3 and not shape.floor
+
+
+def _guesses(shape: Shape) -> bool:
+    """Whether the metric is what guessing among equally frequent classes gives at this loss."""
+    loss = shape.level * shape.scale
+    return (
+        shape.score is not None
+        and loss > FEW_NATS
+        and abs(shape.score - math.exp(-loss)) < 0.1 * math.exp(-loss)
     )
-    if not rests and not still:
+
+
+def rests_unscaled(shape: Shape) -> str:
+    """R19: a loss that never moved is dead, or was trained before: its level alone can tell."""
+    if shape.anchored or not _goes_nowhere(shape) or not _is_where_it_began(shape):
         return ""
-    told = "which is what a constant prediction loses" if rests else "about where it began"
-    return f"train rests at {shape.stands}, {told}: nothing has been learned{shape.sure}"
+    return (
+        f"train rests at {shape.stands} from its first epoch on: whether nothing was learned, or "
+        f"it was learned before, cannot be told without {ASK}"
+    )
 
 
 def _has_learned(shape: Shape) -> bool:
@@ -186,7 +228,8 @@ def stuck(shape: Shape) -> str:
         return f"train shakes by {shape.by(shape.shaking)} about {shape.stands} and goes nowhere"
     if (
         shape.train_goes != "flat"
-        or shape.level < STUCK * min(shape.first, 1.0)
+        or not shape.anchored
+        or shape.level < STUCK * (min(shape.first, 1.0) if shape.curves.untrained else 1.0)
         or shape.creeps
         or shape.floor
         or not shape.first
@@ -227,8 +270,6 @@ def data_suspect(shape: Shape) -> str:
                 f"{shape.told(shape.val_lowest)}"
             )
             return f"{told}: what is learned does not hold there"
-    if shape.train_goes == "up" and shape.val_goes == "down":
-        return "train rises while validation falls"
     far = shape.gap < -max(0.08, 0.25 * shape.level) and shape.curves.comparable
     if far or (
         shape.level > shape.bad and shape.val_level < 0.2 * shape.level

@@ -21,6 +21,7 @@ LATE = 3  # the last third of the epochs says where a curve is going
 LEAST = 5  # epochs, or the whole curve
 END = 8  # the last eighth of the epochs says where it stands, or three epochs
 SHORT = 6  # epochs up to which a loss that falls was only cut off, and single ones count
+LONG = 16  # epochs from which single ones do not count as noise
 EARLY = 6  # the first sixth of the epochs may be rough
 BAD = 0.15  # train's level that is not learned, of a known scale
 UNSURE = 0.4  # the same, where the scale is only where a first epoch ended
@@ -151,6 +152,8 @@ class Shape:
         after = np.minimum.accumulate(self.train[::-1])[::-1][1:]
         least = np.maximum(0.03, 0.2 * self.train[:-1])
         far = steps > np.maximum(least, 6 * max(self.shaking, self.jitter))
+        if self.count < LONG:  # too few epochs between spikes to know the noise by
+            far |= steps > np.maximum(0.1, self.train[:-1])
         back = self.train[1:] - after > 0.75 * steps
         return int((far & back)[max(2, self.count // EARLY) :].sum())
 
@@ -236,6 +239,12 @@ class Shape:
             return 0.0
         gain = median(known[-self._end :]) - median(known[max(self.turn - 1, 0) : self.turn + 2])
         return gain / max(noise(known), SMALL / 2 * float(np.ptp(known)), 1e-12)
+
+    @property
+    def score(self) -> float | None:
+        """The metric's level at its end, where it is a share that is better when higher."""
+        metric = self.last(self.curves.metric) if self.curves.sign > 0 else None
+        return metric if metric is not None and 0 <= metric <= 1 else None
 
     # Layers and words
 
