@@ -87,7 +87,7 @@ def test_arrays_of_another_contract_are_written_anew_and_those_of_the_same_are_l
         ("again", "ValueError: epochs must rise, but got epoch 1 after 1; yield each epoch once"),
         (
             "plain",
-            "TypeError: the trainer must be a generator function that yields once per epoch, but calling it gave NoneType",
+            "TypeError: the trainer must be a generator function that yields once per epoch, or a function",
         ),
     ],
 )
