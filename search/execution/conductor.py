@@ -5,7 +5,6 @@ metric and what a stage wants are the business of others.
 """
 
 import json
-import signal
 import time
 from collections import Counter
 from types import FrameType
@@ -22,6 +21,7 @@ from search.execution.lanes import Fusions
 from search.execution.messages import MessageError
 from search.execution.recorder import Recorder
 from search.execution.running_trial import RunningTrial, fresh_early_stopping
+from search.execution.signals import signals_handled
 from search.execution.slots import Slot
 from search.execution.trial_endings import TrialEndings
 from search.execution.trial_ends import StopDecision
@@ -80,10 +80,12 @@ class Conductor:
             Interrupted: by SIGINT, SIGTERM or SIGHUP; running trials have been checkpointed.
             RunError: workers cannot start, the machine is at fault, or all trials fail alike.
         """
-        handlers = {
-            number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
+        with signals_handled(self._on_signal):
+            self._carry_out(keep_workers=keep_workers)
+        if self._signals:
+            raise Interrupted("interrupted")
+
+    def _carry_out(self, *, keep_workers: bool) -> None:
         grace, kept = 0.0, False
         try:
             self._callback.foreseen(self._stage.foreseen(self._recorder.rows))
@@ -103,10 +105,6 @@ class Conductor:
                 self._pool.stop(grace=grace)
             self._stage.close()
             self._recorder.close()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        if self._signals:
-            raise Interrupted("interrupted")
 
     def _turn(self) -> None:
         for happened in self._connections.wait(TICK):
@@ -128,8 +126,6 @@ class Conductor:
     def _done(self) -> bool:
         busy = any(worker.trials for worker in self._connections.workers)
         return not busy and (not (self._queue or self._stage.thinking) or self._signals > 0)
-
-    # Handing out
 
     def _refill(self) -> None:
         """Asks the stage for trials while the queue is empty and a seat is free."""
@@ -184,8 +180,6 @@ class Conductor:
             messages.Candidates(knobs=self._plan.trained_knobs(dict(knobs)), trials=count)
             for knobs, count in counts.items()
         ]
-
-    # What workers do
 
     def _on_happening(self, happened: Happening) -> None:
         if isinstance(happened, WorkerExited):
@@ -248,10 +242,7 @@ class Conductor:
                 self._callback.note(f"trial {message.trial}: {message.damage}; {restart}")
             records = self._recorder.epochs(trial.ask.trial)
             trial.begin(
-                message.epoch,
-                records=records,
-                device=worker.slot.label,
-                strategy=message.strategy,
+                message.epoch, records=records, device=worker.slot.label, strategy=message.strategy
             )
         elif isinstance(message, messages.TrialEnded):
             self._endings.on_end(worker, message)
@@ -282,8 +273,6 @@ class Conductor:
             metric=self._plan.metric,
             lanes=self._fusions.setup(),
         )
-
-    # Clocks and signals
 
     def _check_clocks(self, now: float) -> None:
         """Kills workers whose trial has run out of time or has printed too much."""
