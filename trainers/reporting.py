@@ -8,7 +8,8 @@
             trainers.report(epoch=epoch, val_loss=…, accuracy=…)
 
 It runs beside the worker's loop in the same thread: `report` hands the values over and comes back
-when the next epoch is wanted. Outside of a search `report` does nothing, so the script runs by itself.
+when the next epoch is wanted. Outside of a search `report` does nothing, so the script runs by
+itself.
 """
 
 import contextvars

@@ -1,4 +1,6 @@
-"""Which configurations are trained with which seeds: the baseline, or the best on fresh seeds (P13)."""
+"""Which configurations are trained with which seeds: the baseline, or the best on fresh seeds
+(P13).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ def merged(
 
 
 def incumbent_config(base: DictConfig, held: Mapping[str, Value]) -> DictConfig:
-    """The search's config with the incumbent's knobs, also where a space names the option in use."""
+    """The search's config with the incumbent's knobs, also where a space names the option used."""
     config = trial_config(base, knobs=held, seed=base.seed)
     plain = plain_config(config, resolve=False)
     for group, options in (plain.get("choices") or {}).items():

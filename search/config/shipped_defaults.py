@@ -1,4 +1,5 @@
-"""Whether a key has the value that the shipped configs give it, as in a search begun before the key.
+"""Whether a key has the value that the shipped configs give it, as in a search begun before the
+key.
 
 A folder that an older version began lacks the keys that were added since. Their shipped values keep
 what the older version did, so such a search resumes.
@@ -15,7 +16,7 @@ from search.config.catalogue import CONF
 
 
 def is_shipped_default(key: str, value: object) -> bool:
-    """Whether some shipped file gives a dotted key this value; `chosen.GROUP`: the default choice."""
+    """Whether a shipped file gives a dotted key this value; `chosen.GROUP`: the default choice."""
     group, _, inner = key.partition(".")
     whole = _whole()
     if group == "chosen":

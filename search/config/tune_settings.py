@@ -1,4 +1,5 @@
-"""What a protocol is: a list of stages, the knobs it may turn, and when it ends. Read from the config.
+"""What a protocol is: a list of stages, the knobs it may turn, and when it ends. Read from the
+config.
 
 Never decides which stage comes next.
 """
@@ -22,7 +23,10 @@ STAGES = (*PLAIN, "sweep", "sweeps")
 
 @dataclass(frozen=True, kw_only=True)
 class StageEntry:
-    """One entry of a protocol's list. `argument`: a sweep's knob, or the order of sweeps; else empty."""
+    """One entry of a protocol's list.
+
+    `argument`: a sweep's knob, or the order of sweeps; else empty.
+    """
 
     stage: str
     argument: str = ""
@@ -37,7 +41,8 @@ class TuneSettings:
 
     `spaces`: the knobs of each name, in the order in which they are turned where nothing else says.
     `left_out`: names whose key this set-up does not have.
-    `idle`: sweeps in a row that bring nothing before the sweeps end, or None. `passes`: over all knobs.
+    `idle`: sweeps in a row that bring nothing before the sweeps end, or None. `passes`: over all
+    knobs.
     `until`: verdicts at which the sweeps go on; empty where verdicts do not end them.
     `share`: of the budget, for the sweeps. `trials`: of the joint stage.
     `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13).

@@ -1,4 +1,7 @@
-"""Trials that wait for a seat, and how many of them a worker gets. Knows no stage, sends nothing."""
+"""Trials that wait for a seat, and how many of them a worker gets.
+
+Knows no stage, sends nothing.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Sequence

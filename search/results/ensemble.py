@@ -1,4 +1,5 @@
-"""The average of several trainings' outputs, scored on validation, and whether it is better than each (R35).
+"""The average of several trainings' outputs, scored on validation, and whether it is better than
+each (R35).
 
 Never sees test rows; keeps the average only if it is better beyond chance.
 """
@@ -32,8 +33,9 @@ Outputs = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """`members`: scores of each; `score` of their average. `low`: the lower end of the 95 % interval
-    of the average's gain over the members' mean, higher being better. `reason`: why there is none.
+    """`members`: scores of each; `score` of their average. `low`: the lower end of the 95 %
+    interval of the average's gain over the members' mean, higher being better. `reason`: why there
+    is none.
     """
 
     members: tuple[float, ...] = ()

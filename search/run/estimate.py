@@ -1,4 +1,7 @@
-"""How long an epoch takes here, by training one in a folder that is thrown away. Never writes results."""
+"""How long an epoch takes here, by training one in a folder that is thrown away.
+
+Never writes results.
+"""
 
 import tempfile
 from dataclasses import dataclass
@@ -19,7 +22,8 @@ from search.storage.folder import Folder
 class Measured:
     """Seconds.
 
-    `startup`: everything before the first trained epoch, once per worker, where the trainer tells epoch 0; else 0.
+    `startup`: everything before the first trained epoch, once per worker, where the trainer tells
+    epoch 0; else 0.
     """
 
     startup: float
@@ -34,7 +38,8 @@ def measure_epoch(plan: Plan) -> Measured:
     """Trains the baseline for one epoch in a worker of its own.
 
     Raises:
-        UsageError: the data do not fit the config, the trainer cannot be built, or a knob has no effect.
+        UsageError: the data do not fit the config, the trainer cannot be built, or a knob has no
+            effect.
         RunError: the training failed; its log's end is told.
     """
     check_task(plan)

@@ -1,4 +1,5 @@
-"""Launches a search: the config is read, workers start, and the rest is imported while they import torch.
+"""Launches a search: the config is read, workers start, and the rest is imported while they import
+torch.
 
 So everything heavy stays out of this module: a search of a minute would feel the second.
 """
@@ -77,13 +78,16 @@ def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:
 
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """What the file system refuses is told as an error of the command or of the run, never as a traceback."""
+    """What the file system refuses is told as an error of the command or of the run, never as a
+    traceback.
+    """
     try:
         yield
     except OSError as error:
         told = f"{error.filename or path}: {error.strerror}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(
-                f"{told}; free some space and give the same command again, nothing that was recorded is lost"
+                f"{told}; free some space and give the same command again, nothing that was "
+                "recorded is lost"
             ) from error
         raise UsageError(f"{told}; mend it or choose another results_root=") from error

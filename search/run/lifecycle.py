@@ -112,7 +112,10 @@ def begun(
     console: Console,
     checked: Callable[[Prepared], None],
 ) -> Iterator[Contract]:
-    """The folder, locked, with its contract made or `checked`. The test rows are forgotten here (R8)."""
+    """The folder, locked, with its contract made or `checked`.
+
+    The test rows are forgotten here (R8).
+    """
     with (
         console.status("preparing the data, importing and building what the config names"),
         dry_run(

@@ -1,4 +1,6 @@
-"""A learning-rate range test in a folder: ramps the rate, reads the curves, writes what was found (R31)."""
+"""A learning-rate range test in a folder: ramps the rate, reads the curves, writes what was found
+(R31).
+"""
 
 import json
 import time

@@ -1,4 +1,5 @@
-"""After cross-validation: the winner trained once more, on all folds, for its best epoch's number of epochs (R36).
+"""After cross-validation: the winner trained once more, on all folds, for its best epoch's number
+of epochs (R36).
 
 Never chooses the winner or the number of epochs; the test rows stay sealed.
 """
@@ -24,7 +25,8 @@ DONE = "refit.json"  # in the winner's checkpoint folder: how it ended
 
 
 def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
-    """Leaves the final weights where the winner's checkpoint lies; nothing where that has been done.
+    """Leaves the final weights where the winner's checkpoint lies; nothing where that has been
+    done.
 
     Raises:
         RunError: its trainings died. Interrupted: by a signal; what is done is not lost.
@@ -35,7 +37,10 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
             shutil.rmtree(path, ignore_errors=True)
     if (kept / DONE).exists() or winner.best_epoch is None:
         return
-    told = f"training trial {winner.ask.trial} again, on all folds, for {winner.best_epoch} epochs; its value is that of train"
+    told = (
+        f"training trial {winner.ask.trial} again, on all folds, for {winner.best_epoch} epochs; "
+        "its value is that of train"
+    )
     console.print(told, markup=False)
     apart = Folder(place / str(winner.ask.trial))
     config = trial_config(plan.config, knobs=winner.ask.knobs, seed=winner.ask.seed)

@@ -1,4 +1,6 @@
-"""Carries out trials in a folder that is begun and locked: a stage's, or one training apart from any search."""
+"""Carries out trials in a folder that is begun and locked: a stage's, or one training apart from
+any search.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

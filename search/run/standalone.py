@@ -1,4 +1,7 @@
-"""A look at a set-up apart from any search: preflight, range test. Begins a folder, or makes it anew; trains no trial."""
+"""A look at a set-up apart from any search: preflight, range test.
+
+Begins a folder, or makes it anew; trains no trial.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -33,9 +36,11 @@ class Look:
 def looked(
     words: list[str], config_dir: Path | None, *, source: str | None, verb: str
 ) -> Iterator[Look]:
-    """The set-up of `[EXPERIMENT] [key=value …]`, in a locked folder with config and contract; from `source` if named.
+    """The set-up of `[EXPERIMENT] [key=value …]`, in a locked folder with config and contract; from
+    `source` if named.
 
-    The folder is named `verb`, or `EXPERIMENT-verb` where one is named, unless `name=` says otherwise.
+    The folder is named `verb`, or `EXPERIMENT-verb` where one is named, unless `name=` says
+    otherwise.
 
     Raises:
         UsageError: the config or the data are wrong, or the folder holds a search.

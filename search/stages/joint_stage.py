@@ -1,4 +1,5 @@
-"""The joint search as a stage: the start from its sequence, then what the sampler thinks of, then the confirmation.
+"""The joint search as a stage: the start from its sequence, then what the sampler thinks of, then
+the confirmation.
 
 Counts and numbers; what is proposed, the sequence and the thinker say. Never trains.
 """
@@ -105,7 +106,10 @@ class JointStage:
         return () if spared else self._settings.rungs
 
     def ended(self, row: TrialRecord) -> None:
-        """The sampler learns of it. A pruned trial counts with its best so far: unknown, it would be proposed again."""
+        """The sampler learns of it.
+
+        A pruned trial counts with its best so far: unknown, it would be proposed again.
+        """
         if self._sampler_thread is not None and row.ask.stage == joint.STAGE:
             infeasible = row.state == TrialState.INFEASIBLE
             self._sampler_thread.learn(row.ask.point, row.sampler_value, infeasible=infeasible)

@@ -9,7 +9,10 @@ ENOUGH = 5  # configurations from which a sampler can begin
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """A trial of an earlier search as a point of this one's space. `value`: what a sampler is told."""
+    """A trial of an earlier search as a point of this one's space.
+
+    `value`: what a sampler is told.
+    """
 
     point: Point
     value: float

@@ -1,4 +1,5 @@
-"""An Optuna sampler in a thread of its own: it learns what has been tried, and proposes the next point.
+"""An Optuna sampler in a thread of its own: it learns what has been tried, and proposes the next
+point.
 
 Every proposal asks a new study in memory, made of what is known, so that the journal keeps one
 writer and answering workers never waits for a Gaussian process. Never decides how many trials
@@ -59,7 +60,7 @@ class SamplerThread:
         self._inbox.put(lambda: self._observations.learn(point, value, infeasible=infeasible))
 
     def recall(self, point: Point, value: float) -> None:
-        """What came of a point in another search; here it has not been tried, and may be proposed."""
+        """Takes a point of another search and its value; here the point may still be proposed."""
         self._inbox.put(lambda: self._observations.recall(point, value))
 
     def request(self) -> None:
@@ -141,7 +142,7 @@ class SamplerThread:
         return fresh
 
     def _close(self, point: Point, dice: np.random.Generator) -> Point:
-        """A little beside a point: its numbers shifted; where that changes none, one other choice."""
+        """A point nearby: its numbers shifted; where that changes none, one choice replaced."""
         knobs = self._plan.knobs
         close = {k.path: k.near(point[k.path], dice.normal(0.0, CLOSE)) for k in knobs}
         named = [knob for knob in knobs if knob.choices]
@@ -170,5 +171,5 @@ class SamplerThread:
 
 
 def _smooth(knob: Knob) -> Knob:
-    """Many whole numbers as a real one, rounded afterwards: a Gaussian process is ten times faster."""
+    """Many whole numbers as a real one, rounded later: a Gaussian process is ten times faster."""
     return replace(knob, integer=False) if knob.integer and knob.high - knob.low > FEW else knob

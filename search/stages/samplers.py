@@ -1,4 +1,5 @@
-"""Optuna's samplers, pruners and importances for our knobs, each made anew from settings and a seed. Keeps no state.
+"""Optuna's samplers, pruners and importances for our knobs, each made anew from settings and a
+seed. Keeps no state.
 
 What a search remembers lies in its trials.
 """
@@ -43,8 +44,8 @@ def seed_of(*parts: object) -> int:
 def make_sampler(kind: str, *, seed: int, known: Sequence[FrozenTrial] = ()) -> BaseSampler:
     """An adaptive sampler. The random start is ours, so none of theirs.
 
-    `known`: ended trials around whose best CMA-ES begins; later it learns only from what it has asked for itself
-    (Nomura et al. 2021, arXiv 2012.06932).
+    `known`: ended trials around whose best CMA-ES begins; later it learns only from what it has
+    asked for itself (Nomura et al. 2021, arXiv 2012.06932).
 
     Raises:
         ImportError: cmaes needs the package of that name.
@@ -63,7 +64,10 @@ def make_sampler(kind: str, *, seed: int, known: Sequence[FrozenTrial] = ()) -> 
 
 
 def make_pruner(settings: object, *, epochs: int) -> BasePruner:
-    """Asked at rung epochs only (Li et al. 2018 for halving, Golovin et al. 2017 for the median)."""
+    """Asked at rung epochs only (Li et al.
+
+    2018 for halving, Golovin et al. 2017 for the median).
+    """
     if not isinstance(settings, JointSettings) or settings.pruner == "none":
         return NopPruner()
     kind = settings.pruner

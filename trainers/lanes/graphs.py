@@ -34,7 +34,7 @@ def lane_steps(program: Program, *, sets: Sets, batch: int) -> Steps:
 
 
 def capacity(lanes: int, device: torch.device) -> int:
-    """How many lanes a program is run for: at least 2; on a GPU, powers of 2 and 1.5 times these."""
+    """How many lanes a program runs for: at least 2; on a GPU, powers of 2 and 1.5 times these."""
     size = 2
     while device.type == "cuda" and size < lanes:
         size = size * 3 // 2 if size & (size - 1) == 0 and size > 2 else 1 << size.bit_length()

@@ -13,7 +13,8 @@ POOLS = ("last", "mean", "max", "attention")
 
 
 class Attention(nn.Module):
-    """A weighted mean of the steps; the weights are learned (Bahdanau et al. 2014, arXiv 1409.0473).
+    """A weighted mean of the steps; the weights are learned (Bahdanau et al. 2014, arXiv
+    1409.0473).
 
     x [batch, steps, width] becomes [batch, width].
     """

@@ -66,4 +66,7 @@ def trials_scores(
 
 def spread(values: Sequence[float]) -> str:
     """`0.951, mean of 5 seeds from 0.94 to 0.96`."""
-    return f"{np.mean(values):.4g}, mean of {len(values)} seeds from {min(values):.4g} to {max(values):.4g}"
+    return (
+        f"{np.mean(values):.4g}, mean of {len(values)} seeds from {min(values):.4g} to "
+        f"{max(values):.4g}"
+    )
