@@ -20,6 +20,8 @@ from search.stages import joint
 from search.storage.trials import TrialRecord
 
 LIFT = 2.0  # pooled standard deviations by which chance may still lift a leader's one seed
+COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
+SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")  # metrics that count rows
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
 GOOD = ("best", "tie")
 
@@ -31,6 +33,7 @@ def conclude(
     *,
     trials: Sequence[TrialRecord],
     floor: float | None,
+    val_rows: int = 0,
 ) -> Step:
     """The step of a stage with trials.
 
@@ -40,6 +43,7 @@ def conclude(
         history: before it.
         trials: its own.
         floor: what a constant prediction scores, if that is known.
+        val_rows: rows of validation; 0 where they do not matter.
     """
     step = Step(
         number=len(history.steps) + 1,
@@ -55,6 +59,7 @@ def conclude(
     if request.stage == "baseline":
         rows = findings.of(0)
         says = f"{_mean(findings.plan, rows)}{_constant(floor)}"
+        says += _coarse(findings.plan, val_rows)
         return _read(replace(step, says=says), findings, rows)
     return _compared(step, findings, history)
 
@@ -165,6 +170,16 @@ def _mean(plan: Plan, rows: Sequence[TrialRecord]) -> str:
         return f"{plan.metric.name}: no value ({states})"
     mean = plan.metric.sign * float(np.mean(scores))
     return f"{plan.metric.name} {mean:.4g}, mean of {len(scores)} seed{'s' * (len(scores) > 1)}"
+
+
+def _coarse(plan: Plan, val_rows: int) -> str:
+    """That validation is too small to see small gains, where the metric is a share of its rows."""
+    if not val_rows or 1 / val_rows < COARSE or plan.metric.name not in SHARES:
+        return ""
+    return (
+        f"; one of {val_rows} validation rows is {1 / val_rows:.2g}, so gains below about "
+        f"{2 / val_rows:.2g} cannot be seen: split=kfold, a log-loss or more rows would help (R36)"
+    )
 
 
 def _constant(floor: float | None) -> str:

@@ -95,6 +95,7 @@ def _joint(history: History, index: int, argument: str) -> Request:
     knobs = (*(knob for knob in cut if knob is not None), *_never_tried(history))
     left = trials_left(history) - confirm_trials(history)
     trials = history.settings.trials if left == math.inf else int(left)
+    knobs = knobs[: max(2, trials // FEWEST)]
     request = Request(
         entry=index,
         stage="joint",

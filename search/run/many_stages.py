@@ -257,9 +257,10 @@ class _ManyStages:
         )
         own = study.rows(alive=False)
         self._rows += [_with_all_knobs(plan, row) for row in own]
-        findings = find(plan, [*ours, *own], val_rows=int(self._contract.split["rows"]["val"]))
+        val_rows = int(self._contract.split["rows"]["val"])
+        findings = find(plan, [*ours, *own], val_rows=val_rows)
         findings = diagnosed(findings, self._curves(findings), folder=folder)
-        return conclude(request, findings, history, trials=own, floor=floor)
+        return conclude(request, findings, history, trials=own, floor=floor, val_rows=val_rows)
 
     def _curves(self, findings: Findings) -> pd.DataFrame:
         """The curves of a stage's trials, each up to its last epoch that counts."""
