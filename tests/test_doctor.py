@@ -1,5 +1,7 @@
 """The doctor on a real search and on anyone's CSV: what it says, and how it refuses."""
 
+import gzip
+import importlib.util
 import json
 import math
 
@@ -9,7 +11,7 @@ import pytest
 from kit import search, trials
 
 from search.__main__ import main
-from search.diagnostics.verdicts.csv_log import read_csv
+from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.rules import judge
 from search.errors import UsageError
 from search.storage.layers import LayerLog
@@ -184,6 +186,11 @@ def test_a_torn_line_of_layers_is_cut_off_and_a_file_that_cannot_be_written_is_s
 # Anyone's curves
 
 
+def read_csv(path, **settings):
+    """The trainings of a log."""
+    return read_logs(str(path), **settings).trainings
+
+
 def written(tmp_path, text, name="curves.csv"):
     path = tmp_path / name
     path.write_text(text)
@@ -263,6 +270,130 @@ def test_steps_within_an_epoch_are_taken_together_and_a_plain_accuracy_beside_a_
     assert curves.metric is None
 
 
+FALL = [2.0 / epoch for epoch in range(1, 9)]  # of train; validation's is a tenth higher
+
+
+def test_losses_in_parts_are_summed_where_both_sets_have_them(tmp_path):
+    text = "epoch, train/box_loss, train/cls_loss, metrics/mAP50(B), val/box_loss, val/cls_loss\n"
+    text += "".join(f"{e},{f / 2},{f / 2},0.5,{f},{f / 10}\n" for e, f in enumerate(FALL, 1))
+    path = written(tmp_path, text)
+    (curves,) = read_csv(path).values()
+    assert curves.train == pytest.approx(FALL)
+    assert curves.val == pytest.approx(np.multiply(FALL, 1.1))
+    assert curves.metric[0] == 0.5
+    columns = read_logs(str(path)).columns
+    assert columns.startswith("train = train_box_loss + train_cls_loss, val = val_box_loss + val_c")
+
+
+def test_rows_are_counted_where_there_is_no_epoch_and_steps_stand_for_it(tmp_path):
+    rows = [f"{f},{1.1 * f}" for f in FALL]
+    (curves,) = read_csv(written(tmp_path, "train_loss,val_loss\n" + "\n".join(rows))).values()
+    assert curves.epochs.tolist() == [*range(1, 9)]
+    text = "iter,train_loss,val_loss\n" + "\n".join(f"{50 * i},{row}" for i, row in enumerate(rows))
+    (curves,) = read_csv(written(tmp_path, text)).values()
+    assert curves.epochs.tolist() == [*range(0, 400, 50)]
+
+
+def test_validation_twice_an_epoch_is_read_by_step_and_every_k_epochs_beside_its_own_train(
+    tmp_path,
+):
+    rows = [f"{i // 2},{10 * i},{f},{1.1 * f}" for i, f in enumerate(FALL)]
+    text = "epoch,step,train_loss,val_loss\n" + "\n".join(rows)
+    (curves,) = read_csv(written(tmp_path, text)).values()
+    assert curves.epochs.tolist() == [*range(0, 80, 10)]
+    rows = [f"{e},{f},{1.1 * f if e % 2 == 0 else ''}" for e, f in enumerate(FALL, 1)]
+    (curves,) = read_csv(written(tmp_path, "epoch,loss,val_loss\n" + "\n".join(rows))).values()
+    assert (curves.epochs.tolist(), curves.train.tolist()) == ([2, 4, 6, 8], FALL[1::2])
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_train_and_validation_may_stand_in_blocks_of_rows(tmp_path, split):
+    if split:
+        text = "phase,epoch,loss\n" + "".join(
+            f"{phase},{e},{times * f}\n"
+            for phase, times in (("train", 1), ("valid", 1.1), ("test", 5))
+            for e, f in enumerate(FALL, 1)
+        )
+    else:
+        text = "epoch,train_loss,val_loss\n"
+        text += "".join(f"{e},{f},\n" for e, f in enumerate(FALL, 1))
+        text += "".join(f"{e},,{1.1 * f}\n" for e, f in enumerate(FALL, 1))
+    (curves,) = read_csv(written(tmp_path, text)).values()
+    assert curves.train.tolist() == FALL
+    assert curves.val == pytest.approx(np.multiply(FALL, 1.1))
+
+
+def trainer_state():
+    """As a trainer keeps it: fractional epochs, and a total of train in the last record."""
+    log = []
+    for i, f in enumerate(FALL, 1):
+        log.append({"epoch": i / 2, "loss": f, "learning_rate": 1e-3, "step": 10 * i})
+        log.append({"epoch": i / 2, "eval_loss": 1.1 * f, "eval_accuracy": 0.5, "step": 10 * i})
+    return {"best_metric": None, "log_history": [*log, {"epoch": 4.0, "step": 80, "train_loss": 9}]}
+
+
+@pytest.mark.parametrize("form", ["state", "lines", "gz", "torn"])
+def test_a_trainers_json_is_read_and_a_nearly_empty_column_passed_over(tmp_path, form):
+    state = trainer_state()
+    lines = "\n".join(map(json.dumps, state["log_history"]))
+    text = {"state": json.dumps(state), "torn": lines + '\n{"epoch": 4.5, "lo'}.get(form, lines)
+    path = tmp_path / "log.json"
+    path.write_bytes(gzip.compress(text.encode()) if form == "gz" else text.encode())
+    (curves,) = read_csv(path).values()
+    assert curves.train.tolist() == FALL
+    assert curves.epochs.tolist() == [i / 2 for i in range(1, 9)]
+    assert (curves.metric[-1], curves.lr[0]) == (0.5, 1e-3)
+
+
+def test_a_history_of_lists_is_read(tmp_path):
+    history = {"history": {"loss": FALL, "val_loss": FALL, "val_accuracy": [0.5] * 8}}
+    (curves,) = read_csv(written(tmp_path, json.dumps(history))).values()
+    assert curves.train.tolist() == FALL
+
+
+def test_events_are_read_where_their_package_is_installed_else_asked_for(tmp_path):
+    path = tmp_path / "events.out.tfevents.1.host"
+    if importlib.util.find_spec("tensorboard") is None:
+        path.write_bytes(b"")
+        with pytest.raises(UsageError, match="read by the package tensorboard, but got it is not"):
+            read_csv(path)
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(tmp_path / "run") as writer:
+        for step, f in enumerate(FALL):
+            writer.add_scalar("loss/train", f, step)
+            writer.add_scalar("loss/val", 1.1 * f, step)
+    (curves,) = read_csv(tmp_path / "run").values()
+    assert curves.train == pytest.approx(FALL)
+
+
+def test_columns_chosen_by_hand_decide_and_foreign_ones_are_refused_with_what_exists(tmp_path):
+    rows = [f"{e},{f},9,{1.1 * f},{e / 10}" for e, f in enumerate(FALL, 1)]
+    path = written(tmp_path, "round,nll,loss,held out,score\n" + "\n".join(rows))
+    chosen = {"train": "nll", "val": "held out", "epoch": "round", "metric": "score"}
+    chosen["val"] = "Held Out"
+    (curves,) = read_csv(path, columns=chosen).values()
+    assert (curves.train.tolist(), curves.metric[0]) == (FALL, 0.1)
+    with pytest.raises(UsageError, match="--columns train: column 'nil' does not exist"):
+        read_csv(path, columns={"train": "nil"})
+    with pytest.raises(UsageError, match="role of a column 'tran' does not exist"):
+        read_csv(path, columns={"tran": "nll"})
+
+
+def test_logs_of_a_pattern_are_told_together_as_a_search_is(tmp_path, monkeypatch, capsys):
+    for run in range(6):
+        place = tmp_path / "runs" / f"seed{run}"
+        place.mkdir(parents=True)
+        (place / "metrics.csv").write_text(table())
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--csv", "runs/*/metrics.csv", "--classes", "10"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "overfitting 6 seed0 seed1 seed2 seed3 seed4 seed5" in shown
+    assert "together: 100 % of the better 5 trials were best in the first tenth" in shown
+    assert "read train = train_loss, val = val_loss, epoch = epoch, metric = accuracy" in shown
+
+
 def test_a_column_of_trials_makes_several(tmp_path):
     text = "trial,epoch,train_loss,val_loss\n" + "".join(
         f"{name},{e},{2 / e},{2 / e}\n" for name in "ab" for e in range(1, 30)
@@ -287,7 +418,6 @@ def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
             "epoch,train_loss\n1,2\n",
             r"needs a column val_loss \(or valid_loss, .*\), but got epoch, train_loss; rename",
         ),
-        ("train_loss,val_loss\n1,2\n", "needs a column epoch"),
         ("epoch,val_loss\n1,2\n", "needs a column train_loss"),
         (HEADER + "1,2,3,4\n2,bad,3,4\n", "line 3: train_loss must be a number, but got 'bad'"),
         (

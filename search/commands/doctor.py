@@ -13,8 +13,9 @@ from rich.text import Text
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.documents import print_document
 from search.config.compose_protocol import spaces_by_path
+from search.diagnostics.logs.read import read_logs
+from search.diagnostics.verdicts.across_trials import Together, across, trained
 from search.diagnostics.verdicts.advice import ALARMS
-from search.diagnostics.verdicts.csv_log import read_csv
 from search.diagnostics.verdicts.rules import Verdict, judge, unscaled
 from search.errors import UsageError, broken_rule
 from search.execution.progress import shown_knobs
@@ -30,7 +31,7 @@ SHOWN = 12  # trials that a verdict names
 
 
 def parser() -> VerbParser:
-    """`NAME [TRIAL] | --csv FILE [--classes C] [--constant L]`."""
+    """`NAME [TRIAL] | --csv FILE [--classes C] [--constant L] [--columns ROLE=NAME …]`."""
     examples = [
         ("python -m search doctor lr_sweep", "every verdict of a search, and which trials have it"),
         ("python -m search doctor --csv log.csv --classes 10", "of anybody's training log"),
@@ -39,7 +40,18 @@ def parser() -> VerbParser:
     parser.add_argument("name", metavar="NAME", nargs="?", help="a search, or its folder")
     parser.add_argument("trial", metavar="TRIAL", nargs="?", help="one of its trials, in full")
     parser.add_argument(
-        "--csv", metavar="FILE", type=Path, help="a log with train_loss and val_loss per epoch"
+        "--csv",
+        metavar="FILE",
+        help="a log with losses of train and validation: CSV, JSON, JSON lines, TensorBoard, "
+        "also as .gz; 'runs/*/metrics.csv' in quotes for several",
+    )
+    parser.add_argument(
+        "--columns",
+        metavar="ROLE=NAME",
+        nargs="+",
+        type=_column,
+        help="which column is what: train=a+b val=c epoch=d metric=e trial=f, where names do not "
+        "tell; a+b are summed",
     )
     parser.add_argument(
         "--classes", metavar="C", type=whole_number(2), help="classes, where labels are classes"
@@ -58,7 +70,7 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """A verdict, or a table of them."""
     options = parser().parse(words)
-    scaled = options.classes or options.constant
+    scaled = options.classes or options.constant or options.columns
     if (options.csv is None) == (options.name is None) or (scaled and not options.csv):
         got = " ".join(words) or "none"
         raise UsageError(
@@ -67,10 +79,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             "see python -m search help doctor"
         )
     if options.csv is not None:
-        read = read_csv(options.csv, classes=options.classes or 0, constant=options.constant)
-        verdicts = {name: judge(curves) for name, curves in read.items()}
-        untold = sorted({name for curves in read.values() for name in unscaled(curves)})
-        _print(verdicts, options, findings=None, untold=untold)
+        _print_logs(options)
         return 0
     folder, findings = open_results(options.name, root=options.results_root)
     findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
@@ -95,7 +104,9 @@ def _print(
     options: Namespace,
     *,
     findings: Findings | None,
+    together: Sequence[Together] = (),
     untold: Sequence[str] = (),
+    columns: str = "",
 ) -> None:
     """As text or as JSON.
 
@@ -103,15 +114,19 @@ def _print(
         verdicts: by trial.
         options: of the command.
         findings: of the search that was read, if it was one.
+        together: what all trials say.
         untold: verdicts that could not be given.
+        columns: which columns of a log were read as what.
     """
-    together = findings.together if findings is not None and options.trial is None else ()
+    if findings is not None and options.trial is None:
+        together = findings.together
     if options.json:
         content = {
             "name": options.name or str(options.csv),
             "trials": [{"trial": name, **_record(verdict)} for name, verdict in verdicts.items()],
             "together": [{"says": found.says, "rule": found.rule} for found in together],
             "untold": list(untold),
+            "columns": columns,
         }
         print_document("doctor", content)
         return
@@ -120,6 +135,8 @@ def _print(
         _show_table(verdicts, console)
     else:
         _show_one(verdicts, findings, console)
+    if columns:
+        console.say(f"read {columns}; --columns ROLE=NAME decides otherwise")
     if untold:
         console.say(
             f"cannot be told from these curves: {', '.join(untold)}; how many classes are there "
@@ -132,6 +149,32 @@ def _print(
             console.say(line)
     if options.name is not None and len(verdicts) > 1:
         console.say(f"\none trial: python -m search doctor {options.name} TRIAL")
+
+
+def _print_logs(options: Namespace) -> None:
+    """The verdicts on somebody's logs."""
+    log = read_logs(
+        options.csv,
+        classes=options.classes or 0,
+        constant=options.constant,
+        columns=dict(options.columns or ()),
+    )
+    verdicts = {name: judge(curves) for name, curves in log.trainings.items()}
+    _print(
+        verdicts,
+        options,
+        findings=None,
+        together=across([trained(c, verdicts[name].name) for name, c in log.trainings.items()]),
+        untold=sorted({name for curves in log.trainings.values() for name in unscaled(curves)}),
+        columns=log.columns,
+    )
+
+
+def _column(word: str) -> tuple[str, str]:
+    role, equals, name = word.partition("=")
+    if not (role and equals and name):
+        raise ArgumentTypeError(f"needs ROLE=NAME, as in train=loss, but got {word}")
+    return role, name
 
 
 def _loss(text: str) -> float:

@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from search.diagnostics.verdicts.curves import Curves
+
 Role = Literal["rate", "size", ""]
 CHANCE = 0.05  # how often a finding may be chance
 DECADE = 10.01  # a factor of ten, and what rounding adds
@@ -42,6 +44,22 @@ class Together:
     name: str
     rule: str
     says: str
+
+
+def trained(curves: Curves, verdict: str) -> Trained:
+    """A training of which only the curves are known, scored by its metric, else by its loss."""
+    known = curves.metric is not None and bool(np.isfinite(curves.metric).any())
+    scores = curves.sign * curves.metric if known and curves.metric is not None else -curves.val
+    best = int(np.nanargmax(scores)) if np.isfinite(scores).any() else None
+    level = float(np.median(curves.train[-3:]))
+    return Trained(
+        value=None,
+        score=None if best is None else float(scores[best]),
+        level=level if math.isfinite(level) else None,
+        best_epoch=best,
+        epochs=max(len(scores) - 1, 1),
+        verdict=verdict,
+    )
 
 
 def across(trials: Sequence[Trained], *, knob: str = "", role: Role = "") -> list[Together]:

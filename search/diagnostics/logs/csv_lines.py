@@ -4,25 +4,24 @@ import csv
 import io
 from pathlib import Path
 
+from search.diagnostics.logs.line import Line, plain_name
 from search.errors import UsageError, broken_rule
 
 DELIMITERS = ",;\t|"
-Line = tuple[int, dict[str, str]]
 
 
-def lines_of(path: Path) -> tuple[list[str], list[Line]]:
-    """Names of the columns, in small letters with `_` between words, and every line with its
-    number.
+def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
+    """The columns' names, and every line with its number.
 
     Raises:
-        UsageError: no such file, no text, no CSV, no row, or a column's name twice.
+        UsageError: no CSV, no row, or a column's name twice.
     """
-    rows = _rows(path, _text(path))
+    rows = _rows(path, text)
     if len(rows) < 2:
         rule, got = "needs a header and a row per epoch", f"{len(rows)} lines"
         raise UsageError(broken_rule(str(path), rule=rule, got=got, remedy="write both"))
     header = rows[0][1]
-    names = [_plain(name) for name in header]
+    names = [plain_name(name) for name in header]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         rule, remedy = "a column has one name", "rename one of them"
@@ -30,19 +29,6 @@ def lines_of(path: Path) -> tuple[list[str], list[Line]]:
     return names, [
         (number, dict(zip(names, row, strict=False))) for number, row in rows[1:] if row != header
     ]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        rule, remedy = "must be text in UTF-8", "save it so"
-        message = broken_rule(str(path), rule=rule, got=str(error), remedy=remedy)
-        raise UsageError(message) from error
-    except OSError as error:
-        rule, remedy = "must be a CSV file", "give the file's path"
-        message = broken_rule(str(path), rule=rule, got=str(error), remedy=remedy)
-        raise UsageError(message) from error
 
 
 def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
@@ -63,9 +49,3 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
     except csv.Error as error:
         where, rule = f"{path}: line {reader.line_num}", "must be a line of a CSV file"
         raise UsageError(broken_rule(where, rule=rule, got=str(error), remedy="mend it")) from error
-
-
-def _plain(name: str) -> str:
-    words = name.strip().lower().replace("/", " ").replace("-", " ").replace(".", " ").split()
-    plain = "_".join(words)
-    return "lr" if plain == "learning_rate" else plain

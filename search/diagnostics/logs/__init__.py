@@ -1,0 +1,1 @@
+"""Anyone's training logs, as curves."""

@@ -1,0 +1,215 @@
+"""Which column of somebody's log is what, by the names that loggers use."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from search.diagnostics.logs.line import Line, is_told, plain_name
+from search.diagnostics.verdicts.from_columns import EXTRA
+from search.errors import UsageError, broken_rule, unknown
+
+TRAIN = (
+    "train_loss",
+    "training_loss",
+    "loss",
+    "loss_train",
+    "train_loss_epoch",
+    "train_loss_step",
+    "trn_loss",
+    "avg_train_loss",
+)
+VAL = (
+    "val_loss",
+    "valid_loss",
+    "validation_loss",
+    "loss_val",
+    "eval_loss",
+    "dev_loss",
+    "val_loss_epoch",
+    "test_loss",
+)
+EPOCH, TRIAL = ("epoch", "epochs", ""), ("trial", "run", "fold")  # a frame's index has no name
+SHARES = (
+    "accuracy",
+    "acc",
+    "balanced_accuracy",
+    "f1",
+    "precision",
+    "recall",
+    "roc_auc",
+    "auc",
+    "r2",
+    "top1",
+    "exact_match",
+    "mcc",
+    "dice",
+    "iou",
+    "miou",
+    "map50_95_b",
+    "map50_95",
+    "map50_b",
+    "map50",
+    "map",
+)
+LOWER = (
+    "error",
+    "error_rate",
+    "mse",
+    "mae",
+    "rmse",
+    "brier",
+    "log_loss",
+    "perplexity",
+    "ppl",
+    "wer",
+    "cer",
+    "mape",
+)
+METRICS = ("metric", *SHARES, *LOWER)
+OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_")
+OF_TRAIN = ("train_", "training_", "trn_")
+STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
+ROLES = ("train", "val", "epoch", "metric", "trial")
+FILLED = 0.2  # of the rows of the fullest, below which a column of a known name is passed over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Which column is what. `train`, `val`: summed, where a loss is logged in parts; `metric` and
+    `trial` are empty where there is none; `epoch` is None where the rows are counted.
+    """
+
+    epoch: str | None
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    metric: str
+    trial: str
+    extra: tuple[str, ...]
+    steps: bool
+
+    def __str__(self) -> str:
+        """In words."""
+        names = {
+            "train": " + ".join(self.train),
+            "val": " + ".join(self.val),
+            "epoch": "(the rows, counted)" if self.epoch is None else self.epoch or "(no name)",
+            "metric": self.metric or "(none)",
+            "trial": self.trial,
+        }
+        return ", ".join(f"{role} = {name}" for role, name in names.items() if name)
+
+
+def layout_of(
+    path: Path, header: Sequence[str], lines: Sequence[Line], *, chosen: Mapping[str, str]
+) -> Layout:
+    """The first known name of each kind that is not nearly empty; losses in parts are summed.
+
+    Args:
+        path: of the log, for errors.
+        header: the columns' names.
+        lines: the log.
+        chosen: columns by role, which go before all others.
+
+    Raises:
+        UsageError: there are no such columns, or no losses.
+    """
+    roles = {role: _chosen(role, names, header) for role, names in chosen.items()}
+    if foreign := next((role for role in roles if role not in ROLES), ""):
+        raise UsageError(unknown("role of a column", name=foreign, known=ROLES))
+    filled = Counter(name for _, cells in lines for name in header if is_told(cells, name))
+    parts = _parts(header)
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    train, val = (
+        (name,) if (name := _fullest(names, filled, header)) else () for names in (TRAIN, VAL)
+    )
+    if parts and not (train and val):
+        train, val = parts
+    train, val = roles.get("train", train), roles.get("val", val)
+    for role, columns, names in (("train", train, TRAIN), ("val", val, VAL)):
+        if not columns:
+            _refuse(path, header, names, role=role)
+    trial = _one(roles, "trial") or next((name for name in TRIAL if name in header), "")
+    return Layout(
+        epoch=_one(roles, "epoch") or _axis(header, lines, filled, val=val, trial=trial),
+        train=train,
+        val=val,
+        metric=_one(roles, "metric") or _metric(header, filled, train=train),
+        trial=trial,
+        extra=tuple(name for name in ("train_eval_loss", *EXTRA) if name in header),
+        steps=any(name in header for name in STEP),
+    )
+
+
+def _chosen(role: str, names: str, header: Sequence[str]) -> tuple[str, ...]:
+    """Columns named by hand, several joined by `+`."""
+    plain = tuple(plain_name(name) for name in names.split("+"))
+    if absent := next((name for name in plain if name not in header), None):
+        known = [name for name in header if name]
+        raise UsageError(f"--columns {role}: {unknown('column', name=absent, known=known)}")
+    return plain
+
+
+def _one(roles: Mapping[str, tuple[str, ...]], role: str) -> str:
+    return next(iter(roles.get(role, ())), "")
+
+
+def _fullest(names: Sequence[str], filled: Counter[str], header: Sequence[str]) -> str:
+    """The first of these that is not nearly empty, such as a total in the last row."""
+    present = [name for name in names if name in header]
+    most = max((filled[name] for name in present), default=0)
+    return next((name for name in present if filled[name] >= FILLED * most), "")
+
+
+def _parts(header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | tuple[()]:
+    """Losses that are logged of train and of validation under the same names."""
+    train = {_rest(name, OF_TRAIN): name for name in header if "loss" in _rest(name, OF_TRAIN)}
+    val = {_rest(name, OF_VAL): name for name in header if "loss" in _rest(name, OF_VAL)}
+    both = [rest for rest in train if rest in val]
+    if not both:
+        return ()
+    return tuple(train[rest] for rest in both), tuple(val[rest] for rest in both)
+
+
+def _rest(name: str, before: Sequence[str]) -> str:
+    """A name without its prefix; empty where it has none."""
+    prefix = next((prefix for prefix in before if name.startswith(prefix)), "")
+    return name.removeprefix(prefix) if prefix else ""
+
+
+def _metric(header: Sequence[str], filled: Counter[str], *, train: Sequence[str]) -> str:
+    """Beside a plain `loss`, a plain `accuracy` is train's."""
+    of_val = [before + name for before in OF_VAL for name in METRICS]
+    own = METRICS if tuple(train) != ("loss",) else ("metric",)
+    return _fullest([*of_val, *own], filled, header)
+
+
+def _axis(
+    header: Sequence[str],
+    lines: Sequence[Line],
+    filled: Counter[str],
+    *,
+    val: Sequence[str],
+    trial: str,
+) -> str | None:
+    """Epochs; steps where there are none, or where validation was taken twice in an epoch."""
+    epoch = next((name for name in EPOCH if name in header), None)
+    step = next((name for name in STEP if filled[name] == len(lines)), None)
+    if epoch is None:
+        return step
+    taken = Counter(
+        (cells.get(trial, ""), cells.get(epoch, ""))
+        for _, cells in lines
+        if all(is_told(cells, name) for name in val)
+    )
+    often = max(taken.values(), default=0) > 1
+    return step if step and (often or filled[epoch] < len(lines)) else epoch
+
+
+def _refuse(path: Path, header: Sequence[str], names: Sequence[str], *, role: str) -> NoReturn:
+    rule = f"needs a column {names[0]} (or {', '.join(names[1:])})"
+    remedy = f"rename the one that holds it, write it, or say --columns {role}=NAME"
+    got = ", ".join(filter(None, header))
+    raise UsageError(broken_rule(str(path), rule=rule, got=got, remedy=remedy))

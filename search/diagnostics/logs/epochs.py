@@ -1,0 +1,119 @@
+"""The epochs of a log, from lines that tell of train, of validation or of both."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from search.diagnostics.logs.columns import Layout
+from search.diagnostics.logs.line import GAPS, Line, is_told, number_in
+from search.errors import UsageError, broken_rule
+
+Cells = dict[str, float | None]
+
+
+def epochs_of(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Cells]:
+    """Epochs with both losses, as `epoch`, `train_loss`, `val_loss`, `metric` and the others.
+
+    Raises:
+        UsageError: text among numbers, an epoch that is missing, repeats or does not rise.
+    """
+    return _whole(_rows(path, _in_order(lines, layout=layout), layout=layout), layout=layout)
+
+
+def _in_order(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
+    """By epoch, where train and validation were written apart, one after the other."""
+    apart = not any(
+        all(is_told(cells, name) for name in (*layout.train, *layout.val)) for _, cells in lines
+    )
+    axis = layout.epoch
+    if not apart or axis is None or not all(is_told(cells, axis) for _, cells in lines):
+        return list(lines)
+    return sorted(lines, key=lambda line: number_in(line[1][axis]) or 0.0)
+
+
+@dataclass(kw_only=True)
+class Epoch:
+    """What the rows of one epoch tell: `train` of several steps, where so many were logged."""
+
+    cells: Cells
+    train: list[float] = field(default_factory=list)
+
+
+def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
+    """By epoch; rows of one epoch that complete each other become one."""
+    rows: list[Epoch] = []
+    for counted, (number, cells) in enumerate(lines, start=1):
+        place = f"{path}: line {number}"
+        at = counted if layout.epoch is None else _number(place, layout.epoch, cells)
+        if at is None or not math.isfinite(at):
+            rule = "every row needs its epoch"
+            raise UsageError(broken_rule(place, rule=rule, got="none", remedy="give it"))
+        before = rows[-1].cells["epoch"] if rows else None
+        if before is not None and at < before:
+            remedy = "sort the rows; several trainings need their names in a column `trial`"
+            rule, got = "epochs must rise", f"{at:g} after {before:g}"
+            raise UsageError(broken_rule(place, rule=rule, got=got, remedy=remedy))
+        if at != before:
+            rows.append(Epoch(cells={"epoch": at}))
+        others = {"metric": layout.metric} | {name: name for name in layout.extra}
+        told = {name: number_in(cells.get(column, "")) for name, column in others.items() if column}
+        told["train_loss"] = _sum(place, layout.train, cells)
+        told["val_loss"] = _sum(place, layout.val, cells)
+        _complete(place, rows[-1], told, layout=layout)
+    return rows
+
+
+def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | None:
+    """Of a loss's parts; None where one is missing."""
+    parts = [_number(place, name, cells) for name in names]
+    told = [part for part in parts if part is not None]
+    return sum(told) if len(told) == len(parts) else None
+
+
+def _complete(place: str, row: Epoch, told: Cells, *, layout: Layout) -> None:
+    """Some loggers write an epoch's losses into separate rows, or train's at every few steps."""
+    columns = {"train_loss": layout.train, "val_loss": layout.val}
+    strict = ("val_loss",) if layout.steps else ("train_loss", "val_loss")
+    for name, value in told.items():
+        if value is None:
+            continue
+        if name in strict and row.cells.get(name) is not None:
+            remedy = "keep one row per epoch, or name the trainings in a column `trial`"
+            got = f"another {' + '.join(columns[name])} for the epoch before"
+            rule = "an epoch has one row"
+            raise UsageError(broken_rule(place, rule=rule, got=got, remedy=remedy))
+        row.cells[name] = value
+        if name == "train_loss":
+            row.train.append(value)
+
+
+def _whole(rows: Sequence[Epoch], *, layout: Layout) -> list[Cells]:
+    """Epochs with both losses.
+
+    One that tells validation's only, or train's at several steps, has the mean of train's since
+    validation was taken before.
+    """
+    made: list[Cells] = []
+    since: list[float] = []
+    for row in rows:
+        since += row.train
+        if row.cells.get("val_loss") is None:
+            continue
+        own = since if layout.steps or not row.train else row.train
+        if own:
+            made.append({**row.cells, "train_loss": sum(own) / len(own)})
+        since = []
+    return made
+
+
+def _number(place: str, name: str, cells: Mapping[str, str]) -> float | None:
+    cell = (cells.get(name) or "").strip()
+    if cell.lower() in GAPS:
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        what = name or "the epoch, in the first column,"
+        rule, remedy = f"{what} must be a number", "mend or empty the cell"
+        raise UsageError(broken_rule(place, rule=rule, got=repr(cell), remedy=remedy)) from None

@@ -1,0 +1,41 @@
+"""The lines of a log: CSV, JSON, JSON lines or TensorBoard events, also as .gz."""
+
+import gzip
+from pathlib import Path
+
+from search.diagnostics.logs.csv_lines import csv_lines
+from search.diagnostics.logs.json_lines import json_lines
+from search.diagnostics.logs.line import Line
+from search.diagnostics.logs.tensorboard_events import event_lines, is_events
+from search.errors import UsageError, broken_rule
+
+GZIP = b"\x1f\x8b"
+
+
+def lines_of(path: Path) -> tuple[list[str], list[Line]]:
+    """The columns' names as `plain_name` writes them, and every line with its number.
+
+    Raises:
+        UsageError: no such file, no text, another format, no row, or a column's name twice.
+    """
+    if is_events(path):
+        return event_lines(path)
+    text = _text(path)
+    return json_lines(path, text) if text.lstrip()[:1] in ("{", "[") else csv_lines(path, text)
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+        if content.startswith(GZIP):
+            content = gzip.decompress(content)
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        rule, remedy = "must be text in UTF-8", "save it so"
+        message = broken_rule(str(path), rule=rule, got=str(error), remedy=remedy)
+        raise UsageError(message) from error
+    except (OSError, EOFError) as error:
+        rule = "must be a CSV file, JSON, JSON lines or TensorBoard events, as .gz or not"
+        remedy = "give the file's path"
+        message = broken_rule(str(path), rule=rule, got=str(error), remedy=remedy)
+        raise UsageError(message) from error

@@ -1,0 +1,79 @@
+"""Lines of a log in JSON: an object per line, a list of objects, a trainer's state with its
+`log_history`, or a history of lists by name.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.diagnostics.logs.line import Line, plain_name
+from search.errors import UsageError, broken_rule
+
+INSIDE = ("log_history", "history")  # keys under which a state keeps its log
+
+
+def json_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
+    """The columns' names, and every record with its number; what is no number or word is left out.
+
+    Raises:
+        UsageError: no JSON, or no records in it.
+    """
+    try:
+        records = _records(json.loads(text))
+    except json.JSONDecodeError:
+        records = _by_line(path, text)
+    lines = [(number, _cells(record)) for number, record in enumerate(records, start=1)]
+    header = list(dict.fromkeys(name for _, cells in lines for name in cells))
+    if not header:
+        rule, remedy = "needs a record per epoch", "write one object per line"
+        raise UsageError(broken_rule(str(path), rule=rule, got="none", remedy=remedy))
+    return header, lines
+
+
+def _by_line(path: Path, text: str) -> list[Any]:
+    """A record per line; the last may be torn, as of a training that still runs."""
+    records: list[Any] = []
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    for number, line in lines:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if records and number == lines[-1][0]:
+                break
+            where, rule = f"{path}: line {number}", "must be a record in JSON"
+            message = broken_rule(where, rule=rule, got=str(error), remedy="mend it")
+            raise UsageError(message) from error
+    return records
+
+
+def _records(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    if not isinstance(content, dict):
+        return []
+    inner = next(
+        (content[key] for key in INSIDE if isinstance(content.get(key), dict | list)), None
+    )
+    if inner is not None:
+        return _records(inner)
+    series = {name: values for name, values in content.items() if isinstance(values, list)}
+    if not series:
+        return [content]
+    length = max(map(len, series.values()))
+    return [
+        {name: values[at] for name, values in series.items() if at < len(values)}
+        for at in range(length)
+    ]
+
+
+def _cells(record: Any, before: str = "") -> dict[str, str]:
+    """Of nested objects, names are joined."""
+    cells: dict[str, str] = {}
+    for name, value in record.items() if isinstance(record, Mapping) else ():
+        whole = f"{before}/{name}" if before else str(name)
+        if isinstance(value, Mapping):
+            cells |= _cells(value, whole)
+        elif value is None or isinstance(value, str | int | float):
+            cells[plain_name(whole)] = "" if value is None else str(value)
+    return cells

@@ -1,0 +1,35 @@
+"""A line of somebody's log: its number and its cells, by the columns' names."""
+
+import math
+from collections.abc import Mapping
+
+Line = tuple[int, dict[str, str]]
+GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing was measured
+
+
+def plain_name(name: str) -> str:
+    """A column's name in small letters, with `_` between words."""
+    spaced = name.strip().lower()
+    for mark in "/-.()":
+        spaced = spaced.replace(mark, " ")
+    plain = "_".join(spaced.split())
+    return "lr" if plain == "learning_rate" else plain
+
+
+def number_in(cell: str) -> float | None:
+    """A number that may be missing: nothing rests on it alone."""
+    try:
+        return float(cell.strip().removesuffix("%"))
+    except ValueError:
+        return None
+
+
+def is_told(cells: Mapping[str, str], name: str) -> bool:
+    """Whether a column has a number in this line, `nan` being one."""
+    return number_in(cells.get(name, "")) is not None
+
+
+def is_finite(cells: Mapping[str, str], name: str) -> bool:
+    """Whether a column has a finite number in this line."""
+    number = number_in(cells.get(name, ""))
+    return number is not None and math.isfinite(number)

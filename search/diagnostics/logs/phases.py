@@ -1,0 +1,39 @@
+"""Logs whose rows are of train or of validation, as a column says: made one of columns."""
+
+from collections.abc import Sequence
+
+from search.diagnostics.logs.line import Line
+
+PHASE = ("phase", "split", "mode", "set", "subset", "stage")
+TRAIN, VAL = ("train", "training", "trn"), ("val", "valid", "validation", "eval", "dev")
+SHARED = ("epoch", "epochs", "step", "global_step", "trial", "run", "fold", "lr", "")
+
+
+def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], list[Line]]:
+    """`loss` of a row of train becomes `train_loss`; other phases, such as test, are left out.
+
+    Unchanged where no column names the phases.
+    """
+    column = next((name for name in PHASE if name in header and _is_phase(name, lines)), None)
+    if column is None:
+        return list(header), list(lines)
+    renamed = []
+    for number, cells in lines:
+        phase = _phase(cells.get(column, ""))
+        if phase:
+            own = {n: cell for n, cell in cells.items() if n != column}
+            renamed.append((number, {_in(phase, name): cell for name, cell in own.items()}))
+    return list(dict.fromkeys(name for _, cells in renamed for name in cells)), renamed
+
+
+def _in(phase: str, name: str) -> str:
+    return name if name in SHARED else f"{phase}_{name}"
+
+
+def _is_phase(column: str, lines: Sequence[Line]) -> bool:
+    return {"train", "val"} <= {_phase(cells.get(column, "")) for _, cells in lines}
+
+
+def _phase(cell: str) -> str:
+    word = cell.strip().lower()
+    return "train" if word in TRAIN else "val" if word in VAL else ""

@@ -1,0 +1,138 @@
+"""Anyone's curves, from a log: the losses of train and validation by epoch or step, and a
+metric where there is one.
+
+Names of columns and gaps are taken as the usual loggers write them. Never guesses a number.
+"""
+
+import glob
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from search.diagnostics.logs.columns import LOWER, OF_VAL, SHARES, Layout, layout_of
+from search.diagnostics.logs.epochs import epochs_of
+from search.diagnostics.logs.formats import lines_of
+from search.diagnostics.logs.line import Line
+from search.diagnostics.logs.phases import by_phase
+from search.diagnostics.verdicts.curves import Curves
+from search.diagnostics.verdicts.from_columns import curves_of
+from search.errors import UsageError, broken_rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Trainings by name, and which columns were read as what, in words."""
+
+    trainings: Mapping[str, Curves]
+    columns: str
+
+
+def read_logs(
+    place: str,
+    *,
+    classes: int = 0,
+    constant: float | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Log:
+    """Of a file, or of all files that a pattern such as `runs/*/metrics.csv` names.
+
+    Args:
+        place: the file, or the pattern.
+        classes: of a classification, else 0.
+        constant: the loss of a constant prediction, where it is known.
+        columns: by role (train, val, epoch, metric, trial), where the names do not tell.
+
+    Raises:
+        UsageError: no such file, columns missing, text among numbers, epochs that repeat or do not
+            rise.
+    """
+    scale = (classes, constant)
+    files = [] if Path(place).exists() else sorted(glob.glob(place, recursive=True))
+    if not files:
+        return _read(Path(place), scale=scale, chosen=columns or {})
+    logs = {file: _read(Path(file), scale=scale, chosen=columns or {}) for file in files}
+    start = len(_common(files))
+    trainings = {
+        _named(file[start:], name, alone=len(log.trainings) == 1): curves
+        for file, log in logs.items()
+        for name, curves in log.trainings.items()
+    }
+    layouts = list(dict.fromkeys(log.columns for log in logs.values()))
+    return Log(trainings=trainings, columns="; or ".join(layouts))
+
+
+def _common(files: Sequence[str]) -> str:
+    """The folders that all files lie in."""
+    parts = zip(*(Path(file).parent.parts for file in files), strict=False)
+    same = 0
+    for part in parts:
+        if len(set(part)) > 1:
+            break
+        same += 1
+    folders = Path(files[0]).parts[:same]
+    return f"{Path(*folders)}/" if folders and folders != ("/",) else "".join(folders)
+
+
+def _named(file: str, name: str, *, alone: bool) -> str:
+    """By the folder in which a log lies, where each has one, else by the file."""
+    folder = str(Path(file).parent)
+    own = folder if folder != "." else Path(file).stem
+    return own if alone else f"{own}:{name}"
+
+
+def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, str]) -> Log:
+    header, lines = by_phase(*lines_of(path))
+    layout = layout_of(path, header, lines, chosen=chosen)
+    runs: dict[str, list[Line]] = {}
+    for line in lines:
+        name = line[1].get(layout.trial, "") if layout.trial else path.stem
+        runs.setdefault(name, []).append(line)
+    if len(runs) == len(lines) > 2:  # a column that counts the rows names nothing
+        runs = {path.stem: lines}
+    trainings = {
+        name: _training(path, name if layout.trial else "", own, layout=layout, scale=scale)
+        for name, own in runs.items()
+    }
+    return Log(trainings=trainings, columns=str(layout))
+
+
+def _training(
+    path: Path,
+    name: str,
+    lines: Sequence[Line],
+    *,
+    layout: Layout,
+    scale: tuple[int, float | None],
+) -> Curves:
+    classes, constant = scale
+    rows = epochs_of(path, lines, layout=layout)
+    if not rows:
+        place = f"{path}: {name}" if name else str(path)
+        both = " and ".join(" + ".join(names) for names in (layout.train, layout.val))
+        rule = f"needs epochs with numbers in both {both}"
+        raise UsageError(broken_rule(place, rule=rule, got="none", remedy="give both, by epoch"))
+    columns = {
+        name: np.array([math.nan if (cell := row.get(name)) is None else cell for row in rows])
+        for name in ("epoch", "train_loss", "val_loss", "metric", *layout.extra)
+    }
+    plain = layout.metric.removeprefix(
+        next((before for before in OF_VAL if layout.metric.startswith(before)), "")
+    )
+    if plain in SHARES and float(np.nanmax(columns["metric"], initial=0.0)) > 1.5:
+        columns["metric"] = columns["metric"] / 100  # told in percent
+    first = float(columns["train_loss"][0])
+    chance = constant or (math.log(classes) if classes > 1 else math.inf)
+    known = columns["epoch"][0] == 0 and first > 0.8 * chance
+    told = curves_of(
+        columns,
+        metric="metric",
+        sign=-1.0 if plain in LOWER else 1.0,
+        classes=classes,
+        constant=constant,
+        untrained=bool(known),
+    )
+    assert told is not None  # every row has both
+    return told
