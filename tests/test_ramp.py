@@ -1,6 +1,7 @@
 """The range test: what is read from a ramp, and the usual failures of other finders, each drawn and each withstood."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from kit import search
 
 from search.diagnostics.lr_range import WIDTH, read_range
+from trainers.probes.subject import is_lost
 
 RATES = np.geomspace(1e-7, 10, 160)
 QUICK = ["lr_range.seeds=3", "lr_range.steps=120", "rehearse=false"]
@@ -79,6 +81,29 @@ def test_where_nothing_can_be_told_the_cause_is(curves, because):
     found = read_range(RATES, curves)
     assert (found.low, found.high) == (None, None)
     assert because in found.because
+
+
+@pytest.mark.parametrize("sink", [0.0, 0.02])
+def test_a_curve_that_only_rises_gives_no_range(sink):
+    """From a start that is learned already, whether the first steps still gain a little or not."""
+    decades = np.arange(len(RATES)) / 20
+    rise = 0.1 * np.exp(decades) * (1 - sink * (decades < 0.2))
+    curves = [
+        (rise * (1 + 0.02 * np.random.default_rng(s).normal(size=160))).tolist() for s in range(5)
+    ]
+    found = read_range(RATES, curves)
+    assert (found.low, found.high) == (None, None)
+    assert "only rises" in found.because or "no more than its noise" in found.because
+
+
+def test_a_batch_with_a_heavy_tail_loses_no_ramp_and_a_loss_that_stays_far_up_does():
+    dice = np.random.default_rng(0)
+    tail = (0.1 * np.exp(2 * dice.normal(size=160))).tolist()  # as of log-normal targets
+    assert max(tail) > 20 * tail[0]
+    assert not any(is_lost(tail[:end]) for end in range(1, 161))
+    assert is_lost([*tail, math.nan])
+    grown = [*tail, *(1e3 * 2.0**step for step in range(5))]
+    assert [is_lost(grown[:end]) for end in (161, 163)] == [False, True]
 
 
 def test_pure_noise_gives_a_range_in_at_most_one_of_a_hundred_cases():

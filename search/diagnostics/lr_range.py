@@ -79,6 +79,9 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
             else "more lr_range.seeds, steps or a larger batch may help"
         )
         return replace(read, because=f"{told} ({remedy})")
+    if bottom < _first(grid):
+        because = f"the loss is least at the lowest rates, {middle[bottom]:.3g}, and only rises"
+        return replace(read, because=f"{because} (lower lr_range.low)")
     lows = [grid[int(np.nanargmin(row[:end]))] for row in smooth if np.isfinite(row[:end]).any()]
     inner = (
         sorted(lows)[1:-1] if len(lows) > 3 else lows
@@ -187,11 +190,16 @@ def _median(rows: Curve) -> Curve:
     )
 
 
+def _first(rates: Curve) -> int:
+    """The steps of a ramp in which nothing is learned yet."""
+    return max(len(rates) // 10, 3)
+
+
 def _start(table: Curve, rates: Curve) -> tuple[float, float]:
     """The loss of the first tenth of the ramp, where nothing is learned yet, and the standard error
     of the smoothed curve.
     """
-    first = max(len(rates) // 10, 3)
+    first = _first(rates)
     values = table[:, :first][np.isfinite(table[:, :first])]
     spread = float(np.median(np.abs(values - np.median(values)))) * 1.4826
     density = len(rates) / math.log10(rates[-1] / rates[0])  # steps per decade

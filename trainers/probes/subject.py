@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from trainers.probes.run import Run, some_rows, train, with_batch
 from trainers.probes.steer import Steer
 
 PATIENCE = 20.0  # seconds that one training here may take
-LOST = 20.0  # times the first loss
+LOST = 20.0  # times the first losses
+FIRST, LAST = 16, 5  # steps over which the first and the last losses are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,19 +85,17 @@ def ramp(
 ) -> list[float]:
     """The loss of every step while the rate rises; it ends where the loss is lost.
 
-    Lost is a loss that is not finite, or twenty times that of the first step. Fresh weights;
-    nothing of it is kept (R31).
+    Fresh weights; nothing of it is kept (R31).
 
     Raises:
         RuntimeError: the training raised before its first step, or took none with a torch
             optimizer.
     """
-    impatient, first = patient(), math.nan
+    impatient, losses = patient(), list[float]()
 
     def lost(loss: float) -> bool:
-        nonlocal first
-        first = loss if math.isnan(first) else first
-        return not math.isfinite(loss) or loss > LOST * abs(first) + 1e-3 or impatient(loss)
+        losses.append(loss)
+        return is_lost(losses) or impatient(loss)
 
     steer = Steer(
         rate=lambda step: rates[min(step, len(rates) - 1)], plain=plain, most=len(rates), until=lost
@@ -107,6 +107,19 @@ def ramp(
     if not steer.times and not (steer.losses and not math.isfinite(steer.losses[-1])):
         raise RuntimeError(run.error or "no step of a torch optimizer was seen in this process")
     return steer.losses[: len(rates)]
+
+
+def is_lost(losses: Sequence[float]) -> bool:
+    """Whether the last loss is not finite, or the usual of the last steps far above the first ones.
+
+    One batch alone can be far above: targets with a heavy tail have such batches at every rate.
+    """
+    if not math.isfinite(losses[-1]):
+        return True
+    if len(losses) < LAST:
+        return False
+    first = list(map(abs, losses[:FIRST]))
+    return median(losses[-LAST:]) > max(LOST * median(first), max(first)) + 1e-3
 
 
 def without_penalties(config: Config) -> Config:
