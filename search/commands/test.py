@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from hydra.utils import get_object
+from omegaconf import DictConfig
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.imports import say_imports
@@ -15,9 +16,11 @@ from search.config.config_file import load_config
 from search.config.results_root import address
 from search.contract.contract import prepare
 from search.errors import UsageError
-from search.results.findings import open_results
+from search.results.findings import ANSWER, Findings, open_results
+from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 from trainers.api import Predict
+from trainers.checkpoint import WEIGHTS
 
 SUMMARY = "opens the sealed test set for the exported config, once"
 
@@ -38,7 +41,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Scores best/ on the test rows; refuses a second time without --again."""
     options = parser().parse(words)
     folder, findings = open_results(options.name, root=options.results_root)
-    weights = folder.best / "weights.safetensors"
+    weights = folder.best / WEIGHTS
     if not folder.best_config.exists() or not weights.exists():
         raise UsageError(
             f"test: needs {folder.best_config} and {weights}, but one is missing; "
@@ -70,21 +73,15 @@ def run(words: list[str], config_dir: Path | None) -> int:
             }
         )
         judge = Judge(prepared, metric=findings.plan.metric, predict=predict)
-        several = {
-            who: trials_scores(findings, folder, trials, judge=judge)
-            for who, trials in findings.confirmed.items()
-        }
-        several = {who: values for who, values in several.items() if len(values) > 1}
-        if "the answer" in several:
-            value = float(np.mean(several["the answer"]))
-        else:
-            seconds = findings.winner.seconds if findings.winner is not None else 0.0
-            value = judge.score(config, weights, seconds=seconds)
+        several = _several(findings, folder, judge)
+        value = (
+            float(np.mean(several[ANSWER])) if several else _one(findings, config, folder, judge)
+        )
         ledger.finish(opening, score=value)
     metric, rows = opening["metric"], opening["rows"]
-    if "the answer" not in several:
+    if not several:
         print(f"test {metric}: {value!r} on {rows} rows (validation: {config.expected!r})")
-    for who, values in several.items() if "the answer" in several else ():
+    for who, values in several.items():
         print(f"test {metric} of {who}: {spread(values)} on {rows} rows")
     if earlier:
         print(f"these rows were seen before:\n{_shown(earlier)}")
@@ -93,6 +90,22 @@ def run(words: list[str], config_dir: Path | None) -> int:
             "a choice made after the first is a choice made on the test set"
         )
     return 0
+
+
+def _several(findings: Findings, folder: Folder, judge: Judge) -> dict[str, list[float]]:
+    """The scores of all seeds of a confirmed answer, and of the baseline; empty without several."""
+    known = {
+        who: trials_scores(findings, folder, trials, judge=judge)
+        for who, trials in findings.confirmed.items()
+    }
+    known = {who: values for who, values in known.items() if len(values) > 1}
+    return known if ANSWER in known else {}
+
+
+def _one(findings: Findings, config: DictConfig, folder: Folder, judge: Judge) -> float:
+    """The score of the exported weights."""
+    seconds = findings.winner.seconds if findings.winner is not None else 0.0
+    return judge.score(config, folder.best / WEIGHTS, seconds=seconds)
 
 
 def _shown(openings: Sequence[Mapping[str, Any]]) -> str:

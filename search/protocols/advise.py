@@ -1,6 +1,6 @@
-"""What to do after a search, as a command: the remedy of its winner's verdict that was not tried yet.
+"""What to do after a search, as a command: the first remedy of its winner's verdict not tried yet.
 
-The same table as in a protocol, with a memory: the knobs that the search and those before it turned.
+The table is that of protocols; the memory holds the knobs that the search and those before turned.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""How the budget of a search is shared between its stages, and what is left of it. Pure functions."""
+"""How the budget of a search is shared between its stages, and what is left. Pure functions."""
 
 import math
 

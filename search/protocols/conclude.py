@@ -1,4 +1,4 @@
-"""What a stage that has ended leaves: the next incumbent, the evidence in words, and what curves say.
+"""What a stage that has ended leaves: the next incumbent, the evidence in words, the verdicts.
 
 Pure functions of the stage's findings; never decides which value wins.
 """
@@ -65,7 +65,7 @@ def conclude(
 
 
 def _compared(step: Step, findings: Findings, history: History) -> Step:
-    """A sweep, regularisers off, or a confirmation: the incumbent stays, or a value takes its place."""
+    """A sweep, regularisers off, or a confirmation: the incumbent stays or is replaced."""
     decision, plan = findings.decision, findings.plan
     assert decision is not None
     if decision.winner is None:
@@ -88,7 +88,7 @@ def _compared(step: Step, findings: Findings, history: History) -> Step:
 
 
 def _joint(step: Step, findings: Findings, history: History) -> Step:
-    """The leaders that chance could still lift above the incumbent; which of them wins is confirmed."""
+    """The leaders that chance could still lift above the incumbent; the confirmation decides."""
     plan = findings.plan
     scores = _scores(plan, _last(history))
     spread = max((_spread(before) for before in history.steps), default=0.0)
@@ -157,7 +157,7 @@ def _scores(plan: Plan, rows: Sequence[TrialRecord]) -> list[float]:
 
 
 def _spread(step: Step) -> float:
-    """The standard deviation between seeds, pooled over a stage's values; 0 where it is not known."""
+    """The standard deviation between seeds, pooled over a stage's values; 0 if it is unknown."""
     spread = step.evidence.get("spread")
     return float(spread) if isinstance(spread, float) and math.isfinite(spread) else 0.0
 
@@ -205,7 +205,7 @@ def _evidence(findings: Findings) -> dict[str, object]:
 
 
 def _chosen(findings: Findings, history: History) -> str:
-    """The winner among whole configurations, against the baseline; a gain that vanishes is named."""
+    """The winner among whole configurations; a gain that vanishes on fresh seeds is named."""
     decision, plan = findings.decision, findings.plan
     assert decision is not None
     assert decision.winner is not None

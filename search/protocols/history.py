@@ -16,7 +16,7 @@ from search.config.tune_settings import TuneSettings
 from search.storage.trials import TrialRecord
 
 RATE = "optimizer.lr"
-# What makes a knob's best value stale: the rate follows batch size, optimizer, size and length (P6).
+# What makes a knob's best value stale: a rate follows batch size, optimizer, size, length (P6).
 STALE_AFTER = {
     RATE: ("trainer.batch_size", "optimizer", "model.width", "model.depth", "trainer.epochs"),
     "trainer.epochs": (RATE,),  # a lower rate needs more epochs (R27)
@@ -28,8 +28,8 @@ class Request:
     """A stage that comes next, and why.
 
     `entry`: its place in the protocol's list. `knobs`: what it turns; of a sweep the first is what
-    it is about. `knob`: their name. `trials`: at most, of a joint stage. `extend`, `most_seeds`: as a
-    sweep's.
+    it is about. `knob`: their name. `trials`: at most, of a joint stage. `extend`, `most_seeds`: as
+    a sweep's.
     `configurations`: of a confirmation, the baseline first, relative to the search's config.
     `skip`: why the stage is not carried out; empty where it is.
     """
@@ -59,7 +59,7 @@ class Step:
     `decision`: adopt, keep, none (nothing is usable), done, or skipped. `says`: the evidence, in
     words. `trials`: trained for it; `seconds`: in which they trained. `held`: the incumbent's knobs
     after it, `incumbent` its trials, with all their knobs. `verdicts`: on these, each with its
-    number of trials, the commonest first; `sides`: what is to be seen beside them and across trials.
+    number of trials, the commonest first; `sides`: what is seen beside them and across trials.
     `effect`: whether values differ beyond chance; `good`: the values that do not lie below the
     best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
     """
@@ -141,7 +141,7 @@ class History:
 
     @property
     def idle(self) -> int:
-        """Knobs in a row, up to now, that brought nothing; the first, the protocol's own, is none."""
+        """Knobs in a row, up to now, that brought nothing; a sweep of the list does not count."""
         count = 0
         for step in reversed(self.sweeps):
             if step.decision == "adopt" or self._is_first(step):
@@ -163,7 +163,7 @@ class History:
         return next((step for step in reversed(self.sweeps) if step.request.path == path), None)
 
     def is_stale(self, path: str) -> bool:
-        """Whether something was adopted since a knob's last sweep that moves its best value (P6)."""
+        """Whether a change since a knob's last sweep moves its best value (P6)."""
         last = self.swept(path)
         return last is not None and any(
             step.decision == "adopt" and step.request.path in STALE_AFTER.get(path, ())

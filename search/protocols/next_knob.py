@@ -1,4 +1,4 @@
-"""Which knob is swept next: the one that the verdict on the incumbent calls for, or the next in order.
+"""Which knob is swept next: the one that the incumbent's verdict calls for, or the next in order.
 
 The table of remedies is `search.diagnostics.verdicts.advice`; here are its conditions and the
 memory: what was tried since the last change that matters is not tried again (R34, P6).
@@ -13,8 +13,8 @@ from search.protocols.budget import is_late, sweep_trials
 from search.protocols.history import RATE, History, Request, Step
 from search.stages.racing import Race
 
-AROUND, POINTS = 4.0, 5  # a stale rate is swept again from a fourth to four times the incumbent's
-IN_RANGE = 9  # learning rates tried in a measured range
+AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
+IN_RANGE = 7  # learning rates tried in a measured range
 FEWEST = 3  # values below which a sweep tells nothing
 
 
@@ -44,6 +44,8 @@ def sweep_request(
     elif about.path == RATE and history.rates is not None:
         low, high = (float(f"{rate:.3g}") for rate in history.rates)
         about = replace(about, low=low, high=high, points=IN_RANGE)
+    elif not about.choices:
+        about = replace(about, points=min(about.points, POINTS))
     room = sweep_trials(history)
     cost = _cost(about, beside, history)
     if cost > room and not about.choices and not beside:
@@ -109,7 +111,7 @@ def _by_verdict(history: History, entry: int) -> Request:
 
 
 def remedies(history: History) -> Iterator[tuple[str, str, Advice]]:
-    """The remedies of the verdicts on the incumbent's seeds, of what lies beside, in their order."""
+    """The remedies of the verdicts on the incumbent's seeds, then of what lies beside them."""
     total = sum(count for _, count in history.verdicts)
     for verdict, count in history.verdicts:
         for remedy in ADVICE.get(verdict, ()):

@@ -1,4 +1,4 @@
-"""Which stage comes next: the protocol's list in order, within its budget. Pure functions of the history.
+"""Which stage comes next: the protocol's list in order, within its budget. Pure functions.
 
 Never trains, never reads a file: a resumed search asks the same question again.
 """
@@ -15,7 +15,7 @@ from search.protocols.budget import confirm_trials, is_late, trials_left
 from search.protocols.history import RATE, History, Request, values_in
 from search.protocols.next_knob import next_sweep, remedies, sweep_request
 
-UNTRIED = 3  # knobs that no sweep has tried, in a joint stage
+UNTRIED = 4  # knobs that no sweep has tried, in a joint stage
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 PENALTIES: Mapping[str, Value] = {
     "model.dropout": 0.0,
@@ -89,7 +89,7 @@ def _is_rate(history: History, name: str) -> bool:
 
 
 def _joint(history: History, index: int, argument: str) -> Request:
-    """The knobs that made a difference, in the region that was good, and those never tried (R32)."""
+    """The knobs that made a difference, in their good region, and those never tried (R32)."""
     by_path = {step.request.path: step for step in history.sweeps if step.effect}
     cut = (_cut(step.request.knobs[0], history) for step in by_path.values())
     knobs = (*(knob for knob in cut if knob is not None), *_never_tried(history))

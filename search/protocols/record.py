@@ -1,4 +1,4 @@
-"""A step as a line of decisions.jsonl: what was decided, on which evidence, and how to repeat it."""
+"""A step as a line of decisions.jsonl: the decision, its evidence, and how to repeat it."""
 
 from typing import Any
 

@@ -24,6 +24,7 @@ from search.storage.sealed import read_json, read_json_lines
 from search.storage.study import Study, stages_of
 from search.storage.trials import TrialRecord
 
+ANSWER = "the answer"  # of a search of many stages, beside the baseline
 ENOUGH = 10  # complete trials without which importances mean nothing
 
 
@@ -56,7 +57,7 @@ class Findings(Outcome):
         """Of a search of many stages, the trials of its answer, and of the baseline beside it."""
         if not self.steps:
             return {}
-        trials = {"the answer": list(self.steps[-1]["trials"])}
+        trials = {ANSWER: list(self.steps[-1]["trials"])}
         judged = [step for step in self.steps if step["kind"] == "confirm" and step["evidence"]]
         if judged and self.steps[-1]["held"]:
             trials["the baseline"] = list(judged[-1]["evidence"]["values"][0]["trials"])

@@ -1,0 +1,65 @@
+"""What a joint search's sampler is told: the infeasible never look good, and a long memory is thinned."""
+
+import numpy as np
+import pytest
+from drawn import joint_plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.stages.observations import MOST, Observations
+from search.storage.distributions import distribution_of
+
+TWO = ["space=[lr,dropout]", "pruner=none"]
+
+
+def _observations(*words):
+    plan = joint_plan(*TWO, *words)
+    space = {knob.path: distribution_of(knob, ()) for knob in plan.knobs}
+    return plan, Observations(plan, space)
+
+
+def _point(rate, dropout=0.1):
+    return {"optimizer.lr": rate, "model.dropout": dropout}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(-100, 1), min_size=1, max_size=8),
+    st.floats(-100, 1),
+    st.sampled_from([(), ("metric=log_loss",)]),
+)
+def test_what_is_infeasible_never_looks_better_than_anything_that_was_trained(
+    values, constant, words
+):
+    plan, observations = _observations(*words)
+    sign = plan.metric.sign
+    observations.learn(_point(0.9), sign * constant, infeasible=True)
+    for index, value in enumerate(values):
+        observations.learn(_point(0.001 * (index + 1)), sign * value)
+    told = [sign * trial.value for trial in observations.trials(thinned=False)]
+    assert told[0] == pytest.approx(min(constant, *values))
+    assert told[1:] == pytest.approx(values)
+
+
+def test_a_long_memory_keeps_the_best_and_the_latest():
+    _, observations = _observations()
+    dice = np.random.default_rng(0)
+    values = dice.random(1000)
+    for index, value in enumerate(values):
+        observations.learn(_point(10 ** (-4 + index / 300), 0.0), float(value))
+    kept = {trial.value for trial in observations.trials(thinned=True)}
+    assert len(kept) == MOST
+    assert set(np.sort(values)[-MOST // 2 :]) <= kept
+    assert set(values[-MOST // 4 :]) <= kept
+    assert len(observations.trials(thinned=False)) == 1000
+
+
+def test_what_runs_is_told_as_running_and_a_failure_teaches_nothing():
+    _, observations = _observations()
+    observations.begin(_point(0.1))
+    observations.begin(_point(0.2))
+    observations.learn(_point(0.2), None)
+    (trial,) = observations.trials(thinned=True)
+    assert (trial.state.name, trial.params["optimizer.lr"]) == ("RUNNING", 0.1)
+    assert len(observations) == 2
+    assert _point(0.2) in observations
