@@ -97,8 +97,8 @@ def test_the_next_knob_follows_the_verdict_and_a_penalty_that_is_on_comes_first(
 
 
 def test_what_was_tried_is_not_tried_again_until_something_changes_that_moves_it():
-    def value(knobs, seed):  # a batch of 128 is much better, whatever the rate
-        return 0.9 + 0.05 * (knobs.get("trainer.batch_size", 32) == 128) + _noise(knobs, seed)
+    def value(knobs, seed):  # a batch of 256 is much better, whatever the rate
+        return 0.9 + 0.05 * (knobs.get("trainer.batch_size", 32) == 256) + _noise(knobs, seed)
 
     history, _ = carried_out(
         tune_plan("space=[lr,batch_size,momentum]"), value, lambda knobs: "converged"
@@ -204,7 +204,7 @@ def test_a_protocol_that_cannot_be_is_refused(words, match):
 def test_a_budget_too_small_for_the_first_stages_says_what_it_would_need():
     with pytest.raises(
         UsageError,
-        match=r"budget_trials: the baseline, .* need 33 trials .*, but got 10; say budget_trials=33",
+        match=r"budget_trials: the baseline, .* need 43 trials .*, but got 10; say budget_trials=43",
     ):
         check_budget(begun(tune_plan("budget_trials=10")))
 

@@ -44,7 +44,7 @@ def sweep_request(
     elif about.path == RATE and history.rates is not None:
         low, high = (float(f"{rate:.3g}") for rate in history.rates)
         about = replace(about, low=low, high=high, points=IN_RANGE)
-    elif not about.choices:
+    elif not about.choices and about.path != RATE:
         about = replace(about, points=min(about.points, POINTS))
     room = sweep_trials(history)
     cost = _cost(about, beside, history)

@@ -90,7 +90,12 @@ def _is_rate(history: History, name: str) -> bool:
 
 def _joint(history: History, index: int, argument: str) -> Request:
     """The knobs that made a difference, in their good region, and those never tried (R32)."""
-    by_path = {step.request.path: step for step in history.sweeps if step.effect}
+    # The rate is always among them: its best value moves with all others (R29).
+    by_path = {
+        step.request.path: step
+        for step in history.sweeps
+        if step.effect or step.request.path == RATE
+    }
     cut = (_cut(step.request.knobs[0], history) for step in by_path.values())
     knobs = (*(knob for knob in cut if knob is not None), *_never_tried(history))
     left = trials_left(history) - confirm_trials(history)
