@@ -147,9 +147,10 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         check_values(resolved, knob)
     own_metric = resolved["trainer"]["_target_"] != STOCK
     metric = read_metric(resolved["metric"], reported=own_metric)
+    folder = root_of(config, start=root) / name
     return Plan(
         name=name,
-        folder=root_of(config, start=root) / name,
+        folder=folder,
         kind=kind,
         config=config,
         knobs=knobs,
@@ -158,7 +159,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         metric=metric,
         epochs=whole(config, "trainer.epochs", least=1),
         limits=read_limits(config),
-        placement=read_placement(config),
+        placement=read_placement(config, folder=folder),
         keep=one_of(config, "keep", KEEP),
         lanes=read_lanes(config, metric),
         rehearse=one_of(config, "rehearse", ("True", "False")) == "True",

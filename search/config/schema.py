@@ -72,6 +72,8 @@ TABLE: dict[str, Rule] = {
     "preflight.allow": names(),
     "preflight.gradcheck": truth(),
     "placement.slots_per_gpu": whole(1, 64),
+    "placement.address": word(),
+    "placement.gpus_per_trial": whole(0, 64, null=True),
     "placement.threads": whole(1, 1024),
     "placement.grace": number(above=0, most=10**6),
     "placement.max_retries": whole(0, 1000),

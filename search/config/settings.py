@@ -4,6 +4,7 @@ Never looks at the space.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -39,7 +40,8 @@ class Limits:
 class PlacementSettings:
     """`placement.*`: where workers run, how many, with how many threads; `grace` in seconds.
 
-    `target`: import path of the class that starts the workers.
+    `target`: import path of the class that starts the workers. `folder`: of the search. `address`:
+    of a cluster. `gpus_per_trial`: GPUs of one slot there; None where the cluster is to say.
     """
 
     target: str
@@ -48,6 +50,9 @@ class PlacementSettings:
     gpus: tuple[str, ...] | None
     threads: int
     grace: float
+    folder: Path
+    address: str = ""
+    gpus_per_trial: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +106,8 @@ def read_preflight(config: DictConfig) -> PreflightSettings:
     return PreflightSettings(mode=mode, allow=allow, gradcheck=bool(node.get("gradcheck", False)))
 
 
-def read_placement(config: DictConfig) -> PlacementSettings:
-    """Where workers run."""
+def read_placement(config: DictConfig, *, folder: Path) -> PlacementSettings:
+    """Where workers run. `folder`: of the search."""
     node = config.placement
     gpus = node.gpus
     if gpus is not None:
@@ -118,4 +123,7 @@ def read_placement(config: DictConfig) -> PlacementSettings:
         gpus=gpus,
         threads=whole(config, "placement.threads", least=1),
         grace=positive(config, "placement.grace"),
+        folder=folder,
+        address=str(node.get("address", "")),
+        gpus_per_trial=node.get("gpus_per_trial"),
     )

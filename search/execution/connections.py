@@ -63,16 +63,20 @@ class ProtocolBroken:
 class WorkerExited:
     """A worker has ended; its messages were delivered before, and all its processes are gone.
 
-    `output`: what it printed before it knew its log.
+    `output`: what it printed before it knew its log. `placement_reason`: what the placement says
+    of its end, where the status does not tell.
     """
 
     worker: WorkerHandle
     status: int
     output: bytes
+    placement_reason: str = ""
 
     @property
     def reason(self) -> str:
         """How it ended, in words."""
+        if self.placement_reason:
+            return self.placement_reason
         if self.status >= 0:
             return f"its worker ended with exit status {self.status} in the middle of the trial"
         hint = " (out of memory?)" if -self.status == signal.SIGKILL else ""
@@ -206,7 +210,13 @@ class WorkerConnections:
             worker = self._workers.pop(event.slot.number)
             last = self._listen(worker)
             self._drop(worker)
-            return [*last, WorkerExited(worker=worker, status=event.status, output=event.output)]
+            exited = WorkerExited(
+                worker=worker,
+                status=event.status,
+                output=event.output,
+                placement_reason=event.reason,
+            )
+            return [*last, exited]
         elif isinstance(event, SlotFailed):
             raise RunError(
                 f"slot {event.slot.number} ({event.slot.label}) cannot work: {event.reason}"

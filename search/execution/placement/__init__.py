@@ -11,6 +11,17 @@ from search.config.settings import PlacementSettings
 from search.execution.link import Connection
 from search.execution.slots import Slot
 
+OWN_TRAINERS = "trainers."  # import paths that begin so are ours
+
+
+def early_module(trainer: str) -> str:
+    """The module that workers import before anything is said; empty for none.
+
+    A user's own module is imported by the first trial, which it costs if it fails. `trainer`: the
+    import path in `trainer._target_`.
+    """
+    return trainer.rpartition(".")[0] if trainer.startswith(OWN_TRAINERS) else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerJoined:
@@ -25,12 +36,13 @@ class WorkerLeft:
     """The worker of a slot has ended, and all its processes are gone.
 
     `status`: as `subprocess` counts it, negative for a signal. `output`: what it printed before it
-    knew its log.
+    knew its log. `reason`: how it ended, where the status does not tell.
     """
 
     slot: Slot
     status: int
     output: bytes = b""
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

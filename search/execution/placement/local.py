@@ -12,12 +12,11 @@ from typing import IO
 
 from search.config.settings import PlacementSettings
 from search.execution.link import Link
-from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft
+from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft, early_module
 from search.execution.process_guard import GuardedProcess, spawn_guarded
 from search.execution.slots import Slot, find_slots
 
 PROCESS = "search.execution.worker.process"
-OWN_TRAINERS = "trainers."  # import paths that begin so are ours
 
 
 class LocalPlacement:
@@ -28,9 +27,7 @@ class LocalPlacement:
     def __init__(
         self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]
     ) -> None:
-        # A module that workers import before anything is said; a user's own module is imported by
-        # the first trial, which it costs if it fails.
-        self._early = trainer.rpartition(".")[0] if trainer.startswith(OWN_TRAINERS) else ""
+        self._early = early_module(trainer)
         self._slots, self._post = slots, post
         self._processes: dict[int, GuardedProcess] = {}
         self._threads: dict[int, threading.Thread] = {}

@@ -1,0 +1,139 @@
+"""Where workers on other machines connect: a TCP port that opens only to a token.
+
+Every worker gets a token of its own, which opens one connection. The token itself is never sent:
+both sides prove by HMAC that they have it, within a deadline, before any message is read.
+"""
+
+import hashlib
+import hmac
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from search.execution.link import Link
+
+DEADLINE = 10.0  # time that a newcomer has to prove its token [s]
+NEWCOMERS = 64  # connections at once that have not proved a token yet; more are closed
+SIZE = 32  # of a token, a challenge and a proof [bytes]
+
+Address = tuple[str, int]
+
+
+class Listener:
+    """The conductor's port.
+
+    `address`: host and port. `deadline`: time that a newcomer has to prove its token [s].
+    """
+
+    def __init__(self, host: str, *, deadline: float = DEADLINE) -> None:
+        self._deadline = deadline
+        self._socket = socket.create_server((host, 0), backlog=NEWCOMERS)
+        self.address: Address = self._socket.getsockname()[:2]
+        self._expected: dict[bytes, Callable[[Link], None]] = {}
+        self._lock = threading.Lock()
+        self._newcomers = threading.BoundedSemaphore(NEWCOMERS)
+        self._closed = False
+        threading.Thread(target=self._accept, name="listener", daemon=True).start()
+
+    def expect(self, joined: Callable[[Link], None]) -> bytes:
+        """A token for a new worker. `joined` is called once, when it has connected."""
+        token = secrets.token_bytes(SIZE)
+        with self._lock:
+            self._expected[token] = joined
+        return token
+
+    def forget(self, token: bytes) -> bool:
+        """The token opens nothing from now on; True if it never has."""
+        with self._lock:
+            return self._expected.pop(token, None) is not None
+
+    def close(self) -> None:
+        """Takes no more connections; those that are there stay."""
+        self._closed = True
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # ends `accept` in the other thread
+        self._socket.close()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # closed, or no more file descriptors: the next round may succeed
+                time.sleep(0.1)
+                continue
+            if self._newcomers.acquire(blocking=False):
+                threading.Thread(target=self._admit, args=(connection,), daemon=True).start()
+            else:
+                connection.close()
+
+    def _admit(self, connection: socket.socket) -> None:
+        """Asks a newcomer for its proof."""
+        try:
+            challenge = secrets.token_bytes(SIZE)
+            connection.settimeout(self._deadline)
+            connection.sendall(challenge)
+            proof = _read(connection, deadline=self._deadline)
+            if not self._redeem(connection, challenge=challenge, proof=proof):
+                connection.close()
+        except OSError:
+            connection.close()
+        finally:
+            self._newcomers.release()
+
+    def _redeem(self, connection: socket.socket, *, challenge: bytes, proof: bytes) -> bool:
+        """Whether the proof fits a token, which is used up then."""
+        with self._lock:  # so that `forget` comes before or after the whole of it
+            for token in self._expected:
+                if hmac.compare_digest(proof, _prove(token, b"worker", challenge)):
+                    break
+            else:
+                return False
+            connection.sendall(_prove(token, b"conductor", challenge))
+            _prepare(connection)
+            self._expected.pop(token)(Link(connection))
+        return True
+
+
+def connect(address: Address, *, token: bytes) -> socket.socket:
+    """A worker's connection to its conductor.
+
+    Raises:
+        OSError: nobody listens there, or it is not the conductor.
+    """
+    connection = socket.create_connection(address, timeout=DEADLINE)
+    try:
+        challenge = _read(connection, deadline=DEADLINE)
+        connection.sendall(_prove(token, b"worker", challenge))
+        answer = _read(connection, deadline=DEADLINE)
+        if not hmac.compare_digest(answer, _prove(token, b"conductor", challenge)):
+            raise ConnectionError(f"{address[0]}:{address[1]} is not the conductor")
+    except BaseException:
+        connection.close()
+        raise
+    _prepare(connection)
+    return connection
+
+
+def _prove(token: bytes, side: bytes, challenge: bytes) -> bytes:
+    return hmac.digest(token, side + challenge, hashlib.sha256)
+
+
+def _read(connection: socket.socket, *, deadline: float) -> bytes:
+    """A challenge or a proof. Raises OSError: it is not complete within `deadline` seconds."""
+    until, data = time.monotonic() + deadline, b""
+    while len(data) < SIZE:
+        connection.settimeout(max(0.001, until - time.monotonic()))
+        part = connection.recv(SIZE - len(data))
+        if not part:
+            raise ConnectionError("the other side has closed the connection")
+        data += part
+    return data
+
+
+def _prepare(connection: socket.socket) -> None:
+    """For small messages that are to arrive at once."""
+    connection.settimeout(None)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
