@@ -6,6 +6,7 @@ each worker connects to the conductor by TCP, with a token that it gets from Ray
 
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from search.execution.placement.ray_cluster import (
     shares,
 )
 from search.execution.placement.ray_node import NodeSlot
+from search.execution.running_trial import SLOW_START
 from search.execution.slots import Slot
 
 LAST_WORDS = 5.0  # time that a dead worker's connection has to end [s]
@@ -162,7 +164,8 @@ class RayPlacement:
             ours, theirs = socket.socketpair()
             theirs.close()
             self._join(slot, Link(ours))
-        self._links[slot.number].ended.wait(LAST_WORDS)
+        if not self._closing:
+            self._links[slot.number].ended.wait(LAST_WORDS)
         del self._links[slot.number]
         self._post(WorkerLeft(slot=slot, status=status, output=output, reason=reason))
 
@@ -179,6 +182,9 @@ class RayPlacement:
                 options = {"num_cpus": slot.threads, "num_gpus": slot.gpus}
                 actor = ray.remote(NodeSlot).options(**options).remote(os.getcwd())
                 self._actors[slot.number] = actor
+        started, _ = ray.wait([actor.ready.remote()], timeout=SLOW_START)
+        if not started:
+            self._say_waiting(slot)
         status, output = ray.get(
             actor.serve.remote(
                 self._listener.address,
@@ -188,6 +194,15 @@ class RayPlacement:
             )
         )
         return int(status), bytes(output)
+
+    def _say_waiting(self, slot: Slot) -> None:
+        """Tells the user that the slot has no place yet."""
+        print(
+            f"slot {slot.number} still waits for room in the Ray cluster after {SLOW_START:g} s "
+            "(`ray status` shows who has it)",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _join(self, slot: Slot, link: Link) -> None:
         self._links[slot.number] = watched = WatchedLink(link)

@@ -134,19 +134,15 @@ def check_shared(folder: Path, *, nodes: Sequence[str]) -> None:
     place = next(path for path in (folder, *folder.parents) if path.is_dir())
     task = ray.remote(leave_mark)
     with tempfile.TemporaryDirectory(prefix=".shared-", dir=place) as probe:
-        answers = [
-            task.options(
+        answers = {
+            node: task.options(
                 num_cpus=0,
                 max_retries=0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
             ).remote(probe, name=node, start=os.getcwd())
             for node in nodes
-        ]
-        try:
-            wrong = list(ray.get(answers, timeout=PROBE))
-        except Exception as error:  # noqa: BLE001  # of Ray's own kinds, or what importing on a node raises
-            wrong = [str(error).strip().splitlines()[-1]]
-        wrong += [f"no file of node {node}" for node in nodes if not (Path(probe) / node).is_file()]
+        }
+        wrong = [_wrong_with(answer, node, Path(probe)) for node, answer in answers.items()]
     wrong = [reason for reason in wrong if reason]
     if wrong:
         raise UsageError(
@@ -158,6 +154,17 @@ def check_shared(folder: Path, *, nodes: Sequence[str]) -> None:
                 remedy="choose a shared results_root=, or placement=local",
             )
         )
+
+
+def _wrong_with(answer: Any, node: str, probe: Path) -> str:
+    """What is wrong with a node's file; empty if nothing is, or if the node has left by now."""
+    import ray
+
+    try:
+        reason = str(ray.get(answer, timeout=PROBE))
+    except Exception as error:  # noqa: BLE001  # of Ray's own kinds, or of an import on the node
+        return str(error).strip().splitlines()[-1] if node in _nodes() else ""
+    return reason or ("" if (probe / node).is_file() else f"no file of node {node}")
 
 
 def own_host() -> str:

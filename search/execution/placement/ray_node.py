@@ -22,6 +22,9 @@ class NodeSlot:
     def __init__(self, folder: str) -> None:
         os.chdir(folder)
 
+    def ready(self) -> None:
+        """Returns once the actor has its place in the cluster."""
+
     def serve(
         self, address: Address, *, token: bytes, early: str, environment: Mapping[str, str]
     ) -> tuple[int, bytes]:
