@@ -54,8 +54,6 @@ class RaySlot(Slot):
         variables = super().environment()
         if self.gpus:
             del variables[VARIABLE]
-        if "PYTHONPATH" in os.environ:
-            variables["PYTHONPATH"] = os.environ["PYTHONPATH"]
         return variables
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from search.config.settings import PlacementSettings
 from search.errors import UsageError, broken_rule
+from search.execution.module_process import ROOT
 from search.execution.placement.ray_node import leave_mark
 
 PATIENCE = 10.0  # time that the cluster's head has to take a connection [s]
@@ -41,7 +42,10 @@ def connect_cluster(settings: PlacementSettings) -> None:
         ) from error
     if ray.is_initialized():
         return
-    options: dict[str, Any] = {"address": settings.address}
+    options: dict[str, Any] = {
+        "address": settings.address,
+        "runtime_env": {"env_vars": {"PYTHONPATH": _module_path()}},
+    }
     if settings.address == "local":
         options["include_dashboard"] = False
         if settings.slots != "auto":
@@ -133,16 +137,25 @@ def check_shared(folder: Path, *, nodes: Sequence[str]) -> None:
 
     place = next(path for path in (folder, *folder.parents) if path.is_dir())
     task = ray.remote(leave_mark)
-    with tempfile.TemporaryDirectory(prefix=".shared-", dir=place) as probe:
-        answers = {
-            node: task.options(
-                num_cpus=0,
-                max_retries=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-            ).remote(probe, name=node, start=os.getcwd())
-            for node in nodes
-        }
-        wrong = [_wrong_with(answer, node, Path(probe)) for node, answer in answers.items()]
+    try:
+        shared = tempfile.TemporaryDirectory(prefix=".shared-", dir=place)
+    except OSError as error:
+        remedy = "mend it or choose another results_root="
+        raise UsageError(f"{place}: {error.strerror}; {remedy}") from error
+    with shared as probe:
+        try:
+            answers = {
+                node: task.options(
+                    num_cpus=0,
+                    max_retries=0,
+                    scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+                ).remote(probe, name=node, start=os.getcwd())
+                for node in nodes
+            }
+        except Exception as error:  # noqa: BLE001  # through ray://, what the cluster lacks
+            wrong = [_last_line(error)]
+        else:
+            wrong = [_wrong_with(answer, node, Path(probe)) for node, answer in answers.items()]
     wrong = [reason for reason in wrong if reason]
     if wrong:
         raise UsageError(
@@ -151,7 +164,8 @@ def check_shared(folder: Path, *, nodes: Sequence[str]) -> None:
                 rule="must lie on a file system that every node of the cluster shares, as must "
                 "the folder where the search is started",
                 got=f"{place}: {wrong[0]}",
-                remedy="choose a shared results_root=, or placement=local",
+                remedy="choose a shared results_root=, install what a node lacks, or choose "
+                "placement=local",
             )
         )
 
@@ -163,8 +177,14 @@ def _wrong_with(answer: Any, node: str, probe: Path) -> str:
     try:
         reason = str(ray.get(answer, timeout=PROBE))
     except Exception as error:  # noqa: BLE001  # of Ray's own kinds, or of an import on the node
-        return str(error).strip().splitlines()[-1] if node in _nodes() else ""
+        return _last_line(error) if node in _nodes() else ""
     return reason or ("" if (probe / node).is_file() else f"no file of node {node}")
+
+
+def _last_line(error: Exception) -> str:
+    """Ray puts the traceback of a node before what was raised there."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def own_host() -> str:
@@ -175,6 +195,12 @@ def own_host() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((node, 9))  # sends nothing; the system chooses the way there
         return str(probe.getsockname()[0])
+
+
+def _module_path() -> str:
+    """Where nodes find the modules of this search: as here, and this clone where it is one."""
+    clone = [] if ROOT.name == "site-packages" else [str(ROOT)]
+    return os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *clone])
 
 
 def _nodes() -> dict[str, Mapping[str, float]]:
