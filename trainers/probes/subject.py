@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from trainers.probes.steer import Steer
 
 PATIENCE = 20.0  # seconds that one training here may take
 LOST = 20.0  # times the first losses
-FIRST, LAST = 16, 5  # steps over which the first and the last losses are taken
+FIRST, LAST = 16, 11  # steps over which the first and the last losses are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +118,7 @@ def is_lost(losses: Sequence[float]) -> bool:
         return True
     if len(losses) < LAST:
         return False
-    first = list(map(abs, losses[:FIRST]))
-    return median(losses[-LAST:]) > max(LOST * median(first), max(first)) + 1e-3
+    return median(losses[-LAST:]) > LOST * fmean(map(abs, losses[:FIRST])) + 1e-3
 
 
 def without_penalties(config: Config) -> Config:
