@@ -539,3 +539,70 @@ def test_what_failed_stands_in_the_file_and_is_required(elsewhere):
     require([bad], allow=["overfit"], remedy="")
     with pytest.raises(RunError, match=r"fails no check, but got overfit; mend it"):
         require([bad], allow=[], remedy="mend it")
+
+
+# Leaks in other forms, and their sound twins
+
+
+def _labelled(rows=600, classes=4):
+    dice = np.random.default_rng(0)
+    return dice, dice.normal(size=(rows, 6)), dice.integers(classes, size=rows)
+
+
+def test_a_label_spread_over_a_column_per_class_is_a_telltale_and_a_category_is_not():
+    dice, x, y = _labelled()
+    leak, other = np.eye(4)[y], np.eye(4)[dice.integers(4, size=len(y))]
+    found = labels.telltale_feature(np.hstack([x, leak]), y, classification=True)
+    assert (found.outcome, "a column per class" in found.told) == ("warn", True)
+    sound = labels.telltale_feature(np.hstack([x, other]), y, classification=True)
+    assert sound.outcome == "pass"
+
+
+@pytest.mark.parametrize(("noise", "outcome"), [(0.03, "warn"), (0.3, "pass")])
+def test_a_target_with_a_little_noise_among_the_inputs_is_a_telltale(noise, outcome):
+    dice, x, _ = _labelled()
+    y = dice.normal(size=(len(x), 1))
+    leak = y + noise * dice.normal(size=y.shape)
+    found = labels.telltale_feature(np.hstack([x, leak]), y, classification=False)
+    assert found.outcome == outcome
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("shared", [0, 30])
+def test_shared_rows_do_not_depend_on_the_unit_of_a_feature(unit, shared):
+    x = unit * np.random.default_rng(0).normal(size=(500, 5))
+    val = np.concatenate([x[:shared], x[400 : 500 - shared]])
+    check = sets.shared_rows({"train": x[:300], "val": val, "test": x[300:400]})
+    assert check.outcome == ("fail" if shared else "pass")
+
+
+def test_rows_of_few_categories_meet_by_chance_also_where_a_category_has_a_column_per_value():
+    dice = np.random.default_rng(0)
+    rows = np.hstack([np.eye(6)[dice.integers(6, size=900)] for _ in range(3)])
+    x = {"train": rows[:500], "val": rows[500:700], "test": rows[700:]}
+    by_value = np.stack([rows[:, 6 * i : 6 * i + 6].argmax(axis=1) for i in range(3)], axis=1)
+    assert sets.by_chance(rows[:500]) == pytest.approx(sets.by_chance(by_value[:500]), abs=0.1)
+    assert sets.shared_rows(x).outcome == "note"
+
+
+def _weights(name, *, trainable=True, optimized=True):
+    shape = {"shape": (4, 4), "largest": 1.0, "finite": True, "gradients": 3, "alike": False}
+    return {"name": name, "trainable": trainable, "optimized": optimized, **shape}
+
+
+@pytest.mark.parametrize(
+    ("frozen", "optimized", "outcome"),
+    [
+        (("backbone.0.weight", "backbone.1.weight"), False, "note"),
+        (("backbone.0.weight", "backbone.1.weight"), True, "warn"),
+        (("backbone.0.weight",), False, "warn"),
+    ],
+)
+def test_a_whole_part_kept_from_the_optimizer_is_frozen_on_purpose(frozen, optimized, outcome):
+    names = ("backbone.0.weight", "backbone.1.weight", "head.weight")
+    weights = [
+        _weights(name, trainable=name not in frozen, optimized=name not in frozen or optimized)
+        for name in names
+    ]
+    seen = {"weights": weights, "steps": 3, "losses": [1.0]}
+    assert model.gradients(seen).outcome == outcome

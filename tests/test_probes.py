@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.api import Data, Part
 from trainers.probes.run import train
+from trainers.probes.seen import loss_call
 from trainers.probes.steer import Enough, Steer
 from trainers.probes.subject import Subject, ramp
 from trainers.probes.watch import Watch
@@ -279,3 +280,59 @@ def test_the_second_evaluation_leaves_dice_and_buffers_as_they_were():
     assert ends[0] == ends[1] == (2.0, ends[0][1])
     assert watch.seen.unsteady_evaluation
     assert watch.seen.changed_buffers == ["calls"]
+
+
+class Hidden(torch.nn.Module):
+    """A hidden layer in a plain list, or in a ModuleList."""
+
+    def __init__(self, *, registered):
+        super().__init__()
+        torch.manual_seed(0)
+        layers = [torch.nn.Linear(5, 8), torch.nn.Linear(8, 3)]
+        self.layers = torch.nn.ModuleList(layers) if registered else layers
+        self.own = torch.nn.Linear(5, 5)
+
+    def forward(self, x):
+        return self.layers[1](torch.relu(self.layers[0](self.own(x))))
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_a_layer_in_a_plain_list_is_seen_as_one_that_no_optimizer_has(registered):
+    model = Hidden(registered=registered)
+    with Watch() as watch:
+        _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), steps=1)
+    idle = [one.name for one in watch.seen.weights if not one.optimized]
+    assert len(idle) == (0 if registered else 4)
+    assert all("of an unregistered Linear" in name for name in idle)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.1, None])
+def test_batch_norm_whose_statistics_never_move_is_seen(momentum):
+    model = torch.nn.Sequential(
+        torch.nn.Linear(5, 8), torch.nn.BatchNorm1d(8, momentum=momentum), torch.nn.Linear(8, 3)
+    )
+    with Watch() as watch:
+        _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), steps=1)
+    assert bool(watch.seen.still_norms) == (momentum == 0.0)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "target", "wrong"),
+    [((6, 1), (6,), True), ((6,), (6, 1), True), ((6, 1), (6, 1), False), ((6, 1), (1,), False)],
+)
+def test_a_squared_error_that_broadcasts_is_seen_and_distances_between_outputs_are_not(
+    outputs, target, wrong
+):
+    weight = torch.ones(outputs, requires_grad=True)
+    with Watch() as watch:
+        (weight - torch.zeros(target)).square().mean().backward()
+        (weight.reshape(-1, 1) - weight.reshape(-1)).mean().backward()
+    assert watch.seen.broadcast == ([outputs, target] if wrong else [])
+
+
+@pytest.mark.parametrize(("last", "sigmoid"), [("sigmoid", True), ("relu", False), ("", False)])
+def test_a_sigmoid_before_cross_entropy_is_seen(last, sigmoid):
+    logits = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    outputs = getattr(torch, last)(logits) if last else logits
+    call = loss_call(F.cross_entropy, outputs, torch.zeros(16, dtype=torch.long), {})
+    assert call.sigmoid == sigmoid

@@ -4,7 +4,7 @@ Knows no hooks; never judges.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,8 @@ class LossCall:
 
     `probabilities`, `log_probabilities`: whether the rows of the outputs are such, `over_batch`:
     whether its columns are;
-    `within_unit`: whether all lie between 0 and 1; `classes`: whether targets are whole numbers;
+    `within_unit`: whether all lie between 0 and 1; `sigmoid`: and none is 0 or 1; `classes`:
+    whether targets are whole numbers;
     `value`: of the loss;
     `constant`: what the mean of the targets would give, for losses between numbers whose targets
     differ.
@@ -69,6 +70,7 @@ class LossCall:
     within_unit: bool
     classes: bool
     over_batch: bool = False
+    sigmoid: bool = False
     value: float | None = None
     constant: float | None = None
 
@@ -81,7 +83,8 @@ class Seen:
     `evaluated`: what was given without a gradient coming back; `rows_mix`: whether a row's output
     changes with the rows beside it; `averaged`: the most values that batch norm ever averaged per
     channel; `dead`: of every ReLU layer, the share of units that no row woke, and `relu_rows` how
-    many rows these were.
+    many rows these were; `still_norms`: calls of batch norm whose statistics never move;
+    `broadcast`: shapes of an output and its target whose difference has each against all others.
     """
 
     weights: list[Weights] = field(default_factory=list)
@@ -105,7 +108,23 @@ class Seen:
     dead: list[float] = field(default_factory=list)
     relu_rows: int = 0
     batch_norms: int = 0
+    still_norms: int = 0
+    broadcast: list[tuple[int, ...]] = field(default_factory=list)
     averaged: int | None = None
+
+
+@dataclass(kw_only=True)
+class Pass:
+    """A forward pass with gradients. `used`: whether a backward pass came back through it; else it
+    was an evaluation.
+
+    `active`, `quiet`: dropout and batch norm in it, as in training and as in evaluation.
+    """
+
+    given: Batch | None = None
+    used: bool = False
+    active: set[str] = field(default_factory=set)
+    quiet: set[str] = field(default_factory=set)
 
 
 def batch_of(given: Tensor) -> Batch:
@@ -155,11 +174,23 @@ def loss_call(
         and within
         and len(rows) > 2
         and bool((rows.sum(dim=0) - 1).abs().max() < CLOSE),
+        sigmoid=several and within and bool((rows > 0).all() and (rows < 1).all()),
         log_probabilities=several and bool(exponents.abs().max() < CLOSE),
         within_unit=within,
         classes=not targets.is_floating_point() or bool((targets == targets.round()).all()),
         constant=constant,
     )
+
+
+def broadcast_shapes(args: Sequence[Any]) -> list[tuple[int, ...]]:
+    """The shapes [n, 1] of an output and [n] of its target, whose difference would be [n, n]."""
+    pair = [one for one in args[:2] if isinstance(one, Tensor)]
+    if len(pair) < 2 or pair[0].requires_grad == pair[1].requires_grad:
+        return []
+    output, target = pair if pair[0].requires_grad else pair[::-1]
+    rows = output.numel()
+    shapes = [tuple(output.shape), tuple(target.shape)]
+    return shapes if rows > 1 and sorted(shapes) == sorted([(rows,), (rows, 1)]) else []
 
 
 def units_alike(weights: Tensor) -> bool:

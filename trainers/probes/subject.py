@@ -19,7 +19,7 @@ from trainers.probes.run import Run, some_rows, train, with_batch
 from trainers.probes.steer import Steer
 
 PATIENCE = 20.0  # seconds that one training here may take
-LOST = 20.0  # times the first losses
+LOST, SURELY = 20.0, 1e4  # times the first losses: of several steps, of one
 FIRST, LAST = 16, 11  # steps over which the first and the last losses are taken
 
 
@@ -114,11 +114,10 @@ def is_lost(losses: Sequence[float]) -> bool:
 
     One batch alone can be far above: targets with a heavy tail have such batches at every rate.
     """
-    if not math.isfinite(losses[-1]):
+    first = list(map(abs, losses[:FIRST]))
+    if not math.isfinite(losses[-1]) or losses[-1] > SURELY * median(first) + 1e-3:
         return True
-    if len(losses) < LAST:
-        return False
-    return median(losses[-LAST:]) > LOST * fmean(map(abs, losses[:FIRST])) + 1e-3
+    return len(losses) >= LAST and median(losses[-LAST:]) > LOST * fmean(first) + 1e-3
 
 
 def without_penalties(config: Config) -> Config:

@@ -6,7 +6,6 @@ the stock trainer. Changes nothing; never judges.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,28 +20,23 @@ from torch.optim.optimizer import (
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes.evaluation import evaluate_again
-from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle, parameters_of
-from trainers.probes.seen import Batch, Seen, Weights, batch_of, loss_call, units_alike
+from trainers.probes.hooks import DROPOUTS, Hooked, dense, has_closure, is_idle, parameters_of
+from trainers.probes.seen import (
+    Pass,
+    Seen,
+    Weights,
+    batch_of,
+    broadcast_shapes,
+    loss_call,
+    units_alike,
+)
 
 LOSSES = (
     F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
     F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
 )  # fmt: skip
+DIFFERENCES = (torch.sub, Tensor.sub, Tensor.__sub__, Tensor.__rsub__)
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
-
-
-@dataclass(kw_only=True)
-class Pass:
-    """A forward pass with gradients. `used`: whether a backward pass came back through it; else it
-    was an evaluation.
-
-    `active`, `quiet`: dropout and batch norm in it, as in training and as in evaluation.
-    """
-
-    given: Batch | None = None
-    used: bool = False
-    active: set[str] = field(default_factory=set)
-    quiet: set[str] = field(default_factory=set)
 
 
 class Watch(Hooked):
@@ -65,6 +59,7 @@ class Watch(Hooked):
         self._evaluated, self._buffers = False, dict[str, Tensor]()
         self._optimizers: set[int] = set()
         self._owned: set[int] = set()  # parameters that an optimizer has
+        self._inside = False  # of the model
         self._stale = self._in_training = self._paused = False
 
     def _hook(self) -> None:
@@ -122,6 +117,8 @@ class Watch(Hooked):
         )
         if func in DROPOUTS or func is F.batch_norm:
             self._note_mode(func, args, kwargs)
+        elif func in DIFFERENCES and not self.seen.broadcast:
+            self.seen.broadcast = broadcast_shapes(args)
         elif fresh:
             self._in_training = (
                 torch.is_grad_enabled()
@@ -158,6 +155,7 @@ class Watch(Hooked):
             if args[1] is None:
                 return  # no running statistics: batch statistics are all that it has
             self.seen.batch_norms += 1
+            self.seen.still_norms += active and kwargs.get("momentum") == 0.0
             if active:
                 self.seen.averaged = max(
                     args[0].numel() // max(args[0].shape[1], 1), self.seen.averaged or 0
@@ -184,6 +182,13 @@ class Watch(Hooked):
                     self._buffers = {
                         name: buffer.clone() for name, buffer in module.named_buffers()
                     }
+        elif self._depth and self._inside and torch.is_grad_enabled() and not self._paused:
+            for name, parameter in module.named_parameters(recurse=False):
+                self._note_parameter(
+                    f"{name} of an unregistered {type(module).__name__}", parameter
+                )
+        if self._depth == 0:
+            self._inside = module is self._first
         self._depth += 1
 
     def _left(
@@ -287,8 +292,3 @@ class Watch(Hooked):
         if len(self.seen.gradient_norms) < self.seen.steps:  # a closure has asked for them
             self._note_gradients(optimizer)
         self.seen.ratios.append((moved / size) ** 0.5 if size else 0.0)
-
-
-def dense(gradient: Tensor) -> Tensor:
-    """The values of a gradient, sparse or not."""
-    return gradient.coalesce().values() if gradient.is_sparse else gradient

@@ -13,12 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.reading import each_alone, held_out, readable, some_rows
+from search.diagnostics.preflight.reading import (
+    by_indicators,
+    each_alone,
+    held_out,
+    readable,
+    some_rows,
+)
 
 HUGE = 1e3  # spread of targets, in training units
 # The share of rows that a model is surest of, at least so many, and how many of them may bear
 # another label.
-SUREST, FEWEST, DOUBTED = 0.1, 40, 0.2
+SUREST, FEWEST, DOUBTED = 0.1, 40, 0.12
+TELLTALE = 0.997  # of the labels that a feature explains which gives them away
 LAGGED = 0.95  # of a neighbour's label that one feature explains
 # accuracy of a plain model above the most frequent class, from which its doubts tell something
 READABLE = 0.15
@@ -104,10 +111,13 @@ def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
     if best is None:
         return judge.unknown("no feature changes")
     sentence = f"the best single feature, {best}, explains {scores[best]:.1%} of the labels"
-    if scores[best] >= 0.999:
-        return judge.warn(
-            sentence, "see whether it is known before the label is; drop it if not", feature=best
-        )
+    remedy = "see whether it is known before the label is; drop it if not"
+    if scores[best] >= TELLTALE:
+        return judge.warn(sentence, remedy, feature=best)
+    spread = by_indicators(x, y) if classification else 0.0
+    if spread >= TELLTALE:
+        told = f"columns of zeros and ones explain {spread:.1%} of the labels, a column per class"
+        return judge.warn(told, remedy, score=spread)
     return judge.passed(sentence, feature=best, score=scores[best])
 
 

@@ -26,6 +26,10 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
     """Does the output layer fit the loss, and both the task (R1)?"""
     judge = Judge(name="output_layer", rule="R1")
     call = seen["loss"]
+    if seen["broadcast"]:
+        one, other = (tuple(shape) for shape in seen["broadcast"])
+        told = f"outputs {one} and targets {other} are subtracted: each against all others"
+        return judge.fail(told, "give the model's output the shape of the targets")
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(
             "no loss of torch's was seen"
@@ -53,6 +57,9 @@ def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
     if name == "cross_entropy" and call["over_batch"]:
         told = "cross_entropy is given probabilities that sum to 1 over the batch"
         return f"{told}, not over the classes", "drop the softmax over dim=0 from the model"
+    if name == "cross_entropy" and call["sigmoid"] and math.prod(outputs) > LEAST_BATCH:
+        told = "cross_entropy is given numbers between 0 and 1, as a sigmoid leaves them"
+        return told, "give it the logits: drop the sigmoid from the model"
     if classes and len(outputs) > 1 and outputs[1] != classes:
         told = f"{outputs[1]} outputs for {classes} classes"
         return told, "give the model an output per class (data.outputs)"
@@ -188,11 +195,24 @@ def gradients(seen: Answer) -> Check:
             "see divisions, roots and logarithms (R20)",
         )
         return judge.fail(f"{_some(broken)} {told}", remedy, **numbers)
+    if frozen and _is_backbone(seen["weights"]):
+        return judge.note(f"{_some(frozen)} are frozen, as if trained before", "", **numbers)
     if frozen:
         return judge.warn(
             f"{_some(frozen)} are frozen", "set requires_grad, unless this is meant", **numbers
         )
     return judge.passed(f"all {len(norms)} tensors get gradients", **numbers)
+
+
+def _is_backbone(weights: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether whole parts of the model are frozen, and were kept from the optimizer."""
+    parts: dict[str, list[Mapping[str, Any]]] = {}
+    for one in weights:
+        parts.setdefault(one["name"].partition(".")[0], []).append(one)
+    frozen = [part for part in parts.values() if not any(one["trainable"] for one in part)]
+    whole = sum(map(len, frozen)) == sum(not one["trainable"] for one in weights)
+    kept = not any(one["optimized"] for part in frozen for one in part)
+    return whole and kept and 0 < len(frozen) < len(parts)
 
 
 def dead_units(seen: Answer) -> Check:
@@ -223,6 +243,9 @@ def batch_norm(seen: Answer, *, rows: int, batch: int | None) -> Check:
     judge = Judge(name="batch_norm", rule="R44")
     if not seen["batch_norms"]:
         return judge.passed("there is no batch norm")
+    if seen["still_norms"]:
+        told = "batch norm with momentum 0 never moves its running statistics"
+        return judge.fail(f"{told}, which evaluation uses", "take its default momentum, 0.1")
     size = batch or max(
         (given["shape"][0] for given in seen["batches"] if given["shape"]), default=0
     )

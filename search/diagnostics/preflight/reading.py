@@ -48,6 +48,15 @@ def each_alone(x: Shown, y: Shown, classification: bool) -> dict[int, float]:
     return {index: _alone(flat[:, index], labels, classification) for index in varied}
 
 
+def by_indicators(x: Shown, y: Shown) -> float:
+    """How much of the labels the columns of two values explain, by a tree of a leaf per class."""
+    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1).astype(np.float64))
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    two = (low < high) & ((flat == low) | (flat == high)).all(axis=0)
+    return _by_tree(flat[:, two], y[drawn]) if two.sum() > 1 else 0.0
+
+
 def some_rows(x: Shown, y: Shown) -> tuple[Shown, Shown]:
     """Some rows and features, flat, drawn at random."""
     dice = np.random.default_rng(0)
@@ -97,9 +106,14 @@ def _alone(feature: Shown, labels: Shown, classification: bool) -> float:
     """
     if not classification:
         return abs(float(spearmanr(feature, labels).statistic))
-    classes = len(np.unique(labels))
-    tree = DecisionTreeClassifier(max_leaf_nodes=max(classes, 2), random_state=0).fit(
-        feature[:, None], labels
-    )
-    most = np.unique(labels, return_counts=True)[1].max() / len(labels)
-    return float((tree.score(feature[:, None], labels) - most) / (1 - most)) if most < 1 else 0.0
+    return _by_tree(feature[:, None], labels)
+
+
+def _by_tree(x: Shown, labels: Shown) -> float:
+    """Share of correct rows by a tree of a leaf per class, above the most frequent class."""
+    counts = np.unique(labels, return_counts=True)[1]
+    most = counts.max() / len(labels)
+    if most == 1:
+        return 0.0
+    tree = DecisionTreeClassifier(max_leaf_nodes=len(counts), random_state=0).fit(x, labels)
+    return float((tree.score(x, labels) - most) / (1 - most))

@@ -86,7 +86,8 @@ def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool =
 def shared_rows(x: Sets) -> Check:
     """Rows of validation and test that stand in train as well (R3)."""
     judge = Judge(name="shared_rows", rule="R3")
-    keys = {name: _keys(rows) for name, rows in x.items()}
+    unit = _units(x["train"])
+    keys = {name: _keys(rows, unit) for name, rows in x.items()}
     train = np.unique(keys["train"])
     distinct = len(train) / max(len(keys["train"]), 1)
     found = {name: np.isin(keys[name], train) for name in keys if name != "train"}
@@ -111,12 +112,34 @@ def shared_rows(x: Sets) -> Check:
 
 def by_chance(train: NDArray[Any]) -> float:
     """Share of rows that would meet one of train's if every feature kept its values and forgot the
-    others.
+    others. The columns of one category are one feature.
     """
     dice = np.random.default_rng(0)
-    flat = train.reshape(len(train), -1)
-    drawn = np.stack([column[dice.permutation(len(column))] for column in flat.T], axis=1)
-    return float(np.isin(_keys(drawn), _keys(flat)).mean())
+    flat, unit = train.reshape(len(train), -1), _units(train)
+    drawn = np.empty_like(flat)
+    for columns in _features(flat):
+        drawn[:, columns] = flat[dice.permutation(len(flat))][:, columns]
+    return float(np.isin(_keys(drawn, unit), _keys(flat, unit)).mean())
+
+
+def _features(flat: NDArray[Any]) -> list[list[int]]:
+    """Columns by feature: neighbours of which every row has exactly one 1 are one, a category."""
+    features, run = list[list[int]](), list[int]()
+    total = np.zeros(len(flat))
+    for column in range(flat.shape[1]):
+        values = flat[:, column]
+        indicates = bool(((values == 0) | (values == 1)).all())
+        if run and (not indicates or (total + values > 1).any()):
+            features += [[single] for single in run]
+            run, total = [], np.zeros(len(flat))
+        if not indicates:
+            features.append([column])
+            continue
+        run, total = [*run, column], total + values
+        if (total == 1).all():
+            features.append(run)
+            run, total = [], np.zeros(len(flat))
+    return [*features, *([single] for single in run)]
 
 
 def shared_groups(groups: Sets | None, time: Sets | None) -> Check:
@@ -221,7 +244,15 @@ def _area(
     return area, math.sqrt(max(variance, 0.25 / (n * m)))
 
 
-def _keys(rows: NDArray[Any]) -> NDArray[Any]:
+def _units(train: NDArray[Any]) -> NDArray[Any]:
+    """A power of ten per feature, near its spread, so that small units are not rounded away."""
+    spread = np.nanstd(train.reshape(len(train), -1).astype(np.float64), axis=0)
+    known = np.isfinite(spread) & (spread > 0)
+    return np.power(10.0, np.floor(np.log10(np.where(known, spread, 1.0))))
+
+
+def _keys(rows: NDArray[Any], unit: NDArray[Any]) -> NDArray[Any]:
     """A key per row: equal for equal rows, up to the last bits of a float."""
-    flat = np.ascontiguousarray(np.round(rows.reshape(len(rows), -1).astype(np.float64), 6) + 0.0)
+    flat = rows.reshape(len(rows), -1).astype(np.float64) / unit
+    flat = np.ascontiguousarray(np.round(flat, 6) + 0.0)
     return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).reshape(-1)
