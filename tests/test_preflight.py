@@ -268,6 +268,7 @@ def test_targets_by_their_scale_and_kind():
 # Judgements of what was measured
 
 CALM = {
+    "broadcast": [], "still_norms": 0,
     "error": "", "rows": 64, "val_rows": 16, "weights": [], "batches": [], "epochs": [], "losses": [], "loss": None, "optimizers": 1, "steps": 0,
     "evaluated": [], "rows_mix": False, "averaged": None, "gradient_norms": [],
     "steps_without_gradient": 0, "stale_gradients": 0, "ratios": [], "rates": [], "noisy_evaluations": [], "unsteady_evaluation": False, "changed_buffers": [], "quiet_trainings": [],
@@ -449,7 +450,7 @@ def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
         (["preflight=sometimes"], "Could not find 'preflight/sometimes'"),
         (
             ["preflight.mode=sometimes"],
-            "preflight 'sometimes' does not exist; there are: off, on, warn",
+            "preflight.mode 'sometimes' does not exist; there are: off, on, warn",
         ),
         (
             ["preflight.allow=[overfitt]"],
