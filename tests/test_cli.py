@@ -350,7 +350,7 @@ def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     before = ledger.read_text()
     second = search("test", "smoke", cwd=smoke)
     assert second.returncode == 2
-    assert "the test set is looked at once (P13), but it was opened 1 times:" in second.stderr
+    assert "the test set is looked at once (P13), but it was opened 1 time:" in second.stderr
     assert re.search(
         r"  20\S+ by smoke: accuracy 0\.\d+\n--again opens it and says so", second.stderr
     )

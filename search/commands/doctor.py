@@ -132,7 +132,7 @@ def _print(
         return
     console = Terminal()
     if len(verdicts) > 1:
-        _show_table(verdicts, console)
+        _show_table(verdicts, findings, console)
     else:
         _show_one(verdicts, findings, console)
     if columns:
@@ -242,7 +242,9 @@ def _show_one(
             console.say(f"  - {line}")
 
 
-def _show_table(verdicts: Mapping[str, Verdict], console: Terminal) -> None:
+def _show_table(
+    verdicts: Mapping[str, Verdict], findings: Findings | None, console: Terminal
+) -> None:
     counts = Counter(verdict.name for verdict in verdicts.values())
     table = Table(box=None, pad_edge=False)
     table.add_column("verdict", no_wrap=True)
@@ -255,6 +257,7 @@ def _show_table(verdicts: Mapping[str, Verdict], console: Terminal) -> None:
         style = "red" if name in ALARMS else ""
         table.add_row(name, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
     console.print(table)
+    config = findings.plan.config if findings is not None else None
     for name in ranked:
-        for line in advice(name)[:1]:
+        for line in advice(name, config)[:1]:
             console.say(f"{name}: {line}")

@@ -12,6 +12,7 @@ from search.execution.pace import duration
 from search.execution.progress import shown_knobs
 from search.results.findings import Findings, looks, open_results, searches
 from search.results.standing import Standing, standing_of
+from search.results.summary.formatting import label
 
 SUMMARY = "tells how far a search has come; without a name, all of them"
 ENDED = {"running": "begun", "done": "ended", "stopped": "last trial ended", "died": "begun"}
@@ -82,9 +83,15 @@ def _show(entry: _Entry, *, trials: bool) -> None:
     done = f"{standing.finished} of {standing.foreseen} trials finished ({counts})"
     print(f"{standing.name}: {standing.state}, {done}")
     facts = []
-    if standing.best is not None:
+    decision = findings.decision
+    if decision is not None and decision.winner is not None:
+        mean = findings.plan.metric.sign * findings.groups[decision.winner].mean
+        facts.append(
+            f"chosen {label(findings, decision.winner)}: mean {standing.metric} {mean:.4g}"
+        )
+    elif standing.best is not None:
         best = standing.best
-        knobs = one_line(shown_knobs(best.ask))
+        knobs = one_line(shown_knobs(best.ask)) or "the baseline"
         facts.append(f"best {standing.metric} {best.value:.4g}: trial {best.ask.trial}, {knobs}")
     if standing.age:
         facts.append(f"{ENDED[standing.state]} {duration(standing.age)} ago")

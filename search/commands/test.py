@@ -17,6 +17,7 @@ from search.config.results_root import address
 from search.contract.contract import prepare
 from search.errors import UsageError
 from search.results.findings import ANSWER, Findings, open_results
+from search.results.summary.formatting import count
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 from trainers.api import Predict
@@ -41,18 +42,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Scores best/ on the test rows; refuses a second time without --again."""
     options = parser().parse(words)
     folder, findings = open_results(options.name, root=options.results_root)
-    weights = folder.best / WEIGHTS
-    if not folder.best_config.exists() or not weights.exists():
-        raise UsageError(
-            f"test: needs {folder.best_config} and {weights}, but one is missing; "
-            f"finish the search; see python -m search status {address(folder.path)}"
-        )
-    config = load_config(folder.best_config, overrides=[])
-    if not config.trainer.predict:
-        raise UsageError(
-            "test: needs trainer.predict, a function that predicts the test rows, but got null; "
-            "see trainers/README.md"
-        )
+    config = _exported(folder)
     say_imports(config, folder.best_config)
     with folder.locked():
         ledger = Ledger(folder)
@@ -60,7 +50,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         if earlier and not options.again:
             raise UsageError(
                 f"{ledger.path}: the test set is looked at once (P13), but it was opened "
-                f"{len(earlier)} times:\n{_shown(earlier)}\n--again opens it and says so"
+                f"{count(len(earlier), 'time')}:\n{_shown(earlier)}\n--again opens it and says so"
             )
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
@@ -90,6 +80,27 @@ def run(words: list[str], config_dir: Path | None) -> int:
             "a choice made after the first is a choice made on the test set"
         )
     return 0
+
+
+def _exported(folder: Folder) -> DictConfig:
+    """The config of best.yaml, with weights beside it and a function that predicts.
+
+    Raises:
+        UsageError: something of these is missing.
+    """
+    weights = folder.best / WEIGHTS
+    if not folder.best_config.exists() or not weights.exists():
+        raise UsageError(
+            f"test: needs {folder.best_config} and {weights}, but one is missing; "
+            f"finish the search; see python -m search status {address(folder.path)}"
+        )
+    config = load_config(folder.best_config, overrides=[])
+    if not config.trainer.predict:
+        raise UsageError(
+            "test: needs trainer.predict, a function that predicts the test rows, but got null; "
+            "see trainers/README.md"
+        )
+    return config
 
 
 def _several(findings: Findings, folder: Folder, judge: Judge) -> dict[str, list[float]]:

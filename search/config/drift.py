@@ -46,7 +46,7 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
         ):
             continue  # nobody proposes or prunes there
         extended = (
-            key.startswith("budget_")
+            (key.startswith("budget_") and now.get("protocol.kind") != "tune")
             or key == "n_trials"
             or (key == "seeds" and now.get(key, 0) > before.get(key, 0))
         )

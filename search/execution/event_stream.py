@@ -143,6 +143,7 @@ class _Delivery:
         self._thread.start()
 
     def put(self, event: Event) -> None:
+        """Queues an event; epochs are dropped while too many wait."""
         if self._off:
             return
         if isinstance(event, EpochEnded) and self._queue.qsize() >= LIMIT:
@@ -153,6 +154,7 @@ class _Delivery:
         self._queue.put(event)
 
     def close(self, deadline: float) -> None:
+        """Waits until the callback has taken what is queued, at most to `deadline`."""
         self._queue.put(None)
         self._thread.join(NOTICE)
         if self._thread.is_alive():

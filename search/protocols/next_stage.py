@@ -112,7 +112,9 @@ def _joint(history: History, index: int, argument: str) -> Request:
     if len(knobs) < 2:
         return replace(request, skip="fewer than two numbers made a difference, or may make one")
     if trials < FEWEST * len(knobs) or is_late(history, 1.0):
-        return replace(request, skip=f"the budget leaves {max(trials, 0)} trials")
+        kept = confirm_trials(history)
+        reason = f"the budget leaves {max(trials, 0)} trials beside {kept} for the confirmation"
+        return replace(request, skip=reason)
     return request
 
 

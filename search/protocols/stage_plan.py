@@ -138,7 +138,7 @@ def _seeds(plan: Plan) -> Sequence[int]:
 
 
 def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None) -> list[Past]:
-    """What a joint stage learns from earlier trials that differ from the incumbent in its knobs only.
+    """What a joint stage learns from earlier trials that differ from the incumbent in its knobs.
 
     Another number of epochs is a lower or a higher fidelity, not another configuration. The seeds
     of a configuration teach their mean: a Gaussian process cannot tell equal points apart.

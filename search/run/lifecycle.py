@@ -61,16 +61,7 @@ def carried_out(
             plan, folder, made, pool, console, trainings=trainings(plan)
         ),
     ) as fixed:
-        pruner = make_pruner(plan.settings, epochs=plan.epochs)
-        study = Study.for_writing(
-            folder.storage(),
-            name=plan.name,
-            metric=plan.metric,
-            knobs=plan.knobs,
-            pruner=pruner,
-        )
-        if study.repaired:
-            console.print(f"{folder.journal}: {study.repaired}", markup=False)
+        study = _opened_study(plan, folder, console)
         finished = sum(row.finished for row in study.rows(alive=True))
         with tracked(
             plan, folder, callbacks=callbacks, finished=finished, console=console
@@ -100,6 +91,20 @@ def carried_out(
     for line in check_repeats(findings):
         console.print(line, markup=False, soft_wrap=True)
     return findings
+
+
+def _opened_study(plan: Plan, folder: Folder, console: Console) -> Study:
+    """The search's study, for writing; a repaired journal is said."""
+    study = Study.for_writing(
+        folder.storage(),
+        name=plan.name,
+        metric=plan.metric,
+        knobs=plan.knobs,
+        pruner=make_pruner(plan.settings, epochs=plan.epochs),
+    )
+    if study.repaired:
+        console.print(f"{folder.journal}: {study.repaired}", markup=False)
+    return study
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def decide(
     among[winner] = usable.sum() if winner else 1
     return Decision(
         winner=winner,
-        standings=_standings(of, best=best, beaten=winner != 0, untested=untested),
+        standings=_standings(of, best=best, winner=winner, untested=untested),
         adopted=winner != 0,
         best=best,
         untested=untested,
@@ -204,10 +204,11 @@ def _cheapest(of: SeedStatistics, better: Sequence[int], costs: Sequence[float])
 
 
 def _standings(
-    of: SeedStatistics, *, best: int, beaten: bool, untested: bool
+    of: SeedStatistics, *, best: int, winner: int, untested: bool
 ) -> tuple[Standing, ...]:
     """What is said of every value. Worse: another is better beyond chance; of all values together
-    an equal one is called worse in at most 5 % of sweeps. The baseline is worse if one was adopted.
+    an equal one is called worse in at most 5 % of sweeps. The baseline is worse if one was adopted;
+    if it stays, no value with a better mean than its own is called worse.
     """
     standings = list[Standing]()
     for index in range(len(of.counts)):
@@ -218,12 +219,13 @@ def _standings(
         elif untested:
             standings.append("tie" if of.means[index] >= of.means[best] else "worse")
         elif index == 0:
-            standings.append("worse" if beaten else "tie")
+            standings.append("worse" if winner else "tie")
         else:
             level = LEVEL / len(of.counts)
             edge = advantage(of, reference=index, level=level, own_noise=False)
             better = is_better(of, edge, reference=index)
-            standings.append("worse" if better.any() else "tie")
+            below = winner != 0 or of.means[index] < of.means[0]
+            standings.append("worse" if below and better.any() else "tie")
     if standings[best] == "worse":
         standings[best] = "tie"
     if standings[best] == "tie" and standings.count("tie") == 1:

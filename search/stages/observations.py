@@ -15,7 +15,7 @@ from search.config.joint_settings import Point, point_for_sampler
 from search.config.plan import Plan
 from search.stages import joint
 
-# A Gaussian process takes 0.3 s with so many trials, and its time grows with their cube.
+# The time of a Gaussian process grows with the cube of the trials that it sees.
 MOST = 200
 
 

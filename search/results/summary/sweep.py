@@ -137,13 +137,18 @@ def conclusion(findings: Findings) -> list[str]:
         return [f"no value of {plan.knob.path} is usable: every trial failed or diverged"]
     return [
         *_winner(findings, decision, decision.winner),
-        *certainty(
-            findings, more="seeds=3 or more" if plan.seeds < 3 else f"seeds={plan.seeds + 2}"
-        ),
+        *certainty(findings, more=_more_seeds(findings)),
         *_edges(findings, decision, decision.winner),
         *said(findings),
         *caveats(findings),
     ]
+
+
+def _more_seeds(findings: Findings) -> str:
+    """The words that give more seeds than any value has."""
+    trained = max((len(group.scores) for group in findings.groups), default=0)
+    most = max(findings.plan.seeds, trained)
+    return "seeds=3 or more" if most < 3 else f"seeds={most + 2}"
 
 
 def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:

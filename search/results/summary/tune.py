@@ -104,7 +104,8 @@ def caveats(findings: Findings) -> list[str]:
     assert isinstance(settings, TuneSettings)
     paths = [knobs[0].path for knobs in settings.spaces.values()]
     never = [path for path in paths if path not in swept]
-    lines = [f"held at the incumbent, never turned: {', '.join(never)} (P1)"] if never else []
+    held = f"held at the incumbent, in no sweep of their own: {', '.join(never)} (P1)"
+    lines = [held] if never else []
     if settings.left_out:
         lines.append(f"not in this set-up: {', '.join(settings.left_out)}")
     seeds = findings.plan.seeds

@@ -64,9 +64,12 @@ def _deleted(findings: Findings) -> list[str]:
 def advice(verdict: str, config: DictConfig | None = None) -> list[str]:
     """What to turn after a verdict of that name, and by which rule, the first first.
 
-    `config`: of the trial, whose conditions are looked at; None: all remedies, with the condition.
+    `config`: of the trial, whose conditions are looked at; None, where no config is known: without
+    the remedies that rest on one.
     """
-    remedies = [one for one in ADVICE[verdict] if config is None or applies(one, config)]
+    remedies = [
+        one for one in ADVICE[verdict] if (not one.when if config is None else applies(one, config))
+    ]
     return [f"{one.says} ({one.knob}: {one.turn}, {one.rule})" for one in remedies]
 
 
