@@ -90,7 +90,7 @@ def test_a_fingerprint_sees_content_type_and_shape():
         ("normalise=minmax", r"normalise._target_: sklearn.preprocessing.StandardScaler there"),
         ("trainer.epochs=7", r"trainer.epochs: 3 there, 7 now"),
         ("seed=4", r"seed: 0 there, 4 now"),
-        ("+extra=1", r"extra: missing there, 1 now"),
+        ("keep=all", r"keep: best there, all now"),
     ],
 )
 def test_another_config_on_the_same_folder_is_refused_line_by_line_and_nothing_is_touched(

@@ -9,7 +9,13 @@ import pandas as pd
 import pytest
 from kit import TINY, command, environment, search, steady, trials
 
-HEAVY = [*TINY, "trainer._target_=toys.heavy", "trainer.epochs=6", "placement.max_retries=0"]
+HEAVY = [
+    *TINY,
+    "trainer._target_=toys.heavy",
+    "protocol.most_seeds=1",
+    "trainer.epochs=6",
+    "placement.max_retries=0",
+]
 HEAVY = [word for word in HEAVY if word != "trainer._target_=toys.steady"]
 NAMESPACE = ["unshare", "-Urm", "bash", "-c"]
 

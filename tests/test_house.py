@@ -160,7 +160,9 @@ def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
     lines = path.read_text().splitlines()
     assert lines[:2] == ["# @package _global_", f"# python -m search {path.stem}"]
     plan = read_plan(compose_experiment(path.stem, overrides=[], config_dir=None), root=elsewhere)
-    assert answer(questions(plan)) == ""  # every knob has an effect, every choice can be built
+    assert (
+        answer(questions(plan))["wrong"] == ""
+    )  # every knob has an effect, every choice can be built
     tiny = ["n_trials=4", "seeds=1", "trainer.epochs=1", "placement.slots=1", "rehearse=false"]
     tiny += (
         ["protocol.extend=0", "protocol.refine=0"]

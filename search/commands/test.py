@@ -16,12 +16,12 @@ from search.config.config_file import load_config
 from search.config.results_root import address
 from search.contract.contract import prepare
 from search.errors import UsageError
+from search.results.export import EXPORTED
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 from trainers.api import Predict
-from trainers.checkpoint import WEIGHTS
 
 SUMMARY = "opens the sealed test set for the exported config, once"
 
@@ -88,7 +88,7 @@ def _exported(folder: Folder) -> DictConfig:
     Raises:
         UsageError: something of these is missing.
     """
-    weights = folder.best / WEIGHTS
+    weights = folder.best / EXPORTED
     if not folder.best_config.exists() or not weights.exists():
         raise UsageError(
             f"test: needs {folder.best_config} and {weights}, but one is missing; "
@@ -116,7 +116,7 @@ def _several(findings: Findings, folder: Folder, judge: Judge) -> dict[str, list
 def _one(findings: Findings, config: DictConfig, folder: Folder, judge: Judge) -> float:
     """The score of the exported weights."""
     seconds = findings.winner.seconds if findings.winner is not None else 0.0
-    return judge.score(config, folder.best / WEIGHTS, seconds=seconds)
+    return judge.score(config, folder.best / EXPORTED, seconds=seconds)
 
 
 def _shown(openings: Sequence[Mapping[str, Any]]) -> str:

@@ -135,8 +135,11 @@ class Knob:
 
     def typed(self, value: Value) -> Value:
         """A number in the knob's own type: 1 and 1.0 are one value and must not be two trials."""
-        if self.choices or isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             return value
+        if self.choices:  # as the choice is written
+            numbers = (choice for choice in self.choices if not isinstance(choice, bool))
+            return next((choice for choice in numbers if choice == value), value)
         return round(value) if self.integer else float(value)
 
     @property

@@ -196,7 +196,7 @@ def shipped_limits() -> dict[str, Limits]:
                 collect(below, f"{path}.{key}".lstrip("."))
 
     for file in sorted((CONF / "space").glob("*.yaml")):
-        collect(yaml.load(file.read_text(), Loader=_loader()), "")
+        collect(_loader()(file.read_text()).get_single_data(), "")
     return limits
 
 

@@ -21,6 +21,8 @@ from search.storage.sealed import read_json
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
 
+EXPORTED = "weights.safetensors"  # in best/: the weights of the winner's best epoch
+
 LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn")
 
 
@@ -53,7 +55,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     text = best_config(plan, row, contract=contract)
     write_text(folder.best_config, text)
     kept = folder.checkpoints / str(row.ask.trial)
-    weights = folder.best / "weights.safetensors"
+    weights = folder.best / EXPORTED
     provenance = {
         "search": plan.name,
         "trial": row.ask.trial,

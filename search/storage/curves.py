@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
 
 EpochRecord = dict[str, Any]
+COLUMNS = b"columns"  # key of the table's metadata
 KEY = ("trial", "fold", "epoch")
 FIRST = ("trial", "fold", "epoch", "step", "train_loss", "val_loss")
 MEAN = -1  # in the column `fold`: the mean over a trial's folds
@@ -111,7 +113,9 @@ def settle_curves(
     does not.
     """
     fresh = table.with_name(f"{table.name}.new")
-    frame.to_parquet(fresh, index=False, write_page_checksum=True)
+    content = pa.Table.from_pandas(frame, preserve_index=False)
+    content = content.replace_schema_metadata({COLUMNS: _columns(content)})
+    pq.write_table(content, fresh, write_page_checksum=True)
     fresh.replace(table)
     rest = [record for record in _read_log(log)[0] if record["trial"] in unfinished]
     if rest:
@@ -136,13 +140,22 @@ def _read(log: Path, table: Path) -> pd.DataFrame:
 
 def _read_table(table: Path) -> pd.DataFrame:
     try:
-        frame: pd.DataFrame = pq.read_table(table, page_checksum_verification=True).to_pandas()
-    except (OSError, ValueError, KeyError) as error:  # Arrow's errors are of these kinds
+        content = pq.read_table(table, page_checksum_verification=True)
+        frame: pd.DataFrame = content.to_pandas(ignore_metadata=True)
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:  # kinds of Arrow's
         text = " ".join(str(error).split())[:100]
         raise damaged(table, got=f"{type(error).__name__}: {text}") from error
+    written = (content.schema.metadata or {}).get(COLUMNS)
+    if written is not None and written != _columns(content):
+        raise damaged(table, got="columns other than those that were written")
     if not set(KEY) <= set(frame.columns):
         raise damaged(table, got="a table without the columns trial, fold, epoch")
     return frame
+
+
+def _columns(content: pa.Table) -> bytes:
+    """Names and types of the columns: pages have checksums of their own, the schema has none."""
+    return repr([(field.name, str(field.type)) for field in content.schema]).encode()
 
 
 def _read_log(log: Path) -> tuple[list[EpochRecord], int]:

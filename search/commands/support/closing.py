@@ -6,6 +6,7 @@ from pathlib import Path
 from search.config.knobs import Knob
 from search.config.results_root import address
 from search.execution.terminal import Terminal
+from search.results.export import EXPORTED
 from search.results.findings import Findings
 
 
@@ -30,7 +31,7 @@ def show_closing(findings: Findings, console: Terminal) -> None:
         # A long command goes on behind a backslash, so that it can be copied from any terminal.
         shown = line if len(line) <= console.width else "  " + " \\\n  ".join(words)
         console.say(f"chosen, as words of a command:\n{shown}", style="green")
-    if not (plan.folder / "best" / "weights.safetensors").exists():
+    if not (plan.folder / "best" / EXPORTED).exists():
         dropped = "" if plan.keep == "all" else ", or keep=best dropped them before it won"
         console.say(
             f"best/ holds no weights: the trainer saved none{dropped}; train best.yaml to get them"
