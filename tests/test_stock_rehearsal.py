@@ -24,21 +24,32 @@ def test_a_model_that_cannot_train_is_named_with_its_remedy(model, message):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("path", "value", "message"),
     [
-        (["trainer.batch_size=abc"], r"trainer\.batch_size: must be a whole number of at least 1, but got 'abc'"),
-        (["trainer.batch_size=0"], r"trainer\.batch_size: must be .* but got 0"),
-        (["loss.label_smoothing=abc"], r"loss\._target_: 'torch\.nn\.CrossEntropyLoss' must train with outputs \(4, 10\) and targets \(4,\), but got TypeError"),
-        (["model.depth=-1"], r"model\.depth: must be a whole number of at least 0, but got -1"),
-        (["model.width=0.5"], r"model\.width: must be a whole number of at least 1, but got 0\.5"),
-        (["model.dropout=-0.1"], r"model\.dropout: must lie between 0 and 1, but got -0\.1"),
-        (["model=cnn2d", "model.dropout=abc"], r"model\.dropout: must lie between 0 and 1, but got 'abc'"),
-        (["optimizer._target_=torch.optim.LBFGS", "~optimizer.momentum", "~optimizer.weight_decay"], r"optimizer\._target_: 'torch\.optim\.LBFGS' must train with .*closure"),
+        ("trainer.batch_size", "abc", r"trainer\.batch_size: must be a whole number of at least 1, but got 'abc'"),
+        ("trainer.batch_size", 0, r"trainer\.batch_size: must be .* but got 0"),
+        ("loss.label_smoothing", "abc", r"loss\._target_: 'torch\.nn\.CrossEntropyLoss' must train with outputs \(4, 10\) and targets \(4,\), but got TypeError"),
+        ("model.depth", -1, r"model\.depth: must be a whole number of at least 0, but got -1"),
+        ("model.width", 0.5, r"model\.width: must be a whole number of at least 1, but got 0\.5"),
+        ("model.dropout", -0.1, r"model\.dropout: must lie between 0 and 1, but got -0\.1"),
+        ("model.dropout", "abc", r"model\.dropout: must lie between 0 and 1, but got 'abc'"),
     ],
 )  # fmt: skip
-def test_a_setting_that_cannot_be_is_named(words, message):
+def test_a_setting_that_cannot_be_is_named(path, value, message):
+    """Also where the value was not seen at the door, as a choice's or a caller's own."""
+    config = config_of()
+    group, key = path.split(".")
+    config[group][key] = value
     with pytest.raises((TypeError, ValueError), match=message):
-        rehearse(config_of(*words), SHAPE)
+        rehearse(config, SHAPE)
+
+
+def test_an_optimizer_that_needs_a_closure_is_named():
+    words = ["~optimizer.momentum", "~optimizer.weight_decay"]
+    config = config_of("optimizer._target_=torch.optim.LBFGS", *words)
+    message = r"optimizer\._target_: 'torch\.optim\.LBFGS' must train with .*closure"
+    with pytest.raises((TypeError, ValueError), match=message):
+        rehearse(config, SHAPE)
 
 
 @pytest.mark.parametrize("model", ["Two", "Tied", "Chosen", "Recurrent", "Unsaved"])
