@@ -148,6 +148,19 @@ def norm(name: str, width: int, *, dimensions: int = 0) -> nn.Module:
     return nn.GroupNorm(groups, width)
 
 
+def check_features(inputs: int, *, features: int) -> None:
+    """A row is a whole number of steps of `features` numbers each.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if inputs % features:
+        raise ValueError(
+            f"model.features: must divide the {inputs} numbers of a row, but got {features}; "
+            "set it to the numbers per step"
+        )
+
+
 def initialise(model: nn.Module, *, init: str, gain: float, activation: str) -> None:
     """Sets the initial weights of every layer.
 

@@ -72,11 +72,7 @@ class Recurrent(nn.Module):
         _check("model.cell", cell, CELLS)
         _check("model.pool", pool, POOLS)
         _check("model.nonlinearity", nonlinearity, ("tanh", "relu"))
-        if inputs % features:
-            raise ValueError(
-                f"model.features: must divide the {inputs} numbers of a row, but got {features}; "
-                "set it to the numbers per step"
-            )
+        parts.check_features(inputs, features=features)
         self._features, self._pool = features, pool
         kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell]
         own = {"nonlinearity": nonlinearity} if cell == "rnn" else {}

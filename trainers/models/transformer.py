@@ -43,11 +43,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         parts.check_sizes(width=width, depth=depth, dropout=dropout)
-        if inputs % features:
-            raise ValueError(
-                f"model.features: must divide the {inputs} numbers of a row, but got {features}; "
-                "set it to the numbers per step"
-            )
+        parts.check_features(inputs, features=features)
         if width % heads:
             raise ValueError(
                 f"model.width: must be a multiple of model.heads={heads}, but got {width}; "
