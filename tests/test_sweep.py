@@ -55,13 +55,13 @@ def _values(findings):
     return [group.value for group in findings.groups]
 
 
-def test_with_all_its_rounds_a_sweep_of_identical_values_keeps_the_baseline():
+def test_a_sweep_of_identical_values_with_all_rounds_keeps_the_baseline_in_92_percent_of_draws():
     dice, plan = np.random.default_rng(0), _plan()
     kept = [
         _run(plan, lambda value, seed: dice.normal(0.95, 0.01)).decision.winner == 0
-        for _ in range(100)
+        for _ in range(300)
     ]
-    assert np.mean(kept) >= 0.9
+    assert np.mean(kept) >= 0.92
 
 
 def test_with_all_its_rounds_a_baseline_five_deviations_worse_loses():
@@ -292,13 +292,13 @@ def _run_cells(plan, truth):
     return find(plan, rows, val_rows=VAL_ROWS)
 
 
-def test_optimizers_that_do_not_differ_leave_the_baseline_and_a_planted_one_is_found():
+def test_equal_optimizers_leave_the_baseline_in_92_percent_of_draws_and_a_planted_one_is_found():
     dice, plan = np.random.default_rng(3), _plan_of("optimizer_sweep")
     kept = [
         _run_cells(plan, lambda knobs: dice.normal(0.95, 0.01)).decision.winner == 0
-        for _ in range(30)
+        for _ in range(200)
     ]
-    assert np.mean(kept) >= 0.85
+    assert np.mean(kept) >= 0.92
 
     def planted(knobs):
         """Adam is better, at a rate that is not its default."""
