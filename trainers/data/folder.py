@@ -1,0 +1,99 @@
+"""Images of one's own: a sub-folder per class, or train/, val/ and test/ of such sub-folders."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.data import DataSet, broken
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+MODES = {1: "L", 3: "RGB"}  # Pillow's names of grey and colour
+SETS = ("train", "val", "test")
+
+
+def load(*, path: str, side: int, channels: int) -> DataSet:
+    """x [n, channels, side, side] float32, 0 … 255; y [n] names of the sub-folders.
+
+    An image is turned as its camera says, cut to its middle square and scaled. Files of another
+    ending are left out. Where the folder holds train/, its val/ and test/ are given sets.
+
+    Args:
+        path: the folder.
+        side: pixels of each side of the scaled images.
+        channels: 1 for grey, 3 for colour.
+
+    Raises:
+        DataError: no such folder, a class without images, or a file that is no readable image.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise broken("data.path", rule="must be a folder", got=path, remedy="mend the path")
+    if channels not in MODES:
+        raise broken(
+            "data.channels", rule="is 1 for grey or 3 for colour", got=channels, remedy="say 1 or 3"
+        )
+    is_split = (folder / "train").is_dir()
+    parts = {name: folder / name for name in SETS if (folder / name).is_dir()} if is_split else {}
+    names, images, labels = [], [], []
+    for name, part in (parts or {"train": folder}).items():
+        for label, file in _files(part):
+            names.append(name)
+            labels.append(label)
+            images.append(_image(file, side=side, channels=channels))
+    sets = np.array(names)
+    return DataSet(
+        x=np.stack(images).astype(np.float32),
+        y=np.array(labels),
+        given={name: np.flatnonzero(sets == name) for name in parts if name != "train"},
+    )
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """Each image with its class, in the order of the names."""
+    classes = sorted(
+        place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(".")
+    )
+    files = []
+    for place in classes:
+        images = [file for file in sorted(place.rglob("*")) if file.suffix.lower() in ENDINGS]
+        if not images:
+            raise broken(
+                str(place),
+                rule=f"a class needs images ({', '.join(ENDINGS)})",
+                got="none",
+                remedy="add some, or remove the folder",
+            )
+        files += [(place.name, file) for file in images]
+    if not files:
+        raise broken(
+            str(folder),
+            rule="must hold a sub-folder of images per class",
+            got="no sub-folder",
+            remedy="sort the images into folders named by their class",
+        )
+    return files
+
+
+def _image(file: Path, *, side: int, channels: int) -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as image:
+            if image.mode.startswith(("I", "F")):  # Pillow would cut them off at 255
+                raise broken(
+                    str(file),
+                    rule="an image has 8 bits per channel",
+                    got=f"Pillow's mode {image.mode}",
+                    remedy="convert it, or give the arrays by data=npz",
+                )
+            turned = ImageOps.exif_transpose(image).convert(MODES[channels])
+    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged files
+        raise broken(
+            str(file),
+            rule="must be a readable image",
+            got=f"{type(error).__name__}: {error}",
+            remedy="mend or remove it",
+        ) from error
+    pixels = np.asarray(ImageOps.fit(turned, (side, side), Image.Resampling.BILINEAR))
+    return np.atleast_3d(pixels).transpose(2, 0, 1)
