@@ -1,6 +1,5 @@
 """From YAML files and overrides to one config: Hydra composes, once. Never reads results."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from search.config.catalogue import CONF, experiments, roots
 from search.config.check_keys import check_keys
 from search.config.config_file import check_complete, first_part
+from search.config.misspelt import refusal
 from search.config.overrides import Overrides
 from search.config.schema import check_groups, check_settings
 from search.config.sweep_grammar import read_domain
@@ -68,8 +68,8 @@ def compose_experiment(
     except SearchError:
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
-        hint = _misspelt(error, experiment, given.hydra, config_dir)
-        raise UsageError(f"{where}: {hint or first_part(error)}") from error
+        message = refusal(error, words, compose=_opened, config_dir=config_dir)
+        raise UsageError(f"{where}: {message or first_part(error)}") from error
     with open_dict(config):
         if config.get("name", "") is None:
             config.name = where
@@ -112,28 +112,16 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
         )
 
 
-def _misspelt(
-    error: Exception, experiment: str | None, words: list[str], config_dir: Path | None
-) -> str | None:
-    """The message for a key that does not exist, nearest sibling first; None for other errors."""
-    match = re.match(r"Could not override '([^']+)'", str(error))
-    if match is None or not words:
-        return None
-    key = match[1]
-    heads = [word.partition("=")[0] for word in words]
-    groups = [
-        word for word, head in zip(words, heads, strict=True) if "." not in head and head != key
-    ]
-    whole = compose_experiment(experiment, overrides=groups, config_dir=config_dir)
-    hint = unknown("key", name=key, known=_siblings(whole, key))
-    return f"{hint}; a new key is added with +{key}=…"
-
-
 def compose_defaults() -> DictConfig:
     """`conf/search.yaml` alone: what a config is where nobody says anything."""
+    return _opened([])
+
+
+def _opened(words: list[str]) -> DictConfig:
+    """Hydra begun anew, and its config of these words."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        return _composed([])
+        return _composed(words)
 
 
 def _composed(words: list[str]) -> DictConfig:
@@ -176,14 +164,3 @@ def _choices(
 def _group_of(word: str) -> str:
     """The first part of the key of an override."""
     return word.lstrip("+~").partition("=")[0].partition(".")[0]
-
-
-def _siblings(config: DictConfig, path: str) -> list[str]:
-    """The keys at the place where a path leaves the config."""
-    node, prefix = config, ""
-    for part in path.split("."):
-        below = node.get(part) if part in node else None
-        if not isinstance(below, DictConfig):
-            break
-        node, prefix = below, f"{prefix}{part}."
-    return [f"{prefix}{key!s}" for key in node]

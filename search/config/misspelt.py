@@ -1,0 +1,70 @@
+"""What Hydra refuses, in the house's words: a key, or an option of a group, that does not exist."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig
+
+from search.config.catalogue import roots
+from search.errors import broken_rule, unknown
+
+OVERRIDE = re.compile(r"Could not override '([^']+)'")
+DELETION = re.compile(r"Could not delete from config\. '([^']+)' does not exist")
+TWICE = re.compile(r"(?:Multiple values for |.*already at ')([\w.@/]+\w)")
+INTERNAL = ("choices", "chosen")  # keys that this program adds
+
+
+def refusal(
+    error: Exception,
+    words: Sequence[str],
+    *,
+    compose: Callable[[list[str]], DictConfig],
+    config_dir: Path | None,
+) -> str | None:
+    """The message for a name that does not exist, nearest first; None for other errors.
+
+    Args:
+        error: as Hydra raised it.
+        words: the overrides that were composed.
+        compose: words to a config.
+        config_dir: the user's configs.
+    """
+    if isinstance(error, MissingConfigException):
+        group, _, option = str(error.missing_cfg_file or "").rpartition("/")
+        options = [
+            path.stem for root in roots(config_dir) for path in (root / group).glob("*.yaml")
+        ]
+        return unknown(f"{group} option", name=option, known=options) if group else None
+    twice = TWICE.match(str(error))
+    if twice is not None:
+        rule, got = "a key that the config has needs no +", f"+{twice[1]}"
+        return broken_rule(twice[1], rule=rule, got=got, remedy=f"say {twice[1]}=…")
+    override, deletion = OVERRIDE.match(str(error)), DELETION.match(str(error))
+    match = override or deletion
+    if match is None:
+        return None
+    key, keys = match[1], [word.lstrip("+~").partition("=")[0] for word in words]
+    choices = [
+        word
+        for word, name in zip(words, keys, strict=True)
+        if ("." not in name and name != key) or name.startswith("hydra.")
+    ]
+    name, known = _place(compose(choices), key)
+    message = unknown("key", name=name, known=known)
+    return message if deletion else f"{message}; a new key is added with +{key}=…"
+
+
+def _place(config: DictConfig, path: str) -> tuple[str, list[str]]:
+    """Where a path leaves the config: as far as the first wrong word, and the keys there are."""
+    node, prefix, parts = config, "", path.split(".")
+    while parts and isinstance(below := _get(node, parts[0]), DictConfig):
+        node, prefix = below, f"{prefix}{parts.pop(0)}."
+    wrong = parts[0] if parts and parts[0] not in node else ".".join(parts)
+    return f"{prefix}{wrong}", [f"{prefix}{key!s}" for key in node if key not in INTERNAL]
+
+
+def _get(node: DictConfig, key: str) -> Any:
+    return node.get(key) if key in node else None
