@@ -17,7 +17,7 @@ from search.results.findings import find
 from search.results.summary import conclusion, teller_of
 from search.results.warm_start import Past
 from search.stages import joint
-from search.stages.joint_confirmation import leaders
+from search.stages.joint_confirmation import confirmations, leaders
 from search.stages.sampler_thread import SamplerThread
 from search.stages.samplers import importances
 
@@ -288,8 +288,13 @@ def test_hours_spent_end_the_search_and_interruptions_do_not_count():
     assert joint.elapsed(beside) == 1
 
 
+def _noisy(knobs, seed):
+    return 0.9 + 0.02 * np.sin(1e4 * knobs["optimizer.lr"] + seed)
+
+
 def test_the_leaders_and_the_baseline_are_confirmed_on_seeds_that_nobody_has_used():
-    plan, rows = joint_of(_bowl, *TWO, "sampler=qmc", "n_trials=20", "protocol.leaders=3")
+    words = [*TWO, "sampler=qmc", "n_trials=20", "protocol.leaders=3", "protocol.most_seeds=3"]
+    plan, rows = joint_of(_noisy, *words)
     fresh = [row for row in rows if row.ask.stage == joint.CONFIRM]
     assert len(fresh) == 4 * 3
     assert {row.ask.seed for row in fresh} == {1, 2, 3}
@@ -301,6 +306,30 @@ def test_the_leaders_and_the_baseline_are_confirmed_on_seeds_that_nobody_has_use
     assert findings.winner in fresh
     assert findings.winner.ask.seed == 1
     assert [group.value for group in findings.groups] == [0, *(row.ask.trial for row in best)]
+
+
+@pytest.mark.parametrize(("behind", "confirmed"), [(0.5, 2), (0.01, 6)])
+def test_only_leaders_that_chance_could_still_lift_above_the_first_are_confirmed(behind, confirmed):
+    dice = np.random.default_rng(0)
+    bests = set()
+
+    def one_good(knobs, seed):
+        if not bests and tuple(knobs.values()) != (0.1, 0.0):
+            bests.add(tuple(knobs.values()))
+        is_best = tuple(knobs.values()) in bests
+        return dice.normal(0.9 if is_best else 0.9 - behind, 0.01)
+
+    words = [*TWO, "sampler=qmc", "n_trials=20", "protocol.most_seeds=3"]
+    plan, rows = joint_of(one_good, *words)
+    fresh = [row for row in rows if row.ask.stage == joint.CONFIRM]
+    assert len(fresh) == 3 * confirmed
+    findings = find(plan, rows, val_rows=500)
+    assert len(findings.groups) == confirmed
+    told = f"{6 - confirmed} further leaders are not trained again: their scores lie too far below"
+    assert any(line.startswith(told) for line in conclusion(findings)) == (confirmed < 6)
+    whole = [row for row in rows if row.ask.stage != joint.CONFIRM]
+    halfway = [*whole, *fresh[:4]]
+    assert {ask.key for ask in confirmations(plan, halfway)} == {row.ask.key for row in fresh[4:6]}
 
 
 def test_where_no_configuration_differs_the_baseline_stays_in_at_least_92_percent_of_searches():

@@ -17,9 +17,9 @@ from search.protocols.history import History, Request, Step
 from search.results.findings import Findings
 from search.results.summary import conclusion
 from search.stages import joint
+from search.stages.joint_confirmation import LIFT
 from search.storage.trials import TrialRecord
 
-LIFT = 2.0  # pooled standard deviations by which chance may still lift a leader's one seed
 COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
 SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")  # metrics that count rows
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds

@@ -1,6 +1,7 @@
 """The end of a joint search: its leaders train again on fresh seeds, and these decide (P13, P5).
 
-Pure functions of plan and trials.
+First the baseline and the best configuration train. Their seeds tell the noise, and with it which
+of the other leaders chance could still lift above both. Pure functions of plan and trials.
 """
 
 from collections.abc import Sequence
@@ -22,11 +23,14 @@ from search.stages.joint import (
     points,
     settings,
 )
+from search.stages.noise import statistics_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of
 from search.stages.stage import numbered
 from search.storage.trials import TrialRecord, TrialSpec
+
+LIFT = 2.0  # standard deviations between seeds by which chance may still lift a score
 
 
 def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
@@ -80,7 +84,8 @@ def confirmations(
     """
     if not ended(plan, rows):
         return []
-    best, there = leaders(plan, rows), {row.ask.key for row in rows}
+    best = _contestants(plan, rows, resolution=resolution)
+    there = {row.ask.key for row in rows}
     needed = _seeds_needed(plan, best, rows, resolution=resolution)
     fresh = plan.seed + plan.seeds
     asks = [
@@ -92,6 +97,44 @@ def confirmations(
         if row.state == "complete" and place < count
     ]
     return numbered(plan, [ask for ask in asks if ask.key not in there], rows)
+
+
+def _contestants(
+    plan: Plan, rows: Sequence[TrialRecord], *, resolution: float
+) -> list[TrialRecord]:
+    """Of the leaders, those with fresh seeds: baseline and best, then whoever may rise above them.
+
+    Without a confirmation, all leaders.
+    """
+    best = leaders(plan, rows)
+    fresh = [row for row in rows if row.ask.stage == CONFIRM]
+    if not settings(plan).confirm or not best:
+        return best
+    least = _least_score(plan, best[:2], fresh, resolution=resolution)
+    begun, tried = {cell_of(row.ask.knobs) for row in fresh}, configurations(rows)
+    return best[:2] + [
+        row
+        for row in best[2:]
+        if cell_of(row.ask.knobs) in begun
+        or mean(tried[tuple(row.ask.knobs.items())], plan.metric.sign) >= least
+    ]
+
+
+def _least_score(
+    plan: Plan, first: Sequence[TrialRecord], fresh: Sequence[TrialRecord], *, resolution: float
+) -> float:
+    """What a leader must have scored in the search to be better than the first ones, but for bad
+    luck; inf until their first fresh seeds have ended, −inf where these tell no noise.
+    """
+    seeds, trained = settings(plan).confirm, by_cell(row for row in fresh if row.finished)
+    runs = [row for row in first if row.state == "complete"]
+    if any(len(trained.get(cell_of(row.ask.knobs), ())) < seeds for row in runs):
+        return np.inf
+    scores = scores_of(_groups(plan, first, [row for row in fresh if row.finished]))[:, :seeds]
+    of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
+    if not np.isfinite(of.variances).any():
+        return -np.inf
+    return float(np.nanmax(of.means) - LIFT * np.sqrt(np.nanmax(of.variances)))
 
 
 def _seeds_needed(
@@ -126,7 +169,7 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
     result = Outcome(plan=plan, rows=known, evidence=evidence, foreseen=foreseen(plan, rows))
     if not ended(plan, rows):
         return result
-    best = leaders(plan, rows)
+    best = _contestants(plan, rows, resolution=resolution)
     groups = _groups(plan, best, evidence)
     is_done = bool(groups) and all(row.finished for row in known)
     result = replace(

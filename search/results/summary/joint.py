@@ -29,6 +29,7 @@ from search.results.summary.formatting import (
 from search.results.summary.verdicts import said, verdict_of
 from search.stages import joint
 from search.stages.decision import Decision
+from search.stages.joint_confirmation import LIFT, leaders
 
 INDENT = 6  # columns in front of what stands below a rank
 SHOWN = 10  # configurations on the terminal
@@ -155,6 +156,7 @@ def conclusion(findings: Findings) -> list[str]:
         *certainty(
             findings, noun="trials ", more=f"protocol.confirm={max(3, settings.confirm + 2)}"
         ),
+        *_left_out(findings),
         *edges(findings),
         *account(findings),
         *said(findings),
@@ -177,6 +179,17 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
         return [f"trial {trial} is adopted: {mean}, {told}"]
     better = "has a better score" if decision.untested else "is better beyond chance"
     return [f"the baseline, trial {trial}, stays: {mean}; no configuration {better}{rule}: {knobs}"]
+
+
+def _left_out(findings: Findings) -> list[str]:
+    """How many leaders of the search have no fresh seeds, and why."""
+    left = len(leaders(findings.plan, findings.rows)) - len(findings.groups)
+    if left <= 0:
+        return []
+    return [
+        f"{count(left, 'further leader')} {'is' if left == 1 else 'are'} not trained again: "
+        f"their scores lie too far below for chance to lift them ({LIFT:g} deviations, P13)"
+    ]
 
 
 def account(findings: Findings) -> list[str]:
