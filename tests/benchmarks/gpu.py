@@ -2,7 +2,8 @@
 
     python tests/benchmarks/gpu.py steps [--compile]    a step alone; of lanes in every way
     python tests/benchmarks/gpu.py profile              where the time of an epoch of 64 lanes goes
-    python tests/benchmarks/gpu.py side [--bare]        a search; four loops; one process per trial
+    python tests/benchmarks/gpu.py side [--bare]        a search; four loops, plain and under MPS;
+                                                        one process per trial
     python tests/benchmarks/gpu.py off [--models CNN]   whole sweeps with lanes=off and lanes=auto
 
 `--device cpu` runs the same without a GPU, to see that it runs.
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import lanes as shared
@@ -235,6 +237,10 @@ def side(device: str, trials: int, *, bare: bool) -> None:
             f"{time.perf_counter() - begun:.1f} s with it",
             flush=True,
         )
+        with _mps(folder) as started:
+            if started:
+                loops = _bare(folder, device, numbers)
+                print(f"four processes under MPS: {loops:.1f} s, start-up left out", flush=True)
         begun, few = time.perf_counter(), 8
         for first in range(0, few, 4):
             _bare(folder, device, [[first + number] for number in range(4)])
@@ -243,6 +249,30 @@ def side(device: str, trials: int, *, bare: bool) -> None:
             f"a process per trial, four at a time: {seconds:.1f} s "
             f"(of {few} trials, times {trials // few})"
         )
+
+
+@contextmanager
+def _mps(folder: str) -> Iterator[bool]:
+    """Processes that start inside share the GPU by NVIDIA's MPS; False where it does not start."""
+    names = {"CUDA_MPS_PIPE_DIRECTORY": "pipe", "CUDA_MPS_LOG_DIRECTORY": "log"}
+    places = {name: f"{folder}/mps-{place}" for name, place in names.items()}
+    for place in places.values():
+        Path(place).mkdir()
+    control, environment = "nvidia-cuda-mps-control", {**os.environ, **places}
+    try:
+        subprocess.run([control, "-d"], env=environment, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"MPS: does not start here: {error}", flush=True)
+        yield False
+        return
+    os.environ.update(places)
+    try:
+        yield True
+    finally:
+        for name in places:
+            del os.environ[name]
+        subprocess.run([control], env=environment, input="quit\n", text=True, check=False)
+        print("MPS:", Path(f"{places['CUDA_MPS_LOG_DIRECTORY']}/control.log").read_text()[-300:])
 
 
 def _bare(folder: str, device: str, numbers: Sequence[list[int]]) -> float:
