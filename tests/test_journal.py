@@ -11,7 +11,7 @@ from search.config.knobs import Knob
 from search.contract.metrics import Metric
 from search.errors import UsageError
 from search.storage.journal import Journal, JournalFile, ReadOnlyJournal
-from search.storage.study import Study
+from search.storage.study import Study, begin_anew
 from search.storage.trials import TrialRecord, TrialSpec
 
 KNOB = Knob(path="lr", low=0.1, high=1.0, log=True)
@@ -51,6 +51,27 @@ def test_stock_optuna_reads_what_we_write(tmp_path):
     assert [trial.params for trial in study.trials] == [{"lr": 0.5}] * 3
     assert study.trials[0].intermediate_values == {1: 0.25}
     assert study.best_value == 0.5
+
+
+def test_a_trial_that_begins_anew_is_judged_by_its_new_reports_alone(tmp_path):
+    path = _fill(tmp_path / "journal.log", trials=2)
+    ask = TrialSpec(trial=2, stage="joint", knobs={"lr": 0.3}, seed=7)
+    study = _study(path)
+    study.start(ask, values={})
+    for epoch in (1, 2, 3):
+        study.report(2, epoch=epoch, value=0.1)
+    study.close()
+    begin_anew(JournalFile(path), search="s", trials=[0, 2])
+    study = _study(path)
+    assert [row.ask for row in study.rows(alive=True)][2] == ask
+    assert [row.state for row in study.rows(alive=True)] == ["complete", "complete", "running"]
+    study.start(ask, values={})
+    study.report(2, epoch=1, value=0.9)
+    study.finish(TrialRecord(ask=ask, state="complete", value=0.9, epochs=1, sampler_value=0.9))
+    study.close()
+    former, last = _stock(path).trials[2:]
+    assert (former.state.name, len(former.intermediate_values)) == ("FAIL", 3)
+    assert (last.state.name, last.intermediate_values) == ("COMPLETE", {1: 0.9})
 
 
 @pytest.mark.parametrize("bytes_torn", [1, 7, 40])

@@ -66,6 +66,20 @@ def test_the_files_that_a_config_runs_are_found_with_what_they_import():
     assert "mine.py" in user_code(_config(_target_="x.y", command=["{python}", "-m", "mine"]))
 
 
+def test_only_what_python_would_import_counts_and_never_what_is_called_like_our_packages(
+    monkeypatch,
+):
+    _write()
+    for name in ("search.py", "trainers.py", "lib/helper.py", "lib/only.py"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("")
+    monkeypatch.syspath_prepend(str(Path("lib").resolve()))
+    Path("metrics.py").write_text("import search, trainers.api, helper, only\n")
+    found = set(user_code(_config()))
+    assert {"metrics.py", "helper.py", "lib/only.py"} <= found
+    assert not found & {"search.py", "trainers.py", "lib/helper.py"}
+
+
 def test_a_change_is_one_of_content_and_of_a_file_that_counts(tmp_path):
     _write()
     record = CodeRecord(tmp_path)

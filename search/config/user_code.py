@@ -64,7 +64,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
     roots = [root for root in dict.fromkeys(roots) if _is_users(root, here) or root == here]
     waiting: list[tuple[Path, Path]] = []  # files, and the folder that their imports start from
     for path in import_paths(config):
-        waiting += [(file, root) for root in roots for file in _files_of(path.split("."), root)]
+        waiting += _found(path.split("."), roots)
     for script in _scripts(OmegaConf.select(config, "trainer.command", default=None), here):
         waiting.append((script, script.parent))
     files: dict[Path, str] = {}
@@ -76,9 +76,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
         files[file] = hashlib.sha256(content).hexdigest()
         if file.suffix == ".py" and not any(file.is_relative_to(room) for room in OUR_ROOMS):
             for name in _imports(content, file, root):
-                waiting += [
-                    (found, top) for top in {root, *roots} for found in _files_of(name, top)
-                ]
+                waiting += _found(name, [root, *roots])
     return {str(file.relative_to(here)): files[file] for file in sorted(files)}
 
 
@@ -88,6 +86,17 @@ def _is_users(path: Path, here: Path) -> bool:
         return False
     parts = path.relative_to(here).parts
     return not any(part.startswith(".") or part.endswith("-packages") for part in parts)
+
+
+def _found(names: Sequence[str], roots: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """The files that an import path leads to, and the root that they lie below: the first one that
+    has any, as Python finds them. Our own packages are found first, whatever is called like them.
+    """
+    is_ours = names[:1] and names[0] in [room.name for room in OUR_ROOMS]
+    for root in [OURS] if is_ours else roots:
+        if files := [(file, root) for file in _files_of(names, root)]:
+            return files
+    return []
 
 
 def _files_of(names: Sequence[str], root: Path) -> Iterator[Path]:

@@ -1,18 +1,18 @@
 """Whether a search may go on in its folder, with the config and the code of its first start."""
 
-from pathlib import Path
-
 from rich.console import Console
 
 from search.config.drift import drift
-from search.config.plan import Plan, read_plan
+from search.config.plan import Plan
+from search.config.tune_settings import TuneSettings
 from search.config.user_code import user_code
 from search.errors import UsageError
 from search.execution.terminal import say
+from search.results.findings import open_results
 from search.stages.kinds import kind_of
 from search.storage.code_record import Code, CodeRecord
 from search.storage.folder import Folder
-from search.storage.study import Study
+from search.storage.study import begin_anew
 from search.storage.trials import TrialRecord
 
 SHOWN = 5  # names of files or keys in a message
@@ -56,7 +56,8 @@ def _go_on_with_other_code(
 ) -> None:
     ended = [row.ask.trial for row in rows if row.finished]
     waiting = [row.ask.trial for row in rows if not row.finished]
-    if not waiting and len(ended) >= kind_of(plan).foreseen(plan, rows):
+    is_protocol = isinstance(plan.settings, TuneSettings)  # its stages to come are not foreseen
+    if not waiting and not is_protocol and len(ended) >= kind_of(plan).foreseen(plan, rows):
         say(console, f"your code has changed since these trials were trained: {_shown(files)}")
         return
     if not plan.config.get("accept_code"):
@@ -69,6 +70,7 @@ def _go_on_with_other_code(
     with folder.locked():
         record = CodeRecord(folder.path)
         record.change(code, ended=ended)
+        begin_anew(folder.storage(), search=plan.name, trials=waiting)
         for trial in waiting:
             folder.forget(trial)
     older = ", ".join(map(str, record.older()))
@@ -79,9 +81,7 @@ def _go_on_with_other_code(
 def _rows(folder: Folder) -> list[TrialRecord]:
     if not folder.has_trials():
         return []
-    before = read_plan(folder.load_config(), root=Path.cwd())
-    study = Study.for_reading(folder.storage(), name=before.name, knobs=before.knobs)
-    return study.rows(alive=folder.alive())
+    return list(open_results(str(folder.path), root=folder.path.parent)[1].rows)
 
 
 def _shown(names: list[str]) -> str:

@@ -5,7 +5,7 @@ values is the business of `search.stages`.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,7 @@ HELD = "held"  # study attribute: knobs that all trials of a stage share
 # that only repeat a leader on fresh seeds, since the luckiest of them is no better configuration.
 INFEASIBLE, REPEATS = "infeasible", "repeats a leader"
 REPEATING_STAGE = "confirm"
+SUPERSEDED = "superseded"  # trial attribute: another one trains in its place, from the beginning
 
 
 class Study:
@@ -115,6 +116,7 @@ class Study:
             rows = [
                 _row(frozen, unfinished, knobs=self._knobs)
                 for frozen in self._study.get_trials(deepcopy=False)
+                if SUPERSEDED not in frozen.user_attrs
             ]
         return sorted(rows, key=lambda row: row.ask.trial)
 
@@ -198,6 +200,35 @@ def stages_of(
                 rows = Study(study, knobs=(), storage=storage).rows(alive=alive)
                 stages.append((name.partition("/")[2], dict(study.user_attrs.get(HELD, {})), rows))
     return stages
+
+
+def begin_anew(storage: TrialStorage, *, search: str, trials: Collection[int]) -> None:
+    """Ends unfinished trials as failed, and begins others in their place: what they reported
+    tells a pruner nothing of the trainings to come.
+
+    Args:
+        storage: of the search; nobody else writes to it.
+        search: its name.
+        trials: their running numbers.
+    """
+    with _damage_named(storage):
+        opened = storage.open(name=search)
+        for name in optuna.get_all_study_names(opened):
+            study = optuna.load_study(study_name=name, storage=opened, sampler=_no_sampler())
+            study.set_user_attr(WRITER, CLAIM)
+            for frozen in study.get_trials(deepcopy=True, states=(OptunaState.RUNNING,)):
+                if frozen.user_attrs["trial"] not in trials or not frozen.intermediate_values:
+                    continue
+                successor = create_trial(
+                    state=OptunaState.RUNNING,
+                    params=frozen.params,
+                    distributions=frozen.distributions,
+                    user_attrs=frozen.user_attrs,
+                )
+                Trial(study, frozen._trial_id).set_user_attr(SUPERSEDED, True)
+                study.tell(frozen.number, state=OptunaState.FAIL)
+                study.add_trial(successor)
+        storage.close()
 
 
 @contextmanager
