@@ -12,21 +12,14 @@
 import argparse
 import cProfile
 import io
-import json
-import os
 import pstats
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-import lanes as shared
+from gpu_side import off, side
+from lanes_setup import MODELS, config_of
 
 LANES, REPEATS, LONG = 64, 50, 1.0  # of a measurement: steps, and seconds
-SWEEP = [*shared.SWEEP[:1], "trainer.patience=null", "protocol.refine=0", "protocol.extend=0"]
 
 
 def steps(device: str, models: Sequence[str], *, compiled: bool) -> None:
@@ -38,7 +31,7 @@ def steps(device: str, models: Sequence[str], *, compiled: bool) -> None:
     from trainers.lanes.traced import Traced
 
     for name in models:
-        ready = _Ready(shared.MODELS[name], torch.device(device))
+        ready = _Ready(MODELS[name], torch.device(device))
         found = {"alone": _milliseconds(ready.alone(), ready.device)}
         plain, run = ready.of(Steps)
         plain.program._traced = plain.program._gradients
@@ -73,7 +66,7 @@ class _Ready:
     def __init__(self, words: Sequence[str], device) -> None:  # type: ignore[no-untyped-def]
         from trainers.build import build, on_device, plain_loss, seed_all
 
-        self.config, data = shared._config(*words)
+        self.config, data = config_of(*words)
         self.device = device
         self.sets = on_device(data.train, device), on_device(data.val, device)
         self.batch = int(self.config["trainer"]["batch_size"])
@@ -162,7 +155,7 @@ def profile(device: str) -> None:
     from trainers.checkpoint import Unsaved
     from trainers.stock import Stock
 
-    config, data = shared._config(*shared.MODELS["digits, MLP (64, 64)"])
+    config, data = config_of(*MODELS["digits, MLP (64, 64)"])
     for count in (1, LANES):
         seats = Stock(data=data, device=device)
         if count > 1:
@@ -188,137 +181,6 @@ def profile(device: str) -> None:
             print(watched.key_averages().table(sort_by="self_cpu_time_total", row_limit=14))
 
 
-BARE = """
-device = sys.argv[3]
-data = [tensor.to(device) for tensor in data]
-mine = json.loads(sys.argv[4])
-print("ready", flush=True)
-sys.stdin.readline()
-for number in mine:
-    torch.manual_seed(number)
-    model_device = torch.device(device)
-    train(rates[number % 64], *data, epochs)
-print("done", flush=True)
-"""
-
-
-def side(device: str, trials: int, *, bare: bool) -> None:
-    """Prints seconds of 64 trainings of 20 epochs: a search, four loops, one process per trial."""
-    import numpy as np
-
-    _, data = shared._config("data=digits")
-    ours = [word for word in shared.OURS if not word.startswith("placement")]
-    tiny = ["trainer.epochs=1", "seeds=1", "space.optimizer.lr.points=2"]
-    with tempfile.TemporaryDirectory() as folder:
-        for key, array in (("x", data.train.x), ("val_x", data.val.x)):
-            np.save(f"{folder}/{key}.npy", array.astype("float32"))
-        for key, array in (("y", data.train.y), ("val_y", data.val.y)):
-            np.save(f"{folder}/{key}.npy", array)
-        for per_gpu in () if bare else (1, 4):
-            words = [*ours, f"placement.slots_per_gpu={per_gpu}"]
-            if device == "cpu":
-                words[-1] = f"placement.slots={per_gpu}"
-            shared._command([*words, *tiny, f"name=tiny-{per_gpu}"], folder)
-            begun = time.perf_counter()
-            shared._command([*words, f"name=whole-{per_gpu}"], folder)
-            print(
-                f"search, {per_gpu} workers: {time.perf_counter() - begun:.1f} s the whole command",
-                flush=True,
-            )
-        if not bare:
-            seconds = shared._command([*ours, "lanes=off", "name=off", "placement.slots=4"], folder)
-            print(f"search, lanes=off, 4 workers: {seconds:.1f} s the whole command", flush=True)
-        Path(f"{folder}/bare.py").write_text(shared.TRAIN + BARE)
-        begun = time.perf_counter()
-        numbers = [list(range(first, trials, 4)) for first in range(4)]
-        loops = _bare(folder, device, numbers)
-        print(
-            f"four processes, a loop each: {loops:.1f} s, start-up left out; "
-            f"{time.perf_counter() - begun:.1f} s with it",
-            flush=True,
-        )
-        with _mps(folder) as started:
-            if started:
-                loops = _bare(folder, device, numbers)
-                print(f"four processes under MPS: {loops:.1f} s, start-up left out", flush=True)
-        begun, few = time.perf_counter(), 8
-        for first in range(0, few, 4):
-            _bare(folder, device, [[first + number] for number in range(4)])
-        seconds = (time.perf_counter() - begun) * trials / few
-        print(
-            f"a process per trial, four at a time: {seconds:.1f} s "
-            f"(of {few} trials, times {trials // few})"
-        )
-
-
-@contextmanager
-def _mps(folder: str) -> Iterator[bool]:
-    """Processes that start inside share the GPU by NVIDIA's MPS; False where it does not start."""
-    names = {"CUDA_MPS_PIPE_DIRECTORY": "pipe", "CUDA_MPS_LOG_DIRECTORY": "log"}
-    places = {name: f"{folder}/mps-{place}" for name, place in names.items()}
-    for place in places.values():
-        Path(place).mkdir()
-    control, environment = "nvidia-cuda-mps-control", {**os.environ, **places}
-    try:
-        subprocess.run([control, "-d"], env=environment, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError) as error:
-        print(f"MPS: does not start here: {error}", flush=True)
-        yield False
-        return
-    os.environ.update(places)
-    try:
-        yield True
-    finally:
-        for name in places:
-            del os.environ[name]
-        subprocess.run([control], env=environment, input="quit\n", text=True, check=False)
-        print("MPS:", Path(f"{places['CUDA_MPS_LOG_DIRECTORY']}/control.log").read_text()[-300:])
-
-
-def _bare(folder: str, device: str, numbers: Sequence[list[int]]) -> float:
-    """Seconds from the moment when all processes are ready until the last one is done."""
-    command = [sys.executable, "bare.py", folder, str(shared.LONG), device]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": folder}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    workers = [
-        subprocess.Popen([*command, json.dumps(mine)], env=environment, **pipes) for mine in numbers
-    ]  # type: ignore[call-overload]
-    for worker in workers:
-        assert worker.stdout.readline() == "ready\n"
-    begun = time.perf_counter()
-    for worker in workers:
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    for worker in workers:
-        assert worker.communicate()[0] == "done\n"
-    return time.perf_counter() - begun
-
-
-def off(models: Sequence[str]) -> None:
-    """Prints seconds of whole sweeps with lanes=off and with lanes=auto, which measures first."""
-    for name in models:
-        with tempfile.TemporaryDirectory() as folder:
-            epochs = 20 if "MLP" in name else 5
-            sweep = [
-                *SWEEP,
-                *shared.MODELS[name],
-                f"trainer.epochs={epochs}",
-                "seeds=1",
-                "placement.slots=1",
-            ]
-            taken = {
-                way: shared._command([*sweep, f"lanes={way}", f"name={way}"], folder)
-                for way in ("off", "auto")
-            }
-            decided = json.loads((Path(folder) / "results/auto/lanes.json").read_text())
-            why = [entry["why"] for entry in decided.values()]
-            print(
-                f"{name:30} off {taken['off']:.1f} s, auto {taken['auto']:.1f} s: "
-                f"{taken['off'] / taken['auto']:.2f}; {why}",
-                flush=True,
-            )
-
-
 def main() -> None:
     """`steps`, `profile`, `side` or `off`."""
     parser = argparse.ArgumentParser(
@@ -331,7 +193,7 @@ def main() -> None:
     parser.add_argument("--bare", action="store_true", help="of side, the others only")
     parser.add_argument("--models", default="", help="names that hold this text; all without it")
     given = parser.parse_args()
-    models = [name for name in shared.MODELS if given.models in name]
+    models = [name for name in MODELS if given.models in name]
     if given.what == "steps":
         steps(given.device, models, compiled=given.compile)
     elif given.what == "profile":

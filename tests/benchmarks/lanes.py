@@ -14,28 +14,18 @@ installed); whole command, and without start-up.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from as_worker import as_worker
+from lanes_setup import MODELS, SWEEP, config_of, timed_command
+from other_tools import tools
 
-MODELS = {
-    "digits, MLP (64, 64)": ["data=digits", "model.width=64", "model.depth=2"],
-    "mnist1d, MLP (100)": ["data=mnist1d", "model.width=100"],
-    "mnist1d, CNN": ["data=mnist1d", "model=cnn1d"],
-    "digits, CNN with batch norm": ["data=digits", "model=cnn2d"],
-}
 # Seconds of an epoch of all lanes one by one, beyond which so many lanes are left out.
 LIMIT = 6.0
 EPOCHS = 3  # that are timed, the fastest of which counts
-TRIALS, LONG = 64, 20
-SWEEP = ["lr_sweep", "placement.slots=2"]
 
 
 def pace(device: str, most: int) -> None:
@@ -52,7 +42,7 @@ def pace(device: str, most: int) -> None:
         + "".join(f"{k:>7}" for k in counts)
     )
     for name, words in MODELS.items():
-        config, data = _config(*words)
+        config, data = config_of(*words)
         alone = 1 / _epoch(config, data, lanes=0, device=device)
         rates = [
             lanes / _epoch(config, data, lanes=lanes, device=device)
@@ -97,21 +87,6 @@ def pace(device: str, most: int) -> None:
         print(f"{name:30}{alone:7.1f} {plain / alone:7.2f}  {shown}", flush=True)
 
 
-def _config(*words: str):  # type: ignore[no-untyped-def]
-    from omegaconf import OmegaConf
-
-    from search.config.compose import compose_experiment
-    from search.contract.contract import prepare
-    from search.contract.metrics import Metric
-    from trainers.api import Data
-
-    composed = compose_experiment(
-        "lr_sweep", overrides=["optimizer.lr=0.01", *words], config_dir=None
-    )
-    whole = prepare(composed, metric=Metric(name="accuracy", direction="maximize")).final
-    return OmegaConf.to_container(composed, resolve=True), Data(train=whole.train, val=whole.val)
-
-
 def _epoch(config, data, *, lanes: int, device: str) -> float:  # type: ignore[no-untyped-def]
     """Seconds of an epoch of so many lanes, evaluation included; 0: of one training by itself."""
     from trainers.checkpoint import Unsaved
@@ -149,11 +124,15 @@ def search(rounds: int) -> None:
                     "protocol.refine=0",
                     "protocol.extend=0",
                 ]
-                _command(
+                timed_command(
                     [*SWEEP, f"lanes={lanes}", f"name=tiny-{lanes}", *tiny], folder
                 )  # and what is measured once is there
-                start = _command([*SWEEP, f"lanes={lanes}", f"name=again-{lanes}", *tiny], folder)
-                taken[lanes] = _command([*SWEEP, f"lanes={lanes}", f"name={lanes}"], folder) - start
+                start = timed_command(
+                    [*SWEEP, f"lanes={lanes}", f"name=again-{lanes}", *tiny], folder
+                )
+                taken[lanes] = (
+                    timed_command([*SWEEP, f"lanes={lanes}", f"name={lanes}"], folder) - start
+                )
         ratios.append(taken["off"] / taken["auto"])
         print(
             f"  round {number}: lanes=off {taken['off']:.1f} s, "
@@ -190,14 +169,14 @@ def auto(rounds: int) -> None:
                         "lanes=off",
                         "name=tiny",
                     ]
-                    start = _command(tiny, folder)
+                    start = timed_command(tiny, folder)
                     ways = ("off", "auto", "auto")
                     named = [
                         [f"seeds={seeds}", f"lanes={way}", f"name={number}"]
                         for number, way in enumerate(ways)
                     ]
                     off, first, later = (
-                        _command([*fixed, *words], folder) - start for words in named
+                        timed_command([*fixed, *words], folder) - start for words in named
                     )
                 ratios.append((off / first, off / later))
             first, later = (statistics.median(column) for column in zip(*ratios, strict=True))
@@ -206,157 +185,6 @@ def auto(rounds: int) -> None:
                 f"then {later:5.2f}",
                 flush=True,
             )
-
-
-def _command(words: Sequence[str], folder: str) -> float:
-    begun = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "search", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL
-    )
-    return time.perf_counter() - begun
-
-
-TRAIN = """
-import sys, time, json
-import numpy as np, torch
-from torch import nn
-torch.set_num_threads(1)
-
-def train(lr, x, y, val_x, val_y, epochs, report=None):
-    layers = [nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
-    model, loss = nn.Sequential(*layers).to(x.device), nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-    for _ in range(epochs):
-        model.train()
-        for rows in torch.randperm(len(x)).split(32):
-            optimizer.zero_grad()
-            value = loss(model(x[rows]), y[rows])
-            value.backward()
-            optimizer.step()
-        model.eval()
-        with torch.no_grad():
-            right = float((model(val_x).argmax(1) == val_y).float().mean())
-        if report:
-            report({"accuracy": right})
-    return right
-
-names = ("x", "y", "val_x", "val_y")
-data = [torch.from_numpy(np.load(f"{sys.argv[1]}/{name}.npy")) for name in names]
-rates, epochs = np.geomspace(1e-3, 0.1, 16).tolist() * 4, int(sys.argv[2])
-"""
-OPTUNA = (
-    TRAIN
-    + """
-import optuna
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-begun = time.perf_counter()
-grid = {"lr": rates[:16], "seed": [0, 1, 2, 3]}
-
-def objective(trial):
-    trial.suggest_categorical("seed", grid["seed"])
-    return train(trial.suggest_categorical("lr", grid["lr"]), *data, epochs)
-
-study = optuna.create_study(direction="maximize", sampler=optuna.samplers.GridSampler(grid))
-study.optimize(objective, n_trials=64)
-print(json.dumps(time.perf_counter() - begun))
-"""
-)
-RAY = (
-    TRAIN
-    + """
-import os
-os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-import ray
-from ray import tune
-ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
-begun = time.perf_counter()
-def one(config):
-    torch.set_num_threads(1)
-    train(config["lr"], *data, epochs, report=tune.report)
-tuner = tune.Tuner(tune.with_resources(one, {"cpu": 1}),
-                   param_space={"lr": tune.grid_search(rates)},
-                   tune_config=tune.TuneConfig(reuse_actors=True),
-                   run_config=tune.RunConfig(verbose=0, storage_path=sys.argv[1]))
-results = tuner.fit()
-assert len(results) == 64 and not results.errors
-print(json.dumps(time.perf_counter() - begun))
-"""
-)
-OURS = [
-    "lr_sweep",
-    "model.width=64",
-    "model.depth=2",
-    f"trainer.epochs={LONG}",
-    "trainer.patience=null",
-    "seeds=4",
-    "space.optimizer.lr.low=0.001",
-    "space.optimizer.lr.high=0.1",
-    "space.optimizer.lr.points=15",
-    "optimizer.lr=0.05",
-    "protocol.refine=0",
-    "protocol.extend=0",
-    "placement.slots=2",
-]
-
-
-def tools(rounds: int, ray: str | None) -> None:
-    """Prints seconds of each tool, whole command and search alone."""
-    import numpy as np
-
-    _, data = _config("data=digits")
-    ways: dict[str, Callable[[str], tuple[float, float]]] = {
-        "knobwise": _ours,
-        "plain Optuna, one process": lambda folder: _script(sys.executable, OPTUNA, folder),
-    }
-    if ray:
-        ways["Ray Tune"] = lambda folder: _script(ray, RAY, folder)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            with tempfile.TemporaryDirectory() as folder:
-                for key, array in (("x", data.train.x), ("val_x", data.val.x)):
-                    np.save(f"{folder}/{key}.npy", array.astype("float32"))
-                for key, array in (("y", data.train.y), ("val_y", data.val.y)):
-                    np.save(f"{folder}/{key}.npy", array)
-                found[name].append(way(folder))
-                print(
-                    f"  {name:28} command {found[name][-1][0]:6.1f} s, "
-                    f"search {found[name][-1][1]:6.1f} s",
-                    flush=True,
-                )
-    ours = [statistics.median(column) for column in zip(*found["knobwise"], strict=True)]
-    for name, taken in found.items():
-        whole, alone = (statistics.median(column) for column in zip(*taken, strict=True))
-        print(
-            f"{name:28} {whole / ours[0]:5.1f} times the command, "
-            f"{alone / ours[1]:5.1f} times the search"
-        )
-
-
-def _ours(folder: str) -> tuple[float, float]:
-    """The whole command, and from the first trial's first epoch to the last one's end."""
-    tiny = ["trainer.epochs=1", "seeds=1", "space.optimizer.lr.points=2", "name=tiny"]
-    _command([*OURS, *tiny], folder)  # so that what is measured once per machine is there
-    start = _command([*OURS, *tiny[:-1], "name=tiny-again"], folder)
-    whole = _command(OURS, folder)
-    import pandas as pd
-
-    table = pd.read_csv(Path(folder) / "results" / "lr_sweep" / "trials.csv")
-    assert len(table) == TRIALS
-    assert set(table.state) == {"complete"}
-    return whole, whole - start
-
-
-def _script(python: str, text: str, folder: str) -> tuple[float, float]:
-    path = Path(folder) / "script.py"
-    path.write_text(text)
-    begun = time.perf_counter()
-    done = subprocess.run(
-        [python, str(path), folder, str(LONG)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    return time.perf_counter() - begun, float(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def main() -> None:

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from as_worker import as_worker
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from search.config.compose import compose_experiment
 from search.contract.contract import prepare
 from search.contract.metrics import read_metric
 from trainers.checkpoint import Unsaved
-from trainers.lanes import group
-from trainers.lanes.evaluation import Observed, evaluate
+from trainers.lanes import steps
+from trainers.lanes.evaluation import Observation, evaluate
 from trainers.lanes.group import Group
 from trainers.lanes.program import Program
 from trainers.seat import Seat
@@ -43,16 +44,15 @@ def nothing(lanes: int) -> list[Any]:
             patch.object(Seat, "_watched_step", lambda self: self.step() or {}),
         ]
 
-    def evaluated(program: Program, *given: Any, sample: object) -> tuple[Any, Any, Observed]:
+    def evaluated(program: Program, *given: Any, sample: tuple[Tensor, Tensor]) -> Observation:
         losses, outputs = evaluate(program, *given)
-        return (
-            losses,
-            outputs,
-            Observed(losses=[0.0] * len(losses), names=[], dead=[[]] * len(losses)),
+        none = losses.new_zeros(len(losses), 0)
+        return Observation(
+            losses=losses, outputs=outputs, sample_losses=losses, dead=none, names=[]
         )
 
     return [
-        patch.object(group, "observe", evaluated),
+        patch.object(steps, "observe", evaluated),
         patch.object(Group, "_layers", lambda self, gradients, **rest: [{}] * len(gradients)),
     ]
 
