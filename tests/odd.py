@@ -52,6 +52,20 @@ class Pair(Two):
         return super().forward(x), x
 
 
+class Deep(Two):
+    """Gives a place too many, as a convolution without a flattening at its end does."""
+
+    def forward(self, x):
+        return super().forward(x)[..., None]
+
+
+class Bare(Two):
+    """Gives a number per row without a column of its own, which a loss would broadcast."""
+
+    def forward(self, x):
+        return super().forward(x)[:, 0]
+
+
 class Named(Two):
     """Gives a dict, as models of some libraries do."""
 

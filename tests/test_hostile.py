@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from kit import HERE, search
 
+from search import load
+
 SPACE = r"""
 model:
   word:
@@ -63,6 +65,7 @@ def hostile(tmp_path_factory):
 def test_the_terminal_gets_no_control_character_and_no_markup_is_obeyed(hostile):
     _, shown = hostile
     assert not CONTROL.search(shown)
+    assert not any("\n" in line for line in load(str(hostile[0])).conclusion)
     for word in (r"\x1b[31mred", "![i](http://x)", r"\u202eevil", "<b>x</b>&"):
         assert word in shown
 

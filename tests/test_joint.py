@@ -451,7 +451,10 @@ def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
     short = [
         replace(row, state="pruned", epochs=5) if row.ask.trial in (3, 4) else row for row in rows
     ]
-    told = conclusion(find(plan, short, val_rows=500))
+    findings = find(plan, short, val_rows=500)
+    told = conclusion(findings)
+    tie = replace(findings.decision, standings=("tie",) * len(findings.groups))
+    assert not any("edge" in line for line in conclusion(replace(findings, decision=tie)))
     assert "is adopted: accuracy 0.8" in told[0]
     assert "ended: all of n_trials=60 are done" in told
     assert any(

@@ -13,6 +13,7 @@ SHAPE = (64, 10, "classification")
     [
         ("Pair", r"the forward of Pair must return one tensor, but got tuple; return the logits"),
         ("Named", r"the forward of Named must return one tensor, but got dict; return the logits"),
+        ("Deep", r"the forward of Deep must return one row of logits per row of data, \[rows, classes\], but got shape \[4, 10, 1\]; reshape"),
         ("Lazy", r"Lazy must have its parameters from the start, but got first\.weight, which is lazy"),
         ("Complex", r"Complex must have real parameters, but got phase of torch\.complex64; hold"),
         ("Thick", r"model\._target_: 'odd\.Thick' must be a class that takes the keys of model, but got TypeError: .*unexpected keyword argument 'inputs'; it takes features, units; give its own arguments: model\._target_=odd\.Thick model\.features=… model\.units=…"),
@@ -50,6 +51,13 @@ def test_an_optimizer_that_needs_a_closure_is_named():
     message = r"optimizer\._target_: 'torch\.optim\.LBFGS' must train with .*closure"
     with pytest.raises((TypeError, ValueError), match=message):
         rehearse(config, SHAPE)
+
+
+@pytest.mark.parametrize("model", ["Bare", "Deep"])
+def test_numbers_that_the_loss_would_broadcast_are_named(model):
+    config = config_of("loss=mse", model=model)
+    with pytest.raises(TypeError, match=r"numbers of the targets' shape, \[4, 10\], but got shape"):
+        rehearse(config, (64, 10, "regression"))
 
 
 @pytest.mark.parametrize("model", ["Two", "Tied", "Chosen", "Recurrent", "Unsaved"])

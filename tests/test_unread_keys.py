@@ -39,6 +39,8 @@ def test_every_shipped_experiment_has_only_keys_that_are_read(experiment):
         ("+protocol.refin=3", r"protocol\.refin: .*did you mean 'protocol\.refine'\?"),
         ("+metric.averag=micro", r"metric\.averag: .*did you mean 'metric\.average'\?"),
         ("+lr_range.step=9", r"lr_range\.step: .*did you mean 'lr_range\.steps'\?"),
+        ("+split.folds=5", r"split\.folds: a key of split=kfold, but got split\.kind=holdout; say split=kfold, or drop the key"),
+        ("+pruner.every=2", r"pruner\.every: a key of pruner=median or pruner=patient, but got pruner\.kind=none; say pruner=median"),
         ("+preflight.alow=[]", r"preflight\.alow: .*did you mean 'preflight\.allow'\?"),
     ],
 )  # fmt: skip

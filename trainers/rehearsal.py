@@ -46,6 +46,7 @@ def rehearse(config: Config, shape: Shape) -> str | None:
         except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch
             return None
         _check_outputs(outputs, model)
+        _check_shape(outputs, y, model, loss)
         _step(config, loss, optimizer, outputs, y)
     weights = [
         (name, tensor.double().abs().sum().item()) for name, tensor in model.state_dict().items()
@@ -121,6 +122,27 @@ def _check_outputs(outputs: Any, model: nn.Module) -> None:
             f"model._target_: the forward of {type(model).__name__} must return real numbers, "
             f"but got {outputs.dtype}; return logits or numbers"
         )
+
+
+def _check_shape(outputs: Tensor, y: Tensor, model: nn.Module, loss: nn.Module) -> None:
+    """One row of numbers per row of data; torch's own losses would broadcast numbers that are not.
+
+    Raises:
+        TypeError: the outputs have another shape.
+    """
+    is_class = not y.is_floating_point()
+    if is_class and (y.ndim > 1 or outputs.ndim == 2):
+        return  # a class per step; or as it must be
+    is_torchs = type(loss).__module__.startswith("torch.nn.")
+    if not is_class and (outputs.shape == y.shape or not is_torchs):
+        return
+    expected = "one row of logits per row of data, [rows, classes]"
+    if not is_class:
+        expected = f"numbers of the targets' shape, {list(y.shape)}"
+    raise TypeError(
+        f"model._target_: the forward of {type(model).__name__} must return {expected}, "
+        f"but got shape {list(outputs.shape)}; reshape them at its end, as by .flatten(1)"
+    )
 
 
 def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:

@@ -11,10 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
 from search.config.trial_config import STOCK, hidden_keys
-from search.errors import UsageError
+from search.errors import UsageError, broken_rule
 
 # Groups that this program reads key by key; a class or function takes the keys of the others.
 READ = ("split", "placement", "protocol", "sampler", "pruner", "preflight", "metric")
+KINDS = ("split", "sampler", "pruner")  # groups of which every kind reads its own keys
 TRAINER = ("replay",)  # keys of the stock trainer that no file has
 ROOT = ("choices", "chosen", "from", "expected", "contract", "space")
 GIVEN = (
@@ -43,6 +44,9 @@ def check_keys(config: DictConfig) -> None:
     for group in READ:
         if isinstance(config.get(group), DictConfig):
             _check(config, group, known=_group_keys(group))
+    for group in KINDS:
+        if isinstance(config.get(group), DictConfig):
+            _check_kind(config, group)
     if isinstance(config.get("lr_range"), DictConfig):
         _check(config, "lr_range", known=frozenset(("low", "high", "scale", "steps", "seeds")))
     if not stock:
@@ -95,6 +99,26 @@ def _check(config: DictConfig, group: str, *, known: frozenset[str]) -> None:
             raise UsageError(
                 _refusal(config, f"{group}.{key}", known=frozenset(f"{group}.{k}" for k in known))
             )
+
+
+def _check_kind(config: DictConfig, group: str) -> None:
+    """A key of another kind has no effect: that split.folds are set does not make it kfold."""
+    kind = config[group].get("kind")
+    option = f"{group}/{kind}.yaml"
+    if not (CONF / option).is_file():
+        return
+    idle = next((key for key in map(str, config[group]) if key not in _keys(option)), None)
+    if idle is not None:
+        readers = [
+            path.stem
+            for path in sorted((CONF / group).glob("*.yaml"))
+            if idle in _keys(f"{group}/{path.name}")
+        ]
+        rule = f"a key of {' or '.join(f'{group}={reader}' for reader in readers)}"
+        remedy = f"say {group}={readers[0]}, or drop the key"
+        raise UsageError(
+            broken_rule(f"{group}.{idle}", rule=rule, got=f"{group}.kind={kind}", remedy=remedy)
+        )
 
 
 def _refusal(config: DictConfig, key: str, *, known: frozenset[str]) -> str:

@@ -95,6 +95,9 @@ def plan_of(
     keys = ", ".join(f"{name}: {baseline[name]}" for name in sizes)
     words = [
         "space=[]",
+        "trainer=own",
+        "trainer._target_=tables.train",
+        "metric=accuracy",
         f"+bench={{{keys}}}",
         *knobs,
         f"sampler={sampler}",

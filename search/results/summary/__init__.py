@@ -7,6 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from search.config.plan import Plan
+from search.config.text import one_line
 from search.execution.terminal import say
 from search.results.findings import Findings
 from search.results.summary import joint, single, sweep, tune
@@ -43,7 +44,7 @@ def conclusion(findings: Findings) -> list[str]:
     """The decision in words, a line each, and which trials are of older code."""
     older = CodeRecord(findings.plan.folder).older()
     named = [f"trained with older code: trials {', '.join(map(str, older))}"] if older else []
-    return [*teller_of(findings.plan).conclusion(findings), *named]
+    return [one_line(line) for line in (*teller_of(findings.plan).conclusion(findings), *named)]
 
 
 def show_summary(findings: Findings, console: Console) -> None:

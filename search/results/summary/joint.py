@@ -4,7 +4,7 @@ saved. Never decides.
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from rich.console import Group
@@ -224,27 +224,39 @@ def account(findings: Findings) -> list[str]:
 
 
 def edges(findings: Findings) -> list[str]:
-    """Knobs of the best configuration at the edge of their range, with what to say next (P2)."""
+    """Knobs of the best configuration at the edge of their range, with what to say next (P2).
+
+    Every configuration that ties with the best lies there too: otherwise the edge may be chance.
+    """
     decision = findings.decision
     if decision is None or decision.best is None:
         return []
     best = findings.chosen[findings.groups[decision.best].value]
+    ties = [
+        findings.chosen[group.value]
+        for group, standing in zip(findings.groups, decision.standings, strict=True)
+        if standing == "tie"
+    ]
     return [
         line
         for knob in findings.plan.knobs
-        if knob.path in best
-        for line in _edge(knob, best[knob.path])
+        if knob.path in best and (end := _end(knob, best[knob.path]))
+        if all(end == _end(knob, tie[knob.path]) for tie in ties if knob.path in tie)
+        for line in _edge(knob, best[knob.path], end=end)
     ]
 
 
-def _edge(knob: Knob, value: Value) -> list[str]:
+def _end(knob: Knob, value: Value) -> Literal["low", "high", ""]:
+    """The end of its range at which a value lies, if it does."""
     if knob.choices or not knob.holds(value):
-        return []
+        return ""
     low, high, at = knob.scaled(knob.low), knob.scaled(knob.high), knob.scaled(value)
     share = (at - low) / (high - low)
-    if EDGE < share < 1 - EDGE:
-        return []
-    end, direction = ("low", -1) if share <= EDGE else ("high", 1)
+    return "low" if share <= EDGE else "high" if share >= 1 - EDGE else ""
+
+
+def _edge(knob: Knob, value: Value, *, end: str) -> list[str]:
+    direction = -1 if end == "low" else 1
     further = knob.beyond(knob.typed(knob.low if end == "low" else knob.high), direction=direction)
     if not further:
         limit = "min" if end == "low" else "max"
