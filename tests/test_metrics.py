@@ -219,9 +219,11 @@ def test_a_trainers_own_number_may_bear_any_name():
     assert tasks_of(read_metric({"name": "acuracy", "direction": "maximize"}, reported=True)) == (
         "classification",
         "regression",
+        "tagging",
     )
     assert tasks_of(Metric(name="x", direction="maximize", formula="accuracy - seconds")) == (
         "classification",
+        "tagging",
     )
     assert tasks_of(Metric(name="x", direction="maximize", formula="accuracy - mse")) == ()
 

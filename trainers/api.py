@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 Config = dict[str, Any]
 Values = Mapping[str, Any]
+IGNORED = -100  # the label of a step that has none, as torch's losses take it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,16 @@ class Part:
     """One set of rows.
 
     `index` [n]: row numbers in the data set; `x` [n, …] normalised; `y` [n] or [n, outputs]. With
-    `data=own`, x and y are None: the trainer loads its rows by `index`.
+    `data=own`, x and y are None: the trainer loads its rows by `index`. `lengths` [n]: how many
+    steps of each row of x [n, steps, …] are real; the rest is padding. Labels per step are y
+    [n, steps], `IGNORED` at padding. `tokens`: x holds token ids, whole numbers from 0.
     """
 
     index: NDArray[np.int64]
     x: NDArray[Any] | None = None
     y: NDArray[Any] | None = None
+    lengths: NDArray[np.int64] | None = None
+    tokens: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

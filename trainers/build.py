@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from trainers.api import Config, Part
 
-# rows and targets of train, and of validation
-Sets = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+# inputs and targets of some rows, and the lengths of those that are sequences
+RowSet = tuple[Tensor, ...]
+Sets = tuple[RowSet, RowSet]  # of train, and of validation
 Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
 SCALARS = (str, int, float, bool, type(None))
 
@@ -111,16 +112,21 @@ def restore_unsaved(model: nn.Module, buffers: Mapping[str, Tensor]) -> None:
             named[name].copy_(buffer)
 
 
-def on_device(part: Part, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Inputs as float32; targets as classes or as float32."""
+def on_device(part: Part, device: torch.device) -> RowSet:
+    """Inputs as float32, or token ids; targets as classes or as float32; lengths, if any."""
     if part.x is None or part.y is None:
         raise ValueError(
             "the stock trainer needs rows, but data=own gives row numbers only; "
             "choose a data set or your own trainer"
         )
-    return _tensor(part.x, torch.float32).to(device), _tensor(
-        part.y, torch.long if part.y.dtype.kind in "iu" else torch.float32
-    ).to(device)
+    classes = part.y.dtype.kind in "iu"
+    rows = [
+        _tensor(part.x, torch.long if part.tokens else torch.float32),
+        _tensor(part.y, torch.long if classes else torch.float32),
+    ]
+    if part.lengths is not None:
+        rows.append(_tensor(part.lengths, torch.long))
+    return tuple(tensor.to(device) for tensor in rows)
 
 
 def share_of_train(config: Config, sets: Sets) -> Sets:
@@ -139,10 +145,16 @@ def share_of_train(config: Config, sets: Sets) -> Sets:
         )
     if fraction == 1:
         return sets
-    (x, y), held_out = sets
-    order = np.random.default_rng([int(config["seed"]), len(x)]).permutation(len(x))
-    rows = torch.from_numpy(np.sort(order[: max(1, round(fraction * len(x)))])).to(x.device)
-    return (x[rows], y[rows]), held_out
+    train, held_out = sets
+    count = len(train[0])
+    order = np.random.default_rng([int(config["seed"]), count]).permutation(count)
+    rows = torch.from_numpy(np.sort(order[: max(1, round(fraction * count))])).to(train[0].device)
+    return taken(train, rows), held_out
+
+
+def taken(rows: RowSet, index: Tensor) -> RowSet:
+    """Some of the rows, by their numbers."""
+    return tuple(tensor[index] for tensor in rows)
 
 
 def seed_all(seed: int, device: torch.device) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,11 +24,11 @@ from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
 
 
-def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
+def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     """Imports and builds what a config names, without training.
 
-    `shape`: inputs, outputs and task of the data. Returns a description where the trainer has one:
-    two configs with the same description train alike.
+    `shape`: of the data, see `trainers.rehearsal.Shape`. Returns a description where the trainer
+    has one: two configs with the same description train alike.
 
     Raises:
         ImportError, TypeError: as `open_seats`; and whatever building a user's class raises.

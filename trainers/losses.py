@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from trainers.api import IGNORED
+
 
 class Focal(nn.Module):
     """Cross-entropy times (1 − p)^gamma, p the probability of the true class.
@@ -30,9 +32,11 @@ class Focal(nn.Module):
         self.register_buffer("weights", None if weights is None else torch.tensor(list(weights)))
 
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
-        """logits [batch, classes], classes [batch]; a scalar."""
+        """logits [batch, classes, …], classes [batch, …] or `IGNORED`; a scalar."""
         entropy = nn.functional.cross_entropy(logits, classes, reduction="none")
         losses = (1 - torch.exp(-entropy)) ** self.gamma * entropy
+        if classes.ndim > 1:
+            losses, classes = losses[classes != IGNORED], classes[classes != IGNORED]
         if not isinstance(self.weights, Tensor):
             return losses.mean()
         weights = self.weights[classes]

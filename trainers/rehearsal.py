@@ -3,24 +3,37 @@
 On random rows, without the data; what is found here burns no name and no trial.
 """
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from trainers.api import Config
+from trainers.api import IGNORED, Config
 from trainers.augment import read_augmentation
 from trainers.build import build, seed_all
 from trainers.penalties import read_penalties
 from trainers.schedules import COLUMNS, Schedule, apply
+from trainers.sequences import check_reads_lengths, real_steps
 
 ROWS = 4
-Shape = tuple[int, int, str]  # inputs, outputs and task of the data
 
 
-def rehearse(config: Config, shape: Shape) -> str | None:
-    """Builds everything that a config names, and trains two steps on random rows.
+class Shape(NamedTuple):
+    """Of the data: inputs, outputs and task.
+
+    `sequences`: `steps` of the longest, where they have lengths; `features` per step, `vocabulary`.
+    """
+
+    inputs: int
+    outputs: int
+    task: str
+    sequences: Mapping[str, int | None] = {}
+
+
+def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
+    """Builds everything that a config names, and trains two steps on random rows of a `Shape`.
 
     Returns a description: two configs with the same description train alike. None where the model
     does not take rows of that shape.
@@ -37,12 +50,14 @@ def rehearse(config: Config, shape: Shape) -> str | None:
     _check_parameters(model)
     penalties = read_penalties(trainer)
     schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
-    x, y = _rows(shape)
+    x, y, *lengths = _rows(Shape(*shape))
+    if lengths:
+        check_reads_lengths(model)
     for step in range(2):  # the second step shows what an optimizer keeps of the first
         apply(schedule.at(1, step=step, losses=[]), optimizer)
         optimizer.zero_grad()
         try:
-            outputs = model(x)
+            outputs = model(x, *lengths)
         except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch
             return None
         _check_outputs(outputs, model)
@@ -63,13 +78,25 @@ def rehearse(config: Config, shape: Shape) -> str | None:
     return repr((parts, weights, settings, schedule.describe(), own))
 
 
-def _rows(shape: Shape) -> tuple[Tensor, Tensor]:
-    inputs, outputs, task = shape
+def _rows(shape: Shape) -> tuple[Tensor, ...]:
+    """Inputs and targets, and lengths where sequences have some."""
     dice = torch.Generator().manual_seed(0)
-    x = torch.randn(ROWS, inputs, generator=dice)
-    if task == "classification":
-        return x, torch.arange(ROWS) % outputs
-    return x, torch.randn(ROWS, outputs, generator=dice)
+    features, vocabulary, longest = (
+        shape.sequences.get(key) for key in ("features", "vocabulary", "steps")
+    )
+    steps = shape.inputs // (features or 1)
+    x = torch.randn(ROWS, *((steps, features) if features else (steps,)), generator=dice)
+    if vocabulary:
+        x = torch.randint(vocabulary, (ROWS, steps), generator=dice)
+    lengths = torch.tensor([steps, -(-steps // 2), 1, steps])
+    if shape.task == "tagging":
+        y = torch.arange(ROWS * steps).view(ROWS, steps) % shape.outputs
+        y = y if longest is None else y.masked_fill(~real_steps(lengths, steps), IGNORED)
+    elif shape.task == "classification":
+        y = torch.arange(ROWS) % shape.outputs
+    else:
+        y = torch.randn(ROWS, shape.outputs, generator=dice)
+    return (x, y) if longest is None else (x, y, lengths)
 
 
 def _step(

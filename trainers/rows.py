@@ -43,4 +43,5 @@ def _own_part(part: Part) -> Part:
         index=own_array(part.index),
         x=None if part.x is None else own_array(part.x),
         y=None if part.y is None else own_array(part.y),
+        lengths=None if part.lengths is None else own_array(part.lengths),
     )

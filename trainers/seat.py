@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trainers.api import Checkpoint, Config, Values
 from trainers.augment import read_augmentation
 from trainers.build import (
+    RowSet,
     Sets,
     build,
     epoch_seeds,
@@ -17,11 +18,13 @@ from trainers.build import (
     restore_unsaved,
     seed_all,
     share_of_train,
+    taken,
     unsaved,
 )
 from trainers.penalties import flooded, held, read_penalties
 from trainers.records import Activations, dead, fared, merged, norms, sample
 from trainers.schedules import Schedule, apply
+from trainers.sequences import answers, check_reads_lengths
 
 EVALUATION_ROWS = 4096  # rows of one forward pass without gradients
 
@@ -37,13 +40,16 @@ class Seat:
         device: torch.device,
         checkpoint: Checkpoint,
     ) -> None:
-        (self._x, self._y), (self._val_x, self._val_y) = share_of_train(config, sets)
+        self._train, self._val = share_of_train(config, sets)
         self._device, self._checkpoint = device, checkpoint
         self._seed, self._epochs = int(config["seed"]), int(config["trainer"]["epochs"])
-        self._batch = min(int(config["trainer"]["batch_size"]), len(self._x))
-        self._steps = -(-len(self._x) // self._batch)
+        rows, val_rows = len(self._train[0]), len(self._val[0])
+        self._batch = min(int(config["trainer"]["batch_size"]), rows)
+        self._steps = -(-rows // self._batch)
         seed_all(self._seed, device)
         self.model, self._loss, self._optimizer = build(config, device)
+        if len(self._train) > 2:
+            check_reads_lengths(self.model)
         self._plain_loss = plain_loss(config, self._loss, device)
         self._penalties = read_penalties(config["trainer"])
         self._augment = read_augmentation(config)
@@ -55,7 +61,7 @@ class Seat:
         self._start = {
             name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad
         }
-        self._sample = torch.tensor(sample(len(self._x), val=len(self._val_x)), device=device)
+        self._sample = taken(self._train, torch.tensor(sample(rows, val=val_rows), device=device))
         self._clipped = torch.zeros((), device=device)
         self.epoch = -1
         saved = checkpoint.load()
@@ -72,7 +78,7 @@ class Seat:
             return None
         self.epoch += 1
         watched = self._train_epoch() if self.epoch > 0 else self._untrained()
-        val_loss, predictions = self._evaluate(self._val_x, self._val_y)
+        val_loss, predictions = self._evaluate(self._val)
         watched = merged(watched, self._observe())
         if self.epoch > 0:
             self._val_losses.append(val_loss)
@@ -94,14 +100,14 @@ class Seat:
     def _untrained(self) -> Values:
         """Epoch 0; the rate is the one that the first step will use."""
         return {
-            "train_loss": self._evaluate(self._x, self._y)[0],
+            "train_loss": self._evaluate(self._train)[0],
             "lr": float(self._schedule.at(1, step=0, losses=[])["lr"]),
         }
 
     def _train_epoch(self) -> Values:
         seed_all(int(epoch_seeds(self._seed, self.epoch)[0]), self._device)
         self.model.train()
-        order = torch.randperm(len(self._x)).to(self._device)
+        order = torch.randperm(len(self._train[0])).to(self._device)
         total = torch.zeros((), device=self._device)
         self._clipped.zero_()
         watched: Values = {}
@@ -111,7 +117,7 @@ class Seat:
                     self._schedule.at(self.epoch, step=step, losses=self._val_losses),
                     self._optimizer,
                 )
-            total += self.gradients(rows) * len(rows)
+            total += self.gradients(rows) * answers(self._train[1][rows])
             if step + 1 < self._steps:
                 self.step()
             else:
@@ -120,7 +126,7 @@ class Seat:
             {} if self._penalties.clip is None else {"clipped": float(self._clipped) / self._steps}
         )
         return {
-            "train_loss": float(total) / len(self._x),
+            "train_loss": float(total) / float(answers(self._train[1])),
             "lr": float(self._optimizer.param_groups[0]["lr"]),
             **watched,
             **clipped,
@@ -129,8 +135,8 @@ class Seat:
     def gradients(self, rows: Tensor) -> Tensor:
         """Plain loss of a batch; its gradients lie in the parameters, penalised and clipped."""
         self._optimizer.zero_grad(set_to_none=True)
-        inputs, targets = self._x[rows], self._y[rows]
-        outputs = self.model(inputs if self._augment is None else self._augment(inputs))
+        inputs, targets, *lengths = taken(self._train, rows)
+        outputs = self.model(inputs if self._augment is None else self._augment(inputs), *lengths)
         loss = self._loss(outputs, targets)
         plain: Tensor = (
             loss.detach()
@@ -197,22 +203,23 @@ class Seat:
         """The plain loss of some train rows in evaluation mode, and dead units."""
         self.model.eval()
         with torch.no_grad(), Activations() as seen:
-            loss = self._plain_loss(self.model(self._x[self._sample]), self._y[self._sample])
+            x, y, *lengths = (tensor.clone() for tensor in self._sample)
+            loss = self._plain_loss(self.model(x, *lengths), y)
         shares = seen.together
         return {
             "train_eval_loss": float(loss),
             **dead(seen.names, shares.tolist() if shares is not None else ()),
         }
 
-    def _evaluate(self, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
+    def _evaluate(self, rows: RowSet) -> tuple[float, Tensor]:
         """Mean loss and outputs in evaluation mode."""
         self.model.eval()
         outputs, total = [], 0.0
         with torch.no_grad():
-            for rows, targets in zip(
-                torch.split(x, EVALUATION_ROWS), torch.split(y, EVALUATION_ROWS), strict=True
-            ):
+            parts = zip(*(torch.split(part, EVALUATION_ROWS) for part in rows), strict=True)
+            for part in parts:
                 # Copies: a model or loss that changes its inputs in place must not change the data.
-                outputs.append(self.model(rows.clone()))
-                total += float(self._plain_loss(outputs[-1], targets.clone())) * len(rows)
-        return total / len(x), torch.cat(outputs)
+                x, targets, *lengths = (tensor.clone() for tensor in part)
+                outputs.append(self.model(x, *lengths))
+                total += float(self._plain_loss(outputs[-1], targets)) * float(answers(part[1]))
+        return total / float(answers(rows[1])), torch.cat(outputs)

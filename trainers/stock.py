@@ -37,6 +37,7 @@ from trainers.lanes.program import Program
 from trainers.rehearsal import rehearse
 from trainers.replay import LONG, first_bad
 from trainers.seat import EVALUATION_ROWS, Seat
+from trainers.sequences import own_shape
 
 
 class Stock:
@@ -67,7 +68,7 @@ class Stock:
         """
         seed_all(int(config["seed"]), self._device)
         built = build(config, self._device)
-        cause = _rows_of_its_own(config)
+        cause = _rows_of_its_own(config) or own_shape(self._sets[0])
         key = (
             Key(name=f"alone: {cause}", cause=cause)
             if cause
@@ -249,9 +250,10 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     model: nn.Module = made(config, "model").to(device)
     model.load_state_dict(load_file(weights, device=device))
     model.eval()
-    x, _ = on_device(data.test, torch.device(device))
+    x, _, *lengths = on_device(data.test, torch.device(device))
+    parts = zip(*(torch.split(part, EVALUATION_ROWS) for part in (x, *lengths)), strict=True)
     with torch.no_grad():
-        outputs = torch.cat([model(rows.clone()) for rows in torch.split(x, EVALUATION_ROWS)])
+        outputs = torch.cat([model(*(part.clone() for part in inputs)) for inputs in parts])
     return {
         "predictions": outputs.float().cpu().numpy(),
         "parameters": sum(p.numel() for p in model.parameters()),

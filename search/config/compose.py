@@ -16,7 +16,7 @@ from search.config.overrides import Overrides
 from search.config.schema import check_groups, check_settings
 from search.config.sweep_grammar import read_domain
 from search.config.trial_config import resolved_config
-from search.contract.metrics import METRICS
+from search.contract.tasks import METRICS
 from search.errors import SearchError, UsageError, broken_rule, unknown
 
 MEANING = ("metric.name", "metric.formula")  # keys without which a direction means nothing

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.shipped_defaults import is_shipped_default
+from search.config.shipped_defaults import is_former_default, is_shipped_default
 
 
 def flat_config(config: DictConfig) -> dict[str, Any]:
@@ -40,6 +40,8 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
             continue
         if key not in before and is_shipped_default(key, now[key]):
             continue  # the search was begun before there was such a key
+        if is_former_default(key, before.get(key), now.get(key)):
+            continue
         if (
             key.removeprefix("chosen.").startswith(("sampler", "pruner"))
             and now.get("protocol.kind") != "joint"

@@ -30,8 +30,8 @@ from search.config.space import read_space
 from search.config.sweep_settings import SweepSettings, read_sweep
 from search.config.trial_config import STOCK, resolved_config
 from search.config.tune_settings import TuneSettings, knobs_of, read_tune
-from search.contract.metric_functions import TASKS
-from search.contract.metrics import Metric, check_task_name, read_metric, tasks_of
+from search.contract.metrics import Metric, read_metric, tasks_of
+from search.contract.tasks import TASKS, check_task_name
 from search.errors import UsageError, broken_rule
 
 Settings = SweepSettings | JointSettings | ConfirmSettings | TuneSettings
@@ -44,13 +44,14 @@ SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] =
 KEEP = ("best", "all")
 LONGEST_NAME = 100  # characters of a search's name, which is a folder's
 SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
+CLASSES, NUMBERS = ("classification", "tagging"), ("regression",)
 LOSS_TASKS = {
-    "torch.nn.CrossEntropyLoss": "classification",
-    "torch.nn.NLLLoss": "classification",
-    "torch.nn.MSELoss": "regression",
-    "torch.nn.L1Loss": "regression",
-    "torch.nn.SmoothL1Loss": "regression",
-    "torch.nn.HuberLoss": "regression",
+    "torch.nn.CrossEntropyLoss": CLASSES,
+    "torch.nn.NLLLoss": CLASSES,
+    "torch.nn.MSELoss": NUMBERS,
+    "torch.nn.L1Loss": NUMBERS,
+    "torch.nn.SmoothL1Loss": NUMBERS,
+    "torch.nn.HuberLoss": NUMBERS,
 }
 
 
@@ -195,11 +196,10 @@ def check_task(plan: Plan) -> None:
             )
         )
     loss = str(OmegaConf.select(plan.config, "loss._target_"))
-    if (
-        OmegaConf.select(plan.config, "trainer._target_") == STOCK
-        and LOSS_TASKS.get(loss, task) != task
+    if OmegaConf.select(plan.config, "trainer._target_") == STOCK and task not in LOSS_TASKS.get(
+        loss, (task,)
     ):
-        fits = [name for name, fit in LOSS_TASKS.items() if fit == task]
+        fits = [name for name, tasks in LOSS_TASKS.items() if task in tasks]
         raise UsageError(
             broken_rule(
                 "loss",

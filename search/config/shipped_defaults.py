@@ -14,6 +14,14 @@ from omegaconf import OmegaConf
 
 from search.config.catalogue import CONF
 
+# What shipped files gave to keys that follow the data since.
+FORMER = {"model.features": (1, 4)}
+
+
+def is_former_default(key: str, before: object, now: object) -> bool:
+    """Whether a key's shipped value became another one, which does the same to an older search."""
+    return before in FORMER.get(key, ()) and is_shipped_default(key, now)
+
 
 def is_shipped_default(key: str, value: object) -> bool:
     """Whether a shipped file gives a dotted key this value; `chosen.GROUP`: the default choice."""

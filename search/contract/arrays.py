@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from search.errors import UsageError, broken_rule
 from trainers.api import Data, Part
 
-SETS, ARRAYS = ("train", "val"), ("index", "x", "y")
+SETS, ARRAYS = ("train", "val"), ("index", "x", "y", "lengths")
+TOKENS = "tokens"  # in place of x, where its numbers are token ids
 STAMP, UNITS = "stamp", "units.json"
 LOST = 1e-3  # share of a column's spread that float32 may round away
 FORMAT = "npy"  # plain arrays: reading them runs no code, whoever wrote them
@@ -47,7 +48,8 @@ def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
             part: Part = getattr(fold.data, name)
             for key in ARRAYS:
                 if (array := getattr(part, key)) is not None:
-                    path = place / f"{name}.{key}.npy"
+                    shown = TOKENS if key == "x" and part.tokens else key
+                    path = place / f"{name}.{shown}.npy"
                     np.save(path, np.ascontiguousarray(array), allow_pickle=False)
         (place / UNITS).write_text(json.dumps(fold.units))
     written.write_text(stamp)
@@ -96,7 +98,7 @@ def hash_of(arrays: Mapping[str, NDArray[np.int64]]) -> str:
 
 def _read(place: Path, name: str) -> Part:
     arrays = {}
-    for key in ARRAYS:
+    for key in (*ARRAYS, TOKENS):
         path = place / f"{name}.{key}.npy"
         if not path.exists():
             continue
@@ -111,4 +113,5 @@ def _read(place: Path, name: str) -> Part:
                     remedy=f"delete {place.parent}; the same command writes it again",
                 )
             ) from error
-    return Part(**arrays)
+    tokens = arrays.pop(TOKENS, None)
+    return Part(**arrays) if tokens is None else Part(**arrays, x=tokens, tokens=True)

@@ -19,9 +19,11 @@ from search.contract.arrays import FoldData
 from search.contract.dataset import Rows as LoadedRows
 from search.contract.dataset import load_rows, read_labels
 from search.contract.fingerprint import file_hash, fingerprint
-from search.contract.metrics import Metric, check_task_name, constant_score
+from search.contract.metrics import Metric, constant_score
 from search.contract.normalisation import Scaling, fit_scaling
+from search.contract.sequences import described_lengths, padded, real_rows
 from search.contract.split import Marks, Rows, Split, make_split
+from search.contract.tasks import check_task_name
 from search.errors import UsageError, broken_rule
 from trainers.api import Data, Part
 
@@ -99,16 +101,26 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     data = rows.data
     split = make_split(config.split, rows=len(data.x), marks=_marks(rows, node.task))
 
+    def lengths(index: Rows) -> NDArray[np.int64] | None:
+        return None if data.lengths is None else data.lengths[index]
+
+    tokens = node.get("vocabulary") is not None
+
+    def part(index: Rows, scaling: Scaling) -> Part:
+        x, ends = data.x[index], lengths(index)
+        scaled = padded(scaling.features(real_rows(x, ends)), ends, like=x)
+        y = scaling.targets(data.y[index])
+        return Part(index=index, x=scaled, y=y, lengths=ends, tokens=tokens)
+
     def scaled(train: Rows, **parts: Rows) -> tuple[Data, Scaling]:
         scaling = fit_scaling(
-            config.normalise, data.x[train], data.y[train], impute=node.get("impute")
+            config.normalise,
+            real_rows(data.x[train], lengths(train)),
+            data.y[train],
+            impute=node.get("impute"),
+            tokens=tokens,
         )
-        made = {
-            name: Part(
-                index=index, x=scaling.features(data.x[index]), y=scaling.targets(data.y[index])
-            )
-            for name, index in {"train": train, **parts}.items()
-        }
+        made = {name: part(index, scaling) for name, index in {"train": train, **parts}.items()}
         return Data(**made), scaling
 
     final, scaling = scaled(split.rest, val=split.folds[0].val, test=split.test)
@@ -151,12 +163,13 @@ def _marks(rows: LoadedRows, task: str) -> Marks:
 def _described(rows: LoadedRows) -> dict[str, Any]:
     """The rows as the contract knows them."""
     data = rows.data
-    columns = [column for column in (data.groups, data.time) if column is not None]
+    columns = [column for column in (data.groups, data.time, data.lengths) if column is not None]
     return {
         "rows": len(data.x),
         "shape": list(data.x.shape[1:]),
         "fingerprint": fingerprint(data.x, data.y, *columns),
         **({"classes": list(rows.classes)} if rows.classes else {}),
+        **({} if data.lengths is None else {"lengths": described_lengths(data.lengths)}),
     }
 
 

@@ -10,17 +10,25 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.contract.arrays import trained_type
-from search.contract.metrics import check_task_name
+from search.contract.sequences import (
+    checked_sequences,
+    one_label,
+    padded_classes,
+    step_labels,
+)
+from search.contract.tasks import check_task_name
 from search.errors import UsageError, broken_rule
 from trainers.data import DataError, DataSet
 
 # keys of `data` that the loading function does not take
-OURS = ("task", "inputs", "outputs", "impute")
+OURS = ("task", "inputs", "outputs", "impute", "vocabulary", "features", "steps")
+MEASURED = ("inputs", "outputs", "features", "steps")  # of those, what the rows say themselves
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """`data.x` [n, …]; `data.y` [n] classes from 0, or [n, outputs] numbers.
+    """`data.x` [n, …]; `data.y` [n] classes from 0, or [n, outputs] numbers; of tagging [n, steps]
+    classes, `IGNORED` at padding.
 
     `classes`: the names of the classes, empty where the data hold the numbers themselves.
     """
@@ -37,7 +45,18 @@ class Rows:
     def outputs(self) -> int:
         """Classes, or numbers per row."""
         y = self.data.y
-        return int(y.shape[1]) if y.ndim == 2 else int(y.max()) + 1
+        return int(y.shape[1]) if y.dtype.kind == "f" else int(y.max()) + 1
+
+    @property
+    def features(self) -> int | None:
+        """Numbers per step of sequences that have lengths and several numbers per step."""
+        is_several = self.data.lengths is not None and self.data.x.ndim == 3
+        return int(self.data.x.shape[2]) if is_several else None
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of the longest sequence, where sequences have lengths."""
+        return int(self.data.x.shape[1]) if self.data.lengths is not None else None
 
 
 def load_rows(node: DictConfig) -> Rows:
@@ -75,9 +94,12 @@ def load_rows(node: DictConfig) -> Rows:
             )
     if data.x.dtype.kind not in "fiub":
         raise _refused("x", "features must be numbers", f"dtype {data.x.dtype}", "encode them")
+    data = checked_sequences(data, vocabulary=node.get("vocabulary"))
     _check_finite("x", data.x, missing_allowed=bool(node.get("impute")))
-    rows = _classes(data) if node.task == "classification" else _numbers(data)
-    for key, got in (("inputs", rows.inputs), ("outputs", rows.outputs)):
+    made = {"classification": _classes, "regression": _numbers, "tagging": _tags}
+    rows = made[str(node.task)](data)
+    for key in MEASURED:
+        got = getattr(rows, key)
         if node.get(key) is not None and node[key] != got:
             raise UsageError(
                 broken_rule(
@@ -91,7 +113,7 @@ def load_rows(node: DictConfig) -> Rows:
 
 
 def completed(config: DictConfig) -> DictConfig:
-    """The config with `data.inputs` and `data.outputs` as in the rows, where they are null."""
+    """The config with what the rows say of themselves, where `data.inputs` or `outputs` is null."""
     node = config.data
     if not node.get("_target_") or (
         node.get("inputs", 0) is not None and node.get("outputs", 0) is not None
@@ -101,7 +123,9 @@ def completed(config: DictConfig) -> DictConfig:
     whole = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
     assert isinstance(whole, DictConfig)
     with open_dict(whole):
-        whole.data.inputs, whole.data.outputs = rows.inputs, rows.outputs
+        for key in MEASURED:
+            if (value := getattr(rows, key)) is not None:
+                whole.data[key] = value
     OmegaConf.set_readonly(whole, True)
     return whole
 
@@ -177,11 +201,19 @@ def _load(node: DictConfig) -> DataSet:
 
 
 def _classes(data: DataSet) -> Rows:
+    data = one_label(data)
     numbers, names = number_classes(data.y, where="y")
     return Rows(data=replace(data, y=numbers), classes=names)
 
 
+def _tags(data: DataSet) -> Rows:
+    labels, real = step_labels(data)
+    numbers, names = number_classes(labels[real], where="y")
+    return Rows(data=replace(data, y=padded_classes(numbers, real)), classes=names)
+
+
 def _numbers(data: DataSet) -> Rows:
+    data = one_label(data)
     if data.y.dtype.kind not in "fiu" or data.y.ndim > 2:
         raise _refused(
             "y",

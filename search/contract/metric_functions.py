@@ -5,12 +5,14 @@ function of the same name. Never picks a metric.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trainers.api import IGNORED
 
 Array = NDArray[Any]
 Average = Literal["macro", "micro"]
@@ -21,7 +23,8 @@ TENTHS, CONFIDENT = 10, 2000  # bins of probabilities, and rows that are looked 
 class Outputs:
     """What a trainer yielded for the rows of `targets` [n] or [n, outputs].
 
-    `kind`: predictions, probabilities or labels.
+    `kind`: predictions, probabilities or labels. Labels per step are `targets` [n, steps] of
+    outputs [n, classes, steps] or labels [n, steps]; `steps` has them one by one.
     """
 
     targets: Array
@@ -30,12 +33,33 @@ class Outputs:
     average: Average = "macro"
 
     @cached_property
+    def steps(self) -> "Outputs":
+        """The same for the steps that have a label; itself where there is one per row.
+
+        Raises:
+            ValueError: outputs of other steps than the targets.
+        """
+        targets, array = self.targets, self.array
+        if targets.ndim != 2 or targets.dtype.kind not in "iu":
+            return self
+        if self.kind != "labels":
+            shown = f"[rows, classes, {targets.shape[1]} steps]"
+            self._shape(shown, array.ndim == 3 and array.shape[2] == targets.shape[1])
+            array = np.moveaxis(array, 1, 2)
+        else:
+            self._shape(f"[rows, {targets.shape[1]} steps]", array.shape == targets.shape)
+        real = targets != IGNORED
+        return replace(self, targets=targets[real], array=array[real])
+
+    @cached_property
     def labels(self) -> Array:
-        """Predicted classes [n].
+        """Predicted classes, [n] or [n, steps].
 
         Raises:
             ValueError: outputs from which no class follows.
         """
+        if self.targets.ndim == 2:
+            return self.array if self.kind == "labels" else np.asarray(self.array.argmax(axis=1))
         if self.kind == "labels":
             return self.array.reshape(self._shape("[rows]", self.array.size == len(self.targets)))
         if self._single:
@@ -220,12 +244,12 @@ CLASSIFICATION: dict[str, Callable[[Outputs], float]] = {
     "brier": brier,
 }
 REGRESSION: dict[str, Callable[[Outputs], float]] = {"mse": mse, "mae": mae, "r2": r2}
-TASKS = {"classification": CLASSIFICATION, "regression": REGRESSION}
 
 
 def entropy(classes: Array) -> float:
-    """Of the frequencies of classes [n], in nats: what a constant prediction loses (R11)."""
-    shares = np.unique(classes, return_counts=True)[1] / len(classes)
+    """Of the frequencies of classes [n] or [n, steps], in nats: what a constant loses (R11)."""
+    real = classes[classes != IGNORED]
+    shares = np.unique(real, return_counts=True)[1] / len(real)
     return float(-(shares * np.log(shares)).sum())
 
 
@@ -237,17 +261,15 @@ def confidence(
     Gives the mean of its probability, and the share of rows per tenth of it; None for numbers,
     labels, and outputs that are not finite or have another shape.
     """
-    some = slice(None, None, -(-len(targets) // CONFIDENT))
-    outputs = Outputs(targets=targets[some], kind=kind, array=output[some])
-    if (
-        targets.dtype.kind not in "iub"
-        or kind == "labels"
-        or output.dtype.kind != "f"
-        or not np.isfinite(output).all()
-    ):
+    if targets.dtype.kind not in "iub" or kind == "labels" or output.dtype.kind != "f":
         return None
     try:
-        top = outputs.probabilities.max(axis=1).clip(0.0, 1.0)
+        steps = Outputs(targets=targets, kind=kind, array=output).steps
+        if not np.isfinite(steps.array).all():
+            return None
+        some = slice(None, None, -(-len(steps.targets) // CONFIDENT))
+        shown = replace(steps, targets=steps.targets[some], array=steps.array[some])
+        top = shown.probabilities.max(axis=1).clip(0.0, 1.0)
     except ValueError:
         return None
     counts = np.bincount(np.minimum((top * TENTHS).astype(int), TENTHS - 1), minlength=TENTHS)

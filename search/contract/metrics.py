@@ -13,15 +13,11 @@ import numpy as np
 from hydra.utils import get_object
 
 from search.contract.metric_formula import evaluate, names_of
-from search.contract.metric_functions import (
-    CLASSIFICATION,
-    REGRESSION,
-    TASKS,
-    Array,
-    Average,
-    Outputs,
-)
+from search.contract.metric_functions import Array, Average, Outputs
+from search.contract.sequence_metrics import SEQUENCES
+from search.contract.tasks import METRICS, TASKS
 from search.errors import UsageError, broken_rule, unknown
+from trainers.api import IGNORED
 
 TAKEN = (
     "trial",
@@ -39,7 +35,6 @@ OUTPUTS = ("predictions", "probabilities", "labels")
 AVERAGED = ("precision", "recall", "f1")
 MEASURED = ("seconds", "parameters")  # what a formula may name beside metrics
 ROUNDING = 1e-4  # by which a probability may lie outside 0 to 1
-METRICS = {**CLASSIFICATION, **REGRESSION}
 Direction = Literal["maximize", "minimize"]
 
 
@@ -160,12 +155,6 @@ def tasks_of(metric: Metric) -> tuple[str, ...]:
     return tuple(task for task, known in TASKS.items() if all(part in known for part in parts))
 
 
-def check_task_name(task: object) -> None:
-    """Raises UsageError for a task that does not exist."""
-    if task not in TASKS:
-        raise UsageError(unknown("task", name=str(task), known=TASKS))
-
-
 def output_of(values: Mapping[str, Any]) -> tuple[str, Array] | None:
     """The outputs among a trainer's values, as (kind, array).
 
@@ -195,7 +184,7 @@ def scores(
     output: Array,
     units: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
-    """All parts of the metric of outputs against targets [n] or [n, outputs].
+    """All parts of the metric of outputs against targets [n], [n, outputs] or [n, steps].
 
     NaN where the outputs are not finite. `units`: mean and scale of regression targets, by which
     both are mapped back to the target's own units (R6).
@@ -208,25 +197,27 @@ def scores(
             f"{kind} must have one row per validation row ({len(targets)}), "
             f"but got shape {output.shape}"
         )
-    if output.dtype.kind == "f" and not np.isfinite(output).all():
+    whole = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
+    steps = whole.steps
+    if steps.array.dtype.kind == "f" and not np.isfinite(steps.array).all():
         return dict.fromkeys(metric.parts, math.nan)
     if kind == "probabilities":
-        _check_probabilities(output)
+        _check_probabilities(steps.array)
     if units is not None and output.size == targets.size:
         mean, scale = np.array(units["mean"]), np.array(units["scale"])
         targets, output = targets * scale + mean, output.reshape(targets.shape) * scale + mean
-    outputs = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
+        steps = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
     if metric.target:
         regression = targets.dtype.kind == "f"
         shown = (
-            outputs.numbers
+            steps.numbers
             if regression
-            else outputs.labels
+            else steps.labels
             if kind == "labels"
-            else outputs.probabilities
+            else steps.probabilities
         )
         # Copies: the function may change its arguments, which others use after it.
-        value = get_object(metric.target)(np.array(targets), np.array(shown))
+        value = get_object(metric.target)(np.array(steps.targets), np.array(shown))
         return {metric.name: float(value)}
     strange = [part for part in metric.parts if part not in METRICS]
     if strange:
@@ -234,7 +225,7 @@ def scores(
             f"metric {strange[0]!r} cannot be computed from {kind}; "
             f"yield {strange[0]!r} itself, or choose from {', '.join(sorted(METRICS))}"
         )
-    return {part: METRICS[part](outputs) for part in metric.parts}
+    return {part: METRICS[part](whole if part in SEQUENCES else steps) for part in metric.parts}
 
 
 def _check_probabilities(output: Array) -> None:
@@ -258,10 +249,10 @@ def constant_score(metric: Metric, *, task: str, train: Array, val: Array) -> fl
     if task == "regression":
         constant = np.broadcast_to(train.mean(axis=0), val.shape)
         return scores(metric, targets=val, kind="predictions", output=constant)[metric.name]
-    counts = np.bincount(train, minlength=int(val.max()) + 1)
+    counts = np.bincount(train[train != IGNORED], minlength=int(val.max()) + 1)
     if metric.name in ("roc_auc", "log_loss", "brier"):
-        shares = np.broadcast_to(counts / counts.sum(), (len(val), len(counts)))
+        shares = np.zeros((len(val), len(counts), *val.shape[1:])).swapaxes(1, -1)
+        shares = (shares + counts / counts.sum()).swapaxes(1, -1)
         return scores(metric, targets=val, kind="probabilities", output=shares)[metric.name]
-    return scores(metric, targets=val, kind="labels", output=np.full(len(val), counts.argmax()))[
-        metric.name
-    ]
+    constant = np.full(val.shape, counts.argmax())
+    return scores(metric, targets=val, kind="labels", output=constant)[metric.name]

@@ -69,22 +69,33 @@ class Scaling:
 
 
 def fit_scaling(
-    node: DictConfig, x: NDArray[Any], y: NDArray[Any], *, impute: str | None
+    node: DictConfig,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    *,
+    impute: str | None,
+    tokens: bool = False,
 ) -> Scaling:
     """Fits on train rows only; a target that never changes keeps its scale.
+
+    Args:
+        node: `normalise`, which names a scaler.
+        x, y: train rows, or the real steps of train's sequences, and targets.
+        impute: how gaps are filled; None: there are none.
+        tokens: x holds token ids, which stay as they are.
 
     Raises:
         UsageError: an imputer that does not exist, or a scaler that cannot be made or fitted.
     """
     steps: list[Any] = []
     flat = x.reshape(len(x), -1)
-    if impute:
+    if impute and not tokens:
         if impute not in IMPUTE:
             raise UsageError(unknown("data.impute", name=str(impute), known=IMPUTE))
         steps.append(SimpleImputer(strategy=impute, keep_empty_features=True).fit(flat))
         flat = steps[0].transform(flat)
     shown = flat[:: max(1, len(flat) // SHOWN)]
-    if node.get("_target_"):
+    if node.get("_target_") and not tokens:
         scaler, shown = _fitted(node, flat, shown)
         steps.append(scaler)
     feature_type = trained_type(shown)

@@ -152,7 +152,9 @@ def questions(plan: Plan) -> Questions:
         ]
         for knob in plan.knobs
     }
-    shape = [plan.config.data.get("inputs"), plan.config.data.get("outputs"), plan.config.data.task]
+    data = plan.config.data
+    sequences = {key: data.get(key) for key in ("features", "vocabulary", "steps")}
+    shape = [data.get("inputs"), data.get("outputs"), data.task, sequences]
     return {
         "baseline": with_knobs(),
         "values": values,

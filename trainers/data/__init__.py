@@ -16,6 +16,10 @@ class DataSet:
     `groups` [n]: rows of one group stay in one set (split=grouped). `time` [n]: the order of
     split=ordered. `given`: row numbers of a `test` or `val` set that came with the data
     (split=predefined). `names`: the names of the features, where they have names.
+
+    `lengths` [n]: of sequences, whose x [n, steps] or [n, steps, features] is padded at the end.
+    Labels per step are y [n, steps]. `stepwise`: whether y [n, steps] has a value per step although
+    the task may ask for one per sequence, which is then the same at all of its steps.
     """
 
     x: NDArray[Any]
@@ -24,6 +28,8 @@ class DataSet:
     time: NDArray[Any] | None = None
     given: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    lengths: NDArray[Any] | None = None
+    stepwise: bool = False
 
 
 class DataError(Exception):

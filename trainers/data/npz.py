@@ -6,13 +6,18 @@ import numpy as np
 
 from trainers.data import DataSet, broken
 
-KNOWN = ("x", "y", "groups", "time", "x_val", "y_val", "x_test", "y_test")
+KNOWN = (
+    "x", "y", "groups", "time", "lengths", "x_val", "y_val", "lengths_val", "x_test", "y_test",
+    "lengths_test",
+)  # fmt: skip
+NONE = np.empty(0, dtype=np.int64)
 
 
 def load(*, path: str) -> DataSet:
     """The arrays `x` [n, …] and `y` [n] or [n, outputs] of a file.
 
-    Optional: `groups`, `time` [n]; `x_val`, `y_val`, `x_test`, `y_test` as given sets.
+    Optional: `lengths` [n], the real steps of sequences x [n, steps, …]; `groups`, `time` [n];
+    `x_val`, `y_val`, `lengths_val`, `x_test`, `y_test`, `lengths_test` as given sets.
 
     Raises:
         DataError: no such file, no .npz, an array missing or of another length.
@@ -42,16 +47,18 @@ def load(*, path: str) -> DataSet:
             got=", ".join(arrays),
             remedy="rename them",
         )
-    xs, ys, given, count = [arrays["x"]], [arrays["y"]], {}, len(arrays["x"])
-    for name in ("val", "test"):
-        if f"x_{name}" in arrays:
-            more = len(arrays[f"x_{name}"])
-            xs.append(arrays[f"x_{name}"])
-            ys.append(arrays.get(f"y_{name}", arrays["y"][:0]))
-            given[name] = np.arange(count, count + more)
-            count += more
+    sets = ["", *(f"_{name}" for name in ("val", "test") if f"x_{name}" in arrays)]
+    given, count = {}, len(arrays["x"])
+    for name in sets[1:]:
+        more = len(arrays[f"x{name}"])
+        given[name.removeprefix("_")] = np.arange(count, count + more)
+        count += more
+    lengths = None
     try:
-        x, y = np.concatenate(xs), np.concatenate(ys)
+        x = np.concatenate([arrays[f"x{name}"] for name in sets])
+        y = np.concatenate([arrays.get(f"y{name}", arrays["y"][:0]) for name in sets])
+        if any(name.startswith("lengths") for name in arrays):
+            lengths = np.concatenate([arrays.get(f"lengths{name}", NONE) for name in sets])
     except ValueError as error:
         raise broken(
             path,
@@ -59,4 +66,5 @@ def load(*, path: str) -> DataSet:
             got=str(error),
             remedy="mend them",
         ) from error
-    return DataSet(x=x, y=y, groups=arrays.get("groups"), time=arrays.get("time"), given=given)
+    groups, time = arrays.get("groups"), arrays.get("time")
+    return DataSet(x=x, y=y, groups=groups, time=time, given=given, lengths=lengths)

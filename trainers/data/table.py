@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainers.data import DataSet, broken
+from trainers.data.sequences import joined_steps, without_padding
 
 PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
 SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
@@ -54,6 +55,8 @@ def load(
     drop: Sequence[str] = (),
     groups: str | None = None,
     time: str | None = None,
+    sequence: str | None = None,
+    length: str | None = None,
     separator: str = ",",
     decimal: str = ".",
     encoding: str = "utf-8",
@@ -62,7 +65,9 @@ def load(
     """x [n, features] float64: the numeric columns in the file's order, then one per category.
 
     y is as it stands in the file; missing features are NaN. `separator`, `decimal`, `encoding` and
-    `na_values` are of a .csv, which may be compressed (.csv.gz).
+    `na_values` are of a .csv, which may be compressed (.csv.gz). With `sequence`, the column of
+    sequence ids, a row is one step (`joined_steps`); with `length`, a row is a sequence whose
+    features are its steps, and that column says how many of them are real.
 
     Raises:
         DataError: a file that is no such table, a column that does not exist, text in a numeric
@@ -77,23 +82,46 @@ def load(
     if not targets:
         raise broken("data.target", rule="names a column", got="none", remedy="name one")
     category_names, dropped = _names("categorical", categorical, frame), _names("drop", drop, frame)
-    special = [
-        name
-        for key, column in (("groups", groups), ("time", time))
-        if column is not None
-        for name in _names(key, [column], frame)
-    ]
+    named = {"groups": groups, "time": time, "sequence": sequence, "length": length}
+    special = {
+        key: _names(key, [column], frame)[0] for key, column in named.items() if column is not None
+    }
+    if {"sequence", "length"} <= set(special):
+        raise broken(
+            "data.length",
+            rule="a row is a step (data.sequence) or a sequence (data.length)",
+            got="both",
+            remedy="drop one of them",
+        )
+    lengths = _lengths(frame[special["length"]], path) if length is not None else None
+    if lengths is not None:
+        frame = without_padding(frame, targets, lengths)
     _check_targets(frame, targets, file, form)
-    features = frame.drop(columns=list(dict.fromkeys([*targets, *special, *dropped])))
+    features = frame.drop(columns=list(dict.fromkeys([*targets, *special.values(), *dropped])))
     whole = _numbers(features, category_names, file, form)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
-    return DataSet(
+    rows = DataSet(
         x=whole.to_numpy(dtype=np.float64),
         y=np.asarray(y),
-        groups=np.asarray(frame[special[0]]) if groups is not None else None,
-        time=_moments(frame[special[-1]], path) if time is not None else None,
+        groups=np.asarray(frame[special["groups"]]) if groups is not None else None,
+        time=_moments(frame[special["time"]], path) if time is not None else None,
         names=tuple(whole.columns),
+        lengths=lengths,
     )
+    if sequence is None:
+        return rows
+    return joined_steps(rows, np.asarray(frame[special["sequence"]]), where=path)
+
+
+def _lengths(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
+    if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
+        raise broken(
+            f"{path}: column {column.name!r}",
+            rule="a length is a whole number (data.length)",
+            got=column.iloc[int(pd.to_numeric(column, errors="coerce").isna().argmax())],
+            remedy="mend it",
+        )
+    return np.asarray(column)
 
 
 def _numbers(

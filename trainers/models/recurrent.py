@@ -1,39 +1,31 @@
-"""Recurrent networks over sequences of one length: many steps in, one answer out (R1, R51).
+"""Recurrent networks over sequences: an answer per sequence, or a label per step (R1, R51).
 
 Give logits or numbers, never probabilities.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from trainers.models import parts
+from trainers.models.steps import (
+    POOLS,
+    TAGGING,
+    Attention,
+    StepInputs,
+    answered,
+    pooled_max,
+    pooled_mean,
+)
+from trainers.sequences import real_steps
 
 CELLS = ("rnn", "lstm", "gru")
-POOLS = ("last", "mean", "max", "attention")
-
-
-class Attention(nn.Module):
-    """A weighted mean of the steps; the weights are learned (Bahdanau et al. 2014, arXiv
-    1409.0473).
-
-    x [batch, steps, width] becomes [batch, width].
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.hidden, self.score = nn.Linear(width, width), nn.Linear(width, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The mean over steps, weighted by a softmax of each step's score."""
-        weights = torch.softmax(self.score(torch.tanh(self.hidden(x))), dim=1)
-        return (weights * x).sum(dim=1)
 
 
 class Recurrent(nn.Module):
     """`depth` recurrent layers of `width` units, a pool over the steps, and a linear layer.
 
-    x [batch, inputs] is read as steps of `features` numbers each; x [batch, steps, features] is
-    taken as it is. The result is [batch, outputs].
+    x as in `StepInputs`. The result is [batch, outputs], or [batch, outputs, steps] for tagging.
 
     Args:
         inputs, outputs: numbers per row, all steps; classes or numbers predicted.
@@ -41,6 +33,8 @@ class Recurrent(nn.Module):
         width: units per direction of a layer.
         depth: recurrent layers.
         dropout: share of units dropped between layers and before the output, 0 to 1.
+        task: tagging gives an answer per step, without a pool; any other one per sequence.
+        vocabulary, embedding, embedding_init, embedding_gain: of token ids, see `StepInputs`.
         cell: rnn, lstm or gru.
         nonlinearity: tanh or relu; only rnn has a choice.
         bidirectional: whether each layer reads the sequence in both directions.
@@ -60,6 +54,11 @@ class Recurrent(nn.Module):
         width: int,
         depth: int,
         dropout: float,
+        task: str = "classification",
+        vocabulary: int | None = None,
+        embedding: int = 32,
+        embedding_init: str = "normal",
+        embedding_gain: float = 1.0,
         cell: str = "gru",
         nonlinearity: str = "tanh",
         bidirectional: bool = False,
@@ -72,13 +71,20 @@ class Recurrent(nn.Module):
         _check("model.cell", cell, CELLS)
         _check("model.pool", pool, POOLS)
         _check("model.nonlinearity", nonlinearity, ("tanh", "relu"))
-        parts.check_features(inputs, features=features)
-        self._features, self._pool = features, pool
+        self.entrance = StepInputs(
+            inputs=inputs,
+            features=features,
+            vocabulary=vocabulary,
+            embedding=embedding,
+            embedding_init=embedding_init,
+            embedding_gain=embedding_gain,
+        )
+        self._pool = "none" if task == TAGGING else pool
         kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell]
         own = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
         between = dropout if depth > 1 else 0.0  # torch warns of a dropout between no layers
         self.recurrent = kind(
-            features,
+            self.entrance.width,
             width,
             num_layers=depth,
             dropout=between,
@@ -87,7 +93,7 @@ class Recurrent(nn.Module):
             **own,
         )
         ways = 2 if bidirectional else 1
-        self.attention = Attention(width * ways) if pool == "attention" else None
+        self.attention = Attention(width * ways) if self._pool == "attention" else None
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width * ways, outputs)
         parts.initialise(self, init=init, gain=gain, activation=nonlinearity)
@@ -97,19 +103,33 @@ class Recurrent(nn.Module):
                     for gate in weight.data.split(width):
                         nn.init.orthogonal_(gate, gain=gain)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits [batch, outputs]."""
-        steps, state = self.recurrent(x.reshape(len(x), -1, self._features))
-        if self._pool == "last":
-            hidden = state[0] if isinstance(state, tuple) else state
-            ways = 2 if self.recurrent.bidirectional else 1
-            pooled = torch.cat(list(hidden[-ways:]), dim=1)
-        elif self.attention is not None:
-            pooled = self.attention(steps)
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits; `lengths` [batch]: the real steps of each sequence, None: all are."""
+        steps, last = self._read(self.entrance(x), lengths)
+        return answered(self.head, self.dropout(self._pooled(steps, last, lengths)))
+
+    def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """States of the last layer at every step [batch, steps, width], and its final ones."""
+        if lengths is None:
+            steps, state = self.recurrent(x)
         else:
-            pooled = steps.mean(dim=1) if self._pool == "mean" else steps.amax(dim=1)
-        result: Tensor = self.head(self.dropout(pooled))
-        return result
+            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            read, state = self.recurrent(packed)
+            steps, _ = pad_packed_sequence(read, batch_first=True, total_length=x.shape[1])
+        hidden = state[0] if isinstance(state, tuple) else state
+        ways = 2 if self.recurrent.bidirectional else 1
+        return steps, torch.cat(list(hidden[-ways:]), dim=1)
+
+    def _pooled(self, steps: Tensor, last: Tensor, lengths: Tensor | None) -> Tensor:
+        if self._pool == "none":
+            return steps
+        if self._pool == "last":
+            return last
+        if self.attention is not None:
+            real = None if lengths is None else real_steps(lengths, steps.shape[1])
+            pooled: Tensor = self.attention(steps, real)
+            return pooled
+        return (pooled_mean if self._pool == "mean" else pooled_max)(steps, lengths)
 
 
 def _check(where: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""A small transformer encoder over sequences of one length: many steps in, one answer out (R51).
+"""A small transformer encoder over sequences: an answer per sequence, or a label per step (R51).
 
 Gives logits or numbers, never probabilities.
 """
@@ -7,13 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from trainers.models import parts
+from trainers.models.steps import TAGGING, StepInputs, answered, pooled_mean
+from trainers.sequences import real_steps
 
 
 class Transformer(nn.Module):
     """Learned positions, `depth` encoder layers of torch's own (norm first), mean, linear layer.
 
-    x [batch, inputs] is read as steps of `features` numbers each; x [batch, steps, features] is
-    taken as it is. The result is [batch, outputs] (Vaswani et al. 2017, arXiv 1706.03762).
+    x as in `StepInputs`. The result is [batch, outputs], or [batch, outputs, steps] for tagging
+    (Vaswani et al. 2017, arXiv 1706.03762).
 
     Args:
         inputs, outputs: numbers per row, all steps; classes or numbers predicted.
@@ -22,6 +24,8 @@ class Transformer(nn.Module):
         heads: attention heads.
         depth: encoder layers.
         dropout: share dropped in each layer, 0 to 1.
+        task: tagging gives an answer per step, without a mean; any other one per sequence.
+        vocabulary, embedding, embedding_init, embedding_gain: of token ids, see `StepInputs`.
         init, gain: initial weights (R42).
 
     Raises:
@@ -38,20 +42,32 @@ class Transformer(nn.Module):
         heads: int,
         depth: int,
         dropout: float,
+        task: str = "classification",
+        vocabulary: int | None = None,
+        embedding: int = 32,
+        embedding_init: str = "normal",
+        embedding_gain: float = 1.0,
         init: str = "torch",
         gain: float = 1.0,
     ) -> None:
         super().__init__()
         parts.check_sizes(width=width, depth=depth, dropout=dropout)
-        parts.check_features(inputs, features=features)
         if width % heads:
             raise ValueError(
                 f"model.width: must be a multiple of model.heads={heads}, but got {width}; "
                 "change one of them"
             )
-        self._features = features
-        self.entrance = nn.Linear(features, width)
-        self.positions = nn.Parameter(torch.empty(inputs // features, width))
+        self.inputs = StepInputs(
+            inputs=inputs,
+            features=features,
+            vocabulary=vocabulary,
+            embedding=embedding,
+            embedding_init=embedding_init,
+            embedding_gain=embedding_gain,
+        )
+        self._per_step = task == TAGGING
+        self.entrance = nn.Linear(self.inputs.width, width)
+        self.positions = nn.Parameter(torch.empty(self.inputs.steps, width))
         nn.init.normal_(self.positions, std=0.02)
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout, batch_first=True, norm_first=True, activation="gelu"
@@ -62,8 +78,12 @@ class Transformer(nn.Module):
         self.head = nn.Linear(width, outputs)
         parts.initialise(self, init=init, gain=gain, activation="gelu")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits [batch, outputs]."""
-        steps = self.entrance(x.reshape(len(x), -1, self._features)) + self.positions
-        result: Tensor = self.head(self.encoder(steps).mean(dim=1))
-        return result
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits; `lengths` [batch]: the real steps of each sequence, None: all are."""
+        steps = self.inputs(x)
+        count = steps.shape[1]
+        padding = None if lengths is None else ~real_steps(lengths, count)
+        steps = self.encoder(
+            self.entrance(steps) + self.positions[:count], src_key_padding_mask=padding
+        )
+        return answered(self.head, steps if self._per_step else pooled_mean(steps, lengths))

@@ -25,8 +25,10 @@ def wrong_gradients(config: Config, part: Part) -> dict[str, Any]:
     device = torch.device("cpu")
     seed_all(0, device)
     model, loss = made(config, "model").double().eval(), made(config, "loss").double()
-    x, y = (tensor[:ROWS].clone() for tensor in on_device(part, device))
-    x, y = x.double(), y.double() if y.is_floating_point() else y
+    x, y, *lengths = (
+        tensor[:ROWS].clone().double() if tensor.is_floating_point() else tensor[:ROWS].clone()
+        for tensor in on_device(part, device)
+    )
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     given = [
         dict(model.named_parameters())[name].detach().clone().requires_grad_() for name in names
@@ -34,7 +36,7 @@ def wrong_gradients(config: Config, part: Part) -> dict[str, Any]:
 
     def losses(*parameters: torch.Tensor) -> torch.Tensor:
         outputs: torch.Tensor = loss(
-            functional_call(model, dict(zip(names, parameters, strict=True)), (x,)), y
+            functional_call(model, dict(zip(names, parameters, strict=True)), (x, *lengths)), y
         )
         return outputs
 

@@ -104,6 +104,7 @@ def some_rows(part: Part, rows: NDArray[np.int64], *, y: NDArray[Any] | None = N
         index=part.index[rows],
         x=None if part.x is None else part.x[rows],
         y=y if y is not None else None if part.y is None else part.y[rows],
+        lengths=None if part.lengths is None else part.lengths[rows],
     )
 
 

@@ -1,0 +1,20 @@
+"""Which tasks there are, and the metrics of each (R1, R4)."""
+
+from collections.abc import Callable
+
+from search.contract.metric_functions import CLASSIFICATION, REGRESSION, Outputs
+from search.contract.sequence_metrics import SEQUENCES
+from search.errors import UsageError, unknown
+
+TASKS: dict[str, dict[str, Callable[[Outputs], float]]] = {
+    "classification": CLASSIFICATION,
+    "regression": REGRESSION,
+    "tagging": {**CLASSIFICATION, **SEQUENCES},  # a label per step of a sequence
+}
+METRICS = {name: metric for metrics in TASKS.values() for name, metric in metrics.items()}
+
+
+def check_task_name(task: object) -> None:
+    """Raises UsageError for a task that does not exist."""
+    if task not in TASKS:
+        raise UsageError(unknown("task", name=str(task), known=TASKS))

@@ -1,0 +1,307 @@
+"""Sequences of different lengths: padding never counts, token ids stay whole, bad lengths are named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from torch import nn
+
+from search.contract.arrays import read_folds, write_folds
+from search.contract.contract import prepare
+from search.contract.dataset import completed, load_rows
+from search.contract.metrics import Metric, constant_score, scores
+from search.errors import UsageError
+from trainers.api import IGNORED
+from trainers.checkpoint import Unsaved
+from trainers.losses import Focal
+from trainers.models.recurrent import CELLS, Recurrent
+from trainers.models.steps import POOLS
+from trainers.models.transformer import Transformer
+from trainers.rehearsal import rehearse
+from trainers.seat import Seat
+from trainers.stock import Stock
+
+ACCURACY = Metric(name="accuracy", direction="maximize")
+SIZES = {"outputs": 3, "width": 8, "depth": 1, "dropout": 0.0}
+
+
+def _node(path, **keys):
+    kind = "npz" if path.endswith("npz") else "table"
+    node = {"_target_": f"trainers.data.{kind}.load", "path": path, "task": "tagging"}
+    return OmegaConf.create({**node, "inputs": None, "outputs": None, "impute": None, **keys})
+
+
+def _config(data, **keys):
+    split = {"kind": "holdout", "test": 0.3, "val": 0.25, "seed": 0}
+    scaler = {"_target_": "sklearn.preprocessing.StandardScaler", "target": True}
+    return OmegaConf.create({"data": data, "split": split, "normalise": scaler, **keys})
+
+
+def _tagged(rows=40, longest=7, *, extra=0, fill=0, features=2, seed=0):
+    """Sequences with a label per step, and `extra` padded steps whose content is `fill`."""
+    dice = np.random.default_rng(seed)
+    lengths = dice.integers(1, longest + 1, rows)
+    lengths[:2] = longest
+    x = np.full((rows, longest + extra, features), float(fill))
+    y = np.full((rows, longest + extra), int(fill))
+    for row, length in enumerate(lengths):
+        x[row, :length] = dice.normal(3.0, 5.0, (length, features))
+        y[row, :length] = dice.integers(0, 3, length)
+    return {"x": x, "y": y, "lengths": lengths}
+
+
+def _prepared(name, arrays, **keys):
+    np.savez(name, **arrays)
+    return prepare(_config(_node(name, **keys)), metric=ACCURACY)
+
+
+def _model(kind, *, steps, task="tagging", **keys):
+    sizes = {**SIZES, "inputs": 2 * steps, "features": 2, "task": task, **keys}
+    torch.manual_seed(0)
+    if kind == "transformer":
+        return Transformer(heads=2, **sizes).eval()
+    return Recurrent(cell=kind, **sizes).eval()
+
+
+# The contract
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 5), st.sampled_from([0, 1, -7, 1e6, float("nan")]))
+def test_content_and_amount_of_padding_change_nothing_that_is_trained_on(extra, fill):
+    plain = _prepared("a.npz", _tagged())
+    other = _tagged(extra=extra)
+    ends = np.arange(other["x"].shape[1]) >= other["lengths"][:, None]
+    other["x"][ends], other["y"][ends] = fill, 99
+    changed = _prepared("b.npz", other)
+    assert changed.contract.data == plain.contract.data
+    assert changed.contract.floor == plain.contract.floor
+    for one, two in (
+        (plain.final.train, changed.final.train),
+        (plain.final.test, changed.final.test),
+    ):
+        for key in ("x", "y", "lengths"):
+            assert np.array_equal(getattr(one, key), getattr(two, key))
+
+
+def test_normalisation_is_fitted_on_the_real_steps_of_train_alone():
+    arrays = _tagged(rows=60)
+    made = _prepared("a.npz", arrays)
+    train, lengths = made.split.rest, arrays["lengths"]
+    steps = np.concatenate([arrays["x"][row, : lengths[row]] for row in train])
+    constants = made.contract.normalisation
+    assert constants["mean_"] == pytest.approx(steps.mean(axis=0))
+    assert constants["scale_"] == pytest.approx(steps.std(axis=0))
+    part = made.final.train
+    real = np.arange(part.x.shape[1]) < part.lengths[:, None]
+    assert part.x[real].mean(axis=0) == pytest.approx(0, abs=1e-6)
+    assert not part.x[~real].any()
+    assert (part.y[~real] == IGNORED).all()
+
+
+def test_token_ids_stay_whole_and_reach_the_workers_as_ids(tmp_path):
+    arrays = _tagged(features=1)
+    arrays["x"] = np.abs(arrays["x"][:, :, 0]).astype(int) % 9
+    made = _prepared("t.npz", arrays, vocabulary=9)
+    assert made.contract.normalisation == {"kind": "none"}
+    write_folds(tmp_path / "arrays", made.folds(), stamp="s")
+    (fold,) = read_folds(tmp_path / "arrays")
+    assert fold.data.train.tokens
+    assert fold.data.train.x.dtype == np.int64
+    assert np.array_equal(fold.data.train.lengths, made.final.train.lengths)
+    stock = Stock(data=fold.data, device="cpu")
+    assert stock._sets[0][0].dtype == torch.long
+
+
+def test_sequences_of_a_table_are_those_of_an_array(tmp_path):
+    arrays = _tagged(rows=30)
+    steps = [
+        {"who": f"s{row}", "a": x[0], "b": x[1], "tag": "uvw"[y], "odd": "no" if row % 2 else "yes"}
+        for row, (xs, ys, length) in enumerate(zip(*arrays.values(), strict=True))
+        for x, y in zip(xs[:length], ys[:length], strict=True)
+    ]
+    pd.DataFrame(steps).to_csv("t.csv", index=False)
+    pd.DataFrame(steps).to_parquet("t.parquet")
+    np.savez("t.npz", **arrays)
+    array = load_rows(_node("t.npz"))
+    for path in ("t.csv", "t.parquet"):
+        table = load_rows(_node(path, target="tag", sequence="who", drop=["odd"]))
+        assert table.classes == ("u", "v", "w")
+        assert np.array_equal(table.data.y, array.data.y)
+        assert np.allclose(table.data.x, array.data.x)
+        assert np.array_equal(table.data.lengths, arrays["lengths"])
+    one = load_rows(
+        _node("t.csv", target="odd", sequence="who", drop=["tag"], task="classification")
+    )
+    assert one.data.y.tolist() == [1, 0] * 15
+    whole = completed(_config(_node("t.csv", target="tag", sequence="who", drop=["odd"])))
+    assert (whole.data.inputs, whole.data.features, whole.data.steps) == (14, 2, 7)
+
+
+def test_a_row_of_a_table_may_be_a_sequence_with_a_column_of_its_length():
+    text = "a,b,c,t1,t2,t3,n\n1,2,3,x,y,x,3\n4,,,y,,,1\n5,6,,x,x,,2\n7,8,9,y,y,y,3\n"
+    with open("wide.csv", "w") as file:
+        file.write(text)
+    rows = load_rows(_node("wide.csv", target=["t1", "t2", "t3"], length="n"))
+    assert rows.data.lengths.tolist() == [3, 1, 2, 3]
+    assert rows.data.x.tolist()[1] == [4, 0, 0]
+    assert rows.data.y.tolist() == [
+        [0, 1, 0], [1, IGNORED, IGNORED], [0, 0, IGNORED], [1, 1, 1],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "keys", "message"),
+    [
+        ({"lengths": np.array([0, 3, 2])}, {}, r"data: lengths: a sequence has at least one step, but got 0 in row 0; drop empty sequences"),
+        ({"lengths": np.array([1, 4, 2])}, {}, r"data: lengths: no sequence is longer than its array of 3 steps, but got 4 in row 1; mend the lengths"),
+        ({"lengths": np.array([1, 2.5, 2])}, {}, r"data: lengths: must be whole numbers, but got float64 "),
+        ({"lengths": np.array([1, 2])}, {}, r"data: lengths: must be one number per sequence \(3\), but got shape \(2,\)"),
+        ({"y": np.zeros(3, dtype=int)}, {}, r"data: y: tagging needs a label per step, \(3, 3\), but got shape \(3,\); give y the steps of x"),
+        ({}, {"vocabulary": 2}, r"data: x: token ids are whole numbers below data\.vocabulary=2, but got 2 at step 2 of row 0; number the tokens from 0"),
+        ({"x": np.arange(9.0).reshape(3, 3) / 2}, {"vocabulary": 9}, r"data: x: token ids are whole numbers below data\.vocabulary=9, but got 0\.5 at step 1 of row 0"),
+        ({}, {"outputs": 9}, r"data\.outputs: must be 3, as in the rows, but got 9"),
+        ({"x": np.ones((3, 3, 2, 2))}, {}, r"data: x: sequences are \[rows, steps\] or \[rows, steps, features\], but got shape \(3, 3, 2, 2\)"),
+    ],
+)  # fmt: skip
+def test_bad_sequences_are_named(change, keys, message):
+    arrays = {"x": np.arange(9).reshape(3, 3), "y": np.arange(9).reshape(3, 3) % 3, "lengths": np.array([3, 3, 3])}  # fmt: skip
+    np.savez("bad.npz", **{**arrays, **change})
+    with pytest.raises(UsageError, match=message):
+        load_rows(_node("bad.npz", **keys))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"sequence": "who", "length": "n"}, r"data\.length: a row is a step \(data\.sequence\) or a sequence \(data\.length\), but got both"),
+        ({"sequence": "who", "task": "classification", "drop": ["n", "gap"]}, r"data: y: a task with one answer per sequence needs one label per sequence, but got x and others in sequence 0; say data\.task=tagging"),
+        ({"sequence": "gap", "drop": ["who"]}, r"t\.csv: every step belongs to a sequence, but got none in row 1"),
+        ({"length": "gap"}, r"column 'gap': a length is a whole number \(data\.length\), but got nan"),
+        ({"sequence": "who", "groups": "n", "drop": ["gap"]}, r"t\.csv: a sequence belongs to one group, but got several in sequence 'p'"),
+    ],
+)  # fmt: skip
+def test_bad_tables_of_sequences_are_named(keys, message):
+    with open("t.csv", "w") as file:
+        file.write("a,tag,who,n,gap\n1,x,p,1,1\n2,y,p,2,\n3,x,q,1,2\n")
+    with pytest.raises(UsageError, match=message):
+        load_rows(_node("t.csv", target="tag", **keys))
+
+
+# Models and losses
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.sampled_from([*CELLS, "transformer"]),
+    st.sampled_from([*POOLS, "none"]),
+    st.booleans(),
+    st.integers(0, 4),
+    st.floats(-1e3, 1e3),
+)
+def test_padding_changes_no_output(kind, pool, bidirectional, extra, fill):
+    task = "tagging" if pool == "none" else "classification"
+    keys = {} if kind == "transformer" else {"bidirectional": bidirectional}
+    if kind != "transformer" and pool != "none":
+        keys["pool"] = pool
+    model, lengths = _model(kind, steps=9, task=task, **keys), torch.tensor([5, 1, 3])
+    x = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(1))
+    real = torch.arange(5 + extra) < lengths[:, None]
+    wider = torch.cat([x, torch.zeros(3, extra, 2)], dim=1)
+    wider[~real] = fill
+    with torch.no_grad():
+        plain, padded = model(x, lengths), model(wider, lengths)
+    if task == "tagging":
+        plain, padded = plain.movedim(1, 2)[real[:, :5]], padded.movedim(1, 2)[real]
+    assert torch.allclose(plain, padded, atol=1e-6)
+    if task != "tagging":  # and the outputs are those of the sequence alone
+        for row, length in enumerate(lengths):
+            alone = model(x[row : row + 1, :length])
+            assert torch.allclose(alone[0], padded[row], atol=1e-5)
+
+
+def test_losses_and_metrics_are_over_real_steps_alone():
+    logits = torch.randn(4, 3, 6, generator=torch.Generator().manual_seed(0))
+    y = torch.randint(3, (4, 6), generator=torch.Generator().manual_seed(1))
+    real = torch.arange(6) < torch.tensor([6, 2, 1, 4])[:, None]
+    masked = y.masked_fill(~real, IGNORED)
+    flat, labels = logits.movedim(1, 2)[real], y[real]
+    for loss in (nn.CrossEntropyLoss(), Focal(gamma=2.0), Focal(gamma=1.0, weights=[1, 2, 3])):
+        assert loss(logits, masked) == pytest.approx(float(loss(flat, labels)), abs=1e-6)
+    logits = logits.movedim(1, 2).masked_fill(~real[:, :, None], float("nan")).movedim(2, 1)
+    for name in ("accuracy", "log_loss", "f1", "balanced_accuracy"):
+        metric = Metric(name=name, direction="maximize")
+        steps = scores(metric, targets=labels.numpy(), kind="predictions", output=flat.numpy())
+        whole = scores(metric, targets=masked.numpy(), kind="predictions", output=logits.numpy())
+        assert whole == steps
+    exact = Metric(name="sequence_accuracy", direction="maximize")
+    labels = y.clone()
+    labels[0, 0] = (labels[0, 0] + 1) % 3
+    assert scores(exact, targets=masked.numpy(), kind="labels", output=labels.numpy()) == {
+        "sequence_accuracy": 0.75
+    }
+
+
+def test_the_floor_of_tagging_is_that_of_one_label_at_every_step():
+    train = np.array([[0, 0, 1], [0, IGNORED, IGNORED]])
+    val = np.array([[0, 1, IGNORED], [0, 0, 0]])
+    floors = {
+        name: constant_score(
+            Metric(name=name, direction="maximize"), task="tagging", train=train, val=val
+        )
+        for name in ("accuracy", "sequence_accuracy", "log_loss")
+    }
+    assert floors["accuracy"] == 0.8
+    assert floors["sequence_accuracy"] == 0.5
+    assert floors["log_loss"] == pytest.approx(-(4 * np.log(0.75) + np.log(0.25)) / 5)
+
+
+def _trained(rows, *, extra=0, epochs=2, model=None):
+    """Values of the epochs of a training on these rows with `extra` steps of padding more."""
+    sets = []
+    for x, y, lengths in rows:
+        more = torch.full((len(x), extra, x.shape[2]), 7.0)
+        labels = torch.full((len(x), extra), IGNORED)
+        sets.append((torch.cat([x, more], 1), torch.cat([y, labels], 1), lengths))
+    model = model or {"_target_": "trainers.models.recurrent.Recurrent", "cell": "gru"}
+    config = {
+        "seed": 0,
+        "model": {**model, **SIZES, "inputs": 14, "features": 2, "task": "tagging"},
+        "loss": {"_target_": "torch.nn.CrossEntropyLoss", "label_smoothing": 0.1},
+        "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.01},
+        "trainer": {"epochs": epochs, "batch_size": 8},
+    }
+    seat = Seat(config, sets=tuple(sets), device=torch.device("cpu"), checkpoint=Unsaved())
+    return [seat.next_epoch() for _ in range(epochs + 1)]
+
+
+def test_the_amount_of_padding_changes_no_loss_of_a_training():
+    part = _prepared("a.npz", _tagged(rows=60)).final
+    rows = [
+        tuple(torch.from_numpy(np.asarray(one)) for one in (side.x, side.y, side.lengths))
+        for side in (part.train, part.val)
+    ]
+    plain, padded = _trained(rows), _trained(rows, extra=4)
+    for name in ("train_loss", "val_loss", "train_eval_loss"):
+        assert [v[name] for v in plain] == pytest.approx([v[name] for v in padded], abs=1e-6)
+
+
+def test_a_model_that_cannot_read_lengths_is_refused_and_one_that_can_is_built():
+    shape = (14, 3, "tagging", {"steps": 7, "features": 2, "vocabulary": None})
+    config = {
+        "seed": 0,
+        "model": {"_target_": "trainers.models.mlp.MLP", **SIZES, "inputs": 14},
+        "loss": {"_target_": "torch.nn.CrossEntropyLoss"},
+        "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
+        "trainer": {"epochs": 1, "batch_size": 8},
+    }
+    with pytest.raises(TypeError, match=r"need a model with forward\(x, lengths\), but got MLP"):
+        rehearse(config, shape)
+    kinds = {"transformer.Transformer": {"heads": 2}, "recurrent.Recurrent": {}}
+    for kind, own in kinds.items():
+        model = {"_target_": f"trainers.models.{kind}", **SIZES, "inputs": 14, **own}
+        keys = {**model, "features": 2, "task": "tagging"}
+        assert rehearse({**config, "model": keys}, shape)

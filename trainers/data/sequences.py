@@ -1,0 +1,80 @@
+"""Sequences from a table: one row per step with a column of sequence ids, or a column of lengths.
+
+Padding is filled with zeros and labels that count for nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trainers.data import DataSet, broken
+
+
+def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
+    """Rows of single steps as one row per sequence, in the order of their first steps.
+
+    x becomes [sequences, longest, features], or [sequences, longest] of one feature; y [sequences,
+    longest]. The steps of a sequence keep the order of the file.
+
+    Raises:
+        DataError: a step without a sequence, several targets, or a group that parts a sequence.
+    """
+    if steps.y.ndim != 1:
+        raise broken(
+            "data.target",
+            rule="a step has one label",
+            got=f"{steps.y.shape[1]} columns",
+            remedy="name one column, or drop data.sequence",
+        )
+    if pd.isna(ids).any():
+        row = int(pd.isna(ids).argmax())
+        raise broken(
+            where, rule="every step belongs to a sequence", got=f"none in row {row}",
+            remedy="drop such rows",
+        )  # fmt: skip
+    numbers, _ = pd.factorize(ids)
+    lengths = np.bincount(numbers)
+    order = np.argsort(numbers, kind="stable")
+    rows, places = (
+        numbers[order],
+        np.arange(len(order)) - np.repeat(np.cumsum(lengths) - lengths, lengths),
+    )
+    x = np.zeros((len(lengths), int(lengths.max()), steps.x.shape[1]), dtype=steps.x.dtype)
+    x[rows, places] = steps.x[order]
+    first = order[np.cumsum(lengths) - lengths]
+    y = np.repeat(steps.y[first][:, None], x.shape[1], axis=1)
+    y[rows, places] = steps.y[order]
+    groups = None
+    if steps.groups is not None:
+        groups = steps.groups[first]
+        apart = groups[rows] != steps.groups[order]
+        if apart.any():
+            raise broken(
+                where,
+                rule="a sequence belongs to one group",
+                got=f"several in sequence {ids[order[int(apart.argmax())]]!r}",
+                remedy="mend data.groups",
+            )
+    return DataSet(
+        x=x[:, :, 0] if x.shape[2] == 1 else x,
+        y=y,
+        groups=groups,
+        time=None if steps.time is None else steps.time[first],
+        lengths=lengths,
+        stepwise=True,
+    )
+
+
+def without_padding(
+    frame: pd.DataFrame, targets: Sequence[str], lengths: NDArray[Any]
+) -> pd.DataFrame:
+    """A table of one row per sequence, with some label where its steps have ended."""
+    if len(targets) < 2:
+        return frame
+    filled = frame.copy()
+    for step, name in enumerate(targets):
+        filled[name] = frame[name].where(step < lengths, frame[targets[0]])
+    return filled
