@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from trainers.data import DataSet, broken
+from trainers.data.columns import lengths_of, moments_of
 from trainers.data.sequences import joined_steps, without_padding
 
 PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
@@ -93,7 +93,7 @@ def load(
             got="both",
             remedy="drop one of them",
         )
-    lengths = _lengths(frame[special["length"]], path) if length is not None else None
+    lengths = lengths_of(frame[special["length"]], path) if length is not None else None
     if lengths is not None:
         frame = without_padding(frame, targets, lengths)
     _check_targets(frame, targets, file, form)
@@ -104,24 +104,13 @@ def load(
         x=whole.to_numpy(dtype=np.float64),
         y=np.asarray(y),
         groups=np.asarray(frame[special["groups"]]) if groups is not None else None,
-        time=_moments(frame[special["time"]], path) if time is not None else None,
+        time=moments_of(frame[special["time"]], path) if time is not None else None,
         names=tuple(whole.columns),
         lengths=lengths,
     )
     if sequence is None:
         return rows
     return joined_steps(rows, np.asarray(frame[special["sequence"]]), where=path)
-
-
-def _lengths(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
-    if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
-        raise broken(
-            f"{path}: column {column.name!r}",
-            rule="a length is a whole number (data.length)",
-            got=column.iloc[int(pd.to_numeric(column, errors="coerce").isna().argmax())],
-            remedy="mend it",
-        )
-    return np.asarray(column)
 
 
 def _numbers(
@@ -277,30 +266,4 @@ def _check_numeric(column: "pd.Series[Any]", path: Path, form: Format) -> None:
         rule="a column is numeric unless data.categorical names it",
         got=f"{column.iloc[row]!r} in row {row}",
         remedy=remedy,
-    )
-
-
-def _moments(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
-    """A column of numbers, or of dates as numbers; text must be ISO 8601, which has one order."""
-    where = f"{path}: column {column.name!r}"
-    if not pd.api.types.is_numeric_dtype(column):
-        try:
-            column = pd.to_datetime(column, format="ISO8601", utc=True)
-        except (ValueError, TypeError) as error:
-            raise broken(
-                where,
-                rule="time is a number or a date such as 2026-01-31",
-                got=str(error),
-                remedy="convert it",
-            ) from error
-    if column.isna().any():
-        row = int(column.isna().to_numpy().argmax())
-        raise broken(
-            where,
-            rule="every row needs its time",
-            got=f"none in row {row}",
-            remedy="drop such rows",
-        )
-    return np.asarray(
-        column.astype("int64") if pd.api.types.is_datetime64_any_dtype(column) else column
     )
