@@ -16,6 +16,8 @@ from search.errors import UsageError, broken_rule
 # Groups that this program reads key by key; a class or function takes the keys of the others.
 READ = ("split", "placement", "protocol", "sampler", "pruner", "preflight", "metric")
 KINDS = ("split", "sampler", "pruner")  # groups of which every kind reads its own keys
+# Groups that have no files of their own.
+BLOCKS = {"lr_range": ("low", "high", "scale", "steps", "seeds"), "storage": ("url", "patience")}
 TRAINER = ("replay",)  # keys of the stock trainer that no file has
 ROOT = ("choices", "chosen", "from", "expected", "contract", "space")
 GIVEN = (
@@ -47,8 +49,9 @@ def check_keys(config: DictConfig) -> None:
     for group in KINDS:
         if isinstance(config.get(group), DictConfig):
             _check_kind(config, group)
-    if isinstance(config.get("lr_range"), DictConfig):
-        _check(config, "lr_range", known=frozenset(("low", "high", "scale", "steps", "seeds")))
+    for group, names in BLOCKS.items():
+        if isinstance(config.get(group), DictConfig):
+            _check(config, group, known=frozenset(names))
     if not stock:
         return
     _check(config, "trainer", known=_keys("trainer/stock.yaml") | frozenset(TRAINER))

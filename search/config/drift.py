@@ -34,7 +34,8 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
         if (
             before.get(key) == now.get(key)
             or key.startswith(("placement.", "preflight.", "lr_range.", "callbacks"))
-            or key in ("lanes", "results_root", "rehearse", "report", "accept_code")
+            or key
+            in ("lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience")
             or key in ("chosen.preflight", "chosen.callbacks")
         ):
             continue

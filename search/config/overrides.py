@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.config.knobs import Value
+from search.config.passwords import redacted
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.trial_config import STOCK
@@ -132,7 +133,10 @@ def parse_override(word: str) -> Override:
     remedy = "put odd text into quotes: key='\"…\"'"
     raise UsageError(
         broken_rule(
-            f"Error parsing override {shortened(word)!r}", rule=rule, got=reason, remedy=remedy
+            f"Error parsing override {shortened(redacted(word))!r}",
+            rule=rule,
+            got=reason,
+            remedy=remedy,
         )
     )
 

@@ -15,6 +15,7 @@ from search.config.incumbent import merged
 from search.config.joint_settings import JointSettings, read_joint
 from search.config.knob_roles import check_knob, check_values, default_of
 from search.config.knobs import Knob, Value
+from search.config.passwords import without_password
 from search.config.results_root import root_of
 from search.config.schema import check_settings
 from search.config.settings import (
@@ -132,6 +133,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     Raises:
         UsageError: any key or combination of keys that breaks a rule.
     """
+    config = without_password(config)
     resolved = resolved_config(config, where="the config")
     check_settings(resolved)
     name = str(config.name)

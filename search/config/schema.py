@@ -35,6 +35,8 @@ TABLE: dict[str, Rule] = {
     "report": one_of(*SWITCH),
     "rehearse": truth(),
     "results_root": word(),
+    "storage.url": text(null=True),
+    "storage.patience": number(least=0, most=10**6),
     "lr_range.low": number(above=0),
     "lr_range.high": number(above=0),
     "lr_range.scale": one_of("log", "linear"),
@@ -188,7 +190,16 @@ MAPPINGS = (
     "data", "model", "optimizer", "schedule", "loss", "trainer", "metric", "split", "normalise",
     "placement", "protocol",
 )  # fmt: skip
-OPTIONAL_MAPPINGS = ("space", "sampler", "pruner", "preflight", "lr_range", "callbacks", "choices")
+OPTIONAL_MAPPINGS = (
+    "space",
+    "sampler",
+    "pruner",
+    "preflight",
+    "lr_range",
+    "storage",
+    "callbacks",
+    "choices",
+)
 
 
 def check_settings(config: Mapping[str, Any]) -> None:

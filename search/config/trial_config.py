@@ -19,6 +19,7 @@ PRIVATE = (
     "space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name",
     "experiment", "chosen", "choices", "rehearse", "sampler", "pruner", "n_trials", "budget_hours",
     "budget_trials", "from", "lanes", "preflight", "lr_range", "callbacks", "report", "accept_code",
+    "storage",
 )  # fmt: skip
 
 
@@ -26,7 +27,7 @@ class TrialConfigs:
     """Resolved configs of many trials on one base; only groups with a link are resolved anew."""
 
     def __init__(self, base: DictConfig) -> None:
-        self._raw = plain_config(base, resolve=False)
+        self._raw = _without_storage(base)
         self._config = OmegaConf.create(self._raw)
         self._plain = plain_config(self._config, resolve=True)
         self._linked = [key for key, node in self._raw.items() if "${" in str(node)]
@@ -75,7 +76,7 @@ def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
 
 def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:
     """The config of one trial: base, choices, knobs, then the seed; links stay links."""
-    plain = plain_config(base, resolve=False)
+    plain = _without_storage(base)
     choices = plain.get("choices") or {}
     for group in choices:
         if group in knobs:
@@ -106,6 +107,13 @@ def trainer_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def hidden_keys(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The keys that no trainer sees."""
     return PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")
+
+
+def _without_storage(config: DictConfig) -> dict[str, Any]:
+    """Links as written. No trial needs the address of the storage, which may hold a password."""
+    plain = plain_config(config, resolve=False)
+    plain.pop("storage", None)
+    return plain
 
 
 def _parent(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:

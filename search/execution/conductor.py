@@ -16,6 +16,7 @@ from search.contract.contract import Contract
 from search.errors import Interrupted
 from search.execution import messages
 from search.execution.callbacks import Callback
+from search.execution.clocks import TICK, Clocks
 from search.execution.connections import Happening, MessageReceived, WorkerExited, WorkerHandle
 from search.execution.lanes import Fusions
 from search.execution.messages import MessageError
@@ -32,9 +33,9 @@ from search.stages.stage import Stage
 from search.storage.folder import Folder
 from search.storage.logs import TrialLogs
 from search.storage.study import Study
+from search.storage.trial_storage import ServerAway
 from search.storage.trials import TrialSpec
 
-TICK = 0.25  # time between two looks at clocks and logs [s]
 FAREWELL = 5.0  # time that workers get to end when there is no more work [s]
 
 
@@ -70,8 +71,7 @@ class Conductor:
             callback=callback,
         )
         self._signals, self._stopping_said = 0, False
-        self._deadline: float | None = None
-        self._checked_at = 0.0
+        self._clocks = Clocks(pool, logs=self._logs, callback=callback)
 
     def run(self, *, keep_workers: bool = False) -> None:
         """Until the stage wants nothing more. `keep_workers`: they wait for another stage then.
@@ -81,7 +81,11 @@ class Conductor:
             RunError: workers cannot start, the machine is at fault, or all trials fail alike.
         """
         with signals_handled(self._on_signal):
-            self._carry_out(keep_workers=keep_workers)
+            try:
+                self._carry_out(keep_workers=keep_workers)
+            except ServerAway:
+                if not self._signals:
+                    raise
         if self._signals:
             raise Interrupted("interrupted")
 
@@ -107,12 +111,9 @@ class Conductor:
             self._recorder.close()
 
     def _turn(self) -> None:
-        for happened in self._connections.wait(TICK):
+        happenings, began = self._connections.wait(TICK), time.monotonic()
+        for happened in happenings:
             self._on_happening(happened)
-        now = time.monotonic()
-        if now - self._checked_at > TICK:
-            self._checked_at = now
-            self._check_clocks(now)
         if not self._signals:
             self._refill()
             self._assign()
@@ -122,6 +123,7 @@ class Conductor:
                 f"stopping at the next epoch's end, after {grace:g} s at the latest; "
                 "once more stops at once"
             )
+        self._clocks.look(turn_began=began)
 
     def _done(self) -> bool:
         busy = any(worker.trials for worker in self._connections.workers)
@@ -274,26 +276,10 @@ class Conductor:
             lanes=self._fusions.setup(),
         )
 
-    def _check_clocks(self, now: float) -> None:
-        """Kills workers whose trial has run out of time or has printed too much."""
-        for worker in self._connections.workers:
-            for trial in worker.trials.values():
-                if trial.kill_reason:
-                    continue
-                excess = self._logs.excess(trial.ask.trial)
-                trial.retry = trial.retry and not excess
-                trial.kill_reason = excess or trial.overdue(now, shared=len(worker.trials) > 1)
-                if trial.kill_reason:
-                    self._pool.kill(worker.slot)
-                elif slow := trial.slow_start(now):
-                    self._callback.note(slow)
-        if self._deadline is not None and now > self._deadline:
-            for worker in self._connections.workers:
-                self._pool.kill(worker.slot)
-
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
         self._pool.close()
         grace = self._plan.placement.grace if self._signals == 1 else 0.0
-        self._deadline = time.monotonic() + grace
+        self._clocks.deadline = time.monotonic() + grace
+        self._recorder.end_wait()
         self._connections.wake()

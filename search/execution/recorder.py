@@ -41,6 +41,7 @@ class Recorder:
     ) -> None:
         self._plan, self._study, self._contract = plan, study, contract
         self._stage, self._callback = stage, callback
+        study.on_wait(callback.note)
         self._layers = LayerLog(folder.layers)
         self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
         unfinished = [ask.trial for ask in self.unfinished()]
@@ -128,6 +129,10 @@ class Recorder:
                 f"the first {FIRST_FAILURES} trials all failed alike, so the search stops: "
                 f"{row.reason}; mend it, then use name=…"
             )
+
+    def end_wait(self) -> None:
+        """Nothing waits for the storage any more; may be called by a signal handler."""
+        self._study.end_wait()
 
     def close(self) -> None:
         """Ends the writing."""

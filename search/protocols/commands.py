@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from search.config.passwords import redacted
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 
@@ -16,6 +17,7 @@ def stage_words(words: Sequence[str]) -> list[str]:
     """The words of a protocol's command that its stages share: the experiment, then the set-up."""
     is_named = bool(words) and "=" not in words[0]
     experiment, overrides = (words[0], words[1:]) if is_named else (EXPERIMENT, words)
+    overrides = [redacted(word) for word in overrides]
     kept = [word for word in overrides if word.lstrip("+~").split("=")[0].split(".")[0] not in OWN]
     return [experiment, *kept]
 

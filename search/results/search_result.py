@@ -89,8 +89,8 @@ class SearchResult:
     def config(self) -> dict[str, Any]:
         """The winner's config, complete and resolved; without a winner the search's own."""
         row, config = self._findings.winner, self._findings.plan.config
-        if row is not None:
-            config = trial_config(config, knobs=row.ask.knobs, seed=row.ask.seed)
+        knobs, seed = ({}, config.seed) if row is None else (row.ask.knobs, row.ask.seed)
+        config = trial_config(config, knobs=knobs, seed=seed)
         plain = OmegaConf.to_container(config, resolve=True)
         assert isinstance(plain, dict)
         return {str(key): value for key, value in plain.items()}

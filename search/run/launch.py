@@ -70,6 +70,7 @@ def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:
     """Whether this search may begin or go on in its folder; a fresh one needs no trials read."""
     if not folder.started:
         folder.check_config(plan.config)
+        folder.check_storage(plan.config, name=plan.name)
         return
     with quick_imports():
         from search.run.resume import settle

@@ -103,7 +103,7 @@ def _opened_study(plan: Plan, folder: Folder, console: Console) -> Study:
         pruner=make_pruner(plan.settings, epochs=plan.epochs),
     )
     if study.repaired:
-        console.print(f"{folder.journal}: {study.repaired}", markup=False)
+        console.print(f"{folder.storage().url}: {study.repaired}", markup=False)
     return study
 
 

@@ -31,10 +31,10 @@ if TYPE_CHECKING:  # a contract takes a second to import, and a folder is read b
 
 # What a search writes, config.yaml first: without it nothing counts as begun.
 WRITTEN = (
-    "config.yaml", "contract.yaml", "split.npz", "journal.log", "code.json", "lanes.json",
-    "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md", "decisions.jsonl",
-    "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best", "checkpoints",
-    "layers", "logs", "refit",
+    "config.yaml", "contract.yaml", "split.npz", "journal.log", "storage.json", "code.json",
+    "lanes.json", "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md",
+    "decisions.jsonl", "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best",
+    "checkpoints", "layers", "logs", "refit",
 )  # fmt: skip
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 
@@ -48,6 +48,7 @@ class Folder:
         self.contract = path / "contract.yaml"
         self.split = path / "split.npz"
         self.journal = path / "journal.log"
+        self.database = path / "storage.json"  # the writer's name in a database
         self.curve_log = path / "curves.jsonl"
         self.curves = path / "curves.parquet"
         self.layers = path / "layers"
@@ -60,6 +61,7 @@ class Folder:
         self.checkpoints = path / "checkpoints"
         self.arrays = path / "arrays"
         self._lock = FolderLock(path / "lock")
+        self._storage: TrialStorage | None = None
 
     @property
     def started(self) -> bool:
@@ -67,12 +69,39 @@ class Folder:
         return self.config.exists()
 
     def storage(self) -> TrialStorage:
-        """Where the trials lie."""
-        return JournalFile(self.journal)
+        """Where the trials lie, as the config of the first start says.
+
+        Raises:
+            UsageError: the address of a database cannot be read.
+        """
+        if self._storage is None:
+            self._storage = JournalFile(self.journal)
+            if self.started and not self.journal.exists():
+                self._storage = self._storage_of(self.load_config())
+        return self._storage
+
+    def check_storage(self, config: DictConfig, *, name: str) -> None:
+        """Whether a search of this name can keep its trials where its config says.
+
+        Raises:
+            UsageError: it cannot. Nothing is written.
+        """
+        self._storage_of(config).check(name=name)
+
+    def _storage_of(self, config: DictConfig) -> TrialStorage:
+        try:
+            address = OmegaConf.select(config, "storage.url")
+        except OmegaConfBaseException as error:
+            raise UsageError(f"storage.url: {str(error).splitlines()[0]}; set it") from error
+        if address is None:
+            return JournalFile(self.journal)
+        from search.storage.database import Database  # SQLAlchemy takes half a second
+
+        return Database(str(address), marker=self.database, patience=float(config.storage.patience))
 
     def has_trials(self) -> bool:
         """True if trials may have been recorded."""
-        return self.storage().exists()
+        return self.journal.exists() or self.database.exists()
 
     def load_config(self) -> DictConfig:
         """The config of the first start, read-only.
@@ -130,6 +159,8 @@ class Folder:
 
     def clear(self) -> None:
         """Removes what a search has written; files of the user's and the ledger of tests stay."""
+        self.storage().clear()
+        self._storage = None
         for path in (path for name in WRITTEN for path in self.path.glob(name)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -211,5 +242,6 @@ class Folder:
         lines = self.trials.read_bytes().count(b"\n") if self.trials.exists() else 0
         if lines > 1 and not (self.has_trials() and self.storage().holds_records()):
             raise damaged(
-                self.journal, got=f"none of the {lines - 1} trials that {self.trials.name} lists"
+                self.storage().url,
+                got=f"none of the {lines - 1} trials that {self.trials.name} lists",
             )

@@ -7,7 +7,7 @@ records mean is Optuna's business.
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,9 @@ from optuna.storages.journal import BaseJournalBackend
 
 from search.errors import UsageError, broken_rule
 from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
+from search.storage.trial_storage import CLAIM, WRITER
 
 CREATE_STUDY, DELETE_STUDY, SET_STUDY_USER_ATTR = 0, 1, 2
-WRITER = "writer"  # study attribute by which a conductor claims its records
-# The value of WRITER as set; the journal replaces it by the name under which Optuna writes, which
-# no public call tells.
-CLAIM = "claimed"
 Log = dict[str, Any]
 
 
@@ -37,6 +34,9 @@ class JournalFile:
     def exists(self) -> bool:
         """True if a search has opened it before."""
         return self._path.exists()
+
+    def check(self, *, name: str) -> None:
+        """Nothing can be wrong before there is a file."""
 
     def holds_records(self) -> bool:
         """True if something was recorded in it."""
@@ -59,10 +59,21 @@ class JournalFile:
         if self._backend is not None:
             self._backend.sync()
 
+    def on_wait(self, say: Callable[[str], None]) -> None:
+        """A file is never away."""
+
+    def end_wait(self) -> None:
+        """See `on_wait`."""
+
+    def clear(self) -> None:
+        """Removes the file."""
+        self._path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Syncs and closes the file."""
         if self._backend is not None:
             self._backend.close()
+            self._backend = self._opened = None
 
 
 class Journal(BaseJournalBackend):
@@ -95,7 +106,7 @@ class Journal(BaseJournalBackend):
     def append_logs(self, logs: list[Log]) -> None:
         """Adds records. They survive a kill at once, and a power cut after `sync`."""
         for log in logs:
-            if log.get("user_attr", {}).get(WRITER) == CLAIM:
+            if log.get("user_attr", {}).get(WRITER) == CLAIM:  # no public call tells the name
                 log["user_attr"][WRITER] = writer_of(log)
         data = b"".join(map(seal_line, logs))
         if os.write(self._file, data) != len(data):

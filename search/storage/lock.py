@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from search.config.passwords import redacted
 from search.errors import UsageError
 
 ATTEMPTS = 10  # to take the lock, 10 ms apart: `is_held` holds it for a moment
@@ -43,7 +44,7 @@ class FolderLock:
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
                 "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-                "command": " ".join(sys.argv[1:]),
+                "command": redacted(" ".join(sys.argv[1:])),
             }
             os.ftruncate(file, 0)
             os.pwrite(file, json.dumps(holder).encode(), 0)

@@ -5,7 +5,7 @@ values is the business of `search.stages`.
 """
 
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,11 +17,10 @@ from optuna.trial import TrialState as OptunaState
 from search.config.joint_settings import active
 from search.config.knobs import Knob, Value
 from search.contract.metrics import Metric
-from search.errors import UsageError
+from search.errors import SearchError
 from search.storage.distributions import distribution_of
-from search.storage.journal import CLAIM, WRITER
 from search.storage.sealed import damaged
-from search.storage.trial_storage import TrialStorage
+from search.storage.trial_storage import CLAIM, SUPERSEDED, WRITER, TrialStorage
 from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 ATTRIBUTES = ("best_epoch", "epochs", "seconds", "wall", "device", "strategy", "source", "reason")
@@ -31,7 +30,6 @@ HELD = "held"  # study attribute: knobs that all trials of a stage share
 # that only repeat a leader on fresh seeds, since the luckiest of them is no better configuration.
 INFEASIBLE, REPEATS = "infeasible", "repeats a leader"
 REPEATING_STAGE = "confirm"
-SUPERSEDED = "superseded"  # trial attribute: another one trains in its place, from the beginning
 
 
 class Study:
@@ -46,7 +44,7 @@ class Study:
         self._study, self._storage = study, storage
         self._knobs = {knob.path: knob for knob in knobs}
         self._running: dict[int, Trial] = {}
-        for frozen in study.get_trials(deepcopy=False):
+        for frozen in self._trials():
             self._add_running(frozen)
         self.repaired = storage.repaired
 
@@ -113,11 +111,7 @@ class Study:
         """
         unfinished = TrialState.RUNNING if alive else TrialState.QUEUED
         with _damage_named(self._storage):
-            rows = [
-                _row(frozen, unfinished, knobs=self._knobs)
-                for frozen in self._study.get_trials(deepcopy=False)
-                if SUPERSEDED not in frozen.user_attrs
-            ]
+            rows = [_row(frozen, unfinished, knobs=self._knobs) for frozen in self._trials()]
         return sorted(rows, key=lambda row: row.ask.trial)
 
     def start(self, ask: TrialSpec, *, values: Mapping[str, Sequence[Value]]) -> None:
@@ -142,7 +136,7 @@ class Study:
                 user_attrs={"trial": ask.trial, "stage": ask.stage, "seed": ask.seed},
             )
         )
-        self._add_running(self._study.get_trials(deepcopy=False)[-1])
+        self._add_running(self._trials()[-1])
 
     def report(self, trial: int, *, epoch: int, value: float) -> None:
         """Adds one point of the metric's curve."""
@@ -175,9 +169,21 @@ class Study:
             self._study.tell(handle.number, row.sampler_value)
         self._storage.sync()
 
+    def on_wait(self, say: Callable[[str], None]) -> None:
+        """Who is told that the storage is waited for."""
+        self._storage.on_wait(say)
+
+    def end_wait(self) -> None:
+        """The storage is waited for no more; may be called by a signal handler."""
+        self._storage.end_wait()
+
     def close(self) -> None:
         """Ends the writing."""
         self._storage.close()
+
+    def _trials(self) -> list[FrozenTrial]:
+        trials = self._study.get_trials(deepcopy=False)
+        return [trial for trial in trials if SUPERSEDED not in trial.user_attrs]
 
     def _add_running(self, frozen: FrozenTrial) -> None:
         if frozen.state == OptunaState.RUNNING:
@@ -236,7 +242,7 @@ def _damage_named(storage: TrialStorage) -> Iterator[None]:
     """Whatever Optuna raises over records that no search writes is told as damage."""
     try:
         yield
-    except (UsageError, OSError):
+    except (SearchError, OSError):
         raise
     except Exception as error:
         text = " ".join(str(error).split())[:100]

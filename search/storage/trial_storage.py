@@ -1,8 +1,20 @@
 """The seam between a search and the place where Optuna keeps its trials."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from optuna.storages import BaseStorage
+
+from search.errors import RunError
+
+WRITER = "writer"  # study attribute by which a conductor claims its records
+# The value of WRITER as set; the storage replaces it by the name of its writer.
+CLAIM = "claimed"
+SUPERSEDED = "superseded"  # trial attribute: another one is in its place, and no search has it
+
+
+class ServerAway(RunError):
+    """A server did not come back in time, or the search was interrupted while it waited."""
 
 
 class TrialStorage(Protocol):
@@ -15,6 +27,13 @@ class TrialStorage(Protocol):
 
     url: str
     repaired: str
+
+    def check(self, *, name: str) -> None:
+        """Whether a search of this name may use it, before anything is written.
+
+        Raises:
+            UsageError: it cannot be reached, or another search has this name there.
+        """
 
     def exists(self) -> bool:
         """True if a search has opened it before."""
@@ -34,6 +53,15 @@ class TrialStorage(Protocol):
 
     def sync(self) -> None:
         """Makes all records durable."""
+
+    def on_wait(self, say: Callable[[str], None]) -> None:
+        """Who is told that a write waits for a server that is away."""
+
+    def end_wait(self) -> None:
+        """No write waits any more: it succeeds at once, or raises."""
+
+    def clear(self) -> None:
+        """Forgets all trials: the search begins anew."""
 
     def close(self) -> None:
         """Ends the writing."""

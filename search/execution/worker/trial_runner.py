@@ -71,6 +71,10 @@ class TrialRunner:
         for seats, _ in self._folds:
             seats.release(trial)
 
+    def exclude(self, seconds: float) -> None:
+        """So long has the worker waited for an answer: no trial's epoch has taken that time."""
+        self._began = {trial: began + seconds for trial, began in self._began.items()}
+
     def step(self) -> list[StepResult]:
         """The next epoch of every trial that has one now."""
         outcomes: dict[int, list[tuple[Outcome, FoldData]]] = {}

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -21,8 +21,13 @@ from search.contract.arrays import read_folds
 from search.execution import messages
 from search.execution import process_guard as guard
 from search.execution.link import Channel
-from search.execution.messages import Message, Quit, Settled, TrialEnded, Work
+from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.trial_ends import END_AFTER, TrialEnd
+from search.execution.worker.conductor_channel import (
+    ConductorChannel,
+    ConductorGone,
+    expected,
+)
 from search.execution.worker.failures import end_of, out_of_memory
 from search.execution.worker.lane_assignment import Candidates as Alternatives
 from search.execution.worker.lane_assignment import LaneAssignment, Seated
@@ -36,11 +41,6 @@ from trainers.checkpoint import TrialCheckpoint
 WINDOW = 0.01
 WORTHLESS = (TrialEnd.FAILED, TrialEnd.INFEASIBLE, TrialEnd.PRUNED)  # ends that keep no checkpoint
 FINISHED_WELL = (TrialEnd.COMPLETE, TrialEnd.PRUNED)
-M = TypeVar("M", bound=Message)
-
-
-class ConductorGone(EOFError):
-    """The conductor is no longer there: no trial's fault."""
 
 
 class Worker:
@@ -52,7 +52,7 @@ class Worker:
 
     def __init__(self, link: Channel, *, setup: messages.Setup, log: str | None) -> None:
         config = json.loads(setup.config)
-        self._link, self._setup = link, setup
+        self._conductor, self._setup = ConductorChannel(link), setup
         self._configs = TrialConfigs(DictConfig(config))
         self._every = float(config["trainer"]["checkpoint_every"])
         self._most_printed = int(float(config["trainer"]["max_log_mb"]) * 2**20)
@@ -74,10 +74,12 @@ class Worker:
             if self._seated:
                 self._step()
                 continue
-            work = self._ask(messages.AskForWork(room=1, wants_candidates=self._wants_candidates))
+            work = self._conductor.ask(
+                messages.AskForWork(room=1, wants_candidates=self._wants_candidates)
+            )
             if isinstance(work, Quit):
                 return
-            self._take(_expected(work, Work))
+            self._take(expected(work, Work))
 
     # Trials come
 
@@ -117,7 +119,7 @@ class Worker:
             config = self._config(assigned.knobs, seed=assigned.seed)
             runner, lanes = self._open(config)
             strategy = lanes.seat(trial, config, candidates=alternatives)
-            self._tell(
+            self._conductor.tell(
                 messages.TrialBegun(
                     trial=trial,
                     epoch=checkpoint.epoch,
@@ -142,7 +144,10 @@ class Worker:
                 device=self._setup.device,
                 metric=self._setup.metric,
             )
-            self._opened = runner, LaneAssignment(runner, setup=self._setup.lanes, ask=self._ask)
+            self._opened = (
+                runner,
+                LaneAssignment(runner, setup=self._setup.lanes, ask=self._conductor.ask),
+            )
         return self._opened
 
     # Trials train
@@ -174,13 +179,15 @@ class Worker:
         if result.message is not None:
             seated.epochs += 1
             with self._charged_to(seated):  # a message may hold what cannot be sent
-                self._tell(result.message)
+                self._conductor.tell(result.message)
 
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
         message = messages.Settle(room=self._room, wants_candidates=self._wants_candidates)
-        work = _expected(self._ask(message), Settled)
+        work = expected(self._conductor.ask(message), Settled)
         self._answered_at, self._shared = time.monotonic(), len(self._seated) > 1
+        if self._opened is not None:
+            self._opened[0].exclude(self._conductor.waited)
         for seated in list(self._seated.values()):
             self._obey(seated, work.answers[seated.trial])
         self._take(work)
@@ -270,7 +277,9 @@ class Worker:
             reasons.append(f"left {len(left)} processes behind, stopped: {', '.join(left)}")
         self._output.belongs_to(None)
         reason = "; ".join(reasons)
-        self._tell(TrialEnded(trial=end.trial, end=end.end, reason=reason, cause=end.cause))
+        self._conductor.tell(
+            TrialEnded(trial=end.trial, end=end.end, reason=reason, cause=end.cause)
+        )
 
     def _place(self, trial: int) -> Path:
         return self._folder / "checkpoints" / str(trial)
@@ -278,23 +287,3 @@ class Worker:
     def _config(self, knobs: Any, *, seed: int) -> Config:
         """What the trainer gets."""
         return trainer_config(self._configs.resolve(knobs=knobs, seed=seed))
-
-    def _tell(self, message: Message) -> None:
-        try:
-            self._link.send(message)
-        except OSError as error:
-            raise ConductorGone from error
-
-    def _ask(self, message: Message) -> Message:
-        self._tell(message)
-        try:
-            return self._link.receive()
-        except (EOFError, OSError) as error:
-            raise ConductorGone from error
-
-
-def _expected(message: Message, kind: type[M]) -> M:
-    """The message as the kind that must come now."""
-    if not isinstance(message, kind):
-        raise ConductorGone(f"got {type(message).__name__} in place of {kind.__name__}")
-    return message
