@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.utils import get_object
 from omegaconf import DictConfig
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.imports import say_imports
-from search.commands.support.scoring import Judge, spread, trials_scores
+from search.commands.support.scoring import Judge, imported, spread, trials_scores
 from search.config.config_file import load_config
 from search.config.results_root import address
 from search.contract.contract import prepare
@@ -21,7 +20,6 @@ from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
-from trainers.api import Predict
 
 SUMMARY = "opens the sealed test set for the exported config, once"
 
@@ -46,7 +44,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     say_imports(config, folder.best_config)
     with folder.locked():
         ledger = Ledger(folder)
-        earlier = ledger.openings()
+        # a reference chooses nothing by its scores
+        earlier = [line for line in ledger.openings() if not line.get("reference")]
         if earlier and not options.again:
             raise UsageError(
                 f"{ledger.path}: the test set is looked at once (P13), but it was opened "
@@ -54,7 +53,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             )
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
-        predict = _import(config.trainer.predict)
+        predict = imported(config.trainer.predict)
         opening = ledger.begin(
             {
                 "config": hashlib.sha256(folder.best_config.read_bytes()).hexdigest(),
@@ -126,14 +125,3 @@ def _shown(openings: Sequence[Mapping[str, Any]]) -> str:
         f"{opening.get('metric', 'score')} {opening.get('score')}"
         for opening in openings
     )
-
-
-def _import(path: str) -> Predict:
-    try:
-        predict: Predict = get_object(path)
-    except Exception as error:  # importing runs a user's module, which may raise anything
-        raise UsageError(
-            f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; "
-            "mend it"
-        ) from error
-    return predict

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from hydra.utils import get_object
 from omegaconf import DictConfig
 
 from search.config.trial_config import plain_config, trial_config
 from search.contract.contract import Prepared
 from search.contract.metrics import OUTPUTS, Metric, output_of, scores
-from search.errors import RunError
+from search.errors import RunError, UsageError
 from search.results.findings import Findings
 from search.storage.folder import Folder
 from trainers.api import Predict
@@ -70,3 +71,19 @@ def spread(values: Sequence[float]) -> str:
         f"{np.mean(values):.4g}, mean of {len(values)} seeds from {min(values):.4g} to "
         f"{max(values):.4g}"
     )
+
+
+def imported(path: str) -> Predict:
+    """The function that `trainer.predict` names.
+
+    Raises:
+        UsageError: it cannot be imported.
+    """
+    try:
+        predict: Predict = get_object(path)
+    except Exception as error:  # importing runs a user's module, which may raise anything
+        raise UsageError(
+            f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; "
+            "mend it"
+        ) from error
+    return predict

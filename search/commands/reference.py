@@ -1,0 +1,117 @@
+"""Does this installation reach published results? A recipe's models, on the test rows (R14)."""
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from search.commands.support.arguments import VerbParser
+from search.commands.support.scoring import Judge, imported, trials_scores
+from search.config.compose import compose_experiment
+from search.config.reference import Reference, read_reference, reference_names
+from search.contract.contract import prepare
+from search.errors import Interrupted, RunError
+from search.execution.terminal import Terminal
+from search.results.findings import Findings
+from search.run.launch import launch
+from search.storage.folder import Folder
+from search.storage.ledger import Ledger
+
+SUMMARY = "trains models with a published result, and compares with it"
+# Overrides that leave the recipe as it is.
+HARMLESS = ("name=", "results_root=", "placement.", "lanes=", "seeds=")
+Scores = Mapping[str, Sequence[float]]
+
+
+def parser() -> VerbParser:
+    """`[NAME] [key=value …]`."""
+    examples = [
+        ("python -m search reference", "which references there are"),
+        ("python -m search reference digits", "half a minute on two cores"),
+        ("python -m search reference mnist1d", "the table of its paper"),
+    ]
+    details = (
+        "Every seed of every model is scored on the test rows. The ledger says so; since nothing "
+        "is chosen by these scores, they do not count as an opening for `test`. Exit code 1 where "
+        "a model stays below its published value by more than the published spread."
+    )
+    parser = VerbParser("reference", summary=SUMMARY, details=details, examples=examples)
+    parser.add_argument("name", metavar="NAME", nargs="?", help=f"{', '.join(reference_names())}")
+    parser.add_overrides()
+    return parser
+
+
+def run(words: list[str], config_dir: Path | None) -> int:
+    """Trains into results/reference_<name>/; prints a table; exit 1 if a model stays below."""
+    options, console = parser().parse(words), Terminal()
+    if options.name is None:
+        for name in reference_names():
+            console.say(f"{name:<10} {read_reference(name).source}")
+        return 0
+    reference, overrides = read_reference(options.name), options.overrides
+    config = compose_experiment(reference.experiment, overrides=overrides, config_dir=config_dir)
+    try:
+        findings = launch(config, console=console)
+    except Interrupted as error:
+        raise Interrupted(
+            f"{error}; the same command goes on: python -m search reference {shlex.join(words)}"
+        ) from error
+    scores = _tested(findings, reference)
+    missed = _show(reference, scores, metric=findings.plan.metric.name, console=console)
+    changed = [word.partition("=")[0] for word in overrides if not word.startswith(HARMLESS)]
+    if missed and changed:
+        console.say(f"another recipe than the published one: {', '.join(changed)} was changed")
+    return 1 if missed and not changed else 0
+
+
+def _tested(findings: Findings, reference: Reference) -> Scores:
+    """The scores on the test rows of every seed of every model; the ledger names the opening.
+
+    Raises:
+        RunError: a model has no weights to score.
+    """
+    plan, folder = findings.plan, Folder(findings.plan.folder)
+    with folder.locked():
+        prepared = prepare(plan.config, metric=plan.metric)
+        folder.check_contract(prepared.contract)
+        opening = Ledger(folder).begin(
+            {
+                "config": hashlib.sha256(folder.config.read_bytes()).hexdigest(),
+                "metric": plan.metric.name,
+                "rows": len(prepared.split.test),
+                "reference": reference.name,
+            }
+        )
+        judge = Judge(
+            prepared, metric=plan.metric, predict=imported(str(plan.config.trainer.predict))
+        )
+        scores = {}
+        for model in reference.models:
+            trials = [row.ask.trial for row in findings.rows if row.ask.knobs.get("model") == model]
+            scores[model] = trials_scores(findings, folder, trials, judge=judge)
+            if not scores[model]:
+                raise RunError(
+                    f"reference {reference.name}: no training of {model} has ended with weights; "
+                    f"see {folder.path / 'trials.csv'}"
+                )
+        Ledger(folder).finish(opening, score=max(float(np.mean(each)) for each in scores.values()))
+    return scores
+
+
+def _show(reference: Reference, scores: Scores, *, metric: str, console: Terminal) -> list[str]:
+    """The table; returns the models that stay below."""
+    missed = []
+    console.say(f"\ntest {metric}, published by {reference.source}:")
+    for model, published in reference.models.items():
+        values = scores[model]
+        mean = float(np.mean(values))
+        is_reached = mean >= published.value - published.spread
+        missed += [] if is_reached else [model]
+        console.say(
+            f"{model:>14}  {mean:.3f}, mean of {len(values)} from {min(values):.3f} to "
+            f"{max(values):.3f}; published {published.value:g} ± {published.spread:g}: "
+            f"{'reached' if is_reached else 'not reached'}"
+        )
+    return missed
