@@ -128,7 +128,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "placement.slots=many"], r"placement\.slots: must be a whole number of at least 1, but got 'many'"),
         (["lr_sweep", "placement.threads=0"], r"placement\.threads: must be a whole number of at least 1, but got 0"),
         (["lr_sweep", "placement.slots_per_gpu=0"], r"placement\.slots_per_gpu: must be a whole number of at least 1"),
-        (["lr_sweep", "placement._target_=no.Cloud"], r"placement\._target_: must name a class of placements, but got 'no\.Cloud': .*; choose placement=local, inline or ray"),
+        (["lr_sweep", "placement._target_=no.Cloud"], r"placement\._target_: must name a class of placements, but got 'no\.Cloud': .*; choose placement=local, inline, ray or dask"),
         (["lr_sweep", "protocol.kind=dance"], r"protocol\.kind 'dance' does not exist; there are: joint, sweep, train"),
         (["lr_sweep", "keep=some"], r"keep 'some' does not exist; there are: all, best"),
         (["own_trainer", "metric.name=val_loss"], r"metric\.direction: belongs to metric\.name, and nobody has said it for val_loss, but got maximize, which is of another metric; say metric\.direction=minimize or"),

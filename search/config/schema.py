@@ -80,6 +80,7 @@ TABLE: dict[str, Rule] = {
     "preflight.gradcheck": truth(),
     "placement.slots_per_gpu": whole(1, 64),
     "placement.address": word(),
+    "placement.scheduler": word(),
     "placement.gpus_per_trial": whole(0, 64, null=True),
     "placement.threads": whole(1, 1024),
     "placement.grace": number(above=0, most=10**6),

@@ -124,6 +124,6 @@ def read_placement(config: DictConfig, *, folder: Path) -> PlacementSettings:
         threads=whole(config, "placement.threads", least=1),
         grace=positive(config, "placement.grace"),
         folder=folder,
-        address=str(node.get("address", "")),
+        address=str(node.get("address", node.get("scheduler", ""))),
         gpus_per_trial=node.get("gpus_per_trial"),
     )

@@ -74,6 +74,7 @@ def spawn_guarded(
     environment: Mapping[str, str],
     output: IO[Any] | int,
     inherited: Sequence[int] = (),
+    folder: str | None = None,
 ) -> GuardedProcess:
     """Starts a module as a process; it calls `enter` first of all.
 
@@ -83,6 +84,7 @@ def spawn_guarded(
         environment: variables beside those of this process.
         output: file for standard output and error.
         inherited: file descriptors that the child gets.
+        folder: its current folder; None for that of this process.
     """
     read_end, write_end = os.pipe()  # the guard sees the write end close when this process dies
     mark = uuid.uuid4().hex
@@ -95,6 +97,7 @@ def spawn_guarded(
             stderr=subprocess.STDOUT,
             pass_fds=[*inherited, read_end],
             start_new_session=True,
+            cwd=folder,
         )
     except BaseException:
         os.close(write_end)

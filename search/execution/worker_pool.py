@@ -115,7 +115,7 @@ def _placement_class(settings: PlacementSettings) -> type[Placement]:
                 "placement._target_",
                 rule="must name a class of placements",
                 got=f"{settings.target!r}: {error.__cause__ or error}",
-                remedy="choose placement=local, inline or ray, or mend the path",
+                remedy="choose placement=local, inline, ray or dask, or mend the path",
             )
         ) from error
     return placement

@@ -5,21 +5,20 @@ A thread, since Linux ends a worker together with the *thread* that started it.
 
 import socket
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import IO
 
 from search.config.settings import PlacementSettings
 from search.execution.link import Link
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft, early_module
+from search.execution.placement.threads import ThreadedPlacement
 from search.execution.process_guard import GuardedProcess, spawn_guarded
 from search.execution.slots import Slot, find_slots
 
 PROCESS = "search.execution.worker.process"
 
 
-class LocalPlacement:
+class LocalPlacement(ThreadedPlacement):
     """`search.execution.placement.Placement` on this machine."""
 
     starts_early = True
@@ -27,12 +26,9 @@ class LocalPlacement:
     def __init__(
         self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]
     ) -> None:
+        super().__init__(slots, post=post)
         self._early = early_module(trainer)
-        self._slots, self._post = slots, post
         self._processes: dict[int, GuardedProcess] = {}
-        self._threads: dict[int, threading.Thread] = {}
-        self._closing = False
-        self._lock = threading.Lock()
 
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
@@ -45,12 +41,6 @@ class LocalPlacement:
             by_torch=by_torch,
         )
 
-    def start(self, slot: Slot) -> None:
-        """Starts a worker process."""
-        thread = threading.Thread(target=self._serve, args=(slot,), name=f"slot {slot.number}")
-        self._threads[slot.number] = thread
-        thread.start()
-
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker now."""
         with self._lock:
@@ -58,23 +48,7 @@ class LocalPlacement:
         if process is not None:
             process.kill()
 
-    def close(self, *, grace: float) -> None:
-        """Ends all workers: those that are there after `grace` seconds are killed."""
-        self._closing = True
-        deadline = time.monotonic() + grace
-        while self._running() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        for slot in self._slots:
-            self.kill(slot)
-        for thread in self._threads.values():
-            thread.join()
-
-    def _running(self) -> bool:
-        with self._lock:
-            return any(process.is_running() for process in self._processes.values())
-
     def _serve(self, slot: Slot) -> None:
-        """Life of one worker; one slot's trouble must not end the others."""
         try:
             with tempfile.TemporaryFile() as printed:
                 status = self._run(slot, printed)
@@ -100,7 +74,7 @@ class LocalPlacement:
         with process:
             with self._lock:
                 self._processes[slot.number] = process
-            if self._closing:  # `close` may have looked for it already
+            if self._closing.is_set():  # `close` may have looked for it already
                 process.kill()
             self._post(WorkerJoined(slot=slot, connection=Link(ours)))
             return process.wait()

@@ -1,4 +1,4 @@
-"""Searches on a real Ray cluster of two nodes: the rows of a local search, whatever is killed."""
+"""Searches on real clusters of two nodes, Ray's and Dask's: the rows of a local search, whatever is killed."""
 
 import importlib.util
 import re
@@ -26,53 +26,76 @@ from kit import (
     words_of,
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(
-        importlib.util.find_spec("ray") is None, reason="needs pip install 'knobwise[ray]'"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clusters"), pytest.mark.timeout(400)]
+SEARCH = [*TINY, "trainer.epochs=20", "seeds=6"]
 PAUSE = {"TOY_PAUSE": "0.1"}
-WORKER, ACTOR = "search.execution.worker.process", "ray::NodeSlot"
+WORKER = "search.execution.worker.process"
+PACKAGES = {"ray": "ray", "dask": "distributed"}
+STARTERS = {
+    "ray": "ray::NodeSlot",
+    "dask": "distributed.cli.dask_worker",
+}  # processes that start workers
 
 
 class Nodes:
-    """The cluster: its address, and orders to it."""
+    """A cluster: its engine, its address, and orders to it."""
 
-    def __init__(self, process: "subprocess.Popen[str]", *, mark: str) -> None:
-        self._process, self._mark = process, mark
+    def __init__(self, engine: str, process: "subprocess.Popen[str]", *, mark: str) -> None:
+        self.engine, self._process, self._mark = engine, process, mark
         self.address = self._answer()
 
     def order(self, word: str) -> None:
-        """kill or add: returns when it is done."""
+        """kill or add a node, and so on: returns when it is done."""
         self._process.stdin.write(f"{word}\n")
         self._process.stdin.flush()
         assert self._answer() == "done"
+
+    @property
+    def words(self) -> list[str]:
+        """The search on this cluster."""
+        key = {"ray": "address", "dask": "scheduler"}[self.engine]
+        return [
+            *SEARCH,
+            f"placement={self.engine}",
+            f"placement.{key}={self.address}",
+            "placement.gpus_per_trial=0",
+            "name=far",
+        ]
 
     def processes(self, word: str) -> list[psutil.Process]:
         """Of this cluster, whose command line begins with or holds a word."""
         return [each for each in marked(self._mark) if word in " ".join(words_of(each))]
 
+    def wait_for_workers(self, number: int) -> None:
+        """Until so many workers run, their guards not counted."""
+
+        def started() -> int:
+            starters = {each.pid for each in self.processes(STARTERS[self.engine])}
+            return sum(each.ppid() in starters for each in self.processes(WORKER))
+
+        wait_for(lambda: started() >= number, seconds=60, what="workers")
+
     def _answer(self) -> str:
         return self._process.stdout.readline().strip()
 
 
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory) -> Iterator[Nodes]:
+@pytest.fixture(scope="module", params=["ray", "dask"])
+def nodes(request, tmp_path_factory) -> Iterator[Nodes]:
     """Workers get the environment of their node: so the toys' pause is the cluster's."""
+    engine = request.param
+    if importlib.util.find_spec(PACKAGES[engine]) is None:
+        pytest.skip(f"needs pip install 'knobwise[{engine}]'")
     mark = uuid.uuid4().hex
-    with (tmp_path_factory.mktemp("ray") / "errors").open("w") as errors:
+    with (tmp_path_factory.mktemp(engine) / "errors").open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "ray_nodes.py")],
+            [sys.executable, str(HERE / f"{engine}_nodes.py")],
             env=environment(**PAUSE, **{MARK: mark}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
         )
-        yield Nodes(process, mark=mark)
+        yield Nodes(engine, process, mark=mark)
         process.communicate(timeout=60)
 
 
@@ -80,19 +103,9 @@ def nodes(tmp_path_factory) -> Iterator[Nodes]:
 def calm(tmp_path_factory) -> Path:
     """The same search on this machine, undisturbed."""
     cwd = tmp_path_factory.mktemp("calm")
-    done = search(*TINY, cwd=cwd, TOY_PAUSE="0")
+    done = search(*SEARCH, cwd=cwd, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
     return cwd / "results" / "own_trainer"
-
-
-def _words(nodes: Nodes) -> list[str]:
-    return [
-        *TINY,
-        "placement=ray",
-        f"placement.address={nodes.address}",
-        "placement.gpus_per_trial=0",
-        "name=far",
-    ]
 
 
 def _epochs(cwd: Path) -> int:
@@ -109,10 +122,10 @@ def _same_rows(calm: Path, cwd: Path) -> None:
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
-def test_a_worker_its_actor_and_its_node_may_be_killed_and_rows_are_those_of_local_workers(
+def test_a_worker_what_starts_it_and_three_nodes_are_killed_and_rows_are_those_of_local_workers(
     nodes, calm, tmp_path
 ):
-    with running(*_words(nodes), cwd=tmp_path) as conductor:
+    with running(*nodes.words, cwd=tmp_path) as conductor:
 
         def wait_for_epochs(number: int) -> None:
             wait_for(
@@ -122,16 +135,19 @@ def test_a_worker_its_actor_and_its_node_may_be_killed_and_rows_are_those_of_loc
             )
 
         wait_for_epochs(5)
-        for number, name in ((15, WORKER), (30, ACTOR)):
-            nodes.processes(name)[0].kill()
-            wait_for_epochs(number)
-        nodes.order("kill")
-        wait_for_epochs(45)
+        nodes.processes(WORKER)[0].kill()
+        wait_for_epochs(15)
+        nodes.processes(STARTERS[nodes.engine])[-1].kill()  # with Dask, this is the second node
+        wait_for_epochs(25)
+        for _ in range(3):
+            nodes.order("kill")
+            nodes.order("add")
+            nodes.wait_for_workers(2)
+            wait_for_epochs(_epochs(tmp_path) + 40)
         assert conductor.poll() is None
-        nodes.order("add")
         output, _ = conductor.communicate(timeout=200)
     assert conductor.returncode == 0, output
-    assert output.count("; trying again") >= 2
+    assert output.count("; trying again") >= 4
     _same_rows(calm, tmp_path)
     wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
 
@@ -140,20 +156,20 @@ def test_a_conductor_that_is_killed_and_then_interrupted_goes_on_and_loses_nothi
     nodes, calm, tmp_path
 ):
     for number, how in ((10, signal.SIGKILL), (30, signal.SIGINT)):
-        with running(*_words(nodes), cwd=tmp_path) as conductor:
+        with running(*nodes.words, cwd=tmp_path) as conductor:
             wait_for(lambda number=number: _epochs(tmp_path) >= number, seconds=120, what="epochs")
             conductor.send_signal(how)
             conductor.communicate(timeout=100)
         wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
     assert conductor.returncode == 130
-    done = search(*_words(nodes), cwd=tmp_path, timeout=200)
+    done = search(*nodes.words, cwd=tmp_path, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     _same_rows(calm, tmp_path)
 
 
 def test_results_that_nodes_do_not_share_are_refused_before_anything_is_written(nodes, tmp_path):
     # Every process sees another folder there.
-    done = search(*_words(nodes), "results_root=/proc/self/cwd/results", cwd=tmp_path)
+    done = search(*nodes.words, "results_root=/proc/self/cwd/results", cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "results_root: must lie on a file system that every node of the cluster shares" in (
         done.stderr
@@ -161,42 +177,52 @@ def test_results_that_nodes_do_not_share_are_refused_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
+REFUSALS = {
+    "ray": [
         (["placement.address=ray://127.0.0.1:9"], "placement.address: must lead to a Ray cluster"),
         (["placement.address=nowhere"], "but got 'nowhere': no HOST:PORT; start one"),
+        (["placement.gpus=0"], "placement.gpus: must be null with placement=ray"),
+    ],
+    "dask": [
+        (["placement.scheduler=tcp://127.0.0.1:9"], "placement.scheduler: must lead to a Dask"),
+        (["placement.scheduler=nowhere"], "but got 'nowhere': no HOST:PORT; start one"),
+        (["placement.gpus=0"], "placement.gpus: must be null with placement=dask"),
+    ],
+    "both": [
         (["placement.threads=9"], "placement: a node must have room for one slot (9 CPUs"),
         (["placement.gpus_per_trial=3"], "1 CPUs and 2 GPUs"),
-        (["placement.gpus=0"], "placement.gpus: must be null with placement=ray"),
         (
             ["placement.gpus_per_trial=2", "placement.slots_per_gpu=2"],
             "placement.slots_per_gpu: must be 1 where placement.gpus_per_trial is above 1",
         ),
     ],
-)
-def test_a_cluster_that_cannot_be_used_is_one_line_and_nothing_is_written(
-    words, message, nodes, tmp_path
-):
-    done = search(*_words(nodes), *words, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+}
+
+
+def test_a_cluster_that_cannot_be_used_is_one_line_and_nothing_is_written(nodes, tmp_path):
+    for words, message in REFUSALS[nodes.engine] + REFUSALS["both"]:
+        done = search(*nodes.words, *words, cwd=tmp_path)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("words", "seen"),
     [
-        (["placement.gpus_per_trial=2"], "gpus 0,1 .* on cuda"),
-        (["placement.gpus_per_trial=null", "placement.slots_per_gpu=4"], "gpus [01] .* on cuda"),
+        (["placement.gpus_per_trial=2"], "gpus (0,1|GPU-aa11,GPU-bb22) .* on cuda"),
+        (
+            ["placement.gpus_per_trial=null", "placement.slots_per_gpu=4"],
+            "gpus ([01]|GPU-[ab0-9]*) .* on cuda",
+        ),
         (["placement.gpus_per_trial=0"], "gpus  .* on cpu"),
     ],
     ids=["two", "a fourth of one", "none"],
 )
-def test_a_worker_sees_the_gpus_that_ray_gives_it(words, seen, nodes, tmp_path):
+def test_a_worker_sees_the_gpus_that_its_node_gives_it(words, seen, nodes, tmp_path):
     done = search(
-        *_words(nodes),
+        *nodes.words,
         *words,
         "trainer._target_=toys.tell",
         "placement.slots=1",

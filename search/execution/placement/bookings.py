@@ -1,0 +1,114 @@
+"""Which GPUs and CPUs of a node are taken, among all searches that run there.
+
+A booking is a set of locked files on the node. The lock ends with the process that holds it, so
+nothing stays booked after a kill. Used where a cluster's engine does not book GPUs itself.
+"""
+
+import fcntl
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+GUARD = "guard"  # the file that is locked while a booking is made
+
+
+class Booking:
+    """Shares that are taken until `release`, or until this process ends. `gpus`: their names."""
+
+    def __init__(self, files: Mapping[Path, int], *, gpus: Sequence[str]) -> None:
+        self._files, self.gpus = dict(files), tuple(gpus)
+
+    def release(self) -> None:
+        """Gives the shares back."""
+        for path, descriptor in self._files.items():
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+        self._files.clear()
+
+
+class Bookings:
+    """All bookings of a node. `folder`: where their files lie, the same for all searches."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or Path(tempfile.gettempdir()) / "knobwise-bookings"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with suppress(PermissionError):  # another user has made it
+            self._folder.chmod(0o1777)
+
+    def book(
+        self,
+        shares: Mapping[str, Fraction],
+        *,
+        gpus: Sequence[str] = (),
+        number: int = 0,
+        gpu_share: Fraction = Fraction(1),
+    ) -> Booking | None:
+        """Takes all that is asked for, or nothing.
+
+        Args:
+            shares: by resource, such as a node's CPUs, the share to take of it.
+            gpus: those that may be taken; the freest ones are.
+            number: of GPUs to take.
+            gpu_share: to take of each.
+
+        Returns:
+            The booking; None where there is not enough.
+        """
+        with self._guarded():
+            taken = self._taken()
+            fitting = [gpu for gpu in gpus if taken.get(gpu, 0) + gpu_share <= 1]
+            chosen = sorted(fitting, key=lambda gpu: taken.get(gpu, Fraction(0)))[:number]
+            wanted = {**shares, **dict.fromkeys(chosen, gpu_share)}
+            enough = all(taken.get(name, 0) + share <= 1 for name, share in wanted.items())
+            if len(chosen) < number or not enough:
+                return None
+            files = dict(self._lock_new(name, share) for name, share in wanted.items())
+            return Booking(files, gpus=chosen)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """One booking at a time on this node."""
+        descriptor = self._open(self._folder / GUARD)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _taken(self) -> dict[str, Fraction]:
+        """By resource, the share that is taken. Files that nobody has locked are removed."""
+        taken: dict[str, Fraction] = {}
+        for path in self._folder.glob("*@*"):
+            with suppress(OSError):  # it is being released
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                except BlockingIOError:
+                    name, above, below, _ = path.name.split("@")
+                    share = Fraction(int(above), int(below))
+                    taken[unquote(name)] = taken.get(unquote(name), Fraction(0)) + share
+                finally:
+                    os.close(descriptor)
+        return taken
+
+    def _lock_new(self, name: str, share: Fraction) -> tuple[Path, int]:
+        share_text = f"{share.numerator}@{share.denominator}"
+        path = self._folder / f"{quote(name, safe='')}@{share_text}@{uuid.uuid4().hex}"
+        descriptor = self._open(path)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return path, descriptor
+
+    def _open(self, path: Path) -> int:
+        """A file that every user may lock."""
+        with suppress(FileNotFoundError):  # made by whoever came first
+            return os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+        with suppress(PermissionError):
+            os.fchmod(descriptor, 0o666)
+        return descriptor

@@ -1,0 +1,80 @@
+"""What runs in a Dask worker process on a node: it books CPUs and GPUs and starts search workers.
+
+Dask sets no `CUDA_VISIBLE_DEVICES`; here each search worker gets the GPUs that are booked for it.
+"""
+
+import os
+import platform
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from search.config.version import __version__
+from search.execution.gpus import VARIABLE, driver_gpus, visible_gpus
+from search.execution.placement.bookings import Bookings
+from search.execution.placement.node import Order, run_worker
+from search.execution.process_guard import GuardedProcess
+
+_running: dict[bytes, GuardedProcess] = {}  # by token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What one slot takes of a node.
+
+    Attributes:
+        cpus: name of the Dask worker's CPUs.
+        cpu_share: of them.
+        gpus: how many.
+        gpu_share: of each of them.
+        by_torch: whether torch must be able to use them.
+    """
+
+    cpus: str
+    cpu_share: Fraction
+    gpus: int
+    gpu_share: Fraction
+    by_torch: bool
+
+
+def gpus_here(*, by_torch: bool) -> list[str]:
+    """UUIDs of the GPUs that can be used here."""
+    uuids = {gpu.index: gpu.uuid for gpu in driver_gpus()}
+    return [uuids.get(name, name) for name in visible_gpus(by_torch=by_torch)]
+
+
+def describe(*, by_torch: bool) -> tuple[str, str, list[str]]:
+    """This node: its version of Knobwise, its host's name, its GPUs."""
+    return __version__, platform.node(), gpus_here(by_torch=by_torch)
+
+
+def serve(order: Order, *, needs: Needs) -> tuple[int, bytes] | None:
+    """Starts a worker and waits for its end: exit status and output; None if there is no room."""
+    gpus = gpus_here(by_torch=needs.by_torch) if needs.gpus else []
+    booking = Bookings().book(
+        {needs.cpus: needs.cpu_share}, gpus=gpus, number=needs.gpus, gpu_share=needs.gpu_share
+    )
+    if booking is None:
+        return None
+    environment = dict(order.environment)
+    own_path = os.environ.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [environment.get("PYTHONPATH"), own_path])
+    )
+    if booking.gpus:
+        environment[VARIABLE] = ",".join(booking.gpus)
+
+    def started(process: GuardedProcess) -> None:
+        _running[order.token] = process
+
+    try:
+        return run_worker(replace(order, environment=environment), started=started)
+    finally:
+        _running.pop(order.token, None)
+        booking.release()
+
+
+def kill(token: bytes) -> None:
+    """Ends the worker that was started with this token, if it has been."""
+    process = _running.get(token)
+    if process is not None:
+        process.kill()

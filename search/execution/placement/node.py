@@ -1,0 +1,83 @@
+"""What runs on a node of a cluster, in a process of the cluster's engine: it starts workers.
+
+A worker is a guarded child of that process, so it ends with it.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.execution.listener import Address, connect
+from search.execution.placement.local import PROCESS
+from search.execution.process_guard import GuardedProcess, spawn_guarded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a node must know to start a worker.
+
+    Attributes:
+        address: of the conductor.
+        token: opens the connection to it.
+        early: a module that the worker imports at once.
+        environment: variables of the worker.
+        folder: where the search was started; relative paths and the user's modules lie there.
+    """
+
+    address: Address
+    token: bytes
+    early: str
+    environment: dict[str, str]
+    folder: str
+
+
+def run_worker(
+    order: Order, *, started: Callable[[GuardedProcess], None] | None = None
+) -> tuple[int, bytes]:
+    """Starts a worker, and waits for its end: its exit status, and what it printed.
+
+    `started`: called with the process.
+    """
+    with tempfile.TemporaryFile() as printed:
+        with connect(order.address, token=order.token) as connection:
+            process = spawn_guarded(
+                PROCESS,
+                str(connection.fileno()),
+                order.early,
+                environment=order.environment,
+                output=printed,
+                inherited=[connection.fileno()],
+                folder=order.folder,
+            )
+        with process:
+            if started is not None:
+                started(process)
+            status = process.wait()
+        printed.seek(0)
+        return status, printed.read()
+
+
+class NodeSlot:
+    """One slot as an actor: starts its workers, one after the other."""
+
+    def ready(self) -> None:
+        """Returns once the actor has its place in the cluster."""
+
+    def serve(self, order: Order) -> tuple[int, bytes]:
+        """As of `run_worker`."""
+        return run_worker(order)
+
+
+def leave_mark(folder: str, *, name: str, start: str) -> str:
+    """Writes a file into a folder of the conductor; what is wrong, empty if nothing is.
+
+    `start`: the folder where the search was started, which must be there too.
+    """
+    try:
+        os.stat(start)
+        (Path(folder) / name).write_text(name)
+    except OSError as error:
+        return f"{error.strerror}: {error.filename}"
+    return ""

@@ -1,0 +1,44 @@
+"""What placements have in common that watch each slot from a thread of its own."""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from search.execution.placement import Event
+from search.execution.slots import Slot
+
+
+class ThreadedPlacement(ABC):
+    """A thread for each slot, which starts its worker and waits for its end."""
+
+    def __init__(self, slots: Sequence[Slot], *, post: Callable[[Event], None]) -> None:
+        self._slots, self._post = slots, post
+        self._threads: dict[int, threading.Thread] = {}
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+
+    def start(self, slot: Slot) -> None:
+        """Starts a worker for the slot."""
+        thread = threading.Thread(target=self._serve, args=(slot,), name=f"slot {slot.number}")
+        self._threads[slot.number] = thread
+        thread.start()
+
+    @abstractmethod
+    def kill(self, slot: Slot) -> None:
+        """Ends the slot's worker now."""
+
+    def close(self, *, grace: float) -> None:
+        """Ends all workers: those that are there after `grace` seconds are killed."""
+        self._closing.set()
+        deadline = time.monotonic() + grace
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for slot in self._slots:
+            self.kill(slot)
+        for thread in self._threads.values():
+            thread.join()
+
+    @abstractmethod
+    def _serve(self, slot: Slot) -> None:
+        """Life of one worker; one slot's trouble must not end the others."""

@@ -1,0 +1,81 @@
+"""A Dask cluster of two nodes on this machine, the second with two pretended GPUs.
+
+Prints its address; obeys lines: kill (the second node), add (another), scheduler (kills it, starts another).
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from distributed import Client
+
+GPUS = "GPU 0: NVIDIA X (UUID: GPU-aa11)\\nGPU 1: NVIDIA X (UUID: GPU-bb22)\\n"
+QUIET = ["--no-dashboard"]
+
+
+def main() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    driver = Path(tempfile.mkdtemp()) / "nvidia-smi"
+    driver.write_text(f"#!/bin/sh\nprintf '{GPUS}'\n")
+    driver.chmod(0o755)
+
+    def scheduler() -> "subprocess.Popen[bytes]":
+        return _start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port))
+
+    def node(*, gpus: bool) -> "subprocess.Popen[bytes]":
+        path = f"{driver.parent}:{os.environ['PATH']}" if gpus else os.environ["PATH"]
+        place = tempfile.mkdtemp()
+        return _start(
+            "dask_worker",
+            address,
+            "--no-nanny",
+            "--nthreads",
+            "1",
+            "--local-directory",
+            place,
+            PATH=path,
+        )
+
+    conductor_of_tasks = scheduler()
+    nodes = [node(gpus=False), node(gpus=True)]
+    client = Client(address)
+    client.wait_for_workers(2)
+    print(address, flush=True)
+    for line in sys.stdin:
+        match line.strip():
+            case "kill":
+                nodes[-1].kill()
+                nodes.pop().wait()
+            case "add":
+                nodes.append(node(gpus=True))
+                client.wait_for_workers(2)
+            case "scheduler":
+                conductor_of_tasks.kill()
+                conductor_of_tasks.wait()
+                for each in nodes:
+                    each.kill()
+                conductor_of_tasks = scheduler()
+                nodes = [node(gpus=False), node(gpus=True)]
+                client = Client(address)
+                client.wait_for_workers(2)
+        print("done", flush=True)
+    for process in (*nodes, conductor_of_tasks):
+        process.kill()
+        process.wait()
+
+
+def _start(program: str, *words: str, **variables: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", f"distributed.cli.{program}", *words, *QUIET],
+        env={**os.environ, **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=sys.stderr,
+    )
+
+
+main()
