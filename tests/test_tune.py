@@ -53,6 +53,44 @@ def test_the_guide_goes_from_the_set_up_to_a_confirmed_configuration_in_its_orde
     assert abs(np.log10(history.held[RATE] / 0.01)) < 0.5
 
 
+def test_a_joint_stage_turns_what_mattered_and_what_the_verdict_names_choices_too():
+    history, _ = carried_out(
+        tune_plan("budget_trials=200"), _rate_matters, lambda knobs: "overconfident"
+    )
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    paths = [knob.path for knob in joint.request.knobs]
+    assert paths[0] == RATE
+    assert {"model.norm", "model.width", "model.depth"} <= set(paths)
+    swept = {step.request.path for step in history.sweeps if not step.effect}
+    assert not swept & set(paths[1:])
+
+
+def test_what_was_kept_for_a_confirmation_that_has_nothing_to_confirm_searches_on():
+    def value(knobs, seed):  # the baseline is the best by far
+        return 0.9 + _noise(knobs, seed, 0.001) - 0.1 * bool(knobs)
+
+    history, rows = carried_out(tune_plan("budget_trials=120"), value)
+    joints = [step for step in history.steps if step.request.stage == "joint"]
+    assert [step.trials > 0 for step in joints] == [True, True]
+    assert "nothing is to be confirmed" in joints[1].request.because
+    kept = 2 * history.settings.confirm  # the baseline and one leader
+    assert len(rows) == 120 - kept
+    assert not history.held
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("mnist1d", "augment_sequence"),
+        ("digits", "augment_image"),
+        ("breast_cancer", "augment_table"),
+    ],
+)
+def test_the_augmentations_that_are_tried_fit_the_data(data, name):
+    names = list(tune_plan(f"data={data}").settings.spaces)
+    assert [each for each in names if each.startswith("augment")] == [name]
+
+
 def test_the_incumbents_trials_are_never_trained_again():
     plan = tune_plan()
     history, rows = carried_out(plan, _nothing)
@@ -78,6 +116,7 @@ def test_knobs_in_a_row_that_bring_nothing_end_the_sweeps():
         ("overfitting", (), "dropout"),
         ("overfitting", ("optimizer.weight_decay=1e-4",), "weight_decay"),
         ("overconfident", (), "label_smoothing"),
+        ("overfitting", ("model.dropout=0.5",), "dropout"),
         ("lr_drop_due", (), "schedule_few"),
         ("unstable", (), "clip"),
         ("too_short", (), "epochs_range"),
@@ -192,6 +231,7 @@ def test_knobs_of_another_option_are_left_behind_and_equal_configurations_are_on
         (["protocol.stages=[lr_range]"], "protocol.stages: a protocol begins with what all is compared with, but got"),
         (["protocol.stages=[baseline,{sweeps:passes}]", "protocol.passes=null"], "protocol.passes: passes over all knobs need an end, but got None"),
         (["protocol.share=1.5"], "protocol.share: the sweeps' share of the budget lies below 1, but got 1.5"),
+        (["space=[lr,augment_sequence]"], r"space.augment: it needs data.dimensions=1, but got data.dimensions=2; choose another knob"),
         (["space=[lr,momentum]", "optimizer=adam"], "a knob's path must be a key of the config"),
         (["space.optimizer.lx.low=1"], "space.optimizer.lx.low: a knob of the protocol has the key, but got"),
     ],

@@ -145,7 +145,7 @@ def _print(
     for found in together:
         console.say(f"together: {found.says} ({found.rule})")
     if findings is not None and options.trial is None:
-        for line in next_lines(findings, spaces=spaces_by_path()):
+        for line in next_lines(findings, spaces=spaces_by_path(findings.plan.config)):
             console.say(line)
     if options.name is not None and len(verdicts) > 1:
         console.say(f"\none trial: python -m search doctor {options.name} TRIAL")

@@ -13,6 +13,7 @@ from omegaconf.dictconfig import DictConfig
 
 from search.config.catalogue import roots
 from search.config.compose import compose_experiment
+from search.config.knob_roles import lacks
 from search.config.space import read_space
 from search.errors import UsageError, broken_rule, unknown
 
@@ -49,6 +50,8 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
         if name not in files:
             raise UsageError(unknown("knob", name=name, known=files))
     spaces = {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
+    if not named:  # of the protocol's own list, what makes sense for these data
+        spaces = {name: node for name, node in spaces.items() if _makes_sense(draft, node)}
     _narrow(spaces, bounds)
     config = compose_experiment(
         experiment, overrides=overrides, config_dir=config_dir, spaces=spaces
@@ -58,6 +61,11 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
         config.protocol.chosen = bool(named)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _makes_sense(draft: DictConfig, space: object) -> bool:
+    """Whether the config says what the knobs of a space need."""
+    return not any(lacks(draft, knob) for knob in read_space(space))
 
 
 def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
@@ -75,11 +83,15 @@ def _files(config_dir: Path | None) -> dict[str, Path]:
     }
 
 
-def spaces_by_path(config_dir: Path | None = None) -> dict[str, str]:
-    """By path, the name of the file of `conf/space/` whose sweep is about it; the shortest name."""
+def spaces_by_path(config: DictConfig, *, config_dir: Path | None = None) -> dict[str, str]:
+    """By path, the name of the file of `conf/space/` whose sweep is about it; the shortest name
+    of those that make sense for a config.
+    """
     names: dict[str, str] = {}
     for name, path in _files(config_dir).items():
         (about, *_) = read_space(OmegaConf.to_container(OmegaConf.load(path)))
+        if lacks(config, about):
+            continue
         if about.path not in names or len(name) < len(names[about.path]):
             names[about.path] = name
     return names

@@ -36,6 +36,7 @@ KNOB: dict[str, Rule] = {
     "min": number(null=True),
     "max": number(null=True),
     "role": one_of(*ROLES),
+    "needs": {"type": "array", "items": text()},
 }
 LEAF = re.compile(r"^(?P<indent> *)(?P<key>[\w]+):(?P<value>.*?)(?:\s#\s(?P<comment>.*))?$")
 

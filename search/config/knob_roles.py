@@ -78,6 +78,16 @@ def default_of(config: DictConfig, knob: Knob, missing: object = None) -> Any:
     return OmegaConf.select(config, knob.path, default=missing)
 
 
+def lacks(config: DictConfig, knob: Knob) -> tuple[str, str] | None:
+    """What a knob needs of the config that it does not say, and what it says; None: nothing."""
+    for path, needed in knob.needs:
+        value = OmegaConf.select(config, path)
+        if value != needed:
+            shown = "null" if needed is None else needed
+            return f"{path}={shown}", f"{path}={'null' if value is None else value}"
+    return None
+
+
 def check_knob(config: DictConfig, knob: Knob) -> None:
     """A knob turns something that the config has and the trainer sees.
 
@@ -91,6 +101,12 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
             broken_rule(
                 where, rule="a knob must have an effect on the training", got=got, remedy="drop it"
             )
+        )
+    lacking = lacks(config, knob)
+    if lacking:
+        remedy = "choose another knob of this path"
+        raise UsageError(
+            broken_rule(where, rule=f"it needs {lacking[0]}", got=lacking[1], remedy=remedy)
         )
     default = default_of(config, knob, missing)
     if default is missing:

@@ -20,7 +20,8 @@ class Knob:
     `choices` is empty for numbers, and `low`, `high` are meaningless for choices. `least`, `most`:
     hard limits, which no extension of the range leaves. `nuisance`: tuned anew for every value of
     the knob that a sweep is about (P1). `choice`: the choice of a config group under which alone
-    the knob counts, as ("optimizer", "adam"); None for a knob that always counts.
+    the knob counts, as ("optimizer", "adam"); None for a knob that always counts. `needs`: paths of
+    the config and the values that they must have, such as sequences for augmentations of these.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Knob:
     why: str = ""
     nuisance: bool = False
     choice: tuple[str, str] | None = None
+    needs: tuple[tuple[str, Value], ...] = ()
 
     def grid(self) -> tuple[Value, ...]:
         """The values of a one-knob sweep: ascending, both ends exact, even on the knob's scale."""

@@ -18,6 +18,7 @@ SCALES = ("log", "linear")
 TYPES = ("float", "int")
 KEYS = (
     "low", "high", "scale", "points", "type", "choices", "group", "why", "min", "max", "role",
+    "needs",
 )  # fmt: skip
 ENDS = ("min", "max")
 POINTS_MOST = 1000  # of a grid
@@ -90,10 +91,21 @@ def _knob(path: str, node: Node) -> Knob:
         "group": node.get("group", ""),
         "why": str(node.get("why", "")),
         "nuisance": node.get("role") == "nuisance",
+        "needs": _needs(path, node),
     }
     if "choices" in node:
         return Knob(choices=_choices(path, node), **shared)
     return _number_knob(path, node, shared)
+
+
+def _needs(path: str, node: Node) -> tuple[tuple[str, Any], ...]:
+    """What the config must say for the knob to make sense: `[data.dimensions=1]`."""
+    words = node.get("needs", [])
+    if not isinstance(words, list) or not all("=" in str(word) for word in words):
+        rule, remedy = "`needs` is a list of key=value", "say needs: [data.dimensions=1]"
+        raise _refused(path, rule, repr(words), remedy)
+    parts = (str(word).partition("=") for word in words)
+    return tuple((key, yaml.load(value, _loader())) for key, _, value in parts)
 
 
 def _choices(path: str, node: Node) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ from search.errors import UsageError, broken_rule
 from trainers.data import DataError, DataSet
 
 # keys of `data` that the loading function does not take
-OURS = ("task", "inputs", "outputs", "impute", "vocabulary", "features", "steps")
+OURS = ("task", "inputs", "outputs", "impute", "dimensions", "vocabulary", "features", "steps")
 MEASURED = ("inputs", "outputs", "features", "steps")  # of those, what the rows say themselves
 
 

@@ -21,12 +21,16 @@ def sweep_trials(history: History) -> float:
     return math.floor(budget * history.settings.share) - history.trials
 
 
-def confirm_trials(history: History) -> int:
-    """Trials that the confirmation needs at most: the baseline, the incumbent, the leaders."""
+def confirm_trials(history: History, *, rivals: int | None = None) -> int:
+    """Trials that the confirmation needs: the baseline and its rivals.
+
+    `rivals`: None: as many as there may be, the incumbent and the leaders of a joint stage.
+    """
     settings = history.settings
     stages = {entry.stage for entry in settings.stages}
-    configurations = 2 + (settings.leaders if "joint" in stages else 0)
-    return configurations * settings.confirm if "confirm" in stages else 0
+    if rivals is None:
+        rivals = 1 + (settings.leaders if "joint" in stages else 0)
+    return (1 + rivals) * settings.confirm if "confirm" in stages else 0
 
 
 def is_late(history: History, share: float) -> bool:

@@ -18,7 +18,14 @@ from search.storage.trials import TrialRecord
 RATE = "optimizer.lr"
 # What makes a knob's best value stale: a rate follows batch size, optimizer, size, length (P6).
 STALE_AFTER = {
-    RATE: ("trainer.batch_size", "optimizer", "model.width", "model.depth", "trainer.epochs"),
+    RATE: (
+        "trainer.batch_size",
+        "optimizer",
+        "model.width",
+        "model.depth",
+        "model.norm",
+        "trainer.epochs",
+    ),
     "trainer.epochs": (RATE,),  # a lower rate needs more epochs (R27)
 }
 

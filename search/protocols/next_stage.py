@@ -15,8 +15,8 @@ from search.protocols.budget import confirm_trials, is_late, trials_left
 from search.protocols.history import RATE, History, Request, values_in
 from search.protocols.next_knob import next_sweep, remedies, sweep_request
 
-UNTRIED = 4  # knobs that no sweep has tried, in a joint stage
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
+ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
 PENALTIES: Mapping[str, Value] = {
     "model.dropout": 0.0,
     "optimizer.weight_decay": 0.0,
@@ -40,6 +40,10 @@ def next_stage(history: History) -> Request | None:
             return next_sweep(history, index, entry.argument)
         if not done:
             return _STAGES[entry.stage](history, index, entry.argument)
+        if entry.stage == "joint" and len(done) == 1 and done[0].trials and not done[0].leaders:
+            again = _joint(history, index, entry.argument)
+            if not again.skip:
+                return again
     return None
 
 
@@ -89,51 +93,68 @@ def _is_rate(history: History, name: str) -> bool:
 
 
 def _joint(history: History, index: int, argument: str) -> Request:
-    """The knobs that made a difference, in their good region, and those never tried (R32)."""
+    """The knobs that made a difference, in their good region, and those never tried (R32).
+
+    A stage that finds nothing to confirm is followed by one that spends what was kept for that.
+    """
+    before = [step for step in history.steps if step.request.entry == index]
     # The rate is always among them: its best value moves with all others (R29).
     by_path = {
         step.request.path: step
         for step in history.sweeps
         if step.effect or step.request.path == RATE
     }
-    cut = (_cut(step.request.knobs[0], history) for step in by_path.values())
-    knobs = (*(knob for knob in cut if knob is not None), *_never_tried(history))
-    left = trials_left(history) - confirm_trials(history)
+    cut = (_cut(step.request.knobs, history) for step in by_path.values())
+    knobs = tuple(knob for knob in cut if knob is not None)
+    rivals = bool(history.held) + (1 if before else history.settings.leaders)
+    kept = confirm_trials(history, rivals=rivals)
+    left = trials_left(history) - kept
     trials = history.settings.trials if left == math.inf else int(left)
-    knobs = knobs[: max(2, trials // FEWEST)]
+    named = _never_tried(history)[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
+    knobs = (*knobs, *named)[: max(2, trials // FEWEST)]
+    because = f"{', '.join(knob.path for knob in knobs)} matter or may, and depend on each other"
+    if before:
+        because = "nothing is to be confirmed, so the trials that were kept for it search on"
     request = Request(
         entry=index,
         stage="joint",
-        because=f"{', '.join(knob.path for knob in knobs)} matter or may, and depend on each other",
+        because=because,
         rules=("R32", "P4"),
         knobs=knobs,
         trials=trials,
     )
+    if before and left == math.inf:
+        return replace(request, skip="there is no budget to be spent")
     if len(knobs) < 2:
         return replace(request, skip="fewer than two numbers made a difference, or may make one")
     if trials < FEWEST * len(knobs) or is_late(history, 1.0):
-        kept = confirm_trials(history)
         reason = f"the budget leaves {max(trials, 0)} trials beside {kept} for the confirmation"
         return replace(request, skip=reason)
     return request
 
 
 def _never_tried(history: History) -> tuple[Knob, ...]:
-    """The numbers that the verdict names and no sweep has tried, over their whole range."""
+    """The knobs that the verdict names and no sweep has tried, over their whole range."""
     paths = dict.fromkeys(
         remedy.knob
         for _, _, remedy in remedies(history)
         if remedy.turn != CHECK and applies(remedy, history.config)
     )
     names = [history.settings.named(path) for path in paths if history.swept(path) is None]
-    knobs = [history.settings.spaces[name][0] for name in names if name is not None]
-    return tuple(knob for knob in knobs if not knob.choices and history.acts(knob))[:UNTRIED]
+    spaces = [history.settings.spaces[name] for name in names if name is not None]
+    # A knob with another one tuned beside it would be one dimension of many.
+    return tuple(about for about, *beside in spaces if not beside and history.acts(about))
 
 
-def _cut(knob: Knob, history: History) -> Knob | None:
-    """A knob over its good region, with a step of its grid as a margin on both sides."""
-    if knob.choices or not history.acts(knob):
+def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
+    """A sweep's knob over its good region: with a step of its grid as a margin on both sides."""
+    knob, *beside = knobs
+    if not history.acts(knob) or (knob.choices and beside):
         return None
+    if knob.choices:
+        good = {*values_in(history.sweeps, knob.path), history.value(knob)}
+        left = tuple(value for value in knob.choices if value in good)
+        return replace(knob, choices=left) if len(left) > 1 else None
     numbers = [
         knob.scaled(value)
         for value in (*values_in(history.sweeps, knob.path), history.value(knob))
@@ -159,7 +180,8 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     ]
     configurations: list[dict[str, Value]] = [{}]
     for knobs in (dict(history.held), *leaders):
-        if knobs not in configurations:
+        paid = (len(configurations) + 1) * history.settings.confirm <= trials_left(history)
+        if knobs not in configurations and paid:
             configurations.append(knobs)
     request = Request(
         entry=index,

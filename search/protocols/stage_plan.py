@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from search.config.confirm_settings import ConfirmSettings
 from search.config.follower import Follower
 from search.config.incumbent import canonical
-from search.config.joint_settings import JointSettings, active, default_point
+from search.config.joint_settings import JointSettings, active
+from search.config.knob_roles import default_of
 from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
@@ -23,6 +24,7 @@ from search.stages.racing import Race
 from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
+SLOW_STARTS = {"trainer.epochs", "schedule"}  # knobs whose better values may begin more slowly
 STARTUP = 6  # configurations before the sampler takes over, where history teaches too little
 
 
@@ -83,7 +85,10 @@ def _follower(history: History, request: Request) -> Follower | None:
 
 
 def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
-    """A Gaussian process that begins with what the sweeps taught, pruned by the median."""
+    """A Gaussian process that begins with what the sweeps taught, pruned by the median.
+
+    Nothing is pruned where schedules or lengths differ: what falls late is behind at first.
+    """
     epochs = int(history.config.trainer.epochs)
     warmup = max(1, epochs // 5)
     left = history.settings.budget_seconds
@@ -95,7 +100,7 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
         confirm=0,
         most_seeds=1,
         leaders=max(1, history.settings.leaders),
-        pruner="median",
+        pruner="none" if {knob.path for knob in request.knobs} & SLOW_STARTS else "median",
         rungs=tuple(range(warmup, epochs, warmup)),
         warmup=warmup,
         reduction=3,
@@ -144,7 +149,6 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
     of a configuration teach their mean: a Gaussian process cannot tell equal points apart.
     """
     base, paths = plan.search_config, {knob.path for knob in plan.knobs} | {"trainer.epochs"}
-    default = default_point(plan.config, plan.knobs)
 
     def held(knobs: Mapping[str, Value]) -> dict[str, Value]:
         full = canonical(knobs, base=base)
@@ -159,17 +163,12 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
             or held(row.ask.knobs) != at
         ):
             continue
-        own = {path: _value(plan, row, path) for path in default}
-        point = {**default, **active(plan.knobs, own)}
+        own = {
+            knob.path: row.ask.knobs.get(knob.path, knob.typed(default_of(base, knob)))
+            for knob in plan.knobs
+        }
+        point = active(plan.knobs, own)
         values.setdefault(tuple(point.items()), []).append(value)
     return [
         Past(point=dict(point), value=sum(scores) / len(scores)) for point, scores in values.items()
     ]
-
-
-def _value(plan: Plan, row: TrialRecord, path: str) -> Value:
-    """A knob's value in a trial: its own, or the search's config's."""
-    if path in row.ask.knobs:
-        return row.ask.knobs[path]
-    value: Value = OmegaConf.select(plan.search_config, path)
-    return value

@@ -15,6 +15,7 @@ RATE, EPOCHS, DROPOUT, DECAY, CLIP = (
     "trainer.clip",
 )
 SMOOTHING = "loss.label_smoothing"
+NORM, AUGMENT = "model.norm", "augment"
 CHECK = "check"  # the turn of a remedy that needs a hand
 ON, CLASSES = "on", "classification"  # conditions of remedies
 ALARMS = (
@@ -78,7 +79,8 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     ),
     "vanishing": (
         _turn("set", "model.activation", "R26", "take ReLU instead of sigmoid or tanh"),
-        _turn("set", "model", "R26", "put in batch norm or residual connections"),
+        _turn("set", NORM, "R26", "put in batch norm"),
+        _turn("set", "model.residual", "R26", "or residual connections"),
         _turn("lower", "model.depth", "R26", "or take fewer layers"),
     ),
     "dead_units": (
@@ -153,7 +155,8 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     ),
     "unstable": (
         _turn("set", CLIP, "P11", "clip the gradient's norm"),
-        _turn("set", "schedule", "P11", "or warm the learning rate up, as one_cycle does"),
+        _turn("set", "schedule.warmup", "P11", "or warm the learning rate up"),
+        _turn("set", "schedule", "P11", "or take a schedule that rises first, such as one_cycle"),
         _turn("lower", RATE, "R23", "or lower it by 2 or 3"),
     ),
     "underfitting": (
@@ -161,6 +164,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("lower", DECAY, "R34", "take penalties away first: weight decay is on", ON),
         _turn("raise", "model.width", "R34", "take a wider model, or richer features"),
         _turn("raise", "model.depth", "R34", "then a deeper one"),
+        _turn("set", NORM, "R44", "and batch norm, with which deep models train better"),
         _turn("set", RATE, "R26a", "and see that the learning rate was right"),
     ),
     "overfitting": (
@@ -169,18 +173,23 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         ),
         _turn("raise", DROPOUT, "R34", "raise dropout, which is on, before adding a penalty", ON),
         _turn("raise", DROPOUT, "R45", "add dropout, up to 0.5"),
+        _turn("raise", AUGMENT, "R49", "change train rows anew in every epoch (augmentation)"),
         _turn("raise", DECAY, "R46", "add weight decay"),
-        _turn("raise", "model.depth", "R44", "take a deep and thin model"),
+        _turn("set", NORM, "R34", "put in batch norm"),
         _turn("raise", SMOOTHING, "R21", "smooth the labels", CLASSES),
+        _turn("raise", "model.depth", "R44", "take a deep and thin model"),
         _turn("lower", "model.width", "R34", "take a smaller model"),
         _turn("raise", "trainer.l1", "R46", "add an L1 penalty"),
         _turn("raise", "trainer.max_norm", "R46", "bound the norm of the weights"),
-        _turn("raise", "data", "R34", "more data or augmentation helps most"),
+        _turn("check", "data", "R34", "more data helps most"),
     ),
     "overconfident": (
         _turn("raise", SMOOTHING, "R21", "smooth the labels, 0.1 to begin with", CLASSES),
+        _turn("raise", AUGMENT, "R49", "change train rows anew in every epoch (augmentation)"),
         _turn("raise", DROPOUT, "R45", "or add dropout, up to 0.5"),
+        _turn("set", NORM, "R34", "or put in batch norm"),
         _turn("raise", "model.depth", "R44", "or take a deep and thin model"),
+        _turn("set", "model.width", "R44", "or another width, with the penalties that help"),
         _turn(
             "set", "trainer.flood", "R47", "or keep the train loss afloat, at 0.05 to begin with"
         ),
@@ -220,6 +229,9 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("set", DECAY, "R46", "a little weight decay may generalise better"),
         _turn("set", "trainer.batch_size", "R39", "another batch size may generalise better"),
         _turn("set", "optimizer.momentum", "R41", "another momentum may"),
+        _turn("raise", AUGMENT, "R49", "augmentation may"),
+        _turn("raise", DROPOUT, "R45", "dropout may"),
+        _turn("set", "schedule", "R38", "a rate that falls late may"),
     ),
     "still_learning": (
         _turn("raise", EPOCHS, "R27", "train for longer"),
