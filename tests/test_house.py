@@ -108,7 +108,13 @@ def test_search_never_imports_torch_and_trainers_never_import_search():
         ("search.execution.worker.process", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
         ("search.run.launch", ["torch", "plotly"]),
         # the first line of a search is shown before what takes long is imported
-        ("search.commands.run", ["torch", "numpy", "hydra", "omegaconf", "optuna", "pandas"]),
+        *(
+            (
+                f"search.commands.{verb}",
+                ["torch", "numpy", "hydra", "omegaconf", "optuna", "pandas"],
+            )
+            for verb in ("run", "tune", "sweep", "train", "plan", "preflight", "lr_range")
+        ),
     ],
 )
 def test_nothing_heavy_is_loaded_where_it_must_be_light(imported, absent):

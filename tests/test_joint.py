@@ -578,12 +578,13 @@ def test_a_gain_among_the_leaders_gets_further_fresh_seeds_until_they_decide():
     assert len(none) == 16 + 3 * len(findings.groups)
 
 
-def test_a_best_configuration_at_a_hard_limit_is_told():
+@pytest.mark.parametrize(("slope", "told"), [(0.3, True), (-0.3, False)])
+def test_a_best_configuration_at_a_hard_limit_is_told_but_nothing_lies_below_0(slope, told):
+    words = ["sampler=qmc", "n_trials=64", "protocol.most_seeds=3", "space.model.dropout.high=0.95"]
     plan, rows = joint_of(
-        lambda knobs, seed: 0.9 - 0.3 * knobs["model.dropout"] + 1e-5 * seed,
-        *TWO, "sampler=qmc", "n_trials=64", "protocol.most_seeds=3",
-    )  # fmt: skip
-    lines = conclusion(find(plan, rows, val_rows=500))
-    assert any(
-        "lies at the hard limit space.model.dropout.min: what lies" in line for line in lines
+        lambda knobs, seed: 0.5 + slope * knobs["model.dropout"] + 1e-5 * seed, *TWO, *words
     )
+    lines = conclusion(find(plan, rows, val_rows=500))
+    limit = "lies at the hard limit space.model.dropout.max: what lies beyond was not tried"
+    assert any(limit in line for line in lines) == told
+    assert any("model.dropout = " in line and "(P2)" in line for line in lines) == told

@@ -51,6 +51,8 @@ def test_a_result_has_its_winner_config_units_and_figures(smoke):
     assert list(curves.data[0].y) == pytest.approx(losses, rel=1e-5)
     with pytest.raises(AttributeError, match="figure 'swep' does not exist; did you mean 'sweep'"):
         result.figure.swep  # noqa: B018
+    with pytest.raises(UsageError, match="has curves of 4 trials, from 0 to 3, but got 99; see"):
+        result.figure.curves([99])
     page = result._repr_html_()
     assert page.startswith("<h4>smoke</h4><p>Keep the baseline, optimizer.lr = 0.1")
 
@@ -192,3 +194,10 @@ def test_search_run_is_the_function_although_it_is_also_the_room():
         search.run("nothing", quiet=True)
     with pytest.raises(AttributeError, match="has no attribute 'rum'"):
         search.rum  # noqa: B018
+
+
+def test_words_of_a_command_in_one_string_are_refused():
+    with pytest.raises(
+        UsageError, match=r"the words of a command are a list, but got 'seeds=5'; say \['seeds=5'\]"
+    ):
+        search.run("smoke", "seeds=5")

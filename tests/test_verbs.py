@@ -58,6 +58,21 @@ def test_a_misspelt_option_or_word_names_the_nearest(capsys):
     assert "did you mean 'table'?" in capsys.readouterr().err
 
 
+def test_help_spells_out_a_cited_rule(capsys):
+    assert main(["help", "r30"]) == 0
+    assert capsys.readouterr().out == "R30: Coarse first, then finer around the best.\n"
+    assert main(["help", "R999"]) == 2
+    assert "rule 'R999' does not exist" in capsys.readouterr().err
+
+
+def test_a_table_says_once_how_a_rule_that_it_cites_is_spelled_out(smoke, capsys):
+    assert main(["table", "smoke"]) == 0
+    shown = capsys.readouterr().out
+    cited = re.findall(r"\b[RP]\d+[ab]?\b", shown)
+    assert shown.count(f"what a rule says: python -m search help {cited[-1]}\n") == 1
+    assert cited[-1] in cited[:-1]
+
+
 def test_messages_name_the_program_that_was_started(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/knobwise"])
     assert main(["table"]) == 2
@@ -133,8 +148,14 @@ def test_status_tells_the_best_trial_and_that_the_search_is_done(smoke, capsys):
     (entry,) = _document(capsys, "status", "smoke", "--json")["searches"]
     table = trials(smoke / "results" / "smoke")
     assert (entry["state"], entry["trials_finished"], entry["trials_foreseen"]) == ("done", 4, 4)
-    assert entry["best"]["value"] == table.value.max()
-    assert entry["best"]["knobs"] == {"optimizer.lr": 0.1}
+    chosen = table[table["optimizer.lr"] == 0.1]
+    assert entry["best"] == {
+        "trial": chosen.trial.min(),
+        "knobs": {"optimizer.lr": 0.1},
+        "value": chosen.value.mean(),
+        "seeds": len(chosen),
+        "decided": True,
+    }
     assert entry["seconds_left"] is None
     assert entry["running"] == []
 
@@ -159,10 +180,15 @@ def test_a_table_is_sorted_cut_and_printed_in_every_format_with_the_same_numbers
     def rows(*words):
         return _document(capsys, "table", "smoke", *words, "--json")["rows"]
 
-    means = [row["mean"] for row in rows("--sort=-mean")]
+    means = [row["mean"] for row in rows("--sort=mean")]
     assert means[:3] == sorted(means[:3], reverse=True)
     assert means[3] is None  # the value that diverged comes last
-    assert [row["mean"] for row in rows("--sort", "mean", "--top", "1")] == [min(means[:3])]
+    assert [row["mean"] for row in rows("--sort=-accuracy")][:3] == sorted(means[:3])
+    for column in ("mean", "accuracy"):  # a score: the best comes first
+        assert [row["mean"] for row in rows("--sort", column, "--top", "1")] == [max(means[:3])]
+    assert rows("--sort", "accuracy", "--trials")[0]["value"] == max(means[:3])
+    seconds = [row["seconds"] for row in rows("--sort", "seconds")]
+    assert seconds == sorted(seconds)
     assert len(rows("--trials")) == 4
 
     summary = pd.read_csv(smoke / "results" / "smoke" / "summary.csv")

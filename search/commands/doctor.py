@@ -226,7 +226,7 @@ def _show_one(
     ((name, verdict),) = verdicts.items()
     rows = findings.rows if findings is not None else ()
     about = [
-        f"  {shown_knobs(row.ask)} seed {row.ask.seed}  {row.state}"
+        f"  {shown_knobs(row.ask.knobs)} seed {row.ask.seed}  {row.state}"
         for row in rows
         if str(row.ask.trial) == name
     ]

@@ -1,13 +1,15 @@
-"""What an experiment or a verb does and takes."""
+"""What an experiment or a verb does and takes, and what a rule says."""
 
+import textwrap
 from pathlib import Path
 
-from search.commands.support.arguments import VerbParser
+from search.commands.support.arguments import WIDTH, VerbParser
 from search.config import catalogue
 from search.config.program import as_started
 from search.errors import UsageError, unknown
+from search.results.report.rules import CITED, rules
 
-SUMMARY = "tells what an experiment or a verb does and takes"
+SUMMARY = "tells what an experiment or a verb does and takes, or what a cited rule says"
 
 
 def parser() -> VerbParser:
@@ -15,9 +17,10 @@ def parser() -> VerbParser:
     examples = [
         ("python -m search help lr_sweep", "its knobs and the keys that matter"),
         ("python -m search help table", "the options of a verb; the same as table --help"),
+        ("python -m search help P5", "a rule that a table or a message cites"),
     ]
     parser = VerbParser("help", summary=SUMMARY, examples=examples)
-    parser.add_argument("word", metavar="WORD", nargs="?", help="an experiment or a verb")
+    parser.add_argument("word", metavar="WORD", nargs="?", help="an experiment, a verb or a rule")
     return parser
 
 
@@ -30,6 +33,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
         print(as_started(catalogue.verb(word).parser().format_help().rstrip()))
         return 0
     experiments = catalogue.experiments(config_dir)
+    rule = f"{word[:1].upper()}{word[1:].lower()}"
+    if CITED.fullmatch(rule) and word not in experiments:
+        print(_rule(rule))
+        return 0
     if word not in experiments:
         known = [*experiments, *catalogue.verbs()]
         raise UsageError(unknown("experiment or verb", name=word, known=known))
@@ -38,3 +45,15 @@ def run(words: list[str], config_dir: Path | None) -> int:
     page = experiment_help(word, purpose=experiments[word], config_dir=config_dir)
     print(as_started(page))
     return 0
+
+
+def _rule(name: str) -> str:
+    """What a rule says.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    wordings = rules()
+    if name not in wordings:
+        raise UsageError(unknown("rule", name=name, known=wordings))
+    return textwrap.fill(f"{name}: {wordings[name]}", WIDTH)

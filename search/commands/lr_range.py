@@ -1,14 +1,20 @@
-"""Which learning rates are worth a sweep? A ramp per seed, read four ways (R31)."""
+"""Which learning rates are worth a sweep? A ramp per seed, read four ways (R31).
+
+What is heavy is imported after the first line has been shown.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.commands.support.arguments import VerbParser, take
+from search.config.quick_imports import quick_imports
 from search.config.results_root import address
-from search.diagnostics.lr_range import Range
 from search.errors import RunError
 from search.execution.terminal import Terminal
-from search.run.range_test import range_test
-from search.run.standalone import Look, looked
+
+if TYPE_CHECKING:
+    from search.diagnostics.lr_range import Range
+    from search.run.standalone import Look
 
 SUMMARY = "finds a range of learning rates by a ramp; `from=` hands it to a sweep"
 
@@ -35,10 +41,15 @@ def run(words: list[str], config_dir: Path | None) -> int:
         RunError: no range follows from the ramps.
     """
     source, overrides = take(parser().parse(words).overrides, "from")
+    console = Terminal()
+    console.say("lr_range: reading the config …")
+    with quick_imports():
+        from search.run.range_test import range_test
+        from search.run.standalone import looked
     with looked(overrides, config_dir, source=source, verb="lr_range") as look:
         path = look.folder.path
         result, seconds = range_test(look.plan, path, slot=look.slots[0])
-    _show(look, result, seconds=seconds)
+    _show(look, result, seconds=seconds, console=console)
     if result.low is None:
         raise RunError(
             f"lr_range: no range can be told, because {result.because}; see {path / 'lr_range.svg'}"
@@ -46,8 +57,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _show(look: Look, result: Range, *, seconds: float) -> None:
-    console = Terminal()
+def _show(look: "Look", result: "Range", *, seconds: float, console: Terminal) -> None:
     for name, rate in result.suggestions.items():
         console.say(f"{name:>14}  {rate:.2g}")
     if result.low is not None and result.high is not None:

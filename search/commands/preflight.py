@@ -1,4 +1,7 @@
-"""Is the set-up sound? All checks, as a table and as preflight.json."""
+"""Is the set-up sound? All checks, as a table and as preflight.json.
+
+What is heavy is imported after the first line has been shown.
+"""
 
 import json
 import time
@@ -6,12 +9,8 @@ from pathlib import Path
 
 from search.commands.support.arguments import VerbParser, take
 from search.commands.support.documents import print_document
-from search.diagnostics.preflight.report import require
-from search.diagnostics.preflight.run import told_preflight
+from search.config.quick_imports import quick_imports
 from search.execution.terminal import Terminal
-from search.run.run_stage import trainings
-from search.run.standalone import looked
-from search.storage.folder import PREFLIGHT
 
 SUMMARY = "checks data, batches, model and learning before the budget is spent"
 
@@ -40,6 +39,14 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """
     since = time.monotonic()
     options = parser().parse(words)
+    console = Terminal(quiet=options.json)
+    console.say("preflight: reading the config …")
+    with quick_imports():
+        from search.diagnostics.preflight.report import require
+        from search.diagnostics.preflight.run import told_preflight
+        from search.run.run_stage import trainings
+        from search.run.standalone import looked
+        from search.storage.folder import PREFLIGHT
     source, overrides = take(options.overrides, "from")
     with looked(overrides, config_dir, source=source, verb="preflight") as look:
         checks = told_preflight(
@@ -49,7 +56,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             slots=look.slots,
             trainings=trainings(look.plan),
             since=since,
-            console=Terminal(quiet=options.json),
+            console=console,
         )
     if options.json:
         content = json.loads((look.folder.path / PREFLIGHT).read_text())

@@ -101,10 +101,7 @@ def _composed(
 
 def _show(findings: "Findings", console: Terminal) -> None:
     """The table, the decision in words, and what to do next."""
-    from search.commands.support.closing import show_closing
-    from search.results.summary import conclusion, show_summary
+    from search.commands.support.closing import show_closing, show_decision
 
-    show_summary(findings, console)
-    for line in conclusion(findings):
-        console.say(line)
+    show_decision(findings, console)
     show_closing(findings, console)

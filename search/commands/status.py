@@ -1,6 +1,6 @@
 """How far searches have come, from disk, also while they run."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from search.execution.pace import duration
 from search.execution.progress import shown_knobs
 from search.results.findings import Findings, looks, open_results, searches
 from search.results.standing import Standing, standing_of
-from search.results.summary.formatting import label
 
 SUMMARY = "tells how far a search has come; without a name, all of them"
 ENDED = {"running": "begun", "done": "ended", "stopped": "last trial ended", "died": "begun"}
@@ -83,16 +82,15 @@ def _show(entry: _Entry, *, trials: bool) -> None:
     done = f"{standing.finished} of {standing.foreseen} trials finished ({counts})"
     print(f"{standing.name}: {standing.state}, {done}")
     facts = []
-    decision = findings.decision
-    if decision is not None and decision.winner is not None:
-        mean = findings.plan.metric.sign * findings.groups[decision.winner].mean
+    best = standing.best
+    if best is not None:
+        score = f"{standing.metric} {best.value:.4g}"
+        name = one_line(shown_knobs(best.knobs)) or "the baseline"
         facts.append(
-            f"chosen {label(findings, decision.winner)}: mean {standing.metric} {mean:.4g}"
+            f"chosen: {name}, mean {score}"
+            if best.decided
+            else f"best {score}: trial {best.trial}, {name}"
         )
-    elif standing.best is not None:
-        best = standing.best
-        knobs = one_line(shown_knobs(best.ask)) or "the baseline"
-        facts.append(f"best {standing.metric} {best.value:.4g}: trial {best.ask.trial}, {knobs}")
     if standing.age:
         facts.append(f"{ENDED[standing.state]} {duration(standing.age)} ago")
     if standing.left is not None:
@@ -112,7 +110,7 @@ def _show_trials(standing: Standing, findings: Findings) -> None:
         if trial in standing.reached:
             value = f"{standing.metric} {standing.values[trial]:.4g}"
             reached = f"epoch {standing.reached[trial]} of {findings.plan.epochs}, {value}"
-        knobs = one_line(shown_knobs(row.ask))
+        knobs = one_line(shown_knobs(row.ask.knobs))
         line = f"  trial {trial} {row.state}: {knobs} seed {row.ask.seed}  {reached}  {row.reason}"
         print(line.rstrip())
 
@@ -130,8 +128,7 @@ def _record(entry: _Entry) -> dict[str, Any]:
         "trials_foreseen": standing.foreseen,
         "trials_by_state": standing.counts,
         "metric": standing.metric,
-        "best": best
-        and {"trial": best.ask.trial, "value": best.value, "knobs": dict(best.ask.knobs)},
+        "best": best and asdict(best),
         "age_seconds": standing.age,
         "seconds_left": standing.left,
         "running": [

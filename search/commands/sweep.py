@@ -6,10 +6,7 @@ from pathlib import Path
 from search.commands.run import run as run_experiment
 from search.commands.support.arguments import VerbParser, results_root, take
 from search.config.catalogue import experiments
-from search.config.config_file import GROUPS
 from search.errors import UsageError, unknown
-from search.results.findings import open_results
-from search.results.summary import conclusion
 
 SUMMARY = "runs several sweeps in a row, each from the winner before"
 
@@ -54,6 +51,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
         overrides = [word for word in words if source is None or not _is_carried(word)]
         start = [f"from={source}"] if source else []
         run_experiment([f"{knob}_sweep", f"name={search}", *overrides, *start], config_dir)
+        from search.results.findings import open_results
+        from search.results.summary import conclusion
+
         _, findings = open_results(search, root=results_root(words))
         conclusions.append(f"{search}: {conclusion(findings)[0]}")
         source = search
@@ -63,5 +63,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
 
 def _is_carried(word: str) -> bool:
     """True for an override of what the incumbent brings along."""
+    from search.config.config_file import GROUPS
+
     head = word.lstrip("+~").partition("=")[0].partition(".")[0]
     return head in GROUPS and head != "placement"

@@ -6,13 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from search.commands.support.arguments import VerbParser, whole_number
+from search.commands.support.closing import show_decision
 from search.commands.support.documents import print_document
 from search.commands.support.frames import FORMATS, frame_text, selected
 from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
 from search.results.reporters import write_results
-from search.results.summary import conclusion, show_summary, teller_of
+from search.results.summary import conclusion, teller_of
 from search.results.tables import curves_so_far, settled, trials_frame
 
 SUMMARY = "shows a search's table and decision, from disk"
@@ -23,8 +24,8 @@ def parser() -> VerbParser:
     examples = [
         ("python -m search table lr_sweep", "a row per value, and the decision in words"),
         (
-            "python -m search table lr_sweep --sort mean --top 5 --format latex",
-            "the five lowest means, for a paper; --sort=-mean: the highest",
+            "python -m search table lr_sweep --sort accuracy --top 5 --format latex",
+            "the five best, for a paper; --sort=-accuracy: the five worst",
         ),
     ]
     details = (
@@ -37,7 +38,9 @@ def parser() -> VerbParser:
         "--trials", action="store_true", help="a row per trial, as trials.csv, in place of values"
     )
     parser.add_argument(
-        "--sort", metavar="COLUMN", help="order by a column, ascending; --sort=-COLUMN: descending"
+        "--sort",
+        metavar="COLUMN",
+        help="order by a column: scores best first, others ascending; --sort=-COLUMN: the reverse",
     )
     parser.add_argument("--top", metavar="N", type=whole_number(1), help="the first N rows")
     parser.add_argument("--format", choices=FORMATS, help="print the rows alone, in this format")
@@ -63,16 +66,15 @@ def run(words: list[str], config_dir: Path | None) -> int:
     elif output is not None:
         print(frame_text(_frame(findings, options), output), end="")
     else:
-        console = Terminal()
-        show_summary(findings, console)
-        for line in conclusion(findings):
-            console.say(line)
+        show_decision(findings, Terminal())
     return 0
 
 
 def _frame(findings: Findings, options: Namespace) -> pd.DataFrame:
     whole = trials_frame if options.trials else teller_of(findings.plan).frame
-    return selected(whole(findings), sort=options.sort, top=options.top)
+    return selected(
+        whole(findings), sort=options.sort, top=options.top, metric=findings.plan.metric
+    )
 
 
 def _print_json(findings: Findings, frame: pd.DataFrame) -> None:

@@ -1,19 +1,19 @@
-"""One training of one complete config, and whether it gives what was promised."""
+"""One training of one complete config, and whether it gives what was promised.
+
+What is heavy is imported after the first line has been shown.
+"""
 
 import shlex
 from pathlib import Path
-from typing import Any, cast
-
-from omegaconf import DictConfig, OmegaConf, open_dict
+from typing import TYPE_CHECKING, Any, cast
 
 from search.commands.support.arguments import VerbParser
-from search.commands.support.imports import say_imports
-from search.config.config_file import check_whole, load_config
-from search.config.plan import read_plan
+from search.config.quick_imports import quick_imports
 from search.errors import Interrupted, RunError
 from search.execution.terminal import Terminal
-from search.run.launch import launch
-from search.storage.folder import Folder
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 SUMMARY = "trains one config, such as best.yaml; compares with its `expected:`"
 # Overrides that leave the promised value as it is.
@@ -39,7 +39,13 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """Trains into results/<name>-train/; exit 1 if `expected` and the value differ."""
     options = parser().parse(words)
-    overrides = options.overrides
+    overrides, console = options.overrides, Terminal()
+    console.say(f"{options.file}: reading the config …")
+    with quick_imports():
+        from search.commands.support.imports import say_imports
+        from search.config.plan import read_plan
+        from search.run.launch import launch
+        from search.storage.folder import Folder
     config, expected, contract = _read(options.file, overrides)
     say_imports(config, options.file)
     if Folder(read_plan(config, root=Path.cwd()).folder).trials.exists():
@@ -48,7 +54,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             "and name=… trains again"
         )
     try:
-        findings = launch(config, console=Terminal(), contract=contract)
+        findings = launch(config, console=console, contract=contract)
     except Interrupted as error:
         raise Interrupted(
             f"{error}; the same command goes on: python -m search train {shlex.join(words)}"
@@ -77,8 +83,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _read(file: Path, overrides: list[str]) -> tuple[DictConfig, float | None, dict[str, Any]]:
+def _read(file: Path, overrides: list[str]) -> tuple["DictConfig", float | None, dict[str, Any]]:
     """The config to train, the value that it promises, and the contract that must hold."""
+    from omegaconf import DictConfig, OmegaConf, open_dict
+
+    from search.config.config_file import check_whole, load_config
+
     whole = load_config(file, overrides=overrides)
     check_whole(whole, file)
     config = OmegaConf.create(OmegaConf.to_container(whole, resolve=False))

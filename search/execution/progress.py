@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from search.config.knobs import Value
 from search.config.plan import Plan
 from search.config.short_names import short_names
 from search.config.text import one_line
@@ -143,7 +144,7 @@ class ShownProgress:
                 else row.state
             )
             count = f"[{int(self._bar.tasks[0].completed)}/{self._total}] trial {row.ask.trial}"
-            knobs = f"{shown_knobs(row.ask)}  seed {row.ask.seed}"
+            knobs = f"{shown_knobs(row.ask.knobs)}  seed {row.ask.seed}"
             self.note(f"{count}  {knobs}  {result}  {row.seconds:.1f} s  {row.reason}".rstrip())
         elif failed:
             self.note(f"trial {row.ask.trial} {row.state}: {row.reason}", style="red")
@@ -184,7 +185,7 @@ class ShownProgress:
     def _footer(self) -> Text:
         best, metric = self._best, self._plan.metric.name
         if best is not None:
-            knobs = shown_knobs(best.ask, names=self._names)
+            knobs = shown_knobs(best.ask.knobs, names=self._names)
             text = f"best so far: {metric} {best.value:.4g}, trial {best.ask.trial}: {knobs}"
             return Text(one_line(text), style="green", no_wrap=True, overflow="ellipsis")
         if self._ended:
@@ -212,7 +213,7 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
     if several:
         knobs = f"{len(running)} lanes, {lines.pace:.0f} epochs/s; mean losses, best of all"
     else:
-        knobs = f"{shown_knobs(first.ask, names=names)} seed {first.ask.seed}"
+        knobs = f"{shown_knobs(first.ask.knobs, names=names)} seed {first.ask.seed}"
     return [lines.label, trials, f"{epoch}/{plan.epochs}", *map(_number, (train, val, best))], knobs
 
 
@@ -233,10 +234,10 @@ def growth_reason(ask: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool)
     return "more seeds of values that were tried"
 
 
-def shown_knobs(ask: TrialSpec, *, names: Mapping[str, str] | None = None) -> str:
+def shown_knobs(knobs: Mapping[str, Value], *, names: Mapping[str, str] | None = None) -> str:
     """`optimizer.lr=0.1 …`; with `names`, those in place of the paths."""
     return " ".join(
-        f"{(names or {}).get(path, path)}={one_line(value)}" for path, value in ask.knobs.items()
+        f"{(names or {}).get(path, path)}={one_line(value)}" for path, value in knobs.items()
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from search.errors import UsageError, unknown
+from search.errors import UsageError, broken_rule, unknown
 from search.results.findings import Findings
 from search.results.report.blocks import Figures
 from search.results.report.chart import Axis, Chart, Series, plotly
@@ -72,11 +72,17 @@ class ResultFigures:
             column: of `curves`, such as `train_loss`; the metric where none is named.
 
         Raises:
-            UsageError: there is no such column.
+            UsageError: there is no such trial or column.
         """
         column = column or self._findings.plan.metric.name
         if column not in self._curves:
             raise UsageError(unknown("column", name=column, known=map(str, self._curves.columns)))
+        there = self._curves["trial"].unique()
+        for trial in trials or ():
+            if trial not in there:
+                rule = f"has curves of {len(there)} trials, from {min(there)} to {max(there)}"
+                remedy = "see result.trials"
+                raise UsageError(broken_rule("figure.curves", rule=rule, got=trial, remedy=remedy))
         frame = followed(self._curves)
         series = [
             Series(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from search.config.knobs import Value
 from search.execution.pace import epochs_left, seconds_left, usual_epochs
 from search.results.findings import Findings
 from search.storage.curves import followed, read_curves
@@ -13,6 +14,19 @@ from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
 State = Literal["running", "done", "stopped", "died"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leader:
+    """What leads a search: the decision's winner with the mean of its `seeds`, or, while nothing is
+    decided, the best complete trial so far with its own value (`decided` is False).
+    """
+
+    trial: int
+    knobs: Mapping[str, Value]
+    value: float
+    seeds: int
+    decided: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +44,7 @@ class Standing:
     foreseen: int
     counts: Mapping[str, int]
     metric: str
-    best: TrialRecord | None
+    best: Leader | None
     age: float
     left: float | None
     reached: Mapping[int, int]
@@ -59,7 +73,7 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
         foreseen=findings.foreseen,
         counts=dict(Counter(row.state for row in rows).most_common()),
         metric=plan.metric.name,
-        best=best_of(findings),
+        best=leader_of(findings),
         age=now - started if started else 0.0,
         left=left,
         reached=reached,
@@ -67,11 +81,30 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
     )
 
 
-def best_of(findings: Findings) -> TrialRecord | None:
-    """The complete trial with the best value so far; the decision may choose another one."""
+def leader_of(findings: Findings) -> Leader | None:
+    """What leads; None while nothing is complete."""
+    winner, decision = findings.winner, findings.decision
+    if winner is not None and decision is not None and decision.winner is not None:
+        group = findings.groups[decision.winner]
+        mean = findings.plan.metric.sign * group.mean
+        return _leader(winner, value=mean, seeds=len(group.clean), decided=True)
+    if winner is not None and findings.steps:
+        mine = findings.steps[-1]["trials"]
+        rows = [row for row in findings.rows if row.ask.trial in mine]
+        values = [row.value for row in rows if row.state == "complete" and row.value is not None]
+        mean = sum(values) / len(values)
+        return _leader(winner, value=mean, seeds=len(values), decided=True)
     sign = findings.plan.metric.sign
     complete = [row for row in findings.rows if row.state == "complete" and row.value is not None]
-    return max(complete, key=lambda row: sign * (row.value or 0.0), default=None)
+    best = max(complete, key=lambda row: sign * (row.value or 0.0), default=None)
+    if best is None or best.value is None:
+        return None
+    return _leader(best, value=best.value, seeds=1, decided=False)
+
+
+def _leader(row: TrialRecord, *, value: float, seeds: int, decided: bool) -> Leader:
+    trial, knobs = row.ask.trial, row.ask.knobs
+    return Leader(trial=trial, knobs=knobs, value=value, seeds=seeds, decided=decided)
 
 
 def _left(

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from search.config.compose_protocol import compose_protocol
 from search.config.config_file import check_whole
 from search.config.results_root import root_of
-from search.errors import UsageError
+from search.errors import UsageError, broken_rule
 from search.execution.process_guard import MARK
 from search.execution.terminal import Terminal
 from search.results.search_result import SearchResult, load_result
@@ -55,6 +55,7 @@ def run_search(
         Interrupted: by a signal; the same call goes on.
     """
     _check_place()
+    _check_words(overrides)
     words = [*overrides, *_space_words(space or {})]
     with _found(train) as target:
         words += [f"trainer._target_={target}"] if target else []
@@ -76,6 +77,13 @@ def _check_place() -> None:
             "search.run: listens for Ctrl-C, which only the main thread can, but got a call in "
             f"{threading.current_thread().name}; call it in the main thread"
         )
+
+
+def _check_words(overrides: Sequence[str]) -> None:
+    """A string is a sequence too, of its characters."""
+    if isinstance(overrides, str):
+        rule, remedy = "the words of a command are a list", f"say [{overrides!r}]"
+        raise UsageError(broken_rule("search.run", rule=rule, got=repr(overrides), remedy=remedy))
 
 
 def _config(

@@ -222,10 +222,14 @@ def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
 
 
 def hard_limit(knob: Knob, value: Value) -> str:
-    """`min` or `max` where a value is the lowest or highest that the knob may take, else empty."""
-    if float(value) >= knob.most:  # type: ignore[arg-type]
+    """`min` or `max` where a value is the lowest or highest that the knob may take, else empty.
+
+    0 is no limit that could be moved: nothing lies beyond a penalty or a share that is off.
+    """
+    number = float(value)  # type: ignore[arg-type]
+    if number >= knob.most:
         return "max"
-    return "min" if float(value) <= knob.least else ""  # type: ignore[arg-type]
+    return "min" if number <= knob.least and number != 0 else ""
 
 
 def clear_edge(knob: Knob, tried: Sequence[Value], decision: Decision) -> int:

@@ -1,4 +1,6 @@
-"""The last lines of a search: where its results lie, the chosen words to copy, what may follow."""
+"""The last lines of a search: the decision in words, where its results lie, the chosen words to
+copy, what may follow.
+"""
 
 import shlex
 from pathlib import Path
@@ -8,6 +10,19 @@ from search.config.results_root import address
 from search.execution.terminal import Terminal
 from search.results.export import EXPORTED
 from search.results.findings import Findings
+from search.results.report.rules import CITED
+from search.results.summary import conclusion, show_summary
+
+
+def show_decision(findings: Findings, console: Terminal) -> None:
+    """Shows the table, the decision in words, and how a rule that it cites is spelled out."""
+    show_summary(findings, console)
+    lines = conclusion(findings)
+    for line in lines:
+        console.say(line)
+    cited = CITED.search(" ".join(lines))
+    if cited is not None:
+        console.say(f"what a rule says: python -m search help {cited[0]}", style="dim")
 
 
 def show_closing(findings: Findings, console: Terminal) -> None:

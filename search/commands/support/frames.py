@@ -5,25 +5,44 @@ import io
 import pandas as pd
 
 from search.config.text import for_csv
+from search.contract.metrics import Metric
 from search.errors import UsageError, unknown
 from search.results.summary.formatting import markdown
 
+SCORES = ("mean", "value")  # columns of scores, the one that decides first
+AGAINST = "against"  # the score less the baseline's
 FORMATS = ("md", "csv", "latex", "json")
 
 
-def selected(frame: pd.DataFrame, *, sort: str | None, top: int | None) -> pd.DataFrame:
-    """The rows in the order of a column (`-COLUMN`: descending), the first `top` of them.
+def selected(
+    frame: pd.DataFrame, *, sort: str | None, top: int | None, metric: Metric
+) -> pd.DataFrame:
+    """The rows in the order of a column, the first `top` of them.
+
+    Args:
+        frame: a table of values or of trials.
+        sort: a column; the metric's name means its score. Scores come best first, all else
+            ascending; `-COLUMN` turns that round. None: as they are.
+        top: how many; None for all.
+        metric: says which scores are good.
 
     Raises:
         UsageError: there is no such column.
     """
     if sort is not None:
         column = sort.removeprefix("-")
+        if column == metric.name and column not in frame:
+            column = next((score for score in SCORES if score in frame), column)
         if column not in frame:
-            raise UsageError(unknown("column", name=column, known=map(str, frame.columns)))
-        order = {"ascending": not sort.startswith("-"), "na_position": "last", "kind": "stable"}
+            known = [*map(str, frame.columns), metric.name]
+            raise UsageError(unknown("column", name=column, known=known))
+        is_falling = column in (*SCORES, AGAINST) and metric.direction == "maximize"
+        ascending = is_falling == sort.startswith("-")
         key = None if pd.api.types.is_numeric_dtype(frame[column]) else _text_key
-        frame = frame.sort_values(column, key=key, ignore_index=True, **order)  # type: ignore[call-overload]
+        frame = frame.sort_values(
+            column, key=key, ignore_index=True, ascending=ascending, na_position="last",
+            kind="stable",
+        )  # fmt: skip
     return frame if top is None else frame.head(top)
 
 

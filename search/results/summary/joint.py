@@ -30,6 +30,7 @@ from search.results.summary.verdicts import said, verdict_of
 from search.stages import joint
 from search.stages.decision import Decision
 from search.stages.joint_confirmation import LIFT, leaders
+from search.stages.sweep import hard_limit
 
 INDENT = 6  # columns in front of what stands below a rank
 SHOWN = 10  # configurations on the terminal
@@ -257,9 +258,12 @@ def _end(knob: Knob, value: Value) -> Literal["low", "high", ""]:
 
 def _edge(knob: Knob, value: Value, *, end: str) -> list[str]:
     direction = -1 if end == "low" else 1
-    further = knob.beyond(knob.typed(knob.low if end == "low" else knob.high), direction=direction)
+    bound = knob.typed(knob.low if end == "low" else knob.high)
+    further = knob.beyond(bound, direction=direction)
     if not further:
-        limit = "min" if end == "low" else "max"
+        limit = hard_limit(knob, bound)
+        if not limit:
+            return []
         return [
             f"{knob.path} = {value} lies at the hard limit space.{knob.path}.{limit}: what lies "
             "beyond was not tried (P2)"

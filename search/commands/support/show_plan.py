@@ -1,0 +1,204 @@
+"""What an experiment would run, as a table and in words, and for how long by one measured epoch."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.table import Table
+
+from search.commands.support.arguments import take
+from search.commands.support.documents import print_document
+from search.commands.support.protocol_plan import show_protocol
+from search.config.compose_protocol import compose_protocol
+from search.config.joint_settings import ADAPTIVE, JointSettings
+from search.config.knobs import Knob
+from search.config.plan import Plan, read_plan
+from search.config.sweep_settings import SweepSettings
+from search.config.tune_settings import TuneSettings
+from search.contract.dataset import completed
+from search.execution.pace import duration
+from search.execution.terminal import Terminal
+from search.execution.worker_pool import slots_of
+from search.results.findings import open_results
+from search.results.transfer import compose_from
+from search.run.estimate import measure_epoch
+from search.stages import joint, joint_confirmation, sweep
+from search.stages.racing import Race
+from search.storage.folder import Folder
+from search.storage.trials import TrialRecord
+
+PROTOCOL = "tune"  # the verb whose plan it is, in place of an experiment
+
+
+def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) -> None:
+    """Prints the plan; what a search of this name has done already is taken off."""
+    plan = read_plan(completed(_composed(options, config_dir)), root=Path.cwd())
+    folder = Folder(plan.folder)
+    folder.check_config(plan.config)
+    rows = (
+        open_results(str(plan.folder), root=plan.folder.parent)[1].rows
+        if folder.has_trials()
+        else ()
+    )
+    slots = slots_of(plan)
+    missing = _show(plan, rows, console)
+    done = sum(row.finished for row in rows)
+    labels = [slot.label for slot in slots]
+    console.say(
+        f"{missing} trials to run, {done} done already, up to {plan.epochs} epochs each, "
+        f"on {len(slots)} slots: {', '.join(labels)}"
+    )
+    measured = measure_epoch(plan) if missing else None
+    total = 0.0
+    if measured is not None:
+        total = measured.search(epochs=plan.epochs, trials=missing, slots=len(slots))
+        lanes = " or train in lanes" if plan.lanes != 0 and plan.stock else ""
+        console.say(
+            f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, "
+            f"less where trials stop early{lanes}"
+        )
+    if options.json:
+        content = {
+            **_facts(plan),
+            "trials_missing": missing,
+            "trials_done": done,
+            "slots": labels,
+            "epoch_seconds": None if measured is None else measured.epoch,
+            "seconds_at_most": total,
+        }
+        print_document("plan", content)
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    """What follows from the config alone, as JSON."""
+    return {
+        "name": plan.name,
+        "kind": plan.kind,
+        "metric": plan.metric.name,
+        "direction": plan.metric.direction,
+        "knobs": [_record(plan, knob) for knob in plan.knobs],
+        "epochs": plan.epochs,
+    }
+
+
+def _composed(options: Namespace, config_dir: Path | None) -> DictConfig:
+    """The config of an experiment, or of a protocol for the word `tune`."""
+    if options.experiment == PROTOCOL:
+        return compose_protocol(options.overrides, config_dir=config_dir)
+    source, overrides = take(options.overrides, "from")
+    config, _ = compose_from(
+        options.experiment, overrides=overrides, config_dir=config_dir, source=source
+    )
+    return config
+
+
+def _show(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
+    """Stages and knobs; returns how many trials are missing, as far as can be foreseen."""
+    if isinstance(plan.settings, TuneSettings):
+        return show_protocol(plan, rows, console)
+    if isinstance(plan.settings, JointSettings):
+        return _show_joint(plan, rows, console)
+    return _show_sweep(plan, rows, console)
+
+
+def _record(plan: Plan, knob: Knob) -> dict[str, Any]:
+    """A knob as JSON: either its choices or its range."""
+    ranged = {"low": knob.low, "high": knob.high, "scale": "log" if knob.log else "linear"}
+    return {
+        "path": knob.path,
+        "baseline": plan.default(knob),
+        **({"choices": knob.choices} if knob.choices else ranged),
+        "whole": knob.integer,
+        "group": knob.group,
+        "why": knob.why,
+        "nuisance": knob.nuisance,
+        "under": "=".join(knob.choice) if knob.choice else None,
+    }
+
+
+def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
+    """Knobs and values of a sweep; how many trials of its first rounds are missing."""
+    table = _table("stage", "knob", "range", "baseline", "values", "seeds", "trials")
+    for knob in plan.knobs:
+        row = [sweep.stage_name(plan), knob.path, knob.describe(), str(plan.default(knob))]
+        if knob.nuisance:
+            table.add_row(
+                *row, str(len(set(knob.grid()) | {plan.default(knob)})), "", "tuned beside"
+            )
+        else:
+            count = sum(len(sweep.cells(plan, value)) for value in sweep.first_round(plan))
+            table.add_row(
+                *row, str(len(sweep.first_round(plan))), str(plan.seeds), str(count * plan.seeds)
+            )
+    console.print(table)
+    if isinstance(plan.settings, SweepSettings):
+        first = ", ".join(map(str, sweep.first_round(plan)))
+        console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
+        for line in _later_rounds(plan, plan.settings):
+            console.say(line)
+    return sum(not row.finished for row in rows) + len(sweep.wanted(plan, rows, resolution=0.0))
+
+
+def _later_rounds(plan: Plan, settings: SweepSettings) -> list[str]:
+    """What may follow the first values, a line each."""
+    lines, race = [], sweep.race_of(plan)
+    if not plan.knob.choices and plan.nuisance(sweep.first_round(plan)[0]) is None:
+        if settings.extend:
+            lines.append(
+                f"then more values while the best lies at an edge, {settings.extend} times at most "
+                "(P2)"
+            )
+        if settings.refine:
+            lines.append(f"then 4 values beside the best, {settings.refine} times (R30)")
+    return [*lines, *_race_line(race)]
+
+
+def _race_line(race: Race) -> list[str]:
+    """How many trainings a race may add; nothing where there is none."""
+    if not race.on:
+        return []
+    return [
+        f"then further seeds of the baseline and its rivals, up to {race.most} each, where a "
+        f"gain is worth resolving: at most about {race.further} trials (P5)"
+    ]
+
+
+def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
+    """Knobs, sampler and pruner of a joint search.
+
+    Returns:
+        How many of its trials are missing, the confirmation included.
+    """
+    settings = joint.settings(plan)
+    table = _table("stage", "knob", "range", "baseline", "counts under")
+    for knob in plan.knobs:
+        under = "=".join(knob.choice) if knob.choice else ""
+        table.add_row(joint.STAGE, knob.path, knob.describe(), str(plan.default(knob)), under)
+    console.print(table)
+    rungs = (
+        f"{settings.pruner}, asked at epochs {', '.join(map(str, settings.rungs))}"
+        if settings.rungs
+        else "none"
+    )
+    start = (
+        f"the baseline and {settings.startup - 1} quasi-random trials, then "
+        if settings.sampler in ADAPTIVE
+        else ""
+    )
+    for line in (
+        f"sampler: {start}{settings.sampler}; pruner: {rungs}",
+        f"then at most {settings.leaders} leaders and the baseline, "
+        f"{settings.confirm} fresh seeds each",
+        *_race_line(joint_confirmation.race_of(plan)),
+    ):
+        console.say(line)
+    return joint_confirmation.foreseen(plan, rows) - sum(row.finished for row in rows)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    return table
