@@ -4,16 +4,17 @@ saved. Never decides.
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from rich.console import Group
 
-from search.config.knobs import Knob, Value
+from search.config.knobs import Value
 from search.config.short_names import short_names
 from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
 from search.results.summary.certainty import certainty, evidence, gain
+from search.results.summary.edges import edges
 from search.results.summary.formatting import (
     WIDE,
     bullets,
@@ -30,13 +31,9 @@ from search.results.summary.verdicts import said, verdict_of
 from search.stages import joint
 from search.stages.decision import Decision
 from search.stages.joint_confirmation import LIFT, leaders
-from search.stages.sweep import hard_limit
 
 INDENT = 6  # columns in front of what stands below a rank
 SHOWN = 10  # configurations on the terminal
-EDGE = (
-    0.02  # share of a knob's range, in its scale, within which a value counts as being at its edge
-)
 
 
 def frame(findings: Findings) -> pd.DataFrame:
@@ -222,55 +219,6 @@ def account(findings: Findings) -> list[str]:
             f"what separates the better half from the rest, beyond chance (PED-ANOVA): {named}"
         )
     return lines
-
-
-def edges(findings: Findings) -> list[str]:
-    """Knobs of the best configuration at the edge of their range, with what to say next (P2).
-
-    Every configuration that ties with the best lies there too: otherwise the edge may be chance.
-    """
-    decision = findings.decision
-    if decision is None or decision.best is None:
-        return []
-    best = findings.chosen[findings.groups[decision.best].value]
-    ties = [
-        findings.chosen[group.value]
-        for group, standing in zip(findings.groups, decision.standings, strict=True)
-        if standing == "tie"
-    ]
-    return [
-        line
-        for knob in findings.plan.knobs
-        if knob.path in best and (end := _end(knob, best[knob.path]))
-        if all(end == _end(knob, tie[knob.path]) for tie in ties if knob.path in tie)
-        for line in _edge(knob, best[knob.path], end=end)
-    ]
-
-
-def _end(knob: Knob, value: Value) -> Literal["low", "high", ""]:
-    """The end of its range at which a value lies, if it does."""
-    if knob.choices or not knob.holds(value):
-        return ""
-    low, high, at = knob.scaled(knob.low), knob.scaled(knob.high), knob.scaled(value)
-    share = (at - low) / (high - low)
-    return "low" if share <= EDGE else "high" if share >= 1 - EDGE else ""
-
-
-def _edge(knob: Knob, value: Value, *, end: str) -> list[str]:
-    direction = -1 if end == "low" else 1
-    bound = knob.typed(knob.low if end == "low" else knob.high)
-    further = knob.beyond(bound, direction=direction)
-    if not further:
-        limit = hard_limit(knob, bound)
-        if not limit:
-            return []
-        return [
-            f"{knob.path} = {value} lies at the hard limit space.{knob.path}.{limit}: what lies "
-            "beyond was not tried (P2)"
-        ]
-    room = float(further[-1])  # type: ignore[arg-type]
-    told = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
-    return [f"{told}; try space.{knob.path}.{end}={room:.12g} name=…"]
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:

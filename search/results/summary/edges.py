@@ -1,0 +1,58 @@
+"""Knobs of a joint search's best configuration that lie where their range ends (P2)."""
+
+from typing import Literal
+
+from search.config.knobs import Knob, Value
+from search.results.findings import Findings
+from search.stages.sweep import hard_limit
+
+EDGE = 0.02  # share of a knob's range, in its scale, within which a value counts as at its edge
+
+
+def edges(findings: Findings) -> list[str]:
+    """Knobs of the best configuration at the edge of their range, with what to say next (P2).
+
+    Every configuration that ties with the best lies there too: otherwise the edge may be chance.
+    """
+    decision = findings.decision
+    if decision is None or decision.best is None:
+        return []
+    best = findings.chosen[findings.groups[decision.best].value]
+    ties = [
+        findings.chosen[group.value]
+        for group, standing in zip(findings.groups, decision.standings, strict=True)
+        if standing == "tie"
+    ]
+    return [
+        line
+        for knob in findings.plan.knobs
+        if knob.path in best and (end := _end(knob, best[knob.path]))
+        if all(end == _end(knob, tie[knob.path]) for tie in ties if knob.path in tie)
+        for line in _edge(knob, best[knob.path], end=end)
+    ]
+
+
+def _end(knob: Knob, value: Value) -> Literal["low", "high", ""]:
+    """The end of its range at which a value lies, if it does."""
+    if knob.choices or not knob.holds(value):
+        return ""
+    low, high, at = knob.scaled(knob.low), knob.scaled(knob.high), knob.scaled(value)
+    share = (at - low) / (high - low)
+    return "low" if share <= EDGE else "high" if share >= 1 - EDGE else ""
+
+
+def _edge(knob: Knob, value: Value, *, end: str) -> list[str]:
+    direction = -1 if end == "low" else 1
+    bound = knob.typed(knob.low if end == "low" else knob.high)
+    further = knob.beyond(bound, direction=direction)
+    if not further:
+        limit = hard_limit(knob, bound)
+        if not limit:
+            return []
+        return [
+            f"{knob.path} = {value} lies at the hard limit space.{knob.path}.{limit}: what lies "
+            "beyond was not tried (P2)"
+        ]
+    room = float(further[-1])  # type: ignore[arg-type]
+    told = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
+    return [f"{told}; try space.{knob.path}.{end}={room:.12g} name=…"]
