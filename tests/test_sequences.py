@@ -1,5 +1,7 @@
 """Sequences of different lengths: padding never counts, token ids stay whole, bad lengths are named."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,18 +15,23 @@ from search.contract.arrays import read_folds, write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed, load_rows
 from search.contract.metrics import Metric, constant_score, scores
+from search.diagnostics.preflight import learning, sets
 from search.errors import UsageError
-from trainers.api import IGNORED
+from trainers.api import IGNORED, Data
+from trainers.augment import Flip, Noise, check_fits
 from trainers.checkpoint import Unsaved
 from trainers.losses import Focal
 from trainers.models.recurrent import CELLS, Recurrent
 from trainers.models.steps import POOLS
 from trainers.models.transformer import Transformer
+from trainers.probes.padding import padding_counts
+from trainers.probes.subject import Subject
 from trainers.rehearsal import rehearse
 from trainers.seat import Seat
 from trainers.stock import Stock
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
+STOCK = {"_target_": "trainers.stock.Stock", "batch_size": 8}
 SIZES = {"outputs": 3, "width": 8, "depth": 1, "dropout": 0.0}
 
 
@@ -259,6 +266,16 @@ def test_the_floor_of_tagging_is_that_of_one_label_at_every_step():
     assert floors["log_loss"] == pytest.approx(-(4 * np.log(0.75) + np.log(0.25)) / 5)
 
 
+def _training(model):
+    return {
+        "seed": 0,
+        "model": model,
+        "loss": {"_target_": "torch.nn.CrossEntropyLoss", "label_smoothing": 0.1},
+        "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.01},
+        "trainer": {"epochs": 1, "batch_size": 8},
+    }
+
+
 def _trained(rows, *, extra=0, epochs=2, model=None):
     """Values of the epochs of a training on these rows with `extra` steps of padding more."""
     sets = []
@@ -267,13 +284,8 @@ def _trained(rows, *, extra=0, epochs=2, model=None):
         labels = torch.full((len(x), extra), IGNORED)
         sets.append((torch.cat([x, more], 1), torch.cat([y, labels], 1), lengths))
     model = model or {"_target_": "trainers.models.recurrent.Recurrent", "cell": "gru"}
-    config = {
-        "seed": 0,
-        "model": {**model, **SIZES, "inputs": 14, "features": 2, "task": "tagging"},
-        "loss": {"_target_": "torch.nn.CrossEntropyLoss", "label_smoothing": 0.1},
-        "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.01},
-        "trainer": {"epochs": epochs, "batch_size": 8},
-    }
+    model = {**model, **SIZES, "inputs": 14, "features": 2, "task": "tagging"}
+    config = {**_training(model), "trainer": {"epochs": epochs, "batch_size": 8}}
     seat = Seat(config, sets=tuple(sets), device=torch.device("cpu"), checkpoint=Unsaved())
     return [seat.next_epoch() for _ in range(epochs + 1)]
 
@@ -289,15 +301,66 @@ def test_the_amount_of_padding_changes_no_loss_of_a_training():
         assert [v[name] for v in plain] == pytest.approx([v[name] for v in padded], abs=1e-6)
 
 
+class Blind(nn.Module):
+    """Ignores lengths: what stands in the padding reaches the labels before it."""
+
+    def __init__(self, *, inputs, outputs, features, width, depth, dropout, task):
+        super().__init__()
+        self.read = nn.GRU(features, width, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * width, outputs)
+
+    def forward(self, x, lengths):
+        return self.head(self.read(x)[0]).movedim(2, 1)
+
+
+def test_preflight_finds_a_mask_that_is_ignored_and_passes_one_that_is_heeded(tmp_path):
+    part = _prepared("a.npz", _tagged(rows=60)).final
+    data = Data(train=part.train, val=part.val)
+    outcomes = {}
+    for kind in ("test_sequences.Blind", "trainers.models.recurrent.Recurrent"):
+        model = {"_target_": kind, **SIZES, "inputs": 14, "features": 2, "task": "tagging"}
+        subject = Subject(
+            config={**_training(model), "metric": {}, "trainer": {**STOCK, "epochs": 1}},
+            data=data,
+            device="cpu",
+            folder=tmp_path,
+            task="tagging",
+        )
+        outcomes[kind] = learning.padding(padding_counts(subject))
+    blind, heeded = outcomes.values()
+    assert blind.outcome == "fail"
+    assert re.search(r"val_loss [0-9.]+, with other numbers [0-9.]+", blind.told)
+    assert heeded.outcome == "pass"
+    assert heeded.told == "with other numbers and with 2 steps more in the padding, the losses stay"
+
+
+def test_rows_of_short_sequences_that_meet_by_chance_are_no_leak():
+    dice = np.random.default_rng(0)
+    lengths = dice.integers(1, 20, 400)
+    x = dice.integers(0, 4, (400, 19)).astype(float)
+    x[np.arange(19) >= lengths[:, None]] = 0
+    rows = np.column_stack([lengths, x])
+    parts = {"train": rows[:250], "val": rows[250:320], "test": rows[320:]}
+    assert sets.shared_rows(parts, lengths=lengths[:250]).outcome == "note"
+    copied = {**parts, "val": np.concatenate([rows[250:310], rows[lengths > 15][:10]])}
+    assert sets.shared_rows(copied, lengths=lengths[:250]).outcome == "fail"
+
+
+def test_augmentation_that_would_move_padding_or_change_ids_is_refused():
+    padded = torch.zeros(2, 5), torch.zeros(2, 5).long(), torch.tensor([5, 1])
+    check_fits(Noise(strength=0.1), padded)
+    check_fits(Flip(strength=0.5, dimensions=1), padded[:1])
+    with pytest.raises(TypeError, match="Flip needs rows of numbers of one length, but got seq"):
+        check_fits(Flip(strength=0.5, dimensions=1), padded)
+    with pytest.raises(
+        TypeError, match=r"Noise needs rows of numbers .* but got token ids; say aug"
+    ):
+        check_fits(Noise(strength=0.1), (padded[0].long(), padded[1]))
+
+
 def test_a_model_that_cannot_read_lengths_is_refused_and_one_that_can_is_built():
     shape = (14, 3, "tagging", {"steps": 7, "features": 2, "vocabulary": None})
-    config = {
-        "seed": 0,
-        "model": {"_target_": "trainers.models.mlp.MLP", **SIZES, "inputs": 14},
-        "loss": {"_target_": "torch.nn.CrossEntropyLoss"},
-        "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
-        "trainer": {"epochs": 1, "batch_size": 8},
-    }
+    config = _training({"_target_": "trainers.models.mlp.MLP", **SIZES, "inputs": 14})
     with pytest.raises(TypeError, match=r"need a model with forward\(x, lengths\), but got MLP"):
         rehearse(config, shape)
     kinds = {"transformer.Transformer": {"heads": 2}, "recurrent.Recurrent": {}}

@@ -7,7 +7,7 @@ or square images, like the models of `trainers.models`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -39,6 +39,25 @@ def read_augmentation(config: Mapping[str, Any]) -> Augmentation | None:
             f"augment, but got {type(error).__name__}: {error.__cause__ or error}; mend augment"
         ) from error
     return made
+
+
+def check_fits(augmentation: Augmentation | None, rows: Sequence[Tensor]) -> None:
+    """Token ids cannot be changed a little, and padded sequences not be moved or cut.
+
+    Raises:
+        TypeError: `rows` (inputs, targets, lengths where sequences have some) are such.
+    """
+    if augmentation is None:
+        return
+    cause = "" if rows[0].is_floating_point() else "token ids"
+    if len(rows) > 2 and isinstance(augmentation, Shift | Cutout | Flip | Rotate | Haze):
+        cause = cause or "sequences of different lengths"
+    if cause:
+        raise TypeError(
+            f"augment._target_: {type(augmentation).__name__} needs rows of numbers of one length, "
+            f"but got {cause}; say augment=none"
+            + ("" if cause == "token ids" else ", or noise, mask or scale")
+        )
 
 
 class Noise:

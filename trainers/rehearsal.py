@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from trainers.api import IGNORED, Config
-from trainers.augment import read_augmentation
+from trainers.augment import check_fits, read_augmentation
 from trainers.build import build, seed_all
 from trainers.penalties import read_penalties
 from trainers.schedules import COLUMNS, Schedule, apply
@@ -67,7 +67,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
         (name, tensor.double().abs().sum().item()) for name, tensor in model.state_dict().items()
     ]
     parts = [_described(module) for module in (*model.modules(), *loss.modules())]
-    read_augmentation(config)
+    check_fits(read_augmentation(config), (x, y, *lengths))
     own = [*(trainer.get(key) for key in ("epochs", "batch_size", "fraction")), penalties]
     own.append(config.get("augment"))
     settings = {

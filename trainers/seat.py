@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.api import Checkpoint, Config, Values
-from trainers.augment import read_augmentation
+from trainers.augment import check_fits, read_augmentation
 from trainers.build import (
     RowSet,
     Sets,
@@ -53,6 +53,7 @@ class Seat:
         self._plain_loss = plain_loss(config, self._loss, device)
         self._penalties = read_penalties(config["trainer"])
         self._augment = read_augmentation(config)
+        check_fits(self._augment, self._train)
         self._schedule = Schedule(
             config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps
         )

@@ -36,6 +36,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "capacity": (),
     "overfit": (*START, *MODEL, "own_gradients", "contradictions"),
     "labels_matter": (*START, *MODEL, "overfit", "label_signal"),
+    "padding": ("trains", "evaluation_mode", "repeatable"),
     "speed": (),
     "own_gradients": (),
 }  # fmt: skip

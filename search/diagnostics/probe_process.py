@@ -19,6 +19,7 @@ if __name__ == "__main__":
 from search.contract.arrays import read_folds
 from search.storage.json_numbers import plain
 from trainers.probes import gradients, questions
+from trainers.probes.padding import padding_counts
 from trainers.probes.subject import Subject, ramp
 
 Answers = dict[str, Any]
@@ -52,6 +53,8 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
         "labels": lambda: questions.labels_matter(subject, rate=_taught(told["heart"])),
         "speed": lambda: questions.speed(subject, sizes=asked["stock"]),
     }
+    if subject.data.train.lengths is not None and subject.data.train.x is not None:
+        asking["padding"] = lambda: padding_counts(subject)
     if asked["gradcheck"]:
         asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data.train)
     for name, question in asking.items():

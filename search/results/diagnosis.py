@@ -23,6 +23,7 @@ from search.results.findings import Findings
 from search.storage.curves import followed, without_curves
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
+from trainers.api import IGNORED
 
 RATES = ("lr", "max_lr", "base_lr")
 FLOOD = "trainer.flood"
@@ -203,15 +204,16 @@ def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
     target = str(plan.config.get("loss", {}).get("_target_", ""))
     if not plan.stock:
         task = str(OmegaConf.select(plan.config, "data.task"))
-        target = {"classification": CROSS_ENTROPY, "regression": SQUARED}.get(task, "")
+        target = SQUARED if task == "regression" else CROSS_ENTROPY
     y = _targets(folder) if target in (CROSS_ENTROPY, SQUARED) else None
     if y is None or y.dtype.kind not in "iuf":
         return 0, None
     if target == SQUARED:
         return 0, float(np.var(y, axis=0).mean())
-    if y.ndim != 1 or y.dtype.kind not in "iu" or y.min() < 0:
+    labels = np.asarray(y)[np.asarray(y) != IGNORED]
+    if y.dtype.kind not in "iu" or labels.min(initial=0) < 0:
         return 0, None
-    return len(np.unique(y)), entropy(y)
+    return len(np.unique(labels)), entropy(labels)
 
 
 def _targets(folder: Folder) -> Any | None:

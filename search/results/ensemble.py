@@ -62,7 +62,7 @@ def judge_ensemble(plan: Plan, folder: Folder, rows: Sequence[TrialRecord]) -> E
     if data.val.y is None or any(each is None for each in outputs):
         return Ensemble(reason="the outputs are neither numbers nor probabilities")
     stacked = np.stack([each for each in outputs if each is not None])
-    kind = "probabilities" if str(plan.config.data.task) == "classification" else "predictions"
+    kind = "predictions" if str(plan.config.data.task) == "regression" else "probabilities"
 
     def score(output: Outputs, index: NDArray[np.int64] | slice) -> float:
         targets = np.asarray(data.val.y)[index]
@@ -127,9 +127,9 @@ def _outputs(plan: Plan, folder: Folder, row: TrialRecord, data: Data) -> Output
         return None
     kind, numbers = output
     numbers = np.asarray(numbers, dtype=float)
-    if str(plan.config.data.task) != "classification" or kind == "probabilities":
+    if str(plan.config.data.task) == "regression" or kind == "probabilities":
         return numbers
-    is_many = numbers.ndim == 2 and numbers.shape[1] > 1
+    is_many = numbers.ndim > 1 and numbers.shape[1] > 1
     probabilities: Outputs = softmax(numbers, axis=1) if is_many else 1 / (1 + np.exp(-numbers))
     return probabilities
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from trainers.api import Data, Part, Values
+from trainers.api import IGNORED, Data, Part, Values
 from trainers.probes.run import Run, some_rows, with_batch
 from trainers.probes.scores import row_scores, score
 from trainers.probes.steer import Steer
@@ -121,7 +122,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
     assert data.val.y is not None
     labels, val = data.train.y, data.val.y
     dice = np.random.default_rng(0)
-    wrong = [labels[dice.permutation(len(labels))] for _ in range(SHUFFLES)]
+    wrong = [_shuffled(labels, dice) for _ in range(SHUFFLES)]
     epochs = max(3, -(-steps // subject.steps(data)))
     scores = []
     for y in (labels, *wrong):
@@ -146,6 +147,15 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         "rows": len(gain),
         "deviations": float(gain.mean()) / spread if spread else math.nan,
     }
+
+
+def _shuffled(labels: NDArray[Any], dice: np.random.Generator) -> NDArray[Any]:
+    """The labels in another order; those of steps among the steps that have one."""
+    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+        return labels[dice.permutation(len(labels))]
+    mixed, real = np.array(labels), labels != IGNORED
+    mixed[real] = dice.permutation(labels[real])
+    return mixed
 
 
 def speed(subject: Subject, *, sizes: bool) -> Answer:

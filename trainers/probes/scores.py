@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.api import Values
+from trainers.api import IGNORED, Values
 
 
 def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
@@ -18,10 +18,11 @@ def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
     labels = values.get("labels")
     if y is None or (told is None and labels is None):
         return -math.inf
-    if task == "classification":
+    if task != "regression":
         chance = "predictions" not in values
         got = np.asarray(labels) if labels is not None else _classes(np.asarray(told), chance)
-        return float((got.reshape(-1) == y.reshape(-1)).mean()) if got.size == y.size else -math.inf
+        right = got.reshape(-1) == y.reshape(-1) if got.size == y.size else None
+        return -math.inf if right is None else float(right[y.reshape(-1) != IGNORED].mean())
     got = (
         np.asarray(told, dtype=float).reshape(y.shape)
         if np.size(told) == y.size
@@ -47,6 +48,8 @@ def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
         return None
     got = np.asarray(told, dtype=float)
     if y.dtype.kind in "iu":
+        if y.ndim == 2 and got.ndim == 3 and got.shape[2] == y.shape[1]:
+            return _sequence_scores(values, got, y)
         if got.ndim != 2 or got.shape[1] <= int(y.max()) or len(got) != len(y):
             return None
         if "probabilities" not in values:
@@ -61,3 +64,17 @@ def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
     )
     rows: NDArray[np.float64] = np.clip(1 - missed, -3.0, None)
     return rows
+
+
+def _sequence_scores(
+    values: Values, got: NDArray[np.float64], y: NDArray[Any]
+) -> NDArray[np.float64] | None:
+    """Of each sequence, the mean over its steps of the probability of their labels."""
+    real = y != IGNORED
+    name = "probabilities" if "probabilities" in values else "predictions"
+    steps = row_scores({name: np.moveaxis(got, 1, 2)[real]}, y[real])
+    if steps is None:
+        return None
+    sums = np.bincount(np.nonzero(real)[0], weights=steps, minlength=len(y))
+    means: NDArray[np.float64] = sums / real.sum(axis=1)
+    return means

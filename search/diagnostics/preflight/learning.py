@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from trainers.api import IGNORED
 
 Answer = Mapping[str, Any]
 DIVERGED = 10.0  # times the first loss
@@ -19,6 +20,7 @@ STILL = 1e-3
 WILD = (0.5, 1.0)  # a usual step's update over the weights: a warning, a fault
 HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # of the first loss
+ALIKE = 1e-4  # share by which rounding may change a loss
 SURE, FEWEST, MANY = (
     2.3,
     20,
@@ -159,6 +161,28 @@ def labels_matter(answer: Answer) -> Check:
     remedy = "do the labels belong to the inputs? Do the inputs say anything of them?"
     least = judge.fail if answer["rows"] >= MANY else judge.warn
     return least(told, remedy, deviations=sure)
+
+
+def padding(answer: Answer) -> Check:
+    """Do the losses stay where padding holds other numbers, or is longer (R1)?"""
+    judge = Judge(name="padding", rule="R1")
+    if "plain" not in answer:
+        return judge.unknown(answer.get("cause", "no loss was told"))
+    told: dict[str, str] = {}
+    for kind, losses in answer["changed"].items():
+        for name, loss in losses.items():
+            plain = answer["plain"][name]
+            if abs(loss - plain) > ALIKE * abs(plain):
+                told.setdefault(name, f"{name} {plain:.6g}, with {kind} {loss:.6g}")
+    kinds = " and with ".join(answer["changed"])
+    if told:
+        remedy = "let the model read lengths (pack, or mask attention and pools), and let the loss "
+        return judge.fail(
+            f"padding counts: {'; '.join(told.values())}",
+            f"{remedy}leave out labels of {IGNORED}",
+            **answer,
+        )
+    return judge.passed(f"with {kinds} in the padding, the losses stay", **answer)
 
 
 def speed(answer: Answer, *, epochs: int, trainings: int, slots: int, batch: int) -> Check:

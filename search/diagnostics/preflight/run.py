@@ -11,32 +11,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from search.config.plan import Plan
 from search.contract.contract import Prepared
-from search.contract.dataset import Rows, load_rows
 from search.contract.metric_functions import entropy
-from search.diagnostics.preflight import features, labels, learning, loop, model, report, sets
-from search.diagnostics.preflight.check import Check, Judge, excused
+from search.diagnostics.preflight import learning, loop, model, report
+from search.diagnostics.preflight.check import Check, excused
+from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.probe import Answers, probed
 from search.execution.slots import Slot
-
-# Checks that need the rows themselves.
-OF_ROWS = (
-    "same_distribution",
-    "shared_rows",
-    "missing_values",
-    "constant_features",
-    "extreme_values",
-    "feature_scales",
-    "contradictions",
-    "telltale_feature",
-    "label_signal",
-    "label_noise",
-)
 
 
 def preflight(
@@ -83,73 +67,6 @@ def told_preflight(
     return checks
 
 
-def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
-    """Checks of the data; where the trainer loads the data itself, only those of the labels."""
-    classification = plan.config.data.task == "classification"
-    fold, final = next(prepared.folds()).data, prepared.final
-    parts = {"train": fold.train, "val": fold.val, "test": final.test}
-    y = {name: part.y for name, part in parts.items() if part is not None and part.y is not None}
-    if len(y) == len(parts) and classification:
-        names = prepared.contract.data.get("classes", ())
-        classes = 1 + max(int(labels.max()) for labels in y.values())
-        yield sets.class_balance(y, classes=classes, names=names)
-    if fold.train.x is None:
-        for name in OF_ROWS:
-            yield Judge(name=name, rule="R10").unknown(
-                "the trainer loads its rows itself (data=own)"
-            )
-        return
-    loaded = load_rows(plan.config.data)
-    data = loaded.data
-    index = {name: part.index for name, part in parts.items() if part is not None}
-    groups, time = (
-        None if column is None else {name: column[rows] for name, rows in index.items()}
-        for column in (data.groups, data.time)
-    )
-    raw = {name: data.x[numbers] for name, numbers in index.items()}
-    yield sets.same_distribution(raw, groups=groups, ordered=plan.config.split.kind == "ordered")
-    yield sets.shared_rows(raw)
-    yield sets.shared_groups(groups, time)
-    train_x, train_y = fold.train.x, y["train"]
-    yield features.missing_values(raw["train"])
-    yield features.constant_features(
-        raw["train"], channels=int(plan.config.model.get("channels") or 1)
-    )
-    yield features.extreme_values(train_x)
-    whole = data.x.dtype.kind in "iub" and not plan.config.normalise.get("_target_")
-    yield features.feature_scales(train_x, whole=whole)
-    if not classification:
-        yield labels.targets(train_y)
-    yield labels.contradictions(train_x, train_y, chance=lambda: sets.by_chance(raw["train"]))
-    yield labels.telltale_feature(train_x, train_y, classification=classification)
-    signal = labels.label_signal(
-        train_x, train_y, classification=classification, moved=_moved(loaded, index)
-    )
-    yield signal
-    if classification:
-        yield labels.label_noise(
-            train_x, train_y, legible=signal.measured["score"] >= labels.READABLE
-        )
-    yield labels.label_order(train_y)
-
-
-def _moved(
-    loaded: Rows, index: Mapping[str, NDArray[np.int64]]
-) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """Train rows with the label of the next row of the file, and of the one before; no test label
-    takes part.
-    """
-    open_rows = np.zeros(len(loaded.data.x), dtype=bool)
-    open_rows[np.concatenate([index["train"], index["val"]])] = True
-    moved = {}
-    for step in (1, -1):
-        train = index["train"]
-        train = train[(train + step >= 0) & (train + step < len(open_rows))]
-        train = train[open_rows[train + step]]
-        moved[step] = loaded.data.x[train], loaded.data.y[train + step]
-    return moved
-
-
 def of_training(
     plan: Plan,
     prepared: Prepared,
@@ -162,7 +79,7 @@ def of_training(
     """Checks of what was measured of the training."""
     seen, train = told["watched"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(plan.config.trainer.batch_size)
-    classification = plan.config.data.task == "classification"
+    classification = plan.config.data.task in ("classification", "tagging")
     expected, classes = None, 0
     if classification and train.y is not None:
         expected, classes = entropy(train.y), 1 + int(train.y.max())
@@ -187,6 +104,8 @@ def of_training(
     }
     yield learning.overfit(told.get("heart", cause))
     yield learning.labels_matter(told.get("labels", cause))
+    if train.lengths is not None:
+        yield learning.padding(told.get("padding", cause))
     speed = told.get("speed", cause)
     yield learning.speed(
         speed, epochs=plan.epochs, trainings=trainings, slots=len(slots), batch=batch

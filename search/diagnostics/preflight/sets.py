@@ -83,8 +83,11 @@ def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool =
     return judge.passed(sentence, **measured)
 
 
-def shared_rows(x: Sets) -> Check:
-    """Rows of validation and test that stand in train as well (R3)."""
+def shared_rows(x: Sets, *, lengths: NDArray[np.int64] | None = None) -> Check:
+    """Rows of validation and test that stand in train as well (R3).
+
+    `lengths`: of train's sequences, which stand in front of their steps.
+    """
     judge = Judge(name="shared_rows", rule="R3")
     unit = _units(x["train"])
     keys = {name: _keys(rows, unit) for name, rows in x.items()}
@@ -99,7 +102,9 @@ def shared_rows(x: Sets) -> Check:
     sentence = f"{told} stand in train too"
     if not any(shares.values()):
         return judge.passed(sentence, **measured)
-    if distinct < RICH or max(shares.values()) <= BY_CHANCE * by_chance(x["train"]):
+    if distinct < RICH or max(shares.values()) <= BY_CHANCE * by_chance(
+        x["train"], lengths=lengths
+    ):
         return judge.note(f"{sentence}, as chance brings where values are few", "", **measured)
     if max(shares.values()) >= LEAKED:
         remedy = (
@@ -110,16 +115,27 @@ def shared_rows(x: Sets) -> Check:
     return judge.warn(sentence, "drop the duplicates", **measured)
 
 
-def by_chance(train: NDArray[Any]) -> float:
+def by_chance(train: NDArray[Any], *, lengths: NDArray[np.int64] | None = None) -> float:
     """Share of rows that would meet one of train's if every feature kept its values and forgot the
-    others. The columns of one category are one feature.
+    others. The columns of one category are one feature. Sequences keep their `lengths`, which stand
+    in their first column, and their padding.
     """
     dice = np.random.default_rng(0)
     flat, unit = train.reshape(len(train), -1), _units(train)
-    drawn = np.empty_like(flat)
-    for columns in _features(flat):
-        drawn[:, columns] = flat[dice.permutation(len(flat))][:, columns]
+    drawn = flat.copy()
+    each = 1 if lengths is None else (flat.shape[1] - 1) // int(lengths.max())
+    for columns in _features(flat) if lengths is None else _steps_of(flat, each):
+        rows = np.arange(len(flat))
+        if lengths is not None:
+            rows = rows[lengths > (columns[0] - 1) // each]
+        places = np.array(columns)
+        drawn[np.ix_(rows, places)] = flat[np.ix_(dice.permutation(rows), places)]
     return float(np.isin(_keys(drawn, unit), _keys(flat, unit)).mean())
+
+
+def _steps_of(flat: NDArray[Any], each: int) -> list[list[int]]:
+    """Columns of every step of `each` numbers, behind the column of the lengths."""
+    return [list(range(start, start + each)) for start in range(1, flat.shape[1], each)]
 
 
 def _features(flat: NDArray[Any]) -> list[list[int]]:

@@ -1,0 +1,129 @@
+"""Checks of the data, the test rows included: they are looked at only here, and only between sets.
+
+Of sequences, features are looked at step by step, and padding takes no part.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.config.plan import Plan
+from search.contract.contract import Prepared
+from search.contract.dataset import Rows, load_rows
+from search.contract.sequences import real_rows
+from search.diagnostics.preflight import features, labels, sets
+from search.diagnostics.preflight.check import Check, Judge
+from trainers.api import IGNORED, Part
+from trainers.data import DataSet
+
+# Checks that need the rows themselves.
+OF_ROWS = (
+    "same_distribution",
+    "shared_rows",
+    "missing_values",
+    "constant_features",
+    "extreme_values",
+    "feature_scales",
+    "contradictions",
+    "telltale_feature",
+    "label_signal",
+    "label_noise",
+)
+OF_FEATURES = ("missing_values", "constant_features", "extreme_values", "feature_scales")
+OF_LABELS = ("contradictions", "telltale_feature", "label_signal", "label_noise", "label_order")
+
+
+def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
+    """Checks of the data; where the trainer loads the data itself, only those of the labels."""
+    task = plan.config.data.task
+    fold, final = next(prepared.folds()).data, prepared.final
+    parts = {"train": fold.train, "val": fold.val, "test": final.test}
+    y = {name: part.y for name, part in parts.items() if part is not None and part.y is not None}
+    if len(y) == len(parts) and task in ("classification", "tagging"):
+        names = prepared.contract.data.get("classes", ())
+        answers = {name: part[part != IGNORED] for name, part in y.items()}
+        classes = 1 + max(int(part.max()) for part in answers.values())
+        yield sets.class_balance(answers, classes=classes, names=names)
+    if fold.train.x is None:
+        yield from _unknown(OF_ROWS, "the trainer loads its rows itself (data=own)")
+        return
+    loaded = load_rows(plan.config.data)
+    data = loaded.data
+    index = {name: part.index for name, part in parts.items() if part is not None}
+    groups, time = (
+        None if column is None else {name: column[rows] for name, rows in index.items()}
+        for column in (data.groups, data.time)
+    )
+    raw = {name: _with_length(data, numbers) for name, numbers in index.items()}
+    train_lengths = fold.train.lengths
+    yield sets.same_distribution(raw, groups=groups, ordered=plan.config.split.kind == "ordered")
+    yield sets.shared_rows(raw, lengths=train_lengths)
+    yield sets.shared_groups(groups, time)
+    yield from _of_features(plan, data, fold.train)
+    train_x, train_y = fold.train.x, y["train"]
+    if task == "regression":
+        yield labels.targets(train_y)
+    if task == "tagging":
+        yield from _unknown(OF_LABELS, "a label per step depends on the steps around it")
+        return
+    classification = task == "classification"
+
+    def chance() -> float:
+        return sets.by_chance(raw["train"], lengths=train_lengths)
+
+    yield labels.contradictions(train_x, train_y, chance=chance)
+    yield labels.telltale_feature(train_x, train_y, classification=classification)
+    signal = labels.label_signal(
+        train_x, train_y, classification=classification, moved=_moved(loaded, index)
+    )
+    yield signal
+    if classification:
+        legible = signal.measured["score"] >= labels.READABLE
+        yield labels.label_noise(train_x, train_y, legible=legible)
+    yield labels.label_order(train_y)
+
+
+def _of_features(plan: Plan, data: DataSet, train: Part) -> Iterator[Check]:
+    if train.tokens:
+        yield from _unknown(OF_FEATURES, "inputs are token ids, whose size means nothing")
+        return
+    assert train.x is not None
+    raw, x = real_rows(data.x[train.index], train.lengths), real_rows(train.x, train.lengths)
+    channels = int(plan.config.model.get("channels") or 1) if train.lengths is None else 1
+    yield features.missing_values(raw)
+    yield features.constant_features(raw, channels=channels)
+    yield features.extreme_values(x)
+    whole = data.x.dtype.kind in "iub" and not plan.config.normalise.get("_target_")
+    yield features.feature_scales(x, whole=whole)
+
+
+def _unknown(names: tuple[str, ...], cause: str) -> Iterator[Check]:
+    for name in names:
+        yield Judge(name=name, rule="R10").unknown(cause)
+
+
+def _with_length(data: DataSet, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Rows as sets are compared by: of sequences, the length in front of the steps."""
+    if data.lengths is None:
+        return data.x[rows]
+    flat = data.x[rows].reshape(len(rows), -1)
+    return np.column_stack([data.lengths[rows], flat]).astype(np.float64)
+
+
+def _moved(
+    loaded: Rows, index: Mapping[str, NDArray[np.int64]]
+) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
+    """Train rows with the label of the next row of the file, and of the one before; no test label
+    takes part.
+    """
+    open_rows = np.zeros(len(loaded.data.x), dtype=bool)
+    open_rows[np.concatenate([index["train"], index["val"]])] = True
+    moved = {}
+    for step in (1, -1):
+        train = index["train"]
+        train = train[(train + step >= 0) & (train + step < len(open_rows))]
+        train = train[open_rows[train + step]]
+        moved[step] = loaded.data.x[train], loaded.data.y[train + step]
+    return moved
