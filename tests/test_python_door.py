@@ -201,3 +201,17 @@ def test_words_of_a_command_in_one_string_are_refused():
         UsageError, match=r"the words of a command are a list, but got 'seeds=5'; say \['seeds=5'\]"
     ):
         search.run("smoke", "seeds=5")
+
+
+@pytest.mark.slow
+def test_every_cell_of_the_notebook_runs(elsewhere, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    notebook = json.loads((Path(search.__file__).parent / "notebook.ipynb").read_text())
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    names = _notebook("pass")
+    for cell in cells:
+        file = f"<cell {len(linecache.cache)}>"
+        linecache.cache[file] = (len(cell), None, cell.splitlines(keepends=True), file)
+        exec(compile(cell, file, "exec"), names)
+    assert names["own"].winner.knobs == {"rate": 0.1}
+    assert names["result"].winner is not None

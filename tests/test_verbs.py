@@ -87,6 +87,10 @@ def test_the_screen_shows_the_numbers_of_the_files(smoke, capsys):
     assert main(["table", "smoke"]) == 0
     screen = capsys.readouterr().out
     summary = pd.read_csv(smoke / "results" / "smoke" / "summary.csv")
+    means = trials(smoke / "results" / "smoke").groupby("optimizer.lr")["value"].mean()
+    assert summary["mean"].tolist() == pytest.approx(
+        means[summary["optimizer.lr"]].tolist(), nan_ok=True, rel=1e-12
+    )
     for value, mean in zip(summary["optimizer.lr"], summary["mean"], strict=True):
         if mean == mean:
             assert re.search(rf"^ *{value:g} +{mean:.4f}", screen, re.MULTILINE), value
