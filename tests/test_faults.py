@@ -33,7 +33,7 @@ NAUGHTY = [
         ("hang", "lost", "hung: no epoch for trainer.epoch_timeout=2 s; log: logs/3.log"),
         ("flood", "failed", "printed more than trainer.max_log_mb=1 MB; log: logs/3.log"),
         ("raise", "failed", "RuntimeError: the flux is broken (toys.py:"),
-        ("memory", "infeasible", "MemoryError: no room (toys.py:"),
+        ("memory", "infeasible", "out of memory, alone on cpu: MemoryError: no room (toys.py:"),
     ],
 )
 def test_a_dying_trial_costs_its_own_row_only(habit, state, reason, tmp_path):

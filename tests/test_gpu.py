@@ -142,7 +142,9 @@ def test_a_model_that_does_not_fit_is_infeasible_and_the_search_says_why(tmp_pat
     table = trials(tmp_path / "results" / "lr_sweep")
     note(f"does not fit: exit {done.returncode}; {table.reason.iloc[0]}")
     assert set(table.state) == {"infeasible"}
-    assert table.reason.str.startswith("OutOfMemoryError: CUDA out of memory").all()
+    assert table.reason.str.startswith(
+        "out of memory, alone on cuda:0: OutOfMemoryError: CUDA out of memory"
+    ).all()
 
 
 def test_lanes_that_do_not_fit_go_on_by_halves(tmp_path):

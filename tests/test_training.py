@@ -1,5 +1,6 @@
 """One trial's epochs as numbers: outputs become the metric, folds become their mean, and what breaks the seam is named."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,23 @@ def test_labels_in_a_column_are_not_compared_with_every_row(tmp_path):
 @pytest.mark.parametrize("loss", [1.0, float("nan")])
 def test_a_metric_that_is_nan_has_diverged_and_is_no_fault(loss, tmp_path):
     assert np.isnan(_step(tmp_path, {"accuracy": float("nan"), "val_loss": loss}).value)
+
+
+def test_a_machine_that_is_full_is_told_apart_from_an_error_of_the_trainer():
+    try:
+        torch.empty(2**48)
+    except RuntimeError as error:
+        end = end_of(error, trial=0, folder=Path())
+    assert (end.end, end.reason.partition(": you tried")[0]) == (
+        "out of memory",
+        "RuntimeError: DefaultCPUAllocator: can't allocate memory",
+    )
+    full = OSError(errno.ENOMEM, "Cannot allocate memory")
+    assert end_of(full, trial=0, folder=Path()).end == "out of memory"
+    blas = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)")
+    assert end_of(blas, trial=0, folder=Path()).end == "out of memory"
+    other = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    assert end_of(other, trial=0, folder=Path()).end == "failed"
 
 
 def test_a_gpu_that_is_full_is_told_without_its_other_processes():

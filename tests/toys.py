@@ -112,6 +112,7 @@ HABITS = {
     "raise": _raise,
     "leave": lambda: sys.exit(0),
     "slow": lambda: time.sleep(0.8),
+    "hoard": lambda: bytearray(b"x") * (3 * 10**9),
     "memory": lambda: (_ for _ in ()).throw(MemoryError("no room")),
 }
 

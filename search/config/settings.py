@@ -42,6 +42,7 @@ class PlacementSettings:
 
     `target`: import path of the class that starts the workers. `folder`: of the search. `address`:
     of a cluster. `gpus_per_trial`: GPUs of one slot there; None where the cluster is to say.
+    `memory_gb`: of one slot [10^9 bytes]; None: no limit.
     """
 
     target: str
@@ -53,6 +54,7 @@ class PlacementSettings:
     folder: Path
     address: str = ""
     gpus_per_trial: int | None = None
+    memory_gb: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,4 +128,7 @@ def read_placement(config: DictConfig, *, folder: Path) -> PlacementSettings:
         folder=folder,
         address=str(node.get("address", node.get("scheduler", ""))),
         gpus_per_trial=node.get("gpus_per_trial"),
+        memory_gb=None
+        if node.get("memory_gb") is None
+        else positive(config, "placement.memory_gb"),
     )

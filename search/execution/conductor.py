@@ -69,6 +69,7 @@ class Conductor:
             recorder=self._recorder,
             logs=self._logs,
             callback=callback,
+            connections=pool.connections,
         )
         self._signals, self._stopping_said = 0, False
         self._clocks = Clocks(pool, logs=self._logs, callback=callback)
@@ -134,7 +135,7 @@ class Conductor:
         workers = self._connections.workers
         idle = not any(worker.trials for worker in workers)
         room = sum(worker.room for worker in workers) or int(idle)
-        if room and not self._queue:
+        if room and not self._queue.ready:
             wanted = self._stage.wanted(self._recorder.rows, room=room)
             for ask in wanted:
                 self._recorder.add(ask)
@@ -148,9 +149,8 @@ class Conductor:
 
     def _assign(self) -> None:
         for worker in self._connections.workers:
-            if worker.waiting and self._queue:
+            if worker.waiting and self._queue and (trials := self._hand_out(worker)):
                 worker.waiting = False
-                trials = self._hand_out(worker)
                 candidates = self._candidates(worker, trials)
                 self._connections.tell(worker, messages.Work(trials=trials, candidates=candidates))
 

@@ -86,6 +86,18 @@ def driver_gpus() -> list[Gpu]:
     return _parse(listed.stdout) if listed.returncode == 0 else []
 
 
+def free_memory(gpu: str) -> int | None:
+    """Free memory of a GPU [bytes]; None where the driver does not say, as of a MIG device."""
+    if not re.fullmatch(r"\d+|GPU-.+", gpu) or shutil.which("nvidia-smi") is None:
+        return None
+    query = ["nvidia-smi", "-i", gpu, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return int(told.stdout) * 2**20 if told.stdout.strip().isdecimal() else None
+
+
 def _parse(text: str) -> list[Gpu]:
     """GPUs from lines `GPU 0: NAME (UUID: GPU-…)`, each with its indented MIG devices below it."""
     gpus: list[Gpu] = []

@@ -34,6 +34,7 @@ class RunningTrial:
         rung_seen: the last epoch at which a rung was looked for.
         deaths: failed attempts since `reached` last rose, where the trial was alone.
         shared_deaths: the same, where it trained beside others.
+        memory_of: the memory that ran out for it beside other trials; it trains alone there now.
         decision: what its worker is answered.
         kill_reason: why its worker is being killed, if it is.
         retry: False once the reason of the kill forbids another attempt.
@@ -53,6 +54,7 @@ class RunningTrial:
     rung_seen: int = 0
     deaths: int = 0
     shared_deaths: int = 0
+    memory_of: str = ""
     decision: StopDecision = StopDecision.GO
     kill_reason: str = ""
     retry: bool = True
@@ -158,8 +160,10 @@ class RunningTrial:
 
     @property
     def must_run_alone(self) -> bool:
-        """True until a new epoch is completed, if its worker has died too often."""
-        return self.shared_deaths >= SHARED_DEATHS or self.deaths > 0
+        """True until a new epoch is completed, if its worker has died too often; to its end, if
+        memory ran out for it.
+        """
+        return self.shared_deaths >= SHARED_DEATHS or self.deaths > 0 or bool(self.memory_of)
 
     def row(self, state: str, *, reason: str) -> TrialRecord:
         """The trial's record in a final state."""

@@ -1,6 +1,7 @@
 """The slots of this machine: GPUs or cores, and a worker's environment. Never imports torch."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import joblib
 
 from search.errors import UsageError, broken_rule
 from search.execution.gpus import VARIABLE, visible_gpus
+from search.execution.memory import GB, LIMIT, check_memory
 
 # Intel's library then gives the same bits wherever in memory an operand lies, at no measurable
 # price: a lane's bits must not depend on its place.
@@ -20,11 +22,15 @@ KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """Room for one worker. `gpu`: nvidia-smi's number or a UUID; None on a CPU."""
+    """Room for one worker. `gpu`: nvidia-smi's number or a UUID; None on a CPU.
+
+    `memory_gb`: that a worker has on its device [10^9 bytes]; None: whatever is there.
+    """
 
     number: int
     gpu: str | None
     threads: int
+    memory_gb: float | None = None
 
     @property
     def device(self) -> str:
@@ -35,6 +41,11 @@ class Slot:
     def label(self) -> str:
         """The device for tables."""
         return "cpu" if self.gpu is None else f"cuda:{self.gpu}"
+
+    @property
+    def memory(self) -> str:
+        """What its workers share with those of other slots: a GPU's memory, or the machine's."""
+        return self.label
 
     @property
     def log(self) -> str:
@@ -51,6 +62,8 @@ class Slot:
             "NUMEXPR_NUM_THREADS",
         )
         memory = {name: os.environ.get(name, value) for name, value in KEPT.items()}
+        if self.memory_gb is not None and self.gpu is None:
+            memory[LIMIT] = str(round(self.memory_gb * GB))
         return {
             VARIABLE: self.gpu or "",
             # As nvidia-smi numbers GPUs, where CUDA would begin with the fastest.
@@ -67,6 +80,7 @@ def find_slots(
     slots_per_gpu: int,
     gpus: Sequence[str] | None,
     threads: int,
+    memory_gb: float | None = None,
     by_torch: bool = True,
 ) -> tuple[Slot, ...]:
     """The slots of this machine.
@@ -77,10 +91,12 @@ def find_slots(
         slots_per_gpu: workers that share a GPU.
         gpus: names of the GPUs to use; None for all that are visible.
         threads: of each worker.
+        memory_gb: of each worker on its device; None: not promised.
         by_torch: whether it is torch that must be able to use the GPUs.
 
     Raises:
-        UsageError: a GPU is asked for that is not there, or that torch cannot use.
+        UsageError: a GPU is asked for that is not there, or that torch cannot use, or more memory
+            than is free.
     """
     visible = visible_gpus(by_torch=by_torch)
     chosen = list(gpus) if gpus is not None else visible
@@ -99,4 +115,10 @@ def find_slots(
         places = [None] * max(1, joblib.cpu_count() // threads)
     if slots != "auto":
         places = [places[index % len(places)] for index in range(int(slots))]
-    return tuple(Slot(number=number, gpu=gpu, threads=threads) for number, gpu in enumerate(places))
+    found = tuple(
+        Slot(number=number, gpu=gpu, threads=threads, memory_gb=memory_gb)
+        for number, gpu in enumerate(places)
+    )
+    if memory_gb is not None:
+        check_memory(Counter(slot.label for slot in found), memory_gb=memory_gb)
+    return found

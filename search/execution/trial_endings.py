@@ -4,19 +4,24 @@ It is finished, or goes back to the queue for another attempt. A fault of the ma
 search and no trial.
 """
 
+import shutil
+import signal
 from pathlib import Path
 
 from search.errors import RunError
 from search.execution.callbacks import Callback
-from search.execution.connections import WorkerExited, WorkerHandle
+from search.execution.connections import WorkerConnections, WorkerExited, WorkerHandle
 from search.execution.machine_fault import full_disk
+from search.execution.memory import memory_kills
 from search.execution.messages import TrialEnded
 from search.execution.recorder import Recorder
 from search.execution.running_trial import SHARED_DEATHS, RunningTrial
 from search.execution.trial_ends import STATE_AFTER, TrialEnd
-from search.execution.trial_queue import TrialQueue
+from search.execution.trial_queue import TrialQueue, trials_beside
 from search.storage.logs import TrialLogs
-from search.storage.trials import TrialState
+from search.storage.trials import OUT_OF_MEMORY, TrialState
+
+LOW_ON_MEMORY = "low on memory"  # in what Ray says of a worker that it killed for that
 
 
 class TrialEndings:
@@ -30,9 +35,11 @@ class TrialEndings:
         recorder: Recorder,
         logs: TrialLogs,
         callback: Callback,
+        connections: WorkerConnections,
     ) -> None:
         self._folder, self._queue, self._recorder = folder, queue, recorder
-        self._logs, self._callback = logs, callback
+        self._logs, self._callback, self._connections = logs, callback, connections
+        self._memory_kills = memory_kills()
 
     def on_end(self, worker: WorkerHandle, message: TrialEnded) -> None:
         """A trial has left its worker, which goes on.
@@ -51,6 +58,8 @@ class TrialEndings:
         elif message.end is TrialEnd.DISRUPTED:
             trial.shared_deaths = SHARED_DEATHS
             self._died(trial, message.reason, shared=True)
+        elif message.end is TrialEnd.OUT_OF_MEMORY:
+            self._out_of_memory(worker, trial, message.reason)
         elif message.end in STATE_AFTER:
             state = STATE_AFTER[message.end]
             self._finish(trial, state, reason=message.reason, cause=message.cause)
@@ -72,9 +81,34 @@ class TrialEndings:
         culprits = [trial for trial in trials if trial.kill_reason]
         if trials and not culprits and (fault := full_disk(self._folder)):
             raise machine_error(fault)
+        if len(trials) == 1 and not culprits and self._lacked_memory(exited):
+            self._out_of_memory(exited.worker, trials[0], "its worker was killed for that")
+            return
         self._queue.put_back([trial for trial in trials if culprits and not trial.kill_reason])
         for trial in reversed(culprits or trials):
             self._died(trial, trial.kill_reason or exited.reason, shared=len(trials) > 1)
+
+    def _lacked_memory(self, exited: WorkerExited) -> bool:
+        """Whether the kernel killed the worker for want of memory, or the placement says so."""
+        before, self._memory_kills = self._memory_kills, memory_kills()
+        by_kernel = exited.status == -signal.SIGKILL and self._memory_kills > before
+        return by_kernel or LOW_ON_MEMORY in exited.placement_reason
+
+    def _out_of_memory(self, worker: WorkerHandle, trial: RunningTrial, reason: str) -> None:
+        """Once more without any trial beside it in the same memory; then it is infeasible (P8)."""
+        memory = worker.slot.memory
+        beside = trials_beside(worker, workers=self._connections.workers)
+        if beside and not trial.memory_of:
+            trial.memory_of = memory
+            self._callback.note(
+                f"trial {trial.ask.trial}: {OUT_OF_MEMORY} beside {len(beside)} other trials "
+                f"({reason}); trying again alone on {memory}"
+            )
+            self._queue.put_back([trial])
+            return
+        shutil.rmtree(self._folder / "checkpoints" / str(trial.ask.trial), ignore_errors=True)
+        reason = f"{OUT_OF_MEMORY}, alone on {memory}: {reason}"
+        self._finish(trial, TrialState.INFEASIBLE, reason=reason, cause=None)
 
     def _died(self, trial: RunningTrial, reason: str, *, shared: bool) -> None:
         """The worker has died or would have been killed: another attempt, or a final state."""

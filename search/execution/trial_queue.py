@@ -19,8 +19,14 @@ class TrialQueue:
     def __init__(self, trials: Iterable[RunningTrial], *, slots: int) -> None:
         self._new, self._slots = deque(trials), slots
         self._returned: list[RunningTrial] = []
+        self._short: list[RunningTrial] = []  # of memory
 
     def __len__(self) -> int:
+        return self.ready + len(self._short)
+
+    @property
+    def ready(self) -> int:
+        """Trials that any worker may get."""
         return len(self._returned) + len(self._new)
 
     def add(self, trial: RunningTrial) -> None:
@@ -29,21 +35,32 @@ class TrialQueue:
 
     def put_back(self, trials: Sequence[RunningTrial]) -> None:
         """Puts trials in front, by number."""
-        self._returned = sorted([*self._returned, *trials], key=lambda trial: trial.ask.trial)
+        for trial in trials:
+            (self._short if trial.memory_of else self._returned).append(trial)
+        self._returned.sort(key=lambda trial: trial.ask.trial)
 
     def take(self, worker: WorkerHandle, *, workers: Iterable[WorkerHandle]) -> list[RunningTrial]:
         """The trials that a worker gets now: at most an even share of all.
 
-        A trial that must run alone gets a worker to itself.
+        A trial that must run alone gets a worker to itself. One for which memory ran out gets its
+        memory to itself: workers that share it finish what they have and get nothing new until it
+        has ended.
         """
+        neighbours = trials_beside(worker, workers=workers)
+        if self._short and not neighbours and not worker.trials:
+            return [self._short.pop(0)]
+        if any(trial.memory_of for trial in neighbours) or any(
+            trial.memory_of == worker.slot.memory for trial in self._short
+        ):
+            return []
         seated = len(worker.trials)
         if any(trial.must_run_alone for trial in worker.trials.values()):
             return []
-        share = -(-(len(self) + sum(len(other.trials) for other in workers)) // self._slots)
+        share = -(-(self.ready + sum(len(other.trials) for other in workers)) // self._slots)
         room = min(worker.room, max(share - seated, int(not seated)))
         taken: list[RunningTrial] = []
         while (
-            len(self)
+            self.ready
             and len(taken) < room
             and not (self._first.must_run_alone and (seated or taken))
         ):
@@ -55,3 +72,13 @@ class TrialQueue:
     @property
     def _first(self) -> RunningTrial:
         return (self._returned or self._new)[0]
+
+
+def trials_beside(worker: WorkerHandle, *, workers: Iterable[WorkerHandle]) -> list[RunningTrial]:
+    """The trials of other workers that share a worker's memory."""
+    return [
+        trial
+        for other in workers
+        if other is not worker and other.slot.memory == worker.slot.memory
+        for trial in other.trials.values()
+    ]

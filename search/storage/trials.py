@@ -24,6 +24,7 @@ class TrialState(StrEnum):
 
 STATES: tuple[str, ...] = tuple(TrialState)
 FINISHED = STATES[:5]
+OUT_OF_MEMORY = "out of memory"  # begins the reason of a trial that is infeasible for want of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,11 @@ class TrialRecord:
     reason: str = ""
     sampler_value: float | None = None
     ended: float = 0.0
+
+    @property
+    def lacked_memory(self) -> bool:
+        """True if it is infeasible because memory ran out."""
+        return self.state == TrialState.INFEASIBLE and self.reason.startswith(OUT_OF_MEMORY)
 
     @property
     def finished(self) -> bool:

@@ -36,6 +36,7 @@ class InlinePlacement:
             slots_per_gpu=settings.slots_per_gpu,
             gpus=settings.gpus,
             threads=settings.threads,
+            memory_gb=settings.memory_gb,
             by_torch=by_torch,
         )
 

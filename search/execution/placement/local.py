@@ -38,6 +38,7 @@ class LocalPlacement(ThreadedPlacement):
             slots_per_gpu=settings.slots_per_gpu,
             gpus=settings.gpus,
             threads=settings.threads,
+            memory_gb=settings.memory_gb,
             by_torch=by_torch,
         )
 

@@ -1,5 +1,6 @@
 """How an exception of a trainer ends its trial, in the words of its row. Raises nothing itself."""
 
+import errno
 import re
 import traceback
 from pathlib import Path
@@ -10,6 +11,11 @@ from search.execution.messages import TrialEnded
 from search.execution.trial_ends import TrialEnd
 from search.execution.worker.trial_runner import TrialFailed
 
+NO_MEMORY = re.compile(
+    r"DefaultCPUAllocator: (?:can't allocate|not enough) memory|CUDA out of memory"
+    r"|CU(?:BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED|CUDA error: out of memory"
+)
+
 
 def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
     """The report of a trial that an exception has ended. `folder`: of the search."""
@@ -17,22 +23,26 @@ def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
         return TrialEnded(trial=trial, end=TrialEnd.MACHINE_FAULT, reason=one_line(fault))
     return TrialEnded(
         trial=trial,
-        end=TrialEnd.INFEASIBLE if out_of_memory(error) else TrialEnd.FAILED,
+        end=TrialEnd.OUT_OF_MEMORY if out_of_memory(error) else TrialEnd.FAILED,
         reason=one_line(_reason(error)),
         cause=one_line(f"{type(error).__name__} at {_place(error)}"),
     )
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Python's MemoryError, or torch's OutOfMemoryError by its name, since torch may be absent."""
-    return isinstance(error, MemoryError) or any(
-        kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__
+    """Python's MemoryError, torch's OutOfMemoryError by its name, since torch may be absent, and
+    what torch on a CPU, CUDA's libraries and the system say in its place.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__) or (
+        isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None
     )
 
 
 def _reason(error: Exception) -> str:
     """The error's first line, with the line of code that raised it."""
-    text = str(error)
+    text = re.sub(r"^\[enforce fail at [^]]*\][^.]*\. ", "", str(error))
     if out_of_memory(error):  # CUDA goes on with every process that uses the device
         text = re.split(r"(?<=[.]) (?:Process \d+ has|Including non-PyTorch)", text)[0]
     lines = text.strip().splitlines()

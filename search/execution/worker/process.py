@@ -11,9 +11,11 @@ import sys
 from contextlib import suppress
 
 from search.execution import process_guard as guard
+from search.execution.memory import limit_memory
 
 if __name__ == "__main__":
     ARGUMENTS = guard.enter()
+    limit_memory()
     gc.disable()  # while all is being imported: collecting takes a fifth of the time
 
 from search.execution.link import Link

@@ -35,11 +35,12 @@ def failure_section(findings: Findings, folder: Folder) -> Section | None:
         "seed": [row.ask.seed for row in lost],
     }
     note = f"The logs of the first {LOGS} trials are shown." if len(lost) > LOGS else ""
-    number = count(len(lost), "trial")
+    number, short = count(len(lost), "trial"), sum(row.lacked_memory for row in lost)
+    memory = f", {short} of them for want of memory" if short else ""
     return Section(
         name="failures",
         title="Failures",
-        lead=f"{number} gave no result. Infeasible: it diverged or ran out of memory.",
+        lead=f"{number} gave no result{memory}. Infeasible: it diverged or ran out of memory.",
         blocks=[Table(title="By trial", columns=columns, note=note, open=len(lost) <= FEW), *logs],
     )
 

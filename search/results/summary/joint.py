@@ -207,11 +207,10 @@ def account(findings: Findings) -> list[str]:
     infeasible, failed = (
         sum(row.state in states for row in mine) for states in (("infeasible",), ("failed", "lost"))
     )
-    told += (
-        f"; {infeasible} infeasible ({100 * infeasible / len(mine):.0f} %, P8)"
-        if infeasible
-        else ""
-    )
+    if infeasible:
+        told += f"; {infeasible} infeasible ({100 * infeasible / len(mine):.0f} %, P8)"
+        short = sum(row.lacked_memory for row in mine)
+        told += f", {short} of them for want of memory" if short else ""
     lines.append(told + (f"; {failed} failed" if failed else ""))
     named = ", ".join(f"{path} {share:.2f}" for path, share in findings.importance.items())
     if named:

@@ -1,0 +1,97 @@
+"""Out of memory as an outcome: once more alone, then infeasible; a promise of memory that is checked and kept."""
+
+import json
+import signal
+
+import pytest
+from kit import search, trials
+from test_faults import NAUGHTY
+from test_lanes_run import _served, _underway
+
+from search.errors import UsageError
+from search.execution import memory
+from search.execution.connections import WorkerExited
+from search.execution.memory import check_memory, memory_kills
+from search.execution.trial_endings import TrialEndings
+from search.execution.trial_queue import TrialQueue
+
+SHORT = "out of memory, alone on cpu: MemoryError"
+
+
+def test_a_trial_that_asks_for_more_than_its_slot_has_is_tried_alone_and_then_infeasible(tmp_path):
+    words = [*NAUGHTY, "+model.habit=hoard", "placement.memory_gb=1.5"]
+    done = search(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(tmp_path / "results" / "own_trainer").set_index("optimizer.lr")
+    assert table.loc[0.01, "state"] == "infeasible"
+    assert table.loc[0.01, "reason"].startswith(SHORT)
+    assert list(table.drop(0.01).state) == ["complete"] * 5
+    page = (tmp_path / "results" / "own_trainer" / "report.html").read_text()
+    assert "1 trial gave no result, 1 of them for want of memory" in page
+    journal = (tmp_path / "results" / "own_trainer" / "journal.log").read_text()
+    told = [json.loads(line) for line in journal.splitlines() if '"constraints:infeasible"' in line]
+    assert len(told) == 1  # a sampler learns of it
+
+
+def test_more_memory_than_is_free_is_refused_before_anything_is_written(tmp_path):
+    done = search(*NAUGHTY, "placement.memory_gb=5000", cwd=tmp_path)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert (
+        "placement.memory_gb: 2 slots of 5000 GB must fit into the free memory of cpu"
+        in done.stderr
+    )
+
+
+def test_slots_are_counted_by_the_memory_that_they_share(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", {"0": 80 * 10**9, "1": 10 * 10**9}.get)
+    check_memory({"cuda:0": 4, "cuda:1": 1, "cuda:MIG-1": 9}, memory_gb=10)
+    with pytest.raises(UsageError, match=r"2 slots of 10 GB must fit into the free memory of cuda:1, but got 10\.0 GB free; say placement\.slots=1, or placement\.memory_gb=5\.0 or less"):  # fmt: skip
+        check_memory({"cuda:0": 4, "cuda:1": 2}, memory_gb=10)
+
+
+def test_a_trial_short_of_memory_waits_until_nobody_shares_it_and_then_nobody_joins():
+    short = _underway(7)
+    short.memory_of = "cpu"
+    queue = TrialQueue([_underway(8), _underway(9)], slots=2)
+    queue.put_back([short])
+    busy, idle = _served(0, room=1, trials=[_underway(1)]), _served(1, room=1)
+    workers = [busy, idle]
+    assert queue.take(idle, workers=workers) == []
+    busy.trials = {}
+    assert queue.take(busy, workers=workers) == [short]
+    busy.trials = {7: short}
+    assert queue.take(idle, workers=workers) == []
+    assert short.must_run_alone
+    busy.trials = {}
+    assert [trial.ask.trial for trial in queue.take(idle, workers=workers)] == [8]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_kernels_count_of_processes_killed_for_memory_is_that_of_the_own_group(
+    version, tmp_path, monkeypatch
+):
+    group, counter = tmp_path / "cgroup", tmp_path / "job" / "counter"
+    counter.parent.mkdir()
+    group.write_text("4:memory:/job\n" if version == 1 else "0::/job\n")
+    counter.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
+    monkeypatch.setattr(memory, "GROUP", group)
+    monkeypatch.setattr(memory, "MACHINE", tmp_path / "vmstat")
+    name = "memory" if version == 1 else ""
+    monkeypatch.setattr(memory, "COUNTERS", ((name, f"{tmp_path}{{group}}/counter"),))
+    assert memory_kills() == 3
+    counter.unlink()
+    assert memory_kills() == 0
+    (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 5\n")
+    assert memory_kills() == 5
+
+
+def test_a_worker_that_the_kernel_killed_for_memory_is_told_from_one_that_somebody_killed(
+    tmp_path, monkeypatch
+):
+    kills = iter([2, 2, 3, 3])
+    monkeypatch.setattr("search.execution.trial_endings.memory_kills", lambda: next(kills))
+    endings = TrialEndings(tmp_path, queue=None, recorder=None, logs=None, callback=None, connections=None)  # fmt: skip
+    killed = WorkerExited(worker=None, status=-signal.SIGKILL, output=b"")
+    assert [endings._lacked_memory(killed) for _ in range(2)] == [False, True]
+    left = WorkerExited(worker=None, status=1, output=b"", placement_reason="its actor or node has died: Worker exit type: NODE_OUT_OF_MEMORY Worker exit detail: Task was killed due to the node running low on memory.")  # fmt: skip
+    assert endings._lacked_memory(left)
