@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainers.api import Config, Part
+from trainers.rows import share_of_rows
 
 # inputs and targets of some rows, and the lengths of those that are sequences
 RowSet = tuple[Tensor, ...]
@@ -130,26 +131,12 @@ def on_device(part: Part, device: torch.device) -> RowSet:
 
 
 def share_of_train(config: Config, sets: Sets) -> Sets:
-    """The sets with only `trainer.fraction` of train's rows (R55); drawn by the trial's seed.
-
-    For one seed, a smaller share is part of each greater one.
-
-    Raises:
-        ValueError: a share that is not above 0 and at most 1.
-    """
-    fraction = config["trainer"].get("fraction", 1.0)
-    is_number = isinstance(fraction, int | float) and not isinstance(fraction, bool)
-    if not is_number or not 0 < fraction <= 1:
-        raise ValueError(
-            f"trainer.fraction: must be above 0 and at most 1, but got {fraction!r}; change it"
-        )
-    if fraction == 1:
-        return sets
+    """The sets with only `trainer.fraction` of train's rows (R55), see `share_of_rows`."""
     train, held_out = sets
-    count = len(train[0])
-    order = np.random.default_rng([int(config["seed"]), count]).permutation(count)
-    rows = torch.from_numpy(np.sort(order[: max(1, round(fraction * count))])).to(train[0].device)
-    return taken(train, rows), held_out
+    chosen = share_of_rows(config, len(train[0]))
+    if chosen is None:
+        return sets
+    return taken(train, torch.from_numpy(chosen).to(train[0].device)), held_out
 
 
 def taken(rows: RowSet, index: Tensor) -> RowSet:

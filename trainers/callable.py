@@ -15,11 +15,14 @@ from trainers.api import (
     End,
     Epoch,
     Failure,
+    Fusable,
     Outcome,
     Seats,
     Train,
     Values,
 )
+from trainers.featured import FeaturedFusable, FeaturedSeats
+from trainers.features import read_steps, with_features
 from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
 
@@ -34,6 +37,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
         ImportError, TypeError: as `open_seats`; and whatever building a user's class raises.
     """
     trainer = _import(config["trainer"]["_target_"], "trainer._target_")
+    read_steps(config)
     if config["metric"].get("_target_"):
         _import(config["metric"]["_target_"], "metric._target_")
     if config["trainer"].get("predict"):
@@ -55,8 +59,15 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
     """
     trainer = _import(target, "trainer._target_")
     if _seats_class(trainer):
-        seats: Seats = trainer(data=own_rows(data), device=device)
-        return seats
+
+        def make(rows: Data) -> Seats:
+            seats: Seats = trainer(data=own_rows(rows), device=device)
+            return seats
+
+        plain = make(data)
+        return (FeaturedFusable if isinstance(plain, Fusable) else FeaturedSeats)(
+            plain, data, make=make
+        )
     return CallableSeats(trainer, data=data, device=device)
 
 
@@ -95,7 +106,7 @@ class CallableSeats:
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
-        own_config, data = copy.deepcopy(config), own_rows(self._data)
+        own_config, data = with_features(copy.deepcopy(config), own_rows(self._data))
         call = partial(self._train, own_config, data, self._device, checkpoint)
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()

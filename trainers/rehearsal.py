@@ -69,7 +69,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     parts = [_described(module) for module in (*model.modules(), *loss.modules())]
     check_fits(read_augmentation(config), (x, y, *lengths))
     own = [*(trainer.get(key) for key in ("epochs", "batch_size", "fraction")), penalties]
-    own.append(config.get("augment"))
+    own += [config.get("augment"), config.get("features")]
     settings = {
         key: value
         for key, value in optimizer.param_groups[0].items()

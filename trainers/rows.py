@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.api import Data, Part
+from trainers.api import Config, Data, Part
 
 
 def own_rows(data: Data) -> Data:
@@ -35,6 +35,26 @@ def own_array(array: NDArray[Any]) -> NDArray[Any]:
             order="C",
         )
     return np.array(array)
+
+
+def share_of_rows(config: Config, count: int) -> NDArray[np.int64] | None:
+    """Which of `count` train rows `trainer.fraction` leaves, drawn by the trial's seed (R55).
+
+    For one seed, a smaller share is part of each greater one. None: all rows.
+
+    Raises:
+        ValueError: a share that is not above 0 and at most 1.
+    """
+    fraction = config["trainer"].get("fraction", 1.0)
+    is_number = isinstance(fraction, int | float) and not isinstance(fraction, bool)
+    if not is_number or not 0 < fraction <= 1:
+        raise ValueError(
+            f"trainer.fraction: must be above 0 and at most 1, but got {fraction!r}; change it"
+        )
+    if fraction == 1:
+        return None
+    order = np.random.default_rng([int(config["seed"]), count]).permutation(count)
+    return np.sort(order[: max(1, round(fraction * count))])
 
 
 def _own_part(part: Part) -> Part:

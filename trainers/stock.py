@@ -28,6 +28,7 @@ from trainers.api import (
     Values,
 )
 from trainers.build import Built, build, made, on_device, plain_loss, seed_all
+from trainers.features import with_features
 from trainers.lanes.admission import admitted
 from trainers.lanes.group import Group
 from trainers.lanes.key import Unfusable, fusion_key
@@ -247,6 +248,8 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     """
     if data.test is None:
         raise ValueError("predict: needs data.test, but got None; open the test set first")
+    config, data = with_features(config, data)
+    assert data.test is not None
     model: nn.Module = made(config, "model").to(device)
     model.load_state_dict(load_file(weights, device=device))
     model.eval()

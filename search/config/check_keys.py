@@ -24,6 +24,7 @@ GIVEN = (
     "model",
     "optimizer",
     "schedule",
+    "features",
     "augment",
     "loss",
     "trainer",

@@ -94,6 +94,10 @@ TABLE: dict[str, Rule] = {
     "data._target_": text(null=True),
     "augment._target_": text(null=True),
     "augment.dimensions": whole(1, 2),
+    "features.k_best.share": number(above=0, most=1),
+    "features.k_best.k": whole(1, null=True),
+    "features.pca.n_components": number(above=0),
+    "features.bins.n_bins": whole(2, 10**6),
     "trainer._target_": text(),
     "trainer.predict": text(null=True),
     "trainer.epochs": whole(1, 10**6),
@@ -195,6 +199,7 @@ MAPPINGS = (
     "placement", "protocol",
 )  # fmt: skip
 OPTIONAL_MAPPINGS = (
+    "features",
     "space",
     "sampler",
     "pruner",

@@ -30,7 +30,7 @@ def is_shipped_default(key: str, value: object) -> bool:
     if group == "chosen":
         return value in [entry[inner] for entry in whole["defaults"] if inner in _names(entry)]
     if not inner:
-        return group in whole and whole[group] == value
+        return (group in whole and whole[group] == value) or value in _files(group)
     return any(_has(node, inner.split("."), value) for node in _files(group))
 
 

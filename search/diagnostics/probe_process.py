@@ -56,7 +56,7 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
     if subject.data.train.lengths is not None and subject.data.train.x is not None:
         asking["padding"] = lambda: padding_counts(subject)
     if asked["gradcheck"]:
-        asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data.train)
+        asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data)
     for name, question in asking.items():
         try:
             told[name] = question()

@@ -26,6 +26,7 @@ from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
+from trainers.features import with_features
 
 DRAWS, LEVEL = 400, 0.05  # bootstrap samples of the validation rows, and how often chance may win
 Outputs = NDArray[np.float64]
@@ -114,14 +115,10 @@ def _config(plan: Plan, row: TrialRecord) -> DictConfig:
 def _outputs(plan: Plan, folder: Folder, row: TrialRecord, data: Data) -> Outputs | None:
     """A member's outputs for the validation rows, which stand in for the rows to predict."""
     predict = get_object(str(plan.config.trainer.predict))
-    values: dict[str, Any] = dict(
-        predict(
-            plain_config(_config(plan, row), resolve=True),
-            replace(data, test=data.val),
-            "cpu",
-            _weights(folder, row),
-        )
+    config, rows = with_features(
+        plain_config(_config(plan, row), resolve=True), replace(data, test=data.val)
     )
+    values: dict[str, Any] = dict(predict(config, rows, "cpu", _weights(folder, row)))
     output = output_of(values)
     if output is None or output[0] == "labels":
         return None

@@ -9,13 +9,14 @@ import torch
 from torch.autograd import gradcheck
 from torch.func import functional_call
 
-from trainers.api import Config, Part
+from trainers.api import Config, Data
 from trainers.build import made, on_device, seed_all
+from trainers.features import with_features
 
 ROWS = 4
 
 
-def wrong_gradients(config: Config, part: Part) -> dict[str, Any]:
+def wrong_gradients(config: Config, data: Data) -> dict[str, Any]:
     """What torch's `gradcheck` says of model and loss on a few rows, in evaluation mode; `told` is
     empty where all is well.
 
@@ -23,11 +24,12 @@ def wrong_gradients(config: Config, part: Part) -> dict[str, Any]:
     https://docs.pytorch.org/docs/stable/generated/torch.autograd.gradcheck.gradcheck.html
     """
     device = torch.device("cpu")
+    config, data = with_features(config, data)
     seed_all(0, device)
     model, loss = made(config, "model").double().eval(), made(config, "loss").double()
     x, y, *lengths = (
         tensor[:ROWS].clone().double() if tensor.is_floating_point() else tensor[:ROWS].clone()
-        for tensor in on_device(part, device)
+        for tensor in on_device(data.train, device)
     )
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     given = [

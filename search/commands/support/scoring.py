@@ -15,6 +15,7 @@ from search.results.findings import Findings
 from search.storage.folder import Folder
 from trainers.api import Predict
 from trainers.checkpoint import WEIGHTS
+from trainers.features import with_features
 from trainers.rows import own_rows
 
 
@@ -33,7 +34,8 @@ class Judge:
         plain, prepared, metric = plain_config(config, resolve=True), self._prepared, self._metric
         test = prepared.final.test
         try:
-            values = dict(self._predict(plain, own_rows(prepared.final), "cpu", weights))
+            own_config, data = with_features(plain, own_rows(prepared.final))
+            values = dict(self._predict(own_config, data, "cpu", weights))
             output = output_of(values)
             if output is not None and test is not None and test.y is not None:
                 units = prepared.contract.normalisation.get("target")
