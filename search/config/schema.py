@@ -82,6 +82,7 @@ TABLE: dict[str, Rule] = {
     "placement.slots_per_gpu": whole(1, 64),
     "placement.address": word(),
     "placement.scheduler": word(),
+    "placement.shared": truth(),
     "placement.gpus_per_trial": whole(0, 64, null=True),
     "placement.threads": whole(1, 1024),
     "placement.memory_gb": number(above=0, null=True),

@@ -43,6 +43,7 @@ class PlacementSettings:
     `target`: import path of the class that starts the workers. `folder`: of the search. `address`:
     of a cluster. `gpus_per_trial`: GPUs of one slot there; None where the cluster is to say.
     `memory_gb`: of one slot [10^9 bytes]; None: no limit.
+    `shared`: whether all nodes see the folder of the search.
     """
 
     target: str
@@ -55,6 +56,7 @@ class PlacementSettings:
     address: str = ""
     gpus_per_trial: int | None = None
     memory_gb: float | None = None
+    shared: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,4 +133,5 @@ def read_placement(config: DictConfig, *, folder: Path) -> PlacementSettings:
         memory_gb=None
         if node.get("memory_gb") is None
         else positive(config, "placement.memory_gb"),
+        shared=bool(node.get("shared", True)),
     )

@@ -16,6 +16,7 @@ from search.contract.contract import Contract
 from search.errors import Interrupted
 from search.execution import messages
 from search.execution.callbacks import Callback
+from search.execution.carried_files import CarriedFiles, FileMessage
 from search.execution.clocks import TICK, Clocks
 from search.execution.connections import Happening, MessageReceived, WorkerExited, WorkerHandle
 from search.execution.lanes import Fusions
@@ -58,6 +59,7 @@ class Conductor:
         self._connections = pool.connections
         self._stage, self._fusions, self._callback = stage, fusions, callback
         self._logs = TrialLogs(folder.logs, limit=plan.limits.log_bytes)
+        self._files = CarriedFiles(folder.path, logs=self._logs)
         self._recorder = Recorder(
             plan, folder=folder, study=study, contract=contract, stage=stage, callback=callback
         )
@@ -206,6 +208,8 @@ class Conductor:
 
     def _reply(self, worker: WorkerHandle, message: messages.Message) -> messages.Message | None:
         """The answer to a message, where it has one. Raises MessageError: it makes no sense."""
+        if isinstance(message, FileMessage):
+            return self._files.reply(message, trials=worker.trials, log=worker.slot.log)
         match message:
             case messages.Hello():
                 return self._setup(worker.slot)
@@ -274,6 +278,7 @@ class Conductor:
             log=slot.log,
             metric=self._plan.metric,
             lanes=self._fusions.setup(),
+            carried=not self._plan.placement.shared,
         )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

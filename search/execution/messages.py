@@ -127,6 +127,49 @@ class DryRunAnswer(Message, frozen=True, kw_only=True):
     unread: list[str] = []
 
 
+class FilesWanted(Message, frozen=True, kw_only=True):
+    """A worker without the search's folder asks which files lie in a place there."""
+
+    place: str
+
+
+class ChunkWanted(Message, frozen=True, kw_only=True):
+    """A worker asks for a piece of a file. `offset`: where it begins [bytes]."""
+
+    path: str
+    offset: int
+
+
+class FileRemoved(Message, frozen=True, kw_only=True):
+    """A file of a trial is no longer there."""
+
+    path: str
+
+
+class LogWritten(Message, frozen=True, kw_only=True):
+    """What has been printed since the last of these. `name`: of the log."""
+
+    name: str
+    text: bytes
+
+
+# From both
+
+
+class FileChunk(Message, frozen=True, kw_only=True):
+    """A piece of a file; the answer to `ChunkWanted`, or what a trial has written.
+
+    `path`: within the search's folder. `offset`, `size`: of the piece's place, and of the whole
+    file [bytes]. `digest`: of the piece.
+    """
+
+    path: str
+    offset: int
+    size: int
+    data: bytes
+    digest: bytes
+
+
 # From the conductor
 
 
@@ -137,7 +180,10 @@ class DryRunQuestions(Message, frozen=True, kw_only=True):
 
 
 class Setup(Message, frozen=True, kw_only=True):
-    """What a worker needs before its first trial. `config`: JSON, links unresolved."""
+    """What a worker needs before its first trial. `config`: JSON, links unresolved.
+
+    `carried`: True if `folder` is not the worker's, so that files travel in messages.
+    """
 
     config: str
     folder: str
@@ -145,6 +191,7 @@ class Setup(Message, frozen=True, kw_only=True):
     log: str
     metric: Metric
     lanes: LaneSetup
+    carried: bool = False
 
 
 class AssignedTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +237,12 @@ class FusionDecided(Message, frozen=True, kw_only=True):
     fusion: Fusion
 
 
+class FilesListed(Message, frozen=True, kw_only=True):
+    """The files in a place, with their sizes [bytes]; the answer to `FilesWanted`."""
+
+    files: dict[str, int]
+
+
 class Quit(Message, frozen=True, kw_only=True):
     """There is no more work."""
 
@@ -197,8 +250,9 @@ class Quit(Message, frozen=True, kw_only=True):
 FromWorker = (
     Hello | AskForWork | Settle | FusionWanted | MemoryExceeded
     | TrialBegun | EpochTrained | TrialEnded | DryRunAnswer
+    | FilesWanted | ChunkWanted | FileRemoved | LogWritten | FileChunk
 )  # fmt: skip
-FromConductor = DryRunQuestions | Setup | Work | Settled | FusionDecided | Quit
+FromConductor = DryRunQuestions | Setup | Work | Settled | FusionDecided | FilesListed | Quit
 
 
 def _plain(value: Any) -> Any:

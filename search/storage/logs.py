@@ -22,7 +22,7 @@ class TrialLogs:
             os.truncate(self._path(trial), self._limit)
 
     def append(self, name: str, output: bytes) -> None:
-        """Adds what a worker printed before it knew its log."""
+        """Adds what a worker printed before it knew its log, or on a node with other folders."""
         if output:
             self._folder.mkdir(exist_ok=True)
             with (self._folder / name).open("ab") as file:

@@ -30,9 +30,13 @@ LAST_WORDS = 5.0  # time that a dead worker's connection has to end [s]
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSlot(Slot):
-    """Room for one worker somewhere in the cluster. `gpus`: how many, or a share of one."""
+    """Room for one worker somewhere in the cluster. `gpus`: how many, or a share of one.
+
+    `shared`: whether nodes share the folder of the search.
+    """
 
     gpus: float
+    shared: bool
 
     @property
     def device(self) -> str:
@@ -122,7 +126,7 @@ class ClusterPlacement(ThreadedPlacement):
         """
 
     @contextmanager
-    def _order(self, slot: Slot) -> Iterator[Order]:
+    def _order(self, slot: ClusterSlot) -> Iterator[Order]:
         """What a node must know to start a worker of the slot; within the block it may connect."""
         token = self._listener.expect(lambda link: self._join(slot, link))
         try:
@@ -131,7 +135,7 @@ class ClusterPlacement(ThreadedPlacement):
                 token=token,
                 early=self._early,
                 environment=slot.environment(),
-                folder=os.getcwd(),
+                folder=os.getcwd() if slot.shared else None,
             )
         finally:
             self._listener.forget(token)

@@ -123,13 +123,15 @@ class DaskPlacement(ClusterPlacement):
                 gpus=share,
                 nodes=[f"{n.threads} CPUs and {len(n.gpus)} GPUs" for n in nodes.values()],
             )
-        check_shared(settings.folder, leave_marks=partial(leave_marks, cluster))
+        if settings.shared:
+            check_shared(settings.folder, leave_marks=partial(leave_marks, cluster))
         return tuple(
             DaskSlot(
                 number=number,
                 gpu=None,
                 threads=settings.threads,
                 gpus=share,
+                shared=settings.shared,
                 scheduler=settings.address,
                 gpus_per_trial=gpus,
                 slots_per_gpu=settings.slots_per_gpu,

@@ -13,6 +13,8 @@ from search.execution.listener import Address, connect
 from search.execution.placement.local import PROCESS
 from search.execution.process_guard import GuardedProcess, spawn_guarded
 
+OWN = "knobwise-worker-"  # begins the name of a worker's own folder
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -24,13 +26,14 @@ class Order:
         early: a module that the worker imports at once.
         environment: variables of the worker.
         folder: where the search was started; relative paths and the user's modules lie there.
+            None where the node does not share it: the worker then has a folder of its own.
     """
 
     address: Address
     token: bytes
     early: str
     environment: dict[str, str]
-    folder: str
+    folder: str | None
 
 
 def run_worker(
@@ -40,7 +43,7 @@ def run_worker(
 
     `started`: called with the process.
     """
-    with tempfile.TemporaryFile() as printed:
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryDirectory(prefix=OWN) as own:
         with connect(order.address, token=order.token) as connection:
             process = spawn_guarded(
                 PROCESS,
@@ -49,7 +52,7 @@ def run_worker(
                 environment=order.environment,
                 output=printed,
                 inherited=[connection.fileno()],
-                folder=order.folder,
+                folder=order.folder or own,
             )
         with process:
             if started is not None:

@@ -53,9 +53,12 @@ class RayPlacement(ClusterPlacement):
         connect_cluster(settings)
         gpus = gpu_share(settings, engine="ray", has_gpus=any_gpus())
         nodes = places_for(settings, gpus=gpus)
-        check_shared(settings.folder, leave_marks=lambda probe: leave_marks(probe, list(nodes)))
+        if settings.shared:
+            check_shared(settings.folder, leave_marks=lambda probe: leave_marks(probe, list(nodes)))
         return tuple(
-            ClusterSlot(number=number, gpu=None, threads=settings.threads, gpus=gpus)
+            ClusterSlot(
+                number=number, gpu=None, threads=settings.threads, gpus=gpus, shared=settings.shared
+            )
             for number in range(slots_wanted(settings, rooms=sum(nodes.values())))
         )
 

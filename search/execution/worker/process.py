@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from search.execution import process_guard as guard
 from search.execution.memory import limit_memory
@@ -18,9 +19,12 @@ if __name__ == "__main__":
     limit_memory()
     gc.disable()  # while all is being imported: collecting takes a fifth of the time
 
+from msgspec import structs
+
 from search.execution.link import Link
 from search.execution.messages import DryRunAnswer, DryRunQuestions, Hello, Setup
 from search.execution.worker.dry_run import answered_in_copy
+from search.execution.worker.trial_files import CarriedFiles
 from search.execution.worker.worker import Worker
 
 
@@ -46,7 +50,12 @@ def main(connection: int, early: str) -> None:
                 link.send(DryRunAnswer(**(answer or {"wrong": None})))
             setup = link.receive()
         if isinstance(setup, Setup):
-            Worker(link, setup=setup, log=setup.log).serve()
+            files: CarriedFiles | None = None
+            if setup.carried:  # the current folder is this worker's own
+                files = CarriedFiles(link, folder=Path.cwd())
+                files.fetch_rows()
+                setup = structs.replace(setup, folder=str(Path.cwd()))
+            Worker(link, setup=setup, log=setup.log, files=files).serve()
     with suppress(OSError):  # the disk may be full
         sys.stdout.flush()
         sys.stderr.flush()

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from omegaconf import DictConfig
 
 from search.config.text import one_line
@@ -32,6 +33,7 @@ from search.execution.worker.failures import end_of, out_of_memory
 from search.execution.worker.lane_assignment import Candidates as Alternatives
 from search.execution.worker.lane_assignment import LaneAssignment, Seated
 from search.execution.worker.log_redirect import LogRedirect
+from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult, TrialFailed, TrialRunner
 from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
@@ -47,12 +49,20 @@ class Worker:
     """Serves one conductor until it is told to quit.
 
     `log`: name of the log for output that belongs to no trial; None within the conductor's own
-    process, where output stays as it is.
+    process, where output stays as it is. `files`: how those of its trials reach the search.
     """
 
-    def __init__(self, link: Channel, *, setup: messages.Setup, log: str | None) -> None:
+    def __init__(
+        self,
+        link: Channel,
+        *,
+        setup: messages.Setup,
+        log: str | None,
+        files: TrialFiles | None = None,
+    ) -> None:
         config = json.loads(setup.config)
         self._conductor, self._setup = ConductorChannel(link), setup
+        self._files: TrialFiles = files or SharedFiles()
         self._configs = TrialConfigs(DictConfig(config))
         self._every = float(config["trainer"]["checkpoint_every"])
         self._most_printed = int(float(config["trainer"]["max_log_mb"]) * 2**20)
@@ -108,6 +118,7 @@ class Worker:
             seed = assigned.seed
             return [(self._config(each.knobs, seed=seed), each.trials) for each in candidates]
 
+        self._files.fetch(trial)
         checkpoint = TrialCheckpoint(
             self._place(trial),
             folds=len(self._folds),
@@ -183,6 +194,7 @@ class Worker:
 
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
+        self._files.send_logs()
         message = messages.Settle(room=self._room, wants_candidates=self._wants_candidates)
         work = expected(self._conductor.ask(message), Settled)
         self._answered_at, self._shared = time.monotonic(), len(self._seated) > 1
@@ -190,6 +202,7 @@ class Worker:
             self._opened[0].exclude(self._conductor.waited)
         for seated in list(self._seated.values()):
             self._obey(seated, work.answers[seated.trial])
+        self._files.send(self._seated)
         self._take(work)
 
     def _obey(self, seated: Seated, answer: messages.Answer) -> None:
@@ -272,14 +285,12 @@ class Worker:
         if end.end in WORTHLESS:
             shutil.rmtree(self._place(seated.trial), ignore_errors=True)
         left = guard.kill_children() if self._output.redirect and not self._seated else []
-        reasons = [end.reason] if end.reason else []
+        reasons = [end.reason]
         if left:
             reasons.append(f"left {len(left)} processes behind, stopped: {', '.join(left)}")
         self._output.belongs_to(None)
-        reason = "; ".join(reasons)
-        self._conductor.tell(
-            TrialEnded(trial=end.trial, end=end.end, reason=reason, cause=end.cause)
-        )
+        self._files.send([end.trial], ended=True)
+        self._conductor.tell(structs.replace(end, reason="; ".join(filter(None, reasons))))
 
     def _place(self, trial: int) -> Path:
         return self._folder / "checkpoints" / str(trial)
