@@ -4,22 +4,28 @@ import math
 import time
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn import joint_of, joint_plan
 from optuna.trial import TrialState
 
+from search.config.compose import compose_experiment
 from search.config.joint_settings import size
 from search.config.knobs import Knob
+from search.config.plan import read_plan
 from search.errors import RunError, UsageError
+from search.execution.worker_pool import slots_of
 from search.results.findings import find
 from search.results.summary import conclusion, teller_of
+from search.results.summary.joint import account
 from search.results.warm_start import Past
 from search.stages import joint
 from search.stages.joint_confirmation import confirmations, leaders
 from search.stages.sampler_thread import SamplerThread
 from search.stages.samplers import importances
+from search.stages.spent import elapsed, gpu_seconds
 
 TWO = ["space=[lr,dropout]", "pruner=none"]
 NAMES = ["space=[activation,depth]", "pruner=none"]  # 8 × 6 configurations
@@ -283,9 +289,38 @@ def test_hours_spent_end_the_search_and_interruptions_do_not_count():
     assert joint.count(rows) == 8
     assert joint.ended(plan, rows) == "budget_hours=0.002 are spent, after 8 of 50 trials"
     paused = [replace(row, ended=row.ended + (1000 if row.ask.trial > 3 else 0)) for row in rows]
-    assert joint.elapsed(paused) == joint.elapsed(rows) == 8
+    assert elapsed(paused) == elapsed(rows) == 8
     beside = [replace(row, ended=1.0) for row in rows]  # all at the same time
-    assert joint.elapsed(beside) == 1
+    assert elapsed(beside) == 1
+
+
+def test_seconds_of_gpus_spent_end_the_search_and_a_shared_gpu_counts_its_share():
+    words = [
+        *TWO,
+        "sampler=qmc",
+        "n_trials=50",
+        "budget_gpu_seconds=10",
+        "placement.slots_per_gpu=2",
+    ]
+    plan, rows = joint_of(_bowl, *words, "protocol.confirm=0")
+    on_gpus = [replace(row, device="cuda:1") for row in rows[:20]]  # a second each
+    assert gpu_seconds(rows, gpus=0.5) == 0  # on a CPU
+    assert gpu_seconds(on_gpus, gpus=0.5) == 10
+    assert joint.spent_budget(plan, on_gpus[:19]) == ""
+    assert joint.spent_budget(plan, on_gpus) == "budget_gpu_seconds=10"
+    assert joint.ended(plan, on_gpus) == "budget_gpu_seconds=10 are spent, after 20 of 50 trials"
+    assert any(
+        "20 trials, 10 GPU-seconds" in line for line in account(find(plan, on_gpus, val_rows=100))
+    )
+
+
+def test_seconds_of_gpus_need_a_gpu():
+    config = compose_experiment("lr_sweep", overrides=["budget_gpu_seconds=10"], config_dir=None)
+    with pytest.raises(
+        UsageError,
+        match=r"budget_gpu_seconds: needs a slot with a GPU, but got 10 and slots on cpu",
+    ):
+        slots_of(read_plan(config, root=Path.cwd()))
 
 
 def _noisy(knobs, seed):

@@ -37,6 +37,17 @@ def positive(config: DictConfig, path: str) -> float:
     return float(value)
 
 
+def positive_or_none(config: DictConfig, path: str) -> float | None:
+    """A number above 0; None where there is none."""
+    return None if OmegaConf.select(config, path) is None else positive(config, path)
+
+
+def hours_in_seconds(config: DictConfig) -> float | None:
+    """`budget_hours` in seconds; None without a limit."""
+    hours = positive_or_none(config, "budget_hours")
+    return None if hours is None else 3600 * hours
+
+
 def one_of(config: DictConfig, path: str, known: Sequence[str]) -> str:
     """One of some names; the message of a wrong one lists them."""
     value = str(OmegaConf.select(config, path))

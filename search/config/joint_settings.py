@@ -12,7 +12,7 @@ from itertools import islice
 
 from omegaconf import DictConfig
 
-from search.config.fields import one_of, positive, whole
+from search.config.fields import hours_in_seconds, one_of, positive_or_none, whole
 from search.config.knob_roles import check_paths, default_of
 from search.config.knobs import Knob, Value
 from search.errors import UsageError, broken_rule
@@ -31,7 +31,8 @@ class JointSettings:
     """Everything that a joint search needs beside its space.
 
     `startup`: configurations, baseline included, before an adaptive sampler takes over; fewer with
-    a history. `budget` [s], None for no limit. `rungs`: epochs at which the pruner is asked.
+    a history. `budget` [s] and `gpu_budget` [GPU-seconds]: None for no limit. `rungs`: epochs
+    at which the pruner is asked.
     `warmup` [epochs], `reduction` [factor], `patience` [epochs]: as the pruner takes them.
     `leaders`: configurations that are trained again with `confirm` fresh seeds each (P13), and
     with up to `most_seeds` of them where further ones decide (P5).
@@ -41,6 +42,7 @@ class JointSettings:
     startup: int
     n_trials: int
     budget: float | None
+    gpu_budget: float | None
     confirm: int
     most_seeds: int
     leaders: int
@@ -92,9 +94,8 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
             n_trials // seeds,
         ),
         n_trials=n_trials,
-        budget=None
-        if config.get("budget_hours") is None
-        else 3600 * positive(config, "budget_hours"),
+        budget=hours_in_seconds(config),
+        gpu_budget=positive_or_none(config, "budget_gpu_seconds"),
         confirm=whole(config, "protocol.confirm", least=0),
         # Searches from before races have no such key, and no race.
         most_seeds=whole(config, "protocol.most_seeds", least=1)

@@ -30,6 +30,7 @@ TABLE: dict[str, Rule] = {
     "n_trials": whole(1, 10**6),
     "budget_hours": number(above=0, null=True),
     "budget_trials": whole(1, null=True),
+    "budget_gpu_seconds": number(above=0, null=True),
     "accept_code": truth(),
     "keep": one_of("best", "all"),
     "report": one_of(*SWITCH),

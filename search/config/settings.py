@@ -58,6 +58,11 @@ class PlacementSettings:
     memory_gb: float | None = None
     shared: bool = True
 
+    @property
+    def gpus_per_slot(self) -> float:
+        """GPUs that a slot on GPUs has, or its share of one."""
+        return (self.gpus_per_trial or 1) / self.slots_per_gpu
+
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightSettings:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.fields import positive, whole
+from search.config.fields import hours_in_seconds, positive, positive_or_none, whole
 from search.config.knob_roles import check_knob, check_roles, default_of
 from search.config.knobs import Knob
 from search.config.space import read_space
@@ -47,7 +47,8 @@ class TuneSettings:
     `share`: of the budget, for the sweeps. `trials`: of the joint stage.
     `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13).
     `most_seeds`, `confirm_most`: seeds that a value may get where further ones decide (P5).
-    `budget_trials`, `budget_seconds`: of the whole search; None: no limit.
+    `budget_trials`, `budget_seconds`, `gpu_budget` [GPU-seconds]: of the whole search; None: no
+    limit.
     """
 
     stages: tuple[StageEntry, ...]
@@ -66,6 +67,7 @@ class TuneSettings:
     refine: int
     budget_trials: int | None
     budget_seconds: float | None
+    gpu_budget: float | None
 
     def named(self, path: str) -> str | None:
         """The name of the knob that turns a path."""
@@ -89,7 +91,7 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     if share >= 1:
         rule = "the sweeps' share of the budget lies below 1"
         raise UsageError(broken_rule("protocol.share", rule=rule, got=share, remedy="such as 0.6"))
-    hours, trials = config.get("budget_hours"), config.get("budget_trials")
+    trials = config.get("budget_trials")
     return TuneSettings(
         stages=stages,
         spaces=spaces,
@@ -108,7 +110,8 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         extend=whole(config, "protocol.extend", least=0),
         refine=whole(config, "protocol.refine", least=0),
         budget_trials=None if trials is None else whole(config, "budget_trials", least=1),
-        budget_seconds=None if hours is None else 3600 * positive(config, "budget_hours"),
+        budget_seconds=hours_in_seconds(config),
+        gpu_budget=positive_or_none(config, "budget_gpu_seconds"),
     )
 
 

@@ -19,9 +19,24 @@ STILLBORN = 3  # workers of a slot in a row that end without asking for work, be
 
 
 def slots_of(plan: Plan) -> tuple[Slot, ...]:
-    """The slots that a plan's placement gives."""
+    """The slots that a plan's placement gives.
+
+    Raises:
+        UsageError: as `Placement.slots`; or seconds of GPUs are counted, and there is none.
+    """
     by_torch = str(plan.config.trainer._target_).startswith("trainers.stock.")
-    return _placement_class(plan.placement).slots(plan.placement, by_torch=by_torch)
+    slots = _placement_class(plan.placement).slots(plan.placement, by_torch=by_torch)
+    budget = plan.config.get("budget_gpu_seconds")
+    if budget is not None and not any(slot.device == "cuda" for slot in slots):
+        raise UsageError(
+            broken_rule(
+                "budget_gpu_seconds",
+                rule="needs a slot with a GPU",
+                got=f"{budget} and slots on {', '.join(sorted({s.device for s in slots}))}",
+                remedy="say budget_hours=",
+            )
+        )
+    return slots
 
 
 class WorkerPool:

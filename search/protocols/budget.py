@@ -34,9 +34,15 @@ def confirm_trials(history: History, *, rivals: int | None = None) -> int:
 
 
 def is_late(history: History, share: float) -> bool:
-    """Whether this share of the hours is spent."""
-    seconds = history.settings.budget_seconds
-    return seconds is not None and history.seconds >= share * seconds
+    """Whether this share of the hours, or of the GPU-seconds, is spent."""
+    settings = history.settings
+    return any(
+        budget is not None and spent >= share * budget
+        for budget, spent in (
+            (settings.budget_seconds, history.seconds),
+            (settings.gpu_budget, history.gpu_seconds),
+        )
+    )
 
 
 def check_budget(history: History) -> None:

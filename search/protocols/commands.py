@@ -8,7 +8,16 @@ from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 
 # Keys of a protocol's command that a stage by itself does not need, or sets itself.
-OWN = ("protocol", "space", "name", "budget_trials", "budget_hours", "preflight", "from")
+OWN = (
+    "protocol",
+    "space",
+    "name",
+    "budget_trials",
+    "budget_hours",
+    "budget_gpu_seconds",
+    "preflight",
+    "from",
+)
 EXPERIMENT = "lr_sweep"  # whose set-up a stage has where the protocol's command names none
 LINK = {0.5: "sqrt", 1.0: "linear"}
 

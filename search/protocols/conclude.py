@@ -16,8 +16,8 @@ from search.config.plan import Plan
 from search.protocols.history import History, Request, Step
 from search.results.findings import Findings
 from search.results.summary import conclusion
-from search.stages import joint
 from search.stages.joint_confirmation import LIFT
+from search.stages.spent import elapsed, gpu_seconds
 from search.storage.trials import TrialRecord
 
 COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
@@ -51,7 +51,8 @@ def conclude(
         decision="done",
         says="",
         trials=len(trials),
-        seconds=joint.elapsed(trials),
+        seconds=elapsed(trials),
+        gpu_seconds=gpu_seconds(trials, gpus=findings.plan.placement.gpus_per_slot),
         held=history.held,
     )
     if request.stage == "joint":

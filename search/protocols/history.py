@@ -64,9 +64,9 @@ class Step:
     """A stage that has ended, and what it left.
 
     `decision`: adopt, keep, none (nothing is usable), done, or skipped. `says`: the evidence, in
-    words. `trials`: trained for it; `seconds`: in which they trained. `held`: the incumbent's knobs
-    after it, `incumbent` its trials, with all their knobs. `verdicts`: on these, each with its
-    number of trials, the commonest first; `sides`: what is seen beside them and across trials.
+    words. `trials`: trained for it; `seconds`: in which they trained, `gpu_seconds`: of GPUs.
+    `held`: the incumbent's knobs after it, `incumbent` its trials, with all their knobs.
+    `verdicts`: on these, each with its number of trials, the commonest first; `sides`: what is seen beside them and across trials.
     `effect`: whether values differ beyond chance; `good`: the values that do not lie below the
     best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
     """
@@ -77,6 +77,7 @@ class Step:
     says: str
     trials: int = 0
     seconds: float = 0.0
+    gpu_seconds: float = 0.0
     held: Mapping[str, Value] = field(default_factory=dict)
     incumbent: tuple[TrialRecord, ...] = ()
     verdicts: tuple[tuple[str, int], ...] = ()
@@ -131,6 +132,11 @@ class History:
     def trials(self) -> int:
         """Trained so far."""
         return sum(step.trials for step in self.steps)
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Of training on GPUs so far."""
+        return sum(step.gpu_seconds for step in self.steps)
 
     @property
     def seconds(self) -> float:

@@ -91,12 +91,14 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
     """
     epochs = int(history.config.trainer.epochs)
     warmup = max(1, epochs // 5)
-    left = history.settings.budget_seconds
+    settings = history.settings
+    left, gpu_left = settings.budget_seconds, settings.gpu_budget
     return JointSettings(
         sampler="gp",
         startup=min(STARTUP, request.trials),
         n_trials=request.trials,
         budget=None if left is None else max(1.0, left - history.seconds),
+        gpu_budget=None if gpu_left is None else max(1.0, gpu_left - history.gpu_seconds),
         confirm=0,
         most_seeds=1,
         leaders=max(1, history.settings.leaders),

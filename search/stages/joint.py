@@ -23,6 +23,7 @@ from search.config.joint_settings import (
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.errors import UsageError, broken_rule
+from search.stages.spent import elapsed, gpu_seconds
 from search.storage.trials import TrialRecord, TrialSpec
 
 STAGE, CONFIRM = "joint", "confirm"
@@ -112,7 +113,7 @@ def repeats(plan: Plan, point: Point) -> list[TrialSpec]:
 
 def room(plan: Plan, rows: Sequence[TrialRecord]) -> int:
     """Trials that may still be begun."""
-    if over_budget(plan, rows):
+    if spent_budget(plan, rows):
         return 0
     return max(0, settings(plan).n_trials - count(rows))
 
@@ -122,22 +123,16 @@ def count(rows: Sequence[TrialRecord]) -> int:
     return sum(row.ask.stage == STAGE for row in rows)
 
 
-def over_budget(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
-    """Whether `budget_hours` have been spent."""
-    budget = settings(plan).budget
-    return budget is not None and elapsed(rows) >= budget
-
-
-def elapsed(rows: Sequence[TrialRecord]) -> float:
-    """Seconds in which at least one trial was training, over all runs of the search."""
-    spans = sorted(
-        (row.ended - max(row.seconds, row.wall), row.ended) for row in rows if row.finished
-    )
-    total, reached = 0.0, -math.inf
-    for begin, end in spans:
-        total += max(0.0, end - max(begin, reached))
-        reached = max(reached, end)
-    return total
+def spent_budget(plan: Plan, rows: Sequence[TrialRecord]) -> str:
+    """The budget that has been spent, as its key and value; empty while none has."""
+    limits = settings(plan)
+    if limits.budget is not None and elapsed(rows) >= limits.budget:
+        return f"budget_hours={plan.config.budget_hours:g}"
+    if limits.gpu_budget is not None and (
+        gpu_seconds(rows, gpus=plan.placement.gpus_per_slot) >= limits.gpu_budget
+    ):
+        return f"budget_gpu_seconds={plan.config.budget_gpu_seconds:g}"
+    return ""
 
 
 def configurations(rows: Sequence[TrialRecord]) -> dict[Key, list[TrialRecord]]:
@@ -168,9 +163,8 @@ def ended(plan: Plan, rows: Sequence[TrialRecord]) -> str:
         return ""
     if len(mine) >= settings(plan).n_trials:
         return f"all of n_trials={settings(plan).n_trials} are done"
-    if over_budget(plan, rows):
-        hours = f"budget_hours={plan.config.budget_hours:g}"
-        return f"{hours} are spent, after {len(mine)} of {settings(plan).n_trials} trials"
+    if budget := spent_budget(plan, rows):
+        return f"{budget} are spent, after {len(mine)} of {settings(plan).n_trials} trials"
     if exhausted(plan, rows):
         of = f"{len(mine)} of {settings(plan).n_trials} trials"
         return f"every configuration of the space has been tried, after {of}"

@@ -9,6 +9,7 @@ from search.results.findings import Findings
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.summary.formatting import count
+from search.stages.spent import gpu_seconds
 from search.storage.trials import TrialRecord
 
 LOST = ("failed", "lost", "infeasible")
@@ -73,7 +74,7 @@ def cost_section(findings: Findings) -> Section | None:
     return Section(
         name="costs",
         title="Time and epochs",
-        lead=_lead(frame.drop(columns="stage").sum()),
+        lead=_lead(frame.drop(columns="stage").sum()) + _of_gpus(findings),
         blocks=[Figures(charts=[_chart(costs)], table=table)],
     )
 
@@ -90,6 +91,11 @@ def _lead(total: "pd.Series[float]") -> str:
         lost, seconds = total["lost"], total["seconds_lost"]
         parts.append(f"Epochs without a result: {lost:.0f}, {seconds:.0f} s.")
     return " ".join(parts)
+
+
+def _of_gpus(findings: Findings) -> str:
+    seconds = gpu_seconds(findings.rows, gpus=findings.plan.placement.gpus_per_slot)
+    return f" Seconds of GPUs: {seconds:.0f}." if seconds else ""
 
 
 def _chart(costs: Sequence[Cost]) -> Chart:

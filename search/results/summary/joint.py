@@ -31,6 +31,7 @@ from search.results.summary.verdicts import said, verdict_of
 from search.stages import joint
 from search.stages.decision import Decision
 from search.stages.joint_confirmation import LIFT, leaders
+from search.stages.spent import gpu_seconds
 
 INDENT = 6  # columns in front of what stands below a rank
 SHOWN = 10  # configurations on the terminal
@@ -201,6 +202,8 @@ def account(findings: Findings) -> list[str]:
     lines = [f"ended: {over}"] if over else []
     run, saved = sum(row.epochs for row in mine), sum(plan.epochs - row.epochs for row in pruned)
     told = f"{run} epochs run in {count(len(mine), 'trial')}"
+    if spent := gpu_seconds(mine, gpus=plan.placement.gpus_per_slot):
+        told += f", {spent:.0f} GPU-seconds"
     if joint.settings(plan).rungs:
         share = 100 * len(pruned) / len(mine)
         told += f"; up to {saved} saved by pruning {len(pruned)} of them ({share:.0f} %)"
