@@ -45,7 +45,7 @@ def carried_out(
         step = Step(
             number=len(history.steps) + 1,
             request=request,
-            decision="skipped" if request.skip else "done",
+            decision="skipped" if request.skip and request.stage != "sweeps" else "done",
             says=request.skip,
             held=history.held,
             incumbent=history.steps[-1].incumbent if history.steps else (),

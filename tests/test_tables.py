@@ -14,7 +14,7 @@ from search.results.tables import trials_frame
 def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
     findings = findings_of(planted(0.01))
     assert conclusion(findings) == [
-        "optimizer.lr = 0.01 is adopted: accuracy 0.901, mean of 3 seeds, against 0.851 at the baseline 0.1; "
+        "optimizer.lr = 0.01 is adopted: accuracy 0.901, mean of 3 seeds, against 0.851 at the baseline, 0.1; "
         "difference +0.05, 95 % interval +0.049 to +0.051 (P5)",
         "held fixed: trainer.batch_size=32, trainer.epochs=50, all else as in config.yaml; 3 seeds per value",
     ]

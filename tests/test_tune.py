@@ -4,6 +4,7 @@ import json
 import random
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from simulated import begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
+from search.contract.arrays import read_folds
 from search.errors import UsageError
 from search.protocols.budget import check_budget
 from search.protocols.history import RATE
 from search.protocols.next_stage import next_stage
+from trainers.ensemble import predict
 
 NO_JOINT = "protocol.trials=2"
 BOWL = 0.02  # how much accuracy a decade off the best rate costs
@@ -313,3 +316,36 @@ def test_the_words_of_a_protocol_may_name_an_experiment():
     assert config.data.rows == 1797
     assert list(config.space) == ["lr", "epochs_range"]
     assert config.name == "tune"
+
+
+@pytest.mark.slow
+def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_gap(tmp_path):
+    words = [
+        "tune",
+        "data=digits",
+        "trainer.epochs=4",
+        "preflight=off",
+        "space.optimizer.lr.points=3",
+    ]
+    done = search(
+        *words, "protocol.stages=[baseline,{sweep:lr},confirm,ensemble]", "model.width=16", cwd=tmp_path
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    place = tmp_path / "results" / "tune" / "ensemble"
+    content = json.loads((place / "ensemble.json").read_text())
+    assert content["adopted"]
+    assert len(content["members"]) > 1
+    assert content["score"] > max(member["score"] for member in content["members"]) - 0.01
+    (fold,) = read_folds(place.parent / "arrays")
+    shown = replace(fold.data, test=fold.data.val)
+    output = predict(content["members"][0]["config"], shown, "cpu", place / "ensemble.json")
+    accuracy = (output["probabilities"].argmax(1) == fold.data.val.y).mean()
+    assert accuracy == pytest.approx(content["score"])
+
+    opened = search("test", "tune", cwd=tmp_path)
+    assert "test accuracy of the ensemble: 0." in opened.stdout
+    assert "validation to test: the answer" in opened.stdout
+    again = search(
+        *words, "protocol.stages=[baseline,{sweep:lr},confirm,ensemble]", "model.width=16", cwd=tmp_path
+    )  # fmt: skip
+    assert content["says"] in again.stdout.replace("\n", " ")

@@ -6,20 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.imports import say_imports
-from search.commands.support.scoring import Judge, imported, spread, trials_scores
+from search.commands.support.scoring import Judge, imported, kept_rows, spread, trials_scores
 from search.config.config_file import load_config
 from search.config.results_root import address
-from search.contract.contract import prepare
+from search.config.trial_config import plain_config
+from search.contract.contract import Prepared, prepare
 from search.errors import UsageError
+from search.results.ensemble import judged_before
 from search.results.export import EXPORTED
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
+from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
+from trainers.ensemble import FILE, predict
 
 SUMMARY = "opens the sealed test set for the exported config, once"
 
@@ -53,7 +57,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             )
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
-        predict = imported(config.trainer.predict)
+        trainers_own = imported(config.trainer.predict)
         opening = ledger.begin(
             {
                 "config": hashlib.sha256(folder.best_config.read_bytes()).hexdigest(),
@@ -61,17 +65,23 @@ def run(words: list[str], config_dir: Path | None) -> int:
                 "rows": len(prepared.split.test),
             }
         )
-        judge = Judge(prepared, metric=findings.plan.metric, predict=predict)
+        judge = Judge(prepared, metric=findings.plan.metric, predict=trainers_own)
         several = _several(findings, folder, judge)
         value = (
             float(np.mean(several[ANSWER])) if several else _one(findings, config, folder, judge)
         )
+        averaged = _ensemble(config, folder, prepared, findings)
         ledger.finish(opening, score=value)
     metric, rows = opening["metric"], opening["rows"]
     if not several:
         print(f"test {metric}: {value!r} on {rows} rows (validation: {config.expected!r})")
     for who, values in several.items():
         print(f"test {metric} of {who}: {spread(values)} on {rows} rows")
+    val_rows = sum(len(fold.val) for fold in prepared.split.folds)
+    if averaged is not None:
+        print(f"test {metric} of the ensemble: {averaged:.4g} on {rows} rows")
+    for line in _gap(findings, folder, several, rows=(val_rows, rows)):
+        print(line)
     if earlier:
         print(f"these rows were seen before:\n{_shown(earlier)}")
         print(
@@ -110,6 +120,30 @@ def _several(findings: Findings, folder: Folder, judge: Judge) -> dict[str, list
     }
     known = {who: values for who, values in known.items() if len(values) > 1}
     return known if ANSWER in known else {}
+
+
+def _ensemble(
+    config: DictConfig, folder: Folder, prepared: Prepared, findings: Findings
+) -> float | None:
+    """The score of the average beside the answer; None where none was adopted."""
+    judged = judged_before(folder)
+    if judged is None or not judged[0]:
+        return None
+    judge = Judge(prepared, metric=findings.plan.metric, predict=predict)
+    # Each member brings features of its own, so the rows stay as they are here.
+    bare = OmegaConf.create({**plain_config(config, resolve=True), "features": {}})
+    return judge.score(bare, folder.path / "ensemble" / FILE, seconds=0.0)
+
+
+def _gap(
+    findings: Findings, folder: Folder, several: Mapping[str, list[float]], *, rows: tuple[int, int]
+) -> list[str]:
+    """What is lost from validation to test, and what that may mean."""
+    validation = {
+        who: [row.value for row in kept_rows(findings, folder, trials) if row.value is not None]
+        for who, trials in findings.confirmed.items()
+    }
+    return gap_lines(findings.plan.metric, validation=validation, test=several, rows=rows)
 
 
 def _one(findings: Findings, config: DictConfig, folder: Folder, judge: Judge) -> float:

@@ -79,7 +79,7 @@ def _compared(step: Step, findings: Findings, history: History) -> Step:
     step = replace(
         step,
         decision="adopt" if decision.adopted else "keep",
-        says=conclusion(findings)[0] if is_sweep else _chosen(findings, history),
+        says=conclusion(findings)[0] if is_sweep else _chosen(findings, history, step),
         held=_full(plan, findings.chosen[winner]),
         effect="worse" in standings.values() or decision.adopted,
         good=tuple(value for value, standing in standings.items() if standing in GOOD),
@@ -101,13 +101,26 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
         if group.clean and group.mean >= least
     ]
     done = sum(row.finished for row in findings.rows)
-    best = f"the best, {_mean(plan, leaders[:1])}, " if leaders else ""
-    says = f"{done} trials; {best}{len(leaders)} that chance could lift above the incumbent"
+    says = f"{done} trials; {_leading(plan, leaders, incumbent=scores)}"
     return replace(
         step,
         says=says,
         incumbent=_last(history),
         leaders=tuple(_full(plan, row.ask.knobs) for row in leaders),
+    )
+
+
+def _leading(plan: Plan, leaders: Sequence[TrialRecord], *, incumbent: Sequence[float]) -> str:
+    """How many configurations are worth a confirmation, and what the best of them scores."""
+    metric = plan.metric
+    mean = f", {metric.sign * float(np.mean(incumbent)):.4g}," if incumbent else ""
+    if not leaders:
+        return f"none comes near the incumbent{mean} within what chance explains"
+    are = "configurations are" if len(leaders) > 1 else "configuration is"
+    best = metric.sign * _scores(plan, leaders[:1])[0]
+    return (
+        f"{len(leaders)} {are} better than the incumbent{mean} or within chance of it; the best "
+        f"has {metric.name} {best:.4g}, with one seed"
     )
 
 
@@ -131,16 +144,27 @@ def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
 
 
 def gain(plan: Plan, history: History) -> str:
-    """The incumbent's mean, and what it is above the baseline's: `, accuracy 0.97 (+0.012)`."""
-    baseline = next((step for step in history.steps if step.request.stage == "baseline"), None)
-    best = _scores(plan, _last(history))
-    if baseline is None or not best:
+    """The incumbent's mean, and what it is above the baseline's with the same seeds:
+    `, accuracy 0.97 (baseline +0.012)`.
+    """
+    best, first = _scores(plan, _last(history)), _baseline_scores(plan, history)
+    if not first or not best:
         return ""
-    mean, first = float(np.mean(best)), _scores(plan, baseline.incumbent)
+    mean = float(np.mean(best))
     text = f", {plan.metric.name} {plan.metric.sign * mean:.4g}"
-    if not first or not history.held:
+    if not history.held:
         return text
-    return f"{text} ({plan.metric.sign * (mean - float(np.mean(first))):+.2g})"
+    return f"{text} (baseline {plan.metric.sign * (mean - float(np.mean(first))):+.2g})"
+
+
+def _baseline_scores(plan: Plan, history: History) -> list[float]:
+    """The baseline's scores on the seeds of the incumbent; of a confirmation, its fresh ones."""
+    last = history.steps[-1] if history.steps else None
+    values = last.evidence.get("values") if last and last.request.stage == "confirm" else None
+    if isinstance(values, list):
+        return [plan.metric.sign * score for score in values[0]["scores"] if score is not None]
+    first = next((step for step in history.steps if step.request.stage == "baseline"), None)
+    return _scores(plan, first.incumbent) if first else []
 
 
 def _full(plan: Plan, knobs: Mapping[str, Value]) -> dict[str, Value]:
@@ -205,20 +229,31 @@ def _evidence(findings: Findings) -> dict[str, object]:
     return {"values": values, "spread": spread, "untested": decision.untested, "tie": decision.tie}
 
 
-def _chosen(findings: Findings, history: History) -> str:
+def _chosen(findings: Findings, history: History, step: Step) -> str:
     """The winner among whole configurations; a gain that vanishes on fresh seeds is named."""
     decision, plan = findings.decision, findings.plan
     assert decision is not None
     assert decision.winner is not None
     groups, sign = findings.groups, plan.metric.sign
     winner, baseline = groups[decision.winner], groups[0]
-    told = _mean(plan, findings.of(winner.value))
+    score = _mean(plan, findings.of(winner.value))
     if not decision.adopted:
-        tied = " (a tie)" if decision.tie else ""
-        return f"the baseline stays{tied}: {told}; nothing is better beyond chance (P5)"
+        return f"the baseline stays: {score}; nothing is better beyond chance (P5)"
     against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
-    text = f"{told}, against {against} at the baseline (P5)"
-    return text + _overtuning(winner.mean - baseline.mean, history)
+    text = f"{score}, against {against} at the baseline with the same seeds (P5)"
+    lost = _overtuning(winner.mean - baseline.mean, history)
+    return text + (lost or _fresh_is_lower(plan, winner.mean, history, step))
+
+
+def _fresh_is_lower(plan: Plan, mean: float, history: History, step: Step) -> str:
+    """Why a confirmed incumbent scores less than before: its value was the reason to choose it."""
+    before = _scores(plan, _last(history))
+    if step.request.stage != "confirm" or not before or mean >= float(np.mean(before)):
+        return ""
+    was = plan.metric.sign * float(np.mean(before))
+    return (
+        f"; the incumbent had {was:.4g} on the seeds that chose it, which flatter what they choose"
+    )
 
 
 def _overtuning(gain: float, history: History) -> str:

@@ -165,4 +165,6 @@ def _pass_of(step: Step, steps: list[Step]) -> int:
 
 
 def _stop(entry: int, why: str) -> Request:
-    return Request(entry=entry, stage="sweeps", because="the sweeps end", rules=(), skip=why)
+    return Request(
+        entry=entry, stage="sweeps", because="no further knob is swept", rules=(), skip=why
+    )

@@ -1,138 +1,212 @@
-"""The average of several trainings' outputs, scored on validation, and whether it is better than
-each (R35).
+"""Averages of trainings' outputs, scored on validation, and whether one is better than the answer's
+trainings (R35).
 
-Never sees test rows; keeps the average only if it is better beyond chance.
+Never sees test rows; an average takes the place of a simpler one only beyond chance.
 """
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.utils import get_object
 from numpy.typing import NDArray
-from omegaconf import DictConfig
-from scipy.special import softmax
 
 from search.config.plan import Plan
 from search.config.trial_config import plain_config, trial_config
 from search.contract.arrays import read_folds
-from search.contract.metrics import Metric, output_of, scores
+from search.contract.metrics import Metric, scores
 from search.storage.files import write_text
 from search.storage.folder import Folder
+from search.storage.sealed import read_json
 from search.storage.trials import TrialRecord
 from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
-from trainers.features import with_features
+from trainers.ensemble import FILE, Outputs, kind_of, member_outputs
 
 DRAWS, LEVEL = 400, 0.05  # bootstrap samples of the validation rows, and how often chance may win
-Outputs = NDArray[np.float64]
+MOST = 5  # configurations in an average of different ones
+PREDICT = "trainers.ensemble.predict"
+Index = NDArray[np.int64] | slice
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """`members`: scores of each; `score` of their average. `low`: the lower end of the 95 %
-    interval of the average's gain over the members' mean, higher being better. `reason`: why there
-    is none.
+    """`of`: what is averaged, in words; `members`: their trials; `scores`: of each; `score`: of the
+    average; `alone`: the mean of the answer's trainings. `reason`: why there is none.
     """
 
-    members: tuple[float, ...] = ()
+    of: str = ""
+    members: tuple[int, ...] = ()
+    scores: tuple[float, ...] = ()
     score: float = np.nan
-    low: float = -np.inf
+    alone: float = np.nan
+    is_better: bool = False
     reason: str = ""
 
-    @property
-    def is_better(self) -> bool:
-        """Whether the average is better beyond chance."""
-        return self.low > 0
+
+def candidates_of(
+    plan: Plan, answer: Sequence[TrialRecord], rows: Sequence[TrialRecord]
+) -> dict[str, list[TrialRecord]]:
+    """What may be averaged, the simplest first: the answer's seeds, the best configurations of the
+    search with a training each, and both.
+    """
+    seeds = [row for row in answer if row.state == "complete"]
+    best: dict[tuple[Any, ...], TrialRecord] = {}
+    ranked = sorted(
+        (row for row in (*seeds[:1], *rows) if row.state == "complete" and row.value is not None),
+        key=lambda row: -plan.metric.sign * float(row.value or 0.0),
+    )
+    for row in (*seeds[:1], *ranked):
+        best.setdefault(tuple(sorted(row.ask.knobs.items())), row)
+    others = list(best.values())[:MOST]
+    both = {row.ask.trial: row for row in (*seeds, *others)}
+    return {
+        "the answer's seeds": seeds,
+        "the best configurations": others,
+        "the answer's seeds and the best configurations": list(both.values()),
+    }
 
 
-def judge_ensemble(plan: Plan, folder: Folder, rows: Sequence[TrialRecord]) -> Ensemble:
-    """The ensemble of some trials whose weights are kept."""
+def judge_ensemble(
+    plan: Plan, folder: Folder, candidates: Mapping[str, Sequence[TrialRecord]]
+) -> Ensemble:
+    """The average to keep. The first candidate holds the answer's trainings."""
     folds = read_folds(folder.arrays)
-    members = [row for row in rows if _weights(folder, row).exists()]
+    kept = {
+        name: [row for row in rows if _weights(folder, row).exists()]
+        for name, rows in candidates.items()
+    }
+    answer = next(iter(kept.values()))
     if not plan.config.trainer.get("predict"):
         return Ensemble(reason="the trainer has no function that predicts (trainer.predict)")
-    if len(folds) != 1 or len(members) < 2 or plan.metric.formula:
-        return Ensemble(reason=f"{len(members)} trainings on {len(folds)} folds cannot be averaged")
+    if len(folds) != 1 or not answer or plan.metric.formula:
+        return Ensemble(reason=f"{len(answer)} trainings on {len(folds)} folds cannot be averaged")
     data, units = folds[0].data, folds[0].units
-    outputs = [_outputs(plan, folder, row, data) for row in members]
-    if data.val.y is None or any(each is None for each in outputs):
+    rows = {row.ask.trial: row for members in kept.values() for row in members}
+    outputs = {trial: _outputs(plan, folder, row, data) for trial, row in rows.items()}
+    if data.val.y is None or any(each is None for each in outputs.values()):
         return Ensemble(reason="the outputs are neither numbers nor probabilities")
-    stacked = np.stack([each for each in outputs if each is not None])
-    kind = "predictions" if str(plan.config.data.task) == "regression" else "probabilities"
+    known = {trial: each for trial, each in outputs.items() if each is not None}
+    judge = _Judge(plan, np.asarray(data.val.y), units=units)
+    alone = [known[row.ask.trial] for row in answer]
+    chosen = Ensemble(alone=float(np.mean([judge.score(each, slice(None)) for each in alone])))
+    best = alone
+    for name, members in kept.items():
+        stacked = [known[row.ask.trial] for row in members]
+        if len(stacked) < 2 or not judge.is_better(stacked, than=best, single=best is alone):
+            continue
+        best, chosen = (
+            stacked,
+            replace(
+                chosen,
+                of=name,
+                members=tuple(row.ask.trial for row in members),
+                scores=tuple(judge.score(each, slice(None)) for each in stacked),
+                score=judge.score(np.mean(stacked, axis=0), slice(None)),
+                is_better=True,
+            ),
+        )
+    return chosen
 
-    def score(output: Outputs, index: NDArray[np.int64] | slice) -> float:
-        targets = np.asarray(data.val.y)[index]
-        return _score(plan.metric, kind, output[index], targets, units)
 
-    average, everything = stacked.mean(axis=0), slice(None)
-    dice, count = np.random.default_rng(plan.seed), len(average)
-    gains = []
-    for _ in range(DRAWS):
-        index = dice.integers(count, size=count)
-        alone = np.mean([score(member, index) for member in stacked])
-        gains.append(plan.metric.sign * (score(average, index) - float(alone)))
-    return Ensemble(
-        members=tuple(score(member, everything) for member in stacked),
-        score=score(average, everything),
-        low=float(np.quantile(gains, LEVEL / 2)),
+class _Judge:
+    """Scores outputs for the validation rows, and compares averages by a paired bootstrap."""
+
+    def __init__(self, plan: Plan, targets: NDArray[Any], *, units: dict[str, Any] | None) -> None:
+        self._metric: Metric = plan.metric
+        self._kind = kind_of(plain_config(plan.config, resolve=True))
+        self._targets, self._units = targets, units
+        dice = np.random.default_rng(plan.seed)
+        self._draws = [dice.integers(len(targets), size=len(targets)) for _ in range(DRAWS)]
+
+    def score(self, output: Outputs, index: Index) -> float:
+        """The contract's metric on some rows."""
+        values = scores(
+            self._metric,
+            targets=self._targets[index],
+            kind=self._kind,
+            output=output[index],
+            units=self._units,
+        )
+        return float(values[self._metric.name])
+
+    def is_better(
+        self, members: Sequence[Outputs], *, than: Sequence[Outputs], single: bool
+    ) -> bool:
+        """Whether the average is better beyond chance. `single`: than each alone, in the mean;
+        else than the average of these.
+        """
+        average = np.mean(members, axis=0)
+        others = list(than) if single else [np.mean(than, axis=0)]
+        gains = [
+            self.score(average, index) - np.mean([self.score(each, index) for each in others])
+            for index in self._draws
+        ]
+        return float(np.quantile(self._metric.sign * np.array(gains), LEVEL / 2)) > 0
+
+
+def in_words(ensemble: Ensemble, *, metric: Metric) -> str:
+    """What was found."""
+    alone = f"{ensemble.alone:.4g}, the mean of the answer's trainings alone"
+    if not ensemble.is_better:
+        return f"no average is better beyond chance than {metric.name} {alone}"
+    return (
+        f"the average of {len(ensemble.members)} trainings ({ensemble.of}): {metric.name} "
+        f"{ensemble.score:.4g}, against {alone}; in ensemble/"
     )
 
 
 def write_ensemble(
-    plan: Plan, folder: Folder, rows: Sequence[TrialRecord], ensemble: Ensemble
+    plan: Plan, folder: Folder, rows: Sequence[TrialRecord], ensemble: Ensemble, *, says: str
 ) -> None:
-    """ensemble/: the members' weights, and what their average scores."""
+    """ensemble/: the members' weights and configs, by which `PREDICT` predicts, and what was found.
+
+    `says`: the outcome in words, which a resumed search repeats.
+    """
     place = folder.path / "ensemble"
     place.mkdir(exist_ok=True)
-    members = [row for row in rows if _weights(folder, row).exists()]
-    for row in members:
-        shutil.copy2(_weights(folder, row), place / f"{row.ask.trial}.safetensors")
+    by_trial = {row.ask.trial: row for row in rows}
+    members = []
+    for trial, score in zip(ensemble.members, ensemble.scores, strict=True):
+        row = by_trial[trial]
+        shutil.copy2(_weights(folder, row), place / f"{trial}.safetensors")
+        member = {"weights": f"{trial}.safetensors", "trial": trial, "seed": row.ask.seed}
+        config = {key: part for key, part in _config(plan, row).items() if key != "callbacks"}
+        members.append({**member, "score": score, "knobs": dict(row.ask.knobs), "config": config})
     content = {
-        "members": [
-            {"weights": f"{row.ask.trial}.safetensors", "seed": row.ask.seed, "score": score}
-            for row, score in zip(members, ensemble.members, strict=True)
-        ],
+        "predict": PREDICT,
+        "of": ensemble.of,
+        "adopted": ensemble.is_better,
         "metric": plan.metric.name,
-        "score": ensemble.score,
-        "knobs": dict(members[0].ask.knobs),
+        "score": ensemble.score if ensemble.is_better else None,
+        "says": says,
+        "members": members,
     }
-    write_text(place / "ensemble.json", json.dumps(content, indent=1) + "\n")
+    write_text(place / FILE, json.dumps(content, indent=1) + "\n")
+
+
+def judged_before(folder: Folder) -> tuple[bool, str] | None:
+    """Whether an average was adopted, and in which words; None before it was judged."""
+    path = folder.path / "ensemble" / FILE
+    if not path.exists():
+        return None
+    content = read_json(path, keys=["adopted", "says"])
+    return bool(content["adopted"]), str(content["says"])
 
 
 def _weights(folder: Folder, row: TrialRecord) -> Path:
     return folder.checkpoints / str(row.ask.trial) / WEIGHTS
 
 
-def _config(plan: Plan, row: TrialRecord) -> DictConfig:
-    return trial_config(plan.config, knobs=row.ask.knobs, seed=row.ask.seed)
+def _config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
+    config = trial_config(plan.config, knobs=row.ask.knobs, seed=row.ask.seed)
+    return plain_config(config, resolve=True)
 
 
 def _outputs(plan: Plan, folder: Folder, row: TrialRecord, data: Data) -> Outputs | None:
     """A member's outputs for the validation rows, which stand in for the rows to predict."""
-    predict = get_object(str(plan.config.trainer.predict))
-    config, rows = with_features(
-        plain_config(_config(plan, row), resolve=True), replace(data, test=data.val)
-    )
-    values: dict[str, Any] = dict(predict(config, rows, "cpu", _weights(folder, row)))
-    output = output_of(values)
-    if output is None or output[0] == "labels":
-        return None
-    kind, numbers = output
-    numbers = np.asarray(numbers, dtype=float)
-    if str(plan.config.data.task) == "regression" or kind == "probabilities":
-        return numbers
-    is_many = numbers.ndim > 1 and numbers.shape[1] > 1
-    probabilities: Outputs = softmax(numbers, axis=1) if is_many else 1 / (1 + np.exp(-numbers))
-    return probabilities
-
-
-def _score(
-    metric: Metric, kind: str, output: Outputs, targets: NDArray[Any], units: dict[str, Any] | None
-) -> float:
-    values = scores(metric, targets=targets, kind=kind, output=output, units=units)
-    return float(values[metric.name])
+    shown = replace(data, test=data.val)
+    return member_outputs(_config(plan, row), shown, "cpu", _weights(folder, row))

@@ -29,7 +29,13 @@ from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan
 from search.results.diagnosis import diagnosed
-from search.results.ensemble import judge_ensemble, write_ensemble
+from search.results.ensemble import (
+    candidates_of,
+    in_words,
+    judge_ensemble,
+    judged_before,
+    write_ensemble,
+)
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
@@ -144,7 +150,7 @@ class _ManyStages:
             skipped = Step(
                 number=number,
                 request=request,
-                decision="skipped" if request.skip else "done",
+                decision="skipped" if request.skip and request.stage != "sweeps" else "done",
                 says=request.skip,
                 held=history.held,
                 incumbent=history.steps[-1].incumbent if history.steps else (),
@@ -199,20 +205,18 @@ class _ManyStages:
         return f"failed, and let through: {', '.join(names)}" if names else "the set-up is sound"
 
     def _ensemble(self, step: Step) -> Step:
-        """The average of the answer's trainings, kept if it is better than each (R35)."""
-        rows = [row for row in step.incumbent if row.state == "complete"]
-        ensemble = judge_ensemble(self._plan, self._folder, rows)
+        """The average to keep beside the answer (R35); a resumed search reads what was found."""
+        before = judged_before(self._folder)
+        if before is not None:
+            return replace(step, decision="adopt" if before[0] else "keep", says=before[1])
+        candidates = candidates_of(self._plan, step.incumbent, self._rows)
+        ensemble = judge_ensemble(self._plan, self._folder, candidates)
         if ensemble.reason:
             return replace(step, decision="skipped", says=ensemble.reason)
-        metric, mean = self._plan.metric.name, sum(ensemble.members) / len(ensemble.members)
-        says = (
-            f"the average of {len(ensemble.members)} trainings: {metric} {ensemble.score:.4g}, "
-            f"against {mean:.4g}, the mean of each"
-        )
-        if not ensemble.is_better:
-            return replace(step, decision="keep", says=f"{says}: no gain beyond chance")
-        write_ensemble(self._plan, self._folder, rows, ensemble)
-        return replace(step, decision="adopt", says=f"{says}; see ensemble/")
+        says = in_words(ensemble, metric=self._plan.metric)
+        rows = [*step.incumbent, *self._rows]
+        write_ensemble(self._plan, self._folder, rows, ensemble, says=says)
+        return replace(step, decision="adopt" if ensemble.is_better else "keep", says=says)
 
     def _range(self, step: Step) -> Step:
         """A range test, once: a resumed search reads what it found."""

@@ -13,6 +13,7 @@ from search.contract.metrics import OUTPUTS, Metric, output_of, scores
 from search.errors import RunError, UsageError
 from search.results.findings import Findings
 from search.storage.folder import Folder
+from search.storage.trials import TrialRecord
 from trainers.api import Predict
 from trainers.checkpoint import WEIGHTS
 from trainers.features import with_features
@@ -59,12 +60,20 @@ def trials_scores(
 ) -> list[float]:
     """The scores of trials whose weights are kept."""
     values = []
-    for row in findings.rows:
+    for row in kept_rows(findings, folder, trials):
         weights = folder.checkpoints / str(row.ask.trial) / WEIGHTS
-        if row.ask.trial in trials and weights.exists():
-            config = trial_config(findings.plan.config, knobs=row.ask.knobs, seed=row.ask.seed)
-            values.append(judge.score(config, weights, seconds=row.seconds))
+        config = trial_config(findings.plan.config, knobs=row.ask.knobs, seed=row.ask.seed)
+        values.append(judge.score(config, weights, seconds=row.seconds))
     return values
+
+
+def kept_rows(findings: Findings, folder: Folder, trials: Sequence[int]) -> list[TrialRecord]:
+    """The trials whose weights are kept."""
+    return [
+        row
+        for row in findings.rows
+        if row.ask.trial in trials and (folder.checkpoints / str(row.ask.trial) / WEIGHTS).exists()
+    ]
 
 
 def spread(values: Sequence[float]) -> str:

@@ -162,16 +162,17 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
         f"{plan.metric.name} {sign * chosen.mean:.4g}, mean of {count(len(chosen.clean), 'seed')}"
     )
     rule = "" if decision.untested or not baseline.clean else " (P5)"
+    former = "the incumbent" if plan.held else "the baseline"
     if not decision.adopted:
         better = (
             "no value has a better score"
             if decision.untested
             else "no value is better beyond chance"
         )
-        return [f"{named}, the baseline, stays: {mean}; {better}{rule}"]
+        return [f"{named}, {former}, stays: {mean}; {better}{rule}"]
     against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
     lines = [
-        f"{named} is adopted: {mean}, against {against} at the baseline "
+        f"{named} is adopted: {mean}, against {against} at {former}, "
         f"{findings.groups[0].value}{gain(findings, winner)}{rule}"
     ]
     best = decision.best
