@@ -410,3 +410,15 @@ def _row(trial, value, *, epochs=5, state=None):
     state = state or ("failed" if value is None else "complete")
     ask = TrialSpec(trial=trial, stage="joint", knobs={"a": trial}, seed=0)
     return TrialRecord(ask=ask, state=state, value=value, epochs=epochs, seconds=float(epochs))
+
+
+def test_a_joint_stage_is_shown_also_after_a_choice_was_adopted(tmp_path):
+    def truth(knobs, seed):  # one augmentation is much better, the rest is noise
+        dice = np.random.default_rng([seed, *repr(sorted(knobs.items())).encode()])
+        return 0.8 + 0.1 * (knobs.get("augment") == "shift") + 0.004 * float(dice.normal())
+
+    findings = staged_findings(truth, "space=[lr,augment_image,dropout,momentum]")
+    joint = next(step for step in findings.steps if step["kind"] == "joint")
+    assert joint["held"]["augment"] == "shift"
+    page = page_of(findings, tmp_path)
+    assert "optimizer.momentum" in page

@@ -66,7 +66,8 @@ class Step:
     `decision`: adopt, keep, none (nothing is usable), done, or skipped. `says`: the evidence, in
     words. `trials`: trained for it; `seconds`: in which they trained, `gpu_seconds`: of GPUs.
     `held`: the incumbent's knobs after it, `incumbent` its trials, with all their knobs.
-    `verdicts`: on these, each with its number of trials, the commonest first; `sides`: what is seen beside them and across trials.
+    `verdicts`: on these, each with its number of trials, the commonest first; `sides`: what is seen
+    beside them and across trials.
     `effect`: whether values differ beyond chance; `good`: the values that do not lie below the
     best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
     """

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from search.config.joint_settings import default_point
 from search.config.knobs import Knob
 from search.config.tune_settings import TuneSettings
 from search.results.figures.places import Placement, place
@@ -213,19 +214,33 @@ def _knobs(findings: Findings) -> list[Knob]:
 
 
 def _joint_sections(findings: Findings, step: Step) -> list[Section]:
-    """The joint stage as a joint search shows itself, over the knobs that it turned."""
-    rows = tuple(
-        replace(row, ask=replace(row.ask, stage=joint.STAGE))
-        for row in findings.rows
-        if row.ask.stage == step["stage"]
-    )
-    if not any(row.value is not None for row in rows):
+    """The joint stage as a joint search shows itself, over the knobs that it turned.
+
+    A trial's knobs are relative to the search's config: what they do not name is as there.
+    """
+    mine = [row for row in findings.rows if row.ask.stage == step["stage"]]
+    if not any(row.value is not None for row in mine):
         return []
-    tried = pd.DataFrame([row.ask.knobs for row in rows])
+    tried = pd.DataFrame([row.ask.knobs for row in mine])
+    by_path: dict[str, Knob] = {}
+    for knob in _knobs(findings):
+        by_path.setdefault(knob.path, knob)
     turned = tuple(
         knob
-        for knob in _knobs(findings)
+        for knob in by_path.values()
         if knob.path in tried and tried[knob.path].nunique(dropna=False) > 1
+    )
+    usual = default_point(findings.plan.config, turned)
+    rows = tuple(
+        replace(
+            row,
+            ask=replace(
+                row.ask,
+                stage=joint.STAGE,
+                knobs={path: row.ask.knobs.get(path, value) for path, value in usual.items()},
+            ),
+        )
+        for row in mine
     )
     stage = replace(findings, rows=rows, plan=replace(findings.plan, knobs=turned))
     return [budget_section(stage, rows), *knob_sections(stage, rows, trials_table(stage))]
