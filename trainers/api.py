@@ -35,7 +35,8 @@ class Part:
     `index` [n]: row numbers in the data set; `x` [n, …] normalised; `y` [n] or [n, outputs]. With
     `data=own`, x and y are None: the trainer loads its rows by `index`. `lengths` [n]: how many
     steps of each row of x [n, steps, …] are real; the rest is padding. Labels per step are y
-    [n, steps], `IGNORED` at padding. `tokens`: x holds token ids, whole numbers from 0.
+    [n, steps], `IGNORED` at padding. `tokens`: x holds token ids, whole numbers from 0. `soft`
+    [n, outputs]: a teacher's outputs, where `distillation` names one.
     """
 
     index: NDArray[np.int64]
@@ -43,6 +44,7 @@ class Part:
     y: NDArray[Any] | None = None
     lengths: NDArray[np.int64] | None = None
     tokens: bool = False
+    soft: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,6 +130,11 @@ def on_device(part: Part, device: torch.device) -> RowSet:
     return tuple(tensor.to(device) for tensor in rows)
 
 
+def soft_outputs(part: Part, device: torch.device) -> Tensor | None:
+    """A teacher's outputs for the rows; None without one."""
+    return None if part.soft is None else _tensor(part.soft, torch.float32).to(device)
+
+
 def share_of_train(config: Config, sets: Sets) -> Sets:
     """The sets with only `trainer.fraction` of train's rows (R55), see `share_of_rows`."""
     train, held_out = sets

@@ -21,8 +21,8 @@ from trainers.api import (
     Train,
     Values,
 )
-from trainers.featured import FeaturedFusable, FeaturedSeats
-from trainers.features import read_steps, with_features
+from trainers.featured import FeaturedFusable, FeaturedSeats, prepared_rows
+from trainers.features import read_steps
 from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
 
@@ -66,7 +66,7 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
 
         plain = make(data)
         return (FeaturedFusable if isinstance(plain, Fusable) else FeaturedSeats)(
-            plain, data, make=make
+            plain, data, device=device, make=make
         )
     return CallableSeats(trainer, data=data, device=device)
 
@@ -106,7 +106,9 @@ class CallableSeats:
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
-        own_config, data = with_features(copy.deepcopy(config), own_rows(self._data))
+        own_config, data = prepared_rows(
+            copy.deepcopy(config), own_rows(self._data), device=self._device
+        )
         call = partial(self._train, own_config, data, self._device, checkpoint)
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()

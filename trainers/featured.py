@@ -1,23 +1,27 @@
-"""Seats for trials whose features differ: one set of seats per choice of features (R54).
+"""Seats for trials whose rows differ: one set of seats per choice of features and teacher.
 
-Rows of a choice are made when its first trial comes, and dropped once another choice needs room.
+Features (R54) change a row's inputs, a teacher (R52) adds its outputs. Rows of a choice are made
+when its first trial comes, and dropped once another choice needs room.
 """
 
 import json
 from collections.abc import Callable
 
 from trainers.api import Checkpoint, Config, Data, Fusable, Key, Outcome, Pace, Seats
+from trainers.distillation import with_teacher
 from trainers.features import widened, with_features
 
-PLAIN = ""  # the choice of no steps at all
-MARK = " features "  # between a key's name and its choice
+PLAIN = ""  # the choice of the rows as they are
+MARK = " rows "  # between a key's name and its choice
 
 
 class FeaturedSeats:
     """`trainers.api.Seats`: a trial sits where the rows have its features."""
 
-    def __init__(self, plain: Seats, data: Data, *, make: Callable[[Data], Seats]) -> None:
-        self._data, self._make = data, make
+    def __init__(
+        self, plain: Seats, data: Data, *, device: str, make: Callable[[Data], Seats]
+    ) -> None:
+        self._data, self._device, self._make = data, device, make
         self._seats: dict[str, Seats] = {PLAIN: plain}
         self._widths: dict[str, int] = {}  # features per row, by choice
         self._choices: dict[int, str] = {}  # by trial
@@ -44,18 +48,20 @@ class FeaturedSeats:
         choice = _choice_of(config)
         if choice == PLAIN:
             return PLAIN, config
-        if "inputs" not in (config.get("model") or {}):
+        if config.get("features") and "inputs" not in (config.get("model") or {}):
             raise TypeError(
                 "features: changes the number of inputs, which a model must take as model.inputs, "
                 "but got a model without this key; add it, or say features=none"
             )
         if choice in self._seats:
-            return choice, widened(config, self._widths[choice])
-        own_config, data = with_features(config, self._data)
+            width = self._widths.get(choice)
+            return choice, config if width is None else widened(config, width)
+        own_config, data = prepared_rows(config, self._data, device=self._device)
         used = {PLAIN, *self._choices.values()}
         self._seats = {name: seats for name, seats in self._seats.items() if name in used}
         self._seats[choice] = self._opened(choice, data)
-        self._widths[choice] = int(own_config["model"]["inputs"])
+        if config.get("features"):
+            self._widths[choice] = int(own_config["model"]["inputs"])
         return choice, own_config
 
     def _opened(self, choice: str, data: Data) -> Seats:
@@ -65,8 +71,10 @@ class FeaturedSeats:
 class FeaturedFusable(FeaturedSeats):
     """`trainers.api.Fusable`: trials of one choice of features may share a program."""
 
-    def __init__(self, plain: Seats, data: Data, *, make: Callable[[Data], Seats]) -> None:
-        super().__init__(plain, data, make=make)
+    def __init__(
+        self, plain: Seats, data: Data, *, device: str, make: Callable[[Data], Seats]
+    ) -> None:
+        super().__init__(plain, data, device=device, make=make)
         self._fused: set[tuple[str, str]] = set()  # choice and key
 
     def key(self, config: Config) -> Key:
@@ -102,10 +110,16 @@ def _fusable(seats: Seats) -> Fusable:
     return seats
 
 
+def prepared_rows(config: Config, data: Data, *, device: str) -> tuple[Config, Data]:
+    """The rows of a trial: with its teacher's outputs, then with its features; and its config."""
+    return with_features(config, with_teacher(config, data, device=device))
+
+
 def _choice_of(config: Config) -> str:
-    """What the rows of a trial depend on: its steps, and which train rows they are fitted on."""
-    if not config.get("features"):
+    """What the rows of a trial depend on: teacher, steps, the train rows they are fitted on."""
+    steps, teacher = config.get("features"), (config.get("distillation") or {}).get("teacher")
+    if not steps and not teacher:
         return PLAIN
     fraction = config["trainer"].get("fraction", 1.0)
-    drawn = [] if fraction == 1 else [fraction, config["seed"]]
-    return json.dumps([config["features"], *drawn])
+    drawn = [fraction, config["seed"]] if steps and fraction != 1 else []
+    return json.dumps([steps, teacher, *drawn])

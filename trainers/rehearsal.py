@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from trainers.api import IGNORED, Config
 from trainers.augment import check_fits, read_augmentation
 from trainers.build import build, seed_all
+from trainers.distillation import read_distillation
 from trainers.penalties import read_penalties
 from trainers.schedules import COLUMNS, Schedule, apply
 from trainers.sequences import check_reads_lengths, real_steps
@@ -69,7 +70,8 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     parts = [_described(module) for module in (*model.modules(), *loss.modules())]
     check_fits(read_augmentation(config), (x, y, *lengths))
     own = [*(trainer.get(key) for key in ("epochs", "batch_size", "fraction")), penalties]
-    own += [config.get("augment"), config.get("features")]
+    read_distillation(config, classes=True)
+    own += [config.get("augment"), config.get("features"), config.get("distillation")]
     settings = {
         key: value
         for key, value in optimizer.param_groups[0].items()

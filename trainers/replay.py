@@ -23,7 +23,14 @@ class NotFinite(Exception):
 
 
 def first_bad(
-    config: Config, *, sets: Sets, device: torch.device, folder: Path | None, epoch: int, most: int
+    config: Config,
+    *,
+    sets: Sets,
+    soft: Tensor | None,
+    device: torch.device,
+    folder: Path | None,
+    epoch: int,
+    most: int,
 ) -> str:
     """The first tensor that is not finite in `epoch`, in words.
 
@@ -35,7 +42,7 @@ def first_bad(
         checkpoint = Unsaved(folder, resume=True)
         if epoch - checkpoint.epoch > most:
             return ""
-        seat = Seat(config, sets=sets, device=device, checkpoint=checkpoint)
+        seat = Seat(config, sets=sets, soft=soft, device=device, checkpoint=checkpoint)
         while seat.epoch < epoch - 1:
             seat.next_epoch()
         return _next_epoch(seat, epoch)

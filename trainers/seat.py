@@ -21,8 +21,10 @@ from trainers.build import (
     taken,
     unsaved,
 )
+from trainers.distillation import read_distillation
 from trainers.penalties import flooded, held, read_penalties
 from trainers.records import Activations, dead, fared, merged, norms, sample
+from trainers.rows import share_of_rows
 from trainers.schedules import Schedule, apply
 from trainers.sequences import answers, check_reads_lengths
 
@@ -39,8 +41,11 @@ class Seat:
         sets: Sets,
         device: torch.device,
         checkpoint: Checkpoint,
+        soft: Tensor | None = None,
     ) -> None:
         self._train, self._val = share_of_train(config, sets)
+        chosen = None if soft is None else share_of_rows(config, len(soft))
+        self._soft = soft if soft is None or chosen is None else soft[torch.from_numpy(chosen)]
         self._device, self._checkpoint = device, checkpoint
         self._seed, self._epochs = int(config["seed"]), int(config["trainer"]["epochs"])
         rows, val_rows = len(self._train[0]), len(self._val[0])
@@ -52,6 +57,8 @@ class Seat:
             check_reads_lengths(self.model)
         self._plain_loss = plain_loss(config, self._loss, device)
         self._penalties = read_penalties(config["trainer"])
+        classes = not self._train[1].is_floating_point()
+        self._distillation = read_distillation(config, classes=classes)
         self._augment = read_augmentation(config)
         check_fits(self._augment, self._train)
         self._schedule = Schedule(
@@ -144,6 +151,8 @@ class Seat:
             if self._plain_loss is self._loss
             else self._plain_loss(outputs.detach(), targets)
         )
+        if self._distillation is not None and self._soft is not None:
+            loss = self._distillation.mixed(loss, outputs, self._soft[rows])
         penalties = self._penalties
         if penalties.flood is not None:
             loss = flooded(loss, penalties.flood)

@@ -27,7 +27,7 @@ from trainers.api import (
     Pace,
     Values,
 )
-from trainers.build import Built, build, made, on_device, plain_loss, seed_all
+from trainers.build import Built, build, made, on_device, plain_loss, seed_all, soft_outputs
 from trainers.features import with_features
 from trainers.lanes.admission import admitted
 from trainers.lanes.group import Group
@@ -49,6 +49,7 @@ class Stock:
     def __init__(self, *, data: Data, device: str) -> None:
         self._device = torch.device(device)
         self._sets = on_device(data.train, self._device), on_device(data.val, self._device)
+        self._soft = soft_outputs(data.train, self._device)
         self._rows = len(self._sets[0][0])
         self._seats: dict[int, Seat] = {}
         self._groups: dict[str, Group] = {}
@@ -104,9 +105,7 @@ class Stock:
         """Builds the trial's model, loss, optimizer and schedule from its config and seed."""
         self._admitted[trial] = config, checkpoint
         if not self._fused:
-            self._seats[trial] = Seat(
-                config, sets=self._sets, device=self._device, checkpoint=checkpoint
-            )
+            self._seats[trial] = self._seat(config, checkpoint)
             return
         if self._asked is None or self._asked[0] is not config:
             self.key(config)
@@ -114,9 +113,7 @@ class Stock:
         (_, (model, loss, optimizer), fusion), self._asked = self._asked, None
         key, batch = fusion.name, self._batch(config)
         if key not in self._fused:
-            self._seats[trial] = Seat(
-                config, sets=self._sets, device=self._device, checkpoint=checkpoint
-            )
+            self._seats[trial] = self._seat(config, checkpoint)
             return
         if key not in self._groups:
             x, y = (tensor[:batch] for tensor in self._sets[0])
@@ -135,6 +132,15 @@ class Stock:
             checkpoint=checkpoint,
         )
         self._groups[key].admit(lane, model, optimizer)
+
+    def _seat(self, config: Config, checkpoint: Checkpoint) -> Seat:
+        return Seat(
+            config,
+            sets=self._sets,
+            soft=self._soft,
+            device=self._device,
+            checkpoint=checkpoint,
+        )
 
     def step(self) -> list[Outcome]:
         """One epoch of every seat; the untrained model counts as epoch 0."""
@@ -184,6 +190,7 @@ class Stock:
         remark = first_bad(
             config,
             sets=self._sets,
+            soft=self._soft,
             device=self._device,
             folder=folder,
             epoch=outcome.epoch,
@@ -231,6 +238,8 @@ def _rows_of_its_own(config: Config) -> str:
     """Why a training cannot share a program's rows, or nothing."""
     if (config.get("augment") or {}).get("_target_"):
         return "its rows are augmented"
+    if (config.get("distillation") or {}).get("teacher"):
+        return "it learns from a teacher"
     return "it trains on a share of the rows" if config["trainer"].get("fraction", 1.0) != 1 else ""
 
 

@@ -26,6 +26,7 @@ GIVEN = (
     "schedule",
     "features",
     "augment",
+    "distillation",
     "loss",
     "trainer",
 )  # groups that a trainer may read

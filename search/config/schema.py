@@ -96,6 +96,9 @@ TABLE: dict[str, Rule] = {
     "data._target_": text(null=True),
     "augment._target_": text(null=True),
     "augment.dimensions": whole(1, 2),
+    "distillation.teacher": text(null=True),
+    "distillation.temperature": number(above=0, most=10**6),
+    "distillation.weight": number(least=0, most=1),
     "features.k_best.share": number(above=0, most=1),
     "features.k_best.k": whole(1, null=True),
     "features.pca.n_components": number(above=0),
@@ -202,6 +205,7 @@ MAPPINGS = (
 )  # fmt: skip
 OPTIONAL_MAPPINGS = (
     "features",
+    "distillation",
     "space",
     "sampler",
     "pruner",

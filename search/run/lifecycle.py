@@ -26,6 +26,7 @@ from search.results.reporters import write_results
 from search.results.tables import settled
 from search.run.refit import refit
 from search.run.run_stage import conduct, earlier_searches, trainings
+from search.run.teacher import check_teacher, record_teacher
 from search.run.tracking import post_outcome, tracked
 from search.stages.kinds import kind_of
 from search.stages.samplers import make_pruner
@@ -137,8 +138,10 @@ def begun(
         prepared.contract.check(contract, where="the contract that comes with the config")
     if folder.started:
         folder.check_contract(prepared.contract)
+    teacher = check_teacher(plan.config, prepared.contract)
     with folder.locked():
         folder.begin(prepared, plan.config)
+        record_teacher(folder, teacher)
         CodeRecord(folder.path).begin(user_code(plan.config))
         checked(prepared)
         fixed = prepared.contract

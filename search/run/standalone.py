@@ -17,6 +17,7 @@ from search.execution.dry_run import dry_run
 from search.execution.slots import Slot
 from search.execution.worker_pool import slots_of
 from search.results.transfer import compose_from
+from search.run.teacher import check_teacher
 from search.storage.folder import Folder
 
 EXPERIMENT = "lr_sweep"  # whose set-up is looked at where none is named
@@ -68,6 +69,7 @@ def looked(
         prepared = prepare(plan.config, metric=plan.metric)
     if contract is not None:
         prepared.contract.check(contract, where="the contract that comes with the config")
+    check_teacher(plan.config, prepared.contract)
     with folder.locked():
         folder.config.unlink(missing_ok=True)
         folder.begin(prepared, plan.config)

@@ -1,0 +1,85 @@
+"""Whether a teacher belongs to the same contract, and is still the one it was (R52, R4)."""
+
+import hashlib
+import json
+
+from omegaconf import DictConfig, OmegaConf
+
+from search.contract.contract import Contract
+from search.errors import UsageError, broken_rule
+from search.storage.files import write_text
+from search.storage.folder import Folder
+from trainers.distillation import read_teacher, teacher_files
+
+RECORD = "teacher.json"
+SAME = ("data.task", "data.impute", "normalise")  # what both must share beside the contract
+
+
+def check_teacher(config: DictConfig, contract: Contract) -> str:
+    """The checksum of the weights of the teacher that a config names; empty without one.
+
+    Raises:
+        UsageError: a teacher that cannot be read, of another contract, or that has seen the
+            validation rows.
+    """
+    source = (config.get("distillation") or {}).get("teacher")
+    if not source:
+        return ""
+    where = "distillation.teacher"
+    try:
+        file, weights = teacher_files(str(source))
+        teacher = OmegaConf.create(read_teacher(file))
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+    if config.split.kind == "kfold":
+        raise UsageError(
+            broken_rule(
+                where,
+                rule="a teacher must not have seen the validation rows, but one of several folds "
+                "is trained on all of them",
+                got="split=kfold",
+                remedy="say split=holdout, for the teacher too",
+            )
+        )
+    there = OmegaConf.to_container(teacher.get("contract") or OmegaConf.create({}), resolve=True)
+    if not isinstance(there, dict) or not there:
+        raise UsageError(
+            broken_rule(where, rule="names its contract", got="none", remedy="export it again")
+        )
+    contract.check({str(key): value for key, value in there.items()}, where=f"{where} {source}")
+    for key in SAME:
+        theirs, ours = (OmegaConf.select(node, key) for node in (teacher, config))
+        if theirs != ours:
+            raise UsageError(
+                broken_rule(
+                    where,
+                    rule=f"must have this search's {key}, {_plain(ours)}",
+                    got=_plain(theirs),
+                    remedy="choose another teacher",
+                )
+            )
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def record_teacher(folder: Folder, digest: str) -> None:
+    """Stores the checksum of the teacher's weights, or compares it with the one stored.
+
+    Raises:
+        UsageError: the teacher has changed since the search began.
+    """
+    record = folder.path / RECORD
+    if digest and not record.exists():
+        write_text(record, json.dumps({"weights": digest}) + "\n")
+    elif digest and json.loads(record.read_text())["weights"] != digest:
+        raise UsageError(
+            broken_rule(
+                "distillation.teacher",
+                rule="must be the teacher with which this search began",
+                got="other weights",
+                remedy="restore them, or use name=… for a new search",
+            )
+        )
+
+
+def _plain(value: object) -> object:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
