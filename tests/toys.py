@@ -36,6 +36,12 @@ def steady(config, data, device, checkpoint):
         }
 
 
+def patient(config, data, device, checkpoint):
+    """As `steady`; its log says at which epoch each attempt begins."""
+    print("begins at", checkpoint.epoch + 1, "in", os.getpid(), flush=True)
+    yield from steady(config, data, device, checkpoint)
+
+
 def hump(config, data, device, checkpoint):
     """Best at its second epoch; the lower the rate, the worse at every epoch."""
     rate = config["optimizer"]["lr"]

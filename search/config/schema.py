@@ -86,6 +86,7 @@ TABLE: dict[str, Rule] = {
     "placement.shared": truth(),
     "placement.gpus_per_trial": whole(0, 64, null=True),
     "placement.threads": whole(1, 1024),
+    "placement.patience": number(least=1, most=10**6),
     "placement.memory_gb": number(above=0, null=True),
     "placement.grace": number(above=0, most=10**6),
     "placement.max_retries": whole(0, 1000),

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.check_names import CAUSES
-from search.config.fields import positive, whole
+from search.config.fields import positive, positive_or_none, whole
 from search.contract.metrics import Metric
 from search.errors import UsageError, broken_rule, unknown
 
@@ -42,7 +42,8 @@ class PlacementSettings:
 
     `target`: import path of the class that starts the workers. `folder`: of the search. `address`:
     of a cluster. `gpus_per_trial`: GPUs of one slot there; None where the cluster is to say.
-    `memory_gb`: of one slot [10^9 bytes]; None: no limit.
+    `memory_gb`: of one slot [10^9 bytes]; None: no limit. `patience`: silence after which a worker
+    of a cluster and the conductor take each other for gone [s].
     `shared`: whether all nodes see the folder of the search.
     """
 
@@ -56,6 +57,7 @@ class PlacementSettings:
     address: str = ""
     gpus_per_trial: int | None = None
     memory_gb: float | None = None
+    patience: float = 60.0
     shared: bool = True
 
     @property
@@ -135,8 +137,7 @@ def read_placement(config: DictConfig, *, folder: Path) -> PlacementSettings:
         folder=folder,
         address=str(node.get("address", node.get("scheduler", ""))),
         gpus_per_trial=node.get("gpus_per_trial"),
-        memory_gb=None
-        if node.get("memory_gb") is None
-        else positive(config, "placement.memory_gb"),
+        memory_gb=positive_or_none(config, "placement.memory_gb"),
+        patience=float(node.get("patience", 60.0)),
         shared=bool(node.get("shared", True)),
     )

@@ -258,7 +258,7 @@ class Conductor:
     def _on_settle(self, worker: WorkerHandle, message: messages.Settle) -> messages.Settled:
         """Whether each of its trials goes on, and new trials where it has room."""
         worker.room, worker.wants_candidates = message.room, message.wants_candidates
-        stopping = self._signals > 0
+        stopping = self._signals > 0 or message.leaving
         answers = {
             number: trial.answer(stopping=stopping) for number, trial in worker.trials.items()
         }

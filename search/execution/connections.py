@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from search.errors import RunError
 from search.execution.link import Connection
-from search.execution.messages import AskForWork, DryRunAnswer, Message, MessageError
+from search.execution.messages import LEFT, AskForWork, DryRunAnswer, Message, MessageError
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft
 from search.execution.running_trial import SLOW_START, RunningTrial
 from search.execution.slots import Slot
@@ -71,6 +71,11 @@ class WorkerExited:
     status: int
     output: bytes
     placement_reason: str = ""
+
+    @property
+    def was_told_to_leave(self) -> bool:
+        """True if it ended because its machine is to be given back (SIGTERM)."""
+        return self.status in (LEFT, -signal.SIGTERM)
 
     @property
     def reason(self) -> str:

@@ -17,6 +17,8 @@ from search.execution.link import Link
 
 DEADLINE = 10.0  # time that a newcomer has to prove its token [s]
 NEWCOMERS = 64  # connections at once that have not proved a token yet; more are closed
+PATIENCE = 60.0  # default of `placement.patience` [s]
+PROBES = 3  # of a silent connection, before its other side counts as gone
 SIZE = 32  # of a token, a challenge and a proof [bytes]
 
 Address = tuple[str, int]
@@ -25,11 +27,16 @@ Address = tuple[str, int]
 class Listener:
     """The conductor's port.
 
-    `address`: host and port. `deadline`: time that a newcomer has to prove its token [s].
+    Attributes:
+        address: host and port.
+        deadline: time that a newcomer has to prove its token [s].
+        patience: silence of a worker's machine after which its connection has ended [s].
     """
 
-    def __init__(self, host: str, *, deadline: float = DEADLINE) -> None:
-        self._deadline = deadline
+    def __init__(
+        self, host: str, *, deadline: float = DEADLINE, patience: float = PATIENCE
+    ) -> None:
+        self._deadline, self._patience = deadline, patience
         self._socket = socket.create_server((host, 0), backlog=NEWCOMERS)
         self.address: Address = self._socket.getsockname()[:2]
         self._expected: dict[bytes, Callable[[Link], None]] = {}
@@ -92,13 +99,18 @@ class Listener:
             else:
                 return False
             connection.sendall(_prove(token, b"conductor", challenge))
-            _prepare(connection)
+            _prepare(connection, patience=self._patience)
             self._expected.pop(token)(Link(connection))
         return True
 
 
-def connect(address: Address, *, token: bytes) -> socket.socket:
+def connect(address: Address, *, token: bytes, patience: float = PATIENCE) -> socket.socket:
     """A worker's connection to its conductor.
+
+    Args:
+        address: of the conductor.
+        token: opens the connection.
+        patience: silence of the conductor's machine after which the connection has ended [s].
 
     Raises:
         OSError: nobody listens there, or it is not the conductor.
@@ -113,7 +125,7 @@ def connect(address: Address, *, token: bytes) -> socket.socket:
     except BaseException:
         connection.close()
         raise
-    _prepare(connection)
+    _prepare(connection, patience=patience)
     return connection
 
 
@@ -133,7 +145,19 @@ def _read(connection: socket.socket, *, deadline: float) -> bytes:
     return data
 
 
-def _prepare(connection: socket.socket) -> None:
-    """For small messages that are to arrive at once."""
+def _prepare(connection: socket.socket, *, patience: float) -> None:
+    """For small messages that are to arrive at once; the system itself asks, while nothing is said,
+    whether the other machine is still there.
+    """
     connection.settimeout(None)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    seconds = max(1, round(patience / (PROBES + 1)))
+    for name, value in (
+        ("TCP_KEEPIDLE", seconds),
+        ("TCP_KEEPINTVL", seconds),
+        ("TCP_KEEPCNT", PROBES),
+        ("TCP_USER_TIMEOUT", round(patience * 1000)),  # of what is sent [ms]
+    ):
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

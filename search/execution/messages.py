@@ -16,6 +16,7 @@ from search.execution.trial_ends import StopDecision, TrialEnd
 from trainers.api import Pace
 
 LIMIT = 16 * 2**20  # size of one message [bytes]
+LEFT = 75  # exit status of a worker that was told to leave (the system's EX_TEMPFAIL)
 
 
 class MessageError(Exception):
@@ -46,7 +47,12 @@ class AskForWork(Message, frozen=True, kw_only=True):
 
 
 class Settle(AskForWork, frozen=True, kw_only=True):
-    """A busy worker asks, after an epoch, whether its trials go on, and for more trials."""
+    """A busy worker asks, after an epoch, whether its trials go on, and for more trials.
+
+    `leaving`: it has been told to end (SIGTERM), and hands its trials back.
+    """
+
+    leaving: bool = False
 
 
 class FusionWanted(Message, frozen=True, kw_only=True):

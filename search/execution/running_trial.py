@@ -16,6 +16,7 @@ from search.execution.trial_ends import StopDecision
 from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 SHARED_DEATHS = 2  # of workers with several trials, after which a trial runs alone
+DEPARTURES = 10  # of workers told to leave, without a new epoch, that are no failures of a trial
 SLOW_START = 30.0  # time without a first sign of a trial after which the user hears of it [s]
 
 
@@ -34,6 +35,7 @@ class RunningTrial:
         rung_seen: the last epoch at which a rung was looked for.
         deaths: failed attempts since `reached` last rose, where the trial was alone.
         shared_deaths: the same, where it trained beside others.
+        departures: of its workers, which were told to leave, since `reached` last rose.
         memory_of: the memory that ran out for it beside other trials; it trains alone there now.
         decision: what its worker is answered.
         kill_reason: why its worker is being killed, if it is.
@@ -54,6 +56,7 @@ class RunningTrial:
     rung_seen: int = 0
     deaths: int = 0
     shared_deaths: int = 0
+    departures: int = 0
     memory_of: str = ""
     decision: StopDecision = StopDecision.GO
     kill_reason: str = ""
@@ -88,6 +91,7 @@ class RunningTrial:
         self.seconds += record["seconds"]
         if record["epoch"] > self.reached:
             self.reached, self.deaths, self.shared_deaths = record["epoch"], 0, 0
+            self.departures = 0
         self._see(record)
 
     def at_rung(self, rungs: Sequence[int]) -> bool:
@@ -157,6 +161,14 @@ class RunningTrial:
             return True
         self.deaths += 1
         return self.retry and self.deaths <= self.limits.max_retries
+
+    def record_departure(self) -> bool:
+        """Its worker was told to leave; returns whether that is nobody's fault, as the first are.
+
+        A trainer may send the signal to its own process, so there is a limit.
+        """
+        self.departures += 1
+        return self.departures <= DEPARTURES
 
     @property
     def must_run_alone(self) -> bool:

@@ -53,7 +53,7 @@ class TrialEndings:
             raise machine_error(message.reason)
         if trial.kill_reason:
             self._died(trial, trial.kill_reason, shared=False)
-        elif message.end is TrialEnd.CROWDED:
+        elif message.end in (TrialEnd.CROWDED, TrialEnd.INTERRUPTED):
             self._queue.put_back([trial])
         elif message.end is TrialEnd.DISRUPTED:
             trial.shared_deaths = SHARED_DEATHS
@@ -79,6 +79,10 @@ class TrialEndings:
         if stopping:
             return
         culprits = [trial for trial in trials if trial.kill_reason]
+        if exited.was_told_to_leave and not culprits:
+            returning = [trial for trial in trials if trial.record_departure()]
+            self._queue.put_back(returning)
+            trials = [trial for trial in trials if trial not in returning]
         if trials and not culprits and (fault := full_disk(self._folder)):
             raise machine_error(fault)
         if len(trials) == 1 and not culprits and self._lacked_memory(exited):

@@ -74,7 +74,7 @@ class WorkerPool:
         """
         slot = exited.worker.slot
         self._stillborn[slot.number] += 1
-        if exited.worker.has_asked:
+        if exited.worker.has_asked or exited.was_told_to_leave:
             self._stillborn[slot.number] = 0
         if self._closed:
             return

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from search.config.settings import PlacementSettings
 from search.execution.gpus import VARIABLE
 from search.execution.link import Link
-from search.execution.listener import Listener
+from search.execution.listener import PATIENCE, Listener
 from search.execution.messages import Message
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft, early_module
 from search.execution.placement.cluster_checks import first_line
@@ -32,11 +32,13 @@ LAST_WORDS = 5.0  # time that a dead worker's connection has to end [s]
 class ClusterSlot(Slot):
     """Room for one worker somewhere in the cluster. `gpus`: how many, or a share of one.
 
-    `shared`: whether nodes share the folder of the search.
+    `shared`: whether nodes share the folder of the search. `patience`: silence after which its
+    worker and the conductor take each other for gone [s].
     """
 
     gpus: float
     shared: bool
+    patience: float = PATIENCE
 
     @property
     def device(self) -> str:
@@ -108,7 +110,8 @@ class ClusterPlacement(ThreadedPlacement):
     ) -> None:
         super().__init__(slots, post=post)
         self._early, self._engine = early_module(trainer), engine
-        self._listener = Listener(host)
+        patience = min(s.patience for s in slots if isinstance(s, ClusterSlot))
+        self._listener = Listener(host, patience=patience)
         self._links: dict[int, WatchedLink] = {}
 
     def close(self, *, grace: float) -> None:
@@ -136,6 +139,7 @@ class ClusterPlacement(ThreadedPlacement):
                 early=self._early,
                 environment=slot.environment(),
                 folder=os.getcwd() if slot.shared else None,
+                patience=slot.patience,
             )
         finally:
             self._listener.forget(token)

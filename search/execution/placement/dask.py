@@ -132,6 +132,7 @@ class DaskPlacement(ClusterPlacement):
                 threads=settings.threads,
                 gpus=share,
                 shared=settings.shared,
+                patience=settings.patience,
                 scheduler=settings.address,
                 gpus_per_trial=gpus,
                 slots_per_gpu=settings.slots_per_gpu,

@@ -27,6 +27,7 @@ class Order:
         environment: variables of the worker.
         folder: where the search was started; relative paths and the user's modules lie there.
             None where the node does not share it: the worker then has a folder of its own.
+        patience: silence of the conductor after which the worker ends [s].
     """
 
     address: Address
@@ -34,6 +35,7 @@ class Order:
     early: str
     environment: dict[str, str]
     folder: str | None
+    patience: float
 
 
 def run_worker(
@@ -44,7 +46,7 @@ def run_worker(
     `started`: called with the process.
     """
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryDirectory(prefix=OWN) as own:
-        with connect(order.address, token=order.token) as connection:
+        with connect(order.address, token=order.token, patience=order.patience) as connection:
             process = spawn_guarded(
                 PROCESS,
                 str(connection.fileno()),

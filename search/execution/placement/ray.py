@@ -57,7 +57,12 @@ class RayPlacement(ClusterPlacement):
             check_shared(settings.folder, leave_marks=lambda probe: leave_marks(probe, list(nodes)))
         return tuple(
             ClusterSlot(
-                number=number, gpu=None, threads=settings.threads, gpus=gpus, shared=settings.shared
+                number=number,
+                gpu=None,
+                threads=settings.threads,
+                gpus=gpus,
+                shared=settings.shared,
+                patience=settings.patience,
             )
             for number in range(slots_wanted(settings, rooms=sum(nodes.values())))
         )

@@ -7,12 +7,14 @@ an epoch.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from search.contract.arrays import FoldData
 from search.execution.lanes import ALONE, Fusion, LaneSetup, decide
 from search.execution.messages import (
     FusionDecided,
     FusionWanted,
     MemoryExceeded,
     Message,
+    Setup,
     TrialEnded,
 )
 from search.execution.worker.trial_runner import StepResult, TrialRunner
@@ -136,6 +138,27 @@ class LaneAssignment:
                 config, timed=self._most is None
             )
         return self._paces[key.name]
+
+
+def open_trainer(
+    config: Config,
+    *,
+    setup: Setup,
+    folds: Sequence[FoldData],
+    ask: Callable[[Message], Message],
+) -> tuple[TrialRunner, LaneAssignment]:
+    """The trainer that a trial's config names, and how its trials sit.
+
+    Args:
+        config: of the worker's first trial.
+        setup: of the worker.
+        folds: the data.
+        ask: sends a message and returns the answer.
+    """
+    runner = TrialRunner(
+        config["trainer"]["_target_"], folds=folds, device=setup.device, metric=setup.metric
+    )
+    return runner, LaneAssignment(runner, setup=setup.lanes, ask=ask)
 
 
 def _has_key(seats: Fusable, config: Config, key: str) -> bool:

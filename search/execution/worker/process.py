@@ -22,8 +22,10 @@ if __name__ == "__main__":
 from msgspec import structs
 
 from search.execution.link import Link
-from search.execution.messages import DryRunAnswer, DryRunQuestions, Hello, Setup
+from search.execution.messages import LEFT, DryRunAnswer, DryRunQuestions, Hello, Setup
+from search.execution.worker.conductor_watch import end_with
 from search.execution.worker.dry_run import answered_in_copy
+from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import CarriedFiles
 from search.execution.worker.worker import Worker
 
@@ -34,6 +36,7 @@ def main(connection: int, early: str) -> None:
     `early`: a module to import before anything is asked; its function `warm`, if there is one, is
     called.
     """
+    notice = Notice()
     link = Link(socket.socket(fileno=connection))
     with suppress(EOFError, OSError):  # the conductor has gone
         link.send(Hello(pid=os.getpid()))
@@ -55,11 +58,15 @@ def main(connection: int, early: str) -> None:
                 files = CarriedFiles(link, folder=Path.cwd())
                 files.fetch_rows()
                 setup = structs.replace(setup, folder=str(Path.cwd()))
-            Worker(link, setup=setup, log=setup.log, files=files).serve()
+            notice.heed()
+            if link.socket.family != socket.AF_UNIX:
+                end_with(link.socket)
+            Worker(link, setup=setup, log=setup.log, files=files, notice=notice).serve()
     with suppress(OSError):  # the disk may be full
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(0)  # at once: exit handlers of a trainer must not hold up the next worker
+    # At once: exit handlers of a trainer must not hold up the next worker.
+    os._exit(LEFT if notice.given else 0)
 
 
 if __name__ == "__main__":

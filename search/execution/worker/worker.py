@@ -24,15 +24,12 @@ from search.execution import process_guard as guard
 from search.execution.link import Channel
 from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.trial_ends import END_AFTER, TrialEnd
-from search.execution.worker.conductor_channel import (
-    ConductorChannel,
-    ConductorGone,
-    expected,
-)
+from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
 from search.execution.worker.failures import end_of, out_of_memory
 from search.execution.worker.lane_assignment import Candidates as Alternatives
-from search.execution.worker.lane_assignment import LaneAssignment, Seated
+from search.execution.worker.lane_assignment import LaneAssignment, Seated, open_trainer
 from search.execution.worker.log_redirect import LogRedirect
+from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult, TrialFailed, TrialRunner
 from trainers.api import Config
@@ -49,7 +46,8 @@ class Worker:
     """Serves one conductor until it is told to quit.
 
     `log`: name of the log for output that belongs to no trial; None within the conductor's own
-    process, where output stays as it is. `files`: how those of its trials reach the search.
+    process, where output stays as it is. `files`: how those of its trials reach the search;
+    `notice`: when it must leave.
     """
 
     def __init__(
@@ -59,10 +57,12 @@ class Worker:
         setup: messages.Setup,
         log: str | None,
         files: TrialFiles | None = None,
+        notice: Notice | None = None,
     ) -> None:
         config = json.loads(setup.config)
         self._conductor, self._setup = ConductorChannel(link), setup
         self._files: TrialFiles = files or SharedFiles()
+        self._notice = notice or Notice()
         self._configs = TrialConfigs(DictConfig(config))
         self._every = float(config["trainer"]["checkpoint_every"])
         self._most_printed = int(float(config["trainer"]["max_log_mb"]) * 2**20)
@@ -77,16 +77,18 @@ class Worker:
     def serve(self) -> None:
         """Trains trials, one after the other or side by side.
 
-        Returns when there is no more work or, with no trial left, after a failure: the next trial
-        then gets a fresh process.
+        Returns when there is no more work or, with no trial left, after a failure, when the next
+        trial gets a fresh process, or after a notice.
         """
-        while self._seated or self._fit:
+        while self._seated or (self._fit and not self._notice.given):
             if self._seated:
                 self._step()
                 continue
+            self._notice.idle = True
             work = self._conductor.ask(
                 messages.AskForWork(room=1, wants_candidates=self._wants_candidates)
             )
+            self._notice.idle = False
             if isinstance(work, Quit):
                 return
             self._take(expected(work, Work))
@@ -149,16 +151,8 @@ class Worker:
     def _open(self, config: Config) -> tuple[TrialRunner, LaneAssignment]:
         """The trainer, opened by the first trial; if that fails, it is that trial's failure."""
         if self._opened is None:
-            runner = TrialRunner(
-                config["trainer"]["_target_"],
-                folds=self._folds,
-                device=self._setup.device,
-                metric=self._setup.metric,
-            )
-            self._opened = (
-                runner,
-                LaneAssignment(runner, setup=self._setup.lanes, ask=self._conductor.ask),
-            )
+            ask = self._conductor.ask
+            self._opened = open_trainer(config, setup=self._setup, folds=self._folds, ask=ask)
         return self._opened
 
     # Trials train
@@ -182,7 +176,7 @@ class Worker:
                 self._disrupt(seated, "printed too much beside other trials")
                 self._leave(seated)
         ended = any(seated.ended or seated.end is not None for seated in self._seated.values())
-        if ended or time.monotonic() - self._answered_at > WINDOW:
+        if ended or self._notice.given or time.monotonic() - self._answered_at > WINDOW:
             self._settle()
 
     def _send_epoch(self, seated: Seated, result: StepResult) -> None:
@@ -195,7 +189,9 @@ class Worker:
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
         self._files.send_logs()
-        message = messages.Settle(room=self._room, wants_candidates=self._wants_candidates)
+        message = messages.Settle(
+            room=self._room, wants_candidates=self._wants_candidates, leaving=self._notice.given
+        )
         work = expected(self._conductor.ask(message), Settled)
         self._answered_at, self._shared = time.monotonic(), len(self._seated) > 1
         if self._opened is not None:
@@ -266,6 +262,8 @@ class Worker:
         with suppress(OSError):  # the disk may be full
             traceback.print_exception(error)
         seated.end = end_of(error, trial=seated.trial, folder=self._folder)
+        if self._notice.given and seated.end.end is TrialEnd.FAILED:  # by the same signal
+            seated.end = TrialEnded(trial=seated.trial, end=TrialEnd.INTERRUPTED)
         if out_of_memory(error) and len(self._seated) > 1:
             self._disrupt(seated, seated.end.reason, memory=True)
 

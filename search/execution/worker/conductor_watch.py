@@ -1,0 +1,27 @@
+"""A worker on another machine than its conductor ends when the conductor is gone.
+
+Also in the middle of an epoch: nobody waits for it, and others may need its GPU.
+"""
+
+import os
+import select
+import socket
+import threading
+import time
+
+FAREWELL = 5.0  # time to end in order, once the connection has ended [s]
+GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+
+
+def end_with(connection: socket.socket, *, farewell: float = FAREWELL) -> None:
+    """Has this process end `farewell` seconds after the connection."""
+    thread = threading.Thread(target=_watch, args=(connection, farewell), daemon=True)
+    thread.start()
+
+
+def _watch(connection: socket.socket, farewell: float) -> None:
+    poll = select.poll()
+    poll.register(connection, GONE)
+    poll.poll()
+    time.sleep(farewell)
+    os._exit(1)
