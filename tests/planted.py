@@ -4,7 +4,7 @@ A set-up is the words of a command; `found`: the checks that may tell its fault,
 """
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -432,7 +432,7 @@ class SetUp:
     found: tuple[str, ...] = ()
     besides: tuple[str, ...] = ()
     door: str = ""
-    seeds: dict[str, int] = field(default_factory=dict)
+    aside: bool = False
 
 
 def _data(function, fault="", **more):

@@ -20,10 +20,12 @@ from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import read_folds, write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed
-from search.diagnostics.preflight import features, labels, learning, loop, model, sets
+from search.diagnostics.preflight import features, labels, learning, loop, model, output, sets
+from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import CAUSES, Check, excused
+from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.report import require, sound, write
-from search.diagnostics.preflight.run import of_data, of_training
+from search.diagnostics.preflight.run import of_training
 from search.diagnostics.probe_process import answer
 from search.errors import RunError, UsageError
 from search.execution.slots import Slot
@@ -51,7 +53,7 @@ def _prepared(setup, place):
     return plan, prepare(plan.config, metric=plan.metric)
 
 
-def _alarms(setup, place):
+def alarms_of(setup, place):
     """Outcome of every check that warns or fails; only the questions are asked that the set-up's fault is about."""
     plan, prepared = _prepared(setup, place)
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
@@ -93,7 +95,7 @@ def test_a_planted_fault_is_told_by_its_own_check_and_by_no_other(setup, elsewhe
         with pytest.raises(UsageError, match=setup.door):
             _prepared(setup, elsewhere)
         return
-    alarms = _alarms(setup, elsewhere)
+    alarms = alarms_of(setup, elsewhere)
     assert {*alarms} & {*setup.found}
     assert {*alarms} <= {*setup.found, *setup.besides}
 
@@ -109,7 +111,7 @@ QUICK = ("a loop with L-BFGS", "a loop with a scaled loss", "a loop that accumul
     "setup", [s for s in planted.SOUND if s.name in QUICK], ids=lambda setup: setup.name
 )
 def test_a_sound_set_up_raises_no_alarm(setup, elsewhere):
-    alarms = _alarms(setup, elsewhere)
+    alarms = alarms_of(setup, elsewhere)
     assert {*alarms} <= {*setup.besides}
     assert "fail" not in alarms.values()
 
@@ -168,7 +170,8 @@ def test_every_copied_row_is_counted(copies):
     val[:copies] = train[:copies]
     check = sets.shared_rows({"train": train, "val": val, "test": _cloud(50, 6)})
     assert check.measured["shares"]["val"] == copies / 100
-    assert check.outcome == ("pass" if copies == 0 else "fail")
+    # One row alone may be a coincidence: numbers are often rounded.
+    assert check.outcome == ("pass" if copies == 0 else "warn" if copies == 1 else "fail")
 
 
 def test_a_class_that_a_set_lacks_and_a_class_that_moves_are_told():
@@ -264,11 +267,16 @@ def test_targets_by_their_scale_and_kind():
     assert labels.targets(1e4 * y).outcome == "fail"
     assert labels.targets(np.zeros((200, 1))).outcome == "fail"
     assert "like classes" in labels.targets(np.round(y)).told
+    counts = np.random.default_rng(16).poisson(2.0, (300, 1)).astype(float)
+    assert labels.targets((counts - counts.mean()) / counts.std()).outcome == "pass"
+    assert labels.targets(np.arange(300.0)[:, None] % 5).outcome == "warn"
 
 
 # Judgements of what was measured
 
 CALM = {
+    "rows_seen": {"taught": None, "covered": [], "again": None, "on_train": None, "on_val": None}, "given_spread": None, "losses_again": [],
+    "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "losses_until": [], "passes": 0,
     "broadcast": [], "still_norms": 0,
     "error": "", "rows": 64, "val_rows": 16, "weights": [], "batches": [], "epochs": [], "losses": [], "loss": None, "optimizers": 1, "steps": 0,
     "evaluated": [], "rows_mix": False, "averaged": None, "gradient_norms": [],
@@ -281,8 +289,8 @@ CALM = {
 def test_what_was_not_seen_is_not_checkable_and_no_alarm():
     made = [
         loop.batches(CALM), loop.shuffling(CALM, ordered=True), loop.optimizer_steps(CALM), loop.evaluation_mode(CALM),
-        loop.repeatable(CALM, exact=True, metric="accuracy"), model.output_layer(CALM, classification=True, classes=3),
-        model.first_loss(CALM, entropy=1.0, classes=3), model.initial_weights(CALM), model.gradients(CALM), model.dead_units(CALM),
+        loop.repeatable(CALM, exact=True, metric="accuracy"), output.output_layer(CALM, classification=True, classes=3),
+        output.first_loss(CALM, entropy=1.0, classes=3), model.initial_weights(CALM), model.gradients(CALM), model.dead_units(CALM),
         model.capacity(CALM, rows=10), model.own_gradients({}), learning.learning_rate(CALM, steps=10), learning.overfit({}),
         learning.labels_matter({}), learning.speed({}, epochs=1, trainings=1, slots=1, batch=32),
     ]  # fmt: skip
@@ -323,10 +331,17 @@ def test_a_rate_is_judged_by_its_losses_and_by_how_far_the_weights_can_go(
     [(2.303, "pass"), (3.0, "pass"), (6.0, "warn"), (20.0, "fail"), (None, "fail"), (0.2, "warn")],
 )
 def test_a_first_loss_is_held_against_the_entropy_of_the_classes(got, outcome):
-    call = {"name": "cross_entropy", "constant": None, "outputs": [32, 10], "value": got}
+    call = {
+        "name": "cross_entropy",
+        "constant": None,
+        "outputs": [32, 10],
+        "value": got,
+        "targets": [32],
+        "reduction": "mean",
+    }
     seen = {**CALM, "loss": call, "first_loss": got, "losses": [got]}
-    assert model.first_loss(seen, entropy=2.303, classes=10).outcome == outcome
-    assert model.first_loss({**seen, "first_loss": 0.69}, entropy=0.2, classes=2).outcome == (
+    assert output.first_loss(seen, entropy=2.303, classes=10).outcome == outcome
+    assert output.first_loss({**seen, "first_loss": 0.69}, entropy=0.2, classes=2).outcome == (
         "pass"
     )  # a rare class, equal chances
 
@@ -398,7 +413,7 @@ def test_a_wrong_backward_pass_is_told_on_request(elsewhere):
     write_folds(elsewhere / "arrays", prepared.folds(), stamp=prepared.stamp)
     config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
     asked = {"kind": "preflight", "config": config, "folder": str(elsewhere), "device": "cpu", "task": "classification", "metric": "accuracy",
-             "stock": True, "gradcheck": True}  # fmt: skip
+             "stock": True, "questions": ["heart", "labels", "speed", "gradients"]}  # fmt: skip
     assert "GradcheckError" in answer(asked)["gradients"]["told"]
     sane = {**config, "model": {**config["model"], "fault": ""}}
     told = answer({**asked, "config": sane})
@@ -583,7 +598,7 @@ def test_rows_of_few_categories_meet_by_chance_also_where_a_category_has_a_colum
     rows = np.hstack([np.eye(6)[dice.integers(6, size=900)] for _ in range(3)])
     x = {"train": rows[:500], "val": rows[500:700], "test": rows[700:]}
     by_value = np.stack([rows[:, 6 * i : 6 * i + 6].argmax(axis=1) for i in range(3)], axis=1)
-    assert sets.by_chance(rows[:500]) == pytest.approx(sets.by_chance(by_value[:500]), abs=0.1)
+    assert by_chance(rows[:500]) == pytest.approx(by_chance(by_value[:500]), abs=0.1)
     assert sets.shared_rows(x).outcome == "note"
 
 

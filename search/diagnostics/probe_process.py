@@ -55,9 +55,10 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
     }
     if subject.data.train.lengths is not None and subject.data.train.x is not None:
         asking["padding"] = lambda: padding_counts(subject)
-    if asked["gradcheck"]:
-        asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data)
+    asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data)
     for name, question in asking.items():
+        if name not in asked["questions"]:
+            continue
         try:
             told[name] = question()
         except Exception as error:  # noqa: BLE001  # a user's training may raise anything, and the other questions remain

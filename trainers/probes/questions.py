@@ -3,6 +3,7 @@ repeats, whether it can learn a few rows by heart, whether labels matter to it, 
 Measures; never judges.
 """
 
+import itertools
 import math
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from trainers.api import IGNORED, Data, Part, Values
+from trainers.probes.rows_seen import row_keys, rows_seen
 from trainers.probes.run import Run, some_rows, with_batch
-from trainers.probes.scores import row_scores, score
+from trainers.probes.scores import losses_again, row_scores, score
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient, ramp, without_penalties
 from trainers.probes.watch import Watch
@@ -46,7 +48,11 @@ def watched(subject: Subject) -> Answer:
     data = subject.sample(
         train=max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch), val=WATCHED_ROWS
     )
-    watch = Watch()
+    train_rows, val_rows = (
+        frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
+        for part in (data.train, data.val)
+    )
+    watch = Watch(train_rows)
     run = subject.train(
         data, contexts=[Steer(until=patient()), watch], stop=lambda run: run.trained == 2
     )
@@ -56,7 +62,17 @@ def watched(subject: Subject) -> Answer:
             data, contexts=[Steer(until=patient())], stop=lambda run: run.trained == 1
         )
     last: Values = run.epochs[-1][1] if run.epochs else {}
+    ends = [0, *watch.seen.epochs]
+    trained = [
+        [key for batch in watch.seen.batches[start:end] for key in batch.keys]
+        for start, end in itertools.pairwise(ends)
+    ]
+    for batch in (*watch.seen.batches, *watch.seen.evaluated):
+        batch.keys = ()
     return {
+        "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train_rows, val=val_rows),
+        "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
+        "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
         "error": run.error,
         "rows": len(data.train.index),
         "val_rows": len(data.val.index),

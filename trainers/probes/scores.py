@@ -7,9 +7,16 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.api import IGNORED, Values
+from trainers.probes.run import Run
+from trainers.probes.seen import LossCall
+
+SHUFFLES = 20  # of the labels, whose losses say what wrong labels would give
+LOSSES = {"mse_loss": F.mse_loss, "l1_loss": F.l1_loss, "smooth_l1_loss": F.smooth_l1_loss}
 
 
 def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
@@ -78,3 +85,35 @@ def _sequence_scores(
     sums = np.bincount(np.nonzero(real)[0], weights=steps, minlength=len(y))
     means: NDArray[np.float64] = sums / real.sum(axis=1)
     return means
+
+
+def losses_again(
+    run: Run, y: NDArray[Any] | None, *, call: LossCall | None
+) -> list[dict[str, float]]:
+    """Of each epoch whose predictions were told: the loss that they have on the validation labels
+    (`own`), and on shuffled ones (`shuffled` on average, `spread`).
+
+    Of plain losses only: what class weights or smoothing add is not known here.
+    """
+    if y is None or call is None or not call.plain:
+        return []
+    answers = []
+    for epoch, values in run.epochs:
+        told = values.get("predictions")
+        if epoch == 0 or told is None or len(told) != len(y):
+            continue
+        dice = np.random.default_rng(0)
+        orders = [np.arange(len(y)), *(dice.permutation(len(y)) for _ in range(SHUFFLES))]
+        own, *others = (_plain_loss(np.asarray(told), y[order], name=call.name) for order in orders)
+        answers.append({"own": own, "shuffled": float(np.mean(others)), "spread": float(np.std(others))})  # fmt: skip
+    return answers if all(math.isfinite(answer["own"]) for answer in answers) else []
+
+
+def _plain_loss(told: NDArray[Any], y: NDArray[Any], *, name: str) -> float:
+    """The mean loss of that name; NaN where shapes or kind do not fit."""
+    outputs, targets = torch.as_tensor(told).double(), torch.as_tensor(np.array(y))
+    if name == "cross_entropy" and outputs.ndim == 2 and y.dtype.kind in "iu":
+        return float(F.cross_entropy(outputs, targets.reshape(-1)))
+    if name in LOSSES and outputs.numel() == targets.numel():
+        return float(LOSSES[name](outputs.reshape(targets.shape), targets.double()))
+    return math.nan

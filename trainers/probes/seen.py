@@ -12,7 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
+from trainers.probes.rows_seen import row_keys
+
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
+# Operations that leave the values of an output as they are.
+PASSED = ("View", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "TBackward", "Permute", "Slice", "Select", "ToCopy", "Alias", "Clone")  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -37,7 +41,8 @@ class Weights:
 class Batch:
     """What the model was given.
 
-    `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all.
+    `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all; `keys`:
+    of its rows, until they are compared with the rows given.
     """
 
     shape: tuple[int, ...]
@@ -46,6 +51,7 @@ class Batch:
     alike: bool
     mean: float
     spread: float
+    keys: tuple[int, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -57,9 +63,13 @@ class LossCall:
     whether its columns are;
     `within_unit`: whether all lie between 0 and 1; `sigmoid`: and none is 0 or 1; `classes`:
     whether targets are whole numbers;
-    `value`: of the loss;
-    `constant`: what the mean of the targets would give, for losses between numbers whose targets
-    differ.
+    `value`: of the loss; `reduction`: mean | sum | none; `plain`: whether it has neither class
+    weights nor smoothing;
+    `constant`: what the mean of the targets would give on average, for losses between numbers whose
+    targets differ;
+    `end`: the model's last operation, as autograd names it (`Sigmoid`), in training; `end_axis`:
+    the axis of a softmax;
+    `below`, `beyond`: shares of the targets below 0, and beyond −1 … 1.
     """
 
     name: str
@@ -73,6 +83,12 @@ class LossCall:
     sigmoid: bool = False
     value: float | None = None
     constant: float | None = None
+    reduction: str = "mean"
+    plain: bool = True
+    end: str = ""
+    end_axis: int | None = None
+    below: float = 0.0
+    beyond: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -84,7 +100,12 @@ class Seen:
     changes with the rows beside it; `averaged`: the most values that batch norm ever averaged per
     channel; `dead`: of every ReLU layer, the share of units that no row woke, and `relu_rows` how
     many rows these were; `still_norms`: calls of batch norm whose statistics never move;
-    `broadcast`: shapes of an output and its target whose difference has each against all others.
+    `broadcast`: shapes of an output and its target whose difference has each against all others;
+    `first_layer`: spread of what reaches the first layer; `maximized`: steps of an optimizer that
+    climbs; `cleared`: steps whose gradients had been cleared before; `factors`: by which all
+    weights were multiplied between two steps; `drawn_anew`: tensors that became others there, and
+    how often; `losses_until`: losses at the end of each epoch; `passes`: of any module, without
+    gradients.
     """
 
     weights: list[Weights] = field(default_factory=list)
@@ -111,6 +132,13 @@ class Seen:
     still_norms: int = 0
     broadcast: list[tuple[int, ...]] = field(default_factory=list)
     averaged: int | None = None
+    first_layer: float | None = None
+    maximized: int = 0
+    cleared: int = 0
+    factors: list[float] = field(default_factory=list)
+    drawn_anew: dict[str, int] = field(default_factory=dict)
+    losses_until: list[int] = field(default_factory=list)
+    passes: int = 0
 
 
 @dataclass(kw_only=True)
@@ -146,13 +174,29 @@ def batch_of(given: Tensor) -> Batch:
         alike=alike,
         mean=mean,
         spread=spread,
+        keys=row_keys(plain),
     )
+
+
+def last_operation(output: Tensor) -> tuple[str, int | None]:
+    """The operation that an output ends with, as autograd names it, and the axis of a softmax."""
+    node: Any = output.grad_fn
+    while node is not None:
+        name = str(node.name()).removesuffix("0").removesuffix("1").removesuffix("Backward")
+        if not any(part in str(node.name()) for part in PASSED) or not node.next_functions:
+            axis = getattr(node, "_saved_dim", None)
+            signed = axis - 2**64 if isinstance(axis, int) and axis > 2**63 else axis
+            return name, signed if isinstance(signed, int) else None
+        node = node.next_functions[0][0]
+    return "", None
 
 
 def loss_call(
     func: Callable[..., Any], outputs: Tensor, targets: Tensor, kwargs: dict[str, Any]
 ) -> LossCall:
     """What is noted of a call of a loss."""
+    end, axis = last_operation(outputs)
+    outputs, targets = outputs.detach(), targets.detach()
     rows = outputs.double()
     sums = rows.sum(dim=1) if rows.ndim > 1 else rows
     several = rows.ndim > 1 and rows.shape[1] > 1
@@ -163,7 +207,7 @@ def loss_call(
         mean = targets.to(outputs.dtype).mean(dim=0, keepdim=True).expand_as(outputs)
         if func is F.binary_cross_entropy_with_logits:
             mean = torch.logit(mean, eps=1e-6)
-        constant = float(func(mean, targets, **kwargs).mean())
+        constant = float(func(mean, targets, **{**kwargs, "reduction": "mean"}))
     within = bool((rows >= 0).all() and (rows <= 1).all() and (rows != rows.flatten()[0]).any())
     return LossCall(
         name=str(func.__name__),
@@ -179,6 +223,12 @@ def loss_call(
         within_unit=within,
         classes=not targets.is_floating_point() or bool((targets == targets.round()).all()),
         constant=constant,
+        reduction=str(kwargs.get("reduction", "mean")),
+        plain=kwargs.get("weight") is None and not kwargs.get("label_smoothing"),
+        end=end,
+        end_axis=axis,
+        below=float((targets < 0).double().mean()),
+        beyond=float((targets.abs() > 1).double().mean()) if numbers else 0.0,
     )
 
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.optim import Optimizer
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -20,47 +19,43 @@ from torch.optim.optimizer import (
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes.evaluation import evaluate_again
-from trainers.probes.hooks import DROPOUTS, Hooked, dense, has_closure, is_idle, parameters_of
-from trainers.probes.seen import (
-    Pass,
-    Seen,
-    Weights,
-    batch_of,
-    broadcast_shapes,
-    loss_call,
-    units_alike,
-)
+from trainers.probes.hooks import DROPOUTS
+from trainers.probes.rows_seen import row_keys
+from trainers.probes.seen import Pass, batch_of, broadcast_shapes, loss_call, units_alike
+from trainers.probes.watch_steps import StepWatch
 
 LOSSES = (
     F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
     F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
 )  # fmt: skip
-DIFFERENCES = (torch.sub, Tensor.sub, Tensor.__sub__, Tensor.__rsub__)
+DIFFERENCES = (torch.sub, torch.subtract, Tensor.sub, Tensor.subtract, Tensor.__sub__, Tensor.__rsub__)  # fmt: skip
+DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
+STILL = 1e-3  # momentum below which running statistics rest where they began
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
 
-class Watch(Hooked):
+class Watch(StepWatch):
     """A context in which whatever torch trains is noted in `seen`; complete once the context is
     left.
+
+    Args:
+        train_rows: keys of the train rows: a pass over these without gradients is no evaluation
+            that anyone reads, and may set the statistics of batch norm (`update_bn`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, train_rows: frozenset[int] = frozenset()) -> None:
         super().__init__()
-        self.seen = Seen()
+        self._train_rows = train_rows
+        self.evaluated_keys: set[int] = set()  # rows that any module saw without gradients
+        self._calibrating: set[str] = set()  # what was active in the pass without gradients
         self._depth = 0
-        self._first: nn.Module | None = None  # the model
-        self._named: dict[int, tuple[Tensor, Weights]] = {}  # parameters, and what is noted of them
-        self._fresh: set[int] = set()  # parameters to which a gradient came since the last step
-        self._before: dict[int, Tensor] = {}
         self._noted: list[Tensor] = []
         self._relu, self._alive = 0, dict[int, Tensor]()
         self._passes: list[Pass] = []  # of this epoch
         self._pass = Pass()  # the one that is under way
         self._evaluated, self._buffers = False, dict[str, Tensor]()
-        self._optimizers: set[int] = set()
-        self._owned: set[int] = set()  # parameters that an optimizer has
         self._inside = False  # of the model
-        self._stale = self._in_training = self._paused = False
+        self._in_training = self._paused = False
 
     def _hook(self) -> None:
         self._handles += [
@@ -86,6 +81,7 @@ class Watch(Hooked):
         self._close(self._passes)
         self._passes = []
         self.seen.epochs.append(len(self.seen.batches))
+        self.seen.losses_until.append(len(self._noted))
 
     def _close(self, passes: Sequence[Pass]) -> None:
         """What was no training, although gradients were on, was an evaluation."""
@@ -123,9 +119,9 @@ class Watch(Hooked):
             self._in_training = (
                 torch.is_grad_enabled()
             )  # an evaluation's counts until there is one in training
-            self.seen.loss = loss_call(
-                func, args[0].detach(), args[1].detach(), kwargs
-            )  # before it may raise
+            self.seen.loss = loss_call(func, args[0], args[1], kwargs)  # before it may raise
+        elif func in DENSE and self._depth and self.seen.first_layer is None:
+            self.seen.first_layer = float(args[0].detach().double().std(correction=0))
         result = func(*args, **kwargs)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
@@ -155,13 +151,15 @@ class Watch(Hooked):
             if args[1] is None:
                 return  # no running statistics: batch statistics are all that it has
             self.seen.batch_norms += 1
-            self.seen.still_norms += active and kwargs.get("momentum") == 0.0
+            self.seen.still_norms += active and kwargs.get("momentum", 1.0) < STILL
             if active:
                 self.seen.averaged = max(
                     args[0].numel() // max(args[0].shape[1], 1), self.seen.averaged or 0
                 )
         if torch.is_grad_enabled():
             (self._pass.active if active else self._pass.quiet).add(name)
+        elif active and self._depth:
+            self._calibrating.add(name)
         elif active and name not in self.seen.noisy_evaluations:
             self.seen.noisy_evaluations.append(name)
 
@@ -171,6 +169,8 @@ class Watch(Hooked):
     # Modules
 
     def _entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._depth == 0:
+            self._calibrating = set()
         if self._depth == 0 and any(True for _ in module.parameters()):
             if self._first is None and torch.is_grad_enabled():
                 self._first = module
@@ -195,11 +195,15 @@ class Watch(Hooked):
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> None:
         self._depth -= 1
-        if self._depth or module is not self._first or self._paused or output is None:
+        if self._depth or self._paused or output is None:
             return
         tensors = [
             leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim
         ]
+        if not torch.is_grad_enabled() and tensors and any(True for _ in module.parameters()):
+            self._note_evaluation(row_keys(tensors[0]))
+        if module is not self._first:
+            return
         given = batch_of(tensors[0].detach()) if tensors else None
         if not torch.is_grad_enabled():
             self.seen.evaluated += [given] if given is not None else []
@@ -220,75 +224,10 @@ class Watch(Hooked):
             if isinstance(leaf, Tensor) and leaf.requires_grad:
                 leaf.register_hook(lambda _: setattr(done, "used", True))  # type: ignore[no-untyped-call]
 
-    def _note_parameter(self, name: str, parameter: Tensor) -> Weights:
-        if id(parameter) in self._named:
-            return self._named[id(parameter)][1]
-        weights = Weights(
-            name=name, shape=tuple(parameter.shape), trainable=parameter.requires_grad
-        )
-        self._named[id(parameter)] = parameter, weights
-        if parameter.requires_grad:
-            hook = parameter.register_hook(lambda _: self._arrived(parameter))  # type: ignore[no-untyped-call]
-            self._handles.append(hook)
-        return weights
-
-    # Gradients and steps
-
-    def _arrived(self, parameter: Tensor) -> None:
-        """A gradient on its way to a parameter: what lies there already, since the last step, is
-        stale.
-        """
-        if id(parameter) in self._fresh:
-            return
-        self._fresh.add(id(parameter))
-        if not self._stale and id(parameter) in self._owned and parameter.grad is not None:
-            self._stale = bool(dense(parameter.grad).any())
-            self.seen.stale_gradients += self._stale
-
-    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if is_idle(optimizer):
-            return
-        mine = parameters_of(optimizer)
-        if not self._optimizers and not any(id(parameter) in self._named for parameter in mine):
-            self._first, self._named = None, {}  # what was called first is not what is trained
-        closure, known = (
-            has_closure(args, kwargs),
-            all(id(parameter) in self._named for parameter in mine),
-        )
-        self._optimizers.add(id(optimizer))
-        self.seen.optimizers = len(self._optimizers)
-        self.seen.steps += 1
-        self.seen.steps_without_gradient += known and not self._fresh and not closure
-        self.seen.rates.append(float(optimizer.param_groups[0]["lr"]))
-        for parameter in mine:
-            self._note_parameter(f"tensor {tuple(parameter.shape)}", parameter).optimized = True
-            self._owned.add(id(parameter))
-            self._before[id(parameter)] = parameter.detach().clone()
-        if not closure:
-            self._note_gradients(optimizer)
-
-    def _note_gradients(self, optimizer: Optimizer) -> None:
-        """What the parameters hold for this step."""
-        total = 0.0
-        for parameter in parameters_of(optimizer):
-            if parameter.grad is not None:
-                weights, gradient = self._named[id(parameter)][1], dense(parameter.grad)
-                peak = float(gradient.abs().max()) if gradient.numel() else 0.0
-                weights.gradients += peak != 0
-                weights.finite &= peak < float("inf")
-                weights.largest = max(weights.largest, peak)
-                total += float(gradient.double().square().sum())
-        self.seen.gradient_norms.append(total**0.5)
-        self._fresh, self._stale = set(), False
-
-    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if is_idle(optimizer):
-            return
-        moved = size = 0.0
-        for parameter in parameters_of(optimizer):
-            before = self._before.pop(id(parameter))
-            moved += float((parameter.detach() - before).double().square().sum())
-            size += float(before.double().square().sum())
-        if len(self.seen.gradient_norms) < self.seen.steps:  # a closure has asked for them
-            self._note_gradients(optimizer)
-        self.seen.ratios.append((moved / size) ** 0.5 if size else 0.0)
+    def _note_evaluation(self, keys: tuple[int, ...]) -> None:
+        """A pass of any module without gradients."""
+        self.seen.passes += 1
+        self.evaluated_keys.update(keys)
+        if not self._train_rows.issuperset(keys):
+            noisy = self._calibrating - set(self.seen.noisy_evaluations)
+            self.seen.noisy_evaluations += sorted(noisy)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.reading import (
+    by_column_per_class,
     by_indicators,
+    by_sum_of_two,
     each_alone,
     held_out,
     readable,
@@ -26,6 +28,7 @@ HUGE = 1e3  # spread of targets, in training units
 # another label.
 SUREST, FEWEST, DOUBTED = 0.1, 40, 0.12
 TELLTALE = 0.997  # of the labels that a feature explains which gives them away
+PARTLY = 0.9  # of the labels that one of two such features explains alone, at most
 LAGGED = 0.95  # of a neighbour's label that one feature explains
 # accuracy of a plain model above the most frequent class, from which its doubts tell something
 READABLE = 0.15
@@ -43,7 +46,7 @@ def targets(y: Shown) -> Check:
     judge = Judge(name="targets", rule="R6")
     spread = y.astype(np.float64).std(axis=0)
     high, low = float(spread.max()), float(spread.min())
-    whole = bool((np.unique(y).size <= 20) and len(y) >= 100)
+    whole = bool((np.unique(y).size <= 20) and len(y) >= 100) and not _are_counts(y)
     sentence = (
         f"targets spread by {high:.3g}"
         if np.isclose(high, low)
@@ -68,6 +71,20 @@ def targets(y: Shown) -> Check:
     if high >= 10 or low <= 0.1:
         return judge.warn(sentence, "say normalise.target=true", **measured)
     return judge.passed(sentence, **measured)
+
+
+def _are_counts(y: Shown) -> bool:
+    """Whether few distinct targets are counts: evenly spaced, in one hump, with a rare tail above it.
+
+    Classes come about equally often, or in no order.
+    """
+    values, often = np.unique(y, return_counts=True)
+    gaps, peak = np.diff(values), int(often.argmax())
+    apart = gaps / gaps.min() if len(gaps) else gaps
+    if len(values) < 5 or np.abs(apart - apart.round()).max() > 0.01 or peak >= len(values) / 3:
+        return False
+    tail = often[peak:] + 2 * np.sqrt(often[peak:])  # rises within chance are none
+    return bool(often[-1] < 0.02 * len(y) and (often[peak + 1 :] <= tail[:-1]).all())
 
 
 def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
@@ -100,8 +117,8 @@ def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
 
 
 def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
-    """One feature that gives the label away: a label among the inputs, or what follows from it
-    (R10).
+    """Features that give the label away: a label among the inputs, a column per class, or two whose
+    sum it is (R10).
     """
     judge = Judge(name="telltale_feature", rule="R10")
     if len(x) < 50 or x[0].size < 2:
@@ -114,10 +131,15 @@ def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
     remedy = "see whether it is known before the label is; drop it if not"
     if scores[best] >= TELLTALE:
         return judge.warn(sentence, remedy, feature=best)
-    spread = by_indicators(x, y) if classification else 0.0
-    if spread >= TELLTALE:
-        told = f"columns of zeros and ones explain {spread:.1%} of the labels, a column per class"
-        return judge.warn(told, remedy, score=spread)
+    if classification:
+        spread = max(by_indicators(x, y), by_column_per_class(x, y))
+        if spread >= TELLTALE:
+            told = f"a column per class tells it from the others, by {spread:.1%}"
+            return judge.warn(told, remedy, score=spread)
+    together, pair = by_sum_of_two(x, y, classification)
+    if together >= TELLTALE and max(scores[one] for one in pair) < PARTLY:
+        told = f"features {pair[0]} and {pair[1]} together explain {together:.1%} of the labels"
+        return judge.warn(f"{told}, and alone much less", remedy, features=pair)
     return judge.passed(sentence, feature=best, score=scores[best])
 
 

@@ -11,6 +11,10 @@ from typing import Any
 from search.diagnostics.preflight.check import Check, Judge
 
 Answer = Mapping[str, Any]
+# Share of the train rows below which an epoch leaves most out; of the rows' spread that must reach
+# the first layer.
+FEW, FAINT = 0.6, 0.02
+SHRUNK = 0.99  # factor of all weights between two steps: a weight decay by hand is nearer to 1
 MORE, UNLIKE = (
     1.05,
     3.0,
@@ -28,6 +32,11 @@ def trains(seen: Answer) -> Check:
         return judge.fail(
             f"{', '.join(seen['not_finite'])} not finite", "see learning_rate and the data (R20)"
         )
+    still = len(seen["val_loss"]) > 1 and len(set(seen["val_loss"])) == 1
+    if not seen["steps"] and seen["passes"] and still and seen["val_loss"][0] is not None:
+        told = f"{seen['epochs_told']} epochs without a step of a torch optimizer, and one val_loss"
+        remedy = "does an epoch have a batch at all (drop_last, a batch larger than the rows)?"
+        return judge.fail(told, remedy)
     pairs = [
         (one, two)
         for one, two in zip(seen["train_loss"], seen["val_loss"], strict=False)
@@ -41,8 +50,11 @@ def trains(seen: Answer) -> Check:
     return judge.passed(f"{sentence} on {seen['rows']} rows without an error")
 
 
-def batches(seen: Answer) -> Check:
-    """Shapes, finite numbers, and rows that differ (R10)."""
+def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
+    """Shapes, finite numbers, and rows that differ (R10).
+
+    `fraction`: of the train rows, which the config says are used.
+    """
     judge = Judge(name="batches", rule="R10")
     given = [batch for batch in seen["batches"] if batch["shape"]]
     if not given:
@@ -72,6 +84,17 @@ def batches(seen: Answer) -> Check:
     if MORE * seen["rows"] < taught <= MORE * both and seen["optimizers"] == 1:
         told = f"an epoch took {taught} rows, of {seen['rows']} that were given"
         return judge.warn(told, "do validation rows take part in the training?", taught=taught)
+    rows, shallow = seen["rows_seen"], seen["first_layer"]
+    few = rows["taught"] == 1 and max(rows["covered"]) < FEW * fraction
+    if few and rows["again"] == 1:
+        told = f"every epoch takes the same {max(rows['covered']):.0%} of the train rows"
+        return judge.warn(told, "draw from all rows, and anew in every epoch")
+    if shallow is not None and shallow < FAINT * min(seen["given_spread"] or 0.0, 1.0):
+        told = (
+            f"train rows spread by {seen['given_spread']:.2g}, and by {shallow:.2g} when they reach "
+            "the first layer"
+        )
+        return judge.warn(told, "are the inputs scaled twice? The data are normalised already (R5)")
     held = [batch for batch in seen["evaluated"] if batch["spread"] is not None]
     if held:
         (mean, spread), (other, wide) = (_scale(some) for some in (given, held))
@@ -130,7 +153,25 @@ def optimizer_steps(seen: Answer) -> Check:
             told,
             "call optimizer.step() once per backward pass, and let the loss depend on the model",
         )
-    return judge.passed(f"{seen['steps']} steps, each with fresh gradients")
+    if seen["cleared"] > seen["steps"] / 2:
+        told = f"in {seen['cleared']} of {seen['steps']} steps, the gradients had been cleared"
+        return judge.fail(told, "call zero_grad, then backward, then step, in this order")
+    return _by_hand(seen, judge) or judge.passed(
+        f"{seen['steps']} steps, each with fresh gradients"
+    )
+
+
+def _by_hand(seen: Answer, judge: Judge) -> Check | None:
+    """What happens to the weights beside the optimizer, if it undoes what they learn."""
+    factors = seen["factors"]
+    if len(factors) > seen["steps"] / 2 and median(factors) < SHRUNK:
+        told = f"between two steps, all weights are multiplied by {median(factors):.3g}"
+        return judge.fail(told, "weight decay belongs to the optimizer, and takes far less")
+    if seen["drawn_anew"]:
+        name, times = max(seen["drawn_anew"].items(), key=lambda item: item[1])
+        told = f"between two steps, {name} became another one, {times} times"
+        return judge.fail(told, "draw initial weights once, before the first step")
+    return None
 
 
 def evaluation_mode(seen: Answer) -> Check:

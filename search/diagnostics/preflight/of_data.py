@@ -14,7 +14,9 @@ from search.contract.contract import Prepared
 from search.contract.dataset import Rows, load_rows
 from search.contract.sequences import real_rows
 from search.diagnostics.preflight import features, labels, sets
+from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.api import IGNORED, Part
 from trainers.data import DataSet
 
@@ -30,9 +32,12 @@ OF_ROWS = (
     "telltale_feature",
     "label_signal",
     "label_noise",
+    "validation_labels",
 )
 OF_FEATURES = ("missing_values", "constant_features", "extreme_values", "feature_scales")
-OF_LABELS = ("contradictions", "telltale_feature", "label_signal", "label_noise", "label_order")
+OF_LABELS = (
+    "contradictions", "telltale_feature", "label_signal", "label_noise", "label_order", "validation_labels",
+)  # fmt: skip
 
 
 def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
@@ -45,7 +50,7 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
         names = prepared.contract.data.get("classes", ())
         answers = {name: part[part != IGNORED] for name, part in y.items()}
         classes = 1 + max(int(part.max()) for part in answers.values())
-        yield sets.class_balance(answers, classes=classes, names=names)
+        yield sets.class_balance(answers, classes=classes, names=names, metric=plan.metric.name)
     if fold.train.x is None:
         yield from _unknown(OF_ROWS, "the trainer loads its rows itself (data=own)")
         return
@@ -59,7 +64,7 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     raw = {name: _with_length(data, numbers) for name, numbers in index.items()}
     train_lengths = fold.train.lengths
     yield sets.same_distribution(raw, groups=groups, ordered=plan.config.split.kind == "ordered")
-    yield sets.shared_rows(raw, lengths=train_lengths)
+    yield sets.shared_rows(raw, lengths=train_lengths, numbers=not fold.train.tokens)
     yield sets.shared_groups(groups, time)
     yield from _of_features(plan, data, fold.train)
     train_x, train_y = fold.train.x, y["train"]
@@ -71,7 +76,7 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     classification = task == "classification"
 
     def chance() -> float:
-        return sets.by_chance(raw["train"], lengths=train_lengths)
+        return by_chance(raw["train"], lengths=train_lengths)
 
     yield labels.contradictions(train_x, train_y, chance=chance)
     yield labels.telltale_feature(train_x, train_y, classification=classification)
@@ -83,6 +88,13 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
         legible = signal.measured["score"] >= labels.READABLE
         yield labels.label_noise(train_x, train_y, legible=legible)
     yield labels.label_order(train_y)
+    assert fold.val.x is not None
+    yield validation_labels(
+        (train_x, train_y),
+        (fold.val.x, y["val"]),
+        classification=classification,
+        alike=plan.config.split.kind not in ("ordered", "grouped"),
+    )
 
 
 def _of_features(plan: Plan, data: DataSet, train: Part) -> Iterator[Check]:

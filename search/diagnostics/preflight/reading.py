@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
@@ -57,6 +57,50 @@ def by_indicators(x: Shown, y: Shown) -> float:
     return _by_tree(flat[:, two], y[drawn]) if two.sum() > 1 else 0.0
 
 
+def by_column_per_class(x: Shown, y: Shown) -> float:
+    """How surely every class is told from the rest by a column of its own: of the classes, the least
+    area under the curve. 0 for two classes, which any one column would tell.
+    """
+    flat, labels = _as_numbers(x, y)
+    classes = np.unique(labels)
+    if len(classes) < 3:
+        return 0.0
+    ranks = rankdata(flat, axis=0)
+    own = np.stack([labels == one for one in classes]).astype(float)
+    count = own.sum(axis=1, keepdims=True)
+    above = own @ ranks - count * (count + 1) / 2
+    areas = above / (count * (len(labels) - count))
+    best = areas.argmax(axis=1)
+    return float(areas.max(axis=1).min()) if len(set(best.tolist())) == len(classes) else 0.0
+
+
+def by_sum_of_two(x: Shown, y: Shown, classification: bool) -> tuple[float, tuple[int, int]]:
+    """How much of the labels the sum of two columns explains that no single one does, and which two.
+
+    The two that weigh most in a linear fit, weighted as there.
+    """
+    flat, labels = _as_numbers(x, y)
+    numbers, spread = labels.astype(np.float64), flat.std(axis=0)
+    varied = np.flatnonzero(spread > 0)
+    if len(varied) < 3 or len(flat) < 3 * len(varied) or not np.ptp(numbers):
+        return 0.0, (0, 0)
+    unit = (flat[:, varied] - flat[:, varied].mean(axis=0)) / spread[varied]
+    weights = np.linalg.lstsq(unit, numbers - numbers.mean(), rcond=1e-6)[0]
+    one, other = np.argsort(-np.abs(weights))[:2]
+    total = unit[:, one] * weights[one] + unit[:, other] * weights[other]
+    pair = int(varied[one]), int(varied[other])
+    if not np.ptp(total):
+        return 0.0, pair
+    return _alone(total, labels, classification), pair
+
+
+def _as_numbers(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+    """Some rows, their first columns flat, and the first column of labels."""
+    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1)[:, :FEATURES].astype(np.float64))
+    return flat, y.reshape(len(y), -1)[drawn, 0]
+
+
 def some_rows(x: Shown, y: Shown) -> tuple[Shown, Shown]:
     """Some rows and features, flat, drawn at random."""
     dice = np.random.default_rng(0)
@@ -85,10 +129,16 @@ def held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:
     return chances, known
 
 
+def held_out_numbers(x: Shown, numbers: Shown) -> Shown:
+    """Predictions of numbers [n] for rows that the model has not seen."""
+    trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
+    told: Shown = cross_val_predict(trees, x, numbers, cv=KFold(5, shuffle=True, random_state=0))
+    return told
+
+
 def _read_numbers(x: Shown, numbers: Shown) -> tuple[float, float]:
     """The same of one column of numbers."""
-    trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
-    told = cross_val_predict(trees, x, numbers, cv=KFold(5, shuffle=True, random_state=0))
+    told = held_out_numbers(x, numbers)
     score = 1 - float(
         ((told - numbers) ** 2).sum() / (((numbers - numbers.mean()) ** 2).sum() or 1.0)
     )

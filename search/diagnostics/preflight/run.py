@@ -16,7 +16,7 @@ from rich.console import Console
 from search.config.plan import Plan
 from search.contract.contract import Prepared
 from search.contract.metric_functions import entropy
-from search.diagnostics.preflight import learning, loop, model, report
+from search.diagnostics.preflight import learning, loop, losses, model, output, report
 from search.diagnostics.preflight.check import Check, excused
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.probe import Answers, probed
@@ -32,10 +32,11 @@ def preflight(
     Raises:
         RunError: the training could not be looked at.
     """
+    gradcheck = plan.preflight.gradcheck and plan.stock
     wanted = {
         "kind": "preflight",
         "stock": plan.stock,
-        "gradcheck": plan.preflight.gradcheck and plan.stock,
+        "questions": ("heart", "labels", "speed", "padding", *(["gradients"] * gradcheck)),
     }
     with probed(plan, place, slot=slots[0], wanted=wanted) as answers:
         checks = list(of_data(plan, prepared))
@@ -84,10 +85,12 @@ def of_training(
     if classification and train.y is not None:
         expected, classes = entropy(train.y), 1 + int(train.y.max())
     yield loop.trains(seen)
-    yield loop.batches(seen)
+    yield losses.reported_losses(seen)
+    fraction = float(plan.config.trainer.get("fraction") or 1.0)
+    yield loop.batches(seen, fraction=fraction)
     yield loop.shuffling(seen, ordered=ordered)
-    yield model.output_layer(seen, classification=classification, classes=classes)
-    yield model.first_loss(seen, entropy=expected, classes=classes)
+    yield output.output_layer(seen, classification=classification, classes=classes)
+    yield output.first_loss(seen, entropy=expected, classes=classes)
     yield model.initial_weights(seen)
     yield model.gradients(seen)
     yield loop.optimizer_steps(seen)

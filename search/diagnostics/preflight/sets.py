@@ -17,7 +17,9 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 
+from search.diagnostics.preflight.by_chance import by_chance, drawn_by_chance, row_keys, row_units
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.near_rows import near_copies
 
 ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
 SURE = 3.3  # standard errors: one false alarm in a thousand pairs
@@ -28,6 +30,8 @@ SHIFTED, APART = (
 RICH = 0.5  # share of distinct rows from which a row found twice is a leak, not a coincidence
 BY_CHANCE = 3.0  # times what chance brings: more is no coincidence
 LEAKED = 0.01  # share of held-out rows in train that is too much
+RARE = 50  # rows of one class per row of another, from which accuracy says nothing of the other
+LEAKED_NEARLY = 0.02  # share of held-out rows that nearly stand in train that is too much
 Sets = Mapping[str, NDArray[Any]]
 
 
@@ -83,14 +87,17 @@ def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool =
     return judge.passed(sentence, **measured)
 
 
-def shared_rows(x: Sets, *, lengths: NDArray[np.int64] | None = None) -> Check:
-    """Rows of validation and test that stand in train as well (R3).
+def shared_rows(
+    x: Sets, *, lengths: NDArray[np.int64] | None = None, numbers: bool = True
+) -> Check:
+    """Rows of validation and test that stand in train as well, or nearly (R3).
 
-    `lengths`: of train's sequences, which stand in front of their steps.
+    `lengths`: of train's sequences, which stand in front of their steps; `numbers`: features are
+    numbers, between which distances mean something.
     """
     judge = Judge(name="shared_rows", rule="R3")
-    unit = _units(x["train"])
-    keys = {name: _keys(rows, unit) for name, rows in x.items()}
+    unit = row_units(x["train"])
+    keys = {name: row_keys(rows, unit) for name, rows in x.items()}
     train = np.unique(keys["train"])
     distinct = len(train) / max(len(keys["train"]), 1)
     found = {name: np.isin(keys[name], train) for name in keys if name != "train"}
@@ -100,62 +107,27 @@ def shared_rows(x: Sets, *, lengths: NDArray[np.int64] | None = None) -> Check:
     )
     measured = {"shares": shares, "distinct_in_train": distinct}
     sentence = f"{told} stand in train too"
-    if not any(shares.values()):
+    exact = max(shares.values(), default=0.0)
+    by_accident = distinct < RICH or (
+        exact and exact <= BY_CHANCE * by_chance(x["train"], lengths=lengths)
+    )
+    if numbers and lengths is None and (not exact or by_accident):
+        near = near_copies(x, like=drawn_by_chance(x["train"]))
+        if max(near.values(), default=0.0) >= LEAKED_NEARLY:
+            told = ", ".join(f"{share:.0%} of the rows of {name}" for name, share in near.items())
+            remedy = "keep what belongs together in one set with split=grouped; augment after the split"  # fmt: skip
+            return judge.fail(f"{told} nearly repeat a row of train", remedy, near=near, **measured)
+    if not exact:
         return judge.passed(sentence, **measured)
-    if distinct < RICH or max(shares.values()) <= BY_CHANCE * by_chance(
-        x["train"], lengths=lengths
-    ):
+    if by_accident:
         return judge.note(f"{sentence}, as chance brings where values are few", "", **measured)
-    if max(shares.values()) >= LEAKED:
+    if exact >= LEAKED and sum(int(mask.sum()) for mask in found.values()) > 1:
         remedy = (
             "drop the duplicates, or keep copies together with split=grouped; validation "
             "measures memory otherwise"
         )
         return judge.fail(sentence, remedy, **measured)
     return judge.warn(sentence, "drop the duplicates", **measured)
-
-
-def by_chance(train: NDArray[Any], *, lengths: NDArray[np.int64] | None = None) -> float:
-    """Share of rows that would meet one of train's if every feature kept its values and forgot the
-    others. The columns of one category are one feature. Sequences keep their `lengths`, which stand
-    in their first column, and their padding.
-    """
-    dice = np.random.default_rng(0)
-    flat, unit = train.reshape(len(train), -1), _units(train)
-    drawn = flat.copy()
-    each = 1 if lengths is None else (flat.shape[1] - 1) // int(lengths.max())
-    for columns in _features(flat) if lengths is None else _steps_of(flat, each):
-        rows = np.arange(len(flat))
-        if lengths is not None:
-            rows = rows[lengths > (columns[0] - 1) // each]
-        places = np.array(columns)
-        drawn[np.ix_(rows, places)] = flat[np.ix_(dice.permutation(rows), places)]
-    return float(np.isin(_keys(drawn, unit), _keys(flat, unit)).mean())
-
-
-def _steps_of(flat: NDArray[Any], each: int) -> list[list[int]]:
-    """Columns of every step of `each` numbers, behind the column of the lengths."""
-    return [list(range(start, start + each)) for start in range(1, flat.shape[1], each)]
-
-
-def _features(flat: NDArray[Any]) -> list[list[int]]:
-    """Columns by feature: neighbours of which every row has exactly one 1 are one, a category."""
-    features, run = list[list[int]](), list[int]()
-    total = np.zeros(len(flat))
-    for column in range(flat.shape[1]):
-        values = flat[:, column]
-        indicates = bool(((values == 0) | (values == 1)).all())
-        if run and (not indicates or (total + values > 1).any()):
-            features += [[single] for single in run]
-            run, total = [], np.zeros(len(flat))
-        if not indicates:
-            features.append([column])
-            continue
-        run, total = [*run, column], total + values
-        if (total == 1).all():
-            features.append(run)
-            run, total = [], np.zeros(len(flat))
-    return [*features, *([single] for single in run)]
 
 
 def shared_groups(groups: Sets | None, time: Sets | None) -> Check:
@@ -180,8 +152,13 @@ def shared_groups(groups: Sets | None, time: Sets | None) -> Check:
     return judge.passed(sentence)
 
 
-def class_balance(y: Sets, *, classes: int, names: Sequence[object] = ()) -> Check:
-    """How often each class occurs in each set (R3, R13). `names`: of the classes, if any."""
+def class_balance(
+    y: Sets, *, classes: int, names: Sequence[object] = (), metric: str = ""
+) -> Check:
+    """How often each class occurs in each set (R3, R13).
+
+    `names`: of the classes, if any; `metric`: what ranks the trials.
+    """
     judge = Judge(name="class_balance", rule="R13")
     counts = {
         name: np.bincount(labels.astype(int), minlength=classes) for name, labels in y.items()
@@ -217,6 +194,10 @@ def class_balance(y: Sets, *, classes: int, names: Sequence[object] = ()) -> Che
         )
     if train.max() > 10 * train.min():
         remedy = "a metric such as balanced_accuracy or roc_auc sees the rare class"
+        if metric == "accuracy" and train.max() > RARE * train.min():
+            most = train.max() / train.sum()
+            told = f"{sentence}: who always names the most frequent has an accuracy of {most:.1%}"
+            return judge.warn(told, remedy.replace("a metric", "rank by a metric"), **measured)
         return judge.note(f"{sentence}: unbalanced", remedy, **measured)
     return judge.passed(sentence, **measured)
 
@@ -258,17 +239,3 @@ def _area(
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     variance = (area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)) / (n * m)
     return area, math.sqrt(max(variance, 0.25 / (n * m)))
-
-
-def _units(train: NDArray[Any]) -> NDArray[Any]:
-    """A power of ten per feature, near its spread, so that small units are not rounded away."""
-    spread = np.nanstd(train.reshape(len(train), -1).astype(np.float64), axis=0)
-    known = np.isfinite(spread) & (spread > 0)
-    return np.power(10.0, np.floor(np.log10(np.where(known, spread, 1.0))))
-
-
-def _keys(rows: NDArray[Any], unit: NDArray[Any]) -> NDArray[Any]:
-    """A key per row: equal for equal rows, up to the last bits of a float."""
-    flat = rows.reshape(len(rows), -1).astype(np.float64) / unit
-    flat = np.ascontiguousarray(np.round(flat, 6) + 0.0)
-    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).reshape(-1)

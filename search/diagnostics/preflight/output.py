@@ -1,0 +1,187 @@
+"""Checks of what a model puts out: its output layer against loss and task, and its first loss (R1, R11).
+
+Pure functions of what `trainers.probes` has measured; never trains.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from search.diagnostics.preflight.check import Check, Judge
+
+Answer = Mapping[str, Any]
+ABOVE = {
+    True: (2.0, 5.0),
+    False: (4.0, 25.0),
+}  # first loss over the expected one, for classes and for numbers
+BELOW, NEAR = 0.3, 0.3  # of the expected first loss; how near to batch size times it a sum is
+EXACT = 1e-3  # relative difference of two losses that are the same one
+ENTROPIES = ("cross_entropy", "nll_loss")
+LEAST_BATCH = 8  # numbers from which a range says something
+# Operations that end a model, as autograd names them, and what they leave of the real numbers.
+POSITIVE = ("Relu", "ClampMin", "Clamp", "Softplus", "Exp", "Sigmoid", "Softmax", "Square", "Abs")
+BOUNDED = ("Tanh", "Sigmoid", "Softmax", "Hardtanh")
+BEYOND = 0.05  # share of the targets that a model may not be able to reach
+
+
+def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
+    """Does the output layer fit the loss, and both the task (R1)?"""
+    judge = Judge(name="output_layer", rule="R1")
+    call = seen["loss"]
+    if seen["broadcast"]:
+        one, other = (tuple(shape) for shape in seen["broadcast"])
+        told = f"outputs {one} and targets {other} are subtracted: each against all others"
+        return judge.fail(told, "give the model's output the shape of the targets")
+    if call is None or seen["optimizers"] > 1:
+        return judge.unknown(
+            "no loss of torch's was seen"
+            if call is None
+            else f"{seen['optimizers']} optimizers take turns"
+        )
+    name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
+    numbers = {"loss": name, "outputs": outputs, "targets": targets}
+    unfit = (
+        _unfit_entropy(call, classes=classes)
+        if name in ENTROPIES
+        else _unfit_distance(call, classification=classification)
+    )
+    if unfit is not None:
+        return judge.fail(*unfit, **numbers)
+    return judge.passed(f"{name} of outputs {outputs} and targets {targets}", **numbers)
+
+
+def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
+    """Why outputs do not fit a loss of class numbers, and the remedy."""
+    name, outputs, end = call["name"], call["outputs"], call["end"]
+    if name == "cross_entropy" and end == "Softmax" and call["end_axis"] not in (1, -1, None):
+        told = (
+            f"cross_entropy is given a softmax over axis {call['end_axis']}, not over the classes"
+        )
+        return told, "drop the softmax from the model"
+    if name == "cross_entropy" and call["probabilities"]:
+        told = "cross_entropy is given probabilities: softmax is applied twice"
+        return told, "give it the logits: drop the softmax from the model"
+    if name == "cross_entropy" and call["over_batch"]:
+        told = "cross_entropy is given probabilities that sum to 1 over the batch"
+        return f"{told}, not over the classes", "drop the softmax over dim=0 from the model"
+    ended = {"Relu": "relu", "ClampMin": "clamp", "Clamp": "clamp", "Tanh": "tanh"}.get(end)
+    if name == "cross_entropy" and ended:
+        told = f"cross_entropy is given what a {ended} leaves, not all real numbers"
+        return told, f"give it the logits: drop the {ended} from the end of the model"
+    within = call["sigmoid"] and math.prod(outputs) > LEAST_BATCH
+    if name == "cross_entropy" and (within or end == "Sigmoid"):
+        told = "cross_entropy is given numbers between 0 and 1, as a sigmoid leaves them"
+        return told, "give it the logits: drop the sigmoid from the model"
+    if classes and len(outputs) > 1 and outputs[1] != classes:
+        told = f"{outputs[1]} outputs for {classes} classes"
+        return told, "give the model an output per class (data.outputs)"
+    if name == "nll_loss" and not call["log_probabilities"]:
+        return "nll_loss is given no log-probabilities", "end the model with log_softmax"
+    return None
+
+
+def _unfit_distance(call: Answer, *, classification: bool) -> tuple[str, str] | None:
+    """Why outputs do not fit a loss between numbers, and the remedy."""
+    name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
+    end = call["end"]
+    probabilities = end == "Sigmoid" or (
+        not end and call["within_unit"] and math.prod(outputs) > LEAST_BATCH
+    )
+    if name == "binary_cross_entropy_with_logits" and probabilities:
+        told = f"{name} is given numbers between 0 and 1: sigmoid is applied twice"
+        return told, "give it the logits: drop the sigmoid from the model"
+    if outputs != targets:
+        told = f"{name} holds outputs {outputs} against targets {targets}: each against all others"
+        return told, "give the model's output the shape of the targets"
+    numbered = classification and call["classes"] and not name.startswith("binary")
+    if numbered and math.prod(outputs[1:]) == 1:
+        told = f"{name} measures distances between class numbers"
+        return told, "use cross-entropy with an output per class (R50)"
+    if end in POSITIVE and call["below"] > BEYOND:
+        told = f"outputs end in {end.lower()} and are never negative, as {call['below']:.0%} of the"
+        return f"{told} targets are", "end the model with a linear layer"
+    if end in BOUNDED and call["beyond"] > BEYOND:
+        told = f"outputs end in {end.lower()} and never leave −1 … 1, as {call['beyond']:.0%} of"
+        return f"{told} the targets do", "end the model with a linear layer"
+    return None
+
+
+def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
+    """Is the untrained model's loss what knowing nothing costs (R11)? `entropy`: of the class
+    frequencies, in nats.
+
+    Who does not know the frequencies pays the logarithm of the number of classes: that is no fault.
+    """
+    judge = Judge(name="first_loss", rule="R11")
+    call, got = seen["loss"], seen["first_loss"]
+    if call is None or seen["optimizers"] > 1:
+        return judge.unknown(
+            "no loss of torch's was seen"
+            if call is None
+            else f"{seen['optimizers']} optimizers take turns"
+        )
+    backward = next((loss for loss in seen["losses"] if loss is not None), None)
+    wrong = _not_the_mean(seen, backward)
+    if wrong is not None:
+        return judge.fail(*wrong)
+    if got is None:
+        got = backward if call["reduction"] == "sum" else call["value"]
+    entropic = call["name"] in ENTROPIES
+    guess = math.log(call["outputs"][1]) if entropic and len(call["outputs"]) > 1 else None
+    expected = (entropy or guess) if entropic else call["constant"]
+    if not expected:
+        return judge.unknown("the loss of a constant prediction is not known")
+    kind = "the entropy of the classes" if entropic else "that of a constant prediction"
+    shown = "not finite" if got is None else f"{got:.3g}"
+    sentence = f"{shown} before training, {expected:.3g} would be {kind}"
+    warned, failed = ABOVE[entropic]
+    most = max(expected, math.log(classes)) if entropic and classes else expected
+    remedy = (
+        "start from smaller weights (model.gain, or the last layer's), or check the scale of "
+        "inputs and targets"
+    )
+    if got is None:
+        remedy = "look for log(0), divisions and roots in the loss, and at the data (R20)"
+        return judge.fail(sentence, remedy, expected=expected)
+    rows = call["outputs"][0] if call["outputs"] else 0
+    if rows > 2 and abs(got / (rows * expected) - 1) < NEAR:
+        return judge.fail(sentence, SUMMED, got=got, expected=expected)
+    if got > failed * most:
+        return judge.fail(sentence, remedy, got=got, expected=expected)
+    if got > warned * most:
+        return judge.warn(sentence, remedy, got=got, expected=expected)
+    if got < BELOW * expected:
+        remedy = (
+            "an untrained model cannot know so much: does the input hold the label, is the loss "
+            "scaled?"
+        )
+        return judge.warn(sentence, remedy, got=got, expected=expected)
+    return judge.passed(sentence, got=got, expected=expected)
+
+
+SUMMED = (
+    "the loss is summed over the batch: say reduction='mean', or the rate depends on the batch size"
+)
+
+
+def _not_the_mean(seen: Answer, backward: float | None) -> tuple[str, str] | None:
+    """Whether the gradient is asked for of another thing than the mean loss: of its negative, of the
+    sum; what shows that, and the remedy.
+    """
+    call = seen["loss"]
+    value = call["value"]
+    if seen["maximized"]:
+        told = f"{call['name']} is maximized: the optimizer has maximize=True"
+        return told, "drop maximize=True: a loss is to fall"
+    if value is None or backward is None or not value:
+        return None
+    if value > 0 and abs(backward + value) < EXACT * value:
+        told = f"{call['name']} is {value:.3g}, and the gradient that of {backward:.3g}"
+        return told, "the loss is negated: call backward of the loss itself"
+    rows = math.prod(call["targets"]) if call["targets"] else 0
+    if call["reduction"] == "sum" and rows > 2 and abs(backward - value) < EXACT * abs(value):
+        return (
+            f"{call['name']} is summed over {rows} targets before its gradient is asked for",
+            SUMMED,
+        )
+    return None

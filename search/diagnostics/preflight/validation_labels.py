@@ -1,0 +1,145 @@
+"""Do validation labels belong to their rows, as train's do, and are they in train's units (R3, R10)?
+
+Plain models that learned from train rows predict validation rows. Pure functions of arrays; never
+trains a model of the user's.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.reading import held_out, held_out_numbers, some_rows
+
+FEWEST = 20  # rows of validation; of a class, a quarter
+READ = 0.3  # of what trees read in train rows, held out, from which validation can be compared
+SURE = 4.0  # standard errors
+LOST = 0.15  # share of correct rows
+SWAPPED, USUAL = 0.5, 0.2  # share of a class that trees take for one other: in validation, in train
+SLOPE, OFFSET = 0.4, 1.0  # logarithm of a factor of targets; their offset in deviations
+Shown = NDArray[Any]
+REMEDY = "see how the labels of validation were read: their order, names and units"
+
+
+def validation_labels(
+    train: tuple[Shown, Shown], val: tuple[Shown, Shown], *, classification: bool, alike: bool
+) -> Check:
+    """Held out rows of train against rows of validation.
+
+    Args:
+        train: inputs and labels.
+        val: inputs and labels.
+        classification: labels are class numbers.
+        alike: whether the sets were drawn alike: later times, or other groups, are harder.
+    """
+    judge = Judge(name="validation_labels", rule="R3")
+    if min(len(train[1]), len(val[1])) < FEWEST:
+        return judge.unknown(f"validation or train has fewer than {FEWEST} rows")
+    x, y = some_rows(*train)
+    val_x, val_y = some_rows(*val)
+    if classification:
+        return _of_classes(judge, (x, y), (val_x, val_y), alike=alike)
+    return _of_numbers(judge, (x, y), (val_x, val_y), alike=alike)
+
+
+def _of_classes(
+    judge: Judge, train: tuple[Shown, Shown], val: tuple[Shown, Shown], *, alike: bool
+) -> Check:
+    chances, classes = held_out(*train)
+    guess = classes[chances.argmax(axis=1)]
+    trees = ExtraTreesClassifier(100, min_samples_leaf=2, random_state=0).fit(*train)
+    got = trees.predict(val[0])
+    usual, here = float((guess == train[1]).mean()), float((got == val[1]).mean())
+    constant = float(np.unique(train[1], return_counts=True)[1].max() / len(train[1]))
+    sentence = (
+        f"trees name {usual:.0%} of held-out train rows rightly, and {here:.0%} of validation"
+    )
+    numbers = {"train": usual, "val": here}
+    pair = _swapped(train[1], guess, val[1], got)
+    if pair is not None:
+        told = f"{sentence}; classes {pair[0]} and {pair[1]} are swapped in validation"
+        return judge.fail(told, REMEDY, **numbers)
+    if usual - constant < READ * (1 - constant):
+        return judge.unknown("plain models read too little of the train labels", **numbers)
+    pooled = (usual * len(guess) + here * len(got)) / (len(guess) + len(got))
+    error = math.sqrt(max(pooled * (1 - pooled), 0.01) * (1 / len(guess) + 1 / len(got)))
+    if usual - here < SURE * error or usual - here < LOST or not alike:
+        return judge.passed(sentence, **numbers)
+    chance = math.sqrt(0.25 / len(got))
+    if here < constant + 2 * chance:
+        told = f"{sentence}: the labels of validation do not belong to its rows"
+        return judge.fail(told, REMEDY, **numbers)
+    return judge.warn(f"{sentence}: some labels of validation may be wrong", REMEDY, **numbers)
+
+
+def _swapped(y: Shown, guess: Shown, val_y: Shown, got: Shown) -> tuple[int, int] | None:
+    """Two classes each of which trees take for the other, in validation alone."""
+    classes = [int(c) for c in np.unique(val_y) if (val_y == c).sum() >= FEWEST // 4]
+
+    def taken(labels: Shown, told: Shown, one: int, other: int) -> float:
+        rows = labels == one
+        return float((told[rows] == other).mean()) if rows.any() else 0.0
+
+    for one in classes:
+        for other in classes:
+            both = [(one, other), (other, one)]
+            if (
+                one < other
+                and min(taken(val_y, got, *pair) for pair in both) > SWAPPED
+                and max(taken(y, guess, *pair) for pair in both) < USUAL
+            ):
+                return one, other
+    return None
+
+
+def _of_numbers(
+    judge: Judge, train: tuple[Shown, Shown], val: tuple[Shown, Shown], *, alike: bool
+) -> Check:
+    y, val_y = (labels.reshape(len(labels), -1)[:, 0].astype(np.float64) for _, labels in (train, val))  # fmt: skip
+    guess = held_out_numbers(train[0], y)
+    trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0).fit(train[0], y)
+    got = trees.predict(val[0])
+    usual, here = _correlation(guess, y), _correlation(got, val_y)
+    sentence = f"what trees predict correlates by {usual:.2f} with held-out train targets, and by {here:.2f} with validation's"  # fmt: skip
+    numbers = {"train": usual, "val": here}
+    if usual < READ:
+        return judge.unknown("plain models read too little of the train targets", **numbers)
+    if not alike:
+        return judge.passed(sentence, **numbers)
+    error = math.sqrt(1 / max(len(y) - 3, 1) + 1 / max(len(val_y) - 3, 1))
+    lost = np.arctanh(min(usual, 0.999)) - np.arctanh(min(here, 0.999))
+    factor, offset = _units(got, val_y, guess, y)
+    numbers |= {"factor": factor, "offset": offset}
+    if lost < SURE * error and here > READ and (abs(math.log(factor)) > SLOPE or abs(offset) > OFFSET):  # fmt: skip
+        told = f"{sentence}; these are {factor:.3g} times as steep, and {offset:+.2g} deviations off: other units?"  # fmt: skip
+        return judge.fail(told, REMEDY, **numbers)
+    if lost > SURE * error and usual - here > LOST:
+        say = judge.fail if here < 2 / math.sqrt(len(val_y)) else judge.warn
+        return say(f"{sentence}: targets may belong to other rows", REMEDY, **numbers)
+    return judge.passed(sentence, **numbers)
+
+
+def _correlation(one: Shown, other: Shown) -> float:
+    """Of ranks, which a few far targets do not decide."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+
+def _units(got: Shown, val_y: Shown, guess: Shown, y: Shown) -> tuple[float, float]:
+    """How much steeper validation targets rise with what trees predict than train's do, and how far
+    off they are, in deviations of train targets. By quantiles, which a few far targets do not decide.
+    """
+
+    def spread(numbers: Shown) -> float:
+        low, high = np.quantile(numbers, [0.1, 0.9])
+        return float(high - low)
+
+    own, here = spread(y) / (spread(guess) or 1.0), spread(val_y) / (spread(got) or 1.0)
+    factor = here / own if own and here else 1.0
+    off = float(np.median(val_y - got) - np.median(y - guess))
+    return factor, off / (float(y.std()) or 1.0)

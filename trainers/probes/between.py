@@ -1,0 +1,44 @@
+"""What happens to the weights between two steps of an optimizer: shrunk by hand, or drawn anew.
+
+Never judges.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+SAME = 1e-3  # share of a tensor's change that its factor may leave over
+OTHER = 0.5  # cosine below which a tensor has nothing of what it was
+
+
+def factor_between(before: Mapping[int, Tensor], now: Mapping[int, Tensor]) -> float | None:
+    """The factor by which all tensors were multiplied; None where there is none, or it is 1."""
+    factors = []
+    for key, old in before.items():
+        size = float(old.double().square().sum())
+        if not size:
+            continue
+        factor = float((old.double() * now[key].double()).sum()) / size
+        left = float((now[key].double() - factor * old.double()).square().sum())
+        if left > (SAME * (1 - factor)) ** 2 * size + 1e-12 * size:
+            return None
+        factors.append(factor)
+    alike = bool(factors) and max(factors) - min(factors) <= SAME  # NaN is never alike
+    if not alike or abs(factors[0] - 1) < SAME:
+        return None
+    return sum(factors) / len(factors)
+
+
+def drawn_anew(before: Mapping[int, Tensor], now: Mapping[int, Tensor]) -> list[int]:
+    """Keys of the matrices that have nothing of what they were."""
+    changed = []
+    for key, old in before.items():
+        new = now[key]
+        if old.ndim < 2 or torch.equal(old, new) or not bool(new.any()) or not bool(old.any()):
+            continue
+        cosine = torch.nn.functional.cosine_similarity(
+            old.double().flatten(), new.double().flatten(), dim=0
+        )
+        changed += [key] if float(cosine) < OTHER else []
+    return changed

@@ -1,0 +1,55 @@
+"""Which of the rows that a training was given it trained on, and on which it was evaluated.
+
+A row is known by some of its values as float32, bit by bit, so rows that a loop changes
+(augmentation, another normalisation) match none: then nothing is said. Never judges.
+"""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+VALUES = 256  # of a row, evenly drawn, that make its key
+
+
+def row_keys(rows: torch.Tensor | NDArray[Any]) -> tuple[int, ...]:
+    """A key per row, by its values as float32."""
+    array = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else rows
+    flat = array.reshape(len(array), -1)
+    some = np.ascontiguousarray(flat[:, :: max(1, flat.shape[1] // VALUES)], dtype=np.float32)
+    return tuple(zlib.crc32(row.tobytes()) for row in some + 0.0)
+
+
+def rows_seen(
+    trained: Sequence[Iterable[int]],
+    evaluated: Iterable[int],
+    *,
+    train: frozenset[int],
+    val: frozenset[int],
+) -> dict[str, Any]:
+    """How the rows seen match those given, as shares.
+
+    Args:
+        trained: keys of the rows of each epoch.
+        evaluated: keys of the rows that models saw without gradients.
+        train: keys of the train rows given.
+        val: keys of the validation rows given.
+
+    Returns:
+        `taught`: share of the rows trained on that are train rows; `covered`: per epoch, share of
+        the train rows that came; `again`: share of the second epoch's rows that the first had;
+        `on_train`, `on_val`: shares of the evaluated rows that are rows of these sets. None where
+        nothing was seen.
+    """
+    epochs = [set(keys) for keys in trained if keys]
+    every, held = set().union(*epochs), set(evaluated)
+    return {
+        "taught": len(every & train) / len(every) if every else None,
+        "covered": [len(keys & train) / max(len(train), 1) for keys in epochs],
+        "again": len(epochs[0] & epochs[1]) / len(epochs[1]) if len(epochs) > 1 else None,
+        "on_train": len(held & train) / len(held) if held else None,
+        "on_val": len(held & val) / len(held) if held else None,
+    }

@@ -1,0 +1,120 @@
+"""What the steps of an optimizer do, seen from outside: gradients, rates, updates, and what happens
+to the weights in between. Changes nothing; never judges.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainers.probes.between import drawn_anew, factor_between
+from trainers.probes.hooks import Hooked, dense, has_closure, is_idle, parameters_of
+from trainers.probes.seen import Seen, Weights
+
+
+class StepWatch(Hooked):
+    """Notes the steps of whatever optimizer in `seen`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = Seen()
+        self._first: nn.Module | None = None  # the model
+        self._named: dict[int, tuple[Tensor, Weights]] = {}  # parameters, and what is noted of them
+        self._fresh: set[int] = set()  # parameters to which a gradient came since the last step
+        self._before: dict[int, Tensor] = {}  # parameters before this step
+        self._after: dict[int, Tensor] = {}  # and after the last one
+        self._optimizers: set[int] = set()
+        self._owned: set[int] = set()  # parameters that an optimizer has
+        self._stale = False
+
+    def _note_parameter(self, name: str, parameter: Tensor) -> Weights:
+        if id(parameter) in self._named:
+            return self._named[id(parameter)][1]
+        weights = Weights(
+            name=name, shape=tuple(parameter.shape), trainable=parameter.requires_grad
+        )
+        self._named[id(parameter)] = parameter, weights
+        if parameter.requires_grad:
+            hook = parameter.register_hook(lambda _: self._arrived(parameter))  # type: ignore[no-untyped-call]
+            self._handles.append(hook)
+        return weights
+
+    # Gradients and steps
+
+    def _arrived(self, parameter: Tensor) -> None:
+        """A gradient on its way to a parameter: what lies there already, since the last step, is
+        stale.
+        """
+        if id(parameter) in self._fresh:
+            return
+        self._fresh.add(id(parameter))
+        if not self._stale and id(parameter) in self._owned and parameter.grad is not None:
+            self._stale = bool(dense(parameter.grad).any())
+            self.seen.stale_gradients += self._stale
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if is_idle(optimizer):
+            return
+        mine = parameters_of(optimizer)
+        if not self._optimizers and not any(id(parameter) in self._named for parameter in mine):
+            self._first, self._named = None, {}  # what was called first is not what is trained
+        closure, known = (
+            has_closure(args, kwargs),
+            all(id(parameter) in self._named for parameter in mine),
+        )
+        self._optimizers.add(id(optimizer))
+        self.seen.optimizers = len(self._optimizers)
+        self.seen.steps += 1
+        self.seen.steps_without_gradient += known and not self._fresh and not closure
+        self.seen.rates.append(float(optimizer.param_groups[0]["lr"]))
+        self.seen.maximized += bool(optimizer.param_groups[0].get("maximize"))
+        self.seen.cleared += bool(
+            self._fresh and not any(p.grad is not None and dense(p.grad).any() for p in mine)
+        )
+        self._note_between(mine)
+        for parameter in mine:
+            self._note_parameter(f"tensor {tuple(parameter.shape)}", parameter).optimized = True
+            self._owned.add(id(parameter))
+            self._before[id(parameter)] = parameter.detach().clone()
+        if not closure:
+            self._note_gradients(optimizer)
+
+    def _note_between(self, parameters: Sequence[Tensor]) -> None:
+        """What became of the parameters since their last step."""
+        old = {id(p): self._after[id(p)] for p in parameters if id(p) in self._after}
+        now = {id(p): p.detach() for p in parameters}
+        factor = factor_between(old, now)
+        if factor is not None:
+            self.seen.factors.append(factor)
+            return
+        for key in drawn_anew(old, now):
+            name = self._named[key][1].name if key in self._named else "a tensor"
+            self.seen.drawn_anew[name] = self.seen.drawn_anew.get(name, 0) + 1
+
+    def _note_gradients(self, optimizer: Optimizer) -> None:
+        """What the parameters hold for this step."""
+        total = 0.0
+        for parameter in parameters_of(optimizer):
+            if parameter.grad is not None:
+                weights, gradient = self._named[id(parameter)][1], dense(parameter.grad)
+                peak = float(gradient.abs().max()) if gradient.numel() else 0.0
+                weights.gradients += peak != 0
+                weights.finite &= peak < float("inf")
+                weights.largest = max(weights.largest, peak)
+                total += float(gradient.double().square().sum())
+        self.seen.gradient_norms.append(total**0.5)
+        self._fresh, self._stale = set(), False
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if is_idle(optimizer):
+            return
+        moved = size = 0.0
+        for parameter in parameters_of(optimizer):
+            before = self._before.pop(id(parameter))
+            moved += float((parameter.detach() - before).double().square().sum())
+            size += float(before.double().square().sum())
+            self._after[id(parameter)] = parameter.detach().clone()
+        if len(self.seen.gradient_norms) < self.seen.steps:  # a closure has asked for them
+            self._note_gradients(optimizer)
+        self.seen.ratios.append((moved / size) ** 0.5 if size else 0.0)
