@@ -73,3 +73,21 @@ def test_a_measurement_stops_after_its_last_epoch():
 def test_a_loss_that_may_be_negative_has_no_scale_by_which_it_diverges(first, later):
     early_stopping = EarlyStopping(metric=UP, patience=None)
     assert _feed(early_stopping, [0.1, 0.2], losses=[first, later]) == ["go", "go"]
+
+
+def test_patience_can_wait_for_a_lower_validation_loss_while_the_best_epoch_stays_the_metrics():
+    early_stopping = EarlyStopping(metric=UP, patience=2, on_loss=True)
+    epochs = [(0.1, 2.0), (0.5, 1.0), (0.6, 0.9), (0.7, 1.0), (0.8, 1.1)]
+    told = [
+        early_stopping.see(epoch, value=value, losses=(0.5, loss))
+        for epoch, (value, loss) in enumerate(epochs)
+    ]
+    assert told == ["go", "go", "go", "go", "stop"]
+    assert early_stopping.reason == "stopped early: no lower val_loss for 2 epochs"
+    assert early_stopping.best_epoch == 4
+
+
+def test_a_trainer_without_a_validation_loss_is_stopped_by_the_metric_and_told_so():
+    early_stopping = EarlyStopping(metric=UP, patience=2, on_loss=True)
+    assert _feed(early_stopping, [0.1, 0.5, 0.5, 0.5])[-1] == "stop"
+    assert early_stopping.reason == "stopped early: no better accuracy for 2 epochs"

@@ -7,7 +7,7 @@ or square images, like the models of `trainers.models`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -50,7 +50,7 @@ def check_fits(augmentation: Augmentation | None, rows: Sequence[Tensor]) -> Non
     if augmentation is None:
         return
     cause = "" if rows[0].is_floating_point() else "token ids"
-    if len(rows) > 2 and isinstance(augmentation, Shift | Cutout | Flip | Rotate | Haze):
+    if len(rows) > 2 and isinstance(augmentation, Shift | Cutout | Flip | Rotate | Haze | Mixup):
         cause = cause or "sequences of different lengths"
     if cause:
         raise TypeError(
@@ -175,6 +175,39 @@ class Rotate:
         )
         turned = torch.nn.functional.grid_sample(shaped, grid, align_corners=False)
         return turned.reshape(x.shape)
+
+
+class Mixup:
+    """Each row becomes a mixture with another row of its batch, and so does its target.
+
+    Zhang et al. 2018, arXiv 1710.09412: one share per batch, from a beta distribution with both
+    parameters `strength`; 0 mixes nothing. The trainer takes the loss from `loss`.
+    """
+
+    def __init__(self, *, strength: float) -> None:
+        self._strength = _checked(strength)
+        self._share, self._partners = 1.0, torch.zeros(0, dtype=torch.long)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, mixed; which rows and how much is kept for the loss of this batch."""
+        self._partners = torch.randperm(len(x)).to(x.device)
+        if self._strength == 0:
+            self._share = 1.0
+            return x
+        # Of the CPU's generator: two gamma numbers make one of a beta distribution.
+        one, other = torch._standard_gamma(torch.full((2,), float(self._strength)))
+        self._share = float(one / (one + other)) if one + other > 0 else 1.0
+        return self._share * x + (1 - self._share) * x[self._partners]
+
+    def loss(
+        self, loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor
+    ) -> Tensor:
+        """The loss against both rows' targets, by their shares."""
+        if self._share == 1.0:
+            return loss(outputs, targets)
+        return self._share * loss(outputs, targets) + (1 - self._share) * loss(
+            outputs, targets[self._partners]
+        )
 
 
 def _checked(strength: float, *, most: float = math.inf) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from trainers.api import Config, Part
 from trainers.rows import share_of_rows
+from trainers.settings import fits
 
 # inputs and targets of some rows, and the lengths of those that are sequences
 RowSet = tuple[Tensor, ...]
@@ -147,6 +148,38 @@ def share_of_train(config: Config, sets: Sets) -> Sets:
 def taken(rows: RowSet, index: Tensor) -> RowSet:
     """Some of the rows, by their numbers."""
     return tuple(tensor[index] for tensor in rows)
+
+
+def chances(config: Config, targets: Tensor) -> Tensor | None:
+    """How likely each train row is drawn, for `trainer.balance`; None: each row once an epoch.
+
+    A row's chance is its class's number of rows to the power of −balance: with 1, every class is
+    drawn as often.
+
+    Raises:
+        ValueError: a balance that is no number from 0 to 1, or targets that are no classes.
+    """
+    balance = config["trainer"].get("balance", 0.0)
+    if not fits(balance, positive=False) or balance > 1:
+        raise ValueError(
+            f"trainer.balance: must lie between 0 and 1, but got {balance!r}; 0 draws each row once"
+        )
+    if balance == 0:
+        return None
+    if targets.is_floating_point() or targets.ndim != 1:
+        raise ValueError(
+            "trainer.balance: needs one class per row, but the targets are "
+            f"{'numbers' if targets.is_floating_point() else 'labels per step'}; say 0"
+        )
+    counts = torch.bincount(targets).double()
+    return counts[targets] ** -float(balance)
+
+
+def drawn_rows(chances: Tensor | None, count: int) -> Tensor:
+    """The rows of an epoch in their order: all, or `count` of them by their chances."""
+    if chances is None:
+        return torch.randperm(count)
+    return torch.multinomial(chances.cpu(), count, replacement=True)
 
 
 def seed_all(seed: int, device: torch.device) -> None:

@@ -4,15 +4,20 @@ Every epoch is seeded by (trial seed, epoch), so a trial resumed from its checkp
 the same bits.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from trainers.api import Checkpoint, Config, Values
-from trainers.augment import check_fits, read_augmentation
+from trainers.augment import Mixup, check_fits, read_augmentation
 from trainers.build import (
     RowSet,
     Sets,
     build,
+    chances,
+    drawn_rows,
     epoch_seeds,
     plain_loss,
     restore_unsaved,
@@ -49,6 +54,7 @@ class Seat:
         self._device, self._checkpoint = device, checkpoint
         self._seed, self._epochs = int(config["seed"]), int(config["trainer"]["epochs"])
         rows, val_rows = len(self._train[0]), len(self._val[0])
+        self._chances = chances(config, self._train[1])
         self._batch = min(int(config["trainer"]["batch_size"]), rows)
         self._steps = -(-rows // self._batch)
         seed_all(self._seed, device)
@@ -115,7 +121,7 @@ class Seat:
     def _train_epoch(self) -> Values:
         seed_all(int(epoch_seeds(self._seed, self.epoch)[0]), self._device)
         self.model.train()
-        order = torch.randperm(len(self._train[0])).to(self._device)
+        order = drawn_rows(self._chances, len(self._train[0])).to(self._device)
         total = torch.zeros((), device=self._device)
         self._clipped.zero_()
         watched: Values = {}
@@ -145,14 +151,15 @@ class Seat:
         self._optimizer.zero_grad(set_to_none=True)
         inputs, targets, *lengths = taken(self._train, rows)
         outputs = self.model(inputs if self._augment is None else self._augment(inputs), *lengths)
-        loss = self._loss(outputs, targets)
+        loss = self._mixed(self._loss, outputs, targets)
         plain: Tensor = (
             loss.detach()
             if self._plain_loss is self._loss
-            else self._plain_loss(outputs.detach(), targets)
+            else self._mixed(self._plain_loss, outputs.detach(), targets)
         )
         if self._distillation is not None and self._soft is not None:
-            loss = self._distillation.mixed(loss, outputs, self._soft[rows])
+            against_teacher = partial(self._distillation.mixed, loss)
+            loss = self._mixed(against_teacher, outputs, self._soft[rows])
         penalties = self._penalties
         if penalties.flood is not None:
             loss = flooded(loss, penalties.flood)
@@ -162,11 +169,19 @@ class Seat:
                 + penalties.l1
                 * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
             )
-        loss.backward()
+        torch.autograd.backward(loss)
         if penalties.clip is not None:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), penalties.clip)
             self._clipped += norm > penalties.clip
         return plain
+
+    def _mixed(
+        self, loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor
+    ) -> Tensor:
+        """A loss of the batch, of mixed targets where its inputs are mixed."""
+        if isinstance(self._augment, Mixup):
+            return self._augment.loss(loss, outputs, targets)
+        return loss(outputs, targets)
 
     def step(self) -> None:
         """The optimizer's step, and no unit's weights longer than they may be."""

@@ -108,6 +108,7 @@ TABLE: dict[str, Rule] = {
     "trainer.predict": text(null=True),
     "trainer.epochs": whole(1, 10**6),
     "trainer.patience": whole(1, null=True),
+    "trainer.stop_on": one_of("metric", "val_loss"),
     "trainer.timeout": number(above=0, null=True),
     "trainer.epoch_timeout": number(above=0),
     "trainer.checkpoint_every": number(above=0),
@@ -127,6 +128,7 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
         STOCK: {
             "batch_size": whole(1),
             "fraction": number(above=0, most=1),
+            "balance": number(least=0, most=1),
             "l1": number(least=0, null=True),
             "flood": number(least=0, null=True),
             "clip": number(above=0, null=True),

@@ -24,6 +24,7 @@ PREFLIGHT = ("on", "warn", "off")
 class Limits:
     """What ends a trial: patience [epochs], time in all and per epoch [s], retries, output [bytes].
 
+    `stop_on_loss`: whether patience waits for a lower validation loss, in place of a better metric.
     `max_retries`: after deaths of its worker. `last_epoch`: where a training apart from the search
     stops; None within a search.
     """
@@ -34,6 +35,7 @@ class Limits:
     epoch_timeout: float
     max_retries: int
     log_bytes: int
+    stop_on_loss: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,7 @@ def read_limits(config: DictConfig) -> Limits:
         epoch_timeout=positive(config, "trainer.epoch_timeout"),
         max_retries=whole(config, "placement.max_retries", least=0),
         log_bytes=int(positive(config, "trainer.max_log_mb") * 2**20),
+        stop_on_loss=config.trainer.get("stop_on", "metric") == "val_loss",
     )
 
 

@@ -17,21 +17,26 @@ class EarlyStopping:
     """How one trial stands.
 
     Attributes:
-        patience: epochs without a better metric before the trial stops; None: never.
+        patience: epochs without improvement before the trial stops; None: never.
+        on_loss: whether the validation loss must improve, in place of the metric.
         last_epoch: the epoch at which the trial stops, and whose value counts, if one is set.
         value: the metric at `best_epoch`.
         epoch: the last epoch seen; 0 before the first trained one.
         first_loss: the loss of the untrained model, where the trainer reports it.
+        lowest_loss, lowest_epoch: of validation, since the first trained epoch.
         reason: why the trial has stopped, if it has.
     """
 
     metric: Metric
     patience: int | None
+    on_loss: bool = False
     last_epoch: int | None = None
     value: float | None = None
     best_epoch: int = 0
     epoch: int = 0
     first_loss: float | None = None
+    lowest_loss: float = math.inf
+    lowest_epoch: int = 0
     reason: str = ""
 
     def see(self, epoch: int, *, value: float, losses: tuple[float | None, ...]) -> StopDecision:
@@ -65,11 +70,17 @@ class EarlyStopping:
             or self.metric.better(value, self.value)
         ):
             self.value, self.best_epoch = value, epoch
+        val_loss = losses[1] if len(losses) > 1 else None
+        if val_loss is not None and val_loss < self.lowest_loss:
+            self.lowest_loss, self.lowest_epoch = val_loss, epoch
         if self.last_epoch is not None and epoch >= self.last_epoch:
             self.reason = f"trained up to epoch {epoch}"
             return StopDecision.STOP
-        if self.patience is not None and epoch - self.best_epoch >= self.patience:
-            self.reason = f"stopped early: no better {self.metric.name} for {self.patience} epochs"
+        by_loss = self.on_loss and math.isfinite(self.lowest_loss)  # a trainer may report none
+        last_gain = self.lowest_epoch if by_loss else self.best_epoch
+        if self.patience is not None and epoch - last_gain >= self.patience:
+            watched = "lower val_loss" if by_loss else f"better {self.metric.name}"
+            self.reason = f"stopped early: no {watched} for {self.patience} epochs"
             return StopDecision.STOP
         return StopDecision.GO
 

@@ -22,7 +22,12 @@ SLOW_START = 30.0  # time without a first sign of a trial after which the user h
 
 def fresh_early_stopping(metric: Metric, limits: Limits) -> EarlyStopping:
     """The early stopping of a trial without an epoch."""
-    return EarlyStopping(metric=metric, patience=limits.patience, last_epoch=limits.last_epoch)
+    return EarlyStopping(
+        metric=metric,
+        patience=limits.patience,
+        on_loss=limits.stop_on_loss,
+        last_epoch=limits.last_epoch,
+    )
 
 
 @dataclass(kw_only=True)
