@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.stages.noise import SeedStatistics, advantage, half_widths, statistics_of
-from search.stages.racing import Race, is_better, seeds_needed
+from search.stages.racing import Race, is_better, level_of_each, seeds_needed
 
 Shape = tuple[int, int, int]  # sweeps, values, seeds; the baseline is value 0
 Law = Callable[[np.random.Generator, Shape], np.ndarray]
@@ -90,13 +90,13 @@ class Simulated:
         away = np.abs(self.means[sweeps, places] - truth[places])
         return float(np.mean(away <= self.half_widths[sweeps, places]))
 
-    def calls_an_equal_value_worse(self, level: float) -> float:
+    def calls_an_equal_value_worse(self) -> float:
         """Share of sweeps in which a value, the baseline left out, is called worse."""
         values = self.means.shape[1]
         called = np.zeros(len(self.means), dtype=bool)
         for index in range(1, values):
             edge = advantage(
-                self.statistics, reference=index, level=level / values, own_noise=False
+                self.statistics, reference=index, level=level_of_each(values), own_noise=False
             )
             called |= (edge.p <= edge.critical[:, None]).any(1)
         return float(called.mean())

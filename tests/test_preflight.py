@@ -463,7 +463,7 @@ def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["preflight=sometimes"], "Could not find 'preflight/sometimes'"),
+        (["preflight=sometimes"], "preflight option 'sometimes' does not exist"),
         (
             ["preflight.mode=sometimes"],
             "preflight.mode 'sometimes' does not exist; there are: off, on, warn",

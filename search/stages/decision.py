@@ -24,7 +24,7 @@ from search.stages.noise import (
     pooled_deviation,
     statistics_of,
 )
-from search.stages.racing import LEVEL, STABLE, Race, is_better, worth_of
+from search.stages.racing import LEVEL, STABLE, Race, is_better, level_of_each, worth_of
 from search.stages.scores import Floats, step_of
 
 Standing = Literal["best", "tie", "worse", "unstable", "unusable"]
@@ -221,7 +221,7 @@ def _standings(
         elif index == 0:
             standings.append("worse" if winner else "tie")
         else:
-            level = LEVEL / len(of.counts)
+            level = level_of_each(len(of.counts))
             edge = advantage(of, reference=index, level=level, own_noise=False)
             better = is_better(of, edge, reference=index)
             below = winner != 0 or of.means[index] < of.means[0]

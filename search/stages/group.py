@@ -10,6 +10,8 @@ import numpy as np
 from search.config.knobs import Value
 from search.stages.scores import Floats, broken_seeds, step_of
 
+LARGEST = 1e150  # beyond it the square of a score is no number: such a training has diverged
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
@@ -28,7 +30,7 @@ class Group:
         return tuple(
             score
             for place, score in enumerate(self.scores)
-            if score is not None and place not in self.collapsed
+            if score is not None and abs(score) < LARGEST and place not in self.collapsed
         )
 
     @cached_property
@@ -48,12 +50,12 @@ def mark_collapsed(groups: Sequence[Group], *, resolution: float) -> tuple[Group
 
 
 def scores_of(groups: Sequence[Group]) -> Floats:
-    """The scores as an array of values and seeds: −inf without a result, NaN where not trained."""
+    """The scores as an array of values and seeds: −inf without a result or beyond `LARGEST`, NaN where not trained."""
     seeds = max((len(group.scores) for group in groups), default=0)
     array = np.full((len(groups), max(seeds, 1)), np.nan)
     for row, group in zip(array, groups, strict=True):
         row[: len(group.scores)] = [
-            -math.inf if score is None or not math.isfinite(score) else score
+            -math.inf if score is None or not abs(score) < LARGEST else score
             for score in group.scores
         ]
     return array

@@ -131,6 +131,8 @@ def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
         shrinks[..., own] = False
     with np.errstate(invalid="ignore"):
         shrunken = (prior + freedom * of.variances) / (freedom + 1)
+        # Where all are shrunken, a noise that is larger than others' is believed as it is.
+        shrinks &= (own is not None) | (shrunken >= of.variances)
     variances = np.where(shrinks, shrunken, of.variances)
     return variances, np.maximum(np.where(shrinks, freedom + 1, freedom), 1e-9)
 
@@ -145,26 +147,27 @@ def advantage(
         reference: the place of the one that all others are compared with.
         level: the error of all comparisons together.
         own_noise: whether the reference's noise is its own alone, as it must be for a baseline
-            that stays or goes; among many values that may each be called worse, all are shrunken.
+            that stays or goes; among many values that may each be called worse, the small ones
+            are shrunken.
     """
     variances, freedom = _shrunken(of, own=reference if own_noise else None)
     with np.errstate(invalid="ignore", divide="ignore"):
         squares = variances / of.counts
         own = squares[..., reference : reference + 1]
         total = squares + own
-        degrees = total**2 / (
-            squares**2 / freedom + own**2 / freedom[..., reference : reference + 1]
-        )
+        share = own / total  # of the reference; as a share, since squares of squares overflow
+        degrees = 1 / ((1 - share) ** 2 / freedom + share**2 / freedom[..., reference, None])
         few = np.minimum(of.counts, of.counts[..., reference : reference + 1]) < 3
         least = np.minimum(freedom, freedom[..., reference : reference + 1])
         degrees = np.where(few, least, degrees)
         shared = np.maximum(of.counts, of.counts[..., reference : reference + 1])
-        paired = np.sqrt(variances * variances[..., reference : reference + 1]) / shared
+        deviations = np.sqrt(variances)
+        paired = deviations * deviations[..., reference, None] / shared
         errors = np.sqrt(np.maximum(total - 2 * of.correlation[..., None] * paired, 0.0))
         differences = of.means - of.means[..., reference : reference + 1]
         t = np.where(errors > 0, differences / errors, np.sign(differences) * np.inf)
         p = special.stdtr(degrees, -t)
-        shares = np.sqrt(np.where(total > 0, own / total, 0.5))
+        shares = np.sqrt(np.where(total > 0, share, 0.5))
     testable = (of.counts > 1) & (of.counts[..., reference : reference + 1] > 1)
     testable[..., reference] = False
     p = np.where(testable & (differences != 0), np.nan_to_num(p, nan=1.0), 1.0)

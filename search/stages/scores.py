@@ -84,7 +84,9 @@ def step_of(scores: Floats, *, share: float = 0.0) -> float:
     `share`: what one predicted row is of all, such as 1/252; it counts where every score is a
     multiple of it, as shares of the rows are (in percent too).
     """
-    values = np.unique(np.round(scores[np.isfinite(scores)], 12))
+    finite = scores[np.isfinite(scores)]
+    size = float(np.abs(finite).max(initial=0.0)) or 1.0
+    values = np.unique(np.round(finite / size, 12)) * size
     unit = share if len(values) and np.abs(values).max() <= 1 else 100 * share
     if unit > 0 and len(values) and _are_multiples(values, unit):
         return unit
@@ -103,5 +105,7 @@ def step_of(scores: Floats, *, share: float = 0.0) -> float:
 
 
 def _are_multiples(values: Floats, unit: float) -> bool:
+    """Whether all values are; what is far below one unit, and not 0, is no multiple of it."""
     ratios = values / unit
-    return bool(np.all(np.abs(ratios - np.round(ratios)) < 1e-3))
+    nearest = np.round(ratios)
+    return bool(np.all((np.abs(ratios - nearest) < 1e-3) & ((nearest != 0) | (values == 0))))

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 from simulated_sweeps import LAWS, simulate
 
-from search.stages.racing import LEVEL, Race
+from search.stages.racing import Race
 
 CELLS = (
     "2x3x10",
@@ -49,7 +49,7 @@ def row(law: str, *, values: int, race: Race, sweeps: int) -> list[str]:
     chosen = simulate(law, sweeps=sweeps, values=values, race=race, truth=all_better, seed=4)
     shares = [
         (flat.winners == 0).mean(),
-        flat.calls_an_equal_value_worse(LEVEL),
+        flat.calls_an_equal_value_worse(),
         *((one.winners == place).mean() for one in found),
         flat.trainings.mean(),
         found[0].trainings.mean(),
