@@ -88,7 +88,7 @@ def _trained(
         for row in (*rows, *full)
     }
     findings = replace(findings, verdicts=verdicts)
-    return conclude(request, findings, history, trials=own, floor=None), full
+    return conclude(request, findings, history, trials=own, floor=None, val_rows=VAL_ROWS), full
 
 
 def _full(plan: Plan, row: TrialRecord) -> TrialRecord:

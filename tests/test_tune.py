@@ -18,8 +18,9 @@ from search.config.incumbent import canonical, incumbent_config, merged
 from search.contract.arrays import read_folds
 from search.errors import UsageError
 from search.protocols.budget import check_budget
-from search.protocols.history import RATE
+from search.protocols.history import RATE, Request, Step
 from search.protocols.next_stage import next_stage
+from search.protocols.stage_plan import stage_plan
 from trainers.ensemble import predict
 
 NO_JOINT = "protocol.trials=2"
@@ -252,7 +253,39 @@ def test_a_budget_too_small_for_the_first_stages_says_what_it_would_need():
         check_budget(begun(tune_plan("budget_trials=10")))
 
 
-@pytest.mark.parametrize("protocol", ["fixed_order", "coordinate", "unstick"])
+def test_hours_keep_the_confirmations_share_at_the_pace_so_far():
+    plan = tune_plan("budget_hours=1")
+    sweep = Request(entry=4, stage="sweep", because="", knobs=(plan.knobs[0],))
+    step = Step(
+        number=1, request=sweep, decision="keep", says="", trials=100, seconds=1800.0, effect=True
+    )
+    history = begun(plan, step)
+    joint = Request(entry=5, stage="joint", because="", knobs=plan.knobs[:2], trials=40)
+    kept = 18.0 * (1 + history.settings.leaders) * history.settings.confirm
+    assert stage_plan(plan, history, joint, name="j").settings.budget == 3600 - 1800 - kept
+    confirm = Request(entry=6, stage="confirm", because="", configurations=({}, {RATE: 0.01}))
+    late = begun(plan, replace(step, seconds=3400.0))
+    seeds = [
+        len(stage_plan(plan, each, confirm, name="c").settings.seeds) for each in (history, late)
+    ]
+    assert seeds == [history.settings.confirm_most, history.settings.confirm]
+
+
+def test_a_gain_of_few_validation_rows_is_called_one(monkeypatch):
+    monkeypatch.setattr("simulated.VAL_ROWS", 100)
+    plan = tune_plan("space=[lr,dropout]")
+
+    def value(knobs, seed):  # a gain of 1.5 rows of 100, without any noise to speak of
+        return 0.9 + 0.015 * (0.02 < knobs.get(RATE, 0.1) < 0.025) + _noise(knobs, seed, 1e-4)
+
+    history, _ = carried_out(plan, value)
+    confirm = next(step for step in history.steps if step.request.stage == "confirm")
+    assert (
+        "of 100 validation rows: seeds agree on it, but other rows may not show it" in confirm.says
+    )
+
+
+@pytest.mark.parametrize("protocol", ["fixed_order", "coordinate", "sweeps", "unstick"])
 def test_the_other_protocols_end_and_each_stage_says_why_it_came(protocol):
     history, _ = carried_out(tune_plan(f"protocol={protocol}", "space=[lr,dropout]"), _rate_matters)
     assert next_stage(history) is None

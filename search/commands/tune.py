@@ -24,8 +24,9 @@ def parser() -> VerbParser:
         ),
     ]
     details = (
-        "protocol= is guide (the next knob follows the verdict), fixed_order, coordinate, unstick "
-        "or a file of yours in conf/protocol/. The same command again goes on where it stopped."
+        "protocol= is guide (the next knob follows the verdict), fixed_order, coordinate, sweeps, "
+        "unstick or a file of yours in conf/protocol/. The same command again goes on where it "
+        "stopped."
     )
     parser = VerbParser("tune", summary=SUMMARY, details=details, examples=examples)
     parser.add_overrides()

@@ -41,7 +41,7 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
     if str(draft.protocol.get("kind")) != "tune":
         rule = "a protocol lists stages"
         got = f"protocol={draft.chosen.protocol}, which is of kind {draft.protocol.get('kind')}"
-        remedy = "choose guide, fixed_order, coordinate, unstick or one of your own"
+        remedy = "choose guide, fixed_order, coordinate, sweeps, unstick or one of your own"
         raise UsageError(broken_rule("protocol", rule=rule, got=got, remedy=remedy))
     is_stock = str(draft.trainer._target_) == STOCK
     names = named or (list(map(str, draft.protocol.knobs)) if is_stock else ANY_TRAINER)

@@ -3,7 +3,7 @@
 The table is that of protocols; the memory holds the knobs that the search and those before turned.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -12,7 +12,7 @@ from search.config.results_root import address
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies
 from search.errors import UsageError
 from search.results.findings import Findings, open_results
-from search.results.summary.verdicts import config_of
+from search.results.summary.verdicts import config_of, turned
 
 
 def next_lines(findings: Findings, *, spaces: Mapping[str, str]) -> list[str]:
@@ -47,7 +47,7 @@ def next_lines(findings: Findings, *, spaces: Mapping[str, str]) -> list[str]:
 
 def tried_paths(findings: Findings) -> set[str]:
     """The knobs that a search turned, and those that it comes `from`, as far as these exist."""
-    tried = set(_turned(findings))
+    tried = set(turned(findings))
     source, seen = findings.plan.config.get("from"), set[str]()
     while source is not None and source not in seen:
         seen.add(str(source))
@@ -55,14 +55,6 @@ def tried_paths(findings: Findings) -> set[str]:
             _, earlier = open_results(str(source), root=Path(findings.plan.folder).parent)
         except UsageError:  # it has been removed
             break
-        tried |= set(_turned(earlier))
+        tried |= set(turned(earlier))
         source = earlier.plan.config.get("from")
     return tried
-
-
-def _turned(findings: Findings) -> Iterator[str]:
-    """The paths that one search turned."""
-    if findings.plan.kind == "tune":
-        yield from (step["path"] for step in findings.steps if step["kind"] == "sweep")
-    else:
-        yield from (knob.path for knob in findings.plan.knobs)

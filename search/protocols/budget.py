@@ -33,16 +33,24 @@ def confirm_trials(history: History, *, rivals: int | None = None) -> int:
     return (1 + rivals) * settings.confirm if "confirm" in stages else 0
 
 
-def is_late(history: History, share: float) -> bool:
-    """Whether this share of the hours, or of the GPU-seconds, is spent."""
+def is_late(history: History, share: float, *, trials: int = 0) -> bool:
+    """Whether this share of the hours, or of the GPU-seconds, is spent.
+
+    `trials`: that are still to train, at the pace of those before.
+    """
     settings = history.settings
     return any(
-        budget is not None and spent >= share * budget
+        budget is not None and spent + for_trials(history, spent, trials) >= share * budget
         for budget, spent in (
             (settings.budget_seconds, history.seconds),
             (settings.gpu_budget, history.gpu_seconds),
         )
     )
+
+
+def for_trials(history: History, spent: float, trials: int) -> float:
+    """What so many trials will take of what has been spent so far, hours or GPU-seconds."""
+    return spent / max(history.trials, 1) * trials
 
 
 def check_budget(history: History) -> None:

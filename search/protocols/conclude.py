@@ -22,6 +22,7 @@ from search.storage.trials import TrialRecord
 
 COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
 SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")  # metrics that count rows
+FEW_ROWS = 3.0  # validation rows below which a gain may be one of these rows alone
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
 GOOD = ("best", "tie")
 
@@ -62,10 +63,10 @@ def conclude(
         says = f"{_mean(findings.plan, rows)}{_constant(floor)}"
         says += _coarse(findings.plan, val_rows)
         return _read(replace(step, says=says), findings, rows)
-    return _compared(step, findings, history)
+    return _compared(step, findings, history, val_rows=val_rows)
 
 
-def _compared(step: Step, findings: Findings, history: History) -> Step:
+def _compared(step: Step, findings: Findings, history: History, *, val_rows: int) -> Step:
     """A sweep, regularisers off, or a confirmation: the incumbent stays or is replaced."""
     decision, plan = findings.decision, findings.plan
     assert decision is not None
@@ -79,7 +80,9 @@ def _compared(step: Step, findings: Findings, history: History) -> Step:
     step = replace(
         step,
         decision="adopt" if decision.adopted else "keep",
-        says=conclusion(findings)[0] if is_sweep else _chosen(findings, history, step),
+        says=conclusion(findings)[0]
+        if is_sweep
+        else _chosen(findings, history, step, val_rows=val_rows),
         held=_full(plan, findings.chosen[winner]),
         effect="worse" in standings.values() or decision.adopted,
         good=tuple(value for value, standing in standings.items() if standing in GOOD),
@@ -207,6 +210,16 @@ def _coarse(plan: Plan, val_rows: int) -> str:
     )
 
 
+def _few_rows(plan: Plan, gain: float, val_rows: int) -> str:
+    """That seeds agree on a gain of so few validation rows that other rows might not show it."""
+    if not val_rows or plan.metric.name not in SHARES or not 0 < gain * val_rows < FEW_ROWS:
+        return ""
+    return (
+        f"; the gain is that of {gain * val_rows:.1f} of {val_rows} validation rows: seeds agree "
+        "on it, but other rows may not show it (R36)"
+    )
+
+
 def _constant(floor: float | None) -> str:
     return "" if floor is None else f"; a constant prediction scores {floor:.4g} (R11)"
 
@@ -229,7 +242,7 @@ def _evidence(findings: Findings) -> dict[str, object]:
     return {"values": values, "spread": spread, "untested": decision.untested, "tie": decision.tie}
 
 
-def _chosen(findings: Findings, history: History, step: Step) -> str:
+def _chosen(findings: Findings, history: History, step: Step, *, val_rows: int) -> str:
     """The winner among whole configurations; a gain that vanishes on fresh seeds is named."""
     decision, plan = findings.decision, findings.plan
     assert decision is not None
@@ -241,8 +254,9 @@ def _chosen(findings: Findings, history: History, step: Step) -> str:
         return f"the baseline stays: {score}; nothing is better beyond chance (P5)"
     against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
     text = f"{score}, against {against} at the baseline with the same seeds (P5)"
-    lost = _overtuning(winner.mean - baseline.mean, history)
-    return text + (lost or _fresh_is_lower(plan, winner.mean, history, step))
+    gain = winner.mean - baseline.mean
+    lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
+    return text + lost + _few_rows(plan, gain, val_rows)
 
 
 def _fresh_is_lower(plan: Plan, mean: float, history: History, step: Step) -> str:

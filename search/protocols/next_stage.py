@@ -127,7 +127,7 @@ def _joint(history: History, index: int, argument: str) -> Request:
         return replace(request, skip="there is no budget to be spent")
     if len(knobs) < 2:
         return replace(request, skip="fewer than two numbers made a difference, or may make one")
-    if trials < FEWEST * len(knobs) or is_late(history, 1.0):
+    if trials < FEWEST * len(knobs) or is_late(history, 1.0, trials=kept):
         reason = f"the budget leaves {max(trials, 0)} trials beside {kept} for the confirmation"
         return replace(request, skip=reason)
     return request

@@ -16,7 +16,7 @@ from search.config.knob_roles import default_of
 from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
-from search.protocols.budget import trials_left
+from search.protocols.budget import confirm_trials, for_trials, is_late, trials_left
 from search.protocols.history import RATE, History, Request
 from search.stages import sweep
 from search.stages.past_trial import Past
@@ -67,7 +67,8 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
     first = plan.seed + max(plan.seeds, settings.most_seeds)  # no stage before has used these
     count = settings.confirm
     race = Race(first=count, most=max(count, settings.confirm_most))
-    if count * len(request.configurations) + race.further <= trials_left(history):
+    trials = count * len(request.configurations) + race.further
+    if trials <= trials_left(history) and not is_late(history, 1.0, trials=trials):
         count = race.most
     return ConfirmSettings(
         configurations=request.configurations,
@@ -97,8 +98,10 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
         sampler="gp",
         startup=min(STARTUP, request.trials),
         n_trials=request.trials,
-        budget=None if left is None else max(1.0, left - history.seconds),
-        gpu_budget=None if gpu_left is None else max(1.0, gpu_left - history.gpu_seconds),
+        budget=None if left is None else _until_confirm(history, left, history.seconds),
+        gpu_budget=None
+        if gpu_left is None
+        else _until_confirm(history, gpu_left, history.gpu_seconds),
         confirm=0,
         most_seeds=1,
         leaders=max(1, history.settings.leaders),
@@ -108,6 +111,13 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
         reduction=3,
         patience=1,
     )
+
+
+def _until_confirm(history: History, budget: float, spent: float) -> float:
+    """What a joint stage may spend, so that the confirmation is paid for too."""
+    rivals = bool(history.held) + history.settings.leaders
+    kept = for_trials(history, spent, confirm_trials(history, rivals=rivals))
+    return max(1.0, budget - spent - kept)
 
 
 def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:

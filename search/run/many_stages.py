@@ -202,6 +202,8 @@ class _ManyStages:
         if not (self._folder.path / PREFLIGHT).exists():
             return "not made (preflight=off)"
         names = read_json(self._folder.path / PREFLIGHT, keys=["failed"])["failed"]
+        if names == [RATE_CHECK]:
+            return "the learning rate is far off, and is tuned next; the rest is sound"
         return f"failed, and let through: {', '.join(names)}" if names else "the set-up is sound"
 
     def _ensemble(self, step: Step) -> Step:

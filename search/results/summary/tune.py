@@ -1,5 +1,6 @@
 """A search of many stages on one page: each stage with its reason, decision and evidence."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from search.results.summary.formatting import bullets, count, markdown
 from search.results.summary.verdicts import said
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
-DECIDED = ("adopt", "keep", "none")
+NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
 
 
 def frame(findings: Findings) -> pd.DataFrame:
@@ -61,8 +62,22 @@ def conclusion(findings: Findings) -> list[str]:
         if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
             lines.append(f"{step['kind']}: {step['says']}")
     used, budget = len(findings.rows), _budget(findings)
-    lines.append(f"{used}{budget} trials in {len(steps)} stages")
+    near = good_region(findings, final["trials"])
+    lines.append(f"{used}{budget} trials in {len(steps)} stages{near}")
     return [*lines, *said(findings)]
+
+
+def good_region(findings: Findings, trials: Sequence[int]) -> str:
+    """How many trials lie within chance of the answer (P3); empty where its noise is not known."""
+    sign = findings.plan.metric.sign
+    scores = {row.ask.trial: sign * row.value for row in findings.rows if row.value is not None}
+    own = [scores[trial] for trial in trials if trial in scores]
+    if len(own) < 2:
+        return ""
+    least = statistics.mean(own) - NOISE * statistics.stdev(own)
+    near = sum(score >= least for trial, score in scores.items() if trial not in trials)
+    rest = len(scores) - len(own)
+    return f"; {near} of the other {rest} lie within chance of the answer (P3)"
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:

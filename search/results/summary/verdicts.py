@@ -1,7 +1,7 @@
 """What the curves say, in words: of some trials, of the winner with advice, of all together."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from omegaconf import DictConfig
 
@@ -42,9 +42,9 @@ def said(findings: Findings) -> list[str]:
             f"the curves of trial {winner.ask.trial}, the winner's first seed: "
             f"{verdict.name}: {verdict.why}"
         )
-        lines += [
-            f"  next: {line}" for line in advice(verdict.name, config_of(findings, winner))[:1]
-        ]
+        swept = set(turned(findings)) if findings.steps else set()
+        config = config_of(findings, winner)
+        lines += [f"  next: {line}" for line in advice(verdict.name, config, tried=swept)[:1]]
     lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
     return [*lines, *_deleted(findings)]
 
@@ -61,14 +61,26 @@ def _deleted(findings: Findings) -> list[str]:
     ]
 
 
-def advice(verdict: str, config: DictConfig | None = None) -> list[str]:
+def turned(findings: Findings) -> Iterator[str]:
+    """The paths that a search turned one by one; of a single stage, those of its knobs."""
+    if findings.plan.kind == "tune":
+        yield from (step["path"] for step in findings.steps if step["kind"] == "sweep")
+    else:
+        yield from (knob.path for knob in findings.plan.knobs)
+
+
+def advice(
+    verdict: str, config: DictConfig | None = None, *, tried: Collection[str] = ()
+) -> list[str]:
     """What to turn after a verdict of that name, and by which rule, the first first.
 
     `config`: of the trial, whose conditions are looked at; None, where no config is known: without
-    the remedies that rest on one.
+    the remedies that rest on one. `tried`: paths that were swept, and are not named again.
     """
     remedies = [
-        one for one in ADVICE[verdict] if (not one.when if config is None else applies(one, config))
+        one
+        for one in ADVICE[verdict]
+        if (not one.when if config is None else applies(one, config)) and one.knob not in tried
     ]
     return [f"{one.says} ({one.knob}: {one.turn}, {one.rule})" for one in remedies]
 
