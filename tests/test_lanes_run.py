@@ -52,7 +52,7 @@ def laned(tmp_path_factory):
 
 def test_a_sweep_in_lanes_says_so_and_its_winner_trains_alone_to_the_same_bits(laned):
     cwd, told = laned
-    assert "lanes: up to 8, as told" in told
+    assert "lanes: up to 8 at a time (lanes=8)" in told
     table = trials(cwd / "results" / "lr_sweep")
     assert set(table.strategy) == {"vmap"}
     assert (table.state == "complete").sum() >= 12
@@ -144,7 +144,7 @@ def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
     table = trials(tmp_path / "results" / "raising")
     assert set(table[table["optimizer.lr"] < 0.2].state) == {"complete"}, done.stdout + done.stderr
     assert table[table["optimizer.lr"] > 1e5].state.item() == "failed"
-    assert "trying again by itself" in done.stdout
+    assert "trying again, alone in its worker" in done.stdout
     done = search(
         *THREE, "model._target_=odd.Choosy", *ODD, "seeds=2", "lanes=4", "name=choosy", cwd=tmp_path
     )
@@ -271,7 +271,7 @@ def test_a_pace_decides_by_how_many_can_train_side_by_side():
         decide(Pace(alone=1.0, lanes={2: 2.4, 4: 4.8}), candidates=64, most=None).strategy == "loop"
     )
     assert decide(Pace(), candidates=1, most=5) == Fusion(
-        strategy="vmap", seats=5, why="up to 5, as told"
+        strategy="vmap", seats=5, why="up to 5 at a time (lanes=5)"
     )
     assert (
         decide(Pace(cause="it has hooks"), candidates=9, most=5).why == "one by one: it has hooks"

@@ -179,7 +179,7 @@ def test_a_loop_of_ones_own_is_ramped_too(elsewhere):
         (["lr_range.scale=square"], 2, "lr_range.scale"),
         (["lr_sweeps"], 2, "experiment 'lr_sweeps' does not exist; did you mean 'lr_sweep'?"),
         (["lr_range.steps=5"], 2, "lr_range.steps"),
-        (["own_command"], 1, "no range can be told, because no step of a torch optimizer was seen"),
+        (["own_command"], 1, "no range was found, because no step of a torch optimizer was seen"),
         (["lr_range.high=1e-6", *QUICK], 1, "no more than its noise"),
     ],
 )

@@ -139,7 +139,7 @@ def _print(
         console.say(f"read {columns}; --columns ROLE=NAME decides otherwise")
     if untold:
         console.say(
-            f"cannot be told from these curves: {', '.join(untold)}; how many classes are there "
+            f"cannot be judged from these curves: {', '.join(untold)}; how many classes are there "
             "(--classes C), or what does a constant prediction lose (--constant L)?"
         )
     for found in together:

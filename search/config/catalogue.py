@@ -57,7 +57,7 @@ def experiments(config_dir: Path | None) -> dict[str, str]:
                 raise UsageError(
                     broken_rule(
                         str(path),
-                        rule="an experiment must not bear the name of a verb",
+                        rule="an experiment must not have the name of a verb",
                         got=repr(path.stem),
                         remedy="rename the file",
                     )

@@ -103,7 +103,7 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
         raise UsageError(
             broken_rule(
                 "metric.direction",
-                rule=f"belongs to metric.name, and nobody has said it for {name}",
+                rule=f"belongs to metric.name, and none is set for {name}",
                 got=f"{config.metric.direction}, which is of another metric",
                 remedy=f"say metric={name}"
                 if name in METRICS

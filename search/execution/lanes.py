@@ -66,7 +66,7 @@ def decide(pace: Pace, *, candidates: int, most: int | None) -> Fusion:
     if pace.cause:
         return replace(ALONE, why=f"one by one: {pace.cause}")
     if most is not None:
-        return Fusion(strategy="vmap", seats=most, why=f"up to {most}, as told")
+        return Fusion(strategy="vmap", seats=most, why=f"up to {most} at a time (lanes={most})")
     gains = {lanes: lanes * pace.alone / seconds for lanes, seconds in pace.lanes.items()}
     possible = {lanes: gain for lanes, gain in gains.items() if lanes <= candidates}
     if not possible:

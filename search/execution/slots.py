@@ -53,7 +53,9 @@ class Slot:
         return f"worker-{self.number}.log"
 
     def environment(self) -> dict[str, str]:
-        """Variables of the worker, set before torch is imported; a user's own for memory hold."""
+        """Variables of the worker, `CUDA_VISIBLE_DEVICES` first, set before torch is imported; a
+        user's own for memory hold.
+        """
         threads = str(self.threads)
         pools = (
             "OMP_NUM_THREADS",

@@ -117,7 +117,11 @@ class TrialEndings:
     def _died(self, trial: RunningTrial, reason: str, *, shared: bool) -> None:
         """The worker has died or would have been killed: another attempt, or a final state."""
         if trial.record_failure(shared=shared):
-            again = "trying again by itself" if trial.must_run_alone and shared else "trying again"
+            again = (
+                "trying again, alone in its worker"
+                if trial.must_run_alone and shared
+                else "trying again"
+            )
             self._callback.note(f"trial {trial.ask.trial}: {reason}; {again}")
             self._queue.put_back([trial])
         else:

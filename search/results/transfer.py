@@ -102,7 +102,7 @@ def _from_range(
     ]
     if lines:
         raise UsageError(
-            f"{where}: its range was read for another set-up; make it anew:\n  "
+            f"{where}: its range was measured for another set-up; measure it again:\n  "
             + "\n  ".join(lines)
         )
     knob = OmegaConf.select(merged, f"space.{RATE}")

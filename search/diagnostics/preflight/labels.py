@@ -207,7 +207,7 @@ def label_noise(x: Shown, y: Shown, *, legible: bool) -> Check:
     ]
     wrong = float((guess[surest] != y[surest]).mean())
     error = math.sqrt(max(wrong * (1 - wrong), 0.01) / len(surest))
-    sentence = f"{wrong:.0%} of the {len(surest)} rows that trees are surest of bear another label"
+    sentence = f"{wrong:.0%} of the {len(surest)} rows that trees are surest of have another label"
     if wrong - 2 * error > DOUBTED:
         return judge.warn(
             sentence,

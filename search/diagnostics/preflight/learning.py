@@ -167,7 +167,7 @@ def padding(answer: Answer) -> Check:
     """Do the losses stay where padding holds other numbers, or is longer (R1)?"""
     judge = Judge(name="padding", rule="R1")
     if "plain" not in answer:
-        return judge.unknown(answer.get("cause", "no loss was told"))
+        return judge.unknown(answer.get("cause", "the trainer reported no loss"))
     told: dict[str, str] = {}
     for kind, losses in answer["changed"].items():
         for name, loss in losses.items():

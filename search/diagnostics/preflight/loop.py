@@ -25,7 +25,7 @@ def trains(seen: Answer) -> Check:
     """Does it train at all, and are its losses numbers (R10)?"""
     judge = Judge(name="trains", rule="R10")
     if seen["error"]:
-        return judge.fail(f"it raised {seen['error']}", "mend it; probes.log tells what it printed")
+        return judge.fail(f"it raised {seen['error']}", "mend it; probes.log holds what it printed")
     if not seen["epochs_told"] and not seen["steps"]:
         return judge.fail("it ended without an epoch", "yield once per epoch")
     if seen["not_finite"]:
@@ -218,7 +218,7 @@ def repeatable(seen: Answer, *, exact: bool, metric: str) -> Check:
     pairs = {name: pairs[name] for name in ("train_loss", "val_loss", metric) if name in pairs}
     if not pairs:
         return judge.unknown(
-            seen["again_error"] or "neither a loss nor the metric was told in a first epoch"
+            seen["again_error"] or "the first epoch reported neither a loss nor the metric"
         )
     near = 0.0 if exact else 1e-2
     apart = [

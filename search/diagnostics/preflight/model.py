@@ -27,7 +27,7 @@ def initial_weights(seen: Answer) -> Check:
         weights["name"] for weights in seen["weights"] if weights["alike"] and weights["trainable"]
     ]
     if alike:
-        told = f"all units of {_some(alike)} bear the same weights, also after training"
+        told = f"all units of {_some(alike)} have the same weights, also after training"
         return judge.fail(told, "draw the initial weights at random (model.init)", alike=alike)
     return judge.passed(f"the units of all {len(seen['weights'])} tensors differ")
 

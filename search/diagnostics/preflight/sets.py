@@ -196,7 +196,9 @@ def class_balance(
         remedy = "a metric such as balanced_accuracy or roc_auc sees the rare class"
         if metric == "accuracy" and train.max() > RARE * train.min():
             most = train.max() / train.sum()
-            told = f"{sentence}: who always names the most frequent has an accuracy of {most:.1%}"
+            told = (
+                f"{sentence}: always naming the most frequent class gives an accuracy of {most:.1%}"
+            )
             return judge.warn(told, remedy.replace("a metric", "rank by a metric"), **measured)
         return judge.note(f"{sentence}: unbalanced", remedy, **measured)
     return judge.passed(sentence, **measured)

@@ -101,7 +101,7 @@ def far_from_usual(shape: Shape) -> str:
     """R11: a large loss is a blow-up, or has a large unit: a constant prediction's can tell."""
     if shape.anchored or shape.floor or shape.level * shape.scale < LARGE:
         return ""
-    return f"train stands at {shape.stands}: whether that is much cannot be told without {ASK}"
+    return f"train stands at {shape.stands}: whether that is much cannot be judged without {ASK}"
 
 
 def may_have_a_floor(shape: Shape) -> str:

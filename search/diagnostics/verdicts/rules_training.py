@@ -213,7 +213,7 @@ def rests_unscaled(shape: Shape) -> str:
         return ""
     return (
         f"train rests at {shape.stands} from its first epoch on: whether nothing was learned, or "
-        f"it was learned before, cannot be told without {ASK}"
+        f"it was learned before, cannot be judged without {ASK}"
     )
 
 

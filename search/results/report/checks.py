@@ -74,7 +74,7 @@ def range_section(findings: Findings, folder: Folder) -> Section | None:
 
 def _outcome(result: Range) -> str:
     if result.low is None or result.high is None:
-        return f"No range can be told, because {result.because}."
+        return f"No range was found, because {result.because}."
     return f"Learning rates from {result.low:.2g} to {result.high:.2g} are worth a sweep."
 
 
