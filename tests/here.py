@@ -31,6 +31,7 @@ class Here(ClusterPlacement):
                 threads=settings.threads,
                 gpus=0,
                 shared=settings.shared,
+                growing=False,
             )
             for number in range(slots_wanted(settings, rooms=2))
         )
@@ -39,6 +40,9 @@ class Here(ClusterPlacement):
         process = self._processes.get(slot.number)
         if process is not None:
             process.kill()
+
+    def _rooms(self, slot: ClusterSlot) -> int:
+        return 0
 
     def _run(self, slot: ClusterSlot) -> tuple[int, bytes]:
         with self._order(slot) as order:

@@ -18,7 +18,14 @@ from search.execution.pace import epochs_left, seconds_left
 from search.results.findings import open_results
 from search.results.standing import standing_of
 
-READERS = ["list", "status", "table", "doctor", "report"]  # verbs whose document needs no training
+READERS = [
+    "list",
+    "status",
+    "table",
+    "doctor",
+    "report",
+    "workers",
+]  # verbs whose document needs no training
 
 
 @pytest.mark.parametrize("verb", verbs())
@@ -122,7 +129,9 @@ def test_every_document_has_the_keys_that_are_documented(smoke, capsys):
     documented = _keys_documented()
     for verb in READERS:
         words = (
-            [verb, "smoke", "--json"] if verb in ("table", "doctor", "report") else [verb, "--json"]
+            [verb, "smoke", "--json"]
+            if verb in ("table", "doctor", "report", "workers")
+            else [verb, "--json"]
         )
         document = _document(capsys, *words)
         assert (document["schema"], document["version"]) == (f"knobwise/{verb}", 1)

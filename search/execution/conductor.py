@@ -24,6 +24,7 @@ from search.execution.messages import MessageError
 from search.execution.recorder import Recorder
 from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.signals import signals_handled
+from search.execution.slot_control import SlotControl
 from search.execution.slots import Slot
 from search.execution.trial_endings import TrialEndings
 from search.execution.trial_ends import StopDecision
@@ -74,6 +75,9 @@ class Conductor:
             connections=pool.connections,
         )
         self._signals, self._stopping_said = 0, False
+        self._slots = SlotControl(
+            folder.path, pool=pool, grace=plan.placement.grace, callback=callback
+        )
         self._clocks = Clocks(pool, logs=self._logs, callback=callback)
 
     def run(self, *, keep_workers: bool = False) -> None:
@@ -110,6 +114,7 @@ class Conductor:
         finally:
             if not kept:
                 self._pool.stop(grace=grace)
+            self._slots.close()
             self._stage.close()
             self._recorder.close()
 
@@ -127,6 +132,7 @@ class Conductor:
                 "once more stops at once"
             )
         self._clocks.look(turn_began=began)
+        self._slots.look()
 
     def _done(self) -> bool:
         busy = any(worker.trials for worker in self._connections.workers)
@@ -212,9 +218,12 @@ class Conductor:
             return self._files.reply(message, trials=worker.trials, log=worker.slot.log)
         match message:
             case messages.Hello():
+                worker.greet(message)
                 return self._setup(worker.slot)
             case messages.Settle():
                 return self._on_settle(worker, message)
+            case messages.AskForWork() if worker.leave_by is not None:
+                return messages.Quit()
             case messages.AskForWork():
                 worker.room, worker.wants_candidates = message.room, message.wants_candidates
                 worker.waiting = True
@@ -258,7 +267,7 @@ class Conductor:
     def _on_settle(self, worker: WorkerHandle, message: messages.Settle) -> messages.Settled:
         """Whether each of its trials goes on, and new trials where it has room."""
         worker.room, worker.wants_candidates = message.room, message.wants_candidates
-        stopping = self._signals > 0 or message.leaving
+        stopping = self._signals > 0 or message.leaving or worker.leave_by is not None
         answers = {
             number: trial.answer(stopping=stopping) for number, trial in worker.trials.items()
         }

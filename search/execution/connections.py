@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from search.errors import RunError
 from search.execution.link import Connection
-from search.execution.messages import LEFT, AskForWork, DryRunAnswer, Message, MessageError
+from search.execution.messages import LEFT, AskForWork, DryRunAnswer, Hello, Message, MessageError
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft
 from search.execution.running_trial import SLOW_START, RunningTrial
 from search.execution.slots import Slot
@@ -32,6 +32,10 @@ class WorkerHandle:
         room: its free seats.
         wants_candidates: True if it wants to know which trials could share a program.
         trials: the trials that it trains, by number.
+        host: its machine.
+        node: the cluster's name of it; empty without a cluster.
+        device: its GPUs, where it has some.
+        leave_by: when it is killed, once its slot is being freed; by the monotonic clock.
     """
 
     slot: Slot
@@ -41,6 +45,15 @@ class WorkerHandle:
     room: int = 0
     wants_candidates: bool = False
     trials: dict[int, RunningTrial] = field(default_factory=dict)
+    host: str = ""
+    node: str = ""
+    device: str = ""
+    leave_by: float | None = None
+
+    def greet(self, hello: Hello) -> None:
+        """Its first message has come."""
+        self.host = hello.host
+        self.device = f"cuda:{hello.gpus}" if hello.gpus else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +219,7 @@ class WorkerConnections:
 
     def _on_event(self, event: Event) -> list[Happening]:
         if isinstance(event, WorkerJoined):
-            worker = WorkerHandle(slot=event.slot, connection=event.connection)
+            worker = WorkerHandle(slot=event.slot, connection=event.connection, node=event.node)
             self._workers[event.slot.number] = worker
             descriptor = event.connection.descriptor()
             if descriptor is not None:

@@ -31,9 +31,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Hello(Message, frozen=True, kw_only=True):
-    """The first message of a worker."""
+    """The first message of a worker. `host`: its machine; `gpus`: those that it sees."""
 
     pid: int
+    host: str = ""
+    gpus: str = ""
 
 
 class AskForWork(Message, frozen=True, kw_only=True):
@@ -157,9 +159,6 @@ class LogWritten(Message, frozen=True, kw_only=True):
 
     name: str
     text: bytes
-
-
-# From both
 
 
 class FileChunk(Message, frozen=True, kw_only=True):

@@ -48,6 +48,7 @@ class RunningTrial:
         building: True from the handing out to the first message about the trial.
         heard_at: time of the last sign of it, by the monotonic clock.
         began_at: start of this attempt, by the monotonic clock.
+        handed_out_at: when its worker got it, in seconds since 1970.
     """
 
     ask: TrialSpec
@@ -69,10 +70,12 @@ class RunningTrial:
     building: bool = False
     heard_at: float = field(default_factory=time.monotonic)
     began_at: float = field(default_factory=time.monotonic)
+    handed_out_at: float = field(default_factory=time.time)
 
     def hand_out(self) -> None:
         """A worker gets the trial, and imports and builds what it needs."""
         self.building, self.heard_at = True, time.monotonic()
+        self.handed_out_at = time.time()
         self.kill_reason, self.retry = "", True
 
     def begin(

@@ -78,6 +78,9 @@ class TrialEndings:
             self._callback.left(exited.worker.slot, trial.ask)
         if stopping:
             return
+        if exited.worker.leave_by is not None:  # its slot is freed: no trial's fault
+            self._queue.put_back(trials)
+            return
         culprits = [trial for trial in trials if trial.kill_reason]
         if exited.was_told_to_leave and not culprits:
             returning = [trial for trial in trials if trial.record_departure()]

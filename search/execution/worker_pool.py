@@ -3,6 +3,7 @@
 Imports little, since workers are to start before all else.
 """
 
+import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ from search.config.plan import Plan
 from search.config.settings import PlacementSettings
 from search.errors import RunError, UsageError, broken_rule
 from search.execution.connections import WorkerConnections, WorkerExited
-from search.execution.placement import Placement
+from search.execution.placement import Event, Placement, SlotFound
 from search.execution.slots import Slot
 
 STILLBORN = 3  # workers of a slot in a row that end without asking for work, before the search does
@@ -42,7 +43,8 @@ def slots_of(plan: Plan) -> tuple[Slot, ...]:
 class WorkerPool:
     """A worker for every slot; one that has ended is replaced until the pool is closed.
 
-    `early`: True if the workers have started before there was a search.
+    `early`: True if the workers have started before there was a search. `freed`: numbers of slots
+    that are not used at the moment.
     """
 
     def __init__(
@@ -50,9 +52,12 @@ class WorkerPool:
     ) -> None:
         self.slots, self.early = slots, False
         self.connections = WorkerConnections()
-        self._placement = placement(slots, trainer=trainer, post=self.connections.post)
+        self._found: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        self._placement = placement(slots, trainer=trainer, post=self._post)
         self._stillborn = dict.fromkeys((slot.number for slot in slots), 0)
         self._started = self._closed = False
+        self.freed: set[int] = set()
+        self._occupied: set[int] = set()  # slots with a worker, or where one is being started
 
     def start(self, *, early: bool = False) -> None:
         """Starts a worker in every slot, once. `early`: only where the placement can."""
@@ -60,7 +65,40 @@ class WorkerPool:
             return
         self._started, self.early = True, early
         for slot in self.slots:
-            self._placement.start(slot)
+            self._start(slot)
+
+    def grow(self) -> None:
+        """Starts workers in slots that a growing cluster has room for now."""
+        while not self._found.empty() and not self._closed:
+            slot = self._found.get()
+            self.slots = (*self.slots, slot)
+            self._stillborn[slot.number] = 0
+            self._start(slot)
+
+    def _post(self, event: Event) -> None:
+        """Takes an event from any thread."""
+        if isinstance(event, SlotFound):
+            self._found.put(event.slot)
+        else:
+            self.connections.post(event)
+
+    def free(self, slot: Slot) -> None:
+        """The slot's worker, once it has ended, is not replaced."""
+        self.freed.add(slot.number)
+
+    def use(self, slot: Slot) -> None:
+        """The slot is used again."""
+        self.freed.discard(slot.number)
+        if self._started and not self._closed and slot.number not in self._occupied:
+            self._start(slot)
+
+    def avoid(self, node: str) -> bool:
+        """Starts no more workers on a node; False if there is no other place for them."""
+        return self._placement.avoid(node)
+
+    def _start(self, slot: Slot) -> None:
+        self._occupied.add(slot.number)
+        self._placement.start(slot)
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker, at once."""
@@ -73,17 +111,20 @@ class WorkerPool:
             RunError: one worker after the other has ended without asking for work.
         """
         slot = exited.worker.slot
+        self._occupied.discard(slot.number)
         self._stillborn[slot.number] += 1
         if exited.worker.has_asked or exited.was_told_to_leave:
             self._stillborn[slot.number] = 0
-        if self._closed:
+        if exited.worker.leave_by is not None:
+            self._stillborn[slot.number] = 0
+        if self._closed or slot.number in self.freed:
             return
         if self._stillborn[slot.number] >= STILLBORN:
             raise RunError(
                 f"slot {slot.number} ({slot.label}): {STILLBORN} workers in a row ended before "
                 f"they asked for work; see logs/{slot.log}"
             )
-        self._placement.start(slot)
+        self._start(slot)
 
     def close(self) -> None:
         """Replaces no more workers."""

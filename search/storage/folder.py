@@ -34,7 +34,7 @@ WRITTEN = (
     "config.yaml", "contract.yaml", "split.npz", "journal.log", "storage.json", "code.json",
     "lanes.json", "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md",
     "decisions.jsonl", "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best",
-    "checkpoints", "layers", "logs", "refit",
+    "checkpoints", "layers", "logs", "orders", "refit", "workers.json",
 )  # fmt: skip
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 

@@ -25,10 +25,14 @@ def early_module(trainer: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerJoined:
-    """A worker has been started for a slot and will say hello over `connection`."""
+    """A worker has been started for a slot and will say hello over `connection`.
+
+    `node`: a cluster's name of the node where it is.
+    """
 
     slot: Slot
     connection: Connection
+    node: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,14 @@ class SlotFailed:
     reason: str
 
 
-Event = WorkerJoined | WorkerLeft | SlotFailed
+@dataclass(frozen=True, kw_only=True)
+class SlotFound:
+    """The cluster has grown: there is room for one more worker."""
+
+    slot: Slot
+
+
+Event = WorkerJoined | WorkerLeft | SlotFailed | SlotFound
 
 
 class Placement(Protocol):
@@ -84,6 +95,9 @@ class Placement(Protocol):
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker and all that it started, at once."""
+
+    def avoid(self, node: str) -> bool:
+        """Starts no more workers on a node; False if there is no other place for them."""
 
     def close(self, *, grace: float) -> None:
         """Ends all workers; those that do not end by themselves within `grace` seconds are killed.

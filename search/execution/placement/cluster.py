@@ -10,34 +10,46 @@ import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from search.config.settings import PlacementSettings
 from search.execution.gpus import VARIABLE
 from search.execution.link import Link
 from search.execution.listener import PATIENCE, Listener
 from search.execution.messages import Message
-from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft, early_module
+from search.execution.placement import (
+    Event,
+    SlotFailed,
+    SlotFound,
+    WorkerJoined,
+    WorkerLeft,
+    early_module,
+)
 from search.execution.placement.cluster_checks import first_line
 from search.execution.placement.node import Order
 from search.execution.placement.threads import ThreadedPlacement
 from search.execution.running_trial import SLOW_START
 from search.execution.slots import Slot
 
+GROWTH = 5.0  # time between two looks whether the cluster has grown [s]
 LAST_WORDS = 5.0  # time that a dead worker's connection has to end [s]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSlot(Slot):
-    """Room for one worker somewhere in the cluster. `gpus`: how many, or a share of one.
+    """Room for one worker somewhere in the cluster.
 
-    `shared`: whether nodes share the folder of the search. `patience`: silence after which its
-    worker and the conductor take each other for gone [s].
+    Attributes:
+        gpus: how many, or a share of one.
+        shared: whether nodes share the folder of the search.
+        growing: whether more slots come when the cluster grows.
+        patience: silence after which its worker and the conductor take each other for gone [s].
     """
 
     gpus: float
     shared: bool
+    growing: bool
     patience: float = PATIENCE
 
     @property
@@ -113,6 +125,34 @@ class ClusterPlacement(ThreadedPlacement):
         patience = min(s.patience for s in slots if isinstance(s, ClusterSlot))
         self._listener = Listener(host, patience=patience)
         self._links: dict[int, WatchedLink] = {}
+        self._places: dict[int, str] = {}  # by slot, the node where its worker is started
+        self._avoided: set[str] = set()  # nodes and hosts
+        self._watch: threading.Thread | None = None
+
+    def start(self, slot: Slot) -> None:
+        """Starts a worker for the slot, and waits for room where there is none."""
+        if self._watch is None and isinstance(slot, ClusterSlot) and slot.growing:
+            self._watch = threading.Thread(target=self._grow, args=(slot,), daemon=True)
+            self._watch.start()
+        super().start(slot)
+
+    def avoid(self, node: str) -> bool:
+        """Starts no more workers on a node, or on any of a host."""
+        self._avoided.add(node)
+        return True
+
+    def _grow(self, pattern: ClusterSlot) -> None:
+        """Reports slots as nodes come."""
+        while not self._closing.wait(GROWTH):
+            with suppress(Exception):  # the cluster has no time, or has ended, as slots will tell
+                for number in range(len(self._slots), self._rooms(pattern)):
+                    slot = replace(pattern, number=number)
+                    self._slots.append(slot)
+                    self._post(SlotFound(slot=slot))
+
+    @abstractmethod
+    def _rooms(self, slot: ClusterSlot) -> int:
+        """For how many slots like this the cluster has CPUs and GPUs."""
 
     def close(self, *, grace: float) -> None:
         """As of `ThreadedPlacement`; the port is closed too."""
@@ -165,7 +205,8 @@ class ClusterPlacement(ThreadedPlacement):
 
     def _join(self, slot: Slot, link: Link) -> None:
         self._links[slot.number] = watched = WatchedLink(link)
-        self._post(WorkerJoined(slot=slot, connection=watched))
+        node = self._places.get(slot.number, "")
+        self._post(WorkerJoined(slot=slot, connection=watched, node=node))
 
     def _say_waiting(self, slot: Slot, *, hint: str) -> None:
         """Tells the user that the slot has no place yet. `hint`: where to see who has it."""

@@ -132,6 +132,7 @@ class DaskPlacement(ClusterPlacement):
                 threads=settings.threads,
                 gpus=share,
                 shared=settings.shared,
+                growing=settings.slots == "auto",
                 patience=settings.patience,
                 scheduler=settings.address,
                 gpus_per_trial=gpus,
@@ -190,6 +191,7 @@ class DaskPlacement(ClusterPlacement):
                 pure=False,
                 retries=0,
             )
+            self._places[slot.number] = node.rpartition("://")[2]
             task = self._tasks[slot.number] = Task(
                 future=future,
                 node=node,
@@ -207,12 +209,25 @@ class DaskPlacement(ClusterPlacement):
         free = {
             name: node.threads - taken[name]
             for name, node in nodes.items()
-            if name not in self._silent and len(node.gpus) >= slot.gpus_per_trial
+            if name not in self._silent
+            and not {name.rpartition("://")[2], node.host} & self._avoided
+            and len(node.gpus) >= slot.gpus_per_trial
         }
         fitting = [name for name, threads in free.items() if threads >= slot.threads]
         if not fitting:
             return None
         return min(fitting, key=lambda name: (self._refused_at.get(name, 0.0), -free[name]))
+
+    def _rooms(self, slot: ClusterSlot) -> int:
+        assert isinstance(slot, DaskSlot)
+        nodes = self._cluster.nodes(by_torch=slot.by_torch)
+        by_host = rooms(
+            nodes,
+            threads=slot.threads,
+            gpus=slot.gpus_per_trial,
+            slots_per_gpu=slot.slots_per_gpu,
+        )
+        return sum(by_host.values())
 
     def _wait(self, task: Task, slot: Slot) -> tuple[int, bytes] | None:
         """Waits for the end of the slot's worker; None if the node has no room for it.

@@ -50,6 +50,10 @@ class InlinePlacement:
     def kill(self, slot: Slot) -> None:
         """Does nothing: a thread cannot be killed; the trial ends at its next epoch."""
 
+    def avoid(self, node: str) -> bool:
+        """There is no other place."""
+        return False
+
     def close(self, *, grace: float) -> None:
         """Waits for the running epoch to end."""
         if self._thread is not None:

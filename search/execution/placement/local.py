@@ -49,6 +49,10 @@ class LocalPlacement(ThreadedPlacement):
         if process is not None:
             process.kill()
 
+    def avoid(self, node: str) -> bool:
+        """There is no other place."""
+        return False
+
     def _serve(self, slot: Slot) -> None:
         try:
             with tempfile.TemporaryFile() as printed:

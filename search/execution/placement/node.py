@@ -67,8 +67,11 @@ def run_worker(
 class NodeSlot:
     """One slot as an actor: starts its workers, one after the other."""
 
-    def ready(self) -> None:
-        """Returns once the actor has its place in the cluster."""
+    def ready(self) -> str:
+        """The id of the actor's node, once it has one."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
 
     def serve(self, order: Order) -> tuple[int, bytes]:
         """As of `run_worker`."""

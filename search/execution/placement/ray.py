@@ -18,14 +18,18 @@ from search.execution.placement.cluster_checks import (
     check_shared,
     first_line,
     gpu_share,
+    no_room,
     own_host,
 )
 from search.execution.placement.node import NodeSlot
 from search.execution.placement.ray_cluster import (
+    SHORT,
     any_gpus,
     connect_cluster,
+    contents,
     leave_marks,
     node_address,
+    nodes_named,
     places_for,
 )
 from search.execution.running_trial import SLOW_START
@@ -52,7 +56,9 @@ class RayPlacement(ClusterPlacement):
         """
         connect_cluster(settings)
         gpus = gpu_share(settings, engine="ray", has_gpus=any_gpus())
-        nodes = places_for(settings, gpus=gpus)
+        nodes = places_for(settings.threads, gpus=gpus)
+        if not nodes:
+            raise no_room(settings, gpus=gpus, nodes=contents())
         if settings.shared:
             check_shared(settings.folder, leave_marks=lambda probe: leave_marks(probe, list(nodes)))
         return tuple(
@@ -62,6 +68,7 @@ class RayPlacement(ClusterPlacement):
                 threads=settings.threads,
                 gpus=gpus,
                 shared=settings.shared,
+                growing=settings.slots == "auto",
                 patience=settings.patience,
             )
             for number in range(slots_wanted(settings, rooms=sum(nodes.values())))
@@ -84,16 +91,14 @@ class RayPlacement(ClusterPlacement):
         with self._lock:
             if self._closing.is_set():
                 return 0, b""
-            actor = self._actors.get(slot.number)
-            if actor is None:
-                options = {"num_cpus": slot.threads, "num_gpus": slot.gpus}
-                actor = ray.remote(NodeSlot).options(**options).remote()
-                self._actors[slot.number] = actor
+            actor = self._actor(slot)
         try:
             with self._order(slot) as order:
-                started, _ = ray.wait([actor.ready.remote()], timeout=SLOW_START)
+                node = actor.ready.remote()
+                started, _ = ray.wait([node], timeout=SLOW_START)
                 if not started:
                     self._say_waiting(slot, hint="`ray status` shows who has it")
+                self._places[slot.number] = str(ray.get(node))[:SHORT]
                 status, output = ray.get(actor.serve.remote(order))
         except RayActorError as error:
             with self._lock:
@@ -101,3 +106,23 @@ class RayPlacement(ClusterPlacement):
             reason = f"its actor or node has died: {first_line(error)}"
             raise WorkerLost(reason, details=f"{error}\n") from error
         return int(status), bytes(output)
+
+    def _actor(self, slot: ClusterSlot) -> Any:
+        """The slot's actor; another one where the last has died or is on a node to avoid."""
+        import ray
+
+        avoided = nodes_named(self._avoided) if self._avoided else []
+        actor = self._actors.get(slot.number)
+        place = self._places.get(slot.number)
+        if actor is not None and place in [node[:SHORT] for node in avoided]:
+            ray.kill(actor)
+            actor = None
+        if actor is None:
+            options: dict[str, Any] = {"num_cpus": slot.threads, "num_gpus": slot.gpus}
+            if avoided:
+                options["label_selector"] = {"ray.io/node-id": f"!in({','.join(avoided)})"}
+            actor = self._actors[slot.number] = ray.remote(NodeSlot).options(**options).remote()
+        return actor
+
+    def _rooms(self, slot: ClusterSlot) -> int:
+        return sum(places_for(slot.threads, gpus=slot.gpus).values())

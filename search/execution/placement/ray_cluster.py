@@ -5,7 +5,7 @@ Ray is imported here and not at the top, since most searches run without it.
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from search.config.settings import PlacementSettings
@@ -14,10 +14,10 @@ from search.execution.placement.cluster_checks import (
     check_reachable,
     last_line,
     module_path,
-    no_room,
 )
 from search.execution.placement.node import leave_mark
 
+SHORT = 12  # characters by which a node is shown
 PROBE = 120.0  # time that all nodes have to write a file [s]; Ray may have to start processes
 
 
@@ -72,25 +72,29 @@ def any_gpus() -> bool:
     return any(resources.get("GPU", 0) for resources in _nodes().values())
 
 
-def places_for(settings: PlacementSettings, *, gpus: float) -> dict[str, int]:
-    """Nodes that have room for a slot, and for how many. `gpus`: of one slot.
+def places_for(threads: int, *, gpus: float) -> dict[str, int]:
+    """Nodes that have room for a slot, and for how many. `threads`, `gpus`: of one slot."""
+    places = {name: _room(each, threads, gpus) for name, each in _nodes().items()}
+    return {name: number for name, number in places.items() if number}
 
-    Raises:
-        UsageError: there is none.
-    """
-    nodes = _nodes()
-    places = {name: _room(each, settings.threads, gpus) for name, each in nodes.items()}
-    places = {name: number for name, number in places.items() if number}
-    if not places:
-        raise no_room(
-            settings,
-            gpus=gpus,
-            nodes=[
-                f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs"
-                for each in nodes.values()
-            ],
-        )
-    return places
+
+def contents() -> list[str]:
+    """What each node has, in words."""
+    return [
+        f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in _nodes().values()
+    ]
+
+
+def nodes_named(names: Collection[str]) -> list[str]:
+    """The ids of nodes by their ids' first characters, or by their hosts' names or addresses."""
+    import ray
+
+    return [
+        each["NodeID"]
+        for each in ray.nodes()
+        if {each["NodeManagerHostname"], each["NodeManagerAddress"], each["NodeID"][:SHORT]}
+        & {*names}
+    ]
 
 
 def leave_marks(probe: str, nodes: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ class ThreadedPlacement(ABC):
     """A thread for each slot, which starts its worker and waits for its end."""
 
     def __init__(self, slots: Sequence[Slot], *, post: Callable[[Event], None]) -> None:
-        self._slots, self._post = slots, post
+        self._slots, self._post = list(slots), post
         self._threads: dict[int, threading.Thread] = {}
         self._closing = threading.Event()
         self._lock = threading.Lock()

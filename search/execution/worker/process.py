@@ -6,6 +6,7 @@ Started by a placement with the numbers of its lifeline and its socket, and a mo
 import gc
 import importlib
 import os
+import platform
 import socket
 import sys
 from contextlib import suppress
@@ -21,6 +22,7 @@ if __name__ == "__main__":
 
 from msgspec import structs
 
+from search.execution.gpus import VARIABLE
 from search.execution.link import Link
 from search.execution.messages import LEFT, DryRunAnswer, DryRunQuestions, Hello, Setup
 from search.execution.worker.conductor_watch import end_with
@@ -39,7 +41,8 @@ def main(connection: int, early: str) -> None:
     notice = Notice()
     link = Link(socket.socket(fileno=connection))
     with suppress(EOFError, OSError):  # the conductor has gone
-        link.send(Hello(pid=os.getpid()))
+        gpus = os.environ.get(VARIABLE, "")
+        link.send(Hello(pid=os.getpid(), host=platform.node(), gpus=gpus))
         if early:
             with suppress(Exception):  # it will be the first trial's failure
                 module = importlib.import_module(early)

@@ -1,0 +1,91 @@
+"""Slots of a running search on disk: who trains where, and orders to the conductor.
+
+The conductor writes `workers.json` and answers orders, which other processes leave in `orders/`.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from search.storage.files import write_text
+
+TABLE, ORDERS = "workers.json", "orders"
+ASKED, ANSWERED = ".json", ".answer"  # ends of an order's two files
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotRow:
+    """One slot.
+
+    Attributes:
+        slot: its number.
+        device: as in `trials.csv`.
+        node: the machine, or the cluster's name of a node there; empty while there is none.
+        state: trains, idle, starts, leaves (it finishes its epochs) or freed.
+        trials: their running numbers.
+        since: when its first trial there began, in seconds since 1970; None without one.
+    """
+
+    slot: int
+    device: str
+    node: str
+    state: str
+    trials: list[int]
+    since: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotOrder:
+    """An order. `verb`: stop, start or drain. `target`: a slot's number, or a node."""
+
+    verb: str
+    target: str
+
+
+def write_slots(folder: Path, rows: Sequence[SlotRow]) -> None:
+    """Writes the table. `folder`: of the search."""
+    write_text(folder / TABLE, json.dumps([asdict(row) for row in rows]))
+
+
+def read_slots(folder: Path) -> list[SlotRow]:
+    """The table as it was written last; empty where there is none."""
+    try:
+        return [SlotRow(**row) for row in json.loads((folder / TABLE).read_text())]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def give_order(folder: Path, order: SlotOrder, *, seconds: float) -> str | None:
+    """Leaves an order for the conductor, and waits for its answer; None if none comes in time."""
+    place = folder / ORDERS
+    place.mkdir(exist_ok=True)
+    asked = place / f"{uuid.uuid4().hex}{ASKED}"
+    write_text(asked, json.dumps(asdict(order)))
+    answer, deadline = asked.with_suffix(ANSWERED), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer.exists():
+            text = answer.read_text()
+            answer.unlink()
+            return text
+        time.sleep(0.05)
+    asked.unlink(missing_ok=True)
+    return None
+
+
+def take_orders(folder: Path) -> list[tuple[Path, SlotOrder]]:
+    """Orders that wait, each with the file to answer by; what is no order is removed."""
+    orders = []
+    for path in sorted((folder / ORDERS).glob(f"*{ASKED}")):
+        with suppress(OSError, ValueError, TypeError):
+            orders.append((path, SlotOrder(**json.loads(path.read_text()))))
+        path.unlink(missing_ok=True)
+    return orders
+
+
+def answer_order(path: Path, text: str) -> None:
+    """Answers the order that lay in a file."""
+    write_text(path.with_suffix(ANSWERED), text)

@@ -1,0 +1,87 @@
+"""`python -m search workers`: who trains where, and slots that are freed and used again while the search runs."""
+
+import json
+
+import pandas as pd
+import pytest
+from kit import TINY, running, search, steady, trials, wait_for
+
+from search.__main__ import main
+from search.storage.slot_orders import (
+    SlotOrder,
+    answer_order,
+    give_order,
+    read_slots,
+    take_orders,
+    write_slots,
+)
+
+SEARCH = [*TINY, "trainer.epochs=20", "seeds=4", "name=busy"]
+
+
+def test_orders_are_taken_once_and_answered_and_what_is_none_is_removed(tmp_path):
+    order = SlotOrder(verb="stop", target="3")
+    assert give_order(tmp_path, order, seconds=0.01) is None
+    assert take_orders(tmp_path) == []  # nobody waits for it any more
+    (tmp_path / "orders" / "x.json").write_text("[1, 2")
+    (tmp_path / "orders" / "y.json").write_text(json.dumps({"verb": "stop", "target": "1"}))
+    ((path, taken),) = take_orders(tmp_path)
+    assert taken.target == "1"
+    assert take_orders(tmp_path) == []
+    answer_order(path, "done")
+    assert [each.name for each in (tmp_path / "orders").iterdir()] == ["y.answer"]
+    write_slots(tmp_path, [])
+    assert read_slots(tmp_path) == []
+    (tmp_path / "workers.json").write_text("{")
+    assert read_slots(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_slots_are_freed_and_used_again_while_a_search_runs_and_its_rows_stay_the_same(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    calm = search(*SEARCH, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
+    assert calm.returncode == 0, calm.stdout + calm.stderr
+    folder = tmp_path / "results" / "busy"
+
+    def states() -> list[str]:
+        return [row.state for row in read_slots(folder)]
+
+    def ordered(*words: str) -> str:
+        assert main(["workers", "busy", *words]) == 0
+        return capsys.readouterr().out
+
+    def refused(*words: str) -> str:
+        assert main(["workers", "busy", *words]) == 2
+        return capsys.readouterr().err
+
+    with running(*SEARCH, cwd=tmp_path, TOY_PAUSE="0.3") as conductor:
+        wait_for(lambda: states() == ["trains", "trains"], what=states)
+        node = read_slots(folder)[0].node
+        table = ordered()
+        assert table.split("\n")[0].split() == ["slot", "device", "node", "state", "trial", "since"]
+        assert table.count(f"cpu     {node}") == 2
+        assert ordered("stop", "1").startswith("slot 1 is being freed")
+        wait_for(lambda: states() == ["trains", "freed"], what=states)
+        assert [len(row["trials"]) for row in json.loads(ordered("--json"))["slots"]] == [1, 0]
+        assert "slot 1 is used again" in ordered("start", "1")
+        wait_for(lambda: states() == ["trains", "trains"], what=states)
+        assert f"{node} is being drained: its 2 slots are being freed" in ordered("drain", node)
+        wait_for(lambda: states() == ["freed", "freed"], what=states)
+        for slot in ("0", "1"):
+            ordered("start", slot)
+        for words, message in (
+            (["stop", "7"], "slot '7' does not exist; there are: 0, 1"),
+            (["halt", "1"], "order 'halt' does not exist; there are: drain, start, stop"),
+            (["stop"], "stop needs a slot, but got none"),
+        ):
+            assert message in refused(*words)
+        conductor.terminate()
+        conductor.communicate(timeout=60)
+    assert read_slots(folder) == []
+    assert "the search must be running, but it is not" in refused("stop", "1")
+    done = search(*SEARCH, cwd=tmp_path, TOY_PAUSE="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = [steady(trials(tmp_path / "results" / name)) for name in ("calm", "busy")]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
