@@ -13,6 +13,7 @@ from kit import search
 
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
+from search.errors import UsageError
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
 
@@ -159,12 +160,21 @@ def test_every_key_of_every_yaml_says_what_it_means_on_its_line(path):
         assert not is_leaf or re.search(r"\s# \S", line), f"{path.name}:{number}: {line}"
 
 
+NEEDY = {"distillation_sweep": "distillation.teacher"}  # experiments without a default for a key
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem
 )
 def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
     lines = path.read_text().splitlines()
-    assert lines[:2] == ["# @package _global_", f"# python -m search {path.stem}"]
+    assert lines[0] == "# @package _global_"
+    if path.stem in NEEDY:  # it needs what only its user has, and says so
+        assert lines[1].startswith(f"# python -m search {path.stem} {NEEDY[path.stem]}=")
+        with pytest.raises(UsageError, match=re.escape(f"say {NEEDY[path.stem]}=…")):
+            compose_experiment(path.stem, overrides=[], config_dir=None)
+        return
+    assert lines[1] == f"# python -m search {path.stem}"
     plan = read_plan(compose_experiment(path.stem, overrides=[], config_dir=None), root=elsewhere)
     assert (
         answer(questions(plan))["wrong"] == ""

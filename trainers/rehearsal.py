@@ -69,7 +69,10 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     ]
     parts = [_described(module) for module in (*model.modules(), *loss.modules())]
     check_fits(read_augmentation(config), (x, y, *lengths))
-    own = [*(trainer.get(key) for key in ("epochs", "batch_size", "fraction")), penalties]
+    own = [
+        *(trainer.get(key) for key in ("epochs", "batch_size", "fraction", "balance")),
+        penalties,
+    ]
     read_distillation(config, classes=True)
     own += [config.get("augment"), config.get("features"), config.get("distillation")]
     settings = {
