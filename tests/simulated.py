@@ -37,7 +37,11 @@ def begun(plan: Plan, *steps: Step) -> History:
 
 
 def carried_out(
-    plan: Plan, value_of: Value_of, verdict_of: Verdict_of = lambda knobs: "converged"
+    plan: Plan,
+    value_of: Value_of,
+    verdict_of: Verdict_of = lambda knobs: "converged",
+    *,
+    floor: float | None = None,
 ) -> tuple[History, list[TrialRecord]]:
     """The whole protocol, and its trials with all their knobs."""
     history, rows = begun(plan), list[TrialRecord]()
@@ -49,9 +53,10 @@ def carried_out(
             says=request.skip,
             held=history.held,
             incumbent=history.steps[-1].incumbent if history.steps else (),
+            learned=history.learned,
         )
         if not request.skip and request.stage not in ("preflight", "lr_range", "ensemble"):
-            step, own = _trained(plan, history, request, rows, value_of, verdict_of)
+            step, own = _trained(plan, history, request, rows, value_of, verdict_of, floor)
             rows += own
         history = history.with_step(step)
     return history, rows
@@ -64,6 +69,7 @@ def _trained(
     rows: Sequence[TrialRecord],
     value_of: Value_of,
     verdict_of: Verdict_of,
+    floor: float | None,
 ) -> tuple[Step, list[TrialRecord]]:
     staged = stage_plan(plan, history, request, name="simulated")
     if isinstance(staged.settings, JointSettings):  # the simulation needs no Gaussian process
@@ -88,7 +94,7 @@ def _trained(
         for row in (*rows, *full)
     }
     findings = replace(findings, verdicts=verdicts)
-    return conclude(request, findings, history, trials=own, floor=None, val_rows=VAL_ROWS), full
+    return conclude(request, findings, history, trials=own, floor=floor, val_rows=VAL_ROWS), full
 
 
 def _full(plan: Plan, row: TrialRecord) -> TrialRecord:

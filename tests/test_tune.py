@@ -296,6 +296,24 @@ def test_the_other_protocols_end_and_each_stage_says_why_it_came(protocol):
         assert [step.request.knob for step in history.sweeps] == ["lr", "dropout", "lr", "dropout"]
 
 
+def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
+    def chance(knobs, seed):  # labels that belong to other rows
+        return 0.5 + _noise(knobs, seed, 0.001)
+
+    history, _ = carried_out(tune_plan(), chance, lambda knobs: "overfitting", floor=0.5)
+    assert [step.request.knob for step in history.sweeps] == ["lr"]
+    end = next(step for step in history.steps if step.request.stage == "sweeps")
+    assert "no training beats a constant prediction beyond chance" in end.says
+    assert {step.request.stage for step in history.steps if step.request.skip} >= {"joint"}
+    assert not history.learned
+
+    weak, _ = carried_out(  # a weak signal is one
+        tune_plan(), lambda knobs, seed: 0.53 + _noise(knobs, seed), floor=0.5
+    )
+    assert weak.learned
+    assert len(weak.sweeps) > 1
+
+
 def test_unstick_ends_once_the_training_learns():
     def verdict(knobs):
         return "converged" if knobs.get(RATE, 1.0) < 0.1 else "stuck"

@@ -14,6 +14,7 @@ from search.config.incumbent import canonical
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.protocols.history import History, Request, Step
+from search.protocols.learned import SHARES, beats_constant
 from search.results.findings import Findings
 from search.results.summary import conclusion
 from search.stages.joint_confirmation import LIFT
@@ -21,7 +22,6 @@ from search.stages.spent import elapsed, gpu_seconds
 from search.storage.trials import TrialRecord
 
 COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
-SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")  # metrics that count rows
 FEW_ROWS = 3.0  # validation rows below which a gain may be one of these rows alone
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
 GOOD = ("best", "tie")
@@ -56,14 +56,18 @@ def conclude(
         gpu_seconds=gpu_seconds(trials, gpus=findings.plan.placement.gpus_per_slot),
         held=history.held,
     )
+    plan = findings.plan
     if request.stage == "joint":
-        return _joint(step, findings, history)
-    if request.stage == "baseline":
+        step = _joint(step, findings, history)
+    elif request.stage == "baseline":
         rows = findings.of(0)
-        says = f"{_mean(findings.plan, rows)}{_constant(floor)}"
-        says += _coarse(findings.plan, val_rows)
-        return _read(replace(step, says=says), findings, rows)
-    return _compared(step, findings, history, val_rows=val_rows)
+        says = f"{_mean(plan, rows)}{_constant(floor)}{_coarse(plan, val_rows)}"
+        step = _read(replace(step, says=says), findings, rows)
+    else:
+        step = _compared(step, findings, history, val_rows=val_rows)
+    scores = _scores(plan, step.incumbent)
+    learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows)
+    return replace(step, learned=learned)
 
 
 def _compared(step: Step, findings: Findings, history: History, *, val_rows: int) -> Step:

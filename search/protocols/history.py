@@ -69,7 +69,8 @@ class Step:
     `verdicts`: on these, each with its number of trials, the commonest first; `sides`: what is seen
     beside them and across trials.
     `effect`: whether values differ beyond chance; `good`: the values that do not lie below the
-    best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
+    best. `leaders`: configurations that a joint stage found. `rates`: a range test's. `learned`:
+    whether the incumbent beats a constant prediction beyond chance.
     """
 
     number: int
@@ -87,6 +88,7 @@ class Step:
     good: tuple[Value, ...] = ()
     leaders: tuple[Mapping[str, Value], ...] = ()
     rates: tuple[float, float] | None = None
+    learned: bool = True
     evidence: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -118,6 +120,11 @@ class History:
     def config(self) -> DictConfig:
         """The incumbent's config."""
         return incumbent_config(self.base, self.held)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the incumbent beats a constant prediction beyond chance."""
+        return self.steps[-1].learned if self.steps else True
 
     @property
     def verdicts(self) -> tuple[tuple[str, int], ...]:

@@ -11,6 +11,7 @@ from search.config.knobs import Knob
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies
 from search.protocols.budget import is_late, sweep_trials
 from search.protocols.history import RATE, History, Request, Step
+from search.protocols.learned import NOTHING
 from search.stages.racing import Race
 
 AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
@@ -84,6 +85,8 @@ def _ended(history: History) -> str:
     main = history.verdicts[0][0] if history.verdicts else ""
     if settings.until and history.sweeps and main and main not in settings.until:
         return f"the training learns: the incumbent's curves say {main}"
+    if history.sweeps and not history.learned and not settings.until:
+        return NOTHING
     if settings.idle is not None and history.idle >= settings.idle:
         return f"{history.idle} knobs in a row brought nothing beyond chance"
     if sweep_trials(history) < FEWEST * history.seeds or is_late(history, settings.share):

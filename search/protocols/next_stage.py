@@ -13,6 +13,7 @@ from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import CHECK, applies
 from search.protocols.budget import confirm_trials, is_late, trials_left
 from search.protocols.history import RATE, History, Request, values_in
+from search.protocols.learned import NOTHING
 from search.protocols.next_knob import next_sweep, remedies, sweep_request
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
@@ -125,6 +126,8 @@ def _joint(history: History, index: int, argument: str) -> Request:
     )
     if before and left == math.inf:
         return replace(request, skip="there is no budget to be spent")
+    if not history.learned:
+        return replace(request, skip=NOTHING)
     if len(knobs) < 2:
         return replace(request, skip="fewer than two numbers made a difference, or may make one")
     if trials < FEWEST * len(knobs) or is_late(history, 1.0, trials=kept):

@@ -24,6 +24,7 @@ def record_of(step: Step, *, command: str) -> dict[str, Any]:
         "trained": step.trials,
         "verdicts": dict(step.verdicts),
         "beside": list(step.sides),
+        "learned": step.learned,
         "evidence": dict(step.evidence) or None,
         "command": command,
     }

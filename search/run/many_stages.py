@@ -16,6 +16,7 @@ from search.config.incumbent import canonical
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
 from search.contract.contract import Contract, Prepared
+from search.diagnostics.preflight.report import RATE_CHECK, soundness
 from search.errors import Interrupted, RunError
 from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade
@@ -53,7 +54,6 @@ from search.storage.sealed import read_json
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
-RATE_CHECK = "learning_rate"  # the preflight's check of the rate
 TRAININGS = 100  # about how many there are without a budget, for the preflight's estimate of time
 
 
@@ -154,6 +154,7 @@ class _ManyStages:
                 says=request.skip,
                 held=history.held,
                 incumbent=history.steps[-1].incumbent if history.steps else (),
+                learned=history.learned,
             )
             self._command = ""
             self._say_start(skipped, history)
@@ -201,10 +202,7 @@ class _ManyStages:
         """What the preflight says, from its file."""
         if not (self._folder.path / PREFLIGHT).exists():
             return "not made (preflight=off)"
-        names = read_json(self._folder.path / PREFLIGHT, keys=["failed"])["failed"]
-        if names == [RATE_CHECK]:
-            return "the learning rate is far off, and is tuned next; the rest is sound"
-        return f"failed, and let through: {', '.join(names)}" if names else "the set-up is sound"
+        return soundness(read_json(self._folder.path / PREFLIGHT, keys=["failed", "checks"]))
 
     def _ensemble(self, step: Step) -> Step:
         """The average to keep beside the answer (R35); a resumed search reads what was found."""

@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from search.storage.files import write_text
 from search.storage.folder import PREFLIGHT
 from search.storage.json_numbers import plain
 
+RATE_CHECK = "learning_rate"  # the check of the rate
 STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "not checkable": "dim"}
 
 
@@ -65,3 +67,16 @@ def require(checks: Sequence[Check], *, allow: Sequence[str], remedy: str) -> No
         raise RunError(
             f"preflight: a sound set-up fails no check, but got {', '.join(bad)}; {remedy}"
         )
+
+
+def soundness(content: Mapping[str, Any]) -> str:
+    """What a preflight found that did not stop the search, in one line; `content`: of its file."""
+    warned = [check["name"] for check in content["checks"] if check["outcome"] == "warn"]
+    failed, parts = content["failed"], []
+    if failed == [RATE_CHECK]:
+        parts.append("the learning rate is far off, and is tuned next")
+    elif failed:
+        parts.append(f"failed, and let through: {', '.join(failed)}")
+    if warned:
+        parts.append(f"warnings, to be looked at: {', '.join(warned)}")
+    return "; ".join(parts) or "the set-up is sound"

@@ -58,6 +58,8 @@ def conclusion(findings: Findings) -> list[str]:
     knobs = ", ".join(f"{path}={value}" for path, value in final["held"].items())
     score = _score(findings, final["trials"])
     lines.append(f"the answer: {knobs or 'the baseline'}{score}")
+    if not final.get("learned", True):
+        lines.append("nothing was learned: it is no better than a constant prediction (R11)")
     for step in steps:
         if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
             lines.append(f"{step['kind']}: {step['says']}")

@@ -1,0 +1,36 @@
+"""Whether trainings have learned anything: their score beside a constant prediction's (R11)."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.contract.metrics import Metric
+
+# Metrics that count rows, so that their error follows from the number of rows.
+SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
+NOTHING = (
+    "no training beats a constant prediction beyond chance: see whether the labels belong to their "
+    "rows (the preflight's labels_matter), then try protocol=unstick (R10, R11, R26a)"
+)
+
+
+def beats_constant(
+    metric: Metric, scores: Sequence[float], *, floor: float | None, val_rows: int
+) -> bool:
+    """Whether the mean lies above what a constant prediction scores, by more than one standard
+    error of the rows, or of the seeds.
+
+    Args:
+        metric: the contract's.
+        scores: of the seeds, higher being better.
+        floor: what the constant prediction scores; None, where that is not known: True.
+        val_rows: rows of validation.
+    """
+    if floor is None or not scores:
+        return True
+    of_rows = 0.0
+    if metric.name in SHARES and val_rows:
+        of_rows = math.sqrt(max(floor * (1 - floor), 0.0) / val_rows)
+    of_seeds = float(np.std(scores, ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
+    return float(np.mean(scores)) > metric.sign * floor + max(of_rows, of_seeds)
