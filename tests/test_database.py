@@ -175,6 +175,36 @@ def test_the_study_of_another_folder_or_program_is_refused_and_left_as_it_is(tmp
     assert len(ours.trials) == 2
 
 
+def test_a_conductor_in_a_copy_of_the_folder_stops_the_first_one_in_words(tmp_path):
+    first = _study(_database(tmp_path / "one"))
+    _carry_out(first, 0)
+    first.start(_ask(1), values={})
+    first.start(_ask(2), values={})
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    second = _study(_database(tmp_path / "copy"))
+    _carry_out(second, 1)
+    message = r"one conductor per search, but another one writes to the same study in the database \(process \d+ on \S+\), so this one stops"
+    for trial in (1, 2):  # one that the other has finished, and one of its own
+        with pytest.raises(RunError, match=message):
+            _carry_out(first, trial)
+    _carry_out(second, 3)
+    assert [(row.ask.trial, row.state) for row in second.rows(alive=True)] == [(0, "complete"), (1, "complete"), (2, "running"), (3, "complete")]  # fmt: skip
+    second.close()
+
+
+def test_a_search_that_begins_anew_leaves_nothing_of_its_own_and_all_of_others(tmp_path):
+    study = _study(_database(tmp_path / "one"))
+    _carry_out(study, 0)
+    study.close()
+    other = _study(_database(tmp_path / "two"), name="t")
+    _carry_out(other, 0)
+    other.close()
+    _database(tmp_path / "one").clear()
+    assert not (tmp_path / "one" / "storage.json").exists()
+    storage = RDBStorage(f"sqlite:///{tmp_path}/x.db", engine_kwargs={"poolclass": NullPool})
+    assert optuna.get_all_study_names(storage) == ["t"]
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
@@ -281,6 +311,7 @@ def test_two_searches_of_one_name_on_one_server_are_refused_and_a_wrong_password
     words = [*TINY, LINKED, "name=one"]
     done = search(*words, cwd=tmp_path, PG_URL=postgres.url, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
+    _nobody_reads_the_password(tmp_path / "results")
     for change, address, message in (
         (["results_root=elsewhere"], postgres.url, "the study 'one' belongs to the search of one folder, but got the study of "),
         ([], postgres.url.replace(PASSWORD, "wrong"), "password authentication failed for user"),
@@ -290,3 +321,37 @@ def test_two_searches_of_one_name_on_one_server_are_refused_and_a_wrong_password
         assert (told.returncode, told.stdout.count("trial")) == (2, 0), told.stdout + told.stderr
         assert message in told.stderr
     assert not (tmp_path / "elsewhere").exists()
+
+
+@needs_postgres
+def test_a_password_in_a_command_reaches_no_file_no_table_and_no_document(
+    postgres: Server, tmp_path, capsys, monkeypatch
+):
+    words = [*TINY, f"storage.url={postgres.url}", "name=said", "callbacks=command", f"callbacks.command.command=[sh,-c,'cat >> {tmp_path}/events']"]  # fmt: skip
+    lines: list[str] = []
+    with running(*words, cwd=tmp_path, TOY_PAUSE="0.01") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if "[3/12]" in line:
+                lines.append((tmp_path / "results" / "said" / "lock").read_text())
+        assert process.wait() == 0, "".join(lines)
+    lines.append((tmp_path / "events").read_text())
+    assert "search_begun" in lines[-1]
+    assert PASSWORD not in "".join(lines)
+    assert postgres.shown.replace("+psycopg", "") in "".join(lines)  # the command, in the lock
+    _nobody_reads_the_password(tmp_path / "results")
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    for verb in (["status", "said", "--json"], ["table", "said", "--format", "json"], ["report", "said"], ["doctor", "said", "--json"]):  # fmt: skip
+        assert main(verb) == 0
+        assert PASSWORD not in capsys.readouterr().out
+    monkeypatch.delenv("PGPASSWORD")
+    assert main(["table", "said"]) == 2
+    assert "or give its password by PGPASSWORD, ~/.pgpass" in capsys.readouterr().err
+    _nobody_reads_the_password(tmp_path / "results")
+
+
+def _nobody_reads_the_password(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 15
+    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.commands.support.arguments import VerbParser, take
+from search.config.passwords import redacted
 from search.config.quick_imports import quick_imports
 from search.errors import Interrupted, RunError
 from search.execution.terminal import Terminal
@@ -73,7 +74,7 @@ def carry_out(
     except Interrupted as error:
         raise Interrupted(
             f"{error}; the tables are written, and the same command goes on: "
-            f"python -m search {shlex.join(command)}"
+            f"python -m search {redacted(shlex.join(command))}"
         ) from error
     _show(findings, console)
     if findings.winner is None:

@@ -102,7 +102,13 @@ class Database:
         return self._opened or self._connected(read_only=True)
 
     def sync(self) -> None:
-        """Every record is durable as soon as it is written."""
+        """Every record is durable as soon as it is written; nobody else may have begun to write.
+
+        Raises:
+            RunError: another conductor has, in a copy of the folder.
+        """
+        if self._opened is not None:
+            self._opened.check_alone()
 
     def on_wait(self, say: Callable[[str], None]) -> None:
         """Who is told that a write waits for a server that is away."""

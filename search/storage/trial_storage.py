@@ -10,6 +10,7 @@ from search.errors import RunError
 WRITER = "writer"  # study attribute by which a conductor claims its records
 # The value of WRITER as set; the storage replaces it by the name of its writer.
 CLAIM = "claimed"
+CONDUCTOR = "conductor"  # study attribute of a database: the process that writes now
 SUPERSEDED = "superseded"  # trial attribute: another one is in its place, and no search has it
 
 

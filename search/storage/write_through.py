@@ -4,7 +4,10 @@ server cannot take is tried again until it can.
 Which studies are a search's own is the business of `search.storage.database`.
 """
 
+import os
+import socket
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from search.errors import RunError
-from search.storage.trial_storage import CLAIM, SUPERSEDED, WRITER, ServerAway
+from search.storage.trial_storage import CLAIM, CONDUCTOR, SUPERSEDED, WRITER, ServerAway
 
 PAUSE = 0.5  # time between two attempts [s]
 T = TypeVar("T")
@@ -82,6 +85,8 @@ class WriteThrough(InMemoryStorage):
     ) -> None:
         super().__init__()
         self._database, self._writer, self._patience = database, writer, patience
+        self._conductor = f"process {os.getpid()} on {socket.gethostname()}#{uuid.uuid4().hex[:12]}"
+        self._claimed: int | None = None  # the study of the database that was claimed last
         self._study_ids: dict[int, int] = {}  # of the database, by those of the copy
         self._trial_ids: dict[int, int] = {}
         for study in studies:
@@ -106,9 +111,13 @@ class WriteThrough(InMemoryStorage):
         return study_id
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """See Optuna; a claim becomes the writer's name."""
+        """See Optuna; a claim becomes the writer's name, and names this conductor beside it."""
         there = self._study_ids[study_id]
-        value = self._writer if (key, value) == (WRITER, CLAIM) else value
+        if (key, value) == (WRITER, CLAIM):
+            value, self._claimed = self._writer, there
+            self._write(
+                lambda: self._database.set_study_user_attr(there, CONDUCTOR, self._conductor)
+            )
         self._write(lambda: self._database.set_study_user_attr(there, key, value))
         super().set_study_user_attr(study_id, key, value)
 
@@ -182,6 +191,27 @@ class WriteThrough(InMemoryStorage):
         self._write(lambda: self._database.set_trial_system_attr(there, key, value))
         super().set_trial_system_attr(trial_id, key, value)
 
+    def check_alone(self) -> None:
+        """No other conductor has claimed the study since, as one in a copy of the folder does.
+
+        Raises:
+            RunError: one has.
+        """
+        study = self._claimed
+        if study is None:
+            return
+        claimed = self._write(lambda: self._database.get_study_user_attrs(study)).get(CONDUCTOR)
+        if claimed != self._conductor:
+            raise self._taken_over()
+
+    def _taken_over(self) -> RunError:
+        assert self._claimed is not None
+        other = self._database.get_study_user_attrs(self._claimed).get(CONDUCTOR, "unknown")
+        return RunError(
+            "one conductor per search, but another one writes to the same study in the database "
+            f"({str(other).partition('#')[0]}), so this one stops; go on in one of the two folders"
+        )
+
     def _load(self, study: FrozenStudy) -> None:
         study_id = super().create_new_study(study.directions, study.study_name)
         self._study_ids[study_id] = study._study_id
@@ -204,11 +234,13 @@ class WriteThrough(InMemoryStorage):
         """Carries out a write, again and again while the server is away.
 
         Raises:
-            RunError: the server refuses it, or is away for too long.
+            RunError: the server refuses it, or is away for too long, or another conductor writes.
         """
         while True:
             try:
                 result = write()
+            except UpdateFinishedTrialError as error:  # by somebody else
+                raise self._taken_over() from error
             except (StorageInternalError, SQLAlchemyError) as error:
                 if not is_away(error):
                     raise RunError(f"the storage refuses a record: {reason_of(error)}") from error

@@ -1,6 +1,8 @@
 """What orchestration costs per trial: 1 000 trials × 20 reported epochs of a trainer that does nothing.
 
-    python tests/benchmarks/overhead.py [--trials 1000]
+    python tests/benchmarks/overhead.py [--trials 1000] [--postgresql]
+
+`--postgresql`: with its trials in a server of its own as well (needs one installed, and psycopg).
 
 Beside it, in the same run: the bare fsync, Optuna on its stock journal and on SQLite with the same reports, in one process.
 """
@@ -18,17 +20,23 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 TESTS = Path(__file__).parent.parent
+sys.path.insert(0, str(TESTS))
+from postgres import server
+
 EPOCHS = 20
 
 
-def ours(folder: Path, trials: int) -> float:
-    """Seconds per trial of a whole `python -m search`, start-up taken off by a run of few trials."""
-    few, many = (_search(folder / f"n{count}", count) for count in (20, trials))
+def ours(folder: Path, trials: int, *, url: str = "null") -> float:
+    """Seconds per trial of a whole `python -m search`, start-up taken off by a run of few trials.
+
+    `url`: where its trials lie, as `storage.url` takes it.
+    """
+    few, many = (_search(folder / f"n{count}", count, url) for count in (20, trials))
     return (many - few) / (trials - 20)
 
 
-def _search(folder: Path, trials: int) -> float:
-    folder.mkdir()
+def _search(folder: Path, trials: int, url: str) -> float:
+    folder.mkdir(parents=True)
     words = [
         "own_trainer",
         "trainer._target_=toys.idle",
@@ -42,6 +50,8 @@ def _search(folder: Path, trials: int) -> float:
         "placement.slots=2",
         "protocol.extend=0",
         "protocol.refine=0",
+        f"storage.url={url}",
+        f"name=n{trials}",
     ]
     begun = time.perf_counter()
     subprocess.run(
@@ -86,18 +96,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=1000)
-    trials = parser.parse_args().trials
+    parser.add_argument("--postgresql", action="store_true")
+    options = parser.parse_args()
+    trials = options.trials
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sync = fsync(folder)
         rows = {
             "one fsync": sync,
-            "knobwise, durable, two workers": ours(folder, trials),
+            "knobwise, durable, two workers": ours(folder / "journal", trials),
             "optuna, stock journal": stock(
                 JournalStorage(JournalFileBackend(str(folder / "stock.log"))), 100
             ),
             "optuna, sqlite": stock(RDBStorage(f"sqlite:///{folder}/stock.db"), 50),
         }
+        if options.postgresql:
+            with server() as postgres:
+                seconds = ours(folder / "server", trials, url=postgres.url)
+                rows["the same in PostgreSQL"] = seconds
+                storage = RDBStorage(postgres.driver_url)
+                rows["optuna, PostgreSQL"] = stock(storage, 50)
+                storage.engine.dispose()
         for what, seconds in rows.items():
             print(f"{what:32} {1000 * seconds:8.2f} ms a trial")
 
