@@ -220,6 +220,7 @@ def test_a_trainers_own_number_may_bear_any_name():
         "classification",
         "regression",
         "tagging",
+        "transduction",
     )
     assert tasks_of(Metric(name="x", direction="maximize", formula="accuracy - seconds")) == (
         "classification",

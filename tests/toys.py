@@ -225,7 +225,7 @@ def rummage(config, data, device, checkpoint):
     import gc
 
     from search.contract.contract import Prepared
-    from search.contract.dataset import Rows
+    from search.contract.targets import Rows
     from trainers.api import Data
     from trainers.data import DataSet
 

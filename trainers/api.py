@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 Config = dict[str, Any]
 Values = Mapping[str, Any]
 IGNORED = -100  # the label of a step that has none, as torch's losses take it
+END = 0  # class that ends a target sequence, and pads it; CTC's blank; labels count from 1 there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class Part:
     `index` [n]: row numbers in the data set; `x` [n, …] normalised; `y` [n] or [n, outputs]. With
     `data=own`, x and y are None: the trainer loads its rows by `index`. `lengths` [n]: how many
     steps of each row of x [n, steps, …] are real; the rest is padding. Labels per step are y
-    [n, steps], `IGNORED` at padding. `tokens`: x holds token ids, whole numbers from 0. `soft`
+    [n, steps], `IGNORED` at padding; targets of other lengths than their inputs are y [n, longest]
+    of classes from 1, padded by `END`. `tokens`: x holds token ids, whole numbers from 0. `soft`
     [n, outputs]: a teacher's outputs, where `distillation` names one.
     """
 

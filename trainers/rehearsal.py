@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from trainers.api import IGNORED, Config
+from trainers.api import END, IGNORED, Config
 from trainers.augment import check_fits, read_augmentation
-from trainers.build import build, seed_all
+from trainers.build import RowSet, build, seed_all
 from trainers.distillation import read_distillation
 from trainers.penalties import read_penalties
 from trainers.schedules import COLUMNS, Schedule, apply
-from trainers.sequences import check_reads_lengths, real_steps
+from trainers.sequences import check_reads_lengths, loss_of, outputs_of, real_steps
 
 ROWS = 4
 
@@ -24,7 +24,8 @@ ROWS = 4
 class Shape(NamedTuple):
     """Of the data: inputs, outputs and task.
 
-    `sequences`: `steps` of the longest, where they have lengths; `features` per step, `vocabulary`.
+    `sequences`: `steps` of the longest, where they have lengths; `features` per step, `vocabulary`;
+    `target_steps`, where targets are sequences of lengths of their own.
     """
 
     inputs: int
@@ -51,24 +52,24 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     _check_parameters(model)
     penalties = read_penalties(trainer)
     schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
-    x, y, *lengths = _rows(Shape(*shape))
-    if lengths:
+    rows = _rows(Shape(*shape))
+    if len(rows) > 2:
         check_reads_lengths(model)
     for step in range(2):  # the second step shows what an optimizer keeps of the first
         apply(schedule.at(1, step=step, losses=[]), optimizer)
         optimizer.zero_grad()
         try:
-            outputs = model(x, *lengths)
+            outputs = outputs_of(model, rows, training=True)
         except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch
             return None
         _check_outputs(outputs, model)
-        _check_shape(outputs, y, model, loss)
-        _step(config, loss, optimizer, outputs, y)
+        _check_shape(outputs, rows[1], model, loss)
+        _step(config, loss, optimizer, outputs, rows)
     weights = [
         (name, tensor.double().abs().sum().item()) for name, tensor in model.state_dict().items()
     ]
     parts = [_described(module) for module in (*model.modules(), *loss.modules())]
-    check_fits(read_augmentation(config), (x, y, *lengths))
+    check_fits(read_augmentation(config), rows)
     own = [
         *(trainer.get(key) for key in ("epochs", "batch_size", "fraction", "balance")),
         penalties,
@@ -97,6 +98,10 @@ def _rows(shape: Shape) -> tuple[Tensor, ...]:
     if shape.task == "tagging":
         y = torch.arange(ROWS * steps).view(ROWS, steps) % shape.outputs
         y = y if longest is None else y.masked_fill(~real_steps(lengths, steps), IGNORED)
+    elif shape.task == "transduction":
+        longest_target = shape.sequences.get("target_steps") or 1
+        y = torch.randint(1, shape.outputs, (ROWS, longest_target), generator=dice)
+        y[1, -(-longest_target // 2) :] = END
     elif shape.task == "classification":
         y = torch.arange(ROWS) % shape.outputs
     else:
@@ -105,11 +110,15 @@ def _rows(shape: Shape) -> tuple[Tensor, ...]:
 
 
 def _step(
-    config: Config, loss: nn.Module, optimizer: torch.optim.Optimizer, outputs: Tensor, y: Tensor
+    config: Config,
+    loss: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    outputs: Tensor,
+    rows: RowSet,
 ) -> None:
     """Loss, backward pass and step; the forward pass was right, so an error is one of these."""
     for group, action in (
-        ("loss", lambda: loss(outputs, y).backward()),
+        ("loss", lambda: loss_of(loss, outputs, rows).backward()),  # type: ignore[no-untyped-call]
         ("optimizer", optimizer.step),
     ):
         try:
@@ -117,7 +126,7 @@ def _step(
         except Exception as error:
             raise TypeError(
                 f"{group}._target_: {config[group].get('_target_')!r} must train with outputs "
-                f"{tuple(outputs.shape)} and targets {tuple(y.shape)}, "
+                f"{tuple(outputs.shape)} and targets {tuple(rows[1].shape)}, "
                 f"but got {type(error).__name__}: {error}; mend {group} or the model's outputs"
             ) from error
 

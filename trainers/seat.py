@@ -31,7 +31,7 @@ from trainers.penalties import flooded, held, read_penalties
 from trainers.records import Activations, dead, fared, merged, norms, sample
 from trainers.rows import share_of_rows
 from trainers.schedules import Schedule, apply
-from trainers.sequences import answers, check_reads_lengths
+from trainers.sequences import answers, as_yielded, check_reads_lengths, loss_of, outputs_of
 
 EVALUATION_ROWS = 4096  # rows of one forward pass without gradients
 
@@ -92,7 +92,7 @@ class Seat:
             return None
         self.epoch += 1
         watched = self._train_epoch() if self.epoch > 0 else self._untrained()
-        val_loss, predictions = self._evaluate(self._val)
+        val_loss, outputs = self._evaluate(self._val)
         watched = merged(watched, self._observe())
         if self.epoch > 0:
             self._val_losses.append(val_loss)
@@ -108,7 +108,7 @@ class Seat:
             "val_loss": val_loss,
             "step": self.epoch * self._steps,
             "parameters": self._parameters,
-            "predictions": predictions.float().cpu().numpy(),
+            **as_yielded(self._loss, outputs, self._val[2:]),
         }
 
     def _untrained(self) -> Values:
@@ -131,7 +131,7 @@ class Seat:
                     self._schedule.at(self.epoch, step=step, losses=self._val_losses),
                     self._optimizer,
                 )
-            total += self.gradients(rows) * answers(self._train[1][rows])
+            total += self.gradients(rows) * answers(self._loss, self._train[1][rows])
             if step + 1 < self._steps:
                 self.step()
             else:
@@ -140,7 +140,7 @@ class Seat:
             {} if self._penalties.clip is None else {"clipped": float(self._clipped) / self._steps}
         )
         return {
-            "train_loss": float(total) / float(answers(self._train[1])),
+            "train_loss": float(total) / float(answers(self._loss, self._train[1])),
             "lr": float(self._optimizer.param_groups[0]["lr"]),
             **watched,
             **clipped,
@@ -149,17 +149,19 @@ class Seat:
     def gradients(self, rows: Tensor) -> Tensor:
         """Plain loss of a batch; its gradients lie in the parameters, penalised and clipped."""
         self._optimizer.zero_grad(set_to_none=True)
-        inputs, targets, *lengths = taken(self._train, rows)
-        outputs = self.model(inputs if self._augment is None else self._augment(inputs), *lengths)
-        loss = self._mixed(self._loss, outputs, targets)
+        batch = taken(self._train, rows)
+        if self._augment is not None:
+            batch = self._augment(batch[0]), *batch[1:]
+        outputs = outputs_of(self.model, batch, training=True)
+        loss = self._mixed(self._loss, outputs, batch)
         plain: Tensor = (
             loss.detach()
             if self._plain_loss is self._loss
-            else self._mixed(self._plain_loss, outputs.detach(), targets)
+            else self._mixed(self._plain_loss, outputs.detach(), batch)
         )
         if self._distillation is not None and self._soft is not None:
             against_teacher = partial(self._distillation.mixed, loss)
-            loss = self._mixed(against_teacher, outputs, self._soft[rows])
+            loss = self._mixed(against_teacher, outputs, (batch[0], self._soft[rows]))
         penalties = self._penalties
         if penalties.flood is not None:
             loss = flooded(loss, penalties.flood)
@@ -176,12 +178,12 @@ class Seat:
         return plain
 
     def _mixed(
-        self, loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor
+        self, loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, rows: RowSet
     ) -> Tensor:
         """A loss of the batch, of mixed targets where its inputs are mixed."""
         if isinstance(self._augment, Mixup):
-            return self._augment.loss(loss, outputs, targets)
-        return loss(outputs, targets)
+            return self._augment.loss(loss, outputs, rows[1])
+        return loss_of(loss, outputs, rows)
 
     def step(self) -> None:
         """The optimizer's step, and no unit's weights longer than they may be."""
@@ -228,8 +230,8 @@ class Seat:
         """The plain loss of some train rows in evaluation mode, and dead units."""
         self.model.eval()
         with torch.no_grad(), Activations() as seen:
-            x, y, *lengths = (tensor.clone() for tensor in self._sample)
-            loss = self._plain_loss(self.model(x, *lengths), y)
+            rows = tuple(tensor.clone() for tensor in self._sample)
+            loss = loss_of(self._plain_loss, outputs_of(self.model, rows), rows)
         shares = seen.together
         return {
             "train_eval_loss": float(loss),
@@ -244,7 +246,8 @@ class Seat:
             parts = zip(*(torch.split(part, EVALUATION_ROWS) for part in rows), strict=True)
             for part in parts:
                 # Copies: a model or loss that changes its inputs in place must not change the data.
-                x, targets, *lengths = (tensor.clone() for tensor in part)
-                outputs.append(self.model(x, *lengths))
-                total += float(self._plain_loss(outputs[-1], targets)) * float(answers(part[1]))
-        return total / float(answers(rows[1])), torch.cat(outputs)
+                copies = tuple(tensor.clone() for tensor in part)
+                outputs.append(outputs_of(self.model, copies))
+                loss = float(loss_of(self._plain_loss, outputs[-1], copies))
+                total += loss * float(answers(self._loss, part[1]))
+        return total / float(answers(self._loss, rows[1])), torch.cat(outputs)

@@ -1,11 +1,13 @@
 """Sequences of different lengths: which steps are real, and which answers count (R1)."""
 
 import inspect
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from trainers.api import IGNORED
+from trainers.api import END, IGNORED, Values
+from trainers.sequence_losses import SequenceLoss
 
 
 def real_steps(lengths: Tensor, steps: int) -> Tensor:
@@ -13,8 +15,39 @@ def real_steps(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
-def answers(targets: Tensor) -> Tensor | int:
-    """How many answers a mean loss is over: the rows, or the steps that have a label."""
+def outputs_of(model: nn.Module, rows: tuple[Tensor, ...], *, training: bool = False) -> Tensor:
+    """What a model gives for inputs, targets and maybe lengths.
+
+    In training, a model with `reads_targets` is given the targets too (teacher forcing).
+    """
+    x, targets, *lengths = rows
+    if training and getattr(model, "reads_targets", False):
+        outputs: Tensor = model(x, lengths[0] if lengths else None, targets)
+    else:
+        outputs = model(x, *lengths)
+    return outputs
+
+
+def loss_of(loss: Callable[..., Tensor], outputs: Tensor, rows: tuple[Tensor, ...]) -> Tensor:
+    """The mean loss of outputs for inputs, targets and maybe lengths."""
+    _, targets, *lengths = rows
+    if isinstance(loss, SequenceLoss):
+        return loss(outputs, targets, lengths[0] if lengths else None)
+    return loss(outputs, targets)
+
+
+def as_yielded(loss: nn.Module, outputs: Tensor, lengths: Sequence[Tensor]) -> Values:
+    """Outputs as a trainer yields them: labels where the loss decodes them, else predictions."""
+    if isinstance(loss, SequenceLoss):
+        labels = loss.decode(outputs, lengths[0] if lengths else None)
+        return {"labels": labels.cpu().numpy()}
+    return {"predictions": outputs.float().cpu().numpy()}
+
+
+def answers(loss: nn.Module, targets: Tensor) -> Tensor | int:
+    """How many answers a mean loss is over: rows, steps that have a label, labels of sequences."""
+    if isinstance(loss, SequenceLoss):
+        return (targets != END).sum()
     if targets.ndim < 2 or targets.is_floating_point():
         return len(targets)
     return (targets != IGNORED).sum()
@@ -26,7 +59,7 @@ def own_shape(rows: tuple[Tensor, ...]) -> str:
         return "its sequences have lengths of their own"
     targets = rows[1]
     per_step = targets.ndim > 1 and not targets.is_floating_point()
-    return "it learns a label per step" if per_step else ""
+    return "it learns a sequence of labels" if per_step else ""
 
 
 def check_reads_lengths(model: nn.Module) -> None:

@@ -38,7 +38,7 @@ from trainers.lanes.program import Program
 from trainers.rehearsal import rehearse
 from trainers.replay import LONG, first_bad
 from trainers.seat import EVALUATION_ROWS, Seat
-from trainers.sequences import own_shape
+from trainers.sequences import as_yielded, outputs_of, own_shape
 
 
 class Stock:
@@ -255,7 +255,7 @@ def _key(*built: Any, batch: int, rows: int) -> Key:
 def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     """`trainers.api.Predict` of the stock trainer.
 
-    Logits [n_test, classes] or numbers [n_test, outputs].
+    Logits [n_test, classes, …], numbers [n_test, outputs], or labels of target sequences.
     """
     if data.test is None:
         raise ValueError("predict: needs data.test, but got None; open the test set first")
@@ -264,11 +264,13 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     model: nn.Module = made(config, "model").to(device)
     model.load_state_dict(load_file(weights, device=device))
     model.eval()
-    x, _, *lengths = on_device(data.test, torch.device(device))
-    parts = zip(*(torch.split(part, EVALUATION_ROWS) for part in (x, *lengths)), strict=True)
+    rows = on_device(data.test, torch.device(device))
+    parts = zip(*(torch.split(part, EVALUATION_ROWS) for part in rows), strict=True)
     with torch.no_grad():
-        outputs = torch.cat([model(*(part.clone() for part in inputs)) for inputs in parts])
+        outputs = torch.cat(
+            [outputs_of(model, tuple(tensor.clone() for tensor in part)) for part in parts]
+        )
     return {
-        "predictions": outputs.float().cpu().numpy(),
+        **as_yielded(made(config, "loss").to(device), outputs, rows[2:]),
         "parameters": sum(p.numel() for p in model.parameters()),
     }

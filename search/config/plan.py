@@ -45,7 +45,7 @@ SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] =
 KEEP = ("best", "all")
 LONGEST_NAME = 100  # characters of a search's name, which is a folder's
 SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
-CLASSES, NUMBERS = ("classification", "tagging"), ("regression",)
+CLASSES, NUMBERS, SEQUENCES = ("classification", "tagging"), ("regression",), ("transduction",)
 LOSS_TASKS = {
     "torch.nn.CrossEntropyLoss": CLASSES,
     "torch.nn.NLLLoss": CLASSES,
@@ -53,6 +53,8 @@ LOSS_TASKS = {
     "torch.nn.L1Loss": NUMBERS,
     "torch.nn.SmoothL1Loss": NUMBERS,
     "torch.nn.HuberLoss": NUMBERS,
+    "trainers.sequence_losses.CTC": SEQUENCES,
+    "trainers.sequence_losses.SequenceCrossEntropy": SEQUENCES,
 }
 
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from search.contract.arrays import FoldData
-from search.contract.dataset import Rows as LoadedRows
 from search.contract.dataset import load_rows, read_labels
 from search.contract.fingerprint import file_hash, fingerprint
 from search.contract.metrics import Metric, constant_score
 from search.contract.normalisation import Scaling, fit_scaling
 from search.contract.sequences import described_lengths, padded, real_rows
 from search.contract.split import Marks, Rows, Split, make_split
+from search.contract.targets import Rows as LoadedRows
 from search.contract.tasks import check_task_name
 from search.errors import UsageError, broken_rule
 from trainers.api import Data, Part
@@ -97,14 +97,13 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     node = config.data
     if not node.get("_target_"):
         return _prepare_own(config, metric=metric)
+    tokens, impute = node.get("vocabulary") is not None, node.get("impute")
     rows = load_rows(node)
     data = rows.data
     split = make_split(config.split, rows=len(data.x), marks=_marks(rows, node.task))
 
     def lengths(index: Rows) -> NDArray[np.int64] | None:
         return None if data.lengths is None else data.lengths[index]
-
-    tokens = node.get("vocabulary") is not None
 
     def part(index: Rows, scaling: Scaling) -> Part:
         x, ends = data.x[index], lengths(index)
@@ -117,7 +116,7 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
             config.normalise,
             real_rows(data.x[train], lengths(train)),
             data.y[train],
-            impute=node.get("impute"),
+            impute=impute,
             tokens=tokens,
         )
         made = {name: part(index, scaling) for name, index in {"train": train, **parts}.items()}
@@ -163,7 +162,8 @@ def _marks(rows: LoadedRows, task: str) -> Marks:
 def _described(rows: LoadedRows) -> dict[str, Any]:
     """The rows as the contract knows them."""
     data = rows.data
-    columns = [column for column in (data.groups, data.time, data.lengths) if column is not None]
+    every = (data.groups, data.time, data.lengths)
+    columns = [column for column in every if column is not None]
     return {
         "rows": len(data.x),
         "shape": list(data.x.shape[1:]),

@@ -32,7 +32,7 @@ class Outputs:
     array: Array
     average: Average = "macro"
 
-    @cached_property
+    @property
     def steps(self) -> "Outputs":
         """The same for the steps that have a label; itself where there is one per row.
 

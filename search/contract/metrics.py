@@ -17,7 +17,7 @@ from search.contract.metric_functions import Array, Average, Outputs
 from search.contract.sequence_metrics import SEQUENCES
 from search.contract.tasks import METRICS, TASKS
 from search.errors import UsageError, broken_rule, unknown
-from trainers.api import IGNORED
+from trainers.api import END, IGNORED
 
 TAKEN = (
     "trial",
@@ -198,7 +198,8 @@ def scores(
             f"but got shape {output.shape}"
         )
     whole = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
-    steps = whole.steps
+    is_unaligned = kind == "labels" and set(metric.parts) <= set(SEQUENCES)
+    steps = whole if is_unaligned else whole.steps
     if steps.array.dtype.kind == "f" and not np.isfinite(steps.array).all():
         return dict.fromkeys(metric.parts, math.nan)
     if kind == "probabilities":
@@ -249,6 +250,9 @@ def constant_score(metric: Metric, *, task: str, train: Array, val: Array) -> fl
     if task == "regression":
         constant = np.broadcast_to(train.mean(axis=0), val.shape)
         return scores(metric, targets=val, kind="predictions", output=constant)[metric.name]
+    if task == "transduction":  # an empty answer
+        empty = np.full(val.shape, END)
+        return scores(metric, targets=val, kind="labels", output=empty)[metric.name]
     counts = np.bincount(train[train != IGNORED], minlength=int(val.max()) + 1)
     if metric.name in ("roc_auc", "log_loss", "brier"):
         shares = np.zeros((len(val), len(counts), *val.shape[1:])).swapaxes(1, -1)

@@ -3,6 +3,7 @@
 After this, what stood in the padding and how much of it there was can change no result.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import UsageError, broken_rule
-from trainers.api import IGNORED
+from trainers.api import END, Part
 from trainers.data import DataSet
+
+CTC = "trainers.sequence_losses.CTC"  # the loss that reads at most a label per step
 
 
 def checked_sequences(data: DataSet, *, vocabulary: int | None) -> DataSet:
@@ -25,7 +28,14 @@ def checked_sequences(data: DataSet, *, vocabulary: int | None) -> DataSet:
         UsageError: lengths that do not fit x, or ids beyond the vocabulary.
     """
     if data.lengths is not None:
-        data = _trimmed(data, _checked_lengths(data))
+        if data.x.ndim not in (2, 3):
+            raise _refused(
+                "x",
+                "sequences are [rows, steps] or [rows, steps, features]",
+                f"shape {data.x.shape}",
+                "reshape x, or drop the lengths",
+            )
+        data = _trimmed(data, _checked_lengths(data.lengths, "lengths", array=data.x))
     if vocabulary is not None:
         data = replace(data, x=_token_ids(data, vocabulary))
     return data
@@ -70,6 +80,47 @@ def step_labels(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return data.y, whole if data.lengths is None else real_steps(data.lengths, data.y.shape[1])
 
 
+def target_sequences(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Target sequences y [n, longest], cut to the longest, and which of their labels are real.
+
+    Raises:
+        UsageError: y is no such array, or its lengths do not fit it.
+    """
+    if data.y.ndim != 2 or data.target_lengths is None:
+        raise _refused(
+            "y",
+            "transduction needs targets [rows, longest] and their lengths, y_lengths",
+            f"shape {data.y.shape}" + ("" if data.target_lengths is not None else " alone"),
+            "give both in an .npz file, or say data.task=tagging for a label per step",
+        )
+    lengths = _checked_lengths(data.target_lengths, "y_lengths", array=data.y)
+    longest = int(lengths.max())
+    return data.y[:, :longest], real_steps(lengths, longest)
+
+
+def check_alignable(parts: Iterable[Part]) -> None:
+    """CTC reads a label per step at most, and a step between two of the same label.
+
+    Raises:
+        UsageError: a target needs more steps than its input has.
+    """
+    for part in parts:
+        assert part.x is not None
+        assert part.y is not None
+        steps = np.full(len(part.x), part.x.shape[1]) if part.lengths is None else part.lengths
+        labels = part.y != END
+        again = (part.y[:, 1:] == part.y[:, :-1]) & labels[:, 1:]
+        needed = labels.sum(axis=1) + again.sum(axis=1)
+        if (needed > steps).any():
+            row = int((needed > steps).argmax())
+            raise _refused(
+                "y",
+                "loss=ctc needs an input step per label, and one between two equal labels",
+                f"{needed[row]} needed, {steps[row]} steps in row {part.index[row]}",
+                "drop such rows, or take model=encoder_decoder",
+            )
+
+
 def one_label(data: DataSet) -> DataSet:
     """Values that stand at every step of a sequence as one per sequence.
 
@@ -100,38 +151,29 @@ def described_lengths(lengths: NDArray[Any]) -> dict[str, int]:
     }
 
 
-def _checked_lengths(data: DataSet) -> NDArray[np.int64]:
-    x, lengths = data.x, np.asarray(data.lengths)
-    if x.ndim not in (2, 3):
+def _checked_lengths(lengths: NDArray[Any], name: str, *, array: NDArray[Any]) -> NDArray[np.int64]:
+    lengths = np.asarray(lengths)
+    if lengths.shape != (len(array),):
         raise _refused(
-            "x",
-            "sequences are [rows, steps] or [rows, steps, features]",
-            f"shape {x.shape}",
-            "reshape x, or drop the lengths",
-        )
-    if lengths.shape != (len(x),):
-        raise _refused(
-            "lengths",
-            f"must be one number per sequence ({len(x)})",
+            name,
+            f"must be one number per sequence ({len(array)})",
             f"shape {lengths.shape}",
             "make them agree",
         )
     numbers = lengths.dtype.kind in "iuf"
     if not numbers or not np.isfinite(lengths).all() or (lengths != np.round(lengths)).any():
-        raise _refused(
-            "lengths", "must be whole numbers", f"{lengths.dtype} {lengths[:3]}", "mend them"
-        )
+        raise _refused(name, "must be whole numbers", f"{lengths.dtype} {lengths[:3]}", "mend them")
     for wrong, rule, remedy in (
         (lengths < 1, "a sequence has at least one step", "drop empty sequences"),
         (
-            lengths > x.shape[1],
-            f"no sequence is longer than its array of {x.shape[1]} steps",
-            "mend the lengths, or pad x to the longest sequence",
+            lengths > array.shape[1],
+            f"no sequence is longer than its array of {array.shape[1]} steps",
+            "mend the lengths, or pad the array to the longest sequence",
         ),
     ):
         if wrong.any():
             row = int(wrong.argmax())
-            raise _refused("lengths", rule, f"{lengths[row]:g} in row {row}", remedy)
+            raise _refused(name, rule, f"{lengths[row]:g} in row {row}", remedy)
     return lengths.astype(np.int64)
 
 
@@ -162,9 +204,11 @@ def _token_ids(data: DataSet, vocabulary: int) -> NDArray[np.int64]:
     return x.astype(np.int64)
 
 
-def padded_classes(numbers: NDArray[np.int64], real: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Class numbers of the real steps in their places; `IGNORED` at padding."""
-    y = np.full(real.shape, IGNORED, dtype=np.int64)
+def padded_classes(
+    numbers: NDArray[np.int64], real: NDArray[np.bool_], *, padding: int
+) -> NDArray[np.int64]:
+    """Class numbers of the real steps in their places."""
+    y = np.full(real.shape, padding, dtype=np.int64)
     y[real] = numbers
     return y
 

@@ -9,7 +9,9 @@ from search.errors import UsageError, unknown
 TASKS: dict[str, dict[str, Callable[[Outputs], float]]] = {
     "classification": CLASSIFICATION,
     "regression": REGRESSION,
-    "tagging": {**CLASSIFICATION, **SEQUENCES},  # a label per step of a sequence
+    # a label per step of a sequence
+    "tagging": {**CLASSIFICATION, "sequence_accuracy": SEQUENCES["sequence_accuracy"]},
+    "transduction": SEQUENCES,  # a sequence of labels, of another length than the input
 }
 METRICS = {name: metric for metrics in TASKS.values() for name, metric in metrics.items()}
 

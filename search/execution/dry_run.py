@@ -153,7 +153,8 @@ def questions(plan: Plan) -> Questions:
         for knob in plan.knobs
     }
     data = plan.config.data
-    sequences = {key: data.get(key) for key in ("features", "vocabulary", "steps")}
+    keys = ("features", "vocabulary", "steps", "target_steps")
+    sequences = {key: data.get(key) for key in keys}
     shape = [data.get("inputs"), data.get("outputs"), data.task, sequences]
     return {
         "baseline": with_knobs(),

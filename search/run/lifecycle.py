@@ -13,6 +13,7 @@ from rich.console import Console
 from search.config.plan import Plan, check_task
 from search.config.user_code import user_code
 from search.contract.contract import Contract, Prepared, prepare
+from search.contract.sequences import CTC, check_alignable
 from search.diagnostics.preflight.report import require, sound
 from search.diagnostics.preflight.run import told_preflight
 from search.errors import Interrupted, RunError
@@ -134,6 +135,8 @@ def begun(
     ):
         check_task(plan)
         prepared = prepare(plan.config, metric=plan.metric)
+        if str(plan.config.loss.get("_target_")) == CTC:
+            check_alignable([prepared.final.train, prepared.final.val])
     if contract is not None:
         prepared.contract.check(contract, where="the contract that comes with the config")
     if folder.started:

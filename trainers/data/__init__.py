@@ -20,6 +20,7 @@ class DataSet:
     `lengths` [n]: of sequences, whose x [n, steps] or [n, steps, features] is padded at the end.
     Labels per step are y [n, steps]. `stepwise`: whether y [n, steps] has a value per step although
     the task may ask for one per sequence, which is then the same at all of its steps.
+    `target_lengths` [n]: of y [n, longest], where targets are sequences of lengths of their own.
     """
 
     x: NDArray[Any]
@@ -30,6 +31,7 @@ class DataSet:
     names: tuple[str, ...] = ()
     lengths: NDArray[Any] | None = None
     stepwise: bool = False
+    target_lengths: NDArray[Any] | None = None
 
 
 class DataError(Exception):

@@ -9,8 +9,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from trainers.models import parts
 from trainers.models.steps import (
+    PER_STEP,
     POOLS,
-    TAGGING,
     Attention,
     StepInputs,
     answered,
@@ -25,7 +25,8 @@ CELLS = ("rnn", "lstm", "gru")
 class Recurrent(nn.Module):
     """`depth` recurrent layers of `width` units, a pool over the steps, and a linear layer.
 
-    x as in `StepInputs`. The result is [batch, outputs], or [batch, outputs, steps] for tagging.
+    x as in `StepInputs`. The result is [batch, outputs], or [batch, outputs, steps] for
+    tagging and transduction.
 
     Args:
         inputs, outputs: numbers per row, all steps; classes or numbers predicted.
@@ -33,7 +34,8 @@ class Recurrent(nn.Module):
         width: units per direction of a layer.
         depth: recurrent layers.
         dropout: share of units dropped between layers and before the output, 0 to 1.
-        task: tagging gives an answer per step, without a pool; any other one per sequence.
+        task: tagging and transduction give an answer per step, without a pool; any other one per
+            sequence.
         vocabulary, embedding, embedding_init, embedding_gain: of token ids, see `StepInputs`.
         cell: rnn, lstm or gru.
         nonlinearity: tanh or relu; only rnn has a choice.
@@ -79,7 +81,7 @@ class Recurrent(nn.Module):
             embedding_init=embedding_init,
             embedding_gain=embedding_gain,
         )
-        self._pool = "none" if task == TAGGING else pool
+        self._pool = "none" if task in PER_STEP else pool
         kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell]
         own = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
         between = dropout if depth > 1 else 0.0  # torch warns of a dropout between no layers

@@ -12,7 +12,7 @@ from trainers.models import parts
 from trainers.sequences import real_steps
 
 POOLS = ("last", "mean", "max", "attention")
-TAGGING = "tagging"  # the task of a label per step
+PER_STEP = ("tagging", "transduction")  # tasks with outputs per step
 
 
 class StepInputs(nn.Module):

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from trainers.models import parts
-from trainers.models.steps import TAGGING, StepInputs, answered, pooled_mean
+from trainers.models.steps import PER_STEP, StepInputs, answered, pooled_mean
 from trainers.sequences import real_steps
 
 
 class Transformer(nn.Module):
     """Learned positions, `depth` encoder layers of torch's own (norm first), mean, linear layer.
 
-    x as in `StepInputs`. The result is [batch, outputs], or [batch, outputs, steps] for tagging
+    x as in `StepInputs`. The result is [batch, outputs], or [batch, outputs, steps] for
+    tagging and transduction
     (Vaswani et al. 2017, arXiv 1706.03762).
 
     Args:
@@ -24,7 +25,8 @@ class Transformer(nn.Module):
         heads: attention heads.
         depth: encoder layers.
         dropout: share dropped in each layer, 0 to 1.
-        task: tagging gives an answer per step, without a mean; any other one per sequence.
+        task: tagging and transduction give an answer per step, without a mean; any other one per
+            sequence.
         vocabulary, embedding, embedding_init, embedding_gain: of token ids, see `StepInputs`.
         init, gain: initial weights (R42).
 
@@ -65,7 +67,7 @@ class Transformer(nn.Module):
             embedding_init=embedding_init,
             embedding_gain=embedding_gain,
         )
-        self._per_step = task == TAGGING
+        self._per_step = task in PER_STEP
         self.entrance = nn.Linear(self.inputs.width, width)
         self.positions = nn.Parameter(torch.empty(self.inputs.steps, width))
         nn.init.normal_(self.positions, std=0.02)

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from trainers.api import Config, Data
 from trainers.build import made, on_device, seed_all
 from trainers.features import with_features
+from trainers.sequences import loss_of
 
 ROWS = 4
 
@@ -31,16 +32,15 @@ def wrong_gradients(config: Config, data: Data) -> dict[str, Any]:
         tensor[:ROWS].clone().double() if tensor.is_floating_point() else tensor[:ROWS].clone()
         for tensor in on_device(data.train, device)
     )
+    rows = (x, y, *lengths)
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     given = [
         dict(model.named_parameters())[name].detach().clone().requires_grad_() for name in names
     ]
 
     def losses(*parameters: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = loss(
-            functional_call(model, dict(zip(names, parameters, strict=True)), (x, *lengths)), y
-        )
-        return outputs
+        values = dict(zip(names, parameters, strict=True))
+        return loss_of(loss, functional_call(model, values, (x, *lengths)), rows)
 
     try:
         gradcheck(losses, given, fast_mode=True)

@@ -42,8 +42,8 @@ def _losses(run: Run) -> dict[str, float]:
     """Those that are told and finite; none of a training that raised, as on steps it has no room
     for.
     """
-    told = {name: run.series(name)[:1] for name in LOSSES}
-    return {name: one[0] for name, one in told.items() if one and math.isfinite(one[0])}
+    first = {name: run.series(name)[:1] for name in LOSSES}
+    return {name: loss[0] for name, loss in first.items() if loss and math.isfinite(loss[0])}
 
 
 def _refilled(part: Part) -> Part:

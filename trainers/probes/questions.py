@@ -138,7 +138,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
     assert data.val.y is not None
     labels, val = data.train.y, data.val.y
     dice = np.random.default_rng(0)
-    wrong = [_shuffled(labels, dice) for _ in range(SHUFFLES)]
+    wrong = [_shuffled(labels, dice, per_step=subject.task == "tagging") for _ in range(SHUFFLES)]
     epochs = max(3, -(-steps // subject.steps(data)))
     scores = []
     for y in (labels, *wrong):
@@ -165,9 +165,9 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
     }
 
 
-def _shuffled(labels: NDArray[Any], dice: np.random.Generator) -> NDArray[Any]:
+def _shuffled(labels: NDArray[Any], dice: np.random.Generator, *, per_step: bool) -> NDArray[Any]:
     """The labels in another order; those of steps among the steps that have one."""
-    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+    if not per_step:
         return labels[dice.permutation(len(labels))]
     mixed, real = np.array(labels), labels != IGNORED
     mixed[real] = dice.permutation(labels[real])

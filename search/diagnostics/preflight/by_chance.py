@@ -14,9 +14,18 @@ def by_chance(train: NDArray[Any], *, lengths: NDArray[np.int64] | None = None) 
     others. The columns of one category are one feature. Sequences keep their `lengths`, which stand
     in their first column, and their padding.
     """
+    return float(_met(train, lengths=lengths).mean())
+
+
+def longest_by_chance(train: NDArray[Any], *, lengths: NDArray[np.int64]) -> int:
+    """The longest length of sequences that would meet one of train's by chance; 0: none would."""
+    return int(lengths[_met(train, lengths=lengths)].max(initial=0))
+
+
+def _met(train: NDArray[Any], *, lengths: NDArray[np.int64] | None) -> NDArray[np.bool_]:
     unit = row_units(train)
     drawn = drawn_by_chance(train, lengths=lengths)
-    return float(np.isin(row_keys(drawn, unit), row_keys(train, unit)).mean())
+    return np.isin(row_keys(drawn, unit), row_keys(train, unit))
 
 
 def drawn_by_chance(

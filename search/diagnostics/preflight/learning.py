@@ -168,17 +168,17 @@ def padding(answer: Answer) -> Check:
     judge = Judge(name="padding", rule="R1")
     if "plain" not in answer:
         return judge.unknown(answer.get("cause", "the trainer reported no loss"))
-    told: dict[str, str] = {}
+    apart: dict[str, str] = {}
     for kind, losses in answer["changed"].items():
         for name, loss in losses.items():
             plain = answer["plain"][name]
             if abs(loss - plain) > ALIKE * abs(plain):
-                told.setdefault(name, f"{name} {plain:.6g}, with {kind} {loss:.6g}")
+                apart.setdefault(name, f"{name} {plain:.6g}, with {kind} {loss:.6g}")
     kinds = " and with ".join(answer["changed"])
-    if told:
+    if apart:
         remedy = "let the model read lengths (pack, or mask attention and pools), and let the loss "
         return judge.fail(
-            f"padding counts: {'; '.join(told.values())}",
+            f"padding counts: {'; '.join(apart.values())}",
             f"{remedy}leave out labels of {IGNORED}",
             **answer,
         )

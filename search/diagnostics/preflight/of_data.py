@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from search.config.plan import Plan
 from search.contract.contract import Prepared
-from search.contract.dataset import Rows, load_rows
+from search.contract.dataset import load_rows
 from search.contract.sequences import real_rows
+from search.contract.targets import Rows
 from search.diagnostics.preflight import features, labels, sets
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
@@ -70,8 +71,8 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     train_x, train_y = fold.train.x, y["train"]
     if task == "regression":
         yield labels.targets(train_y)
-    if task == "tagging":
-        yield from _unknown(OF_LABELS, "a label per step depends on the steps around it")
+    if task in ("tagging", "transduction"):
+        yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return
     classification = task == "classification"
 

@@ -17,7 +17,13 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 
-from search.diagnostics.preflight.by_chance import by_chance, drawn_by_chance, row_keys, row_units
+from search.diagnostics.preflight.by_chance import (
+    by_chance,
+    drawn_by_chance,
+    longest_by_chance,
+    row_keys,
+    row_units,
+)
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.near_rows import near_copies
 
@@ -92,10 +98,17 @@ def shared_rows(
 ) -> Check:
     """Rows of validation and test that stand in train as well, or nearly (R3).
 
-    `lengths`: of train's sequences, which stand in front of their steps; `numbers`: features are
-    numbers, between which distances mean something.
+    `lengths`: of train's sequences, which stand in front of their steps; of these, only sequences
+    longer than those that chance brings twice are looked at. `numbers`: features are numbers,
+    between which distances mean something.
     """
     judge = Judge(name="shared_rows", rule="R3")
+    if lengths is not None:
+        shortest = longest_by_chance(x["train"], lengths=lengths) + 2  # one more: draws vary
+        x = {name: rows[rows[:, 0] >= shortest] for name, rows in x.items()}
+        if not all(map(len, x.values())):
+            return judge.unknown("chance brings sequences of every length twice")
+        lengths = lengths[lengths >= shortest]
     unit = row_units(x["train"])
     keys = {name: row_keys(rows, unit) for name, rows in x.items()}
     train = np.unique(keys["train"])

@@ -1,0 +1,172 @@
+"""Targets as their task has them: classes numbered, numbers as columns, sequences padded (R1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.contract.sequences import one_label, padded_classes, step_labels, target_sequences
+from search.errors import UsageError, broken_rule
+from trainers.api import END, IGNORED
+from trainers.data import DataSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """`data.x` [n, …]; `data.y` [n] classes from 0, or [n, outputs] numbers; of tagging [n, steps]
+    classes, `IGNORED` at padding; of transduction [n, longest] classes from 1, padded by `END`.
+
+    `classes`: the names of the classes, empty where the data hold the numbers themselves.
+    """
+
+    data: DataSet
+    classes: tuple[Any, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """Features per row."""
+        return int(np.prod(self.data.x.shape[1:], dtype=int))
+
+    @property
+    def outputs(self) -> int:
+        """Classes, or numbers per row."""
+        y = self.data.y
+        return int(y.shape[1]) if y.dtype.kind == "f" else int(y.max()) + 1
+
+    @property
+    def features(self) -> int | None:
+        """Numbers per step of sequences that have lengths and several numbers per step."""
+        is_several = self.data.lengths is not None and self.data.x.ndim == 3
+        return int(self.data.x.shape[2]) if is_several else None
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of the longest sequence, where sequences have lengths."""
+        return int(self.data.x.shape[1]) if self.data.lengths is not None else None
+
+    @property
+    def target_steps(self) -> int | None:
+        """Labels of the longest target, where targets have lengths of their own."""
+        return int(self.data.y.shape[1]) if self.data.target_lengths is not None else None
+
+
+def rows_of_task(data: DataSet, *, task: str) -> Rows:
+    """The rows with targets as the task has them.
+
+    Raises:
+        UsageError: targets that do not fit the task.
+    """
+    return ROWS[task](data)
+
+
+def number_classes(
+    labels: NDArray[Any], *, where: str
+) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+    """Classes of any type as numbers from 0, with their names.
+
+    The names are empty where the labels are the numbers 0, 1, 2, … already.
+
+    Raises:
+        UsageError: numbers that are no classes, or fewer than two classes.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise _refused(
+            where,
+            "classification needs one class per row",
+            f"shape {labels.shape}",
+            "give one column",
+        )
+    if labels.dtype.kind == "f":
+        odd = labels[~np.isfinite(labels) | (labels != np.round(labels))]
+        if len(odd):
+            raise _refused(
+                where,
+                "classes are whole numbers or names",
+                odd[0],
+                "mend them, or say data.task=regression",
+            )
+    if labels.dtype.kind == "O":
+        labels = labels.astype(str)
+    names, numbers = np.unique(labels, return_inverse=True)
+    if len(names) < 2:
+        raise _refused(
+            where,
+            "classification needs at least two classes",
+            f"only the class {names.tolist()[0]!r}",
+            "check the target",
+        )
+    plain = names.dtype.kind in "iuf" and bool((names == np.arange(len(names))).all())
+    return numbers.astype(np.int64), () if plain else tuple(names.tolist())
+
+
+def _classes(data: DataSet) -> Rows:
+    data = one_label(data)
+    numbers, names = number_classes(data.y, where="y")
+    return Rows(data=replace(data, y=numbers), classes=names)
+
+
+def _tags(data: DataSet) -> Rows:
+    labels, real = step_labels(data)
+    numbers, names = number_classes(labels[real], where="y")
+    return Rows(data=replace(data, y=padded_classes(numbers, real, padding=IGNORED)), classes=names)
+
+
+def _targets(data: DataSet) -> Rows:
+    """Labels are numbered from 1: `END` ends a sequence."""
+    labels, real = target_sequences(data)
+    numbers, names = number_classes(labels[real], where="y")
+    return Rows(data=replace(data, y=padded_classes(numbers + 1, real, padding=END)), classes=names)
+
+
+def _numbers(data: DataSet) -> Rows:
+    data = one_label(data)
+    if data.y.dtype.kind not in "fiu" or data.y.ndim > 2:
+        raise _refused(
+            "y",
+            "regression needs numbers [n] or [n, outputs]",
+            f"{data.y.dtype} {data.y.shape}",
+            "check the target",
+        )
+    check_finite("y", data.y, missing_allowed=False)
+    return Rows(data=replace(data, y=data.y.reshape(len(data.y), -1).astype(np.float64)))
+
+
+ROWS: dict[str, Callable[[DataSet], Rows]] = {
+    "classification": _classes,
+    "regression": _numbers,
+    "tagging": _tags,
+    "transduction": _targets,
+}
+
+
+def check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> None:
+    """Every number is finite, or missing where that is allowed.
+
+    Raises:
+        UsageError: with the first row where one is not.
+    """
+    if array.dtype.kind != "f":
+        return
+    flat = array.reshape(len(array), -1)
+    bad = np.isinf(flat) if missing_allowed else ~np.isfinite(flat)
+    if bad.any():
+        row = int(bad.any(axis=1).argmax())
+        remedy = (
+            "drop such rows"
+            if missing_allowed or name == "y"
+            else "drop them or say data.impute=mean (R10)"
+        )
+        raise _refused(
+            name,
+            "must be finite",
+            f"NaN or inf in {int(bad.any(axis=1).sum())} rows, first in row {row}",
+            remedy,
+        )
+
+
+def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:
+    return UsageError(broken_rule(f"data: {name}", rule=rule, got=got, remedy=remedy))

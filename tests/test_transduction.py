@@ -1,0 +1,238 @@
+"""Targets that are sequences of other lengths than their inputs: CTC, encoder and decoder, edits."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from search.contract.dataset import completed, load_rows
+from search.contract.metrics import Metric, constant_score, scores
+from search.contract.sequences import check_alignable
+from search.errors import UsageError
+from trainers.api import END, Part
+from trainers.checkpoint import Unsaved
+from trainers.models.encoder_decoder import EncoderDecoder
+from trainers.rehearsal import rehearse
+from trainers.seat import Seat
+from trainers.sequence_losses import CTC, SequenceCrossEntropy
+
+EDITS = Metric(name="edit_distance", direction="minimize")
+EXACT = Metric(name="sequence_accuracy", direction="maximize")
+CPU = torch.device("cpu")
+
+
+def _rows(labels, width=None):
+    """Sequences as rows that `END` pads."""
+    width = width or max(map(len, labels))
+    return np.array([[*row, *[END] * (width - len(row))] for row in labels])
+
+
+def _distance(one, other):
+    """Levenshtein's, by its definition."""
+    if not one or not other:
+        return len(one) + len(other)
+    if one[-1] == other[-1]:
+        return _distance(one[:-1], other[:-1])
+    shorter = ((one[:-1], other), (one, other[:-1]), (one[:-1], other[:-1]))
+    return 1 + min(_distance(a, b) for a, b in shorter)
+
+
+LABELS = st.lists(st.integers(1, 3), max_size=5)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(LABELS, LABELS.filter(len)), min_size=1, max_size=4))
+def test_edit_distance_is_levenshteins_per_label(pairs):
+    labels, targets = _rows([a for a, _ in pairs], 5), _rows([b for _, b in pairs])
+    expected = sum(_distance(a, b) for a, b in pairs) / sum(len(b) for _, b in pairs)
+    got = scores(EDITS, targets=targets, kind="labels", output=labels)
+    assert got["edit_distance"] == pytest.approx(expected)
+    exact = scores(EXACT, targets=targets, kind="labels", output=labels)
+    assert exact["sequence_accuracy"] == np.mean([a == b for a, b in pairs])
+
+
+def test_an_empty_answer_is_the_floor():
+    targets = _rows([[1, 2], [3]])
+    floors = [
+        constant_score(metric, task="transduction", train=targets, val=targets)
+        for metric in (EDITS, EXACT)
+    ]
+    assert floors == [1.0, 0.0]
+
+
+def test_ctc_is_torchs_and_decodes_without_blanks_and_repetitions():
+    outputs = torch.randn(3, 4, 7, generator=torch.Generator().manual_seed(0))
+    lengths, targets = torch.tensor([7, 4, 2]), torch.tensor([[1, 1, 3], [2, 3, 0], [1, 0, 0]])
+    losses = torch.nn.CTCLoss(reduction="none")(
+        outputs.log_softmax(1).movedim(2, 0), targets, lengths, torch.tensor([3, 2, 1])
+    )
+    assert CTC()(outputs, targets, lengths) == pytest.approx(float(losses.sum() / 6))
+    frames = torch.tensor([[1, 1, 0, 1, 3, 3, 2], [0, 2, 2, 0, 3, 1, 1]])
+    decoded = CTC().decode(
+        torch.nn.functional.one_hot(frames, 4).movedim(2, 1), torch.tensor([7, 4])
+    )
+    assert decoded.tolist() == [[1, 1, 3, 2, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]
+
+
+def test_a_decoders_loss_counts_the_end_and_nothing_after_it():
+    targets = torch.tensor([[2, 1, 0], [3, 0, 0]])
+    outputs = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(0))
+    logs = outputs.log_softmax(1)
+    picked = [logs[0, 2, 0], logs[0, 1, 1], logs[0, 0, 2], logs[1, 3, 0], logs[1, 0, 1]]
+    loss = SequenceCrossEntropy()
+    assert loss(outputs, targets) == pytest.approx(-float(sum(picked)) / 3, rel=1e-5)
+    outputs[0, :, 3], outputs[1, :, 2:] = 99.0, -99.0
+    assert loss(outputs, targets) == pytest.approx(-float(sum(picked)) / 3, rel=1e-5)
+    best = torch.nn.functional.one_hot(torch.tensor([[2, 1, 0, 3]]), 4).movedim(2, 1)
+    assert loss.decode(best).tolist() == [[2, 1, 0, 0]]
+
+
+def _sets(rows, make):
+    """Train and validation of a toy: x, y, lengths."""
+    dice = np.random.default_rng(0)
+    made = [make(dice) for _ in range(rows)]
+    longest, most = (max(len(pair[side]) for pair in made) for side in (0, 1))
+    x = torch.tensor([[*a, *[0] * (longest - len(a))] for a, _ in made])
+    y = torch.tensor([[*b, *[END] * (most - len(b))] for _, b in made])
+    lengths = torch.tensor([len(a) for a, _ in made])
+    cut = rows - rows // 5
+    return tuple((x[part], y[part], lengths[part]) for part in (slice(cut), slice(cut, None)))
+
+
+def _learned(sets, model, loss, *, epochs, rate=0.01):
+    """Edit distance on validation after so many epochs."""
+    config = {
+        "seed": 0,
+        "model": {**model, "inputs": sets[0][0].shape[1], "outputs": int(sets[0][1].max()) + 1, "features": 1, "vocabulary": 12, "embedding": 16, "dropout": 0.0, "depth": 1},
+        "loss": {"_target_": f"trainers.sequence_losses.{loss}"},
+        "optimizer": {"_target_": "torch.optim.Adam", "lr": rate},
+        "trainer": {"epochs": epochs, "batch_size": 32, "clip": 5.0},
+    }  # fmt: skip
+    seat = Seat(config, sets=sets, device=CPU, checkpoint=Unsaved())
+    values = [seat.next_epoch() for _ in range(epochs + 1)]
+    assert values[-1]["val_loss"] < values[0]["val_loss"]
+    output = values[-1]["labels"]
+    return scores(EDITS, targets=sets[1][1].numpy(), kind="labels", output=output)["edit_distance"]
+
+
+def _reversed(dice):
+    digits = dice.integers(1, 6, dice.integers(1, 6)).tolist()
+    return digits, digits[::-1]
+
+
+def _stretched(dice):
+    """Each label lasts one to three steps of a noise id or its own: nobody says which."""
+    labels = dice.integers(1, 5, dice.integers(1, 5)).tolist()
+    steps = []
+    for label in labels:
+        steps += [label] * int(dice.integers(1, 4)) + [int(dice.integers(5, 8))]
+    return steps, labels
+
+
+def test_ctc_reads_an_unaligned_toy():
+    model = {"_target_": "trainers.models.recurrent.Recurrent", "task": "transduction", "width": 32}
+    sets = _sets(600, _stretched)
+    assert _learned(sets, {**model, "bidirectional": True}, "CTC", epochs=12) < 0.1
+
+
+def test_a_decoder_with_attention_learns_to_reverse_digits():
+    model = {"_target_": "trainers.models.encoder_decoder.EncoderDecoder", "width": 64}
+    sets = _sets(800, _reversed)
+    model |= {"length": sets[0][1].shape[1], "bidirectional": True}
+    assert _learned(sets, model, "SequenceCrossEntropy", epochs=25) < 0.1
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 4), st.integers(0, 11))
+def test_padding_changes_no_label_that_is_written(extra, fill):
+    torch.manual_seed(0)
+    sizes = {"inputs": 5, "outputs": 4, "features": 1, "length": 3, "width": 8, "depth": 2}
+    model = EncoderDecoder(**sizes, dropout=0.0, vocabulary=12, bidirectional=True).eval()
+    lengths, x = torch.tensor([5, 1, 3]), torch.randint(12, (3, 5))
+    wider = torch.cat([x, torch.zeros(3, extra, dtype=torch.long)], dim=1)
+    wider[torch.arange(5 + extra) >= lengths[:, None]] = fill
+    with torch.no_grad():
+        assert torch.allclose(model(x, lengths), model(wider, lengths), atol=1e-6)
+
+
+def test_teacher_forcing_of_all_steps_is_one_pass_and_of_some_is_drawn():
+    sizes = {"inputs": 5, "outputs": 4, "features": 1, "length": 3, "width": 8, "depth": 1}
+    x, y = torch.randn(6, 5), torch.randint(1, 4, (6, 3))
+
+    def outputs(share, *, steps=None):
+        torch.manual_seed(0)
+        model = EncoderDecoder(**sizes, dropout=0.0, teacher_forcing=share)
+        return model(x, None, steps)
+
+    whole, none, free = outputs(1.0, steps=y), outputs(0.0, steps=y), outputs(1.0)
+    assert torch.equal(none, free)
+    assert torch.allclose(whole[:, :, 0], free[:, :, 0], atol=1e-6)
+    assert not torch.allclose(whole, free)
+
+
+def _node(path, **keys):
+    node = {"_target_": "trainers.data.npz.load", "path": path, "task": "transduction"}
+    return OmegaConf.create({**node, "inputs": None, "outputs": None, "impute": None, **keys})
+
+
+def _arrays():
+    return {
+        "x": np.arange(12).reshape(3, 4) % 5,
+        "lengths": np.array([4, 2, 3]),
+        "y": np.array([[7, 9, 7], [9, -1, -1], [8, 7, -1]]),
+        "y_lengths": np.array([3, 1, 2]),
+    }
+
+
+def test_target_sequences_are_numbered_from_one_and_padded_by_the_end():
+    np.savez("t.npz", **_arrays())
+    rows = load_rows(_node("t.npz", vocabulary=5))
+    assert rows.data.y.tolist() == [[1, 3, 1], [3, 0, 0], [2, 1, 0]]
+    assert (rows.outputs, rows.target_steps, rows.classes) == (4, 3, (7, 8, 9))
+    whole = completed(OmegaConf.create({"data": _node("t.npz", vocabulary=5)}))
+    assert (whole.data.outputs, whole.data.target_steps, whole.data.steps) == (4, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_lengths": np.array([3, 4, 2])}, r"data: y_lengths: no sequence is longer than its array of 3 steps, but got 4 in row 1"),
+        ({"y_lengths": np.array([3, 0, 2])}, r"data: y_lengths: a sequence has at least one step, but got 0 in row 1"),
+        ({"y": np.array([1, 2, 1])}, r"data: y: transduction needs targets \[rows, longest\] and their lengths, y_lengths, but got shape \(3,\)"),
+    ],
+)  # fmt: skip
+def test_bad_targets_are_named(change, message):
+    np.savez("bad.npz", **{**_arrays(), **change})
+    with pytest.raises(UsageError, match=message):
+        load_rows(_node("bad.npz"))
+
+
+def test_ctc_targets_longer_than_their_inputs_are_named():
+    part = Part(
+        index=np.array([5, 8]),
+        x=np.zeros((2, 4)),
+        y=np.array([[1, 2, 0], [1, 1, 2]]),
+        lengths=np.array([2, 3]),
+    )
+    message = r"one between two equal labels, but got 4 needed, 3 steps in row 8; drop such rows"
+    with pytest.raises(UsageError, match=message):
+        check_alignable([part])
+
+
+def test_a_loss_of_another_shape_than_its_model_is_told_before_the_start():
+    shape = (6, 4, "transduction", {"steps": 6, "vocabulary": 5, "target_steps": 3})
+    config = {
+        "seed": 0,
+        "model": {"_target_": "trainers.models.recurrent.Recurrent", "inputs": 6, "outputs": 4, "features": 1, "width": 8, "depth": 1, "dropout": 0.0, "vocabulary": 5, "task": "transduction"},
+        "loss": {"_target_": "trainers.sequence_losses.CTC"},
+        "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
+        "trainer": {"epochs": 1, "batch_size": 8},
+    }  # fmt: skip
+    assert rehearse(config, shape)
+    wrong = {**config, "loss": {"_target_": "trainers.sequence_losses.SequenceCrossEntropy"}}
+    with pytest.raises(
+        TypeError, match=r"must train with outputs \(4, 4, 6\) and targets \(4, 3\)"
+    ):
+        rehearse(wrong, shape)
