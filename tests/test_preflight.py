@@ -23,6 +23,7 @@ from search.contract.dataset import completed
 from search.diagnostics.preflight import features, labels, learning, loop, model, output, sets
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import CAUSES, Check, excused
+from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.report import require, sound, write
 from search.diagnostics.preflight.run import of_training
@@ -203,10 +204,21 @@ def test_label_noise_is_measured_among_the_surest_rows(noise):
     y = np.arange(900) % 3
     x = dice.normal(0, 1, (900, 8)) + 2.0 * np.eye(8)[y]
     wrong = dice.random(900) < noise
-    check = labels.label_noise(x, np.where(wrong, (y + 1) % 3, y), legible=True)
+    check = label_noise(x, np.where(wrong, (y + 1) % 3, y), legible=True)
     assert check.outcome == ("warn" if noise else "pass")
     assert abs(check.measured["share"] - noise) < 0.1
-    assert labels.label_noise(x, y, legible=False).outcome == "not checkable"
+    assert label_noise(x, y, legible=False).outcome == "not checkable"
+
+
+@pytest.mark.parametrize(("half", "apart"), [(True, 4.0), (False, 4.0), (False, 1.5), (False, 2.0)])
+def test_a_class_half_mislabelled_is_named_and_classes_that_overlap_are_not(half, apart):
+    dice = np.random.default_rng(11)
+    y = (dice.random(700) < 0.3).astype(int)
+    x = dice.normal(0, 1, (700, 5)) + apart * np.eye(5)[0] * y[:, None]
+    given = np.where((y == 1) & (dice.random(700) < 0.5) & half, 0, y)
+    check = label_noise(x, given, legible=True)
+    assert check.outcome == ("warn" if half else "pass"), check.told
+    assert "classes" not in check.measured or check.measured["classes"] == (1, 0)
 
 
 def test_random_labels_are_read_by_no_plain_model():
@@ -387,6 +399,15 @@ def test_learning_by_heart_is_judged_by_its_best_try_and_names_what_to_suspect(
     )
     assert check.outcome == outcome
     assert told in f"{check.told} {check.remedy}"
+
+
+def test_rates_that_were_not_tried_are_told_and_are_no_failure():
+    attempt = {"rate": 0.1, "steps": 500, "score": 0.2, "start": 2.3, "end": 2.3, "fitted": False, "error": ""}  # fmt: skip
+    heart = {"rows": 64, "tries": [attempt]}
+    assert learning.overfit(heart).outcome == "fail"
+    cut = learning.overfit({**heart, "left_out": 4})
+    assert cut.outcome == "not checkable"
+    assert "4 rates not tried" in cut.told
 
 
 def test_an_alarm_that_another_failure_explains_is_not_judged():
@@ -629,5 +650,5 @@ def test_a_whole_part_kept_from_the_optimizer_is_frozen_on_purpose(frozen, optim
 def test_three_labels_of_ten_that_are_wrong_are_told_and_one_of_twenty_is_not(share, outcome):
     x, y = load_digits(return_X_y=True)
     wrong = np.random.default_rng(0).random(len(y)) < share
-    check = labels.label_noise(x, np.where(wrong, (y + 1) % 10, y), legible=True)
+    check = label_noise(x, np.where(wrong, (y + 1) % 10, y), legible=True)
     assert check.outcome == outcome

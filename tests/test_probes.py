@@ -1,6 +1,8 @@
 """What is seen of a training from outside, and how it is taken over: exact, and gone without a trace afterwards."""
 
 import math
+import signal
+import time
 from contextlib import nullcontext
 from importlib import import_module
 
@@ -11,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.api import Data, Part
+from trainers.probes.limits import OutOfTime, time_limit
 from trainers.probes.run import train
 from trainers.probes.seen import loss_call
 from trainers.probes.steer import Enough, Steer
@@ -336,3 +339,22 @@ def test_a_sigmoid_before_cross_entropy_is_seen(last, sigmoid):
     outputs = getattr(torch, last)(logits) if last else logits
     call = loss_call(F.cross_entropy, outputs, torch.zeros(16, dtype=torch.long), {})
     assert call.sigmoid == sigmoid
+
+
+def _endless(begun):
+    """A user's loop that goes on whatever happens."""
+    while time.monotonic() < begun + 30:
+        try:
+            sum(range(1000))
+        except Exception:  # noqa: BLE001  # as users write it
+            return
+
+
+def test_a_question_that_does_not_end_is_left_also_where_its_code_swallows_every_exception():
+    begun = time.monotonic()
+    with pytest.raises(OutOfTime), time_limit(0.2):
+        _endless(begun)
+    assert time.monotonic() - begun < 20
+    with time_limit(0.2):
+        pass  # the alarm is off afterwards
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -19,9 +19,13 @@ if __name__ == "__main__":
 from search.contract.arrays import read_folds
 from search.storage.json_numbers import plain
 from trainers.probes import gradients, questions
+from trainers.probes.limits import OutOfTime, time_limit
 from trainers.probes.padding import padding_counts
 from trainers.probes.subject import Subject, ramp
 
+# Seconds that a question may take. Those of several trainings begin no further one after
+# `questions.ENOUGH` of them.
+BUDGETS = {"heart": 90, "labels": 90, "speed": 40, "padding": 40, "gradients": 30}
 Answers = dict[str, Any]
 
 
@@ -60,7 +64,10 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
         if name not in asked["questions"]:
             continue
         try:
-            told[name] = question()
+            with time_limit(BUDGETS[name]):
+                told[name] = question()
+        except OutOfTime:
+            told[name] = {"cause": f"it took longer than its {BUDGETS[name]} s, and was left there"}
         except Exception as error:  # noqa: BLE001  # a user's training may raise anything, and the other questions remain
             told[name] = {"cause": f"{type(error).__name__}: {' '.join(str(error).split())}"}
     return told

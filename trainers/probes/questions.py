@@ -5,6 +5,7 @@ Measures; never judges.
 
 import itertools
 import math
+import time
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -35,6 +36,7 @@ FIT_STEPS, LABEL_STEPS = (
 )  # steps of one try to learn them; of one training on true or on shuffled labels
 SHUFFLES, CERTAIN = 3, 3.0  # such shuffles; standard errors of a difference that ends the question
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # of the ramp that finds the rates of those
+ENOUGH = 30.0  # seconds of a question after which no further training of it begins
 BATCHES = (16, 32, 64, 128, 256, 512)
 # Metrics of which 1 is the best: what a trainer reports of itself.
 UP_TO_ONE = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "r2")
@@ -97,9 +99,12 @@ def learned_by_heart(subject: Subject, *, parameters: int) -> Answer:
     """
     few = _few(subject, parameters=parameters)
     data = Data(train=few, val=few)
+    ends = time.monotonic() + ENOUGH
     rates = _rates(subject, data)
-    tries = []
+    tries: list[Answer] = []
     for rate in rates:
+        if tries and time.monotonic() > ends:
+            return {"rows": len(few.index), "tries": tries, "left_out": len(rates) - len(tries)}
         tries.append(_fit(subject, data, rate=rate, steps=FIT_STEPS))
         if tries[-1]["fitted"]:
             break
@@ -122,8 +127,11 @@ def labels_matter(subject: Subject, *, rate: float) -> Answer:
     if data.train.y is None or data.val.y is None:
         return {"cause": "the trainer loads its labels itself"}
     answer: Answer = {}
+    ends = time.monotonic() + ENOUGH
     others = [rate / 10, rate / 100, subject.own_rate or rate]
     for tried, steps in ((rate, LABEL_STEPS), *((other, 3 * LABEL_STEPS) for other in others)):
+        if answer and time.monotonic() > ends:
+            return {"cause": f"after {ENOUGH:.0f} s nothing was certain; not all rates were tried"}
         answer = _against_shuffled(subject, data, rate=tried, steps=steps)
         if answer.get("deviations", math.inf) > CERTAIN:
             break

@@ -5,7 +5,6 @@ Validation and test labels take no part. Pure functions of arrays; never trains 
 user's.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,15 +17,10 @@ from search.diagnostics.preflight.reading import (
     by_indicators,
     by_sum_of_two,
     each_alone,
-    held_out,
     readable,
-    some_rows,
 )
 
 HUGE = 1e3  # spread of targets, in training units
-# The share of rows that a model is surest of, at least so many, and how many of them may bear
-# another label.
-SUREST, FEWEST, DOUBTED = 0.1, 40, 0.12
 TELLTALE = 0.997  # of the labels that a feature explains which gives them away
 PARTLY = 0.9  # of the labels that one of two such features explains alone, at most
 LAGGED = 0.95  # of a neighbour's label that one feature explains
@@ -179,42 +173,6 @@ def label_signal(
     if sure > SURE:
         return judge.passed(sentence, **measured)
     return judge.note(sentence, "no proof of a fault; `labels_matter` asks your model", **measured)
-
-
-def label_noise(x: Shown, y: Shown, *, legible: bool) -> Check:
-    """Of the rows that a plain model is surest of, held out, how many bear another label (R13)?
-
-    In clean data, however hard, the surest predictions are right; random labels spare none. After
-    confident learning (Northcutt, Jiang and Chuang, JAIR 2021). `legible`: whether plain models
-    read the labels at all.
-    """
-    judge = Judge(name="label_noise", rule="R13")
-    if not legible:
-        return judge.unknown("plain models read nothing of the labels in these inputs")
-    x, y = some_rows(x, y)
-    if np.bincount(y).max() > len(y) - 20 or len(y) < 100:
-        return judge.unknown("there are too few rows, or too few outside the most frequent class")
-    chances, classes = held_out(x, y)
-    guess, confidence = classes[chances.argmax(axis=1)], chances.max(axis=1)
-    rare = (
-        guess != np.bincount(y).argmax()
-        if np.bincount(y).max() > 0.5 * len(y)
-        else np.ones(len(y), dtype=bool)
-    )
-    pool = np.flatnonzero(rare) if rare.sum() >= FEWEST else np.arange(len(y))
-    surest = pool[
-        np.argsort(-confidence[pool], kind="stable")[: max(FEWEST, int(SUREST * len(pool)))]
-    ]
-    wrong = float((guess[surest] != y[surest]).mean())
-    error = math.sqrt(max(wrong * (1 - wrong), 0.01) / len(surest))
-    sentence = f"{wrong:.0%} of the {len(surest)} rows that trees are surest of have another label"
-    if wrong - 2 * error > DOUBTED:
-        return judge.warn(
-            sentence,
-            "look at these rows: labels may be wrong, or the inputs say little",
-            share=wrong,
-        )
-    return judge.passed(sentence, share=wrong)
 
 
 def label_order(y: Shown) -> Check:

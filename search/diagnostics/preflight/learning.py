@@ -123,6 +123,9 @@ def overfit(heart: Answer) -> Check:
     numbers = {"rows": heart["rows"], "tries": list(tries)}
     if any(attempt["fitted"] for attempt in tries):
         return judge.passed(sentence, **numbers)
+    if heart.get("left_out"):
+        told = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
+        return judge.unknown(told, **numbers)
     falls = any(
         attempt["end"] is not None and attempt["end"] < FALLS * attempt["start"]
         for attempt in tries

@@ -17,6 +17,7 @@ from search.contract.targets import Rows
 from search.diagnostics.preflight import features, labels, sets
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.api import IGNORED, Part
 from trainers.data import DataSet
@@ -86,8 +87,10 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     )
     yield signal
     if classification:
-        legible = signal.measured["score"] >= labels.READABLE
-        yield labels.label_noise(train_x, train_y, legible=legible)
+        legible = max(
+            signal.measured["score"] / labels.READABLE, signal.measured["deviations"] / labels.SURE
+        ) >= 1  # fmt: skip
+        yield label_noise(train_x, train_y, legible=legible)
     yield labels.label_order(train_y)
     assert fold.val.x is not None
     yield validation_labels(

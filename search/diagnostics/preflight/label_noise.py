@@ -1,0 +1,91 @@
+"""Wrong labels among train rows: some everywhere, or half of one class (R13).
+
+Pure functions of arrays; never trains a model of the user's.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.reading import held_out, some_rows
+
+# The share of rows that a model is surest of, at least so many, and how many of them may bear
+# another label.
+SUREST, FEWEST, DOUBTED = 0.2, 40, 0.12
+# Half of a class bears another label: of the rows that look like this class, the share that bears
+# it; how well its chance tells these from the others; the share of right labels among the rows that
+# surely look like the other class; and rows between the two, over those of the class. Classes that
+# overlap have many rows between, among which the chance tells.
+HALF, BLIND, PURE, BETWEEN, LEAST = (0.25, 0.7), 0.6, 0.93, 1.0, 15
+Shown = NDArray[Any]
+
+
+def label_noise(x: Shown, y: Shown, *, legible: bool) -> Check:
+    """Of the rows that a plain model is surest of, held out, how many bear another label (R13)? And
+    does a class share its rows with another one, half and half?
+
+    In clean data, however hard, the surest predictions are right; random labels spare none. After
+    confident learning (Northcutt, Jiang and Chuang, JAIR 2021). `legible`: whether plain models
+    read the labels at all.
+    """
+    judge = Judge(name="label_noise", rule="R13")
+    if not legible:
+        return judge.unknown("plain models read nothing of the labels in these inputs")
+    x, y = some_rows(x, y)
+    if np.bincount(y).max() > len(y) - 20 or len(y) < 60:
+        return judge.unknown("there are too few rows, or too few outside the most frequent class")
+    chances, classes = held_out(x, y)
+    guess, confidence = classes[chances.argmax(axis=1)], chances.max(axis=1)
+    rare = (
+        guess != np.bincount(y).argmax()
+        if np.bincount(y).max() > 0.5 * len(y)
+        else np.ones(len(y), dtype=bool)
+    )
+    pool = np.flatnonzero(rare) if rare.sum() >= FEWEST else np.arange(len(y))
+    surest = pool[
+        np.argsort(-confidence[pool], kind="stable")[: max(FEWEST, int(SUREST * len(pool)))]
+    ]
+    wrong = float((guess[surest] != y[surest]).mean())
+    error = math.sqrt(max(wrong * (1 - wrong), 0.01) / len(surest))
+    sentence = f"{wrong:.0%} of the {len(surest)} rows that trees are surest of have another label"
+    if wrong - error > DOUBTED:
+        return judge.warn(
+            sentence,
+            "look at these rows: labels may be wrong, or the inputs say little",
+            share=wrong,
+        )
+    pair = _half_wrong(y, chances, classes)
+    if pair is not None:
+        told = f"in the rows of class {pair[0]}, the labels {pair[0]} and {pair[1]} stand at random"
+        remedy = f"look at rows of class {pair[1]} that look like class {pair[0]}"
+        return judge.warn(f"{told}; {pair[1]} has rows of its own", remedy, share=wrong, classes=pair)  # fmt: skip
+    return judge.passed(sentence, share=wrong)
+
+
+def _half_wrong(y: Shown, chances: Shown, classes: Shown) -> tuple[int, int] | None:
+    """A class of which about half of the rows bear another label, and that other class."""
+    for column, one in enumerate(classes):
+        means = chances[y == one].mean(axis=0)
+        means[column] = -1
+        beside = int(means.argmax())
+        both = (y == one) | (y == classes[beside])
+        own, others = chances[both, column], chances[both, beside]
+        labels = y[both] == one
+        high = float(np.quantile(own[labels], 0.9))
+        like = own >= 0.5 * high
+        between = (own >= 0.15 * high) & ~like
+        surely = others >= 0.8 * np.quantile(others[~labels], 0.9)
+        if (
+            like.sum() >= LEAST
+            and HALF[0] < labels[like].mean() < HALF[1]
+            and surely.any()
+            and (~labels[surely]).mean() > PURE
+            and between.sum() < BETWEEN * like.sum()
+            and roc_auc_score(labels[like], own[like]) < BLIND
+        ):
+            return int(one), int(classes[beside])
+    return None
