@@ -314,6 +314,16 @@ def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
     assert len(weak.sweeps) > 1
 
 
+def test_a_model_is_made_four_times_as_wide_at_most_before_the_edge_says_more():
+    def wide(words):
+        history, _ = carried_out(tune_plan(*words), _nothing, lambda knobs: "converged")
+        (step,) = [step for step in history.sweeps if step.request.knob == "width"]
+        return step.request.knobs[0].high
+
+    assert wide(("model.width=32",)) == 128
+    assert wide(("model.width=32", "space=[lr,width]")) == 512
+
+
 def test_unstick_ends_once_the_training_learns():
     def verdict(knobs):
         return "converged" if knobs.get(RATE, 1.0) < 0.1 else "stuck"

@@ -46,6 +46,7 @@ def sweep_request(
         low, high = (float(f"{rate:.3g}") for rate in history.rates)
         about = replace(about, low=low, high=high, points=IN_RANGE)
     elif not about.choices and about.path != RATE:
+        about = affordable(about, history)
         about = replace(about, points=min(about.points, POINTS))
     room = sweep_trials(history)
     cost = _cost(about, beside, history)
@@ -69,6 +70,19 @@ def sweep_request(
             request, skip=f"it needs {cost} trials, and the sweeps' share leaves {max(room, 0):.0f}"
         )
     return request
+
+
+def affordable(knob: Knob, history: History) -> Knob:
+    """A size of the model up to four times the incumbent's, unless the command names the knobs.
+
+    A layer of eight times the width costs up to 64 times as much. Where the best lies at the
+    edge, the range is extended (P2).
+    """
+    is_size = knob.path.startswith("model.") and knob.log and knob.integer
+    if not is_size or history.base.protocol.get("chosen"):
+        return knob
+    most = AROUND * float(history.value(knob))  # type: ignore[arg-type]
+    return replace(knob, high=min(knob.high, max(most, 2 * knob.low)))
 
 
 def _cost(about: Knob, beside: list[Knob], history: History) -> int:

@@ -14,7 +14,7 @@ from search.diagnostics.verdicts.advice import CHECK, applies
 from search.protocols.budget import confirm_trials, is_late, trials_left
 from search.protocols.history import RATE, History, Request, values_in
 from search.protocols.learned import NOTHING
-from search.protocols.next_knob import next_sweep, remedies, sweep_request
+from search.protocols.next_knob import affordable, next_sweep, remedies, sweep_request
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
@@ -146,7 +146,11 @@ def _never_tried(history: History) -> tuple[Knob, ...]:
     names = [history.settings.named(path) for path in paths if history.swept(path) is None]
     spaces = [history.settings.spaces[name] for name in names if name is not None]
     # A knob with another one tuned beside it would be one dimension of many.
-    return tuple(about for about, *beside in spaces if not beside and history.acts(about))
+    return tuple(
+        about if about.choices else affordable(about, history)
+        for about, *beside in spaces
+        if not beside and history.acts(about)
+    )
 
 
 def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
