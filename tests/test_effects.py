@@ -1,5 +1,7 @@
 """Parts of models, losses and schedules do what the guide says of them: each test shows the effect."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -223,3 +225,26 @@ def test_the_inverse_root_and_a_warm_up_in_front_of_any_schedule_follow_their_ta
 def test_a_warm_up_of_no_length_is_refused(warmup):
     with pytest.raises(ValueError, match=r"schedule.warmup: must be a number of epochs"):
         _schedule({"warmup": warmup}, epochs=2, steps=2)
+
+
+@pytest.mark.parametrize("make", [_mlp, partial(CNN, dimensions=2, inputs=64, outputs=10)])
+def test_deep_and_shallow_models_of_one_number_of_parameters_have_nearly_as_many(make):
+    settings = {"width": 7, "dropout": 0.0, "parameters": 20000}
+    models = {depth: make(depth=depth, **settings) for depth in (1, 3, 6)}
+    counts = [sum(p.numel() for p in model.parameters()) for model in models.values()]
+    assert all(18000 < count <= 20000 for count in counts)
+    widths = [model.state_dict()[name].shape[0] for model in models.values()
+              for name in [next(iter(model.state_dict()))]]  # fmt: skip
+    assert widths == sorted(widths, reverse=True)
+    torch.manual_seed(0)
+    again = make(depth=3, **{**settings, "width": 99})
+    torch.manual_seed(0)
+    other = make(depth=3, **settings)
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.parameters(), other.parameters(), strict=True)
+    )
+
+
+def test_a_number_of_parameters_below_the_least_is_refused():
+    with pytest.raises(ValueError, match=r"model\.parameters: 85 is the least .* but got 20"):
+        _mlp(depth=1, parameters=20)

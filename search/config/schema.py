@@ -154,6 +154,7 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
             "norm": text(),
             "residual": truth(),
             "first_width": whole(1, null=True),
+            "parameters": whole(1, null=True),
             "slope": number(null=True),
             "pieces": whole(1, 1000),
             "activation": text(),

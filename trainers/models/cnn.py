@@ -29,6 +29,7 @@ class CNN(nn.Module):
         residual: whether blocks are added to their input.
         activation, slope, pieces: see `parts.activation`.
         init, gain: initial weights (R42).
+        parameters: at most so many; the width is then the greatest that fits, None: `width` counts.
 
     Raises:
         ValueError: no such activation, norm or init, or inputs that are no square image.
@@ -52,8 +53,16 @@ class CNN(nn.Module):
         pieces: int = 2,
         init: str = "torch",
         gain: float = 1.0,
+        parameters: int | None = None,
     ) -> None:
         super().__init__()
+        if parameters is not None:
+            width = parts.width_within(
+                type(self), parameters, dimensions=dimensions, inputs=inputs, outputs=outputs,
+                depth=depth, dropout=dropout, channels=channels,
+                first_width=first_width, norm=norm, residual=residual, activation=activation,
+                slope=slope, pieces=pieces,
+            )  # fmt: skip
         parts.check_sizes(width=width, depth=depth, dropout=dropout)
         side = round((inputs / channels) ** (1 / dimensions))
         if side**dimensions * channels != inputs:

@@ -22,6 +22,7 @@ class MLP(nn.Module):
         residual: whether hidden layers are added to their input.
         activation, slope, pieces: see `parts.activation`.
         init, gain: initial weights (R42).
+        parameters: at most so many; the width is then the greatest that fits, None: `width` counts.
 
     Raises:
         ValueError: no such activation, norm or init.
@@ -43,8 +44,16 @@ class MLP(nn.Module):
         pieces: int = 2,
         init: str = "torch",
         gain: float = 1.0,
+        parameters: int | None = None,
     ) -> None:
         super().__init__()
+        if parameters is not None:
+            width = parts.width_within(
+                type(self), parameters, inputs=inputs, outputs=outputs, depth=depth,
+                dropout=dropout,
+                first_width=first_width, norm=norm, residual=residual, activation=activation,
+                slope=slope, pieces=pieces,
+            )  # fmt: skip
         parts.check_sizes(width=width, depth=depth, dropout=dropout)
         layers: list[nn.Module] = [nn.Flatten()]
         before = inputs

@@ -4,6 +4,7 @@ Rules R42 (initial weights), R43 (activations), R44 (norms, residual blocks).
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -78,6 +79,40 @@ class Maxout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The maximum over the pieces of each unit."""
         return x.reshape(len(x), -1, self.pieces, *x.shape[2:]).amax(dim=2)
+
+
+def width_within(model: type[nn.Module], parameters: int, **settings: Any) -> int:
+    """The greatest width with which a model has at most so many parameters.
+
+    Deep and shallow models are so compared at equal size (R44). `settings`: the model's others.
+
+    Raises:
+        ValueError: even a width of 1 has more.
+    """
+    if isinstance(parameters, bool) or not isinstance(parameters, int) or parameters < 1:
+        raise ValueError(
+            f"model.parameters: must be a whole number of at least 1, but got {parameters!r}; "
+            "say null for the width that model.width says"
+        )
+
+    @cache
+    def count(width: int) -> int:
+        with torch.device("meta"):  # shapes without memory
+            made = model(**settings, width=width, parameters=None)
+        return sum(parameter.numel() for parameter in made.parameters())
+
+    if count(1) > parameters:
+        raise ValueError(
+            f"model.parameters: {count(1)} is the least with these settings, but got {parameters}; "
+            "raise it or lower model.depth"
+        )
+    low, high = 1, 2
+    while high <= parameters and count(high) <= parameters:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) <= parameters else (low, middle)
+    return low
 
 
 def check_sizes(*, width: Any, depth: Any, dropout: Any) -> None:

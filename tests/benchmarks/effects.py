@@ -1,0 +1,213 @@
+"""What the knobs do: each effect that the guide names, with and without it, over seeds.
+
+`python tests/benchmarks/effects.py [NAME …]` prints one row per effect: both means, and the mean
+difference with its 95 % interval between paired seeds.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from sklearn.datasets import load_digits
+from torch import nn
+
+from trainers.api import Config
+from trainers.build import Sets
+from trainers.checkpoint import Unsaved
+from trainers.seat import Seat
+
+SEEDS = 5
+ADAM = {"_target_": "torch.optim.Adam", "lr": 0.003}
+SGD = {"_target_": "torch.optim.SGD", "lr": 0.05, "momentum": 0.9}
+MODELS = "trainers.models"
+MLP = {
+    "_target_": f"{MODELS}.mlp.MLP",
+    **{"inputs": 64, "outputs": 10, "width": 128, "depth": 1, "dropout": 0.0},
+}
+IMAGE = {"dimensions": 2, "channels": 1}
+Measure = Callable[[Config, Sets], float]
+Pair = tuple[Measure, dict[str, Any], dict[str, Any], Callable[[], Sets]]
+
+
+def digits(*, rows: int = 1200, wrong: float = 0.0) -> Sets:
+    """Digits: `rows` for training and 500 for validation; a share of all labels is wrong."""
+    x, y = (torch.tensor(each) for each in load_digits(return_X_y=True))
+    dice = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(x), generator=dice)
+    x, y = x[order].float() / 16, y[order]
+    lies = torch.rand(len(x), generator=dice) < wrong
+    y[lies] = torch.randint(0, 10, (int(lies.sum()),), generator=dice)
+    return (x[:rows], y[:rows]), (x[-500:], y[-500:])
+
+
+def marked(*, steps: int = 60) -> Sets:
+    """A number and a mark per step; the class is the sign of the one number that is marked."""
+    dice = torch.Generator().manual_seed(2)
+    numbers = torch.randn(800, steps, generator=dice)
+    place = torch.randint(0, steps // 4, (800,), generator=dice)
+    x = torch.stack([numbers, nn.functional.one_hot(place, steps).float()], dim=2).flatten(1)
+    y = (numbers[torch.arange(800), place] > 0).long()
+    return (x[:500], y[:500]), (x[500:], y[500:])
+
+
+def rare() -> Sets:
+    """Two classes that overlap, one of them with 5 % of the rows."""
+    dice = torch.Generator().manual_seed(3)
+    y = (torch.rand(1600, generator=dice) < 0.05).long()
+    x = torch.randn(1600, 64, generator=dice)
+    x[:, :3] += 1.2 * y[:, None]
+    return (x[:800], y[:800]), (x[800:], y[800:])
+
+
+def epochs_of(config: Config, sets: Sets) -> Iterator[dict[str, Any]]:
+    """The trained epochs of one training."""
+    seat = Seat(config, sets=sets, device=torch.device("cpu"), checkpoint=Unsaved())
+    seat.next_epoch()
+    while (values := seat.next_epoch()) is not None:
+        yield dict(values)
+
+
+def last(config: Config, sets: Sets) -> dict[str, Any]:
+    """The last epoch."""
+    *_, values = epochs_of(config, sets)
+    return values
+
+
+def gap(config: Config, sets: Sets) -> float:
+    """How far validation's loss lies above train's, both without penalties."""
+    values = last(config, sets)
+    return float(values["val_loss"] - values["train_eval_loss"])
+
+
+def train_loss(config: Config, sets: Sets) -> float:
+    """The mean loss of the last epoch's batches."""
+    return float(last(config, sets)["train_loss"])
+
+
+def accuracy(config: Config, sets: Sets) -> float:
+    """The share of validation rows told right in the end."""
+    right = last(config, sets)["predictions"].argmax(1) == sets[1][1].numpy()
+    return float(right.mean())
+
+
+def recall(config: Config, sets: Sets) -> float:
+    """The share of the last class's validation rows that are found."""
+    found = last(config, sets)["predictions"].argmax(1)[sets[1][1].numpy() == 1] == 1
+    return float(found.mean())
+
+
+def noisy() -> Sets:
+    """Few rows, a fifth of all labels wrong: a model can learn them by heart."""
+    return digits(rows=300, wrong=0.2)
+
+
+def made(seed: int, *, epochs: int = 40, **changes: Any) -> Config:
+    """A config; `changes` of model are merged, other groups are replaced."""
+    model = {**MLP, **changes.pop("model", {})}
+    trainer = {"epochs": epochs, "batch_size": 32, **changes.pop("trainer", {})}
+    loss = {"_target_": "torch.nn.CrossEntropyLoss"}
+    return {
+        "seed": seed, "trainer": trainer, "model": model, "loss": loss, "optimizer": ADAM, **changes
+    }  # fmt: skip
+
+
+def deep(**model: Any) -> dict[str, Any]:
+    """Changes for a deep MLP that trains a few epochs."""
+    return {"model": {"width": 32, **model}, "epochs": 4}
+
+
+def recurrent(pool: str) -> dict[str, Any]:
+    """Changes for a recurrent network over `marked`."""
+    settings = {
+        "features": 2,
+        "width": 16,
+        "cell": "rnn",
+        "pool": pool,
+        "inputs": 120,
+        "outputs": 2,
+    }
+    rate = {"_target_": "torch.optim.Adam", "lr": 0.01}
+    return {
+        "model": {"_target_": f"{MODELS}.recurrent.Recurrent", **settings}, "optimizer": rate,
+        "epochs": 15,
+    }  # fmt: skip
+
+
+def augmented(name: str, strength: float, **settings: Any) -> dict[str, Any]:
+    """Changes that augment train rows."""
+    return {"augment": {"_target_": f"trainers.augment.{name}", "strength": strength, **settings}}
+
+
+ONE_CYCLE = {
+    "_target_": "torch.optim.lr_scheduler.OneCycleLR",
+    **{"max_lr": 0.2, "total_steps": None, "interval": "step", "cycle_momentum": False},
+}
+EFFECTS: dict[str, Pair] = {
+    "dropout 0.5: gap of a model that overfits": (gap, {}, {"model": {"dropout": 0.5}}, noisy),
+    "L2 0.03: the same gap": (
+        gap, {}, {"optimizer": {**ADAM, "weight_decay": 0.03}}, noisy),
+    "shift by a tenth: the same gap": (gap, {}, augmented("Shift", 0.13, **IMAGE), noisy),
+    "mixup 1: the same gap": (gap, {}, augmented("Mixup", 1.0), noisy),
+    "flooding 0.3: train loss in the end": (train_loss, {}, {"trainer": {"flood": 0.3}}, digits),
+    "He for zeros: accuracy of 10 ReLU layers": (
+        accuracy, deep(depth=10, init="zeros"), deep(depth=10, init="he_uniform"), digits),
+    "He for Xavier: accuracy of 10 ReLU layers": (
+        accuracy, {**deep(depth=10, init="xavier_uniform"), "optimizer": SGD},
+        {**deep(depth=10, init="he_uniform"), "optimizer": SGD}, digits),
+    "Xavier for He: accuracy of 10 tanh layers": (
+        accuracy, deep(depth=10, init="he_uniform", activation="tanh"),
+        deep(depth=10, init="xavier_uniform", activation="tanh"), digits),
+    "residual blocks: accuracy of 20 layers": (
+        accuracy, deep(depth=20), deep(depth=20, residual=True), digits),
+    "batch norm: accuracy of 6 sigmoid layers": (
+        accuracy, deep(depth=6, activation="sigmoid"),
+        deep(depth=6, activation="sigmoid", norm="batch"), digits),
+    "maxout for ReLU: accuracy of 2 layers": (
+        accuracy, deep(depth=2), deep(depth=2, activation="maxout"), digits),
+    "PReLU for ReLU: accuracy of 2 layers": (
+        accuracy, deep(depth=2), deep(depth=2, activation="prelu"), digits),
+    "attention for the last state: accuracy of an RNN": (
+        accuracy, recurrent("last"), recurrent("attention"), marked),
+    "one-cycle for constant: accuracy after 5 epochs": (
+        accuracy, {"optimizer": {**SGD, "lr": 0.2}, "epochs": 5},
+        {"optimizer": {**SGD, "lr": 0.2}, "schedule": ONE_CYCLE, "epochs": 5}, digits),
+    "SWATS for Adam: accuracy after 15 epochs": (
+        accuracy, {"epochs": 15},
+        {"optimizer": {"_target_": "trainers.optimizers.SWATS", "lr": 0.003, "tolerance": 1e-3},
+         "epochs": 15}, digits),
+    "balance 1: recall of a class of 5 %": (
+        recall, {"model": {"outputs": 2}, "epochs": 10},
+        {"model": {"outputs": 2}, "epochs": 10, "trainer": {"balance": 1.0}}, rare),
+    "half of the rows: accuracy": (accuracy, {}, {"trainer": {"fraction": 0.5}}, digits),
+}  # fmt: skip
+
+
+def main(names: list[str]) -> None:
+    """Prints the rows whose names hold one of the words, or all."""
+    torch.set_num_threads(1)
+    print("| effect | without | with | difference, 95 % interval |\n| --- | --- | --- | --- |")
+    for name, (measure, without, added, rows) in EFFECTS.items():
+        if names and not any(word in name for word in names):
+            continue
+        sets = rows()
+        pairs = np.array(
+            [
+                [measure(made(seed, **each), sets) for each in (without, added)]
+                for seed in range(SEEDS)
+            ]
+        )
+        gains = pairs[:, 1] - pairs[:, 0]
+        half = stats.t.ppf(0.975, SEEDS - 1) * gains.std(ddof=1) / np.sqrt(SEEDS)
+        before, after = pairs.mean(axis=0)
+        print(
+            f"| {name} | {before:.3g} | {after:.3g} | "
+            f"{gains.mean():+.3g}, {gains.mean() - half:+.3g} to {gains.mean() + half:+.3g} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
