@@ -297,3 +297,38 @@ def test_a_program_that_is_not_there_is_found_by_the_rehearsal():
         config["trainer"]["command"] = command
         with pytest.raises(FileNotFoundError, match=message):
             rehearse(config, (1, 1, "classification"))
+
+
+@pytest.mark.slow
+def test_two_ranks_train_together_and_a_rank_that_dies_fails_the_trial_and_leaves_nothing(tmp_path):
+    command = [
+        *("{python}", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("-m", "trainers.examples.ddp"),
+        *("--lr", "{optimizer.lr}", "--seed", "{seed}", "--epochs", "{trainer.epochs}"),
+    ]
+    data = Data(train=Part(index=np.arange(640)), val=Part(index=np.arange(640, 800)))
+    config = _config("") | {"metric": {"name": "accuracy"}}
+    config["trainer"] = {"grace": 5, "command": command, "epochs": 10_000}
+    records = train(config, data, "cpu", FolderCheckpoint(tmp_path))
+    first, second = next(records), next(records)
+    assert (first["epoch"], second["epoch"]) == (1, 2)
+    ranks = {
+        process.environ()["LOCAL_RANK"]: process
+        for process in psutil.Process().children(recursive=True)
+        if "LOCAL_RANK" in process.environ()
+    }
+    assert set(ranks) == {"0", "1"}
+    others = psutil.Process().children(recursive=True)
+    ranks["1"].kill()
+    with pytest.raises(
+        CommandFailed, match=r"ended with exit status 1: rank 1 was killed by SIGKILL$"
+    ):
+        for _ in records:
+            pass
+    wait_for(lambda: not any(each.is_running() for each in others), what="every process to end")
+
+
+def test_the_error_of_the_rank_that_failed_first_is_the_reason(tmp_path):
+    code = """import sys; print("[rank1]: Traceback (most recent call last):\\n[rank1]:   File x\\n[rank1]: ValueError: bad\\nfailed (exitcode: 1) local_rank: 1 (pid: 7)\\nTraceback (most recent call last)\\nChildFailedError:", file=sys.stderr); sys.exit(1)"""
+    with pytest.raises(CommandFailed, match=r"rank 1 ended with exit status 1: ValueError: bad$"):
+        list(_run(code, tmp_path))

@@ -74,6 +74,15 @@ def test_every_visible_gpu_has_its_slots(gpus):
     assert gpus("0,GPU-bb22", slots_per_gpu=2) == ["0", "GPU-bb22"] * 2
     assert gpus("0,GPU-bb22", gpus=["GPU-bb22"]) == ["GPU-bb22"]
     assert gpus("0,1", slots=3) == ["0", "1", "0"]
+    assert gpus("0,GPU-bb22", gpus_per_trial=2) == ["0,GPU-bb22"]
+    assert gpus("0", gpus_per_trial=2) == (
+        "placement.gpus_per_trial: a trial with 2 GPUs needs as many for itself, "
+        "but got 1 GPUs; lower it, or leave placement.slots_per_gpu at 1"
+    )
+    assert gpus("0,1", gpus_per_trial=2, slots_per_gpu=4).endswith(
+        "leave placement.slots_per_gpu at 1"
+    )
+    assert gpus("0,1", slots_per_gpu=4) == ["0", "1"] * 4
     rule = "placement.gpus: must be among the visible GPUs (0, 1), but got 2; name"
     assert gpus("0,1", gpus=["2"]).startswith(rule)
 

@@ -31,6 +31,7 @@ from trainers.printed import Printed, Record, needed_names
 LINES, ERRORS = "lines.jsonl", "errors.log"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
+RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>\d+)")  # torchrun
 KEPT = 50  # last lines of errors in which a traceback is looked for
 MEMORY = re.compile(r"\b(OutOfMemoryError|MemoryError)\b|CUDA out of memory")
 
@@ -197,11 +198,26 @@ def _check_end(status: int, command: Sequence[str], said: Sequence[str]) -> None
 
 
 def _last_words(lines: Sequence[str]) -> str:
-    """The error of the last traceback, else the last line."""
+    """The rank that torchrun names, else the error of the last traceback, else the last line."""
+    failed = next(filter(None, map(RANK.search, lines)), None)
+    if failed is not None:
+        return _words_of_rank(failed["rank"], int(failed["status"]), lines)
     starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call")]
     after = lines[starts[-1] + 1 :] if starts else []
     errors = [line for line in after if not line.startswith((" ", "\t"))]
     return (errors[0] if errors else lines[-1] if lines else "").strip()[:300]
+
+
+def _words_of_rank(rank: str, status: int, lines: Sequence[str]) -> str:
+    """How the rank ended that failed first, with its own error where it printed one."""
+    how = (
+        f"was killed by {signal.Signals(-status).name}"
+        if status < 0
+        else f"ended with exit status {status}"
+    )
+    own = [line.partition(": ")[2] for line in lines if line.startswith(f"[rank{rank}]: ")]
+    errors = [line for line in own if line and not line.startswith((" ", "\t", "Traceback"))]
+    return f"rank {rank} {how}" + (f": {errors[-1]}"[:300] if errors and status > 0 else "")
 
 
 def _stop(process: subprocess.Popen[bytes], *, grace: float) -> None:

@@ -80,6 +80,7 @@ def find_slots(
     *,
     slots: int | str,
     slots_per_gpu: int,
+    gpus_per_trial: int = 1,
     gpus: Sequence[str] | None,
     threads: int,
     memory_gb: float | None = None,
@@ -91,6 +92,7 @@ def find_slots(
         slots: a number, or auto: every GPU × `slots_per_gpu`, else cores / `threads`, with the
             cores that cgroup and affinity allow.
         slots_per_gpu: workers that share a GPU.
+        gpus_per_trial: GPUs of one worker, where there are any.
         gpus: names of the GPUs to use; None for all that are visible.
         threads: of each worker.
         memory_gb: of each worker on its device; None: not promised.
@@ -112,7 +114,8 @@ def find_slots(
                 remedy="name visible ones, or leave it out",
             )
         )
-    places: list[str | None] = [gpu for _ in range(slots_per_gpu) for gpu in chosen]
+    groups = _groups(chosen, size=gpus_per_trial, slots_per_gpu=slots_per_gpu)
+    places: list[str | None] = [group for _ in range(slots_per_gpu) for group in groups]
     if not places:
         places = [None] * max(1, joblib.cpu_count() // threads)
     if slots != "auto":
@@ -124,3 +127,18 @@ def find_slots(
     if memory_gb is not None:
         check_memory(Counter(slot.label for slot in found), memory_gb=memory_gb)
     return found
+
+
+def _groups(gpus: Sequence[str], *, size: int, slots_per_gpu: int) -> list[str]:
+    """GPUs in groups of one worker each, as CUDA_VISIBLE_DEVICES names them."""
+    if size > 1 and (slots_per_gpu > 1 or 0 < len(gpus) < size):
+        got = f"{slots_per_gpu} slots per GPU" if slots_per_gpu > 1 else f"{len(gpus)} GPUs"
+        raise UsageError(
+            broken_rule(
+                "placement.gpus_per_trial",
+                rule=f"a trial with {size} GPUs needs as many for itself",
+                got=got,
+                remedy="lower it, or leave placement.slots_per_gpu at 1",
+            )
+        )
+    return [",".join(gpus[at : at + size]) for at in range(0, len(gpus) - size + 1, size)]

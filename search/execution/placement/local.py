@@ -36,6 +36,7 @@ class LocalPlacement(ThreadedPlacement):
         return find_slots(
             slots=settings.slots,
             slots_per_gpu=settings.slots_per_gpu,
+            gpus_per_trial=settings.gpus_per_trial or 1,
             gpus=settings.gpus,
             threads=settings.threads,
             memory_gb=settings.memory_gb,
