@@ -20,6 +20,7 @@ from search.config.passwords import complete, redacted, without_password
 from search.contract.metrics import Metric
 from search.errors import RunError, UsageError
 from search.storage.database import Database
+from search.storage.folder import Folder
 from search.storage.study import Study
 from search.storage.trial_storage import ServerAway
 from search.storage.trials import TrialRecord, TrialSpec
@@ -355,3 +356,19 @@ def _nobody_reads_the_password(folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 15
     assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
+
+
+def test_a_database_that_has_lost_the_search_is_told_and_no_trial_begins_again(tmp_path):
+    folder = Folder(tmp_path / "one")
+    folder.path.mkdir()
+    config = OmegaConf.create({"metric": {}, "storage": {"url": f"sqlite:///{tmp_path}/x.db", "patience": 1}})  # fmt: skip
+    folder.config.write_text(OmegaConf.to_yaml(config))
+    study = _study(folder.storage())
+    _carry_out(study, 0)
+    study.close()
+    folder.curve_log.write_text("")
+    folder.check_config(config)
+    (tmp_path / "x.db").unlink()
+    _database(tmp_path / "two").open(name="another")  # a fresh file
+    with pytest.raises(UsageError, match=r"x\.db: a search's file is as the search wrote it, but got nothing of the search whose epochs curves\.jsonl holds"):  # fmt: skip
+        folder.check_config(config)

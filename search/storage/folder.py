@@ -234,14 +234,17 @@ class Folder:
         return self._lock.started()
 
     def _check_journal(self) -> None:
-        """Trials that the tables list and the storage lacks have been deleted.
+        """Trials that the tables or the curves list and the storage lacks have been deleted.
 
         Raises:
-            UsageError: the journal is missing or empty.
+            UsageError: the journal is missing or empty, or the database has none of them.
         """
         lines = self.trials.read_bytes().count(b"\n") if self.trials.exists() else 0
-        if lines > 1 and not (self.has_trials() and self.storage().holds_records()):
-            raise damaged(
-                self.storage().url,
-                got=f"none of the {lines - 1} trials that {self.trials.name} lists",
+        begun = lines > 1 or self.curve_log.exists()  # which begins once the storage is open
+        if begun and not (self.has_trials() and self.storage().holds_records()):
+            listed = (
+                f"none of the {lines - 1} trials that {self.trials.name} lists"
+                if lines > 1
+                else f"nothing of the search whose epochs {self.curve_log.name} holds"
             )
+            raise damaged(self.storage().url, got=listed)
