@@ -33,10 +33,10 @@ from search.storage.trials import TrialRecord, TrialSpec
 LIFT = 2.0  # standard deviations between seeds by which chance may still lift a score
 
 
-def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
-    """How many trials there will be in all, the confirmation included, as far as can be told."""
+def foreseen(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0) -> int:
+    """How many trials there will be, the confirmation included, as far as can be foreseen."""
     if ended(plan, rows):
-        return len(rows) + len(confirmations(plan, rows))
+        return len(rows) + len(confirmations(plan, rows, resolution=resolution))
     joint = settings(plan)
     total = min(float(joint.n_trials), plan.seeds * (size(plan.knobs) + 1))
     if joint.sampler == "grid":
@@ -166,7 +166,8 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
     known = (*rows, *(TrialRecord(ask=ask, state="queued") for ask in missing))
     stage = CONFIRM if settings(plan).confirm else STAGE
     evidence = tuple(row for row in known if row.ask.stage == stage)
-    result = Outcome(plan=plan, rows=known, evidence=evidence, foreseen=foreseen(plan, rows))
+    total = foreseen(plan, rows, resolution=resolution)
+    result = Outcome(plan=plan, rows=known, evidence=evidence, foreseen=total)
     if not ended(plan, rows):
         return result
     best = _contestants(plan, rows, resolution=resolution)

@@ -87,7 +87,7 @@ class JointStage:
 
     def foreseen(self, rows: Sequence[TrialRecord]) -> int:
         """All of `n_trials`, and the confirmation."""
-        return joint_confirmation.foreseen(self._plan, rows)
+        return joint_confirmation.foreseen(self._plan, rows, resolution=self._resolution)
 
     def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
         """As many points of the sequence as may be under way."""
