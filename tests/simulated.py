@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 from search.config.compose_protocol import compose_protocol
-from search.config.incumbent import canonical
 from search.config.joint_settings import JointSettings
 from search.config.knobs import Value
 from search.config.plan import Plan, read_plan
@@ -14,7 +13,7 @@ from search.diagnostics.verdicts.rules import Verdict
 from search.protocols.conclude import conclude
 from search.protocols.history import History, Request, Step
 from search.protocols.next_stage import next_stage
-from search.protocols.stage_plan import borrowed, past_trials, stage_plan
+from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.results.findings import find
 from search.stages.kinds import kind_of
 from search.stages.stage import StageContext
@@ -88,15 +87,10 @@ def _trained(
             stage.ended(row)
     stage.close()
     findings = find(staged, [*ours, *own], val_rows=VAL_ROWS)
-    full = [_full(staged, row) for row in own]
+    full = [with_all_knobs(staged, row) for row in own]
     verdicts = {
         row.ask.trial: Verdict(name=verdict_of(row.ask.knobs), why="simulated")
         for row in (*rows, *full)
     }
     findings = replace(findings, verdicts=verdicts)
     return conclude(request, findings, history, trials=own, floor=floor, val_rows=VAL_ROWS), full
-
-
-def _full(plan: Plan, row: TrialRecord) -> TrialRecord:
-    knobs = canonical(plan.trained_knobs(row.ask.knobs), base=plan.search_config)
-    return replace(row, ask=replace(row.ask, knobs=knobs, idle={}))

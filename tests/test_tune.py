@@ -19,6 +19,7 @@ from search.contract.arrays import read_folds
 from search.errors import UsageError
 from search.protocols.budget import check_budget
 from search.protocols.history import RATE, Request, Step
+from search.protocols.learned import unusual_update
 from search.protocols.next_stage import next_stage
 from search.protocols.stage_plan import stage_plan
 from trainers.ensemble import predict
@@ -283,6 +284,14 @@ def test_a_gain_of_few_validation_rows_is_called_one(monkeypatch):
     assert (
         "of 100 validation rows: seeds agree on it, but other rows may not show it" in confirm.says
     )
+
+
+@pytest.mark.parametrize(
+    ("ratios", "said"), [((0.001, 0.002), ""), ((0.05, 0.04), "unstable? (R24)"), ((1e-5,), "slow")]
+)
+def test_updates_far_from_their_usual_size_are_told(ratios, said):
+    words = unusual_update(ratios)
+    assert (words == "") if not said else (said in words)
 
 
 @pytest.mark.parametrize("protocol", ["fixed_order", "coordinate", "sweeps", "unstick"])

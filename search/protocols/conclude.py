@@ -13,8 +13,8 @@ import numpy as np
 from search.config.incumbent import canonical
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.protocols.history import History, Request, Step
-from search.protocols.learned import SHARES, beats_constant
+from search.protocols.history import RATE, History, Request, Step
+from search.protocols.learned import SHARES, beats_constant, unusual_update
 from search.results.findings import Findings
 from search.results.summary import conclusion
 from search.stages.joint_confirmation import LIFT
@@ -35,6 +35,7 @@ def conclude(
     trials: Sequence[TrialRecord],
     floor: float | None,
     val_rows: int = 0,
+    update_ratios: Mapping[int, float] | None = None,
 ) -> Step:
     """The step of a stage with trials.
 
@@ -45,6 +46,7 @@ def conclude(
         trials: its own.
         floor: what a constant prediction scores, if that is known.
         val_rows: rows of validation; 0 where they do not matter.
+        update_ratios: by trial, the norm of an update over that of the weights, if it was recorded.
     """
     step = Step(
         number=len(history.steps) + 1,
@@ -67,6 +69,10 @@ def conclude(
         step = _compared(step, findings, history, val_rows=val_rows)
     scores = _scores(plan, step.incumbent)
     learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows)
+    if request.stage == "baseline" or request.path == RATE:
+        ratios = update_ratios or {}
+        known = [ratios[row.ask.trial] for row in step.incumbent if row.ask.trial in ratios]
+        step = replace(step, says=step.says + unusual_update(known))
     return replace(step, learned=learned)
 
 

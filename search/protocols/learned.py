@@ -14,6 +14,20 @@ NOTHING = (
     "rows (the preflight's labels_matter), then try protocol=unstick (R10, R11, R26a)"
 )
 
+BAND = (1e-4, 1e-2)  # of an update's norm over the weights': outside it is slow, or unstable
+
+
+def unusual_update(ratios: Sequence[float]) -> str:
+    """That updates are far larger or smaller than usual, against the weights (R24); else empty."""
+    known = [ratio for ratio in ratios if math.isfinite(ratio) and ratio > 0]
+    if not known or BAND[0] <= (usual := float(np.median(known))) <= BAND[1]:
+        return ""
+    means = "unstable" if usual > BAND[1] else "slow"
+    return (
+        f"; an update moves the weights by {usual:.1g} of their size, where 0.001 is usual: "
+        f"{means}? (R24)"
+    )
+
 
 def beats_constant(
     metric: Metric, scores: Sequence[float], *, floor: float | None, val_rows: int

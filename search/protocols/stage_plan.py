@@ -184,3 +184,9 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
     return [
         Past(point=dict(point), value=sum(scores) / len(scores)) for point, scores in values.items()
     ]
+
+
+def with_all_knobs(plan: Plan, row: TrialRecord) -> TrialRecord:
+    """A trial with its knobs relative to the search's config."""
+    knobs = canonical(plan.trained_knobs(row.ask.knobs), base=plan.search_config)
+    return replace(row, ask=replace(row.ask, knobs=knobs, idle={}))

@@ -56,6 +56,18 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
     )
 
 
+def usual_updates(curves: pd.DataFrame) -> dict[int, float]:
+    """By trial, the median over its epochs of an update's norm over that of the weights (R24)."""
+    if "update_ratio" not in curves or curves.empty:
+        return {}
+    trained = curves[curves["epoch"] > 0]
+    medians = trained.groupby("trial", as_index=False)["update_ratio"].median().dropna()
+    return {
+        int(trial): float(ratio)
+        for trial, ratio in zip(medians["trial"], medians["update_ratio"], strict=True)
+    }
+
+
 def trial_judge(
     plan: Plan, folder: Folder
 ) -> Callable[[TrialRecord, Sequence[Mapping[str, Any]]], Verdict | None]:

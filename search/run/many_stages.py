@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from search.config.incumbent import canonical
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
 from search.contract.contract import Contract, Prepared
@@ -28,8 +27,8 @@ from search.protocols.conclude import conclude, gain
 from search.protocols.history import RATE, History, Step
 from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
-from search.protocols.stage_plan import borrowed, past_trials, stage_plan
-from search.results.diagnosis import diagnosed
+from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
+from search.results.diagnosis import diagnosed, usual_updates
 from search.results.ensemble import (
     candidates_of,
     in_words,
@@ -260,11 +259,20 @@ class _ManyStages:
             keep_workers=True,
         )
         own = study.rows(alive=False)
-        self._rows += [_with_all_knobs(plan, row) for row in own]
+        self._rows += [with_all_knobs(plan, row) for row in own]
         val_rows = int(self._contract.split["rows"]["val"])
         findings = find(plan, [*ours, *own], val_rows=val_rows)
-        findings = diagnosed(findings, self._curves(findings), folder=folder)
-        return conclude(request, findings, history, trials=own, floor=floor, val_rows=val_rows)
+        curves = self._curves(findings)
+        findings = diagnosed(findings, curves, folder=folder)
+        return conclude(
+            request,
+            findings,
+            history,
+            trials=own,
+            floor=floor,
+            val_rows=val_rows,
+            update_ratios=usual_updates(curves),
+        )
 
     def _curves(self, findings: Findings) -> pd.DataFrame:
         """The curves of a stage's trials, each up to its last epoch that counts."""
@@ -289,9 +297,3 @@ class _ManyStages:
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _with_all_knobs(plan: Plan, row: TrialRecord) -> TrialRecord:
-    """A trial with its knobs relative to the search's config."""
-    knobs = canonical(plan.trained_knobs(row.ask.knobs), base=plan.search_config)
-    return replace(row, ask=replace(row.ask, knobs=knobs, idle={}))
