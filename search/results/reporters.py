@@ -16,7 +16,10 @@ from search.storage.folder import Folder
 
 Drawer = Callable[[Findings, pd.DataFrame, Folder], Mapping[str, str]]
 DRAWERS: tuple[Drawer, ...] = (figure_files, report_files)
-SOURCES = ("trials.csv", "decisions.jsonl", "preflight.json", "lr_range.json", "test_ledger.jsonl")
+SOURCES = (
+    "trials.csv", "decisions.jsonl", "preflight.json", "lr_range.json", "test_ledger.jsonl",
+    "groups.csv",
+)  # fmt: skip
 
 
 def write_results(

@@ -20,6 +20,7 @@ from search.errors import Interrupted, RunError
 from search.execution.dry_run import dry_run
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
+from search.results.by_group import write_groups
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find
 from search.results.repeat import check_repeats
@@ -85,9 +86,9 @@ def carried_out(
                 ):
                     refit(plan, winner, folder, console=console)
             except (Interrupted, RunError) as error:
-                post_outcome(events, _record(plan, folder, study), error=error)
+                post_outcome(events, _record(plan, folder, study, console), error=error)
                 raise
-            findings = _record(plan, folder, study)
+            findings = _record(plan, folder, study, console)
             post_outcome(events, findings)
         study.close()
     for line in check_repeats(findings):
@@ -205,13 +206,15 @@ def _check_grown(plan: Plan, folder: Folder) -> None:
     kind_of(plan).check_resume(plan, rows, seeds=folder.load_config().seeds)
 
 
-def _record(plan: Plan, folder: Folder, study: Study) -> Findings:
+def _record(plan: Plan, folder: Folder, study: Study, console: Console) -> Findings:
     """Tables, export, figures and page, from what is on disk."""
     findings, curves = settled(_find(plan, folder, study), folder)
     winner = findings.winner
     if winner is not None:
         write_best(plan, winner, folder)
         drop_beaten(plan, winner, folder)
+        if told := write_groups(plan, winner, folder):
+            console.print(told, markup=False, soft_wrap=True)
     write_results(findings, curves, folder)
     return findings
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from search.config.knobs import Knob
 from search.config.results_root import address
 from search.execution.terminal import Terminal
+from search.results.by_group import read_groups
 from search.results.export import EXPORTED
 from search.results.findings import Findings
 from search.results.report.rules import CITED
@@ -40,6 +41,9 @@ def show_closing(findings: Findings, console: Terminal) -> None:
         )
     if findings.winner is None:
         return
+    groups = read_groups(plan.folder, metric=plan.metric.name)
+    if groups is not None:
+        console.say(groups.line)
     words = chosen_words(findings)
     if words:
         line = f"  {' '.join(words)}"

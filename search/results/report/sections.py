@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from search.results.by_group import read_groups
 from search.results.findings import Findings
-from search.results.report.blocks import Section, Table
+from search.results.report.blocks import Section, Table, table_of
 from search.results.report.budget import budget_section
 from search.results.report.candidates import candidates_section
 from search.results.report.checks import preflight_section, range_section
@@ -30,10 +31,25 @@ def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) ->
         *([candidates] if candidates is not None else []),
         *([budget_section(findings, rows)] if is_joint else []),
         *curve_sections(findings, curves),
+        *group_sections(findings, folder),
         *decision_sections(findings),
         *(knob_sections(findings, rows, trials) if is_joint else []),
         *(look for look in looks if look is not None),
         *record_sections(findings, folder, trials=trials),
+    ]
+
+
+def group_sections(findings: Findings, folder: Folder) -> list[Section]:
+    """The winner's score by named group; empty where the data have none."""
+    groups = read_groups(folder.path, metric=findings.plan.metric.name)
+    if groups is None:
+        return []
+    table = table_of(groups.frame, title="The winner on the validation rows of each group")
+    lead = groups.line.split("; see ")[0]
+    return [
+        Section(
+            name="groups", title="By group", lead=f"{lead[0].upper()}{lead[1:]}.", blocks=[table]
+        )
     ]
 
 
