@@ -33,9 +33,9 @@ def test_where_no_value_differs_the_baseline_stays_under_every_kind_of_noise(law
 
 @pytest.mark.parametrize("law", [law for law in LAWS if law != "collapse 0.2"])
 def test_equal_values_are_rarely_called_worse(law):
-    for values, race in ((3, RACE), (8, RACE), (13, Race(first=3, most=3))):
-        flat = simulate(law, sweeps=SWEEPS, values=values, race=race)
-        assert flat.calls_an_equal_value_worse() <= 0.06 + 0.027
+    for values, race in ((3, RACE), (8, Race(first=3, most=3))):
+        flat = simulate(law, sweeps=400, values=values, race=race)
+        assert flat.calls_an_equal_value_worse() <= 0.06 + 0.033
 
 
 def test_a_gain_of_three_deviations_among_eight_is_found_for_less_than_a_third_more_trainings():
