@@ -14,14 +14,16 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from torch import nn
 
-from trainers.api import Config
-from trainers.build import Sets
+from trainers.api import Config, Data, Part
+from trainers.build import Sets, on_device
 from trainers.checkpoint import Unsaved
+from trainers.features import with_features
 from trainers.seat import Seat
 
 SEEDS = 5
 ADAM = {"_target_": "torch.optim.Adam", "lr": 0.003}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.05, "momentum": 0.9}
+SLOW = {**SGD, "lr": 0.01}
 MODELS = "trainers.models"
 MLP = {
     "_target_": f"{MODELS}.mlp.MLP",
@@ -62,9 +64,33 @@ def rare() -> Sets:
     return (x[:800], y[:800]), (x[800:], y[800:])
 
 
+def useless() -> Sets:
+    """Four features that tell two classes apart, and two hundred that do not."""
+    dice = torch.Generator().manual_seed(5)
+    y = (torch.rand(900, generator=dice) < 0.5).long()
+    x = torch.randn(900, 204, generator=dice)
+    x[:, :4] += 0.8 * y[:, None]
+    return (x[:300], y[:300]), (x[300:], y[300:])
+
+
+def scaled_sums() -> Sets:
+    """Long sequences whose target is large: the gradient explodes at a large rate."""
+    dice = torch.Generator().manual_seed(3)
+    x = torch.randn(384, 40, generator=dice)
+    y = 100 * x[:, :20].sum(dim=1, keepdim=True)
+    return (x[:256], y[:256]), (x[256:], y[256:])
+
+
 def epochs_of(config: Config, sets: Sets) -> Iterator[dict[str, Any]]:
     """The trained epochs of one training."""
-    seat = Seat(config, sets=sets, device=torch.device("cpu"), checkpoint=Unsaved())
+    parts = [
+        Part(index=np.arange(len(x)), x=x.numpy(), y=y.numpy())
+        for x, y in (each[:2] for each in sets)
+    ]
+    config, data = with_features(config, Data(train=parts[0], val=parts[1]))
+    device = torch.device("cpu")
+    rows = on_device(data.train, device), on_device(data.val, device)
+    seat = Seat(config, sets=rows, device=device, checkpoint=Unsaved())
     seat.next_epoch()
     while (values := seat.next_epoch()) is not None:
         yield dict(values)
@@ -87,6 +113,17 @@ def train_loss(config: Config, sets: Sets) -> float:
     return float(last(config, sets)["train_loss"])
 
 
+def lowest(config: Config, sets: Sets) -> float:
+    """The lowest validation loss of any epoch."""
+    return min(float(values["val_loss"]) for values in epochs_of(config, sets))
+
+
+def unexplained(config: Config, sets: Sets) -> float:
+    """Validation's loss in the end over the variance of its targets; 10 where it diverged."""
+    share = float(last(config, sets)["val_loss"]) / float(sets[1][1].var())
+    return min(share, 10.0) if np.isfinite(share) else 10.0
+
+
 def accuracy(config: Config, sets: Sets) -> float:
     """The share of validation rows told right in the end."""
     right = last(config, sets)["predictions"].argmax(1) == sets[1][1].numpy()
@@ -106,12 +143,13 @@ def noisy() -> Sets:
 
 def made(seed: int, *, epochs: int = 40, **changes: Any) -> Config:
     """A config; `changes` of model are merged, other groups are replaced."""
-    model = {**MLP, **changes.pop("model", {})}
+    own = changes.pop("model", {})
+    model = (
+        {"depth": 1, "dropout": 0.0, "outputs": 10, **own} if "_target_" in own else {**MLP, **own}
+    )
     trainer = {"epochs": epochs, "batch_size": 32, **changes.pop("trainer", {})}
-    loss = {"_target_": "torch.nn.CrossEntropyLoss"}
-    return {
-        "seed": seed, "trainer": trainer, "model": model, "loss": loss, "optimizer": ADAM, **changes
-    }  # fmt: skip
+    usual = {"loss": {"_target_": "torch.nn.CrossEntropyLoss"}, "optimizer": ADAM}
+    return {"seed": seed, "trainer": trainer, "model": model, **usual, **changes}
 
 
 def deep(**model: Any) -> dict[str, Any]:
@@ -145,6 +183,17 @@ ONE_CYCLE = {
     "_target_": "torch.optim.lr_scheduler.OneCycleLR",
     **{"max_lr": 0.2, "total_steps": None, "interval": "step", "cycle_momentum": False},
 }
+K_BEST = {"k_best": {"_target_": "trainers.features.KBest", "share": 0.05, "k": None}}
+LSTM = {
+    "model": {
+        "_target_": f"{MODELS}.recurrent.Recurrent",
+        **{"inputs": 40, "outputs": 1, "features": 1, "width": 16, "cell": "lstm"},
+        **{"init": "orthogonal", "gain": 1.0},
+    },
+    "loss": {"_target_": "torch.nn.MSELoss"},
+    "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.5, "momentum": 0.9},
+    "epochs": 10,
+}
 EFFECTS: dict[str, Pair] = {
     "dropout 0.5: gap of a model that overfits": (gap, {}, {"model": {"dropout": 0.5}}, noisy),
     "L2 0.03: the same gap": (
@@ -154,12 +203,12 @@ EFFECTS: dict[str, Pair] = {
     "flooding 0.3: train loss in the end": (train_loss, {}, {"trainer": {"flood": 0.3}}, digits),
     "He for zeros: accuracy of 10 ReLU layers": (
         accuracy, deep(depth=10, init="zeros"), deep(depth=10, init="he_uniform"), digits),
-    "He for Xavier: accuracy of 10 ReLU layers": (
-        accuracy, {**deep(depth=10, init="xavier_uniform"), "optimizer": SGD},
-        {**deep(depth=10, init="he_uniform"), "optimizer": SGD}, digits),
-    "Xavier for He: accuracy of 10 tanh layers": (
-        accuracy, deep(depth=10, init="he_uniform", activation="tanh"),
-        deep(depth=10, init="xavier_uniform", activation="tanh"), digits),
+    "He for Xavier: accuracy of 20 ReLU layers": (
+        accuracy, {**deep(depth=20, init="xavier_uniform"), "optimizer": SLOW},
+        {**deep(depth=20, init="he_uniform"), "optimizer": SLOW}, digits),
+    "Xavier for He: accuracy of 20 tanh layers": (
+        accuracy, {**deep(depth=20, init="he_uniform", activation="tanh"), "optimizer": SLOW},
+        {**deep(depth=20, init="xavier_uniform", activation="tanh"), "optimizer": SLOW}, digits),
     "residual blocks: accuracy of 20 layers": (
         accuracy, deep(depth=20), deep(depth=20, residual=True), digits),
     "batch norm: accuracy of 6 sigmoid layers": (
@@ -181,6 +230,11 @@ EFFECTS: dict[str, Pair] = {
     "balance 1: recall of a class of 5 %": (
         recall, {"model": {"outputs": 2}, "epochs": 10},
         {"model": {"outputs": 2}, "epochs": 10, "trainer": {"balance": 1.0}}, rare),
+    "the best 5 % of features, 200 of 204 useless: lowest validation loss": (
+        lowest, {"model": {"inputs": 204, "outputs": 2}, "epochs": 15},
+        {"model": {"inputs": 204, "outputs": 2}, "epochs": 15, "features": K_BEST}, useless),
+    "clipping 5 at a rate of 0.5: an LSTM's loss over the variance": (
+        unexplained, LSTM, {**LSTM, "trainer": {"clip": 5.0}}, scaled_sums),
     "half of the rows: accuracy": (accuracy, {}, {"trainer": {"fraction": 0.5}}, digits),
 }  # fmt: skip
 
