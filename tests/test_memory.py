@@ -10,8 +10,11 @@ from test_lanes_run import _served, _underway
 
 from search.errors import UsageError
 from search.execution import memory
-from search.execution.connections import WorkerExited
+from search.execution.connections import WorkerExited, WorkerHandle
 from search.execution.memory import check_memory, memory_kills
+from search.execution.messages import Hello
+from search.execution.placement.cluster import ClusterSlot
+from search.execution.running_trial import RunningTrial
 from search.execution.trial_endings import TrialEndings
 from search.execution.trial_queue import TrialQueue
 
@@ -64,6 +67,25 @@ def test_a_trial_short_of_memory_waits_until_nobody_shares_it_and_then_nobody_jo
     assert short.must_run_alone
     busy.trials = {}
     assert [trial.ask.trial for trial in queue.take(idle, workers=workers)] == [8]
+
+
+def test_workers_of_a_cluster_share_memory_where_machine_and_gpus_are_the_same():
+    def far(number: int, host: str, gpus: str, *trials: RunningTrial) -> WorkerHandle:
+        slot = ClusterSlot(number=number, gpu=None, threads=1, gpus=0.5, shared=True, growing=False)
+        worker = WorkerHandle(slot=slot, connection=None, node=f"node of {host}", room=1)
+        worker.greet(Hello(pid=1, host=host, gpus=gpus))
+        worker.trials = {trial.ask.trial: trial for trial in trials}
+        return worker
+
+    short = _underway(7)
+    short.memory_of = "cuda:0 of a"
+    queue = TrialQueue([_underway(8)], slots=4)
+    queue.put_back([short])
+    workers = [far(0, "a", "0", _underway(1)), far(1, "a", "0"), far(2, "b", "0", _underway(2)), far(3, "b", "0")]  # fmt: skip
+    assert [trial.ask.trial for trial in queue.take(workers[1], workers=workers)] == []
+    assert [trial.ask.trial for trial in queue.take(workers[3], workers=workers)] == [8]
+    workers[0].trials = {}
+    assert queue.take(workers[1], workers=workers) == [short]
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -50,6 +50,11 @@ class WorkerHandle:
     device: str = ""
     leave_by: float | None = None
 
+    @property
+    def memory(self) -> str:
+        """What it shares with other workers: a GPU's memory, or that of its machine."""
+        return f"{self.device or 'cpu'} of {self.host}" if self.node else self.slot.memory
+
     def greet(self, hello: Hello) -> None:
         """Its first message has come."""
         self.host = hello.host

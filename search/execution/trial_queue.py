@@ -50,7 +50,7 @@ class TrialQueue:
         if self._short and not neighbours and not worker.trials:
             return [self._short.pop(0)]
         if any(trial.memory_of for trial in neighbours) or any(
-            trial.memory_of == worker.slot.memory for trial in self._short
+            trial.memory_of == worker.memory for trial in self._short
         ):
             return []
         seated = len(worker.trials)
@@ -79,6 +79,6 @@ def trials_beside(worker: WorkerHandle, *, workers: Iterable[WorkerHandle]) -> l
     return [
         trial
         for other in workers
-        if other is not worker and other.slot.memory == worker.slot.memory
+        if other is not worker and other.memory == worker.memory
         for trial in other.trials.values()
     ]

@@ -86,7 +86,7 @@ class RayPlacement(ClusterPlacement):
     def _run(self, slot: ClusterSlot) -> tuple[int, bytes]:
         """Has the slot's actor start a worker; waits where Ray has no room for it yet."""
         import ray
-        from ray.exceptions import RayActorError
+        from ray.exceptions import OutOfMemoryError, RayActorError
 
         with self._lock:
             if self._closing.is_set():
@@ -100,7 +100,7 @@ class RayPlacement(ClusterPlacement):
                     self._say_waiting(slot, hint="`ray status` shows who has it")
                 self._places[slot.number] = str(ray.get(node))[:SHORT]
                 status, output = ray.get(actor.serve.remote(order))
-        except RayActorError as error:
+        except (RayActorError, OutOfMemoryError) as error:
             with self._lock:
                 self._actors.pop(slot.number, None)
             reason = f"its actor or node has died: {first_line(error)}"
