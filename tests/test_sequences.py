@@ -17,9 +17,9 @@ from search.contract.dataset import completed, load_rows
 from search.contract.metrics import Metric, constant_score, scores
 from search.diagnostics.preflight import learning, sets
 from search.errors import UsageError
-from trainers.api import IGNORED, Data
+from trainers.api import IGNORED, Data, Epoch
 from trainers.augment import Flip, Noise, check_fits
-from trainers.checkpoint import Unsaved
+from trainers.checkpoint import FolderCheckpoint, Unsaved
 from trainers.losses import Focal
 from trainers.models.recurrent import CELLS, Recurrent
 from trainers.models.steps import POOLS
@@ -28,7 +28,7 @@ from trainers.probes.padding import padding_counts
 from trainers.probes.subject import Subject
 from trainers.rehearsal import rehearse
 from trainers.seat import Seat
-from trainers.stock import Stock
+from trainers.stock import Stock, predict
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
 STOCK = {"_target_": "trainers.stock.Stock", "batch_size": 8}
@@ -368,3 +368,37 @@ def test_a_model_that_cannot_read_lengths_is_refused_and_one_that_can_is_built()
         model = {"_target_": f"trainers.models.{kind}", **SIZES, "inputs": 14, **own}
         keys = {**model, "features": 2, "task": "tagging"}
         assert rehearse({**config, "model": keys}, shape)
+
+
+def _epochs(data, folder, *, stop_after=9):
+    """Epochs of a training of the stock trainer, from its checkpoint on."""
+    model = {"_target_": "trainers.models.recurrent.Recurrent", "cell": "lstm", **SIZES}
+    config = _training({**model, "inputs": 14, "features": 2, "task": "tagging", "dropout": 0.3})
+    config |= {"trainer": {**STOCK, "epochs": 4}, "metric": {}}
+    seats, checkpoint = Stock(data=data, device="cpu"), FolderCheckpoint(folder)
+    assert seats.key(config).cause == "its sequences have lengths of their own"
+    seats.admit(0, config=config, checkpoint=checkpoint)
+    epochs = []
+    while len(epochs) < stop_after and isinstance(outcome := seats.step()[0], Epoch):
+        checkpoint.confirm(outcome.epoch, best_epoch=outcome.epoch)
+        epochs.append(outcome)
+    checkpoint.flush()
+    if stop_after == 9:
+        checkpoint.finish()
+    return epochs, config
+
+
+def test_a_training_of_sequences_that_was_interrupted_goes_on_with_the_same_bits(tmp_path):
+    part = _prepared("a.npz", _tagged(rows=60)).final
+    data = Data(train=part.train, val=part.val)
+    whole, config = _epochs(data, tmp_path / "whole")
+    first, _ = _epochs(data, tmp_path / "parts", stop_after=3)
+    second, _ = _epochs(data, tmp_path / "parts")
+    losses = [(one.epoch, one.values["train_loss"], one.values["val_loss"]) for one in whole]
+    parts = [*first, *second]
+    assert losses == [
+        (one.epoch, one.values["train_loss"], one.values["val_loss"]) for one in parts
+    ]
+    swapped = Data(train=part.train, val=part.val, test=part.val)
+    again = predict(config, swapped, "cpu", tmp_path / "whole" / "best.safetensors")
+    assert np.array_equal(again["predictions"], whole[-1].values["predictions"])

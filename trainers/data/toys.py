@@ -11,16 +11,19 @@ Pair = tuple[Sequence[int], Sequence[int]]
 MARKS = (1, 2, 3)  # tokens that `latch` remembers
 
 
-def latch(*, rows: int, longest: int, seed: int) -> DataSet:
-    """A label per step: the last of the tokens 1, 2, 3 so far, 0 before the first; tokens 0 … 7."""
+def latch(*, rows: int, longest: int, seed: int, ahead: bool = False) -> DataSet:
+    """A label per step: the last of the tokens 1, 2, 3 so far, 0 before the first; tokens 0 … 7.
+
+    `ahead`: the next of them instead, which only a model that reads backwards knows.
+    """
 
     def draw(dice: Generator) -> Pair:
         tokens = dice.integers(0, 8, dice.integers(1, longest + 1)).tolist()
         labels, last = [], 0
-        for token in tokens:
+        for token in reversed(tokens) if ahead else tokens:
             last = token if token in MARKS else last
             labels.append(last)
-        return tokens, labels
+        return tokens, labels[::-1] if ahead else labels
 
     x, y, lengths, _ = _drawn(draw, rows=rows, seed=seed)
     return DataSet(x=x, y=y, lengths=lengths)
@@ -38,13 +41,18 @@ def reversal(*, rows: int, longest: int, seed: int) -> DataSet:
 
 
 def unaligned(*, rows: int, longest: int, seed: int) -> DataSet:
-    """Labels 0 … 3, each held for one to three steps and followed by noise: nobody says where."""
+    """Labels 0 … 3, each held for one to three steps; nobody says where. Then comes a token of 4 or
+    5, which keeps the label, or of 6 or 7, which strikes it out.
+    """
 
     def draw(dice: Generator) -> Pair:
-        labels = dice.integers(0, 4, dice.integers(1, longest + 1)).tolist()
         tokens: list[int] = []
-        for label in labels:
-            tokens += [label] * int(dice.integers(1, 4)) + [int(dice.integers(4, 8))]
+        labels: list[int] = []
+        for left in range(int(dice.integers(1, longest + 1)), 0, -1):
+            label, after = int(dice.integers(0, 4)), int(dice.integers(4, 8))
+            after = 4 if left == 1 and not labels else after  # one label at least
+            tokens += [label] * int(dice.integers(1, 4)) + [after]
+            labels += [label] if after < 6 else []
         return tokens, labels
 
     x, y, lengths, ends = _drawn(draw, rows=rows, seed=seed)

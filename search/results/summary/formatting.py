@@ -101,7 +101,7 @@ def held(findings: Findings, *, moved: Collection[str]) -> str:
 
 def score(record: Mapping[Any, Any]) -> str:
     """A mean with its interval."""
-    mean = f"{record['mean']:.4f}" if record["n"] else ""
+    mean = f"{record['mean']:z.4f}" if record["n"] else ""
     return mean + (f" ±{record['interval']:.4f}" if math.isfinite(record["interval"]) else "")
 
 
@@ -134,5 +134,5 @@ def number(value: float) -> float | None:
 def cell(value: Any) -> str:
     """As a table shows it."""
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.4g}"
+        return "" if math.isnan(value) else f"{value:z.4g}"
     return one_line(value)

@@ -159,7 +159,7 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     tuned = f" with {findings.beside(value)}" if findings.beside(value) else ""
     named = f"{plan.knob.path} = {value}{tuned}"
     mean = (
-        f"{plan.metric.name} {sign * chosen.mean:.4g}, mean of {count(len(chosen.clean), 'seed')}"
+        f"{plan.metric.name} {sign * chosen.mean:z.4g}, mean of {count(len(chosen.clean), 'seed')}"
     )
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     former = "the incumbent" if plan.held else "the baseline"
@@ -170,7 +170,7 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
             else "no value is better beyond chance"
         )
         return [f"{named}, {former}, stays: {mean}; {better}{rule}"]
-    against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
+    against = f"{sign * baseline.mean:z.4g}" if baseline.clean else "no result"
     lines = [
         f"{named} is adopted: {mean}, against {against} at {former}, "
         f"{findings.groups[0].value}{gain(findings, winner)}{rule}"
