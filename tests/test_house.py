@@ -132,18 +132,15 @@ def test_every_module_and_public_name_has_a_docstring_and_every_file_a_bearable_
         tree = ast.parse(text)
         assert ast.get_docstring(tree), name
         assert text.count("\n") <= 300, f"{name}: {text.count(chr(10))} lines"
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        inner = {id(node) for f in functions for node in ast.walk(f) if node is not f}
         for node in ast.walk(tree):
             if (
                 isinstance(node, ast.FunctionDef | ast.ClassDef)
                 and not node.name.startswith("_")
                 and "examples" not in name
             ):
-                inner = any(
-                    node in ast.walk(outer)
-                    for outer in ast.walk(tree)
-                    if isinstance(outer, ast.FunctionDef) and outer is not node
-                )
-                assert inner or ast.get_docstring(node), f"{name}.{node.name}"
+                assert id(node) in inner or ast.get_docstring(node), f"{name}.{node.name}"
 
 
 @pytest.mark.parametrize(
