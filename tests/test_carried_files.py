@@ -1,7 +1,9 @@
 """Workers that share no folder with the search: rows, checkpoints, weights and logs travel, whole or not at all."""
 
+import random
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -173,3 +175,33 @@ def test_workers_in_folders_of_their_own_are_killed_and_give_the_rows_and_files_
     weights = [(each / "best" / "weights.safetensors").read_bytes() for each in folders]
     assert weights[0] == weights[1]
     assert not list(nodes.iterdir())  # the workers' folders are gone
+
+
+@pytest.mark.slow
+def test_a_way_cut_for_five_seconds_and_strangers_at_the_port_change_no_row(tmp_path):
+    calm = search(*TINY, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
+    assert calm.returncode == 0, calm.stdout + calm.stderr
+    words = [*APART, "placement._target_=here.Cut", "name=apart"]
+    curves = tmp_path / "results" / "apart" / "curves.jsonl"
+    dice = random.Random(7)
+    with running(*words, cwd=tmp_path, TOY_PAUSE="0.2") as conductor:
+        said = iter(conductor.stdout.readline, "")
+        port = next(int(line.split()[1]) for line in said if line.startswith("port "))
+        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(10)]
+        wait_for(lambda: curves.exists() and curves.read_bytes().count(b"\n") >= 20, seconds=120)
+        (tmp_path / "cut").touch()
+        time.sleep(1)  # what was on its way has arrived
+        reached = curves.read_bytes().count(b"\n")
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            with socket.create_connection(("127.0.0.1", port)) as stranger, suppress(OSError):
+                stranger.sendall(dice.randbytes(dice.choice([1, 31, 32, 33, 70_000])))
+        assert curves.read_bytes().count(b"\n") == reached
+        (tmp_path / "cut").unlink()
+        output, _ = conductor.communicate(timeout=100)
+        for connection in silent:
+            connection.close()
+    assert conductor.returncode == 0, output
+    assert "trying again" not in output
+    tables = [steady(trials(tmp_path / "results" / name)) for name in ("calm", "apart")]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)

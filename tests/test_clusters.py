@@ -26,6 +26,9 @@ from kit import (
     words_of,
 )
 
+from search.__main__ import main
+from search.storage.slot_orders import read_slots
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clusters"), pytest.mark.timeout(400)]
 SEARCH = [*TINY, "trainer.epochs=20", "seeds=6"]
 PAUSE = {"TOY_PAUSE": "0.1"}
@@ -152,12 +155,15 @@ def test_a_worker_what_starts_it_and_three_nodes_are_killed_and_rows_are_those_o
     wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
 
 
-def test_a_conductor_that_is_killed_and_then_interrupted_goes_on_and_loses_nothing(
+def test_a_conductor_killed_ten_times_and_then_interrupted_goes_on_and_loses_nothing(
     nodes, calm, tmp_path
 ):
-    for number, how in ((10, signal.SIGKILL), (30, signal.SIGINT)):
+    for how in [signal.SIGKILL] * 10 + [signal.SIGINT]:
+        reached = _epochs(tmp_path)
         with running(*nodes.words, cwd=tmp_path) as conductor:
-            wait_for(lambda number=number: _epochs(tmp_path) >= number, seconds=120, what="epochs")
+            wait_for(
+                lambda reached=reached: _epochs(tmp_path) >= reached + 5, seconds=120, what="epochs"
+            )
             conductor.send_signal(how)
             conductor.communicate(timeout=100)
         wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
@@ -165,6 +171,88 @@ def test_a_conductor_that_is_killed_and_then_interrupted_goes_on_and_loses_nothi
     done = search(*nodes.words, cwd=tmp_path, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     _same_rows(calm, tmp_path)
+
+
+def test_a_killed_scheduler_is_the_reason_and_the_same_command_goes_on(nodes, calm, tmp_path):
+    if nodes.engine == "ray":
+        pytest.skip("Ray ends the driver itself when its head has gone for a minute")
+    with running(*nodes.words, cwd=tmp_path) as conductor:
+        wait_for(lambda: _epochs(tmp_path) >= 20, seconds=120, what="epochs")
+        nodes.order("scheduler")
+        output, _ = conductor.communicate(timeout=100)
+    assert conductor.returncode == 1, output
+    assert "cannot work: the Dask scheduler has ended" in output
+    wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
+    done = search(*nodes.words, cwd=tmp_path, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _same_rows(calm, tmp_path)
+
+
+def test_a_node_that_stands_still_is_given_up_and_changes_nothing_when_it_wakes(
+    nodes, calm, tmp_path
+):
+    words = [*nodes.words, "trainer.epoch_timeout=4"]
+    with running(*words, cwd=tmp_path) as conductor:
+        wait_for(lambda: _epochs(tmp_path) >= 20, seconds=120, what="epochs")
+        starters = nodes.processes(STARTERS[nodes.engine])
+        frozen = next(each for each in starters if each.children())  # it has a worker
+        frozen = [frozen, *frozen.children(recursive=True)]
+        for process in frozen:
+            process.suspend()
+        reached = _epochs(tmp_path)
+        wait_for(
+            lambda: conductor.poll() is not None or _epochs(tmp_path) >= reached + 250,
+            seconds=120,
+            what="epochs elsewhere",
+        )
+        for process in frozen:
+            if process.is_running():
+                process.resume()
+        output, _ = conductor.communicate(timeout=200)
+    assert conductor.returncode == 0, output
+    assert "hung: no epoch for trainer.epoch_timeout=4 s; trying again" in output
+    far = tmp_path / "results" / "far"
+    pd.testing.assert_frame_equal(steady(trials(calm)), steady(trials(far)), check_exact=True)
+
+
+def test_a_node_that_joins_is_used_and_a_drained_one_gives_its_trials_back(
+    nodes, calm, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    far = tmp_path / "results" / "far"
+
+    def at_work() -> list[str]:
+        return [row.node for row in read_slots(far) if row.state == "trains"]
+
+    nodes.order("kill")
+    words = [*nodes.words, "placement.slots=auto"]
+    with running(*words, cwd=tmp_path) as conductor:
+        wait_for(lambda: len(at_work()) == 1, seconds=60, what=at_work)
+        nodes.order("add")
+        wait_for(lambda: len(set(at_work())) == 2, seconds=60, what=at_work)
+        drained = at_work()[0]
+        assert main(["workers", "far", "drain", drained]) == 0
+        assert f"{drained} is being drained: its 1 slots move" in capsys.readouterr().out
+        wait_for(lambda: drained not in at_work() and at_work(), seconds=60, what=at_work)
+        output, _ = conductor.communicate(timeout=300)
+    assert conductor.returncode == 0, output
+    assert "trying again" not in output
+    _same_rows(calm, tmp_path)
+
+
+def test_two_searches_share_a_cluster_and_no_slot_is_booked_twice(nodes, tmp_path):
+    words = [*nodes.words, "trainer._target_=toys.occupy", "seeds=2", "space.optimizer.lr.points=3"]
+    with running(*words, "name=one", cwd=tmp_path) as one:
+        done = search(*words, "name=two", cwd=tmp_path, timeout=200)
+        output, _ = one.communicate(timeout=200)
+    assert (one.returncode, done.returncode) == (0, 0), output + done.stdout + done.stderr
+    times = []
+    for log in (tmp_path / "results").glob("*/logs/[0-9]*.log"):
+        _, begun, ended = log.read_text().split()
+        times += [(float(begun), 1), (float(ended), -1)]
+    at_once = [sum(step for _, step in sorted(times)[: n + 1]) for n in range(len(times))]
+    assert len(times) >= 2 * 12
+    assert max(at_once) <= 2  # the cluster has two CPUs
 
 
 def test_results_that_nodes_do_not_share_are_refused_before_anything_is_written(nodes, tmp_path):

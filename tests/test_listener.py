@@ -9,7 +9,7 @@ import pytest
 
 from search.execution.link import Link
 from search.execution.listener import SIZE, Listener, connect
-from search.execution.messages import Hello, Quit
+from search.execution.messages import Hello, MessageError, Quit
 
 
 @pytest.fixture
@@ -89,3 +89,13 @@ def test_a_stranger_in_the_conductors_place_is_noticed():
         with pytest.raises(ConnectionError, match="is not the conductor"):
             connect(stranger.getsockname()[:2], token=b"t" * SIZE)
         thread.join()
+
+
+def test_an_oversized_message_is_refused_before_it_is_read(listener):
+    token, links = _joined(listener)
+    with connect(listener.address, token=token) as worker:
+        conductor = links.get(timeout=5)
+        worker.sendall((2**31).to_bytes(4, "big") + b"x" * 1000)
+        with pytest.raises(MessageError, match="at most 16777216 bytes, but got 2147483648"):
+            conductor.receive()
+        conductor.close()

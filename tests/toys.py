@@ -81,6 +81,23 @@ def tell(config, data, device, checkpoint):
     yield {"accuracy": 0.5}
 
 
+def occupy(config, data, device, checkpoint):
+    """Writes down from when to when it had its slot [s since 1970]."""
+    print("occupied", time.time())
+    time.sleep(0.5)
+    yield {"accuracy": 0.5 + config["optimizer"]["lr"] / 100}
+    print(time.time())
+
+
+def clocked(config, data, device, checkpoint):
+    """Prints how long each report has waited for its answer [s]."""
+    for _ in range(config["trainer"]["epochs"]):
+        time.sleep(PAUSE)
+        begun = time.perf_counter()
+        yield {"accuracy": 0.5}
+        print(time.perf_counter() - begun)
+
+
 def naughty(config, data, device, checkpoint):
     """One habit at one rate, at the second epoch; every other rate trains in peace."""
     for epoch in (1, 2, 3):
