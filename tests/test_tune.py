@@ -3,14 +3,14 @@
 import json
 import random
 import signal
-import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import running, search, steady, trials
+from kit import running, search, steady, trials, wait_for
 from simulated import begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
@@ -348,6 +348,13 @@ def test_unstick_ends_once_the_training_learns():
     assert end.says == "the training learns: the incumbent's curves say converged"
 
 
+def _has_written(journal, size, process):
+    """Whether a journal has grown to a size, or its search has ended before."""
+    there = journal.stat().st_size if journal.exists() else 0
+    return there >= size or process.poll() is not None
+
+
+KILLS = 5
 TINY = [
     "tune", "own_trainer", "trainer._target_=toys.steady", "trainer.checkpoint_every=0.001",
     "placement.slots=2", "placement.max_retries=50", "rehearse=false", "preflight=off",
@@ -359,13 +366,17 @@ TINY = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(tmp_path):
     whole = search(*TINY, "name=whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stdout + whole.stderr
     dice = random.Random(7)
-    for _ in range(4):
+    full = (tmp_path / "results" / "whole" / "journal.log").stat().st_size
+    journal = tmp_path / "results" / "killed" / "journal.log"
+    for kill in range(KILLS):  # at moments spread over all stages
+        goal = (kill + dice.random()) / (KILLS + 1) * full
         with running(*TINY, "name=killed", cwd=tmp_path) as process:
-            time.sleep(dice.uniform(1.5, 5.0))
+            wait_for(partial(_has_written, journal, goal, process), seconds=600)
             process.send_signal(signal.SIGKILL)
     done = search(*TINY, "name=killed", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

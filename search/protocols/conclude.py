@@ -158,7 +158,7 @@ def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
 
 def gain(plan: Plan, history: History) -> str:
     """The incumbent's mean, and what it is above the baseline's with the same seeds:
-    `, accuracy 0.97 (baseline +0.012)`.
+    `, accuracy 0.97 (+0.012 against the baseline)`.
     """
     best, first = _scores(plan, _last(history)), _baseline_scores(plan, history)
     if not first or not best:
@@ -167,7 +167,7 @@ def gain(plan: Plan, history: History) -> str:
     text = f", {plan.metric.name} {plan.metric.sign * mean:.4g}"
     if not history.held:
         return text
-    return f"{text} (baseline {plan.metric.sign * (mean - float(np.mean(first))):+.2g})"
+    return f"{text} ({plan.metric.sign * (mean - float(np.mean(first))):+.3g} against the baseline)"
 
 
 def _baseline_scores(plan: Plan, history: History) -> list[float]:

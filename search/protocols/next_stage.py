@@ -113,7 +113,7 @@ def _joint(history: History, index: int, argument: str) -> Request:
     trials = history.settings.trials if left == math.inf else int(left)
     named = _never_tried(history)[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
     knobs = (*knobs, *named)[: max(2, trials // FEWEST)]
-    because = f"{', '.join(knob.path for knob in knobs)} matter or may, and depend on each other"
+    because = f"knobs whose best values depend on each other: {', '.join(k.path for k in knobs)}"
     if before:
         because = "nothing is to be confirmed, so the trials that were kept for it search on"
     request = Request(
