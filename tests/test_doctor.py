@@ -368,6 +368,27 @@ def test_events_are_read_where_their_package_is_installed_else_asked_for(tmp_pat
     assert curves.train == pytest.approx(FALL)
 
 
+def test_events_in_folders_of_their_own_are_one_log(tmp_path):
+    pytest.importorskip("tensorboard", reason="the extra [tensorboard] is not installed")
+    from torch.utils.tensorboard import SummaryWriter
+
+    for folder, share in (("train", 1.0), ("validation", 1.1)):
+        with SummaryWriter(tmp_path / "two" / folder) as writer:
+            for epoch, f in enumerate(FALL):
+                writer.add_scalar("epoch_loss", share * f, epoch)
+                writer.add_scalar("epoch_accuracy", 1 - share * f / 10, epoch)
+    with SummaryWriter(tmp_path / "one") as writer:
+        for epoch, f in enumerate(FALL):
+            writer.add_scalars("loss", {"train": f, "val": 1.1 * f}, epoch)
+            writer.add_scalar("Accuracy/val", 1 - f / 10, epoch)
+    for name in ("one", "two"):
+        (curves,) = read_csv(tmp_path / name).values()
+        assert curves.train == pytest.approx(FALL)
+        assert curves.val == pytest.approx([1.1 * f for f in FALL])
+        assert curves.metric is not None
+        assert curves.metric[0] == pytest.approx(1 - (1.1 if name == "two" else 1) * FALL[0] / 10)
+
+
 def test_columns_chosen_by_hand_decide_and_foreign_ones_are_refused_with_what_exists(tmp_path):
     rows = [f"{e},{f},9,{1.1 * f},{e / 10}" for e, f in enumerate(FALL, 1)]
     path = written(tmp_path, "round,nll,loss,held out,score\n" + "\n".join(rows))

@@ -18,6 +18,7 @@ from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.diagnostics.verdicts.rules import RULES, SIDES, judge, unscaled
 from search.diagnostics.verdicts.trend import noise, trend
+from search.results.summary.verdicts import advice
 
 BAD_ON_TRAIN = (
     "nan",
@@ -438,11 +439,11 @@ def test_verdicts_that_need_a_constant_predictions_loss_are_listed_where_it_is_n
 
 def test_every_verdict_has_its_advice_and_dropout_is_never_named_for_a_model_that_is_bad_on_train():
     assert set(ADVICE) == {name for name, _ in RULES} | {"nan"} | set(SIDES)
-    for name, advice in ADVICE.items():
-        assert all(one.rule[0] in "RP" and one.says for one in advice)
-        assert name == "converged" or advice
+    for name, remedies in ADVICE.items():
+        assert all(one.rule[0] in "RP" and one.says for one in remedies)
+        assert name == "converged" or remedies
         if name in BAD_ON_TRAIN or name == "underfitting":
-            assert not any(one.knob == DROPOUT and one.turn == "raise" for one in advice), name
+            assert not any(one.knob == DROPOUT and one.turn == "raise" for one in remedies), name
 
 
 def test_a_verdict_says_why_in_the_losss_own_numbers():
@@ -588,3 +589,17 @@ def test_best_epochs_that_are_always_early_or_late_ask_for_other_lengths(best, n
         trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=best), knob="model.dropout"
     )
     assert [one.name for one in found] == name
+
+
+def test_three_epochs_that_still_fall_far_are_too_short_and_three_that_rest_are_not():
+    def said(train, val):
+        return told(Curves(epochs=np.arange(1, 4), train=np.array(train), val=np.array(val), classes=10))  # fmt: skip
+
+    assert said([0.25, 0.08, 0.055], [0.12, 0.085, 0.07]) == "too_short"
+    assert said([0.25, 0.08, 0.079], [0.12, 0.085, 0.0845]) != "too_short"
+
+
+def test_more_epochs_are_not_advised_where_patience_ended_the_training():
+    (line, *_) = advice("still_learning", out_of_patience=True)
+    assert line == "train for longer; its patience had ended it (trainer.patience: raise, R27)"
+    assert "(trainer.epochs: raise, R27)" in advice("still_learning")[0]

@@ -23,7 +23,7 @@ from search.execution.terminal import Terminal
 from search.protocols.advise import next_lines
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
-from search.results.summary.verdicts import advice, config_of
+from search.results.summary.verdicts import advice, config_of, out_of_patience
 from search.results.tables import curves_so_far
 
 SUMMARY = "reads learning curves: what they say, on which evidence, and what to turn next"
@@ -231,14 +231,13 @@ def _show_one(
         if str(row.ask.trial) == name
     ]
     console.say(f"{name}{''.join(about)}".rstrip())
-    config = (
-        next((config_of(findings, row) for row in rows if str(row.ask.trial) == name), None)
-        if findings is not None
-        else None
-    )
+    row = next((row for row in rows if str(row.ask.trial) == name), None)
+    config, ended = None, False
+    if findings is not None and row is not None:
+        config, ended = config_of(findings, row), out_of_patience(findings, row)
     for finding in (verdict, *verdict.sides):
         console.say(f"{finding.name}: {finding.why}")
-        for line in advice(finding.name, config):
+        for line in advice(finding.name, config, out_of_patience=ended):
             console.say(f"  - {line}")
 
 

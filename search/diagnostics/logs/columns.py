@@ -25,6 +25,9 @@ VAL = (
     "valid_loss",
     "validation_loss",
     "loss_val",
+    "loss_valid",
+    "loss_validation",
+    "loss_eval",
     "eval_loss",
     "dev_loss",
     "val_loss_epoch",
@@ -69,6 +72,7 @@ LOWER = (
 )
 METRICS = ("metric", *SHARES, *LOWER)
 OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_")
+BEHIND = ("_val", "_valid", "_validation", "_eval", "_dev")
 OF_TRAIN = ("train_", "training_", "trn_")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
 ROLES = ("train", "val", "epoch", "metric", "trial")
@@ -181,7 +185,8 @@ def _rest(name: str, before: Sequence[str]) -> str:
 
 def _metric(header: Sequence[str], filled: Counter[str], *, train: Sequence[str]) -> str:
     """Beside a plain `loss`, a plain `accuracy` is train's."""
-    of_val = [before + name for before in OF_VAL for name in METRICS]
+    of_val = [before + name for before in (*OF_VAL, "validation_epoch_") for name in METRICS]
+    of_val += [name + behind for behind in BEHIND for name in METRICS]
     own = METRICS if tuple(train) != ("loss",) else ("metric",)
     return _fullest([*of_val, *own], filled, header)
 

@@ -14,7 +14,7 @@ RATE, EPOCHS, DROPOUT, DECAY, CLIP = (
     "optimizer.weight_decay",
     "trainer.clip",
 )
-SMOOTHING = "loss.label_smoothing"
+SMOOTHING, PATIENCE = "loss.label_smoothing", "trainer.patience"
 NORM, AUGMENT = "model.norm", "augment"
 CHECK = "check"  # the turn of a remedy that needs a hand
 ON, CLASSES = "on", "classification"  # conditions of remedies

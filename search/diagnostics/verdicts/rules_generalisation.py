@@ -7,10 +7,13 @@ that fail.
 
 import math
 
+import numpy as np
+
 from search.diagnostics.verdicts.rules_training import ASK, HIGH
 from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
 SLOW = 0.75  # of where train began, which a rate that is too low leaves behind
+STEEP = 0.9  # of itself, below which a loss that falls in its last epoch has not come to rest
 FAR = 0.12  # validation above train by so much, and twice as high, is overfitting by level (R22b)
 APART, TIMES = 0.4, 3.0  # the same two, where a first epoch is all that train is held against
 LARGE = 50.0  # a loss that is large in the usual units, nats or variances
@@ -58,12 +61,19 @@ def too_short(shape: Shape) -> str:
     falls = (
         shape.train[-1] < min(shape.first, float(shape.train[0])) and shape.val[-1] < shape.val[0]
     )
-    if shape.count > SHORT or not falls or shape.level < shape.bad / 2:
+    if shape.count > SHORT or not falls or (shape.level < shape.bad / 2 and not _steep(shape)):
         return ""
     return (
         f"{shape.count} epochs, and both losses still fall: train from {shape.told(shape.first)} "
         f"to {shape.stands}"
     )
+
+
+def _steep(shape: Shape) -> bool:
+    """Whether both losses fell in every epoch, and in the last one by a good share of themselves."""
+    both = (shape.train, shape.val)
+    falls = all(bool((np.diff(series) < 0).all()) for series in both)
+    return falls and all(series[-1] < STEEP * series[-2] for series in both)
 
 
 def lr_too_low(shape: Shape) -> str:

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from search.config.trial_config import trial_config
-from search.diagnostics.verdicts.advice import ADVICE, applies
+from search.diagnostics.verdicts.advice import ADVICE, EPOCHS, PATIENCE, applies
 from search.results.findings import Findings
 from search.storage.trials import TrialRecord
 
@@ -44,7 +44,11 @@ def said(findings: Findings) -> list[str]:
         )
         swept = set(turned(findings)) if findings.steps else set()
         config = config_of(findings, winner)
-        lines += [f"  next: {line}" for line in advice(verdict.name, config, tried=swept)[:1]]
+        ended = out_of_patience(findings, winner)
+        lines += [
+            f"  next: {line}"
+            for line in advice(verdict.name, config, tried=swept, out_of_patience=ended)[:1]
+        ]
     lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
     return [*lines, *_deleted(findings)]
 
@@ -70,19 +74,36 @@ def turned(findings: Findings) -> Iterator[str]:
 
 
 def advice(
-    verdict: str, config: DictConfig | None = None, *, tried: Collection[str] = ()
+    verdict: str,
+    config: DictConfig | None = None,
+    *,
+    tried: Collection[str] = (),
+    out_of_patience: bool = False,
 ) -> list[str]:
     """What to turn after a verdict of that name, and by which rule, the first first.
 
     `config`: of the trial, whose conditions are looked at; None, where no config is known: without
     the remedies that rest on one. `tried`: paths that were swept, and are not named again.
+    `out_of_patience`: it ended before its last epoch, so that more epochs would change nothing.
     """
     remedies = [
         one
         for one in ADVICE[verdict]
         if (not one.when if config is None else applies(one, config)) and one.knob not in tried
     ]
-    return [f"{one.says} ({one.knob}: {one.turn}, {one.rule})" for one in remedies]
+    lines = []
+    for one in remedies:
+        stopped = out_of_patience and (one.knob, one.turn) == (EPOCHS, "raise")
+        knob, more = (PATIENCE, "; its patience had ended it") if stopped else (one.knob, "")
+        lines.append(f"{one.says}{more} ({knob}: {one.turn}, {one.rule})")
+    return lines
+
+
+def out_of_patience(findings: Findings, row: TrialRecord) -> bool:
+    """Whether a trial ended before its last epoch, for want of a better metric (R33)."""
+    config = config_of(findings, row)
+    patient = OmegaConf.select(config, PATIENCE) is not None
+    return patient and row.state == "complete" and row.epochs < int(config.trainer.epochs)
 
 
 def config_of(findings: Findings, row: TrialRecord) -> DictConfig:
