@@ -401,6 +401,16 @@ def test_learning_by_heart_is_judged_by_its_best_try_and_names_what_to_suspect(
     assert told in f"{check.told} {check.remedy}"
 
 
+def test_a_schedule_that_is_stepped_per_batch_has_no_rate_left_and_a_slow_one_has():
+    seen = {**CALM, "losses": [2.3] * 4, "ratios": [1e-3] * 4, "gradient_norms": [1.0] * 4}
+    stepped = learning.learning_rate({**seen, "rates": [0.1, 1e-2, 1e-3, 1e-5]}, steps=1000)
+    assert stepped.outcome == "fail"
+    assert "falls from 0.1 to 1e-05 within 4 of 1000 steps" in stepped.told
+    slow = {**seen, "rates": [0.1, 0.1, 0.01, 0.01]}
+    assert learning.learning_rate(slow, steps=1000).outcome == "pass"
+    assert learning.learning_rate({**seen, "rates": [0.1, 1e-2, 1e-3, 1e-5]}, steps=8).outcome == "pass"  # fmt: skip
+
+
 def test_rates_that_were_not_tried_are_told_and_are_no_failure():
     attempt = {"rate": 0.1, "steps": 500, "score": 0.2, "start": 2.3, "end": 2.3, "fitted": False, "error": ""}  # fmt: skip
     heart = {"rows": 64, "tries": [attempt]}

@@ -18,6 +18,7 @@ DIVERGED = 10.0  # times the first loss
 # way
 STILL = 1e-3
 WILD = (0.5, 1.0)  # a usual step's update over the weights: a warning, a fault
+FADED = 1e-3  # of its greatest, below which a rate is as good as 0
 HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # of the first loss
 ALIKE = 1e-4  # share by which rounding may change a loss
@@ -65,6 +66,10 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     if seen["rates"][-1] == 0:
         first = seen["rates"].index(0, 1) if 0 in seen["rates"][1:] else 0
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
+    low, high = seen["rates"][-1], max(seen["rates"])
+    if low < FADED * high and len(seen["rates"]) < steps / 3:
+        told = f"the rate falls from {high:.3g} to {low:.1g} within {len(seen['rates'])} of {steps:.0f} steps"  # fmt: skip
+        return judge.fail(told, "is the schedule stepped per batch, and counts epochs?", **numbers)
     if max(ratios) * steps < STILL:
         told = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
         if median(seen["gradient_norms"]) < FAINT and rate > FAINT:
