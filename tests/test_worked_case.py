@@ -1,0 +1,38 @@
+"""The guide's worked case: a wide model on few noisy points, its verdict, and the remedy's effect."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from kit import search, trials
+
+
+@pytest.mark.slow
+def test_two_layers_of_200_units_overfit_a_few_noisy_points_and_dropout_lowers_the_loss(elsewhere):
+    dice, sets = np.random.default_rng(0), {}
+    for name, count in (("", 120), ("_val", 400), ("_test", 200)):
+        x = dice.uniform(-2, 2, (count, 2))
+        y = (x.sum(axis=1) > 0).astype(np.int64)
+        sets[f"y{name}"] = np.where(dice.random(count) < 0.05, 1 - y, y)
+        noise = dice.normal(size=(count, 6))
+        sets[f"x{name}"] = np.concatenate([x + dice.normal(0, 0.2, x.shape), noise], axis=1)
+    np.savez("points.npz", **sets)
+    words = [
+        *("dropout_sweep", "data=npz", "data.path=points.npz", "data.task=classification"),
+        *("split=predefined", "split.val=given", "metric=log_loss", "rehearse=false"),
+        *("model.width=200", "model.depth=2", "optimizer=adam", "optimizer.lr=3e-3"),
+        *("trainer.epochs=40", "trainer.patience=null", "space.model.dropout.points=3"),
+        *("protocol.refine=0", "protocol.extend=0", "protocol.most_seeds=3", "report=off"),
+    ]
+    done = search(*words, cwd=elsewhere, timeout=240)
+    assert done.returncode == 0, done.stderr
+    folder = elsewhere / "results" / "dropout_sweep"
+    rows = trials(folder).set_index("trial")
+    assert (rows[rows["model.dropout"] == 0]["verdict"] == "overfitting").all()
+    assert "next: add dropout" in done.stdout
+    curves = pd.read_parquet(folder / "curves.parquet")
+    ends = curves[curves["epoch"] == 40].set_index("trial")["val_loss"]
+    losses = ends.groupby([rows["model.dropout"], rows["seed"]]).first().unstack()
+    gains = losses.loc[0.0] - losses.loc[0.7]  # of paired seeds
+    noise = gains.std(ddof=1) / np.sqrt(len(gains))
+    assert gains.mean() > 4.31 * noise  # 95 % of Student's t with two degrees of freedom
+    assert gains.mean() > 0.2
