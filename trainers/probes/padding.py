@@ -26,9 +26,12 @@ def padding_counts(subject: Subject) -> dict[str, Any]:
     plain = _losses(first)
     if first.error or plain != _losses(again) or not plain:
         return {"cause": first.error or "one seed gives different losses, or none"}
+    per_step = subject.task == "tagging"
     others = {
         "other numbers": Data(train=_refilled(data.train), val=_refilled(data.val)),
-        f"{LONGER} steps more": Data(train=_longer(data.train), val=_longer(data.val)),
+        f"{LONGER} steps more": Data(
+            train=_longer(data.train, per_step=per_step), val=_longer(data.val, per_step=per_step)
+        ),
     }
     changed = {name: _losses(_epoch(subject, other)) for name, other in others.items()}
     return {"plain": plain, "changed": {name: losses for name, losses in changed.items() if losses}}
@@ -56,9 +59,9 @@ def _refilled(part: Part) -> Part:
     return replace(part, x=x)
 
 
-def _longer(part: Part) -> Part:
+def _longer(part: Part, *, per_step: bool) -> Part:
     assert part.x is not None
     x, y = np.asarray(part.x), part.y
-    if y is not None and y.ndim == 2 and y.dtype.kind in "iu":
+    if y is not None and per_step:
         y = np.pad(y, ((0, 0), (0, LONGER)), constant_values=IGNORED)
     return replace(part, x=np.pad(x, ((0, 0), (0, LONGER), *((0, 0),) * (x.ndim - 2))), y=y)

@@ -36,6 +36,7 @@ SHIFTED, APART = (
 RICH = 0.5  # share of distinct rows from which a row found twice is a leak, not a coincidence
 BY_CHANCE = 3.0  # times what chance brings: more is no coincidence
 LEAKED = 0.01  # share of held-out rows in train that is too much
+OFTEN = 0.1  # the same of sequences, which alike processes bring more often than chance
 RARE = 50  # rows of one class per row of another, from which accuracy says nothing of the other
 LEAKED_NEARLY = 0.02  # share of held-out rows that nearly stand in train that is too much
 Sets = Mapping[str, NDArray[Any]]
@@ -134,7 +135,10 @@ def shared_rows(
         return judge.passed(sentence, **measured)
     if by_accident:
         return judge.note(f"{sentence}, as chance brings where values are few", "", **measured)
-    if exact >= LEAKED and sum(int(mask.sum()) for mask in found.values()) > 1:
+    if (
+        exact >= (LEAKED if lengths is None else OFTEN)
+        and sum(int(mask.sum()) for mask in found.values()) > 1
+    ):
         remedy = (
             "drop the duplicates, or keep copies together with split=grouped; validation "
             "measures memory otherwise"
