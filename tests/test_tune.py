@@ -198,6 +198,22 @@ def test_what_is_better_is_found_and_confirmed():
     assert found >= 0.92 * total
 
 
+def test_the_answer_is_never_worse_than_the_incumbent_of_the_sweeps_beyond_noise():
+    plan, noise = tune_plan("space=[lr,dropout]", "budget_trials=90"), 0.004
+
+    def truth(knobs):
+        return 0.9 - BOWL * np.log10(knobs.get(RATE, 0.1) / 0.01) ** 2
+
+    for repeat in range(6):
+
+        def value(knobs, seed, repeat=repeat):
+            return truth(knobs) + _noise({**knobs, "repeat": repeat}, seed, noise)
+
+        history, _ = carried_out(plan, value)
+        swept = [step for step in history.steps if step.request.stage == "sweep"][-1]
+        assert truth(history.held) >= truth(swept.held) - noise
+
+
 def test_a_gain_that_vanishes_on_fresh_seeds_is_said():
     plan = tune_plan("space=[lr,dropout]")
 
