@@ -411,6 +411,19 @@ def test_a_schedule_that_is_stepped_per_batch_has_no_rate_left_and_a_slow_one_ha
     assert learning.learning_rate({**seen, "rates": [0.1, 1e-2, 1e-3, 1e-5]}, steps=8).outcome == "pass"  # fmt: skip
 
 
+def test_two_features_whose_sum_is_the_label_give_it_away_and_separate_clouds_do_not():
+    dice = np.random.default_rng(17)
+    y = dice.integers(0, 3, 400)
+    part = dice.normal(0, 3, 400)
+    x = np.column_stack([dice.normal(0, 1, (400, 4)), part, y - part])
+    check = labels.telltale_feature(x, y, classification=True)
+    assert (check.outcome, sorted(check.measured["features"])) == ("warn", [4, 5])
+    two = y > 0
+    clouds = dice.normal(0, 1, (400, 6))
+    clouds[:, :2] += 2.5 * two[:, None]
+    assert labels.telltale_feature(clouds, two.astype(int), classification=True).outcome == "pass"
+
+
 def test_rates_that_were_not_tried_are_told_and_are_no_failure():
     attempt = {"rate": 0.1, "steps": 500, "score": 0.2, "start": 2.3, "end": 2.3, "fitted": False, "error": ""}  # fmt: skip
     heart = {"rows": 64, "tries": [attempt]}

@@ -68,7 +68,8 @@ def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
     if name == "cross_entropy" and ended:
         told = f"cross_entropy is given what a {ended} leaves, not all real numbers"
         return told, f"give it the logits: drop the {ended} from the end of the model"
-    within = call["sigmoid"] and math.prod(outputs) > LEAST_BATCH
+    # Small logits may lie between 0 and 1 by chance: the range tells only where the end is not known.
+    within = not end and call["sigmoid"] and math.prod(outputs) > LEAST_BATCH
     if name == "cross_entropy" and (within or end == "Sigmoid"):
         told = "cross_entropy is given numbers between 0 and 1, as a sigmoid leaves them"
         return told, "give it the logits: drop the sigmoid from the model"

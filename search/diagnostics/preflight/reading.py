@@ -15,6 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 ROWS, FEATURES = 1500, 500  # drawn at random, that plain models see
 COLUMNS = 4  # outputs that are tried one by one
+CLUSTERED = 0.1  # of the gap between classes: the spread of what gives them away
 Shown = NDArray[Any]
 
 
@@ -89,9 +90,16 @@ def by_sum_of_two(x: Shown, y: Shown, classification: bool) -> tuple[float, tupl
     one, other = np.argsort(-np.abs(weights))[:2]
     total = unit[:, one] * weights[one] + unit[:, other] * weights[other]
     pair = int(varied[one]), int(varied[other])
-    if not np.ptp(total):
+    if not np.ptp(total) or (classification and not _in_clusters(total, labels)):
         return 0.0, pair
     return _alone(total, labels, classification), pair
+
+
+def _in_clusters(numbers: Shown, labels: Shown) -> bool:
+    """Whether numbers have a value per class, nearly: separate classes alone spread far more."""
+    groups = [numbers[labels == one] for one in np.unique(labels)]
+    means = np.sort([group.mean() for group in groups])
+    return bool(max(group.std() for group in groups) < CLUSTERED * np.diff(means).min())
 
 
 def _as_numbers(x: Shown, y: Shown) -> tuple[Shown, Shown]:
