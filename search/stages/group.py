@@ -50,7 +50,9 @@ def mark_collapsed(groups: Sequence[Group], *, resolution: float) -> tuple[Group
 
 
 def scores_of(groups: Sequence[Group]) -> Floats:
-    """The scores as an array of values and seeds: −inf without a result or beyond `LARGEST`, NaN where not trained."""
+    """The scores as an array of values and seeds: −inf without a result or beyond `LARGEST`, NaN
+    where not trained.
+    """
     seeds = max((len(group.scores) for group in groups), default=0)
     array = np.full((len(groups), max(seeds, 1)), np.nan)
     for row, group in zip(array, groups, strict=True):

@@ -1,4 +1,5 @@
-"""A script that trains on several devices by DistributedDataParallel, without any import of Knobwise.
+"""A script that trains on several devices by DistributedDataParallel, without any import of
+Knobwise.
 
 python -m torch.distributed.run starts it once per device; see search/execution/README.md.
 """

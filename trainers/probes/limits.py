@@ -1,6 +1,7 @@
 """An end to whatever takes too long, also inside of a user's code.
 
-By the alarm clock of the process: of its main thread only, and not on Windows; elsewhere nothing ends.
+By the alarm clock of the process: of its main thread only, and not on Windows; elsewhere nothing
+ends.
 """
 
 import signal
@@ -17,7 +18,10 @@ class OutOfTime(BaseException):  # no error; no `except Exception` of a user's l
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raises `OutOfTime` in the block after so many seconds."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():  # fmt: skip
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
         yield
         return
 

@@ -107,7 +107,9 @@ def losses_again(
         dice = np.random.default_rng(0)
         orders = [np.arange(len(y)), *(dice.permutation(len(y)) for _ in range(SHUFFLES))]
         own, *others = (_plain_loss(np.asarray(told), y[order], name=call.name) for order in orders)
-        answers.append({"own": own, "shuffled": float(np.mean(others)), "spread": float(np.std(others))})  # fmt: skip
+        answers.append(
+            {"own": own, "shuffled": float(np.mean(others)), "spread": float(np.std(others))}
+        )
     return answers if all(math.isfinite(answer["own"]) for answer in answers) else []
 
 

@@ -16,7 +16,20 @@ from trainers.probes.rows_seen import row_keys
 
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 # Operations that leave the values of an output as they are.
-PASSED = ("View", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "TBackward", "Permute", "Slice", "Select", "ToCopy", "Alias", "Clone")  # fmt: skip
+PASSED = (
+    "View",
+    "Squeeze",
+    "Unsqueeze",
+    "Reshape",
+    "Transpose",
+    "TBackward",
+    "Permute",
+    "Slice",
+    "Select",
+    "ToCopy",
+    "Alias",
+    "Clone",
+)
 
 
 @dataclass(kw_only=True)

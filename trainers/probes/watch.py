@@ -28,7 +28,14 @@ LOSSES = (
     F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
     F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
 )  # fmt: skip
-DIFFERENCES = (torch.sub, torch.subtract, Tensor.sub, Tensor.subtract, Tensor.__sub__, Tensor.__rsub__)  # fmt: skip
+DIFFERENCES = (
+    torch.sub,
+    torch.subtract,
+    Tensor.sub,
+    Tensor.subtract,
+    Tensor.__sub__,
+    Tensor.__rsub__,
+)
 DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
 STILL = 1e-3  # momentum below which running statistics rest where they began
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)

@@ -1,4 +1,5 @@
-"""How often rows repeat by chance, where features have few values: keys of rows, and rows drawn anew.
+"""How often rows repeat by chance, where features have few values: keys of rows, and rows drawn
+anew.
 
 Pure functions of arrays.
 """

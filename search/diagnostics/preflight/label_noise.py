@@ -62,7 +62,9 @@ def label_noise(x: Shown, y: Shown, *, legible: bool) -> Check:
     if pair is not None:
         told = f"in the rows of class {pair[0]}, the labels {pair[0]} and {pair[1]} stand at random"
         remedy = f"look at rows of class {pair[1]} that look like class {pair[0]}"
-        return judge.warn(f"{told}; {pair[1]} has rows of its own", remedy, share=wrong, classes=pair)  # fmt: skip
+        return judge.warn(
+            f"{told}; {pair[1]} has rows of its own", remedy, share=wrong, classes=pair
+        )
     return judge.passed(sentence, share=wrong)
 
 

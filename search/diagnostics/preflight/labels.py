@@ -68,7 +68,8 @@ def targets(y: Shown) -> Check:
 
 
 def _are_counts(y: Shown) -> bool:
-    """Whether few distinct targets are counts: evenly spaced, in one hump, with a rare tail above it.
+    """Whether few distinct targets are counts: evenly spaced, in one hump, with a rare tail above
+    it.
 
     Classes come about equally often, or in no order.
     """

@@ -68,7 +68,10 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
     low, high = seen["rates"][-1], max(seen["rates"])
     if low < FADED * high and len(seen["rates"]) < steps / 3:
-        told = f"the rate falls from {high:.3g} to {low:.1g} within {len(seen['rates'])} of {steps:.0f} steps"  # fmt: skip
+        told = (
+            f"the rate falls from {high:.3g} to {low:.1g} within {len(seen['rates'])} of "
+            f"{steps:.0f} steps"
+        )
         return judge.fail(told, "is the schedule stepped per batch, and counts epochs?", **numbers)
     if max(ratios) * steps < STILL:
         told = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"

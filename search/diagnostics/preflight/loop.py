@@ -91,8 +91,8 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
         return judge.warn(told, "draw from all rows, and anew in every epoch")
     if shallow is not None and shallow < FAINT * min(seen["given_spread"] or 0.0, 1.0):
         told = (
-            f"train rows spread by {seen['given_spread']:.2g}, and by {shallow:.2g} when they reach "
-            "the first layer"
+            f"train rows spread by {seen['given_spread']:.2g}, and by {shallow:.2g} when they "
+            "reach the first layer"
         )
         return judge.warn(told, "are the inputs scaled twice? The data are normalised already (R5)")
     held = [batch for batch in seen["evaluated"] if batch["spread"] is not None]

@@ -1,4 +1,5 @@
-"""Do rows of two sets nearly repeat each other: one patient twice, or a row augmented before the split (R3)?
+"""Do rows of two sets nearly repeat each other: one patient twice, or a row augmented before the
+split (R3)?
 
 Pure functions of arrays; never trains.
 """
@@ -22,7 +23,8 @@ Shown = NDArray[Any]
 
 
 def near_copies(sets: Mapping[str, Shown], *, like: Shown) -> dict[str, float]:
-    """Of each held-out set, the share of rows that nearly stand in train; 0 where that may be chance.
+    """Of each held-out set, the share of rows that nearly stand in train; 0 where that may be
+    chance.
 
     The nearest of n rows in d dimensions is as near as that with a known probability; d is taken
     from the distances to the tenth and the twentieth neighbour.

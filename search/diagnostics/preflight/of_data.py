@@ -38,7 +38,8 @@ OF_ROWS = (
 )
 OF_FEATURES = ("missing_values", "constant_features", "extreme_values", "feature_scales")
 OF_LABELS = (
-    "contradictions", "telltale_feature", "label_signal", "label_noise", "label_order", "validation_labels",
+    "contradictions", "telltale_feature", "label_signal", "label_noise", "label_order",
+    "validation_labels",
 )  # fmt: skip
 
 

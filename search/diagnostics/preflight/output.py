@@ -1,4 +1,5 @@
-"""Checks of what a model puts out: its output layer against loss and task, and its first loss (R1, R11).
+"""Checks of what a model puts out: its output layer against loss and task, and its first loss (R1,
+R11).
 
 Pure functions of what `trainers.probes` has measured; never trains.
 """
@@ -68,7 +69,8 @@ def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
     if name == "cross_entropy" and ended:
         told = f"cross_entropy is given what a {ended} leaves, not all real numbers"
         return told, f"give it the logits: drop the {ended} from the end of the model"
-    # Small logits may lie between 0 and 1 by chance: the range tells only where the end is not known.
+    # Small logits may lie between 0 and 1 by chance: the range tells only where the end is not
+    # known.
     within = not end and call["sigmoid"] and math.prod(outputs) > LEAST_BATCH
     if name == "cross_entropy" and (within or end == "Sigmoid"):
         told = "cross_entropy is given numbers between 0 and 1, as a sigmoid leaves them"
@@ -166,8 +168,8 @@ SUMMED = (
 
 
 def _not_the_mean(seen: Answer, backward: float | None) -> tuple[str, str] | None:
-    """Whether the gradient is asked for of another thing than the mean loss: of its negative, of the
-    sum; what shows that, and the remedy.
+    """Whether the gradient is asked for of another thing than the mean loss: of its negative, of
+    the sum; what shows that, and the remedy.
     """
     call = seen["loss"]
     value = call["value"]

@@ -59,8 +59,8 @@ def by_indicators(x: Shown, y: Shown) -> float:
 
 
 def by_column_per_class(x: Shown, y: Shown) -> float:
-    """How surely every class is told from the rest by a column of its own: of the classes, the least
-    area under the curve. 0 for two classes, which any one column would tell.
+    """How surely every class is told from the rest by a column of its own: of the classes, the
+    least area under the curve. 0 for two classes, which any one column would tell.
     """
     flat, labels = _as_numbers(x, y)
     classes = np.unique(labels)
@@ -76,7 +76,8 @@ def by_column_per_class(x: Shown, y: Shown) -> float:
 
 
 def by_sum_of_two(x: Shown, y: Shown, classification: bool) -> tuple[float, tuple[int, int]]:
-    """How much of the labels the sum of two columns explains that no single one does, and which two.
+    """How much of the labels the sum of two columns explains that no single one does, and which
+    two.
 
     The two that weigh most in a linear fit, weighted as there.
     """

@@ -129,7 +129,9 @@ def shared_rows(
         near = near_copies(x, like=drawn_by_chance(x["train"]))
         if max(near.values(), default=0.0) >= LEAKED_NEARLY:
             told = ", ".join(f"{share:.0%} of the rows of {name}" for name, share in near.items())
-            remedy = "keep what belongs together in one set with split=grouped; augment after the split"  # fmt: skip
+            remedy = (
+                "keep what belongs together in one set with split=grouped; augment after the split"
+            )
             return judge.fail(f"{told} nearly repeat a row of train", remedy, near=near, **measured)
     if not exact:
         return judge.passed(sentence, **measured)

@@ -1,4 +1,5 @@
-"""Do validation labels belong to their rows, as train's do, and are they in train's units (R3, R10)?
+"""Do validation labels belong to their rows, as train's do, and are they in train's units (R3,
+R10)?
 
 Plain models that learned from train rows predict validation rows. Pure functions of arrays; never
 trains a model of the user's.
@@ -99,12 +100,17 @@ def _swapped(y: Shown, guess: Shown, val_y: Shown, got: Shown) -> tuple[int, int
 def _of_numbers(
     judge: Judge, train: tuple[Shown, Shown], val: tuple[Shown, Shown], *, alike: bool
 ) -> Check:
-    y, val_y = (labels.reshape(len(labels), -1)[:, 0].astype(np.float64) for _, labels in (train, val))  # fmt: skip
+    y, val_y = (
+        labels.reshape(len(labels), -1)[:, 0].astype(np.float64) for _, labels in (train, val)
+    )
     guess = held_out_numbers(train[0], y)
     trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0).fit(train[0], y)
     got = trees.predict(val[0])
     usual, here = _correlation(guess, y), _correlation(got, val_y)
-    sentence = f"what trees predict correlates by {usual:.2f} with held-out train targets, and by {here:.2f} with validation's"  # fmt: skip
+    sentence = (
+        f"what trees predict correlates by {usual:.2f} with held-out train targets, and by "
+        f"{here:.2f} with validation's"
+    )
     numbers = {"train": usual, "val": here}
     if usual < READ:
         return judge.unknown("plain models read too little of the train targets", **numbers)
@@ -114,8 +120,15 @@ def _of_numbers(
     lost = np.arctanh(min(usual, 0.999)) - np.arctanh(min(here, 0.999))
     factor, offset = _units(got, val_y, guess, y)
     numbers |= {"factor": factor, "offset": offset}
-    if lost < SURE * error and here > READ and (abs(math.log(factor)) > SLOPE or abs(offset) > OFFSET):  # fmt: skip
-        told = f"{sentence}; these are {factor:.3g} times as steep, and {offset:+.2g} deviations off: other units?"  # fmt: skip
+    if (
+        lost < SURE * error
+        and here > READ
+        and (abs(math.log(factor)) > SLOPE or abs(offset) > OFFSET)
+    ):
+        told = (
+            f"{sentence}; these are {factor:.3g} times as steep, and {offset:+.2g} deviations "
+            "off: other units?"
+        )
         return judge.fail(told, REMEDY, **numbers)
     if lost > SURE * error and usual - here > LOST:
         say = judge.fail if here < 2 / math.sqrt(len(val_y)) else judge.warn
@@ -132,7 +145,8 @@ def _correlation(one: Shown, other: Shown) -> float:
 
 def _units(got: Shown, val_y: Shown, guess: Shown, y: Shown) -> tuple[float, float]:
     """How much steeper validation targets rise with what trees predict than train's do, and how far
-    off they are, in deviations of train targets. By quantiles, which a few far targets do not decide.
+    off they are, in deviations of train targets. By quantiles, which a few far targets do not
+    decide.
     """
 
     def spread(numbers: Shown) -> float:

@@ -70,7 +70,7 @@ def too_short(shape: Shape) -> str:
 
 
 def _steep(shape: Shape) -> bool:
-    """Whether both losses fell in every epoch, and in the last one by a good share of themselves."""
+    """Whether both losses fell in every epoch, and in the last one by a good share."""
     both = (shape.train, shape.val)
     falls = all(bool((np.diff(series) < 0).all()) for series in both)
     return falls and all(series[-1] < STEEP * series[-2] for series in both)
