@@ -165,7 +165,7 @@ def test_sweeps_in_a_row_each_start_from_the_winner_before(elsewhere):
         (["sweep"], "sweep: needs knobs, but got none"),
         (
             ["sweep", "knobs=[lr,widht]"],
-            "sweep: knob 'widht' does not exist; did you mean 'width'? there are: activation, augment, batch_size,",
+            "sweep: knob 'widht' does not exist; did you mean 'width'? there are: activation, augment, balance,",
         ),
         (
             ["sweep", "knobs=[lr,lr]"],

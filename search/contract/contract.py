@@ -26,6 +26,7 @@ from search.contract.targets import Rows as LoadedRows
 from search.contract.tasks import check_task_name
 from search.errors import UsageError, broken_rule
 from trainers.api import Data, Part
+from trainers.data import DataSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,24 +103,18 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     data = rows.data
     split = make_split(config.split, rows=len(data.x), marks=_marks(rows, node.task))
 
-    def lengths(index: Rows) -> NDArray[np.int64] | None:
-        return None if data.lengths is None else data.lengths[index]
-
-    def part(index: Rows, scaling: Scaling) -> Part:
-        x, ends = data.x[index], lengths(index)
-        scaled = padded(scaling.features(real_rows(x, ends)), ends, like=x)
-        y = scaling.targets(data.y[index])
-        return Part(index=index, x=scaled, y=y, lengths=ends, tokens=tokens)
-
     def scaled(train: Rows, **parts: Rows) -> tuple[Data, Scaling]:
         scaling = fit_scaling(
             config.normalise,
-            real_rows(data.x[train], lengths(train)),
+            real_rows(data.x[train], _lengths(data, train)),
             data.y[train],
             impute=impute,
             tokens=tokens,
         )
-        made = {name: part(index, scaling) for name, index in {"train": train, **parts}.items()}
+        made = {
+            name: _part(data, index, scaling=scaling, tokens=tokens)
+            for name, index in {"train": train, **parts}.items()
+        }
         return Data(**made), scaling
 
     final, scaling = scaled(split.rest, val=split.folds[0].val, test=split.test)
@@ -146,6 +141,18 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
         final=final,
         units=scaling.units,
     )
+
+
+def _lengths(data: DataSet, index: Rows) -> NDArray[np.int64] | None:
+    return None if data.lengths is None else data.lengths[index]
+
+
+def _part(data: DataSet, index: Rows, *, scaling: Scaling, tokens: bool) -> Part:
+    """Rows of one set, scaled; padding stays 0."""
+    x, lengths = data.x[index], _lengths(data, index)
+    scaled = padded(scaling.features(real_rows(x, lengths)), lengths, like=x)
+    y = scaling.targets(data.y[index])
+    return Part(index=index, x=scaled, y=y, lengths=lengths, tokens=tokens)
 
 
 def _marks(rows: LoadedRows, task: str) -> Marks:

@@ -17,14 +17,10 @@ SMOOTH = 0.12  # standard deviation of the smoothing, in decades of the rate
 FALL = 0.05  # least fall of the loss, relative to its start
 NOISE = 4.5  # and in standard errors of the smoothed curve, whose least value is the least of many
 SEEDS_APART, WAYS_APART = 2.0, 3.0  # decades by which seeds, or ways of reading, may differ
-LEFT, ABOVE = (
-    0.05,
-    4.0,
-)  # share of the fall that is left where the bottom begins; how far the range goes beyond that rate
-BEGUN, RISEN = (
-    0.05,
-    0.5,
-)  # shares of the fall: where it has begun; that is lost again where a curve counts as diverged
+LEFT = 0.05  # share of the fall that is left where the bottom begins
+ABOVE = 4.0  # how far the range goes beyond that rate
+BEGUN = 0.05  # share of the fall where it has begun
+RISEN = 0.5  # share of the fall that is lost again where a curve counts as diverged
 LEAST = 20  # steps
 Curve = NDArray[np.float64]
 

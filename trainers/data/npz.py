@@ -26,31 +26,7 @@ def load(*, path: str) -> DataSet:
     Raises:
         DataError: no such file, no .npz, an array missing or of another length.
     """
-    if not Path(path).is_file():
-        raise broken(
-            "data.path",
-            rule="must be a file",
-            got=f"{path}, where there is none",
-            remedy="mend the path",
-        )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file.items())
-    except (OSError, ValueError, AttributeError, EOFError) as error:
-        raise broken(
-            path,
-            rule="must be an .npz file without pickles",
-            got=str(error),
-            remedy="write it by numpy.savez",
-        ) from error
-    strange = sorted(set(arrays) - set(KNOWN))
-    if strange or not {"x", "y"} <= set(arrays):
-        raise broken(
-            path,
-            rule=f"holds x and y, and may hold {', '.join(KNOWN[2:])}",
-            got=", ".join(arrays),
-            remedy="rename them",
-        )
+    arrays = _arrays_of(path)
     sets = ["", *(f"_{name}" for name in ("val", "test") if f"x_{name}" in arrays)]
     given, count = {}, len(arrays["x"])
     for name in sets[1:]:
@@ -78,6 +54,36 @@ def load(*, path: str) -> DataSet:
         lengths=lengths,
         target_lengths=target_lengths,
     )
+
+
+def _arrays_of(path: str) -> dict[str, NDArray[Any]]:
+    """What the file holds, under names that are known."""
+    if not Path(path).is_file():
+        raise broken(
+            "data.path",
+            rule="must be a file",
+            got=f"{path}, where there is none",
+            remedy="mend the path",
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file.items())
+    except (OSError, ValueError, AttributeError, EOFError) as error:
+        raise broken(
+            path,
+            rule="must be an .npz file without pickles",
+            got=str(error),
+            remedy="write it by numpy.savez",
+        ) from error
+    strange = sorted(set(arrays) - set(KNOWN))
+    if strange or not {"x", "y"} <= set(arrays):
+        raise broken(
+            path,
+            rule=f"holds x and y, and may hold {', '.join(KNOWN[2:])}",
+            got=", ".join(arrays),
+            remedy="rename them",
+        )
+    return arrays
 
 
 def _joined(

@@ -5,7 +5,7 @@ Numbers keep all their digits (float64) until the contract has scaled them.
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,16 +83,7 @@ def load(
         raise broken("data.target", rule="names a column", got="none", remedy="name one")
     category_names, dropped = _names("categorical", categorical, frame), _names("drop", drop, frame)
     named = {"groups": groups, "time": time, "sequence": sequence, "length": length}
-    special = {
-        key: _names(key, [column], frame)[0] for key, column in named.items() if column is not None
-    }
-    if {"sequence", "length"} <= set(special):
-        raise broken(
-            "data.length",
-            rule="a row is a step (data.sequence) or a sequence (data.length)",
-            got="both",
-            remedy="drop one of them",
-        )
+    special = _special(named, frame)
     lengths = lengths_of(frame[special["length"]], path) if length is not None else None
     if lengths is not None:
         frame = without_padding(frame, targets, lengths)
@@ -111,6 +102,21 @@ def load(
     if sequence is None:
         return rows
     return joined_steps(rows, np.asarray(frame[special["sequence"]]), where=path)
+
+
+def _special(named: Mapping[str, str | None], frame: pd.DataFrame) -> dict[str, str]:
+    """The columns that are no features, by what they are."""
+    special = {
+        key: _names(key, [column], frame)[0] for key, column in named.items() if column is not None
+    }
+    if {"sequence", "length"} <= set(special):
+        raise broken(
+            "data.length",
+            rule="a row is a step (data.sequence) or a sequence (data.length)",
+            got="both",
+            remedy="drop one of them",
+        )
+    return special
 
 
 def _numbers(

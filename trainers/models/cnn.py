@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from trainers.models import parts
 
+OPERATIONS = {1: (nn.Conv1d, nn.MaxPool1d), 2: (nn.Conv2d, nn.MaxPool2d)}
+
 
 class CNN(nn.Module):
     """`depth` blocks of `width` filters of size 3, then mean, dropout and a linear layer.
@@ -59,21 +61,13 @@ class CNN(nn.Module):
         if parameters is not None:
             width = parts.width_within(
                 type(self), parameters, dimensions=dimensions, inputs=inputs, outputs=outputs,
-                depth=depth, dropout=dropout, channels=channels,
-                first_width=first_width, norm=norm, residual=residual, activation=activation,
-                slope=slope, pieces=pieces,
+                depth=depth, dropout=dropout, channels=channels, first_width=first_width,
+                norm=norm, residual=residual, activation=activation, slope=slope, pieces=pieces,
             )  # fmt: skip
         parts.check_sizes(width=width, depth=depth, dropout=dropout)
-        side = round((inputs / channels) ** (1 / dimensions))
-        if side**dimensions * channels != inputs:
-            raise ValueError(
-                f"model: inputs must be channels × a square, but got {inputs} inputs "
-                f"and {channels} channels; set both"
-            )
-        convolution, pool = (
-            (nn.Conv1d, nn.MaxPool1d) if dimensions == 1 else (nn.Conv2d, nn.MaxPool2d)
-        )
+        side = _side(inputs, channels=channels, dimensions=dimensions)
         self._shape = (channels, *(side,) * dimensions)
+        convolution, pool = OPERATIONS[dimensions]
         layers: list[nn.Module] = []
         before = channels
         for index in range(depth):
@@ -99,3 +93,16 @@ class CNN(nn.Module):
         features = self.blocks(x.reshape(len(x), *self._shape)).flatten(2).mean(dim=2)
         result: Tensor = self.head(self.dropout(features))
         return result
+
+
+def _side(inputs: int, *, channels: int, dimensions: int) -> int:
+    """The length of a sequence, or of a square's side. Raises ValueError: it is no square."""
+    if dimensions not in OPERATIONS:
+        raise ValueError(f"model.dimensions: must be 1 or 2, but got {dimensions}")
+    side: int = round((inputs / channels) ** (1 / dimensions))
+    if side**dimensions * channels != inputs:
+        raise ValueError(
+            f"model: inputs must be channels × a square, but got {inputs} inputs "
+            f"and {channels} channels; set both"
+        )
+    return side

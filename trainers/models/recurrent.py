@@ -3,6 +3,8 @@
 Give logits or numbers, never probabilities.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -19,7 +21,8 @@ from trainers.models.steps import (
 )
 from trainers.sequences import real_steps
 
-CELLS = ("rnn", "lstm", "gru")
+KINDS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CELLS = tuple(KINDS)
 
 
 class Recurrent(nn.Module):
@@ -82,28 +85,24 @@ class Recurrent(nn.Module):
             embedding_gain=embedding_gain,
         )
         self._pool = "none" if task in PER_STEP else pool
-        kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell]
         own = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
         between = dropout if depth > 1 else 0.0  # torch warns of a dropout between no layers
-        self.recurrent = kind(
-            self.entrance.width,
-            width,
-            num_layers=depth,
-            dropout=between,
-            bidirectional=bidirectional,
-            batch_first=True,
-            **own,
-        )
+        shape = {"num_layers": depth, "bidirectional": bidirectional, "batch_first": True}
+        self.recurrent = KINDS[cell](self.entrance.width, width, dropout=between, **shape, **own)
         ways = 2 if bidirectional else 1
         self.attention = Attention(width * ways) if self._pool == "attention" else None
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width * ways, outputs)
         parts.initialise(self, init=init, gain=gain, activation=nonlinearity)
         if init != "torch":
-            for name, weight in self.recurrent.named_parameters():
-                if name.startswith("weight_hh"):
-                    for gate in weight.data.split(width):
-                        nn.init.orthogonal_(gate, gain=gain)
+            self._initialise_gates(width, gain=gain)
+
+    def _initialise_gates(self, width: int, *, gain: float) -> None:
+        """Orthogonal weights from state to state, gate by gate."""
+        for name, weight in self.recurrent.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in torch.split(weight.data, width):
+                    nn.init.orthogonal_(gate, gain=gain)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` [batch]: the real steps of each sequence, None: all are."""

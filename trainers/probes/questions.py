@@ -21,19 +21,11 @@ from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient, ramp, without_penalties
 from trainers.probes.watch import Watch
 
-WATCHED_ROWS, WATCHED_BATCHES = (
-    2000,
-    20,
-)  # rows of an epoch that is watched; at least so many batches
-POOL, FEW_ROWS, LEAST_ROWS = (
-    5000,
-    64,
-    8,
-)  # rows among which those to learn by heart are picked; how many these are
-FIT_STEPS, LABEL_STEPS = (
-    500,
-    200,
-)  # steps of one try to learn them; of one training on true or on shuffled labels
+WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # of an epoch that is watched: rows, batches at least
+POOL = 5000  # rows among which those to learn by heart are picked
+FEW_ROWS, LEAST_ROWS = 64, 8  # how many these are
+FIT_STEPS = 500  # of one try to learn them
+LABEL_STEPS = 200  # of one training on true or on shuffled labels
 SHUFFLES, CERTAIN = 3, 3.0  # such shuffles; standard errors of a difference that ends the question
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # of the ramp that finds the rates of those
 ENOUGH = 30.0  # seconds of a question after which no further training of it begins

@@ -26,10 +26,8 @@ PARTLY = 0.9  # of the labels that one of two such features explains alone, at m
 LAGGED = 0.95  # of a neighbour's label that one feature explains
 # accuracy of a plain model above the most frequent class, from which its doubts tell something
 READABLE = 0.15
-SURE, STEP = (
-    3.1,
-    0.1,
-)  # standard errors (one in a thousand); how much better labels of another row must be read
+SURE = 3.1  # standard errors: one in a thousand
+STEP = 0.1  # how much better labels of another row must be read
 Shown = NDArray[Any]
 
 

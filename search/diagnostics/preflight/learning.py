@@ -22,11 +22,8 @@ FADED = 1e-3  # of its greatest, below which a rate is as good as 0
 HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # of the first loss
 ALIKE = 1e-4  # share by which rounding may change a loss
-SURE, FEWEST, MANY = (
-    2.3,
-    20,
-    100,
-)  # standard errors; validation rows that can tell; from which their absence is a fault
+SURE = 2.3  # standard errors
+FEWEST, MANY = 20, 100  # validation rows that can tell; from which their absence is a fault
 
 
 def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
@@ -66,13 +63,9 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     if seen["rates"][-1] == 0:
         first = seen["rates"].index(0, 1) if 0 in seen["rates"][1:] else 0
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
-    low, high = seen["rates"][-1], max(seen["rates"])
-    if low < FADED * high and len(seen["rates"]) < steps / 3:
-        told = (
-            f"the rate falls from {high:.3g} to {low:.1g} within {len(seen['rates'])} of "
-            f"{steps:.0f} steps"
-        )
-        return judge.fail(told, "is the schedule stepped per batch, and counts epochs?", **numbers)
+    faded = _faded(seen["rates"], steps=steps)
+    if faded:
+        return judge.fail(faded, "is the schedule stepped per batch, and counts epochs?", **numbers)
     if max(ratios) * steps < STILL:
         told = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
         if median(seen["gradient_norms"]) < FAINT and rate > FAINT:
@@ -86,6 +79,14 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
         least = judge.fail if usual > WILD[1] else judge.warn
         return least(sentence, lower, **numbers)
     return judge.passed(sentence, **numbers)
+
+
+def _faded(rates: Sequence[float], *, steps: float) -> str:
+    """How a schedule ends the training long before its last step; empty if it does not."""
+    low, high = rates[-1], max(rates)
+    if low >= FADED * high or len(rates) >= steps / 3:
+        return ""
+    return f"the rate falls from {high:.3g} to {low:.1g} within {len(rates)} of {steps:.0f} steps"
 
 
 def _end(losses: Sequence[float | None]) -> float:

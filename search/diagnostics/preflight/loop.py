@@ -15,10 +15,8 @@ Answer = Mapping[str, Any]
 # the first layer.
 FEW, FAINT = 0.6, 0.02
 SHRUNK = 0.99  # factor of all weights between two steps: a weight decay by hand is nearer to 1
-MORE, UNLIKE = (
-    1.05,
-    3.0,
-)  # rows of an epoch over those given; spread of inputs in evaluation over that in training
+MORE = 1.05  # rows of an epoch over those given
+UNLIKE = 3.0  # spread of inputs in evaluation over that in training
 
 
 def trains(seen: Answer) -> Check:
@@ -95,16 +93,26 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
             "reach the first layer"
         )
         return judge.warn(told, "are the inputs scaled twice? The data are normalised already (R5)")
-    held = [batch for batch in seen["evaluated"] if batch["spread"] is not None]
-    if held:
-        (mean, spread), (other, wide) = (_scale(some) for some in (given, held))
-        if spread > 0 and (abs(other - mean) > spread or not 1 / UNLIKE < wide / spread < UNLIKE):
-            told = (
-                f"inputs have mean {mean:.3g} and spread {spread:.3g} in training, {other:.3g} "
-                f"and {wide:.3g} in evaluation"
-            )
-            return judge.warn(told, "normalise both alike, by what train says (R5)")
+    told = _otherwise_scaled(given, seen["evaluated"])
+    if told:
+        return judge.warn(told, "normalise both alike, by what train says (R5)")
     return judge.passed(sentence, different=len({batch["content"] for batch in given}))
+
+
+def _otherwise_scaled(
+    given: Sequence[Mapping[str, Any]], evaluated: Sequence[Mapping[str, Any]]
+) -> str:
+    """How inputs differ in mean or spread between training and evaluation; empty if they do not."""
+    held = [batch for batch in evaluated if batch["spread"] is not None]
+    if not held:
+        return ""
+    (mean, spread), (other, wide) = (_scale(some) for some in (given, held))
+    if spread <= 0 or (abs(other - mean) <= spread and 1 / UNLIKE < wide / spread < UNLIKE):
+        return ""
+    return (
+        f"inputs have mean {mean:.3g} and spread {spread:.3g} in training, {other:.3g} "
+        f"and {wide:.3g} in evaluation"
+    )
 
 
 def _scale(batches: Sequence[Mapping[str, Any]]) -> tuple[float, float]:

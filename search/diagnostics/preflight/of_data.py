@@ -76,10 +76,24 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     if task in ("tagging", "transduction"):
         yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return
-    classification = task == "classification"
+    yield from _of_labels(plan, loaded, index, (train_x, train_y), (fold.val.x, y["val"]))
+
+
+def _of_labels(
+    plan: Plan,
+    loaded: Rows,
+    index: Mapping[str, NDArray[np.int64]],
+    train: tuple[NDArray[Any], NDArray[Any]],
+    val: tuple[NDArray[Any] | None, NDArray[Any]],
+) -> Iterator[Check]:
+    (train_x, train_y), lengths = train, loaded.data.lengths
+    classification = plan.config.data.task == "classification"
 
     def chance() -> float:
-        return by_chance(raw["train"], lengths=train_lengths)
+        rows = index["train"]
+        return by_chance(
+            _with_length(loaded.data, rows), lengths=None if lengths is None else lengths[rows]
+        )
 
     yield labels.contradictions(train_x, train_y, chance=chance)
     yield labels.telltale_feature(train_x, train_y, classification=classification)
@@ -93,10 +107,10 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
         ) >= 1  # fmt: skip
         yield label_noise(train_x, train_y, legible=legible)
     yield labels.label_order(train_y)
-    assert fold.val.x is not None
+    assert val[0] is not None
     yield validation_labels(
-        (train_x, train_y),
-        (fold.val.x, y["val"]),
+        train,
+        (val[0], val[1]),
         classification=classification,
         alike=plan.config.split.kind not in ("ordered", "grouped"),
     )

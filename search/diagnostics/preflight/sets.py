@@ -29,10 +29,8 @@ from search.diagnostics.preflight.near_rows import near_copies
 
 ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
 SURE = 3.3  # standard errors: one false alarm in a thousand pairs
-SHIFTED, APART = (
-    0.55,
-    0.70,
-)  # areas under the curve, surely above which sets differ, and differ too much
+# Areas under the curve, surely above which sets differ, and differ too much.
+SHIFTED, APART = 0.55, 0.70
 RICH = 0.5  # share of distinct rows from which a row found twice is a leak, not a coincidence
 BY_CHANCE = 3.0  # times what chance brings: more is no coincidence
 LEAKED = 0.01  # share of held-out rows in train that is too much
