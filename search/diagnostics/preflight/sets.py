@@ -104,8 +104,7 @@ def shared_rows(
     """
     judge, noun = Judge(name="shared_rows", rule="R3"), "rows"
     if lengths is not None:
-        above_chance = longest_by_chance(x["train"], lengths=lengths) + 2  # one more: draws vary
-        shortest = max(above_chance, int(np.median(lengths)))
+        shortest = _shortest_compared(x["train"], lengths)
         noun = f"sequences of {shortest} steps and more"
         x = {name: rows[rows[:, 0] >= shortest] for name, rows in x.items()}
         if not all(map(len, x.values())):
@@ -148,6 +147,12 @@ def shared_rows(
         )
         return judge.fail(sentence, remedy, **measured)
     return judge.warn(sentence, "drop the duplicates", **measured)
+
+
+def _shortest_compared(train: NDArray[Any], lengths: NDArray[np.int64]) -> int:
+    """The length from which sequences of two sets are compared."""
+    above_chance = longest_by_chance(train, lengths=lengths) + 2  # one more: draws vary
+    return max(above_chance, int(np.median(lengths)))
 
 
 def shared_groups(groups: Sets | None, time: Sets | None) -> Check:

@@ -85,9 +85,9 @@ def _chart(findings: Findings, subject: str) -> Chart:
         half, best = half_width(decision, decision.best), findings.groups[decision.best].mean
         middle = plan.metric.value_of(best)
         band = (middle - half, middle + half, "the best mean, 95 %") if half > 0 else None
+    groups = [findings.groups[index] for index in shown]
     named = ", ".join(
-        f"{findings.groups[index].value}: {number(plan.metric.value_of(findings.groups[index].mean))}"
-        for index in shown
+        f"{group.value}: {number(plan.metric.value_of(group.mean))}" for group in groups
     )
     winner = decision.winner if decision is not None else None
     end = f" Chosen: {findings.groups[winner].value}." if winner is not None else ""
@@ -156,8 +156,9 @@ def _means(findings: Findings, placement: Placement, shown: list[int]) -> list[S
 def _hover(findings: Findings, index: int, half: float) -> str:
     group, decision, plan = findings.groups[index], findings.decision, findings.plan
     standing = LABELS[decision.standings[index]] if decision is not None else "no decision yet"
+    mean = with_interval(plan.metric.value_of(group.mean), half)
     return (
         f"{setting(findings.chosen[group.value])}\n"
-        f"mean {with_interval(plan.metric.value_of(group.mean), half)} of {len(group.clean)} seeds\n"
+        f"mean {mean} of {len(group.clean)} seeds\n"
         f"{standing}"
     )

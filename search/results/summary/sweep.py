@@ -158,7 +158,8 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     value = findings.groups[winner].value
     tuned = f" with {findings.beside(value)}" if findings.beside(value) else ""
     named = f"{plan.knob.path} = {value}{tuned}"
-    mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {count(len(chosen.clean), 'seed')}"
+    seeds = count(len(chosen.clean), "seed")
+    mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     former = "the incumbent" if plan.held else "the baseline"
     if not decision.adopted:
