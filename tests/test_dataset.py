@@ -7,7 +7,9 @@ from omegaconf import OmegaConf
 
 from search.contract.dataset import load_rows, read_labels
 from search.contract.normalisation import fit_scaling
+from search.contract.targets import number_classes, untrained_classes
 from search.errors import UsageError
+from trainers.api import END, IGNORED
 from trainers.data import bundled, mnist1d
 
 TABLE = """age,colour,height,label,when,who
@@ -253,3 +255,26 @@ def test_labels_of_own_data_are_checked():
     ):
         with pytest.raises(UsageError, match=message):
             read_labels(Path(name), 3, task="regression")
+
+
+def test_a_class_that_no_train_row_has_is_named_with_its_sets():
+    sets = {"train": np.array([0, 1]), "val": np.array([0, 2]), "test": np.array([1, IGNORED, 3])}
+    told = untrained_classes(sets, task="classification", classes=("cat", "dog", "cow", "horse"))
+    assert told.startswith("no train row has the class cow (in val), horse (in test): none of its")
+    sets = {"train": np.array([[1, 2, END]]), "val": np.array([[3, END, END]]), "test": None}
+    assert "has the class x (in val):" in untrained_classes(
+        sets, task="transduction", classes=("v", "w", "x")
+    )
+    assert "has the class 2 (in val):" in untrained_classes(sets, task="transduction", classes=())
+    assert untrained_classes({"train": None, "val": None}, task="classification", classes=()) == ""
+    equal = {"train": np.array([0, 1]), "val": np.array([1])}
+    assert untrained_classes(equal, task="classification", classes=()) == ""
+
+
+def test_a_row_without_a_class_or_group_is_refused():
+    with pytest.raises(UsageError, match=r"every row needs its class, but got None in row 1; drop"):
+        number_classes(np.array(["a", None, "b"], dtype=object), where="y")
+    np.savez("t.npz", x=np.ones((3, 2)), y=[0, 1, 0], groups=[1.0, np.nan, 2.0])
+    node = {"_target_": "trainers.data.npz.load", "path": "t.npz", "task": "classification"}
+    with pytest.raises(UsageError, match=r"every row needs its group, but got nan in row 1; drop"):
+        load_rows(OmegaConf.create(node))

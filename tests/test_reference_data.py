@@ -144,6 +144,7 @@ def test_image_folders_give_a_class_per_sub_folder_and_sets_that_came_with_them(
             _draw(tmp_path / part / "blue" / f"{number}.png", (0, 0, 100), size=(5, 9))
     (tmp_path / "train" / "red" / "Thumbs.db").write_bytes(b"no image")
     (tmp_path / "train" / ".cache").mkdir()
+    (tmp_path / "train" / "red" / "._1.png").write_bytes(b"x")  # as macOS leaves them
     data = folder.load(path=str(tmp_path), side=6, channels=3)
     assert data.x.shape == (10, 3, 6, 6)
     assert data.given["test"].tolist() == [6, 7, 8, 9]

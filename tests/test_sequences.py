@@ -127,6 +127,32 @@ def test_token_ids_stay_whole_and_reach_the_workers_as_ids(tmp_path):
     assert stock._sets[0][0].dtype == torch.long
 
 
+def test_steps_of_a_table_stand_by_their_time_where_it_is_named():
+    """A file in another order gives the same sequences; one moment for all keeps the file's."""
+    frame = pd.DataFrame({"who": list("ppqqp"), "t": [1, 2, 1, 2, 3], "a": [1.0, 2, 3, 4, 5]})
+    frame["tag"] = list("xyxyx")
+    frame.iloc[[1, 3, 4, 0, 2]].to_csv("t.csv", index=False)
+    rows = load_rows(_node("t.csv", target="tag", sequence="who", time="t")).data
+    assert rows.x.tolist() == [[1, 2, 5], [3, 4, 0]]
+    assert rows.y.tolist() == [[0, 1, 0], [0, 1, IGNORED]]
+    frame.assign(t=1).iloc[[1, 3, 4, 0, 2]].to_csv("t.csv", index=False)
+    assert load_rows(_node("t.csv", target="tag", sequence="who", time="t")).data.x[0].tolist() == [2, 5, 1]  # fmt: skip
+
+
+def test_a_real_step_without_a_label_counts_as_padding_does():
+    y = np.array([[0, IGNORED, 1], [2, 1, IGNORED]])
+    for lengths in ({}, {"lengths": np.array([3, 3])}):
+        np.savez("t.npz", x=np.ones((2, 3)), y=y, **lengths)
+        rows = load_rows(_node("t.npz"))
+        assert (rows.classes, rows.data.y.tolist()) == ((), y.tolist())
+    np.savez("t.npz", x=np.ones((2, 3)), y=[[0, 1, 2], [IGNORED] * 3])
+    with pytest.raises(UsageError, match=r"a sequence has at least one label, but got -100, which means none, at every step of row 1; drop"):  # fmt: skip
+        load_rows(_node("t.npz"))
+    np.savez("t.npz", x=np.ones((3, 3)), y=[0, 1, IGNORED])
+    with pytest.raises(UsageError, match=r"data: y: -100 means no label, as torch's losses take it, but got it in row 2; drop such rows"):  # fmt: skip
+        load_rows(_node("t.npz", task="classification"))
+
+
 def test_sequences_of_a_table_are_those_of_an_array(tmp_path):
     arrays = _tagged(rows=30)
     steps = [
@@ -413,6 +439,16 @@ def test_a_model_that_cannot_read_lengths_is_refused_and_one_that_can_is_built()
     config = _training({"_target_": "trainers.models.mlp.MLP", **SIZES, "inputs": 14})
     with pytest.raises(TypeError, match=r"need a model with forward\(x, lengths\), but got MLP"):
         rehearse(config, shape)
+    model = {"_target_": "trainers.models.recurrent.Recurrent", **SIZES, "inputs": 14}
+    config = _training({**model, "features": 2, "task": "tagging"})
+    balanced = {**config, "trainer": {**config["trainer"], "balance": 1.0}}
+    with pytest.raises(ValueError, match=r"needs one class per row, but the targets are labels"):
+        rehearse(balanced, shape)
+    steps = {"k_best": {"_target_": "trainers.features.KBest"}}
+    with pytest.raises(
+        ValueError, match=r"features: takes rows of one width, but the data are seq"
+    ):
+        rehearse({**config, "features": steps}, shape)
     kinds = {"transformer.Transformer": {"heads": 2}, "recurrent.Recurrent": {}}
     for kind, own in kinds.items():
         model = {"_target_": f"trainers.models.{kind}", **SIZES, "inputs": 14, **own}

@@ -131,6 +131,10 @@ def test_a_class_called_na_is_a_class_where_the_config_says_so():
         load_rows(_node())
     assert load_rows(_node(na_values=[""])).classes == ("EU", "NA")
     with open("t.csv", "w") as file:
+        file.write("x,label,site\n1,a,X\n2,b,NA\n3,a,Y\n")
+    with pytest.raises(UsageError, match=r"every row needs its group \(data\.groups\), but got 'NA', which counts as missing, in row 1; drop"):  # fmt: skip
+        load_rows(_node(groups="site"))
+    with open("t.csv", "w") as file:
         file.write("x,label\n1,a\n?,b\n3,a\n")
     rows = load_rows(_node(na_values=["?"], impute="mean"))
     assert np.isnan(rows.data.x[1, 0])

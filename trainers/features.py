@@ -71,11 +71,7 @@ def with_features(config: Config, data: Data) -> tuple[Config, Data]:
             "features: needs rows, but data=own gives row numbers only; transform them in the "
             "trainer, or say features=none"
         )
-    if train.lengths is not None or train.tokens:
-        raise ValueError(
-            "features: takes rows of one width, but the data are sequences with lengths or tokens; "
-            "say features=none"
-        )
+    check_has_width(config, sequences=train.lengths is not None or train.tokens)
     chosen = share_of_rows(config, len(train.x))
     x, y = (each if chosen is None else each[chosen] for each in (train.x, train.y))
     steps = _fitted(config, _flat(x), y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
@@ -94,6 +90,19 @@ def with_features(config: Config, data: Data) -> tuple[Config, Data]:
     )
     assert made.train.x is not None
     return widened(config, made.train.x.shape[1]), made
+
+
+def check_has_width(config: Config, *, sequences: bool) -> None:
+    """Whether the rows have one width, which steps of features need.
+
+    Raises:
+        ValueError: `features` names steps, and the rows are sequences with lengths or tokens.
+    """
+    if config.get("features") and sequences:
+        raise ValueError(
+            "features: takes rows of one width, but the data are sequences with lengths or tokens; "
+            "say features=none"
+        )
 
 
 def widened(config: Config, width: int) -> Config:

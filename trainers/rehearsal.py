@@ -12,8 +12,9 @@ from torch.nn.parameter import is_lazy
 
 from trainers.api import END, IGNORED, Config
 from trainers.augment import check_fits, read_augmentation
-from trainers.build import RowSet, build, seed_all
+from trainers.build import RowSet, build, chances, seed_all
 from trainers.distillation import read_distillation
+from trainers.features import check_has_width
 from trainers.penalties import read_penalties
 from trainers.schedules import COLUMNS, Schedule, apply
 from trainers.sequences import check_reads_lengths, loss_of, outputs_of, real_steps
@@ -70,6 +71,8 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     ]
     parts = [_described(module) for module in (*model.modules(), *loss.modules())]
     check_fits(read_augmentation(config), rows)
+    check_has_width(config, sequences=len(rows) > 2 or not rows[0].is_floating_point())
+    chances(config, rows[1])
     own = [
         *(trainer.get(key) for key in ("epochs", "batch_size", "fraction", "balance")),
         penalties,

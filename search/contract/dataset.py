@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.contract.arrays import trained_type
 from search.contract.sequences import checked_sequences
-from search.contract.targets import Rows, check_finite, number_classes, rows_of_task
+from search.contract.targets import Rows, check_finite, is_missing, number_classes, rows_of_task
 from search.contract.tasks import check_task_name
 from search.errors import UsageError, broken_rule
 from trainers.data import DataError, DataSet
@@ -54,6 +54,13 @@ def load_rows(node: DictConfig) -> Rows:
                 f"shape {column.shape}",
                 "make them agree",
             )
+    if data.groups is not None and (missing := is_missing(data.groups)).any():
+        raise _refused(
+            "groups",
+            "every row needs its group",
+            f"{data.groups[missing][0]} in row {int(missing.argmax())}",
+            "drop such rows",
+        )
     if data.x.dtype.kind not in "fiub":
         raise _refused("x", "features must be numbers", f"dtype {data.x.dtype}", "encode them")
     data = checked_sequences(data, vocabulary=settings.get("vocabulary"))

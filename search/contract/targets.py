@@ -1,6 +1,6 @@
 """Targets as their task has them: classes numbered, numbers as columns, sequences padded (R1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,6 +95,20 @@ def number_classes(
                 odd[0],
                 "mend them, or say data.task=regression",
             )
+    if labels.dtype.kind in "if" and (labels == IGNORED).any():
+        raise _refused(
+            where,
+            f"{IGNORED} means no label, as torch's losses take it",
+            f"it in row {int((labels == IGNORED).argmax())}",
+            "drop such rows, or number the classes from 0",
+        )
+    if (missing := is_missing(labels)).any() and labels.dtype.kind == "O":
+        raise _refused(
+            where,
+            "every row needs its class",
+            f"{labels[missing][0]} in row {int(missing.argmax())}",
+            "drop such rows",
+        )
     if labels.dtype.kind == "O":
         labels = labels.astype(str)
     names, numbers = np.unique(labels, return_inverse=True)
@@ -116,7 +130,18 @@ def _classes(data: DataSet) -> Rows:
 
 
 def _tags(data: DataSet) -> Rows:
+    """A label of `IGNORED` at a real step counts for nothing, as at padding."""
     labels, real = step_labels(data)
+    if labels.dtype.kind in "if":
+        real = real & (labels != IGNORED)
+    empty = ~real.any(axis=1)
+    if empty.any():
+        raise _refused(
+            "y",
+            "a sequence has at least one label",
+            f"{IGNORED}, which means none, at every step of row {int(empty.argmax())}",
+            "drop such sequences",
+        )
     numbers, names = number_classes(labels[real], where="y")
     return Rows(data=replace(data, y=padded_classes(numbers, real, padding=IGNORED)), classes=names)
 
@@ -141,12 +166,48 @@ def _numbers(data: DataSet) -> Rows:
     return Rows(data=replace(data, y=data.y.reshape(len(data.y), -1).astype(np.float64)))
 
 
+def untrained_classes(
+    targets: Mapping[str, NDArray[Any] | None], *, task: str, classes: Sequence[Any]
+) -> str:
+    """Which classes of validation or test no train row has, in words; empty without such (R3).
+
+    Args:
+        targets: of the sets by their names, `train` among them; None where they are not known.
+        task: of the contract.
+        classes: names of the numbered classes; empty where the numbers are the names.
+    """
+    train = targets.get("train")
+    if train is None or train.dtype.kind not in "iu":
+        return ""
+    first, padding = (1, END) if task == "transduction" else (0, IGNORED)
+    seen = np.append(np.unique(train), padding)
+    words = []
+    for name, y in targets.items():
+        numbers = () if y is None else (np.setdiff1d(y, seen) - first).tolist()
+        labels = [str(classes[number]) if classes else str(number) for number in numbers]
+        if labels:
+            words.append(f"{', '.join(labels)} (in {name})")
+    if not words:
+        return ""
+    return (
+        f"no train row has the class {', '.join(words)}: none of its rows can be right (R3); "
+        "mend the sets, change split.seed, or drop these rows"
+    )
+
+
 ROWS: dict[str, Callable[[DataSet], Rows]] = {
     "classification": _classes,
     "regression": _numbers,
     "tagging": _tags,
     "transduction": _targets,
 }
+
+
+def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of these values [n], of any type, are None or NaN."""
+    if values.dtype.kind not in "fO":
+        return np.zeros(len(values), dtype=bool)
+    return np.array([value is None or value != value for value in values], dtype=bool)
 
 
 def check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> None:

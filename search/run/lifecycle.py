@@ -14,10 +14,12 @@ from search.config.plan import Plan, check_task
 from search.config.user_code import user_code
 from search.contract.contract import Contract, Prepared, prepare
 from search.contract.sequences import CTC, check_alignable
+from search.contract.targets import untrained_classes
 from search.diagnostics.preflight.report import require, sound
 from search.diagnostics.preflight.run import told_preflight
 from search.errors import Interrupted, RunError
 from search.execution.dry_run import dry_run
+from search.execution.terminal import say
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.results.by_group import write_groups
@@ -138,6 +140,12 @@ def begun(
         prepared = prepare(plan.config, metric=plan.metric)
         if str(plan.config.loss.get("_target_")) == CTC:
             check_alignable([prepared.final.train, prepared.final.val])
+    if unseen := untrained_classes(
+        {name: part.y for name, part in vars(prepared.final).items() if part is not None},
+        task=prepared.contract.task,
+        classes=prepared.contract.data.get("classes", ()),
+    ):
+        say(console, unseen, style="yellow")
     if contract is not None:
         prepared.contract.check(contract, where="the contract that comes with the config")
     if folder.started:

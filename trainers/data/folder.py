@@ -16,7 +16,8 @@ def load(*, path: str, side: int, channels: int) -> DataSet:
     """x [n, channels, side, side] float32, 0 … 255; y [n] names of the sub-folders.
 
     An image is turned as its camera says, cut to its middle square and scaled. Files of another
-    ending are left out. Where the folder holds train/, its val/ and test/ are given sets.
+    ending and hidden ones (._1.png) are left out. Where the folder holds train/, its val/ and
+    test/ are given sets.
 
     Args:
         path: the folder.
@@ -56,7 +57,11 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
     )
     files = []
     for place in classes:
-        images = [file for file in sorted(place.rglob("*")) if file.suffix.lower() in ENDINGS]
+        images = [
+            file
+            for file in sorted(place.rglob("*"))
+            if file.suffix.lower() in ENDINGS and not file.name.startswith(".")
+        ]
         if not images:
             raise broken(
                 str(place),

@@ -17,10 +17,11 @@ def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
     """Rows of single steps as one row per sequence, in the order of their first steps.
 
     x becomes [sequences, longest, features], or [sequences, longest] of one feature; y [sequences,
-    longest]. The steps of a sequence keep the order of the file.
+    longest]. The steps of a sequence stand by their time, those of one time (or of none) as in the
+    file; a sequence has the time of its first step.
 
     Raises:
-        DataError: a step without a sequence, several targets, or a group that parts a sequence.
+        DataError: several targets, or a group that parts a sequence.
     """
     if steps.y.ndim != 1:
         raise broken(
@@ -29,15 +30,10 @@ def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
             got=f"{steps.y.shape[1]} columns",
             remedy="name one column, or drop data.sequence",
         )
-    if pd.isna(ids).any():
-        row = int(pd.isna(ids).argmax())
-        raise broken(
-            where, rule="every step belongs to a sequence", got=f"none in row {row}",
-            remedy="drop such rows",
-        )  # fmt: skip
     numbers, _ = pd.factorize(ids)
     lengths = np.bincount(numbers)
-    order = np.argsort(numbers, kind="stable")
+    moments = np.zeros(len(numbers)) if steps.time is None else steps.time
+    order = np.lexsort((moments, numbers))
     rows, places = (
         numbers[order],
         np.arange(len(order)) - np.repeat(np.cumsum(lengths) - lengths, lengths),

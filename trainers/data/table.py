@@ -19,6 +19,10 @@ from trainers.data.sequences import joined_steps, without_padding
 
 PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
 SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
+PRESENT = {  # columns beside the target that have no gaps, and the rule
+    "groups": "every row needs its group (data.groups)",
+    "sequence": "every step belongs to a sequence",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,7 @@ def load(
 
     Raises:
         DataError: a file that is no such table, a column that does not exist, text in a numeric
-            column, or a missing target.
+            column, or a missing target, group or sequence.
     """
     file = Path(path)
     form = Format(
@@ -87,7 +91,10 @@ def load(
     lengths = lengths_of(frame[special["length"]], path) if length is not None else None
     if lengths is not None:
         frame = without_padding(frame, targets, lengths)
-    _check_targets(frame, targets, file, form)
+    _check_present(frame, targets, file, form, rule="every row needs its target")
+    for key, rule in PRESENT.items():
+        if key in special:
+            _check_present(frame, [special[key]], file, form, rule=rule)
     features = frame.drop(columns=list(dict.fromkeys([*targets, *special.values(), *dropped])))
     whole = _numbers(features, category_names, file, form)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
@@ -242,20 +249,21 @@ def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: 
         )
 
 
-def _check_targets(frame: pd.DataFrame, targets: Sequence[str], path: Path, form: Format) -> None:
-    missing = frame[list(targets)].isna().any(axis=1).to_numpy()
+def _check_present(
+    frame: pd.DataFrame, names: Sequence[str], path: Path, form: Format, *, rule: str
+) -> None:
+    """Every row has a value in each of these columns."""
+    missing = frame[list(names)].isna().any(axis=1).to_numpy()
     if not missing.any():
         return
     row, got, remedy = int(missing.argmax()), "none", "drop such rows"
-    if path.suffix != ".parquet":  # a class may be called NA or None
+    if path.suffix != ".parquet":  # a class or a group may be called NA or None
         written = form.read(path, dtype=str, keep_default_na=False, na_values=[])
-        texts = [str(written[name].iloc[row]) for name in targets]
+        texts = [str(written[name].iloc[row]) for name in names]
         if any(texts):
             got = f"{', '.join(map(repr, texts))}, which counts as missing,"
             remedy = "drop such rows, or say data.na_values=[''] if it is a value"
-    raise broken(
-        str(path), rule="every row needs its target", got=f"{got} in row {row}", remedy=remedy
-    )
+    raise broken(str(path), rule=rule, got=f"{got} in row {row}", remedy=remedy)
 
 
 def _check_numeric(column: "pd.Series[Any]", path: Path, form: Format) -> None:
