@@ -10,8 +10,8 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 from ray.cluster_utils import Cluster
 
-HEAD = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-NODE = {**HEAD, "num_gpus": 2}
+HEAD = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "memory": 10**9}
+NODE = {**HEAD, "num_gpus": 2, "memory": 3 * 10**9}
 
 
 def main() -> None:

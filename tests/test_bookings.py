@@ -1,5 +1,6 @@
 """Shares of GPUs and CPUs on a node: never more than the whole, whoever asks, and nothing stays after a kill."""
 
+import fcntl
 import subprocess
 import sys
 from fractions import Fraction
@@ -7,7 +8,10 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search.execution.gpu_sharing import gpus_announced
+from search.execution.placement import bookings as bookings_module
 from search.execution.placement.bookings import Bookings
+from search.execution.slots import Slot
 
 WHOLE = Fraction(1)
 
@@ -60,3 +64,38 @@ def test_what_a_killed_process_had_booked_is_free_again(tmp_path):
     process.communicate()
     assert bookings.book({"GPU-a": WHOLE}) is not None
     assert len(list(tmp_path.glob("*@*"))) == 1
+
+
+def _slots(*gpus):
+    return [Slot(number=n, gpu=gpu, threads=1) for n, gpu in enumerate(gpus)]
+
+
+def test_searches_of_one_machine_share_a_gpu_and_each_hears_who_was_there_before(tmp_path):
+    bookings = Bookings(tmp_path)
+    with gpus_announced(_slots("0,1", "2"), search="first", bookings=bookings) as lines:
+        assert lines == []
+        with gpus_announced(_slots("2", "2"), search="second", bookings=bookings) as lines:
+            assert [line.partition(" (process ")[0] for line in lines] == [
+                "GPU 2 is also used by the search first"
+            ]
+            with gpus_announced(_slots("1", "2"), search="third", bookings=bookings) as lines:
+                assert [line.count("the search") for line in lines] == [1, 2]
+        # What books GPUs instead of sharing them keeps away from theirs.
+        assert bookings.book({}, gpus=["0", "2"], number=1) is None
+    assert bookings.book({}, gpus=["0", "2"], number=1).gpus == ("0",)
+    with gpus_announced(_slots("0"), search="last", bookings=bookings) as lines:
+        assert lines == ["GPU 0 is also used by a search on a Dask cluster"]
+    with gpus_announced(_slots(None), search="on a CPU", bookings=bookings) as lines:
+        assert lines == []
+
+
+def test_a_search_begins_although_nobody_can_say_who_shares_its_gpus(tmp_path, monkeypatch):
+    monkeypatch.setattr(bookings_module, "PATIENCE", 0.1)
+    bookings = Bookings(tmp_path)
+    with (tmp_path / "guard").open("w") as stuck:
+        fcntl.flock(stuck, fcntl.LOCK_EX)
+        with gpus_announced(_slots("0"), search="first", bookings=bookings) as lines:
+            assert lines == [
+                "whether other searches use the same GPUs is not known: "
+                f"{tmp_path}/guard is locked for 0.1 s"
+            ]

@@ -69,14 +69,20 @@ class Nodes:
         """Of this cluster, whose command line begins with or holds a word."""
         return [each for each in marked(self._mark) if word in " ".join(words_of(each))]
 
-    def wait_for_workers(self, number: int) -> None:
-        """Until so many workers run, their guards not counted."""
+    def kill_worker(self) -> None:
+        """One of them."""
+        self.processes(WORKER)[0].kill()
 
-        def started() -> int:
-            starters = {each.pid for each in self.processes(STARTERS[self.engine])}
-            return sum(each.ppid() in starters for each in self.processes(WORKER))
+    def kill_starter(self) -> None:
+        """What starts the workers of a slot; with Dask, this is the second node: another comes."""
+        self.processes(STARTERS[self.engine])[-1].kill()
+        if self.engine == "dask":
+            self.order("add")
 
-        wait_for(lambda: started() >= number, seconds=60, what="workers")
+    def replace_second(self) -> None:
+        """Kills the second node and adds another."""
+        self.order("kill")
+        self.order("add")
 
     def _answer(self) -> str:
         return self._process.stdout.readline().strip()
@@ -111,6 +117,16 @@ def calm(tmp_path_factory) -> Path:
     return cwd / "results" / "own_trainer"
 
 
+def _most_at_once(cwd: Path, *, trials: int) -> int:
+    """How many trials of `toys.occupy` had a slot at one time, in all searches there."""
+    times = []
+    for log in (cwd / "results").glob("*/logs/[0-9]*.log"):
+        _, begun, ended = log.read_text().split()
+        times += [(float(begun), 1), (float(ended), -1)]
+    assert len(times) >= 2 * trials
+    return max(sum(step for _, step in sorted(times)[: n + 1]) for n in range(len(times)))
+
+
 def _epochs(cwd: Path) -> int:
     curves = cwd / "results" / "far" / "curves.jsonl"
     return curves.read_bytes().count(b"\n") if curves.exists() else 0
@@ -125,32 +141,39 @@ def _same_rows(calm: Path, cwd: Path) -> None:
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
+def _at_work(cwd: Path) -> list[str]:
+    """The nodes of the slots that train."""
+    return [row.node for row in read_slots(cwd / "results" / "far") if row.state == "trains"]
+
+
+def _attempts(cwd: Path) -> list[str]:
+    """By attempt at a trial, the id of its worker's process."""
+    logs = (cwd / "results" / "far" / "logs").glob("[0-9]*.log")
+    return [id for log in logs for id in re.findall("begins at .* in (.*)\n", log.read_text())]
+
+
 def test_a_worker_what_starts_it_and_three_nodes_are_killed_and_rows_are_those_of_local_workers(
     nodes, calm, tmp_path
 ):
-    with running(*nodes.words, cwd=tmp_path) as conductor:
-
-        def wait_for_epochs(number: int) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()  # trials begin and none ends: every kill interrupts one
+    with running(*nodes.words, "trainer._target_=toys.held", cwd=tmp_path) as conductor:
+        for killed, kill in enumerate(
+            [nodes.kill_worker, nodes.kill_starter, *[nodes.replace_second] * 3]
+        ):
             wait_for(
-                lambda: conductor.poll() is not None or _epochs(tmp_path) >= number,
+                lambda number=killed + 2: (
+                    conductor.poll() is not None or len(set(_attempts(tmp_path))) == number
+                ),
                 seconds=120,
-                what=f"{number} epochs",
+                what=f"{killed + 2} workers to have begun a trial",
             )
-
-        wait_for_epochs(5)
-        nodes.processes(WORKER)[0].kill()
-        wait_for_epochs(15)
-        nodes.processes(STARTERS[nodes.engine])[-1].kill()  # with Dask, this is the second node
-        wait_for_epochs(25)
-        for _ in range(3):
-            nodes.order("kill")
-            nodes.order("add")
-            nodes.wait_for_workers(2)
-            wait_for_epochs(_epochs(tmp_path) + 40)
-        assert conductor.poll() is None
+            kill()
+        hold.unlink()
         output, _ = conductor.communicate(timeout=200)
     assert conductor.returncode == 0, output
-    assert output.count("; trying again") >= 4
+    assert output.count("; trying again") == 5, output
+    assert len(_attempts(tmp_path)) == 36 + 5  # no trial is tried again without a word
     _same_rows(calm, tmp_path)
     wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
 
@@ -215,27 +238,39 @@ def test_a_node_that_stands_still_is_given_up_and_changes_nothing_when_it_wakes(
     pd.testing.assert_frame_equal(steady(trials(calm)), steady(trials(far)), check_exact=True)
 
 
-def test_a_node_that_joins_is_used_and_a_drained_one_gives_its_trials_back(
+def test_nodes_that_join_bring_slots_and_a_drained_one_gives_its_trials_back(
     nodes, calm, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    far = tmp_path / "results" / "far"
 
-    def at_work() -> list[str]:
-        return [row.node for row in read_slots(far) if row.state == "trains"]
+    def wait_for_nodes(number: int) -> None:
+        wait_for(
+            lambda: len(set(_at_work(tmp_path))) == number,
+            seconds=90,
+            what=lambda: f"{number} nodes at work, not {_at_work(tmp_path)}",
+        )
 
+    hold = tmp_path / "hold"
+    hold.touch()  # no trial ends before all nodes are there
     nodes.order("kill")
-    words = [*nodes.words, "placement.slots=auto"]
+    words = [*nodes.words, "placement.slots=auto", "trainer._target_=toys.held"]
     with running(*words, cwd=tmp_path) as conductor:
-        wait_for(lambda: len(at_work()) == 1, seconds=60, what=at_work)
-        nodes.order("add")
-        wait_for(lambda: len(set(at_work())) == 2, seconds=60, what=at_work)
-        drained = at_work()[0]
+        for number in (1, 2, 3):
+            wait_for_nodes(number)
+            assert len(read_slots(tmp_path / "results" / "far")) == number
+            if number < 3:
+                nodes.order("add")
+        hold.unlink()
+        drained = _at_work(tmp_path)[0]
         assert main(["workers", "far", "drain", drained]) == 0
         assert f"{drained} is being drained: its 1 slots move" in capsys.readouterr().out
-        wait_for(lambda: drained not in at_work() and at_work(), seconds=60, what=at_work)
+        wait_for(
+            lambda: drained not in (now := _at_work(tmp_path)) and now, what="the drain to end"
+        )
         output, _ = conductor.communicate(timeout=300)
+    nodes.order("kill")  # other tests have two nodes
     assert conductor.returncode == 0, output
+    assert "starting 1 worker (cpu)" in output
     assert "trying again" not in output
     _same_rows(calm, tmp_path)
 
@@ -246,13 +281,16 @@ def test_two_searches_share_a_cluster_and_no_slot_is_booked_twice(nodes, tmp_pat
         done = search(*words, "name=two", cwd=tmp_path, timeout=200)
         output, _ = one.communicate(timeout=200)
     assert (one.returncode, done.returncode) == (0, 0), output + done.stdout + done.stderr
-    times = []
-    for log in (tmp_path / "results").glob("*/logs/[0-9]*.log"):
-        _, begun, ended = log.read_text().split()
-        times += [(float(begun), 1), (float(ended), -1)]
-    at_once = [sum(step for _, step in sorted(times)[: n + 1]) for n in range(len(times))]
-    assert len(times) >= 2 * 12
-    assert max(at_once) <= 2  # the cluster has two CPUs
+    assert _most_at_once(tmp_path, trials=12) <= 2  # the cluster has two CPUs
+
+
+def test_a_node_gets_no_more_slots_than_its_memory_holds(nodes, tmp_path):
+    machine = psutil.virtual_memory().total / 10**9
+    memory = {"ray": 2, "dask": round(0.6 * machine, 1)}[nodes.engine]  # two do not fit
+    words = [*nodes.words, "trainer._target_=toys.occupy", "seeds=1", "space.optimizer.lr.points=3"]
+    done = search(*words, f"placement.memory_gb={memory}", cwd=tmp_path, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _most_at_once(tmp_path, trials=3) == 1
 
 
 def test_results_that_nodes_do_not_share_are_refused_before_anything_is_written(nodes, tmp_path):
@@ -279,6 +317,14 @@ REFUSALS = {
     "both": [
         (["placement.threads=9"], "placement: a node must have room for one slot (9 CPUs"),
         (["placement.gpus_per_trial=3"], "1 CPUs and 2 GPUs"),
+        (
+            ["placement.memory_gb=5000"],
+            "a node must have room for one slot (1 CPUs for placement.threads, 0 GPUs, 5000 GB of",
+        ),
+        (
+            ["placement.memory_gb=1", "placement.gpus_per_trial=1"],
+            "placement.memory_gb: must be null where slots have GPUs",
+        ),
         (
             ["placement.gpus_per_trial=2", "placement.slots_per_gpu=2"],
             "placement.slots_per_gpu: must be 1 where placement.gpus_per_trial is above 1",

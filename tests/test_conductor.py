@@ -11,6 +11,8 @@ from kit import MARK, TINY, marked, running, search, steady, trials, wait_for
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from search.execution.placement.bookings import Bookings
+
 SLOW = {"TOY_PAUSE": "0.1"}
 
 
@@ -129,8 +131,12 @@ def test_every_worker_sees_its_own_gpu_and_its_threads(tmp_path):
         "placement.slots_per_gpu=2",
         "placement.threads=3",
     ]
-    done = search(*words, cwd=tmp_path, **path)
+    shared = Bookings(tmp_path / "knobwise-bookings")
+    shared.join(["GPU-1", "GPU-2"], holder="the search other (process 7)")
+    done = search(*words, cwd=tmp_path, **path, TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "GPU 2 is also used by the search other (process 7)\n" in done.stdout
+    assert done.stdout.count("is also used by") == 1
     folder = tmp_path / "results" / "own_trainer"
     told = [(folder / "logs" / f"{trial}.log").read_text().split() for trial in range(12)]
     assert {(line[1], line[3], line[7]) for line in told} == {

@@ -14,6 +14,8 @@ from search.execution.connections import WorkerExited, WorkerHandle
 from search.execution.memory import check_memory, memory_kills
 from search.execution.messages import Hello
 from search.execution.placement.cluster import ClusterSlot
+from search.execution.placement.dask_cluster import Node, rooms
+from search.execution.placement.ray_cluster import _room
 from search.execution.running_trial import RunningTrial
 from search.execution.trial_endings import TrialEndings
 from search.execution.trial_queue import TrialQueue
@@ -86,6 +88,18 @@ def test_workers_of_a_cluster_share_memory_where_machine_and_gpus_are_the_same()
     assert [trial.ask.trial for trial in queue.take(workers[3], workers=workers)] == [8]
     workers[0].trials = {}
     assert queue.take(workers[1], workers=workers) == [short]
+
+
+def test_memory_counts_once_for_a_host_of_dask_and_for_each_node_of_ray():
+    nodes = {
+        f"tcp://{host}:{port}": Node(host=host, threads=4, gpus=(), memory=memory * 10**9)
+        for host, port, memory in (("a", 1, 10), ("a", 2, 10), ("b", 1, 100))
+    }
+    cpus = {"threads": 1, "gpus": 0, "slots_per_gpu": 1}
+    assert rooms(nodes, memory=0, **cpus) == {"a": 8, "b": 4}
+    assert rooms(nodes, memory=3 * 10**9, **cpus) == {"a": 3, "b": 4}
+    node = {"CPU": 4.0, "memory": 10e9}
+    assert [_room(node, 1, 0, memory * 10**9) for memory in (0, 3, 11)] == [4, 3, 0]
 
 
 @pytest.mark.parametrize("version", [1, 2])

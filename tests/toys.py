@@ -42,6 +42,14 @@ def patient(config, data, device, checkpoint):
     yield from steady(config, data, device, checkpoint)
 
 
+def held(config, data, device, checkpoint):
+    """As `patient`; from its third epoch on, waits while the current folder has a file `hold`."""
+    for epoch, values in enumerate(patient(config, data, device, checkpoint)):
+        while epoch >= 2 and Path("hold").exists():
+            time.sleep(0.02)
+        yield values
+
+
 def hump(config, data, device, checkpoint):
     """Best at its second epoch; the lower the rate, the worse at every epoch."""
     rate = config["optimizer"]["lr"]

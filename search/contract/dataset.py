@@ -26,8 +26,9 @@ def load_rows(node: DictConfig) -> Rows:
     Raises:
         UsageError: they cannot be loaded, hold NaN or inf, or do not fit the task.
     """
-    settings = dict(node)  # plain, as in `contract.prepare`
-    check_task_name(settings.get("task"))
+    check_task_name(node.get("task"))
+    # Plain: a missing key of a DictConfig leaves a traceback that holds this frame, and its rows.
+    settings = dict(node)
     data = _load(node)
     for name, array in (("x", data.x), ("y", data.y)):
         if (

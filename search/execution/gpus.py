@@ -86,6 +86,21 @@ def driver_gpus() -> list[Gpu]:
     return _parse(listed.stdout) if listed.returncode == 0 else []
 
 
+def uuids_of(names: Sequence[str]) -> dict[str, str]:
+    """By name, the UUID of a GPU, which may be named by its number or the first part of its UUID.
+
+    Raises:
+        UsageError: as `driver_gpus`.
+    """
+    gpus = driver_gpus()
+    by_index = {gpu.index: gpu.uuid for gpu in gpus}
+    uuids = [uuid for gpu in gpus for uuid in (gpu.uuid, *gpu.slices)]
+    return {
+        name: by_index.get(name) or next((uuid for uuid in uuids if uuid.startswith(name)), name)
+        for name in names
+    }
+
+
 def free_memory(gpu: str) -> int | None:
     """Free memory of a GPU [bytes]; None where the driver does not say, as of a MIG device."""
     if not re.fullmatch(r"\d+|GPU-.+", gpu) or shutil.which("nvidia-smi") is None:
@@ -99,7 +114,7 @@ def free_memory(gpu: str) -> int | None:
 
 
 def _parse(text: str) -> list[Gpu]:
-    """GPUs from lines `GPU 0: NAME (UUID: GPU-…)`, each with its indented MIG devices below it."""
+    """GPUs from lines `GPU 0: NAME (UUID: GPU-…)`, each with its indented MIG devices below."""
     gpus: list[Gpu] = []
     for line in text.splitlines():
         if found := LISTED.match(line):

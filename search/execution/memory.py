@@ -7,6 +7,7 @@ import re
 import resource
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -57,6 +58,11 @@ def check_memory(slots: Mapping[str, int], *, memory_gb: float) -> None:
             )
 
 
+def memory_of(memory_gb: float | None) -> int:
+    """What a slot is promised [bytes]; 0 for nothing."""
+    return round((memory_gb or 0) * GB)
+
+
 def limit_memory() -> None:
     """Keeps this process, a worker, to the data that its slot has: beyond, it gets a MemoryError.
 
@@ -65,6 +71,15 @@ def limit_memory() -> None:
     limit = os.environ.get(LIMIT)
     if limit and sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_DATA, (int(limit), int(limit)))
+
+
+def memory_here() -> int:
+    """Memory of this machine, or of its control group where that has less [bytes]."""
+    sizes = [psutil.virtual_memory().total]
+    for limit, _ in GROUP_MEMORY:
+        with suppress(OSError, ValueError):  # no such group, or "max"
+            sizes.append(int(Path(limit).read_text()))
+    return min(sizes)
 
 
 def _free_here() -> int:

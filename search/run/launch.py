@@ -18,6 +18,7 @@ from search.config.quick_imports import quick_imports
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.errors import RunError, UsageError
+from search.execution.gpu_sharing import gpus_announced
 from search.execution.terminal import say
 from search.execution.worker_pool import slots_of, started_workers
 from search.storage.folder import Folder
@@ -55,7 +56,12 @@ def launch(
         labels = ", ".join(slot.label for slot in slots)
         noun = "worker" if len(slots) == 1 else "workers"
         say(console, f"starting {len(slots)} {noun} ({labels}) …")
-        with started_workers(plan, slots=slots, early=not folder.started) as pool:
+        with (
+            started_workers(plan, slots=slots, early=not folder.started) as pool,
+            gpus_announced(slots, search=plan.folder.name) as lines,
+        ):
+            for line in lines:
+                say(console, line)
             with quick_imports():  # while the workers import torch
                 from search.run.lifecycle import carried_out
                 from search.run.many_stages import carry_out

@@ -1,20 +1,33 @@
 """Which GPUs and CPUs of a node are taken, among all searches that run there.
 
 A booking is a set of locked files on the node. The lock ends with the process that holds it, so
-nothing stays booked after a kill. Used where a cluster's engine does not book GPUs itself.
+nothing stays booked after a kill. Used where a cluster's engine does not book GPUs itself, and by
+searches with workers of one machine, which may share a GPU and say so.
 """
 
 import fcntl
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 GUARD = "guard"  # the file that is locked while a booking is made
+PATIENCE = 10.0  # time that another booking may take [s]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What somebody has taken of a resource. `holder`: who, in words."""
+
+    resource: str
+    size: Fraction
+    holder: str
 
 
 class Booking:
@@ -60,29 +73,53 @@ class Bookings:
             The booking; None where there is not enough.
         """
         with self._guarded():
-            taken = self._taken()
+            taken: dict[str, Fraction] = {}
+            for share in self._shares():
+                taken[share.resource] = taken.get(share.resource, Fraction(0)) + share.size
             fitting = [gpu for gpu in gpus if taken.get(gpu, 0) + gpu_share <= 1]
             chosen = sorted(fitting, key=lambda gpu: taken.get(gpu, Fraction(0)))[:number]
             wanted = {**shares, **dict.fromkeys(chosen, gpu_share)}
-            enough = all(taken.get(name, 0) + share <= 1 for name, share in wanted.items())
+            enough = all(taken.get(name, 0) + size <= 1 for name, size in wanted.items())
             if len(chosen) < number or not enough:
                 return None
-            files = dict(self._lock_new(name, share) for name, share in wanted.items())
+            files = dict(self._lock_new(name, size, holder="") for name, size in wanted.items())
             return Booking(files, gpus=chosen)
+
+    def join(self, gpus: Sequence[str], *, holder: str) -> tuple[Booking, list[Share]]:
+        """Takes whole GPUs beside those who have them already, and returns what these have.
+
+        `holder`: who takes them, in words for others.
+        """
+        with self._guarded():
+            others = [share for share in self._shares() if share.resource in gpus]
+            files = dict(self._lock_new(gpu, Fraction(1), holder=holder) for gpu in gpus)
+            return Booking(files, gpus=gpus), others
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """One booking at a time on this node."""
-        descriptor = self._open(self._folder / GUARD)
+        """One booking at a time on this node.
+
+        Raises:
+            TimeoutError: a process that stands still has it.
+        """
+        descriptor, deadline = self._open(self._folder / GUARD), time.monotonic() + PATIENCE
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        path = self._folder / GUARD
+                        raise TimeoutError(f"{path} is locked for {PATIENCE:g} s") from None
+                time.sleep(0.01)
             yield
         finally:
             os.close(descriptor)
 
-    def _taken(self) -> dict[str, Fraction]:
-        """By resource, the share that is taken. Files that nobody has locked are removed."""
-        taken: dict[str, Fraction] = {}
+    def _shares(self) -> list[Share]:
+        """All that is taken. Files that nobody has locked are removed."""
+        shares = []
         for path in self._folder.glob("*@*"):
             with suppress(OSError):  # it is being released
                 descriptor = os.open(path, os.O_RDONLY)
@@ -91,17 +128,18 @@ class Bookings:
                     path.unlink()
                 except BlockingIOError:
                     name, above, below, _ = path.name.split("@")
-                    share = Fraction(int(above), int(below))
-                    taken[unquote(name)] = taken.get(unquote(name), Fraction(0)) + share
+                    size, holder = Fraction(int(above), int(below)), path.read_text()
+                    shares.append(Share(resource=unquote(name), size=size, holder=holder))
                 finally:
                     os.close(descriptor)
-        return taken
+        return shares
 
-    def _lock_new(self, name: str, share: Fraction) -> tuple[Path, int]:
-        share_text = f"{share.numerator}@{share.denominator}"
-        path = self._folder / f"{quote(name, safe='')}@{share_text}@{uuid.uuid4().hex}"
+    def _lock_new(self, name: str, size: Fraction, *, holder: str) -> tuple[Path, int]:
+        share = f"{size.numerator}@{size.denominator}"
+        path = self._folder / f"{quote(name, safe='')}@{share}@{uuid.uuid4().hex}"
         descriptor = self._open(path)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        path.write_text(holder)
         return path, descriptor
 
     def _open(self, path: Path) -> int:

@@ -18,7 +18,9 @@ PATIENCE = 10.0  # time that a cluster's head has to take a connection [s]
 
 
 def gpu_share(settings: PlacementSettings, *, engine: str, has_gpus: bool) -> float:
-    """The GPUs of one slot, or its share of one. `has_gpus`: whether the cluster has any.
+    """The GPUs of one slot, or its share of one, where its other keys agree with that.
+
+    `has_gpus`: whether the cluster has any.
 
     Raises:
         UsageError: keys that do not go together.
@@ -42,18 +44,30 @@ def gpu_share(settings: PlacementSettings, *, engine: str, has_gpus: bool) -> fl
                 remedy="give up one of them",
             )
         )
+    if gpus and settings.memory_gb is not None:
+        raise UsageError(
+            broken_rule(
+                "placement.memory_gb",
+                rule=f"must be null where slots have GPUs with placement={engine}: it would be "
+                "memory of a GPU, which a cluster does not count",
+                got=f"{settings.memory_gb:g}",
+                remedy="share GPUs by placement.slots_per_gpu, or say placement.gpus_per_trial=0",
+            )
+        )
     return gpus / settings.slots_per_gpu
 
 
 def no_room(settings: PlacementSettings, *, gpus: float, nodes: Sequence[str]) -> UsageError:
     """No node has room for one slot. `nodes`: what each has, in words."""
+    memory = "" if settings.memory_gb is None else f", {settings.memory_gb:g} GB of memory"
+    lower = "" if settings.memory_gb is None else ", placement.memory_gb"
     return UsageError(
         broken_rule(
             "placement",
             rule="a node must have room for one slot "
-            f"({settings.threads} CPUs for placement.threads, {gpus:g} GPUs)",
+            f"({settings.threads} CPUs for placement.threads, {gpus:g} GPUs{memory})",
             got=f"nodes with {'; '.join(nodes) or 'nothing'}",
-            remedy="lower placement.threads or placement.gpus_per_trial, or add a node",
+            remedy=f"lower placement.threads{lower} or placement.gpus_per_trial, or add a node",
         )
     )
 

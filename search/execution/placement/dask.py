@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from search.config.settings import PlacementSettings
+from search.execution.memory import memory_of
 from search.execution.placement import Event, dask_node
 from search.execution.placement.cluster import (
     ClusterPlacement,
@@ -34,6 +35,7 @@ from search.execution.placement.dask_cluster import (
     check_fit,
     connect_cluster,
     connected_cluster,
+    contents,
     host_of,
     leave_marks,
     rooms,
@@ -67,6 +69,7 @@ class DaskSlot(ClusterSlot):
         return dask_node.Needs(
             cpus=node,
             cpu_share=Fraction(self.threads, threads),
+            memory=memory_of(self.memory_gb),
             gpus=self.gpus_per_trial,
             gpu_share=Fraction(1, self.slots_per_gpu),
             by_torch=self.by_torch,
@@ -115,14 +118,14 @@ class DaskPlacement(ClusterPlacement):
         share = gpu_share(settings, engine="dask", has_gpus=any(n.gpus for n in nodes.values()))
         gpus = math.ceil(share)
         by_host = rooms(
-            nodes, threads=settings.threads, gpus=gpus, slots_per_gpu=settings.slots_per_gpu
+            nodes,
+            threads=settings.threads,
+            memory=memory_of(settings.memory_gb),
+            gpus=gpus,
+            slots_per_gpu=settings.slots_per_gpu,
         )
         if not any(by_host.values()):
-            raise no_room(
-                settings,
-                gpus=share,
-                nodes=[f"{n.threads} CPUs and {len(n.gpus)} GPUs" for n in nodes.values()],
-            )
+            raise no_room(settings, gpus=share, nodes=contents(nodes.values()))
         if settings.shared:
             check_shared(settings.folder, leave_marks=partial(leave_marks, cluster))
         return tuple(
@@ -130,6 +133,7 @@ class DaskPlacement(ClusterPlacement):
                 number=number,
                 gpu=None,
                 threads=settings.threads,
+                memory_gb=settings.memory_gb,
                 gpus=share,
                 shared=settings.shared,
                 growing=settings.slots == "auto",
@@ -224,6 +228,7 @@ class DaskPlacement(ClusterPlacement):
         by_host = rooms(
             nodes,
             threads=slot.threads,
+            memory=memory_of(slot.memory_gb),
             gpus=slot.gpus_per_trial,
             slots_per_gpu=slot.slots_per_gpu,
         )

@@ -6,6 +6,7 @@ Dask is imported here and not at the top, since most searches run without it.
 import logging
 import os
 import queue
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -21,6 +22,7 @@ import joblib
 from search.config.settings import PlacementSettings
 from search.config.version import __version__
 from search.errors import UsageError, broken_rule
+from search.execution.memory import GB
 from search.execution.placement import dask_node
 from search.execution.placement.cluster_checks import PATIENCE, check_reachable, last_line
 from search.execution.placement.node import leave_mark
@@ -32,11 +34,15 @@ TASK = "knobwise-slot"  # a task's key begins so, and then come its CPUs
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A Dask worker process. `host`: its machine; `threads`: its CPUs; `gpus`: UUIDs."""
+    """A Dask worker process.
+
+    `host`: its machine; `threads`: its CPUs; `gpus`: UUIDs; `memory`: of its machine [bytes].
+    """
 
     host: str
     threads: int
     gpus: tuple[str, ...]
+    memory: int
 
 
 class DaskCluster:
@@ -68,8 +74,10 @@ class DaskCluster:
             if reason:
                 self.unfit[name] = reason
             else:
-                _, host, gpus = answer
-                self._nodes[name] = Node(host=host, threads=workers[name], gpus=tuple(gpus))
+                _, host, gpus, memory = answer
+                self._nodes[name] = Node(
+                    host=host, threads=workers[name], gpus=tuple(gpus), memory=memory
+                )
         return {name: node for name, node in self._nodes.items() if name in workers}
 
     def has(self, node: str) -> bool:
@@ -225,19 +233,37 @@ def leave_marks(cluster: DaskCluster, probe: str) -> dict[str, str]:
 
 
 def rooms(
-    nodes: Mapping[str, Node], *, threads: int, gpus: int, slots_per_gpu: int
+    nodes: Mapping[str, Node], *, threads: int, memory: int, gpus: int, slots_per_gpu: int
 ) -> dict[str, int]:
-    """By host, for how many slots it has room. `threads`, `gpus`: of a slot."""
+    """By host, for how many slots it has room.
+
+    Args:
+        nodes: by address.
+        threads: of a slot.
+        memory: of a slot [bytes]; 0: not counted.
+        gpus: of a slot.
+        slots_per_gpu: slots that share each of them.
+    """
     by_cpu: dict[str, int] = defaultdict(int)
+    by_memory: dict[str, int] = {}
     cards: dict[str, set[str]] = defaultdict(set)
     for node in nodes.values():
         if node.gpus or not gpus:
             by_cpu[node.host] += node.threads // threads
+            by_memory[node.host] = node.memory // memory if memory else sys.maxsize
             cards[node.host] |= set(node.gpus)
-    return {
-        host: min(number, len(cards[host]) * slots_per_gpu // gpus) if gpus else number
-        for host, number in by_cpu.items()
+    by_gpu = {
+        host: len(cards[host]) * slots_per_gpu // gpus if gpus else sys.maxsize for host in by_cpu
     }
+    return {host: min(by_cpu[host], by_memory[host], by_gpu[host]) for host in by_cpu}
+
+
+def contents(nodes: Iterable[Node]) -> list[str]:
+    """What each node has, in words."""
+    return [
+        f"{node.threads} CPUs and {len(node.gpus)} GPUs, {node.memory / GB:.1f} GB of memory"
+        for node in nodes
+    ]
 
 
 def host_of(address: str) -> str:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from search.config.version import __version__
-from search.execution.gpus import VARIABLE, driver_gpus, visible_gpus
+from search.execution.gpus import VARIABLE, uuids_of, visible_gpus
+from search.execution.memory import memory_here
 from search.execution.placement.bookings import Bookings
 from search.execution.placement.node import Order, run_worker
 from search.execution.process_guard import GuardedProcess
 
+MEMORY = "memory"  # the machine's, as bookings name it
 _running: dict[bytes, GuardedProcess] = {}  # by token
 
 
@@ -24,6 +26,7 @@ class Needs:
     Attributes:
         cpus: name of the Dask worker's CPUs.
         cpu_share: of them.
+        memory: of the machine [bytes]; 0: not counted.
         gpus: how many.
         gpu_share: of each of them.
         by_torch: whether torch must be able to use them.
@@ -31,6 +34,7 @@ class Needs:
 
     cpus: str
     cpu_share: Fraction
+    memory: int
     gpus: int
     gpu_share: Fraction
     by_torch: bool
@@ -38,21 +42,21 @@ class Needs:
 
 def gpus_here(*, by_torch: bool) -> list[str]:
     """UUIDs of the GPUs that can be used here."""
-    uuids = {gpu.index: gpu.uuid for gpu in driver_gpus()}
-    return [uuids.get(name, name) for name in visible_gpus(by_torch=by_torch)]
+    return list(uuids_of(visible_gpus(by_torch=by_torch)).values())
 
 
-def describe(*, by_torch: bool) -> tuple[str, str, list[str]]:
-    """This node: its version of Knobwise, its host's name, its GPUs."""
-    return __version__, platform.node(), gpus_here(by_torch=by_torch)
+def describe(*, by_torch: bool) -> tuple[str, str, list[str], int]:
+    """This node: its version of Knobwise, its host's name, its GPUs, its host's memory [bytes]."""
+    return __version__, platform.node(), gpus_here(by_torch=by_torch), memory_here()
 
 
 def serve(order: Order, *, needs: Needs) -> tuple[int, bytes] | None:
     """Starts a worker and waits for its end: exit status and output; None if there is no room."""
     gpus = gpus_here(by_torch=needs.by_torch) if needs.gpus else []
-    booking = Bookings().book(
-        {needs.cpus: needs.cpu_share}, gpus=gpus, number=needs.gpus, gpu_share=needs.gpu_share
-    )
+    shares = {needs.cpus: needs.cpu_share}
+    if needs.memory:  # shared by all Dask workers of the machine
+        shares[MEMORY] = Fraction(needs.memory, memory_here())
+    booking = Bookings().book(shares, gpus=gpus, number=needs.gpus, gpu_share=needs.gpu_share)
     if booking is None:
         return None
     environment = dict(order.environment)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from search.config.settings import PlacementSettings
+from search.execution.memory import memory_of
 from search.execution.placement import Event
 from search.execution.placement.cluster import (
     ClusterPlacement,
@@ -56,7 +57,7 @@ class RayPlacement(ClusterPlacement):
         """
         connect_cluster(settings)
         gpus = gpu_share(settings, engine="ray", has_gpus=any_gpus())
-        nodes = places_for(settings.threads, gpus=gpus)
+        nodes = places_for(settings.threads, gpus=gpus, memory=memory_of(settings.memory_gb))
         if not nodes:
             raise no_room(settings, gpus=gpus, nodes=contents())
         if settings.shared:
@@ -66,6 +67,7 @@ class RayPlacement(ClusterPlacement):
                 number=number,
                 gpu=None,
                 threads=settings.threads,
+                memory_gb=settings.memory_gb,
                 gpus=gpus,
                 shared=settings.shared,
                 growing=settings.slots == "auto",
@@ -118,11 +120,16 @@ class RayPlacement(ClusterPlacement):
             ray.kill(actor)
             actor = None
         if actor is None:
-            options: dict[str, Any] = {"num_cpus": slot.threads, "num_gpus": slot.gpus}
+            options: dict[str, Any] = {
+                "num_cpus": slot.threads,
+                "num_gpus": slot.gpus,
+                "memory": memory_of(slot.memory_gb) or None,
+            }
             if avoided:
                 options["label_selector"] = {"ray.io/node-id": f"!in({','.join(avoided)})"}
             actor = self._actors[slot.number] = ray.remote(NodeSlot).options(**options).remote()
         return actor
 
     def _rooms(self, slot: ClusterSlot) -> int:
-        return sum(places_for(slot.threads, gpus=slot.gpus).values())
+        memory = memory_of(slot.memory_gb)
+        return sum(places_for(slot.threads, gpus=slot.gpus, memory=memory).values())

@@ -10,6 +10,7 @@ from typing import Any
 
 from search.config.settings import PlacementSettings
 from search.errors import UsageError, broken_rule
+from search.execution.memory import GB
 from search.execution.placement.cluster_checks import (
     check_reachable,
     last_line,
@@ -72,16 +73,24 @@ def any_gpus() -> bool:
     return any(resources.get("GPU", 0) for resources in _nodes().values())
 
 
-def places_for(threads: int, *, gpus: float) -> dict[str, int]:
-    """Nodes that have room for a slot, and for how many. `threads`, `gpus`: of one slot."""
-    places = {name: _room(each, threads, gpus) for name, each in _nodes().items()}
+def places_for(threads: int, *, gpus: float, memory: int) -> dict[str, int]:
+    """Nodes that have room for a slot, and for how many.
+
+    Args:
+        threads: of one slot.
+        gpus: of one slot.
+        memory: of one slot [bytes]; 0: not counted.
+    """
+    places = {name: _room(each, threads, gpus, memory) for name, each in _nodes().items()}
     return {name: number for name, number in places.items() if number}
 
 
 def contents() -> list[str]:
     """What each node has, in words."""
     return [
-        f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in _nodes().values()
+        f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs, "
+        f"{each.get('memory', 0) / GB:.1f} GB of memory"
+        for each in _nodes().values()
     ]
 
 
@@ -142,8 +151,9 @@ def _nodes() -> dict[str, Mapping[str, float]]:
     return {each["NodeID"]: each["Resources"] for each in ray.nodes() if each["Alive"]}
 
 
-def _room(resources: Mapping[str, float], threads: int, gpus: float) -> int:
+def _room(resources: Mapping[str, float], threads: int, gpus: float, memory: int) -> int:
     """How many slots a node has room for."""
     by_cpu = resources.get("CPU", 0.0) // threads
     by_gpu = resources.get("GPU", 0.0) / gpus if gpus else by_cpu
-    return int(min(by_cpu, by_gpu))
+    by_memory = resources.get("memory", 0.0) / memory if memory else by_cpu
+    return int(min(by_cpu, by_gpu, by_memory))
