@@ -457,14 +457,14 @@ def test_idle_knobs_have_no_say_in_a_configuration_but_are_kept_for_the_sampler(
         lambda knobs, seed: 0.9 if knobs["optimizer"] == "adam" else 0.8,
         *OPTIMIZERS,
         "sampler=tpe",
-        "n_trials=30",
+        "n_trials=60",
         "protocol.confirm=1",
     )
     for row in rows:
         chosen = row.ask.knobs["optimizer"]
         assert set(row.ask.knobs) == {"optimizer", f"optimizer.{chosen}.lr", "model.dropout"}
         assert set(row.ask.point) == {knob.path for knob in plan.knobs}
-    assert sum(row.ask.knobs["optimizer"] == "adam" for row in rows[15:30]) > 7
+    assert sum(row.ask.knobs["optimizer"] == "adam" for row in rows[45:60]) > 7
     findings = find(plan, rows, val_rows=500)
     assert findings.winner.ask.knobs["optimizer"] == "adam"
     frame = teller_of(plan).frame(findings)

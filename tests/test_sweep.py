@@ -345,8 +345,8 @@ def test_config_groups_of_a_users_own_are_swept_like_ours(elsewhere):
         "shade/none.yaml": "flip: 0.0\n",
         "shade/flips.yaml": "flip: 0.5\nseed: ${seed}\n",
         "space/mine.yaml": "shade:\n  choices: [none, flips]\n",
-        "optimizer/lion.yaml": "_target_: lion.Lion\nlr: 1e-4\n",
-        "space/two.yaml": "optimizer:\n  choices: [adam, lion]\n  lion: {lr: {low: 1e-5, high: 1e-3, scale: log, points: 3}}\n",
+        "optimizer/tiger.yaml": "_target_: tiger.Tiger\nlr: 1e-4\n",
+        "space/two.yaml": "optimizer:\n  choices: [adam, tiger]\n  tiger: {lr: {low: 1e-5, high: 1e-3, scale: log, points: 3}}\n",
     }
     for name, text in files.items():
         path = elsewhere / "conf" / name
@@ -362,8 +362,8 @@ def test_config_groups_of_a_users_own_are_swept_like_ours(elsewhere):
         compose_experiment("lr_sweep", overrides=["space=two"], config_dir=elsewhere / "conf"),
         root=elsewhere,
     )
-    assert sweep.first_round(two) == ("sgd", "adam", "lion")
-    assert [cell.get("optimizer.lion.lr") for cell in sweep.cells(two, "lion")] == [
+    assert sweep.first_round(two) == ("sgd", "adam", "tiger")
+    assert [cell.get("optimizer.tiger.lr") for cell in sweep.cells(two, "tiger")] == [
         1e-4,
         1e-5,
         1e-3,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kit import HERE, search
 
-from search.config.catalogue import experiments
+from search.config.catalogue import experiments, needed_words
 from search.config.check_keys import unusual_keys
 from search.config.compose import compose_experiment
 from search.errors import UsageError
@@ -20,7 +20,8 @@ def train(config, data, device, checkpoint):
 
 
 def _composed(experiment, *words):
-    return compose_experiment(experiment, overrides=list(words), config_dir=None)
+    needed = needed_words(experiment, config_dir=None)
+    return compose_experiment(experiment, overrides=[*needed, *words], config_dir=None)
 
 
 @pytest.mark.parametrize("experiment", sorted(experiments(None)))

@@ -5,6 +5,7 @@ Reads file names and first lines only; never composes.
 
 import ast
 import importlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -97,6 +98,19 @@ def roots(config_dir: Path | None) -> Iterator[Path]:
                 )
             )
     yield config_dir
+
+
+def needed_words(experiment: str, *, config_dir: Path | None) -> list[str]:
+    """`key=value` words of the command that an experiment's file begins with: values that only its
+    user has, such as a path. Empty where it runs by its name alone.
+    """
+    start = f"# python -m search {experiment} "
+    for root in roots(config_dir):
+        path = root / "experiment" / f"{experiment}.yaml"
+        for line in path.read_text().splitlines() if path.is_file() else ():
+            if line.startswith(start):
+                return [word for word in shlex.split(line.removeprefix(start)) if "=" in word]
+    return []
 
 
 def _purpose(path: Path) -> str:

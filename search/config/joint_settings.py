@@ -89,10 +89,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     )
     return JointSettings(
         sampler=sampler,
-        startup=min(
-            whole(config, "sampler.startup", least=1) if sampler in ADAPTIVE else n_trials,
-            n_trials // seeds,
-        ),
+        startup=min(_startup(config, knobs, sampler, n_trials), n_trials // seeds),
         n_trials=n_trials,
         budget=hours_in_seconds(config),
         gpu_budget=positive_or_none(config, "budget_gpu_seconds"),
@@ -108,6 +105,19 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         reduction=reduction,
         patience=patience,
     )
+
+
+def _startup(config: DictConfig, knobs: Sequence[Knob], sampler: str, n_trials: int) -> int:
+    """Configurations before an adaptive sampler takes over.
+
+    At least two for each choice of any knob: what an estimator of densities has never seen, it may
+    not propose in many trials.
+    """
+    if sampler not in ADAPTIVE:
+        return n_trials
+    given = whole(config, "sampler.startup", least=1)
+    most = max((len(knob.choices or ()) for knob in knobs), default=0)
+    return max(given, 2 * most) if sampler == "tpe" else given
 
 
 def active(knobs: Sequence[Knob], point: Mapping[str, Value]) -> Point:

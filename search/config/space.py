@@ -105,7 +105,7 @@ def _needs(path: str, node: Node) -> tuple[tuple[str, Any], ...]:
         rule, remedy = "`needs` is a list of key=value", "say needs: [data.dimensions=1]"
         raise _refused(path, rule, repr(words), remedy)
     parts = (str(word).partition("=") for word in words)
-    return tuple((key, yaml.load(value, _loader())) for key, _, value in parts)
+    return tuple((key, _loader()(value).get_single_data()) for key, _, value in parts)
 
 
 def _choices(path: str, node: Node) -> tuple[Any, ...]:

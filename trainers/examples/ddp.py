@@ -11,6 +11,8 @@ import pathlib
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
@@ -26,16 +28,18 @@ rank, ranks = distributed.get_rank(), distributed.get_world_size()
 device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if torch.cuda.is_available() else "cpu"
 
 split = np.load(os.environ["KNOBWISE_SPLIT"])  # row numbers of train and validation
-kept = pathlib.Path(os.environ["KNOBWISE_CHECKPOINT"]) / "last.pt"  # this trial's own folder
+kept = (
+    pathlib.Path(os.environ["KNOBWISE_CHECKPOINT"]) / "own.safetensors"
+)  # this trial's own folder
 x, y = (torch.tensor(array, device=device) for array in load_digits(return_X_y=True))
 x = x.float() / 16
 torch.manual_seed(options.seed)  # every rank begins with the same weights
 model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
 first = 1
 if kept.exists():  # a trial that was interrupted goes on
-    saved = torch.load(kept, weights_only=True)
-    model.load_state_dict(saved["model"])
-    first = saved["epoch"] + 1
+    with safe_open(kept, framework="pt") as saved:
+        model.load_state_dict({name: saved.get_tensor(name) for name in saved.keys()})  # noqa: SIM118
+        first = int(saved.metadata()["epoch"]) + 1
 parallel = DistributedDataParallel(model.to(device))
 optimizer = torch.optim.SGD(parallel.parameters(), lr=options.lr)
 for epoch in range(first, options.epochs + 1):
@@ -49,7 +53,7 @@ for epoch in range(first, options.epochs + 1):
         val = torch.tensor(split["val"], device=device)
         right = (model(x[val]).argmax(1) == y[val]).float().mean().item()
         print(json.dumps({"epoch": epoch, "accuracy": right}), flush=True)  # first printed …
-        torch.save({"model": model.state_dict(), "epoch": epoch}, kept.with_suffix(".new"))
+        save_file(model.state_dict(), kept.with_suffix(".new"), {"epoch": str(epoch)})
         os.replace(kept.with_suffix(".new"), kept)  # … then saved
     distributed.barrier()
 distributed.destroy_process_group()

@@ -1,13 +1,14 @@
 """The help page of an experiment: what it does, its knobs, the keys that matter, two examples."""
 
 import re
+import shlex
 import textwrap
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from search.commands.support.arguments import WIDTH, examples_text
-from search.config.catalogue import CONF
+from search.config.catalogue import CONF, needed_words
 from search.config.compose import compose_experiment
 from search.config.plan import Plan, read_plan
 from search.config.text import one_line
@@ -27,15 +28,20 @@ def experiment_help(name: str, *, purpose: str, config_dir: Path | None) -> str:
     Raises:
         UsageError: the experiment cannot be composed.
     """
-    config = compose_experiment(name, overrides=[], config_dir=config_dir)
+    needed = needed_words(name, config_dir=config_dir)
+    config = compose_experiment(name, overrides=needed, config_dir=config_dir)
+    command = shlex.join(["python", "-m", "search", name, *needed])
     plan = read_plan(config, root=Path.cwd())
     keys = KEYS.get(plan.kind, KEYS["sweep"])
     rows = [(f"{key}={_value(plan, key)}", _comment(plan, key)) for key in keys]
     rows += [(f"{key}={value}", _others(key, value, config_dir)) for key, value in _chosen(plan)]
     second = "n_trials=120" if plan.kind == "joint" else "seeds=5 optimizer=adam"
     examples = [
-        (f"python -m search {name}", f"into results/{name}/; again to resume"),
-        (f"python -m search {name} {second} name=mine", "another one, into results/mine/"),
+        (command, f"into results/{name}/; again to resume"),
+        (
+            f"{command} {'' if needed else f'{second} '}name=mine",
+            "another one, into results/mine/",
+        ),
     ]
     return "\n".join(
         [
