@@ -25,6 +25,7 @@ from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import CAUSES, Check, excused
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.of_data import of_data
+from search.diagnostics.preflight.reading import Reading
 from search.diagnostics.preflight.report import require, sound, write
 from search.diagnostics.preflight.run import of_training
 from search.diagnostics.probe_process import answer
@@ -198,16 +199,20 @@ def test_train_rows_of_the_future_are_told():
     assert sets.shared_groups(None, None).outcome == "not checkable"
 
 
+def _read(x, y):
+    return Reading.of(x, y, classification=True)
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.4])
 def test_label_noise_is_measured_among_the_surest_rows(noise):
     dice = np.random.default_rng(7)
     y = np.arange(900) % 3
     x = dice.normal(0, 1, (900, 8)) + 2.0 * np.eye(8)[y]
     wrong = dice.random(900) < noise
-    check = label_noise(x, np.where(wrong, (y + 1) % 3, y), legible=True)
+    check = label_noise(_read(x, np.where(wrong, (y + 1) % 3, y)), legible=True)
     assert check.outcome == ("warn" if noise else "pass")
     assert abs(check.measured["share"] - noise) < 0.1
-    assert label_noise(x, y, legible=False).outcome == "not checkable"
+    assert label_noise(_read(x, y), legible=False).outcome == "not checkable"
 
 
 @pytest.mark.parametrize(("half", "apart"), [(True, 4.0), (False, 4.0), (False, 1.5), (False, 2.0)])
@@ -216,7 +221,7 @@ def test_a_class_half_mislabelled_is_named_and_classes_that_overlap_are_not(half
     y = (dice.random(700) < 0.3).astype(int)
     x = dice.normal(0, 1, (700, 5)) + apart * np.eye(5)[0] * y[:, None]
     given = np.where((y == 1) & (dice.random(700) < 0.5) & half, 0, y)
-    check = label_noise(x, given, legible=True)
+    check = label_noise(_read(x, given), legible=True)
     assert check.outcome == ("warn" if half else "pass"), check.told
     assert "classes" not in check.measured or check.measured["classes"] == (1, 0)
 
@@ -225,11 +230,23 @@ def test_random_labels_are_read_by_no_plain_model():
     dice = np.random.default_rng(8)
     read = [
         labels.label_signal(
-            dice.normal(0, 1, (80, 4)), dice.integers(0, 2, 80), classification=True, moved={}
+            _read(dice.normal(0, 1, (80, 4)), dice.integers(0, 2, 80)), moved={}
         ).outcome
         for _ in range(20)
     ]
     assert read == ["note"] * 20
+
+
+def test_labels_one_row_late_are_named_and_not_looked_for_where_no_reading_could_prove_it():
+    dice = np.random.default_rng(9)
+    y = dice.integers(0, 3, 300)
+    x = dice.normal(0, 1, (300, 4)) + 4.0 * np.eye(4)[y]
+    late = labels.label_signal(_read(x[1:], y[:-1]), moved={1: (x[1:], y[1:])})
+    assert (late.outcome, late.measured["moved"]) == ("fail", 1)
+    sound = _read(x, y)
+    nothing = np.zeros((len(y), 4)), np.full(len(y), "no label")  # would raise, were it read
+    assert labels.label_signal(sound, moved={1: nothing}).outcome == "pass"
+    assert sound.chances is sound.chances  # fitted once, for all checks
 
 
 def test_features_by_their_scale_and_extremes():
@@ -673,5 +690,5 @@ def test_a_whole_part_kept_from_the_optimizer_is_frozen_on_purpose(frozen, optim
 def test_three_labels_of_ten_that_are_wrong_are_told_and_one_of_twenty_is_not(share, outcome):
     x, y = load_digits(return_X_y=True)
     wrong = np.random.default_rng(0).random(len(y)) < share
-    check = label_noise(x, np.where(wrong, (y + 1) % 10, y), legible=True)
+    check = label_noise(_read(x, np.where(wrong, (y + 1) % 10, y)), legible=True)
     assert check.outcome == outcome

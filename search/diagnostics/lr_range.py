@@ -18,7 +18,7 @@ FALL = 0.05  # least fall of the loss, relative to its start
 NOISE = 4.5  # and in standard errors of the smoothed curve, whose least value is the least of many
 SEEDS_APART, WAYS_APART = 2.0, 3.0  # decades by which seeds, or ways of reading, may differ
 LEFT = 0.05  # share of the fall that is left where the bottom begins
-ABOVE = 4.0  # how far the range goes beyond that rate
+EDGE = 0.25  # share of the fall that is lost again where the range ends
 BEGUN = 0.05  # share of the fall where it has begun
 RISEN = 0.5  # share of the fall that is lost again where a curve counts as diverged
 LEAST = 20  # steps
@@ -98,14 +98,17 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
 
 
 def _highest(rates: Curve, losses: Curve, *, bottom: int, start: float) -> float:
-    """The upper end of the range: a little above the rate at which nearly all of the fall is done.
+    """The upper end of the range: where a quarter of the fall is lost again.
 
-    A ramp's least loss lies anywhere on a flat bottom; where the bottom begins is steadier. The
-    best rates of real sweeps lay from a twelfth of that rate to twice that rate
-    (`tests/benchmarks/lr_range.py`).
+    The best rates of real sweeps lay less than two decades below it
+    (`tests/benchmarks/lr_range.py`). Where the bottom begins says less: an easy part of the task may be learned long before the best
+    rate. The last step below that loss counts, so that a bump in the bottom does not. Where the
+    loss never rises, the range begins with the bottom.
     """
-    done = np.flatnonzero(losses[: bottom + 1] <= losses[bottom] + LEFT * (start - losses[bottom]))
-    return float(rates[done[0]]) * ABOVE
+    fall = start - losses[bottom]
+    good = np.flatnonzero(losses <= losses[bottom] + EDGE * fall)
+    done = np.flatnonzero(losses[: bottom + 1] <= losses[bottom] + LEFT * fall)
+    return float(min(rates[min(good[-1] + 1, len(rates) - 1)], rates[done[0]] * WIDTH))
 
 
 def _suggestions(rates: Curve, losses: Curve, *, bottom: int, start: float) -> dict[str, float]:

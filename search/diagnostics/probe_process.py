@@ -16,12 +16,16 @@ from search.execution import process_guard as guard
 if __name__ == "__main__":
     ARGUMENTS = guard.enter()
 
-from search.contract.arrays import read_folds
-from search.storage.json_numbers import plain
-from trainers.probes import gradients, questions
-from trainers.probes.limits import OutOfTime, time_limit
-from trainers.probes.padding import padding_counts
-from trainers.probes.subject import Subject, ramp
+from search.config.quick_imports import quick_imports
+
+with quick_imports():
+    from search.contract.arrays import read_folds
+    from search.storage.json_numbers import plain
+    from trainers.probes import gradients, questions
+    from trainers.probes.limits import OutOfTime, time_limit
+    from trainers.probes.padding import padding_counts
+    from trainers.probes.subject import Subject, ramp
+    from trainers.stock import warm
 
 # Seconds that a question may take. Those of several trainings begin no further one after
 # `questions.ENOUGH` of them.
@@ -96,6 +100,8 @@ def _ramps(subject: Subject, asked: dict[str, Any]) -> Answers:
 
 
 if __name__ == "__main__":
+    with quick_imports():
+        warm()
     place = Path(ARGUMENTS[0])
     found = answer(json.loads((place / "asked.json").read_text()))
     fresh = place / "answers.new"

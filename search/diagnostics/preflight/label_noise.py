@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.reading import held_out, some_rows
+from search.diagnostics.preflight.reading import Reading
 
 # The share of rows that a model is surest of, at least so many, and how many of them may bear
 # another label.
@@ -24,7 +24,7 @@ HALF, BLIND, PURE, BETWEEN, LEAST = (0.25, 0.7), 0.6, 0.93, 1.0, 15
 Shown = NDArray[Any]
 
 
-def label_noise(x: Shown, y: Shown, *, legible: bool) -> Check:
+def label_noise(reading: Reading, *, legible: bool) -> Check:
     """Of the rows that a plain model is surest of, held out, how many bear another label (R13)? And
     does a class share its rows with another one, half and half?
 
@@ -35,10 +35,10 @@ def label_noise(x: Shown, y: Shown, *, legible: bool) -> Check:
     judge = Judge(name="label_noise", rule="R13")
     if not legible:
         return judge.unknown("plain models read nothing of the labels in these inputs")
-    x, y = some_rows(x, y)
+    y = reading.y
     if np.bincount(y).max() > len(y) - 20 or len(y) < 60:
         return judge.unknown("there are too few rows, or too few outside the most frequent class")
-    chances, classes = held_out(x, y)
+    chances, classes = reading.chances
     guess, confidence = classes[chances.argmax(axis=1)], chances.max(axis=1)
     rare = (
         guess != np.bincount(y).argmax()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.reading import (
+    Reading,
     by_column_per_class,
     by_indicators,
     by_sum_of_two,
@@ -136,21 +137,24 @@ def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
     return judge.passed(sentence, feature=best, score=scores[best])
 
 
-def label_signal(
-    x: Shown, y: Shown, *, classification: bool, moved: Mapping[int, tuple[Shown, Shown]]
-) -> Check:
+def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Shown, Shown]]) -> Check:
     """Does a plain model read the labels in the inputs? Or much better in those of the next row, or
     of the one before (R10)?
 
-    `moved`: by how many rows of the file → rows of train and the labels found there.
+    `moved`: by how many rows of the file → rows of train and the labels found there. They are not
+    read where even all of them read rightly would prove nothing.
     """
     judge = Judge(name="label_signal", rule="R10")
-    score, sure = readable(x, y, classification)
+    classification = reading.classification
+    score, sure = readable(reading)
     kind = "above the most frequent class" if classification else "of the variance"
     sentence = f"trees read {score:+.1%} {kind} in held-out rows"
     measured = {"score": score, "deviations": sure}
     for step, (rows, labels) in moved.items():
-        other, certain = readable(rows, labels, classification)
+        neighbours = Reading.of(rows, labels, classification=classification)
+        if neighbours.highest <= score + STEP:
+            continue
+        other, certain = readable(neighbours)
         if certain > max(SURE, sure) and other > score + STEP:
             if max(each_alone(rows, labels, classification).values(), default=0.0) >= LAGGED:
                 lags = (

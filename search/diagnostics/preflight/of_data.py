@@ -18,6 +18,7 @@ from search.diagnostics.preflight import features, labels, sets
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.label_noise import label_noise
+from search.diagnostics.preflight.reading import Reading
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.api import IGNORED, Part
 from trainers.data import DataSet
@@ -97,21 +98,19 @@ def _of_labels(
 
     yield labels.contradictions(train_x, train_y, chance=chance)
     yield labels.telltale_feature(train_x, train_y, classification=classification)
-    signal = labels.label_signal(
-        train_x, train_y, classification=classification, moved=_moved(loaded, index)
-    )
+    reading = Reading.of(train_x, train_y, classification=classification)
+    signal = labels.label_signal(reading, moved=_moved(loaded, index))
     yield signal
     if classification:
         legible = max(
             signal.measured["score"] / labels.READABLE, signal.measured["deviations"] / labels.SURE
         ) >= 1  # fmt: skip
-        yield label_noise(train_x, train_y, legible=legible)
+        yield label_noise(reading, legible=legible)
     yield labels.label_order(train_y)
     assert val[0] is not None
     yield validation_labels(
-        train,
+        reading,
         (val[0], val[1]),
-        classification=classification,
         alike=plan.config.split.kind not in ("ordered", "grouped"),
     )
 

@@ -4,6 +4,8 @@ Knows no checks.
 """
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,23 +21,62 @@ CLUSTERED = 0.1  # of the gap between classes: the spread of what gives them awa
 Shown = NDArray[Any]
 
 
-def readable(x: Shown, y: Shown, classification: bool) -> tuple[float, float]:
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What trees predict for some rows that they have not seen. They are fitted when first asked,
+    and once for all checks.
+    """
+
+    x: Shown
+    y: Shown
+    classification: bool
+
+    @classmethod
+    def of(cls, x: Shown, y: Shown, *, classification: bool) -> "Reading":
+        """Of some rows and features, drawn at random."""
+        x, y = some_rows(x, y)
+        return cls(x=x, y=y, classification=classification)
+
+    @cached_property
+    def chances(self) -> tuple[Shown, Shown]:
+        """Of each class [n, classes], and the classes."""
+        return _held_out(self.x, self.y)
+
+    @cached_property
+    def numbers(self) -> tuple[Shown, ...]:
+        """Of the first columns of the targets [n] each."""
+        return tuple(_held_out_numbers(self.x, numbers) for numbers in self.columns)
+
+    @property
+    def columns(self) -> Shown:
+        """The first columns of the targets [columns, n]."""
+        columns: Shown = self.y.reshape(len(self.y), -1).T[:COLUMNS].astype(np.float64)
+        return columns
+
+    @property
+    def highest(self) -> float:
+        """The score of predictions that are all right."""
+        if not self.classification or not len(self.y):
+            return 1.0
+        return 1 - float(np.unique(self.y, return_counts=True)[1].max() / len(self.y))
+
+
+def readable(reading: Reading) -> tuple[float, float]:
     """How much of the labels a plain model reads, held out, above a constant; and how sure that is,
     in standard deviations.
     """
-    x, y = some_rows(x, y)
-    if len(y) < 20:
+    if len(reading.y) < 20:
         return 0.0, 0.0
-    if classification:
-        chances, classes = held_out(x, y)
-        labels = np.searchsorted(classes, y)
+    if reading.classification:
+        chances, classes = reading.chances
+        labels = np.searchsorted(classes, reading.y)
         frequencies = np.bincount(labels) / len(labels)
         blend = 0.9 * chances + 0.1 * frequencies
         gain = np.log(blend[np.arange(len(labels)), labels]) - np.log(frequencies[labels])
         score = float((chances.argmax(axis=1) == labels).mean() - frequencies.max())
         return score, float(gain.mean() / (gain.std(ddof=1) / math.sqrt(len(gain)) or 1.0))
-    columns = y.reshape(len(y), -1).T[:COLUMNS].astype(np.float64)
-    return max((_read_numbers(x, numbers) for numbers in columns), key=lambda read: read[1])
+    columns = zip(reading.numbers, reading.columns, strict=True)
+    return max((_read_numbers(*column) for column in columns), key=lambda read: read[1])
 
 
 def each_alone(x: Shown, y: Shown, classification: bool) -> dict[int, float]:
@@ -120,7 +161,7 @@ def some_rows(x: Shown, y: Shown) -> tuple[Shown, Shown]:
     ] > FEATURES else flat, y[rows]
 
 
-def held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+def _held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:
     """Chances of each class [n, classes] for rows that the model has not seen, and the classes."""
     least = int(np.unique(y, return_counts=True)[1].min())
     folds: Any = (
@@ -138,22 +179,20 @@ def held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:
     return chances, known
 
 
-def held_out_numbers(x: Shown, numbers: Shown) -> Shown:
+def _held_out_numbers(x: Shown, numbers: Shown) -> Shown:
     """Predictions of numbers [n] for rows that the model has not seen."""
     trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
     told: Shown = cross_val_predict(trees, x, numbers, cv=KFold(5, shuffle=True, random_state=0))
     return told
 
 
-def _read_numbers(x: Shown, numbers: Shown) -> tuple[float, float]:
+def _read_numbers(guess: Shown, numbers: Shown) -> tuple[float, float]:
     """The same of one column of numbers."""
-    told = held_out_numbers(x, numbers)
     score = 1 - float(
-        ((told - numbers) ** 2).sum() / (((numbers - numbers.mean()) ** 2).sum() or 1.0)
+        ((guess - numbers) ** 2).sum() / (((numbers - numbers.mean()) ** 2).sum() or 1.0)
     )
-    correlation = (
-        float(np.corrcoef(told, numbers)[0, 1]) if np.ptp(told) > 0 and np.ptp(numbers) > 0 else 0.0
-    )
+    varied = np.ptp(guess) > 0 and np.ptp(numbers) > 0
+    correlation = float(np.corrcoef(guess, numbers)[0, 1]) if varied else 0.0
     return score, float(
         np.arctanh(min(correlation, 1 - 1e-9)) * math.sqrt(max(len(numbers) - 3, 1))
     )

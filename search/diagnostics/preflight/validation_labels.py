@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.reading import held_out, held_out_numbers, some_rows
+from search.diagnostics.preflight.reading import Reading, some_rows
 
 FEWEST = 20  # rows of validation; of a class, a quarter
 READ = 0.3  # of what trees read in train rows, held out, from which validation can be compared
@@ -26,31 +26,25 @@ Shown = NDArray[Any]
 REMEDY = "see how the labels of validation were read: their order, names and units"
 
 
-def validation_labels(
-    train: tuple[Shown, Shown], val: tuple[Shown, Shown], *, classification: bool, alike: bool
-) -> Check:
+def validation_labels(reading: Reading, val: tuple[Shown, Shown], *, alike: bool) -> Check:
     """Held out rows of train against rows of validation.
 
     Args:
-        train: inputs and labels.
+        reading: of train.
         val: inputs and labels.
-        classification: labels are class numbers.
         alike: whether the sets were drawn alike: later times, or other groups, are harder.
     """
     judge = Judge(name="validation_labels", rule="R3")
-    if min(len(train[1]), len(val[1])) < FEWEST:
+    if min(len(reading.y), len(val[1])) < FEWEST:
         return judge.unknown(f"validation or train has fewer than {FEWEST} rows")
-    x, y = some_rows(*train)
-    val_x, val_y = some_rows(*val)
-    if classification:
-        return _of_classes(judge, (x, y), (val_x, val_y), alike=alike)
-    return _of_numbers(judge, (x, y), (val_x, val_y), alike=alike)
+    val = some_rows(*val)
+    if reading.classification:
+        return _of_classes(judge, reading, val, alike=alike)
+    return _of_numbers(judge, reading, val, alike=alike)
 
 
-def _of_classes(
-    judge: Judge, train: tuple[Shown, Shown], val: tuple[Shown, Shown], *, alike: bool
-) -> Check:
-    chances, classes = held_out(*train)
+def _of_classes(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, alike: bool) -> Check:
+    train, (chances, classes) = (reading.x, reading.y), reading.chances
     guess = classes[chances.argmax(axis=1)]
     trees = ExtraTreesClassifier(100, min_samples_leaf=2, random_state=0).fit(*train)
     got = trees.predict(val[0])
@@ -97,14 +91,10 @@ def _swapped(y: Shown, guess: Shown, val_y: Shown, got: Shown) -> tuple[int, int
     return None
 
 
-def _of_numbers(
-    judge: Judge, train: tuple[Shown, Shown], val: tuple[Shown, Shown], *, alike: bool
-) -> Check:
-    y, val_y = (
-        labels.reshape(len(labels), -1)[:, 0].astype(np.float64) for _, labels in (train, val)
-    )
-    guess = held_out_numbers(train[0], y)
-    trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0).fit(train[0], y)
+def _of_numbers(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, alike: bool) -> Check:
+    y, guess = reading.columns[0], reading.numbers[0]
+    val_y = val[1].reshape(len(val[1]), -1)[:, 0].astype(np.float64)
+    trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0).fit(reading.x, y)
     got = trees.predict(val[0])
     usual, here = _correlation(guess, y), _correlation(got, val_y)
     sentence = (
