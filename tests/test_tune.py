@@ -253,6 +253,7 @@ def test_knobs_of_another_option_are_left_behind_and_equal_configurations_are_on
         (["protocol.stages=[baseline,{sweeps:passes}]", "protocol.passes=null"], "protocol.passes: passes over all knobs need an end, but got None"),
         (["protocol.share=1.5"], "protocol.share: the sweeps' share of the budget lies below 1, but got 1.5"),
         (["space=[lr,augment_sequence]"], r"space.augment: it needs data.dimensions=1, but got data.dimensions=2; choose another knob"),
+        (["space=[lr,residual]"], r"space.model.residual: it needs model.depth>1, but got model.depth=1; choose another knob"),
         (["space=[lr,momentum]", "optimizer=adam"], "a knob's path must be a key of the config"),
         (["space.optimizer.lx.low=1"], "space.optimizer.lx.low: a knob of the protocol has the key, but got"),
     ],
@@ -319,6 +320,15 @@ def test_the_other_protocols_end_and_each_stage_says_why_it_came(protocol):
     )
     if protocol == "coordinate":  # the rate is adopted in the first pass, so there is a second
         assert [step.request.knob for step in history.sweeps] == ["lr", "dropout", "lr", "dropout"]
+
+
+@pytest.mark.parametrize(("depth", "left_out"), [(1, True), (2, False)])
+def test_a_listed_knob_that_needs_another_model_is_left_out_and_said(depth, left_out):
+    plan = tune_plan("protocol.knobs=[lr,residual,dropout]", f"model.depth={depth}")
+    assert list(plan.settings.spaces) == ["lr", *["residual"] * (not left_out), "dropout"]
+    assert plan.settings.left_out == ("residual",) * left_out
+    history, _ = carried_out(plan, _nothing, lambda knobs: "underfitting")
+    assert next_stage(history) is None
 
 
 def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():

@@ -80,11 +80,10 @@ def default_of(config: DictConfig, knob: Knob, missing: object = None) -> Any:
 
 def lacks(config: DictConfig, knob: Knob) -> tuple[str, str] | None:
     """What a knob needs of the config that it does not say, and what it says; None: nothing."""
-    for path, needed in knob.needs:
-        value = OmegaConf.select(config, path)
-        if value != needed:
-            shown = "null" if needed is None else needed
-            return f"{path}={shown}", f"{path}={'null' if value is None else value}"
+    for need in knob.needs:
+        value = OmegaConf.select(config, need.path)
+        if not need.holds(value):
+            return str(need), f"{need.path}={'null' if value is None else value}"
     return None
 
 

@@ -14,14 +14,33 @@ HIGHEST_PLACE = 690.0  # on a log scale; its number is just below the greatest f
 
 
 @dataclass(frozen=True, kw_only=True)
+class Need:
+    """What the config must say at a path for a knob to have an effect: a value, or more than it."""
+
+    path: str
+    value: Value
+    is_more: bool = False
+
+    def holds(self, value: object) -> bool:
+        """Whether a value of the config will do."""
+        if not self.is_more:
+            return value == self.value
+        return isinstance(value, int | float) and value > float(self.value or 0)
+
+    def __str__(self) -> str:
+        shown = "null" if self.value is None else self.value
+        return f"{self.path}{'>' if self.is_more else '='}{shown}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Knob:
     """One hyperparameter: its path in the config and its domain; both ends included, always.
 
     `choices` is empty for numbers, and `low`, `high` are meaningless for choices. `least`, `most`:
     hard limits, which no extension of the range leaves. `nuisance`: tuned anew for every value of
     the knob that a sweep is about (P1). `choice`: the choice of a config group under which alone
-    the knob counts, as ("optimizer", "adam"); None for a knob that always counts. `needs`: paths of
-    the config and the values that they must have, such as sequences for augmentations of these.
+    the knob counts, as ("optimizer", "adam"); None for a knob that always counts. `needs`: what
+    the config must say, such as sequences for augmentations of these.
     """
 
     path: str
@@ -37,7 +56,7 @@ class Knob:
     why: str = ""
     nuisance: bool = False
     choice: tuple[str, str] | None = None
-    needs: tuple[tuple[str, Value], ...] = ()
+    needs: tuple[Need, ...] = ()
 
     def grid(self) -> tuple[Value, ...]:
         """The values of a one-knob sweep: ascending, both ends exact, even on the knob's scale."""

@@ -1,6 +1,7 @@
 """From the nested YAML of a space to its knobs, with every rule of a domain checked."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any
 import yaml
 
 from search.config.catalogue import CONF
-from search.config.knobs import ABOVE_ZERO, GROUPS, Knob
+from search.config.knobs import ABOVE_ZERO, GROUPS, Knob, Need
 from search.config.sweep_grammar import read_domain
 from search.errors import UsageError, broken_rule
 
@@ -21,6 +22,7 @@ KEYS = (
     "needs",
 )  # fmt: skip
 ENDS = ("min", "max")
+NEED = re.compile(r"([^=>]+)([=>])(.*)")  # what a knob needs: key=value, or key>number
 POINTS_MOST = 1000  # of a grid
 LARGEST, WHOLE_LARGEST = 1e100, 2.0**53  # sizes up to which numbers, and whole numbers, are exact
 NARROWEST = 1e-9  # width of a range, as a share of its ends
@@ -98,14 +100,20 @@ def _knob(path: str, node: Node) -> Knob:
     return _number_knob(path, node, shared)
 
 
-def _needs(path: str, node: Node) -> tuple[tuple[str, Any], ...]:
-    """What the config must say for the knob to make sense: `[data.dimensions=1]`."""
+def _needs(path: str, node: Node) -> tuple[Need, ...]:
+    """What the config must say for the knob to make sense: `[data.dimensions=1, model.depth>1]`."""
     words = node.get("needs", [])
-    if not isinstance(words, list) or not all("=" in str(word) for word in words):
-        rule, remedy = "`needs` is a list of key=value", "say needs: [data.dimensions=1]"
-        raise _refused(path, rule, repr(words), remedy)
-    parts = (str(word).partition("=") for word in words)
-    return tuple((key, _loader()(value).get_single_data()) for key, _, value in parts)
+    matches = [NEED.fullmatch(str(word)) for word in words] if isinstance(words, list) else [None]
+    needs = [
+        Need(path=match[1], value=_loader()(match[3]).get_single_data(), is_more=match[2] == ">")
+        for match in matches
+        if match is not None
+    ]
+    sound = all(type(need.value) in (int, float) for need in needs if need.is_more)
+    if len(needs) < len(matches) or not sound:
+        rule = "`needs` is a list of key=value or key>number"
+        raise _refused(path, rule, repr(words), "say needs: [data.dimensions=1]")
+    return tuple(needs)
 
 
 def _choices(path: str, node: Node) -> tuple[Any, ...]:

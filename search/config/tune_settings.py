@@ -14,6 +14,7 @@ from search.config.fields import hours_in_seconds, positive, positive_or_none, w
 from search.config.knob_roles import check_knob, check_roles, default_of
 from search.config.knobs import Knob
 from search.config.space import read_space
+from search.config.trial_config import STOCK
 from search.errors import UsageError, broken_rule, unknown
 
 PLAIN = ("preflight", "baseline", "regularisers_off", "lr_range", "joint", "confirm", "ensemble")
@@ -40,7 +41,7 @@ class TuneSettings:
     """A protocol with its numbers.
 
     `spaces`: the knobs of each name, in the order in which they are turned where nothing else says.
-    `left_out`: names whose key this set-up does not have.
+    `left_out`: names of the protocol whose key this set-up lacks, or which need another one.
     `idle`: sweeps in a row that bring nothing before the sweeps end, or None. `passes`: over all
     knobs.
     `until`: verdicts at which the sweeps go on; empty where verdicts do not end them.
@@ -131,7 +132,10 @@ def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str,
     plain = OmegaConf.to_container(config.get("space") or {}, resolve=True)
     assert isinstance(plain, dict)
     chosen = bool(config.protocol.get("chosen"))
-    spaces, left_out, missing = {}, [], object()
+    stock = OmegaConf.select(config, "trainer._target_") == STOCK
+    listed = (config.protocol.get("knobs") or ()) if stock and not chosen else ()
+    spaces, missing = {}, object()
+    left_out = [str(name) for name in listed if name not in plain]
     for name, node in plain.items():
         knobs = read_space(node)
         check_roles(knobs)
