@@ -51,6 +51,33 @@ def test_a_key_that_is_gone_or_changed_is_refused(config):
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], None),  # images: the link gives the 2 that the file gave before
+        (["augment.dimensions=2"], None),
+        (["augment.dimensions=1"], "augment.dimensions: 2 there, 1 now"),
+        (
+            ["data.dimensions=1"],
+            "augment.dimensions: 2 there, ${oc.select:data.dimensions,2} now",
+        ),
+    ],
+)
+def test_augmented_images_resume_though_their_dimensions_follow_the_data_now(words, line):
+    new = compose_experiment("lr_sweep", overrides=["augment=shift", *words], config_dir=None)
+    old = OmegaConf.create(OmegaConf.to_container(new, resolve=False))
+    old.augment.dimensions = 2
+    del old.data["dimensions"]
+    assert drift(old, new) == [line] * bool(line)
+
+
+def test_a_key_that_came_to_a_file_of_many_groups_may_come_with_its_shipped_value():
+    new = compose_experiment("lr_sweep", overrides=["data=mnist1d"], config_dir=None)
+    old = OmegaConf.create(OmegaConf.to_container(new, resolve=False))
+    del old.data["dimensions"]
+    assert drift(old, new) == []
+
+
 def test_shipped_values_are_read_from_the_files():
     assert is_shipped_default("optimizer.momentum", 0.9)
     assert not is_shipped_default("optimizer.momentum", 0.8)

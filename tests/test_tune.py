@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import running, search, steady, trials, wait_for
-from simulated import begun, carried_out, tune_plan
+from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
@@ -339,7 +339,8 @@ def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
     assert [step.request.knob for step in history.sweeps] == ["lr"]
     end = next(step for step in history.steps if step.request.stage == "sweeps")
     assert "no training beats a constant prediction beyond chance" in end.says
-    assert {step.request.stage for step in history.steps if step.request.skip} >= {"joint"}
+    skipped = {step.request.stage for step in history.steps if step.request.skip}
+    assert skipped >= {"joint", "ensemble"}  # nor is an average of what learned nothing kept
     assert not history.learned
 
     weak, _ = carried_out(  # a weak signal is one
@@ -347,6 +348,30 @@ def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
     )
     assert weak.learned
     assert len(weak.sweeps) > 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "errors", "learned"),
+    [
+        ("data_suspect", 2, False),  # the best of many epochs comes so high by chance
+        ("dead", 2, False),
+        ("overfitting", 2, True),
+        ("data_suspect", 4, True),
+        ("overfitting", 0.5, False),
+    ],
+)
+def test_the_best_of_many_epochs_is_no_learning_where_validation_shows_none(
+    verdict, errors, learned
+):
+    one = (0.5 * 0.5 / VAL_ROWS) ** 0.5  # standard error of the validation rows
+    history, _ = carried_out(
+        tune_plan(),
+        lambda knobs, seed: 0.5 + errors * one + _noise(knobs, seed, 0.0001),
+        lambda knobs: verdict,
+        floor=0.5,
+    )
+    assert history.learned == learned
+    assert (len(history.sweeps) == 1) >= (not learned)
 
 
 def test_a_model_is_made_four_times_as_wide_at_most_before_the_edge_says_more():

@@ -41,7 +41,9 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
             continue
         if key not in before and is_shipped_default(key, now[key]):
             continue  # the search was begun before there was such a key
-        if is_former_default(key, before.get(key), now.get(key)):
+        if is_former_default(key, before.get(key), now.get(key)) or (
+            key in before and _became_a_link(key, before[key], now.get(key), new)
+        ):
             continue
         if (
             key.removeprefix("chosen.").startswith(("sampler", "pruner"))
@@ -58,3 +60,9 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
                 f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now"
             )
     return lines
+
+
+def _became_a_link(key: str, before: object, now: object, new: DictConfig) -> bool:
+    """Whether a shipped file links a key today, and the link leads to the value from before."""
+    is_link = isinstance(now, str) and "${" in now and is_shipped_default(key, now)
+    return is_link and bool(OmegaConf.select(new, key) == before)

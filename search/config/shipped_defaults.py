@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from search.config.catalogue import CONF
 
+GLOBAL = "# @package _global_"  # first line of a file whose keys stand below their groups
 # What shipped files gave to keys that follow the data since.
 FORMER = {"model.features": (1, 4)}
 
@@ -41,7 +42,11 @@ def _whole() -> dict[str, Any]:
 
 @cache
 def _files(group: str) -> list[Any]:
-    return [_read(path) for path in sorted((CONF / group).glob("*.yaml"))]
+    files = []
+    for path in sorted((CONF / group).glob("*.yaml")):
+        is_global = path.read_text(encoding="utf-8").startswith(GLOBAL)
+        files.append(_read(path).get(group) if is_global else _read(path))
+    return files
 
 
 def _read(path: Path) -> Any:

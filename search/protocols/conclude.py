@@ -68,7 +68,8 @@ def conclude(
     else:
         step = _compared(step, findings, history, val_rows=val_rows)
     scores = _scores(plan, step.incumbent)
-    learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows)
+    verdict = step.verdicts[0][0] if step.verdicts else ""
+    learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
     if request.stage == "baseline" or request.path == RATE:
         ratios = update_ratios or {}
         known = [ratios[row.ask.trial] for row in step.incumbent if row.ask.trial in ratios]

@@ -14,6 +14,10 @@ NOTHING = (
     "rows (the preflight's labels_matter), then try protocol=unstick (R10, R11, R26a)"
 )
 
+# Verdicts of trainings of which validation has learned nothing.
+NOT_LEARNED = ("data_suspect", "dead", "dead_units", "stuck", "vanishing")
+SURE, DOUBTFUL = 1.0, 3.0  # standard errors; the best of many epochs lies two or three above chance
+
 BAND = (1e-4, 1e-2)  # of an update's norm over the weights': outside it is slow, or unstable
 
 
@@ -30,16 +34,25 @@ def unusual_update(ratios: Sequence[float]) -> str:
 
 
 def beats_constant(
-    metric: Metric, scores: Sequence[float], *, floor: float | None, val_rows: int
+    metric: Metric,
+    scores: Sequence[float],
+    *,
+    floor: float | None,
+    val_rows: int,
+    verdict: str = "",
 ) -> bool:
     """Whether the mean lies above what a constant prediction scores, by more than one standard
     error of the rows, or of the seeds.
+
+    Three are asked where the curves say that validation learned nothing: a score is that of the
+    best epoch, and the best of many epochs lies above a constant's by chance alone.
 
     Args:
         metric: the contract's.
         scores: of the seeds, higher being better.
         floor: what the constant prediction scores; None, where that is not known: True.
         val_rows: rows of validation.
+        verdict: on most of the seeds.
     """
     if floor is None or not scores:
         return True
@@ -47,4 +60,5 @@ def beats_constant(
     if metric.name in SHARES and val_rows:
         of_rows = math.sqrt(max(floor * (1 - floor), 0.0) / val_rows)
     of_seeds = float(np.std(scores, ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
-    return float(np.mean(scores)) > metric.sign * floor + max(of_rows, of_seeds)
+    errors = DOUBTFUL if verdict in NOT_LEARNED else SURE
+    return float(np.mean(scores)) > metric.sign * floor + errors * max(of_rows, of_seeds)

@@ -204,7 +204,8 @@ def _confirm(history: History, index: int, argument: str) -> Request:
 
 def _ensemble(history: History, index: int, argument: str) -> Request:
     why = "the average of several trainings is often better than each"
-    return Request(entry=index, stage="ensemble", because=why, rules=("R35",))
+    skip = "" if history.learned else NOTHING
+    return Request(entry=index, stage="ensemble", because=why, rules=("R35",), skip=skip)
 
 
 _STAGES = {
