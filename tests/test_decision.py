@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from simulated_sweeps import LAWS, simulate
 
+from search.contract.metrics import Metric
 from search.stages.decision import compare, decide
 from search.stages.group import Group, mark_collapsed
 from search.stages.noise import advantage, breaking, half_widths, statistics_of
@@ -251,6 +252,32 @@ def test_one_seed_per_value_and_seeds_that_change_nothing_take_the_best_untested
     same = decide(_groups([(0.5,) * 3, (0.52,) * 3, (0.6,) * 3]), resolution=0.002)
     assert same.identical
     assert same.winner == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "direction", "value"),
+    [("accuracy", "maximize", 1.0), ("accuracy", "maximize", 100.0), ("edit_distance", "minimize", 0.0)],
+)  # fmt: skip
+def test_equal_scores_show_that_seeds_change_nothing_only_if_something_is_better(
+    name, direction, value
+):
+    metric = Metric(name=name, direction=direction)
+    assert Metric(name="mine", direction="maximize", target="my.metric").perfect == ()
+
+    def groups(values):
+        return [
+            Group(value=place, scores=(metric.sign * value,) * 3, perfect=metric.perfect)
+            for place, value in enumerate(values)
+        ]
+
+    perfect = decide(groups([value] * 4), resolution=0.002)
+    assert not perfect.identical
+    assert not perfect.untested
+    assert (perfect.winner, perfect.standings) == (0, ("tie",) * 4)
+    assert decide(groups([0.5] * 4), resolution=0.002).identical
+    assert decide(groups([value, 0.5, 0.5, 0.5]), resolution=0.002).identical
+    assert not decide(groups([value, value, 0.5]), resolution=0.002).identical
+    assert math.copysign(1, metric.value_of(-0.0)) == math.copysign(1, metric.value_of(0.0)) == 1
 
 
 def test_what_three_seeds_cannot_tell_is_undecided():

@@ -1,6 +1,9 @@
 """Sequences of different lengths: padding never counts, token ids stay whole, bad lengths are named."""
 
+import gc
 import re
+import weakref
+from types import FrameType
 
 import numpy as np
 import pandas as pd
@@ -20,6 +23,7 @@ from search.errors import UsageError
 from trainers.api import IGNORED, Data, Epoch
 from trainers.augment import Flip, Noise, check_fits
 from trainers.checkpoint import FolderCheckpoint, Unsaved
+from trainers.data import toys
 from trainers.losses import Focal
 from trainers.models.recurrent import CELLS, Recurrent
 from trainers.models.steps import POOLS
@@ -207,11 +211,45 @@ def test_bad_sequences_are_named(change, keys, message):
         load_rows(_node("bad.npz", **keys))
 
 
+@pytest.mark.parametrize("width", [6, 8])
+def test_numbers_per_step_beside_lengths_are_refused_and_outputs_of_whole_sequences_are_not(width):
+    arrays = _tagged(rows=20, longest=6, extra=2)
+    arrays["y"] = np.random.default_rng(0).normal(size=(20, width))
+    arrays["y"][np.arange(width) >= arrays["lengths"][:, None]] = 0.0
+    np.savez("numbers.npz", **arrays)
+    message = (
+        r"data: y: a task with one answer per sequence needs one value per sequence, but got .* and "
+        r"others in sequence 0; numbers per step are not learned: give one number per sequence as "
+        r"y \[n\], bin them into classes per step \(data\.task=tagging\)"
+    )
+    with pytest.raises(UsageError, match=message):
+        load_rows(_node("numbers.npz", task="regression"))
+    np.savez("outputs.npz", **arrays | {"y": np.random.default_rng(0).normal(size=(20, 6))})
+    assert load_rows(_node("outputs.npz", task="regression")).outputs == 6
+
+
+def test_a_search_keeps_no_rows_but_those_of_its_parts():
+    np.savez("kept.npz", x=np.random.default_rng(0).normal(size=(60, 4)), y=np.arange(60.0))
+    split, node = {"kind": "kfold", "test": 0.3, "folds": 3}, _node("kept.npz", task="regression")
+    config = OmegaConf.create({"data": node, "split": split, "normalise": {}})
+    OmegaConf.set_struct(config, True)  # as Hydra composes it: a missing key raises inside of it
+    gc.collect()
+    gc.disable()
+    try:
+        whole = weakref.ref(prepare(config, metric=Metric(name="mse", direction="minimize")).final)
+        assert whole() is None
+        frames = [each for each in gc.get_objects() if type(each) is FrameType]
+        names = {frame.f_code.co_name for frame in frames}
+    finally:
+        gc.enable()
+    assert not names & {"prepare", "load_rows", "make_split", "fit_scaling", "scaled"}
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"sequence": "who", "length": "n"}, r"data\.length: a row is a step \(data\.sequence\) or a sequence \(data\.length\), but got both"),
-        ({"sequence": "who", "task": "classification", "drop": ["n", "gap"]}, r"data: y: a task with one answer per sequence needs one label per sequence, but got x and others in sequence 0; say data\.task=tagging"),
+        ({"sequence": "who", "task": "classification", "drop": ["n", "gap"]}, r"data: y: a task with one answer per sequence needs one value per sequence, but got x and others in sequence 0; say data\.task=tagging"),
         ({"sequence": "gap", "drop": ["who"]}, r"t\.csv: every step belongs to a sequence, but got none in row 1"),
         ({"length": "gap"}, r"column 'gap': a length is a whole number \(data\.length\), but got nan"),
         ({"sequence": "who", "groups": "n", "drop": ["gap"]}, r"t\.csv: a sequence belongs to one group, but got several in sequence 'p'"),
@@ -370,6 +408,18 @@ def test_rows_of_short_sequences_that_meet_by_chance_are_no_leak():
     assert sets.shared_rows(parts, lengths=lengths[:250]).outcome == "pass"
     copied = {**parts, "val": np.concatenate([rows[250:310], rows[lengths > 15][:10]])}
     assert sets.shared_rows(copied, lengths=lengths[:250]).outcome == "fail"
+
+
+@pytest.mark.parametrize("toy", [toys.unaligned, toys.latch])
+def test_sequences_of_alike_processes_are_no_leak_and_copies_of_them_are(toy):
+    for seed in range(4):
+        data = toy(rows=600, longest=5 if toy is toys.unaligned else 20, seed=seed)
+        rows = np.column_stack([data.lengths, data.x]).astype(float)
+        parts = {"train": rows[:340], "val": rows[340:420], "test": rows[420:]}
+        told = sets.shared_rows(parts, lengths=data.lengths[:340], numbers=False)
+        assert told.outcome in ("pass", "note"), told.told
+        copied = {**parts, "val": np.concatenate([rows[:20], rows[340:400]])}
+        assert sets.shared_rows(copied, lengths=data.lengths[:340]).outcome == "fail"
 
 
 def test_augmentation_that_would_move_padding_or_change_ids_is_refused():

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from search.config.compose import compose_experiment
+from search.contract.contract import prepare
 from search.contract.dataset import completed, load_rows
 from search.contract.metrics import Metric, constant_score, scores
 from search.contract.sequences import check_alignable
@@ -19,6 +21,7 @@ from trainers.seat import Seat
 from trainers.sequence_losses import CTC, SequenceCrossEntropy
 
 EDITS = Metric(name="edit_distance", direction="minimize")
+DECODER = ["data=npz", "data.task=transduction", "model=decoder", "loss=sequence_cross_entropy", "metric=edit_distance", "optimizer=adam", "optimizer.lr=0.01", "trainer.epochs=15"]  # fmt: skip
 EXACT = Metric(name="sequence_accuracy", direction="maximize")
 CPU = torch.device("cpu")
 
@@ -142,6 +145,33 @@ def test_a_decoder_with_attention_learns_to_reverse_digits():
     sets = _sets(800, _reversed)
     model |= {"length": sets[0][1].shape[1], "bidirectional": True}
     assert _learned(sets, model, "SequenceCrossEntropy", epochs=25) < 0.1
+
+
+def test_a_decoder_writes_a_sequence_from_a_row_of_numbers(tmp_path):
+    dice = np.random.default_rng(0)
+    lengths, labels = dice.integers(1, 4, 500), dice.integers(0, 3, (500, 3))
+    marks = np.arange(3) < lengths[:, None]
+    row = np.concatenate([labels * marks, marks], axis=1) + dice.normal(0, 0.02, (500, 6))
+    np.savez(tmp_path / "rows.npz", x=row, y=labels, y_lengths=lengths)
+    config = completed(
+        compose_experiment(
+            "smoke", overrides=[f"data.path={tmp_path / 'rows.npz'}", *DECODER], config_dir=None
+        )
+    )
+    assert (config.model.inputs, config.model.features, config.model.length) == (6, 6, 3)
+    made = prepare(config, metric=EDITS)
+    sets = [
+        (torch.tensor(part.x), torch.tensor(part.y)) for part in (made.final.train, made.final.val)
+    ]
+    plain = OmegaConf.to_container(config, resolve=True)
+    seat = Seat(plain, sets=sets, device=CPU, checkpoint=Unsaved())
+    values = [seat.next_epoch() for _ in range(16)]
+    assert values[-1]["val_loss"] < 0.3 * values[0]["val_loss"]
+    written = values[-1]["labels"]
+    assert written.ndim == 2
+    assert set(np.unique(written)) <= {0, 1, 2, 3}
+    val = made.final.val.y
+    assert scores(EDITS, targets=val, kind="labels", output=written)["edit_distance"] < 0.2
 
 
 @settings(deadline=None, max_examples=10)

@@ -141,7 +141,7 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
             "inputs": whole(1, null=True),
             "outputs": whole(1, null=True),
             "channels": whole(1),
-            "features": whole(1),
+            "features": whole(1, null=True),
             "vocabulary": whole(1, null=True),
             "embedding": whole(1, 10**6),
             "embedding_init": text(),

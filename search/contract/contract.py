@@ -95,13 +95,15 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     Raises:
         UsageError: data that cannot be loaded, do not fit the config, or cannot be split.
     """
-    node = config.data
+    # Plain dicts here and below: a missing key of a DictConfig leaves a traceback that holds the
+    # frames above it, and their rows.
+    node = dict(config.data)
     if not node.get("_target_"):
         return _prepare_own(config, metric=metric)
     tokens, impute = node.get("vocabulary") is not None, node.get("impute")
-    rows = load_rows(node)
+    rows = load_rows(config.data)
     data = rows.data
-    split = make_split(config.split, rows=len(data.x), marks=_marks(rows, node.task))
+    split = make_split(dict(config.split), rows=len(data.x), marks=_marks(rows, node["task"]))
 
     def scaled(train: Rows, **parts: Rows) -> tuple[Data, Scaling]:
         scaling = fit_scaling(
@@ -185,7 +187,7 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
 
     The files in `data.files` are fingerprinted; `data.labels` is read where there is one.
     """
-    node = config.data
+    node = dict(config.data)
     check_task_name(node.get("task"))
     rows = node.get("rows")
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 3:
@@ -199,11 +201,11 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
         )
     labels, classes = None, ()
     if node.get("labels"):
-        labels, classes = read_labels(Path(node.labels), rows, task=node.task)
+        labels, classes = read_labels(Path(node["labels"]), rows, task=node["task"])
     split = make_split(
-        config.split,
+        dict(config.split),
         rows=rows,
-        marks=Marks(labels=labels if node.task == "classification" else None, classes=classes),
+        marks=Marks(labels=labels if node["task"] == "classification" else None, classes=classes),
     )
     files = {str(path): file_hash(Path(path)) for path in node.get("files") or ()}
     described = {

@@ -26,9 +26,8 @@ def load_rows(node: DictConfig) -> Rows:
     Raises:
         UsageError: they cannot be loaded, hold NaN or inf, or do not fit the task.
     """
-    check_task_name(node.get("task"))
-    # Plain: a missing key of a DictConfig leaves a traceback that holds this frame, and its rows.
-    settings = dict(node)
+    settings = dict(node)  # plain, as in `contract.prepare`
+    check_task_name(settings.get("task"))
     data = _load(node)
     for name, array in (("x", data.x), ("y", data.y)):
         if (

@@ -35,6 +35,7 @@ OUTPUTS = ("predictions", "probabilities", "labels")
 AVERAGED = ("precision", "recall", "f1")
 MEASURED = ("seconds", "parameters")  # what a formula may name beside metrics
 ROUNDING = 1e-4  # by which a probability may lie outside 0 to 1
+ERRORS = ("log_loss", "brier", "mse", "mae", "edit_distance")  # 0 at best, the others 1
 Direction = Literal["maximize", "minimize"]
 
 
@@ -59,6 +60,17 @@ class Metric:
     def sign(self) -> float:
         """Turns values into scores of which the higher is the better."""
         return 1.0 if self.direction == "maximize" else -1.0
+
+    def value_of(self, score: float) -> float:
+        """A score, or a mean of scores, in the metric's own direction; 0, never −0."""
+        return self.sign * score + 0.0
+
+    @property
+    def perfect(self) -> tuple[float, ...]:
+        """Scores that nothing can better, also in percent; empty where nothing tells."""
+        if self.formula or self.target or self.name not in METRICS:
+            return ()
+        return (0.0,) if self.name in ERRORS else (1.0, 100.0)
 
     @property
     def definition(self) -> dict[str, str]:

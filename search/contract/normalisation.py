@@ -95,11 +95,12 @@ def fit_scaling(
         steps.append(SimpleImputer(strategy=impute, keep_empty_features=True).fit(flat))
         flat = steps[0].transform(flat)
     shown = flat[:: max(1, len(flat) // SHOWN)]
-    if node.get("_target_") and not tokens:
+    settings = dict(node)  # plain, as in `contract.prepare`
+    if settings.get("_target_") and not tokens:
         scaler, shown = _fitted(node, flat, shown)
         steps.append(scaler)
     feature_type = trained_type(shown)
-    if not node.get("target") or y.dtype.kind != "f":
+    if not settings.get("target") or y.dtype.kind != "f":
         return Scaling(steps=tuple(steps), feature_type=feature_type, target_type=trained_type(y))
     mean, scale = y.mean(axis=0, dtype=np.float64), y.std(axis=0, dtype=np.float64)
     return Scaling(

@@ -121,11 +121,13 @@ def check_alignable(parts: Iterable[Part]) -> None:
             )
 
 
-def one_label(data: DataSet) -> DataSet:
+def one_label(data: DataSet, *, remedy: str) -> DataSet:
     """Values that stand at every step of a sequence as one per sequence.
 
+    `remedy`: what to do where they differ within a sequence.
+
     Raises:
-        UsageError: they differ within a sequence.
+        UsageError: they do.
     """
     if not data.stepwise:
         return data
@@ -135,9 +137,9 @@ def one_label(data: DataSet) -> DataSet:
         row = int(apart.argmax())
         raise _refused(
             "y",
-            "a task with one answer per sequence needs one label per sequence",
+            "a task with one answer per sequence needs one value per sequence",
             f"{labels[row, 0]} and others in sequence {row}",
-            "say data.task=tagging, or mend the target",
+            remedy,
         )
     return replace(data, y=labels[:, 0])
 
@@ -182,8 +184,20 @@ def _trimmed(data: DataSet, lengths: NDArray[np.int64]) -> DataSet:
     real = real_steps(lengths, steps)
     x = data.x[:, :steps].copy()
     x[~real] = 0
-    per_step = data.y.ndim == 2 and data.y.shape[1] == data.x.shape[1]
-    return replace(data, x=x, y=data.y[:, :steps] if per_step else data.y, lengths=lengths)
+    if _is_per_step(data, real):
+        data = replace(data, y=data.y[:, :steps], stepwise=True)
+    return replace(data, x=x, lengths=lengths)
+
+
+def _is_per_step(data: DataSet, real: NDArray[np.bool_]) -> bool:
+    """Whether y has a value per step: the width of x, or that of its longest sequence and one
+    value in all padding.
+    """
+    if data.y.ndim != 2 or data.target_lengths is not None:
+        return False
+    width = data.y.shape[1]
+    is_padded = width == real.shape[1] and len(np.unique(data.y[~real])) <= 1
+    return width == data.x.shape[1] or is_padded
 
 
 def _token_ids(data: DataSet, vocabulary: int) -> NDArray[np.int64]:

@@ -12,6 +12,12 @@ from search.errors import UsageError, broken_rule
 from trainers.api import END, IGNORED
 from trainers.data import DataSet
 
+PER_STEP = (  # what to do with a number per step
+    "numbers per step are not learned: give one number per sequence as y [n], bin them into "
+    "classes per step (data.task=tagging), or train them in a trainer of yours (data=own); where "
+    "y [n, outputs] are of whole sequences, pad x by a step"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
@@ -118,7 +124,7 @@ def number_classes(
 
 
 def _classes(data: DataSet) -> Rows:
-    data = one_label(data)
+    data = one_label(data, remedy="say data.task=tagging, or mend the target")
     numbers, names = number_classes(data.y, where="y")
     return Rows(data=replace(data, y=numbers), classes=names)
 
@@ -148,7 +154,7 @@ def _targets(data: DataSet) -> Rows:
 
 
 def _numbers(data: DataSet) -> Rows:
-    data = one_label(data)
+    data = one_label(data, remedy=PER_STEP)
     if data.y.dtype.kind not in "fiu" or data.y.ndim > 2:
         raise _refused(
             "y",

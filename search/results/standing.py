@@ -86,7 +86,7 @@ def leader_of(findings: Findings) -> Leader | None:
     winner, decision = findings.winner, findings.decision
     if winner is not None and decision is not None and decision.winner is not None:
         group = findings.groups[decision.winner]
-        mean = findings.plan.metric.sign * group.mean
+        mean = findings.plan.metric.value_of(group.mean)
         return _leader(winner, value=mean, seeds=len(group.clean), decided=True)
     if winner is not None and findings.steps:
         mine = findings.steps[-1]["trials"]

@@ -70,7 +70,7 @@ def _groups(plan: Plan, rows: Sequence[TrialRecord]) -> tuple[Group, ...]:
     """The configurations by their place, each with the scores of its trials."""
     trials = by_cell(rows)
     return tuple(
-        group_of(place, trials.get(cell_of(knobs), []), sign=plan.metric.sign)
+        group_of(place, trials.get(cell_of(knobs), []), metric=plan.metric)
         for place, knobs in enumerate(settings(plan).configurations)
     )
 

@@ -29,6 +29,7 @@ from search.stages.scores import Floats, step_of
 
 Standing = Literal["best", "tie", "worse", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
+NEARLY = 1e-9  # a log-loss of 0 is clipped so far above it
 IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
 
 
@@ -124,7 +125,7 @@ def decide(
         return Decision(winner=None, standings=tuple("unusable" for _ in groups))
     edge = advantage(of, reference=0, level=race.level)
     best = _best(of)
-    identical = _are_identical(scores)
+    identical = _are_identical(scores, perfect=groups[0].perfect)
     untested = identical or int(of.counts.max()) < 2
     better = np.flatnonzero(is_better(of, edge, fewest=race.fewest))
     winner = 0
@@ -174,7 +175,7 @@ def compare(
     scores = scores_of(groups)
     of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
     compared = _comparisons(of, advantage(of, reference=0, level=LEVEL))[1]
-    if _are_identical(scores):
+    if _are_identical(scores, perfect=()):
         return replace(compared, low=math.nan, high=math.nan, p=math.nan)
     return compared
 
@@ -257,10 +258,14 @@ def _comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
     return tuple(compared)
 
 
-def _are_identical(scores: Floats) -> bool:
-    """Whether seeds change nothing: no value's scores differ, over several seeds and values."""
+def _are_identical(scores: Floats, *, perfect: Sequence[float]) -> bool:
+    """Whether seeds change nothing: no value's scores differ, over several seeds and values.
+
+    Perfect scores count as no evidence: seeds that differ reach them too.
+    """
     finite = np.isfinite(scores)
-    repeats = int(np.maximum(finite.sum(-1) - 1, 0).sum())
+    bound = np.isclose(scores[..., None], np.array(perfect), rtol=0, atol=NEARLY).any(-1)
+    repeats = int(np.maximum((finite & ~bound).sum(-1) - 1, 0).sum())
     high = np.where(finite, scores, -math.inf).max(-1)
     low = np.where(finite, scores, math.inf).min(-1)
     return repeats >= IDENTICAL and bool(np.all(high[finite.any(-1)] == low[finite.any(-1)]))

@@ -18,11 +18,13 @@ class Group:
     """One value of the knob: its seeds' scores, higher being better, in the order of the seeds.
 
     None where a seed gave no result. `collapsed`: places of seeds that fell far below the others.
+    `perfect`: scores that nothing can better, empty where nothing tells.
     """
 
     value: Value
     scores: tuple[float | None, ...]
     collapsed: frozenset[int] = frozenset()
+    perfect: tuple[float, ...] = ()
 
     @cached_property
     def clean(self) -> tuple[float, ...]:

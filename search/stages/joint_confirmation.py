@@ -154,9 +154,10 @@ def _groups(
     plan: Plan, best: Sequence[TrialRecord], evidence: Sequence[TrialRecord]
 ) -> tuple[Group, ...]:
     """The leaders by their first trials, each with the scores of its trials."""
-    trials, sign = by_cell(evidence), plan.metric.sign
+    trials, metric = by_cell(evidence), plan.metric
     return tuple(
-        group_of(row.ask.trial, trials.get(cell_of(row.ask.knobs), []), sign=sign) for row in best
+        group_of(row.ask.trial, trials.get(cell_of(row.ask.knobs), []), metric=metric)
+        for row in best
     )
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from search.config.knobs import Value
 from search.config.plan import Plan
+from search.contract.metrics import Metric
 from search.stages.decision import Decision
 from search.stages.group import Group
 from search.storage.trials import TrialRecord, TrialState
@@ -99,8 +100,10 @@ def cell_of(knobs: Mapping[str, Value]) -> Cell:
     return tuple(sorted(knobs.items()))
 
 
-def group_of(value: Value, rows: Sequence[TrialRecord], *, sign: float) -> Group:
+def group_of(value: Value, rows: Sequence[TrialRecord], *, metric: Metric) -> Group:
     """The scores of one group's trials, higher being better."""
     return Group(
-        value=value, scores=tuple(None if row.value is None else sign * row.value for row in rows)
+        value=value,
+        scores=tuple(None if row.value is None else metric.sign * row.value for row in rows),
+        perfect=metric.perfect,
     )

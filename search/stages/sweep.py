@@ -152,8 +152,7 @@ def _contest(
     for value in tried:
         options = cells(plan, value)
         tuned = [
-            group_of(value, trials.get(cell_of(cell), []), sign=plan.metric.sign)
-            for cell in options
+            group_of(value, trials.get(cell_of(cell), []), metric=plan.metric) for cell in options
         ]
         first = [replace(group, scores=group.scores[: plan.seeds]) for group in tuned]
         inner = decide(first, resolution=resolution).winner or 0 if len(first) > 1 else 0
@@ -194,17 +193,16 @@ def _costs(knob: Knob, groups: Sequence[Group]) -> list[float]:
 
 def _groups_by_value(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Group]:
     """A group per value whose first seeds have all ended."""
-    path, sign = plan.knob.path, plan.metric.sign
-    ended: dict[Value, dict[int, float | None]] = {}
+    path = plan.knob.path
+    ended: dict[Value, dict[int, TrialRecord]] = {}
     for row in rows:
         if row.finished:
-            score = None if row.value is None else sign * row.value
-            ended.setdefault(row.ask.knobs[path], {})[row.ask.seed] = score
+            ended.setdefault(row.ask.knobs[path], {})[row.ask.seed] = row
     seeds = [plan.seed + repeat for repeat in range(plan.seeds)]
     return {
-        value: Group(value=value, scores=tuple(scores[seed] for seed in seeds))
-        for value, scores in ended.items()
-        if all(seed in scores for seed in seeds)
+        value: group_of(value, [trials[seed] for seed in seeds], metric=plan.metric)
+        for value, trials in ended.items()
+        if all(seed in trials for seed in seeds)
     }
 
 

@@ -153,7 +153,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
             if epoch > 0 and (score := row_scores(values, val)) is not None
         ]
         if not told:
-            return {"cause": run.error or "the trainer tells no predictions"}
+            return {"cause": run.error or _why_unscored(run)}
         scores.append(np.mean(told[len(told) // 2 :], axis=0))
     gain = scores[0] - np.mean(scores[1:], axis=0)
     spread = float(gain.std(ddof=1) / math.sqrt(len(gain))) if len(gain) > 1 else math.nan
@@ -163,6 +163,13 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         "rows": len(gain),
         "deviations": float(gain.mean()) / spread if spread else math.nan,
     }
+
+
+def _why_unscored(run: Run) -> str:
+    """Why validation rows have no scores."""
+    if any("labels" in values for _, values in run.epochs):
+        return "the trainer yields labels, which do not say how sure it is of them"
+    return "the trainer tells no predictions"
 
 
 def _shuffled(labels: NDArray[Any], dice: np.random.Generator, *, per_step: bool) -> NDArray[Any]:

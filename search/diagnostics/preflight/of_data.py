@@ -121,11 +121,13 @@ def _of_features(plan: Plan, data: DataSet, train: Part) -> Iterator[Check]:
         return
     assert train.x is not None
     raw, x = real_rows(data.x[train.index], train.lengths), real_rows(train.x, train.lengths)
-    channels = int(plan.config.model.get("channels") or 1) if train.lengths is None else 1
+    # Plain dicts: a missing key of a DictConfig leaves a traceback that holds these rows.
+    model, scaler = dict(plan.config.model), dict(plan.config.normalise)
+    channels = int(model.get("channels") or 1) if train.lengths is None else 1
     yield features.missing_values(raw)
     yield features.constant_features(raw, channels=channels)
     yield features.extreme_values(x)
-    whole = data.x.dtype.kind in "iub" and not plan.config.normalise.get("_target_")
+    whole = data.x.dtype.kind in "iub" and not scaler.get("_target_")
     yield features.feature_scales(x, whole=whole)
 
 

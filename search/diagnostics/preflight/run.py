@@ -78,15 +78,17 @@ def of_training(
     trainings: int,
 ) -> Iterator[Check]:
     """Checks of what was measured of the training."""
+    # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
+    trainer, optimizer = dict(plan.config.trainer), dict(plan.config.optimizer)
     seen, train = told["watched"], next(prepared.folds()).data.train
-    count, batch = len(train.index), int(plan.config.trainer.batch_size)
+    count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
     expected, classes = None, 0
     if classification and train.y is not None:
         expected, classes = entropy(train.y), 1 + int(train.y.max())
     yield loop.trains(seen)
     yield losses.reported_losses(seen)
-    fraction = float(plan.config.trainer.get("fraction") or 1.0)
+    fraction = float(trainer.get("fraction") or 1.0)
     yield loop.batches(seen, fraction=fraction)
     yield loop.shuffling(seen, ordered=ordered)
     yield output.output_layer(seen, classification=classification, classes=classes)
@@ -97,7 +99,9 @@ def of_training(
     yield model.dead_units(seen)
     yield loop.evaluation_mode(seen)
     yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
-    yield learning.learning_rate(seen, steps=_steps(plan, seen, rows=count), decay=_decay(plan))
+    yield learning.learning_rate(
+        seen, steps=_steps(plan, seen, rows=count), decay=_decay(optimizer)
+    )
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
     cause = {
@@ -117,9 +121,9 @@ def of_training(
     yield model.own_gradients(told.get("gradients", unasked))
 
 
-def _decay(plan: Plan) -> float:
+def _decay(optimizer: Mapping[str, Any]) -> float:
     """What a step of the optimizer takes off the weights, as a share."""
-    rate, decay = (plan.config.optimizer.get(key) for key in ("lr", "weight_decay"))
+    rate, decay = (optimizer.get(key) for key in ("lr", "weight_decay"))
     return (
         float(rate) * float(decay)
         if isinstance(rate, int | float) and isinstance(decay, int | float)

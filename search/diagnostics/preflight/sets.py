@@ -25,7 +25,7 @@ from search.diagnostics.preflight.by_chance import (
     row_units,
 )
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.near_rows import near_copies
+from search.diagnostics.preflight.near_rows import LEAST, near_copies
 
 ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
 SURE = 3.3  # standard errors: one false alarm in a thousand pairs
@@ -97,16 +97,18 @@ def shared_rows(
 ) -> Check:
     """Rows of validation and test that stand in train as well, or nearly (R3).
 
-    `lengths`: of train's sequences, which stand in front of their steps; of these, only sequences
-    longer than those that chance brings twice are looked at. `numbers`: features are numbers,
-    between which distances mean something.
+    `lengths`: of train's sequences, which stand in front of their steps. Alike processes bring
+    short sequences twice, copies are of any length: only the longer half is looked at, and of it
+    those longer than what chance brings twice. `numbers`: features are numbers, between which
+    distances mean something.
     """
-    judge = Judge(name="shared_rows", rule="R3")
+    judge, noun = Judge(name="shared_rows", rule="R3"), "rows"
     if lengths is not None:
-        shortest = longest_by_chance(x["train"], lengths=lengths) + 2  # one more: draws vary
+        shortest = _shortest_compared(x["train"], lengths)
+        noun = f"sequences of {shortest} steps and more"
         x = {name: rows[rows[:, 0] >= shortest] for name, rows in x.items()}
         if not all(map(len, x.values())):
-            return judge.unknown("chance brings sequences of every length twice")
+            return judge.unknown(f"a set has no {noun}, and chance brings shorter ones twice")
         lengths = lengths[lengths >= shortest]
     unit = row_units(x["train"])
     keys = {name: row_keys(rows, unit) for name, rows in x.items()}
@@ -115,13 +117,16 @@ def shared_rows(
     found = {name: np.isin(keys[name], train) for name in keys if name != "train"}
     shares = {name: float(mask.mean()) for name, mask in found.items()}
     told = ", ".join(
-        f"{int(mask.sum())} of {len(mask)} rows of {name}" for name, mask in found.items()
+        f"{int(mask.sum())} of {len(mask)} {noun} of {name}" for name, mask in found.items()
     )
     measured = {"shares": shares, "distinct_in_train": distinct}
     sentence = f"{told} stand in train too"
     exact = max(shares.values(), default=0.0)
-    by_accident = distinct < RICH or (
-        exact and exact <= BY_CHANCE * by_chance(x["train"], lengths=lengths)
+    copies = sum(int(mask.sum()) for mask in found.values())
+    by_accident = (
+        distinct < RICH
+        or (exact and exact <= BY_CHANCE * by_chance(x["train"], lengths=lengths))
+        or (lengths is not None and copies < LEAST)
     )
     if numbers and lengths is None and (not exact or by_accident):
         near = near_copies(x, like=drawn_by_chance(x["train"]))
@@ -135,16 +140,19 @@ def shared_rows(
         return judge.passed(sentence, **measured)
     if by_accident:
         return judge.note(f"{sentence}, as chance brings where values are few", "", **measured)
-    if (
-        exact >= (LEAKED if lengths is None else OFTEN)
-        and sum(int(mask.sum()) for mask in found.values()) > 1
-    ):
+    if exact >= (LEAKED if lengths is None else OFTEN) and copies > 1:
         remedy = (
             "drop the duplicates, or keep copies together with split=grouped; validation "
             "measures memory otherwise"
         )
         return judge.fail(sentence, remedy, **measured)
     return judge.warn(sentence, "drop the duplicates", **measured)
+
+
+def _shortest_compared(train: NDArray[Any], lengths: NDArray[np.int64]) -> int:
+    """The length from which sequences of two sets are compared."""
+    above_chance = longest_by_chance(train, lengths=lengths) + 2  # one more: draws vary
+    return max(above_chance, int(np.median(lengths)))
 
 
 def shared_groups(groups: Sets | None, time: Sets | None) -> Check:

@@ -93,7 +93,8 @@ def best_so_far(complete: Sequence[TrialRecord], *, sign: float) -> tuple[list[i
     for row in complete:
         score = sign * (row.value or 0.0)
         steps.append(max(score, steps[-1]) if steps else score)
-    return [row.ask.trial for row in complete], [sign * step for step in steps]
+    values = [sign * step + 0.0 for step in steps]  # 0, never −0
+    return [row.ask.trial for row in complete], values
 
 
 def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes: Axes) -> None:

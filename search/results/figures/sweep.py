@@ -58,7 +58,7 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
         if not group.clean:
             axes.axvline(place, color=UNUSABLE, linewidth=4, zorder=0, label=once("not usable"))
             continue
-        scores = [plan.metric.sign * score for score in group.clean]
+        scores = [plan.metric.value_of(score) for score in group.clean]
         axes.plot(
             [place] * len(scores),
             scores,
@@ -72,7 +72,7 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
         color, kind = _look(findings, index)
         axes.errorbar(
             place,
-            plan.metric.sign * group.mean,
+            plan.metric.value_of(group.mean),
             yerr=half if math.isfinite(half) else None,
             fmt="o",
             color=color,

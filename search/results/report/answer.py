@@ -67,12 +67,12 @@ def setting(knobs: Mapping[str, Value]) -> str:
 
 def number(value: float | None) -> str:
     """Four digits, as all texts of the page show a number."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.4g}"
+    return "–" if value is None or not math.isfinite(value) else f"{value:z.4g}"
 
 
 def rough(value: float | None) -> str:
     """Two digits: a spread or a margin is not known better."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.2g}"
+    return "–" if value is None or not math.isfinite(value) else f"{value:z.2g}"
 
 
 def with_interval(mean: float, half: float) -> str:
@@ -83,13 +83,13 @@ def with_interval(mean: float, half: float) -> str:
     if decimals > MOST_DECIMALS or abs(mean) >= LARGE:
         return f"{number(mean)} ± {rough(half)}"
     shown = max(decimals, 0)
-    return f"{mean:.{shown}f} ± {round(half, decimals):.{shown}f}"
+    return f"{mean:z.{shown}f} ± {round(half, decimals):.{shown}f}"
 
 
 def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     plan, groups = findings.plan, findings.groups
-    winner, baseline, sign = groups[index], groups[0], plan.metric.sign
-    score = with_interval(sign * winner.mean, half_width(decision, index))
+    winner, baseline, metric = groups[index], groups[0], plan.metric
+    score = with_interval(metric.value_of(winner.mean), half_width(decision, index))
     knobs = findings.chosen[winner.value]
     seeds = count(len(winner.clean), "seed")
     what = setting(knobs) if len(knobs) <= NAMED else "with the settings below"
@@ -97,7 +97,8 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     cards = [(plan.metric.name, score, f"validation, mean of {seeds}")]
     use = "Use" if len(knobs) <= NAMED else f"Use trial {winner.value}"
     if decision.adopted and baseline.clean:
-        base, gain = number(sign * baseline.mean), _gain(decision.comparisons[index])
+        base = number(metric.value_of(baseline.mean))
+        gain = _gain(decision.comparisons[index])
         sentence = f"{use} {what}: {reached}, {gain} better than the baseline's {base}."
         cards += [("baseline", base, setting(findings.chosen[baseline.value]))]
         cards += [("gain", gain, "over the baseline, with its 95 % interval")]

@@ -69,7 +69,7 @@ def best_of(
     scores = np.sort([-np.inf if value is None else sign * value for value in values])
     index = int(np.ceil(len(scores) * share ** (1 / budget) - 1e-9)) - 1
     score = float(scores[max(index, 0)])
-    return sign * score if np.isfinite(score) else None
+    return sign * score + 0.0 if np.isfinite(score) else None  # 0, never −0
 
 
 def hover(findings: Findings, row: TrialRecord) -> str:

@@ -83,11 +83,11 @@ def _chart(findings: Findings, subject: str) -> Chart:
     band = None
     if decision is not None and decision.best is not None:
         half, best = half_width(decision, decision.best), findings.groups[decision.best].mean
-        middle = plan.metric.sign * best
+        middle = plan.metric.value_of(best)
         band = (middle - half, middle + half, "the best mean, 95 %") if half > 0 else None
+    groups = [findings.groups[index] for index in shown]
     named = ", ".join(
-        f"{findings.groups[index].value}: {number(plan.metric.sign * findings.groups[index].mean)}"
-        for index in shown
+        f"{group.value}: {number(plan.metric.value_of(group.mean))}" for group in groups
     )
     winner = decision.winner if decision is not None else None
     end = f" Chosen: {findings.groups[winner].value}." if winner is not None else ""
@@ -128,7 +128,7 @@ def _seeds(findings: Findings, placement: Placement) -> Series:
 
 def _means(findings: Findings, placement: Placement, shown: list[int]) -> list[Series]:
     """The means, by what they are: baseline, chosen, others."""
-    decision, sign = findings.decision, findings.plan.metric.sign
+    decision, metric = findings.decision, findings.plan.metric
     winner = decision.winner if decision is not None else None
     kinds = {"mean, 95 % interval": "mean", "baseline": "baseline", "chosen": "chosen"}
     names = {0: "baseline"} | ({winner: "chosen"} if winner is not None else {})
@@ -143,7 +143,7 @@ def _means(findings: Findings, placement: Placement, shown: list[int]) -> list[S
                 name="chosen: the baseline" if name == "chosen" and winner == 0 else name,
                 look=look,
                 x=[placement.places[index] for index in mine],
-                y=[sign * findings.groups[index].mean for index in mine],
+                y=[metric.value_of(findings.groups[index].mean) for index in mine],
                 errors=halves,
                 hover=[
                     _hover(findings, index, half) for index, half in zip(mine, halves, strict=True)
@@ -156,8 +156,9 @@ def _means(findings: Findings, placement: Placement, shown: list[int]) -> list[S
 def _hover(findings: Findings, index: int, half: float) -> str:
     group, decision, plan = findings.groups[index], findings.decision, findings.plan
     standing = LABELS[decision.standings[index]] if decision is not None else "no decision yet"
+    mean = with_interval(plan.metric.value_of(group.mean), half)
     return (
         f"{setting(findings.chosen[group.value])}\n"
-        f"mean {with_interval(plan.metric.sign * group.mean, half)} of {len(group.clean)} seeds\n"
+        f"mean {mean} of {len(group.clean)} seeds\n"
         f"{standing}"
     )

@@ -130,12 +130,12 @@ def _against(first: LoadedSearch, other: LoadedSearch) -> str:
     chosen = [_chosen(loaded.findings) for loaded in (first, other)]
     if first is other or chosen[0] is None or chosen[1] is None:
         return ""
+    metric = first.findings.plan.metric
     compared = compare(chosen[0].scores, chosen[1].scores)
-    sign = first.findings.plan.metric.sign
-    low, high = sorted((sign * compared.low, sign * compared.high))
-    difference = f"{sign * compared.difference:+.2g}"
+    low, high = sorted(map(metric.value_of, (compared.low, compared.high)))
+    difference = f"{metric.value_of(compared.difference):+.2g}"
     if not low <= high:
-        return f"{difference}, not tested: too few seeds"
+        return f"{difference}, not tested: too few seeds, or seeds that never differ"
     return f"{difference} [{low:+.2g}, {high:+.2g}], {compared.outcome}"
 
 
@@ -148,7 +148,7 @@ def _chosen(findings: Findings) -> Candidate | None:
 
 
 def _winner(findings: Findings) -> dict[str, Any]:
-    decision, sign = findings.decision, findings.plan.metric.sign
+    decision, metric = findings.decision, findings.plan.metric
     row: dict[str, Any] = {"search": findings.plan.name, "result": answer_of(findings).label}
     index = decision.winner if decision is not None else None
     if decision is None or index is None:
@@ -156,8 +156,8 @@ def _winner(findings: Findings) -> dict[str, Any]:
     group = findings.groups[index]
     half = half_width(decision, index)
     return row | {
-        "result": f"{with_interval(sign * group.mean, half)}, {row['result']}",
-        "mean": sign * group.mean,
+        "result": f"{with_interval(metric.value_of(group.mean), half)}, {row['result']}",
+        "mean": metric.value_of(group.mean),
         "interval": half,
         "seeds": len(group.clean),
         "settings": setting(findings.chosen[group.value]),

@@ -67,7 +67,7 @@ def _unhelpful(findings: Findings) -> Iterator[Section]:
     decision = findings.decision
     if decision is None or decision.best is None:
         return
-    sign, best = findings.plan.metric.sign, findings.groups[decision.best]
+    metric, best = findings.plan.metric, findings.groups[decision.best]
     losers = [
         (group, standing)
         for index, (group, standing) in enumerate(
@@ -86,7 +86,7 @@ def _unhelpful(findings: Findings) -> Iterator[Section]:
         "candidate": [_name(findings, group.value) for group, _ in losers],
         "settings": [setting(findings.chosen[group.value]) for group, _ in losers],
         "standing": [LABELS[standing] for _, standing in losers],
-        "mean": [sign * group.mean if group.clean else None for group, _ in losers],
+        "mean": [metric.value_of(group.mean) if group.clean else None for group, _ in losers],
         "below the best by": [
             best.mean - group.mean if group.clean else None for group, _ in losers
         ],

@@ -14,14 +14,14 @@ LISTED = 6  # names in a line
 
 def gain(findings: Findings, index: int) -> str:
     """By how much a group is better than the baseline, with its interval, in the metric's units."""
-    decision = findings.decision
+    decision, metric = findings.decision, findings.plan.metric
     if decision is None or not index or decision.untested:
         return ""
     compared = decision.comparisons[index]
     if not compared.low <= compared.high:
         return ""
-    ends = sorted(findings.plan.metric.sign * end for end in (compared.low, compared.high))
-    difference = findings.plan.metric.sign * compared.difference
+    ends = sorted(map(metric.value_of, (compared.low, compared.high)))
+    difference = metric.value_of(compared.difference)
     return f"; difference {difference:+.2g}, 95 % interval {ends[0]:+.2g} to {ends[1]:+.2g}"
 
 
@@ -141,7 +141,7 @@ def _holm(chances: Sequence[float]) -> list[int]:
 
 def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, Any]:
     """On which numbers it was decided; `noun`: what a group is called."""
-    sign = findings.plan.metric.sign
+    metric = findings.plan.metric
     values = []
     for index, (group, standing) in enumerate(
         zip(findings.groups, decision.standings, strict=True)
@@ -153,16 +153,16 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
         }
         if decision.comparisons:
             compared = decision.comparisons[index]
-            ends = sorted(sign * end for end in (compared.low, compared.high))
+            ends = sorted(map(metric.value_of, (compared.low, compared.high)))
             told |= {
                 "broken": compared.broken,
-                "difference": number(sign * compared.difference),
+                "difference": number(metric.value_of(compared.difference)),
                 "interval": [number(end) for end in ends],
                 "p": number(compared.p),
             }
         values.append(told)
     return {
-        "metric": findings.plan.metric.name,
+        "metric": metric.name,
         "untested": decision.untested,
         "spread": number(decision.spread),
         "values": values,

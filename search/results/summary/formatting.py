@@ -56,15 +56,15 @@ def measured(findings: Findings, index: int) -> dict[str, Any]:
     the mean's 95 % interval, by the group's own noise. `against`: the mean less the baseline's.
     """
     decision, group = findings.decision, findings.groups[index]
-    rows, sign = findings.of(group.value), findings.plan.metric.sign
+    rows, metric = findings.of(group.value), findings.plan.metric
     scores, baseline = group.clean, findings.groups[0].clean
     epochs = [row.best_epoch for row in rows if row.best_epoch is not None]
     return {
         "n": len(scores),
-        "mean": sign * np.mean(scores) if scores else math.nan,
+        "mean": metric.value_of(float(np.mean(scores))) if scores else math.nan,
         "std": np.std(scores, ddof=1) if len(scores) > 1 else math.nan,
         "interval": half_width(decision, index),
-        "against": sign * (np.mean(scores) - np.mean(baseline))
+        "against": metric.value_of(float(np.mean(scores) - np.mean(baseline)))
         if scores and baseline
         else math.nan,
         "best_epoch": float(np.mean(epochs)) if epochs else math.nan,

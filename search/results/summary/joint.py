@@ -165,15 +165,15 @@ def conclusion(findings: Findings) -> list[str]:
 
 def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     """Which configuration was chosen, with its mean and what it is compared with."""
-    plan, sign = findings.plan, findings.plan.metric.sign
+    plan, metric = findings.plan, findings.plan.metric
     chosen, baseline = findings.groups[winner], findings.groups[0]
     seeds = count(len(chosen.clean), "fresh seed" if joint.settings(plan).confirm else "seed")
-    mean = f"{plan.metric.name} {sign * chosen.mean:z.4g}, mean of {seeds}"
+    mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
     trial = findings.groups[winner].value
     knobs = ", ".join(f"{path}={value}" for path, value in findings.chosen[trial].items())
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     if decision.adopted:
-        against = f"{sign * baseline.mean:z.4g}" if baseline.clean else "no result"
+        against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
         told = f"against {against} at the baseline{gain(findings, winner)}{rule}: {knobs}"
         return [f"trial {trial} is adopted: {mean}, {told}"]
     better = "has a better score" if decision.untested else "is better beyond chance"

@@ -153,14 +153,13 @@ def _more_seeds(findings: Findings) -> str:
 
 def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     """Which value was chosen, with its mean and what it is compared with."""
-    plan, sign = findings.plan, findings.plan.metric.sign
+    plan, metric = findings.plan, findings.plan.metric
     chosen, baseline = findings.groups[winner], findings.groups[0]
     value = findings.groups[winner].value
     tuned = f" with {findings.beside(value)}" if findings.beside(value) else ""
     named = f"{plan.knob.path} = {value}{tuned}"
-    mean = (
-        f"{plan.metric.name} {sign * chosen.mean:z.4g}, mean of {count(len(chosen.clean), 'seed')}"
-    )
+    seeds = count(len(chosen.clean), "seed")
+    mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     former = "the incumbent" if plan.held else "the baseline"
     if not decision.adopted:
@@ -170,7 +169,7 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
             else "no value is better beyond chance"
         )
         return [f"{named}, {former}, stays: {mean}; {better}{rule}"]
-    against = f"{sign * baseline.mean:z.4g}" if baseline.clean else "no result"
+    against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
     lines = [
         f"{named} is adopted: {mean}, against {against} at {former}, "
         f"{findings.groups[0].value}{gain(findings, winner)}{rule}"
