@@ -89,11 +89,12 @@ def test_what_was_kept_for_a_confirmation_that_has_nothing_to_confirm_searches_o
         ("mnist1d", "augment_sequence"),
         ("digits", "augment_image"),
         ("breast_cancer", "augment_table"),
+        ("latch", None),  # token ids cannot be changed a little
     ],
 )
 def test_the_augmentations_that_are_tried_fit_the_data(data, name):
     names = list(tune_plan(f"data={data}").settings.spaces)
-    assert [each for each in names if each.startswith("augment")] == [name]
+    assert [each for each in names if each.startswith("augment")] == ([name] if name else [])
 
 
 def test_the_incumbents_trials_are_never_trained_again():

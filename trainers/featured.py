@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable
 
 from trainers.api import Checkpoint, Config, Data, Fusable, Key, Outcome, Pace, Seats
-from trainers.distillation import with_teacher
 from trainers.features import widened, with_features
 
 PLAIN = ""  # the choice of the rows as they are
@@ -112,7 +111,11 @@ def _fusable(seats: Seats) -> Fusable:
 
 def prepared_rows(config: Config, data: Data, *, device: str) -> tuple[Config, Data]:
     """The rows of a trial: with its teacher's outputs, then with its features; and its config."""
-    return with_features(config, with_teacher(config, data, device=device))
+    if config.get("distillation"):
+        from trainers.distillation import with_teacher  # imports torch, for which a dry run waits
+
+        data = with_teacher(config, data, device=device)
+    return with_features(config, data)
 
 
 def _choice_of(config: Config) -> str:

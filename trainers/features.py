@@ -13,7 +13,6 @@ from typing import Any, Self
 import numpy as np
 from hydra.utils import instantiate
 from numpy.typing import NDArray
-from sklearn.feature_selection import f_classif, f_regression
 
 from trainers.api import Config, Data, Part
 from trainers.rows import share_of_rows
@@ -172,6 +171,8 @@ def _flat(x: Array) -> Array:
 
 def _tied(x: Array, y: Array) -> Array:
     """F of each feature; 0 where it never changes."""
+    from sklearn.feature_selection import f_classif, f_regression  # takes a second
+
     with warnings.catch_warnings():  # a feature that never changes has no F
         warnings.simplefilter("ignore")
         if y.dtype.kind in "iu":

@@ -5,8 +5,10 @@ the memory of this process alone.
 """
 
 import re
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 USER = re.compile(r"(?P<user>://[^/\s:@]*):[^@\s]*@")  # `://user:password@`
 PARAMETER = re.compile(r"(?P<name>[?&]\w*passw(?:or)?d)=[^&\s]*", re.IGNORECASE)
@@ -20,11 +22,13 @@ def redacted(text: str) -> str:
     return PARAMETER.sub(r"\g<name>=***", USER.sub(r"\g<user>:***@", text))
 
 
-def without_password(config: DictConfig) -> DictConfig:
+def without_password(config: "DictConfig") -> "DictConfig":
     """A config whose address has no password; this process remembers it for `complete`.
 
     A link, such as `${oc.env:PG_URL}`, stays: nobody writes down what it leads to.
     """
+    from omegaconf import OmegaConf  # a first line on the screen does not wait for it
+
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
     address = (plain.get("storage") or {}).get("url")
