@@ -120,7 +120,7 @@ class Loop:
             loss.backward()
             return float(loss.detach())
         if self.fault == "closure":
-            return float(optimizer.step(lambda: self.closure(x, y)))
+            return float(optimizer.step(lambda: self.closure(x, y)).detach())
         if self.fault == "sharpness":
             return self.sharpness(x, y)
         if self.fault not in ("stale", "stale per epoch", "cleared after") and not (self.fault == "accumulated" and number % 4):  # fmt: skip

@@ -27,7 +27,8 @@ LONG = "x" * 10_000
 ODD = [-1, 0, None, "abc", [], {}, math.inf, True, LONG, DELETED, 1e21, "٣"]
 TEXTS = ["abc", LONG, "٣"]
 # Keys at which any text means something: names, reasons, paths.
-FREE_TEXT = ("name", "results_root", "space.optimizer.lr.why")
+# Names, a reason, and a path that is looked for when the search begins.
+FREE_TEXT = ("name", "results_root", "space.optimizer.lr.why", "distillation.teacher")
 BUILT = ("augment", "model", "optimizer", "schedule", "loss", "trainer")
 PREPARED = ("data", "split", "normalise", "metric")
 

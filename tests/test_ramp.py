@@ -150,7 +150,7 @@ def test_the_command_leaves_range_curves_and_figure_and_hands_them_to_a_sweep(el
     assert re.search(rf"{found['low']:.2}\d* … 7", half.stdout), half.stdout
     other = search("plan", "lr_sweep", "from=lr_range", "optimizer=adam", cwd=elsewhere)
     assert other.returncode == 2
-    assert "its range was read for another set-up" in other.stderr
+    assert "its range was measured for another set-up" in other.stderr
     status = search("status", cwd=elsewhere)
     assert re.search(r"lr_range: a range test: learning rates from [\d.]+ to [\d.]+", status.stdout)
     table = search("table", "lr_range", cwd=elsewhere)

@@ -102,10 +102,7 @@ def _of_labels(
     signal = labels.label_signal(reading, moved=_moved(loaded, index))
     yield signal
     if classification:
-        legible = max(
-            signal.measured["score"] / labels.READABLE, signal.measured["deviations"] / labels.SURE
-        ) >= 1  # fmt: skip
-        yield label_noise(reading, legible=legible)
+        yield label_noise(reading, legible=signal.measured["score"] >= labels.READABLE)
     yield labels.label_order(train_y)
     assert val[0] is not None
     yield validation_labels(
