@@ -27,8 +27,10 @@ LONG = "x" * 10_000
 ODD = [-1, 0, None, "abc", [], {}, math.inf, True, LONG, DELETED, 1e21, "٣"]
 TEXTS = ["abc", LONG, "٣"]
 # Keys at which any text means something: names, reasons, paths.
-# Names, a reason, and a path that is looked for when the search begins.
-FREE_TEXT = ("name", "results_root", "space.optimizer.lr.why", "distillation.teacher")
+# Names, a reason, and what is looked for when the search begins.
+FREE_TEXT = (
+    "name", "results_root", "space.optimizer.lr.why", "distillation.teacher", "storage.url",
+)  # fmt: skip
 BUILT = ("augment", "model", "optimizer", "schedule", "loss", "trainer")
 PREPARED = ("data", "split", "normalise", "metric")
 
