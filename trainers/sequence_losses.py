@@ -3,7 +3,7 @@
 Both are nats per label of the targets, which `END` pads, and `decode` outputs into labels.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,6 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from trainers.api import END, IGNORED
 
 
-@runtime_checkable
 class SequenceLoss(Protocol):
     """A loss that knows how its outputs become labels."""
 
@@ -21,6 +20,11 @@ class SequenceLoss(Protocol):
 
     def decode(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
         """Labels [batch, …], padded by `END`."""
+
+
+def decodes(loss: object) -> TypeGuard[SequenceLoss]:
+    """Whether a loss is a `SequenceLoss`. Asked in every step: a look at the protocol is slow."""
+    return hasattr(loss, "decode")
 
 
 class CTC(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.api import END, IGNORED, Values
-from trainers.sequence_losses import SequenceLoss
+from trainers.sequence_losses import decodes
 
 
 def real_steps(lengths: Tensor, steps: int) -> Tensor:
@@ -31,14 +31,14 @@ def outputs_of(model: nn.Module, rows: tuple[Tensor, ...], *, training: bool = F
 def loss_of(loss: Callable[..., Tensor], outputs: Tensor, rows: tuple[Tensor, ...]) -> Tensor:
     """The mean loss of outputs for inputs, targets and maybe lengths."""
     _, targets, *lengths = rows
-    if isinstance(loss, SequenceLoss):
+    if decodes(loss):
         return loss(outputs, targets, lengths[0] if lengths else None)
     return loss(outputs, targets)
 
 
 def as_yielded(loss: nn.Module, outputs: Tensor, lengths: Sequence[Tensor]) -> Values:
     """Outputs as a trainer yields them: labels where the loss decodes them, else predictions."""
-    if isinstance(loss, SequenceLoss):
+    if decodes(loss):
         labels = loss.decode(outputs, lengths[0] if lengths else None)
         return {"labels": labels.cpu().numpy()}
     return {"predictions": outputs.float().cpu().numpy()}
@@ -46,7 +46,7 @@ def as_yielded(loss: nn.Module, outputs: Tensor, lengths: Sequence[Tensor]) -> V
 
 def answers(loss: nn.Module, targets: Tensor) -> Tensor | int:
     """How many answers a mean loss is over: rows, steps that have a label, labels of sequences."""
-    if isinstance(loss, SequenceLoss):
+    if decodes(loss):
         return (targets != END).sum()
     if targets.ndim < 2 or targets.is_floating_point():
         return len(targets)
