@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.api import Config, Data, Part
+from trainers.settings import fits
 
 
 def own_rows(data: Data) -> Data:
@@ -46,8 +47,7 @@ def share_of_rows(config: Config, count: int) -> NDArray[np.int64] | None:
         ValueError: a share that is not above 0 and at most 1.
     """
     fraction = config["trainer"].get("fraction", 1.0)
-    is_number = isinstance(fraction, int | float) and not isinstance(fraction, bool)
-    if not is_number or not 0 < fraction <= 1:
+    if not fits(fraction, positive=True) or fraction > 1:
         raise ValueError(
             f"trainer.fraction: must be above 0 and at most 1, but got {fraction!r}; change it"
         )

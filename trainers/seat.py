@@ -31,7 +31,14 @@ from trainers.penalties import flooded, held, read_penalties
 from trainers.records import Activations, dead, fared, merged, norms, sample
 from trainers.rows import share_of_rows
 from trainers.schedules import Schedule, apply
-from trainers.sequences import answers, as_yielded, check_reads_lengths, loss_of, outputs_of
+from trainers.sequences import (
+    answers,
+    answers_of_rows,
+    as_yielded,
+    check_reads_lengths,
+    loss_of,
+    outputs_of,
+)
 
 EVALUATION_ROWS = 4096  # rows of one forward pass without gradients
 
@@ -62,6 +69,7 @@ class Seat:
         if len(self._train) > 2:
             check_reads_lengths(self.model)
         self._plain_loss = plain_loss(config, self._loss, device)
+        self._answers = answers_of_rows(self._loss, self._train[1])
         self._penalties = read_penalties(config["trainer"])
         classes = not self._train[1].is_floating_point()
         self._distillation = read_distillation(config, classes=classes)
@@ -131,7 +139,8 @@ class Seat:
                     self._schedule.at(self.epoch, step=step, losses=self._val_losses),
                     self._optimizer,
                 )
-            total += self.gradients(rows) * answers(self._loss, self._train[1][rows])
+            count = len(rows) if self._answers is None else self._answers[rows].sum()
+            total += self.gradients(rows) * count
             if step + 1 < self._steps:
                 self.step()
             else:

@@ -44,13 +44,22 @@ def as_yielded(loss: nn.Module, outputs: Tensor, lengths: Sequence[Tensor]) -> V
     return {"predictions": outputs.float().cpu().numpy()}
 
 
-def answers(loss: nn.Module, targets: Tensor) -> Tensor | int:
-    """How many answers a mean loss is over: rows, steps that have a label, labels of sequences."""
+def answers_of_rows(loss: nn.Module, targets: Tensor) -> Tensor | None:
+    """How many answers each row has, [n]: steps that have a label, labels of a sequence.
+
+    None: one each. A mean loss is over answers.
+    """
     if decodes(loss):
-        return (targets != END).sum()
+        return (targets != END).flatten(1).sum(dim=1)
     if targets.ndim < 2 or targets.is_floating_point():
-        return len(targets)
-    return (targets != IGNORED).sum()
+        return None
+    return (targets != IGNORED).flatten(1).sum(dim=1)
+
+
+def answers(loss: nn.Module, targets: Tensor) -> Tensor | int:
+    """How many answers a mean loss of all these rows is over."""
+    counts = answers_of_rows(loss, targets)
+    return len(targets) if counts is None else counts.sum()
 
 
 def own_shape(rows: tuple[Tensor, ...]) -> str:

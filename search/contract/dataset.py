@@ -29,6 +29,32 @@ def load_rows(node: DictConfig) -> Rows:
     settings = dict(node)  # plain, as in `contract.prepare`
     check_task_name(settings.get("task"))
     data = _load(node)
+    _check_columns(data)
+    if data.x.dtype.kind not in "fiub":
+        raise _refused("x", "features must be numbers", f"dtype {data.x.dtype}", "encode them")
+    data = checked_sequences(data, vocabulary=settings.get("vocabulary"))
+    check_finite("x", data.x, missing_allowed=bool(settings.get("impute")))
+    rows = rows_of_task(data, task=str(settings["task"]))
+    for key in MEASURED:
+        got = getattr(rows, key)
+        if settings.get(key) is not None and settings[key] != got:
+            raise UsageError(
+                broken_rule(
+                    f"data.{key}",
+                    rule=f"must be {got}, as in the rows",
+                    got=settings[key],
+                    remedy=f"say data.{key}={got}",
+                )
+            )
+    return rows
+
+
+def _check_columns(data: DataSet) -> None:
+    """Whether every row has its target, and its group and time, if any.
+
+    Raises:
+        UsageError: one is missing, or an array is none of rows.
+    """
     for name, array in (("x", data.x), ("y", data.y)):
         if (
             not isinstance(array, np.ndarray)
@@ -61,23 +87,6 @@ def load_rows(node: DictConfig) -> Rows:
             f"{data.groups[missing][0]} in row {int(missing.argmax())}",
             "drop such rows",
         )
-    if data.x.dtype.kind not in "fiub":
-        raise _refused("x", "features must be numbers", f"dtype {data.x.dtype}", "encode them")
-    data = checked_sequences(data, vocabulary=settings.get("vocabulary"))
-    check_finite("x", data.x, missing_allowed=bool(settings.get("impute")))
-    rows = rows_of_task(data, task=str(settings["task"]))
-    for key in MEASURED:
-        got = getattr(rows, key)
-        if settings.get(key) is not None and settings[key] != got:
-            raise UsageError(
-                broken_rule(
-                    f"data.{key}",
-                    rule=f"must be {got}, as in the rows",
-                    got=settings[key],
-                    remedy=f"say data.{key}={got}",
-                )
-            )
-    return rows
 
 
 def completed(config: DictConfig) -> DictConfig:

@@ -5,11 +5,10 @@ With a single step of input it is a decoder of one row into a sequence.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from trainers.api import END
 from trainers.models import parts
-from trainers.models.steps import StepInputs
+from trainers.models.steps import StepInputs, read_steps
 from trainers.sequences import real_steps
 
 
@@ -90,7 +89,8 @@ class EncoderDecoder(nn.Module):
     ) -> Tensor:
         """Logits; `lengths` [batch] of the sequences, `targets` [batch, length] of a training."""
         steps = self.entrance(x)
-        keys, state = self._read(steps, lengths)
+        states, last = read_steps(self.encoder, steps, lengths)
+        keys, state = self.keys(states), torch.tanh(self.bridge(last))[None]
         real = None if lengths is None else real_steps(lengths, steps.shape[1])
         if targets is not None and self._forced >= 1:
             before = nn.functional.pad(targets[:, : self._length], (1, 0), value=END)
@@ -105,18 +105,6 @@ class EncoderDecoder(nn.Module):
                 forced = torch.rand(len(x), device=x.device) < self._forced
                 label = torch.where(forced, targets[:, step], label)
         return torch.stack(written, dim=2)
-
-    def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Keys of every step [batch, steps, width], and the decoder's first state."""
-        if lengths is None:
-            steps, hidden = self.encoder(x)
-        else:
-            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-            read, hidden = self.encoder(packed)
-            steps, _ = pad_packed_sequence(read, batch_first=True, total_length=x.shape[1])
-        ways = 2 if self.encoder.bidirectional else 1
-        first = torch.tanh(self.bridge(torch.cat(list(hidden[-ways:]), dim=1)))
-        return self.keys(steps), first[None]
 
     def _logits(self, states: Tensor, keys: Tensor, real: Tensor | None) -> Tensor:
         """Of states [batch, labels, width], each with what it attends to."""

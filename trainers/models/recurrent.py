@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from trainers.models import parts
 from trainers.models.steps import (
@@ -18,6 +17,7 @@ from trainers.models.steps import (
     answered,
     pooled_max,
     pooled_mean,
+    read_steps,
 )
 from trainers.sequences import real_steps
 
@@ -106,20 +106,8 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` [batch]: the real steps of each sequence, None: all are."""
-        steps, last = self._read(self.entrance(x), lengths)
+        steps, last = read_steps(self.recurrent, self.entrance(x), lengths)
         return answered(self.head, self.dropout(self._pooled(steps, last, lengths)))
-
-    def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """States of the last layer at every step [batch, steps, width], and its final ones."""
-        if lengths is None:
-            steps, state = self.recurrent(x)
-        else:
-            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-            read, state = self.recurrent(packed)
-            steps, _ = pad_packed_sequence(read, batch_first=True, total_length=x.shape[1])
-        hidden = state[0] if isinstance(state, tuple) else state
-        ways = 2 if self.recurrent.bidirectional else 1
-        return steps, torch.cat(list(hidden[-ways:]), dim=1)
 
     def _pooled(self, steps: Tensor, last: Tensor, lengths: Tensor | None) -> Tensor:
         if self._pool == "none":

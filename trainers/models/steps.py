@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from trainers.models import parts
 from trainers.sequences import real_steps
@@ -60,6 +61,24 @@ class StepInputs(nn.Module):
                 f"say model.features={x.shape[2]}"
             )
         return x.reshape(len(x), -1, self.width)
+
+
+def read_steps(recurrent: nn.RNNBase, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What recurrent layers read of steps x [batch, steps, width].
+
+    Returns:
+        The last layer's states at every step [batch, steps, ways × units], and its final ones
+        [batch, ways × units]; two ways, where both directions are read.
+    """
+    if lengths is None:
+        steps, state = recurrent(x)
+    else:
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        read, state = recurrent(packed)
+        steps, _ = pad_packed_sequence(read, batch_first=True, total_length=x.shape[1])
+    hidden = state[0] if isinstance(state, tuple) else state
+    ways = 2 if recurrent.bidirectional else 1
+    return steps, torch.cat(list(hidden[-ways:]), dim=1)
 
 
 class Attention(nn.Module):
