@@ -23,12 +23,12 @@ def findings_of(value_of, *overrides, experiment="lr_sweep", seeds=3, leave=0):
         compose_experiment(experiment, overrides=words, config_dir=None), root=Path("/r")
     )
     rows = []
-    for ask in sweep.wanted(plan, [], resolution=0.0)[: None if not leave else -leave]:
-        value = value_of(ask.knobs[plan.knob.path], ask.seed)
+    for spec in sweep.wanted(plan, [], resolution=0.0)[: None if not leave else -leave]:
+        value = value_of(spec.knobs[plan.knob.path], spec.seed)
         state = "infeasible" if value is None else "complete"
         rows.append(
             TrialRecord(
-                ask=ask,
+                spec=spec,
                 state=state,
                 value=value,
                 best_epoch=None if value is None else 4,
@@ -62,14 +62,14 @@ def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
     stage = JointStage(plan, rows, StageContext(past=past, slots=1, resolution=0.0, wake=woken.set))
     try:
         while len(rows) < until:
-            asks = stage.wanted(rows, room=slots)
-            if not asks and not stage.thinking:
+            specs = stage.wanted(rows, room=slots)
+            if not specs and not stage.thinking:
                 break
-            if not asks:
+            if not specs:
                 assert woken.wait(60)
                 woken.clear()
-            for ask in asks[: until - len(rows)]:
-                row = _row(truth, ask)
+            for spec in specs[: until - len(rows)]:
+                row = _row(truth, spec)
                 rows.append(row)
                 stage.ended(row)
     finally:
@@ -77,19 +77,19 @@ def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
     return plan, rows
 
 
-def _row(truth, ask):
+def _row(truth, spec):
     try:
-        value = truth(ask.knobs, ask.seed)
+        value = truth(spec.knobs, spec.seed)
     except ValueError:
-        return TrialRecord(ask=ask, state="failed", ended=float(ask.trial + 1), seconds=1.0)
+        return TrialRecord(spec=spec, state="failed", ended=float(spec.trial + 1), seconds=1.0)
     state = "infeasible" if value is None else "complete"
     return TrialRecord(
-        ask=ask,
+        spec=spec,
         state=state,
         value=value,
         sampler_value=0.1 if value is None else value,
         best_epoch=4,
         epochs=5,
         seconds=1.0,
-        ended=float(ask.trial + 1),
+        ended=float(spec.trial + 1),
     )

@@ -54,7 +54,7 @@ def staged_findings(truth, *overrides):
     history, rows = carried_out(plan, truth)
     joint = next((step.name for step in history.steps if step.request.stage == "joint"), "")
     rows = [
-        replace(row, ask=replace(row.ask, stage=joint)) if row.ask.stage == "joint" else row
+        replace(row, spec=replace(row.spec, stage=joint)) if row.spec.stage == "joint" else row
         for row in rows
     ]
     findings = find(plan, rows, val_rows=0)
@@ -68,7 +68,7 @@ def curves_of(findings, epochs=5):
     rows = [row for row in findings.rows if row.finished]
     return pd.DataFrame(
         {
-            "trial": row.ask.trial,
+            "trial": row.spec.trial,
             "fold": 0,
             "epoch": epoch,
             "train_loss": 2.0 / (epoch + 1),
@@ -91,14 +91,14 @@ def folder_of(path, findings, *, contract=CONTRACT, log=""):
     folder.logs.mkdir(exist_ok=True)
     for row in findings.rows:
         if row.state in ("failed", "infeasible", "lost"):
-            (folder.logs / f"{row.ask.trial}.log").write_text(log or "first line\nlast line\n")
+            (folder.logs / f"{row.spec.trial}.log").write_text(log or "first line\nlast line\n")
     return folder
 
 
 def judged(findings, why="train still falls"):
     """With a verdict on every trial."""
     verdict = Verdict(name="still_learning", why=why)
-    return replace(findings, verdicts={row.ask.trial: verdict for row in findings.rows})
+    return replace(findings, verdicts={row.spec.trial: verdict for row in findings.rows})
 
 
 def page_of(findings, path, **parts):

@@ -82,14 +82,14 @@ def _trained(
         for spec in specs:
             value = value_of(staged.trained_knobs(spec.knobs), spec.seed)
             state = "complete" if value is not None else "infeasible"
-            row = TrialRecord(ask=spec, state=state, value=value, best_epoch=9, epochs=10)
+            row = TrialRecord(spec=spec, state=state, value=value, best_epoch=9, epochs=10)
             own.append(row)
             stage.ended(row)
     stage.close()
     findings = find(staged, [*ours, *own], val_rows=VAL_ROWS)
     full = [with_all_knobs(staged, row) for row in own]
     verdicts = {
-        row.ask.trial: Verdict(name=verdict_of(row.ask.knobs), why="simulated")
+        row.spec.trial: Verdict(name=verdict_of(row.spec.knobs), why="simulated")
         for row in (*rows, *full)
     }
     findings = replace(findings, verdicts=verdicts)

@@ -53,7 +53,7 @@ def _ask(number: int) -> TrialSpec:
 def _carry_out(study: Study, number: int, state: str = "complete") -> None:
     study.start(_ask(number), values={"lr": (0.1, 0.5, 1.0)})
     study.report(number, epoch=1, value=0.25)
-    study.finish(TrialRecord(ask=_ask(number), state=state, value=0.5, epochs=1, best_epoch=1, sampler_value=0.5, reason="why"))  # fmt: skip
+    study.finish(TrialRecord(spec=_ask(number), state=state, value=0.5, epochs=1, best_epoch=1, sampler_value=0.5, reason="why"))  # fmt: skip
 
 
 def test_a_resumed_study_in_a_database_keeps_its_rows_and_what_was_underway(tmp_path):
@@ -124,10 +124,10 @@ def test_a_trial_that_the_library_itself_made_twice_is_ended_and_no_search_sees_
     monkeypatch.undo()
     _carry_out(study, 0)
     _carry_out(study, 1)
-    assert [row.ask.trial for row in study.rows(alive=False)] == [0, 1]
+    assert [row.spec.trial for row in study.rows(alive=False)] == [0, 1]
     study.close()
     again = _study(_database(tmp_path / "one"))
-    assert [(row.ask.trial, row.state) for row in again.rows(alive=True)] == [(0, "complete"), (1, "complete")]  # fmt: skip
+    assert [(row.spec.trial, row.state) for row in again.rows(alive=True)] == [(0, "complete"), (1, "complete")]  # fmt: skip
     again.close()
     stock = _stock("s", f"sqlite:///{tmp_path}/x.db")
     assert [trial.state.name for trial in stock.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
@@ -189,7 +189,7 @@ def test_a_conductor_in_a_copy_of_the_folder_stops_the_first_one_in_words(tmp_pa
         with pytest.raises(RunError, match=message):
             _carry_out(first, trial)
     _carry_out(second, 3)
-    assert [(row.ask.trial, row.state) for row in second.rows(alive=True)] == [(0, "complete"), (1, "complete"), (2, "running"), (3, "complete")]  # fmt: skip
+    assert [(row.spec.trial, row.state) for row in second.rows(alive=True)] == [(0, "complete"), (1, "complete"), (2, "running"), (3, "complete")]  # fmt: skip
     second.close()
 
 

@@ -106,7 +106,7 @@ def _finished(folder: Path) -> dict[int, tuple[object, ...]]:
         return {}
     study = Study.for_reading(JournalFile(folder / "journal.log"), name="storm", knobs=())
     return {
-        row.ask.trial: (row.state, row.value, row.ask.seed, dict(row.ask.knobs))
+        row.spec.trial: (row.state, row.value, row.spec.seed, dict(row.spec.knobs))
         for row in study.rows(alive=False)
         if row.finished
     }

@@ -24,7 +24,7 @@ def _drawn(findings, path, curves=None):
     if curves is None:
         curves = [
             {
-                "trial": row.ask.trial,
+                "trial": row.spec.trial,
                 "fold": 0,
                 "epoch": epoch,
                 "train_loss": 2 / (epoch + 1),
@@ -94,7 +94,7 @@ def test_what_diverges_takes_no_room_and_the_means_of_folds_stand_for_a_trial(tm
     findings = findings_of(planted(0.01))
     curves = [
         {
-            "trial": row.ask.trial,
+            "trial": row.spec.trial,
             "fold": fold,
             "epoch": epoch,
             "train_loss": 1.0,
@@ -114,7 +114,7 @@ def test_without_losses_the_metric_is_drawn(tmp_path):
     findings = findings_of(planted(0.01))
     curves = [
         {
-            "trial": row.ask.trial,
+            "trial": row.spec.trial,
             "fold": 0,
             "epoch": 1,
             "train_loss": None,

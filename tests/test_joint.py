@@ -42,7 +42,7 @@ def _bowl(knobs, seed):
 
 
 def _configs(rows):
-    return [tuple(row.ask.knobs.items()) for row in rows if row.ask.stage == joint.STAGE]
+    return [tuple(row.spec.knobs.items()) for row in rows if row.spec.stage == joint.STAGE]
 
 
 def test_the_baseline_is_first_and_the_points_are_the_same_again_none_twice_and_all_within_the_space():
@@ -63,7 +63,7 @@ def test_a_joint_search_has_exactly_n_trials_and_repeats_none(sampler):
     plan, rows = joint_of(
         _bowl, *TWO, f"sampler={sampler}", "n_trials=17", "protocol.confirm=0", slots=3
     )
-    assert [row.ask.trial for row in rows] == list(range(17))
+    assert [row.spec.trial for row in rows] == list(range(17))
     assert len(set(_configs(rows))) == 17
     assert joint.ended(plan, rows) == "all of n_trials=17 are done"
 
@@ -98,8 +98,10 @@ def test_a_resumed_sampler_knows_what_was_learned_before(sampler):
     rows = joint_of(_cliff, *words, rows=first)[1]
     next_one = rows[
         30
-    ].ask.knobs  # as without the interruption, but for what rounding to three digits took away
-    assert next_one == pytest.approx(joint_of(_cliff, *words)[1][30].ask.knobs, rel=0.02, abs=0.001)
+    ].spec.knobs  # as without the interruption, but for what rounding to three digits took away
+    assert next_one == pytest.approx(
+        joint_of(_cliff, *words)[1][30].spec.knobs, rel=0.02, abs=0.001
+    )
 
 
 def test_seeds_that_an_interruption_left_out_are_made_up_and_half_configurations_never_lead():
@@ -116,9 +118,9 @@ def test_seeds_that_an_interruption_left_out_are_made_up_and_half_configurations
     configs = _configs(rows)
     assert len(configs) == 32
     assert {configs.count(config) for config in configs} == {2}
-    half = [row for row in rows if row.ask.stage == joint.STAGE][:-1]
-    assert tuple(rows[31].ask.knobs.items()) not in {
-        tuple(row.ask.knobs.items()) for row in leaders(plan, half)
+    half = [row for row in rows if row.spec.stage == joint.STAGE][:-1]
+    assert tuple(rows[31].spec.knobs.items()) not in {
+        tuple(row.spec.knobs.items()) for row in leaders(plan, half)
     }
     with pytest.raises(
         UsageError,
@@ -143,7 +145,7 @@ def test_a_range_so_narrow_that_its_values_are_few_is_used_up(sampler):
         joint.ended(plan, rows)
         == "every configuration of the space has been tried, after 101 of 120 trials"
     )
-    assert sorted(row.ask.knobs["optimizer.momentum"] for row in rows) == [
+    assert sorted(row.spec.knobs["optimizer.momentum"] for row in rows) == [
         round(0.9 + step / 10000, 4) for step in range(101)
     ]
 
@@ -226,7 +228,7 @@ def test_a_higher_n_trials_extends_a_search_that_has_been_confirmed():
     plan, rows = joint_of(_bowl, *TWO, "sampler=qmc", "n_trials=12", rows=short)
     assert rows[: len(short)] == short
     assert joint.count(rows) == 12
-    assert {row.ask.trial for row in rows} == set(range(len(rows)))
+    assert {row.spec.trial for row in rows} == set(range(len(rows)))
     assert find(plan, rows, val_rows=500).decision is not None
 
 
@@ -282,7 +284,7 @@ def test_several_seeds_per_proposal_count_as_trials():
     configs = _configs(rows)
     assert len(set(configs)) == 16
     assert configs[0::2] == configs[1::2]
-    assert [row.ask.seed for row in rows[:4]] == [0, 1, 0, 1]
+    assert [row.spec.seed for row in rows[:4]] == [0, 1, 0, 1]
 
 
 def test_hours_spent_end_the_search_and_interruptions_do_not_count():
@@ -290,7 +292,7 @@ def test_hours_spent_end_the_search_and_interruptions_do_not_count():
     plan, rows = joint_of(_bowl, *words, "protocol.confirm=0")
     assert joint.count(rows) == 8
     assert joint.ended(plan, rows) == "budget_hours=0.002 are spent, after 8 of 50 trials"
-    paused = [replace(row, ended=row.ended + (1000 if row.ask.trial > 3 else 0)) for row in rows]
+    paused = [replace(row, ended=row.ended + (1000 if row.spec.trial > 3 else 0)) for row in rows]
     assert elapsed(paused) == elapsed(rows) == 8
     beside = [replace(row, ended=1.0) for row in rows]  # all at the same time
     assert elapsed(beside) == 1
@@ -332,17 +334,17 @@ def _noisy(knobs, seed):
 def test_the_leaders_and_the_baseline_are_confirmed_on_seeds_that_nobody_has_used():
     words = [*TWO, "sampler=qmc", "n_trials=20", "protocol.leaders=3", "protocol.most_seeds=3"]
     plan, rows = joint_of(_noisy, *words)
-    fresh = [row for row in rows if row.ask.stage == joint.CONFIRM]
+    fresh = [row for row in rows if row.spec.stage == joint.CONFIRM]
     assert len(fresh) == 4 * 3
-    assert {row.ask.seed for row in fresh} == {1, 2, 3}
+    assert {row.spec.seed for row in fresh} == {1, 2, 3}
     best = sorted(rows[1:20], key=lambda row: -row.value)[:3]
-    assert {tuple(row.ask.knobs.items()) for row in fresh} == {
-        tuple(row.ask.knobs.items()) for row in [rows[0], *best]
+    assert {tuple(row.spec.knobs.items()) for row in fresh} == {
+        tuple(row.spec.knobs.items()) for row in [rows[0], *best]
     }
     findings = find(plan, rows, val_rows=500)
     assert findings.winner in fresh
-    assert findings.winner.ask.seed == 1
-    assert [group.value for group in findings.groups] == [0, *(row.ask.trial for row in best)]
+    assert findings.winner.spec.seed == 1
+    assert [group.value for group in findings.groups] == [0, *(row.spec.trial for row in best)]
 
 
 @pytest.mark.parametrize(("behind", "confirmed"), [(0.5, 2), (0.01, 6)])
@@ -358,15 +360,17 @@ def test_only_leaders_that_chance_could_still_lift_above_the_first_are_confirmed
 
     words = [*TWO, "sampler=qmc", "n_trials=20", "protocol.most_seeds=3"]
     plan, rows = joint_of(one_good, *words)
-    fresh = [row for row in rows if row.ask.stage == joint.CONFIRM]
+    fresh = [row for row in rows if row.spec.stage == joint.CONFIRM]
     assert len(fresh) == 3 * confirmed
     findings = find(plan, rows, val_rows=500)
     assert len(findings.groups) == confirmed
     told = f"{6 - confirmed} further leaders are not trained again: their scores lie too far below"
     assert any(line.startswith(told) for line in conclusion(findings)) == (confirmed < 6)
-    whole = [row for row in rows if row.ask.stage != joint.CONFIRM]
+    whole = [row for row in rows if row.spec.stage != joint.CONFIRM]
     halfway = [*whole, *fresh[:4]]
-    assert {ask.key for ask in confirmations(plan, halfway)} == {row.ask.key for row in fresh[4:6]}
+    assert {spec.key for spec in confirmations(plan, halfway)} == {
+        row.spec.key for row in fresh[4:6]
+    }
 
 
 def test_where_no_configuration_differs_the_baseline_stays_in_at_least_92_percent_of_searches():
@@ -389,7 +393,7 @@ def test_a_configuration_five_deviations_better_is_adopted_in_at_least_98_percen
         plan, rows = joint_of(planted, *TWO, "sampler=qmc", "n_trials=12")
         findings = find(plan, rows, val_rows=500)
         adopted.append(
-            findings.decision.adopted and findings.winner.ask.knobs["optimizer.lr"] < 0.05
+            findings.decision.adopted and findings.winner.spec.knobs["optimizer.lr"] < 0.05
         )
     assert np.mean(adopted) >= 0.98
 
@@ -440,9 +444,9 @@ def test_history_spares_the_start_and_moves_the_first_proposals_to_where_it_was_
     with_past = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past)[
         1
     ]
-    assert with_past[0].ask.knobs == next(joint.points(joint_plan(*TWO)))
+    assert with_past[0].spec.knobs == next(joint.points(joint_plan(*TWO)))
     few = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0", past=past[:4])[1]
-    assert [row.ask.knobs for row in few] == [
+    assert [row.spec.knobs for row in few] == [
         dict(point) for point in islice(joint.points(joint_plan(*TWO)), 8)
     ]
     without = joint_of(_bowl, *TWO, "sampler=gp", "n_trials=8", "protocol.confirm=0")[1]
@@ -461,12 +465,12 @@ def test_idle_knobs_have_no_say_in_a_configuration_but_are_kept_for_the_sampler(
         "protocol.confirm=1",
     )
     for row in rows:
-        chosen = row.ask.knobs["optimizer"]
-        assert set(row.ask.knobs) == {"optimizer", f"optimizer.{chosen}.lr", "model.dropout"}
-        assert set(row.ask.point) == {knob.path for knob in plan.knobs}
-    assert sum(row.ask.knobs["optimizer"] == "adam" for row in rows[45:60]) > 7
+        chosen = row.spec.knobs["optimizer"]
+        assert set(row.spec.knobs) == {"optimizer", f"optimizer.{chosen}.lr", "model.dropout"}
+        assert set(row.spec.point) == {knob.path for knob in plan.knobs}
+    assert sum(row.spec.knobs["optimizer"] == "adam" for row in rows[45:60]) > 7
     findings = find(plan, rows, val_rows=500)
-    assert findings.winner.ask.knobs["optimizer"] == "adam"
+    assert findings.winner.spec.knobs["optimizer"] == "adam"
     frame = teller_of(plan).frame(findings)
     other = frame[frame.optimizer != "adam"]
     assert frame[frame.optimizer == "adam"]["optimizer.adam.lr"].notna().all()
@@ -486,7 +490,7 @@ def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
         *TWO, "sampler=qmc", "n_trials=60", "optimizer.lr=0.001", "pruner=median",
     )  # fmt: skip
     short = [
-        replace(row, state="pruned", epochs=5) if row.ask.trial in (3, 4) else row for row in rows
+        replace(row, state="pruned", epochs=5) if row.spec.trial in (3, 4) else row for row in rows
     ]
     findings = find(plan, short, val_rows=500)
     told = conclusion(findings)
@@ -511,7 +515,7 @@ def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
     )
     (record,) = teller_of(plan).records(find(plan, short, val_rows=500))
     assert (record["decision"], record["stage"]) == ("adopt", "confirm")
-    assert record["value"] == rows[record["trial"]].ask.knobs
+    assert record["value"] == rows[record["trial"]].spec.knobs
 
 
 def test_before_its_end_a_joint_search_has_no_winner_and_says_how_far_it_is():

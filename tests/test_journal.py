@@ -29,12 +29,12 @@ def _study(path, name="s"):
 def _fill(path, trials=3):
     study = _study(path)
     for number in range(trials):
-        ask = TrialSpec(trial=number, stage="sweep.lr", knobs={"lr": 0.5}, seed=number)
-        study.start(ask, values={"lr": (0.1, 0.5, 1.0)})
+        spec = TrialSpec(trial=number, stage="sweep.lr", knobs={"lr": 0.5}, seed=number)
+        study.start(spec, values={"lr": (0.1, 0.5, 1.0)})
         study.report(number, epoch=1, value=0.25)
         study.finish(
             TrialRecord(
-                ask=ask, state="complete", value=0.5, epochs=1, best_epoch=1, sampler_value=0.5
+                spec=spec, state="complete", value=0.5, epochs=1, best_epoch=1, sampler_value=0.5
             )
         )
     study.close()
@@ -55,19 +55,19 @@ def test_stock_optuna_reads_what_we_write(tmp_path):
 
 def test_a_trial_that_begins_anew_is_judged_by_its_new_reports_alone(tmp_path):
     path = _fill(tmp_path / "journal.log", trials=2)
-    ask = TrialSpec(trial=2, stage="joint", knobs={"lr": 0.3}, seed=7)
+    spec = TrialSpec(trial=2, stage="joint", knobs={"lr": 0.3}, seed=7)
     study = _study(path)
-    study.start(ask, values={})
+    study.start(spec, values={})
     for epoch in (1, 2, 3):
         study.report(2, epoch=epoch, value=0.1)
     study.close()
     begin_anew(JournalFile(path), search="s", trials=[0, 2])
     study = _study(path)
-    assert [row.ask for row in study.rows(alive=True)][2] == ask
+    assert [row.spec for row in study.rows(alive=True)][2] == spec
     assert [row.state for row in study.rows(alive=True)] == ["complete", "complete", "running"]
-    study.start(ask, values={})
+    study.start(spec, values={})
     study.report(2, epoch=1, value=0.9)
-    study.finish(TrialRecord(ask=ask, state="complete", value=0.9, epochs=1, sampler_value=0.9))
+    study.finish(TrialRecord(spec=spec, state="complete", value=0.9, epochs=1, sampler_value=0.9))
     study.close()
     former, last = _stock(path).trials[2:]
     assert (former.state.name, len(former.intermediate_values)) == ("FAIL", 3)
@@ -91,13 +91,13 @@ def test_a_torn_last_line_is_cut_off_and_said_and_nothing_else_is_lost(bytes_tor
 def test_a_resumed_study_keeps_its_rows_and_takes_up_what_was_underway(tmp_path):
     path = _fill(tmp_path / "journal.log", trials=1)
     first = _study(path)
-    ask = TrialSpec(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0)
-    first.start(ask, values={"lr": (0.1, 0.5, 1.0)})
+    spec = TrialSpec(trial=1, stage="sweep.lr", knobs={"lr": 1.0}, seed=0)
+    first.start(spec, values={"lr": (0.1, 0.5, 1.0)})
     second = _study(path)  # the first conductor was killed
     assert [row.state for row in second.rows(alive=True)] == ["complete", "running"]
     assert [row.state for row in second.rows(alive=False)] == ["complete", "queued"]
-    second.start(ask, values={"lr": (0.1, 0.5, 1.0)})
-    second.finish(TrialRecord(ask=ask, state="infeasible", reason="diverged", sampler_value=0.1))
+    second.start(spec, values={"lr": (0.1, 0.5, 1.0)})
+    second.finish(TrialRecord(spec=spec, state="infeasible", reason="diverged", sampler_value=0.1))
     rows = second.rows(alive=False)
     assert [row.state for row in rows] == ["complete", "infeasible"]
     assert rows[1].value is None
@@ -181,9 +181,9 @@ def test_stock_optuna_takes_neither_a_lucky_confirmation_nor_an_infeasible_trial
             ("confirm", "complete", 0.5),
         ]
     ):
-        ask = TrialSpec(trial=number, stage=stage, knobs={"lr": 0.5}, seed=number)
-        study.start(ask, values={})
-        study.finish(TrialRecord(ask=ask, state=state, value=value, sampler_value=value))
+        spec = TrialSpec(trial=number, stage=stage, knobs={"lr": 0.5}, seed=number)
+        study.start(spec, values={})
+        study.finish(TrialRecord(spec=spec, state=state, value=value, sampler_value=value))
     study.close()
     stock = _stock(tmp_path / "journal.log")
     assert (stock.best_trial.number, stock.best_value) == (1, 0.7)

@@ -339,15 +339,15 @@ def test_a_damaged_file_of_decisions_is_named_with_its_remedy(text, tmp_path):
 
 
 def _underway(trial, *, deaths=0):
-    ask = TrialSpec(trial=trial, stage="s", knobs={}, seed=0)
+    spec = TrialSpec(trial=trial, stage="s", knobs={}, seed=0)
     return RunningTrial(
-        ask=ask, early_stopping=fresh_early_stopping(METRIC, LIMITS), limits=LIMITS, deaths=deaths
+        spec=spec, early_stopping=fresh_early_stopping(METRIC, LIMITS), limits=LIMITS, deaths=deaths
     )
 
 
 def _served(number, *, room, trials=()):
     worker = WorkerHandle(slot=Slot(number=number, gpu=None, threads=1), connection=None, room=room)
-    worker.trials = {trial.ask.trial: trial for trial in trials}
+    worker.trials = {trial.spec.trial: trial for trial in trials}
     return worker
 
 
@@ -362,23 +362,23 @@ def test_trials_are_shared_out_evenly_in_order():
     ):
         worker.room = room
         handed = waiting.take(worker, workers=[first, second])
-        assert [trial.ask.trial for trial in handed] == numbers
-        worker.trials |= {trial.ask.trial: trial for trial in handed}
+        assert [trial.spec.trial for trial in handed] == numbers
+        worker.trials |= {trial.spec.trial: trial for trial in handed}
     assert len(waiting) == 0
     waiting.put_back([_underway(12)])
     waiting.put_back([_underway(11)])
     waiting.add(_underway(13))
-    assert [trial.ask.trial for trial in waiting.take(_served(2, room=3), workers=[])] == [11, 12]
+    assert [trial.spec.trial for trial in waiting.take(_served(2, room=3), workers=[])] == [11, 12]
 
 
 def test_a_trial_that_may_be_poison_sits_alone():
     must_run_alone = 1
     waiting = TrialQueue([_underway(0), _underway(1, deaths=must_run_alone), _underway(2)], slots=1)
     worker = _served(0, room=8)
-    assert [trial.ask.trial for trial in waiting.take(worker, workers=[worker])] == [0]
+    assert [trial.spec.trial for trial in waiting.take(worker, workers=[worker])] == [0]
     busy = _served(0, room=8, trials=[_underway(0)])
     assert waiting.take(busy, workers=[busy]) == []
-    assert [trial.ask.trial for trial in waiting.take(worker, workers=[worker])] == [1]
+    assert [trial.spec.trial for trial in waiting.take(worker, workers=[worker])] == [1]
     alone = _served(0, room=8, trials=[_underway(1, deaths=must_run_alone)])
     assert waiting.take(alone, workers=[alone]) == []
 
@@ -393,20 +393,20 @@ def test_trials_in_company_are_one_line_of_the_display():
         ShownProgress(plan, done=0, console=console),
         Slot(number=1, gpu=None, threads=1),
     )
-    asks = [
+    specs = [
         TrialSpec(trial=trial, stage="s", knobs={"optimizer.lr": 0.1}, seed=0)
         for trial in (4, 5, 9)
     ]
     standing = fresh_early_stopping(METRIC, LIMITS)
-    for ask in asks:
-        progress.began(slot, ask)
+    for spec in specs:
+        progress.began(slot, spec)
         progress.heard(
-            slot, standing, {"trial": ask.trial, "epoch": 3, "train_loss": 0.5, "val_loss": 0.6}
+            slot, standing, {"trial": spec.trial, "epoch": 3, "train_loss": 0.5, "val_loss": 0.6}
         )
     console.print(progress)
     assert re.search(r"1 cpu +4–9 +3/50 +0.5 +0.6 +3 lanes, \d+ epochs/s", console.export_text())
-    progress.left(slot, asks[0])
-    progress.left(slot, asks[2])
+    progress.left(slot, specs[0])
+    progress.left(slot, specs[2])
     console.print(progress)
     assert re.search(r"1 cpu +5 +3/50 +0.5 +0.6 +lr=0.1 seed 0", console.export_text())
 

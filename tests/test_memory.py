@@ -68,7 +68,7 @@ def test_a_trial_short_of_memory_waits_until_nobody_shares_it_and_then_nobody_jo
     assert queue.take(idle, workers=workers) == []
     assert short.must_run_alone
     busy.trials = {}
-    assert [trial.ask.trial for trial in queue.take(idle, workers=workers)] == [8]
+    assert [trial.spec.trial for trial in queue.take(idle, workers=workers)] == [8]
 
 
 def test_workers_of_a_cluster_share_memory_where_machine_and_gpus_are_the_same():
@@ -76,7 +76,7 @@ def test_workers_of_a_cluster_share_memory_where_machine_and_gpus_are_the_same()
         slot = ClusterSlot(number=number, gpu=None, threads=1, gpus=0.5, shared=True, growing=False)
         worker = WorkerHandle(slot=slot, connection=None, node=f"node of {host}", room=1)
         worker.greet(Hello(pid=1, host=host, gpus=gpus))
-        worker.trials = {trial.ask.trial: trial for trial in trials}
+        worker.trials = {trial.spec.trial: trial for trial in trials}
         return worker
 
     short = _underway(7)
@@ -84,8 +84,8 @@ def test_workers_of_a_cluster_share_memory_where_machine_and_gpus_are_the_same()
     queue = TrialQueue([_underway(8)], slots=4)
     queue.put_back([short])
     workers = [far(0, "a", "0", _underway(1)), far(1, "a", "0"), far(2, "b", "0", _underway(2)), far(3, "b", "0")]  # fmt: skip
-    assert [trial.ask.trial for trial in queue.take(workers[1], workers=workers)] == []
-    assert [trial.ask.trial for trial in queue.take(workers[3], workers=workers)] == [8]
+    assert [trial.spec.trial for trial in queue.take(workers[1], workers=workers)] == []
+    assert [trial.spec.trial for trial in queue.take(workers[3], workers=workers)] == [8]
     workers[0].trials = {}
     assert queue.take(workers[1], workers=workers) == [short]
 

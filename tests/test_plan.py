@@ -23,11 +23,11 @@ def _plan(*overrides, experiment="lr_sweep", config_dir=None):
 
 def test_the_main_job_is_thirteen_rates_by_three_seeds_baseline_first():
     plan = _plan()
-    asks = sweep.wanted(plan, [], resolution=0.0)
-    assert len(asks) == 39
-    assert [ask.trial for ask in asks] == list(range(39))
-    assert asks[0].knobs == {"optimizer.lr": 0.1}
-    assert [ask.seed for ask in asks] == [0] * 13 + [1] * 13 + [2] * 13
+    specs = sweep.wanted(plan, [], resolution=0.0)
+    assert len(specs) == 39
+    assert [spec.trial for spec in specs] == list(range(39))
+    assert specs[0].knobs == {"optimizer.lr": 0.1}
+    assert [spec.seed for spec in specs] == [0] * 13 + [1] * 13 + [2] * 13
     assert str(plan.folder) == "/r/results/lr_sweep"
 
 
@@ -38,15 +38,15 @@ def test_a_baseline_off_the_grid_is_tried_too():
 
 def test_a_stage_wants_what_is_missing_and_numbers_on():
     plan = _plan()
-    asks = sweep.wanted(plan, [], resolution=0.0)
-    rows = [TrialRecord(ask=ask, state="complete", value=0.5) for ask in asks[:20]]
-    assert sweep.wanted(plan, rows, resolution=0.0) == asks[20:]
-    done = [TrialRecord(ask=ask, state="complete", value=0.5) for ask in asks]
+    specs = sweep.wanted(plan, [], resolution=0.0)
+    rows = [TrialRecord(spec=spec, state="complete", value=0.5) for spec in specs[:20]]
+    assert sweep.wanted(plan, rows, resolution=0.0) == specs[20:]
+    done = [TrialRecord(spec=spec, state="complete", value=0.5) for spec in specs]
     assert sweep.wanted(_plan("protocol.refine=0", "protocol.extend=0"), done, resolution=0.0) == []
     more = sweep.wanted(
-        _plan("seeds=4"), [TrialRecord(ask=ask, state="failed") for ask in asks], resolution=0.0
+        _plan("seeds=4"), [TrialRecord(spec=spec, state="failed") for spec in specs], resolution=0.0
     )
-    assert [(ask.trial, ask.seed) for ask in more] == [(39 + index, 3) for index in range(13)]
+    assert [(spec.trial, spec.seed) for spec in more] == [(39 + index, 3) for index in range(13)]
     assert isinstance(more[0], TrialSpec)
 
 

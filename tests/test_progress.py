@@ -75,10 +75,10 @@ def test_trials_that_ended_without_a_value_are_counted_and_the_first_value_is_th
     progress, console, _ = _begun(80)
     assert "no trial has ended yet" in _text(progress, console)
     for trial in range(6):
-        progress.finished(TrialRecord(ask=_ask(trial), state="infeasible", epochs=1), [])
+        progress.finished(TrialRecord(spec=_ask(trial), state="infeasible", epochs=1), [])
     assert "6 ended, none usable yet" in _text(progress, console)
-    progress.finished(TrialRecord(ask=_ask(6), state="complete", value=0.5, epochs=5), [])
-    progress.finished(TrialRecord(ask=_ask(7), state="complete", value=0.4, epochs=5), [])
+    progress.finished(TrialRecord(spec=_ask(6), state="complete", value=0.5, epochs=5), [])
+    progress.finished(TrialRecord(spec=_ask(7), state="complete", value=0.4, epochs=5), [])
     assert "best so far: accuracy 0.5, trial 6: lr=0.1" in _text(progress, console)
 
 
@@ -91,7 +91,7 @@ def test_time_left_does_not_fall_to_nothing_when_the_first_to_end_are_the_shorte
 
 def test_a_total_that_grows_says_why_once():
     progress, console, slot = _begun(80)
-    progress.finished(TrialRecord(ask=_ask(0), state="complete", value=0.5, epochs=5), [])
+    progress.finished(TrialRecord(spec=_ask(0), state="complete", value=0.5, epochs=5), [])
     progress.foreseen(45)
     progress.began(slot, _ask(40, lr=3.0))
     progress.began(slot, _ask(41, lr=4.0))
@@ -117,7 +117,7 @@ def test_the_reason_of_more_trials_follows_from_the_first_of_them():
 def test_colours_carry_meaning_on_a_terminal_only_and_no_color_takes_them_away(monkeypatch):
     def shown(**options):
         progress, console, _ = _begun(80, force_terminal=True, **options)
-        progress.finished(TrialRecord(ask=_ask(0), state="complete", value=0.5, epochs=5), [])
+        progress.finished(TrialRecord(spec=_ask(0), state="complete", value=0.5, epochs=5), [])
         console.print(progress)
         return console.file.getvalue()
 

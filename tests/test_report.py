@@ -161,12 +161,12 @@ def test_a_trial_that_is_picked_by_a_click_has_its_curves_and_its_verdict_in_the
     findings = judged(findings_of(planted(0.01)), why="it falls")
     data = data_of(page_of(findings, tmp_path))
     curves = data["curves"]["l0"]
-    assert curves["picked"] == [findings.winner.ask.trial, 0]
+    assert curves["picked"] == [findings.winner.spec.trial, 0]
     clickable = {
         trial for trace in data["charts"]["c0"]["data"] for trial in trace.get("customdata", [])
     }
     assert clickable == {int(trial) for trial in curves["trials"]}
-    one = curves["trials"][str(findings.winner.ask.trial)]
+    one = curves["trials"][str(findings.winner.spec.trial)]
     assert (one["title"], one["verdict"], one["why"]) == ("chosen", "still_learning", "it falls")
     assert one["series"]["epoch"] == list(range(6))
 
@@ -327,7 +327,7 @@ def test_curves_that_do_not_fit_are_left_out_best_first_and_it_is_said(tmp_path)
     page = page_of(findings, tmp_path, curves=curves_of(findings, epochs=120))
     trials = data_of(page)["curves"]["l0"]["trials"]
     assert len(trials) == 25_000 // (121 * 3)
-    assert str(findings.winner.ask.trial) in trials
+    assert str(findings.winner.spec.trial) in trials
     assert f"the curves of {len(trials)} of {len(findings.rows)} trials" in words_of(page)
 
 
@@ -408,8 +408,8 @@ def test_report_off_leaves_the_page_out(tmp_path):
 
 def _row(trial, value, *, epochs=5, state=None):
     state = state or ("failed" if value is None else "complete")
-    ask = TrialSpec(trial=trial, stage="joint", knobs={"a": trial}, seed=0)
-    return TrialRecord(ask=ask, state=state, value=value, epochs=epochs, seconds=float(epochs))
+    spec = TrialSpec(trial=trial, stage="joint", knobs={"a": trial}, seed=0)
+    return TrialRecord(spec=spec, state=state, value=value, epochs=epochs, seconds=float(epochs))
 
 
 def test_a_joint_stage_is_shown_also_after_a_choice_was_adopted(tmp_path):

@@ -37,12 +37,12 @@ def _plan_of(experiment, *overrides):
 def _run(plan, truth, *, rows=()):
     """Every trial that the sweep wants gets the value that `truth(value of the knob, seed)` draws; None is infeasible."""
     rows = list(rows)
-    while asks := sweep.wanted(plan, rows, resolution=1 / VAL_ROWS):
-        for ask in asks:
-            value = truth(ask.knobs[plan.knobs[0].path], ask.seed)
+    while specs := sweep.wanted(plan, rows, resolution=1 / VAL_ROWS):
+        for spec in specs:
+            value = truth(spec.knobs[plan.knobs[0].path], spec.seed)
             rows.append(
                 TrialRecord(
-                    ask=ask,
+                    spec=spec,
                     state="infeasible" if value is None else "complete",
                     value=value,
                     best_epoch=1,
@@ -186,11 +186,11 @@ def test_a_round_starts_only_when_the_round_before_has_ended_and_a_resumed_sweep
     whole = _run(plan, truth)
     for cut in (1, 20, 38, 39, 45, 50):
         rows = whole.rows[:cut]
-        asks = sweep.wanted(plan, rows, resolution=1 / VAL_ROWS)
-        wanted = {row.ask.trial for row in whole.rows[cut:] if (row.ask.trial < 39) == (cut < 39)}
-        assert {ask.trial for ask in asks} == wanted
-        assert [row.ask for row in _run(plan, truth, rows=rows).rows] == [
-            row.ask for row in whole.rows
+        specs = sweep.wanted(plan, rows, resolution=1 / VAL_ROWS)
+        wanted = {row.spec.trial for row in whole.rows[cut:] if (row.spec.trial < 39) == (cut < 39)}
+        assert {spec.trial for spec in specs} == wanted
+        assert [row.spec for row in _run(plan, truth, rows=rows).rows] == [
+            row.spec for row in whole.rows
         ]
 
 
@@ -204,7 +204,7 @@ def test_what_follows_moves_with_the_knob_and_is_written_down():
         {"trainer.batch_size": 8}
     ]
     findings = _run(plan, lambda value, seed: 0.9 - abs(math.log2(value / 64)) / 50 + seed / 1e4)
-    assert findings.winner.ask.knobs == {"trainer.batch_size": 64, "optimizer.lr": 0.141}
+    assert findings.winner.spec.knobs == {"trainer.batch_size": 64, "optimizer.lr": 0.141}
     assert "optimizer.lr moved with trainer.batch_size: from 0.05 to 0.283 (R28)" in conclusion(
         findings
     )
@@ -284,10 +284,10 @@ def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
 
 def _run_cells(plan, truth):
     rows = []
-    while asks := sweep.wanted(plan, rows, resolution=1 / VAL_ROWS):
+    while specs := sweep.wanted(plan, rows, resolution=1 / VAL_ROWS):
         rows += [
-            TrialRecord(ask=ask, state="complete", value=truth(ask.knobs), best_epoch=1)
-            for ask in asks
+            TrialRecord(spec=spec, state="complete", value=truth(spec.knobs), best_epoch=1)
+            for spec in specs
         ]
     return find(plan, rows, val_rows=VAL_ROWS)
 
@@ -306,7 +306,7 @@ def test_equal_optimizers_leave_the_baseline_in_92_percent_of_draws_and_a_plante
 
     for _ in range(5):
         findings = _run_cells(plan, planted)
-        assert findings.winner.ask.knobs == {"optimizer": "adam", "optimizer.adam.lr": 0.01}
+        assert findings.winner.spec.knobs == {"optimizer": "adam", "optimizer.adam.lr": 0.01}
         assert conclusion(findings)[0].startswith(
             "optimizer = adam with optimizer.adam.lr=0.01 is adopted: accuracy 0.9"
         )
@@ -400,7 +400,7 @@ def test_rivals_of_the_baseline_get_its_seeds_and_a_resumed_race_wants_what_an_u
     assert sum(seeds.values()) == len(whole.rows)
     for cut in range(39, len(whole.rows) + 1):
         again = _run(plan, truth, rows=whole.rows[:cut])
-        assert [row.ask for row in again.rows] == [row.ask for row in whole.rows]
+        assert [row.spec for row in again.rows] == [row.spec for row in whole.rows]
 
 
 def test_without_a_race_or_with_one_seed_there_are_the_first_seeds_only():

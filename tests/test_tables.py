@@ -18,7 +18,7 @@ def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
         "difference +0.05, 95 % interval +0.049 to +0.051 (P5)",
         "held fixed: trainer.batch_size=32, trainer.epochs=50, all else as in config.yaml; 3 seeds per value",
     ]
-    assert (findings.winner.ask.knobs["optimizer.lr"], findings.winner.ask.seed) == (0.01, 0)
+    assert (findings.winner.spec.knobs["optimizer.lr"], findings.winner.spec.seed) == (0.01, 0)
     (record,) = records(findings)
     assert (record["decision"], record["value"], record["baseline"], record["tie"]) == (
         "adopt",
@@ -33,12 +33,12 @@ def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
     findings = findings_of(lambda rate, seed: 0.9 + 0.004 * ((seed * 7 + int(1 / rate)) % 3))
     assert "optimizer.lr = 0.1, the baseline, stays" in conclusion(findings)[0]
     assert conclusion(findings)[1].startswith("a tie: 0.0001, 0.001, 0.01, 0.1, 1.0: no signif")
-    assert findings.winner.ask.trial == 0
+    assert findings.winner.spec.trial == 0
 
 
 def test_a_smaller_metric_wins_where_the_metric_says_so():
     findings = findings_of(lambda rate, seed: -planted(0.001)(rate, seed), "metric=mse")
-    assert findings.winner.ask.knobs["optimizer.lr"] == 0.001
+    assert findings.winner.spec.knobs["optimizer.lr"] == 0.001
     assert "optimizer.lr = 0.001 is adopted: mse -0.901" in conclusion(findings)[0]
 
 

@@ -53,7 +53,7 @@ def test_the_guide_goes_from_the_set_up_to_a_confirmed_configuration_in_its_orde
     names = _stages(history)
     assert names[:4] == ["preflight", "baseline", "lr_range", "sweep.lr"]
     assert names[-3:] == ["joint", "confirm", "ensemble"]
-    assert [row.ask.trial for row in rows] == list(range(len(rows)))
+    assert [row.spec.trial for row in rows] == list(range(len(rows)))
     assert history.steps[3].decision == "adopt"
     assert abs(np.log10(history.held[RATE] / 0.01)) < 0.5
 
@@ -101,7 +101,7 @@ def test_the_incumbents_trials_are_never_trained_again():
     plan = tune_plan()
     history, rows = carried_out(plan, _nothing)
     trained = [
-        (tuple(canonical(row.ask.knobs, base=plan.config).items()), row.ask.seed) for row in rows
+        (tuple(canonical(row.spec.knobs, base=plan.config).items()), row.spec.seed) for row in rows
     ]
     sweeps = [step for step in history.steps if step.request.stage in ("baseline", "sweep")]
     count = sum(step.trials for step in sweeps)

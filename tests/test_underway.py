@@ -27,9 +27,9 @@ def _underway(**limits):
         }
         | limits
     )
-    ask = TrialSpec(trial=3, stage="sweep.lr", knobs={"lr": 0.1}, seed=0)
+    spec = TrialSpec(trial=3, stage="sweep.lr", knobs={"lr": 0.1}, seed=0)
     trial = RunningTrial(
-        ask=ask, early_stopping=fresh_early_stopping(METRIC, limits), limits=limits
+        spec=spec, early_stopping=fresh_early_stopping(METRIC, limits), limits=limits
     )
     trial.hand_out()
     trial.begin(0, records=[], device="cpu", strategy="loop")

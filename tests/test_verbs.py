@@ -239,7 +239,7 @@ def test_the_chosen_words_are_keys_of_a_config_and_a_long_command_goes_on_behind
     assert chosen_words(findings) == ["optimizer.lr=0.1"]
     inner = Knob(path="optimizer.adam.lr", low=0.001, high=1.0, choice=("optimizer", "adam"))
     chosen = {"optimizer": "adam", "optimizer.adam.lr": 0.01, "model.name": "a b"}
-    winner = replace(findings.winner, ask=replace(findings.winner.ask, knobs=chosen))
+    winner = replace(findings.winner, spec=replace(findings.winner.spec, knobs=chosen))
     plan = replace(findings.plan, knobs=(inner,))
     words = chosen_words(_Chosen(plan=plan, winner=winner))
     assert words == ["optimizer=adam", "optimizer.lr=0.01", "'model.name=a b'"]

@@ -197,7 +197,7 @@ def _record(verdict: Verdict) -> dict[str, Any]:
 
 
 def _verdict(findings: Findings, trial: str) -> Verdict:
-    rows = {str(row.ask.trial): row for row in findings.rows}
+    rows = {str(row.spec.trial): row for row in findings.rows}
     if trial not in rows:
         raise UsageError(
             broken_rule(
@@ -226,12 +226,12 @@ def _show_one(
     ((name, verdict),) = verdicts.items()
     rows = findings.rows if findings is not None else ()
     about = [
-        f"  {shown_knobs(row.ask.knobs)} seed {row.ask.seed}  {row.state}"
+        f"  {shown_knobs(row.spec.knobs)} seed {row.spec.seed}  {row.state}"
         for row in rows
-        if str(row.ask.trial) == name
+        if str(row.spec.trial) == name
     ]
     console.say(f"{name}{''.join(about)}".rstrip())
-    row = next((row for row in rows if str(row.ask.trial) == name), None)
+    row = next((row for row in rows if str(row.spec.trial) == name), None)
     config, ended = None, False
     if findings is not None and row is not None:
         config, ended = config_of(findings, row), out_of_patience(findings, row)

@@ -52,5 +52,5 @@ def run(words: list[str], config_dir: Path | None) -> int:
         contract = folder.load_contract()
         write_text(target, best_config(findings.plan, findings.winner, contract=contract))
     metric, winner = findings.plan.metric.name, findings.winner
-    print(f"{target}: trial {winner.ask.trial}, {metric} {winner.value}")
+    print(f"{target}: trial {winner.spec.trial}, {metric} {winner.value}")
     return 0

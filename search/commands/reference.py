@@ -89,7 +89,9 @@ def _tested(findings: Findings, reference: Reference) -> Scores:
         )
         scores = {}
         for model in reference.models:
-            trials = [row.ask.trial for row in findings.rows if row.ask.knobs.get("model") == model]
+            trials = [
+                row.spec.trial for row in findings.rows if row.spec.knobs.get("model") == model
+            ]
             scores[model] = trials_scores(findings, folder, trials, judge=judge)
             if not scores[model]:
                 raise RunError(

@@ -106,12 +106,12 @@ def _show_trials(standing: Standing, findings: Findings) -> None:
     for row in findings.rows:
         if row.state not in ("running", "failed", "lost"):
             continue
-        trial, reached = row.ask.trial, ""
+        trial, reached = row.spec.trial, ""
         if trial in standing.reached:
             value = f"{standing.metric} {standing.values[trial]:.4g}"
             reached = f"epoch {standing.reached[trial]} of {findings.plan.epochs}, {value}"
-        knobs = one_line(shown_knobs(row.ask.knobs))
-        line = f"  trial {trial} {row.state}: {knobs} seed {row.ask.seed}  {reached}  {row.reason}"
+        knobs = one_line(shown_knobs(row.spec.knobs))
+        line = f"  trial {trial} {row.state}: {knobs} seed {row.spec.seed}  {reached}  {row.reason}"
         print(line.rstrip())
 
 
@@ -133,12 +133,12 @@ def _record(entry: _Entry) -> dict[str, Any]:
         "seconds_left": standing.left,
         "running": [
             {
-                "trial": row.ask.trial,
-                "knobs": dict(row.ask.knobs),
-                "seed": row.ask.seed,
-                "epoch": standing.reached.get(row.ask.trial),
+                "trial": row.spec.trial,
+                "knobs": dict(row.spec.knobs),
+                "seed": row.spec.seed,
+                "epoch": standing.reached.get(row.spec.trial),
                 "epochs": findings.plan.epochs,
-                "value": standing.values.get(row.ask.trial),
+                "value": standing.values.get(row.spec.trial),
             }
             for row in findings.rows
             if row.state == "running"

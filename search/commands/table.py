@@ -89,7 +89,7 @@ def _print_json(findings: Findings, frame: pd.DataFrame) -> None:
             "direction": plan.metric.direction,
             "columns": list(map(str, frame.columns)),
             "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
-            "winner": None if winner is None else winner.ask.trial,
+            "winner": None if winner is None else winner.spec.trial,
             "decisions": teller_of(plan).records(findings),
             "conclusion": conclusion(findings),
         },

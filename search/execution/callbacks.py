@@ -14,13 +14,13 @@ class Callback(Protocol):
     def foreseen(self, total: int) -> None:
         """There will be so many trials in all, as far as can be foreseen."""
 
-    def began(self, slot: Slot, ask: TrialSpec) -> None:
+    def began(self, slot: Slot, spec: TrialSpec) -> None:
         """A trial begins."""
 
     def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
         """An epoch has been recorded."""
 
-    def left(self, slot: Slot, ask: TrialSpec) -> None:
+    def left(self, slot: Slot, spec: TrialSpec) -> None:
         """The trial is no longer in its slot."""
 
     def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
@@ -41,20 +41,20 @@ class Callbacks:
         for callback in self._callbacks:
             callback.foreseen(total)
 
-    def began(self, slot: Slot, ask: TrialSpec) -> None:
+    def began(self, slot: Slot, spec: TrialSpec) -> None:
         """See `Callback`."""
         for callback in self._callbacks:
-            callback.began(slot, ask)
+            callback.began(slot, spec)
 
     def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
         """See `Callback`."""
         for callback in self._callbacks:
             callback.heard(slot, early_stopping, record)
 
-    def left(self, slot: Slot, ask: TrialSpec) -> None:
+    def left(self, slot: Slot, spec: TrialSpec) -> None:
         """See `Callback`."""
         for callback in self._callbacks:
-            callback.left(slot, ask)
+            callback.left(slot, spec)
 
     def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
         """See `Callback`."""

@@ -45,7 +45,7 @@ class Clocks:
             for trial in worker.trials.values():
                 if trial.kill_reason:
                     continue
-                excess = self._logs.excess(trial.ask.trial)
+                excess = self._logs.excess(trial.spec.trial)
                 trial.retry = trial.retry and not excess
                 trial.kill_reason = excess or trial.overdue(now, shared=len(worker.trials) > 1)
                 if trial.kill_reason:

@@ -145,15 +145,15 @@ class Conductor:
         room = sum(worker.room for worker in workers) or int(idle)
         if room and not self._queue.ready:
             wanted = self._stage.wanted(self._recorder.rows, room=room)
-            for ask in wanted:
-                self._recorder.add(ask)
-                self._queue.add(self._running_trial(ask))
+            for spec in wanted:
+                self._recorder.add(spec)
+                self._queue.add(self._running_trial(spec))
             if wanted:
                 self._callback.foreseen(self._stage.foreseen(self._recorder.rows))
 
-    def _running_trial(self, ask: TrialSpec) -> RunningTrial:
+    def _running_trial(self, spec: TrialSpec) -> RunningTrial:
         early_stopping = fresh_early_stopping(self._plan.metric, self._plan.limits)
-        return RunningTrial(ask=ask, early_stopping=early_stopping, limits=self._plan.limits)
+        return RunningTrial(spec=spec, early_stopping=early_stopping, limits=self._plan.limits)
 
     def _assign(self) -> None:
         for worker in self._connections.workers:
@@ -167,13 +167,13 @@ class Conductor:
         worker.room -= len(trials)
         for trial in trials:
             trial.hand_out()
-            worker.trials[trial.ask.trial] = trial
-            self._recorder.begin(worker.slot, trial.ask)
+            worker.trials[trial.spec.trial] = trial
+            self._recorder.begin(worker.slot, trial.spec)
         return [
             messages.AssignedTrial(
-                trial=trial.ask.trial,
-                seed=trial.ask.seed,
-                knobs=self._plan.trained_knobs(trial.ask.knobs),
+                trial=trial.spec.trial,
+                seed=trial.spec.seed,
+                knobs=self._plan.trained_knobs(trial.spec.knobs),
             )
             for trial in trials
         ]
@@ -184,8 +184,8 @@ class Conductor:
         """Trials that may train beside those handed out, counted by their knobs."""
         if not trials or not worker.wants_candidates:
             return []
-        asks = self._stage.candidates(self._recorder.rows)[:PEEK]
-        counts = Counter(tuple(ask.knobs.items()) for ask in asks)
+        specs = self._stage.candidates(self._recorder.rows)[:PEEK]
+        counts = Counter(tuple(spec.knobs.items()) for spec in specs)
         return [
             messages.Candidates(knobs=self._plan.trained_knobs(dict(knobs)), trials=count)
             for knobs, count in counts.items()
@@ -255,7 +255,7 @@ class Conductor:
                     f"it goes on from epoch {message.epoch}" if message.epoch else "it begins anew"
                 )
                 self._callback.note(f"trial {message.trial}: {message.damage}; {restart}")
-            records = self._recorder.epochs(trial.ask.trial)
+            records = self._recorder.epochs(trial.spec.trial)
             trial.begin(
                 message.epoch, records=records, device=worker.slot.label, strategy=message.strategy
             )

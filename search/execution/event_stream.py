@@ -64,14 +64,14 @@ class EventStream:
     def foreseen(self, total: int) -> None:
         """Not an event."""
 
-    def began(self, slot: Slot, ask: TrialSpec) -> None:
+    def began(self, slot: Slot, spec: TrialSpec) -> None:
         """A trial begins."""
         self.post(
             TrialBegun(
-                trial=ask.trial,
-                stage=ask.stage,
-                knobs=dict(ask.knobs),
-                seed=ask.seed,
+                trial=spec.trial,
+                stage=spec.stage,
+                knobs=dict(spec.knobs),
+                seed=spec.seed,
                 device=slot.label,
             )
         )
@@ -85,7 +85,7 @@ class EventStream:
         }
         self.post(EpochEnded(trial=record["trial"], epoch=record["epoch"], values=values))
 
-    def left(self, slot: Slot, ask: TrialSpec) -> None:
+    def left(self, slot: Slot, spec: TrialSpec) -> None:
         """Not an event: a trial that leaves without a row comes back."""
 
     def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
@@ -111,12 +111,12 @@ class EventStream:
 
     def _ended(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> TrialEnded:
         verdict, why = self._judge(row, records)
-        ask = row.ask
+        spec = row.spec
         return TrialEnded(
-            trial=ask.trial,
-            stage=ask.stage,
-            knobs=dict(ask.knobs),
-            seed=ask.seed,
+            trial=spec.trial,
+            stage=spec.stage,
+            knobs=dict(spec.knobs),
+            seed=spec.seed,
             state=row.state,
             value=row.value,
             best_epoch=row.best_epoch,

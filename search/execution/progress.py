@@ -29,7 +29,7 @@ WIDE = 110  # columns from which knobs stand beside their trial, not below it
 class _RunningLine:
     """One running trial as it is shown; losses are None until the trainer reports them."""
 
-    ask: TrialSpec
+    spec: TrialSpec
     epoch: int = 0
     train_loss: float | None = None
     val_loss: float | None = None
@@ -99,16 +99,16 @@ class ShownProgress:
         self._total = total
         self._bar.update(self._task, total=total)
 
-    def began(self, slot: Slot, ask: TrialSpec) -> None:
+    def began(self, slot: Slot, spec: TrialSpec) -> None:
         """A trial begins."""
         if self._grown_by > 0:
-            reason = growth_reason(ask, self._tried, adaptive=self._plan.kind == "joint")
+            reason = growth_reason(spec, self._tried, adaptive=self._plan.kind == "joint")
             self.note(f"{self._grown_by} more trials, {self._total} in all: {reason}")
         self._grown_by = 0
-        self._tried.append(ask)
+        self._tried.append(spec)
         self._began = self._began or time.monotonic()
         lines = self._slots.setdefault(slot.number, _SlotLines(f"{slot.number} {slot.label}"))
-        lines.running[ask.trial] = _RunningLine(ask)
+        lines.running[spec.trial] = _RunningLine(spec)
 
     def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
         """An epoch has been recorded."""
@@ -120,10 +120,10 @@ class ShownProgress:
             line.epoch, line.best = record["epoch"], early_stopping.value
             line.train_loss, line.val_loss = record.get("train_loss"), record.get("val_loss")
 
-    def left(self, slot: Slot, ask: TrialSpec) -> None:
+    def left(self, slot: Slot, spec: TrialSpec) -> None:
         """The trial is no longer there."""
         if slot.number in self._slots:
-            self._slots[slot.number].running.pop(ask.trial, None)
+            self._slots[slot.number].running.pop(spec.trial, None)
 
     def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
         """A trial has its row."""
@@ -143,11 +143,11 @@ class ShownProgress:
                 if row.value is not None
                 else row.state
             )
-            count = f"[{int(self._bar.tasks[0].completed)}/{self._total}] trial {row.ask.trial}"
-            knobs = f"{shown_knobs(row.ask.knobs)}  seed {row.ask.seed}"
+            count = f"[{int(self._bar.tasks[0].completed)}/{self._total}] trial {row.spec.trial}"
+            knobs = f"{shown_knobs(row.spec.knobs)}  seed {row.spec.seed}"
             self.note(f"{count}  {knobs}  {result}  {row.seconds:.1f} s  {row.reason}".rstrip())
         elif failed:
-            self.note(f"trial {row.ask.trial} {row.state}: {row.reason}", style="red")
+            self.note(f"trial {row.spec.trial} {row.state}: {row.reason}", style="red")
 
     def note(self, text: str, *, style: str = "") -> None:
         """Something worth a line."""
@@ -185,8 +185,8 @@ class ShownProgress:
     def _footer(self) -> Text:
         best, metric = self._best, self._plan.metric.name
         if best is not None:
-            knobs = shown_knobs(best.ask.knobs, names=self._names)
-            text = f"best so far: {metric} {best.value:.4g}, trial {best.ask.trial}: {knobs}"
+            knobs = shown_knobs(best.spec.knobs, names=self._names)
+            text = f"best so far: {metric} {best.value:.4g}, trial {best.spec.trial}: {knobs}"
             return Text(one_line(text), style="green", no_wrap=True, overflow="ellipsis")
         if self._ended:
             return Text(f"{self._ended} ended, none usable yet", style="yellow")
@@ -203,7 +203,7 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
     running = list(lines.running.values())
     first = running[0]
     several = len(running) > 1
-    trials = f"{min(lines.running)}–{max(lines.running)}" if several else str(first.ask.trial)
+    trials = f"{min(lines.running)}–{max(lines.running)}" if several else str(first.spec.trial)
     reached = [line.epoch for line in running]
     epoch = f"{min(reached)}–{max(reached)}" if min(reached) < max(reached) else str(reached[0])
     train = _mean([line.train_loss for line in running])
@@ -213,17 +213,17 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
     if several:
         knobs = f"{len(running)} lanes, {lines.pace:.0f} epochs/s; mean losses, best of all"
     else:
-        knobs = f"{shown_knobs(first.ask.knobs, names=names)} seed {first.ask.seed}"
+        knobs = f"{shown_knobs(first.spec.knobs, names=names)} seed {first.spec.seed}"
     return [lines.label, trials, f"{epoch}/{plan.epochs}", *map(_number, (train, val, best))], knobs
 
 
-def growth_reason(ask: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool) -> str:
+def growth_reason(spec: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool) -> str:
     """Why a search wants more trials than it first did, by the first of them and those tried."""
-    if all(ask.stage != other.stage for other in tried):
-        return f"the stage {ask.stage} begins"
+    if all(spec.stage != other.stage for other in tried):
+        return f"the stage {spec.stage} begins"
     if adaptive:
         return "the sampler goes on"
-    for path, value in ask.knobs.items():
+    for path, value in spec.knobs.items():
         numbers = [other.knobs.get(path) for other in tried]
         known = [number for number in numbers if _is_number(number)]
         if not known or not _is_number(value) or value in known:

@@ -43,8 +43,8 @@ class Recorder:
         self._stage, self._callback = stage, callback
         study.on_wait(callback.note)
         self._layers = LayerLog(folder.layers)
-        self._rows = {row.ask.trial: row for row in study.rows(alive=True)}
-        unfinished = [ask.trial for ask in self.unfinished()]
+        self._rows = {row.spec.trial: row for row in study.rows(alive=True)}
+        unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
         self._causes: list[str | None] = []
 
@@ -55,17 +55,17 @@ class Recorder:
 
     def unfinished(self) -> list[TrialSpec]:
         """Trials without a final state."""
-        return [row.ask for row in self._rows.values() if not row.finished]
+        return [row.spec for row in self._rows.values() if not row.finished]
 
-    def add(self, ask: TrialSpec) -> None:
+    def add(self, spec: TrialSpec) -> None:
         """Notes a trial that the stage wants."""
-        self._rows[ask.trial] = TrialRecord(ask=ask, state=TrialState.QUEUED)
+        self._rows[spec.trial] = TrialRecord(spec=spec, state=TrialState.QUEUED)
 
-    def begin(self, slot: Slot, ask: TrialSpec) -> None:
+    def begin(self, slot: Slot, spec: TrialSpec) -> None:
         """Records that a trial is handed out."""
-        self._study.start(ask, values=self._stage.values)
-        self._rows[ask.trial] = TrialRecord(ask=ask, state=TrialState.RUNNING)
-        self._callback.began(slot, ask)
+        self._study.start(spec, values=self._stage.values)
+        self._rows[spec.trial] = TrialRecord(spec=spec, state=TrialState.RUNNING)
+        self._callback.began(slot, spec)
 
     def epochs(self, trial: int) -> Sequence[dict[str, Any]]:
         """The recorded epochs of an unfinished trial."""
@@ -77,7 +77,7 @@ class Recorder:
         First the curves, then the study; the worker is answered last. A kill in between repeats
         the epoch and loses nothing.
         """
-        number = trial.ask.trial
+        number = trial.spec.trial
         common = {"trial": number, "epoch": message.epoch, "source": message.source}
         for fold, numbers in enumerate(message.folds):
             values = self._values(trial, numbers, seconds=message.seconds)
@@ -91,9 +91,9 @@ class Recorder:
         if trial.decision is StopDecision.DIVERGED:
             if message.remark:
                 trial.early_stopping.reason += f"; {message.remark}"
-        elif self._stage.compares(trial.ask):
+        elif self._stage.compares(trial.spec):
             self._study.report(number, epoch=message.epoch, value=values[self._plan.metric.name])
-        at_rung = trial.decision is StopDecision.GO and trial.at_rung(self._stage.rungs(trial.ask))
+        at_rung = trial.decision is StopDecision.GO and trial.at_rung(self._stage.rungs(trial.spec))
         if at_rung and self._study.hopeless(number):
             trial.prune()
         self._callback.heard(slot, trial.early_stopping, record)
@@ -117,9 +117,9 @@ class Recorder:
         row = replace(row, sampler_value=penalty)
         self._study.finish(row)
         self._stage.ended(row)
-        records = self._curves.records(row.ask.trial)
-        self._curves.forget(row.ask.trial)
-        self._rows[row.ask.trial] = row
+        records = self._curves.records(row.spec.trial)
+        self._curves.forget(row.spec.trial)
+        self._rows[row.spec.trial] = row
         self._callback.finished(row, records)
         failed = state in (TrialState.FAILED, TrialState.LOST)
         self._causes.append(cause if failed else None)

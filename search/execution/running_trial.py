@@ -51,7 +51,7 @@ class RunningTrial:
         handed_out_at: when its worker got it, in seconds since 1970.
     """
 
-    ask: TrialSpec
+    spec: TrialSpec
     early_stopping: EarlyStopping
     limits: Limits
     device: str = ""
@@ -154,7 +154,7 @@ class RunningTrial:
             return ""
         self.building = False
         return (
-            f"trial {self.ask.trial}: its trainer and model are still being imported or built "
+            f"trial {self.spec.trial}: its trainer and model are still being imported or built "
             f"after {now - self.heard_at:.0f} s; the attempt ends after "
             f"trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
         )
@@ -190,7 +190,7 @@ class RunningTrial:
         early_stopping = self.early_stopping
         ranked = state in (TrialState.COMPLETE, TrialState.PRUNED)
         return TrialRecord(
-            ask=self.ask,
+            spec=self.spec,
             state=state,
             value=early_stopping.value if ranked else None,
             best_epoch=early_stopping.best_epoch if ranked else None,

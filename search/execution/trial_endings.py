@@ -48,7 +48,7 @@ class TrialEndings:
             RunError: the machine is at fault, or the first trials all failed alike.
         """
         trial = worker.trials.pop(message.trial)
-        self._callback.left(worker.slot, trial.ask)
+        self._callback.left(worker.slot, trial.spec)
         if message.end is TrialEnd.MACHINE_FAULT:
             raise machine_error(message.reason)
         if trial.kill_reason:
@@ -75,7 +75,7 @@ class TrialEndings:
         """
         trials, exited.worker.trials = list(exited.worker.trials.values()), {}
         for trial in trials:
-            self._callback.left(exited.worker.slot, trial.ask)
+            self._callback.left(exited.worker.slot, trial.spec)
         if stopping:
             return
         if exited.worker.leave_by is not None:  # its slot is freed: no trial's fault
@@ -108,12 +108,12 @@ class TrialEndings:
         if beside and not trial.memory_of:
             trial.memory_of = memory
             self._callback.note(
-                f"trial {trial.ask.trial}: {OUT_OF_MEMORY} beside {len(beside)} other trials "
+                f"trial {trial.spec.trial}: {OUT_OF_MEMORY} beside {len(beside)} other trials "
                 f"({reason}); trying again alone on {memory}"
             )
             self._queue.put_back([trial])
             return
-        shutil.rmtree(self._folder / "checkpoints" / str(trial.ask.trial), ignore_errors=True)
+        shutil.rmtree(self._folder / "checkpoints" / str(trial.spec.trial), ignore_errors=True)
         reason = f"{OUT_OF_MEMORY}, alone on {memory}: {reason}"
         self._finish(trial, TrialState.INFEASIBLE, reason=reason, cause=None)
 
@@ -125,7 +125,7 @@ class TrialEndings:
                 if trial.must_run_alone and shared
                 else "trying again"
             )
-            self._callback.note(f"trial {trial.ask.trial}: {reason}; {again}")
+            self._callback.note(f"trial {trial.spec.trial}: {reason}; {again}")
             self._queue.put_back([trial])
         else:
             state = TrialState.LOST if trial.retry else TrialState.FAILED
@@ -134,7 +134,7 @@ class TrialEndings:
     def _finish(
         self, trial: RunningTrial, state: TrialState, *, reason: str, cause: str | None
     ) -> None:
-        number = trial.ask.trial
+        number = trial.spec.trial
         failed = state in (TrialState.FAILED, TrialState.LOST)
         self._logs.trim(number)
         pointer = self._logs.pointer(number) if failed else ""

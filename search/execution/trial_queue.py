@@ -37,7 +37,7 @@ class TrialQueue:
         """Puts trials in front, by number."""
         for trial in trials:
             (self._short if trial.memory_of else self._returned).append(trial)
-        self._returned.sort(key=lambda trial: trial.ask.trial)
+        self._returned.sort(key=lambda trial: trial.spec.trial)
 
     def take(self, worker: WorkerHandle, *, workers: Iterable[WorkerHandle]) -> list[RunningTrial]:
         """The trials that a worker gets now: at most an even share of all.

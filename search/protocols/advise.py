@@ -21,7 +21,7 @@ def next_lines(findings: Findings, *, spaces: Mapping[str, str]) -> list[str]:
     `spaces`: by path, the name of a file of `conf/space/` that turns it.
     """
     winner = findings.winner
-    verdict = findings.verdicts.get(winner.ask.trial) if winner is not None else None
+    verdict = findings.verdicts.get(winner.spec.trial) if winner is not None else None
     if winner is None or verdict is None:
         return []
     tried, config = tried_paths(findings), config_of(findings, winner)

@@ -72,7 +72,7 @@ def conclude(
     learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
     if request.stage == "baseline" or request.path == RATE:
         ratios = update_ratios or {}
-        known = [ratios[row.ask.trial] for row in step.incumbent if row.ask.trial in ratios]
+        known = [ratios[row.spec.trial] for row in step.incumbent if row.spec.trial in ratios]
         step = replace(step, says=step.says + unusual_update(known))
     return replace(step, learned=learned)
 
@@ -108,7 +108,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
     scores = _scores(plan, _last(history))
     spread = max((_spread(before) for before in history.steps), default=0.0)
     least = (float(np.mean(scores)) if scores else -math.inf) - LIFT * spread
-    rows = {row.ask.trial: row for row in findings.rows}
+    rows = {row.spec.trial: row for row in findings.rows}
     leaders = [
         rows[int(str(group.value))]
         for group in findings.groups[1:]
@@ -120,7 +120,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
         step,
         says=says,
         incumbent=_last(history),
-        leaders=tuple(_full(plan, row.ask.knobs) for row in leaders),
+        leaders=tuple(_full(plan, row.spec.knobs) for row in leaders),
     )
 
 
@@ -140,13 +140,15 @@ def _leading(plan: Plan, leaders: Sequence[TrialRecord], *, incumbent: Sequence[
 
 def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
     """With the incumbent's trials, and the verdicts on them and across the stage."""
-    known = [findings.verdicts[row.ask.trial] for row in rows if row.ask.trial in findings.verdicts]
+    known = [
+        findings.verdicts[row.spec.trial] for row in rows if row.spec.trial in findings.verdicts
+    ]
     names = Counter(verdict.name for verdict in known)
     sides = [side.name for verdict in known for side in verdict.sides]
     across = [found.name for found in findings.together]
     plan = findings.plan
     incumbent = tuple(
-        replace(row, ask=replace(row.ask, knobs=_full(plan, row.ask.knobs), idle={}))
+        replace(row, spec=replace(row.spec, knobs=_full(plan, row.spec.knobs), idle={}))
         for row in rows
     )
     return replace(
@@ -244,7 +246,7 @@ def _evidence(findings: Findings) -> dict[str, object]:
             "value": group.value,
             "knobs": dict(findings.chosen[group.value]),
             "scores": [None if score is None else sign * score for score in group.scores],
-            "trials": [row.ask.trial for row in findings.of(group.value)],
+            "trials": [row.spec.trial for row in findings.of(group.value)],
             "standing": standing,
         }
         for group, standing in zip(findings.groups, decision.standings, strict=True)

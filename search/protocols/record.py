@@ -20,7 +20,7 @@ def record_of(step: Step, *, command: str) -> dict[str, Any]:
         "because": request.because,
         "rules": list(request.rules),
         "held": dict(step.held),
-        "trials": [row.ask.trial for row in step.incumbent],
+        "trials": [row.spec.trial for row in step.incumbent],
         "trained": step.trials,
         "verdicts": dict(step.verdicts),
         "beside": list(step.sides),

@@ -134,10 +134,10 @@ def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:
     stage = sweep.stage_name(plan) if isinstance(plan.settings, SweepSettings) else plan.kind
     taken: dict[object, TrialRecord] = {}
     for row in rows:
-        key = (tuple(canonical(row.ask.knobs, base=base).items()), row.ask.seed)
+        key = (tuple(canonical(row.spec.knobs, base=base).items()), row.spec.seed)
         if row.finished and key in wanted and key not in taken:
-            ask = replace(row.ask, stage=stage, knobs=wanted[key], idle={})
-            taken[key] = replace(row, ask=ask)
+            spec = replace(row.spec, stage=stage, knobs=wanted[key], idle={})
+            taken[key] = replace(row, spec=spec)
     return list(taken.values())
 
 
@@ -172,11 +172,11 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
         if (
             row.state not in ("complete", "infeasible")
             or value is None
-            or held(row.ask.knobs) != at
+            or held(row.spec.knobs) != at
         ):
             continue
         own = {
-            knob.path: row.ask.knobs.get(knob.path, knob.typed(default_of(base, knob)))
+            knob.path: row.spec.knobs.get(knob.path, knob.typed(default_of(base, knob)))
             for knob in plan.knobs
         }
         point = active(plan.knobs, own)
@@ -188,5 +188,5 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
 
 def with_all_knobs(plan: Plan, row: TrialRecord) -> TrialRecord:
     """A trial with its knobs relative to the search's config."""
-    knobs = canonical(plan.trained_knobs(row.ask.knobs), base=plan.search_config)
-    return replace(row, ask=replace(row.ask, knobs=knobs, idle={}))
+    knobs = canonical(plan.trained_knobs(row.spec.knobs), base=plan.search_config)
+    return replace(row, spec=replace(row.spec, knobs=knobs, idle={}))

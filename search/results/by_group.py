@@ -36,7 +36,7 @@ def write_groups(plan: Plan, winner: TrialRecord, folder: Folder) -> str:
     config, path = plan.config, folder.path / FILE
     if config.split.kind != "grouped" and not config.data.get("groups"):
         return ""
-    if path.exists() and int(pd.read_csv(path)[TRIAL].iloc[0]) == winner.ask.trial:
+    if path.exists() and int(pd.read_csv(path)[TRIAL].iloc[0]) == winner.spec.trial:
         return ""
     folds, weights = read_folds(folder.arrays), folder.best / EXPORTED
     if len(folds) != 1 or not weights.exists() or not config.trainer.get("predict"):
@@ -51,7 +51,7 @@ def write_groups(plan: Plan, winner: TrialRecord, folder: Folder) -> str:
     except Exception as error:  # noqa: BLE001  # a user's function may raise anything
         path.unlink(missing_ok=True)
         return f"no scores by group: {type(error).__name__}: {error}"
-    frame[TRIAL] = winner.ask.trial
+    frame[TRIAL] = winner.spec.trial
     write_text(path, frame.to_csv(index=False))
     return ""
 
@@ -88,7 +88,7 @@ def read_groups(folder: Path, *, metric: str) -> ByGroup | None:
 def _predicted(plan: Plan, winner: TrialRecord, fold: FoldData, weights: Path) -> Output:
     """The winner's outputs for the validation rows, which stand in for the rows to predict."""
     config = plain_config(
-        trial_config(plan.config, knobs=winner.ask.knobs, seed=winner.ask.seed), resolve=True
+        trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed), resolve=True
     )
     outputs = member_outputs(config, replace(fold.data, test=fold.data.val), "cpu", weights)
     if outputs is None:

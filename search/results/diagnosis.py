@@ -43,11 +43,11 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
     """Adds a verdict for every trial that records its losses, and the findings across trials."""
     columns_of = by_trial(curves)
     verdict_on = _judge_of(findings.plan, folder)
-    rows = {row.ask.trial: row for row in findings.rows}
+    rows = {row.spec.trial: row for row in findings.rows}
     judged = {trial: verdict_on(columns, rows.get(trial)) for trial, columns in columns_of.items()}
     verdicts = {trial: verdict for trial, verdict in judged.items() if verdict is not None}
     together = across(_trained(findings, columns_of, verdicts), **_question(findings))
-    trained = {row.ask.trial: row.epochs for row in findings.rows if row.finished}
+    trained = {row.spec.trial: row.epochs for row in findings.rows if row.finished}
     return replace(
         findings,
         verdicts=verdicts,
@@ -76,7 +76,7 @@ def trial_judge(
 
     def judged(row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> Verdict | None:
         columns = by_trial(pd.DataFrame([r for r in records if r["epoch"] <= row.epochs]))
-        return verdict_on(columns[row.ask.trial], row) if columns else None
+        return verdict_on(columns[row.spec.trial], row) if columns else None
 
     return judged
 
@@ -100,7 +100,7 @@ def _judge_of(
             return None
         if not plan.stock and not _fits(losses):
             losses = replace(losses, classes=0, constant=None)
-        return _judged(losses, flood=flood if row is None else row.ask.knobs.get(FLOOD, flood))
+        return _judged(losses, flood=flood if row is None else row.spec.knobs.get(FLOOD, flood))
 
     return verdict_on
 
@@ -164,7 +164,7 @@ def _trained(
     knob = plan.knob.path if isinstance(plan.settings, SweepSettings) else ""
 
     def value(row: TrialRecord) -> float | None:
-        number = row.ask.knobs.get(knob)
+        number = row.spec.knobs.get(knob)
         if isinstance(number, bool) or not isinstance(number, int | float):
             return None
         return float(number)
@@ -175,10 +175,10 @@ def _trained(
             score=plan.metric.sign * row.value
             if row.state == "complete" and row.value is not None
             else None,
-            level=_level(curves.get(row.ask.trial, {})),
+            level=_level(curves.get(row.spec.trial, {})),
             best_epoch=row.best_epoch,
             epochs=plan.epochs,
-            verdict=verdicts[row.ask.trial].name if row.ask.trial in verdicts else "",
+            verdict=verdicts[row.spec.trial].name if row.spec.trial in verdicts else "",
         )
         for row in findings.rows
         if row.finished

@@ -60,9 +60,9 @@ def candidates_of(
         key=lambda row: -plan.metric.sign * float(row.value or 0.0),
     )
     for row in (*seeds[:1], *ranked):
-        best.setdefault(tuple(sorted(row.ask.knobs.items())), row)
+        best.setdefault(tuple(sorted(row.spec.knobs.items())), row)
     others = list(best.values())[:MOST]
-    both = {row.ask.trial: row for row in (*seeds, *others)}
+    both = {row.spec.trial: row for row in (*seeds, *others)}
     return {
         "the answer's seeds": seeds,
         "the best configurations": others,
@@ -85,17 +85,17 @@ def judge_ensemble(
     if len(folds) != 1 or not answer or plan.metric.formula:
         return Ensemble(reason=f"{len(answer)} trainings on {len(folds)} folds cannot be averaged")
     data, units = folds[0].data, folds[0].units
-    rows = {row.ask.trial: row for members in kept.values() for row in members}
+    rows = {row.spec.trial: row for members in kept.values() for row in members}
     outputs = {trial: _outputs(plan, folder, row, data) for trial, row in rows.items()}
     if data.val.y is None or any(each is None for each in outputs.values()):
         return Ensemble(reason="the outputs are neither numbers nor probabilities")
     known = {trial: each for trial, each in outputs.items() if each is not None}
     judge = _Judge(plan, np.asarray(data.val.y), units=units)
-    alone = [known[row.ask.trial] for row in answer]
+    alone = [known[row.spec.trial] for row in answer]
     chosen = Ensemble(alone=float(np.mean([judge.score(each, slice(None)) for each in alone])))
     best = alone
     for name, members in kept.items():
-        stacked = [known[row.ask.trial] for row in members]
+        stacked = [known[row.spec.trial] for row in members]
         if len(stacked) < 2 or not judge.is_better(stacked, than=best, single=best is alone):
             continue
         best, chosen = (
@@ -103,7 +103,7 @@ def judge_ensemble(
             replace(
                 chosen,
                 of=name,
-                members=tuple(row.ask.trial for row in members),
+                members=tuple(row.spec.trial for row in members),
                 scores=tuple(judge.score(each, slice(None)) for each in stacked),
                 score=judge.score(np.mean(stacked, axis=0), slice(None)),
                 is_better=True,
@@ -168,14 +168,14 @@ def write_ensemble(
     """
     place = folder.path / "ensemble"
     place.mkdir(exist_ok=True)
-    by_trial = {row.ask.trial: row for row in rows}
+    by_trial = {row.spec.trial: row for row in rows}
     members = []
     for trial, score in zip(ensemble.members, ensemble.scores, strict=True):
         row = by_trial[trial]
         shutil.copy2(_weights(folder, row), place / f"{trial}.safetensors")
-        member = {"weights": f"{trial}.safetensors", "trial": trial, "seed": row.ask.seed}
+        member = {"weights": f"{trial}.safetensors", "trial": trial, "seed": row.spec.seed}
         config = {key: part for key, part in _config(plan, row).items() if key != "callbacks"}
-        members.append({**member, "score": score, "knobs": dict(row.ask.knobs), "config": config})
+        members.append({**member, "score": score, "knobs": dict(row.spec.knobs), "config": config})
     content = {
         "predict": PREDICT,
         "of": ensemble.of,
@@ -198,11 +198,11 @@ def judged_before(folder: Folder) -> tuple[bool, str] | None:
 
 
 def _weights(folder: Folder, row: TrialRecord) -> Path:
-    return folder.checkpoints / str(row.ask.trial) / WEIGHTS
+    return folder.checkpoints / str(row.spec.trial) / WEIGHTS
 
 
 def _config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
-    config = trial_config(plan.config, knobs=row.ask.knobs, seed=row.ask.seed)
+    config = trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
     return plain_config(config, resolve=True)
 
 

@@ -29,7 +29,7 @@ LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn
 def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> str:
     """The text of best.yaml: the winning config, resolved, with its seed, value and contract."""
     config = OmegaConf.to_container(
-        trial_config(plan.config, knobs=row.ask.knobs, seed=row.ask.seed), resolve=True
+        trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed), resolve=True
     )
     assert isinstance(config, dict)
     config["protocol"] = {"kind": "train"}
@@ -43,7 +43,7 @@ def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> st
     data = {key: value for key, value in contract["data"].items() if key != "classes"}
     config["contract"] = {"data": data, "split": {"hash": contract["split"]["hash"]}}
     head = (
-        f"# `python -m search train` on this file repeats trial {row.ask.trial} of {plan.name} "
+        f"# `python -m search train` on this file repeats trial {row.spec.trial} of {plan.name} "
         f"and compares {plan.metric.name} with `expected`.\n"
     )
     return head + OmegaConf.to_yaml(OmegaConf.create(config))
@@ -54,13 +54,13 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     contract = folder.load_contract()
     text = best_config(plan, row, contract=contract)
     write_text(folder.best_config, text)
-    kept = folder.checkpoints / str(row.ask.trial)
+    kept = folder.checkpoints / str(row.spec.trial)
     weights = folder.best / EXPORTED
     provenance = {
         "search": plan.name,
-        "trial": row.ask.trial,
-        "stage": row.ask.stage,
-        "seed": row.ask.seed,
+        "trial": row.spec.trial,
+        "stage": row.spec.stage,
+        "seed": row.spec.seed,
         "split": contract["split"]["hash"],
         "data": contract["data"],
         "device": row.device,
@@ -69,7 +69,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
     }
-    same = _trial_in(folder) == row.ask.trial
+    same = _trial_in(folder) == row.spec.trial
     folder.best.mkdir(exist_ok=True)
     if (kept / WEIGHTS).exists():
         shutil.copy2(kept / WEIGHTS, weights.with_suffix(".new"))
@@ -99,7 +99,7 @@ def drop_beaten(
     if plan.keep == "all" or winner is None or not folder.checkpoints.is_dir():
         return
     for path in folder.checkpoints.iterdir():
-        if path.name not in map(str, (winner.ask.trial, *spared)):
+        if path.name not in map(str, (winner.spec.trial, *spared)):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -49,7 +49,7 @@ class Findings(Outcome):
         if not self.steps:
             return super().winner
         trials = self.steps[-1]["trials"]
-        rows = (row for row in self.rows if row.ask.trial in trials and row.state == "complete")
+        rows = (row for row in self.rows if row.spec.trial in trials and row.state == "complete")
         return next(rows, None)
 
     @property
@@ -72,13 +72,15 @@ class Findings(Outcome):
         """
         knobs = self.plan.knobs
         complete = [
-            (row.ask.knobs, row.value)
+            (row.spec.knobs, row.value)
             for row in self.rows
-            if row.ask.stage == joint.STAGE
+            if row.spec.stage == joint.STAGE
             and row.state == "complete"
             and row.value is not None
             and all(
-                knob.holds(row.ask.knobs[knob.path]) for knob in knobs if knob.path in row.ask.knobs
+                knob.holds(row.spec.knobs[knob.path])
+                for knob in knobs
+                if knob.path in row.spec.knobs
             )
         ]
         if len(complete) < ENOUGH or len(knobs) < 2:
@@ -99,11 +101,11 @@ def find_stages(plan: Plan, folder: Folder) -> Findings:
     rows = [
         replace(
             row,
-            ask=replace(
-                row.ask,
+            spec=replace(
+                row.spec,
                 stage=stage,
                 idle={},
-                knobs=canonical(merged(held, row.ask.knobs, base=plan.config), base=plan.config),
+                knobs=canonical(merged(held, row.spec.knobs, base=plan.config), base=plan.config),
             ),
         )
         for stage, held, trials in stages_of(
@@ -111,7 +113,7 @@ def find_stages(plan: Plan, folder: Folder) -> Findings:
         )
         for row in trials
     ]
-    findings = find(plan, sorted(rows, key=lambda row: row.ask.trial), val_rows=0)
+    findings = find(plan, sorted(rows, key=lambda row: row.spec.trial), val_rows=0)
     return replace(findings, steps=tuple(read_json_lines(folder.decisions)))
 
 

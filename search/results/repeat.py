@@ -33,13 +33,13 @@ def check_repeats(findings: Findings) -> list[str]:
         return []
     if old.winner is None:
         return []
-    winner, baseline = old.winner, _baseline(findings, seed=old.winner.ask.seed)
+    winner, baseline = old.winner, _baseline(findings, seed=old.winner.spec.seed)
     if baseline is None or baseline.value is None or winner.value is None:
         return []
-    there = trial_config(old.plan.config, knobs=winner.ask.knobs, seed=winner.ask.seed)
-    here = trial_config(findings.plan.config, knobs=baseline.ask.knobs, seed=baseline.ask.seed)
+    there = trial_config(old.plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
+    here = trial_config(findings.plan.config, knobs=baseline.spec.knobs, seed=baseline.spec.seed)
     unlike = differences(there, here)
-    name = f"trial {winner.ask.trial} of {source}, its winner"
+    name = f"trial {winner.spec.trial} of {source}, its winner"
     if unlike:
         more = f" and {len(unlike) - SHOWN} more keys" if len(unlike) > SHOWN else ""
         return [f"the baseline differs from {name}: {'; '.join(unlike[:SHOWN])}{more}"]
@@ -61,9 +61,9 @@ def _baseline(findings: Findings, *, seed: int) -> TrialRecord | None:
     plan = findings.plan
     defaults = {knob.path: plan.default(knob) for knob in plan.knobs}
     for row in findings.rows:
-        knobs = {path: defaults[path] for path in row.ask.knobs if path in defaults}
-        same = all(row.ask.knobs[path] == value for path, value in knobs.items())
-        if same and row.ask.seed == seed and row.state == "complete":
+        knobs = {path: defaults[path] for path in row.spec.knobs if path in defaults}
+        same = all(row.spec.knobs[path] == value for path, value in knobs.items())
+        if same and row.spec.seed == seed and row.state == "complete":
             return row
     return None
 

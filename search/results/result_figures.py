@@ -109,7 +109,7 @@ class ResultFigures:
         sign = self._findings.plan.metric.sign
         valued = [row for row in self._findings.rows if row.value is not None]
         ranked = sorted(valued, key=lambda row: sign * (row.value or 0.0), reverse=True)
-        return [row.ask.trial for row in ranked[:MOST]]
+        return [row.spec.trial for row in ranked[:MOST]]
 
 
 def _figure(chart: Chart) -> "Figure":

@@ -82,14 +82,14 @@ class SearchResult:
         if row is None or row.value is None:
             return None
         return Winner(
-            trial=row.ask.trial, value=row.value, seed=row.ask.seed, knobs=dict(row.ask.knobs)
+            trial=row.spec.trial, value=row.value, seed=row.spec.seed, knobs=dict(row.spec.knobs)
         )
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """The winner's config, complete and resolved; without a winner the search's own."""
         row, config = self._findings.winner, self._findings.plan.config
-        knobs, seed = ({}, config.seed) if row is None else (row.ask.knobs, row.ask.seed)
+        knobs, seed = ({}, config.seed) if row is None else (row.spec.knobs, row.spec.seed)
         config = trial_config(config, knobs=knobs, seed=seed)
         plain = OmegaConf.to_container(config, resolve=True)
         assert isinstance(plain, dict)

@@ -90,7 +90,7 @@ def leader_of(findings: Findings) -> Leader | None:
         return _leader(winner, value=mean, seeds=len(group.clean), decided=True)
     if winner is not None and findings.steps:
         mine = findings.steps[-1]["trials"]
-        rows = [row for row in findings.rows if row.ask.trial in mine]
+        rows = [row for row in findings.rows if row.spec.trial in mine]
         values = [row.value for row in rows if row.state == "complete" and row.value is not None]
         mean = sum(values) / len(values)
         return _leader(winner, value=mean, seeds=len(values), decided=True)
@@ -103,7 +103,7 @@ def leader_of(findings: Findings) -> Leader | None:
 
 
 def _leader(row: TrialRecord, *, value: float, seeds: int, decided: bool) -> Leader:
-    trial, knobs = row.ask.trial, row.ask.knobs
+    trial, knobs = row.spec.trial, row.spec.knobs
     return Leader(trial=trial, knobs=knobs, value=value, seeds=seeds, decided=decided)
 
 
@@ -112,7 +112,7 @@ def _left(
 ) -> float | None:
     """Seconds, by the pace of this conductor's own trials."""
     rows = findings.rows
-    running = [reached.get(row.ask.trial, 0) for row in rows if row.state == "running"]
+    running = [reached.get(row.spec.trial, 0) for row in rows if row.state == "running"]
     finished = [row for row in rows if row.finished]
     waiting = findings.foreseen - len(finished) - len(running)
     most = findings.plan.epochs
@@ -131,7 +131,7 @@ def _last_epochs(folder: Folder, findings: Findings) -> dict[int, tuple[int, flo
     """The last epoch of every trial that has not finished, and its metric, by trial."""
     metric = findings.plan.metric.name
     curves = followed(read_curves(folder.curve_log, folder.curves, metric=metric))
-    unfinished = [row.ask.trial for row in findings.rows if not row.finished]
+    unfinished = [row.spec.trial for row in findings.rows if not row.finished]
     rows = curves[curves.trial.isin(unfinished)].drop_duplicates("trial", keep="last")
     columns = zip(rows["trial"], rows["epoch"], rows[metric], strict=True)
     return {int(trial): (int(epoch), float(value)) for trial, epoch, value in columns}

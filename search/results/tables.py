@@ -21,7 +21,7 @@ def settled(findings: Findings, folder: Folder) -> tuple[Findings, pd.DataFrame]
     """Settles curves.parquet; returns the findings with their verdicts, and the curves."""
     curves = curves_so_far(findings, folder)
     if not folder.curves.exists() or _has_records(folder):
-        unfinished = [row.ask.trial for row in findings.rows if not row.finished]
+        unfinished = [row.spec.trial for row in findings.rows if not row.finished]
         settle_curves(curves, log=folder.curve_log, table=folder.curves, unfinished=unfinished)
     else:
         folder.curve_log.unlink(missing_ok=True)
@@ -45,7 +45,7 @@ def table_files(findings: Findings) -> Mapping[str, str]:
 
 def curves_so_far(findings: Findings, folder: Folder) -> pd.DataFrame:
     """The curves of all trials, each up to the last epoch that counts."""
-    epochs = {row.ask.trial: row.epochs if row.finished else 10**9 for row in findings.rows}
+    epochs = {row.spec.trial: row.epochs if row.finished else 10**9 for row in findings.rows}
     return read_curves(
         folder.curve_log, folder.curves, metric=findings.plan.metric.name, epochs=epochs
     )
@@ -55,15 +55,15 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
     """One row per trial: fixed columns, then one per knob, named by its path."""
     rows = []
     for row in findings.rows:
-        verdict = findings.verdicts.get(row.ask.trial)
+        verdict = findings.verdicts.get(row.spec.trial)
         fixed = {
-            "trial": row.ask.trial,
-            "stage": row.ask.stage,
+            "trial": row.spec.trial,
+            "stage": row.spec.stage,
             "state": row.state,
             "value": row.value,
             "best_epoch": row.best_epoch,
             "epochs": row.epochs,
-            "seed": row.ask.seed,
+            "seed": row.spec.seed,
             "seconds": row.seconds,
             "device": row.device,
             "strategy": row.strategy,
@@ -71,7 +71,7 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
             "reason": row.reason,
             "source": row.source,
         }
-        rows.append({**fixed, **row.ask.knobs})
+        rows.append({**fixed, **row.spec.knobs})
     frame = pd.DataFrame(rows)
     if "best_epoch" in frame:
         frame["best_epoch"] = frame["best_epoch"].astype("Int64")

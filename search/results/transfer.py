@@ -67,7 +67,7 @@ def compose_from(
             f"finish it; see python -m search status {address(folder.path)}"
         )
     old = folder.load_config()
-    incumbent = trial_config(old, knobs=findings.winner.ask.knobs, seed=old.seed)
+    incumbent = trial_config(old, knobs=findings.winner.spec.knobs, seed=old.seed)
     adopted = _adopted(findings, root=root)
     merged = _carry(incumbent, onto=config, adopted=adopted, words=overrides)
     merged["from"] = source
@@ -164,7 +164,7 @@ def _adopted(findings: Findings, *, root: Path) -> set[str]:
     paths, visited = set[str](), set[str]()
     while findings.winner is not None:
         choices = findings.plan.config.get("choices") or {}
-        paths |= {target_of(path, choices) for path in findings.winner.ask.knobs}
+        paths |= {target_of(path, choices) for path in findings.winner.spec.knobs}
         source = findings.plan.config.get("from")
         if source is None or source in visited:
             break

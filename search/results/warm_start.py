@@ -96,7 +96,7 @@ def _described(source: str, fits: int, count: int, reasons: Counter[str]) -> str
 
 def _point(plan: Plan, old: DictConfig, row: TrialRecord) -> Point | str:
     """A trial as a point of the space, or the reason why it is none."""
-    config = trial_config(old, knobs=row.ask.knobs, seed=row.ask.seed)
+    config = trial_config(old, knobs=row.spec.knobs, seed=row.spec.seed)
     choices = plain_config(plan.config, resolve=False).get("choices") or {}
     point = default_point(plan.config, plan.knobs)
     for knob in plan.knobs:
@@ -111,7 +111,7 @@ def _point(plan: Plan, old: DictConfig, row: TrialRecord) -> Point | str:
             if not knob.holds(knob.value_for_sampler(point[knob.path]))
         ]
         return f"{', '.join(outside)} outside of the space"
-    here = trial_config(plan.config, knobs=active(plan.knobs, point), seed=row.ask.seed)
+    here = trial_config(plan.config, knobs=active(plan.knobs, point), seed=row.spec.seed)
     unlike = differences(config, here)
     more = f" and {len(unlike) - 1} more keys" if len(unlike) > 1 else ""
     return f"{unlike[0]}{more}" if unlike else point

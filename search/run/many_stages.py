@@ -277,7 +277,7 @@ class _ManyStages:
     def _curves(self, findings: Findings) -> pd.DataFrame:
         """The curves of a stage's trials, each up to its last epoch that counts."""
         folder, metric = self._folder, self._plan.metric.name
-        epochs = {row.ask.trial: row.epochs for row in findings.rows}
+        epochs = {row.spec.trial: row.epochs for row in findings.rows}
         return read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
 
     def _say_start(self, step: Step, history: History) -> None:

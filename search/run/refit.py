@@ -31,19 +31,19 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
     Raises:
         RunError: its trainings died. Interrupted: by a signal; what is done is not lost.
     """
-    kept, place = folder.checkpoints / str(winner.ask.trial), folder.path / "refit"
+    kept, place = folder.checkpoints / str(winner.spec.trial), folder.path / "refit"
     for path in place.glob("*"):
-        if path.name != str(winner.ask.trial) or (kept / DONE).exists():
+        if path.name != str(winner.spec.trial) or (kept / DONE).exists():
             shutil.rmtree(path, ignore_errors=True)
     if (kept / DONE).exists() or winner.best_epoch is None:
         return
     told = (
-        f"training trial {winner.ask.trial} again, on all folds, for {winner.best_epoch} epochs; "
+        f"training trial {winner.spec.trial} again, on all folds, for {winner.best_epoch} epochs; "
         "its value is that of train"
     )
     console.print(told, markup=False)
-    apart = Folder(place / str(winner.ask.trial))
-    config = trial_config(plan.config, knobs=winner.ask.knobs, seed=winner.ask.seed)
+    apart = Folder(place / str(winner.spec.trial))
+    config = trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
     row = train_apart(
         plan,
         apart,
@@ -51,7 +51,7 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
         config=config,
         last_epoch=winner.best_epoch,
         console=console,
-        seed=winner.ask.seed,
+        seed=winner.spec.seed,
         name=f"{plan.name}-refit",
     )
     kept.mkdir(parents=True, exist_ok=True)
@@ -59,11 +59,11 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
     if weights.exists():
         weights.replace(kept / WEIGHTS)
     if log.exists():
-        log.replace(folder.logs / f"{winner.ask.trial}-refit.log")
+        log.replace(folder.logs / f"{winner.spec.trial}-refit.log")
     write_text(kept / DONE, json.dumps({"state": row.state, "reason": row.reason}) + "\n")
     if row.state != "complete":
         console.print(
-            f"it {row.state}: {row.reason}; see logs/{winner.ask.trial}-refit.log",
+            f"it {row.state}: {row.reason}; see logs/{winner.spec.trial}-refit.log",
             markup=False,
             soft_wrap=True,
         )

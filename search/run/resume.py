@@ -54,8 +54,8 @@ def _go_on_with_other_code(
     files: list[str],
     console: Console,
 ) -> None:
-    ended = [row.ask.trial for row in rows if row.finished]
-    waiting = [row.ask.trial for row in rows if not row.finished]
+    ended = [row.spec.trial for row in rows if row.finished]
+    waiting = [row.spec.trial for row in rows if not row.finished]
     is_protocol = isinstance(plan.settings, TuneSettings)  # its stages to come are not foreseen
     if not waiting and not is_protocol and len(ended) >= kind_of(plan).foreseen(plan, rows):
         say(console, f"your code has changed since these trials were trained: {_shown(files)}")

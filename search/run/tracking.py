@@ -81,8 +81,8 @@ def post_outcome(
         SearchEnded(
             state="done" if error is None else early,
             reason="" if error is None else str(error),
-            winner=None if winner is None else winner.ask.trial,
+            winner=None if winner is None else winner.spec.trial,
             value=None if winner is None else winner.value,
-            knobs={} if winner is None else dict(winner.ask.knobs),
+            knobs={} if winner is None else dict(winner.spec.knobs),
         )
     )

@@ -52,7 +52,7 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The configurations by their place, and which one wins once all have ended."""
     specs = wanted(plan, rows, resolution=resolution)
-    known = (*rows, *(TrialRecord(ask=ask, state="queued") for ask in specs))
+    known = (*rows, *(TrialRecord(spec=spec, state="queued") for spec in specs))
     groups = mark_collapsed(_groups(plan, known), resolution=resolution)
     is_done = all(row.finished for row in known)
     return Outcome(

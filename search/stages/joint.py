@@ -84,21 +84,21 @@ def start(plan: Plan, rows: Sequence[TrialRecord], *, history: bool) -> Iterator
     if joint.sampler in ADAPTIVE:
         known = 1 if joint.sampler == "gp" else max(1, joint.startup // 2)
         many = known if history else joint.startup
-    there = {row.ask.key for row in rows}
-    begun = [row.ask.point for row in rows if row.ask.stage == STAGE]
-    asks = (
-        ask for point in chain(begun, islice(points(plan), many)) for ask in repeats(plan, point)
+    there = {row.spec.key for row in rows}
+    begun = [row.spec.point for row in rows if row.spec.stage == STAGE]
+    specs = (
+        spec for point in chain(begun, islice(points(plan), many)) for spec in repeats(plan, point)
     )
-    return unique(ask for ask in asks if ask.key not in there)
+    return unique(spec for spec in specs if spec.key not in there)
 
 
-def unique(asks: Iterable[TrialSpec]) -> Iterator[TrialSpec]:
-    """Each ask once."""
+def unique(specs: Iterable[TrialSpec]) -> Iterator[TrialSpec]:
+    """Each spec once."""
     seen = set()
-    for ask in asks:
-        if ask.key not in seen:
-            seen.add(ask.key)
-            yield ask
+    for spec in specs:
+        if spec.key not in seen:
+            seen.add(spec.key)
+            yield spec
 
 
 def repeats(plan: Plan, point: Point) -> list[TrialSpec]:
@@ -120,7 +120,7 @@ def room(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 def count(rows: Sequence[TrialRecord]) -> int:
     """Trials of the search itself, confirmations left out."""
-    return sum(row.ask.stage == STAGE for row in rows)
+    return sum(row.spec.stage == STAGE for row in rows)
 
 
 def spent_budget(plan: Plan, rows: Sequence[TrialRecord]) -> str:
@@ -139,8 +139,8 @@ def configurations(rows: Sequence[TrialRecord]) -> dict[Key, list[TrialRecord]]:
     """The search's own trials by configuration, in the order of their first."""
     found: dict[Key, list[TrialRecord]] = {}
     for row in rows:
-        if row.ask.stage == STAGE:
-            found.setdefault(tuple(row.ask.knobs.items()), []).append(row)
+        if row.spec.stage == STAGE:
+            found.setdefault(tuple(row.spec.knobs.items()), []).append(row)
     return found
 
 
@@ -158,7 +158,7 @@ def exhausted(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
 
 def ended(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     """What has ended the proposals, in words; empty while they go on."""
-    mine = [row for row in rows if row.ask.stage == STAGE]
+    mine = [row for row in rows if row.spec.stage == STAGE]
     if not mine or not all(row.finished for row in mine):
         return ""
     if len(mine) >= settings(plan).n_trials:

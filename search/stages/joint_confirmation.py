@@ -59,7 +59,9 @@ def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
         if len(tried) >= seeds and all(row.state == "complete" for row in tried)
     }
     sign = plan.metric.sign
-    ranked = sorted(whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].ask.trial))
+    ranked = sorted(
+        whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].spec.trial)
+    )
     best = [found for found in ranked if found != default][: settings(plan).leaders]
     return [by_key[found][0] for found in ([default] if default in by_key else []) + best]
 
@@ -85,18 +87,18 @@ def confirmations(
     if not ended(plan, rows):
         return []
     best = _contestants(plan, rows, resolution=resolution)
-    there = {row.ask.key for row in rows}
+    there = {row.spec.key for row in rows}
     needed = _seeds_needed(plan, best, rows, resolution=resolution)
     fresh = plan.seed + plan.seeds
-    asks = [
+    specs = [
         TrialSpec(
-            trial=-1, stage=CONFIRM, knobs=row.ask.knobs, idle=row.ask.idle, seed=fresh + place
+            trial=-1, stage=CONFIRM, knobs=row.spec.knobs, idle=row.spec.idle, seed=fresh + place
         )
         for place in range(max(needed, default=0))
         for row, count in zip(best, needed, strict=True)
         if row.state == "complete" and place < count
     ]
-    return numbered(plan, [ask for ask in asks if ask.key not in there], rows)
+    return numbered(plan, [spec for spec in specs if spec.key not in there], rows)
 
 
 def _contestants(
@@ -107,16 +109,16 @@ def _contestants(
     Without a confirmation, all leaders.
     """
     best = leaders(plan, rows)
-    fresh = [row for row in rows if row.ask.stage == CONFIRM]
+    fresh = [row for row in rows if row.spec.stage == CONFIRM]
     if not settings(plan).confirm or not best:
         return best
     least = _least_score(plan, best[:2], fresh, resolution=resolution)
-    begun, tried = {cell_of(row.ask.knobs) for row in fresh}, configurations(rows)
+    begun, tried = {cell_of(row.spec.knobs) for row in fresh}, configurations(rows)
     return best[:2] + [
         row
         for row in best[2:]
-        if cell_of(row.ask.knobs) in begun
-        or mean(tried[tuple(row.ask.knobs.items())], plan.metric.sign) >= least
+        if cell_of(row.spec.knobs) in begun
+        or mean(tried[tuple(row.spec.knobs.items())], plan.metric.sign) >= least
     ]
 
 
@@ -128,7 +130,7 @@ def _least_score(
     """
     seeds, trained = settings(plan).confirm, by_cell(row for row in fresh if row.finished)
     runs = [row for row in first if row.state == "complete"]
-    if any(len(trained.get(cell_of(row.ask.knobs), ())) < seeds for row in runs):
+    if any(len(trained.get(cell_of(row.spec.knobs), ())) < seeds for row in runs):
         return np.inf
     scores = scores_of(_groups(plan, first, [row for row in fresh if row.finished]))[:, :seeds]
     of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
@@ -142,7 +144,7 @@ def _seeds_needed(
 ) -> list[int]:
     """Fresh seeds of each leader, as far as the trials that have ended tell."""
     race = race_of(plan)
-    groups = _groups(plan, best, [row for row in rows if row.ask.stage == CONFIRM])
+    groups = _groups(plan, best, [row for row in rows if row.spec.stage == CONFIRM])
     if not race.on or not groups or not all(row.finished for row in rows):
         return [race.first] * len(best)
     scores = scores_of(groups)
@@ -156,7 +158,7 @@ def _groups(
     """The leaders by their first trials, each with the scores of its trials."""
     trials, metric = by_cell(evidence), plan.metric
     return tuple(
-        group_of(row.ask.trial, trials.get(cell_of(row.ask.knobs), []), metric=metric)
+        group_of(row.spec.trial, trials.get(cell_of(row.spec.knobs), []), metric=metric)
         for row in best
     )
 
@@ -164,9 +166,9 @@ def _groups(
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The leaders on the seeds of the confirmation; without one, on those that they led with."""
     missing = confirmations(plan, rows, resolution=resolution)
-    known = (*rows, *(TrialRecord(ask=ask, state="queued") for ask in missing))
+    known = (*rows, *(TrialRecord(spec=spec, state="queued") for spec in missing))
     stage = CONFIRM if settings(plan).confirm else STAGE
-    evidence = tuple(row for row in known if row.ask.stage == stage)
+    evidence = tuple(row for row in known if row.spec.stage == stage)
     total = foreseen(plan, rows, resolution=resolution)
     result = Outcome(plan=plan, rows=known, evidence=evidence, foreseen=total)
     if not ended(plan, rows):
@@ -177,7 +179,7 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
     result = replace(
         result,
         groups=mark_collapsed(groups, resolution=resolution),
-        chosen={row.ask.trial: row.ask.knobs for row in best},
+        chosen={row.spec.trial: row.spec.knobs for row in best},
     )
     if not is_done or result.obstacle:
         return result

@@ -51,8 +51,8 @@ class JointStage:
             for known in past:
                 self._sampler_thread.recall(known.point, known.value)
             for row in rows:
-                if row.ask.stage == joint.STAGE:
-                    self._sampler_thread.begin(row.ask.point)
+                if row.spec.stage == joint.STAGE:
+                    self._sampler_thread.begin(row.spec.point)
                 if row.finished:
                     self.ended(row)
 
@@ -67,22 +67,25 @@ class JointStage:
         self._requested -= len(ready)
         self._spent = self._spent or None in ready
         left = joint.room(self._plan, rows)
-        asks = [
-            ask for point in ready if point is not None for ask in joint.repeats(self._plan, point)
+        specs = [
+            spec
+            for point in ready
+            if point is not None
+            for spec in joint.repeats(self._plan, point)
         ][:left]
-        while len(asks) < min(room, left) and (ask := next(self._start, None)) is not None:
-            asks.append(ask)
+        while len(specs) < min(room, left) and (spec := next(self._start, None)) is not None:
+            specs.append(spec)
             if self._sampler_thread is not None:
-                self._sampler_thread.begin(ask.point)
+                self._sampler_thread.begin(spec.point)
         if self._sampler_thread is not None and not self._spent:
-            underway = sum(not row.finished for row in rows) + len(asks)
+            underway = sum(not row.finished for row in rows) + len(specs)
             free = -(-(self._candidates - underway) // self._plan.seeds)
-            points = min(room - len(asks), (left - len(asks)) // self._plan.seeds, free)
+            points = min(room - len(specs), (left - len(specs)) // self._plan.seeds, free)
             for _ in range(points - self._requested):
                 self._sampler_thread.request()
                 self._requested += 1
-        if asks or self.thinking:
-            return numbered(self._plan, asks, rows)
+        if specs or self.thinking:
+            return numbered(self._plan, specs, rows)
         return joint_confirmation.confirmations(self._plan, rows, resolution=self._resolution)
 
     def foreseen(self, rows: Sequence[TrialRecord]) -> int:
@@ -92,17 +95,17 @@ class JointStage:
     def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
         """As many points of the sequence as may be under way."""
         points = islice(joint.points(self._plan), self._candidates)
-        return [ask for point in points for ask in joint.repeats(self._plan, point)][
+        return [spec for point in points for spec in joint.repeats(self._plan, point)][
             : self._candidates
         ]
 
-    def compares(self, ask: TrialSpec) -> bool:
+    def compares(self, spec: TrialSpec) -> bool:
         """Confirmations are of the best only: nobody is pruned for being worse than them."""
-        return ask.stage == joint.STAGE
+        return spec.stage == joint.STAGE
 
-    def rungs(self, ask: TrialSpec) -> tuple[int, ...]:
+    def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
         """The pruner's; neither the baseline nor a confirmation is ever pruned."""
-        spared = ask.stage != joint.STAGE or tuple(ask.knobs.items()) == self._baseline
+        spared = spec.stage != joint.STAGE or tuple(spec.knobs.items()) == self._baseline
         return () if spared else self._settings.rungs
 
     def ended(self, row: TrialRecord) -> None:
@@ -110,9 +113,9 @@ class JointStage:
 
         A pruned trial counts with its best so far: unknown, it would be proposed again.
         """
-        if self._sampler_thread is not None and row.ask.stage == joint.STAGE:
+        if self._sampler_thread is not None and row.spec.stage == joint.STAGE:
             infeasible = row.state == TrialState.INFEASIBLE
-            self._sampler_thread.learn(row.ask.point, row.sampler_value, infeasible=infeasible)
+            self._sampler_thread.learn(row.spec.point, row.sampler_value, infeasible=infeasible)
 
     def close(self) -> None:
         """The thinker's last thought is waited for."""

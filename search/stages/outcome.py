@@ -61,12 +61,12 @@ class Outcome:
         if not self.groups or not any(row.value is not None for row in self.rows):
             return ""
         baseline = cell_of(self.chosen[self.groups[0].value])
-        rows = [row for row in self.rows if cell_of(row.ask.knobs) == baseline]
+        rows = [row for row in self.rows if cell_of(row.spec.knobs) == baseline]
         if not all(row.state in (TrialState.FAILED, TrialState.LOST) for row in rows):
             return ""
         first = rows[0]
         return (
-            f"no decision: the baseline, trial {first.ask.trial}, has no result to compare with "
+            f"no decision: the baseline, trial {first.spec.trial}, has no result to compare with "
             f"({first.state}: {first.reason}); mend the cause, then give the command a new name=…"
         )
 
@@ -90,8 +90,8 @@ class Outcome:
 def by_cell(rows: Iterable[TrialRecord]) -> dict[Cell, list[TrialRecord]]:
     """Trials by configuration, each by seed."""
     cells = defaultdict[Cell, list[TrialRecord]](list)
-    for row in sorted(rows, key=lambda row: row.ask.seed):
-        cells[cell_of(row.ask.knobs)].append(row)
+    for row in sorted(rows, key=lambda row: row.spec.seed):
+        cells[cell_of(row.spec.knobs)].append(row)
     return cells
 
 

@@ -20,7 +20,7 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The trial."""
-    known = (*rows, *(TrialRecord(ask=ask, state="queued") for ask in wanted(plan, rows)))
+    known = (*rows, *(TrialRecord(spec=spec, state="queued") for spec in wanted(plan, rows)))
     return Outcome(plan=plan, rows=known, evidence=known, foreseen=len(known))
 
 

@@ -32,10 +32,10 @@ class Stage(Protocol):
     def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
         """Trials that may train at the same time if there is room for all."""
 
-    def rungs(self, ask: TrialSpec) -> tuple[int, ...]:
+    def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
         """Epochs at which the pruner is asked about a trial."""
 
-    def compares(self, ask: TrialSpec) -> bool:
+    def compares(self, spec: TrialSpec) -> bool:
         """Whether the pruner measures others against a trial."""
 
     def ended(self, row: TrialRecord) -> None:
@@ -89,13 +89,13 @@ class FixedStage:
 
     def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
         """The rest of the round."""
-        return [*(row.ask for row in rows if not row.finished), *self.wanted(rows, room=0)]
+        return [*(row.spec for row in rows if not row.finished), *self.wanted(rows, room=0)]
 
-    def rungs(self, ask: TrialSpec) -> tuple[int, ...]:
+    def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
         """No trial is pruned."""
         return ()
 
-    def compares(self, ask: TrialSpec) -> bool:
+    def compares(self, spec: TrialSpec) -> bool:
         """Every trial counts, though none is pruned."""
         return True
 
@@ -118,7 +118,7 @@ def missing(
 
     The order is fixed, so an interrupted search numbers as an undisturbed one.
     """
-    there = {row.ask.key for row in rows}
+    there = {row.spec.key for row in rows}
     specs = (
         TrialSpec(trial=-1, stage=stage, knobs=knobs, seed=seed)
         for seed in seeds
@@ -137,7 +137,7 @@ def further(
     seeds: Sequence[int],
 ) -> list[TrialSpec]:
     """The trials that a race still wants: of every point the first `needed` of the seeds."""
-    there = {row.ask.key for row in rows}
+    there = {row.spec.key for row in rows}
     specs = (
         TrialSpec(trial=-1, stage=stage, knobs=knobs, seed=seed)
         for place, seed in enumerate(seeds)
@@ -151,5 +151,5 @@ def numbered(
     plan: Plan, specs: Sequence[TrialSpec], rows: Sequence[TrialRecord]
 ) -> list[TrialSpec]:
     """With running numbers behind the stage's own trials, and behind those of earlier stages."""
-    first = plan.first_trial + sum(row.ask.trial >= plan.first_trial for row in rows)
+    first = plan.first_trial + sum(row.spec.trial >= plan.first_trial for row in rows)
     return [replace(spec, trial=number) for number, spec in enumerate(specs, start=first)]

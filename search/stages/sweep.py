@@ -112,7 +112,7 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The values compared, and which one wins; a decision only once all its trials are there."""
     queued = [
-        TrialRecord(ask=ask, state="queued") for ask in wanted(plan, rows, resolution=resolution)
+        TrialRecord(spec=spec, state="queued") for spec in wanted(plan, rows, resolution=resolution)
     ]
     known = (*rows, *queued)
     tried = values(plan, rows, resolution=resolution)
@@ -197,7 +197,7 @@ def _groups_by_value(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Gro
     ended: dict[Value, dict[int, TrialRecord]] = {}
     for row in rows:
         if row.finished:
-            ended.setdefault(row.ask.knobs[path], {})[row.ask.seed] = row
+            ended.setdefault(row.spec.knobs[path], {})[row.spec.seed] = row
     seeds = [plan.seed + repeat for repeat in range(plan.seeds)]
     return {
         value: group_of(value, [trials[seed] for seed in seeds], metric=plan.metric)

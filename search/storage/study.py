@@ -112,28 +112,28 @@ class Study:
         unfinished = TrialState.RUNNING if alive else TrialState.QUEUED
         with _damage_named(self._storage):
             rows = [_row(frozen, unfinished, knobs=self._knobs) for frozen in self._trials()]
-        return sorted(rows, key=lambda row: row.ask.trial)
+        return sorted(rows, key=lambda row: row.spec.trial)
 
-    def start(self, ask: TrialSpec, *, values: Mapping[str, Sequence[Value]]) -> None:
+    def start(self, spec: TrialSpec, *, values: Mapping[str, Sequence[Value]]) -> None:
         """Records that a trial is running. A resumed trial is left as it is.
 
         `values`: by knob, what it may take beside its own domain.
         """
-        if ask.trial in self._running:
+        if spec.trial in self._running:
             return
         with warnings.catch_warnings():
             # Optuna warns of choices that are not scalars.
             warnings.simplefilter("ignore", UserWarning)
             distributions = {
                 path: distribution_of(self._knobs.get(path), [*values.get(path, ()), value])
-                for path, value in ask.point.items()
+                for path, value in spec.point.items()
             }
         self._study.add_trial(
             create_trial(
                 state=OptunaState.RUNNING,
-                params=ask.point,
+                params=spec.point,
                 distributions=distributions,
-                user_attrs={"trial": ask.trial, "stage": ask.stage, "seed": ask.seed},
+                user_attrs={"trial": spec.trial, "stage": spec.stage, "seed": spec.seed},
             )
         )
         self._add_running(self._trials()[-1])
@@ -151,14 +151,14 @@ class Study:
 
     def finish(self, row: TrialRecord) -> None:
         """Ends a trial, durably."""
-        handle = self._running.pop(row.ask.trial)
+        handle = self._running.pop(row.spec.trial)
         for name in ATTRIBUTES:
             if getattr(row, name) not in ("", None):
                 handle.set_user_attr(name, getattr(row, name))
         handle.set_user_attr("state", row.state)
         if row.state == TrialState.INFEASIBLE:
             handle.set_constraint(INFEASIBLE, 1.0)
-        if row.ask.stage == REPEATING_STAGE:
+        if row.spec.stage == REPEATING_STAGE:
             handle.set_constraint(REPEATS, 1.0)
         if row.state == TrialState.PRUNED:
             handle.set_user_attr("value", row.value)  # Optuna keeps the last epoch's, not the best
@@ -265,7 +265,7 @@ def _row(frozen: FrozenTrial, unfinished: str, *, knobs: Mapping[str, Knob]) -> 
     ended = frozen.datetime_complete
     value = attrs.get("value", frozen.value)
     return TrialRecord(
-        ask=TrialSpec(
+        spec=TrialSpec(
             trial=int(attrs["trial"]),
             stage=str(attrs["stage"]),
             knobs=used,

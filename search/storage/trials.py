@@ -65,7 +65,7 @@ class TrialRecord:
         ended: end of the trial in seconds since 1970; 0 before the end.
     """
 
-    ask: TrialSpec
+    spec: TrialSpec
     state: str
     value: float | None = None
     best_epoch: int | None = None

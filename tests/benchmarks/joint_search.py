@@ -25,15 +25,15 @@ def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
     woken = threading.Event()
     stage = JointStage(plan, [], StageContext(past=past, slots=1, resolution=0.0, wake=woken.set))
     while len(rows) < joint.settings(plan).n_trials:
-        asks = stage.wanted(rows, room=1)
-        if not asks:
+        specs = stage.wanted(rows, room=1)
+        if not specs:
             woken.wait(60)
             woken.clear()
-        for ask in asks:
-            value = truth(ask.knobs)
+        for spec in specs:
+            value = truth(spec.knobs)
             rows.append(
                 TrialRecord(
-                    ask=ask, state="complete", value=value, sampler_value=value, best_epoch=1
+                    spec=spec, state="complete", value=value, sampler_value=value, best_epoch=1
                 )
             )
             stage.ended(rows[-1])

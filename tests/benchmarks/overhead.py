@@ -91,11 +91,11 @@ def recorded(storage: TrialStorage, trials: int) -> float:
     study = Study.for_writing(storage, name="s", metric=metric, knobs=[knob])
     begun = time.process_time()
     for number in range(trials):
-        ask = TrialSpec(trial=number, stage="joint", knobs={"lr": 0.5}, seed=number)
-        study.start(ask, values={})
+        spec = TrialSpec(trial=number, stage="joint", knobs={"lr": 0.5}, seed=number)
+        study.start(spec, values={})
         for epoch in range(EPOCHS):
             study.report(number, epoch=epoch, value=epoch / 100)
-        row = TrialRecord(ask=ask, state="complete", value=0.5, epochs=EPOCHS, best_epoch=3, seconds=1.0, wall=1.0)  # fmt: skip
+        row = TrialRecord(spec=spec, state="complete", value=0.5, epochs=EPOCHS, best_epoch=3, seconds=1.0, wall=1.0)  # fmt: skip
         study.finish(replace(row, device="cpu", strategy="loop", source="computed", sampler_value=0.5))  # fmt: skip
     seconds = (time.process_time() - begun) / trials
     study.close()

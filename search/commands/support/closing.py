@@ -66,7 +66,7 @@ def chosen_words(findings: Findings) -> list[str]:
     knobs = {knob.path: knob for knob in findings.plan.knobs}
     return [
         shlex.quote(f"{_key(path, knobs.get(path))}={'null' if value is None else value}")
-        for path, value in findings.winner.ask.knobs.items()
+        for path, value in findings.winner.spec.knobs.items()
     ]
 
 

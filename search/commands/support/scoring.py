@@ -61,8 +61,8 @@ def trials_scores(
     """The scores of trials whose weights are kept."""
     values = []
     for row in kept_rows(findings, folder, trials):
-        weights = folder.checkpoints / str(row.ask.trial) / WEIGHTS
-        config = trial_config(findings.plan.config, knobs=row.ask.knobs, seed=row.ask.seed)
+        weights = folder.checkpoints / str(row.spec.trial) / WEIGHTS
+        config = trial_config(findings.plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
         values.append(judge.score(config, weights, seconds=row.seconds))
     return values
 
@@ -72,7 +72,8 @@ def kept_rows(findings: Findings, folder: Folder, trials: Sequence[int]) -> list
     return [
         row
         for row in findings.rows
-        if row.ask.trial in trials and (folder.checkpoints / str(row.ask.trial) / WEIGHTS).exists()
+        if row.spec.trial in trials
+        and (folder.checkpoints / str(row.spec.trial) / WEIGHTS).exists()
     ]
 
 

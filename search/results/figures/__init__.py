@@ -27,7 +27,7 @@ def figure_files(findings: Findings, curves: pd.DataFrame, _: Folder) -> Mapping
         if findings.plan.kind == "sweep" and any(group.clean for group in findings.groups):
             figures["sweep"] = sweep_figure(findings)
         if findings.plan.kind == "joint":
-            rows = [row for row in findings.rows if row.ask.stage == joint.STAGE]
+            rows = [row for row in findings.rows if row.spec.stage == joint.STAGE]
             if any(row.value is not None for row in rows):
                 figures["search"] = search_figure(findings, rows)
                 figures["knobs"] = knobs_figure(findings, rows)

@@ -72,7 +72,7 @@ def _panels(findings: Findings) -> tuple[list[Panel], str]:
         complete.sort(key=lambda row: plan.metric.sign * (row.value or 0.0), reverse=True)
         rows = complete[:LEADING]
         return [
-            Panel(name=f"trial {row.ask.trial}", rows=[row]) for row in rows
+            Panel(name=f"trial {row.spec.trial}", rows=[row]) for row in rows
         ], "of the best trials"
     if plan.kind == "sweep":
         places = place(plan.knob, findings.values).places
@@ -125,10 +125,10 @@ def _draw_panel(
         color=WINNER if panel.chosen else "black",
         fontweight="bold" if panel.chosen else "normal",
     )
-    shown = [row for row in panel.rows if row.ask.trial in of_trial]
+    shown = [row for row in panel.rows if row.spec.trial in of_trial]
     if not shown:
         return
-    curves = [of_trial[row.ask.trial] for row in shown]
+    curves = [of_trial[row.spec.trial] for row in shown]
     epochs = _joined([curve["epoch"] for curve in curves])
     best = np.concatenate(
         [

@@ -72,16 +72,16 @@ def knobs_figure(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
 
 def _draw_search(findings: Findings, rows: Sequence[TrialRecord], axes: Axes) -> None:
     sign = findings.plan.metric.sign
-    _dots(axes, [(row.ask.trial, row) for row in rows], labels=True)
+    _dots(axes, [(row.spec.trial, row) for row in rows], labels=True)
     complete = [row for row in rows if row.state == "complete" and row.value is not None]
     trials, best = best_so_far(complete, sign=sign)
     if trials:
-        ends = [*trials, rows[-1].ask.trial], [*best, best[-1]]
+        ends = [*trials, rows[-1].spec.trial], [*best, best[-1]]
         axes.step(*ends, where="post", color=WINNER, label="best so far")
-    if complete and complete[0].ask.trial == 0:
+    if complete and complete[0].spec.trial == 0:
         height = complete[0].value or 0.0
         axes.axhline(height, color=BASELINE, linestyle="--", linewidth=0.8, label="baseline")
-    infeasible = [row.ask.trial for row in rows if row.state == "infeasible"]
+    infeasible = [row.spec.trial for row in rows if row.state == "infeasible"]
     for place, trial in enumerate(infeasible):
         label = "" if place else "infeasible"
         axes.axvline(trial, color=UNUSABLE, linewidth=2, zorder=0, label=label)
@@ -94,7 +94,7 @@ def best_so_far(complete: Sequence[TrialRecord], *, sign: float) -> tuple[list[i
         score = sign * (row.value or 0.0)
         steps.append(max(score, steps[-1]) if steps else score)
     values = [sign * step + 0.0 for step in steps]  # 0, never −0
-    return [row.ask.trial for row in complete], values
+    return [row.spec.trial for row in complete], values
 
 
 def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes: Axes) -> None:
@@ -102,12 +102,12 @@ def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes
     decision = findings.decision
     winner = decision.winner if decision is not None else None
     chosen = findings.groups[winner].value if winner is not None else None
-    mine = [row for row in rows if knob.path in row.ask.knobs]
-    values = [row.ask.knobs[knob.path] for row in mine]
+    mine = [row for row in rows if knob.path in row.spec.knobs]
+    values = [row.spec.knobs[knob.path] for row in mine]
     places = stand(knob, values, axes, most_ticks=TICKS)
     _dots(axes, list(zip(places, mine, strict=True)), labels=False)
     for place, row in zip(places, mine, strict=True):
-        if row.ask.trial == chosen and row.value is not None:
+        if row.spec.trial == chosen and row.value is not None:
             axes.plot(place, row.value, "o", color=WINNER, markersize=6, zorder=3)
 
 

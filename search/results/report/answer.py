@@ -172,9 +172,9 @@ def _open(findings: Findings) -> Answer:
     sentence = f"No decision yet: {done} of {findings.foreseen} trials are done."
     cards = [("trials", f"{done} of {findings.foreseen}", "done")]
     if best is not None:
-        where = setting(best.ask.knobs) or f"trial {best.ask.trial}"
+        where = setting(best.spec.knobs) or f"trial {best.spec.trial}"
         sentence += f" The best single trial so far has {metric} {number(best.value)} at {where}."
-        cards.append((f"best {metric}", number(best.value), f"trial {best.ask.trial}, one seed"))
+        cards.append((f"best {metric}", number(best.value), f"trial {best.spec.trial}, one seed"))
     resume = (f"python -m search {findings.plan.name}", "goes on, if it was started by this name")
     return Answer(
         mark="open",
@@ -209,7 +209,7 @@ def mean_of(values: Iterable[float | None]) -> float | None:
 def _staged(findings: Findings) -> Answer:
     """What the stages of a protocol have arrived at: the last incumbent, against the baseline."""
     plan, steps = findings.plan, findings.steps
-    values = {row.ask.trial: row.value for row in findings.rows}
+    values = {row.spec.trial: row.value for row in findings.rows}
     last = steps[-1]
     mean = mean_of(values.get(trial) for trial in last["trials"])
     first = next((step for step in steps if step["kind"] == "baseline"), last)

@@ -74,9 +74,9 @@ def best_of(
 
 def hover(findings: Findings, row: TrialRecord) -> str:
     """A trial in words, a knob per line."""
-    knobs = "\n".join(setting({path: value}) for path, value in row.ask.knobs.items())
+    knobs = "\n".join(setting({path: value}) for path, value in row.spec.knobs.items())
     value = f"{findings.plan.metric.name} {number(row.value)}"
-    return f"trial {row.ask.trial}, {row.state}: {value}\n{knobs}\nclick: its learning curves"
+    return f"trial {row.spec.trial}, {row.state}: {value}\n{knobs}\nclick: its learning curves"
 
 
 def _lead(findings: Findings, finished: Rows) -> str:
@@ -105,7 +105,7 @@ def _chart(
     values = [row.value for row in complete]
     _, best = best_so_far(complete, sign=sign)
     reached = number(best[-1]) if best else "no value"
-    is_first = bool(complete) and complete[0].ask.trial == 0
+    is_first = bool(complete) and complete[0].spec.trial == 0
     return Chart(
         title=f"Best {plan.metric.name} against the number of trials",
         alt=f"The best {plan.metric.name} of {len(finished)} trials so far: {reached}.",
@@ -163,10 +163,10 @@ def _dots(findings: Findings, shown: Rows) -> list[Series]:
                 Series(
                     name=state,
                     look=look,
-                    x=[row.ask.trial + 1 for row in mine],
+                    x=[row.spec.trial + 1 for row in mine],
                     y=[row.value for row in mine],
                     hover=[hover(findings, row) for row in mine],
-                    trials=[row.ask.trial for row in mine],
+                    trials=[row.spec.trial for row in mine],
                 )
             )
     return series

@@ -118,11 +118,11 @@ def _seeds(findings: Findings, placement: Placement) -> Series:
         x=[spot for spot, _ in points],
         y=[row.value for _, row in points],
         hover=[
-            f"trial {row.ask.trial}, seed {row.ask.seed}\n{findings.plan.metric.name} "
+            f"trial {row.spec.trial}, seed {row.spec.seed}\n{findings.plan.metric.name} "
             f"{number(row.value)} at epoch {row.best_epoch}\nclick: its learning curves"
             for _, row in points
         ],
-        trials=[row.ask.trial for _, row in points],
+        trials=[row.spec.trial for _, row in points],
     )
 
 

@@ -59,10 +59,10 @@ def cost_of(stage: str, rows: Sequence[TrialRecord], *, epochs: int) -> Cost:
 def cost_section(findings: Findings) -> Section | None:
     """None before a trial has ended."""
     finished = [row for row in findings.rows if row.finished]
-    stages = list(dict.fromkeys(row.ask.stage for row in finished))
+    stages = list(dict.fromkeys(row.spec.stage for row in finished))
     if not stages:
         return None
-    by_stage = {stage: [row for row in finished if row.ask.stage == stage] for stage in stages}
+    by_stage = {stage: [row for row in finished if row.spec.stage == stage] for stage in stages}
     epochs = findings.plan.epochs
     costs = [cost_of(stage, rows, epochs=epochs) for stage, rows in by_stage.items()]
     frame = pd.DataFrame(map(asdict, costs))

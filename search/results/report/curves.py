@@ -23,7 +23,7 @@ Columns = Mapping[str, Any]
 def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
     """None where no trial has an epoch."""
     columns_of = by_trial(curves)
-    ranked = [row for row in _ranked(findings) if row.ask.trial in columns_of]
+    ranked = [row for row in _ranked(findings) if row.spec.trial in columns_of]
     if not ranked:
         return None
     metric = findings.plan.metric.name
@@ -40,7 +40,7 @@ def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
         note += f" Curves are drawn with {EPOCHS} of their {longest} epochs."
     picked, titles = _picked(findings, shown)
     trials = {
-        row.ask.trial: _trial(findings, row, columns_of[row.ask.trial], titles) for row in shown
+        row.spec.trial: _trial(findings, row, columns_of[row.spec.trial], titles) for row in shown
     }
     blocks: list[Block] = [
         Curves(
@@ -65,12 +65,12 @@ def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
 def _ranked(findings: Findings) -> list[TrialRecord]:
     """The trials by what a reader may want to see: winner, baseline, candidates, then by value."""
     sign = findings.plan.metric.sign
-    first = [row.ask.trial for index in _heads(findings) for row in _rows(findings, index)]
+    first = [row.spec.trial for index in _heads(findings) for row in _rows(findings, index)]
     order = {trial: place for place, trial in enumerate(dict.fromkeys(first))}
 
     def key(row: TrialRecord) -> tuple[int, float]:
         score = -np.inf if row.value is None else sign * row.value
-        return order.get(row.ask.trial, len(order)), -score
+        return order.get(row.spec.trial, len(order)), -score
 
     return sorted(findings.rows, key=key)
 
@@ -90,25 +90,25 @@ def _rows(findings: Findings, index: int) -> Sequence[TrialRecord]:
 
 def _picked(findings: Findings, shown: Sequence[TrialRecord]) -> tuple[list[int], dict[int, str]]:
     """The trials shown at first, and what they are: the first seeds of winner and baseline."""
-    there = {row.ask.trial for row in shown}
+    there = {row.spec.trial for row in shown}
     titles: dict[int, str] = {}
     winner = findings.winner
     if winner is not None:
-        titles[winner.ask.trial] = "chosen"
+        titles[winner.spec.trial] = "chosen"
     if findings.groups:
-        baseline = next((row.ask.trial for row in _rows(findings, 0)), None)
+        baseline = next((row.spec.trial for row in _rows(findings, 0)), None)
         if baseline is not None:
             titles[baseline] = "chosen, baseline" if baseline in titles else "baseline"
     picked = [trial for trial in titles if trial in there]
-    return picked or [row.ask.trial for row in shown[:2]], titles
+    return picked or [row.spec.trial for row in shown[:2]], titles
 
 
 def _trial(
     findings: Findings, row: TrialRecord, columns: Columns, titles: Mapping[int, str]
 ) -> dict[str, Any]:
-    verdict = findings.verdicts.get(row.ask.trial)
-    title = titles.get(row.ask.trial, "")
-    name = ", ".join(filter(None, (setting(row.ask.knobs), f"seed {row.ask.seed}")))
+    verdict = findings.verdicts.get(row.spec.trial)
+    title = titles.get(row.spec.trial, "")
+    name = ", ".join(filter(None, (setting(row.spec.knobs), f"seed {row.spec.seed}")))
     series = {
         name: [_short(value) for value in _thinned(columns[name], row, columns)]
         for name in ("epoch", *SERIES, findings.plan.metric.name)

@@ -21,18 +21,18 @@ def failure_section(findings: Findings, folder: Folder) -> Section | None:
     if not lost:
         return None
     logs: list[Block] = [
-        Log(title=f"trial {row.ask.trial}: the last lines of its log", text=text)
+        Log(title=f"trial {row.spec.trial}: the last lines of its log", text=text)
         for row in lost[:LOGS]
-        if (text := last_lines(folder.logs / f"{row.ask.trial}.log"))
+        if (text := last_lines(folder.logs / f"{row.spec.trial}.log"))
     ]
     columns: dict[str, list[Any]] = {
-        "trial": [row.ask.trial for row in lost],
+        "trial": [row.spec.trial for row in lost],
         "state": [row.state for row in lost],
         "reason": [row.reason for row in lost],
         "epochs": [row.epochs for row in lost],
         "seconds": [row.seconds for row in lost],
-        "settings": [setting(row.ask.knobs) for row in lost],
-        "seed": [row.ask.seed for row in lost],
+        "settings": [setting(row.spec.knobs) for row in lost],
+        "seed": [row.spec.seed for row in lost],
     }
     note = f"The logs of the first {LOGS} trials are shown." if len(lost) > LOGS else ""
     number, short = count(len(lost), "trial"), sum(row.lacked_memory for row in lost)

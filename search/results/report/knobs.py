@@ -55,25 +55,25 @@ def knob_sections(findings: Findings, rows: Rows, table: Table) -> list[Section]
 
 def _knob_chart(findings: Findings, knob: Knob, shown: Rows) -> Chart:
     plan, decision = findings.plan, findings.decision
-    mine = [row for row in shown if knob.path in row.ask.knobs]
-    placement = place(knob, [row.ask.knobs[knob.path] for row in mine], most_ticks=5)
-    spots = dict(zip((row.ask.trial for row in mine), placement.places, strict=True))
+    mine = [row for row in shown if knob.path in row.spec.knobs]
+    placement = place(knob, [row.spec.knobs[knob.path] for row in mine], most_ticks=5)
+    spots = dict(zip((row.spec.trial for row in mine), placement.places, strict=True))
     winner = decision.winner if decision is not None else None
     chosen = findings.groups[winner].value if winner is not None else None
     parts = {
-        "complete": [row for row in mine if row.state == "complete" and row.ask.trial != chosen],
+        "complete": [row for row in mine if row.state == "complete" and row.spec.trial != chosen],
         "pruned": [row for row in mine if row.state == "pruned"],
-        "chosen": [row for row in mine if row.ask.trial == chosen],
+        "chosen": [row for row in mine if row.spec.trial == chosen],
     }
     looks = {"complete": "trial"}
     series = [
         Series(
             name=name,
             look=looks.get(name, name),
-            x=[spots[row.ask.trial] for row in part],
+            x=[spots[row.spec.trial] for row in part],
             y=[row.value for row in part],
-            hover=[f"trial {row.ask.trial}, {row.state}" for row in part],
-            trials=[row.ask.trial for row in part],
+            hover=[f"trial {row.spec.trial}, {row.state}" for row in part],
+            trials=[row.spec.trial for row in part],
             says="x+y+text",
             listed=False,
         )
@@ -139,19 +139,19 @@ def _maps(findings: Findings, knobs: Sequence[Knob], shown: Rows, table: Table) 
     charts = []
     values = [row.value for row in shown if row.value is not None]
     for across, up in combinations(knobs, 2):
-        rows = [row for row in shown if {across.path, up.path} <= row.ask.knobs.keys()]
+        rows = [row for row in shown if {across.path, up.path} <= row.spec.knobs.keys()]
         if not rows:
             continue
-        x = place(across, [row.ask.knobs[across.path] for row in rows])
-        y = place(up, [row.ask.knobs[up.path] for row in rows])
+        x = place(across, [row.spec.knobs[across.path] for row in rows])
+        y = place(up, [row.spec.knobs[up.path] for row in rows])
         dots = Series(
             name="trials",
             look="shaded",
             x=x.places,
             y=y.places,
             shades=[row.value for row in rows],
-            hover=[f"trial {row.ask.trial}: {number(row.value)}" for row in rows],
-            trials=[row.ask.trial for row in rows],
+            hover=[f"trial {row.spec.trial}: {number(row.value)}" for row in rows],
+            trials=[row.spec.trial for row in rows],
             says="x+y+text",
         )
         best = max(rows, key=lambda row: findings.plan.metric.sign * (row.value or 0.0))

@@ -54,15 +54,15 @@ def parallel_chart(findings: Findings, knobs: Sequence[Knob], rows: Sequence[Tri
 
 def _shares(knob: Knob, rows: Sequence[TrialRecord]) -> list[float | None]:
     """Where each trial stands between the ends of the knob; None where the knob is idle."""
-    mine = [row for row in rows if knob.path in row.ask.knobs]
-    placement = place(knob, [row.ask.knobs[knob.path] for row in mine])
+    mine = [row for row in rows if knob.path in row.spec.knobs]
+    placement = place(knob, [row.spec.knobs[knob.path] for row in mine])
     spots = np.array(placement.places, dtype=float)
     if placement.log:
         spots = np.log(spots)
     low, high = (0.0, max(len(knob.choices) - 1.0, 1.0)) if knob.choices else _limits(knob)
     shares = np.clip((spots - low) / (high - low), -0.05, 1.05)
-    of_trial = dict(zip((row.ask.trial for row in mine), shares.tolist(), strict=True))
-    return [of_trial.get(row.ask.trial) for row in rows]
+    of_trial = dict(zip((row.spec.trial for row in mine), shares.tolist(), strict=True))
+    return [of_trial.get(row.spec.trial) for row in rows]
 
 
 def _limits(knob: Knob) -> tuple[float, float]:
@@ -101,11 +101,11 @@ def _lines(
     hover: list[str] = []
     for index in mine:
         row = rows[index]
-        text = f"trial {row.ask.trial}: {findings.plan.metric.name} {number(row.value)}"
+        text = f"trial {row.spec.trial}: {findings.plan.metric.name} {number(row.value)}"
         x += [*map(float, range(len(columns))), None]
         y += [*(column[index] for column in columns), None]
         hover += [
-            f"{name} = {row.ask.knobs[name]}\n{text}" if name in row.ask.knobs else text
+            f"{name} = {row.spec.knobs[name]}\n{text}" if name in row.spec.knobs else text
             for name in [*names, ""]
         ]
     return Series(name="trials", look=f"{shade:.3f}", x=x, y=y, hover=hover, listed=False)

@@ -22,7 +22,7 @@ from search.storage.folder import Folder
 
 def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) -> list[Section]:
     """All that have something to show, of a search of one stage."""
-    rows = [row for row in findings.rows if row.ask.stage == joint.STAGE]
+    rows = [row for row in findings.rows if row.spec.stage == joint.STAGE]
     is_joint = findings.plan.kind == "joint" and any(row.value is not None for row in rows)
     trials = trials_table(findings)
     looks = [range_section(findings, folder), preflight_section(folder)]

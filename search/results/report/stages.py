@@ -218,10 +218,10 @@ def _joint_sections(findings: Findings, step: Step) -> list[Section]:
 
     A trial's knobs are relative to the search's config: what they do not name is as there.
     """
-    mine = [row for row in findings.rows if row.ask.stage == step["stage"]]
+    mine = [row for row in findings.rows if row.spec.stage == step["stage"]]
     if not any(row.value is not None for row in mine):
         return []
-    tried = pd.DataFrame([row.ask.knobs for row in mine])
+    tried = pd.DataFrame([row.spec.knobs for row in mine])
     by_path: dict[str, Knob] = {}
     for knob in _knobs(findings):
         by_path.setdefault(knob.path, knob)
@@ -234,10 +234,10 @@ def _joint_sections(findings: Findings, step: Step) -> list[Section]:
     rows = tuple(
         replace(
             row,
-            ask=replace(
-                row.ask,
+            spec=replace(
+                row.spec,
                 stage=joint.STAGE,
-                knobs={path: row.ask.knobs.get(path, value) for path, value in usual.items()},
+                knobs={path: row.spec.knobs.get(path, value) for path, value in usual.items()},
             ),
         )
         for row in mine
@@ -248,7 +248,7 @@ def _joint_sections(findings: Findings, step: Step) -> list[Section]:
 
 def _progress(findings: Findings) -> Chart:
     """The incumbent's mean after each stage."""
-    values = {row.ask.trial: row.value for row in findings.rows}
+    values = {row.spec.trial: row.value for row in findings.rows}
     steps = findings.steps
     means = [mean_of([values.get(trial) for trial in step["trials"]]) for step in steps]
     metric = findings.plan.metric.name

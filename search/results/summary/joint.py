@@ -52,11 +52,11 @@ def frame(findings: Findings) -> pd.DataFrame:
     for rows in joint.configurations(findings.rows).values():
         if any(row.state != "complete" for row in rows):
             continue
-        index = leaders.get(tuple(rows[0].ask.knobs.items()))
+        index = leaders.get(tuple(rows[0].spec.knobs.items()))
         told = measured(findings, index) if index is not None else {"n": 0}
         records.append(
             {
-                "trial": rows[0].ask.trial,
+                "trial": rows[0].spec.trial,
                 "value": sum(row.value for row in rows if row.value is not None) / len(rows),
                 **told,
                 "best_epoch": sum(row.best_epoch or 0 for row in rows) / len(rows),
@@ -64,7 +64,7 @@ def frame(findings: Findings) -> pd.DataFrame:
                 + (told.get("seconds", 0.0) if confirmed else 0.0),
                 "verdict": verdict_of(findings, rows),
                 "decision": labels(findings.decision, index) if index is not None else "",
-                **rows[0].ask.knobs,
+                **rows[0].spec.knobs,
             }
         )
     columns = [
@@ -110,7 +110,7 @@ def table(findings: Findings, *, width: int) -> Group:
     header = ["rank", "trial", plan.metric.name, mean, "epoch", "decision"]
     header += ["seconds", "verdict", "knobs"] if wide else []
     baseline = findings.groups[0].value if findings.groups else None
-    knobs_of = {row.ask.trial: row.ask.knobs for row in findings.rows}
+    knobs_of = {row.spec.trial: row.spec.knobs for row in findings.rows}
     lines = []
     for record in summary.to_dict("records"):
         if record["rank"] > SHOWN and record["trial"] != baseline:
@@ -194,7 +194,7 @@ def _left_out(findings: Findings) -> list[str]:
 def account(findings: Findings) -> list[str]:
     """What ended the search, its cost, what was infeasible, which knobs matter (R32, P8)."""
     plan = findings.plan
-    mine = [row for row in findings.rows if row.ask.stage == joint.STAGE and row.finished]
+    mine = [row for row in findings.rows if row.spec.stage == joint.STAGE and row.finished]
     if not mine:
         return []
     over = joint.ended(plan, findings.rows)

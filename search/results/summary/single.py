@@ -39,4 +39,4 @@ def _told(row: TrialRecord, metric: str) -> str:
     what = (
         f"{metric} {row.value!r} at epoch {row.best_epoch}" if row.value is not None else row.state
     )
-    return f"trial {row.ask.trial}: {what}{f' ({row.reason})' if row.reason else ''}"
+    return f"trial {row.spec.trial}: {what}{f' ({row.reason})' if row.reason else ''}"

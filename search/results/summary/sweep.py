@@ -219,7 +219,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "stage": findings.rows[0].ask.stage,
+            "stage": findings.rows[0].spec.stage,
             "decision": "none"
             if decision.winner is None
             else "adopt"

@@ -72,7 +72,7 @@ def conclusion(findings: Findings) -> list[str]:
 def good_region(findings: Findings, trials: Sequence[int]) -> str:
     """How many trials lie within chance of the answer (P3); empty where its noise is not known."""
     sign = findings.plan.metric.sign
-    scores = {row.ask.trial: sign * row.value for row in findings.rows if row.value is not None}
+    scores = {row.spec.trial: sign * row.value for row in findings.rows if row.value is not None}
     own = [scores[trial] for trial in trials if trial in scores]
     if len(own) < 2:
         return ""
@@ -148,7 +148,7 @@ def _budget(findings: Findings) -> str:
 def _score(findings: Findings, trials: Sequence[int]) -> str:
     """`; accuracy 0.97, mean of 5 seeds (trials 60, 61, 62)`; empty where no trial has a value."""
     values = [
-        row.value for row in findings.rows if row.ask.trial in trials and row.value is not None
+        row.value for row in findings.rows if row.spec.trial in trials and row.value is not None
     ]
     if not values:
         return ""

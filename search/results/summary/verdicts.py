@@ -16,7 +16,9 @@ SHOWN = 10  # trials that a line names
 def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
     """The verdicts on some trials, the commonest first: `2 overfitting, 1 converged`."""
     names = Counter(
-        findings.verdicts[row.ask.trial].name for row in rows if row.ask.trial in findings.verdicts
+        findings.verdicts[row.spec.trial].name
+        for row in rows
+        if row.spec.trial in findings.verdicts
     )
     if len(names) == 1:
         return next(iter(names))
@@ -26,8 +28,8 @@ def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
 def outcomes(findings: Findings, rows: Iterable[TrialRecord]) -> str:
     """What became of some trials: the verdict if it is complete, else its state."""
     told = Counter(
-        findings.verdicts[row.ask.trial].name
-        if row.state == "complete" and row.ask.trial in findings.verdicts
+        findings.verdicts[row.spec.trial].name
+        if row.state == "complete" and row.spec.trial in findings.verdicts
         else row.state
         for row in rows
     )
@@ -37,9 +39,9 @@ def outcomes(findings: Findings, rows: Iterable[TrialRecord]) -> str:
 def said(findings: Findings) -> list[str]:
     """The winner's verdict, what to turn next, and what all trials say together, a line each."""
     winner, lines = findings.winner, []
-    if winner is not None and (verdict := findings.verdicts.get(winner.ask.trial)) is not None:
+    if winner is not None and (verdict := findings.verdicts.get(winner.spec.trial)) is not None:
         lines.append(
-            f"the curves of trial {winner.ask.trial}, the winner's first seed: "
+            f"the curves of trial {winner.spec.trial}, the winner's first seed: "
             f"{verdict.name}: {verdict.why}"
         )
         swept = set(turned(findings)) if findings.steps else set()
@@ -108,4 +110,4 @@ def out_of_patience(findings: Findings, row: TrialRecord) -> bool:
 
 def config_of(findings: Findings, row: TrialRecord) -> DictConfig:
     """The config that a trial was trained with."""
-    return trial_config(findings.plan.config, knobs=row.ask.knobs, seed=row.ask.seed)
+    return trial_config(findings.plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
