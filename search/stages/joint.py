@@ -24,7 +24,7 @@ from search.config.knobs import Value
 from search.config.plan import Plan
 from search.errors import UsageError, broken_rule
 from search.stages.spent import elapsed, gpu_seconds
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import TrialRecord, UnnumberedTrial
 
 STAGE, CONFIRM = "joint", "confirm"
 TRIES = (
@@ -73,7 +73,7 @@ def points(plan: Plan) -> Iterator[Point]:
         )
 
 
-def start(plan: Plan, rows: Sequence[TrialRecord], *, history: bool) -> Iterator[TrialSpec]:
+def start(plan: Plan, rows: Sequence[TrialRecord], *, history: bool) -> Iterator[UnnumberedTrial]:
     """The trials still to be made that need no adaptive sampler, not numbered yet: what an
     interruption left of the seeds of a point, then the sequence.
 
@@ -92,7 +92,7 @@ def start(plan: Plan, rows: Sequence[TrialRecord], *, history: bool) -> Iterator
     return unique(spec for spec in specs if spec.key not in there)
 
 
-def unique(specs: Iterable[TrialSpec]) -> Iterator[TrialSpec]:
+def unique(specs: Iterable[UnnumberedTrial]) -> Iterator[UnnumberedTrial]:
     """Each spec once."""
     seen = set()
     for spec in specs:
@@ -101,12 +101,12 @@ def unique(specs: Iterable[TrialSpec]) -> Iterator[TrialSpec]:
             yield spec
 
 
-def repeats(plan: Plan, point: Point) -> list[TrialSpec]:
+def repeats(plan: Plan, point: Point) -> list[UnnumberedTrial]:
     """A point's trials, one per seed; not numbered yet."""
     used = active(plan.knobs, point)
     idle = {path: value for path, value in point.items() if path not in used}
     return [
-        TrialSpec(trial=-1, stage=STAGE, knobs=used, idle=idle, seed=plan.seed + repeat)
+        UnnumberedTrial(stage=STAGE, knobs=used, idle=idle, seed=plan.seed + repeat)
         for repeat in range(plan.seeds)
     ]
 

@@ -28,7 +28,7 @@ from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of
 from search.stages.stage import numbered
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
 
 LIFT = 2.0  # standard deviations between seeds by which chance may still lift a score
 
@@ -91,9 +91,7 @@ def confirmations(
     needed = _seeds_needed(plan, best, rows, resolution=resolution)
     fresh = plan.seed + plan.seeds
     specs = [
-        TrialSpec(
-            trial=-1, stage=CONFIRM, knobs=row.spec.knobs, idle=row.spec.idle, seed=fresh + place
-        )
+        UnnumberedTrial(stage=CONFIRM, knobs=row.spec.knobs, idle=row.spec.idle, seed=fresh + place)
         for place in range(max(needed, default=0))
         for row, count in zip(best, needed, strict=True)
         if row.state == "complete" and place < count

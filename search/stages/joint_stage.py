@@ -15,7 +15,7 @@ from search.stages.lookahead import PEEK
 from search.stages.past_trial import ENOUGH
 from search.stages.sampler_thread import SamplerThread
 from search.stages.stage import StageContext, numbered
-from search.storage.trials import TrialRecord, TrialSpec, TrialState
+from search.storage.trials import TrialRecord, TrialSpec, TrialState, UnnumberedTrial
 
 
 class JointStage:
@@ -92,7 +92,7 @@ class JointStage:
         """All of `n_trials`, and the confirmation."""
         return joint_confirmation.foreseen(self._plan, rows, resolution=self._resolution)
 
-    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
+    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[UnnumberedTrial]:
         """As many points of the sequence as may be under way."""
         points = islice(joint.points(self._plan), self._candidates)
         return [spec for point in points for spec in joint.repeats(self._plan, point)][

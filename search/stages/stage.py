@@ -1,13 +1,13 @@
 """What the conductor asks of a stage, and the stage whose trials follow from its rows alone."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.stages.past_trial import Past
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
 
 
 class Stage(Protocol):
@@ -29,7 +29,7 @@ class Stage(Protocol):
     def foreseen(self, rows: Sequence[TrialRecord]) -> int:
         """How many trials there will be in all, as far as can be foreseen."""
 
-    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
+    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[UnnumberedTrial]:
         """Trials that may train at the same time if there is room for all."""
 
     def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
@@ -87,7 +87,7 @@ class FixedStage:
         """Those of the rounds begun."""
         return len(rows) + len(self.wanted(rows, room=0))
 
-    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[TrialSpec]:
+    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[UnnumberedTrial]:
         """The rest of the round."""
         return [*(row.spec for row in rows if not row.finished), *self.wanted(rows, room=0)]
 
@@ -120,9 +120,7 @@ def missing(
     """
     there = {row.spec.key for row in rows}
     specs = (
-        TrialSpec(trial=-1, stage=stage, knobs=knobs, seed=seed)
-        for seed in seeds
-        for knobs in points
+        UnnumberedTrial(stage=stage, knobs=knobs, seed=seed) for seed in seeds for knobs in points
     )
     return numbered(plan, [spec for spec in specs if spec.key not in there], rows)
 
@@ -139,7 +137,7 @@ def further(
     """The trials that a race still wants: of every point the first `needed` of the seeds."""
     there = {row.spec.key for row in rows}
     specs = (
-        TrialSpec(trial=-1, stage=stage, knobs=knobs, seed=seed)
+        UnnumberedTrial(stage=stage, knobs=knobs, seed=seed)
         for place, seed in enumerate(seeds)
         for knobs, count in zip(points, needed, strict=True)
         if place < count
@@ -148,8 +146,8 @@ def further(
 
 
 def numbered(
-    plan: Plan, specs: Sequence[TrialSpec], rows: Sequence[TrialRecord]
+    plan: Plan, wanted: Sequence[UnnumberedTrial], rows: Sequence[TrialRecord]
 ) -> list[TrialSpec]:
     """With running numbers behind the stage's own trials, and behind those of earlier stages."""
     first = plan.first_trial + sum(row.spec.trial >= plan.first_trial for row in rows)
-    return [replace(spec, trial=number) for number, spec in enumerate(specs, start=first)]
+    return [trial.numbered(number) for number, trial in enumerate(wanted, start=first)]

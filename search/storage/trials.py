@@ -28,14 +28,13 @@ OUT_OF_MEMORY = "out of memory"  # begins the reason of a trial that is infeasib
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialSpec:
-    """A trial that a stage wants: its running number, the knobs that it sets, and its seed.
+class UnnumberedTrial:
+    """A trial that a stage wants, before it has its running number: its knobs and its seed.
 
     `idle`: values that were proposed for knobs of group options that the trial does not choose.
     Only samplers read them.
     """
 
-    trial: int
     stage: str
     knobs: Mapping[str, Value]
     seed: int
@@ -50,6 +49,19 @@ class TrialSpec:
     def key(self) -> tuple[str, str, int]:
         """Equal for two specifications of the same training."""
         return self.stage, repr(sorted(self.knobs.items())), self.seed
+
+    def numbered(self, trial: int) -> "TrialSpec":
+        """With its running number."""
+        return TrialSpec(
+            trial=trial, stage=self.stage, knobs=self.knobs, seed=self.seed, idle=self.idle
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec(UnnumberedTrial):
+    """A trial of the search, with its running number."""
+
+    trial: int
 
 
 @dataclass(frozen=True, kw_only=True)
