@@ -14,13 +14,14 @@ TYPE_CHECKING = False  # as `typing` has it, whose import takes half of the time
 if TYPE_CHECKING:
     from typing import Any
 
+    from search.lifecycle.call import run_search as run
     from search.results.search_result import SearchResult
     from search.results.search_result import load_result as load
-    from search.run.call import run_search as run
 
 __all__ = ["SearchResult", "__version__", "load", "run"]
 
 _PLACES = {
+    "run": ("search.lifecycle.call", "run_search"),
     "load": ("search.results.search_result", "load_result"),
     "SearchResult": ("search.results.search_result", "SearchResult"),
 }
@@ -29,8 +30,6 @@ _PLACES = {
 def __getattr__(name: str) -> "Any":
     import importlib
 
-    if name == "run":
-        return importlib.import_module("search.run")
     if name in _PLACES:
         module, attribute = _PLACES[name]
         return getattr(importlib.import_module(module), attribute)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 from search.errors import UsageError
-from search.run.teacher import check_teacher, record_teacher
+from search.lifecycle.teacher import check_teacher, record_teacher
 from search.storage.folder import Folder
 from trainers.api import Data, Epoch, Part
 from trainers.callable import open_seats

@@ -26,7 +26,7 @@ MODULES = {
 # The rooms, from the top: a room imports lower ones only.
 ROOMS = [
     "commands",
-    "run",
+    "lifecycle",
     "protocols",
     "results",
     "diagnostics",
@@ -107,7 +107,7 @@ def test_search_never_imports_torch_and_trainers_never_import_search():
         ("search.__main__", ["torch", "numpy", "hydra", "optuna", "pandas"]),
         ("trainers.api", ["torch"]),
         ("search.execution.worker.process", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
-        ("search.run.launch", ["torch", "plotly"]),
+        ("search.lifecycle.launch", ["torch", "plotly"]),
         # the first line of a search is shown before what takes long is imported
         *(
             (

@@ -13,8 +13,8 @@ from kit import environment
 
 import search
 from search.errors import UsageError
-from search.run.call import run_search
-from search.run.train_function import importable
+from search.lifecycle.call import run_search
+from search.lifecycle.train_function import importable
 from search.storage.folder import Folder
 
 ROOT = Path(__file__).parent.parent
@@ -188,8 +188,8 @@ def test_a_wrong_call_is_refused_and_writes_nothing(arguments, message, elsewher
     assert list(elsewhere.iterdir()) == []
 
 
-def test_search_run_is_the_function_although_it_is_also_the_room():
-    assert callable(search.run)
+def test_search_run_is_a_plain_function_and_nothing_else_is_made_up():
+    assert search.run is run_search
     with pytest.raises(UsageError, match="experiment 'nothing' does not exist"):
         search.run("nothing", quiet=True)
     with pytest.raises(AttributeError, match="has no attribute 'rum'"):

@@ -14,7 +14,7 @@ from search.execution.terminal import Terminal
 
 if TYPE_CHECKING:
     from search.diagnostics.lr_range import Range
-    from search.run.standalone import Look
+    from search.lifecycle.standalone import Look
 
 SUMMARY = "finds a range of learning rates by a ramp; `from=` hands it to a sweep"
 
@@ -44,8 +44,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     console = Terminal()
     console.say("lr_range: reading the config …")
     with quick_imports():
-        from search.run.range_test import range_test
-        from search.run.standalone import looked
+        from search.lifecycle.range_test import range_test
+        from search.lifecycle.standalone import looked
     with looked(overrides, config_dir, source=source, verb="lr_range") as look:
         path = look.folder.path
         result, seconds = range_test(look.plan, path, slot=look.slots[0])

@@ -44,8 +44,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     with quick_imports():
         from search.diagnostics.preflight.report import require
         from search.diagnostics.preflight.run import told_preflight
-        from search.run.run_stage import trainings
-        from search.run.standalone import looked
+        from search.lifecycle.run_stage import trainings
+        from search.lifecycle.standalone import looked
         from search.storage.folder import PREFLIGHT
     source, overrides = take(options.overrides, "from")
     with looked(overrides, config_dir, source=source, verb="preflight") as look:

@@ -14,8 +14,8 @@ from search.config.reference import Reference, read_reference, reference_names
 from search.contract.contract import prepare
 from search.errors import Interrupted, RunError
 from search.execution.terminal import Terminal
+from search.lifecycle.launch import launch
 from search.results.findings import Findings
-from search.run.launch import launch
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 

@@ -68,7 +68,7 @@ def carry_out(
         Interrupted: by a signal.
     """
     with quick_imports():
-        from search.run.launch import launch
+        from search.lifecycle.launch import launch
     try:
         findings = launch(config, console=console, contract=contract, words=words)
     except Interrupted as error:

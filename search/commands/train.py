@@ -44,7 +44,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     with quick_imports():
         from search.commands.support.imports import say_imports
         from search.config.plan import read_plan
-        from search.run.launch import launch
+        from search.lifecycle.launch import launch
         from search.storage.folder import Folder
     config, expected, contract = _read(options.file, overrides)
     say_imports(config, options.file)

@@ -21,9 +21,9 @@ from search.contract.dataset import completed
 from search.execution.pace import duration
 from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of
+from search.lifecycle.estimate import measure_epoch
 from search.results.findings import open_results
 from search.results.transfer import compose_from
-from search.run.estimate import measure_epoch
 from search.stages import joint, joint_confirmation, sweep
 from search.stages.racing import Race
 from search.storage.folder import Folder

@@ -1,6 +1,6 @@
 """The course of a search in its folder: fix the contract, conduct, write what was found.
 
-The story in one place; `search.run.launch` begins it.
+The story in one place; `search.lifecycle.launch` begins it.
 """
 
 import time
@@ -22,16 +22,16 @@ from search.execution.dry_run import dry_run
 from search.execution.terminal import say
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
+from search.lifecycle.refit import refit
+from search.lifecycle.run_stage import conduct, earlier_searches, trainings
+from search.lifecycle.teacher import check_teacher, record_teacher
+from search.lifecycle.tracking import post_outcome, tracked
 from search.results.by_group import write_groups
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find
 from search.results.repeat import check_repeats
 from search.results.reporters import write_results
 from search.results.tables import settled
-from search.run.refit import refit
-from search.run.run_stage import conduct, earlier_searches, trainings
-from search.run.teacher import check_teacher, record_teacher
-from search.run.tracking import post_outcome, tracked
 from search.stages.kinds import kind_of
 from search.stages.samplers import make_pruner
 from search.storage.code_record import CodeRecord

@@ -16,10 +16,10 @@ from search.config.results_root import root_of
 from search.errors import UsageError, broken_rule
 from search.execution.process_guard import MARK
 from search.execution.terminal import Terminal
+from search.lifecycle.launch import launch
+from search.lifecycle.train_function import importable
 from search.results.search_result import SearchResult, load_result
 from search.results.transfer import compose_from
-from search.run.launch import launch
-from search.run.train_function import importable
 
 TUNE = "tune"  # the guide, which is a protocol and no recipe
 Experiment = str | Mapping[str, Any]

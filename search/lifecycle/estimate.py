@@ -13,7 +13,7 @@ from search.config.plan import Plan, check_task
 from search.contract.contract import prepare
 from search.errors import RunError
 from search.execution.dry_run import dry_run
-from search.run.run_stage import train_apart
+from search.lifecycle.run_stage import train_apart
 from search.storage.curves import followed, read_curves
 from search.storage.folder import Folder
 

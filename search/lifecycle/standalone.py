@@ -16,8 +16,8 @@ from search.errors import UsageError, broken_rule
 from search.execution.dry_run import dry_run
 from search.execution.slots import Slot
 from search.execution.worker_pool import slots_of
+from search.lifecycle.teacher import check_teacher
 from search.results.transfer import compose_from
-from search.run.teacher import check_teacher
 from search.storage.folder import Folder
 
 EXPERIMENT = "lr_sweep"  # whose set-up is looked at where none is named

@@ -15,7 +15,7 @@ from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Contract, prepare
-from search.run.run_stage import train_apart
+from search.lifecycle.run_stage import train_apart
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord

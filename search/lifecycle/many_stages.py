@@ -21,6 +21,11 @@ from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
+from search.lifecycle.lifecycle import begun, check_set_up
+from search.lifecycle.range_test import range_test
+from search.lifecycle.refit import refit
+from search.lifecycle.run_stage import conduct
+from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import check_budget, trials_left
 from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import conclude, gain
@@ -40,11 +45,6 @@ from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
 from search.results.tables import settled
-from search.run.lifecycle import begun, check_set_up
-from search.run.range_test import range_test
-from search.run.refit import refit
-from search.run.run_stage import conduct
-from search.run.tracking import post_outcome, tracked
 from search.stages.samplers import make_pruner
 from search.storage.curves import read_curves
 from search.storage.files import write_text

@@ -63,8 +63,8 @@ def launch(
             for line in lines:
                 say(console, line)
             with quick_imports():  # while the workers import torch
-                from search.run.lifecycle import carried_out
-                from search.run.many_stages import carry_out
+                from search.lifecycle.lifecycle import carried_out
+                from search.lifecycle.many_stages import carry_out
             if isinstance(plan.settings, TuneSettings):
                 return carry_out(
                     plan, folder, pool, contract=contract, console=console, words=words
@@ -79,7 +79,7 @@ def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:
         folder.check_storage(plan.config, name=plan.name)
         return
     with quick_imports():
-        from search.run.resume import settle
+        from search.lifecycle.resume import settle
     settle(plan, folder, console=console)
 
 

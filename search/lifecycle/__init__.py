@@ -1,0 +1,1 @@
+"""The life of a search: launch, lifecycle, stages, refit, and single trainings."""
