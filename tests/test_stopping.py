@@ -69,6 +69,13 @@ def test_a_measurement_stops_after_its_last_epoch():
     assert _feed(early_stopping, [0.1, 0.2]) == ["go", "stop"]
 
 
+def test_the_last_epoch_can_count_and_patience_still_waits_for_a_better_metric():
+    early_stopping = EarlyStopping(metric=UP, patience=2, score_last=True)
+    assert _feed(early_stopping, [0.1, 0.5, 0.9, 0.7, 0.6]) == ["go"] * 4 + ["stop"]
+    assert (early_stopping.best_epoch, early_stopping.value) == (4, 0.6)
+    assert early_stopping.reason == "stopped early: no better accuracy for 2 epochs"
+
+
 @pytest.mark.parametrize(("first", "later"), [(-3.0, -2.0), (0.0, 5.0), (-1.0, 40.0)])
 def test_a_loss_that_may_be_negative_has_no_scale_by_which_it_diverges(first, later):
     early_stopping = EarlyStopping(metric=UP, patience=None)

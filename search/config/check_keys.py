@@ -33,7 +33,7 @@ GIVEN = (
 # Keys of `trainer` that the search reads, whoever trains.
 SEARCHS = (
     "_target_", "predict", "command", "untrained", "grace", "patience", "timeout", "epoch_timeout",
-    "checkpoint_every", "max_log_mb", "stop_on",
+    "checkpoint_every", "max_log_mb", "stop_on", "score",
 )  # fmt: skip
 KEY = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
 

@@ -110,6 +110,7 @@ TABLE: dict[str, Rule] = {
     "trainer.epochs": whole(1, 10**6),
     "trainer.patience": whole(1, null=True),
     "trainer.stop_on": one_of("metric", "val_loss"),
+    "trainer.score": one_of("best", "last"),
     "trainer.timeout": number(above=0, null=True),
     "trainer.epoch_timeout": number(above=0),
     "trainer.checkpoint_every": number(above=0),

@@ -25,6 +25,7 @@ class Limits:
     """What ends a trial: patience [epochs], time in all and per epoch [s], retries, output [bytes].
 
     `stop_on_loss`: whether patience waits for a lower validation loss, in place of a better metric.
+    `score_last`: whether the last epoch's value counts, in place of the best one's (P9).
     `max_retries`: after deaths of its worker. `last_epoch`: where a training apart from the search
     stops; None within a search.
     """
@@ -36,6 +37,7 @@ class Limits:
     max_retries: int
     log_bytes: int
     stop_on_loss: bool = False
+    score_last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,7 @@ def read_limits(config: DictConfig) -> Limits:
         max_retries=whole(config, "placement.max_retries", least=0),
         log_bytes=int(positive(config, "trainer.max_log_mb") * 2**20),
         stop_on_loss=config.trainer.get("stop_on", "metric") == "val_loss",
+        score_last=config.trainer.get("score", "best") == "last",
     )
 
 

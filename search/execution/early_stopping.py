@@ -19,8 +19,10 @@ class EarlyStopping:
     Attributes:
         patience: epochs without improvement before the trial stops; None: never.
         on_loss: whether the validation loss must improve, in place of the metric.
-        last_epoch: the epoch at which the trial stops, and whose value counts, if one is set.
-        value: the metric at `best_epoch`.
+        score_last: whether the last epoch counts, in place of the best one.
+        last_epoch: the epoch at which the trial stops, if one is set.
+        value: the metric at `best_epoch`, the epoch that counts.
+        highest, highest_epoch: the best metric so far, for patience.
         epoch: the last epoch seen; 0 before the first trained one.
         first_loss: the loss of the untrained model, where the trainer reports it.
         lowest_loss, lowest_epoch: of validation, since the first trained epoch.
@@ -30,10 +32,13 @@ class EarlyStopping:
     metric: Metric
     patience: int | None
     on_loss: bool = False
+    score_last: bool = False
     last_epoch: int | None = None
     value: float | None = None
     best_epoch: int = 0
     epoch: int = 0
+    highest: float | None = None
+    highest_epoch: int = 0
     first_loss: float | None = None
     lowest_loss: float = math.inf
     lowest_epoch: int = 0
@@ -64,11 +69,9 @@ class EarlyStopping:
                 f"{DIVERGED} × {self.first_loss:.3g} before training"
             )
             return StopDecision.DIVERGED
-        if (
-            self.last_epoch is not None
-            or self.value is None
-            or self.metric.better(value, self.value)
-        ):
+        if self.highest is None or self.metric.better(value, self.highest):
+            self.highest, self.highest_epoch = value, epoch
+        if self.score_last or self.highest_epoch == epoch:
             self.value, self.best_epoch = value, epoch
         val_loss = losses[1] if len(losses) > 1 else None
         if val_loss is not None and val_loss < self.lowest_loss:
@@ -77,7 +80,7 @@ class EarlyStopping:
             self.reason = f"trained up to epoch {epoch}"
             return StopDecision.STOP
         by_loss = self.on_loss and math.isfinite(self.lowest_loss)  # a trainer may report none
-        last_gain = self.lowest_epoch if by_loss else self.best_epoch
+        last_gain = self.lowest_epoch if by_loss else self.highest_epoch
         if self.patience is not None and epoch - last_gain >= self.patience:
             watched = "lower val_loss" if by_loss else f"better {self.metric.name}"
             self.reason = f"stopped early: no {watched} for {self.patience} epochs"

@@ -26,6 +26,7 @@ def fresh_early_stopping(metric: Metric, limits: Limits) -> EarlyStopping:
         metric=metric,
         patience=limits.patience,
         on_loss=limits.stop_on_loss,
+        score_last=limits.score_last or limits.last_epoch is not None,
         last_epoch=limits.last_epoch,
     )
 

@@ -176,7 +176,7 @@ def _trained(
             if row.state == "complete" and row.value is not None
             else None,
             level=_level(curves.get(row.spec.trial, {})),
-            best_epoch=row.best_epoch,
+            best_epoch=None if plan.limits.score_last else row.best_epoch,
             epochs=plan.epochs,
             verdict=verdicts[row.spec.trial].name if row.spec.trial in verdicts else "",
         )

@@ -26,7 +26,7 @@ ALWAYS, MOSTLY = 0.9, 2 / 3
 class Trained:
     """One trial. `value`: of the swept knob, None where it is no number; `score`: higher is better,
     None where it came to nothing; `level`: train's loss at its end; `best_epoch` of `epochs` that
-    it may have.
+    it may have, None where the last one counts.
     """
 
     value: float | None
