@@ -12,7 +12,7 @@ from pathlib import Path
 from search.config.settings import PlacementSettings
 from search.execution.listener import Address
 from search.execution.placement import Event
-from search.execution.placement.cluster import ClusterPlacement, ClusterSlot, slots_wanted
+from search.execution.placement.cluster import ClusterPlacement, ClusterSlot, slots_of
 from search.execution.placement.node import Order, run_worker
 from search.execution.process_guard import GuardedProcess
 from search.execution.slots import Slot
@@ -30,17 +30,7 @@ class Here(ClusterPlacement):
 
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
-        return tuple(
-            ClusterSlot(
-                number=number,
-                gpu=None,
-                threads=settings.threads,
-                gpus=0,
-                shared=settings.shared,
-                growing=False,
-            )
-            for number in range(slots_wanted(settings, rooms=2))
-        )
+        return slots_of(settings, gpus=0, rooms=2)
 
     def kill(self, slot: Slot) -> None:
         process = self._processes.get(slot.number)

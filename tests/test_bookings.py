@@ -4,6 +4,7 @@ import fcntl
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from search.execution.gpu_sharing import gpus_announced
 from search.execution.placement import bookings as bookings_module
 from search.execution.placement.bookings import Bookings
+from search.execution.placement.worker_folder import remove_abandoned, worker_folder
 from search.execution.slots import Slot
 
 WHOLE = Fraction(1)
@@ -64,6 +66,38 @@ def test_what_a_killed_process_had_booked_is_free_again(tmp_path):
     process.communicate()
     assert bookings.book({"GPU-a": WHOLE}) is not None
     assert len(list(tmp_path.glob("*@*"))) == 1
+
+
+def test_the_folder_of_bookings_is_there_only_while_something_is_booked(tmp_path):
+    folder = tmp_path / "bookings"
+    first, second = (Bookings(folder).book({name: WHOLE}) for name in ("GPU-a", "GPU-b"))
+    first.release()
+    assert Bookings(folder).book({"GPU-b": WHOLE}) is None
+    second.release()
+    assert not folder.exists()
+    assert Bookings(folder).book({"GPU-b": WHOLE}) is not None
+
+
+def test_the_folder_of_a_killed_worker_starter_is_removed_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    holder = (
+        "import time; from search.execution.placement.worker_folder import worker_folder\n"
+        "with worker_folder() as folder: print(folder, flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True)
+    folder = Path(process.stdout.readline().strip())
+    (folder / "rows.npy").write_bytes(b"much")
+    remove_abandoned()
+    assert folder.is_dir()
+    process.kill()
+    process.communicate()
+    remove_abandoned()
+    assert list(tmp_path.iterdir()) == []
+    with worker_folder() as own:
+        remove_abandoned()
+        assert Path(own).is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def _slots(*gpus):

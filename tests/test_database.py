@@ -231,6 +231,9 @@ def test_an_address_that_leads_nowhere_is_refused_in_words(address, message, tmp
         ("postgresql://h/d?user=u&password=pw&sslmode=off", "postgresql://h/d?user=u&password=***&sslmode=off"),
         ("storage.url=postgresql://u:pw@h/d name=x", "storage.url=postgresql://u:***@h/d name=x"),
         ("sqlite:///a@b.db", "sqlite:///a@b.db"),
+        ("postgresql://u:p@w/x@h:5/d", "postgresql://u:***@h:5/d"),
+        ("postgresql://u@host:pw@h/d", "postgresql://u@host:***@h/d"),
+        ("postgresql://u:pw@h/d?options=a@b", "postgresql://u:***@h/d?options=a@b"),
     ],
 )  # fmt: skip
 def test_a_password_is_never_shown(address, shown):

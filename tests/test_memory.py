@@ -18,7 +18,10 @@ from search.execution.placement.dask_cluster import Node, rooms
 from search.execution.placement.ray_cluster import _room
 from search.execution.running_trial import RunningTrial
 from search.execution.trial_endings import TrialEndings
+from search.execution.trial_ends import TrialEnd
 from search.execution.trial_queue import TrialQueue
+from search.execution.worker.failures import cause_of, end_of
+from trainers.command import CommandFailed, CommandKilled, _check_end
 
 SHORT = "out of memory, alone on cpu: MemoryError"
 
@@ -119,6 +122,25 @@ def test_the_kernels_count_of_processes_killed_for_memory_is_that_of_the_own_gro
     assert memory_kills() == 0
     (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 5\n")
     assert memory_kills() == 5
+
+
+@pytest.mark.parametrize("status", [-signal.SIGKILL, 128 + signal.SIGKILL, 1])
+def test_a_program_counts_as_out_of_memory_only_if_the_kernel_has_killed_meanwhile(
+    status, tmp_path, monkeypatch
+):
+    said = ["torch: failed (exitcode: -9) local_rank: 1 (pid: 7)"] if status == 1 else []
+    with pytest.raises(CommandKilled) as caught:
+        _check_end(status, ["train.sh"], said)
+    monkeypatch.setattr("search.execution.worker.failures.memory_kills", lambda: 3)
+    ends = [
+        end_of(cause_of(caught.value, kills_before=kills), trial=0, folder=tmp_path)
+        for kills in (3, 2)
+    ]
+    assert [end.end for end in ends] == [TrialEnd.FAILED, TrialEnd.OUT_OF_MEMORY]
+    assert "(the kernel has killed a process for want of memory)" in ends[1].reason
+    with pytest.raises(CommandFailed) as caught:
+        _check_end(1, ["train.sh"], [])
+    assert cause_of(caught.value, kills_before=2) is caught.value
 
 
 def test_a_worker_that_the_kernel_killed_for_memory_is_told_from_one_that_somebody_killed(

@@ -262,6 +262,7 @@ def test_the_page_asks_no_network_and_tells_no_password(tmp_path):
     assert not re.search(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(?!data:)', page)
     assert "secret" not in page
     assert redacted("x://me:pw@h/db and http://host/a@b") == "x://***@h/db and http://host/a@b"
+    assert redacted("x://me:p/w@z@h/db") == "x://***@h/db"
     assert len(page.encode()) <= 6_000_000
 
 

@@ -282,6 +282,19 @@ def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
     assert linked.schedule.max_lr == budgets["adam"][2]["optimizer.adam.lr"]
 
 
+def test_a_trial_needs_no_variable_that_only_addresses_of_the_search_are_links_to(
+    monkeypatch,
+):
+    monkeypatch.setenv("OF_THE_CONDUCTOR", "x")
+    plan = _plan_of(
+        "optimizer_sweep",
+        "+callbacks.mine={_target_: x.Y, url: '${oc.env:OF_THE_CONDUCTOR}'}",
+        "storage.url='${oc.env:OF_THE_CONDUCTOR}'",
+    )
+    monkeypatch.delenv("OF_THE_CONDUCTOR")
+    assert TrialConfigs(plan.config).resolve(knobs={}, seed=3)["seed"] == 3
+
+
 def _run_cells(plan, truth):
     rows = []
     while specs := sweep.wanted(plan, rows, resolution=1 / VAL_ROWS):

@@ -33,11 +33,17 @@ BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
 RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>\d+)")  # torchrun
 KEPT = 50  # last lines of errors in which a traceback is looked for
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # of the program itself, and as a shell tells it
+BY_SIGKILL = f"was killed by {signal.SIGKILL.name}"  # of a rank
 MEMORY = re.compile(r"\b(OutOfMemoryError|MemoryError)\b|CUDA out of memory")
 
 
 class CommandFailed(Exception):
     """The program ended with an exit status other than 0, or without a record."""
+
+
+class CommandKilled(CommandFailed):
+    """The program, or one of its ranks, was ended by SIGKILL: by the kernel, or by somebody."""
 
 
 class CommandOutOfMemory(CommandFailed, MemoryError):
@@ -193,7 +199,10 @@ def _check_end(status: int, command: Sequence[str], said: Sequence[str]) -> None
     how = (
         f"exit status {status}" if status > 0 else f"signal {-status} ({signal.strsignal(-status)})"
     )
-    kind = CommandOutOfMemory if MEMORY.search(reason) else CommandFailed
+    killed = status in KILLED or BY_SIGKILL in reason
+    kind: type[CommandFailed] = CommandKilled if killed else CommandFailed
+    if MEMORY.search(reason):
+        kind = CommandOutOfMemory
     raise kind(f"{shlex.join(command)[:200]}: ended with {how}" + (f": {reason}" if reason else ""))
 
 

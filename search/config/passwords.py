@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-USER = re.compile(r"(?P<user>://[^/\s:@]*):[^@\s]*@")  # `://user:password@`
+# `://user:password@`, up to the last @ before a query: either may hold an @ that is not quoted.
+USER = re.compile(r"(?P<user>://[^/\s:]*):[^@\s]*@(?:(?:(?![?&]\w+=)\S)*@)?")
 PARAMETER = re.compile(r"(?P<name>[?&]\w*passw(?:or)?d)=[^&\s]*", re.IGNORECASE)
 LINK = "${"
 

@@ -21,13 +21,14 @@ PRIVATE = (
     "budget_trials", "from", "lanes", "preflight", "lr_range", "callbacks", "report", "accept_code",
     "storage", "budget_gpu_seconds",
 )  # fmt: skip
+ADDRESSES = ("storage", "callbacks")
 
 
 class TrialConfigs:
     """Resolved configs of many trials on one base; only groups with a link are resolved anew."""
 
     def __init__(self, base: DictConfig) -> None:
-        self._raw = _without_storage(base)
+        self._raw = trial_base(base)
         self._config = OmegaConf.create(self._raw)
         self._plain = plain_config(self._config, resolve=True)
         self._linked = [key for key, node in self._raw.items() if "${" in str(node)]
@@ -76,7 +77,7 @@ def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
 
 def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:
     """The config of one trial: base, choices, knobs, then the seed; links stay links."""
-    plain = _without_storage(base)
+    plain = trial_base(base)
     choices = plain.get("choices") or {}
     for group in choices:
         if group in knobs:
@@ -109,11 +110,14 @@ def hidden_keys(config: Mapping[str, Any]) -> tuple[str, ...]:
     return PRIVATE if config["data"].get("_target_") is None else (*PRIVATE, "data")
 
 
-def _without_storage(config: DictConfig) -> dict[str, Any]:
-    """Links as written. No trial needs the address of the storage, which may hold a password."""
+def trial_base(config: DictConfig) -> dict[str, Any]:
+    """What a trial's config is made from, links as written.
+
+    No trial needs the addresses of storage and callbacks: they may hold a password, or be links to
+    variables that its node does not have.
+    """
     plain = plain_config(config, resolve=False)
-    plain.pop("storage", None)
-    return plain
+    return {key: value for key, value in plain.items() if key not in ADDRESSES}
 
 
 def _parent(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:

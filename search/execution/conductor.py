@@ -9,9 +9,8 @@ import time
 from collections import Counter
 from types import FrameType
 
-from omegaconf import OmegaConf
-
 from search.config.plan import Plan
+from search.config.trial_config import trial_base
 from search.contract.contract import Contract
 from search.errors import Interrupted
 from search.execution import messages
@@ -281,7 +280,7 @@ class Conductor:
 
     def _setup(self, slot: Slot) -> messages.Setup:
         return messages.Setup(
-            config=json.dumps(OmegaConf.to_container(self._plan.search_config, resolve=False)),
+            config=json.dumps(trial_base(self._plan.search_config)),
             folder=str(self._folder.path),
             device=slot.device,
             log=slot.log,

@@ -103,7 +103,7 @@ class TrialEndings:
 
     def _out_of_memory(self, worker: WorkerHandle, trial: RunningTrial, reason: str) -> None:
         """Once more without any trial beside it in the same memory; then it is infeasible (P8)."""
-        memory = worker.memory
+        self._memory_kills, memory = memory_kills(), worker.memory
         beside = trials_beside(worker, workers=self._connections.workers)
         if beside and not trial.memory_of:
             trial.memory_of = memory

@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,10 +31,18 @@ class Share:
 
 
 class Booking:
-    """Shares that are taken until `release`, or until this process ends. `gpus`: their names."""
+    """Shares that are taken until `release`, or until this process ends.
 
-    def __init__(self, files: Mapping[Path, int], *, gpus: Sequence[str]) -> None:
-        self._files, self.gpus = dict(files), tuple(gpus)
+    Args:
+        files: that are locked for them.
+        gpus: their names.
+        released: called when the shares have been given back.
+    """
+
+    def __init__(
+        self, files: Mapping[Path, int], *, gpus: Sequence[str], released: Callable[[], None]
+    ) -> None:
+        self._files, self.gpus, self._released = dict(files), tuple(gpus), released
 
     def release(self) -> None:
         """Gives the shares back."""
@@ -42,6 +50,7 @@ class Booking:
             path.unlink(missing_ok=True)
             os.close(descriptor)
         self._files.clear()
+        self._released()
 
 
 class Bookings:
@@ -49,9 +58,6 @@ class Bookings:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or Path(tempfile.gettempdir()) / "knobwise-bookings"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with suppress(PermissionError):  # another user has made it
-            self._folder.chmod(0o1777)
 
     def book(
         self,
@@ -83,7 +89,7 @@ class Bookings:
             if len(chosen) < number or not enough:
                 return None
             files = dict(self._lock_new(name, size, holder="") for name, size in wanted.items())
-            return Booking(files, gpus=chosen)
+            return Booking(files, gpus=chosen, released=self._tidy)
 
     def join(self, gpus: Sequence[str], *, holder: str) -> tuple[Booking, list[Share]]:
         """Takes whole GPUs beside those who have them already, and returns what these have.
@@ -93,7 +99,7 @@ class Bookings:
         with self._guarded():
             others = [share for share in self._shares() if share.resource in gpus]
             files = dict(self._lock_new(gpu, Fraction(1), holder=holder) for gpu in gpus)
-            return Booking(files, gpus=gpus), others
+            return Booking(files, gpus=gpus, released=self._tidy), others
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -102,20 +108,36 @@ class Bookings:
         Raises:
             TimeoutError: a process that stands still has it.
         """
-        descriptor, deadline = self._open(self._folder / GUARD), time.monotonic() + PATIENCE
+        path, deadline = self._folder / GUARD, time.monotonic() + PATIENCE
+        while (descriptor := self._lock_guard(path)) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{path} is locked for {PATIENCE:g} s")
+            time.sleep(0.01)
         try:
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        path = self._folder / GUARD
-                        raise TimeoutError(f"{path} is locked for {PATIENCE:g} s") from None
-                time.sleep(0.01)
             yield
         finally:
             os.close(descriptor)
+
+    def _lock_guard(self, path: Path) -> int | None:
+        """The guard, locked; None where another process has it, or has just removed it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with suppress(PermissionError):  # another user has made it
+            self._folder.chmod(0o1777)
+        with suppress(FileNotFoundError):
+            descriptor = self._open(path)
+            with suppress(BlockingIOError, FileNotFoundError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+            os.close(descriptor)
+        return None
+
+    def _tidy(self) -> None:
+        """Removes the folder where nobody has booked anything."""
+        with suppress(OSError), self._guarded():  # it is another user's, or busy
+            if not self._shares():
+                (self._folder / GUARD).unlink()
+                self._folder.rmdir()
 
     def _shares(self) -> list[Share]:
         """All that is taken. Files that nobody has locked are removed."""

@@ -218,6 +218,25 @@ class ClusterPlacement(ThreadedPlacement):
         )
 
 
-def slots_wanted(settings: PlacementSettings, *, rooms: int) -> int:
-    """How many slots the search has in a cluster with so many `rooms`."""
-    return rooms if settings.slots == "auto" else int(settings.slots)
+def slots_of(settings: PlacementSettings, *, gpus: float, rooms: int) -> tuple[ClusterSlot, ...]:
+    """The slots of a search in a cluster.
+
+    Args:
+        settings: of the search.
+        gpus: of one slot, or its share of one.
+        rooms: for how many the cluster has room.
+    """
+    growing = settings.slots == "auto"
+    return tuple(
+        ClusterSlot(
+            number=number,
+            gpu=None,
+            threads=settings.threads,
+            memory_gb=settings.memory_gb,
+            gpus=gpus,
+            shared=settings.shared,
+            growing=growing,
+            patience=settings.patience,
+        )
+        for number in range(rooms if growing else int(settings.slots))
+    )

@@ -21,7 +21,7 @@ from search.execution.placement.cluster import (
     ClusterPlacement,
     ClusterSlot,
     WorkerLost,
-    slots_wanted,
+    slots_of,
 )
 from search.execution.placement.cluster_checks import (
     check_shared,
@@ -130,20 +130,13 @@ class DaskPlacement(ClusterPlacement):
             check_shared(settings.folder, leave_marks=partial(leave_marks, cluster))
         return tuple(
             DaskSlot(
-                number=number,
-                gpu=None,
-                threads=settings.threads,
-                memory_gb=settings.memory_gb,
-                gpus=share,
-                shared=settings.shared,
-                growing=settings.slots == "auto",
-                patience=settings.patience,
+                **vars(slot),
                 scheduler=settings.address,
                 gpus_per_trial=gpus,
                 slots_per_gpu=settings.slots_per_gpu,
                 by_torch=by_torch,
             )
-            for number in range(slots_wanted(settings, rooms=sum(by_host.values())))
+            for slot in slots_of(settings, gpus=share, rooms=sum(by_host.values()))
         )
 
     def kill(self, slot: Slot) -> None:

@@ -6,14 +6,14 @@ A worker is a guarded child of that process, so it ends with it.
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from search.execution.listener import Address, connect
 from search.execution.placement.local import PROCESS
+from search.execution.placement.worker_folder import remove_abandoned, worker_folder
 from search.execution.process_guard import GuardedProcess, spawn_guarded
-
-OWN = "knobwise-worker-"  # begins the name of a worker's own folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,11 @@ def run_worker(
 
     `started`: called with the process.
     """
-    with tempfile.TemporaryFile() as printed, tempfile.TemporaryDirectory(prefix=OWN) as own:
+    remove_abandoned()
+    own_folder: AbstractContextManager[str] = (
+        nullcontext(order.folder) if order.folder else worker_folder()
+    )
+    with tempfile.TemporaryFile() as printed, own_folder as folder:
         with connect(order.address, token=order.token, patience=order.patience) as connection:
             process = spawn_guarded(
                 PROCESS,
@@ -54,7 +58,7 @@ def run_worker(
                 environment=order.environment,
                 output=printed,
                 inherited=[connection.fileno()],
-                folder=order.folder or own,
+                folder=folder,
             )
         with process:
             if started is not None:

@@ -13,7 +13,7 @@ from search.execution.placement.cluster import (
     ClusterPlacement,
     ClusterSlot,
     WorkerLost,
-    slots_wanted,
+    slots_of,
 )
 from search.execution.placement.cluster_checks import (
     check_shared,
@@ -62,19 +62,7 @@ class RayPlacement(ClusterPlacement):
             raise no_room(settings, gpus=gpus, nodes=contents())
         if settings.shared:
             check_shared(settings.folder, leave_marks=lambda probe: leave_marks(probe, list(nodes)))
-        return tuple(
-            ClusterSlot(
-                number=number,
-                gpu=None,
-                threads=settings.threads,
-                memory_gb=settings.memory_gb,
-                gpus=gpus,
-                shared=settings.shared,
-                growing=settings.slots == "auto",
-                patience=settings.patience,
-            )
-            for number in range(slots_wanted(settings, rooms=sum(nodes.values())))
-        )
+        return slots_of(settings, gpus=gpus, rooms=sum(nodes.values()))
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's actor, and with it its worker."""

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from search.config.text import one_line
 from search.execution.machine_fault import machine_fault
+from search.execution.memory import memory_kills
 from search.execution.messages import TrialEnded
 from search.execution.trial_ends import TrialEnd
 from search.execution.worker.trial_runner import TrialFailed
+from trainers.command import CommandKilled, CommandOutOfMemory
 
 NO_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory|CUDA out of memory"
@@ -27,6 +29,17 @@ def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
         reason=one_line(_reason(error)),
         cause=one_line(f"{type(error).__name__} at {_place(error)}"),
     )
+
+
+def cause_of(error: Exception, *, kills_before: int) -> Exception:
+    """The error itself; or that memory ran out, if the kernel has killed the trial's program.
+
+    `kills_before`: as of `memory_kills`, while the program was still there.
+    """
+    if not isinstance(error, CommandKilled) or memory_kills() <= kills_before:
+        return error
+    words = f"{error} (the kernel has killed a process for want of memory)"
+    return CommandOutOfMemory(words).with_traceback(error.__traceback__)
 
 
 def out_of_memory(error: Exception) -> bool:

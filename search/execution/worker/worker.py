@@ -22,10 +22,11 @@ from search.contract.arrays import read_folds
 from search.execution import messages
 from search.execution import process_guard as guard
 from search.execution.link import Channel
+from search.execution.memory import memory_kills
 from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.trial_ends import END_AFTER, TrialEnd
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
-from search.execution.worker.failures import end_of, out_of_memory
+from search.execution.worker.failures import cause_of, end_of, out_of_memory
 from search.execution.worker.lane_assignment import Candidates as Alternatives
 from search.execution.worker.lane_assignment import LaneAssignment, Seated, open_trainer
 from search.execution.worker.log_redirect import LogRedirect
@@ -72,7 +73,7 @@ class Worker:
         self._opened: tuple[TrialRunner, LaneAssignment] | None = None
         self._seated: dict[int, Seated] = {}
         self._fit, self._frozen, self._shared = True, False, False
-        self._answered_at = 0.0
+        self._answered_at, self._memory_kills = 0.0, memory_kills()
 
     def serve(self) -> None:
         """Trains trials, one after the other or side by side.
@@ -199,6 +200,7 @@ class Worker:
         for seated in list(self._seated.values()):
             self._obey(seated, work.answers[seated.trial])
         self._files.send(self._seated)
+        self._memory_kills = memory_kills()
         self._take(work)
 
     def _obey(self, seated: Seated, answer: messages.Answer) -> None:
@@ -217,8 +219,8 @@ class Worker:
             self._leave(seated)
 
     def _complete(self, seated: Seated, result: StepResult) -> None:
-        error = result.error
-        if error is not None:
+        if result.error is not None:
+            error = cause_of(result.error, kills_before=self._memory_kills)
             memory = out_of_memory(error)
             if result.disrupted or (memory and self._shared):
                 reason = end_of(error, trial=seated.trial, folder=self._folder).reason

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from search.config.passwords import redacted as without_passwords
 from search.config.version import __version__
 from search.results.findings import Findings
 from search.results.report.blocks import Block, Facts, Log, Section, Table, table_of
@@ -82,7 +83,7 @@ def provenance_section(findings: Findings, folder: Folder) -> Section:
 
 def redacted(text: str) -> str:
     """The text without user names and passwords in URLs."""
-    return SECRET.sub("***@", text)
+    return SECRET.sub("***@", without_passwords(text))
 
 
 def _date(seconds: float) -> str:
