@@ -108,6 +108,9 @@ def test_search_never_imports_torch_and_trainers_never_import_search():
         ("trainers.api", ["torch"]),
         ("search.execution.worker.process", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
         ("search.lifecycle.launch", ["torch", "plotly"]),
+        ("search.lifecycle.lifecycle", ["torch"]),
+        ("search.lifecycle.many_stages", ["torch"]),
+        ("search.lifecycle.standalone", ["torch"]),
         # the first line of a search is shown before what takes long is imported
         *(
             (

@@ -6,19 +6,17 @@ the row that they come from.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from hydra.utils import get_object
 from torch import Tensor, cat, nn, zeros_like
 
 from trainers.api import Config, Data
 from trainers.settings import fits
+from trainers.teacher import read_teacher, teacher_files
 
 SMALL = 1e-12  # the least probability whose logarithm is taken
-WEIGHTS = "weights.safetensors"  # in best/, beside config.yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,41 +123,6 @@ def with_teacher(config: Config, data: Data, *, device: str) -> Data:
             f"{', '.join(values)}; labels alone teach nothing new"
         )
     return replace(data, train=replace(train, soft=outputs.astype(np.float32)))
-
-
-def teacher_files(source: str) -> tuple[Path, Path]:
-    """A teacher's config and weights; `source`: best/, the search's folder, or best.yaml.
-
-    Raises:
-        ValueError: there are none.
-    """
-    place = Path(source)
-    for file, weights in (
-        (place / "config.yaml", place / WEIGHTS),
-        (place / "best" / "config.yaml", place / "best" / WEIGHTS),
-        (place, place.parent / "best" / WEIGHTS),
-    ):
-        if file.is_file() and weights.is_file():
-            return file, weights
-    raise ValueError(
-        f"distillation.teacher: must be best/ or best.yaml of a finished search, with "
-        f"{WEIGHTS}, but got {source}; finish that search or mend the path"
-    )
-
-
-def read_teacher(file: Path) -> Config:
-    """A teacher's config.
-
-    Raises:
-        ValueError: it is no config.
-    """
-    try:
-        config = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{file}: must be readable YAML, but got {error}; export it") from error
-    if not isinstance(config, dict) or not isinstance(config.get("trainer"), dict):
-        raise TypeError(f"{file}: must be an exported config, but got another file; export it")
-    return config
 
 
 def _two(logits: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from search.contract.contract import Contract
 from search.errors import UsageError, broken_rule
 from search.storage.files import write_text
 from search.storage.folder import Folder
-from trainers.distillation import read_teacher, teacher_files
+from trainers.teacher import read_teacher, teacher_files
 
 RECORD = "teacher.json"
 SAME = ("data.task", "data.impute", "normalise")  # what both must share beside the contract

@@ -1,0 +1,44 @@
+"""Where a teacher lies, and its config (R52). Never imports torch: a search looks at it too."""
+
+from pathlib import Path
+
+import yaml
+
+from trainers.api import Config
+
+WEIGHTS = "weights.safetensors"  # in best/, beside config.yaml
+
+
+def teacher_files(source: str) -> tuple[Path, Path]:
+    """A teacher's config and weights; `source`: best/, the search's folder, or best.yaml.
+
+    Raises:
+        ValueError: there are none.
+    """
+    place = Path(source)
+    for file, weights in (
+        (place / "config.yaml", place / WEIGHTS),
+        (place / "best" / "config.yaml", place / "best" / WEIGHTS),
+        (place, place.parent / "best" / WEIGHTS),
+    ):
+        if file.is_file() and weights.is_file():
+            return file, weights
+    raise ValueError(
+        f"distillation.teacher: must be best/ or best.yaml of a finished search, with "
+        f"{WEIGHTS}, but got {source}; finish that search or mend the path"
+    )
+
+
+def read_teacher(file: Path) -> Config:
+    """A teacher's config.
+
+    Raises:
+        ValueError: it is no config.
+    """
+    try:
+        config = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file}: must be readable YAML, but got {error}; export it") from error
+    if not isinstance(config, dict) or not isinstance(config.get("trainer"), dict):
+        raise TypeError(f"{file}: must be an exported config, but got another file; export it")
+    return config
