@@ -17,9 +17,10 @@ from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
 from search.contract.arrays import read_folds
 from search.errors import UsageError
-from search.protocols.budget import check_budget
+from search.protocols.budget import check_budget, sweep_trials, trials_left
 from search.protocols.history import RATE, Request, Step
 from search.protocols.learned import unusual_update
+from search.protocols.next_knob import next_sweep
 from search.protocols.next_stage import next_stage
 from search.protocols.stage_plan import stage_plan
 from trainers.ensemble import predict
@@ -272,22 +273,68 @@ def test_a_budget_too_small_for_the_first_stages_says_what_it_would_need():
         check_budget(begun(tune_plan("budget_trials=10")))
 
 
-def test_hours_keep_the_confirmations_share_at_the_pace_so_far():
-    plan = tune_plan("budget_hours=1")
+def _hours(clock, *words):
+    """A history of hours: 100 trials in 1 800 s, with a start of 60 s."""
+    plan = tune_plan(*words)
     sweep = Request(entry=4, stage="sweep", because="", knobs=(plan.knobs[0],))
-    step = Step(
-        number=1, request=sweep, decision="keep", says="", trials=100, seconds=1800.0, effect=True
+    first = Step(
+        number=1, request=sweep, decision="keep", says="", trials=100, seconds=1800.0, clock=1860.0
     )
-    history = begun(plan, step)
+    idle = Step(number=2, request=sweep, decision="keep", says="", clock=clock)
+    return plan, begun(plan, first, idle)
+
+
+def test_hours_are_those_of_the_clock_and_keep_the_confirmations_share_at_the_pace_so_far():
+    plan, history = _hours(2000.0, "budget_hours=1")
     joint = Request(entry=5, stage="joint", because="", knobs=plan.knobs[:2], trials=40)
-    kept = 18.0 * (1 + history.settings.leaders) * history.settings.confirm
-    assert stage_plan(plan, history, joint, name="j").settings.budget == 3600 - 1800 - kept
+    kept = 18.0 * (1 + history.settings.leaders - 1) * history.settings.confirm
+    assert stage_plan(plan, history, joint, name="j").settings.budget == 3600 - kept
+    assert trials_left(history) == (3600 - 2000) // 18
+    share = history.settings.share
+    assert sweep_trials(history) == (60 + share * 3540 - 2000) // 18  # what the checks have left
     confirm = Request(entry=6, stage="confirm", because="", configurations=({}, {RATE: 0.01}))
-    late = begun(plan, replace(step, seconds=3400.0))
+    late = _hours(3400.0, "budget_hours=1")[1]
     seeds = [
         len(stage_plan(plan, each, confirm, name="c").settings.seeds) for each in (history, late)
     ]
     assert seeds == [history.settings.confirm_most, history.settings.confirm]
+
+
+def test_seconds_of_gpus_end_sweeps_and_joint_stage_in_time():
+    def of_gpus(seconds):
+        step = Step(
+            number=1,
+            request=Request(entry=1, stage="baseline", because=""),
+            decision="done",
+            says="",
+            trials=10,
+            gpu_seconds=seconds,
+        )
+        return begun(tune_plan("budget_gpu_seconds=1000"), step)
+
+    assert (trials_left(of_gpus(100.0)), sweep_trials(of_gpus(100.0))) == (90, 30)
+    assert (
+        next_sweep(of_gpus(390.0), 4, "verdict").skip == "the sweeps' share of the budget is spent"
+    )
+    history = of_gpus(100.0)
+    joint = Request(
+        entry=5, stage="joint", because="", knobs=history.settings.spaces["lr"], trials=40
+    )
+    planned = stage_plan(tune_plan("budget_gpu_seconds=1000"), history, joint, name="j").settings
+    assert planned.gpu_budget == 1000 - 100 - 10 * (1 + history.settings.leaders - 1) * 5
+
+
+def test_a_confirmation_that_the_hours_do_not_pay_says_that_nothing_is_confirmed():
+    plan, history = _hours(
+        3590.0, "budget_hours=1", "protocol.stages=[baseline,{sweep:lr},confirm]"
+    )
+    (step, _), rate = history.steps, {RATE: 0.01}
+    swept = replace(step, request=replace(step.request, entry=1), held=rate, clock=3590.0)
+    request = next_stage(begun(plan, swept))
+    assert request.stage == "confirm"
+    assert request.skip == (
+        "it needs 10 trials, and the budget leaves 0: what was adopted is not confirmed"
+    )
 
 
 def test_a_gain_of_few_validation_rows_is_called_one(monkeypatch):

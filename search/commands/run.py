@@ -69,12 +69,12 @@ def carry_out(
     """
     with quick_imports():
         from search.lifecycle.launch import launch
+    whole = f"python -m search {redacted(shlex.join(command))}"
     try:
-        findings = launch(config, console=console, contract=contract, words=words)
+        findings = launch(config, console=console, contract=contract, words=words, command=whole)
     except Interrupted as error:
         raise Interrupted(
-            f"{error}; the tables are written, and the same command goes on: "
-            f"python -m search {redacted(shlex.join(command))}"
+            f"{error}; the tables are written, and the same command goes on: {whole}"
         ) from error
     _show(findings, console)
     if findings.winner is None:

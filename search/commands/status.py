@@ -79,8 +79,10 @@ def _show(entry: _Entry, *, trials: bool) -> None:
         return
     standing, findings = entry.found
     counts = ", ".join(f"{count} {state}" for state, count in standing.counts.items())
-    done = f"{standing.finished} of {standing.foreseen} trials finished ({counts})"
-    print(f"{standing.name}: {standing.state}, {done}")
+    stage = f" in stage {standing.stage}" if standing.stage else ""
+    of = "" if standing.stage else f" of {standing.foreseen}"
+    done = f"{standing.finished}{of} trials finished ({counts})"
+    print(f"{standing.name}: {standing.state}{stage}, {done}")
     facts = []
     best = standing.best
     if best is not None:
@@ -97,6 +99,8 @@ def _show(entry: _Entry, *, trials: bool) -> None:
         facts.append(f"about {duration(standing.left)} left")
     if facts:
         print(f"  {'; '.join(facts)}")
+    if standing.command and standing.state in ("stopped", "died"):
+        print(f"  goes on by: {standing.command}")
     if trials:
         _show_trials(standing, findings)
 
@@ -124,8 +128,10 @@ def _record(entry: _Entry) -> dict[str, Any]:
     return {
         "name": standing.name,
         "state": standing.state,
+        "stage": standing.stage or None,
+        "command": standing.command or None,
         "trials_finished": standing.finished,
-        "trials_foreseen": standing.foreseen,
+        "trials_foreseen": None if standing.stage else standing.foreseen,
         "trials_by_state": standing.counts,
         "metric": standing.metric,
         "best": best and asdict(best),

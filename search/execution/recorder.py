@@ -42,7 +42,7 @@ class Recorder:
         self._plan, self._study, self._contract = plan, study, contract
         self._stage, self._callback = stage, callback
         study.on_wait(callback.note)
-        self._layers = LayerLog(folder.layers)
+        self._layers, self._runs = LayerLog(folder.layers), folder.runs
         self._rows = {row.spec.trial: row for row in study.rows(alive=True)}
         unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
@@ -114,7 +114,7 @@ class Recorder:
         """
         row = trial.row(state, reason=reason)
         penalty = self._penalty() if state is TrialState.INFEASIBLE else row.value
-        row = replace(row, sampler_value=penalty)
+        row = replace(row, sampler_value=penalty, clock=round(self._runs.seconds(), 3))
         self._study.finish(row)
         self._stage.ended(row)
         records = self._curves.records(row.spec.trial)

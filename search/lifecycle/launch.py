@@ -33,6 +33,7 @@ def launch(
     console: Console,
     contract: Mapping[str, Any] | None = None,
     words: Sequence[str] = (),
+    command: str = "",
 ) -> "Findings":
     """Runs or resumes a search to its end, writes its tables and exports its winner.
 
@@ -41,6 +42,7 @@ def launch(
         console: where progress is shown.
         contract: one that must hold here too.
         words: of the command, from which a protocol tells the command of each stage by itself.
+        command: that goes on with the search, for whoever looks at it later.
 
     Raises:
         UsageError: before anything is written.
@@ -67,9 +69,17 @@ def launch(
                 from search.lifecycle.many_stages import carry_out
             if isinstance(plan.settings, TuneSettings):
                 return carry_out(
-                    plan, folder, pool, contract=contract, console=console, words=words
+                    plan,
+                    folder,
+                    pool,
+                    contract=contract,
+                    console=console,
+                    words=words,
+                    command=command,
                 )
-            return carried_out(plan, folder, pool, contract=contract, console=console)
+            return carried_out(
+                plan, folder, pool, contract=contract, console=console, command=command
+            )
 
 
 def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:

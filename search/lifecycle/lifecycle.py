@@ -34,6 +34,7 @@ from search.results.reporters import write_results
 from search.results.tables import settled
 from search.stages.kinds import kind_of
 from search.stages.samplers import make_pruner
+from search.stages.spent import running_time
 from search.storage.code_record import CodeRecord
 from search.storage.folder import Folder
 from search.storage.study import Study
@@ -46,8 +47,17 @@ def carried_out(
     *,
     contract: Mapping[str, Any] | None,
     console: Console,
+    command: str,
 ) -> Findings:
     """The search, run or resumed to its end, with its tables, its figures and its winner's export.
+
+    Args:
+        plan: of the search.
+        folder: where it lies.
+        pool: the workers.
+        contract: one that must hold here too.
+        console: where progress is shown.
+        command: that goes on with it.
 
     Raises:
         UsageError: before anything is written.
@@ -67,10 +77,14 @@ def carried_out(
         ),
     ) as fixed:
         study = _opened_study(plan, folder, console)
-        finished = sum(row.finished for row in study.rows(alive=True))
-        with tracked(
-            plan, folder, callbacks=callbacks, finished=finished, console=console
-        ) as events:
+        rows = study.rows(alive=True)
+        finished = sum(row.finished for row in rows)
+        with (
+            folder.runs.recorded(command=command, ran=running_time(rows)),
+            tracked(
+                plan, folder, callbacks=callbacks, finished=finished, console=console
+            ) as events,
+        ):
             try:
                 conduct(
                     plan,

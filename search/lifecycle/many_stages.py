@@ -46,6 +46,7 @@ from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
 from search.results.tables import settled
 from search.stages.samplers import make_pruner
+from search.stages.spent import running_time
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
@@ -64,6 +65,7 @@ def carry_out(
     contract: Mapping[str, Any] | None,
     console: Console,
     words: Sequence[str],
+    command: str,
 ) -> Findings:
     """The whole protocol, run or resumed to its end, with its tables and its winner's export.
 
@@ -73,7 +75,8 @@ def carry_out(
         pool: the workers.
         contract: one that must hold here too.
         console: where progress is shown.
-        words: of the command.
+        words: of the command, from which each stage's own is made.
+        command: that goes on with the search.
 
     Raises:
         UsageError: before anything is written.
@@ -106,7 +109,11 @@ def carry_out(
         search = _ManyStages(
             plan, folder, pool, contract=fixed, console=console, words=stage_words(words)
         )
-        with tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events:
+        ran = running_time(find_stages(plan, folder).rows) if folder.has_trials() else 0.0
+        with (
+            folder.runs.recorded(command=command, ran=ran),
+            tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events,
+        ):
             try:
                 search.run(history, events)
                 search.refit()
@@ -144,7 +151,8 @@ class _ManyStages:
     def run(self, history: History, events: EventStream | None) -> None:
         """Until the protocol ends; `events`: where trials and epochs are posted."""
         self._events = events
-        while (request := next_stage(history)) is not None:
+        request = next_stage(history)
+        while request is not None:
             number = len(history.steps) + 1
             skipped = Step(
                 number=number,
@@ -159,11 +167,14 @@ class _ManyStages:
             self._say_start(skipped, history)
             step = skipped if request.skip else self._carried_out(skipped, history)
             history = history.with_step(step)
-            self._steps.append(record_of(step, command=self._command))
+            request = next_stage(history)
+            following = request.name(number + 1) if request is not None else ""
+            record = record_of(step, following=following, command=self._command)
+            self._steps.append(record)
             write_text(self._folder.decisions, "".join(f"{json.dumps(s)}\n" for s in self._steps))
             self._say_end(step, history)
             if events is not None:
-                events.post(DecisionMade(record=self._steps[-1], words=[step.says]))
+                events.post(DecisionMade(record=record, words=[step.says]))
 
     def write(self) -> Findings:
         """Tables and export, from what is on disk."""
@@ -269,6 +280,7 @@ class _ManyStages:
             findings,
             history,
             trials=own,
+            clock=running_time(self._rows),
             floor=floor,
             val_rows=val_rows,
             update_ratios=usual_updates(curves),

@@ -1,5 +1,7 @@
 """Whether a search may go on in its folder, with the config and the code of its first start."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from search.config.drift import drift
@@ -8,7 +10,7 @@ from search.config.tune_settings import TuneSettings
 from search.config.user_code import user_code
 from search.errors import UsageError
 from search.execution.terminal import say
-from search.results.findings import open_results
+from search.results.findings import Findings, open_results
 from search.stages.kinds import kind_of
 from search.storage.code_record import Code, CodeRecord
 from search.storage.folder import Folder
@@ -32,7 +34,8 @@ def settle(plan: Plan, folder: Folder, *, console: Console) -> None:
     if (not lines and not files) or folder.alive():
         folder.check_config(plan.config)
         return
-    rows = _rows(folder)
+    findings = _findings(folder)
+    rows = list(findings.rows) if findings is not None else []
     if not any(row.state in ("complete", "pruned") for row in rows):
         what = "the config" if lines else "your code"
         keys = [line.partition(":")[0] for line in lines]
@@ -42,6 +45,10 @@ def settle(plan: Plan, folder: Folder, *, console: Console) -> None:
             folder.clear()
         return
     folder.check_config(plan.config)
+    ended = findings is not None and findings.is_done and not _has_grown(plan, folder, rows)
+    if ended:
+        say(console, f"your code has changed since these trials were trained: {_shown(files)}")
+        return
     _go_on_with_other_code(plan, folder, rows, code=code, files=files, console=console)
 
 
@@ -56,10 +63,6 @@ def _go_on_with_other_code(
 ) -> None:
     ended = [row.spec.trial for row in rows if row.finished]
     waiting = [row.spec.trial for row in rows if not row.finished]
-    is_protocol = isinstance(plan.settings, TuneSettings)  # its stages to come are not foreseen
-    if not waiting and not is_protocol and len(ended) >= kind_of(plan).foreseen(plan, rows):
-        say(console, f"your code has changed since these trials were trained: {_shown(files)}")
-        return
     if not plan.config.get("accept_code"):
         raise UsageError(
             f"{folder.path}: a search is trained with one version of your code, "
@@ -78,10 +81,17 @@ def _go_on_with_other_code(
     say(console, f"your code has changed ({_shown(files)}): {what} {older}")
 
 
-def _rows(folder: Folder) -> list[TrialRecord]:
+def _findings(folder: Folder) -> Findings | None:
     if not folder.has_trials():
-        return []
-    return list(open_results(str(folder.path), root=folder.path.parent)[1].rows)
+        return None
+    return open_results(str(folder.path), root=folder.path.parent)[1]
+
+
+def _has_grown(plan: Plan, folder: Folder, rows: Sequence[TrialRecord]) -> bool:
+    """Whether a search that had ended is to train more: it has been extended."""
+    if isinstance(plan.settings, TuneSettings):  # its stages to come are not foreseen
+        return bool(drift(folder.load_config(), plan.config, grown=True))
+    return len(rows) < kind_of(plan).foreseen(plan, rows)
 
 
 def _shown(names: list[str]) -> str:

@@ -5,20 +5,33 @@ import math
 from search.config.tune_settings import StageEntry
 from search.errors import UsageError, broken_rule
 from search.protocols.history import History
+from search.results.summary.formatting import count
+
+FEWEST = 3  # values below which a sweep tells nothing
 
 
-def trials_left(history: History) -> float:
-    """Trials that the whole search may still train; inf without a budget."""
-    budget = history.settings.budget_trials
-    return math.inf if budget is None else budget - history.trials
+def trials_left(history: History, *, share: float = 1.0) -> float:
+    """Trials that may still be trained of a share of the budget; inf without a budget.
+
+    Hours and GPU-seconds count at the pace so far. Hours are those of the clock, and shared are
+    those that the checks before the first trial have left.
+    """
+    settings, left = history.settings, math.inf
+    if settings.budget_trials is not None:
+        left = math.floor(settings.budget_trials * share) - history.trials
+    paces = (
+        (settings.budget_seconds, history.lead, history.clock, history.pace),
+        (settings.gpu_budget, 0.0, history.gpu_seconds, history.gpu_pace),
+    )
+    for budget, lead, spent, pace in paces:
+        if budget is not None and pace > 0:
+            left = min(left, math.floor((lead + share * (budget - lead) - spent) / pace))
+    return left
 
 
 def sweep_trials(history: History) -> float:
     """Trials that the sweeps may still train."""
-    budget = history.settings.budget_trials
-    if budget is None:
-        return math.inf
-    return math.floor(budget * history.settings.share) - history.trials
+    return trials_left(history, share=history.settings.share)
 
 
 def confirm_trials(history: History, *, rivals: int | None = None) -> int:
@@ -33,26 +46,6 @@ def confirm_trials(history: History, *, rivals: int | None = None) -> int:
     return (1 + rivals) * settings.confirm if "confirm" in stages else 0
 
 
-def is_late(history: History, share: float, *, trials: int = 0) -> bool:
-    """Whether this share of the hours, or of the GPU-seconds, is spent.
-
-    `trials`: that are still to train, at the pace of those before.
-    """
-    settings = history.settings
-    return any(
-        budget is not None and spent + for_trials(history, spent, trials) >= share * budget
-        for budget, spent in (
-            (settings.budget_seconds, history.seconds),
-            (settings.gpu_budget, history.gpu_seconds),
-        )
-    )
-
-
-def for_trials(history: History, spent: float, trials: int) -> float:
-    """What so many trials will take of what has been spent so far, hours or GPU-seconds."""
-    return spent / max(history.trials, 1) * trials
-
-
 def check_budget(history: History) -> None:
     """The budget pays for the first stages: the baseline, a sweep of three values, a confirmation.
 
@@ -60,12 +53,13 @@ def check_budget(history: History) -> None:
         UsageError: it does not; what it would need is said.
     """
     settings, seeds = history.settings, history.seeds
-    least = seeds + math.ceil(2 * seeds / settings.share) + confirm_trials(history)
+    sweep = math.ceil((1 + FEWEST) * seeds / settings.share)
+    least = max(sweep, seeds + math.ceil(2 * seeds / settings.share) + confirm_trials(history))
     budget = settings.budget_trials
     if budget is not None and budget < least:
         rule = (
             f"the baseline, three values of one knob and the confirmation need {least} trials "
-            f"({seeds} seeds per value, {settings.confirm} in the confirmation)"
+            f"({count(seeds, 'seed')} per value, {settings.confirm} in the confirmation)"
         )
         remedy = f"say budget_trials={least} or more, or fewer seeds= and protocol.confirm="
         raise UsageError(broken_rule("budget_trials", rule=rule, got=budget, remedy=remedy))
@@ -100,8 +94,8 @@ def _foreseen(entry: StageEntry, history: History, left: float) -> int:
         return int(max(left, 0))
     if entry.stage == "sweeps":
         sizes = [len(knobs[0].grid()) * seeds for knobs in settings.spaces.values()]
-        count = len(sizes) if settings.idle is None else min(settings.idle, len(sizes))
-        return round(count * settings.passes * sum(sizes) / max(len(sizes), 1))
+        knobs = len(sizes) if settings.idle is None else min(settings.idle, len(sizes))
+        return round(knobs * settings.passes * sum(sizes) / max(len(sizes), 1))
     trials = {
         "baseline": seeds,
         "regularisers_off": seeds,

@@ -34,6 +34,7 @@ def conclude(
     *,
     trials: Sequence[TrialRecord],
     floor: float | None,
+    clock: float = 0.0,
     val_rows: int = 0,
     update_ratios: Mapping[int, float] | None = None,
 ) -> Step:
@@ -45,6 +46,7 @@ def conclude(
         history: before it.
         trials: its own.
         floor: what a constant prediction scores, if that is known.
+        clock: how long the search had run at the stage's end [s].
         val_rows: rows of validation; 0 where they do not matter.
         update_ratios: by trial, the norm of an update over that of the weights, if it was recorded.
     """
@@ -55,6 +57,7 @@ def conclude(
         says="",
         trials=len(trials),
         seconds=elapsed(trials),
+        clock=clock,
         gpu_seconds=gpu_seconds(trials, gpus=findings.plan.placement.gpus_per_slot),
         held=history.held,
     )

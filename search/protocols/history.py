@@ -58,6 +58,11 @@ class Request:
         """The path of the knob that a sweep is about; empty for other stages."""
         return self.knobs[0].path if self.stage == "sweep" else ""
 
+    def name(self, number: int) -> str:
+        """As the stage of this number: `04-sweep.dropout`."""
+        knob = f".{self.knob}" if self.knob else ""
+        return f"{number:02d}-{self.stage}{knob}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -65,6 +70,7 @@ class Step:
 
     `decision`: adopt, keep, none (nothing is usable), done, or skipped. `says`: the evidence, in
     words. `trials`: trained for it; `seconds`: in which they trained, `gpu_seconds`: of GPUs.
+    `clock`: how long the search had run by its end [s].
     `held`: the incumbent's knobs after it, `incumbent` its trials, with all their knobs.
     `verdicts`: on these, each with its number of trials, the commonest first; `sides`: what is seen
     beside them and across trials.
@@ -80,6 +86,7 @@ class Step:
     trials: int = 0
     seconds: float = 0.0
     gpu_seconds: float = 0.0
+    clock: float = 0.0
     held: Mapping[str, Value] = field(default_factory=dict)
     incumbent: tuple[TrialRecord, ...] = ()
     verdicts: tuple[tuple[str, int], ...] = ()
@@ -94,8 +101,7 @@ class Step:
     @property
     def name(self) -> str:
         """`04-sweep.dropout`."""
-        knob = f".{self.request.knob}" if self.request.knob else ""
-        return f"{self.number:02d}-{self.request.stage}{knob}"
+        return self.request.name(self.number)
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,27 @@ class History:
     def seconds(self) -> float:
         """In which trials trained so far."""
         return sum(step.seconds for step in self.steps)
+
+    @property
+    def clock(self) -> float:
+        """How long the search has run so far [s]: checks, proposals and pauses included."""
+        return max((step.clock for step in self.steps), default=0.0)
+
+    @property
+    def pace(self) -> float:
+        """Seconds that a trial takes, as many at once as there are slots."""
+        return self.seconds / max(self.trials, 1)
+
+    @property
+    def gpu_pace(self) -> float:
+        """GPU-seconds that a trial takes."""
+        return self.gpu_seconds / max(self.trials, 1)
+
+    @property
+    def lead(self) -> float:
+        """How long the search had run before its first trial [s]: checks, and the start."""
+        first = next((step for step in self.steps if step.trials), None)
+        return max(0.0, first.clock - first.seconds) if first is not None else 0.0
 
     @property
     def sweeps(self) -> list[Step]:

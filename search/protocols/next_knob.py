@@ -9,14 +9,13 @@ from dataclasses import replace
 
 from search.config.knobs import Knob
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies
-from search.protocols.budget import is_late, sweep_trials
+from search.protocols.budget import FEWEST, sweep_trials
 from search.protocols.history import RATE, History, Request, Step
 from search.protocols.learned import NOTHING
 from search.stages.racing import Race
 
 AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
 IN_RANGE = 7  # learning rates tried in a measured range
-FEWEST = 3  # values below which a sweep tells nothing
 
 
 def next_sweep(history: History, entry: int, order: str) -> Request:
@@ -103,7 +102,7 @@ def _ended(history: History) -> str:
         return NOTHING
     if settings.idle is not None and history.idle >= settings.idle:
         return f"{history.idle} knobs in a row brought nothing beyond chance"
-    if sweep_trials(history) < FEWEST * history.seeds or is_late(history, settings.share):
+    if sweep_trials(history) < FEWEST * history.seeds:
         return "the sweeps' share of the budget is spent"
     return ""
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import CHECK, applies
-from search.protocols.budget import confirm_trials, is_late, trials_left
+from search.protocols.budget import confirm_trials, trials_left
 from search.protocols.history import RATE, History, Request, values_in
 from search.protocols.learned import NOTHING
 from search.protocols.next_knob import affordable, next_sweep, remedies, sweep_request
@@ -130,7 +130,7 @@ def _joint(history: History, index: int, argument: str) -> Request:
         return replace(request, skip=NOTHING)
     if len(knobs) < 2:
         return replace(request, skip="fewer than two numbers made a difference, or may make one")
-    if trials < FEWEST * len(knobs) or is_late(history, 1.0, trials=kept):
+    if trials < FEWEST * len(knobs):
         reason = f"the budget leaves {max(trials, 0)} trials beside {kept} for the confirmation"
         return replace(request, skip=reason)
     return request
@@ -198,7 +198,15 @@ def _confirm(history: History, index: int, argument: str) -> Request:
         configurations=tuple(configurations),
     )
     if len(configurations) < 2:
-        return replace(request, skip="nothing was adopted, so the baseline is the answer")
+        needed, left = 2 * history.settings.confirm, max(trials_left(history), 0)
+        adopted = history.held or leaders
+        return replace(
+            request,
+            skip=f"it needs {needed} trials, and the budget leaves {left:.0f}: what was adopted is "
+            "not confirmed"
+            if adopted
+            else "nothing was adopted, so the baseline is the answer",
+        )
     return request
 
 

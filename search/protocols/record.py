@@ -6,8 +6,14 @@ from search.protocols.history import Step
 from search.storage.json_numbers import plain
 
 
-def record_of(step: Step, *, command: str) -> dict[str, Any]:
-    """The line. `command`: that repeats the stage by itself; empty where none does."""
+def record_of(step: Step, *, following: str, command: str) -> dict[str, Any]:
+    """The line.
+
+    Args:
+        step: the stage that has ended.
+        following: the name of the stage that comes next; empty at the protocol's end.
+        command: that repeats the stage by itself; empty where none does.
+    """
     request = step.request
     record = {
         "stage": step.name,
@@ -27,6 +33,7 @@ def record_of(step: Step, *, command: str) -> dict[str, Any]:
         "learned": step.learned,
         "evidence": dict(step.evidence) or None,
         "command": command,
+        "next": following or None,
     }
     content = plain(record)
     assert isinstance(content, dict)

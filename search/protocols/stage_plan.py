@@ -11,12 +11,12 @@ from omegaconf import OmegaConf
 from search.config.confirm_settings import ConfirmSettings
 from search.config.follower import Follower
 from search.config.incumbent import canonical
-from search.config.joint_settings import JointSettings, active
+from search.config.joint_settings import GP_MOST, JointSettings, active
 from search.config.knob_roles import default_of
 from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
-from search.protocols.budget import confirm_trials, for_trials, is_late, trials_left
+from search.protocols.budget import confirm_trials, trials_left
 from search.protocols.history import RATE, History, Request
 from search.stages import sweep
 from search.stages.past_trial import Past
@@ -68,7 +68,7 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
     count = settings.confirm
     race = Race(first=count, most=max(count, settings.confirm_most))
     trials = count * len(request.configurations) + race.further
-    if trials <= trials_left(history) and not is_late(history, 1.0, trials=trials):
+    if trials <= trials_left(history):
         count = race.most
     return ConfirmSettings(
         configurations=request.configurations,
@@ -92,16 +92,18 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
     """
     epochs = int(history.config.trainer.epochs)
     warmup = max(1, epochs // 5)
-    settings = history.settings
-    left, gpu_left = settings.budget_seconds, settings.gpu_budget
+    budget, gpu_budget = history.settings.budget_seconds, history.settings.gpu_budget
+    kept = confirm_trials(history, rivals=bool(history.held) + history.settings.leaders)
+    if budget is not None:  # of the clock, which runs through all stages
+        budget = max(1.0, budget - kept * history.pace)
+    if gpu_budget is not None:
+        gpu_budget = max(1.0, gpu_budget - history.gpu_seconds - kept * history.gpu_pace)
     return JointSettings(
-        sampler="gp",
+        sampler="gp" if request.trials <= GP_MOST else "tpe",
         startup=min(STARTUP, request.trials),
         n_trials=request.trials,
-        budget=None if left is None else _until_confirm(history, left, history.seconds),
-        gpu_budget=None
-        if gpu_left is None
-        else _until_confirm(history, gpu_left, history.gpu_seconds),
+        budget=budget,
+        gpu_budget=gpu_budget,
         confirm=0,
         most_seeds=1,
         leaders=max(1, history.settings.leaders),
@@ -111,13 +113,6 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
         reduction=3,
         patience=1,
     )
-
-
-def _until_confirm(history: History, budget: float, spent: float) -> float:
-    """What a joint stage may spend, so that the confirmation is paid for too."""
-    rivals = bool(history.held) + history.settings.leaders
-    kept = for_trials(history, spent, confirm_trials(history, rivals=rivals))
-    return max(1.0, budget - spent - kept)
 
 
 def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:

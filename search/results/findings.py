@@ -53,6 +53,29 @@ class Findings(Outcome):
         return next(rows, None)
 
     @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train; a search of many stages has come to its end then."""
+        if isinstance(self.plan.settings, TuneSettings):
+            return bool(self.steps) and not self.stage
+        return sum(row.finished for row in self.rows) == self.foreseen
+
+    @property
+    def stage(self) -> str:
+        """The stage in which a search of many stages stands; empty at its end, and of others."""
+        settings = self.plan.settings
+        if not isinstance(settings, TuneSettings):
+            return ""
+        if not self.steps:
+            return f"01-{settings.stages[0].stage}"
+        last = self.steps[-1]
+        if "next" in last:
+            return str(last["next"] or "")
+        # Steps of earlier versions do not say what follows.
+        return (
+            "" if last["kind"] == settings.stages[-1].stage else f"the stage after {last['stage']}"
+        )
+
+    @property
     def confirmed(self) -> dict[str, list[int]]:
         """Of a search of many stages, the trials of its answer, and of the baseline beside it."""
         if not self.steps:

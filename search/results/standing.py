@@ -34,8 +34,10 @@ class Standing:
     """A search as it stands.
 
     `state`: died means that its conductor ended without a word, as by `kill -9`; the same command
-    goes on. `age`: seconds since the conductor started, or since its last trial ended. `left`:
-    seconds; None where nothing runs or can be told. `reached`: of running trials, the last epoch.
+    goes on: `command`, empty if it is not known. `stage`: in which a search of many stages stands,
+    empty at its end; what follows it is not foreseen. `age`: seconds since the conductor started,
+    or since its last trial ended. `left`: seconds; None where nothing runs or can be told.
+    `reached`: of running trials, the last epoch.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Standing:
     best: Leader | None
     age: float
     left: float | None
+    stage: str
+    command: str
     reached: Mapping[int, int]
     values: Mapping[int, float]
 
@@ -56,7 +60,7 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
     rows, plan = findings.rows, findings.plan
     finished = [row for row in rows if row.finished]
     began, alive = folder.conductor_started(), folder.alive()
-    done = len(finished) == findings.foreseen
+    done = findings.is_done
     state: State = "running" if alive else "done" if done else "died" if began else "stopped"
     last = {} if done else _last_epochs(folder, findings)
     reached = {trial: epoch for trial, (epoch, _) in last.items()}
@@ -64,7 +68,7 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
     now, ended = time.time(), max((row.ended for row in finished), default=0.0)
     started = began.timestamp() if began else ended
     left = None
-    if state == "running":
+    if state == "running" and not findings.stage:
         left = _left(findings, reached, since=started, seconds=now - started)
     return Standing(
         name=plan.name,
@@ -76,6 +80,8 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
         best=leader_of(findings),
         age=now - started if started else 0.0,
         left=left,
+        stage=findings.stage,
+        command=folder.runs.command,
         reached=reached,
         values=values,
     )

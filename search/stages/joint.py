@@ -23,8 +23,13 @@ from search.config.joint_settings import (
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.errors import UsageError, broken_rule
+<<<<<<< HEAD
 from search.stages.spent import elapsed, gpu_seconds
 from search.storage.trials import TrialRecord, UnnumberedTrial
+=======
+from search.stages.spent import gpu_seconds, running_time
+from search.storage.trials import TrialRecord, TrialSpec
+>>>>>>> 5864ebb (A budget in hours is one of the clock; status tells in which stage a search of many stands and what goes on)
 
 STAGE, CONFIRM = "joint", "confirm"
 TRIES = (
@@ -126,7 +131,7 @@ def count(rows: Sequence[TrialRecord]) -> int:
 def spent_budget(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     """The budget that has been spent, as its key and value; empty while none has."""
     limits = settings(plan)
-    if limits.budget is not None and elapsed(rows) >= limits.budget:
+    if limits.budget is not None and running_time(rows) >= limits.budget:
         return f"budget_hours={plan.config.budget_hours:g}"
     if limits.gpu_budget is not None and (
         gpu_seconds(rows, gpus=plan.placement.gpus_per_slot) >= limits.gpu_budget

@@ -1,9 +1,20 @@
-"""What trials have cost: hours in which any trained, and seconds of GPUs."""
+"""What trials have cost: the search's running time, the time in which any trained, and seconds of
+GPUs.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
 
 from search.storage.trials import TrialRecord
+
+
+def running_time(rows: Sequence[TrialRecord]) -> float:
+    """Seconds that the search had run when the last of these trials ended, in all its runs.
+
+    Trials of earlier versions do not know it: theirs is the time in which any trained.
+    """
+    clock = max((row.clock for row in rows), default=0.0)
+    return clock or elapsed(rows)
 
 
 def elapsed(rows: Sequence[TrialRecord]) -> float:

@@ -23,6 +23,7 @@ from search.errors import UsageError, broken_rule
 from search.storage.files import write_text
 from search.storage.journal import JournalFile
 from search.storage.lock import FolderLock
+from search.storage.run_log import RunLog
 from search.storage.sealed import damaged, read_text, seal_text
 from search.storage.trial_storage import TrialStorage
 
@@ -34,7 +35,7 @@ WRITTEN = (
     "config.yaml", "contract.yaml", "split.npz", "journal.log", "storage.json", "code.json",
     "lanes.json", "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md",
     "decisions.jsonl", "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best",
-    "checkpoints", "layers", "logs", "orders", "refit", "workers.json",
+    "checkpoints", "layers", "logs", "orders", "refit", "runs.json", "workers.json",
 )  # fmt: skip
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 
@@ -60,6 +61,7 @@ class Folder:
         self.logs = path / "logs"
         self.checkpoints = path / "checkpoints"
         self.arrays = path / "arrays"
+        self.runs = RunLog(path / "runs.json")
         self._lock = FolderLock(path / "lock")
         self._storage: TrialStorage | None = None
 

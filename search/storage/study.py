@@ -23,7 +23,9 @@ from search.storage.sealed import damaged
 from search.storage.trial_storage import CLAIM, SUPERSEDED, WRITER, TrialStorage
 from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
-ATTRIBUTES = ("best_epoch", "epochs", "seconds", "wall", "device", "strategy", "source", "reason")
+ATTRIBUTES = (
+    "best_epoch", "epochs", "seconds", "wall", "clock", "device", "strategy", "source", "reason",
+)  # fmt: skip
 RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
 HELD = "held"  # study attribute: knobs that all trials of a stage share
 # Optuna's constraints. `best_trial` leaves out trials above 0: those that did not train, and those

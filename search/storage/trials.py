@@ -75,6 +75,7 @@ class TrialRecord:
         sampler_value: what a sampler learns of the trial: the value, or for an infeasible trial
             what stands for it (P8); None for a failure.
         ended: end of the trial in seconds since 1970; 0 before the end.
+        clock: how long the search had run by then, in all its runs [s]; 0 where it is not known.
     """
 
     spec: TrialSpec
@@ -90,6 +91,7 @@ class TrialRecord:
     reason: str = ""
     sampler_value: float | None = None
     ended: float = 0.0
+    clock: float = 0.0
 
     @property
     def lacked_memory(self) -> bool:
