@@ -287,7 +287,7 @@ def _hours(clock, *words):
 def test_hours_are_those_of_the_clock_and_keep_the_confirmations_share_at_the_pace_so_far():
     plan, history = _hours(2000.0, "budget_hours=1")
     joint = Request(entry=5, stage="joint", because="", knobs=plan.knobs[:2], trials=40)
-    kept = 18.0 * (1 + history.settings.leaders - 1) * history.settings.confirm
+    kept = 18.0 * (1 + history.settings.leaders) * history.settings.confirm
     assert stage_plan(plan, history, joint, name="j").settings.budget == 3600 - kept
     assert trials_left(history) == (3600 - 2000) // 18
     share = history.settings.share
@@ -321,7 +321,7 @@ def test_seconds_of_gpus_end_sweeps_and_joint_stage_in_time():
         entry=5, stage="joint", because="", knobs=history.settings.spaces["lr"], trials=40
     )
     planned = stage_plan(tune_plan("budget_gpu_seconds=1000"), history, joint, name="j").settings
-    assert planned.gpu_budget == 1000 - 100 - 10 * (1 + history.settings.leaders - 1) * 5
+    assert planned.gpu_budget == 1000 - 100 - 10 * (1 + history.settings.leaders) * 5
 
 
 def test_a_confirmation_that_the_hours_do_not_pay_says_that_nothing_is_confirmed():

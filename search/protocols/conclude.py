@@ -13,16 +13,15 @@ import numpy as np
 from search.config.incumbent import canonical
 from search.config.knobs import Value
 from search.config.plan import Plan
+from search.protocols.evidence import coarse, constant, few_rows, mean_words, scores_of
 from search.protocols.history import RATE, History, Request, Step
-from search.protocols.learned import SHARES, beats_constant, unusual_update
+from search.protocols.learned import beats_constant, unusual_update
 from search.results.findings import Findings
 from search.results.summary import conclusion
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, gpu_seconds
 from search.storage.trials import TrialRecord
 
-COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
-FEW_ROWS = 3.0  # validation rows below which a gain may be one of these rows alone
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
 GOOD = ("best", "tie")
 
@@ -66,11 +65,11 @@ def conclude(
         step = _joint(step, findings, history)
     elif request.stage == "baseline":
         rows = findings.of(0)
-        says = f"{_mean(plan, rows)}{_constant(floor)}{_coarse(plan, val_rows)}"
+        says = f"{mean_words(plan, rows)}{constant(floor)}{coarse(plan, val_rows)}"
         step = _read(replace(step, says=says), findings, rows)
     else:
         step = _compared(step, findings, history, val_rows=val_rows)
-    scores = _scores(plan, step.incumbent)
+    scores = scores_of(plan, step.incumbent)
     verdict = step.verdicts[0][0] if step.verdicts else ""
     learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
     if request.stage == "baseline" or request.path == RATE:
@@ -108,7 +107,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
 def _joint(step: Step, findings: Findings, history: History) -> Step:
     """The leaders that chance could still lift above the incumbent; the confirmation decides."""
     plan = findings.plan
-    scores = _scores(plan, _last(history))
+    scores = scores_of(plan, _last(history))
     spread = max((_spread(before) for before in history.steps), default=0.0)
     least = (float(np.mean(scores)) if scores else -math.inf) - LIFT * spread
     rows = {row.spec.trial: row for row in findings.rows}
@@ -134,7 +133,7 @@ def _leading(plan: Plan, leaders: Sequence[TrialRecord], *, incumbent: Sequence[
     if not leaders:
         return f"none comes near the incumbent{mean} within what chance explains"
     are = "configurations are" if len(leaders) > 1 else "configuration is"
-    best = metric.sign * _scores(plan, leaders[:1])[0]
+    best = metric.sign * scores_of(plan, leaders[:1])[0]
     return (
         f"{len(leaders)} {are} better than the incumbent{mean} or within chance of it; the best "
         f"has {metric.name} {best:.4g}, with one seed"
@@ -166,7 +165,7 @@ def gain(plan: Plan, history: History) -> str:
     """The incumbent's mean, and what it is above the baseline's with the same seeds:
     `, accuracy 0.97 (+0.012 against the baseline)`.
     """
-    best, first = _scores(plan, _last(history)), _baseline_scores(plan, history)
+    best, first = scores_of(plan, _last(history)), _baseline_scores(plan, history)
     if not first or not best:
         return ""
     mean = float(np.mean(best))
@@ -183,7 +182,7 @@ def _baseline_scores(plan: Plan, history: History) -> list[float]:
     if isinstance(values, list):
         return [plan.metric.sign * score for score in values[0]["scores"] if score is not None]
     first = next((step for step in history.steps if step.request.stage == "baseline"), None)
-    return _scores(plan, first.incumbent) if first else []
+    return scores_of(plan, first.incumbent) if first else []
 
 
 def _full(plan: Plan, knobs: Mapping[str, Value]) -> dict[str, Value]:
@@ -196,48 +195,10 @@ def _last(history: History) -> tuple[TrialRecord, ...]:
     return history.steps[-1].incumbent if history.steps else ()
 
 
-def _scores(plan: Plan, rows: Sequence[TrialRecord]) -> list[float]:
-    return [plan.metric.sign * row.value for row in rows if row.value is not None]
-
-
 def _spread(step: Step) -> float:
     """The standard deviation between seeds, pooled over a stage's values; 0 if it is unknown."""
     spread = step.evidence.get("spread")
     return float(spread) if isinstance(spread, float) and math.isfinite(spread) else 0.0
-
-
-def _mean(plan: Plan, rows: Sequence[TrialRecord]) -> str:
-    """`accuracy 0.9504, mean of 3 seeds`."""
-    scores = _scores(plan, rows)
-    if not scores:
-        states = ", ".join(dict.fromkeys(str(row.state) for row in rows))
-        return f"{plan.metric.name}: no value ({states})"
-    mean = plan.metric.sign * float(np.mean(scores))
-    return f"{plan.metric.name} {mean:.4g}, mean of {len(scores)} seed{'s' * (len(scores) > 1)}"
-
-
-def _coarse(plan: Plan, val_rows: int) -> str:
-    """That validation is too small to see small gains, where the metric is a share of its rows."""
-    if not val_rows or 1 / val_rows < COARSE or plan.metric.name not in SHARES:
-        return ""
-    return (
-        f"; one of {val_rows} validation rows is {1 / val_rows:.2g}, so gains below about "
-        f"{2 / val_rows:.2g} cannot be seen: split=kfold, a log-loss or more rows would help (R36)"
-    )
-
-
-def _few_rows(plan: Plan, gain: float, val_rows: int) -> str:
-    """That seeds agree on a gain of so few validation rows that other rows might not show it."""
-    if not val_rows or plan.metric.name not in SHARES or not 0 < gain * val_rows < FEW_ROWS:
-        return ""
-    return (
-        f"; the gain is that of {gain * val_rows:.1f} of {val_rows} validation rows: seeds agree "
-        "on it, but other rows may not show it (R36)"
-    )
-
-
-def _constant(floor: float | None) -> str:
-    return "" if floor is None else f"; a constant prediction scores {floor:.4g} (R11)"
 
 
 def _evidence(findings: Findings) -> dict[str, object]:
@@ -265,19 +226,19 @@ def _chosen(findings: Findings, history: History, step: Step, *, val_rows: int) 
     assert decision.winner is not None
     groups, sign = findings.groups, plan.metric.sign
     winner, baseline = groups[decision.winner], groups[0]
-    score = _mean(plan, findings.of(winner.value))
+    score = mean_words(plan, findings.of(winner.value))
     if not decision.adopted:
         return f"the baseline stays: {score}; nothing is better beyond chance (P5)"
     against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
     text = f"{score}, against {against} at the baseline with the same seeds (P5)"
     gain = winner.mean - baseline.mean
     lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
-    return text + lost + _few_rows(plan, gain, val_rows)
+    return text + lost + few_rows(plan, gain, val_rows)
 
 
 def _fresh_is_lower(plan: Plan, mean: float, history: History, step: Step) -> str:
     """Why a confirmed incumbent scores less than before: its value was the reason to choose it."""
-    before = _scores(plan, _last(history))
+    before = scores_of(plan, _last(history))
     if step.request.stage != "confirm" or not before or mean >= float(np.mean(before)):
         return ""
     was = plan.metric.sign * float(np.mean(before))

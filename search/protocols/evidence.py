@@ -1,0 +1,54 @@
+"""Scores of a stage in words: a mean of seeds, beside a constant prediction's, and what so few
+validation rows cannot show.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.config.plan import Plan
+from search.protocols.learned import SHARES
+from search.storage.trials import TrialRecord
+
+COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
+FEW_ROWS = 3.0  # validation rows below which a gain may be one of these rows alone
+
+
+def mean_words(plan: Plan, rows: Sequence[TrialRecord]) -> str:
+    """`accuracy 0.9504, mean of 3 seeds`."""
+    scores = scores_of(plan, rows)
+    if not scores:
+        states = ", ".join(dict.fromkeys(str(row.state) for row in rows))
+        return f"{plan.metric.name}: no value ({states})"
+    mean = plan.metric.sign * float(np.mean(scores))
+    return f"{plan.metric.name} {mean:.4g}, mean of {len(scores)} seed{'s' * (len(scores) > 1)}"
+
+
+def coarse(plan: Plan, val_rows: int) -> str:
+    """That validation is too small to see small gains, where the metric is a share of its rows."""
+    if not val_rows or 1 / val_rows < COARSE or plan.metric.name not in SHARES:
+        return ""
+    return (
+        f"; one of {val_rows} validation rows is {1 / val_rows:.2g}, so gains below about "
+        f"{2 / val_rows:.2g} cannot be seen: split=kfold, a log-loss or more rows would help (R36)"
+    )
+
+
+def few_rows(plan: Plan, gain: float, val_rows: int) -> str:
+    """That seeds agree on a gain of so few validation rows that other rows might not show it."""
+    if not val_rows or plan.metric.name not in SHARES or not 0 < gain * val_rows < FEW_ROWS:
+        return ""
+    return (
+        f"; the gain is that of {gain * val_rows:.1f} of {val_rows} validation rows: seeds agree "
+        "on it, but other rows may not show it (R36)"
+    )
+
+
+def constant(floor: float | None) -> str:
+    """What a constant prediction scores, if that is known."""
+    return "" if floor is None else f"; a constant prediction scores {floor:.4g} (R11)"
+
+
+def scores_of(plan: Plan, rows: Sequence[TrialRecord]) -> list[float]:
+    """The scores of the trials that have one, higher being better."""
+    return [plan.metric.sign * row.value for row in rows if row.value is not None]
