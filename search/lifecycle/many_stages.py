@@ -21,6 +21,7 @@ from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
+from search.lifecycle.ensemble_stage import averaged
 from search.lifecycle.lifecycle import begun, check_set_up
 from search.lifecycle.range_test import range_test
 from search.lifecycle.refit import refit
@@ -34,13 +35,6 @@ from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.results.diagnosis import diagnosed, usual_updates
-from search.results.ensemble import (
-    candidates_of,
-    in_words,
-    judge_ensemble,
-    judged_before,
-    write_ensemble,
-)
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
@@ -205,7 +199,7 @@ class _ManyStages:
         if stage == "lr_range":
             return self._range(step)
         if stage == "ensemble":
-            return self._ensemble(step)
+            return averaged(self._plan, self._folder, step, rows=self._rows)
         return self._trained(step, history)
 
     def _soundness(self) -> str:
@@ -213,20 +207,6 @@ class _ManyStages:
         if not (self._folder.path / PREFLIGHT).exists():
             return "not made (preflight=off)"
         return soundness(read_json(self._folder.path / PREFLIGHT, keys=["failed", "checks"]))
-
-    def _ensemble(self, step: Step) -> Step:
-        """The average to keep beside the answer (R35); a resumed search reads what was found."""
-        before = judged_before(self._folder)
-        if before is not None:
-            return replace(step, decision="adopt" if before[0] else "keep", says=before[1])
-        candidates = candidates_of(self._plan, step.incumbent, self._rows)
-        ensemble = judge_ensemble(self._plan, self._folder, candidates)
-        if ensemble.reason:
-            return replace(step, decision="skipped", says=ensemble.reason)
-        says = in_words(ensemble, metric=self._plan.metric)
-        rows = [*step.incumbent, *self._rows]
-        write_ensemble(self._plan, self._folder, rows, ensemble, says=says)
-        return replace(step, decision="adopt" if ensemble.is_better else "keep", says=says)
 
     def _range(self, step: Step) -> Step:
         """A range test, once: a resumed search reads what it found."""

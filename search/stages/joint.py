@@ -23,13 +23,8 @@ from search.config.joint_settings import (
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.errors import UsageError, broken_rule
-<<<<<<< HEAD
-from search.stages.spent import elapsed, gpu_seconds
-from search.storage.trials import TrialRecord, UnnumberedTrial
-=======
 from search.stages.spent import gpu_seconds, running_time
-from search.storage.trials import TrialRecord, TrialSpec
->>>>>>> 5864ebb (A budget in hours is one of the clock; status tells in which stage a search of many stands and what goes on)
+from search.storage.trials import TrialRecord, UnnumberedTrial
 
 STAGE, CONFIRM = "joint", "confirm"
 TRIES = (
