@@ -2,27 +2,33 @@
 
 import json
 import random
+import shlex
 import signal
 from dataclasses import replace
 from functools import partial
+from io import StringIO
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import running, search, steady, trials, wait_for
+from rich.console import Console
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
 from search.contract.arrays import read_folds
 from search.errors import UsageError
+from search.lifecycle.resume import settle
 from search.protocols.budget import check_budget, sweep_trials, trials_left
 from search.protocols.history import RATE, Request, Step
 from search.protocols.learned import unusual_update
 from search.protocols.next_knob import next_sweep
 from search.protocols.next_stage import next_stage
 from search.protocols.stage_plan import stage_plan
+from search.results.findings import open_results
+from search.results.standing import standing_of
 from trainers.ensemble import predict
 
 NO_JOINT = "protocol.trials=2"
@@ -477,6 +483,9 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
         with running(*TINY, "name=killed", cwd=tmp_path) as process:
             wait_for(partial(_has_written, journal, goal, process), seconds=600)
             process.send_signal(signal.SIGKILL)
+        _, stopped = open_results("killed", root=tmp_path / "results")
+        assert stopped.stage
+        assert not stopped.is_done
     done = search(*TINY, "name=killed", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     folders = [tmp_path / "results" / name for name in ("whole", "killed")]
@@ -489,6 +498,20 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
     records = [json.loads(line) for line in texts[0].splitlines()]
     assert [record["kind"] for record in records][:2] == ["baseline", "sweep"]
     assert "the answer:" in done.stdout
+
+    folder, ended = open_results("killed", root=tmp_path / "results")
+    standing = standing_of(folder, ended)
+    assert (standing.state, standing.stage) == ("done", "")
+    assert standing.command == f"python -m search {shlex.join([*TINY, 'name=killed'])}"
+    runs = json.loads((folder.path / "runs.json").read_text())["runs"]
+    assert len(runs) == KILLS + 1
+    assert runs[-1]["seconds"] >= max(row.clock for row in ended.rows) > 0
+
+    # as it is after an edit of the user's code
+    (folder.path / "code.json").write_text('[{"files": {"mine.py": "0"}}]')
+    console = Console(file=StringIO())
+    settle(ended.plan, folder, console=console)
+    assert "your code has changed since these trials were trained" in console.file.getvalue()
 
 
 def test_the_words_of_a_protocol_may_name_an_experiment():

@@ -89,7 +89,7 @@ def _show(entry: _Entry, *, trials: bool) -> None:
         score = f"{standing.metric} {best.value:.4g}"
         name = one_line(shown_knobs(best.knobs)) or "the baseline"
         facts.append(
-            f"chosen: {name}, mean {score}"
+            f"{'incumbent so far' if standing.stage else 'chosen'}: {name}, mean {score}"
             if best.decided
             else f"best {score}: trial {best.trial}, {name}"
         )

@@ -52,6 +52,16 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
             f"budget: {settings.budget_trials} trials, {settings.share:.0%} of them for sweeps"
         )
         total = min(total, settings.budget_trials)
+    elif plan.config.budget_hours is not None:
+        console.say(
+            f"budget: {plan.config.budget_hours:g} hours of the clock, {settings.share:.0%} of "
+            "what the checks leave for sweeps"
+        )
+    elif settings.gpu_budget is not None:
+        console.say(
+            f"budget: {settings.gpu_budget:g} seconds of GPUs, {settings.share:.0%} of them for "
+            "sweeps"
+        )
     else:
         console.say(
             f"no budget: the sweeps end after {settings.idle or 'all'} knobs in a row that bring "

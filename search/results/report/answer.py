@@ -52,10 +52,17 @@ def _of_stages(findings: Findings) -> Answer:
     decided = [
         step for step in findings.steps if step["decision"] in ("adopt", "keep", "none", "done")
     ]
+    mark, label = ("gain", "adopted") if held else ("stays", "baseline kept")
+    sentence = setting(held) if held else "The baseline stays."
+    if findings.stage:
+        mark, label = "open", "not finished"
+        sentence = (
+            f"In stage {findings.stage}; the incumbent so far: {setting(held) or 'the baseline'}."
+        )
     return Answer(
-        mark="gain" if held else "stays",
-        label="adopted" if held else "baseline kept",
-        sentence=setting(held) if held else "The baseline stays.",
+        mark=mark,
+        label=label,
+        sentence=sentence,
         surety=f"{decided[-1]['stage']}: {decided[-1]['says']}." if decided else "",
     )
 

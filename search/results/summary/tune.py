@@ -53,11 +53,12 @@ def conclusion(findings: Findings) -> list[str]:
     """The answer in words."""
     steps, lines = findings.steps, list[str]()
     if not steps:
-        return [f"no stage has ended yet; {len(findings.rows)} trials"]
+        return [f"no stage has ended yet; {count(len(findings.rows), 'trial')}"]
     final = steps[-1]
     knobs = ", ".join(f"{path}={value}" for path, value in final["held"].items())
     score = _score(findings, final["trials"])
-    lines.append(f"the answer: {knobs or 'the baseline'}{score}")
+    so_far = f"not finished, in stage {findings.stage}; the incumbent so far"
+    lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs or 'the baseline'}{score}")
     if not final.get("learned", True):
         lines.append("nothing was learned: it is no better than a constant prediction (R11)")
     for step in steps:
