@@ -135,7 +135,7 @@ def plainly(config, *, dtype=torch.float32, epochs=3):
         order = torch.randperm(70, generator=torch.Generator().manual_seed(int(seeds[0])))
         keys, total = torch.from_numpy(seeds[1:].view(np.int32).copy()), 0.0
         for step, rows in enumerate(torch.split(order, BATCH)):
-            apply(schedule.at(epoch, step=step, losses=val_losses), optimizer)
+            apply(schedule.at(epoch, step=step, watched=val_losses), optimizer)
             optimizer.zero_grad()
             with in_place_of_torchs(counted_dropout(keys[step])):
                 outputs = model(x[rows])

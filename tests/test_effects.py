@@ -13,6 +13,8 @@ from trainers.models.cnn import CNN
 from trainers.models.mlp import MLP
 from trainers.models.parts import ACTIVATIONS, MAXOUT, NORMS
 from trainers.models.recurrent import CELLS, POOLS, Recurrent
+from trainers.models.squashed_lstm import SquashedLSTM
+from trainers.models.steps import read_steps
 from trainers.models.transformer import Transformer
 from trainers.schedules import Schedule
 
@@ -127,6 +129,21 @@ def test_attention_tells_what_stood_early_in_a_sequence_where_the_last_state_has
     assert last < attention - 0.15
 
 
+def test_an_lstm_of_ones_own_squash_is_torchs_where_that_is_tanh():
+    sizes = {"num_layers": 2, "bidirectional": True, "dropout": 0.0}
+    torch.manual_seed(0)
+    theirs = nn.LSTM(3, 5, batch_first=True, **sizes)
+    ours = SquashedLSTM(3, 5, squash=torch.tanh, **sizes)
+    for index, cell in enumerate(ours.cells):
+        mark = f"l{index // 2}" + "_reverse" * (index % 2)
+        for name, weight in cell.named_parameters():
+            weight.data.copy_(getattr(theirs, f"{name}_{mark}"))
+    x = torch.randn(4, 7, 3)
+    for lengths in (None, torch.tensor([7, 1, 4, 2])):
+        for mine, torchs in zip(ours(x, lengths), read_steps(theirs, x, lengths), strict=True):
+            assert torch.allclose(mine, torchs, atol=1e-6)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("pool", POOLS)
 def test_every_cell_and_pool_learns_a_short_sequence(cell, pool):
@@ -208,17 +225,17 @@ def _schedule(config, *, epochs, steps):
 def test_the_inverse_root_and_a_warm_up_in_front_of_any_schedule_follow_their_tables():
     inverse = {"_target_": "trainers.schedules.InverseSquareRoot", "interval": "epoch"}
     plain = _schedule(inverse, epochs=4, steps=5)
-    rates = [plain.at(epoch, step=0, losses=[])["lr"] for epoch in range(1, 5)]
+    rates = [plain.at(epoch, step=0, watched=[])["lr"] for epoch in range(1, 5)]
     assert rates == pytest.approx([1, 1 / np.sqrt(2), 1 / np.sqrt(3), 0.5])
     warm = _schedule({**inverse, "warmup": 0.8}, epochs=4, steps=5)
     assert warm.per_step
-    first = [warm.at(1, step=step, losses=[])["lr"] for step in range(5)]
+    first = [warm.at(1, step=step, watched=[])["lr"] for step in range(5)]
     assert first == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert warm.at(2, step=3, losses=[])["lr"] == pytest.approx(1 / np.sqrt(2))
+    assert warm.at(2, step=3, watched=[])["lr"] == pytest.approx(1 / np.sqrt(2))
     plateau = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0}
     falling = _schedule({**plateau, "factor": 0.5, "warmup": 1.0}, epochs=9, steps=4)
-    assert falling.at(1, step=1, losses=[])["lr"] == pytest.approx(0.4)
-    assert falling.at(4, step=0, losses=[1.0, 1.0, 1.0])["lr"] == pytest.approx(0.25)
+    assert falling.at(1, step=1, watched=[])["lr"] == pytest.approx(0.4)
+    assert falling.at(4, step=0, watched=[1.0, 1.0, 1.0])["lr"] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("warmup", [-1, "long", True, float("nan"), float("inf")])

@@ -6,10 +6,12 @@ import torch
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
+from search.contract.arrays import FoldData
 from search.contract.contract import prepare
 from search.contract.metrics import Metric
+from search.execution.worker.trial_runner import TrialRunner
 from trainers.api import Data, End, Epoch, Failure
-from trainers.checkpoint import FolderCheckpoint
+from trainers.checkpoint import FolderCheckpoint, TrialCheckpoint
 from trainers.models.cnn import CNN
 from trainers.models.mlp import MLP
 from trainers.schedules import Schedule, apply
@@ -168,7 +170,7 @@ def test_a_schedule_gives_what_torchs_scheduler_gives_in_a_loop(name, arguments,
     scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
     for epoch in range(1, 6):
         for step in range(3 if interval == "step" else 1):
-            row = schedule.at(epoch, step=step, losses=[])
+            row = schedule.at(epoch, step=step, watched=[])
             group = optimizer.param_groups[0]
             assert (row["lr"], row["momentum"]) == (group["lr"], group["momentum"])
             optimizer.step()
@@ -181,7 +183,7 @@ def test_exponential_decay_starts_from_the_first_rate_and_does_not_compound():
     schedule = Schedule(
         {"_target_": SCHEDULERS + "ExponentialLR", "gamma": 0.98}, _sgd(), epochs=21, steps=1
     )
-    assert schedule.at(21, step=0, losses=[])["lr"] == pytest.approx(0.1 * 0.98**20)
+    assert schedule.at(21, step=0, watched=[])["lr"] == pytest.approx(0.1 * 0.98**20)
 
 
 def test_a_plateaus_schedule_follows_the_losses_and_needs_no_state():
@@ -191,14 +193,14 @@ def test_a_plateaus_schedule_follows_the_losses_and_needs_no_state():
     schedule, rates = Schedule(config, _sgd(), epochs=20, steps=3), []
     for epoch in range(len(losses)):
         rates.append(optimizer.param_groups[0]["lr"])
-        assert schedule.at(epoch + 1, step=0, losses=losses[:epoch])["lr"] == rates[-1]
+        assert schedule.at(epoch + 1, step=0, watched=losses[:epoch])["lr"] == rates[-1]
         scheduler.step(losses[epoch])
     assert len(set(rates)) == 3
 
 
 def test_no_schedule_is_constant_and_one_that_cannot_be_is_refused():
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=0.1)
-    assert Schedule(None, optimizer, epochs=3, steps=2).at(3, step=1, losses=[])["lr"] == 0.1
+    assert Schedule(None, optimizer, epochs=3, steps=2).at(3, step=1, watched=[])["lr"] == 0.1
     with pytest.raises(
         ValueError,
         match=r"schedule\.interval: must be one of epoch, step, but got 'year'; choose one of them",
@@ -273,3 +275,63 @@ def test_convolutions_take_rows_as_they_come(dimensions, inputs, channels):
     assert model(torch.randn(7, inputs)).shape == (7, 5)
     with pytest.raises(ValueError, match="inputs must be channels × a square, but got 63 inputs"):
         CNN(dimensions=2, inputs=63, **keys)
+
+
+WATCHING = ("schedule=plateau", "schedule.watch=metric", "schedule.patience=0", "trainer.epochs=6")
+
+
+def _rates(data, folder, *, fused, stop_after=None):
+    """Accuracy and rate of every epoch, as a worker trains: outputs become the metric first."""
+    metric = Metric(name="accuracy", direction="maximize")
+    fold = FoldData(data=data, units=None)
+    runner = TrialRunner("trainers.stock.Stock", folds=[fold], device="cpu", metric=metric)
+    config = _config(*WATCHING)
+    if fused:
+        (seats,) = runner.fusable
+        seats.fuse(seats.key(config).name)
+    checkpoint = TrialCheckpoint(folder, folds=1, every=9)
+    runner.admit(0, config=config, checkpoint=checkpoint)
+    seen = []
+    while True:
+        (result,) = runner.step()
+        if result.message is None:
+            return seen
+        epoch = result.message.epoch
+        seen.append((epoch, result.message.value, result.message.values["lr"]))
+        checkpoint.confirm(epoch, best_epoch=epoch)
+        if epoch == stop_after:
+            checkpoint.flush()
+            return seen
+        checkpoint.hold()
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_plateau_can_watch_the_metric_alone_in_lanes_and_after_a_resumption(
+    data, tmp_path, fused
+):
+    whole = _rates(data[0], tmp_path / "whole", fused=fused)
+    best, rate = -1.0, 0.1
+    for _, accuracy, used in whole[1:]:
+        assert used == pytest.approx(rate, rel=1e-6)
+        rate = rate if accuracy > best + 1e-4 else 0.3 * rate
+        best = max(best, accuracy)
+    assert rate < 0.1  # it has fallen, so there was something to see
+    first = _rates(data[0], tmp_path / "parts", fused=fused, stop_after=3)
+    rest = _rates(data[0], tmp_path / "parts", fused=fused)
+    assert first + rest == whole
+
+
+def test_an_equal_score_below_0_is_no_gain_and_only_a_plateau_watches_the_metric():
+    config = {
+        "_target_": SCHEDULERS + "ReduceLROnPlateau",
+        "factor": 0.5,
+        "patience": 0,
+        "watch": "metric",
+    }
+    schedule = Schedule(config, _sgd(), epochs=5, steps=1)
+    assert schedule.at(3, step=0, watched=[-0.9, -0.9])["lr"] == pytest.approx(0.05)
+    assert schedule.at(3, step=0, watched=[-0.9, -0.95])["lr"] == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="only a plateau schedule watches the metric"):
+        Schedule({"watch": "metric"}, _sgd(), epochs=5, steps=1)
+    with pytest.raises(ValueError, match="must be one of val_loss, metric, but got 'loss'"):
+        Schedule({**config, "watch": "loss"}, _sgd(), epochs=5, steps=1)

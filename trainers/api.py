@@ -200,3 +200,9 @@ class Fusable(Seats, Protocol):
 
     def fuse(self, key: str) -> None:
         """From now on, trials of this key share a program."""
+
+    def hear(self, trial: int, *, score: float) -> None:
+        """The metric of a trial's last epoch, turned so that higher is better.
+
+        Comes after the `step` of the epoch, and before its state is read.
+        """

@@ -94,6 +94,12 @@ class FeaturedFusable(FeaturedSeats):
         if choice in self._seats:
             _fusable(self._seats[choice]).fuse(name)
 
+    def hear(self, trial: int, *, score: float) -> None:
+        """The metric of a trial's last epoch, the higher the better."""
+        choice = self._choices.get(trial)
+        if choice is not None:
+            _fusable(self._seats[choice]).hear(trial, score=score)
+
     def _opened(self, choice: str, data: Data) -> Seats:
         """Seats that know which of their keys are fused."""
         seats = super()._opened(choice, data)

@@ -57,7 +57,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     if len(rows) > 2:
         check_reads_lengths(model)
     for step in range(2):  # the second step shows what an optimizer keeps of the first
-        apply(schedule.at(1, step=step, losses=[]), optimizer)
+        apply(schedule.at(1, step=step, watched=[]), optimizer)
         optimizer.zero_grad()
         try:
             outputs = outputs_of(model, rows, training=True)

@@ -1,8 +1,8 @@
 """torch's schedulers as tables: learning rate and momentum at every step (R38).
 
-A schedule has no state: it is a function of epoch, step and, for a plateau schedule, of the
-validation losses so far; so a resumed trial continues where it was. Never touches the real
-optimizer's state.
+A schedule has no state: it is a function of epoch, step and, for a plateau schedule, of what it
+has watched so far, validation losses or scores; so a resumed trial continues where it was. Never
+touches the real optimizer's state.
 """
 
 import math
@@ -14,6 +14,7 @@ from torch import nn, optim
 
 COLUMNS = ("lr", "momentum", "betas")
 INTERVALS = ("epoch", "step")
+VAL_LOSS, METRIC = "val_loss", "metric"  # what a plateau schedule watches
 Settings = dict[str, Any]
 
 
@@ -23,10 +24,12 @@ class Schedule:
     `config` holds `_target_` of a torch scheduler, its arguments, `interval` (epoch or step) and
     `warmup` (epochs; fractions count): so long the rate rises linearly from nothing to what the
     scheduler says (P11). None or no `_target_` means constant. A `total_steps` of null becomes the
-    training's length.
+    training's length. `watch`: what a plateau schedule waits for, a lower val_loss or a better
+    metric, by more than `threshold` in the metric's units.
 
     Raises:
-        ValueError: an interval other than epoch or step, or a warm-up below 0 or of no number.
+        ValueError: an interval other than epoch or step, a warm-up below 0 or of no number, or a
+            schedule that cannot watch the metric.
         TypeError: the scheduler cannot be imported, or does not take the keys.
     """
 
@@ -35,11 +38,9 @@ class Schedule:
     ) -> None:
         settings = dict(config or {})
         interval = settings.pop("interval", "epoch")
-        if interval not in INTERVALS:
-            raise ValueError(
-                f"schedule.interval: must be one of {', '.join(INTERVALS)}, "
-                f"but got {interval!r}; choose one of them"
-            )
+        _check("interval", interval, INTERVALS)
+        self.watches = settings.pop("watch", VAL_LOSS)
+        _check("watch", self.watches, (VAL_LOSS, METRIC))
         self._warmup = _warmup(settings.pop("warmup", 0.0)) * steps
         self._config, self._optimizer, self._steps = settings, optimizer, steps
         self._moves_by_step = interval == "step"
@@ -47,25 +48,36 @@ class Schedule:
         count = epochs * steps if self._moves_by_step else epochs
         if settings.get("total_steps", 0) is None:
             settings["total_steps"] = count
-        self._table = [] if self._follows_loss() else self._read_out(count)
+        follows = self._follows()
+        if self.watches == METRIC:
+            if not follows:
+                raise ValueError(
+                    "schedule.watch: only a plateau schedule watches the metric, but got "
+                    f"{settings.get('_target_')!r}; choose schedule=plateau or say val_loss"
+                )
+            # A share of a score below 0 would take an equal score for a better one.
+            settings.setdefault("threshold_mode", "abs")
+        self._table = [] if follows else self._read_out(count)
 
-    def at(self, epoch: int, *, step: int, losses: Sequence[float]) -> Settings:
+    def at(self, epoch: int, *, step: int, watched: Sequence[float]) -> Settings:
         """Learning rate, and momentum or betas, for a step (from 0) of an epoch (from 1).
 
-        `losses`: validation losses of the epochs before.
+        `watched`: of the epochs before, the validation losses, or the metric turned so that lower
+        is better.
         """
         done = (epoch - 1) * self._steps + step
         if self._table:
             return self._warmed(self._table[done if self._moves_by_step else epoch - 1], done)
         twin = _twin(self._optimizer)
         scheduler = self._made(twin)
-        for loss in losses:
-            scheduler.step(loss)
+        for number in watched:
+            scheduler.step(number)
         return self._warmed(_settings(twin), done)
 
     def describe(self) -> str:
         """A text that is equal for two schedules that give the same settings."""
-        return repr((self._table or (self._config, _settings(self._optimizer)), self._warmup))
+        followed = (self._config, self.watches, _settings(self._optimizer))
+        return repr((self._table or followed, self._warmup))
 
     def _warmed(self, row: Settings, done: int) -> Settings:
         """The settings of a step, `done` steps from the start."""
@@ -73,7 +85,8 @@ class Schedule:
             return row
         return {**row, "lr": row["lr"] * (done + 1) / (self._warmup + 1)}
 
-    def _follows_loss(self) -> bool:
+    def _follows(self) -> bool:
+        """Whether the rate depends on how the training goes."""
         target = self._config.get("_target_")
         if not target:
             return False
@@ -119,6 +132,14 @@ def apply(row: Settings, optimizer: optim.Optimizer) -> None:
     """Sets the row's settings in all parameter groups."""
     for group in optimizer.param_groups:
         group.update(row)
+
+
+def _check(key: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(
+            f"schedule.{key}: must be one of {', '.join(allowed)}, but got {value!r}; "
+            "choose one of them"
+        )
 
 
 def _warmup(epochs: object) -> float:

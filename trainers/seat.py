@@ -30,7 +30,7 @@ from trainers.distillation import read_distillation
 from trainers.penalties import flooded, held, read_penalties
 from trainers.records import Activations, dead, fared, merged, norms, sample
 from trainers.rows import share_of_rows
-from trainers.schedules import Schedule, apply
+from trainers.schedules import METRIC, VAL_LOSS, Schedule, apply
 from trainers.sequences import (
     answers,
     answers_of_rows,
@@ -78,7 +78,7 @@ class Seat:
         self._schedule = Schedule(
             config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps
         )
-        self._val_losses: list[float] = []
+        self._watched: list[float] = []  # by the schedule, epoch by epoch; lower is better
         self._parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self._start = {
             name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad
@@ -91,7 +91,7 @@ class Seat:
             self.model.load_state_dict(saved["model"])
             restore_unsaved(self.model, saved.get("unsaved", {}))
             self._optimizer.load_state_dict(saved["optimizer"])
-            self._val_losses = list(saved["val_losses"])
+            self._watched = list(saved["val_losses"])
             self.epoch = checkpoint.epoch
 
     def next_epoch(self) -> Values | None:
@@ -103,11 +103,12 @@ class Seat:
         val_loss, outputs = self._evaluate(self._val)
         watched = merged(watched, self._observe())
         if self.epoch > 0:
-            self._val_losses.append(val_loss)
+            if self._schedule.watches == VAL_LOSS:
+                self._watched.append(val_loss)
             state = {
                 "model": self.model.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
-                "val_losses": self._val_losses,
+                "val_losses": self._watched,
                 "unsaved": unsaved(self.model),
             }
             self._checkpoint.save(state, epoch=self.epoch)
@@ -119,11 +120,16 @@ class Seat:
             **as_yielded(self._loss, outputs, self._val[2:]),
         }
 
+    def hear(self, score: float) -> None:
+        """The metric of the epoch just trained, the higher the better."""
+        if self._schedule.watches == METRIC and self.epoch > 0:
+            self._watched.append(-score)
+
     def _untrained(self) -> Values:
         """Epoch 0; the rate is the one that the first step will use."""
         return {
             "train_loss": self._evaluate(self._train)[0],
-            "lr": float(self._schedule.at(1, step=0, losses=[])["lr"]),
+            "lr": float(self._schedule.at(1, step=0, watched=[])["lr"]),
         }
 
     def _train_epoch(self) -> Values:
@@ -136,7 +142,7 @@ class Seat:
         for step, rows in enumerate(torch.split(order, self._batch)):
             if self._schedule.per_step or step == 0:
                 apply(
-                    self._schedule.at(self.epoch, step=step, losses=self._val_losses),
+                    self._schedule.at(self.epoch, step=step, watched=self._watched),
                     self._optimizer,
                 )
             count = len(rows) if self._answers is None else self._answers[rows].sum()

@@ -153,6 +153,13 @@ class Stock:
         ended = time.monotonic()
         return [self._explained(outcome, pace=ended - begun, since=ended) for outcome in outcomes]
 
+    def hear(self, trial: int, *, score: float) -> None:
+        """The metric of a trial's last epoch, the higher the better."""
+        if trial in self._seats:
+            self._seats[trial].hear(score)
+        for group in self._groups.values():
+            group.hear(trial, score=score)
+
     def release(self, trial: int) -> None:
         """Forgets the trial's model."""
         self._seats.pop(trial, None)

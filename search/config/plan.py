@@ -22,6 +22,7 @@ from search.config.settings import (
     Limits,
     PlacementSettings,
     PreflightSettings,
+    check_watched,
     read_lanes,
     read_limits,
     read_placement,
@@ -152,6 +153,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         check_values(resolved, knob)
     own_metric = resolved["trainer"]["_target_"] != STOCK
     metric = read_metric(resolved["metric"], reported=own_metric)
+    check_watched(config, metric)
     folder = root_of(config, start=root) / name
     return Plan(
         name=name,

@@ -183,6 +183,7 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
         "None": {"interval": one_of("epoch", "step"), "warmup": number(least=0, most=10**6)},
         "torch.optim.lr_scheduler.": {
             "interval": one_of("epoch", "step"),
+            "watch": one_of("val_loss", "metric"),
             "warmup": number(least=0, most=10**6),
             "gamma": number(above=0, most=1000),
             "factor": number(above=0, most=1),

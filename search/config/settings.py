@@ -94,6 +94,20 @@ def read_lanes(config: DictConfig, metric: Metric) -> int | None:
     return int(value)
 
 
+def check_watched(config: DictConfig, metric: Metric) -> None:
+    """A schedule watches a metric that a worker can compute, which seconds are not.
+
+    Raises:
+        UsageError: the metric counts seconds.
+    """
+    if (config.get("schedule") or {}).get("watch") != "metric" or "seconds" not in metric.names:
+        return
+    rule = "must be val_loss where the metric counts seconds, which only the search knows"
+    raise UsageError(
+        broken_rule("schedule.watch", rule=rule, got="metric", remedy="say schedule.watch=val_loss")
+    )
+
+
 def read_limits(config: DictConfig) -> Limits:
     """What ends a trial."""
     patience, timeout = config.trainer.patience, config.trainer.timeout

@@ -18,6 +18,7 @@ from trainers.lanes.lane import Lane, dropout_rates, lane_epoch
 from trainers.lanes.program import Program
 from trainers.lanes.rows import STATE, WEIGHTS, Rows, joined, on_host, taken
 from trainers.records import dead, fared, merged
+from trainers.schedules import VAL_LOSS
 
 
 class Group:
@@ -49,7 +50,7 @@ class Group:
                 STATE + name: torch.as_tensor(value, device=device)[None].clone()
                 for name, value in saved["optimizer"].items()
             }
-            lane.losses, lane.epoch = list(saved["val_losses"]), lane.checkpoint.epoch
+            lane.watched, lane.epoch = list(saved["val_losses"]), lane.checkpoint.epoch
         self._arrivals.append((rows, start))
         self._lanes.append(lane)
 
@@ -60,6 +61,12 @@ class Group:
         self._rows = taken(self._rows, staying) if staying else {}
         self._start = self._start[staying]
         self._lanes = [self._lanes[index] for index in staying]
+
+    def hear(self, trial: int, *, score: float) -> None:
+        """The metric of a trial's last epoch, the higher the better."""
+        for lane in self._lanes:
+            if lane.trial == trial:
+                lane.hear(score)
 
     def finished(self) -> list[int]:
         """Trials that have had their last epoch."""
@@ -112,11 +119,12 @@ class Group:
         self, lane: Lane, row: int, values: Values, val_loss: float, outputs: Any, *, kept: Rows
     ) -> Epoch:
         if lane.epoch > 0:
-            lane.losses.append(val_loss)
+            if lane.schedule.watches == VAL_LOSS:
+                lane.watched.append(val_loss)
             state = {
                 "model": self._program.model_of(kept, row),
                 "optimizer": self._program.optimizer_of(kept, row),
-                "val_losses": lane.losses,
+                "val_losses": lane.watched,
                 "unsaved": self._program.unsaved_of(kept, row),
             }
             lane.checkpoint.save(state, epoch=lane.epoch)
@@ -133,7 +141,7 @@ class Group:
         """Epoch 0; the learning rate is that of the first step."""
         rates = dropout_rates(lanes, rows[WEIGHTS])
         losses, _ = evaluate(self._program, rows, self._steps.x, self._steps.y, rates)
-        first = [float(lane.schedule.at(1, step=0, losses=[])["lr"]) for lane in lanes]
+        first = [float(lane.schedule.at(1, step=0, watched=[])["lr"]) for lane in lanes]
         return [
             {"train_loss": loss, "lr": rate}
             for loss, rate in zip(losses.tolist(), first, strict=True)

@@ -18,7 +18,7 @@ from trainers.lanes.masks import rates_of
 from trainers.lanes.optimizers import numbers
 from trainers.lanes.rows import Numbers, Rows
 from trainers.penalties import Penalties, read_penalties
-from trainers.schedules import Schedule
+from trainers.schedules import METRIC, Schedule
 
 # Constants that have no effect where they are 0 in all lanes: they get no column then.
 WITHOUT_EFFECT_AT_ZERO = ("weight_decay", "dampening")
@@ -26,7 +26,10 @@ WITHOUT_EFFECT_AT_ZERO = ("weight_decay", "dampening")
 
 @dataclass(kw_only=True, eq=False)
 class Lane:
-    """One training. `epoch` is -1 before the untrained model was evaluated."""
+    """One training. `epoch` is -1 before the untrained model was evaluated.
+
+    `watched`: by the schedule, epoch by epoch; lower is better.
+    """
 
     trial: int
     seed: int
@@ -37,14 +40,19 @@ class Lane:
     rates: list[float]
     smoothing: float
     penalties: Penalties
-    losses: list[float] = field(default_factory=list)
+    watched: list[float] = field(default_factory=list)
     epoch: int = -1
+
+    def hear(self, score: float) -> None:
+        """The metric of the epoch just trained, the higher the better."""
+        if self.schedule.watches == METRIC and self.epoch > 0:
+            self.watched.append(-score)
 
     def columns(self, steps: int) -> dict[str, list[float]]:
         """The optimizer's constants at every step of the epoch; one value where they stay."""
         count = steps if self.schedule.per_step else 1
         settings = [
-            self.schedule.at(self.epoch, step=step, losses=self.losses) for step in range(count)
+            self.schedule.at(self.epoch, step=step, watched=self.watched) for step in range(count)
         ]
         scheduled = {
             name: [float(row[name]) for row in settings] for name in settings[0] if name != "betas"

@@ -4,11 +4,13 @@ Give logits or numbers, never probabilities.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from trainers.models import parts
+from trainers.models.squashed_lstm import SquashedLSTM
 from trainers.models.steps import (
     PER_STEP,
     POOLS,
@@ -21,7 +23,12 @@ from trainers.models.steps import (
 )
 from trainers.sequences import real_steps
 
-KINDS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+KINDS: dict[str, Callable[..., nn.RNNBase | SquashedLSTM]] = {
+    "rnn": partial(nn.RNN, batch_first=True),
+    "lstm": partial(nn.LSTM, batch_first=True),
+    "gru": partial(nn.GRU, batch_first=True),
+    "lstm_softsign": SquashedLSTM,
+}
 CELLS = tuple(KINDS)
 
 
@@ -40,7 +47,7 @@ class Recurrent(nn.Module):
         task: tagging and transduction give an answer per step, without a pool; any other one per
             sequence.
         vocabulary, embedding, embedding_init, embedding_gain: of token ids, see `StepInputs`.
-        cell: rnn, lstm or gru.
+        cell: rnn, lstm, gru or lstm_softsign.
         nonlinearity: tanh or relu; only rnn has a choice.
         bidirectional: whether each layer reads the sequence in both directions.
         pool: last (the final state), mean, max or attention over the steps.
@@ -87,7 +94,7 @@ class Recurrent(nn.Module):
         self._pool = "none" if task in PER_STEP else pool
         own = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
         between = dropout if depth > 1 else 0.0  # torch warns of a dropout between no layers
-        shape = {"num_layers": depth, "bidirectional": bidirectional, "batch_first": True}
+        shape = {"num_layers": depth, "bidirectional": bidirectional}
         self.recurrent = KINDS[cell](self.entrance.width, width, dropout=between, **shape, **own)
         ways = 2 if bidirectional else 1
         self.attention = Attention(width * ways) if self._pool == "attention" else None
@@ -100,7 +107,7 @@ class Recurrent(nn.Module):
     def _initialise_gates(self, width: int, *, gain: float) -> None:
         """Orthogonal weights from state to state, gate by gate."""
         for name, weight in self.recurrent.named_parameters():
-            if name.startswith("weight_hh"):
+            if "weight_hh" in name:
                 for gate in torch.split(weight.data, width):
                     nn.init.orthogonal_(gate, gain=gain)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from trainers.models import parts
+from trainers.models.squashed_lstm import SquashedLSTM
 from trainers.sequences import real_steps
 
 POOLS = ("last", "mean", "max", "attention")
@@ -63,13 +64,18 @@ class StepInputs(nn.Module):
         return x.reshape(len(x), -1, self.width)
 
 
-def read_steps(recurrent: nn.RNNBase, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+def read_steps(
+    recurrent: nn.RNNBase | SquashedLSTM, x: Tensor, lengths: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """What recurrent layers read of steps x [batch, steps, width].
 
     Returns:
         The last layer's states at every step [batch, steps, ways × units], and its final ones
         [batch, ways × units]; two ways, where both directions are read.
     """
+    if isinstance(recurrent, SquashedLSTM):
+        read_all: tuple[Tensor, Tensor] = recurrent(x, lengths)
+        return read_all
     if lengths is None:
         steps, state = recurrent(x)
     else:

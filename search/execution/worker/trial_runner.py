@@ -3,6 +3,7 @@
 Knows no conductor: an epoch leaves as a plain record, and the caller says whether a trial goes on.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,17 @@ from search.contract.arrays import FoldData
 from search.contract.metric_functions import REGRESSION, confidence
 from search.contract.metrics import OUTPUTS, Metric, output_of, scores
 from search.execution.messages import EpochTrained, FoldNumbers
-from trainers.api import Config, Disruption, End, Epoch, Failure, Fusable, Outcome, Values
+from trainers.api import (
+    Config,
+    Disruption,
+    End,
+    Epoch,
+    Failure,
+    Fusable,
+    Outcome,
+    Seats,
+    Values,
+)
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
 
@@ -77,15 +88,17 @@ class TrialRunner:
 
     def step(self) -> list[StepResult]:
         """The next epoch of every trial that has one now."""
-        outcomes: dict[int, list[tuple[Outcome, FoldData]]] = {}
+        outcomes: dict[int, list[tuple[Outcome, Seats, FoldData]]] = {}
         for seats, fold in self._folds:
             for outcome in seats.step():
-                outcomes.setdefault(outcome.trial, []).append((outcome, fold))
+                outcomes.setdefault(outcome.trial, []).append((outcome, seats, fold))
         return [self._result(trial, of_folds) for trial, of_folds in outcomes.items()]
 
-    def _result(self, trial: int, outcomes: Sequence[tuple[Outcome, FoldData]]) -> StepResult:
+    def _result(
+        self, trial: int, outcomes: Sequence[tuple[Outcome, Seats, FoldData]]
+    ) -> StepResult:
         records = []
-        for outcome, fold in outcomes:
+        for outcome, seats, fold in outcomes:
             if isinstance(outcome, End):  # an epoch counts only if all folds have it
                 return StepResult(trial=trial)
             if isinstance(outcome, Failure):
@@ -96,6 +109,8 @@ class TrialRunner:
                 records.append(self._record(outcome, fold))
             except (TrialFailed, ValueError, TypeError) as error:
                 return StepResult(trial=trial, error=error)
+            if isinstance(seats, Fusable):
+                seats.hear(trial, score=self._score(records[-1]))
         if len({record.epoch for record in records}) > 1:
             got = ", ".join(str(record.epoch) for record in records)
             rule = "folds are stepped together, but the trainer yielded the epochs"
@@ -103,6 +118,11 @@ class TrialRunner:
         merged = records[0] if len(records) == 1 else _mean(records)
         seconds = self._seconds(trial)
         return StepResult(trial=trial, message=structs.replace(merged, seconds=seconds))
+
+    def _score(self, record: EpochTrained) -> float:
+        """A fold's metric, the higher the better; NaN where it needs what only the search knows."""
+        value = self._metric.combine(record.values) if self._metric.formula else record.value
+        return math.nan if value is None else self._metric.sign * value
 
     def _seconds(self, trial: int) -> float:
         """The trial's share of the time since its last epoch: all that train here cost as much."""

@@ -144,7 +144,7 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     groups = findings.groups
     noun = "" if findings.plan.kind == "sweep" else "trials "
     if decision.identical:
-        reason = "Every seed gave the same score: the trainer ignores the seed."
+        reason = "Every seed gave the same score: it is ignored, or the metric is too coarse."
         return "unsure", "not tested", reason
     if decision.untested:
         reason = "With one seed per candidate a difference may be noise: use more seeds."

@@ -47,8 +47,9 @@ def certainty(findings: Findings, *, noun: str = "", more: str) -> list[str]:
 def _untested(decision: Decision, *, more: str) -> list[str]:
     if decision.identical:
         return [
-            "every seed gave the same score: the trainer ignores the seed, so a difference was "
-            "compared without a test; let the config's `seed` set weights and order of the rows"
+            "every seed gave the same score, so a difference was compared without a test: the "
+            "trainer ignores the seed (let the config's `seed` set weights and order of the rows), "
+            "or the metric's steps are too coarse to tell seeds apart"
         ]
     if decision.untested:
         return [
