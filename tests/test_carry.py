@@ -9,11 +9,13 @@ from kit import search, trials
 from omegaconf import OmegaConf
 
 from search.commands.support.arguments import take
+from search.commands.sweep import protocol_words
+from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
-from search.errors import RunError
+from search.errors import RunError, UsageError
 from search.results.findings import open_results
 from search.results.repeat import check_repeats
-from search.results.transfer import compose_from
+from search.results.transfer import compose_from, started_from
 from search.results.warm_start import read_history
 
 
@@ -142,36 +144,68 @@ def test_a_history_says_why_trials_do_not_fit(smoke):
     assert "optimizer.lr outside of the space (2)" in line
 
 
-def test_sweeps_in_a_row_each_start_from_the_winner_before(elsewhere):
-    words = [
-        "sweep",
-        "knobs=[depth,dropout]",
+def test_a_row_of_sweeps_is_one_search_each_from_the_winner_before_also_after_another(elsewhere):
+    small = [
         "seeds=1",
         "trainer.epochs=2",
         "protocol.extend=0",
         "protocol.refine=0",
+        "protocol.confirm=2",
+        "rehearse=false",
+        "placement.slots=1",
     ]
-    small = ["model.width=16", "name=row", "rehearse=false", "placement.slots=1"]
-    done = search(*words, *small, cwd=elsewhere)
+    done = search(
+        "sweep", "knobs=[depth,dropout]", "name=row", "model.width=16", *small, cwd=elsewhere
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    first = yaml.safe_load((elsewhere / "results" / "row-depth" / "best.yaml").read_text())
-    second = yaml.safe_load((elsewhere / "results" / "row-dropout" / "config.yaml").read_text())
-    assert second["from"] == "row-depth"
-    assert second["model"]["depth"] == first["model"]["depth"]
-    assert (second["model"]["width"], second["trainer"]["epochs"]) == (16, 2)
-    assert done.stdout.count("row-depth: model.depth = ") == 1
-    assert re.search(r"the baseline repeats trial \d+ of row-depth, its winner", done.stdout)
-    for wrong, message in (
-        (["sweep"], "sweep: needs knobs, but got none"),
+    folder, row = open_results("row", root=elsewhere / "results")
+    assert [step["stage"] for step in row.steps][:3] == [
+        "01-baseline",
+        "02-sweep.depth",
+        "03-sweep.dropout",
+    ]
+    depth, dropout = row.steps[1:3]
+    held = {step["path"]: step["value"] for step in (depth, dropout) if step["decision"] == "adopt"}
+    assert dropout["held"] == held
+    assert row.steps[-1]["next"] is None
+    assert folder.load_config().model.width == 16
+
+    config, contract = started_from(
+        compose_protocol(protocol_words(["momentum", "lr"], None), config_dir=None),
+        source=str(folder.path),
+        overrides=[],
+    )
+    plan = read_plan(config, root=elsewhere / "results")
+    assert list(plan.settings.spaces) == ["momentum", "lr"]
+    winner = yaml.safe_load(folder.best_config.read_text())
+    assert plan.config.model == winner["model"]
+    assert contract == folder.load_contract()
+
+
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        (["lr", "batch_size"], ["protocol=sweeps", "space=[lr,batch_size]"]),
+        (["lr", "noise"], ["noise_sweep", "protocol=sweeps", "space=[lr,strength]"]),
+        (["cell", "pool"], ["cell_sweep", "protocol=sweeps", "space=[cell,pool]"]),
+        (["schedule_few"], ["protocol=sweeps", "space=[schedule_few]"]),
+    ],
+)
+def test_the_first_recipe_with_a_set_up_sets_it_for_all_sweeps(knobs, words):
+    assert protocol_words(knobs, None) == words
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ([], "sweep: needs knobs, but got none"),
         (
-            ["sweep", "knobs=[lr,widht]"],
-            "sweep: knob 'widht' does not exist; did you mean 'width'? there are: activation, augment, balance,",
+            ["lr", "widht"],
+            "sweep: knob 'widht' does not exist; did you mean 'width'? there are: activation, augment, ",
         ),
-        (
-            ["sweep", "knobs=[lr,lr]"],
-            "sweep: a knob is swept once, but got lr, lr; drop the second one",
-        ),
-    ):
-        refused = search(*wrong, cwd=elsewhere)
-        assert refused.returncode == 2
-        assert message in refused.stderr
+        (["lr", "lr"], "sweep: a knob is swept once, but got lr, lr; drop the second one"),
+    ],
+)
+def test_knobs_that_cannot_be_swept_are_refused(knobs, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        protocol_words(knobs, None)

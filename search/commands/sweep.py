@@ -1,25 +1,38 @@
-"""Several sweeps in a row, each from the winner of the one before (R28)."""
+"""Several sweeps in one search: one knob after the other, each from the winner before (R28)."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from search.commands.run import run as run_experiment
+import yaml
+
 from search.commands.support.arguments import VerbParser, results_root, take
-from search.config.catalogue import experiments
+from search.commands.tune import carry_out_protocol
+from search.config.catalogue import experiments, roots
 from search.errors import UsageError, unknown
+from search.execution.terminal import Terminal
 
-SUMMARY = "runs several sweeps in a row, each from the winner before"
+SUMMARY = "sweeps several knobs, each from the winner before, and confirms what was adopted"
+RECIPE = "_sweep"  # ends the name of a knob's experiment
+ABOUT = ("defaults", "protocol")  # keys of a recipe that say nothing of the set-up
 
 
 def parser() -> VerbParser:
     """`knobs=[…] [name=NAME] [key=value …]`."""
     examples = [
-        ("python -m search sweep 'knobs=[lr,batch_size,dropout]'", "sweep-lr, sweep-batch_size, …"),
+        ("python -m search sweep 'knobs=[lr,batch_size,dropout]'", "one search, results/sweep/"),
         ("python -m search sweep 'knobs=[lr,width]' name=mine from=joint", "after another search"),
+        (
+            "python -m search sweep 'knobs=[lr,width]' protocol=coordinate",
+            "passes, until a pass adopts nothing",
+        ),
     ]
     details = (
-        "A knob is named as in its experiment KNOB_sweep. The same command again goes on where "
-        "it stopped."
+        "A knob is named as in its experiment KNOB_sweep or its file in conf/space/; the first "
+        "experiment that brings a set-up of its own, such as a model, sets it for all. The same as "
+        "tune protocol=sweeps 'space=[…]'; protocol.confirm= is the number of fresh seeds. The "
+        "same command again goes on where it stopped."
     )
     parser = VerbParser("sweep", summary=SUMMARY, details=details, examples=examples)
     parser.add_overrides()
@@ -27,43 +40,73 @@ def parser() -> VerbParser:
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
-    """One search per knob, named NAME-KNOB; the same command again goes on where it stopped."""
-    knobs, words = take(parser().parse(words).overrides, "knobs")
-    name, words = take(words, "name")
-    source, words = take(words, "from")
+    """One protocol of sweeps, from config to page."""
+    console = Terminal()
+    knobs, overrides = take(parser().parse(words).overrides, "knobs")
     chosen = [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
-    if not chosen:
+    set_up = protocol_words(chosen, config_dir)
+    name, overrides = take(overrides, "name")
+    name = name or "sweep"
+    folders = [f"{name}-{knob}" for knob in chosen]
+    root = results_root(overrides)
+    if not (root / name).exists() and (former := [f for f in folders if (root / f).exists()]):
+        console.say(f"{', '.join(former)}: sweeps of an earlier version, which stay as they are")
+    console.say(f"{name}: reading the config …")
+    return carry_out_protocol(
+        [*set_up, f"name={name}", *overrides],
+        config_dir,
+        console=console,
+        command=["sweep", *words],
+    )
+
+
+def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
+    """The words of `tune` that sweep these knobs in this order.
+
+    Raises:
+        UsageError: no knob, one that does not exist, or one twice.
+    """
+    if not knobs:
         raise UsageError("sweep: needs knobs, but got none; say knobs=[lr,dropout]")
-    sweeps = [path for path in experiments(config_dir) if path.endswith("_sweep")]
-    available = {experiment.removesuffix("_sweep") for experiment in sweeps}
-    for knob in chosen:
-        if knob not in available:
-            raise UsageError(f"sweep: {unknown('knob', name=knob, known=available)}")
-    if len(set(chosen)) < len(chosen):
+    recipes = {
+        path.removesuffix(RECIPE) for path in experiments(config_dir) if path.endswith(RECIPE)
+    }
+    spaces = {path.stem for root in roots(config_dir) for path in root.glob("space/*.yaml")}
+    for knob in knobs:
+        if knob not in recipes | spaces:
+            raise UsageError(f"sweep: {unknown('knob', name=knob, known=recipes | spaces)}")
+    if len(set(knobs)) < len(knobs):
         raise UsageError(
-            f"sweep: a knob is swept once, but got {', '.join(chosen)}; drop the second one"
+            f"sweep: a knob is swept once, but got {', '.join(knobs)}; drop the second one"
         )
-    conclusions = []
-    for knob in chosen:
-        search = f"{name or 'sweep'}-{knob}"
-        print(f"\n{search}")
-        # From the second sweep on, the incumbent brings the config along.
-        overrides = [word for word in words if source is None or not _is_carried(word)]
-        start = [f"from={source}"] if source else []
-        run_experiment([f"{knob}_sweep", f"name={search}", *overrides, *start], config_dir)
-        from search.results.findings import open_results
-        from search.results.summary import conclusion
-
-        _, findings = open_results(search, root=results_root(words))
-        conclusions.append(f"{search}: {conclusion(findings)[0]}")
-        source = search
-    print("\n" + "\n".join(conclusions))
-    return 0
+    read = {knob: _recipe(knob, config_dir) for knob in knobs if knob in recipes}
+    names = [knob if knob in spaces else _space(read[knob]) for knob in knobs]
+    experiment = [f"{knob}{RECIPE}" for knob, recipe in read.items() if _has_set_up(recipe)][:1]
+    return [*experiment, "protocol=sweeps", f"space=[{','.join(names)}]"]
 
 
-def _is_carried(word: str) -> bool:
-    """True for an override of what the incumbent brings along."""
-    from search.config.config_file import GROUPS
+def _recipe(knob: str, config_dir: Path | None) -> dict[str, Any]:
+    """The experiment of a knob as its file says it; the last folder wins, as in Hydra."""
+    files = [root / "experiment" / f"{knob}{RECIPE}.yaml" for root in roots(config_dir)]
+    content = yaml.safe_load([file for file in files if file.exists()][-1].read_text())
+    return content if isinstance(content, dict) else {}
 
-    head = word.lstrip("+~").partition("=")[0].partition(".")[0]
-    return head in GROUPS and head != "placement"
+
+def _overridden(recipe: dict[str, Any]) -> dict[str, str]:
+    """The config groups that a recipe chooses."""
+    chosen = [entry for entry in recipe.get("defaults") or () if isinstance(entry, dict)]
+    return {
+        str(group).removeprefix("override /"): str(option)
+        for entry in chosen
+        for group, option in entry.items()
+    }
+
+
+def _space(recipe: dict[str, Any]) -> str:
+    return _overridden(recipe).get("space", "lr")
+
+
+def _has_set_up(recipe: dict[str, Any]) -> bool:
+    """Whether a recipe says more than which knob is swept and how."""
+    groups = set(_overridden(recipe)) - {"space", "protocol"}
+    return bool(groups or set(recipe) - set(ABOUT))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from search.commands.run import carry_out
-from search.commands.support.arguments import VerbParser
+from search.commands.support.arguments import VerbParser, take
 from search.config.quick_imports import quick_imports
 from search.execution.terminal import Terminal
 
@@ -38,7 +38,24 @@ def run(words: list[str], config_dir: Path | None) -> int:
     overrides = parser().parse(words).overrides
     console = Terminal()
     console.say("tune: reading the config …")
+    return carry_out_protocol(overrides, config_dir, console=console, command=["tune", *words])
+
+
+def carry_out_protocol(
+    words: list[str], config_dir: Path | None, *, console: Terminal, command: list[str]
+) -> int:
+    """Runs or resumes a protocol, from another search's winner where `from=` names one.
+
+    Args:
+        words: as `compose_protocol` takes them, and `from=`.
+        config_dir: a folder of configs of the user's.
+        console: standard output.
+        command: the words that resume it.
+    """
+    source, words = take(words, "from")
     with quick_imports():
         from search.config.compose_protocol import compose_protocol
-    config = compose_protocol(overrides, config_dir=config_dir)
-    return carry_out(config, console=console, command=["tune", *words], words=overrides)
+        from search.results.transfer import started_from
+    config = compose_protocol(words, config_dir=config_dir)
+    config, contract = started_from(config, source=source, overrides=words)
+    return carry_out(config, console=console, command=command, contract=contract, words=words)

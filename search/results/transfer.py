@@ -54,6 +54,19 @@ def compose_from(
         UsageError: as `compose_experiment`; no such search, or one without a winner.
     """
     config = compose_experiment(experiment, overrides=overrides, config_dir=config_dir)
+    return started_from(config, source=source, overrides=overrides)
+
+
+def started_from(
+    config: DictConfig, *, source: str | None, overrides: list[str]
+) -> tuple[DictConfig, Mapping[str, Any] | None]:
+    """A config on another search's incumbent if one is named, and its contract.
+
+    `overrides`: of the command, which win over what is carried.
+
+    Raises:
+        UsageError: no such search, or one without a winner.
+    """
     if source is None:
         return config, None
     root = root_of(config, start=Path.cwd())
