@@ -41,8 +41,12 @@ def carried_out(
     verdict_of: Verdict_of = lambda knobs: "converged",
     *,
     floor: float | None = None,
+    epochs: int | None = None,
 ) -> tuple[History, list[TrialRecord]]:
-    """The whole protocol, and its trials with all their knobs."""
+    """The whole protocol, and its trials with all their knobs.
+
+    `epochs`: after which patience ended each; None: it did not.
+    """
     history, rows = begun(plan), list[TrialRecord]()
     while (request := next_stage(history)) is not None:
         step = Step(
@@ -55,7 +59,7 @@ def carried_out(
             learned=history.learned,
         )
         if not request.skip and request.stage not in ("preflight", "lr_range", "ensemble"):
-            step, own = _trained(plan, history, request, rows, value_of, verdict_of, floor)
+            step, own = _trained(plan, history, request, rows, value_of, verdict_of, floor, epochs)
             rows += own
         history = history.with_step(step)
     return history, rows
@@ -69,6 +73,7 @@ def _trained(
     value_of: Value_of,
     verdict_of: Verdict_of,
     floor: float | None,
+    epochs: int | None,
 ) -> tuple[Step, list[TrialRecord]]:
     staged = stage_plan(plan, history, request, name="simulated")
     if isinstance(staged.settings, JointSettings):  # the simulation needs no Gaussian process
@@ -82,7 +87,8 @@ def _trained(
         for spec in specs:
             value = value_of(staged.trained_knobs(spec.knobs), spec.seed)
             state = "complete" if value is not None else "infeasible"
-            row = TrialRecord(spec=spec, state=state, value=value, best_epoch=9, epochs=10)
+            ended = spec.knobs.get("trainer.epochs", staged.epochs) if epochs is None else epochs
+            row = TrialRecord(spec=spec, state=state, value=value, best_epoch=9, epochs=ended)
             own.append(row)
             stage.ended(row)
     stage.close()

@@ -148,6 +148,27 @@ def test_the_next_knob_follows_the_verdict_and_a_penalty_that_is_on_comes_first(
     assert verdict in after_rate.request.because
 
 
+@pytest.mark.parametrize("verdict", ["too_short", "still_learning"])
+def test_more_epochs_are_not_tried_where_patience_and_not_their_number_ended_the_trainings(verdict):
+    """The rule's two calibrations: with patience never, without it always the first remedy."""
+
+    def knobs(epochs):
+        plan = tune_plan("trainer.epochs=20", "trainer.patience=5")
+        history, _ = carried_out(plan, _nothing, lambda knobs: verdict, epochs=epochs)
+        end = next(step for step in history.steps if step.request.stage == "sweeps")
+        joint = next(step for step in history.steps if step.request.stage == "joint")
+        turned = [knob.path for knob in joint.request.knobs]
+        return [step.request.knob for step in history.sweeps], turned, end.says
+
+    swept, turned, says = knobs(12)
+    assert "epochs_range" not in swept
+    assert "trainer.epochs" not in turned
+    assert "raise trainer.patience" in says
+    swept, _, says = knobs(None)
+    assert swept[1] == "epochs_range"
+    assert "trainer.patience" not in says
+
+
 def test_what_was_tried_is_not_tried_again_until_something_changes_that_moves_it():
     def value(knobs, seed):  # a batch of 256 is much better, whatever the rate
         return 0.9 + 0.05 * (knobs.get("trainer.batch_size", 32) == 256) + _noise(knobs, seed)

@@ -591,6 +591,13 @@ def test_best_epochs_that_are_always_early_or_late_ask_for_other_lengths(best, n
     assert [one.name for one in found] == name
 
 
+@pytest.mark.parametrize(("stopped", "name"), [(True, []), (False, ["more_epochs"])])
+def test_late_best_epochs_ask_for_more_unless_patience_had_ended_the_trainings(stopped, name):
+    rows = trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=48)
+    found = across([replace(row, stopped=stopped) for row in rows], knob="model.dropout")
+    assert [one.name for one in found] == name
+
+
 def test_three_epochs_that_still_fall_far_are_too_short_and_three_that_rest_are_not():
     def said(train, val):
         return told(Curves(epochs=np.arange(1, 4), train=np.array(train), val=np.array(val), classes=10))  # fmt: skip

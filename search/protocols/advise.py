@@ -9,10 +9,12 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from search.config.results_root import address
-from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies
+from search.diagnostics.verdicts.advice import ADVICE, CHECK, applies, is_longer
 from search.errors import UsageError
 from search.results.findings import Findings, open_results
-from search.results.summary.verdicts import config_of, turned
+from search.results.summary.verdicts import config_of, out_of_patience, turned
+
+PATIENT = "raise trainer.patience, which ended the training, and not its number of epochs (R33)"
 
 
 def next_lines(findings: Findings, *, spaces: Mapping[str, str]) -> list[str]:
@@ -24,15 +26,18 @@ def next_lines(findings: Findings, *, spaces: Mapping[str, str]) -> list[str]:
     verdict = findings.verdicts.get(winner.spec.trial) if winner is not None else None
     if winner is None or verdict is None:
         return []
+    ended = out_of_patience(findings, winner)
     tried, config = tried_paths(findings), config_of(findings, winner)
-    missing, by_hand = object(), list[Advice]()
+    missing, by_hand = object(), list[str]()
     for name in (verdict.name, *(side.name for side in verdict.sides)):
         for remedy in ADVICE.get(name, ()):
+            if ended and is_longer(remedy):
+                by_hand.append(PATIENT)
             if remedy.turn == CHECK:
-                by_hand.append(remedy)
+                by_hand.append(f"{remedy.says} ({remedy.rule})")
             there = OmegaConf.select(config, remedy.knob, default=missing) is not missing
             is_open = remedy.knob in spaces and remedy.knob not in tried and there
-            if remedy.turn != CHECK and is_open and applies(remedy, config):
+            if remedy.turn != CHECK and is_open and applies(remedy, config, out_of_patience=ended):
                 where, knob = address(findings.plan.folder), spaces[remedy.knob]
                 return [
                     f"next: {name}: {remedy.says} (R34, {remedy.rule})",
@@ -41,7 +46,7 @@ def next_lines(findings: Findings, *, spaces: Mapping[str, str]) -> list[str]:
                 ]
     done = f"; tried already: {', '.join(sorted(tried))}" if tried else ""
     if by_hand:
-        return [f"next, by hand: {by_hand[0].says} ({by_hand[0].rule}){done}"]
+        return [f"next, by hand: {by_hand[0]}{done}"]
     return [f"next: {verdict.name} calls for nothing that was not tried{done}"]
 
 

@@ -18,6 +18,7 @@ from search.protocols.history import RATE, History, Request, Step
 from search.protocols.learned import beats_constant, unusual_update
 from search.results.findings import Findings
 from search.results.summary import conclusion
+from search.results.summary.verdicts import out_of_patience
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, gpu_seconds
 from search.storage.trials import TrialRecord
@@ -158,6 +159,7 @@ def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
         incumbent=incumbent,
         verdicts=tuple(names.most_common()),
         sides=tuple(dict.fromkeys([*sides, *across])),
+        out_of_patience=2 * sum(out_of_patience(findings, row) for row in rows) > len(rows),
     )
 
 

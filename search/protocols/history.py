@@ -76,7 +76,8 @@ class Step:
     beside them and across trials.
     `effect`: whether values differ beyond chance; `good`: the values that do not lie below the
     best. `leaders`: configurations that a joint stage found. `rates`: a range test's. `learned`:
-    whether the incumbent beats a constant prediction beyond chance.
+    whether the incumbent beats a constant prediction beyond chance. `out_of_patience`: whether
+    patience ended most of its trials, so that more epochs would change nothing (R33).
     """
 
     number: int
@@ -96,6 +97,7 @@ class Step:
     leaders: tuple[Mapping[str, Value], ...] = ()
     rates: tuple[float, float] | None = None
     learned: bool = True
+    out_of_patience: bool = False
     evidence: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -141,6 +143,11 @@ class History:
     def sides(self) -> tuple[str, ...]:
         """What is to be seen beside the verdicts, and across the last stage's trials."""
         return next((step.sides for step in reversed(self.steps) if step.verdicts), ())
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether patience ended most of the incumbent's trials."""
+        return next((step.out_of_patience for step in reversed(self.steps) if step.verdicts), False)
 
     @property
     def trials(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from search.config.knobs import Knob
-from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies
+from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies, is_longer
 from search.protocols.budget import FEWEST, sweep_trials
 from search.protocols.history import RATE, History, Request, Step
 from search.protocols.learned import NOTHING
@@ -120,7 +120,7 @@ def _by_verdict(history: History, entry: int) -> Request:
         if name is None or name in skipped or remedy.turn == CHECK:
             continue
         about = history.settings.spaces[name][0]
-        if history.acts(about) and history.is_open(about.path) and applies(remedy, history.config):
+        if history.acts(about) and history.is_open(about.path) and holds(remedy, history):
             why = f"{verdict} ({evidence}): {remedy.says}"
             return sweep_request(history, entry, name, because=why, rules=("R34", remedy.rule))
     return _stop(entry, nothing_left(history))
@@ -137,9 +137,19 @@ def remedies(history: History) -> Iterator[tuple[str, str, Advice]]:
             yield side, "beside the verdict, or across the last trials", remedy
 
 
+def holds(remedy: Advice, history: History) -> bool:
+    """Whether the condition of a remedy holds for the incumbent."""
+    return applies(remedy, history.config, out_of_patience=history.out_of_patience)
+
+
 def nothing_left(history: History) -> str:
     """Why no remedy is left to sweep: all were tried, or what is left needs a hand."""
     main = history.verdicts[0][0] if history.verdicts else "no verdict"
+    if history.out_of_patience and any(map(is_longer, ADVICE.get(main, ()))):
+        return (
+            f"{main}, but patience ended the training and not its number of epochs: raise "
+            "trainer.patience in a search of another name= (R33)"
+        )
     hands = [remedy for remedy in ADVICE.get(main, ()) if remedy.turn == CHECK]
     if hands and len(hands) == len(ADVICE[main]):
         return f"{main} needs a hand: {hands[0].says} ({hands[0].rule})"

@@ -10,11 +10,11 @@ from dataclasses import replace
 from omegaconf import OmegaConf
 
 from search.config.knobs import Knob, Value
-from search.diagnostics.verdicts.advice import CHECK, applies
+from search.diagnostics.verdicts.advice import CHECK
 from search.protocols.budget import confirm_trials, trials_left
 from search.protocols.history import RATE, History, Request, values_in
 from search.protocols.learned import NOTHING
-from search.protocols.next_knob import affordable, next_sweep, remedies, sweep_request
+from search.protocols.next_knob import affordable, holds, next_sweep, remedies, sweep_request
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
@@ -141,7 +141,7 @@ def _never_tried(history: History) -> tuple[Knob, ...]:
     paths = dict.fromkeys(
         remedy.knob
         for _, _, remedy in remedies(history)
-        if remedy.turn != CHECK and applies(remedy, history.config)
+        if remedy.turn != CHECK and holds(remedy, history)
     )
     names = [history.settings.named(path) for path in paths if history.swept(path) is None]
     spaces = [history.settings.spaces[name] for name in names if name is not None]

@@ -26,7 +26,7 @@ from search.storage.trials import TrialRecord
 from trainers.api import IGNORED
 
 RATES = ("lr", "max_lr", "base_lr")
-FLOOD = "trainer.flood"
+FLOOD, EPOCHS = "trainer.flood", "trainer.epochs"
 BROKEN = (
     "nan",
     "exploding",
@@ -169,6 +169,11 @@ def _trained(
             return None
         return float(number)
 
+    def allowed(row: TrialRecord) -> int:
+        epochs = row.spec.knobs.get(EPOCHS)
+        return epochs if isinstance(epochs, int) else plan.epochs
+
+    patient = plan.limits.patience is not None
     return [
         Trained(
             value=value(row),
@@ -177,8 +182,9 @@ def _trained(
             else None,
             level=_level(curves.get(row.spec.trial, {})),
             best_epoch=None if plan.limits.score_last else row.best_epoch,
-            epochs=plan.epochs,
+            epochs=allowed(row),
             verdict=verdicts[row.spec.trial].name if row.spec.trial in verdicts else "",
+            stopped=row.state == "complete" and patient and row.epochs < allowed(row),
         )
         for row in findings.rows
         if row.finished

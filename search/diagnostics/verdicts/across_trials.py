@@ -26,7 +26,7 @@ ALWAYS, MOSTLY = 0.9, 2 / 3
 class Trained:
     """One trial. `value`: of the swept knob, None where it is no number; `score`: higher is better,
     None where it came to nothing; `level`: train's loss at its end; `best_epoch` of `epochs` that
-    it may have, None where the last one counts.
+    it may have, None where the last one counts; `stopped`: patience ended it before these.
     """
 
     value: float | None
@@ -35,6 +35,7 @@ class Trained:
     best_epoch: int | None
     epochs: int
     verdict: str
+    stopped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def across(trials: Sequence[Trained], *, knob: str = "", role: Role = "") -> lis
 
 def _lengths(trials: Sequence[Trained]) -> Together | None:
     """P10, among the better half: a bad trial's best epoch says nothing of how long a good one
-    needs.
+    needs. Of trials that patience ended, more epochs would change nothing.
     """
     ranked = sorted(
         (t for t in trials if t.score is not None and t.best_epoch is not None),
@@ -84,6 +85,7 @@ def _lengths(trials: Sequence[Trained]) -> Together | None:
     if len(better) < FEWEST:
         return None
     shares = np.array([(t.best_epoch or 0) / t.epochs for t in better])
+    stopped = np.array([t.stopped for t in better])
     told = f"of the better {len(better)} trials"
     if (early := float((shares <= EARLY).mean())) >= ALWAYS:
         says = (
@@ -91,7 +93,7 @@ def _lengths(trials: Sequence[Trained]) -> Together | None:
             "trainer.epochs can be lowered"
         )
         return Together(name="fewer_epochs", rule="P10", says=says)
-    if (late := float((shares > LATE).mean())) >= MOSTLY:
+    if (late := float(((shares > LATE) & ~stopped).mean())) >= MOSTLY:
         says = (
             f"{100 * late:.0f} % {told} were best in the last quarter of their epochs: raise "
             "trainer.epochs"

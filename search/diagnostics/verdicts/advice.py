@@ -247,8 +247,18 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
 }
 
 
-def applies(advice: Advice, config: DictConfig) -> bool:
-    """Whether the condition of a remedy holds for a config."""
+def is_longer(advice: Advice) -> bool:
+    """Whether a remedy is more epochs."""
+    return (advice.knob, advice.turn) == (EPOCHS, "raise")
+
+
+def applies(advice: Advice, config: DictConfig, *, out_of_patience: bool = False) -> bool:
+    """Whether the condition of a remedy holds for a config.
+
+    `out_of_patience`: patience ended the training, so that more epochs would change nothing.
+    """
+    if out_of_patience and is_longer(advice):
+        return False
     if advice.when == ON:
         value = OmegaConf.select(config, advice.knob)
         return isinstance(value, int | float) and value > 0

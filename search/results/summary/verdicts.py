@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.trial_config import trial_config
-from search.diagnostics.verdicts.advice import ADVICE, EPOCHS, PATIENCE, applies
+from search.diagnostics.verdicts.advice import ADVICE, PATIENCE, applies, is_longer
 from search.results.findings import Findings
 from search.storage.trials import TrialRecord
 
@@ -95,7 +95,7 @@ def advice(
     ]
     lines = []
     for one in remedies:
-        stopped = out_of_patience and (one.knob, one.turn) == (EPOCHS, "raise")
+        stopped = out_of_patience and is_longer(one)
         knob, more = (PATIENCE, "; its patience had ended it") if stopped else (one.knob, "")
         lines.append(f"{one.says}{more} ({knob}: {one.turn}, {one.rule})")
     return lines
