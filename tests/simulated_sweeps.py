@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.stages.noise import SeedStatistics, advantage, half_widths, statistics_of
-from search.stages.racing import Race, is_better, level_of_each, seeds_needed
+from search.stages.noise import SeedStatistics, advantage, statistics_of
+from search.stages.racing import Race, interval_widths, is_better, level_of_each, seeds_needed
 
 Shape = tuple[int, int, int]  # sweeps, values, seeds; the baseline is value 0
 Law = Callable[[np.random.Generator, Shape], np.ndarray]
@@ -115,7 +115,11 @@ def simulate(
     dice = np.random.default_rng(seed)
     noise = LAWS[law](dice, (sweeps, values, race.most))
     scores = noise + np.broadcast_to(truth, values)[:, None]
-    resolution = RESOLUTION.get(law, 0.0)
+    return decided(scores, race=race, resolution=RESOLUTION.get(law, 0.0))
+
+
+def decided(scores: np.ndarray, *, race: Race, resolution: float = 0.0) -> Simulated:
+    """The same of given scores [sweeps, values, seeds], as many seeds as a race may give."""
     seeds = seeds_needed(scores, race, resolution=resolution)
     shown = np.where(np.arange(race.most) < seeds[..., None], scores, np.nan)
     statistics = statistics_of(shown, resolution=resolution)
@@ -123,12 +127,10 @@ def simulate(
     better = is_better(statistics, edge, fewest=race.fewest)
     best = np.where(better, statistics.means, -np.inf).argmax(1)
     winners = np.where(better.any(1), best, 0)
-    among = np.ones(statistics.means.shape)
-    among[np.arange(sweeps), winners] = np.where(winners > 0, values, 1)
     return Simulated(
         winners=winners,
-        trainings=seeds.sum(1) / (values * race.first),
+        trainings=seeds.sum(1) / (scores.shape[1] * race.first),
         means=statistics.means,
-        half_widths=half_widths(statistics, chosen_among=among),
+        half_widths=interval_widths(statistics, winners=winners, race=race),
         statistics=statistics,
     )

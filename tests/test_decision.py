@@ -10,8 +10,8 @@ from simulated_sweeps import LAWS, simulate
 from search.contract.metrics import Metric
 from search.stages.decision import compare, decide
 from search.stages.group import Group, mark_collapsed
-from search.stages.noise import advantage, breaking, half_widths, statistics_of
-from search.stages.racing import Race, seeds_needed
+from search.stages.noise import advantage, breaking, statistics_of
+from search.stages.racing import Race, interval_widths, seeds_needed
 from search.stages.scores import broken_seeds, step_of
 
 SWEEPS = 600
@@ -54,11 +54,12 @@ def test_a_real_gain_beside_a_value_five_times_as_noisy_is_found():
 
 @pytest.mark.parametrize("law", LAWS)
 def test_every_values_interval_covers_its_mean_and_the_winners_does(law):
-    flat = simulate(law, sweeps=SWEEPS, values=8, race=RACE)
-    assert flat.covered(np.zeros(8)).min() >= 0.93 - 0.03
-    truth = np.where(np.arange(8) > 0, 5.0, 0.0)
-    better = simulate(law, sweeps=SWEEPS, values=8, race=RACE, truth=truth)
-    assert better.winner_covered(truth) >= 0.93 - 0.03
+    for values, race in ((2, RACE), (8, RACE), (2, Race(first=3, most=3))):
+        flat = simulate(law, sweeps=SWEEPS, values=values, race=race)
+        assert flat.covered(np.zeros(values)).min() >= 0.93 - 0.03
+        truth = np.where(np.arange(values) > 0, 5.0, 0.0)
+        better = simulate(law, sweeps=SWEEPS, values=values, race=race, truth=truth)
+        assert better.winner_covered(truth) >= 0.93 - 0.03
 
 
 def test_the_simulation_decides_as_the_program_does():
@@ -97,11 +98,23 @@ def test_seeds_that_move_all_values_alike_are_used_as_pairs():
 
 def test_an_interval_is_never_narrower_than_students_by_the_values_own_noise():
     scores = np.array([[0.1, 0.2, 0.3], [0.1, 0.9, 0.2], [0.2, 0.2, 0.21]])
-    statistics = statistics_of(scores)
+    statistics, race = statistics_of(scores), Race(first=3, most=3)
     students = stats.t.ppf(0.975, 2) * scores.std(axis=1, ddof=1) / math.sqrt(3)
-    assert np.all(half_widths(statistics, chosen_among=np.ones(3)) >= students - 1e-12)
-    chosen = half_widths(statistics, chosen_among=np.array([1.0, 1.0, 3.0]))
-    assert chosen[2] > half_widths(statistics, chosen_among=np.ones(3))[2]
+    widths = interval_widths(statistics, winners=np.array(0), race=race)
+    assert np.all(widths >= students - 1e-12)
+    assert interval_widths(statistics, winners=np.array(2), race=race)[2] > widths[2]
+
+
+def test_a_mean_that_was_looked_at_again_has_the_interval_of_a_single_look():
+    scores = np.random.default_rng(9).normal(size=(2, 5))
+    scores[1, 3:] = np.nan
+    statistics = statistics_of(scores)
+    once = interval_widths(statistics, winners=np.array(0), race=Race(first=5, most=5))
+    raced = interval_widths(statistics, winners=np.array(0), race=Race(first=3, most=10))
+    assert raced[0] / once[0] == pytest.approx(
+        stats.t.ppf(1 - 0.0125 / 2, 4) / stats.t.ppf(0.975, 4)
+    )
+    assert raced[1] == once[1]
 
 
 def test_fishers_test_of_broken_seeds_is_scipys():
@@ -182,7 +195,10 @@ def test_a_value_with_a_collapsed_seed_neither_wins_nor_ties(collapsed):
         assert decision.winner not in range(5, 5 + collapsed)
 
 
-def test_two_collapsed_seeds_of_three_are_two():
+def test_two_collapsed_seeds_of_three_are_two_also_beside_one_other_value():
+    pair = np.array([(0.5, 0.51, 0.9), (0.9, 0.91, 0.905)])
+    assert broken_seeds(pair).sum(1).tolist() == broken_seeds(pair[::-1]).sum(1)[::-1].tolist()
+    assert broken_seeds(pair).sum(1).tolist() == [2, 0]
     scores = np.array([(0.5, 0.51, 0.9), (0.9, 0.91, 0.905), (0.9, 0.89, 0.905)])
     assert broken_seeds(scores).sum(1).tolist() == [2, 0, 0]
 

@@ -20,11 +20,18 @@ from search.stages.noise import (
     SeedStatistics,
     advantage,
     breaking,
-    half_widths,
     pooled_deviation,
     statistics_of,
 )
-from search.stages.racing import LEVEL, STABLE, Race, is_better, level_of_each, worth_of
+from search.stages.racing import (
+    LEVEL,
+    STABLE,
+    Race,
+    interval_widths,
+    is_better,
+    level_of_each,
+    worth_of,
+)
 from search.stages.scores import Floats, step_of
 
 Standing = Literal["best", "tie", "worse", "unstable", "unusable"]
@@ -136,8 +143,6 @@ def decide(
         winner = int(better[of.means[better].argmax()])
     if winner and costs is not None and not untested:
         winner = _cheapest(of, [winner, *map(int, better)], costs)
-    among = np.ones(len(groups))
-    among[winner] = usable.sum() if winner else 1
     return Decision(
         winner=winner,
         standings=_standings(of, best=best, winner=winner, untested=untested),
@@ -145,7 +150,7 @@ def decide(
         best=best,
         untested=untested,
         identical=identical,
-        half_widths=tuple(map(float, half_widths(of, chosen_among=among))),
+        half_widths=tuple(map(float, interval_widths(of, winners=np.array(winner), race=race))),
         comparisons=_comparisons(of, edge),
         spread=float(pooled_deviation(of)),
         worth=float(worth_of(of, resolution=floor)) if race.worth is None else race.worth,

@@ -218,19 +218,22 @@ def pooled_deviation(of: SeedStatistics) -> Floats:
     return np.asarray(np.sqrt(total / np.where(counts > 0, counts, np.nan)))
 
 
-def half_widths(of: SeedStatistics, *, chosen_among: Floats) -> Floats:
-    """Half the width of each mean's 95 % interval: Student's, by the value's own noise, which is
-    taken as at least the root mean square of itself and the noise near the best.
+def half_widths(of: SeedStatistics, *, chosen_among: Floats, level: Floats) -> Floats:
+    """Half the width of each mean's interval: Student's, by the value's own noise, which is taken
+    as at least the root mean square of itself and the noise near the best.
 
-    `chosen_among` [..., values]: how many values a mean was the best of. The winner of several
-    was lucky in its mean and in its noise: its noise is at least that near the best, and its
-    quantile at least the normal one of 0.975 ** (1 / values).
+    Args:
+        of: the values.
+        chosen_among: [..., values] how many values a mean was the best of. The winner of several
+            was lucky in its mean and in its noise: its noise is at least that near the best, and
+            its quantile at least the normal one of 0.975 ** (1 / values).
+        level: [..., values] the share of intervals that may miss the true mean.
     """
     pooled = pooled_deviation(of)[..., None] ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         least = np.where(chosen_among > 1, pooled, (of.variances + pooled) / 2)
         variances = np.maximum(of.variances, least)
-        quantiles = special.stdtrit(np.maximum(of.counts - 1, 1), 0.975)
+        quantiles = special.stdtrit(np.maximum(of.counts - 1, 1), 1 - level / 2)
         quantiles = np.maximum(quantiles, special.ndtri(0.975 ** (1 / chosen_among)))
         return np.where(of.counts > 1, quantiles * np.sqrt(variances / of.counts), np.nan)
 

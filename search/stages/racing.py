@@ -15,6 +15,7 @@ from search.stages.noise import (
     SeedStatistics,
     advantage,
     breaking,
+    half_widths,
     pooled_deviation,
     statistics_of,
 )
@@ -77,6 +78,27 @@ def level_of_each(values: int) -> float:
     (simulated, for 2 to 17 values).
     """
     return LEVEL / float(np.sqrt(2 * values))
+
+
+def interval_widths(of: SeedStatistics, *, winners: Counts, race: Race) -> Floats:
+    """Half the width of each mean's 95 % interval [..., values], at the end of a race.
+
+    A race stops because of what the means are, so each look may miss as rarely as it may err:
+    repeated confidence intervals (Jennison and Turnbull, J. R. Stat. Soc. B 51, 1989). An adopted
+    value was chosen for its mean. If it is adopted in a share P of sweeps, its interval misses in
+    a share of at most half of its level over P of these: at half of 5 %, below 7 % from P = 0.2 on.
+
+    Args:
+        of: the values, the baseline first.
+        winners: [...] places of the winners; 0 where the baseline stays.
+        race: the race that has ended, if there was any.
+    """
+    places = np.arange(of.counts.shape[-1])
+    adopted = (places == np.asarray(winners)[..., None]) & (places > 0)
+    usable = (of.counts > 0).sum(-1, keepdims=True)
+    level = np.where(adopted, LEVEL / 2, LEVEL)
+    level = np.where(of.trained > race.first, np.minimum(level, race.level), level)
+    return half_widths(of, chosen_among=np.where(adopted, usable, 1.0), level=level)
 
 
 def worth_of(of: SeedStatistics, *, resolution: Floats | float = 0.0) -> Floats:

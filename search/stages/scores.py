@@ -37,7 +37,7 @@ def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
         with np.errstate(invalid="ignore"):
             rest = np.where(counts - below > 1, last - upper, lower - ordered[..., 0])
             splits = upper - lower > np.maximum(far[..., None], GAP * rest)
-            splits &= lower < (typical - far)[..., None]
+            splits &= lower < typical - far[..., None]
         limit = np.where(splits, lower, limit)
     return np.asarray(~finite | (scores <= limit[..., None]))
 
@@ -50,16 +50,24 @@ def _good_values(ordered: Floats, counts: Counts) -> tuple[Floats, Floats, Float
         medians = _nanmedian(ordered)
         spreads = _nanmedian(np.sort(np.abs(ordered - medians[..., None]), axis=-1))
     half = better_half(medians, least=2)
-    number = half.sum(-1)
-    # One place below the median of the half: what the value itself scores must not count.
-    place = np.minimum((number + 1) // 2, np.maximum((~np.isnan(medians)).sum(-1) - 1, 0))
-    falling = -np.sort(-medians, axis=-1)
-    typical = np.take_along_axis(falling, place[..., None], -1)[..., 0]
+    typical = _reached_by_others(medians, half)
     told = half & (counts > 1)
     # The median absolute deviation of few normal seeds is about half of their deviation.
     scale = 2.1 * np.where(told, spreads, 0.0).sum(-1) / np.maximum(told.sum(-1), 1)
     freedom = np.where(half, np.maximum(counts - 1, 0), 0).sum(-1)
-    return np.nan_to_num(typical, nan=-np.inf), scale, freedom.astype(float)
+    return typical, scale, freedom.astype(float)
+
+
+def _reached_by_others(medians: Floats, half: Bools) -> Floats:
+    """What most values of the better half reach [..., values]: what a value itself scores must
+    not count, so each is held against the others.
+    """
+    known = (~np.isnan(medians)).sum(-1, keepdims=True)
+    falling = -np.sort(-medians, axis=-1)
+    ranks = np.argsort(np.argsort(-np.nan_to_num(medians, nan=-np.inf), axis=-1), axis=-1)
+    place = (half.sum(-1, keepdims=True) - 1) // 2
+    place = np.minimum(np.where(ranks <= place, place + 1, place), np.maximum(known - 1, 0))
+    return np.nan_to_num(np.take_along_axis(falling, place, -1), nan=-np.inf)
 
 
 def _nanmedian(ordered: Floats) -> Floats:
