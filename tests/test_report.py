@@ -31,6 +31,7 @@ from search.results.report.answer import answer_of, with_interval
 from search.results.report.budget import best_at, best_of
 from search.results.report.comparison import LoadedSearch, comparison_page
 from search.results.report.costs import cost_of
+from search.results.report.epochs import epoch_figures
 from search.results.report.page import cited
 from search.results.report.provenance import redacted
 from search.results.report.rules import CITED, rules
@@ -423,3 +424,28 @@ def test_a_joint_stage_is_shown_also_after_a_choice_was_adopted(tmp_path):
     assert joint["held"]["augment"] == "shift"
     page = page_of(findings, tmp_path)
     assert "optimizer.momentum" in page
+
+
+def test_every_recorded_quantity_is_a_figure_of_chosen_and_baseline_by_epoch():
+    columns = {"epoch": np.arange(3), "accuracy": np.array([0.1, 0.5, 0.9])}
+    rates = np.array([0.1, 0.01, 0.001])
+    columns_of = {
+        4: {**columns, "train_accuracy": np.ones(3), "lr": rates, "confidence": np.ones(3)},
+        7: {**columns, "lr": rates, "confidence": np.full(3, np.nan)},
+    }
+    drawn = epoch_figures(columns_of, {4: "chosen", 7: "baseline", 9: "gone"}, metric="accuracy")
+    charts = {chart.title: chart for chart in drawn.charts}
+    assert list(charts) == [
+        "accuracy by epoch",
+        "learning rate by epoch",
+        "mean greatest probability by epoch",
+    ]
+    assert [line.name for line in charts["accuracy by epoch"].series] == [
+        "accuracy, chosen",
+        "accuracy, baseline",
+        "accuracy on train, chosen",
+    ]
+    assert charts["learning rate by epoch"].y.log
+    assert [line.name for line in charts["mean greatest probability by epoch"].series] == ["chosen"]
+    assert drawn.table.columns["trial"] == [4] * 3 + [7] * 3
+    assert epoch_figures({}, {4: "chosen"}, metric="accuracy") is None

@@ -278,10 +278,11 @@ def test_convolutions_take_rows_as_they_come(dimensions, inputs, channels):
 
 
 WATCHING = ("schedule=plateau", "schedule.watch=metric", "schedule.patience=0", "trainer.epochs=6")
+WATCHING += ("trainer.train_metric=true",)
 
 
 def _rates(data, folder, *, fused, stop_after=None):
-    """Accuracy and rate of every epoch, as a worker trains: outputs become the metric first."""
+    """Accuracy, rate and accuracy on train of every epoch, as a worker trains."""
     metric = Metric(name="accuracy", direction="maximize")
     fold = FoldData(data=data, units=None)
     runner = TrialRunner("trainers.stock.Stock", folds=[fold], device="cpu", metric=metric)
@@ -297,7 +298,8 @@ def _rates(data, folder, *, fused, stop_after=None):
         if result.message is None:
             return seen
         epoch = result.message.epoch
-        seen.append((epoch, result.message.value, result.message.values["lr"]))
+        values = result.message.values
+        seen.append((epoch, result.message.value, values["lr"], values["train_accuracy"]))
         checkpoint.confirm(epoch, best_epoch=epoch)
         if epoch == stop_after:
             checkpoint.flush()
@@ -311,7 +313,8 @@ def test_a_plateau_can_watch_the_metric_alone_in_lanes_and_after_a_resumption(
 ):
     whole = _rates(data[0], tmp_path / "whole", fused=fused)
     best, rate = -1.0, 0.1
-    for _, accuracy, used in whole[1:]:
+    for _, accuracy, used, on_train in whole[1:]:
+        assert on_train > 0.9
         assert used == pytest.approx(rate, rel=1e-6)
         rate = rate if accuracy > best + 1e-4 else 0.3 * rate
         best = max(best, accuracy)

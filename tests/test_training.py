@@ -25,7 +25,7 @@ def _data(y):
     )
 
 
-def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), units=None, folds=1):
+def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), data=None, units=None, folds=1):
     """The first message of a trainer that yields these, one per fold."""
     told = iter(yields)
 
@@ -37,7 +37,7 @@ def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), units=None, folds=
     toys.here = train
     trainings = TrialRunner(
         "toys.here",
-        folds=[FoldData(data=_data(y), units=units)] * folds,
+        folds=[FoldData(data=data or _data(y), units=units)] * folds,
         device="cpu",
         metric=metric,
     )
@@ -63,6 +63,21 @@ def test_outputs_become_the_metric_and_never_cross_the_wire(tmp_path):
         "confidence": {f"{tenth / 10:g}": float(tenth == 9) for tenth in range(10)}
     }
     assert len(encode(message)) < 400
+
+
+def test_outputs_of_train_rows_become_the_metric_on_train(tmp_path):
+    parts = {
+        "train": Part(index=np.arange(4), y=np.array([0, 0, 1, 1])),
+        "val": _data((0,) * 4).val,
+    }
+    told = {"rows": [1, 3], "labels": np.array([0, 0])}
+    values = {"labels": np.zeros(4, dtype=int), "train_outputs": told}
+    message = _step(tmp_path, values, data=Data(**parts))
+    assert (message.value, message.values["train_accuracy"]) == (1.0, 0.5)
+    with pytest.raises(Exception, match="train_outputs must have one output per row, but got 2"):
+        _step(tmp_path, {**values, "train_outputs": {**told, "rows": [1]}}, data=Data(**parts))
+    with pytest.raises(Exception, match="train_outputs must hold rows and predictions or"):
+        _step(tmp_path, {**values, "train_outputs": {"rows": [1]}}, data=Data(**parts))
 
 
 def test_a_reported_metric_is_marked_and_outputs_win_over_it(tmp_path):

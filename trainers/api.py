@@ -11,7 +11,9 @@ A user's trainer is a generator function:
 The function is called in a worker process, once per trial. It yields once per epoch; closing the
 generator means stop. A yield holds one of `predictions` (logits [n_val, classes]; regression
 [n_val, outputs] in training units), `probabilities` (0 to 1), `labels`, or the metric's own name;
-other numbers become columns of the curves. A yield may hold `epoch`, which must then rise; epoch 0
+other numbers become columns of the curves. `train_outputs`, `rows` of train by their places and
+one of the three outputs for them, becomes the metric on train, `train_accuracy` or the like. A
+yield may hold `epoch`, which must then rise; epoch 0
 is the untrained model.
 """
 

@@ -7,6 +7,7 @@ the same bits.
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -83,7 +84,11 @@ class Seat:
         self._start = {
             name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad
         }
-        self._sample = taken(self._train, torch.tensor(sample(rows, val=val_rows), device=device))
+        sampled = np.array(sample(rows, val=val_rows), dtype=int)
+        self._sample = taken(self._train, torch.from_numpy(sampled).to(device))
+        share = share_of_rows(config, len(sets[0][0]))
+        self._tells = bool(config["trainer"].get("train_metric", False))
+        self._sample_rows = sampled if share is None else share[sampled]
         self._clipped = torch.zeros((), device=device)
         self.epoch = -1
         saved = checkpoint.load()
@@ -242,14 +247,17 @@ class Seat:
         return values
 
     def _observe(self) -> Values:
-        """The plain loss of some train rows in evaluation mode, and dead units."""
+        """The plain loss of some train rows in evaluation mode, maybe their outputs; dead units."""
         self.model.eval()
         with torch.no_grad(), Activations() as seen:
             rows = tuple(tensor.clone() for tensor in self._sample)
-            loss = loss_of(self._plain_loss, outputs_of(self.model, rows), rows)
+            outputs = outputs_of(self.model, rows)
+            loss = loss_of(self._plain_loss, outputs, rows)
         shares = seen.together
+        told = as_yielded(self._loss, outputs, rows[2:]) if self._tells else None
         return {
             "train_eval_loss": float(loss),
+            **({} if told is None else {"train_outputs": {"rows": self._sample_rows, **told}}),
             **dead(seen.names, shares.tolist() if shares is not None else ()),
         }
 

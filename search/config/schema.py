@@ -135,6 +135,7 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
             "flood": number(least=0, null=True),
             "clip": number(above=0, null=True),
             "max_norm": number(above=0, null=True),
+            "train_metric": truth(),
         }
     },
     "model": {

@@ -61,6 +61,7 @@ class Observation:
 
     losses: Tensor
     outputs: Tensor
+    sample_outputs: Tensor
     sample_losses: Tensor
     dead: Tensor
     names: list[str]
@@ -101,6 +102,7 @@ def observe(
     return Observation(
         losses=_mean_loss(program.plain, outputs, y),
         outputs=outputs,
+        sample_outputs=tail[:, len(last) :],
         sample_losses=_mean_loss(program.plain, tail[:, len(last) :], sample_y),
         dead=shares,
         names=names,

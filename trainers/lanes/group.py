@@ -12,7 +12,7 @@ from torch import Tensor, nn, optim
 
 from trainers.api import Epoch, Values
 from trainers.build import Sets, restore_unsaved
-from trainers.lanes.evaluation import evaluate
+from trainers.lanes.evaluation import Observation, evaluate
 from trainers.lanes.graphs import capacity, lane_steps
 from trainers.lanes.lane import Lane, dropout_rates, lane_epoch
 from trainers.lanes.program import Program
@@ -94,16 +94,29 @@ class Group:
         if not all_chosen and not new:
             for name, tensor in rows.items():
                 self._rows[name][chosen] = tensor[: len(chosen)]
-        observed = observation.observed
-        evaluated = [
-            {"train_eval_loss": loss, **dead(observed.names, share)}
-            for loss, share in zip(observed.losses, observed.dead, strict=True)
-        ]
+        evaluated = self._evaluated(padded, observation)
         values = [merged(*parts) for parts in zip(trained, evaluated, strict=True)]
         losses, outputs = observation.losses.tolist(), observation.outputs.float().cpu().numpy()
         kept = on_host(self._rows)
         results = zip(lanes, chosen, values, losses, outputs, strict=False)
         return [self._outcome(*result, kept=kept) for result in results]
+
+    def _evaluated(self, lanes: Sequence[Lane], observation: Observation) -> list[Values]:
+        """What a sample of train shows of each lane, and its outputs where they are wanted."""
+        observed = observation.observed
+        values: list[Values] = [
+            {"train_eval_loss": loss, **dead(observed.names, share)}
+            for loss, share in zip(observed.losses, observed.dead, strict=True)
+        ]
+        if not any(lane.tells for lane in lanes):
+            return values
+        sampled, outputs = self._steps.sampled, observation.sample_outputs.float().cpu().numpy()
+        return [
+            {**own, "train_outputs": {"rows": sampled, "predictions": of_lane}}
+            if lane.tells
+            else own
+            for lane, own, of_lane in zip(lanes, values, outputs, strict=True)
+        ]
 
     def _seat_arrivals(self) -> None:
         """Joins the rows of new lanes, all at once: one by one, each would copy all before it."""

@@ -28,7 +28,8 @@ WITHOUT_EFFECT_AT_ZERO = ("weight_decay", "dampening")
 class Lane:
     """One training. `epoch` is -1 before the untrained model was evaluated.
 
-    `watched`: by the schedule, epoch by epoch; lower is better.
+    `tells`: whether the outputs of some train rows are yielded. `watched`: by the schedule, epoch
+    by epoch; lower is better.
     """
 
     trial: int
@@ -40,6 +41,7 @@ class Lane:
     rates: list[float]
     smoothing: float
     penalties: Penalties
+    tells: bool = False
     watched: list[float] = field(default_factory=list)
     epoch: int = -1
 
@@ -86,6 +88,7 @@ def lane_of(
         rates=rates_of(model),
         smoothing=smoothing_of(loss),
         penalties=read_penalties(trainer),
+        tells=bool(trainer.get("train_metric", False)),
     )
 
 

@@ -15,13 +15,17 @@ from trainers.records import sample
 
 
 class Steps:
-    """Steps of a program over the data of a trial. `count`: of an epoch."""
+    """Steps of a program over the data of a trial.
+
+    `count`: of an epoch. `sampled`: the train rows that are evaluated.
+    """
 
     def __init__(self, program: Program, *, sets: Sets, batch: int) -> None:
         self.program, self.batch = program, batch
         (self.x, self.y), (self._val_x, self._val_y) = sets
         self.count = -(-len(self.x) // batch)
-        index = torch.tensor(sample(len(self.x), val=len(self._val_x)), device=self.x.device)
+        self.sampled = sample(len(self.x), val=len(self._val_x))
+        index = torch.tensor(self.sampled, device=self.x.device)
         self._sample = self.x[index], self.y[index]
 
     def advance(self, rows: Rows, epoch: LaneEpoch, steps: range, total: Tensor) -> Tensor:

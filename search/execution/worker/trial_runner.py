@@ -29,7 +29,7 @@ from trainers.api import (
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
 
-LAYERS, REMARK = "layers", "remark"
+LAYERS, REMARK, TRAIN = "layers", "remark", "train_outputs"
 
 
 class TrialFailed(Exception):
@@ -135,6 +135,7 @@ class TrialRunner:
         """One fold's epoch as numbers: outputs become the metric here and leave no worker."""
         values = outcome.values
         numbers, layers = _numbers(values, self._metric), _layers(values)
+        numbers |= self._on_train(values.get(TRAIN), fold)
         output, targets = output_of(values), fold.data.val.y
         computed = output is not None and targets is not None
         if output is not None and targets is not None:
@@ -170,12 +171,34 @@ class TrialRunner:
             remark=remark if isinstance(remark, str) else "",
         )
 
+    def _on_train(self, told: object, fold: FoldData) -> dict[str, float]:
+        """The metric on the train rows whose outputs a trainer yields (R16)."""
+        targets = fold.data.train.y
+        if not isinstance(told, Mapping) or targets is None:
+            return {}
+        output = output_of(told)
+        if output is None or "rows" not in told:
+            rule = f"{TRAIN} must hold rows and {' or '.join(OUTPUTS)}"
+            raise TrialFailed(f"{rule}, but got {', '.join(map(str, told))}; add what is missing")
+        (kind, array), rows = output, np.asarray(told["rows"], dtype=np.int64)
+        if len(array) != len(rows):
+            rule = f"{TRAIN} must have one output per row"
+            raise TrialFailed(f"{rule}, but got {len(array)} for {len(rows)}; mend it")
+        chosen = np.asarray(targets)[rows]
+        try:
+            on_train = scores(
+                self._metric, targets=chosen, kind=kind, output=array, units=fold.units
+            )
+        except ValueError:  # such as an area under the curve of rows of one class
+            on_train = dict.fromkeys(self._metric.parts, math.nan)
+        return {f"train_{name}": score for name, score in on_train.items()}
+
 
 def _numbers(values: Values, metric: Metric) -> dict[str, float]:
     """What a trainer yields besides outputs, layers and a remark."""
     numbers = {}
     for name, value in values.items():
-        is_text = name in (LAYERS, REMARK) and isinstance(value, Mapping | str)
+        is_text = name in (LAYERS, REMARK, TRAIN) and isinstance(value, Mapping | str)
         is_count = name == "parameters" and name not in metric.names
         if name in OUTPUTS or is_text or is_count:
             continue

@@ -10,6 +10,7 @@ from search.results.diagnosis import by_trial
 from search.results.findings import Findings
 from search.results.report.answer import setting
 from search.results.report.blocks import Block, Curves, Section, Words, table_of
+from search.results.report.epochs import epoch_figures
 from search.results.summary.verdicts import advice
 from search.storage.trials import TrialRecord
 
@@ -53,6 +54,9 @@ def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
             note=note.strip(),
         )
     ]
+    shown_first = {trial: titles.get(trial, f"trial {trial}") for trial in picked}
+    if (records := epoch_figures(columns_of, shown_first, metric=metric)) is not None:
+        blocks.append(records)
     lines = [f"{together.says} ({together.rule})" for together in findings.together]
     return Section(
         name="curves",

@@ -1,0 +1,92 @@
+"""How chosen and baseline went by epoch: metric, rate, gradient, update, confidence (R16)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from search.results.report.blocks import Figures, table_of
+from search.results.report.chart import Axis, Chart, Series
+
+POINTS = 200  # of one line
+LOOKS = ("line", "dashed", "faint", "step")
+QUANTITIES = {  # column → name of its axis, whether it spans powers of ten
+    "lr": ("learning rate", True),
+    "grad_norm": ("norm of the gradient", True),
+    "update_ratio": ("update over weights", True),
+    "confidence": ("mean greatest probability", False),
+}
+Columns = Mapping[str, Any]
+
+
+def epoch_figures(
+    columns_of: Mapping[int, Columns], titles: Mapping[int, str], *, metric: str
+) -> Figures | None:
+    """A chart per recorded quantity of the trials named; None where nothing is recorded.
+
+    Args:
+        columns_of: the curves of every trial, by column.
+        titles: what each trial shown is, such as chosen.
+        metric: its column; its values on train are drawn beside it where they are recorded.
+    """
+    shown = {trial: title for trial, title in titles.items() if trial in columns_of}
+    on_train = [(f"train_{metric}", f"{metric} on train")]
+    charts = [
+        chart
+        for chart in [
+            _chart(columns_of, shown, [(metric, metric), *on_train], axis=metric),
+            *(
+                _chart(columns_of, shown, [(name, name)], axis=axis, log=log)
+                for name, (axis, log) in QUANTITIES.items()
+            ),
+        ]
+        if chart is not None
+    ]
+    if not charts:
+        return None
+    names = ["epoch", metric, f"train_{metric}", *QUANTITIES]
+    frames = [
+        pd.DataFrame({"trial": trial, **{name: columns[name] for name in names if name in columns}})
+        for trial, columns in columns_of.items()
+        if trial in shown
+    ]
+    table = table_of(pd.concat(frames), title="Records by epoch of these trials")
+    return Figures(charts=charts, table=table, small=True)
+
+
+def _chart(
+    columns_of: Mapping[int, Columns],
+    shown: Mapping[int, str],
+    quantities: Sequence[tuple[str, str]],
+    *,
+    axis: str,
+    log: bool = False,
+) -> Chart | None:
+    """None where none of the trials has a finite number of it."""
+    lines: list[Series] = []
+    for column, name in quantities:
+        for trial, title in shown.items():
+            numbers = columns_of[trial].get(column)
+            if numbers is None or not np.isfinite(numbers).any():
+                continue
+            epochs = np.asarray(columns_of[trial]["epoch"])
+            places = np.unique(np.linspace(0, len(epochs) - 1, POINTS).astype(int))
+            lines.append(
+                Series(
+                    name=f"{name}, {title}" if len(quantities) > 1 else title,
+                    look=LOOKS[len(lines) % len(LOOKS)],
+                    x=epochs[places].tolist(),
+                    y=np.asarray(numbers, dtype=float)[places].tolist(),
+                )
+            )
+    if not lines:
+        return None
+    is_log = log and all(value > 0 for line in lines for value in line.y if value is not None)
+    return Chart(
+        title=f"{axis} by epoch",
+        alt=f"{axis} at every epoch, of {' and '.join(shown.values())}",
+        series=lines,
+        x=Axis(title="epoch", whole=True),
+        y=Axis(title=axis, log=is_log),
+    )
