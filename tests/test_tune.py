@@ -18,7 +18,9 @@ from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
+from search.config.plan import read_plan
 from search.contract.arrays import read_folds
+from search.contract.dataset import completed
 from search.errors import UsageError
 from search.lifecycle.resume import settle
 from search.protocols.budget import check_budget, sweep_trials, trials_left
@@ -404,6 +406,32 @@ def test_a_listed_knob_that_needs_another_model_is_left_out_and_said(depth, left
     assert plan.settings.left_out == ("residual",) * left_out
     history, _ = carried_out(plan, _nothing, lambda knobs: "underfitting")
     assert next_stage(history) is None
+
+
+@pytest.mark.parametrize("best", [1, 6])
+def test_residual_connections_are_tried_once_a_deeper_model_is_the_incumbent(best):
+    def value(knobs, seed):
+        return 0.9 + 0.03 * (knobs.get("model.depth", 1) == best) + _noise(knobs, seed, 0.001)
+
+    plan = tune_plan("protocol=fixed_order", "protocol.knobs=[lr,depth,residual]")
+    assert not {"model.residual"} & {knob.path for knob in plan.knobs}  # not for the rehearsal
+    history, _ = carried_out(plan, value)
+    swept = [step.request.knob for step in history.sweeps]
+    assert swept == ["lr", "depth", *["residual"] * (best > 1)]
+
+
+@pytest.mark.parametrize("has_lengths", [True, False])
+def test_padded_sequences_are_neither_shifted_nor_cut(tmp_path, has_lengths):
+    dice = np.random.default_rng(0)
+    rows = {"x": dice.normal(size=(60, 12)).astype("float32"), "y": dice.integers(0, 2, 60)}
+    if has_lengths:
+        rows["lengths"] = dice.integers(3, 12, 60)
+    np.savez(tmp_path / "rows.npz", **rows)
+    words = ["data=npz", f"data.path={tmp_path / 'rows.npz'}", "data.task=classification"]
+    config = compose_protocol([*words, "data.dimensions=1"], config_dir=None)
+    plan = read_plan(completed(config), root=tmp_path)
+    assert ("augment_sequence" in plan.settings.spaces) == (not has_lengths)
+    assert ("augment_sequence" in plan.settings.left_out) == has_lengths
 
 
 def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():

@@ -13,7 +13,7 @@ from omegaconf.dictconfig import DictConfig
 
 from search.config.catalogue import roots
 from search.config.compose import compose_experiment
-from search.config.knob_roles import lacks
+from search.config.knob_roles import fits, lacks
 from search.config.space import read_space
 from search.errors import UsageError, broken_rule, unknown
 
@@ -51,7 +51,11 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
             raise UsageError(unknown("knob", name=name, known=files))
     spaces = {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
     if not named:  # of the protocol's own list, what makes sense for these data
-        spaces = {name: node for name, node in spaces.items() if _makes_sense(draft, node)}
+        knobs = {name: read_space(node) for name, node in spaces.items()}
+        turned = {knob.path for group in knobs.values() for knob in group}
+        spaces = {
+            name: node for name, node in spaces.items() if fits(draft, knobs[name], turned=turned)
+        }
     _narrow(spaces, bounds)
     config = compose_experiment(
         experiment, overrides=overrides, config_dir=config_dir, spaces=spaces
@@ -61,11 +65,6 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
         config.protocol.chosen = bool(named)
     OmegaConf.set_readonly(config, True)
     return config
-
-
-def _makes_sense(draft: DictConfig, space: object) -> bool:
-    """Whether the config says what the knobs of a space need."""
-    return not any(lacks(draft, knob) for knob in read_space(space))
 
 
 def _knobs(words: list[str]) -> tuple[list[str], list[str]]:

@@ -4,7 +4,7 @@ Looks at knobs and config only; never at trials.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -85,6 +85,15 @@ def lacks(config: DictConfig, knob: Knob) -> tuple[str, str] | None:
         if not need.holds(value):
             return str(need), f"{need.path}={'null' if value is None else value}"
     return None
+
+
+def fits(config: DictConfig, knobs: Sequence[Knob], *, turned: Collection[str]) -> bool:
+    """Whether the config says what these knobs need, or knobs `turned` beside them may say it."""
+    return all(
+        need.holds(OmegaConf.select(config, need.path)) or need.path in turned
+        for knob in knobs
+        for need in knob.needs
+    )
 
 
 def check_knob(config: DictConfig, knob: Knob) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.fields import hours_in_seconds, positive, positive_or_none, whole
-from search.config.knob_roles import check_knob, check_roles, default_of
+from search.config.knob_roles import check_knob, check_roles, default_of, fits, lacks
 from search.config.knobs import Knob
 from search.config.space import read_space
 from search.config.trial_config import STOCK
@@ -119,7 +119,12 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
 def knobs_of(config: DictConfig) -> tuple[Knob, ...]:
     """Every knob of a protocol once, for the rehearsal; the first of two that turn one path."""
     spaces, _ = _spaces(config)
-    by_path = {knob.path: knob for knobs in reversed(spaces.values()) for knob in knobs}
+    by_path = {
+        knob.path: knob
+        for knobs in reversed(spaces.values())
+        for knob in knobs
+        if not lacks(config, knob)  # another knob may bring what it needs
+    }
     return tuple(by_path.values())
 
 
@@ -134,18 +139,21 @@ def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str,
     chosen = bool(config.protocol.get("chosen"))
     stock = OmegaConf.select(config, "trainer._target_") == STOCK
     listed = (config.protocol.get("knobs") or ()) if stock and not chosen else ()
+    read = {str(name): read_space(node) for name, node in plain.items()}
+    turned = {knob.path for knobs in read.values() for knob in knobs}
     spaces, missing = {}, object()
     left_out = [str(name) for name in listed if name not in plain]
-    for name, node in plain.items():
-        knobs = read_space(node)
+    for name, knobs in read.items():
         check_roles(knobs)
         (about,) = (knob for knob in knobs if not knob.nuisance)
-        if default_of(config, about, missing) is missing and not chosen:
-            left_out.append(str(name))
+        is_there = default_of(config, about, missing) is not missing
+        if not chosen and not (is_there and fits(config, knobs, turned=turned)):
+            left_out.append(name)
             continue
         for knob in knobs:
-            check_knob(config, knob)
-        spaces[str(name)] = knobs
+            if chosen or not lacks(config, knob):
+                check_knob(config, knob)
+        spaces[name] = knobs
     return spaces, tuple(left_out)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from omegaconf import DictConfig
 
 from search.config.incumbent import incumbent_config
-from search.config.knob_roles import default_of
+from search.config.knob_roles import default_of, lacks
 from search.config.knobs import Knob, Value
 from search.config.tune_settings import TuneSettings
 from search.storage.trials import TrialRecord
@@ -235,7 +235,11 @@ class History:
         return knob.typed(default_of(self.config, knob))
 
     def acts(self, knob: Knob) -> bool:
-        """Whether the incumbent's set-up has the knob: Adam, for example, has no momentum."""
+        """Whether the incumbent's set-up has the knob, and what the knob needs: Adam, for example,
+        has no momentum, and one layer no residual connections.
+        """
+        if lacks(self.config, knob):
+            return False
         missing = object()
         default = default_of(self.config, knob, missing)
         is_number = isinstance(default, int | float) and not isinstance(default, bool)
