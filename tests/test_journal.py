@@ -4,12 +4,14 @@ import json
 
 import optuna
 import pytest
+from drawn import joint_plan
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from search.config.knobs import Knob
 from search.contract.metrics import Metric
 from search.errors import UsageError
+from search.stages.samplers import make_pruner
 from search.storage.journal import Journal, JournalFile, ReadOnlyJournal
 from search.storage.study import Study, begin_anew
 from search.storage.trials import TrialRecord, TrialSpec
@@ -51,6 +53,50 @@ def test_stock_optuna_reads_what_we_write(tmp_path):
     assert [trial.params for trial in study.trials] == [{"lr": 0.5}] * 3
     assert study.trials[0].intermediate_values == {1: 0.25}
     assert study.best_value == 0.5
+
+
+@pytest.mark.parametrize("kind", ["asha", "hyperband", "median", "patient"])
+def test_a_pruner_compares_a_trial_with_no_training_of_older_code(tmp_path, kind):
+    plan = joint_plan(f"pruner={kind}")
+    pruner = make_pruner(plan.settings, epochs=27)
+    storage, metric = (
+        JournalFile(tmp_path / "journal.log"),
+        Metric(name="accuracy", direction="maximize"),
+    )
+
+    def opened(*, older=()):
+        return Study.for_writing(
+            storage, name="s", metric=metric, knobs=[KNOB], pruner=pruner, older=older
+        )
+
+    def train(study, number, value, *, end=True):
+        """Reports 27 epochs, and returns at how many of them it would be pruned."""
+        spec = TrialSpec(trial=number, stage="joint", knobs={"lr": 0.5}, seed=number)
+        study.start(spec, values={})
+        hopeless = 0
+        for epoch in range(1, 28):
+            study.report(number, epoch=epoch, value=value - epoch / 1000)
+            hopeless += study.hopeless(number)
+        if end:
+            study.finish(TrialRecord(spec=spec, state="complete", value=value, sampler_value=value))
+        return hopeless
+
+    study = opened()
+    for number in range(8):
+        train(study, number, 0.9)
+    train(study, 8, 0.9, end=False)
+    study.close()
+    begin_anew(storage, search="s", trials=[8])
+    study = opened(older=range(8))
+    assert train(study, 8, 0.1) == 0
+    for number in range(9, 17):
+        assert train(study, number, 0.1) == 0
+    study.close()
+    study = opened()
+    for number in range(17, 25):
+        train(study, number, 0.9)
+    assert any(train(study, number, 0.1) for number in range(25, 29))
+    study.close()
 
 
 def test_a_trial_that_begins_anew_is_judged_by_its_new_reports_alone(tmp_path):

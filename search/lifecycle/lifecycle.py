@@ -120,6 +120,7 @@ def _opened_study(plan: Plan, folder: Folder, console: Console) -> Study:
         metric=plan.metric,
         knobs=plan.knobs,
         pruner=make_pruner(plan.settings, epochs=plan.epochs),
+        older=CodeRecord(folder.path).older(),
     )
     if study.repaired:
         console.print(f"{folder.storage().url}: {study.repaired}", markup=False)

@@ -41,6 +41,7 @@ from search.results.reporters import write_results
 from search.results.tables import settled
 from search.stages.samplers import make_pruner
 from search.stages.spent import running_time
+from search.storage.code_record import CodeRecord
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
@@ -236,6 +237,7 @@ class _ManyStages:
             knobs=plan.knobs,
             pruner=make_pruner(plan.settings, epochs=plan.epochs),
             held=plan.held,
+            older=CodeRecord(folder.path).older(),
         )
         conduct(
             plan,

@@ -7,6 +7,7 @@ values is the business of `search.stages`.
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import optuna
@@ -18,6 +19,7 @@ from search.config.joint_settings import active
 from search.config.knobs import Knob, Value
 from search.contract.metrics import Metric
 from search.errors import SearchError
+from search.storage.competitors import pruning_study
 from search.storage.distributions import distribution_of
 from search.storage.sealed import damaged
 from search.storage.trial_storage import CLAIM, SUPERSEDED, WRITER, TrialStorage
@@ -41,9 +43,15 @@ class Study:
     """
 
     def __init__(
-        self, study: optuna.Study, *, knobs: Sequence[Knob], storage: TrialStorage
+        self,
+        study: optuna.Study,
+        *,
+        knobs: Sequence[Knob],
+        storage: TrialStorage,
+        older: Collection[int] = (),
     ) -> None:
         self._study, self._storage = study, storage
+        self._older = frozenset(older)
         self._knobs = {knob.path: knob for knob in knobs}
         self._running: dict[int, Trial] = {}
         for frozen in self._trials():
@@ -60,6 +68,7 @@ class Study:
         knobs: Sequence[Knob],
         pruner: BasePruner | None = None,
         held: Mapping[str, Value] | None = None,
+        older: Collection[int] = (),
     ) -> "Study":
         """Creates or resumes the study.
 
@@ -70,6 +79,7 @@ class Study:
             knobs: of the search.
             pruner: whom `hopeless` asks.
             held: knobs that all its trials share, and that their records leave out.
+            older: trials of other code, with which the pruner compares none.
 
         Raises:
             UsageError: the storage is damaged, or another program has written to it.
@@ -91,7 +101,7 @@ class Study:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                     study.set_metric_names([metric.name])
-            return cls(study, knobs=knobs, storage=storage)
+            return cls(study, knobs=knobs, storage=storage, older=older)
 
     @classmethod
     def for_reading(cls, storage: TrialStorage, *, name: str, knobs: Sequence[Knob]) -> "Study":
@@ -149,7 +159,12 @@ class Study:
 
     def hopeless(self, trial: int) -> bool:
         """True if the pruner would end the trial now."""
-        return self._running[trial].should_prune()
+        study, number = self._pruning_study, self._running[trial]._trial_id
+        return study.pruner.prune(study, study._storage.get_trial(number))
+
+    @cached_property
+    def _pruning_study(self) -> optuna.Study:
+        return pruning_study(self._study, older=self._older)
 
     def finish(self, row: TrialRecord) -> None:
         """Ends a trial, durably."""

@@ -41,6 +41,7 @@ def certainty(findings: Findings, *, noun: str = "", more: str) -> list[str]:
         *_tie(findings, decision, noun=noun),
         *_undecided(findings, decision, noun=noun, more=more),
         *_broken(findings, decision, noun=noun),
+        *_held_back(findings, decision, noun=noun, more=more),
     ]
 
 
@@ -122,6 +123,24 @@ def _broken(findings: Findings, decision: Decision, *, noun: str) -> list[str]:
                 "(Fisher's exact test, 5 % for all together); no gain of the mean by itself"
             )
     return lines
+
+
+def _held_back(findings: Findings, decision: Decision, *, noun: str, more: str) -> list[str]:
+    """Values that are better where they trained, but broke more often than the baseline."""
+    if decision.adopted or decision.untested:
+        return []
+    held = [
+        f"{label(findings, index)} (broke in {share(compared)})"
+        for index, compared in enumerate(decision.comparisons)
+        if index and compared.outcome == "better" and compared.broken
+    ]
+    if not held:
+        return []
+    return [
+        f"better than the baseline in the seeds that trained: {noun}{', '.join(held[:LISTED])}; "
+        f"not adopted, since the baseline broke in {share(decision.comparisons[0])}; use {more} "
+        "to know whether that is chance"
+    ]
 
 
 def share(compared: Comparison) -> str:
