@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shlex
 import signal
 from dataclasses import replace
@@ -31,6 +32,7 @@ from search.protocols.next_stage import next_stage
 from search.protocols.stage_plan import stage_plan
 from search.results.findings import open_results
 from search.results.standing import standing_of
+from search.storage.sealed import read_json, read_json_lines
 from trainers.ensemble import predict
 
 NO_JOINT = "protocol.trials=2"
@@ -578,10 +580,10 @@ def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_
         "trainer.epochs=4",
         "preflight=off",
         "space.optimizer.lr.points=3",
+        "protocol.stages=[baseline,{sweep:lr},confirm,ensemble]",
+        "model.width=16",
     ]
-    done = search(
-        *words, "protocol.stages=[baseline,{sweep:lr},confirm,ensemble]", "model.width=16", cwd=tmp_path
-    )  # fmt: skip
+    done = search(*words, "confirm.refit=true", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     place = tmp_path / "results" / "tune" / "ensemble"
     content = json.loads((place / "ensemble.json").read_text())
@@ -597,7 +599,12 @@ def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_
     opened = search("test", "tune", cwd=tmp_path)
     assert "test accuracy of the ensemble: 0." in opened.stdout
     assert "validation to test: the answer" in opened.stdout
-    again = search(
-        *words, "protocol.stages=[baseline,{sweep:lr},confirm,ensemble]", "model.width=16", cwd=tmp_path
-    )  # fmt: skip
+    note = json.loads((place.parent / "best" / "refit.json").read_text())
+    assert note["rows"] == len(fold.data.train.index) + len(fold.data.val.index)
+    assert note["trial"] == read_json(place.parent / "best" / "provenance.json")["trial"]
+    (opening,) = read_json_lines(place.parent / "test_ledger.jsonl")
+    told = re.search(r"trained again on train and validation: (0\.\d+) on", opened.stdout)
+    assert float(told[1]) == pytest.approx(opening["score"], abs=1e-4)
+    again = search(*words, "confirm.refit=true", cwd=tmp_path)
+    assert "training trial" not in again.stdout  # once
     assert content["says"] in again.stdout.replace("\n", " ")

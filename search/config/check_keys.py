@@ -17,7 +17,11 @@ from search.errors import UsageError, broken_rule
 READ = ("split", "placement", "protocol", "sampler", "pruner", "preflight", "metric")
 KINDS = ("split", "sampler", "pruner")  # groups of which every kind reads its own keys
 # Groups that have no files of their own.
-BLOCKS = {"lr_range": ("low", "high", "scale", "steps", "seeds"), "storage": ("url", "patience")}
+BLOCKS = {
+    "lr_range": ("low", "high", "scale", "steps", "seeds"),
+    "storage": ("url", "patience"),
+    "confirm": ("refit",),
+}
 TRAINER = ("replay",)  # keys of the stock trainer that no file has
 ROOT = ("choices", "chosen", "from", "expected", "contract", "space")
 GIVEN = (

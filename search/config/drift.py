@@ -33,7 +33,7 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     for key in sorted({*before, *now}):
         if (
             before.get(key) == now.get(key)
-            or key.startswith(("placement.", "preflight.", "lr_range.", "callbacks"))
+            or key.startswith(("placement.", "preflight.", "lr_range.", "callbacks", "confirm."))
             or key
             in ("lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience")
             or key in ("chosen.preflight", "chosen.callbacks")

@@ -32,6 +32,7 @@ TABLE: dict[str, Rule] = {
     "budget_trials": whole(1, null=True),
     "budget_gpu_seconds": number(above=0, null=True),
     "accept_code": truth(),
+    "confirm.refit": truth(),
     "keep": one_of("best", "all"),
     "report": one_of(*SWITCH),
     "rehearse": truth(),

@@ -19,7 +19,7 @@ PRIVATE = (
     "space", "protocol", "placement", "keep", "results_root", "split", "normalise", "seeds", "name",
     "experiment", "chosen", "choices", "rehearse", "sampler", "pruner", "n_trials", "budget_hours",
     "budget_trials", "from", "lanes", "preflight", "lr_range", "callbacks", "report", "accept_code",
-    "storage", "budget_gpu_seconds",
+    "storage", "budget_gpu_seconds", "confirm",
 )  # fmt: skip
 ADDRESSES = ("storage", "callbacks")
 

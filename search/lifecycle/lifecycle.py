@@ -96,10 +96,7 @@ def carried_out(
                     events=events,
                     past=earlier_searches(plan, fixed, console=console),
                 )
-                if (
-                    "folds" in plan.config.split
-                    and (winner := _find(plan, folder, study).winner) is not None
-                ):
+                if (winner := _find(plan, folder, study).winner) is not None:
                     refit(plan, winner, folder, console=console)
             except (Interrupted, RunError) as error:
                 post_outcome(events, _record(plan, folder, study, console), error=error)

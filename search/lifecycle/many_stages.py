@@ -184,9 +184,9 @@ class _ManyStages:
         return findings
 
     def refit(self) -> None:
-        """After cross-validation, trains the winner once more on all folds (R36)."""
+        """Trains the winner once more, where that is wanted."""
         winner = find_stages(self._plan, self._folder).winner
-        if "folds" in self._plan.config.split and winner is not None:
+        if winner is not None:
             refit(self._plan, winner, self._folder, console=self._console)
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
-"""After cross-validation: the winner trained once more, on all folds, for its best epoch's number
-of epochs (R36).
+"""The winner trained once more for its best epoch's number of epochs: after cross-validation on all
+folds (R36), and by `confirm.refit=true` on train and validation rows together.
 
 Never chooses the winner or the number of epochs; the test rows stay sealed.
 """
@@ -7,75 +7,146 @@ Never chooses the winner or the number of epochs; the test rows stay sealed.
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+import numpy as np
 from rich.console import Console
 
 from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
-from search.contract.contract import Contract, prepare
+from search.contract.contract import Prepared, prepare
 from search.lifecycle.run_stage import train_apart
+from search.results.export import REFIT, REFIT_NOTE, refit_note
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
+from trainers.api import Part
 from trainers.checkpoint import WEIGHTS
 
-DONE = "refit.json"  # in the winner's checkpoint folder: how it ended
+DONE = "refit.json"  # in the winner's checkpoint folder: how its training on all folds ended
 
 
 def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
-    """Leaves the final weights where the winner's checkpoint lies; nothing where that has been
-    done.
+    """Leaves the final weights, of all folds where the winner's checkpoint lies, of train and
+    validation together in best/; nothing where that has been done or is not wanted.
 
     Raises:
         RunError: its trainings died. Interrupted: by a signal; what is done is not lost.
     """
-    kept, place = folder.checkpoints / str(winner.spec.trial), folder.path / "refit"
-    for path in place.glob("*"):
-        if path.name != str(winner.spec.trial) or (kept / DONE).exists():
-            shutil.rmtree(path, ignore_errors=True)
-    if (kept / DONE).exists() or winner.best_epoch is None:
+    if "folds" in plan.config.split:
+        _on_all_folds(plan, winner, folder, console=console)
+    elif plan.config.confirm.refit:
+        _with_validation(plan, winner, folder, console=console)
+
+
+def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
+    kept = folder.checkpoints / str(winner.spec.trial)
+    is_done = (kept / DONE).exists()
+    _clear(folder, winner, is_done=is_done)
+    if is_done or winner.best_epoch is None:
         return
-    told = (
-        f"training trial {winner.spec.trial} again, on all folds, for {winner.best_epoch} epochs; "
-        "its value is that of train"
+    prepared = prepare(plan.config, metric=plan.metric)
+    row = _trained(plan, winner, folder, prepared, what="on all folds", console=console)
+    _keep(folder, winner, kept / WEIGHTS)
+    write_text(kept / DONE, json.dumps({"state": row.state, "reason": row.reason}) + "\n")
+
+
+def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
+    is_done = refit_note(folder).get("trial") == winner.spec.trial
+    _clear(folder, winner, is_done=is_done)
+    if is_done or winner.best_epoch is None:
+        return
+    prepared = prepare(plan.config, metric=plan.metric)
+    rows = _joined(prepared.final.train, prepared.final.val)
+    prepared = replace(prepared, final=replace(prepared.final, train=rows))
+    what = f"on the {len(rows.index)} rows of train and validation together"
+    row = _trained(plan, winner, folder, prepared, what=what, console=console)
+    folder.best.mkdir(exist_ok=True)
+    _keep(folder, winner, folder.best / REFIT)
+    note = {
+        "trial": winner.spec.trial,
+        "epochs": winner.best_epoch,
+        "rows": len(rows.index),
+        "state": row.state,
+        "reason": row.reason,
+    }
+    write_text(folder.best / REFIT_NOTE, json.dumps(note, indent=1) + "\n")
+
+
+def _trained(
+    plan: Plan,
+    winner: TrialRecord,
+    folder: Folder,
+    prepared: Prepared,
+    *,
+    what: str,
+    console: Console,
+) -> TrialRecord:
+    """Trains the winner on the train rows of `prepared.final`, in a folder of its own."""
+    trial = winner.spec.trial
+    assert winner.best_epoch is not None
+    console.print(
+        f"training trial {trial} again, {what}, for {winner.best_epoch} epochs; "
+        "its value is that of train",
+        markup=False,
     )
-    console.print(told, markup=False)
-    apart = Folder(place / str(winner.spec.trial))
+    apart = Folder(_place(folder, winner))
     config = trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
+    # The test rows are forgotten (R8).
+    data = replace(prepared.final, val=prepared.final.train, test=None)
+    everything = FoldData(data=data, units=prepared.units)
+    with apart.locked():
+        apart.begin(replace(prepared, folds=lambda: iter([everything])), config)
     row = train_apart(
         plan,
         apart,
-        _begin(plan, apart, config),
+        prepared.contract,
         config=config,
         last_epoch=winner.best_epoch,
         console=console,
         seed=winner.spec.seed,
         name=f"{plan.name}-refit",
     )
-    kept.mkdir(parents=True, exist_ok=True)
-    weights, log = apart.checkpoints / "0" / WEIGHTS, apart.logs / "0.log"
-    if weights.exists():
-        weights.replace(kept / WEIGHTS)
-    if log.exists():
-        log.replace(folder.logs / f"{winner.spec.trial}-refit.log")
-    write_text(kept / DONE, json.dumps({"state": row.state, "reason": row.reason}) + "\n")
     if row.state != "complete":
         console.print(
-            f"it {row.state}: {row.reason}; see logs/{winner.spec.trial}-refit.log",
+            f"it {row.state}: {row.reason}; see logs/{trial}-refit.log",
             markup=False,
             soft_wrap=True,
         )
-    shutil.rmtree(place)
+    return row
 
 
-def _begin(plan: Plan, folder: Folder, config: DictConfig) -> Contract:
-    """Writes a folder whose train rows are those of all folds; the test rows are forgotten (R8)."""
-    prepared = prepare(plan.config, metric=plan.metric)
-    everything = FoldData(
-        data=replace(prepared.final, val=prepared.final.train, test=None), units=prepared.units
-    )
-    with folder.locked():
-        folder.begin(replace(prepared, folds=lambda: iter([everything])), config)
-    return prepared.contract
+def _place(folder: Folder, winner: TrialRecord) -> Path:
+    return folder.path / "refit" / str(winner.spec.trial)
+
+
+def _clear(folder: Folder, winner: TrialRecord, *, is_done: bool) -> None:
+    """Removes what an interrupted training of another winner has left."""
+    for path in (folder.path / "refit").glob("*"):
+        if path != _place(folder, winner) or is_done:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _keep(folder: Folder, winner: TrialRecord, weights: Path) -> None:
+    """Moves weights and log where they stay."""
+    apart = Folder(_place(folder, winner))
+    trained, log = apart.checkpoints / "0" / WEIGHTS, apart.logs / "0.log"
+    weights.unlink(missing_ok=True)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    if trained.exists():
+        trained.replace(weights)
+    if log.exists():
+        log.replace(folder.logs / f"{winner.spec.trial}-refit.log")
+    shutil.rmtree(apart.path.parent)
+
+
+def _joined(train: Part, val: Part) -> Part:
+    """The rows of both sets."""
+
+    def both(name: str) -> Any:
+        parts = [getattr(part, name) for part in (train, val)]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
+
+    return replace(train, index=both("index"), x=both("x"), y=both("y"), lengths=both("lengths"))

@@ -22,6 +22,7 @@ from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
 
 EXPORTED = "weights.safetensors"  # in best/: the weights of the winner's best epoch
+REFIT, REFIT_NOTE = "refit.safetensors", "refit.json"  # in best/: of train and validation together
 
 LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn")
 
@@ -87,6 +88,12 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     }
     write_text(folder.best / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     write_text(folder.best / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+
+
+def refit_note(folder: Folder) -> dict[str, Any]:
+    """Which trial was trained again on train and validation together, and how; empty if none."""
+    path = folder.best / REFIT_NOTE
+    return read_json(path, keys=["trial", "state"]) if path.exists() else {}
 
 
 def drop_beaten(
