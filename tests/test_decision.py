@@ -19,7 +19,7 @@ RACE = Race(first=3, most=10)
 
 
 def _groups(scores):
-    return [Group(value=index, scores=tuple(row)) for index, row in enumerate(scores)]
+    return [Group(candidate=index, scores=tuple(row)) for index, row in enumerate(scores)]
 
 
 # Calibration. Three standard errors of a share of 0.95 in 600 sweeps are 0.027.
@@ -282,7 +282,7 @@ def test_equal_scores_show_that_seeds_change_nothing_only_if_something_is_better
 
     def groups(values):
         return [
-            Group(value=place, scores=(metric.sign * value,) * 3, perfect=metric.perfect)
+            Group(candidate=place, scores=(metric.sign * value,) * 3, perfect=metric.perfect)
             for place, value in enumerate(values)
         ]
 

@@ -184,7 +184,7 @@ def test_a_joint_search_has_a_zoom_and_the_curves_of_its_leaders(tmp_path):
     for name in ("search.svg", "knobs.svg"):
         assert "near the best" in files[name]
     texts = re.findall(r"<text[^>]*>(.*?)</text>", files["curves.svg"])
-    leaders = [f"trial {value}" for value in findings.values]
+    leaders = [str(group.candidate) for group in findings.groups]
     assert all(any(text.startswith(leader) for text in texts) for leader in leaders)
     assert any(text.endswith("chosen") for text in texts)
 

@@ -18,7 +18,7 @@ from search.config.plan import read_plan
 from search.errors import RunError, UsageError
 from search.execution.worker_pool import slots_of
 from search.results.findings import find
-from search.results.summary import conclusion, teller_of
+from search.results.summary import conclusion, view_of
 from search.results.summary.joint import account
 from search.results.warm_start import Past
 from search.stages import joint
@@ -344,7 +344,7 @@ def test_the_leaders_and_the_baseline_are_confirmed_on_seeds_that_nobody_has_use
     findings = find(plan, rows, val_rows=500)
     assert findings.winner in fresh
     assert findings.winner.spec.seed == 1
-    assert [group.value for group in findings.groups] == [0, *(row.spec.trial for row in best)]
+    assert [group.trial for group in findings.groups] == [0, *(row.spec.trial for row in best)]
 
 
 @pytest.mark.parametrize(("behind", "confirmed"), [(0.5, 2), (0.01, 6)])
@@ -471,7 +471,7 @@ def test_idle_knobs_have_no_say_in_a_configuration_but_are_kept_for_the_sampler(
     assert sum(row.spec.knobs["optimizer"] == "adam" for row in rows[45:60]) > 7
     findings = find(plan, rows, val_rows=500)
     assert findings.winner.spec.knobs["optimizer"] == "adam"
-    frame = teller_of(plan).frame(findings)
+    frame = view_of(plan).teller.frame(findings)
     other = frame[frame.optimizer != "adam"]
     assert frame[frame.optimizer == "adam"]["optimizer.adam.lr"].notna().all()
     assert other["optimizer.adam.lr"].isna().all()
@@ -513,7 +513,7 @@ def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
         )
         for line in told
     )
-    (record,) = teller_of(plan).records(find(plan, short, val_rows=500))
+    (record,) = view_of(plan).teller.records(find(plan, short, val_rows=500))
     assert (record["decision"], record["stage"]) == ("adopt", "confirm")
     assert record["value"] == rows[record["trial"]].spec.knobs
 

@@ -13,7 +13,7 @@ from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
 from search.results.reporters import write_results
-from search.results.summary import conclusion, teller_of
+from search.results.summary import conclusion, view_of
 from search.results.tables import curves_so_far, settled, trials_frame
 
 SUMMARY = "shows a search's table and decision, from disk"
@@ -71,7 +71,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
 
 
 def _frame(findings: Findings, options: Namespace) -> pd.DataFrame:
-    whole = trials_frame if options.trials else teller_of(findings.plan).frame
+    whole = trials_frame if options.trials else view_of(findings.plan).teller.frame
     return selected(
         whole(findings), sort=options.sort, top=options.top, metric=findings.plan.metric
     )
@@ -90,7 +90,7 @@ def _print_json(findings: Findings, frame: pd.DataFrame) -> None:
             "columns": list(map(str, frame.columns)),
             "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
             "winner": None if winner is None else winner.spec.trial,
-            "decisions": teller_of(plan).records(findings),
+            "decisions": view_of(plan).teller.records(findings),
             "conclusion": conclusion(findings),
         },
     )

@@ -19,6 +19,7 @@ from search.execution.early_stopping import EarlyStopping
 from search.execution.pace import duration, epochs_left, seconds_left, usual_epochs
 from search.execution.slots import Slot
 from search.execution.terminal import Line, aligned, say
+from search.stages.kinds import kind_of
 from search.storage.trials import TrialRecord, TrialSpec
 
 RECENT = 200  # epochs of a slot from which its pace is taken
@@ -102,7 +103,7 @@ class ShownProgress:
     def began(self, slot: Slot, spec: TrialSpec) -> None:
         """A trial begins."""
         if self._grown_by > 0:
-            reason = growth_reason(spec, self._tried, adaptive=self._plan.kind == "joint")
+            reason = growth_reason(spec, self._tried, adaptive=kind_of(self._plan).adaptive)
             self.note(f"{self._grown_by} more trials, {self._total} in all: {reason}")
         self._grown_by = 0
         self._tried.append(spec)

@@ -14,7 +14,7 @@ from search.execution.events import DecisionMade, EventCallback, SearchBegun, Se
 from search.execution.terminal import say
 from search.results.diagnosis import trial_judge
 from search.results.findings import Findings
-from search.results.summary import conclusion, teller_of
+from search.results.summary import conclusion, view_of
 from search.storage.folder import Folder
 
 Makers = Mapping[str, Callable[[], EventCallback]]
@@ -73,7 +73,7 @@ def post_outcome(
         return
     if error is None and findings.decision is not None:
         words = conclusion(findings)
-        for record in teller_of(findings.plan).records(findings):
+        for record in view_of(findings.plan).teller.records(findings):
             stream.post(DecisionMade(record=record, words=words))
     early = "interrupted" if isinstance(error, Interrupted) else "failed"
     winner = findings.winner

@@ -65,7 +65,7 @@ def conclude(
     if request.stage == "joint":
         step = _joint(step, findings, history)
     elif request.stage == "baseline":
-        rows = findings.of(0)
+        rows = findings.of(findings.groups[0].candidate)
         says = f"{mean_words(plan, rows)}{constant(floor)}{coarse(plan, val_rows)}"
         step = _read(replace(step, says=says), findings, rows)
     else:
@@ -87,10 +87,14 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     if decision.winner is None:
         says = "no value is usable: every trial failed or diverged"
         return replace(step, decision="none", says=says, incumbent=_last(history))
-    winner = findings.groups[decision.winner].value
+    winner = findings.groups[decision.winner].candidate
     rows = [row for row in findings.of(winner) if row.finished]
     is_sweep = step.request.stage == "sweep"
-    standings = dict(zip(findings.values, decision.standings, strict=True))
+    good = [
+        group
+        for group, standing in zip(findings.groups, decision.standings, strict=True)
+        if standing in GOOD
+    ]
     step = replace(
         step,
         decision="adopt" if decision.adopted else "keep",
@@ -98,8 +102,8 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         if is_sweep
         else _chosen(findings, history, step, val_rows=val_rows),
         held=_full(plan, findings.chosen[winner]),
-        effect="worse" in standings.values() or decision.adopted,
-        good=tuple(value for value, standing in standings.items() if standing in GOOD),
+        effect="worse" in decision.standings or decision.adopted,
+        good=tuple(group.value for group in good) if is_sweep else (),
         evidence=_evidence(findings),
     )
     return _read(step, findings, rows)
@@ -113,9 +117,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
     least = (float(np.mean(scores)) if scores else -math.inf) - LIFT * spread
     rows = {row.spec.trial: row for row in findings.rows}
     leaders = [
-        rows[int(str(group.value))]
-        for group in findings.groups[1:]
-        if group.clean and group.mean >= least
+        rows[group.trial] for group in findings.groups[1:] if group.clean and group.mean >= least
     ]
     done = sum(row.finished for row in findings.rows)
     says = f"{done} trials; {_leading(plan, leaders, incumbent=scores)}"
@@ -209,10 +211,10 @@ def _evidence(findings: Findings) -> dict[str, object]:
     assert decision is not None
     values = [
         {
-            "value": group.value,
-            "knobs": dict(findings.chosen[group.value]),
+            "value": group.name,
+            "knobs": dict(findings.chosen[group.candidate]),
             "scores": [None if score is None else sign * score for score in group.scores],
-            "trials": [row.spec.trial for row in findings.of(group.value)],
+            "trials": [row.spec.trial for row in findings.of(group.candidate)],
             "standing": standing,
         }
         for group, standing in zip(findings.groups, decision.standings, strict=True)
@@ -228,7 +230,7 @@ def _chosen(findings: Findings, history: History, step: Step, *, val_rows: int) 
     assert decision.winner is not None
     groups, sign = findings.groups, plan.metric.sign
     winner, baseline = groups[decision.winner], groups[0]
-    score = mean_words(plan, findings.of(winner.value))
+    score = mean_words(plan, findings.of(winner.candidate))
     if not decision.adopted:
         return f"the baseline stays: {score}; nothing is better beyond chance (P5)"
     against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"

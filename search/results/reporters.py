@@ -10,6 +10,7 @@ import pandas as pd
 from search.results.figures import figure_files
 from search.results.findings import Findings
 from search.results.report import report_files
+from search.results.summary import view_of
 from search.results.tables import table_files
 from search.storage.files import write_text
 from search.storage.folder import Folder
@@ -53,9 +54,6 @@ def _stale(findings: Findings, folder: Folder) -> bool:
 
 def drawn_names(findings: Findings) -> list[str]:
     """The files that the drawers write for a search in which a trial has a value."""
-    figures = {
-        "sweep": ["sweep.svg", "curves.svg"],
-        "joint": ["search.svg", "knobs.svg", "curves.svg"],
-    }
+    figures = [f"{name}.svg" for name in view_of(findings.plan).figures]
     page = ["report.html"] if findings.plan.report else []
-    return [*figures.get(findings.plan.kind, []), *page]
+    return [*figures, *page]

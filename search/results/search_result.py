@@ -16,7 +16,7 @@ from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
 from search.results.report.answer import answer_of
 from search.results.result_figures import ResultFigures
-from search.results.summary import conclusion, teller_of
+from search.results.summary import conclusion, view_of
 from search.results.tables import curves_so_far, trials_frame
 from search.storage.folder import Folder
 
@@ -108,13 +108,13 @@ class SearchResult:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """One row per value of a sweep, or per rank of a joint search, as summary.csv."""
-        frame = teller_of(self._findings.plan).frame(self._findings)
+        frame = view_of(self._findings.plan).teller.frame(self._findings)
         return self._told(frame, mean=self.metric, std=self.metric, value=self.metric)
 
     @cached_property
     def decisions(self) -> pd.DataFrame:
         """One row per decision, as decisions.jsonl."""
-        return self._told(pd.DataFrame(teller_of(self._findings.plan).records(self._findings)))
+        return self._told(pd.DataFrame(view_of(self._findings.plan).teller.records(self._findings)))
 
     @cached_property
     def figure(self) -> ResultFigures:

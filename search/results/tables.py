@@ -12,7 +12,7 @@ import pandas as pd
 from search.config.text import for_csv
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings
-from search.results.summary import teller_of
+from search.results.summary import view_of
 from search.storage.curves import read_curves, settle_curves
 from search.storage.folder import Folder
 
@@ -31,9 +31,10 @@ def settled(findings: Findings, folder: Folder) -> tuple[Findings, pd.DataFrame]
 def table_files(findings: Findings) -> Mapping[str, str]:
     """File name → text. A single training compares nothing, so it has trials.csv only."""
     files = {"trials.csv": _csv(trials_frame(findings))}
-    if findings.plan.kind == "train":
+    view = view_of(findings.plan)
+    if not view.compares:
         return files
-    teller = teller_of(findings.plan)
+    teller = view.teller
     summary = teller.frame(findings)
     records = teller.records(findings)
     return files | {

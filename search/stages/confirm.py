@@ -10,7 +10,7 @@ from search.config.confirm_settings import ConfirmSettings
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.stages.decision import Decision, decide
-from search.stages.group import Group, mark_collapsed, scores_of
+from search.stages.group import Configuration, Group, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of
@@ -62,7 +62,9 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
         foreseen=len(known),
         groups=groups,
         decision=_decided(groups, race_of(plan), resolution=resolution) if is_done else None,
-        chosen=dict(enumerate(settings(plan).configurations)),
+        chosen={
+            Configuration(place): knobs for place, knobs in enumerate(settings(plan).configurations)
+        },
     )
 
 
@@ -70,7 +72,7 @@ def _groups(plan: Plan, rows: Sequence[TrialRecord]) -> tuple[Group, ...]:
     """The configurations by their place, each with the scores of its trials."""
     trials = by_cell(rows)
     return tuple(
-        group_of(place, trials.get(cell_of(knobs), []), metric=plan.metric)
+        group_of(Configuration(place), trials.get(cell_of(knobs), []), metric=plan.metric)
         for place, knobs in enumerate(settings(plan).configurations)
     )
 

@@ -174,7 +174,7 @@ def compare(
         The candidate against the baseline.
     """
     groups = [
-        Group(value=index, scores=tuple(scores))
+        Group(candidate=index, scores=tuple(scores))
         for index, scores in enumerate((baseline, candidate))
     ]
     scores = scores_of(groups)

@@ -13,18 +13,62 @@ from search.stages.scores import Floats, broken_seeds, step_of
 LARGEST = 1e150  # beyond it the square of a score is no number: such a training has diverged
 
 
+@dataclass(frozen=True)
+class Leader:
+    """A configuration that leads a joint search, named by its first trial."""
+
+    trial: int
+
+    def __str__(self) -> str:
+        return f"trial {self.trial}"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A configuration of a confirmation, named by its place in the list; the first has 0."""
+
+    place: int
+
+    def __str__(self) -> str:
+        return f"configuration {self.place}"
+
+
+Candidate = Value | Leader | Configuration  # the first: a value of a sweep's knob
+
+
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One value of the knob: its seeds' scores, higher being better, in the order of the seeds.
+    """A candidate with its seeds' scores, higher being better, in the order of the seeds.
 
     None where a seed gave no result. `collapsed`: places of seeds that fell far below the others.
     `perfect`: scores that nothing can better, empty where nothing tells.
     """
 
-    value: Value
+    candidate: Candidate
     scores: tuple[float | None, ...]
     collapsed: frozenset[int] = frozenset()
     perfect: tuple[float, ...] = ()
+
+    @property
+    def value(self) -> Value:
+        """Of a sweep: the value of the knob."""
+        if isinstance(self.candidate, Leader | Configuration):
+            raise TypeError(f"{self.candidate} is no value of a knob")
+        return self.candidate
+
+    @property
+    def trial(self) -> int:
+        """Of a joint search: the leader's first trial."""
+        if not isinstance(self.candidate, Leader):
+            raise TypeError(f"{self.candidate} leads no joint search")
+        return self.candidate.trial
+
+    @property
+    def name(self) -> Value:
+        """The candidate as files hold it: a value, a trial's number, or a place."""
+        if isinstance(self.candidate, Leader):
+            return self.candidate.trial
+        return self.candidate.place if isinstance(self.candidate, Configuration) else self.value
 
     @cached_property
     def clean(self) -> tuple[float, ...]:

@@ -119,8 +119,13 @@ def room(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 
 def count(rows: Sequence[TrialRecord]) -> int:
+    """How many trials the search itself has, confirmations left out."""
+    return len(searched(rows))
+
+
+def searched(rows: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Trials of the search itself, confirmations left out."""
-    return sum(row.spec.stage == STAGE for row in rows)
+    return [row for row in rows if row.spec.stage == STAGE]
 
 
 def spent_budget(plan: Plan, rows: Sequence[TrialRecord]) -> str:
@@ -158,7 +163,7 @@ def exhausted(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
 
 def ended(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     """What has ended the proposals, in words; empty while they go on."""
-    mine = [row for row in rows if row.spec.stage == STAGE]
+    mine = searched(rows)
     if not mine or not all(row.finished for row in mine):
         return ""
     if len(mine) >= settings(plan).n_trials:

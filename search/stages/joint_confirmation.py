@@ -12,7 +12,7 @@ import numpy as np
 from search.config.joint_settings import default_point, size
 from search.config.plan import Plan
 from search.stages.decision import decide
-from search.stages.group import Group, mark_collapsed, scores_of
+from search.stages.group import Group, Leader, mark_collapsed, scores_of
 from search.stages.joint import (
     CONFIRM,
     STAGE,
@@ -156,7 +156,7 @@ def _groups(
     """The leaders by their first trials, each with the scores of its trials."""
     trials, metric = by_cell(evidence), plan.metric
     return tuple(
-        group_of(row.spec.trial, trials.get(cell_of(row.spec.knobs), []), metric=metric)
+        group_of(Leader(row.spec.trial), trials.get(cell_of(row.spec.knobs), []), metric=metric)
         for row in best
     )
 
@@ -177,7 +177,7 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
     result = replace(
         result,
         groups=mark_collapsed(groups, resolution=resolution),
-        chosen={row.spec.trial: row.spec.knobs for row in best},
+        chosen={Leader(row.spec.trial): row.spec.knobs for row in best},
     )
     if not is_done or result.obstacle:
         return result

@@ -9,7 +9,7 @@ from search.config.knobs import Value
 from search.config.plan import Plan
 from search.contract.metrics import Metric
 from search.stages.decision import Decision
-from search.stages.group import Group
+from search.stages.group import Candidate, Group
 from search.storage.trials import TrialRecord, TrialState
 
 Cell = tuple[tuple[str, Value], ...]
@@ -19,7 +19,8 @@ Cell = tuple[tuple[str, Value], ...]
 class Outcome:
     """All trials, queued ones included, and what is compared, baseline first, with the decision.
 
-    A sweep compares values of its knob, a joint search its leaders, each named by its first trial.
+    A sweep compares values of its knob, a joint search its leaders, a confirmation its
+    configurations.
     `evidence`: the trials that decide. `chosen`: the knobs of each group's trials, with the best
     of its nuisance where it has one. `foreseen`: how many trials there will be. `decision`: None
     until all its trials have ended.
@@ -31,11 +32,11 @@ class Outcome:
     foreseen: int = 0
     groups: tuple[Group, ...] = ()
     decision: Decision | None = None
-    chosen: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict)
+    chosen: Mapping[Candidate, Mapping[str, Value]] = field(default_factory=dict)
 
     @property
     def values(self) -> list[Value]:
-        """The names of the groups, in their order: values of a sweep's knob, or trials."""
+        """Of a sweep: the values of its knob that are compared, in their order."""
         return [group.value for group in self.groups]
 
     @property
@@ -48,8 +49,8 @@ class Outcome:
             return next((row for row in self.rows if row.state == "complete"), None)
         if self.decision is None or self.decision.winner is None:
             return None
-        value = self.groups[self.decision.winner].value
-        return next((row for row in self.of(value) if row.state == "complete"), None)
+        winner = self.groups[self.decision.winner]
+        return next((row for row in self.of(winner.candidate) if row.state == "complete"), None)
 
     @property
     def obstacle(self) -> str:
@@ -60,7 +61,7 @@ class Outcome:
         """
         if not self.groups or not any(row.value is not None for row in self.rows):
             return ""
-        baseline = cell_of(self.chosen[self.groups[0].value])
+        baseline = cell_of(self.chosen[self.groups[0].candidate])
         rows = [row for row in self.rows if cell_of(row.spec.knobs) == baseline]
         if not all(row.state in (TrialState.FAILED, TrialState.LOST) for row in rows):
             return ""
@@ -70,9 +71,9 @@ class Outcome:
             f"({first.state}: {first.reason}); mend the cause, then give the command a new name=…"
         )
 
-    def of(self, value: Value) -> list[TrialRecord]:
-        """The trials of one group, by seed; of the best cell, if a nuisance was tuned beside it."""
-        return self.by_cell.get(cell_of(self.chosen[value]), [])
+    def of(self, candidate: Candidate) -> list[TrialRecord]:
+        """A candidate's trials, by seed; of the best cell, if a nuisance was tuned beside it."""
+        return self.by_cell.get(cell_of(self.chosen[candidate]), [])
 
     def beside(self, value: Value) -> str:
         """The nuisance's value beside a value, in words; empty where there is none."""
@@ -100,10 +101,10 @@ def cell_of(knobs: Mapping[str, Value]) -> Cell:
     return tuple(sorted(knobs.items()))
 
 
-def group_of(value: Value, rows: Sequence[TrialRecord], *, metric: Metric) -> Group:
-    """The scores of one group's trials, higher being better."""
+def group_of(candidate: Candidate, rows: Sequence[TrialRecord], *, metric: Metric) -> Group:
+    """The scores of one candidate's trials, higher being better."""
     return Group(
-        value=value,
+        candidate=candidate,
         scores=tuple(None if row.value is None else metric.sign * row.value for row in rows),
         perfect=metric.perfect,
     )

@@ -73,7 +73,7 @@ def groups_of(trials: pd.DataFrame, path: str, *, first: object, seeds: list[int
         ]
         for value in values
     }
-    return [Group(value=value, scores=tuple(scores)) for value, scores in by_value.items()]
+    return [Group(candidate=value, scores=tuple(scores)) for value, scores in by_value.items()]
 
 
 def naive(groups: list[Group]) -> tuple[object, object]:

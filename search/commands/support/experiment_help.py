@@ -13,11 +13,12 @@ from search.config.compose import compose_experiment
 from search.config.plan import Plan, read_plan
 from search.config.text import one_line
 
-# Keys that a user changes first, and the file that says what each of them is.
+# By kind of search, the keys that a user changes first, and an example of changing them.
 KEYS = {
     "sweep": ("seeds", "trainer.epochs", "trainer.batch_size", "lanes", "placement.slots", "name"),
     "joint": ("n_trials", "trainer.epochs", "budget_hours", "lanes", "placement.slots", "name"),
 }
+EXAMPLES = {"sweep": "seeds=5 optimizer=adam", "joint": "n_trials=120"}
 COLUMN = 26  # where the text of an entry begins
 GROUPS = ("data", "model", "optimizer", "schedule", "metric", "split")
 
@@ -35,7 +36,7 @@ def experiment_help(name: str, *, purpose: str, config_dir: Path | None) -> str:
     keys = KEYS.get(plan.kind, KEYS["sweep"])
     rows = [(f"{key}={_value(plan, key)}", _comment(plan, key)) for key in keys]
     rows += [(f"{key}={value}", _others(key, value, config_dir)) for key, value in _chosen(plan)]
-    second = "n_trials=120" if plan.kind == "joint" else "seeds=5 optimizer=adam"
+    second = EXAMPLES.get(plan.kind, EXAMPLES["sweep"])
     examples = [
         (command, f"into results/{name}/; again to resume"),
         (
@@ -57,7 +58,8 @@ def experiment_help(name: str, *, purpose: str, config_dir: Path | None) -> str:
             "",
             examples_text(examples),
             "",
-            f"all keys: {CONF}; what would run: python -m search plan {name}",
+            f"all keys: {CONF}",
+            f"what would run: python -m search plan {name}",
         ]
     )
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from search.config.sweep_settings import SweepSettings
 from search.results.figures.places import place, shortened
 from search.results.figures.style import WINNER, log_axis, title
 from search.results.findings import Findings
@@ -74,7 +75,7 @@ def _panels(findings: Findings) -> tuple[list[Panel], str]:
         return [
             Panel(name=f"trial {row.spec.trial}", rows=[row]) for row in rows
         ], "of the best trials"
-    if plan.kind == "sweep":
+    if isinstance(plan.settings, SweepSettings):
         places = place(plan.knob, findings.values).places
         order, subject = sorted(best, key=places.__getitem__), f"by {plan.knob.path}"
     else:
@@ -84,13 +85,12 @@ def _panels(findings: Findings) -> tuple[list[Panel], str]:
     panels = []
     for index in order:
         group = groups[index]
-        noun = "" if plan.kind == "sweep" else "trial "
         marks = (
             "(baseline)" if index == 0 else "",
             "chosen" if index == winner else "" if group.clean else "not usable",
         )
-        name = " ".join(filter(None, (f"{noun}{shortened(group.value)}", *marks)))
-        rows = findings.of(group.value)
+        name = " ".join(filter(None, (f"{shortened(str(group.candidate))}", *marks)))
+        rows = findings.of(group.candidate)
         panels.append(Panel(name=name, rows=rows, chosen=index == winner))
     return panels, subject
 

@@ -101,7 +101,7 @@ def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes
     """The trials of one knob, the winner's marked."""
     decision = findings.decision
     winner = decision.winner if decision is not None else None
-    chosen = findings.groups[winner].value if winner is not None else None
+    chosen = findings.groups[winner].trial if winner is not None else None
     mine = [row for row in rows if knob.path in row.spec.knobs]
     values = [row.spec.knobs[knob.path] for row in mine]
     places = stand(knob, values, axes, most_ticks=TICKS)

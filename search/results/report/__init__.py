@@ -12,15 +12,10 @@ from search.results.report.contract import contract_section
 from search.results.report.page import render
 from search.results.report.sections import curve_sections, record_sections, search_sections
 from search.results.report.stages import overview_sections, stage_groups
+from search.results.summary import view_of
 from search.storage.folder import Folder
 
 NAME = "report.html"
-KICKERS = {
-    "sweep": "sweep of one knob",
-    "joint": "joint search",
-    "train": "one training",
-    "tune": "many stages",
-}
 
 
 def report_files(findings: Findings, curves: pd.DataFrame, folder: Folder) -> Mapping[str, str]:
@@ -58,5 +53,5 @@ def page_of(findings: Findings, curves: pd.DataFrame, folder: Folder, *, refresh
         sections = [contract, *search_sections(findings, curves, folder)]
         answer = answer_of(findings)
         groups = [Group(name=plan.name, title=plan.name, sections=sections, answer=answer)]
-    kicker = f"Knobwise · {KICKERS.get(plan.kind, plan.kind)}"
+    kicker = f"Knobwise · {view_of(plan).title}"
     return Page(title=plan.name, kicker=kicker, groups=groups, refresh=refresh)

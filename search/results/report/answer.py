@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from search.config.knobs import Value
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
-from search.results.summary.formatting import count, half_width
+from search.results.summary import view_of
+from search.results.summary.formatting import count, half_width, listed
 from search.stages.decision import Comparison, Decision
 
 TIE_LIST = 6  # tied values that are named
@@ -16,12 +17,10 @@ NAMED = 3  # knobs that the sentence names; more stand below it
 
 def answer_of(findings: Findings) -> Answer:
     """The outcome of a search, finished or not."""
-    if findings.plan.kind == "train":
+    if not view_of(findings.plan).compares:
         return _single(findings)
     if findings.steps:
         return _staged(findings)
-    if findings.steps:
-        return _of_stages(findings)
     decision = findings.decision
     if decision is None and findings.obstacle:
         return Answer(
@@ -44,27 +43,6 @@ def answer_of(findings: Findings) -> Answer:
             surety="The section on failures shows the reasons.",
         )
     return _decided(findings, decision, decision.winner)
-
-
-def _of_stages(findings: Findings) -> Answer:
-    """The incumbent of a search of many stages, as its last stage left it."""
-    held = findings.steps[-1]["held"]
-    decided = [
-        step for step in findings.steps if step["decision"] in ("adopt", "keep", "none", "done")
-    ]
-    mark, label = ("gain", "adopted") if held else ("stays", "baseline kept")
-    sentence = setting(held) if held else "The baseline stays."
-    if findings.stage:
-        mark, label = "open", "not finished"
-        sentence = (
-            f"In stage {findings.stage}; the incumbent so far: {setting(held) or 'the baseline'}."
-        )
-    return Answer(
-        mark=mark,
-        label=label,
-        sentence=sentence,
-        surety=f"{decided[-1]['stage']}: {decided[-1]['says']}." if decided else "",
-    )
 
 
 def setting(knobs: Mapping[str, Value]) -> str:
@@ -97,21 +75,21 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     plan, groups = findings.plan, findings.groups
     winner, baseline, metric = groups[index], groups[0], plan.metric
     score = with_interval(metric.value_of(winner.mean), half_width(decision, index))
-    knobs = findings.chosen[winner.value]
+    knobs = findings.chosen[winner.candidate]
     seeds = count(len(winner.clean), "seed")
     what = setting(knobs) if len(knobs) <= NAMED else "with the settings below"
     reached = f"{plan.metric.name} {score} on validation, the mean of {seeds}"
     cards = [(plan.metric.name, score, f"validation, mean of {seeds}")]
-    use = "Use" if len(knobs) <= NAMED else f"Use trial {winner.value}"
+    use = "Use" if len(knobs) <= NAMED else f"Use {winner.candidate}"
     if decision.adopted and baseline.clean:
         base = number(metric.value_of(baseline.mean))
         gain = _gain(decision.comparisons[index])
         sentence = f"{use} {what}: {reached}, {gain} better than the baseline's {base}."
-        cards += [("baseline", base, setting(findings.chosen[baseline.value]))]
+        cards += [("baseline", base, setting(findings.chosen[baseline.candidate]))]
         cards += [("gain", gain, "over the baseline, with its 95 % interval")]
     elif decision.adopted:
         sentence = f"{use} {what}: {reached}. The baseline gave no result."
-        cards += [("baseline", "no result", setting(findings.chosen[baseline.value]))]
+        cards += [("baseline", "no result", setting(findings.chosen[baseline.candidate]))]
     else:
         sentence = f"Keep the baseline, {what}: {reached}."
         cards.append(("gain over the baseline", "none", _still_possible(decision)))
@@ -142,7 +120,6 @@ def _still_possible(decision: Decision) -> str:
 def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     """How sure the decision is: a mark, a label and a sentence."""
     groups = findings.groups
-    noun = "" if findings.plan.kind == "sweep" else "trials "
     if decision.identical:
         reason = "Every seed gave the same score: it is ignored, or the metric is too coarse."
         return "unsure", "not tested", reason
@@ -150,23 +127,23 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
         reason = "With one seed per candidate a difference may be noise: use more seeds."
         return "unsure", "not tested", reason
     ties = [
-        str(group.value)
+        group.candidate
         for group, standing in zip(groups, decision.standings, strict=True)
         if standing == "tie"
     ]
     more = f" and {len(ties) - TIE_LIST} more" if len(ties) > TIE_LIST else ""
-    named = ", ".join(ties[:TIE_LIST]) + more
+    named = f"{listed(ties[:TIE_LIST])}{more}"
     if decision.adopted and not groups[0].clean:
         return "gain", "no baseline", "There is no baseline to compare with."
     if decision.adopted and decision.winner is not None:
         low = rough(decision.comparisons[decision.winner].low)
-        note = f" {len(ties)} candidates tie with the best: {noun}{named}." if ties else ""
+        note = f" {len(ties)} candidates tie with the best: {named}." if ties else ""
         text = f"A real gain: at least {low} over the baseline, with 95 % confidence (P5).{note}"
         return "gain", "a real gain", text
     possible = _still_possible(decision)
     limit = f" Another candidate may be better by {possible} (P5)." if possible else ""
     if decision.tie:
-        text = f"No significant difference: {len(ties)} candidates ({noun}{named}) lie together."
+        text = f"No significant difference: {len(ties)} candidates ({named}) lie together."
         return "stays", "no gain beyond chance", text + limit
     return "stays", "the baseline is best", f"No candidate is better beyond chance (P5).{limit}"
 
@@ -189,7 +166,7 @@ def _open(findings: Findings) -> Answer:
         sentence=sentence,
         surety="One trial is one seed: it proves nothing until its candidate has all its seeds.",
         cards=cards,
-        commands=[] if findings.plan.kind == "train" else [resume],
+        commands=[resume] if view_of(findings.plan).compares else [],
     )
 
 
@@ -245,10 +222,14 @@ def _staged(findings: Findings) -> Answer:
         decision = ""
         surety = "Chosen values lead partly by luck until fresh seeds confirm them (P13)."
     mark, label = outcomes[decision]
+    sentence = f"Use {what}: {reached}." if held else f"Keep the defaults: {reached}."
+    if findings.stage:
+        mark, label = "open", "not finished"
+        sentence = f"In stage {findings.stage}; so far: {sentence[0].lower()}{sentence[1:]}"
     return Answer(
         mark=mark,
         label=label,
-        sentence=f"Use {what}: {reached}." if held else f"Keep the defaults: {reached}.",
+        sentence=sentence,
         surety=surety,
         cards=[*cards, ("how sure", label, "")],
         settings=[f"{path}={value}" for path, value in held.items()],
@@ -260,10 +241,11 @@ def _commands(findings: Findings) -> list[tuple[str, str]]:
     plan = findings.plan
     root = f"{plan.config.results_root}/{plan.name}"
     seal = (f"python -m search test {plan.name}", "opens the sealed test set, once")
-    follow = f"python -m search joint from={plan.name} name={plan.name}-joint"
+    recipe = view_of(plan).follow_up
+    follow = f"python -m search {recipe} from={plan.name} name={plan.name}-{recipe}"
     return [
         (f"python -m search train {root}/best.yaml", "trains the winner again and compares"),
         *([seal] if plan.config.trainer.predict else []),
-        *([(follow, "turns many knobs at once, from this winner")] if plan.kind == "sweep" else []),
+        *([(follow, "turns many knobs at once, from this winner")] if recipe else []),
         (f"python -m search doctor {plan.name}", "reads the learning curves of every trial"),
     ]

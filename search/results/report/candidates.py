@@ -8,7 +8,7 @@ from search.results.findings import Findings
 from search.results.report.answer import number, setting, with_interval
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
-from search.results.summary import teller_of
+from search.results.summary import view_of
 from search.results.summary.formatting import LABELS, half_width
 from search.stages.sweep import clear_edge
 
@@ -23,7 +23,7 @@ def candidates_section(findings: Findings) -> Section | None:
     plan = findings.plan
     if not any(group.clean for group in findings.groups):
         return None
-    frame = teller_of(plan).frame(findings)
+    frame = view_of(plan).teller.frame(findings)
     is_sweep = isinstance(plan.settings, SweepSettings)
     subject = plan.knob.path if is_sweep else "the leaders"
     return Section(
@@ -55,7 +55,7 @@ def _axis(findings: Findings) -> tuple[Axis, Placement]:
         placement = place(plan.knob, findings.values)
         return axis_of(plan.knob, placement), placement
     numbers = tuple(map(float, range(len(groups))))
-    ticks = {number: f"trial {group.value}" for number, group in zip(numbers, groups, strict=True)}
+    ticks = {number: str(group.candidate) for number, group in zip(numbers, groups, strict=True)}
     limits = (-0.5, len(groups) - 0.5)
     return Axis(ticks=ticks, limits=limits), Placement(places=numbers, ticks=ticks, limits=limits)
 
@@ -64,7 +64,7 @@ def _lead(findings: Findings) -> str:
     decision, plan = findings.decision, findings.plan
     parts = ["Every dot is one seed; a bar is the 95 % interval of a mean."]
     if decision is not None and decision.best is not None:
-        best = findings.groups[decision.best].value
+        best = findings.groups[decision.best].candidate
         if half_width(decision, decision.best) > 0:
             parts.append("The green band is the interval of the best mean.")
         is_ordered = isinstance(plan.settings, SweepSettings) and not plan.knob.choices
@@ -87,10 +87,10 @@ def _chart(findings: Findings, subject: str) -> Chart:
         band = (middle - half, middle + half, "the best mean, 95 %") if half > 0 else None
     groups = [findings.groups[index] for index in shown]
     named = ", ".join(
-        f"{group.value}: {number(plan.metric.value_of(group.mean))}" for group in groups
+        f"{group.candidate}: {number(plan.metric.value_of(group.mean))}" for group in groups
     )
     winner = decision.winner if decision is not None else None
-    end = f" Chosen: {findings.groups[winner].value}." if winner is not None else ""
+    end = f" Chosen: {findings.groups[winner].candidate}." if winner is not None else ""
     return Chart(
         title=f"{plan.metric.name} by {subject}",
         alt=f"Mean {plan.metric.name} by {subject}. {named}.{end}",
@@ -109,7 +109,7 @@ def _seeds(findings: Findings, placement: Placement) -> Series:
     points = [
         (spot, row)
         for spot, group in zip(placement.places, findings.groups, strict=True)
-        for row in findings.of(group.value)
+        for row in findings.of(group.candidate)
         if row.value is not None
     ]
     return Series(
@@ -158,7 +158,7 @@ def _hover(findings: Findings, index: int, half: float) -> str:
     standing = LABELS[decision.standings[index]] if decision is not None else "no decision yet"
     mean = with_interval(plan.metric.value_of(group.mean), half)
     return (
-        f"{setting(findings.chosen[group.value])}\n"
+        f"{setting(findings.chosen[group.candidate])}\n"
         f"mean {mean} of {len(group.clean)} seeds\n"
         f"{standing}"
     )

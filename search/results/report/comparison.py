@@ -160,5 +160,5 @@ def _winner(findings: Findings) -> dict[str, Any]:
         "mean": metric.value_of(group.mean),
         "interval": half,
         "seeds": len(group.clean),
-        "settings": setting(findings.chosen[group.value]),
+        "settings": setting(findings.chosen[group.candidate]),
     }

@@ -89,7 +89,7 @@ def _heads(findings: Findings) -> list[int]:
 
 
 def _rows(findings: Findings, index: int) -> Sequence[TrialRecord]:
-    return findings.of(findings.groups[index].value)
+    return findings.of(findings.groups[index].candidate)
 
 
 def _picked(findings: Findings, shown: Sequence[TrialRecord]) -> tuple[list[int], dict[int, str]]:

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from search.config.knobs import Value
 from search.results.findings import Findings
 from search.results.report.answer import rough, setting
 from search.results.report.blocks import Entry, Section, Table, Words
-from search.results.summary import conclusion, teller_of
+from search.results.summary import conclusion, view_of
 from search.results.summary.formatting import LABELS, count
 
 WORDS = {"adopt": "adopted", "keep": "baseline kept", "none": "no winner"}
@@ -21,9 +20,9 @@ SAID = {
 
 def decision_sections(findings: Findings) -> list[Section]:
     """The notebook, then what did not help; empty for a single training."""
-    if findings.plan.kind == "train":
+    if not view_of(findings.plan).compares:
         return []
-    records = teller_of(findings.plan).records(findings)
+    records = view_of(findings.plan).teller.records(findings)
     entries = [_entry(findings, record) for record in records]
     notebook = Section(
         name="decisions",
@@ -79,12 +78,12 @@ def _unhelpful(findings: Findings) -> Iterator[Section]:
         return
     lines = []
     for standing, text in SAID.items():
-        names = [_name(findings, group.value) for group, other in losers if other == standing]
+        names = [str(group.candidate) for group, other in losers if other == standing]
         if names:
             lines.append(f"{text}: {'; '.join(names)}")
     columns: dict[str, list[Any]] = {
-        "candidate": [_name(findings, group.value) for group, _ in losers],
-        "settings": [setting(findings.chosen[group.value]) for group, _ in losers],
+        "candidate": [str(group.candidate) for group, _ in losers],
+        "settings": [setting(findings.chosen[group.candidate]) for group, _ in losers],
         "standing": [LABELS[standing] for _, standing in losers],
         "mean": [metric.value_of(group.mean) if group.clean else None for group, _ in losers],
         "below the best by": [
@@ -98,9 +97,3 @@ def _unhelpful(findings: Findings) -> Iterator[Section]:
         lead="A tie is not a proof of equality: more seeds can resolve smaller differences.",
         blocks=[Words(lines=lines, listed=True), Table(title="By candidate", columns=columns)],
     )
-
-
-def _name(findings: Findings, value: Value) -> str:
-    if findings.plan.kind == "sweep":
-        return str(value)
-    return f"trial {value}"

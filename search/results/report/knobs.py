@@ -59,7 +59,7 @@ def _knob_chart(findings: Findings, knob: Knob, shown: Rows) -> Chart:
     placement = place(knob, [row.spec.knobs[knob.path] for row in mine], most_ticks=5)
     spots = dict(zip((row.spec.trial for row in mine), placement.places, strict=True))
     winner = decision.winner if decision is not None else None
-    chosen = findings.groups[winner].value if winner is not None else None
+    chosen = findings.groups[winner].trial if winner is not None else None
     parts = {
         "complete": [row for row in mine if row.state == "complete" and row.spec.trial != chosen],
         "pruned": [row for row in mine if row.state == "pruned"],

@@ -16,24 +16,25 @@ from search.results.report.decisions import decision_sections
 from search.results.report.failures import failure_section
 from search.results.report.knobs import knob_sections
 from search.results.report.provenance import provenance_section, trials_section, trials_table
+from search.results.summary import view_of
 from search.stages import joint
 from search.storage.folder import Folder
 
 
 def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) -> list[Section]:
     """All that have something to show, of a search of one stage."""
-    rows = [row for row in findings.rows if row.spec.stage == joint.STAGE]
-    is_joint = findings.plan.kind == "joint" and any(row.value is not None for row in rows)
+    rows = joint.searched(findings.rows)
+    many_knobs = view_of(findings.plan).many_knobs and any(row.value is not None for row in rows)
     trials = trials_table(findings)
     looks = [range_section(findings, folder), preflight_section(folder)]
     candidates = candidates_section(findings)
     return [
         *([candidates] if candidates is not None else []),
-        *([budget_section(findings, rows)] if is_joint else []),
+        *([budget_section(findings, rows)] if many_knobs else []),
         *curve_sections(findings, curves),
         *group_sections(findings, folder),
         *decision_sections(findings),
-        *(knob_sections(findings, rows, trials) if is_joint else []),
+        *(knob_sections(findings, rows, trials) if many_knobs else []),
         *(look for look in looks if look is not None),
         *record_sections(findings, folder, trials=trials),
     ]

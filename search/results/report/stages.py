@@ -27,7 +27,7 @@ from search.results.report.chart import Axis, Chart, Series
 from search.results.report.checks import preflight_section, range_section
 from search.results.report.knobs import knob_sections
 from search.results.report.provenance import trials_table
-from search.results.summary import teller_of
+from search.results.summary import view_of
 from search.results.summary.formatting import LABELS
 from search.results.summary.tune import caveats, did_not_help, unresolved
 from search.stages import joint
@@ -47,7 +47,7 @@ def overview_sections(findings: Findings) -> list[Section]:
     """What the stages brought, in their order, and what did not help; empty without a stage."""
     if not findings.steps:
         return []
-    frame = teller_of(findings.plan).frame(findings)
+    frame = view_of(findings.plan).teller.frame(findings)
     figures = Figures(
         charts=[_progress(findings)], table=table_of(frame, title="Every stage", open=True)
     )

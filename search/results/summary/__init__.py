@@ -1,5 +1,9 @@
-"""What a search has found, as a table and in words. Never decides, never trains."""
+"""What a search has found, as a table and in words. Never decides, never trains.
 
+`VIEWS` holds one object per kind of search: all that its tables, figures and page do differently.
+"""
+
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pandas as pd
@@ -34,22 +38,55 @@ class Teller(Protocol):
         """decisions.jsonl."""
 
 
-def teller_of(plan: Plan) -> Teller:
-    """The teller of a plan's kind."""
-    tellers: dict[str, Teller] = {"sweep": sweep, "joint": joint, "train": single, "tune": tune}
-    return tellers[plan.kind]
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How one kind of search is shown.
+
+    `title`: what it is, in words. `teller`: its decision, as a table and in words. `figures`: names
+    of the SVG files, without their ending. `compares`: whether it has a decision to show.
+    `many_knobs`: whether the page shows every knob by itself. `follow_up`: the recipe that goes on
+    from its winner.
+    """
+
+    title: str
+    teller: Teller
+    figures: tuple[str, ...] = ()
+    compares: bool = True
+    many_knobs: bool = False
+    follow_up: str = ""
+
+
+VIEWS = {
+    "sweep": View(
+        title="sweep of one knob", teller=sweep, figures=("sweep", "curves"), follow_up="joint"
+    ),
+    "joint": View(
+        title="joint search",
+        teller=joint,
+        figures=("search", "knobs", "curves"),
+        many_knobs=True,
+    ),
+    "train": View(title="one training", teller=single, compares=False),
+    "tune": View(title="many stages", teller=tune),
+}
+
+
+def view_of(plan: Plan) -> View:
+    """The view of a plan's kind."""
+    return VIEWS[plan.kind]
 
 
 def conclusion(findings: Findings) -> list[str]:
     """The decision in words, a line each, and which trials are of older code."""
     older = CodeRecord(findings.plan.folder).older()
     named = [f"trained with older code: trials {', '.join(map(str, older))}"] if older else []
-    return [one_line(line) for line in (*teller_of(findings.plan).conclusion(findings), *named)]
+    lines = view_of(findings.plan).teller.conclusion(findings)
+    return [one_line(line) for line in (*lines, *named)]
 
 
 def show_summary(findings: Findings, console: Console) -> None:
     """The table on a terminal, and what its ± means."""
-    table = teller_of(findings.plan).table(findings, width=console.width)
+    table = view_of(findings.plan).teller.table(findings, width=console.width)
     if table is not None:
         console.print(table)
         decision = findings.decision

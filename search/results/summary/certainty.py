@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from search.results.findings import Findings
-from search.results.summary.formatting import count, label, number
+from search.results.summary.formatting import count, listed, number
 from search.stages.decision import Comparison, Decision
+from search.stages.group import Candidate, Leader
 from search.stages.racing import LEVEL
 
 LISTED = 6  # names in a line
@@ -25,12 +26,11 @@ def gain(findings: Findings, index: int) -> str:
     return f"; difference {difference:+.2g}, 95 % interval {ends[0]:+.2g} to {ends[1]:+.2g}"
 
 
-def certainty(findings: Findings, *, noun: str = "", more: str) -> list[str]:
+def certainty(findings: Findings, *, more: str) -> list[str]:
     """All that limits a decision, a line each.
 
     Args:
         findings: a search with a decision.
-        noun: what a group is called, with a blank behind it.
         more: the words that give more seeds.
     """
     decision = findings.decision
@@ -38,10 +38,10 @@ def certainty(findings: Findings, *, noun: str = "", more: str) -> list[str]:
         return []
     return [
         *_untested(decision, more=more),
-        *_tie(findings, decision, noun=noun),
-        *_undecided(findings, decision, noun=noun, more=more),
-        *_broken(findings, decision, noun=noun),
-        *_held_back(findings, decision, noun=noun, more=more),
+        *_tie(findings, decision),
+        *_undecided(findings, decision, more=more),
+        *_broken(findings, decision),
+        *_held_back(findings, decision, more=more),
     ]
 
 
@@ -62,20 +62,27 @@ def _untested(decision: Decision, *, more: str) -> list[str]:
     return []
 
 
-def _tie(findings: Findings, decision: Decision, *, noun: str) -> list[str]:
+def _tie(findings: Findings, decision: Decision) -> list[str]:
     if not decision.tie:
         return []
     groups = zip(findings.groups, decision.standings, strict=True)
-    values = [group.value for group, standing in groups if standing == "tie"]
-    numbers = [value for value in values if isinstance(value, int | float)]
-    names = map(str, sorted(numbers) if len(numbers) == len(values) else values)
+    ties = [group.candidate for group, standing in groups if standing == "tie"]
     return [
-        f"a tie: {noun}{', '.join(names)}: no significant difference from the best mean "
+        f"a tie: {listed(_ordered(ties))}: no significant difference from the best mean "
         "(5 % for all together, each with its own noise: Welch)"
     ]
 
 
-def _undecided(findings: Findings, decision: Decision, *, noun: str, more: str) -> list[str]:
+def _ordered(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Numbers by size, trials by number, anything else as it stands."""
+    trials = [each for each in candidates if isinstance(each, Leader)]
+    numbers = [each for each in candidates if isinstance(each, int | float)]
+    if len(trials) == len(candidates):
+        return sorted(trials, key=lambda leader: leader.trial)
+    return sorted(numbers) if len(numbers) == len(candidates) else candidates
+
+
+def _undecided(findings: Findings, decision: Decision, *, more: str) -> list[str]:
     """The rival with the best mean: how much better than the baseline it may still be."""
     open_still = decision.undecided
     if not open_still:
@@ -84,7 +91,7 @@ def _undecided(findings: Findings, decision: Decision, *, noun: str, more: str) 
     compared = decision.comparisons[rival]
     if not compared.difference > 0:
         return []
-    name = f"{noun.rstrip('s ') + ' ' if noun else ''}{label(findings, rival)}"
+    name = findings.groups[rival].candidate
     seeds = count(compared.trained, "seed")
     if math.isnan(compared.high):
         return [f"undecided: {name} has too few seeds that trained ({seeds} in all); use {more}"]
@@ -94,7 +101,7 @@ def _undecided(findings: Findings, decision: Decision, *, noun: str, more: str) 
     ]
 
 
-def _broken(findings: Findings, decision: Decision, *, noun: str) -> list[str]:
+def _broken(findings: Findings, decision: Decision) -> list[str]:
     """Seeds that collapsed or gave no result: a share, compared by Fisher's exact test (Holm)."""
     rivals = [
         index
@@ -106,38 +113,38 @@ def _broken(findings: Findings, decision: Decision, *, noun: str) -> list[str]:
         return []
     baseline = decision.comparisons[0]
     shares = [
-        f"{label(findings, index)} in {share(decision.comparisons[index])}"
+        f"{findings.groups[index].candidate} in {share(decision.comparisons[index])}"
         for index in broke
         if index
     ]
     shown = shares[:LISTED] + ([f"{len(shares) - LISTED} more"] if len(shares) > LISTED else [])
     told = ", ".join([*shown, f"the baseline in {share(baseline)}"])
-    lines = [f"seeds that collapsed or gave no result: {noun if shown else ''}{told}"]
+    lines = [f"seeds that collapsed or gave no result: {told}"]
     more_often = _holm([decision.comparisons[index].p_breaks for index in rivals])
     less_often = _holm([decision.comparisons[index].p_steadier for index in rivals])
     for words, places in (("more", more_often), ("less", less_often)):
         if places:
-            names = ", ".join(label(findings, rivals[place]) for place in places[:LISTED])
+            names = listed([findings.groups[rivals[place]].candidate for place in places[:LISTED]])
             lines.append(
-                f"breaks {words} often than the baseline beyond chance: {noun}{names} "
+                f"breaks {words} often than the baseline beyond chance: {names} "
                 "(Fisher's exact test, 5 % for all together); no gain of the mean by itself"
             )
     return lines
 
 
-def _held_back(findings: Findings, decision: Decision, *, noun: str, more: str) -> list[str]:
+def _held_back(findings: Findings, decision: Decision, *, more: str) -> list[str]:
     """Values that are better where they trained, but broke more often than the baseline."""
     if decision.adopted or decision.untested:
         return []
     held = [
-        f"{label(findings, index)} (broke in {share(compared)})"
+        f"{findings.groups[index].candidate} (broke in {share(compared)})"
         for index, compared in enumerate(decision.comparisons)
         if index and compared.outcome == "better" and compared.broken
     ]
     if not held:
         return []
     return [
-        f"better than the baseline in the seeds that trained: {noun}{', '.join(held[:LISTED])}; "
+        f"better than the baseline in the seeds that trained: {', '.join(held[:LISTED])}; "
         f"not adopted, since the baseline broke in {share(decision.comparisons[0])}; use {more} "
         "to know whether that is chance"
     ]
@@ -167,9 +174,9 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
         zip(findings.groups, decision.standings, strict=True)
     ):
         told: dict[str, Any] = {
-            noun: group.value,
+            noun: group.name,
             "standing": standing,
-            "scores": [row.value for row in findings.of(group.value)],
+            "scores": [row.value for row in findings.of(group.candidate)],
         }
         if decision.comparisons:
             compared = decision.comparisons[index]

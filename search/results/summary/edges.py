@@ -17,9 +17,9 @@ def edges(findings: Findings) -> list[str]:
     decision = findings.decision
     if decision is None or decision.best is None:
         return []
-    best = findings.chosen[findings.groups[decision.best].value]
+    best = findings.chosen[findings.groups[decision.best].candidate]
     ties = [
-        findings.chosen[group.value]
+        findings.chosen[group.candidate]
         for group, standing in zip(findings.groups, decision.standings, strict=True)
         if standing == "tie"
     ]

@@ -1,7 +1,7 @@
 """What all summaries share: the numbers of a group, and how numbers and tables are shown."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from search.config.text import for_markdown, one_line
 from search.config.trial_config import plain_config
 from search.results.findings import Findings
 from search.stages.decision import Decision
+from search.stages.group import Candidate, Leader
 
 WIDE, BAR = 100, 16  # columns from which a terminal shows the picture, and its width
 NARROW = 80  # columns below which the table of a sweep leaves out what became of trials
@@ -56,7 +57,7 @@ def measured(findings: Findings, index: int) -> dict[str, Any]:
     the mean's 95 % interval, by the group's own noise. `against`: the mean less the baseline's.
     """
     decision, group = findings.decision, findings.groups[index]
-    rows, metric = findings.of(group.value), findings.plan.metric
+    rows, metric = findings.of(group.candidate), findings.plan.metric
     scores, baseline = group.clean, findings.groups[0].clean
     epochs = [row.best_epoch for row in rows if row.best_epoch is not None]
     return {
@@ -79,9 +80,12 @@ def half_width(decision: Decision | None, index: int) -> float:
     return decision.half_widths[index]
 
 
-def label(findings: Findings, index: int) -> str:
-    """A group's name: its value of the knob, or its first trial."""
-    return str(findings.groups[index].value)
+def listed(candidates: Sequence[Candidate]) -> str:
+    """`0.01, 0.1`, or `trials 3, 17`."""
+    trials = [str(each.trial) for each in candidates if isinstance(each, Leader)]
+    if len(trials) > 1:
+        return f"trials {', '.join(trials)}"
+    return ", ".join(map(str, candidates))
 
 
 def held(findings: Findings, *, moved: Collection[str]) -> str:

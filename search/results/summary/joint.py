@@ -45,7 +45,7 @@ def frame(findings: Findings) -> pd.DataFrame:
     confirmation, else of the search.
     """
     leaders = {
-        tuple(findings.chosen[group.value].items()): index
+        tuple(findings.chosen[group.candidate].items()): index
         for index, group in enumerate(findings.groups)
     }
     records, confirmed = [], joint.settings(findings.plan).confirm > 0
@@ -109,7 +109,7 @@ def table(findings: Findings, *, width: int) -> Group:
     mean = "fresh seeds" if joint.settings(plan).confirm else "mean"
     header = ["rank", "trial", plan.metric.name, mean, "epoch", "decision"]
     header += ["seconds", "verdict", "knobs"] if wide else []
-    baseline = findings.groups[0].value if findings.groups else None
+    baseline = findings.groups[0].trial if findings.groups else None
     knobs_of = {row.spec.trial: row.spec.knobs for row in findings.rows}
     lines = []
     for record in summary.to_dict("records"):
@@ -152,9 +152,7 @@ def conclusion(findings: Findings) -> list[str]:
         return [f"no configuration is usable: {told}", *account(findings)]
     return [
         *_winner(findings, decision, decision.winner),
-        *certainty(
-            findings, noun="trials ", more=f"protocol.confirm={max(3, settings.confirm + 2)}"
-        ),
+        *certainty(findings, more=f"protocol.confirm={max(3, settings.confirm + 2)}"),
         *_left_out(findings),
         *edges(findings),
         *account(findings),
@@ -169,15 +167,17 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     chosen, baseline = findings.groups[winner], findings.groups[0]
     seeds = count(len(chosen.clean), "fresh seed" if joint.settings(plan).confirm else "seed")
     mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
-    trial = findings.groups[winner].value
-    knobs = ", ".join(f"{path}={value}" for path, value in findings.chosen[trial].items())
+    knobs = ", ".join(
+        f"{path}={value}" for path, value in findings.chosen[chosen.candidate].items()
+    )
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     if decision.adopted:
         against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
         told = f"against {against} at the baseline{gain(findings, winner)}{rule}: {knobs}"
-        return [f"trial {trial} is adopted: {mean}, {told}"]
+        return [f"{chosen.candidate} is adopted: {mean}, {told}"]
     better = "has a better score" if decision.untested else "is better beyond chance"
-    return [f"the baseline, trial {trial}, stays: {mean}; no configuration {better}{rule}: {knobs}"]
+    stays = f"the baseline, {chosen.candidate}, stays: {mean}"
+    return [f"{stays}; no configuration {better}{rule}: {knobs}"]
 
 
 def _left_out(findings: Findings) -> list[str]:
@@ -230,7 +230,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
         return []
 
     def knobs(index: int | None) -> Mapping[str, Value] | None:
-        return None if index is None else findings.chosen[findings.groups[index].value]
+        return None if index is None else findings.chosen[findings.groups[index].candidate]
 
     return [
         {
@@ -240,7 +240,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
             else "adopt"
             if decision.adopted
             else "keep",
-            "trial": None if decision.winner is None else findings.groups[decision.winner].value,
+            "trial": None if decision.winner is None else findings.groups[decision.winner].trial,
             "value": knobs(decision.winner),
             "baseline": knobs(0),
             "tie": decision.tie,

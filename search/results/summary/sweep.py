@@ -39,7 +39,7 @@ def frame(findings: Findings) -> pd.DataFrame:
     plan, decision = findings.plan, findings.decision
     knob, records = plan.knob, []
     for index, group in enumerate(findings.groups):
-        rows = findings.of(group.value)
+        rows = findings.of(group.candidate)
         records.append(
             {
                 knob.path: group.value,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.trial_config import trial_config
+from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE, PATIENCE, applies, is_longer
 from search.results.findings import Findings
 from search.storage.trials import TrialRecord
@@ -69,7 +70,7 @@ def _deleted(findings: Findings) -> list[str]:
 
 def turned(findings: Findings) -> Iterator[str]:
     """The paths that a search turned one by one; of a single stage, those of its knobs."""
-    if findings.plan.kind == "tune":
+    if isinstance(findings.plan.settings, TuneSettings):
         yield from (step["path"] for step in findings.steps if step["kind"] == "sweep")
     else:
         yield from (knob.path for knob in findings.plan.knobs)
