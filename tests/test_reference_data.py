@@ -175,6 +175,24 @@ def test_folders_that_hold_no_readable_images_are_refused_in_words(tmp_path):
         folder.load(path=str(tmp_path), side=4, channels=2)
 
 
+def test_a_transparent_image_is_refused_and_an_opaque_alpha_changes_nothing(tmp_path):
+    (tmp_path / "glyphs").mkdir()
+    file = tmp_path / "glyphs" / "a.png"
+    colour = np.full((8, 8, 4), (200, 100, 50, 255), dtype=np.uint8)
+    Image.fromarray(colour).save(file)
+    assert folder.load(path=str(tmp_path), side=8, channels=3).x[0, :, 0, 0].tolist() == [
+        200,
+        100,
+        50,
+    ]
+    colour[0, 0, 3] = 0
+    Image.fromarray(colour).save(file)
+    with pytest.raises(
+        DataError, match=r"but got transparent pixels .Pillow's mode RGBA.; save it"
+    ):
+        folder.load(path=str(tmp_path), side=8, channels=3)
+
+
 def test_a_truncated_photograph_is_named(tmp_path):
     (tmp_path / "cats").mkdir()
     whole = io.BytesIO()

@@ -410,6 +410,21 @@ def test_rows_of_short_sequences_that_meet_by_chance_are_no_leak():
     assert sets.shared_rows(copied, lengths=lengths[:250]).outcome == "fail"
 
 
+@pytest.mark.parametrize(("ids", "longest"), [(4, 19), (20, 8), (30, 12)])
+def test_padded_rows_of_ids_without_lengths_that_meet_by_chance_are_no_leak(ids, longest):
+    dice = np.random.default_rng(0)
+    lengths = dice.integers(1, longest + 1, 1000)
+    rows = dice.integers(1, ids + 1, (1000, longest)).astype(float)
+    rows[np.arange(longest) >= lengths[:, None]] = 0
+    parts = {"train": rows[:600], "val": rows[600:800], "test": rows[800:]}
+    assert sets.shared_rows(parts, numbers=False).outcome in ("pass", "note")
+    copied = {**parts, "val": np.concatenate([rows[:60], rows[600:740]])}
+    assert sets.shared_rows(copied, numbers=False).outcome == "fail"
+    whole = dice.integers(1, ids + 1, (1000, longest)).astype(float)  # no padding: one in a hundred
+    copied = {"train": whole[:600], "val": whole[592:792], "test": whole[800:]}
+    assert sets.shared_rows(copied, numbers=False).outcome == "fail"
+
+
 @pytest.mark.parametrize("toy", [toys.unaligned, toys.latch])
 def test_sequences_of_alike_processes_are_no_leak_and_copies_of_them_are(toy):
     for seed in range(4):

@@ -10,6 +10,7 @@ from trainers.data import DataSet, broken
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MODES = {1: "L", 3: "RGB"}  # Pillow's names of grey and colour
 SETS = ("train", "val", "test")
+OPAQUE = 255  # alpha of a pixel that lets nothing through
 
 
 def load(*, path: str, side: int, channels: int) -> DataSet:
@@ -91,6 +92,14 @@ def _image(file: Path, *, side: int, channels: int) -> NDArray[np.uint8]:
                     rule="an image has 8 bits per channel",
                     got=f"Pillow's mode {image.mode}",
                     remedy="convert it, or give the arrays by data=npz",
+                )
+            lets_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+            if lets_through and image.convert("RGBA").getchannel("A").getextrema()[0] < OPAQUE:
+                raise broken(
+                    str(file),
+                    rule="an image covers its background, or its look depends on what lies behind",
+                    got=f"transparent pixels (Pillow's mode {image.mode})",
+                    remedy="save it on a background of one colour",
                 )
             turned = ImageOps.exif_transpose(image).convert(MODES[channels])
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged files

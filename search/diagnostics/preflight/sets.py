@@ -36,6 +36,7 @@ BY_CHANCE = 3.0  # times what chance brings: more is no coincidence
 LEAKED = 0.01  # share of held-out rows in train that is too much
 OFTEN = 0.1  # the same of sequences, which alike processes bring more often than chance
 RARE = 50  # rows of one class per row of another, from which accuracy says nothing of the other
+PADDED = 0.25  # share of rows of token ids that end in padding, from which they have lengths
 LEAKED_NEARLY = 0.02  # share of held-out rows that nearly stand in train that is too much
 Sets = Mapping[str, NDArray[Any]]
 
@@ -103,6 +104,8 @@ def shared_rows(
     distances mean something.
     """
     judge, noun = Judge(name="shared_rows", rule="R3"), "rows"
+    if lengths is None and not numbers:
+        x, lengths = _by_length(x)
     if lengths is not None:
         shortest = _shortest_compared(x["train"], lengths)
         noun = f"sequences of {shortest} steps and more"
@@ -147,6 +150,25 @@ def shared_rows(
         )
         return judge.fail(sentence, remedy, **measured)
     return judge.warn(sentence, "drop the duplicates", **measured)
+
+
+def _by_length(x: Sets) -> tuple[Sets, NDArray[np.int64] | None]:
+    """Rows of token ids without lengths: their lengths in front, where rows end in padding.
+
+    Padding is the id at the end of most rows. None: the rows show no padding.
+    """
+    if any(rows.ndim != 2 or not len(rows) for rows in x.values()):
+        return x, None
+    ids, counts = np.unique(x["train"][:, -1], return_counts=True)
+    padding, lengths = ids[np.argmax(counts)], {}
+    for name, rows in x.items():
+        run = (rows[:, ::-1] == padding).cumprod(axis=1).sum(axis=1)
+        lengths[name] = np.maximum(rows.shape[1] - run, 1).astype(np.int64)
+    if float((lengths["train"] < x["train"].shape[1] - 1).mean()) < PADDED:
+        return x, None
+    return {name: np.column_stack([lengths[name], rows]) for name, rows in x.items()}, lengths[
+        "train"
+    ]
 
 
 def _shortest_compared(train: NDArray[Any], lengths: NDArray[np.int64]) -> int:
