@@ -7,24 +7,23 @@ import pandas as pd
 import pytest
 from kit import search
 
-from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
-from search.results.by_group import _scored, read_groups
-from trainers.api import Data, Part
+from search.results.by_group import Outputs, _scored, read_groups
 
 
 def test_each_group_has_the_metric_of_its_own_rows_and_the_worst_stands_first():
     index = np.array([5, 7, 9, 11])
     groups = np.array(["-"] * 12, dtype=object)
     groups[index] = ["b", "a", "a", "b"]
-    part = Part(index=index, x=np.zeros((4, 1)), y=np.array([0, 1, 1, 1]))
-    fold = FoldData(data=Data(train=part, val=part))
     right = np.array([[0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.7, 0.3]])
+    outputs = Outputs(
+        kind="probabilities", numbers=right, targets=np.array([0, 1, 1, 1]), index=index
+    )
     accuracy = Metric(name="accuracy", direction="maximize")
-    frame = _scored(accuracy, ("probabilities", right), fold, groups, seconds=1.0)
+    frame = _scored(accuracy, outputs, groups, seconds=1.0)
     assert frame.to_dict("list") == {"group": ["b", "a"], "rows": [2, 2], "accuracy": [0.5, 1.0]}
     area = Metric(name="roc_auc", direction="maximize")
-    by_area = _scored(area, ("probabilities", right), fold, groups, seconds=1.0)
+    by_area = _scored(area, outputs, groups, seconds=1.0)
     assert math.isnan(by_area[by_area["group"] == "a"]["roc_auc"].iloc[0])  # one class alone
 
 

@@ -147,7 +147,7 @@ def test_a_share_is_drawn_from_what_given_sets_leave():
 def test_groups_and_time_that_a_split_would_not_heed_are_refused():
     with pytest.raises(
         UsageError,
-        match=r"split\.kind: data\.groups is named, and only split=grouped heeds it, but got 'holdout'; say",
+        match=r"split\.kind: data\.groups is named, and only split=grouped or kfold heeds it, but got 'holdout'; say",
     ):
         make_split(_node("holdout"), rows=60, marks=Marks(groups=np.arange(60)))
     with pytest.raises(
@@ -166,3 +166,15 @@ def test_a_class_too_small_is_called_by_its_own_name():
     marks = Marks(labels=np.array([0] * 30 + [1] * 6), classes=("cat", "dog"))
     with pytest.raises(UsageError, match="a row of every class, but got class 'dog' of 4 rows"):
         make_split({"kind": "kfold", "test": 0.3, "folds": 5}, rows=36, marks=marks)
+
+
+@pytest.mark.parametrize("labels", [None, np.tile([0, 1], 60)])
+def test_folds_part_no_group_and_groups_fewer_than_folds_are_refused(labels):
+    marks = Marks(labels=labels, groups=np.repeat(np.arange(12), 10))
+    split = make_split(_node("kfold", folds=4), rows=120, marks=marks)
+    assert not set(marks.groups[split.test]) & set(marks.groups[split.rest])
+    for fold in split.folds:
+        assert not set(marks.groups[fold.train]) & set(marks.groups[fold.val])
+    few = Marks(labels=labels, groups=np.repeat(np.arange(4), 30))
+    with pytest.raises(UsageError, match=r"no more folds than groups \(2\), but got 4; say fewer"):
+        make_split(_node("kfold", folds=4, test=0.5), rows=120, marks=few)

@@ -14,8 +14,10 @@ from search.commands.support.scoring import Judge, imported, kept_rows, spread, 
 from search.config.config_file import load_config
 from search.config.results_root import address
 from search.config.trial_config import plain_config
+from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
 from search.errors import UsageError
+from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before
 from search.results.export import EXPORTED, REFIT, refit_note
 from search.results.findings import ANSWER, Findings, open_results
@@ -73,6 +75,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         averaged = _ensemble(config, folder, prepared, findings)
         trained_again = _refit(findings, config, folder, judge)
         ledger.finish(opening, score=value if trained_again is None else trained_again)
+        told = _by_group(findings, folder, prepared)
     metric, rows = opening["metric"], opening["rows"]
     if not several:
         print(f"test {metric}: {value!r} on {rows} rows (validation: {config.expected!r})")
@@ -86,7 +89,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             f"test {metric} of the winner trained again on train and validation: "
             f"{trained_again:.4g} on {rows} rows; the ledger holds this one"
         )
-    for line in _gap(findings, folder, several, rows=(val_rows, rows)):
+    for line in [*told, *_gap(findings, folder, several, rows=(val_rows, rows))]:
         print(line)
     if earlier:
         print(f"these rows were seen before:\n{_shown(earlier)}")
@@ -139,6 +142,15 @@ def _ensemble(
     # Each member brings features of its own, so the rows stay as they are here.
     bare = OmegaConf.create({**plain_config(config, resolve=True), "features": {}})
     return judge.score(bare, folder.path / "ensemble" / FILE, seconds=0.0)
+
+
+def _by_group(findings: Findings, folder: Folder, prepared: Prepared) -> list[str]:
+    """The exported weights' scores by named group of test rows, in words."""
+    if findings.winner is None:
+        return []
+    rows = FoldData(data=prepared.final, units=prepared.units)
+    line = write_test_groups(findings.plan, findings.winner, folder, rows=rows)
+    return [line] if line else []
 
 
 def _refit(findings: Findings, config: DictConfig, folder: Folder, judge: Judge) -> float | None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupShuffleSplit, KFold, StratifiedKFold, train_test_split
+from sklearn import model_selection
 
 from search.contract.arrays import hash_of
 from search.errors import UsageError, broken_rule, unknown
 
 Rows = NDArray[np.int64]
 KINDS = ("holdout", "kfold", "predefined", "grouped", "ordered")
+HEEDING = {"groups": ("grouped", "kfold"), "time": ("ordered",)}  # kinds that heed a mark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +102,13 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
             repr(kind),
             "say split=predefined",
         )
-    for key, column, fits in (("groups", marks.groups, "grouped"), ("time", marks.time, "ordered")):
-        if column is not None and kind not in (fits, "predefined"):
+    for key, fits in HEEDING.items():
+        if getattr(marks, key) is not None and kind not in (*fits, "predefined"):
             raise _refused(
                 "kind",
-                f"data.{key} is named, and only split={fits} heeds it",
+                f"data.{key} is named, and only split={' or '.join(fits)} heeds it",
                 repr(kind),
-                f"say split={fits}, or drop it",
+                f"say split={fits[0]}, or drop it",
             )
     everything = np.arange(rows)
     if kind == "predefined":
@@ -134,6 +135,8 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
             Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows
         )
     draw = {"grouped": _by_group, "ordered": _by_time}.get(kind, _at_random)
+    if kind == "kfold" and marks.groups is not None:
+        draw = _by_group
     rest, test = draw(everything, _share(node, "test"), _seed(node), marks)
     if kind == "kfold":
         return Split(folds=_folds(rest, node, marks), test=test)
@@ -144,7 +147,9 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
 def _at_random(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
     labels = marks.labels[rows] if marks.labels is not None else None
     try:
-        kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=seed)
+        kept, drawn = model_selection.train_test_split(
+            rows, test_size=share, stratify=labels, random_state=seed
+        )
     except ValueError as error:
         got, remedy = str(error), "change the shares or the data"
         if marks.labels is not None and (smallest := marks.smallest(rows))[1] < 2:
@@ -156,14 +161,10 @@ def _at_random(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows,
 
 def _by_group(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
     if marks.groups is None:
-        raise _refused(
-            "kind",
-            "split=grouped needs a group per row",
-            "none",
-            "name the column: data.groups=…",
-        )
+        rule, remedy = "split=grouped needs a group per row", "name the column: data.groups=…"
+        raise _refused("kind", rule, "none", remedy)
     try:
-        splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+        splitter = model_selection.GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
         kept, drawn = next(splitter.split(rows, groups=marks.groups[rows]))
     except ValueError as error:
         raise _refused(
@@ -186,11 +187,11 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
         raise _refused(
             "folds", f"there must be no more folds than rows ({len(rows)})", count, "say fewer"
         )
-    splitter: Any = KFold(count, shuffle=True, random_state=_seed(node))
+    splitter: Any = model_selection.KFold(count, shuffle=True, random_state=_seed(node))
     labels = None
     if marks.labels is not None:
         splitter, labels = (
-            StratifiedKFold(count, shuffle=True, random_state=_seed(node)),
+            model_selection.StratifiedKFold(count, shuffle=True, random_state=_seed(node)),
             marks.labels[rows],
         )
         name, smallest = marks.smallest(rows)
@@ -201,7 +202,17 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
                 f"class {name} of {smallest} rows",
                 "say fewer folds",
             )
-    parts = splitter.split(rows, labels)
+    groups = None if marks.groups is None else marks.groups[rows]
+    if groups is not None:
+        if count > (there := len(np.unique(groups))):
+            raise _refused(
+                "folds", f"there must be no more folds than groups ({there})", count, "say fewer"
+            )
+        stratified = model_selection.StratifiedGroupKFold(
+            count, shuffle=True, random_state=_seed(node)
+        )
+        splitter = model_selection.GroupKFold(count) if labels is None else stratified
+    parts = splitter.split(rows, labels, groups)
     return tuple(Fold(train=np.sort(rows[train]), val=np.sort(rows[val])) for train, val in parts)
 
 

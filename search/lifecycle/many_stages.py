@@ -34,6 +34,7 @@ from search.protocols.history import RATE, History, Step
 from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
+from search.results.by_group import write_groups
 from search.results.diagnosis import diagnosed, usual_updates
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find, find_stages
@@ -180,6 +181,8 @@ class _ManyStages:
             write_best(self._plan, winner, self._folder)
             spared = {trial for trials in findings.confirmed.values() for trial in trials}
             drop_beaten(self._plan, winner, self._folder, spared=spared)
+            if message := write_groups(self._plan, winner, self._folder):
+                self._console.print(message, markup=False, soft_wrap=True)
         write_results(findings, curves, self._folder)
         return findings
 

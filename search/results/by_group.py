@@ -1,31 +1,48 @@
-"""Whom does the winner serve badly? Its score on the validation rows of each named group (R3).
+"""Whom does the winner serve badly? Its score on the rows of each named group (R3).
 
-Needs the winner's weights and a trainer that predicts; never sees test rows.
+On validation rows at the end of a search, each by the weights that did not train on it; on test
+rows where `test` opens them. Needs the winner's weights and a trainer that predicts.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from hydra.utils import get_object
 from numpy.typing import NDArray
 
 from search.config.plan import Plan
 from search.config.trial_config import plain_config, trial_config
 from search.contract.arrays import FoldData, read_folds
 from search.contract.dataset import load_rows
-from search.contract.metrics import Metric, scores
+from search.contract.metrics import Metric, output_of, scores
 from search.results.export import EXPORTED
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
-from trainers.ensemble import kind_of, member_outputs
+from trainers.api import Data
+from trainers.checkpoint import WEIGHTS
+from trainers.features import with_features
+from trainers.rows import own_rows
 
 FILE = "groups.csv"  # group, rows, the metric; the worst group first
+TEST_FILE = "groups-test.csv"  # the same of the test rows, once they are opened
 TRIAL = "trial"
-Output = tuple[str, NDArray[Any]]  # kind, and one row per row
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """A trainer's outputs of a `kind` for rows, with their targets and their place in the data."""
+
+    kind: str
+    numbers: Array
+    targets: Array
+    index: Array
 
 
 def write_groups(plan: Plan, winner: TrialRecord, folder: Folder) -> str:
@@ -33,21 +50,25 @@ def write_groups(plan: Plan, winner: TrialRecord, folder: Folder) -> str:
 
     Returns why there is none although the data have groups; empty otherwise.
     """
-    config, path = plan.config, folder.path / FILE
-    if config.split.kind != "grouped" and not config.data.get("groups"):
+    path = folder.path / FILE
+    if not _are_named(plan):
         return ""
     if path.exists() and int(pd.read_csv(path)[TRIAL].iloc[0]) == winner.spec.trial:
         return ""
-    folds, weights = read_folds(folder.arrays), folder.best / EXPORTED
-    if len(folds) != 1 or not weights.exists() or not config.trainer.get("predict"):
+    folds = read_folds(folder.arrays)
+    weights = _weights_of(winner, folder, folds=len(folds))
+    if not all(file.exists() for file in weights) or not plan.config.trainer.get("predict"):
         path.unlink(missing_ok=True)
-        return "no scores by group: they need one split, kept weights and trainer.predict"
-    groups = load_rows(config.data).data.groups
+        return "no scores by group: they need kept weights and trainer.predict"
+    groups = load_rows(plan.config.data).data.groups
     if groups is None:
         return ""
     try:
-        values = _predicted(plan, winner, folds[0], weights)
-        frame = _scored(plan.metric, values, folds[0], groups, seconds=winner.seconds)
+        whole = [
+            _predicted(plan, winner, replace(fold.data, test=fold.data.val), file, fold.units)
+            for fold, file in zip(folds, weights, strict=True)
+        ]
+        frame = _scored(plan.metric, _together(whole), groups, seconds=winner.seconds)
     except Exception as error:  # noqa: BLE001  # a user's function may raise anything
         path.unlink(missing_ok=True)
         return f"no scores by group: {type(error).__name__}: {error}"
@@ -56,20 +77,41 @@ def write_groups(plan: Plan, winner: TrialRecord, folder: Folder) -> str:
     return ""
 
 
+def write_test_groups(plan: Plan, winner: TrialRecord, folder: Folder, *, rows: FoldData) -> str:
+    """Writes groups-test.csv of the exported weights; returns what it says, in words.
+
+    `rows`: with the test rows, which `test` has opened.
+    """
+    groups = load_rows(plan.config.data).data.groups if _are_named(plan) else None
+    if groups is None:
+        return ""
+    try:
+        outputs = _predicted(plan, winner, rows.data, folder.best / EXPORTED, rows.units)
+        frame = _scored(plan.metric, outputs, groups, seconds=winner.seconds)
+    except Exception as error:  # noqa: BLE001  # as above
+        return f"no scores by group: {type(error).__name__}: {error}"
+    frame[TRIAL] = winner.spec.trial
+    write_text(folder.path / TEST_FILE, frame.to_csv(index=False))
+    told = ByGroup(frame=frame, metric=plan.metric.name, rows="test", file=TEST_FILE)
+    return told.line
+
+
 @dataclass(frozen=True, kw_only=True)
 class ByGroup:
-    """groups.csv, read. `frame`: group, rows, metric; the worst first."""
+    """Scores by group. `frame`: group, rows, metric, the worst first; `file` holds them."""
 
     frame: pd.DataFrame
     metric: str
+    rows: str = "validation"
+    file: str = FILE
 
     @property
     def line(self) -> str:
         """The worst and the best group in words."""
         worst, best = self.frame.iloc[0], self.frame.iloc[-1]
         return (
-            f"by group, on validation rows: {self._told(worst)} is the worst of "
-            f"{len(self.frame)}, {self._told(best)} the best (R3); see {FILE}"
+            f"by group, on {self.rows} rows: {self._told(worst)} is the worst of "
+            f"{len(self.frame)}, {self._told(best)} the best (R3); see {self.file}"
         )
 
     def _told(self, row: "pd.Series[Any]") -> str:
@@ -85,37 +127,60 @@ def read_groups(folder: Path, *, metric: str) -> ByGroup | None:
     return ByGroup(frame=frame, metric=metric) if metric in frame and len(frame) else None
 
 
-def _predicted(plan: Plan, winner: TrialRecord, fold: FoldData, weights: Path) -> Output:
-    """The winner's outputs for the validation rows, which stand in for the rows to predict."""
+def _are_named(plan: Plan) -> bool:
+    """Whether the data have a column of groups."""
+    return bool(plan.config.split.kind == "grouped" or plan.config.data.get("groups"))
+
+
+def _weights_of(winner: TrialRecord, folder: Folder, *, folds: int) -> list[Path]:
+    """The winner's weights of each fold: those that never saw its validation rows."""
+    if folds == 1:
+        return [folder.best / EXPORTED]
+    kept = folder.checkpoints / str(winner.spec.trial)
+    return [kept / f"fold-{fold}" / WEIGHTS for fold in range(folds)]
+
+
+def _predicted(
+    plan: Plan, winner: TrialRecord, data: Data, weights: Path, units: dict[str, Any] | None
+) -> Outputs:
+    """The winner's outputs for `data.test`, in the target's own units."""
     config = plain_config(
         trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed), resolve=True
     )
-    outputs = member_outputs(config, replace(fold.data, test=fold.data.val), "cpu", weights)
-    if outputs is None:
-        raise ValueError("trainer.predict gives labels; numbers or probabilities are needed")
-    return kind_of(config), outputs
+    function = get_object(str(config["trainer"]["predict"]))
+    own_config, rows = with_features(config, own_rows(data))
+    output = output_of(dict(function(own_config, rows, "cpu", weights)))
+    if output is None or data.test is None or data.test.y is None:
+        raise ValueError("trainer.predict gives no outputs for rows with targets")
+    (kind, numbers), targets = output, np.asarray(data.test.y)
+    if units is not None:
+        mean, scale = np.array(units["mean"]), np.array(units["scale"])
+        targets, numbers = targets * scale + mean, numbers.reshape(targets.shape) * scale + mean
+    return Outputs(kind=kind, numbers=numbers, targets=targets, index=data.test.index)
 
 
-def _scored(
-    metric: Metric,
-    output: Output,
-    fold: FoldData,
-    groups: NDArray[Any],
-    *,
-    seconds: float,
-) -> pd.DataFrame:
-    (kind, numbers), val = output, fold.data.val
-    of_rows = groups[val.index]
+def _together(parts: Sequence[Outputs]) -> Outputs:
+    """The outputs of all folds."""
+    return Outputs(
+        kind=parts[0].kind,
+        numbers=np.concatenate([part.numbers for part in parts]),
+        targets=np.concatenate([part.targets for part in parts]),
+        index=np.concatenate([part.index for part in parts]),
+    )
+
+
+def _scored(metric: Metric, outputs: Outputs, groups: Array, *, seconds: float) -> pd.DataFrame:
+    """A row per group, the worst first."""
+    of_rows = groups[outputs.index]
     rows = []
     for name in np.unique(of_rows):
         chosen = of_rows == name
         try:
             values = scores(
                 metric,
-                targets=np.asarray(val.y)[chosen],
-                kind=kind,
-                output=np.asarray(numbers)[chosen],
-                units=fold.units,
+                targets=outputs.targets[chosen],
+                kind=outputs.kind,
+                output=outputs.numbers[chosen],
             )
             whole = {**values, "seconds": seconds}
             score = metric.combine(whole) if metric.formula else float(values[metric.name])

@@ -94,7 +94,7 @@ def _image(file: Path, *, side: int, channels: int) -> NDArray[np.uint8]:
                     remedy="convert it, or give the arrays by data=npz",
                 )
             lets_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-            if lets_through and image.convert("RGBA").getchannel("A").getextrema()[0] < OPAQUE:
+            if lets_through and np.asarray(image.convert("RGBA"))[..., 3].min() < OPAQUE:
                 raise broken(
                     str(file),
                     rule="an image covers its background, or its look depends on what lies behind",
