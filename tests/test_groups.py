@@ -50,3 +50,13 @@ def test_a_search_over_named_groups_tells_the_group_that_is_served_badly(elsewhe
         assert groups.frame["group"].iloc[0] == "kim"
     again = search("table", "smoke", cwd=elsewhere)
     assert again.returncode == 0
+    words = [*words[:7], "split=kfold", "split.folds=3", "split.test=0.3", "name=folds"]
+    done = search(*words, cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    folds = pd.read_csv(elsewhere / "results" / "folds" / "groups.csv")
+    assert folds["rows"].tolist() == [60] * len(folds)  # every row outside test, once
+    tested = search("test", "folds", cwd=elsewhere)
+    assert "by group, on test rows:" in tested.stdout, tested.stderr
+    sealed = pd.read_csv(elsewhere / "results" / "folds" / "groups-test.csv")
+    assert set(sealed["group"]) | set(folds["group"]) == set(who)
+    assert not set(sealed["group"]) & set(folds["group"])
