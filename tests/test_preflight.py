@@ -66,7 +66,7 @@ def alarms_of(setup, place):
     )
     told = {"watched": questions.watched(subject)}
     if {*setup.found} & {*BY_HEART, *BY_LABELS} and "label_noise" not in setup.found:
-        told["heart"] = questions.learned_by_heart(subject, parameters=1000)
+        told["heart"] = questions.learned_by_heart(subject, parameters=1000, loss=None)
         told["labels"] = questions.labels_matter(subject, rate=0.05)
     told = json.loads(json.dumps(plain(told), allow_nan=False))
     checks = (
@@ -311,7 +311,7 @@ CALM = {
     "evaluated": [], "rows_mix": False, "averaged": None, "gradient_norms": [],
     "steps_without_gradient": 0, "stale_gradients": 0, "ratios": [], "rates": [], "noisy_evaluations": [], "unsteady_evaluation": False, "changed_buffers": [], "quiet_trainings": [],
     "dead": [], "relu_rows": 0, "batch_norms": 0, "epochs_told": 1, "train_loss": [1.0], "val_loss": [1.0], "first_loss": None,
-    "not_finite": [], "again": {}, "again_error": "",
+    "not_finite": [], "again": {}, "again_error": "", "cut": "",
 }  # fmt: skip
 
 

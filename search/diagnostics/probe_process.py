@@ -24,6 +24,8 @@ with quick_imports():
     from trainers.probes import gradients, questions
     from trainers.probes.limits import OutOfTime, time_limit
     from trainers.probes.padding import padding_counts
+    from trainers.probes.seen import LossCall
+    from trainers.probes.speed import speed
     from trainers.probes.subject import Subject, ramp
     from trainers.stock import warm
 
@@ -56,10 +58,11 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
     if watched["error"] or not watched["steps"]:
         return told
     parameters = sum(math.prod(weights["shape"]) for weights in watched["weights"])
+    loss = LossCall(**watched["loss"]) if watched["loss"] is not None else None
     asking: dict[str, Callable[[], Answers]] = {
-        "heart": lambda: questions.learned_by_heart(subject, parameters=parameters),
+        "heart": lambda: questions.learned_by_heart(subject, parameters=parameters, loss=loss),
         "labels": lambda: questions.labels_matter(subject, rate=_taught(told["heart"])),
-        "speed": lambda: questions.speed(subject, sizes=asked["stock"]),
+        "speed": lambda: speed(subject, sizes=asked["stock"]),
     }
     if subject.data.train.lengths is not None and subject.data.train.x is not None:
         asking["padding"] = lambda: padding_counts(subject)

@@ -1,5 +1,5 @@
 """What is asked of a training before its search begins, as plain numbers: what it does, whether it
-repeats, whether it can learn a few rows by heart, whether labels matter to it, how fast it is.
+repeats, whether it can learn a few rows by heart, whether labels matter to it.
 Measures; never judges.
 """
 
@@ -10,13 +10,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from trainers.api import IGNORED, Data, Part, Values
+from trainers.probes.limits import OutOfTime, time_limit
 from trainers.probes.rows_seen import row_keys, rows_seen
-from trainers.probes.run import Run, some_rows, with_batch
+from trainers.probes.run import Run, some_rows
 from trainers.probes.scores import losses_again, row_scores, score
+from trainers.probes.seen import LossCall
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient, ramp, without_penalties
 from trainers.probes.watch import Watch
@@ -26,10 +27,10 @@ POOL = 5000  # rows among which those to learn by heart are picked
 FEW_ROWS, LEAST_ROWS = 64, 8  # how many these are
 FIT_STEPS = 500  # of one try to learn them
 LABEL_STEPS = 200  # of one training on true or on shuffled labels
+FIRST_LOOK = 120.0  # seconds of the two epochs that are watched; as many of the first one again
 SHUFFLES, CERTAIN = 3, 3.0  # such shuffles; standard errors of a difference that ends the question
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # of the ramp that finds the rates of those
 ENOUGH = 30.0  # seconds of a question after which no further training of it begins
-BATCHES = (16, 32, 64, 128, 256, 512)
 # Metrics of which 1 is the best: what a trainer reports of itself.
 UP_TO_ONE = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "r2")
 FITTED = 0.98  # share of correct rows, or R²
@@ -46,15 +47,22 @@ def watched(subject: Subject) -> Answer:
         frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
         for part in (data.train, data.val)
     )
-    watch = Watch(train_rows)
-    run = subject.train(
-        data, contexts=[Steer(until=patient()), watch], stop=lambda run: run.trained == 2
-    )
-    again = Run()
-    if not run.error:
-        again = subject.train(
-            data, contexts=[Steer(until=patient())], stop=lambda run: run.trained == 1
-        )
+    watch, run, again = Watch(train_rows), Run(), Run()
+
+    def look(into: Run, *watches: Watch, epochs: int) -> str:
+        """Trains so many epochs; why it was left before, if it was."""
+        contexts = [Steer(until=patient()), *watches]
+        try:
+            with time_limit(FIRST_LOOK):
+                subject.train(
+                    data, into=into, contexts=contexts, stop=lambda run: run.trained == epochs
+                )
+        except OutOfTime:
+            return f"it took longer than its {FIRST_LOOK:.0f} s, and was left there"
+        return ""
+
+    cut = look(run, watch, epochs=2)
+    cut_again = "" if run.error or cut else look(again, epochs=1)
     last: Values = run.epochs[-1][1] if run.epochs else {}
     ends = [0, *watch.seen.epochs]
     trained = [
@@ -68,6 +76,7 @@ def watched(subject: Subject) -> Answer:
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
         "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
         "error": run.error,
+        "cut": cut,
         "rows": len(data.train.index),
         "val_rows": len(data.val.index),
         **asdict(watch.seen),
@@ -79,12 +88,13 @@ def watched(subject: Subject) -> Answer:
             name for name in _numbers(last) if not all(map(math.isfinite, run.told(name)))
         ],
         "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
-        "again_error": again.error,
+        "again_error": again.error or cut_again,
     }
 
 
-def learned_by_heart(subject: Subject, *, parameters: int) -> Answer:
-    """A few rows, the regularisers off: how well can they be fitted, at several rates (R9)?
+def learned_by_heart(subject: Subject, *, parameters: int, loss: LossCall | None) -> Answer:
+    """A few rows, the regularisers off: how well can they be fitted, at several rates (R9)? And
+    does `val_loss` know it, of the loss that was seen?
 
     No more rows than half of the parameters per output, so that a small model is not asked for what
     it cannot do.
@@ -97,14 +107,15 @@ def learned_by_heart(subject: Subject, *, parameters: int) -> Answer:
     for rate in rates:
         if tries and time.monotonic() > ends:
             return {"rows": len(few.index), "tries": tries, "left_out": len(rates) - len(tries)}
-        tries.append(_fit(subject, data, rate=rate, steps=FIT_STEPS))
+        tries.append(_fit(subject, data, rate=rate, steps=FIT_STEPS, loss=loss))
         if tries[-1]["fitted"]:
             break
     best = max(
         tries, key=lambda attempt: -math.inf if attempt["score"] is None else attempt["score"]
     )
     if not tries[-1]["fitted"] and (best["score"] or 0.0) >= NEARLY:
-        tries.append(_fit(subject, data, rate=best["rate"], steps=LONGER * FIT_STEPS))
+        steps = LONGER * FIT_STEPS
+        tries.append(_fit(subject, data, rate=best["rate"], steps=steps, loss=loss))
     return {"rows": len(few.index), "tries": tries}
 
 
@@ -181,45 +192,6 @@ def _shuffled(labels: NDArray[Any], dice: np.random.Generator, *, per_step: bool
     return mixed
 
 
-def speed(subject: Subject, *, sizes: bool) -> Answer:
-    """Seconds of a step, and megabytes that it keeps for the backward pass; `sizes`: over batches
-    of 16 … 512 rows (P6).
-    """
-    rows = len(subject.data.train.index)
-    batches = [batch for batch in BATCHES if batch <= rows] if sizes else []
-    measured = []
-    for batch in sorted({*batches, min(subject.batch, rows)}):
-        data = subject.sample(train=max(batch * 4, 256), val=64)
-        steer, kept = Steer(most=24, until=patient(1.5)), Kept()
-        config = with_batch(subject.config, batch)
-        run = subject.train(data, epochs=24, config=config, contexts=[steer])
-        if len(steer.times) < 3:
-            continue
-        seconds = float(np.median(np.diff(steer.times[1:])))
-        subject.train(data, epochs=1, config=config, contexts=[Steer(most=1), kept])
-        measured.append(
-            {"batch": batch, "seconds": seconds, "megabytes": kept.most / 2**20, "error": run.error}
-        )
-    return {"batches": measured, "rows": rows}
-
-
-class Kept(torch.autograd.graph.saved_tensors_hooks):
-    """Counts what a forward pass keeps for its backward pass, in bytes; a storage that is kept
-    twice counts once.
-    """
-
-    def __init__(self) -> None:
-        self.most = 0
-        self._storages: dict[int, int] = {}
-        super().__init__(self._pack, lambda tensor: tensor)
-
-    def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        self._storages[storage.data_ptr()] = storage.nbytes()
-        self.most = max(self.most, sum(self._storages.values()))
-        return tensor
-
-
 def _few(subject: Subject, *, parameters: int) -> Part:
     """Few rows, as many of each class, no input twice."""
     part = subject.data.train
@@ -257,7 +229,7 @@ def _rates(subject: Subject, data: Data) -> list[float]:
     return [best / 10, *([own] if own else []), best / 3, best / 30, best / 100]
 
 
-def _fit(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:
+def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCall | None) -> Answer:
     """One try to learn rows by heart in so many steps."""
     best = -math.inf
 
@@ -280,8 +252,11 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:
         float(np.median(part)) if part else math.nan for part in (losses[:1], losses[-5:])
     )
     told = math.isfinite(best)
+    again = losses_again(Run(epochs=run.epochs[-1:]), data.val.y, call=loss)
     return {
         "rate": rate,
+        "val_loss": run.series("val_loss")[-1] if again else None,
+        "again": again[-1] if again else None,
         "steps": len(steer.times),
         "score": best if told else None,
         "start": start,

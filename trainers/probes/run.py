@@ -57,17 +57,19 @@ def train(
     epochs: int | None = None,
     contexts: Sequence[AbstractContextManager[Any]] = (),
     stop: Callable[[Run], bool] | None = None,
+    into: Run | None = None,
 ) -> Run:
     """Trains within the contexts until it is `Enough`, or `stop` says so of what came so far.
 
-    `epochs`: in place of `trainer.epochs`.
+    `epochs`: in place of `trainer.epochs`; `into`: what is filled, so that it remains where the
+    training is left in the middle.
     """
     trainer = {
         **config["trainer"],
         "replay": False,
     }  # what a loss ended in is not to be seen as a training of its own
     told = {**config, "trainer": trainer if epochs is None else {**trainer, "epochs": epochs}}
-    run = Run()
+    run = Run() if into is None else into
     with ExitStack() as stack:
         watches = [stack.enter_context(context) for context in contexts]
         try:

@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.noise_floor import noise_floor
 from search.diagnostics.preflight.reading import Reading
 
 # The share of rows that a model is surest of, at least so many, and how many of them may bear
 # another label.
 SUREST, FEWEST, DOUBTED = 0.2, 40, 0.12
+CERTAIN = 3.84  # twice the gain of a log-likelihood that chance brings in one of forty cases
+MOST = (
+    0.8  # of all errors of plain models, which swapped labels make and classes that overlap do not
+)
 # Half of a class bears another label: of the rows that look like this class, the share that bears
 # it; how well its chance tells these from the others; the share of right labels among the rows that
 # surely look like the other class; and rows between the two, over those of the class. Classes that
@@ -29,17 +34,25 @@ def label_noise(reading: Reading, *, legible: bool) -> Check:
     does a class share its rows with another one, half and half?
 
     In clean data, however hard, the surest predictions are right; random labels spare none. After
-    confident learning (Northcutt, Jiang and Chuang, JAIR 2021). `legible`: whether plain models
-    read the labels at all.
+    confident learning (Northcutt, Jiang and Chuang, JAIR 2021). Two classes that overlap by much
+    have doubtful surest rows as well: there, `noise_floor` must say that labels are swapped.
+    `legible`: whether plain models read the labels at all.
     """
     judge = Judge(name="label_noise", rule="R13")
-    if not legible:
-        return judge.unknown("plain models read nothing of the labels in these inputs")
     y = reading.y
     if np.bincount(y).max() > len(y) - 20 or len(y) < 60:
         return judge.unknown("there are too few rows, or too few outside the most frequent class")
     chances, classes = reading.chances
     guess, confidence = classes[chances.argmax(axis=1)], chances.max(axis=1)
+    two = len(classes) == 2
+    swapped, gain = noise_floor(reading) if two else (1.0, 0.0)
+    swaps = swapped >= MOST * (guess != y).mean()
+    if swaps and gain > CERTAIN:
+        told = f"plain models grow no surer than {1 - swapped:.0%} of any label"
+        remedy = f"about {swapped:.0%} of the labels seem to be swapped: look at the surest of them"
+        return judge.warn(told, remedy, share=swapped, gain=gain)
+    if not legible:
+        return judge.unknown("plain models read too little of the labels in these inputs")
     rare = (
         guess != np.bincount(y).argmax()
         if np.bincount(y).max() > 0.5 * len(y)
@@ -52,7 +65,7 @@ def label_noise(reading: Reading, *, legible: bool) -> Check:
     wrong = float((guess[surest] != y[surest]).mean())
     error = math.sqrt(max(wrong * (1 - wrong), 0.01) / len(surest))
     sentence = f"{wrong:.0%} of the {len(surest)} rows that trees are surest of have another label"
-    if wrong - error > DOUBTED:
+    if wrong - error > DOUBTED and swaps:
         return judge.warn(
             sentence,
             "look at these rows: labels may be wrong, or the inputs say little",

@@ -24,6 +24,10 @@ def trains(seen: Answer) -> Check:
     judge = Judge(name="trains", rule="R10")
     if seen["error"]:
         return judge.fail(f"it raised {seen['error']}", "mend it; probes.log holds what it printed")
+    if seen["cut"] and not seen["epochs_told"]:
+        return judge.unknown(
+            f"{seen['cut']}, after {seen['steps']} steps and before its first epoch"
+        )
     if not seen["epochs_told"] and not seen["steps"]:
         return judge.fail("it ended without an epoch", "yield once per epoch")
     if seen["not_finite"]:

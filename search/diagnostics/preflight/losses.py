@@ -12,12 +12,16 @@ from typing import Any
 from search.diagnostics.preflight.check import Check, Judge
 
 Answer = Mapping[str, Any]
+OWN_ROW = "hold each output against the label of its own row"
 NEAR, FAR = 0.05, 0.10  # relative differences of losses that are one, and that are not
 SURE = 4.0  # standard deviations of the losses of shuffled labels
 
 
-def reported_losses(seen: Answer) -> Check:
-    """`train_loss` against the losses of the steps, `val_loss` against that of the predictions."""
+def reported_losses(seen: Answer, *, heart: Answer) -> Check:
+    """`train_loss` against the losses of the steps, `val_loss` against that of the predictions.
+
+    `heart`: of rows learned by heart, whose labels the predictions certainly know.
+    """
     judge = Judge(name="reported_losses", rule="R16")
     if not any(loss is not None for loss in (*seen["train_loss"], *seen["val_loss"])):
         return judge.unknown("no loss was reported")
@@ -29,6 +33,9 @@ def reported_losses(seen: Answer) -> Check:
     if rows["on_train"] is not None and rows["on_train"] > 0.9 and rows["on_val"] == 0:
         told = "the rows that were evaluated are train rows; no validation row was"
         return judge.fail(told, "evaluate the rows of data.val")
+    unknown = _unknown_by_heart(heart)
+    if unknown:
+        return judge.fail(unknown, OWN_ROW)
     pairs = [
         (loss, again)
         for loss, again in zip(seen["val_loss"], seen["losses_again"], strict=False)
@@ -44,8 +51,25 @@ def reported_losses(seen: Answer) -> Check:
     by_chance = abs(loss - again["shuffled"]) < SURE * again["spread"] + NEAR * again["shuffled"]
     if by_chance and again["shuffled"] - again["own"] > SURE * again["spread"]:
         told = f"{told}, and {again['shuffled']:.3g} on shuffled labels"
-        return judge.fail(told, "hold each output against the label of its own row")
+        return judge.fail(told, OWN_ROW)
     return judge.note(told, "is it another loss, or one with penalties?")
+
+
+def _unknown_by_heart(heart: Answer) -> str:
+    """How a `val_loss` knows nothing of rows that the model has learned by heart; empty if it
+    does, or if that cannot be told.
+    """
+    for attempt in heart.get("tries") or ():
+        loss, again = attempt.get("val_loss"), attempt.get("again")
+        if loss is None or again is None:
+            continue
+        tells = again["shuffled"] - again["own"] > SURE * again["spread"]
+        if tells and loss > again["shuffled"] - SURE * again["spread"]:
+            return (
+                f"of rows that were learned by heart, val_loss is {loss:.3g}, but the predictions "
+                f"have {again['own']:.3g}, and {again['shuffled']:.3g} on shuffled labels"
+            )
+    return ""
 
 
 def _kept_sum(seen: Answer) -> str:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import poisson
 from sklearn.neighbors import NearestNeighbors
 
+from search.diagnostics.preflight.reading import some_features
+
 ROWS, FEATURES = 1500, 200  # of each set, drawn at random, that are compared
 TENTH, TWENTIETH = 10, 20  # the neighbours that say how far apart rows lie here
 NEAR = 0.2  # of the distance to the tenth neighbour: nearer is a copy, not a neighbour
@@ -67,7 +69,6 @@ def _share_of_copies(train: Shown, rows: Shown) -> tuple[float, float]:
 
 def _flat(rows: Shown) -> Shown:
     """Some rows and features, without gaps."""
-    dice = np.random.default_rng(0)
-    drawn = np.sort(dice.permutation(len(rows))[:ROWS])
+    drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:ROWS])
     flat = np.nan_to_num(rows[drawn].reshape(len(drawn), -1).astype(np.float64))
-    return flat[:, dice.permutation(flat.shape[1])[:FEATURES]] if flat.shape[1] > FEATURES else flat
+    return some_features(flat, FEATURES)

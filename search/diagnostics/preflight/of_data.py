@@ -3,7 +3,7 @@
 Of sequences, features are looked at step by step, and padding takes no part.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,12 @@ from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.reading import Reading
+from search.diagnostics.preflight.time_left import TimeLeft
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.api import IGNORED, Part
 from trainers.data import DataSet
 
+SECONDS = 90.0  # of all checks of the data together
 # Checks that need the rows themselves.
 OF_ROWS = (
     "same_distribution",
@@ -66,18 +68,25 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
         for column in (data.groups, data.time)
     )
     raw = {name: _with_length(data, numbers) for name, numbers in index.items()}
-    train_lengths = fold.train.lengths
-    yield sets.same_distribution(raw, groups=groups, ordered=plan.config.split.kind == "ordered")
-    yield sets.shared_rows(raw, lengths=train_lengths, numbers=not fold.train.tokens)
+    train_lengths, ordered = fold.train.lengths, plan.config.split.kind == "ordered"
+    time_left = TimeLeft(SECONDS)
+    yield time_left.check(
+        "same_distribution", lambda: sets.same_distribution(raw, groups=groups, ordered=ordered)
+    )
+    yield time_left.check(
+        "shared_rows",
+        lambda: sets.shared_rows(raw, lengths=train_lengths, numbers=not fold.train.tokens),
+    )
     yield sets.shared_groups(groups, time)
-    yield from _of_features(plan, data, fold.train)
+    yield from _of_features(plan, data, fold.train, time_left)
     train_x, train_y = fold.train.x, y["train"]
     if task == "regression":
         yield labels.targets(train_y)
     if task in ("tagging", "transduction"):
         yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return
-    yield from _of_labels(plan, loaded, index, (train_x, train_y), (fold.val.x, y["val"]))
+    val = fold.val.x, y["val"]
+    yield from _of_labels(plan, loaded, index, (train_x, train_y), val, time_left)
 
 
 def _of_labels(
@@ -86,6 +95,7 @@ def _of_labels(
     index: Mapping[str, NDArray[np.int64]],
     train: tuple[NDArray[Any], NDArray[Any]],
     val: tuple[NDArray[Any] | None, NDArray[Any]],
+    time_left: TimeLeft,
 ) -> Iterator[Check]:
     (train_x, train_y), lengths = train, loaded.data.lengths
     classification = plan.config.data.task == "classification"
@@ -96,23 +106,32 @@ def _of_labels(
             _with_length(loaded.data, rows), lengths=None if lengths is None else lengths[rows]
         )
 
-    yield labels.contradictions(train_x, train_y, chance=chance)
-    yield labels.telltale_feature(train_x, train_y, classification=classification)
+    def signal_in(reading: Reading) -> Check:
+        return labels.label_signal(reading, moved=_moved(loaded, index))
+
+    yield time_left.check(
+        "contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance)
+    )
+    yield time_left.check(
+        "telltale_feature",
+        lambda: labels.telltale_feature(train_x, train_y, classification=classification),
+    )
     reading = Reading.of(train_x, train_y, classification=classification)
-    signal = labels.label_signal(reading, moved=_moved(loaded, index))
+    signal = time_left.check("label_signal", lambda: signal_in(reading))
     yield signal
     if classification:
-        yield label_noise(reading, legible=signal.measured["score"] >= labels.READABLE)
+        legible = signal.measured.get("score", 1.0) >= labels.READABLE
+        yield time_left.check("label_noise", lambda: label_noise(reading, legible=legible))
     yield labels.label_order(train_y)
-    assert val[0] is not None
-    yield validation_labels(
-        reading,
-        (val[0], val[1]),
-        alike=plan.config.split.kind not in ("ordered", "grouped"),
+    held, val_y = val
+    assert held is not None
+    alike = plan.config.split.kind not in ("ordered", "grouped")
+    yield time_left.check(
+        "validation_labels", lambda: validation_labels(reading, (held, val_y), alike=alike)
     )
 
 
-def _of_features(plan: Plan, data: DataSet, train: Part) -> Iterator[Check]:
+def _of_features(plan: Plan, data: DataSet, train: Part, time_left: TimeLeft) -> Iterator[Check]:
     if train.tokens:
         yield from _unknown(OF_FEATURES, "inputs are token ids, whose size means nothing")
         return
@@ -121,11 +140,15 @@ def _of_features(plan: Plan, data: DataSet, train: Part) -> Iterator[Check]:
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds these rows.
     model, scaler = dict(plan.config.model), dict(plan.config.normalise)
     channels = int(model.get("channels") or 1) if train.lengths is None else 1
-    yield features.missing_values(raw)
-    yield features.constant_features(raw, channels=channels)
-    yield features.extreme_values(x)
     whole = data.x.dtype.kind in "iub" and not scaler.get("_target_")
-    yield features.feature_scales(x, whole=whole)
+    checks: dict[str, Callable[[], Check]] = {
+        "missing_values": lambda: features.missing_values(raw),
+        "constant_features": lambda: features.constant_features(raw, channels=channels),
+        "extreme_values": lambda: features.extreme_values(x),
+        "feature_scales": lambda: features.feature_scales(x, whole=whole),
+    }
+    for name, make in checks.items():
+        yield time_left.check(name, make)
 
 
 def _unknown(names: tuple[str, ...], cause: str) -> Iterator[Check]:

@@ -153,12 +153,18 @@ def _as_numbers(x: Shown, y: Shown) -> tuple[Shown, Shown]:
 
 def some_rows(x: Shown, y: Shown) -> tuple[Shown, Shown]:
     """Some rows and features, flat, drawn at random."""
-    dice = np.random.default_rng(0)
-    rows = dice.permutation(len(x))[:ROWS]
+    rows = np.random.default_rng(0).permutation(len(x))[:ROWS]
     flat = np.nan_to_num(x[rows].reshape(len(rows), -1))
-    return flat[:, dice.permutation(flat.shape[1])[:FEATURES]] if flat.shape[
-        1
-    ] > FEATURES else flat, y[rows]
+    return some_features(flat, FEATURES), y[rows]
+
+
+def some_features(flat: Shown, most: int) -> Shown:
+    """At most so many columns, drawn at random: of all sets the same, however many rows they
+    have.
+    """
+    if flat.shape[1] <= most:
+        return flat
+    return flat[:, np.random.default_rng(1).permutation(flat.shape[1])[:most]]
 
 
 def _held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:

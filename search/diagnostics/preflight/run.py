@@ -87,7 +87,13 @@ def of_training(
     if classification and train.y is not None:
         expected, classes = entropy(train.y), 1 + int(train.y.max())
     yield loop.trains(seen)
-    yield losses.reported_losses(seen)
+    cause = {
+        "cause": "the training raised"
+        if seen["error"]
+        else seen["cut"] or "no step of a torch optimizer was seen in this process"
+    }
+    heart = told.get("heart", cause)
+    yield losses.reported_losses(seen, heart=heart)
     fraction = float(trainer.get("fraction") or 1.0)
     yield loop.batches(seen, fraction=fraction)
     yield loop.shuffling(seen, ordered=ordered)
@@ -104,12 +110,7 @@ def of_training(
     )
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
-    cause = {
-        "cause": "the training raised"
-        if seen["error"]
-        else "no step of a torch optimizer was seen in this process"
-    }
-    yield learning.overfit(told.get("heart", cause))
+    yield learning.overfit(heart)
     yield learning.labels_matter(told.get("labels", cause))
     if train.lengths is not None:
         yield learning.padding(told.get("padding", cause))

@@ -268,7 +268,7 @@ def _area(
     if x.shape[1] > FEATURES:
         x = x[:, dice.permutation(x.shape[1])[:FEATURES]]
     labels = np.repeat([0, 1], [len(pick) for pick in picks])
-    folds: Any = StratifiedKFold(5, shuffle=True, random_state=0)
+    folds: Any = StratifiedKFold(3, shuffle=True, random_state=0)
     held = None
     if groups is not None:
         held = groups[np.concatenate([picks[0], len(one) + picks[1]])]

@@ -1,0 +1,126 @@
+"""No check hangs, none compares other columns where tables are wide, and wrong labels are told from hard ones."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from test_preflight import CALM
+
+from search.diagnostics.preflight import loop, losses
+from search.diagnostics.preflight.check import Judge
+from search.diagnostics.preflight.label_noise import CERTAIN, label_noise
+from search.diagnostics.preflight.near_rows import near_copies
+from search.diagnostics.preflight.noise_floor import noise_floor
+from search.diagnostics.preflight.reading import Reading
+from search.diagnostics.preflight.time_left import TimeLeft
+from search.diagnostics.preflight.validation_labels import validation_labels
+from search.storage.json_numbers import plain
+from trainers.api import Data, Part
+from trainers.probes import questions
+from trainers.probes.seen import LossCall
+from trainers.probes.subject import Subject
+
+
+def endless(config, data, device, checkpoint):
+    """A trainer whose first epoch never ends."""
+    while True:
+        time.sleep(0.01)
+    yield {}
+
+
+def _forever():
+    while True:
+        pass
+
+
+def test_a_check_of_the_data_ends_in_its_time_and_those_behind_it_say_why_they_were_not_made():
+    left, judge = TimeLeft(0.05), Judge(name="shared_rows", rule="R3")
+    assert left.check("shared_rows", lambda: judge.passed("in time")).outcome == "pass"
+    cut, after = left.check("shared_rows", _forever), left.check("label_noise", _forever)
+    assert (cut.outcome, after.outcome) == ("not checkable", "not checkable")
+    assert "did not end" in cut.told
+    assert "the checks before it" in after.told
+    assert (cut.name, after.name) == ("shared_rows", "label_noise")
+
+
+def test_a_first_look_that_does_not_end_is_left_and_is_no_failure(monkeypatch, tmp_path):
+    monkeypatch.setattr(questions, "FIRST_LOOK", 0.2)
+    rows = np.zeros((8, 2), dtype=np.float32)
+    part = Part(x=rows, y=np.zeros(8, dtype=np.int64), index=np.arange(8))
+    trainer = {"_target_": f"{__name__}.endless", "batch_size": 4, "epochs": 1}
+    subject = Subject(
+        config={"trainer": trainer, "seed": 0}, data=Data(train=part, val=part), device="cpu",
+        folder=tmp_path, task="classification",
+    )  # fmt: skip
+    seen = json.loads(json.dumps(plain(questions.watched(subject)), allow_nan=False))
+    check = loop.trains(seen)
+    assert check.outcome == "not checkable"
+    assert "longer than its 0 s" in check.told
+
+
+def _wide(rows, seed):
+    dice = np.random.default_rng(seed)
+    x = dice.normal(0, 1, (rows, 1200)).astype(np.float32)
+    y = dice.integers(0, 2, rows)
+    return x + 0.4 * (2 * y[:, None] - 1), y
+
+
+def test_sets_of_a_wide_table_are_compared_by_the_same_columns():
+    (x, y), (held, held_y) = _wide(300, 0), _wide(120, 1)
+    held[:, ::2], x[:, ::2] = -held[:, ::2], -x[:, ::2]
+    reading = Reading.of(x, y, classification=True)
+    assert validation_labels(reading, (held, held_y), alike=True).outcome == "pass"
+    near = np.concatenate([held[:100], x[:20] + 0.02])
+    assert near_copies({"train": x, "val": near}, like=np.random.default_rng(2).permuted(x, axis=0))["val"] > 0.1  # fmt: skip
+
+
+def _swapped(rows, share, *, apart, seed):
+    """Two clouds, of which a share has the other label."""
+    dice = np.random.default_rng(seed)
+    y = dice.integers(0, 2, rows)
+    x = dice.normal(0, 1, (rows, 4)) + apart * y[:, None] * np.eye(4)[0]
+    return Reading.of(x, np.where(dice.random(rows) < share, 1 - y, y), classification=True)
+
+
+@pytest.mark.parametrize(("apart", "seed"), [(4.0, 0), (1.6, 0), (1.0, 0), (1.0, 8)])
+def test_classes_that_overlap_are_not_taken_for_wrong_labels(apart, seed):
+    reading = _swapped(250, 0.0, apart=apart, seed=seed)
+    assert label_noise(reading, legible=True).outcome == "pass"
+
+
+@pytest.mark.parametrize("seed", [9, 10, 11])
+def test_labels_of_two_classes_that_are_swapped_at_random_are_told_with_their_share(seed):
+    reading = _swapped(250, 0.3, apart=4.0, seed=seed)
+    check = label_noise(reading, legible=False)
+    assert (check.outcome, "seem to be swapped" in check.remedy) == ("warn", True)
+    assert abs(check.measured["share"] - 0.3) < 0.1
+    assert noise_floor(reading)[1] > CERTAIN
+
+
+@pytest.mark.parametrize(("val_loss", "outcome"), [(0.02, "pass"), (3.1, "fail"), (6.0, "fail")])
+def test_a_val_loss_that_does_not_know_rows_learned_by_heart_is_of_other_labels(val_loss, outcome):
+    again = {"own": 0.02, "shuffled": 3.0, "spread": 0.2}
+    heart = {"tries": [{"val_loss": None, "again": None}, {"val_loss": val_loss, "again": again}]}
+    assert losses.reported_losses(CALM, heart=heart).outcome == outcome
+
+
+def test_what_the_val_loss_knows_is_measured_while_rows_are_learned_by_heart(tmp_path):
+    dice = np.random.default_rng(0)
+    y = np.arange(200) % 4
+    x = (dice.normal(0, 1, (200, 5)) + 3 * np.eye(5)[y]).astype(np.float32)
+    part = Part(x=x, y=y.astype(np.int64), index=np.arange(200))
+    call = LossCall(
+        name="cross_entropy", outputs=(32, 4), targets=(32,), probabilities=False,
+        log_probabilities=False, within_unit=False, classes=True,
+    )  # fmt: skip
+    outcomes = {}
+    for fault in ("", "wrong labels"):
+        trainer = {"_target_": "foreign_loops.fit", "batch_size": 32, "epochs": 3, "fault": fault, "form": "plain"}  # fmt: skip
+        subject = Subject(
+            config={"trainer": trainer, "seed": 0, "optimizer": {"lr": 0.05}}, data=Data(train=part, val=part),
+            device="cpu", folder=tmp_path, task="classification", metric="accuracy",
+        )  # fmt: skip
+        heart = questions.learned_by_heart(subject, parameters=1000, loss=call)
+        outcomes[fault] = losses.reported_losses(CALM, heart=heart).outcome
+    assert outcomes == {"": "pass", "wrong labels": "fail"}

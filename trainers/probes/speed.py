@@ -1,0 +1,55 @@
+"""How long a step takes, and what it keeps in memory, by batch size (P6).
+
+Measures; never judges.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainers.probes.run import with_batch
+from trainers.probes.steer import Steer
+from trainers.probes.subject import Subject, patient
+
+BATCHES = (16, 32, 64, 128, 256, 512)
+Answer = dict[str, Any]
+
+
+def speed(subject: Subject, *, sizes: bool) -> Answer:
+    """Seconds of a step, and megabytes that it keeps for the backward pass; `sizes`: over batches
+    of 16 … 512 rows (P6).
+    """
+    rows = len(subject.data.train.index)
+    batches = [batch for batch in BATCHES if batch <= rows] if sizes else []
+    measured = []
+    for batch in sorted({*batches, min(subject.batch, rows)}):
+        data = subject.sample(train=max(batch * 4, 256), val=64)
+        steer, kept = Steer(most=24, until=patient(1.5)), Kept()
+        config = with_batch(subject.config, batch)
+        run = subject.train(data, epochs=24, config=config, contexts=[steer])
+        if len(steer.times) < 3:
+            continue
+        seconds = float(np.median(np.diff(steer.times[1:])))
+        subject.train(data, epochs=1, config=config, contexts=[Steer(most=1), kept])
+        measured.append(
+            {"batch": batch, "seconds": seconds, "megabytes": kept.most / 2**20, "error": run.error}
+        )
+    return {"batches": measured, "rows": rows}
+
+
+class Kept(torch.autograd.graph.saved_tensors_hooks):
+    """Counts what a forward pass keeps for its backward pass, in bytes; a storage that is kept
+    twice counts once.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._storages: dict[int, int] = {}
+        super().__init__(self._pack, lambda tensor: tensor)
+
+    def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        self._storages[storage.data_ptr()] = storage.nbytes()
+        self.most = max(self.most, sum(self._storages.values()))
+        return tensor
