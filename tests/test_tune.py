@@ -27,7 +27,7 @@ from search.lifecycle.resume import settle
 from search.protocols.budget import check_budget, sweep_trials, trials_left
 from search.protocols.history import RATE, Request, Step
 from search.protocols.learned import unusual_update
-from search.protocols.next_knob import next_sweep
+from search.protocols.next_knob import check_until, next_sweep
 from search.protocols.next_stage import next_stage
 from search.protocols.stage_plan import stage_plan
 from search.results.findings import open_results
@@ -287,6 +287,8 @@ def test_knobs_of_another_option_are_left_behind_and_equal_configurations_are_on
         (["protocol.share=1.5"], "protocol.share: the sweeps' share of the budget lies below 1, but got 1.5"),
         (["space=[lr,augment_sequence]"], r"space.augment: it needs data.dimensions=1, but got data.dimensions=2; choose another knob"),
         (["space=[lr,residual]"], r"space.model.residual: it needs model.depth>1, but got model.depth=1; choose another knob"),
+        (["space=[]"], "space: names the knobs that may be turned, but got none; drop it, or say space="),
+        (["protocol.knobs=[]"], "protocol.knobs: a protocol turns at least one knob, but got none; say space="),
         (["space=[lr,momentum]", "optimizer=adam"], "a knob's path must be a key of the config"),
         (["space.optimizer.lx.low=1"], "space.optimizer.lx.low: a knob of the protocol has the key, but got"),
     ],
@@ -294,6 +296,29 @@ def test_knobs_of_another_option_are_left_behind_and_equal_configurations_are_on
 def test_a_protocol_that_cannot_be_is_refused(words, match):
     with pytest.raises(UsageError, match=match):
         tune_plan.__wrapped__(*words)
+
+
+def test_a_verdict_that_is_not_in_the_table_is_refused():
+    message = "protocol.until: verdict 'stuk' does not exist; did you mean 'stuck'"
+    with pytest.raises(UsageError, match=message):
+        check_until(tune_plan("protocol.until=[stuk]").settings)
+    check_until(tune_plan("protocol=unstick").settings)
+
+
+def test_hours_too_small_for_a_first_sweep_say_which_would_pay():
+    plan = tune_plan("budget_hours=0.01", "protocol.stages=[baseline,{sweep:lr},confirm]")
+    baseline = Request(entry=0, stage="baseline", because="")
+    step = Step(
+        number=1, request=baseline, decision="done", says="", trials=3, seconds=30.0, clock=36.0
+    )
+    request = next_stage(begun(plan, step))
+    needed = re.search("needs (\\d+) trials", request.skip)
+    hours = re.search("budget_hours=(\\S+) would pay", request.skip)
+    enough = begun(
+        tune_plan(f"budget_hours={hours[1]}", "protocol.stages=[baseline,{sweep:lr},confirm]"), step
+    )
+    assert float(hours[1]) > 0.01
+    assert sweep_trials(enough) >= int(needed[1]) - 1
 
 
 def test_a_budget_too_small_for_the_first_stages_says_what_it_would_need():

@@ -44,7 +44,10 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
         remedy = "choose guide, fixed_order, coordinate, sweeps, unstick or one of your own"
         raise UsageError(broken_rule("protocol", rule=rule, got=got, remedy=remedy))
     is_stock = str(draft.trainer._target_) == STOCK
-    names = named or (list(map(str, draft.protocol.knobs)) if is_stock else ANY_TRAINER)
+    names = named or (list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER)
+    if not names:
+        rule, remedy = "a protocol turns at least one knob", "say space=[lr]"
+        raise UsageError(broken_rule("protocol.knobs", rule=rule, got="none", remedy=remedy))
     files = _files(config_dir)
     for name in names:
         if name not in files:
@@ -71,6 +74,9 @@ def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
     """The names of the last `space=[…]`, and the other words."""
     given = [word.partition("=")[2] for word in words if word.startswith("space=")]
     names = [name for name in re.split(r"[\s,\[\]]+", given[-1] if given else "") if name]
+    if given and not names:
+        rule, remedy = "names the knobs that may be turned", "drop it, or say space=[lr,dropout]"
+        raise UsageError(broken_rule("space", rule=rule, got="none", remedy=remedy))
     return list(dict.fromkeys(names)), [word for word in words if not word.startswith("space=")]
 
 

@@ -31,6 +31,7 @@ from search.protocols.budget import check_budget, trials_left
 from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import conclude, gain
 from search.protocols.history import RATE, History, Step
+from search.protocols.next_knob import check_until
 from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
@@ -83,6 +84,7 @@ def carry_out(
     assert isinstance(settings, TuneSettings)
     history = History(settings, plan.config, plan.seeds)
     check_budget(history)
+    check_until(settings)
     callbacks = configured_callbacks(plan.config)
     wants_preflight = any(entry.stage == "preflight" for entry in settings.stages)
 
@@ -286,7 +288,7 @@ class _ManyStages:
         self._print(f"  {step.decision}: {step.says}")
         left = trials_left(history)
         used = f"{history.trials} trials used"
-        budget = f", {left:.0f} left" if left < float("inf") else ""
+        budget = f", {max(left, 0):.0f} left" if left < float("inf") else ""
         knobs = ", ".join(f"{path}={value}" for path, value in history.held.items())
         if step.trials:
             score = gain(self._plan, history)

@@ -34,6 +34,16 @@ def sweep_trials(history: History) -> float:
     return trials_left(history, share=history.settings.share)
 
 
+def hours_for(history: History, trials: int) -> str:
+    """Which hours would pay for so many trials of a first sweep; empty where one has been made."""
+    settings = history.settings
+    if settings.budget_seconds is None or history.sweeps or not history.pace:
+        return ""
+    spent = history.clock - history.lead + trials * history.pace
+    hours = (history.lead + spent / settings.share) / 3600
+    return f"; budget_hours={hours:.2g} would pay for a first sweep"
+
+
 def confirm_trials(history: History, *, rivals: int | None = None) -> int:
     """Trials that the confirmation needs: the baseline and its rivals.
 

@@ -8,14 +8,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from search.config.knobs import Knob
+from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies, is_longer
-from search.protocols.budget import FEWEST, sweep_trials
+from search.errors import UsageError, unknown
+from search.protocols.budget import FEWEST, hours_for, sweep_trials
 from search.protocols.history import RATE, History, Request, Step
 from search.protocols.learned import NOTHING
 from search.stages.racing import Race
 
 AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
 IN_RANGE = 7  # learning rates tried in a measured range
+
+
+def check_until(settings: TuneSettings) -> None:
+    """The verdicts at which the sweeps go on are verdicts.
+
+    Raises:
+        UsageError: one is not in the table of remedies.
+    """
+    for verdict in settings.until:
+        if verdict not in ADVICE:
+            raise UsageError(f"protocol.until: {unknown('verdict', name=verdict, known=ADVICE)}")
 
 
 def next_sweep(history: History, entry: int, order: str) -> Request:
@@ -65,9 +78,8 @@ def sweep_request(
     )
     too_few = not about.choices and about.points < FEWEST
     if cost > room or too_few:
-        return replace(
-            request, skip=f"it needs {cost} trials, and the sweeps' share leaves {max(room, 0):.0f}"
-        )
+        left = f"it needs {cost} trials, and the sweeps' share leaves {max(room, 0):.0f}"
+        return replace(request, skip=left + hours_for(history, cost))
     return request
 
 
@@ -102,8 +114,8 @@ def _ended(history: History) -> str:
         return NOTHING
     if settings.idle is not None and history.idle >= settings.idle:
         return f"{history.idle} knobs in a row brought nothing beyond chance"
-    if sweep_trials(history) < FEWEST * history.seeds:
-        return "the sweeps' share of the budget is spent"
+    if sweep_trials(history) < (least := FEWEST * history.seeds):
+        return f"the sweeps' share of the budget is spent{hours_for(history, least)}"
     return ""
 
 

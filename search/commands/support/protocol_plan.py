@@ -9,6 +9,7 @@ from search.config.tune_settings import TuneSettings
 from search.execution.terminal import Terminal
 from search.protocols.budget import check_budget, foreseen_trials
 from search.protocols.history import History
+from search.protocols.next_knob import check_until
 from search.storage.trials import TrialRecord
 
 
@@ -25,6 +26,7 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
     assert isinstance(settings, TuneSettings)
     history = History(settings, plan.config, plan.seeds)
     check_budget(history)
+    check_until(settings)
     foreseen = foreseen_trials(history)
     stages = Table(box=None, pad_edge=False)
     for column in ("stage", "trials"):

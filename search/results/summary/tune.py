@@ -75,7 +75,7 @@ def good_region(findings: Findings, trials: Sequence[int]) -> str:
     sign = findings.plan.metric.sign
     scores = {row.spec.trial: sign * row.value for row in findings.rows if row.value is not None}
     own = [scores[trial] for trial in trials if trial in scores]
-    if len(own) < 2:
+    if len(own) < 2 or len(scores) == len(own):
         return ""
     least = statistics.mean(own) - NOISE * statistics.stdev(own)
     near = sum(score >= least for trial, score in scores.items() if trial not in trials)
