@@ -104,3 +104,11 @@ def test_a_full_disk_is_told_and_not_swallowed(tmp_path):
     log._file = type("Full", (), {"write": lambda self, data: 1})()
     with pytest.raises(OSError, match="No space left on device"):
         log.append(_record(0, 1, 0.1))
+
+
+def test_folds_of_unequal_size_have_a_mean_of_whole_steps(tmp_path):
+    log = CurveLog(tmp_path / "log", unfinished=())
+    log.append({"trial": 0, "fold": -1, "epoch": 1, "step": 11.333, "accuracy": 0.5})
+    log.close()
+    frame = read_curves(tmp_path / "log", tmp_path / "none", metric="accuracy")
+    assert frame["step"].tolist() == [11]

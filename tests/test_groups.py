@@ -50,7 +50,7 @@ def test_a_search_over_named_groups_tells_the_group_that_is_served_badly(elsewhe
         assert groups.frame["group"].iloc[0] == "kim"
     again = search("table", "smoke", cwd=elsewhere)
     assert again.returncode == 0
-    words = [*words[:7], "split=kfold", "split.folds=3", "split.test=0.3", "name=folds"]
+    words = [*words[:6], "split=kfold", "split.folds=3", "split.test=0.3", "name=folds"]
     done = search(*words, cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     folds = pd.read_csv(elsewhere / "results" / "folds" / "groups.csv")

@@ -86,7 +86,8 @@ def read_curves(
         if column not in frame:
             frame = frame.assign(**{column: None})
     frame = frame[[*order, *(column for column in frame.columns if column not in order)]]
-    frame = frame.assign(step=frame["step"].astype("Int64"))
+    # Folds of unequal size take unequal numbers of steps, so their mean may be no whole number
+    frame = frame.assign(step=pd.to_numeric(frame["step"]).round().astype("Int64"))
     # The source is a column of the trials' table; a resumed trial reads it from its records.
     frame = frame.drop(columns="source", errors="ignore")
     return frame.sort_values(["trial", "fold", "epoch"], ignore_index=True)
