@@ -1,6 +1,7 @@
 """The sweep, round by round, on trials whose values are drawn: its calibration, its extension, its refinement."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -471,3 +472,47 @@ def test_a_gain_that_seeds_cannot_tell_is_called_undecided():
     plan = _plan("protocol.refine=0", "protocol.extend=0", "protocol.most_seeds=3")
     lines = conclusion(_run(plan, lambda value, seed: dice.normal(0.9, 0.01)))
     assert any(line.startswith("undecided: ") and "up to 0.0" in line for line in lines)
+
+
+def _halving(truth):
+    """A sweep of the rate in which only the better half goes on."""
+    plan = _plan("protocol.extend=0", "protocol.refine=0")
+    return _run(replace(plan, settings=replace(plan.settings, halving=True)), truth)
+
+
+def test_only_the_better_half_goes_on_after_the_first_seed_and_the_others_are_said_to_be_dropped():
+    findings = _halving(lambda value, seed: 0.9 - 0.1 * abs(math.log10(value / 0.01)) + seed / 1e4)
+    count, seeds = len(findings.groups), findings.plan.seeds
+    dropped = [
+        group
+        for group, standing in zip(findings.groups, findings.decision.standings, strict=True)
+        if standing == "dropped"
+    ]
+    assert len(dropped) == (count - 1) // 2
+    assert all(len(group.scores) == 1 for group in dropped)
+    assert min(len(g.scores) for g in findings.groups if g not in dropped) == seeds
+    assert findings.groups[findings.decision.winner].value == pytest.approx(0.01, rel=0.5)
+    assert max(g.mean for g in dropped) < min(
+        g.mean for g in findings.groups[1:] if g not in dropped
+    )
+
+
+def test_halving_adopts_an_equal_value_no_more_often_and_still_finds_a_planted_one():
+    dice = np.random.default_rng(4)
+    equal = [
+        _halving(lambda value, seed: dice.normal(0.95, 0.01)).decision.adopted for _ in range(50)
+    ]
+    assert np.mean(equal) <= 0.08
+    planted = [
+        _halving(lambda value, seed: dice.normal(0.99 if 0.009 < value < 0.011 else 0.95, 0.01))
+        for _ in range(20)
+    ]
+    right = [0.009 < float(each.groups[each.decision.winner].value) < 0.011 for each in planted]
+    assert np.mean(right) >= 0.95
+
+
+def test_a_value_that_diverges_with_its_first_seed_is_not_trained_again():
+    findings = _halving(lambda value, seed: None if value > 0.1 else 0.9 + value + seed / 1e4)
+    high = [g for g in findings.groups if float(g.value) > 0.1]
+    assert high
+    assert all(g.scores == (None,) for g in high)

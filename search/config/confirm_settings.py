@@ -13,9 +13,24 @@ class ConfirmSettings:
     """`configurations`: the knobs of each; the first is what the others are compared with.
 
     All get the first `fewest` of the seeds. The first one and its rivals get the others too, where
-    further seeds decide (P5).
+    further seeds decide (P5). `halved`: seeds after which only the better half of the others goes
+    on to `fewest`; 0: all do.
     """
 
     configurations: tuple[Mapping[str, Value], ...]
     seeds: tuple[int, ...]
     fewest: int
+    halved: int = 0
+
+    def trials(self, configurations: int) -> int:
+        """Trials of so many configurations, without further seeds that decide."""
+        return confirm_trials(configurations - 1, seeds=self.fewest, halved=self.halved)
+
+
+def confirm_trials(rivals: int, *, seeds: int, halved: int) -> int:
+    """Trials of a baseline and its rivals: all seeds, but after `halved` of them, unless that is 0,
+    only for the better half of the rivals.
+    """
+    if not halved:
+        return (1 + rivals) * seeds
+    return seeds + rivals * halved + -(-rivals // 2) * (seeds - halved)

@@ -72,6 +72,7 @@ TABLE: dict[str, Rule] = {
     "protocol.worth": number(least=0, null=True),
     "protocol.confirm": whole(0, 1000),
     "protocol.leaders": whole(1, 1000),
+    "protocol.halving": truth(),
     "sampler.kind": one_of("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid"),
     "sampler.startup": whole(1, 10**6),
     "pruner.kind": one_of("none", "median", "asha", "hyperband", "patient"),

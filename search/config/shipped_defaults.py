@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from search.config.catalogue import CONF
 
 GLOBAL = "# @package _global_"  # first line of a file whose keys stand below their groups
+# What older versions did, where a key that was added since ships with something else.
+BEFORE = {"protocol.halving": False}
 # What shipped files gave to keys that follow the data since.
 FORMER = {"model.features": (1, 4)}
 
@@ -25,7 +27,11 @@ def is_former_default(key: str, before: object, now: object) -> bool:
 
 
 def is_shipped_default(key: str, value: object) -> bool:
-    """Whether a shipped file gives a dotted key this value; `chosen.GROUP`: the default choice."""
+    """Whether a shipped file gives a dotted key this value, or older versions did as it says;
+    `chosen.GROUP`: the default choice.
+    """
+    if key in BEFORE:
+        return value == BEFORE[key]
     group, _, inner = key.partition(".")
     whole = _whole()
     if group == "chosen":

@@ -18,6 +18,7 @@ class SweepSettings:
     `follower`: the key that moves with the knob (R28).
     `most_seeds`: seeds that a value may get where further ones decide (P5); `worth`: the gain, in
     the metric's units, above which they do, None: a third of the noise between seeds.
+    `halving`: whether only the better half of the values gets more than its first seed.
     """
 
     refine: int = 0
@@ -25,6 +26,7 @@ class SweepSettings:
     most_seeds: int = 1
     worth: float | None = None
     follower: Follower | None = None
+    halving: bool = False
 
 
 def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:

@@ -47,6 +47,8 @@ class TuneSettings:
     `until`: verdicts at which the sweeps go on; empty where verdicts do not end them.
     `share`: of the budget, for the sweeps. `trials`: of the joint stage.
     `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13).
+    `halving`: whether only the better half goes on, of a sweep's values after one seed, of the
+    confirmation's leaders after half of the seeds.
     `most_seeds`, `confirm_most`: seeds that a value may get where further ones decide (P5).
     `budget_trials`, `budget_seconds`, `gpu_budget` [GPU-seconds]: of the whole search; None: no
     limit.
@@ -64,6 +66,7 @@ class TuneSettings:
     confirm_most: int
     most_seeds: int
     leaders: int
+    halving: bool
     extend: int
     refine: int
     budget_trials: int | None
@@ -108,6 +111,8 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         confirm_most=whole(config, "protocol.confirm_most", least=1),
         most_seeds=whole(config, "protocol.most_seeds", least=1),
         leaders=whole(config, "protocol.leaders", least=0),
+        # Searches from before have no such key, and gave every value all its seeds.
+        halving=bool(config.protocol.get("halving")),
         extend=whole(config, "protocol.extend", least=0),
         refine=whole(config, "protocol.refine", least=0),
         budget_trials=None if trials is None else whole(config, "budget_trials", least=1),

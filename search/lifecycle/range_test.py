@@ -32,7 +32,7 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
         RunError: the training could not be looked at.
     """
     started = time.monotonic()
-    rates, seeds = _rates(plan.config), whole(plan.config, "lr_range.seeds", least=1)
+    rates, seeds = ramp_rates(plan.config), whole(plan.config, "lr_range.seeds", least=1)
     wanted = {"kind": "lr_range", "rates": rates, "seeds": seeds}
     with probed(plan, path, slot=slot, wanted=wanted) as wait_for_answers:
         answers = wait_for_answers()
@@ -46,7 +46,7 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
     return result, seconds
 
 
-def _rates(config: DictConfig) -> list[float]:
+def ramp_rates(config: DictConfig) -> list[float]:
     """The learning rate of every step."""
     low, high = positive(config, "lr_range.low"), positive(config, "lr_range.high")
     steps = whole(config, "lr_range.steps", least=40)

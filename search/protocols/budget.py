@@ -2,7 +2,8 @@
 
 import math
 
-from search.config.tune_settings import StageEntry
+from search.config import confirm_settings
+from search.config.tune_settings import StageEntry, TuneSettings
 from search.errors import UsageError, broken_rule
 from search.protocols.history import History
 from search.results.summary.formatting import count
@@ -53,7 +54,14 @@ def confirm_trials(history: History, *, rivals: int | None = None) -> int:
     stages = {entry.stage for entry in settings.stages}
     if rivals is None:
         rivals = 1 + (settings.leaders if "joint" in stages else 0)
-    return (1 + rivals) * settings.confirm if "confirm" in stages else 0
+    if "confirm" not in stages:
+        return 0
+    return confirm_settings.confirm_trials(rivals, seeds=settings.confirm, halved=halved(settings))
+
+
+def halved(settings: TuneSettings) -> int:
+    """Fresh seeds after which only the better half of the leaders goes on; 0: all do."""
+    return settings.confirm // 2 if settings.halving else 0
 
 
 def check_budget(history: History) -> None:
@@ -108,7 +116,7 @@ def _foreseen(entry: StageEntry, history: History, left: float) -> int:
         return round(knobs * settings.passes * sum(sizes) / max(len(sizes), 1))
     trials = {
         "baseline": seeds,
-        "regularisers_off": seeds,
+        "regularisers_off": seeds if history.penalties_off else 0,
         "joint": settings.trials if budget is None else _rest(history),
         "confirm": confirm_trials(history),
     }

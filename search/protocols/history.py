@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from search.config.incumbent import incumbent_config
 from search.config.knob_roles import default_of, lacks
@@ -28,6 +28,15 @@ STALE_AFTER = {
     ),
     "trainer.epochs": (RATE,),  # a lower rate needs more epochs (R27)
 }
+
+PENALTIES: Mapping[str, Value] = {
+    "model.dropout": 0.0,
+    "optimizer.weight_decay": 0.0,
+    "loss.label_smoothing": 0.0,
+    "trainer.l1": 0.0,
+    "trainer.flood": None,
+    "trainer.max_norm": None,
+}  # what each is when it is off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +238,15 @@ class History:
     def is_open(self, path: str) -> bool:
         """Whether a sweep of a knob could tell something that is not known yet."""
         return self.swept(path) is None or self.is_stale(path)
+
+    @property
+    def penalties_off(self) -> Mapping[str, Value]:
+        """The penalties that are on in the incumbent, each with its value when it is off."""
+        return {
+            path: value
+            for path, value in PENALTIES.items()
+            if OmegaConf.select(self.config, path) not in (None, 0, 0.0, value)
+        }
 
     def value(self, knob: Knob) -> Value:
         """A knob's value in the incumbent."""

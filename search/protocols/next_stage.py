@@ -4,10 +4,7 @@ Never trains, never reads a file: a resumed search asks the same question again.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-
-from omegaconf import OmegaConf
 
 from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import CHECK
@@ -18,14 +15,6 @@ from search.protocols.next_knob import affordable, holds, next_sweep, remedies, 
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
-PENALTIES: Mapping[str, Value] = {
-    "model.dropout": 0.0,
-    "optimizer.weight_decay": 0.0,
-    "loss.label_smoothing": 0.0,
-    "trainer.l1": 0.0,
-    "trainer.flood": None,
-    "trainer.max_norm": None,
-}  # what each is when it is off
 
 
 def next_stage(history: History) -> Request | None:
@@ -59,23 +48,19 @@ def _baseline(history: History, index: int, argument: str) -> Request:
 
 
 def _regularisers_off(history: History, index: int, argument: str) -> Request:
-    off: dict[str, Value] = {
-        path: value
-        for path, value in PENALTIES.items()
-        if OmegaConf.select(history.config, path) not in (None, 0, 0.0, value)
-    }
+    off = history.penalties_off
     why = (
         f"a penalty may hide that nothing is learned: {', '.join(off)} switched off"
         if off
         else "no regulariser is on"
     )
-    both = ({}, off) if off else ({},)
     return Request(
         entry=index,
         stage="regularisers_off",
         because=why,
         rules=("R26a", "R15"),
-        configurations=both,
+        configurations=({}, off),
+        skip="" if off else why,
     )
 
 
@@ -187,7 +172,7 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     ]
     configurations: list[dict[str, Value]] = [{}]
     for knobs in (dict(history.held), *leaders):
-        paid = (len(configurations) + 1) * history.settings.confirm <= trials_left(history)
+        paid = confirm_trials(history, rivals=len(configurations)) <= trials_left(history)
         if knobs not in configurations and paid:
             configurations.append(knobs)
     request = Request(

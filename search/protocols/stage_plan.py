@@ -16,7 +16,7 @@ from search.config.knob_roles import default_of
 from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
-from search.protocols.budget import confirm_trials, trials_left
+from search.protocols.budget import confirm_trials, halved, trials_left
 from search.protocols.history import RATE, History, Request
 from search.stages import sweep
 from search.stages.past_trial import Past
@@ -25,6 +25,7 @@ from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
 SLOW_STARTS = {"trainer.epochs", "schedule"}  # knobs whose better values may begin more slowly
+LOOKS = 5  # at most, of the pruner at a trial of a joint stage
 STARTUP = 6  # configurations before the sampler takes over, where history teaches too little
 
 
@@ -54,6 +55,7 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
             refine=history.settings.refine if request.extend else 0,
             extend=request.extend,
             most_seeds=request.most_seeds,
+            halving=history.settings.halving,
             follower=_follower(history, request),
         )
     if request.stage == "joint":
@@ -67,13 +69,14 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
     first = plan.seed + max(plan.seeds, settings.most_seeds)  # no stage before has used these
     count = settings.confirm
     race = Race(first=count, most=max(count, settings.confirm_most))
-    trials = count * len(request.configurations) + race.further
+    trials = confirm_trials(history, rivals=len(request.configurations) - 1) + race.further
     if trials <= trials_left(history):
         count = race.most
     return ConfirmSettings(
         configurations=request.configurations,
         seeds=tuple(range(first, first + count)),
         fewest=settings.confirm,
+        halved=halved(settings),
     )
 
 
@@ -91,7 +94,7 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
     Nothing is pruned where schedules or lengths differ: what falls late is behind at first.
     """
     epochs = int(history.config.trainer.epochs)
-    warmup = max(1, epochs // 5)
+    warmup = max(1, epochs // LOOKS)
     budget, gpu_budget = history.settings.budget_seconds, history.settings.gpu_budget
     kept = confirm_trials(history, rivals=bool(history.held) + history.settings.leaders)
     if budget is not None:  # of the clock, which runs through all stages

@@ -3,8 +3,11 @@
 The baseline at the start of a search, and the best configurations at its end on fresh seeds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from search.config.confirm_settings import ConfirmSettings
 from search.config.knobs import Value
@@ -12,7 +15,7 @@ from search.config.plan import Plan
 from search.stages.decision import Decision, decide
 from search.stages.group import Configuration, Group, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.racing import Race, seeds_needed
+from search.stages.racing import Race, goes_on, seeds_needed
 from search.stages.scores import step_of
 from search.stages.stage import FixedStage, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
@@ -28,25 +31,32 @@ def settings(plan: Plan) -> ConfirmSettings:
 def race_of(plan: Plan) -> Race:
     """The rules by which the first configuration and its rivals get further seeds."""
     fixed = settings(plan)
-    return Race(first=fixed.fewest, most=len(fixed.seeds))
+    return Race(first=fixed.fewest, most=len(fixed.seeds), halved=fixed.halved)
 
 
 def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0) -> list[TrialSpec]:
     """The trials still to be made, seed by seed; then the further seeds of the race."""
     fixed, race = settings(plan), race_of(plan)
     points, seeds = fixed.configurations, fixed.seeds
+    if fixed.halved:
+        first = missing(plan, points, rows, stage=plan.kind, seeds=seeds[: fixed.halved])
+        if first or not all(row.finished for row in rows):
+            return first
+        on = goes_on(scores_of(_groups(plan, rows)), seeds=fixed.halved, ties=False)
+        points = tuple(point for point, stays in zip(points, on, strict=True) if stays)
     specs = missing(plan, points, rows, stage=plan.kind, seeds=seeds[: fixed.fewest])
     if specs or not race.on or len(points) < 2 or not all(row.finished for row in rows):
         return specs
     scores = scores_of(_groups(plan, rows))
     floor = step_of(scores[:, : fixed.fewest], share=resolution) / 2  # the same in every round
     needed = [int(count) for count in seeds_needed(scores, race, resolution=floor)]
-    return further(plan, points, needed, rows, stage=plan.kind, seeds=seeds)
+    return further(plan, fixed.configurations, needed, rows, stage=plan.kind, seeds=seeds)
 
 
 def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
     """All configurations with the first seeds."""
-    return max(len(rows), len(settings(plan).configurations) * settings(plan).fewest)
+    fixed = settings(plan)
+    return max(len(rows), fixed.trials(len(fixed.configurations)))
 
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
@@ -61,7 +71,7 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
         evidence=known,
         foreseen=len(known),
         groups=groups,
-        decision=_decided(groups, race_of(plan), resolution=resolution) if is_done else None,
+        decision=_decided(plan, groups, resolution=resolution) if is_done else None,
         chosen={
             Configuration(place): knobs for place, knobs in enumerate(settings(plan).configurations)
         },
@@ -77,19 +87,25 @@ def _groups(plan: Plan, rows: Sequence[TrialRecord]) -> tuple[Group, ...]:
     )
 
 
-def _decided(groups: Sequence[Group], race: Race, *, resolution: float) -> Decision:
-    """Whether something beats the first configuration, and then which: in a tie the earlier one.
+def _decided(plan: Plan, groups: Sequence[Group], *, resolution: float) -> Decision:
+    """Whether something beats the first configuration, and then which.
 
-    The later configurations turn more knobs at once, so the second stays in a tie with them (P5).
+    The second one, the incumbent of the sweeps, turns fewer knobs than what comes after it: it
+    stays if it is better than the first one too, and within one standard error of the best (P5;
+    Breiman et al. 1984, section 3.4.3).
     """
-    decision = decide(groups, resolution=resolution, race=race)
-    if not decision.adopted or len(groups) < 3:
+    decision = decide(groups, resolution=resolution, race=race_of(plan))
+    winner = decision.winner
+    if winner is None or winner < 2:
         return decision
-    second = decide(groups[1:], resolution=resolution).winner
-    is_better = second is not None and decision.comparisons[second + 1].low > 0
-    if second is None or not is_better:
-        return decision
-    return replace(decision, winner=second + 1)
+    points, compared = settings(plan).configurations, decision.comparisons[1]
+    is_simpler = len(points[1]) < len(points[winner])
+    if is_simpler and compared.low > 0 and decision.standings[1] != "dropped":
+        best, second = groups[winner], groups[1]
+        error = float(np.std(best.clean, ddof=1)) / math.sqrt(len(best.clean))
+        if best.mean - second.mean <= error:
+            return replace(decision, winner=1)
+    return decision
 
 
 def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> FixedStage:

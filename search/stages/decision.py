@@ -34,7 +34,7 @@ from search.stages.racing import (
 )
 from search.stages.scores import Floats, step_of
 
-Standing = Literal["best", "tie", "worse", "unstable", "unusable"]
+Standing = Literal["best", "tie", "worse", "dropped", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
 NEARLY = 1e-9  # a log-loss of 0 is clipped so far above it
 IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
@@ -100,7 +100,9 @@ class Decision:
         return tuple(
             index
             for index, each in enumerate(self.comparisons)
-            if index and (math.isnan(each.high) or each.high > self.worth)
+            if index
+            and self.standings[index] != "dropped"
+            and (math.isnan(each.high) or each.high > self.worth)
         )
 
 
@@ -145,7 +147,7 @@ def decide(
         winner = _cheapest(of, [winner, *map(int, better)], costs)
     return Decision(
         winner=winner,
-        standings=_standings(of, best=best, winner=winner, untested=untested),
+        standings=_standings(of, best=best, winner=winner, untested=untested, race=race),
         adopted=winner != 0,
         best=best,
         untested=untested,
@@ -194,7 +196,7 @@ def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
 
 def _best(of: SeedStatistics) -> int:
     """The best mean among the values that do not break more often than the steadiest."""
-    usable = of.counts > 0
+    usable = of.counts > (1 if (of.counts > 1).any() else 0)  # of one seed: dropped after it
     share = of.broken_share
     steady = usable & (share <= share[usable].min() + STABLE + 1e-9)
     return int(np.where(steady, of.means, -math.inf).argmax())
@@ -210,11 +212,12 @@ def _cheapest(of: SeedStatistics, better: Sequence[int], costs: Sequence[float])
 
 
 def _standings(
-    of: SeedStatistics, *, best: int, winner: int, untested: bool
+    of: SeedStatistics, *, best: int, winner: int, untested: bool, race: Race
 ) -> tuple[Standing, ...]:
     """What is said of every value. Worse: another is better beyond chance; of all values together
     an equal one is called worse in at most 5 % of sweeps. The baseline is worse if one was adopted;
-    if it stays, no value with a better mean than its own is called worse.
+    if it stays, no value with a better mean than its own is called worse. Dropped: its first seeds
+    were not in the better half.
     """
     standings = list[Standing]()
     for index in range(len(of.counts)):
@@ -222,6 +225,8 @@ def _standings(
             standings.append("unusable")
         elif of.broken[index]:
             standings.append("unstable")
+        elif index and of.trained[index] < race.first:
+            standings.append("dropped")
         elif untested:
             standings.append("tie" if of.means[index] >= of.means[best] else "worse")
         elif index == 0:

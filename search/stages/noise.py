@@ -98,7 +98,9 @@ def _correlation(deviations: Floats, clean: Bools) -> Floats:
     2 / (values (values - 1) (seeds - 1)) where seeds do not matter.
     """
     trained = clean.sum(-1)
-    seeds = trained.min(-1)[..., None]
+    # A value of one seed, which was dropped after it, tells no correlation and hides none.
+    several = np.where(trained > 1, trained, trained.max(-1, keepdims=True))
+    seeds = several.min(-1)[..., None]
     common = np.arange(clean.shape[-1]) < seeds
     usable = (clean | ~common[..., None, :]).all(-1)
     kept = np.where(common[..., None, :] & usable[..., None], deviations, 0.0)
@@ -170,8 +172,11 @@ def advantage(
         shares = np.sqrt(np.where(total > 0, share, 0.5))
     testable = (of.counts > 1) & (of.counts[..., reference : reference + 1] > 1)
     testable[..., reference] = False
+    # What was dropped after one seed was looked at too, so it counts among the comparisons.
+    looked_at = of.counts > 0
+    looked_at[..., reference] = False
     p = np.where(testable & (differences != 0), np.nan_to_num(p, nan=1.0), 1.0)
-    critical = _critical(np.where(testable, np.minimum(shares, 0.999), np.nan), level)
+    critical = _critical(np.where(looked_at, np.minimum(shares, 0.999), np.nan), level)
     return Advantage(
         differences=differences, errors=errors, freedom=degrees, p=p, critical=critical
     )

@@ -1,5 +1,7 @@
 """Which values get further seeds, the same ones as the baseline: where they decide, and only there.
 
+Before it, where a stage halves, only the better half of the values goes on after its first seeds.
+
 A race looks after every round of seeds. It ends when a value is better than the baseline, when no
 value is a contender any more, or at the most seeds allowed. Every look errs in at most `LOOK` of
 sweeps; all looks together stay below 5 % (simulated: `tests/benchmarks/decisions.py`), because
@@ -33,12 +35,14 @@ WORTH = 1 / 3  # of the noise between seeds: what a gain must exceed to be worth
 @dataclass(frozen=True, kw_only=True)
 class Race:
     """`first`: seeds that every value gets; `most`: seeds that no value exceeds; `worth`: a gain,
-    in the metric's units, that is worth further seeds, None: as `worth_of` says.
+    in the metric's units, that is worth further seeds, None: as `worth_of` says; `halved`: seeds
+    after which only the better half goes on to `first`, 0: every value does.
     """
 
     first: int
     most: int
     worth: float | None = None
+    halved: int = 0
 
     @property
     def on(self) -> bool:
@@ -59,6 +63,25 @@ class Race:
     def further(self) -> int:
         """Trainings that the race may add, as a rule: two contenders at once, and the baseline."""
         return (CONTENDERS + 1) * (self.most - self.first) if self.on else 0
+
+
+def goes_on(scores: Floats, *, seeds: int, ties: bool) -> Bools:
+    """The values that get more than their first seeds: the baseline, and the better half of the
+    others by the mean of these seeds (successive halving: Karnin, Koren and Somekh, ICML 2013).
+
+    Args:
+        scores: [values, seeds], the baseline first.
+        seeds: that every value has had.
+        ties: whether all go on that tie with the last of that half, else the first of them.
+    """
+    means = scores[1:, :seeds].mean(-1)
+    half = -(-len(means) // 2)
+    order = np.argsort(-means, kind="stable")
+    stays = np.zeros(len(means), dtype=bool)
+    stays[order[:half]] = True
+    if ties and half:
+        stays |= means >= means[order[half - 1]]
+    return np.concatenate([[True], stays & np.isfinite(means)])
 
 
 def is_better(of: SeedStatistics, edge: Advantage, *, reference: int = 0, fewest: int = 2) -> Bools:
@@ -108,10 +131,15 @@ def worth_of(of: SeedStatistics, *, resolution: Floats | float = 0.0) -> Floats:
     return np.fmax(WORTH * pooled_deviation(of), resolution)
 
 
-def contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, fewest: int) -> Bools:
-    """Values that further seeds may yet show to be better than the baseline, or to break less."""
+def contenders(
+    of: SeedStatistics, edge: Advantage, *, worth: Floats | float, fewest: int, least: int = 0
+) -> Bools:
+    """Values that further seeds may yet show to be better than the baseline, or to break less.
+
+    `least`: seeds without which a value has been dropped.
+    """
     rank = np.where(np.isnan(edge.differences), -np.inf, edge.differences)
-    ahead = rank > np.asarray(worth)[..., None]
+    ahead = (rank > np.asarray(worth)[..., None]) & (of.trained >= least)
     with np.errstate(invalid="ignore", divide="ignore"):
         ahead &= ~(edge.differences <= AHEAD * edge.errors)
         strength = np.where(ahead, edge.differences / edge.errors, -np.inf)
@@ -119,7 +147,7 @@ def contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, fe
     racing = ahead & (order < CONTENDERS)
     steadier = of.broken_share[..., :1] - of.broken_share > STABLE + 1e-9
     open_still = breaking(of, reference=0)[1] > LEVEL
-    best = np.where(steadier & open_still, of.means, -np.inf)
+    best = np.where(steadier & open_still & (of.trained >= least), of.means, -np.inf)
     best[..., 0] = -np.inf
     racing |= (best > -np.inf) & (best == best.max(-1, keepdims=True))
     racing &= ~is_better(of, edge, fewest=fewest).any(-1, keepdims=True)
@@ -144,6 +172,8 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
     sweeps = padded.reshape(-1, *padded.shape[-2:])
     floor = np.broadcast_to(np.asarray(resolution, dtype=float), scores.shape[:-2]).reshape(-1)
     counts = np.full(sweeps.shape[:-1], race.first)
+    if race.halved:  # what was dropped waits for nothing
+        counts = np.minimum(counts, np.maximum((~np.isnan(sweeps)).sum(-1), race.halved))
     seed, alive = np.arange(padded.shape[-1]), np.arange(len(sweeps))
     for seeds in range(race.first, race.most if race.on else race.first):
         asked = seed < counts[alive, :, None]
@@ -151,7 +181,7 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
         of = statistics_of(shown, resolution=floor[alive])
         worth = worth_of(of, resolution=floor[alive]) if race.worth is None else race.worth
         edge = advantage(of, reference=0, level=race.level)
-        racing = contenders(of, edge, worth=worth, fewest=race.fewest)
+        racing = contenders(of, edge, worth=worth, fewest=race.fewest, least=race.first)
         waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
         racing &= ~waits[..., 0]
         racing[:, 0] = racing.any(-1)

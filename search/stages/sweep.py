@@ -13,13 +13,16 @@ from dataclasses import dataclass, replace
 from search.config.knobs import Knob, Value
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
-from search.stages.decision import Decision, best_group, decide
+from search.stages.decision import best_group, decide
 from search.stages.group import Group, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.racing import Race, seeds_needed
+from search.stages.racing import Race, goes_on, seeds_needed
+from search.stages.range_ends import extension, refinement
 from search.stages.scores import step_of
 from search.stages.stage import FixedStage, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
+
+HALVED = 1  # seeds after which only the better half of the values goes on
 
 
 def settings(plan: Plan) -> SweepSettings:
@@ -64,7 +67,7 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
     `resolution`: as `decide` takes it.
     """
     knob = plan.knob
-    groups = _groups_by_value(plan, rows)
+    groups = _groups_by_value(plan, rows, dropped=_dropped(plan, rows))
     tried, extensions, refinements = first_round(plan), 0, 0
     while True:
         whole = [groups[value] for value in tried if value in groups]
@@ -73,11 +76,11 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
         best = best_group(whole, resolution=resolution)
         more: tuple[Value, ...] = ()
         if best is not None and extensions < settings(plan).extend:
-            more = _extension(knob, whole, best, resolution=resolution)
+            more = extension(plan, whole, best, resolution=resolution)
             extensions += 1
         if best is not None and not more and refinements < settings(plan).refine:
             extensions, refinements = settings(plan).extend, refinements + 1
-            more = _refinement(knob, tried, tried[best])
+            more = refinement(knob, tried, tried[best])
         if not more:
             return tried
         tried = (*tried, *more)
@@ -86,7 +89,20 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
 def race_of(plan: Plan) -> Race:
     """The rules by which the baseline and its rivals get further seeds."""
     of = settings(plan)
-    return Race(first=plan.seeds, most=max(plan.seeds, of.most_seeds), worth=of.worth)
+    return Race(
+        first=plan.seeds,
+        most=max(plan.seeds, of.most_seeds),
+        worth=of.worth,
+        halved=HALVED if halves(plan) else 0,
+    )
+
+
+def halves(plan: Plan) -> bool:
+    """Whether only the better half of the values goes on after the first seed: not where a nuisance
+    is tuned beside each value.
+    """
+    is_tuned = any(plan.nuisance(value) is not None for value in first_round(plan))
+    return settings(plan).halving and plan.seeds > HALVED and not is_tuned
 
 
 def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> list[TrialSpec]:
@@ -96,6 +112,12 @@ def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> lis
     tried = values(plan, rows, resolution=resolution)
     points = [cell for value in tried for cell in cells(plan, value)]
     seeds = range(plan.seed, plan.seed + plan.seeds)
+    if halves(plan):
+        first = missing(plan, points, rows, stage=stage_name(plan), seeds=seeds[:HALVED])
+        if first or not set(tried) <= set(_groups_by_value(plan, rows, seeds=HALVED)):
+            return first
+        dropped = _dropped(plan, rows)
+        points = [cell for value in tried if value not in dropped for cell in cells(plan, value)]
     specs = missing(plan, points, rows, stage=stage_name(plan), seeds=seeds)
     if specs or not race_of(plan).on or not all(row.finished for row in rows):
         return specs
@@ -158,7 +180,8 @@ def _contest(
         inner = decide(first, resolution=resolution).winner or 0 if len(first) > 1 else 0
         chosen.append(options[inner])
         groups.append(tuned[inner])
-    seeds = [plan.seeds] * len(groups)
+    dropped = _dropped(plan, rows)
+    seeds = [HALVED if value in dropped else plan.seeds for value in tried]
     if race.on and all(row.finished for row in rows):
         scores = scores_of(groups)
         floor = step_of(scores[:, : plan.seeds], share=resolution) / 2  # the same in every round
@@ -191,85 +214,49 @@ def _costs(knob: Knob, groups: Sequence[Group]) -> list[float]:
     return [float(group.value) for group in groups if isinstance(group.value, int | float)]
 
 
-def _groups_by_value(plan: Plan, rows: Sequence[TrialRecord]) -> dict[Value, Group]:
-    """A group per value whose first seeds have all ended."""
+def _dropped(plan: Plan, rows: Sequence[TrialRecord]) -> frozenset[Value]:
+    """The values that get no further seed after their first: in the first round the worse half, in
+    a later one those below that half.
+    """
+    if not halves(plan):
+        return frozenset()
+    groups = _groups_by_value(plan, rows, seeds=HALVED)
+    first = first_round(plan)
+    if not all(value in groups for value in first):
+        return frozenset()
+    scores = scores_of([groups[value] for value in first])
+    on = goes_on(scores, seeds=HALVED, ties=True)
+    least = scores[on][1:, :HALVED].mean(-1).min(initial=math.inf)
+    later = {
+        value
+        for value, group in groups.items()
+        if value not in first and not scores_of([group])[0, :HALVED].mean() >= least
+    }
+    return frozenset(
+        (*later, *(value for value, stays in zip(first, on, strict=True) if not stays))
+    )
+
+
+def _groups_by_value(
+    plan: Plan,
+    rows: Sequence[TrialRecord],
+    *,
+    seeds: int | None = None,
+    dropped: frozenset[Value] = frozenset(),
+) -> dict[Value, Group]:
+    """A group per value whose first seeds have all ended: `seeds`, None: of every stage; of what
+    was dropped, those before.
+    """
     path = plan.knob.path
     ended: dict[Value, dict[int, TrialRecord]] = {}
     for row in rows:
         if row.finished:
             ended.setdefault(row.spec.knobs[path], {})[row.spec.seed] = row
-    seeds = [plan.seed + repeat for repeat in range(plan.seeds)]
-    return {
-        value: group_of(value, [trials[seed] for seed in seeds], metric=plan.metric)
-        for value, trials in ended.items()
-        if all(seed in trials for seed in seeds)
-    }
-
-
-def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
-    """1 or -1 for the highest or lowest value tried if the knob can go further, else 0.
-
-    What a log scale does not hold, such as a penalty of 0, is no place on it.
-    """
-    places = [place for place in map(knob.scaled, tried) if math.isfinite(place)]
-    at = knob.scaled(value)
-    for direction, end in ((1, max(places)), (-1, min(places))):
-        if at == end and knob.beyond(value, direction=direction):
-            return direction
-    return 0
-
-
-def hard_limit(knob: Knob, value: Value) -> str:
-    """`min` or `max` where a value is the lowest or highest that the knob may take, else empty.
-
-    0 is no limit that could be moved: nothing lies beyond a penalty or a share that is off.
-    """
-    number = float(value)  # type: ignore[arg-type]
-    if number >= knob.most:
-        return "max"
-    return "min" if number <= knob.least and number != 0 else ""
-
-
-def clear_edge(knob: Knob, tried: Sequence[Value], decision: Decision) -> int:
-    """The edge at which the best value lies, as `edge`; 0 where that may be chance.
-
-    It may where a value in the other half of what was tried, or one that the scale does not hold,
-    ties with it: such a curve has no direction.
-    """
-    if decision.best is None:
-        return 0
-    direction = edge(knob, tried, tried[decision.best])
-    places = [knob.scaled(value) for value in tried]
-    finite = [place for place in places if math.isfinite(place)]
-    middle = (min(finite) + max(finite)) / 2
-    ties = [
-        place
-        for place, standing in zip(places, decision.standings, strict=True)
-        if standing == "tie"
-    ]
-    is_flat = any(not math.isfinite(place) or direction * (place - middle) < 0 for place in ties)
-    return 0 if is_flat else direction
-
-
-def _extension(
-    knob: Knob, groups: Sequence[Group], best: int, *, resolution: float
-) -> tuple[Value, ...]:
-    """As much again as the knob's range, in its steps, beyond an edge that is the best (P2)."""
-    tried = [group.value for group in groups]
-    if not edge(knob, tried, tried[best]):
-        return ()
-    direction = clear_edge(knob, tried, decide(groups, resolution=resolution))
-    further = knob.beyond(tried[best], direction=direction) if direction else ()
-    return tuple(value for value in further if value not in tried)
-
-
-def _refinement(knob: Knob, tried: Sequence[Value], best: Value) -> tuple[Value, ...]:
-    """Four values: on the knob's scale a quarter and half of the way to the values beside (R30)."""
-    places = {knob.scaled(value): value for value in tried}
-    ordered = [places[place] for place in sorted(places) if math.isfinite(place)]
-    if best not in ordered:
-        return ()
-    at = ordered.index(best)
-    beside = [ordered[index] for index in (at - 1, at + 1) if 0 <= index < len(ordered)]
-    points = {knob.between(best, other, share=share) for other in beside for share in (0.25, 0.5)}
-    return tuple(sorted((point for point in points if point not in tried), key=knob.scaled))
+    groups = {}
+    for value, trials in ended.items():
+        count = HALVED if value in dropped else seeds or plan.seeds
+        needed = [plan.seed + repeat for repeat in range(count)]
+        if all(seed in trials for seed in needed):
+            own = [trials[seed] for seed in needed]
+            groups[value] = group_of(value, own, metric=plan.metric)
+    return groups

@@ -10,7 +10,7 @@ from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.summary import view_of
 from search.results.summary.formatting import LABELS, half_width
-from search.stages.sweep import clear_edge
+from search.stages.range_ends import clear_edge
 
 RANKS = 500  # rows of the table
 

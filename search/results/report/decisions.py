@@ -13,6 +13,7 @@ WORDS = {"adopt": "adopted", "keep": "baseline kept", "none": "no winner"}
 SAID = {
     "worse": "worse than the best, beyond chance",
     "tie": "no significant difference from the best",
+    "dropped": "dropped: not in the better half after the first seeds",
     "unstable": "seeds collapsed or gave no result",
     "unusable": "no seed gave a result",
 }

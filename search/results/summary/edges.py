@@ -4,7 +4,7 @@ from typing import Literal
 
 from search.config.knobs import Knob, Value
 from search.results.findings import Findings
-from search.stages.sweep import hard_limit
+from search.stages.range_ends import hard_limit
 
 EDGE = 0.02  # share of a knob's range, in its scale, within which a value counts as at its edge
 

@@ -25,6 +25,7 @@ LABELS = {
     "best": "best",
     "tie": "tie",
     "worse": "worse",
+    "dropped": "dropped early",
     "unstable": "breaks",
     "unusable": "not usable",
 }

@@ -26,7 +26,8 @@ from search.results.summary.formatting import (
 )
 from search.results.summary.verdicts import outcomes, said, verdict_of
 from search.stages.decision import Decision
-from search.stages.sweep import cells, clear_edge, edge, hard_limit
+from search.stages.range_ends import clear_edge, edge, hard_limit
+from search.stages.sweep import cells
 from search.storage.trials import STATES
 
 

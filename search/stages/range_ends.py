@@ -1,0 +1,82 @@
+"""What a sweep tries next to its best value: further values beyond an edge of the range (P2), and
+values in the gaps beside it (R30). Pure functions.
+"""
+
+import math
+from collections.abc import Sequence
+
+from search.config.knobs import Knob, Value
+from search.config.plan import Plan
+from search.stages.decision import Decision, decide
+from search.stages.group import Group
+from search.stages.racing import Race
+
+
+def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
+    """1 or -1 for the highest or lowest value tried if the knob can go further, else 0.
+
+    What a log scale does not hold, such as a penalty of 0, is no place on it.
+    """
+    places = [place for place in map(knob.scaled, tried) if math.isfinite(place)]
+    at = knob.scaled(value)
+    for direction, end in ((1, max(places)), (-1, min(places))):
+        if at == end and knob.beyond(value, direction=direction):
+            return direction
+    return 0
+
+
+def hard_limit(knob: Knob, value: Value) -> str:
+    """`min` or `max` where a value is the lowest or highest that the knob may take, else empty.
+
+    0 is no limit that could be moved: nothing lies beyond a penalty or a share that is off.
+    """
+    number = float(value)  # type: ignore[arg-type]
+    if number >= knob.most:
+        return "max"
+    return "min" if number <= knob.least and number != 0 else ""
+
+
+def clear_edge(knob: Knob, tried: Sequence[Value], decision: Decision) -> int:
+    """The edge at which the best value lies, as `edge`; 0 where that may be chance.
+
+    It may where a value in the other half of what was tried, or one that the scale does not hold,
+    ties with it: such a curve has no direction.
+    """
+    if decision.best is None:
+        return 0
+    direction = edge(knob, tried, tried[decision.best])
+    places = [knob.scaled(value) for value in tried]
+    finite = [place for place in places if math.isfinite(place)]
+    middle = (min(finite) + max(finite)) / 2
+    ties = [
+        place
+        for place, standing in zip(places, decision.standings, strict=True)
+        if standing == "tie"
+    ]
+    is_flat = any(not math.isfinite(place) or direction * (place - middle) < 0 for place in ties)
+    return 0 if is_flat else direction
+
+
+def extension(
+    plan: Plan, groups: Sequence[Group], best: int, *, resolution: float
+) -> tuple[Value, ...]:
+    """As much again as the knob's range, in its steps, beyond an edge that is the best (P2)."""
+    knob, tried = plan.knob, [group.value for group in groups]
+    if not edge(knob, tried, tried[best]):
+        return ()
+    race = Race(first=plan.seeds, most=plan.seeds)
+    direction = clear_edge(knob, tried, decide(groups, resolution=resolution, race=race))
+    further = knob.beyond(tried[best], direction=direction) if direction else ()
+    return tuple(value for value in further if value not in tried)
+
+
+def refinement(knob: Knob, tried: Sequence[Value], best: Value) -> tuple[Value, ...]:
+    """Four values: on the knob's scale a quarter and half of the way to the values beside (R30)."""
+    places = {knob.scaled(value): value for value in tried}
+    ordered = [places[place] for place in sorted(places) if math.isfinite(place)]
+    if best not in ordered:
+        return ()
+    at = ordered.index(best)
+    beside = [ordered[index] for index in (at - 1, at + 1) if 0 <= index < len(ordered)]
+    points = {knob.between(best, other, share=share) for other in beside for share in (0.25, 0.5)}
+    return tuple(sorted((point for point in points if point not in tried), key=knob.scaled))
