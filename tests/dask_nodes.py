@@ -1,6 +1,7 @@
 """A Dask cluster of two nodes on this machine, the second with two pretended GPUs.
 
-Prints its address; obeys lines: kill (the second node), add (another), scheduler (kills it, starts another).
+Prints its address; obeys lines: kill (the second node), add (another), stranger
+(a third node, of another user), part (kills that one), behead (kills all), head (starts them again).
 """
 
 import os
@@ -11,9 +12,11 @@ import tempfile
 from pathlib import Path
 
 from distributed import Client
+from strangers import end_processes, start_stranger
 
 GPUS = "GPU 0: NVIDIA X (UUID: GPU-aa11)\\nGPU 1: NVIDIA X (UUID: GPU-bb22)\\n"
 QUIET = ["--no-dashboard"]
+NODE = ["--no-nanny", "--nthreads=1", "--local-directory"]
 
 
 def main() -> None:
@@ -30,16 +33,7 @@ def main() -> None:
     def node(*, gpus: bool) -> "subprocess.Popen[bytes]":
         path = f"{driver.parent}:{os.environ['PATH']}" if gpus else os.environ["PATH"]
         place = tempfile.mkdtemp()
-        return _start(
-            "dask_worker",
-            address,
-            "--no-nanny",
-            "--nthreads",
-            "1",
-            "--local-directory",
-            place,
-            PATH=path,
-        )
+        return _start("dask_worker", address, *NODE, place, PATH=path)
 
     conductor_of_tasks = scheduler()
     nodes = [node(gpus=False), node(gpus=True)]
@@ -54,11 +48,17 @@ def main() -> None:
             case "add":
                 nodes.append(node(gpus=True))
                 client.wait_for_workers(2)
-            case "scheduler":
+            case "stranger":
+                third = start_stranger("-m", "distributed.cli.dask_worker", address, *NODE, "{own}")
+                client.wait_for_workers(3)
+            case "part":
+                end_processes(third)
+            case "behead":
                 conductor_of_tasks.kill()
                 conductor_of_tasks.wait()
                 for each in nodes:
                     each.kill()
+            case "head":
                 conductor_of_tasks = scheduler()
                 nodes = [node(gpus=False), node(gpus=True)]
                 client = Client(address)

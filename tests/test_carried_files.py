@@ -1,7 +1,10 @@
 """Workers that share no folder with the search: rows, checkpoints, weights and logs travel, whole or not at all."""
 
+import os
 import random
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -23,6 +26,7 @@ from search.execution.messages import (
     LogWritten,
     MessageError,
 )
+from search.execution.placement.worker_folder import remove_abandoned
 from search.execution.worker.trial_files import CarriedFiles as WorkersEnd
 from search.storage.logs import TrialLogs
 
@@ -88,6 +92,52 @@ def test_files_of_every_size_arrive_both_ways_and_what_is_removed_goes(tmp_path)
         files.send([3])
         files.send([3], ended=True)
     assert _tree(own) == _tree(whole)
+
+
+def test_workers_of_a_node_fetch_rows_once_and_the_last_one_leaves_nothing(tmp_path, monkeypatch):
+    node, whole = tmp_path / "node", tmp_path / "search"
+    node.mkdir()
+    (whole / "arrays/fold-0").mkdir(parents=True)
+    (whole / "arrays/stamp").write_text("of these rows")
+    (whole / "arrays/fold-0/train.x.npy").write_bytes(b"x" * (2 * CHUNK))
+    monkeypatch.setattr("tempfile.tempdir", str(node))
+    fetch = (
+        "import socket, sys, time; from pathlib import Path\n"
+        "from search.execution.link import Link\n"
+        "from search.execution.worker.trial_files import CarriedFiles\n"
+        "link = Link(socket.socket(fileno=int(sys.argv[1])))\n"
+        "own = Path(sys.argv[2]); own.mkdir()\n"
+        "CarriedFiles(link, folder=own).fetch_rows()\n"
+        "print('fetched', flush=True); time.sleep(60)"
+    )
+    asked, workers = [], []
+    for number in range(3):
+        ours, theirs = socket.socketpair()
+        end, link = _conductors_end(whole), Link(ours)
+        own = tmp_path / f"own-{number}"
+        process = subprocess.Popen(
+            [sys.executable, "-c", fetch, str(theirs.fileno()), str(own)],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "TMPDIR": str(node)},
+            stdout=subprocess.PIPE,
+        )
+        theirs.close()
+        asked.append(0)
+        while asked[-1] < (1 if number else 4):  # the stamp; then all: it, and rows in two pieces
+            message = link.receive()
+            asked[-1] += isinstance(message, ChunkWanted)
+            link.send(end.reply(message, trials=[], log="worker-0.log"))
+        assert process.stdout.readline() == b"fetched\n"
+        workers.append((process, ours))
+        assert (own / "arrays/fold-0/train.x.npy").read_bytes() == b"x" * (2 * CHUNK)
+        remove_abandoned()
+    for process, ours in workers:
+        assert len(list(node.iterdir())) == 1
+        process.kill()
+        process.communicate()
+        ours.close()
+        remove_abandoned()
+    assert not list(node.iterdir())
 
 
 def test_a_damaged_or_missing_piece_is_noticed_and_the_old_file_stays(tmp_path):
@@ -164,7 +214,10 @@ def test_workers_in_folders_of_their_own_are_killed_and_give_the_rows_and_files_
         *APART, "name=apart", cwd=tmp_path, TMPDIR=str(nodes), TOY_PAUSE="0.03", **{MARK: mark}
     ) as conductor:
         for number in (5, 15, 25):
-            wait_for(lambda n=number: curves.exists() and curves.read_bytes().count(b"\n") >= n)
+            wait_for(
+                lambda n=number: curves.exists() and curves.read_bytes().count(b"\n") >= n,
+                seconds=120,
+            )
             worker = "search.execution.worker.process"
             next(each for each in marked(mark) if worker in " ".join(words_of(each))).kill()
         output, _ = conductor.communicate(timeout=100)

@@ -1,6 +1,8 @@
 """Searches on real clusters of two nodes, Ray's and Dask's: the rows of a local search, whatever is killed."""
 
 import importlib.util
+import json
+import os
 import re
 import signal
 import subprocess
@@ -53,7 +55,7 @@ class Nodes:
         self._process.stdin.write(f"{word}\n")
         self._process.stdin.flush()
         assert self._answer() == "done"
-        self._number = {"kill": self._number - 1, "add": self._number + 1}.get(word, 2)
+        self._number += {"kill": -1, "add": 1}.get(word, 0)
 
     def restore(self) -> None:
         """Two nodes, as other tests have them."""
@@ -75,6 +77,11 @@ class Nodes:
     def processes(self, word: str) -> list[psutil.Process]:
         """Of this cluster, whose command line begins with or holds a word."""
         return [each for each in marked(self._mark) if word in " ".join(words_of(each))]
+
+    def strangers(self) -> list[psutil.Process]:
+        """Workers of another user; where this one is not root, there is none, and any will do."""
+        workers = self.processes(WORKER)
+        return [each for each in workers if os.getuid() or each.uids().real]
 
     def kill_worker(self) -> None:
         """One of them."""
@@ -138,6 +145,20 @@ def _most_at_once(cwd: Path, *, trials: int) -> int:
 def _epochs(cwd: Path) -> int:
     curves = cwd / "results" / "far" / "curves.jsonl"
     return curves.read_bytes().count(b"\n") if curves.exists() else 0
+
+
+def _is_within_a_trial(workers: list[psutil.Process], cwd: Path) -> bool:
+    """Whether a trial that began in one of the workers has just had an epoch of its middle."""
+    ids = {worker.pid for worker in workers}
+    begun = {
+        int(log.stem)
+        for log in (cwd / "results" / "far" / "logs").glob("[0-9]*.log")
+        if ids & {int(id) for id in re.findall("begins at .* in (.*)\n", log.read_text())}
+    }
+    curves = cwd / "results" / "far" / "curves.jsonl"
+    lines = curves.read_text().splitlines() if begun else []
+    last = [json.loads(line) for line in lines[-6:] if line.endswith("}")]
+    return any(record["trial"] in begun and 3 <= record["epoch"] <= 15 for record in last)
 
 
 def _same_rows(calm: Path, cwd: Path) -> None:
@@ -205,16 +226,22 @@ def test_a_conductor_killed_ten_times_and_then_interrupted_goes_on_and_loses_not
     _same_rows(calm, tmp_path)
 
 
-def test_a_killed_scheduler_is_the_reason_and_the_same_command_goes_on(nodes, calm, tmp_path):
-    if nodes.engine == "ray":
-        pytest.skip("Ray ends the driver itself when its head has gone for a minute")
-    with running(*nodes.words, cwd=tmp_path) as conductor:
-        wait_for(lambda: _epochs(tmp_path) >= 20, seconds=120, what="epochs")
-        nodes.order("scheduler")
-        output, _ = conductor.communicate(timeout=100)
-    assert conductor.returncode == 1, output
-    assert "cannot work: the Dask scheduler has ended" in output
-    wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
+@pytest.mark.timeout(900)
+def test_a_killed_head_is_the_reason_and_the_same_command_goes_on(nodes, calm, tmp_path):
+    head = {"ray": "head of the Ray cluster", "dask": "Dask scheduler"}[nodes.engine]
+    for comes_at_once in (False, True):
+        reached = _epochs(tmp_path) + 20
+        with running(*nodes.words, cwd=tmp_path) as conductor:
+            wait_for(lambda: _epochs(tmp_path) >= reached, seconds=120, what="epochs")  # noqa: B023
+            nodes.order("behead")
+            if comes_at_once:
+                nodes.order("head")
+            output, _ = conductor.communicate(timeout=100)
+        if not comes_at_once:
+            nodes.order("head")
+        assert conductor.returncode == 1, output
+        assert f"cannot work: the {head} has ended" in output
+        wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
     done = search(*nodes.words, cwd=tmp_path, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     _same_rows(calm, tmp_path)
@@ -282,6 +309,36 @@ def test_nodes_that_join_bring_slots_and_a_drained_one_gives_its_trials_back(
     assert "starting 1 worker (cpu)" in output
     assert "trying again" not in output
     _same_rows(calm, tmp_path)
+
+
+def test_a_node_of_another_user_that_shares_nothing_brings_rows_logs_and_weights_back(
+    nodes, calm, tmp_path
+):
+    words = [*nodes.words, "placement.shared=false", "placement.slots=3"]
+    nodes.order("stranger")
+    with running(*words, "trainer._target_=toys.patient", cwd=tmp_path) as conductor:
+        for _ in range(2):
+            wait_for(
+                lambda: _is_within_a_trial(nodes.strangers(), tmp_path),
+                seconds=120,
+                what="a worker of another user to be within a trial",
+            )
+            nodes.order("part")
+            nodes.order("stranger")
+        output, _ = conductor.communicate(timeout=200)
+    nodes.order("part")
+    assert conductor.returncode == 0, output
+    assert "; trying again" in output
+    _same_rows(calm, tmp_path)
+    far = tmp_path / "results" / "far"
+    weights = [(each / "best" / "weights.safetensors").read_bytes() for each in (calm, far)]
+    assert weights[0] == weights[1]
+    begun = [
+        [int(epoch) for epoch in re.findall("begins at ([0-9]+) in", log.read_text())]
+        for log in (far / "logs").glob("[0-9]*.log")
+    ]
+    assert len(begun) == 36
+    assert any(later > 1 for _, *again in begun for later in again)  # from its checkpoint
 
 
 def test_two_searches_share_a_cluster_and_no_slot_is_booked_twice(nodes, tmp_path):

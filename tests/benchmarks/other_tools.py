@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lanes_setup import config_of, save_arrays, timed_command
 
+Way = Callable[[str], tuple[float, float]]  # from a folder with rows to seconds
 TRIALS, LONG = 64, 20
 TRAIN = """
 import sys, time, json
@@ -67,7 +68,8 @@ import os
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 import ray
 from ray import tune
-ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+own = {"num_cpus": 2, "include_dashboard": False}  # where no RAY_ADDRESS names a cluster
+ray.init(**({} if "RAY_ADDRESS" in os.environ else own), log_to_driver=False, logging_level="ERROR")
 begun = time.perf_counter()
 def one(config):
     torch.set_num_threads(1)
@@ -100,13 +102,24 @@ OURS = [
 
 def tools(rounds: int, ray: str | None) -> None:
     """Prints seconds of each tool, whole command and search alone."""
-    _, data = config_of("data=digits")
-    ways: dict[str, Callable[[str], tuple[float, float]]] = {
-        "knobwise": _ours,
+    ways: dict[str, Way] = {
+        "knobwise": ours,
         "plain Optuna, one process": lambda folder: _script(sys.executable, OPTUNA, folder),
     }
     if ray:
-        ways["Ray Tune"] = lambda folder: _script(ray, RAY, folder)
+        ways["Ray Tune"] = ray_tune(ray)
+    compare(ways, rounds)
+
+
+def ray_tune(python: str) -> Way:
+    """Ray Tune, in the cluster of RAY_ADDRESS where that is set. `python`: that has it installed."""
+    return lambda folder: _script(python, RAY, folder)
+
+
+def compare(ways: Mapping[str, Way], rounds: int) -> None:
+    """Prints seconds of each way, whole command and search alone, and ratios to the first way."""
+    _, data = config_of("data=digits")
+    first = next(iter(ways))
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -118,21 +131,23 @@ def tools(rounds: int, ray: str | None) -> None:
                     f"search {found[name][-1][1]:6.1f} s",
                     flush=True,
                 )
-    ours = [statistics.median(column) for column in zip(*found["knobwise"], strict=True)]
+    base = [statistics.median(column) for column in zip(*found[first], strict=True)]
     for name, taken in found.items():
         whole, alone = (statistics.median(column) for column in zip(*taken, strict=True))
         print(
-            f"{name:28} {whole / ours[0]:5.1f} times the command, "
-            f"{alone / ours[1]:5.1f} times the search"
+            f"{name:28} {whole / base[0]:5.1f} times the command, "
+            f"{alone / base[1]:5.1f} times the search"
         )
 
 
-def _ours(folder: str) -> tuple[float, float]:
-    """The whole command, and from the first trial's first epoch to the last one's end."""
+def ours(folder: str, *words: str) -> tuple[float, float]:
+    """The whole command, and without a command of one short trial. `words`: further ones."""
     tiny = ["trainer.epochs=1", "seeds=1", "space.optimizer.lr.points=2", "name=tiny"]
-    timed_command([*OURS, *tiny], folder)  # so that what is measured once per machine is there
-    start = timed_command([*OURS, *tiny[:-1], "name=tiny-again"], folder)
-    whole = timed_command(OURS, folder)
+    timed_command(
+        [*OURS, *words, *tiny], folder
+    )  # so that what is measured once per machine is there
+    start = timed_command([*OURS, *words, *tiny[:-1], "name=tiny-again"], folder)
+    whole = timed_command([*OURS, *words], folder)
     import pandas as pd
 
     table = pd.read_csv(Path(folder) / "results" / "lr_sweep" / "trials.csv")

@@ -1,31 +1,42 @@
 """Workers on Ray and Dask beside local ones: trials per second, and how long a report waits for its answer.
 
     python tests/benchmarks/placements.py pace [--trials 400] [--rounds 3] [--placements local dask ray]
-    python tests/benchmarks/placements.py wait [--workers 16]
+    python tests/benchmarks/placements.py wait [--workers 16] [--placements ray] [--pause 0.05]
+    python tests/benchmarks/placements.py lanes [--rounds 3]
+    python tests/benchmarks/placements.py tune [--rounds 1]
 
 pace: trials of five epochs of 5 ms, two workers, start-up left out (from the first trial's end to the last one's); medians,
-and the ratio to local in the same run. wait: time from a report to its answer, in workers of a trainer that does nothing but
-sleep 50 ms an epoch; 50th and 99th percentile.
+and the ratio to local in the same run. wait: time from a report to its answer, in worker processes of a trainer that does
+nothing but sleep so many seconds an epoch; 50th and 99th percentile; workers connect by TCP without an engine, or are one
+engine's. lanes: 64 trainings of 20 epochs in lanes on each placement, whose tables must be equal. tune: the
+same on a Ray cluster of this machine, and Ray Tune's on the same cluster.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+import pandas as pd
+from other_tools import Way, compare, ours, ray_tune
+
 TESTS = Path(__file__).parent.parent
 sys.path.insert(0, str(TESTS))
-from kit import environment
+from kit import environment, steady
 
 PLACES = {
     "local": ["placement=local"],
     "dask": ["placement=dask", "placement.scheduler=local"],
     "ray": ["placement=ray", "placement.address=local"],
 }
+HERE = ["placement=ray", "placement._target_=here.Here"]
+EPOCHS = 100
 ENDED = re.compile(r"\[(\d+)/\d+\] trial ")
 
 
@@ -70,18 +81,17 @@ def pace(trials: int, rounds: int, placements: list[str]) -> None:
         print(f"{name:6} {median(found):7.1f} trials/s  {share}  {[round(rate) for rate in found]}")
 
 
-def wait(workers: int) -> None:
+def wait(workers: int, place: Sequence[str], pause: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         search(
             Path(folder),
-            "placement=ray",
-            "placement._target_=here.Here",
+            *place,
             "trainer._target_=toys.clocked",
-            "trainer.epochs=100",
+            f"trainer.epochs={EPOCHS}",
             f"placement.slots={workers}",
             "space.optimizer.lr.points=4",
             f"seeds={workers // 4}",
-            pause=0.05,
+            pause=pause,
         )
         logs = Path(folder).glob("results/*/logs/[0-9]*.log")
         times = sorted(float(time) for log in logs for time in log.read_text().split())
@@ -90,18 +100,56 @@ def wait(workers: int) -> None:
     print(f"{last * 1000:.2f} ms (99 %)")
 
 
+def lanes(rounds: int, placements: list[str]) -> None:
+    """Seconds of each placement, and whether trials and curves are the same."""
+    tables: dict[str, pd.DataFrame] = {}
+
+    def way(name: str) -> Way:
+        def run(folder: str) -> tuple[float, float]:
+            seconds = ours(folder, *PLACES[name], "lanes=16")
+            table = steady(pd.read_csv(Path(folder) / "results/lr_sweep/trials.csv"))
+            pd.testing.assert_frame_equal(table, tables.setdefault("first", table))
+            return seconds
+
+        return run
+
+    compare({name: way(name) for name in placements}, rounds)
+
+
+def tune(rounds: int) -> None:
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+    cluster = Cluster(True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    os.environ["RAY_ADDRESS"] = cluster.address
+    ways = {
+        "knobwise, placement=ray": lambda folder: ours(folder, "placement=ray"),
+        "the same, lanes=off": lambda folder: ours(folder, "placement=ray", "lanes=off"),
+        "Ray Tune": ray_tune(sys.executable),
+    }
+    compare(ways, rounds)
+    cluster.shutdown()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("pace", "wait"))
+    parser.add_argument("what", choices=("pace", "wait", "lanes", "tune"))
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--placements", nargs="+", choices=PLACES, default=[*PLACES])
     parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--pause", type=float, default=0.05)
     options = parser.parse_args()
     if options.what == "pace":
         pace(options.trials, options.rounds, options.placements)
+    elif options.what == "lanes":
+        lanes(options.rounds, options.placements)
+    elif options.what == "tune":
+        tune(options.rounds)
     else:
-        wait(options.workers)
+        several = len(options.placements) > 1
+        place = HERE if several else PLACES[options.placements[0]]
+        wait(options.workers, place, options.pause)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ from search.execution.running_trial import SLOW_START
 from search.execution.slots import Slot
 
 LOOK = 0.5  # time between two looks at a task, and for room where there was none [s]
+SCHEDULER_ENDED = "the Dask scheduler has ended; start it anew, and the same command goes on"
 GIVE_UP = 15.0  # time that a node has to end a worker that is to be killed [s]
 
 
@@ -249,7 +250,7 @@ class DaskPlacement(ClusterPlacement):
                     break
         except CancelledError as error:
             if task.killed_at is None or self._cluster.gone:
-                raise RuntimeError("the Dask scheduler has ended") from error
+                raise RuntimeError(SCHEDULER_ENDED) from error
             return 0, b""
         except KilledWorker as error:
             raise WorkerLost(f"its node has died: {task.node}", details=f"{error}\n") from error
@@ -268,7 +269,7 @@ class DaskPlacement(ClusterPlacement):
         """
         now, reason = time.monotonic(), ""
         if self._cluster.gone:
-            raise RuntimeError("the Dask scheduler has ended")
+            raise RuntimeError(SCHEDULER_ENDED)
         if not self._cluster.has(task.node):
             reason = f"its node has left the Dask cluster: {task.node}"
         elif task.killed_at is not None and now - task.killed_at > GIVE_UP:

@@ -183,12 +183,12 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
             client = distributed.Client(
                 settings.address, timeout=PATIENCE, set_as_default=False, name="knobwise"
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError) as error:  # TypeError: no certificate
         raise UsageError(
             broken_rule(
                 "placement.scheduler",
-                rule="must lead to a Dask scheduler: tcp://HOST:8786, or local (a cluster in this "
-                "process)",
+                rule="must lead to a Dask scheduler: tcp://HOST:8786, tls://HOST:8786 (with "
+                "certificates in Dask's own settings), or local (a cluster in this process)",
                 got=f"{settings.address!r}: {last_line(error)}",
                 remedy="start one (dask scheduler, dask worker), or correct the address",
             )

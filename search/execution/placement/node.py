@@ -64,6 +64,7 @@ def run_worker(
             if started is not None:
                 started(process)
             status = process.wait()
+        remove_abandoned()  # rows that only this worker held
         printed.seek(0)
         return status, printed.read()
 

@@ -3,12 +3,15 @@
 Ray chooses the node and the GPUs and reports what has died.
 """
 
+import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from search.config.settings import PlacementSettings
 from search.execution.memory import memory_of
-from search.execution.placement import Event
+from search.execution.placement import Event, SlotFailed
 from search.execution.placement.cluster import (
     ClusterPlacement,
     ClusterSlot,
@@ -16,6 +19,7 @@ from search.execution.placement.cluster import (
     slots_of,
 )
 from search.execution.placement.cluster_checks import (
+    check_reachable,
     check_shared,
     first_line,
     gpu_share,
@@ -28,6 +32,7 @@ from search.execution.placement.ray_cluster import (
     any_gpus,
     connect_cluster,
     contents,
+    head_address,
     leave_marks,
     node_address,
     nodes_named,
@@ -35,6 +40,11 @@ from search.execution.placement.ray_cluster import (
 )
 from search.execution.running_trial import SLOW_START
 from search.execution.slots import Slot
+
+LOOK = 1.0  # time between two looks at an actor, and at the head [s]
+HEAD_ENDED = "the head of the Ray cluster has ended; start it anew, and the same command goes on"
+OTHER_HEAD = "WrongClusterID"  # in what Ray says when a new head has the address of the former one
+HEAD_SILENCE = 20.0  # of the head, after which it has ended [s]; Ray itself waits for 60 s
 
 
 class RayPlacement(ClusterPlacement):
@@ -46,6 +56,8 @@ class RayPlacement(ClusterPlacement):
         host = own_host(node_address())
         super().__init__(slots, trainer=trainer, post=post, host=host, engine="Ray")
         self._actors: dict[int, Any] = {}
+        self._head_ended = threading.Event()
+        threading.Thread(target=self._watch_head, name="ray head", daemon=True).start()
 
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
@@ -70,7 +82,7 @@ class RayPlacement(ClusterPlacement):
 
         with self._lock:
             actor = self._actors.pop(slot.number, None)
-        if actor is not None:
+        if actor is not None and not self._head_ended.is_set():
             ray.kill(actor)
 
     def _run(self, slot: ClusterSlot) -> tuple[int, bytes]:
@@ -78,27 +90,64 @@ class RayPlacement(ClusterPlacement):
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
 
-        with self._lock:
-            if self._closing.is_set():
-                return 0, b""
-            actor = self._actor(slot)
         try:
+            actor = self._actor(slot)
+            if actor is None:
+                return 0, b""
             with self._order(slot) as order:
                 node = actor.ready.remote()
                 started, _ = ray.wait([node], timeout=SLOW_START)
                 if not started:
                     self._say_waiting(slot, hint="`ray status` shows who has it")
-                self._places[slot.number] = str(ray.get(node))[:SHORT]
-                status, output = ray.get(actor.serve.remote(order))
+                self._places[slot.number] = str(self._answer(node))[:SHORT]
+                status, output = self._answer(actor.serve.remote(order))
         except (RayActorError, OutOfMemoryError) as error:
             with self._lock:
                 self._actors.pop(slot.number, None)
             reason = f"its actor or node has died: {first_line(error)}"
             raise WorkerLost(reason, details=f"{error}\n") from error
+        except Exception as error:
+            raise RuntimeError(HEAD_ENDED) if OTHER_HEAD in str(error) else error from error
         return int(status), bytes(output)
 
+    def _answer(self, call: Any) -> Any:
+        """What an actor's method returns.
+
+        Raises:
+            RuntimeError: the head of the cluster has ended.
+            RayError: the actor has died.
+        """
+        import ray
+
+        while not ray.wait([call], timeout=LOOK)[0]:
+            if self._head_ended.is_set():
+                raise RuntimeError(HEAD_ENDED)
+        return ray.get(call)
+
+    def _watch_head(self) -> None:
+        """Ends the search before Ray itself would end this process without its reason."""
+        address, reached_at = head_address(), time.monotonic()
+        while not self._closing.wait(LOOK):
+            with suppress(OSError):
+                check_reachable(address)
+                reached_at = time.monotonic()
+            if time.monotonic() - reached_at > HEAD_SILENCE:
+                self._head_ended.set()  # slots' threads may wait for it within Ray, for ever
+                self._post(SlotFailed(slot=self._slots[0], reason=HEAD_ENDED))
+                return
+
+    def close(self, *, grace: float) -> None:
+        """As of `ClusterPlacement`. Without a head, workers end since their conductor does."""
+        if self._head_ended.is_set():
+            self._listener.close()
+        else:
+            super().close(grace=grace)
+
     def _actor(self, slot: ClusterSlot) -> Any:
-        """The slot's actor; another one where the last has died or is on a node to avoid."""
+        """The slot's actor; another one where the last has died or is on a node to avoid.
+
+        None while the placement is closing.
+        """
         import ray
 
         avoided = nodes_named(self._avoided) if self._avoided else []
@@ -115,8 +164,13 @@ class RayPlacement(ClusterPlacement):
             }
             if avoided:
                 options["label_selector"] = {"ray.io/node-id": f"!in({','.join(avoided)})"}
-            actor = self._actors[slot.number] = ray.remote(NodeSlot).options(**options).remote()
-        return actor
+            actor = ray.remote(NodeSlot).options(**options).remote()  # waits for the head
+        with self._lock:
+            self._actors[slot.number] = actor
+            if not self._closing.is_set():
+                return actor
+        self.kill(slot)
+        return None
 
     def _rooms(self, slot: ClusterSlot) -> int:
         memory = memory_of(slot.memory_gb)

@@ -31,6 +31,8 @@ def connect_cluster(settings: PlacementSettings) -> None:
     # Ray would report this use to its makers, and warn of a variable that a slot sets itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Of a cluster that begins here: Ray's workers would otherwise yield to every other program.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:
@@ -63,7 +65,8 @@ def connect_cluster(settings: PlacementSettings) -> None:
                 rule="must lead to a Ray cluster: auto (the one on this machine), local (a new "
                 "one), HOST:6379 or ray://HOST:10001",
                 got=f"{settings.address!r}: {str(error).splitlines()[0]}",
-                remedy="start one (ray start --head), or correct the address",
+                remedy="start one (ray start --head), correct the address, or set "
+                "RAY_AUTH_MODE=token for one that asks for its token, as `ray start` makes it",
             )
         ) from error
 
@@ -142,6 +145,13 @@ def node_address() -> str:
     import ray
 
     return str(next(each["NodeManagerAddress"] for each in ray.nodes() if each["Alive"]))
+
+
+def head_address() -> str:
+    """HOST:PORT of the cluster's head."""
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _nodes() -> dict[str, Mapping[str, float]]:

@@ -20,7 +20,9 @@ class ThreadedPlacement(ABC):
 
     def start(self, slot: Slot) -> None:
         """Starts a worker for the slot."""
-        thread = threading.Thread(target=self._serve, args=(slot,), name=f"slot {slot.number}")
+        thread = threading.Thread(
+            target=self._serve, args=(slot,), name=f"slot {slot.number}", daemon=True
+        )
         self._threads[slot.number] = thread
         thread.start()
 

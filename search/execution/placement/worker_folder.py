@@ -1,4 +1,4 @@
-"""The folder of a worker's own on a node, and the removal of those that killed processes left.
+"""The folder of a worker's own on a node, and the removal of what killed workers left.
 
 A folder is locked by the process that made it. The lock ends with that process, however it ends.
 """
@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from search.execution.worker.node_rows import PREFIX as ROWS
 
 PREFIX = "knobwise-worker-"  # begins the names of these folders
 
@@ -26,8 +28,9 @@ def worker_folder() -> Iterator[str]:
 
 
 def remove_abandoned() -> None:
-    """Removes the folders of processes that have ended without doing so."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    """Removes folders and rows of processes that have ended without doing so."""
+    folders = Path(tempfile.gettempdir())
+    for folder in [*folders.glob(f"{PREFIX}*"), *folders.glob(f"{ROWS}*")]:
         with suppress(OSError):  # it is in use, another user's, or being removed
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:

@@ -1,11 +1,13 @@
 """How the files of a worker's trials reach the search: they lie there already, or they travel."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from search.contract.arrays import STAMP
 from search.execution.carried_files import LOGS, ROWS, places_of
 from search.execution.file_chunks import files_below, read_chunk, write_chunk
 from search.execution.link import Channel
@@ -18,6 +20,7 @@ from search.execution.messages import (
     LogWritten,
 )
 from search.execution.worker.conductor_channel import ConductorChannel, expected
+from search.execution.worker.node_rows import rows_of_node
 
 Stamp = tuple[int, int]  # a file's size [bytes] and time of change [ns]
 
@@ -61,8 +64,22 @@ class CarriedFiles:
         (folder / LOGS).mkdir(exist_ok=True)
 
     def fetch_rows(self) -> None:
-        """Gets the train and validation rows, once."""
-        self._fetch(ROWS)
+        """Gets the train and validation rows: from another worker of the node, if it has them."""
+        listed = expected(self._conductor.ask(FilesWanted(place=ROWS)), FilesListed)
+        stamp = f"{ROWS}/{STAMP}"
+        folder = None
+        if stamp in listed.files:
+            chunk = expected(self._conductor.ask(ChunkWanted(path=stamp, offset=0)), FileChunk)
+            key = hashlib.sha256(chunk.data + repr(sorted(listed.files.items())).encode())
+
+            def fetch(folder: Path) -> None:
+                self._fetch_files(listed.files, folder)
+
+            folder = rows_of_node(key.hexdigest(), fetch=fetch)
+        if folder is None:
+            self._fetch_files(listed.files, self._folder)
+        else:
+            (self._folder / ROWS).symlink_to(folder / ROWS, target_is_directory=True)
 
     def fetch(self, trial: int) -> None:
         """As of `TrialFiles`."""
@@ -92,14 +109,18 @@ class CarriedFiles:
 
     def _fetch(self, place: str) -> None:
         listed = expected(self._conductor.ask(FilesWanted(place=place)), FilesListed)
-        for path in listed.files:
+        self._fetch_files(listed.files, self._folder)
+        self._sent |= self._stamps(place)
+
+    def _fetch_files(self, paths: Iterable[str], folder: Path) -> None:
+        """Gets files of the search, each to the same path in a folder of this node."""
+        for path in paths:
             offset, complete = 0, False
             while not complete:
                 wanted = ChunkWanted(path=path, offset=offset)
                 chunk = expected(self._conductor.ask(wanted), FileChunk)
-                complete = write_chunk(self._folder, chunk)
+                complete = write_chunk(folder, chunk)
                 offset += len(chunk.data)
-        self._sent |= self._stamps(place)
 
     def _send_place(self, place: str) -> None:
         stamps, known = self._stamps(place), self._known(place)
