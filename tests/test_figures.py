@@ -10,12 +10,19 @@ import pytest
 from drawn import findings_of, planted
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from pages import curves_of, joint_findings, steep
+from safetensors.torch import save_file
 
+from search.config.compose import compose_experiment
 from search.config.knobs import Knob
 from search.results.figures import figure_files
+from search.results.figures.layers import layers_svg
 from search.results.figures.places import place
 from search.storage.folder import Folder
+from trainers.api import Data, Part
+from trainers.build import made
+from trainers.layer_pictures import layer_arrays
 
 
 def _drawn(findings, path, curves=None):
@@ -204,3 +211,28 @@ def test_before_anything_has_ended_there_is_nothing_to_draw(tmp_path):
     assert findings_of(lambda rate, seed: None).winner is None
     empty = pd.DataFrame()
     assert figure_files(findings_of(lambda rate, seed: None), empty, Folder(tmp_path)) == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "labels"),
+    [
+        ("cnn2d", ["filters of blocks.0", "filters of blocks.4", "activations of blocks.0"]),
+        ("mlp", ["activations of layers.1", "activations of layers.3"]),
+        ("gru", ["activations of recurrent", "activations of head"]),
+    ],
+)
+def test_the_first_layers_of_a_model_are_drawn_as_pictures(model, labels, tmp_path):
+    config = OmegaConf.to_container(
+        compose_experiment("smoke", overrides=[f"model={model}"], config_dir=None), resolve=True
+    )
+    config["model"] |= {"inputs": 64, "outputs": 10}
+    part = Part(
+        index=np.arange(20), x=np.random.default_rng(0).normal(size=(20, 64)), y=np.arange(20) % 10
+    )
+    save_file(made(config, "model").state_dict(), tmp_path / "w.safetensors")
+    arrays = layer_arrays(config, Data(train=part, val=part), tmp_path / "w.safetensors")
+    assert set(labels) <= set(arrays)
+    assert all(len(arrays[label]) == 16 for label in labels if label.startswith("activations"))
+    drawn = layers_svg("here", arrays)
+    assert all(f">{label}<" in drawn for label in arrays)
+    assert drawn == layers_svg("here", arrays)

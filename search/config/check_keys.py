@@ -21,6 +21,7 @@ BLOCKS = {
     "lr_range": ("low", "high", "scale", "steps", "seeds"),
     "storage": ("url", "patience"),
     "confirm": ("refit",),
+    "figures": ("layers",),
 }
 TRAINER = ("replay",)  # keys of the stock trainer that no file has
 ROOT = ("choices", "chosen", "from", "expected", "contract", "space")

@@ -7,6 +7,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.shipped_defaults import is_former_default, is_shipped_default
 
+# Keys that may change from start to start: they begin so.
+FREE = ("placement.", "preflight.", "lr_range.", "callbacks", "confirm.", "figures.")
+
 
 def flat_config(config: DictConfig) -> dict[str, Any]:
     """Every leaf of a config by its dotted path, links as written."""
@@ -33,7 +36,7 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     for key in sorted({*before, *now}):
         if (
             before.get(key) == now.get(key)
-            or key.startswith(("placement.", "preflight.", "lr_range.", "callbacks", "confirm."))
+            or key.startswith(FREE)
             or key
             in ("lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience")
             or key in ("chosen.preflight", "chosen.callbacks")

@@ -29,6 +29,7 @@ from search.lifecycle.tracking import post_outcome, tracked
 from search.results.by_group import write_groups
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find
+from search.results.layers_file import write_layers
 from search.results.repeat import check_repeats
 from search.results.reporters import write_results
 from search.results.tables import settled
@@ -233,8 +234,9 @@ def _record(plan: Plan, folder: Folder, study: Study, console: Console) -> Findi
     if winner is not None:
         write_best(plan, winner, folder)
         drop_beaten(plan, winner, folder)
-        if told := write_groups(plan, winner, folder):
-            console.print(told, markup=False, soft_wrap=True)
+        for write in (write_groups, write_layers):
+            if message := write(plan, winner, folder):
+                console.print(message, markup=False, soft_wrap=True)
     write_results(findings, curves, folder)
     return findings
 

@@ -39,6 +39,7 @@ from search.results.by_group import write_groups
 from search.results.diagnosis import diagnosed, usual_updates
 from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find, find_stages
+from search.results.layers_file import write_layers
 from search.results.reporters import write_results
 from search.results.tables import settled
 from search.stages.samplers import make_pruner
@@ -183,8 +184,9 @@ class _ManyStages:
             write_best(self._plan, winner, self._folder)
             spared = {trial for trials in findings.confirmed.values() for trial in trials}
             drop_beaten(self._plan, winner, self._folder, spared=spared)
-            if message := write_groups(self._plan, winner, self._folder):
-                self._console.print(message, markup=False, soft_wrap=True)
+            for write in (write_groups, write_layers):
+                if message := write(self._plan, winner, self._folder):
+                    self._console.print(message, markup=False, soft_wrap=True)
         write_results(findings, curves, self._folder)
         return findings
 
