@@ -80,6 +80,7 @@ def taught(tmp_path_factory):
     return place, data, score
 
 
+@pytest.mark.slow
 def test_the_student_of_a_teacher_beats_the_same_student_alone(taught):
     place, data, teacher = taught
     long = {"width": 32, "epochs": 60, "rate": 0.01}  # long enough to learn the wrong labels too

@@ -254,6 +254,7 @@ def test_tensorboard_reads_every_curve_and_knob(tmp_path):
     assert "_hparams_/session_start_info" in read.PluginTagToContent("hparams")
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's own
 def test_mlflow_has_a_parent_run_with_a_child_per_trial_and_a_resumed_search_goes_on_with_it(
     tmp_path,
 ):

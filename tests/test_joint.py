@@ -373,6 +373,7 @@ def test_only_leaders_that_chance_could_still_lift_above_the_first_are_confirmed
     }
 
 
+@pytest.mark.slow
 def test_where_no_configuration_differs_the_baseline_stays_in_at_least_92_percent_of_searches():
     dice, kept = np.random.default_rng(0), []
     for _ in range(250):
@@ -383,6 +384,7 @@ def test_where_no_configuration_differs_the_baseline_stays_in_at_least_92_percen
     assert np.mean(kept) >= 0.92
 
 
+@pytest.mark.slow
 def test_a_configuration_five_deviations_better_is_adopted_in_at_least_98_percent_of_searches():
     dice, adopted = np.random.default_rng(1), []
 

@@ -84,6 +84,7 @@ def _check(experiment, *, build):
     assert list(Path.cwd().iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["lr_sweep", "joint", "own_trainer"])
 def test_every_key_with_every_odd_value_is_refused_in_one_line_or_accepted(experiment):
     _check(experiment, build=False)

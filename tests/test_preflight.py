@@ -126,6 +126,7 @@ def _cloud(rows, seed, shift=0.0):
     return np.random.default_rng(seed).normal(shift, 1, (rows, 6))
 
 
+@pytest.mark.slow
 def test_sets_of_one_distribution_raise_no_alarm():
     alarms = 0
     for seed in range(20):
@@ -226,6 +227,7 @@ def test_a_class_half_mislabelled_is_named_and_classes_that_overlap_are_not(half
     assert "classes" not in check.measured or check.measured["classes"] == (1, 0)
 
 
+@pytest.mark.slow
 def test_random_labels_are_read_by_no_plain_model():
     dice = np.random.default_rng(8)
     read = [
@@ -468,6 +470,7 @@ def test_the_causes_of_a_check_are_checks():
     assert {cause for causes in CAUSES.values() for cause in causes} <= set(CAUSES)
 
 
+@pytest.mark.slow
 def test_a_wrong_backward_pass_is_told_on_request(elsewhere):
     setup = next(setup for setup in planted.FAULTS if setup.name == "wrong backward pass")
     plan, prepared = _prepared(setup, elsewhere)

@@ -56,6 +56,7 @@ def _values(findings):
     return [group.value for group in findings.groups]
 
 
+@pytest.mark.slow
 def test_a_sweep_of_identical_values_with_all_rounds_keeps_the_baseline_in_92_percent_of_draws():
     dice, plan = np.random.default_rng(0), _plan()
     kept = [
@@ -306,6 +307,7 @@ def _run_cells(plan, truth):
     return find(plan, rows, val_rows=VAL_ROWS)
 
 
+@pytest.mark.slow
 def test_equal_optimizers_leave_the_baseline_in_92_percent_of_draws_and_a_planted_one_is_found():
     dice, plan = np.random.default_rng(3), _plan_of("optimizer_sweep")
     kept = [
@@ -385,6 +387,7 @@ def test_config_groups_of_a_users_own_are_swept_like_ours(elsewhere):
     assert sweep.cells(two, "adam") == [{"optimizer": "adam"}]
 
 
+@pytest.mark.slow
 def test_a_cliff_is_found_beside_its_edge_and_very_noisy_values_are_a_tie():
     findings = _run(
         _plan(),

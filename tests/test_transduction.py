@@ -140,6 +140,7 @@ def test_ctc_reads_an_unaligned_toy():
     assert _learned(sets, {**model, "bidirectional": True}, "CTC", epochs=12) < 0.1
 
 
+@pytest.mark.slow
 def test_a_decoder_with_attention_learns_to_reverse_digits():
     model = {"_target_": "trainers.models.encoder_decoder.EncoderDecoder", "width": 64}
     sets = _sets(800, _reversed)

@@ -7,7 +7,7 @@ from search.config.knobs import Value
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
 from search.results.summary import view_of
-from search.results.summary.formatting import count, half_width, listed
+from search.results.summary.formatting import count, half_width, listed, ordered
 from search.stages.decision import Comparison, Decision
 
 TIE_LIST = 6  # tied values that are named
@@ -126,11 +126,12 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     if decision.untested:
         reason = "With one seed per candidate a difference may be noise: use more seeds."
         return "unsure", "not tested", reason
-    ties = [
+    tied = [
         group.candidate
         for group, standing in zip(groups, decision.standings, strict=True)
         if standing == "tie"
     ]
+    ties = ordered(tied)
     more = f" and {len(ties) - TIE_LIST} more" if len(ties) > TIE_LIST else ""
     named = f"{listed(ties[:TIE_LIST])}{more}"
     if decision.adopted and not groups[0].clean:

@@ -1,11 +1,13 @@
 """How chosen and baseline went by epoch: metric, rate, gradient, update, confidence (R16)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from search.results.figures.places import log_ticks
 from search.results.report.blocks import Figures, table_of
 from search.results.report.chart import Axis, Chart, Series
 
@@ -82,11 +84,15 @@ def _chart(
             )
     if not lines:
         return None
-    is_log = log and all(value > 0 for line in lines for value in line.y if value is not None)
+    values = [
+        value for line in lines for value in line.y if value is not None and math.isfinite(value)
+    ]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    is_log = log and 0 < 10 * low <= high  # one power of ten is too little for a log scale
     return Chart(
         title=f"{axis} by epoch",
         alt=f"{axis} at every epoch, of {' and '.join(shown.values())}",
         series=lines,
         x=Axis(title="epoch", whole=True),
-        y=Axis(title=axis, log=is_log),
+        y=Axis(title=axis, log=is_log, ticks=log_ticks(low, high, most=5) if is_log else {}),
     )

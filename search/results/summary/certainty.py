@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from search.results.findings import Findings
-from search.results.summary.formatting import count, listed, number
+from search.results.summary.formatting import count, listed, number, ordered
 from search.stages.decision import Comparison, Decision
-from search.stages.group import Candidate, Leader
 from search.stages.racing import LEVEL
 
 LISTED = 6  # names in a line
@@ -68,18 +67,9 @@ def _tie(findings: Findings, decision: Decision) -> list[str]:
     groups = zip(findings.groups, decision.standings, strict=True)
     ties = [group.candidate for group, standing in groups if standing == "tie"]
     return [
-        f"a tie: {listed(_ordered(ties))}: no significant difference from the best mean "
+        f"a tie: {listed(ordered(ties))}: no significant difference from the best mean "
         "(5 % for all together, each with its own noise: Welch)"
     ]
-
-
-def _ordered(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    """Numbers by size, trials by number, anything else as it stands."""
-    trials = [each for each in candidates if isinstance(each, Leader)]
-    numbers = [each for each in candidates if isinstance(each, int | float)]
-    if len(trials) == len(candidates):
-        return sorted(trials, key=lambda leader: leader.trial)
-    return sorted(numbers) if len(numbers) == len(candidates) else candidates
 
 
 def _undecided(findings: Findings, decision: Decision, *, more: str) -> list[str]:

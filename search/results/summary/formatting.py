@@ -14,7 +14,7 @@ from search.stages.decision import Decision
 from search.stages.group import Candidate, Leader
 
 WIDE, BAR = 100, 16  # columns from which a terminal shows the picture, and its width
-NARROW = 80  # columns below which the table of a sweep leaves out what became of trials
+NARROW = 80  # columns below which a sweep's table has no trials, a joint one no decision beside
 USUAL = (
     ("optimizer", "lr"),
     ("trainer", "batch_size"),
@@ -79,6 +79,15 @@ def half_width(decision: Decision | None, index: int) -> float:
     if decision is None or decision.untested or not decision.half_widths:
         return math.nan
     return decision.half_widths[index]
+
+
+def ordered(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Numbers by size, leaders by their trial, anything else as it stands."""
+    leaders = [each for each in candidates if isinstance(each, Leader)]
+    numbers = [each for each in candidates if isinstance(each, int | float)]
+    if len(leaders) == len(candidates):
+        return sorted(leaders, key=lambda leader: leader.trial)
+    return sorted(numbers) if len(numbers) == len(candidates) else candidates
 
 
 def listed(candidates: Sequence[Candidate]) -> str:

@@ -16,6 +16,7 @@ from search.results.findings import Findings
 from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.edges import edges
 from search.results.summary.formatting import (
+    NARROW,
     WIDE,
     bullets,
     cell,
@@ -103,11 +104,14 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
 
 
 def table(findings: Findings, *, width: int) -> Group:
-    """The first ranks, for a terminal; on a narrow one knobs stand below their rank."""
+    """The first ranks, for a terminal; on a narrow one knobs stand below their rank, on a very
+    narrow one the decision too.
+    """
     summary, plan = frame(findings), findings.plan
-    wide = width >= WIDE
+    wide, narrow = width >= WIDE, width < NARROW
     mean = "fresh seeds" if joint.settings(plan).confirm else "mean"
-    header = ["rank", "trial", plan.metric.name, mean, "epoch", "decision"]
+    header = ["rank", "trial", plan.metric.name, mean, "epoch"]
+    header += [] if narrow else ["decision"]
     header += ["seconds", "verdict", "knobs"] if wide else []
     baseline = findings.groups[0].trial if findings.groups else None
     knobs_of = {row.spec.trial: row.spec.knobs for row in findings.rows}
@@ -124,10 +128,11 @@ def table(findings: Findings, *, width: int) -> Group:
             cell(record["value"]),
             score(record),
             cell(record["best_epoch"]),
-            record["decision"],
+            *([] if narrow else [record["decision"]]),
         ]
         beside = [f"{record['seconds']:.1f}", record["verdict"], knobs] if wide else []
-        parts = textwrap.wrap(f"{knobs} ({record['verdict']})", width - INDENT)
+        decided = f"{record['decision']}: " if narrow and record["decision"] else ""
+        parts = textwrap.wrap(f"{decided}{knobs} ({record['verdict']})", width - INDENT)
         below = "" if wide else "\n".join(parts)
         style = style_of(record["decision"])
         lines.append(Line(cells=[*cells, *beside], below=below, style=style))
