@@ -122,6 +122,9 @@ def _fitted(node: DictConfig, rows: NDArray[Any], shown: NDArray[Any]) -> tuple[
             raise ValueError(
                 f"rows of {rows.shape[1]} features came back as {scaled.shape[1:]}, or not finite"
             )
+        lost = np.flatnonzero((np.ptp(shown, axis=0) > 0) & (np.ptp(scaled, axis=0) == 0))
+        if len(lost):
+            raise ValueError(f"feature {lost[0]}, which varies, came back as one number")
     except Exception as error:  # an import, wrong arguments, or rows that a scaler does not take
         cause = error.__cause__ or error
         raise UsageError(

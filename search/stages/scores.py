@@ -14,6 +14,7 @@ Counts = NDArray[np.int64]
 
 BREAK = 15.0  # robust deviations by which a collapsed seed lies below the others of its value
 GAP = 5.0  # ranges of those others by which it does
+MANY = 5  # seeds from which those that lie apart say nothing of the noise
 ONCE = 1e-4  # how often the robust deviation itself may be that much too small by chance
 
 
@@ -30,31 +31,46 @@ def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
     typical, scale, freedom = _good_values(ordered, counts)
     scale = np.maximum(scale, np.asarray(resolution, dtype=float))
     far = np.maximum(BREAK, special.stdtrit(np.maximum(freedom, 1), 1 - ONCE)) * scale
+    least, highest = far[..., None], typical - far[..., None]
+    limit = _apart(ordered, counts, least=least, highest=highest)
+    return np.asarray(~finite | (scores <= limit[..., None]))
+
+
+def _apart(
+    ordered: Floats, counts: Counts, *, least: Floats | float, highest: Floats | float
+) -> Floats:
+    """The score at and below which seeds of a value lie apart from its others [..., values].
+
+    By more than `least`, and more than `GAP` ranges of the others, below `highest`; -inf if none.
+    """
     last = np.take_along_axis(ordered, np.maximum(counts - 1, 0)[..., None], axis=-1)[..., 0]
-    limit = np.full(scores.shape[:-1], -np.inf)
-    for below in range(1, scores.shape[-1]):
+    limit = np.full(counts.shape, -np.inf)
+    for below in range(1, ordered.shape[-1]):
         upper, lower = ordered[..., below], ordered[..., below - 1]
         with np.errstate(invalid="ignore"):
             rest = np.where(counts - below > 1, last - upper, lower - ordered[..., 0])
-            splits = upper - lower > np.maximum(far[..., None], GAP * rest)
-            splits &= lower < typical - far[..., None]
+            splits = (upper - lower > np.maximum(least, GAP * rest)) & (lower < highest)
         limit = np.where(splits, lower, limit)
-    return np.asarray(~finite | (scores <= limit[..., None]))
+    return limit
 
 
 def _good_values(ordered: Floats, counts: Counts) -> tuple[Floats, Floats, Floats]:
     """Of the better half of the values: a score that most of them reach, a robust standard
     deviation of their seeds, and its degrees of freedom.
     """
+    apart = _apart(ordered, counts, least=0.0, highest=np.inf)
+    apart = np.where(counts >= MANY, apart, -np.inf)
+    kept = np.sort(np.where(ordered > apart[..., None], ordered, np.nan), axis=-1)
     with np.errstate(invalid="ignore"):
-        medians = _nanmedian(ordered)
-        spreads = _nanmedian(np.sort(np.abs(ordered - medians[..., None]), axis=-1))
+        medians = _nanmedian(kept)
+        spreads = _nanmedian(np.sort(np.abs(kept - medians[..., None]), axis=-1))
     half = better_half(medians, least=2)
     typical = _reached_by_others(medians, half)
-    told = half & (counts > 1)
+    number = (~np.isnan(kept)).sum(-1)
+    told = half & (number > 1)
     # The median absolute deviation of few normal seeds is about half of their deviation.
     scale = 2.1 * np.where(told, spreads, 0.0).sum(-1) / np.maximum(told.sum(-1), 1)
-    freedom = np.where(half, np.maximum(counts - 1, 0), 0).sum(-1)
+    freedom = np.where(told, number - 1, 0).sum(-1)
     return typical, scale, freedom.astype(float)
 
 

@@ -2,29 +2,36 @@
 
     python tests/benchmarks/decisions_trained.py [--sweeps 20] [--data digits mnist1d] [--keep FOLDER]
 
-The baselines are random and poor. A decision is confirmed when the mean of 30 seeds at its value
-lies within noise of the best such mean: within one standard deviation between seeds. `strict`: not
-told from the best by the rule itself on 30 seeds. Beside ours: the best mean, and the best single
-run, of the same trials. Each sweep is judged as the program decided it, and ten times more by the
-rule alone, on the ten triples of the thirty seeds. Resumes where --keep names a folder.
+The baselines are random and poor. Shares of decisions, with 95 % intervals:
+
+- within noise: the mean of 30 seeds at the chosen value lies within one standard deviation between
+  seeds of the best such mean; `strict`: the rule itself cannot tell them apart on 30 seeds;
+- gains: of the decisions that leave the baseline, those whose value is better on 30 seeds beyond
+  chance (Welch, 5 %); `missed`: of those that keep it, where another value is better than that.
+
+Beside ours: the best mean, and the best single run, of the same trials. Each sweep is judged as the
+program decided it, and ten times more by the rule alone, without a race, on the ten triples of the
+thirty seeds. Resumes where --keep names a folder.
 """
 
 import argparse
+import itertools
 import json
 import math
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from search.stages.decision import decide
+from search.stages.decision import compare, decide
 from search.stages.group import Group
 
 EPOCHS, SEEDS, TRUTH = 8, 3, 30
-VAL_ROWS = {"digits": 252, "mnist1d": 800}
+VAL_ROWS = {"digits": 252, "mnist1d": 800, "breast_cancer": 80}
 KNOBS = {
     "lr": "optimizer.lr",
     "momentum": "optimizer.momentum",
@@ -83,28 +90,44 @@ def naive(groups: list[Group]) -> tuple[object, object]:
     return best_mean.value, best_run.value
 
 
-def truth(groups: list[Group], resolution: float) -> dict[object, tuple[bool, bool]]:
-    """Value → whether it lies within noise of the best, and whether strictly so; a value that may
-    diverge does not.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What thirty seeds say of a value; a value that may diverge lies within no noise."""
+
+    within: bool
+    strict: bool
+    is_baseline: bool
+    is_gain: bool  # of a baseline: whether another value is one
+
+
+def truth(groups: list[Group], resolution: float) -> dict[object, Truth]:
+    """What thirty seeds say of every value."""
     whole = [group for group in groups if len(group.clean) == TRUTH]
     best = max(group.mean for group in whole)
     half = sorted(whole, key=lambda group: group.mean)[len(whole) // 2 :]
     noise = math.sqrt(np.mean([np.var(group.clean, ddof=1) for group in half]))
     standings = decide(groups, resolution=resolution).standings
+    gains = [
+        group in whole
+        and compare(groups[0].scores, group.scores, resolution=resolution).outcome == "better"
+        for group in groups
+    ]
+    gains[0] = any(gains)
     return {
-        group.value: (
-            group in whole and best - group.mean <= noise,
-            group in whole and standing in ("best", "tie"),
+        group.value: Truth(
+            within=group in whole and best - group.mean <= noise,
+            strict=group in whole and standing in ("best", "tie"),
+            is_baseline=group is groups[0],
+            is_gain=is_gain,
         )
-        for group, standing in zip(groups, standings, strict=True)
+        for group, standing, is_gain in zip(groups, standings, gains, strict=True)
     }
 
 
 def one_sweep(
     folder: Path, data: str, number: int
-) -> tuple[dict[str, tuple[bool, bool]], list[dict[str, tuple[bool, bool]]]]:
-    """The verdicts on the program's own decision, and on those of the ten triples."""
+) -> tuple[dict[str, Truth], list[dict[str, Truth]]]:
+    """The truth of what each rule chose: in the program's own sweep, and in the ten triples."""
     dice = np.random.default_rng([number, len(data)])
     knob = list(KNOBS)[number % len(KNOBS)]
     path, words = KNOBS[knob], [f"data={data}", *baseline(dice)]
@@ -120,7 +143,7 @@ def one_sweep(
     everything = groups_of(exhaustive, path, first=first, seeds=list(range(TRUTH)))
     confirmed = truth(everything, resolution)
 
-    def judge(groups: list[Group], ours: object) -> dict[str, tuple[bool, bool]]:
+    def judge(groups: list[Group], ours: object) -> dict[str, Truth]:
         return {
             rule: confirmed[value]
             for rule, value in zip(RULES, (ours, *naive(groups)), strict=True)
@@ -133,32 +156,61 @@ def one_sweep(
         costs = [float(group.value) for group in groups] if knob == "width" else None
         winner = decide(groups, resolution=resolution, costs=costs).winner
         triples.append(judge(groups, groups[winner or 0].value))
-    print(
-        f"  {data} {number:2}  {path:20} {' '.join(f'{rule}: {own[rule]}' for rule in RULES)}",
-        flush=True,
-    )
+    chosen = ", ".join(f"{rule} {vars(own[rule])}" for rule in RULES)
+    print(f"  {data} {number:2}  {path:20} {chosen}", flush=True)
     return own, triples
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
+SHARES = {  # what is counted, and among which decisions
+    "within noise": (lambda one: one.within, lambda one: True),
+    "strict": (lambda one: one.strict, lambda one: True),
+    "gains": (lambda one: one.is_gain, lambda one: not one.is_baseline),
+    "missed": (lambda one: one.is_gain, lambda one: one.is_baseline),
+}
+
+
+def wilson(hits: int, count: int) -> str:
+    """A share with its 95 % interval (Wilson 1927)."""
+    if not count:
+        return "none"
     z, share = 1.96, hits / count
     middle, half = (
         share + z * z / (2 * count),
         z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)),
     )
-    return (middle - half) / (1 + z * z / count), (middle + half) / (1 + z * z / count)
+    low, high = ((middle + sign * half) / (1 + z * z / count) for sign in (-1, 1))
+    return f"{hits} of {count} [{low:.2f}, {high:.2f}]"
 
 
-def bootstrap(shares: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a mean over sweeps, whose triples belong together."""
+def bootstrap(per_sweep: list[tuple[int, int]]) -> str:
+    """A share with its 95 % interval over sweeps, whose triples belong together."""
+    counted = np.array(per_sweep)
+    hits, count = counted.sum(0)
+    if not count:
+        return "none"
     dice = np.random.default_rng(0)
-    means = [dice.choice(shares, len(shares)).mean() for _ in range(2000)]
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+    drawn = counted[dice.integers(len(counted), size=(2000, len(counted)))].sum(1)
+    shares = drawn[:, 0] / np.maximum(drawn[:, 1], 1)
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return f"{hits} of {count} [{low:.2f}, {high:.2f}]"
+
+
+def report(judged: list[tuple[dict[str, Truth], list[dict[str, Truth]]]]) -> None:
+    """Prints a row per rule and share: whole sweeps, and triples."""
+    print("| rule | share | of sweeps | of triples |\n| --- | --- | --- | --- |")
+    for rule, (name, (counts, belongs)) in itertools.product(RULES, SHARES.items()):
+
+        def tally(choices: list[Truth], counts=counts, belongs=belongs) -> tuple[int, int]:
+            among = [one for one in choices if belongs(one)]
+            return sum(map(counts, among)), len(among)
+
+        whole = tally([own[rule] for own, _ in judged])
+        triples = [tally([triple[rule] for triple in ten]) for _, ten in judged]
+        print(f"| {rule} | {name} | {wilson(*whole)} | {bootstrap(triples)} |")
 
 
 def main() -> None:
-    """Prints the share of confirmed decisions of each rule, with intervals."""
+    """Prints what share of each rule's decisions thirty seeds confirm."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -168,22 +220,14 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.keep or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
+    everything = []
     for data in given.data:
         judged = [one_sweep(folder, data, number) for number in range(given.sweeps)]
-        print(f"\n{data}, {given.sweeps} sweeps{'':15} within noise{'':20} strict")
-        for rule in RULES:
-            told = []
-            for kind in (0, 1):
-                hits = sum(own[rule][kind] for own, _ in judged)
-                low, high = wilson(hits, len(judged))
-                shares = np.array(
-                    [np.mean([triple[rule][kind] for triple in triples]) for _, triples in judged]
-                )
-                least, most = bootstrap(shares)
-                told.append(
-                    f"{hits / len(judged):.2f} [{low:.2f}, {high:.2f}]  triples {shares.mean():.3f} [{least:.3f}, {most:.3f}]"
-                )
-            print(f"  {rule:10} {'    '.join(told)}")
+        everything += judged
+        print(f"\n{data}, {given.sweeps} sweeps\n")
+        report(judged)
+    print("\ntogether\n")
+    report(everything)
 
 
 if __name__ == "__main__":

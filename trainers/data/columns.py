@@ -1,5 +1,6 @@
-"""Columns of a table that are no features: times as numbers, lengths of sequences."""
+"""Columns of a table: their names, texts and digits are checked; times and lengths are read."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,3 +54,54 @@ def lengths_of(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
             remedy="mend it",
         )
     return np.asarray(column)
+
+
+def check_names(names: Sequence[str], path: str) -> None:
+    """Whether every feature has a name in the file; pandas calls the others `Unnamed: 3`.
+
+    Raises:
+        DataError: one has none, such as the numbers of rows that pandas and R write first.
+    """
+    for name in names:
+        if name.startswith("Unnamed: ") and name.removeprefix("Unnamed: ").isdigit():
+            raise broken(
+                path,
+                rule="every feature has a name in the first line",
+                got=f"none for column {name.removeprefix('Unnamed: ')}",
+                remedy=f"name it; or, where it holds numbers of rows: data.drop=['{name}']",
+            )
+
+
+def check_texts(column: "pd.Series[Any]", path: str) -> None:
+    """Whether texts differ by more than blanks at their ends.
+
+    Raises:
+        DataError: two do not, and would be two classes, categories or groups.
+    """
+    texts = sorted({text for text in column.dropna().unique() if isinstance(text, str)})
+    first: dict[str, str] = {}
+    for text in texts:
+        other = first.setdefault(text.strip(), text)
+        if other != text:
+            raise broken(
+                f"{path}: column {column.name!r}",
+                rule="texts differ by more than blanks at their ends",
+                got=f"{other!r} and {text!r}",
+                remedy="mend the file",
+            )
+
+
+def check_digits(column: "pd.Series[Any]", numbers: "pd.Series[float]", path: str) -> None:
+    """Whether all digits of whole numbers are kept: a float holds about sixteen.
+
+    Raises:
+        DataError: two whole numbers that differ became the same.
+    """
+    is_whole = column.dtype.kind in "iuO"
+    if is_whole and column.nunique() != numbers.nunique():
+        raise broken(
+            f"{path}: column {column.name!r}",
+            rule="a number has at most sixteen digits",
+            got=f"numbers such as {column.max()}, some of which would become the same",
+            remedy=f"take an offset away, or say data.drop=[{column.name}] where it only numbers rows",
+        )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from trainers.data import DataSet, broken
-from trainers.data.columns import lengths_of, moments_of
+from trainers.data.columns import check_digits, check_names, check_texts, lengths_of, moments_of
 from trainers.data.sequences import joined_steps, without_padding
 
 PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
@@ -96,6 +96,10 @@ def load(
         if key in special:
             _check_present(frame, [special[key]], file, form, rule=rule)
     features = frame.drop(columns=list(dict.fromkeys([*targets, *special.values(), *dropped])))
+    check_names(list(features), path)
+    grouping = [special["groups"]] if groups is not None else []
+    for name in (*targets, *grouping, *category_names):
+        check_texts(frame[name], path)
     whole = _numbers(features, category_names, file, form)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
     rows = DataSet(
@@ -133,7 +137,9 @@ def _numbers(
     numeric = [name for name in features if name not in categorical]
     for name in numeric:
         _check_numeric(features[name], file, form)
-    whole = features[numeric].astype(float)
+    whole = features[numeric].apply(pd.to_numeric).astype(float)
+    for name in numeric:
+        check_digits(features[name], whole[name], str(file))
     coded_names = [name for name in categorical if name in features]
     if coded_names:
         coded = pd.get_dummies(features[coded_names], columns=coded_names, dtype=float)
@@ -208,6 +214,13 @@ def _read(path: Path, form: Format) -> pd.DataFrame:
             got=str(error),
             remedy="say data.encoding=latin-1, or whatever it is",
         ) from error
+    except pd.errors.ParserWarning as error:
+        raise broken(
+            str(path),
+            rule="the first line names every column",
+            got=f"{len(header)} names ({', '.join(header)}), and rows with more fields",
+            remedy="name the others, and drop lines above the names",
+        ) from error
     except Exception as error:  # each reader has a tree of errors of its own
         raise broken(
             str(path),
@@ -215,14 +228,14 @@ def _read(path: Path, form: Format) -> pd.DataFrame:
             got=str(error),
             remedy="mend the file, or its data.separator and data.encoding",
         ) from error
-    _check_header(header, frame, path, form)
-    frame.columns = pd.Index([str(name) for name in frame.columns])
+    frame.columns = pd.Index([str(name).strip() for name in frame.columns])
+    _check_header(header or list(frame.columns), frame, path, form)
     return frame
 
 
 def _header(path: Path, form: Format) -> list[str]:
     first = form.read(path, header=None, nrows=1, dtype=str, keep_default_na=False, na_values=[])
-    return [str(name) for name in first.iloc[0]]
+    return [str(name).strip() for name in first.iloc[0]]
 
 
 def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: Format) -> None:
@@ -231,7 +244,7 @@ def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: 
     if twice:  # pandas has renamed the second one
         raise broken(
             str(path),
-            rule="a column's name stands once",
+            rule="a column's name stands once, blanks at its ends apart",
             got=f"{twice[0]!r} twice",
             remedy="rename one of them",
         )
@@ -267,9 +280,11 @@ def _check_present(
 
 
 def _check_numeric(column: "pd.Series[Any]", path: Path, form: Format) -> None:
-    if pd.api.types.is_numeric_dtype(column):
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return
     bad = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
+    if column.dtype == object and not bad.any():
+        return  # decimal numbers of a .parquet, or whole ones beyond 64 bits
     row = int(bad.argmax())
     text = str(column.iloc[row])
     remedy = f"say data.categorical=[{column.name}] or data.drop=[{column.name}]"
