@@ -1,5 +1,8 @@
 """Rows as files give them: tables, arrays, classes of any name; and what cannot be read is named."""
 
+from decimal import Decimal
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -278,3 +281,64 @@ def test_a_row_without_a_class_or_group_is_refused():
     node = {"_target_": "trainers.data.npz.load", "path": "t.npz", "task": "classification"}
     with pytest.raises(UsageError, match=r"every row needs its group, but got nan in row 1; drop"):
         load_rows(OmegaConf.create(node))
+
+
+def _read(text, **keys):
+    Path("odd.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    node = {"path": "odd.csv", "categorical": [], "groups": None, "time": None, "impute": None}
+    return load_rows(_csv(**(node | keys))).data
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "message"),
+    [
+        (",a,label\n0,1.5,x\n1,2.5,y\n", {}, r"every feature has a name .* data.drop=\['Unnamed: 0'\]"),
+        ("a,label,\n1.5,x,\n2.5,y,\n", {}, "got none for column 2"),
+        ("a,label\n1,x\n2,x \n", {}, "texts differ by more than blanks at their ends, but got 'x' and 'x '"),
+        ("a,c,label\n1,u,x\n2,u ,y\n", {"categorical": ["c"]}, "column 'c': texts differ"),
+        ("a,g,label\n1,u,x\n2,u ,y\n", {"groups": "g"}, "column 'g': texts differ"),
+        ("a,a ,label\n1,2,x\n", {}, "a column's name stands once"),
+        ("# mine\na,label\n1,x\n", {}, "the first line names every column, but got 1 names"),
+        ("a,label\n1,x,9\n2,y,9\n", {}, r"2 names \(a, label\), and rows with more fields"),
+        (f"a,label\n{10**18},x\n{10**18 + 1},y\n", {}, "a number has at most sixteen digits"),
+        (f"a,label\n{10**30},x\n{10**30 + 1},y\n", {}, "a number has at most sixteen digits"),
+    ],
+)  # fmt: skip
+def test_a_table_that_would_be_misread_is_refused(text, keys, message):
+    with pytest.raises(UsageError, match=message):
+        _read(text, **keys)
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_marks_line_ends_and_blanks_of_a_table_change_nothing(mark, end, blank):
+    rows = [("label ", "a", "b.c[0]=é"), ('"big\ncat"', "1e9", "2"), ("dog", "1000000001", "3")]
+    text = mark + end.join(f",{blank}".join(row) for row in rows) + end
+    data = _read(text)
+    assert data.names == ("a", "b.c[0]=é")
+    assert data.x.tolist() == [[1e9, 2.0], [1000000001.0, 3.0]]
+    assert data.y.tolist() == [0, 1]
+
+
+def test_numbers_of_a_parquet_table_are_numbers_whatever_their_type():
+    frame = pd.DataFrame(
+        {
+            "whole": pd.array([1, None, 3], dtype="Int64"),
+            "truth": pd.array([True, False, None], dtype="boolean"),
+            "exact": [Decimal("1.5"), Decimal("2.5"), Decimal("-1")],
+            "label": pd.Categorical(["x", "y", "x"]),
+        }
+    )
+    frame.to_parquet("odd.parquet")
+    data = load_rows(_csv(path="odd.parquet", categorical=[], groups=None, time=None)).data
+    assert np.array_equal(data.x, [[1, 1, 1.5], [np.nan, 0, 2.5], [3, np.nan, -1]], equal_nan=True)
+    assert data.y.tolist() == [0, 1, 0]
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_feature_that_a_scaler_makes_constant_is_refused():
+    node = OmegaConf.create({"_target_": "sklearn.preprocessing.StandardScaler", "target": False})
+    rows = np.array([[1e300], [-1e300], [5e299]])
+    with pytest.raises(UsageError, match="feature 0, which varies, came back as one number"):
+        fit_scaling(node, rows, np.arange(3), impute=None)

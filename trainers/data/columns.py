@@ -103,5 +103,5 @@ def check_digits(column: "pd.Series[Any]", numbers: "pd.Series[float]", path: st
             f"{path}: column {column.name!r}",
             rule="a number has at most sixteen digits",
             got=f"numbers such as {column.max()}, some of which would become the same",
-            remedy=f"take an offset away, or say data.drop=[{column.name}] where it only numbers rows",
+            remedy=f"take an offset away; or, where it numbers rows: data.drop=[{column.name}]",
         )

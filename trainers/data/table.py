@@ -96,7 +96,7 @@ def load(
         if key in special:
             _check_present(frame, [special[key]], file, form, rule=rule)
     features = frame.drop(columns=list(dict.fromkeys([*targets, *special.values(), *dropped])))
-    check_names(list(features), path)
+    check_names([str(name) for name in features], path)
     grouping = [special["groups"]] if groups is not None else []
     for name in (*targets, *grouping, *category_names):
         check_texts(frame[name], path)
@@ -137,7 +137,7 @@ def _numbers(
     numeric = [name for name in features if name not in categorical]
     for name in numeric:
         _check_numeric(features[name], file, form)
-    whole = features[numeric].apply(pd.to_numeric).astype(float)
+    whole = pd.DataFrame({name: pd.to_numeric(features[name]).astype(float) for name in numeric})
     for name in numeric:
         check_digits(features[name], whole[name], str(file))
     coded_names = [name for name in categorical if name in features]
@@ -244,7 +244,7 @@ def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: 
     if twice:  # pandas has renamed the second one
         raise broken(
             str(path),
-            rule="a column's name stands once, blanks at its ends apart",
+            rule="a column's name stands once",
             got=f"{twice[0]!r} twice",
             remedy="rename one of them",
         )
