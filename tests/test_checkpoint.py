@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from trainers import state as states
 from trainers.checkpoint import BEST, LAST, PREVIOUS, WEIGHTS, FolderCheckpoint, TrialCheckpoint
+from trainers.snapshots import wave_ends
 
 
 def _model(value):
@@ -222,3 +223,43 @@ def test_a_disk_that_refuses_a_checkpoint_leaves_the_older_one_and_no_rest(tmp_p
         checkpoint.flush()
     assert FolderCheckpoint(tmp_path).epoch == 1
     assert not list(tmp_path.glob("*.new"))
+
+
+RESTARTS = "torch.optim.lr_scheduler.CosineAnnealingWarmRestarts"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "ends"),
+    [
+        ({"_target_": RESTARTS, "T_0": 7, "T_mult": 2}, 50, {7, 21, 49}),
+        ({"_target_": RESTARTS, "T_0": 5}, 14, {5, 10}),
+        ({"_target_": RESTARTS, "T_0": 7, "interval": "step"}, 50, set()),
+        ({"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "T_max": 50}, 50, set()),
+        (None, 50, set()),
+    ],
+)
+def test_waves_end_where_the_rate_is_lowest_before_it_starts_again(schedule, epochs, ends):
+    assert wave_ends({"schedule": schedule, "trainer": {"epochs": epochs}}) == ends
+    for end in ends:  # torch's own rates agree
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+        keys = {"T_0": schedule["T_0"], "T_mult": schedule.get("T_mult", 1)}
+        waves = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, **keys)
+        rates = [optimizer.param_groups[0]["lr"]]
+        for _ in range(end):
+            optimizer.step()
+            waves.step()
+            rates.append(optimizer.param_groups[0]["lr"])
+        assert rates[end] == 1.0
+        assert rates[end - 1] == min(rates[:end])
+
+
+def test_snapshots_stay_beside_the_best_epochs_weights_also_after_a_kill(tmp_path):
+    for last in (3, 6):  # a kill in between
+        checkpoint = TrialCheckpoint(tmp_path, folds=1, every=0.0)
+        checkpoint.keep_snapshots({2, 4})
+        for epoch in range(checkpoint.epoch + 1, last + 1):
+            checkpoint.parts[0].save(_model(epoch), epoch=epoch)
+            checkpoint.confirm(epoch, best_epoch=5 if epoch >= 5 else epoch)
+    checkpoint.keep("complete")
+    kept = {path.name: float(load_file(path)["w"][0, 0]) for path in tmp_path.glob("*.safetensors")}
+    assert kept == {WEIGHTS: 5.0, "snapshot-2.safetensors": 2.0, "snapshot-4.safetensors": 4.0}

@@ -30,11 +30,13 @@ from search.protocols.learned import unusual_update
 from search.protocols.next_knob import check_until, next_sweep
 from search.protocols.next_stage import next_stage
 from search.protocols.stage_plan import stage_plan
+from search.results.ensemble import candidates_of
 from search.results.findings import open_results
 from search.results.standing import standing_of
 from search.stages import confirm
+from search.storage.folder import Folder
 from search.storage.sealed import read_json, read_json_lines
-from search.storage.trials import TrialRecord
+from search.storage.trials import TrialRecord, TrialSpec
 from trainers.ensemble import predict
 
 NO_JOINT = "protocol.trials=2"
@@ -597,6 +599,33 @@ def test_the_words_of_a_protocol_may_name_an_experiment():
     assert config.data.rows == 1797
     assert list(config.space) == ["lr", "epochs_range"]
     assert config.name == "tune"
+
+
+def test_snapshots_that_are_there_may_be_averaged(tmp_path):
+    plan = tune_plan("schedule=warm_restarts", "schedule.T_0=3", "trainer.epochs=21")
+    answer = [
+        TrialRecord(
+            spec=TrialSpec(trial=trial, stage="baseline", knobs={}, seed=trial),
+            state="complete", value=0.9, best_epoch=8, epochs=10,
+        )
+        for trial in (0, 1)
+    ]  # fmt: skip
+    for trial in (0, 1):
+        place = tmp_path / "checkpoints" / str(trial)
+        place.mkdir(parents=True)
+        for name in ("best", "snapshot-3", "snapshot-9", "snapshot-21"):
+            (place / f"{name}.safetensors").write_bytes(b"")
+    candidates = candidates_of(plan, Folder(tmp_path), answer, answer)
+    assert [member.name for member in candidates["snapshots of one training"]] == [
+        "0-snapshot-3.safetensors",
+        "0-snapshot-9.safetensors",
+    ]
+    assert [member.name for member in candidates["the answer's seeds"]] == [
+        "0.safetensors",
+        "1.safetensors",
+    ]
+    plain = candidates_of(tune_plan(), Folder(tmp_path), answer, answer)
+    assert plain["snapshots of one training"] == []
 
 
 @pytest.mark.slow

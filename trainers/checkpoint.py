@@ -9,11 +9,13 @@ which epoch is best.
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from trainers import sealed_file
 from trainers import state as states
+from trainers.snapshots import snapshot_file
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
 BEST, WEIGHTS = "best-epoch.safetensors", "best.safetensors"
@@ -53,6 +55,11 @@ class TrialCheckpoint:
         """Which file was damaged and counts as none, in words; empty if all were sound."""
         return "; ".join(part.damage for part in self.parts if part.damage)
 
+    def keep_snapshots(self, epochs: Collection[int]) -> None:
+        """Keeps the weights of these epochs too, of a training without folds (R35)."""
+        if len(self.parts) == 1:
+            self.parts[0].snapshots = epochs
+
     def hold(self) -> None:
         """The trainer is about to go on."""
         for part in self.parts:
@@ -83,12 +90,16 @@ class TrialCheckpoint:
 
 
 class FolderCheckpoint:
-    """`trainers.api.Checkpoint` in a folder. `generations`: how many crash checkpoints are kept."""
+    """`trainers.api.Checkpoint` in a folder. `generations`: how many crash checkpoints are kept.
+
+    `snapshots`: epochs whose weights are kept beside the best one's.
+    """
 
     def __init__(self, folder: Path, *, generations: int = 1, files: Path | None = None) -> None:
         self.folder, self._generations = folder, generations
         self.files = files or folder / "files"
         self.damage = ""
+        self.snapshots: Collection[int] = ()
         self._loaded = self._read(LAST)
         if self._loaded is not None and (folder / BEST).exists() and self._read(BEST) is None:
             self._loaded = None  # the best weights are lost, so the trial must find them again
@@ -175,6 +186,8 @@ class FolderCheckpoint:
             (self.folder / name).unlink(missing_ok=True)
 
     def _count(self, epoch: int, state: Any) -> None:
+        if epoch in self.snapshots:
+            self._write(snapshot_file(epoch), states.weights(states.model(state)), sealed=False)
         self._last = {"epoch": epoch, "state": state}
         if epoch == self._best_epoch:
             self._best, self._best_is_on_disk = (

@@ -24,9 +24,9 @@ def averaged(plan: Plan, folder: Folder, step: Step, *, rows: Sequence[TrialReco
     before = judged_before(folder)
     if before is not None:
         return replace(step, decision="adopt" if before[0] else "keep", says=before[1])
-    ensemble = judge_ensemble(plan, folder, candidates_of(plan, step.incumbent, rows))
+    ensemble = judge_ensemble(plan, folder, candidates_of(plan, folder, step.incumbent, rows))
     if ensemble.reason:
         return replace(step, decision="skipped", says=ensemble.reason)
     says = in_words(ensemble, metric=plan.metric)
-    write_ensemble(plan, folder, [*step.incumbent, *rows], ensemble, says=says)
+    write_ensemble(plan, folder, ensemble, says=says)
     return replace(step, decision="adopt" if ensemble.is_better else "keep", says=says)

@@ -25,6 +25,7 @@ from search.storage.trials import TrialRecord
 from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
 from trainers.ensemble import FILE, Outputs, kind_of, member_outputs
+from trainers.snapshots import snapshot_file, wave_ends
 
 DRAWS, LEVEL = 400, 0.05  # bootstrap samples of the validation rows, and how often chance may win
 MOST = 5  # configurations in an average of different ones
@@ -34,12 +35,12 @@ Index = NDArray[np.int64] | slice
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """`of`: what is averaged, in words; `members`: their trials; `scores`: of each; `score`: of the
+    """`of`: what is averaged, in words; `members`: these; `scores`: of each; `score`: of the
     average; `alone`: the mean of the answer's trainings. `reason`: why there is none.
     """
 
     of: str = ""
-    members: tuple[int, ...] = ()
+    members: tuple["Member", ...] = ()
     scores: tuple[float, ...] = ()
     score: float = np.nan
     alone: float = np.nan
@@ -47,11 +48,31 @@ class Ensemble:
     reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A training whose outputs may be averaged, by one file of its weights."""
+
+    row: TrialRecord
+    file: str = WEIGHTS
+
+    @property
+    def trial(self) -> int:
+        """Its running number."""
+        return self.row.spec.trial
+
+    @property
+    def name(self) -> str:
+        """The name of its weights in ensemble/: `3.safetensors`, `3-snapshot-7.safetensors`."""
+        return f"{self.trial}{'.safetensors' if self.file == WEIGHTS else f'-{self.file}'}"
+
+
 def candidates_of(
-    plan: Plan, answer: Sequence[TrialRecord], rows: Sequence[TrialRecord]
-) -> dict[str, list[TrialRecord]]:
-    """What may be averaged, the simplest first: the answer's seeds, the best configurations of the
-    search with a training each, and both.
+    plan: Plan, folder: Folder, answer: Sequence[TrialRecord], rows: Sequence[TrialRecord]
+) -> dict[str, list[Member]]:
+    """What may be averaged, the simplest first: the answer's seeds, snapshots of one of these
+    trainings, the best configurations of the search with a training each, and these with the seeds.
+
+    Without trainings whose weights are no longer there. The first candidate is the answer.
     """
     seeds = [row for row in answer if row.state == "complete"]
     best: dict[tuple[Any, ...], TrialRecord] = {}
@@ -63,47 +84,60 @@ def candidates_of(
         best.setdefault(tuple(sorted(row.spec.knobs.items())), row)
     others = list(best.values())[:MOST]
     both = {row.spec.trial: row for row in (*seeds, *others)}
-    return {
-        "the answer's seeds": seeds,
-        "the best configurations": others,
-        "the answer's seeds and the best configurations": list(both.values()),
+    candidates = {
+        "the answer's seeds": [Member(row=row) for row in seeds],
+        "snapshots of one training": _snapshots(plan, folder, seeds[:1]),
+        "the best configurations": [Member(row=row) for row in others],
+        "the answer's seeds and the best configurations": [
+            Member(row=row) for row in both.values()
+        ],
     }
+    return {
+        name: [member for member in members if _weights(folder, member).exists()]
+        for name, members in candidates.items()
+    }
+
+
+def _snapshots(plan: Plan, folder: Folder, rows: Sequence[TrialRecord]) -> list[Member]:
+    """The weights at the ends of a training's waves, up to its last epoch."""
+    return [
+        Member(row=row, file=snapshot_file(epoch))
+        for row in rows
+        for epoch in sorted(wave_ends(_config(plan, row)))
+        if epoch <= row.epochs
+    ]
 
 
 def judge_ensemble(
-    plan: Plan, folder: Folder, candidates: Mapping[str, Sequence[TrialRecord]]
+    plan: Plan, folder: Folder, candidates: Mapping[str, Sequence[Member]]
 ) -> Ensemble:
     """The average to keep. The first candidate holds the answer's trainings."""
     folds = read_folds(folder.arrays)
-    kept = {
-        name: [row for row in rows if _weights(folder, row).exists()]
-        for name, rows in candidates.items()
-    }
-    answer = next(iter(kept.values()))
+    answer = next(iter(candidates.values()))
     if not plan.config.trainer.get("predict"):
         return Ensemble(reason="the trainer has no function that predicts (trainer.predict)")
     if len(folds) != 1 or not answer or plan.metric.formula:
         return Ensemble(reason=f"{len(answer)} trainings on {len(folds)} folds cannot be averaged")
     data, units = folds[0].data, folds[0].units
-    rows = {row.spec.trial: row for members in kept.values() for row in members}
-    outputs = {trial: _outputs(plan, folder, row, data) for trial, row in rows.items()}
+    every = {member.name: member for members in candidates.values() for member in members}
+    outputs = {name: _outputs(plan, folder, member, data) for name, member in every.items()}
     if data.val.y is None or any(each is None for each in outputs.values()):
         return Ensemble(reason="the outputs are neither numbers nor probabilities")
-    known = {trial: each for trial, each in outputs.items() if each is not None}
+    known = {name: each for name, each in outputs.items() if each is not None}
     judge = _Judge(plan, np.asarray(data.val.y), units=units)
-    alone = [known[row.spec.trial] for row in answer]
+    alone = [known[member.name] for member in answer]
     chosen = Ensemble(alone=float(np.mean([judge.score(each, slice(None)) for each in alone])))
     best = alone
-    for name, members in kept.items():
-        stacked = [known[row.spec.trial] for row in members]
+    for of, members in candidates.items():
+        stacked = [known[member.name] for member in members]
         if len(stacked) < 2 or not judge.is_better(stacked, than=best, single=best is alone):
             continue
         best, chosen = (
             stacked,
             replace(
                 chosen,
-                of=name,
-                members=tuple(row.spec.trial for row in members),
+                of=of,
+                members=tuple(members),
                 scores=tuple(judge.score(each, slice(None)) for each in stacked),
                 score=judge.score(np.mean(stacked, axis=0), slice(None)),
                 is_better=True,
@@ -154,26 +188,23 @@ def in_words(ensemble: Ensemble, *, metric: Metric) -> str:
     if not ensemble.is_better:
         return f"no average is better beyond chance than {metric.name} {alone}"
     return (
-        f"the average of {len(ensemble.members)} trainings ({ensemble.of}): {metric.name} "
+        f"the average of {len(ensemble.members)} models ({ensemble.of}): {metric.name} "
         f"{ensemble.score:.4g}, against {alone}; in ensemble/"
     )
 
 
-def write_ensemble(
-    plan: Plan, folder: Folder, rows: Sequence[TrialRecord], ensemble: Ensemble, *, says: str
-) -> None:
+def write_ensemble(plan: Plan, folder: Folder, ensemble: Ensemble, *, says: str) -> None:
     """ensemble/: the members' weights and configs, by which `PREDICT` predicts, and what was found.
 
     `says`: the outcome in words, which a resumed search repeats.
     """
     place = folder.path / "ensemble"
     place.mkdir(exist_ok=True)
-    by_trial = {row.spec.trial: row for row in rows}
     members = []
-    for trial, score in zip(ensemble.members, ensemble.scores, strict=True):
-        row = by_trial[trial]
-        shutil.copy2(_weights(folder, row), place / f"{trial}.safetensors")
-        member = {"weights": f"{trial}.safetensors", "trial": trial, "seed": row.spec.seed}
+    for each, score in zip(ensemble.members, ensemble.scores, strict=True):
+        row = each.row
+        shutil.copy2(_weights(folder, each), place / each.name)
+        member = {"weights": each.name, "trial": each.trial, "seed": row.spec.seed}
         config = {key: part for key, part in _config(plan, row).items() if key != "callbacks"}
         members.append({**member, "score": score, "knobs": dict(row.spec.knobs), "config": config})
     content = {
@@ -197,8 +228,8 @@ def judged_before(folder: Folder) -> tuple[bool, str] | None:
     return bool(content["adopted"]), str(content["says"])
 
 
-def _weights(folder: Folder, row: TrialRecord) -> Path:
-    return folder.checkpoints / str(row.spec.trial) / WEIGHTS
+def _weights(folder: Folder, member: Member) -> Path:
+    return folder.checkpoints / str(member.trial) / member.file
 
 
 def _config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
@@ -206,7 +237,7 @@ def _config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
     return plain_config(config, resolve=True)
 
 
-def _outputs(plan: Plan, folder: Folder, row: TrialRecord, data: Data) -> Outputs | None:
+def _outputs(plan: Plan, folder: Folder, member: Member, data: Data) -> Outputs | None:
     """A member's outputs for the validation rows, which stand in for the rows to predict."""
     shown = replace(data, test=data.val)
-    return member_outputs(_config(plan, row), shown, "cpu", _weights(folder, row))
+    return member_outputs(_config(plan, member.row), shown, "cpu", _weights(folder, member))

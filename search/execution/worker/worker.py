@@ -35,6 +35,7 @@ from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult, TrialFailed, TrialRunner
 from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
+from trainers.snapshots import wave_ends
 
 # Every epoch is sent at once. Its answer is awaited only after this time since the last one [s], so
 # that short epochs do not wait for the conductor, which ignores epochs after a trial's stop.
@@ -131,6 +132,7 @@ class Worker:
         seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
         with self._charged_to(seated):
             config = self._config(assigned.knobs, seed=assigned.seed)
+            checkpoint.keep_snapshots(wave_ends(config))
             runner, lanes = self._open(config)
             strategy = lanes.seat(trial, config, candidates=alternatives)
             self._conductor.tell(
