@@ -254,9 +254,10 @@ def test_waves_end_where_the_rate_is_lowest_before_it_starts_again(schedule, epo
 
 
 def test_snapshots_stay_beside_the_best_epochs_weights_also_after_a_kill(tmp_path):
+    config = {"schedule": {"_target_": RESTARTS, "T_0": 2}, "trainer": {"epochs": 5}}
     for last in (3, 6):  # a kill in between
         checkpoint = TrialCheckpoint(tmp_path, folds=1, every=0.0)
-        checkpoint.keep_snapshots({2, 4})
+        checkpoint.keep_snapshots(config)
         for epoch in range(checkpoint.epoch + 1, last + 1):
             checkpoint.parts[0].save(_model(epoch), epoch=epoch)
             checkpoint.confirm(epoch, best_epoch=5 if epoch >= 5 else epoch)

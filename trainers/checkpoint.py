@@ -9,13 +9,13 @@ which epoch is best.
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from trainers import sealed_file
 from trainers import state as states
-from trainers.snapshots import snapshot_file
+from trainers.snapshots import snapshot_file, wave_ends
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
 BEST, WEIGHTS = "best-epoch.safetensors", "best.safetensors"
@@ -55,10 +55,10 @@ class TrialCheckpoint:
         """Which file was damaged and counts as none, in words; empty if all were sound."""
         return "; ".join(part.damage for part in self.parts if part.damage)
 
-    def keep_snapshots(self, epochs: Collection[int]) -> None:
-        """Keeps the weights of these epochs too, of a training without folds (R35)."""
+    def keep_snapshots(self, config: Mapping[str, Any]) -> None:
+        """Keeps the weights at the ends of the schedule's waves, of a training without folds."""
         if len(self.parts) == 1:
-            self.parts[0].snapshots = epochs
+            self.parts[0].snapshots = wave_ends(config)
 
     def hold(self) -> None:
         """The trainer is about to go on."""

@@ -35,7 +35,6 @@ from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult, TrialFailed, TrialRunner
 from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
-from trainers.snapshots import wave_ends
 
 # Every epoch is sent at once. Its answer is awaited only after this time since the last one [s], so
 # that short epochs do not wait for the conductor, which ignores epochs after a trial's stop.
@@ -132,7 +131,7 @@ class Worker:
         seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
         with self._charged_to(seated):
             config = self._config(assigned.knobs, seed=assigned.seed)
-            checkpoint.keep_snapshots(wave_ends(config))
+            checkpoint.keep_snapshots(config)
             runner, lanes = self._open(config)
             strategy = lanes.seat(trial, config, candidates=alternatives)
             self._conductor.tell(
