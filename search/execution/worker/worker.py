@@ -122,12 +122,8 @@ class Worker:
             return [(self._config(each.knobs, seed=seed), each.trials) for each in candidates]
 
         self._files.fetch(trial)
-        checkpoint = TrialCheckpoint(
-            self._place(trial),
-            folds=len(self._folds),
-            every=self._every,
-            files=self._folder / "files" / str(trial),
-        )
+        place, files = self._place(trial), self._folder / "files" / str(trial)
+        checkpoint = TrialCheckpoint(place, folds=len(self._folds), every=self._every, files=files)
         seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
         with self._charged_to(seated):
             config = self._config(assigned.knobs, seed=assigned.seed)
