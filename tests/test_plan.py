@@ -10,6 +10,7 @@ from search.config.config_file import load_config
 from search.config.drift import drift
 from search.config.plan import check_task, read_plan
 from search.errors import UsageError
+from search.lifecycle.lifecycle import whole_batches
 from search.stages import sweep
 from search.storage.trials import TrialRecord, TrialSpec
 
@@ -135,3 +136,17 @@ def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
         match=r"c\.yaml: Error parsing override 'a\.b==': .*got extraneous input '='; put",
     ):
         load_config(path, overrides=["a.b=="])
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "message"),
+    [
+        (1000, [], ""),
+        (100, [], "trainer.batch_size: 128, 256: above the 100 train rows, all of which one"),
+        (100, ["trainer.fraction=0.2"], "trainer.batch_size: 32, 64, 128, 256: above the 20 train"),
+        (1000, ["trainer.batch_size=2000"], "trainer.batch_size: 2000: above the 1000 train rows"),
+    ],
+)
+def test_batches_larger_than_the_data_are_told(rows, words, message, tmp_path):
+    config = compose_experiment("batch_size_sweep", overrides=words, config_dir=None)
+    assert whole_batches(read_plan(config, root=tmp_path), rows).startswith(message)

@@ -159,6 +159,8 @@ def begun(
         classes=prepared.contract.data.get("classes", ()),
     ):
         say(console, unseen, style="yellow")
+    if oversized := whole_batches(plan, min(len(fold.train) for fold in prepared.split.folds)):
+        say(console, oversized, style="yellow")
     if contract is not None:
         prepared.contract.check(contract, where="the contract that comes with the config")
     if folder.started:
@@ -172,6 +174,27 @@ def begun(
         fixed = prepared.contract
         del prepared
         yield fixed
+
+
+def whole_batches(plan: Plan, rows: int) -> str:
+    """Which batch sizes are above the train rows, in words; empty where none is.
+
+    The stock trainer takes all rows for such a batch, so several sizes are the same training.
+    """
+    if not plan.stock:
+        return ""
+    rows = max(1, round(rows * float(plan.config.trainer.get("fraction", 1.0))))
+    sizes = {int(plan.config.trainer.batch_size)}
+    for knob in plan.knobs:
+        if knob.path == "trainer.batch_size":
+            sizes |= {int(size) for size in knob.grid() if isinstance(size, int | float)}
+    above = [str(size) for size in sorted(sizes) if size > rows]
+    if not above:
+        return ""
+    return (
+        f"trainer.batch_size: {', '.join(above)}: above the {rows} train rows, all of which one "
+        "batch then holds"
+    )
 
 
 def check_set_up(
