@@ -9,9 +9,9 @@ from kit import search, trials
 from omegaconf import OmegaConf
 
 from search.commands.support.arguments import take
-from search.commands.sweep import protocol_words
 from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
+from search.config.sweep_words import protocol_words
 from search.errors import RunError, UsageError
 from search.results.findings import open_results
 from search.results.repeat import check_repeats

@@ -20,12 +20,13 @@ from simulated import VAL_ROWS, begun, carried_out, tune_plan
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
 from search.config.plan import read_plan
+from search.config.tune_settings import RATE
 from search.contract.arrays import read_folds
 from search.contract.dataset import completed
 from search.errors import UsageError
 from search.lifecycle.resume import settle
 from search.protocols.budget import check_budget, sweep_trials, trials_left
-from search.protocols.history import RATE, Request, Step
+from search.protocols.history import Request, Step
 from search.protocols.learned import unusual_update
 from search.protocols.next_knob import check_until, next_sweep
 from search.protocols.next_stage import next_stage

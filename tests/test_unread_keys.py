@@ -86,8 +86,8 @@ def test_keys_that_own_code_never_mentions_are_named(tmp_path):
     [
         ("--lr", ["{optimizer.lr}"], ["model.width", "trainer.amp"]),
         ("--lr", ["{optimizer.lr}", "{--amp:trainer.amp}"], ["model.width"]),
-        ("KNOBWISE_CONFIG width", ["{optimizer.lr}"], ["trainer.amp"]),
-        ("width", ["{config}"], ["optimizer.lr", "trainer.amp"]),
+        ("KNOBWISE_CONFIG model width", ["{optimizer.lr}"], ["trainer.amp"]),
+        ("model width", ["{config}"], ["optimizer.lr", "trainer.amp"]),
     ],
 )
 def test_what_a_program_reads_stands_in_its_words_or_its_script(text, words, unread):

@@ -17,7 +17,8 @@ COMMAND = "trainers.command.train"
 
 
 def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
-    """Those of the keys that neither the words of a command nor the code name.
+    """Those of the keys that neither the words of a command nor the code name, part by part:
+    code that reads `config["my"]["lr"]` does not name `optimizer.lr`.
 
     Call it once the trainer is imported: the code is that of all modules below the working folder,
     or of the script that a command names. Nothing where there is no code to read.
@@ -35,7 +36,7 @@ def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
         return []
     if target == COMMAND and not names & {"KNOBWISE_CONFIG"} and "config" not in filled:
         names = set()  # it sees the words of its command alone
-    return [key for key in keys if key not in filled and key.rpartition(".")[2] not in names]
+    return [key for key in keys if key not in filled and not set(key.split(".")) <= names]
 
 
 def user_files(module: str) -> list[Path]:

@@ -18,6 +18,7 @@ def parser() -> VerbParser:
         ("python -m search plan lr_sweep", "trials, knobs with their ranges, estimated time"),
         ("python -m search plan joint n_trials=200", "what is done already is taken off"),
         ("python -m search plan tune budget_trials=300", "a protocol: its stages and knobs"),
+        ("python -m search plan sweep 'knobs=[lr,width]'", "sweeps in a row"),
     ]
     parser = VerbParser("plan", summary=SUMMARY, examples=examples)
     parser.add_overrides(experiment="a recipe of conf/experiment/")

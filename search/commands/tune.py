@@ -22,11 +22,15 @@ def parser() -> VerbParser:
             "python -m search tune protocol=fixed_order 'space=[lr,dropout]'",
             "these knobs alone, in this order",
         ),
+        (
+            "python -m search tune trainer._target_=my_script.train 'knob.my.lr=log(1e-4,1)'",
+            "a trainer of yours, and its knobs",
+        ),
     ]
     details = (
         "protocol= is guide (the next knob follows the verdict), fixed_order, coordinate, sweeps, "
-        "unstick or a file of yours in conf/protocol/. The same command again goes on where it "
-        "stopped."
+        "unstick or a file of yours in conf/protocol/. Words knob.PATH=DOMAIN and space=[NAME,…] "
+        "are then all that is turned. The same command again goes on where it stopped."
     )
     parser = VerbParser("tune", summary=SUMMARY, details=details, examples=examples)
     parser.add_overrides()
@@ -56,6 +60,6 @@ def carry_out_protocol(
     with quick_imports():
         from search.config.compose_protocol import compose_protocol
         from search.results.transfer import started_from
-    config = compose_protocol(words, config_dir=config_dir)
+    config = compose_protocol(words, config_dir=config_dir, goes_on=source is not None)
     config, contract = started_from(config, source=source, overrides=words)
     return carry_out(config, console=console, command=command, contract=contract, words=words)

@@ -14,24 +14,35 @@ from omegaconf.dictconfig import DictConfig
 from search.config.catalogue import roots
 from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
+from search.config.overrides import KNOB
 from search.config.space import read_space
+from search.config.sweep_grammar import read_domain
 from search.errors import UsageError, broken_rule, unknown
 
 PROTOCOL, NAME = "guide", "tune"
 # What a user's own trainer reads is not known here, but nearly all have a rate and epochs.
 ANY_TRAINER = ["lr", "epochs_range"]
 STOCK = "trainers.stock.Stock"
+TRAINER, OWN_RECIPE = "trainer._target_", "own_trainer"
 
 
-def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig:
+def compose_protocol(
+    words: list[str], *, config_dir: Path | None, goes_on: bool = False
+) -> DictConfig:
     """The config of `[EXPERIMENT] [protocol=NAME] [space=[KNOB,…]] [key=value …]`.
+
+    A word `knob.PATH=DOMAIN` is a knob of the command's own; such knobs and those of `space=` are
+    then all that may be turned. `goes_on`: it starts from another search, which brings its set-up.
 
     Raises:
         UsageError: no such experiment, protocol or knob, or what `compose_experiment` refuses.
     """
     is_named = bool(words) and "=" not in words[0]
     experiment, overrides = (words[0], words[1:]) if is_named else (None, words)
+    if experiment is None and not goes_on:
+        experiment = _recipe(words)
     named, overrides = _knobs(overrides)
+    own = _own_spaces(overrides, taken=named)
     for key, default in (("protocol", PROTOCOL), ("preflight", '"on"'), ("name", NAME)):
         if not any(word.startswith(f"{key}=") for word in overrides):
             overrides = [f"{key}={default}", *overrides]
@@ -44,8 +55,9 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
         remedy = "choose guide, fixed_order, coordinate, sweeps, unstick or one of your own"
         raise UsageError(broken_rule("protocol", rule=rule, got=got, remedy=remedy))
     is_stock = str(draft.trainer._target_) == STOCK
-    names = named or (list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER)
-    if not names:
+    listed = list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER
+    names = named or ([] if own else listed)
+    if not names and not own:
         rule, remedy = "a protocol turns at least one knob", "say space=[lr]"
         raise UsageError(broken_rule("protocol.knobs", rule=rule, got="none", remedy=remedy))
     files = _files(config_dir)
@@ -53,21 +65,29 @@ def compose_protocol(words: list[str], *, config_dir: Path | None) -> DictConfig
         if name not in files:
             raise UsageError(unknown("knob", name=name, known=files))
     spaces = {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
-    if not named:  # of the protocol's own list, what makes sense for these data
+    if not named and not own:  # of the protocol's own list, what makes sense for these data
         knobs = {name: read_space(node) for name, node in spaces.items()}
         turned = {knob.path for group in knobs.values() for knob in group}
         spaces = {
             name: node for name, node in spaces.items() if fits(draft, knobs[name], turned=turned)
         }
+    spaces |= own
     _narrow(spaces, bounds)
     config = compose_experiment(
         experiment, overrides=overrides, config_dir=config_dir, spaces=spaces
     )
     OmegaConf.set_readonly(config, False)
     with open_dict(config):
-        config.protocol.chosen = bool(named)
+        config.protocol.chosen = bool(named or own)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _recipe(words: list[str]) -> str | None:
+    """The experiment of trainers of the user's own, where a word names one; else none."""
+    keys = dict(word.partition("=")[::2] for word in words)
+    target = keys.get(TRAINER, STOCK)
+    return OWN_RECIPE if "trainer" not in keys and not target.startswith("trainers.") else None
 
 
 def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
@@ -78,6 +98,26 @@ def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
         rule, remedy = "names the knobs that may be turned", "drop it, or say space=[lr,dropout]"
         raise UsageError(broken_rule("space", rule=rule, got="none", remedy=remedy))
     return list(dict.fromkeys(names)), [word for word in words if not word.startswith("space=")]
+
+
+def _own_spaces(words: list[str], *, taken: list[str]) -> dict[str, Any]:
+    """A space per word `knob.PATH=DOMAIN`, named as the last part of its path where that is free.
+
+    Raises:
+        UsageError: a domain breaks a rule.
+    """
+    spaces: dict[str, Any] = {}
+    for word in words:
+        key, _, text = word.partition("=")
+        path = key.lstrip("+").removeprefix(KNOB)
+        if path == key.lstrip("+"):
+            continue
+        space: Any = read_domain(key, text)
+        for part in reversed(path.split(".")):
+            space = {part: space}
+        name = path.rpartition(".")[2]
+        spaces[path.replace(".", "_") if name in (*taken, *spaces) else name] = space
+    return spaces
 
 
 def _files(config_dir: Path | None) -> dict[str, Path]:

@@ -19,6 +19,8 @@ from search.errors import UsageError, broken_rule, unknown
 
 PLAIN = ("preflight", "baseline", "regularisers_off", "lr_range", "joint", "confirm", "ensemble")
 ORDERS = ("verdict", "given", "passes")
+RATE = "optimizer.lr"
+RATES = ("lr", "learning_rate")  # names of a rate; `sweep: lr` of a protocol means any of them
 STAGES = (*PLAIN, "sweep", "sweeps")
 
 
@@ -73,12 +75,30 @@ class TuneSettings:
     budget_seconds: float | None
     gpu_budget: float | None
 
+    @property
+    def rate(self) -> str:
+        """The path of the learning rate."""
+        return rate_of(self.spaces)
+
     def named(self, path: str) -> str | None:
         """The name of the knob that turns a path."""
         for name, knobs in self.spaces.items():
             if any(knob.path == path and not knob.nuisance for knob in knobs):
                 return name
         return None
+
+
+def rate_of(spaces: Mapping[str, tuple[Knob, ...]]) -> str:
+    """The path of the learning rate: `optimizer.lr`, or that of a knob of the user's own, which is
+    called so (`my.lr`), or is the only one whose name ends so (`head_lr`).
+    """
+    paths = [knob.path for knobs in spaces.values() for knob in knobs if not knob.nuisance]
+    names = {path: path.rpartition(".")[2] for path in paths}
+    called = [path for path, name in names.items() if name in RATES]
+    ends = [path for path, name in names.items() if name.endswith(tuple(f"_{n}" for n in RATES))]
+    if RATE in paths or not (called or len(ends) == 1):
+        return RATE
+    return (called or ends)[0]
 
 
 def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
@@ -89,7 +109,9 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
             does not have, or a number out of range.
     """
     spaces, left_out = _spaces(config)
-    stages = tuple(_entry(node, spaces) for node in config.protocol.get("stages") or ())
+    chosen = bool(config.protocol.get("chosen"))
+    listed = config.protocol.get("stages") or ()
+    stages = tuple(_entry(node, spaces, chosen=chosen) for node in listed)
     _check_end(config, stages)
     share = positive(config, "protocol.share")
     if share >= 1:
@@ -162,8 +184,11 @@ def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str,
     return spaces, tuple(left_out)
 
 
-def _entry(node: Any, spaces: Mapping[str, Any]) -> StageEntry:
-    """One entry: a name, or `sweep: KNOB`, or `sweeps: ORDER`."""
+def _entry(node: Any, spaces: Mapping[str, tuple[Knob, ...]], *, chosen: bool) -> StageEntry:
+    """One entry: a name, or `sweep: KNOB`, or `sweeps: ORDER`.
+
+    `chosen`: the command names the knobs, so the learning rate may have another name or be none.
+    """
     if isinstance(node, str):
         name, argument = node, ""
     elif isinstance(node, DictConfig) and len(node) == 1:
@@ -173,7 +198,11 @@ def _entry(node: Any, spaces: Mapping[str, Any]) -> StageEntry:
         raise UsageError(broken_rule("protocol.stages", rule=rule, got=node, remedy=remedy))
     if name not in STAGES:
         raise UsageError(f"protocol.stages: {unknown('stage', name=name, known=STAGES)}")
-    if name == "sweep" and argument not in spaces:
+    is_rate = name == "sweep" and argument in RATES and chosen and argument not in spaces
+    if is_rate:
+        path = rate_of(spaces)
+        argument = next((own for own, knobs in spaces.items() if knobs[0].path == path), argument)
+    if name == "sweep" and argument not in spaces and not is_rate:
         raise UsageError(
             f"protocol.stages: {unknown('knob', name=argument or 'none', known=spaces)}"
         )

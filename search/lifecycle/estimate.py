@@ -17,13 +17,15 @@ from search.lifecycle.run_stage import train_apart
 from search.storage.curves import followed, read_curves
 from search.storage.folder import Folder
 
+SHORT = 60.0  # seconds; in a longer first epoch, what a trainer does once does not show
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """Seconds.
 
-    `startup`: everything before the first trained epoch, once per worker, where the trainer tells
-    epoch 0; else 0.
+    `startup`: everything before the first trained epoch, once per worker: the time of epoch 0 where
+    the trainer tells it, else what the first epoch takes longer than the second.
     """
 
     startup: float
@@ -35,7 +37,8 @@ class Measured:
 
 
 def measure_epoch(plan: Plan) -> Measured:
-    """Trains the baseline for one epoch in a worker of its own.
+    """Trains the baseline for one epoch in a worker of its own; for two where the first one may
+    hold what is done once, such as imports.
 
     Raises:
         UsageError: the data do not fit the config, the trainer cannot be built, or a knob has no
@@ -43,6 +46,16 @@ def measure_epoch(plan: Plan) -> Measured:
         RunError: the training failed; its log's end is told.
     """
     check_task(plan)
+    seconds = _seconds(plan, epochs=1)
+    if 0 in seconds or seconds[1] > SHORT or plan.epochs < 2:
+        return Measured(startup=seconds.get(0, 0.0), epoch=seconds[1])
+    seconds = _seconds(plan, epochs=2)
+    epoch = seconds.get(2, seconds[1])
+    return Measured(startup=max(0.0, seconds[1] - epoch), epoch=epoch)
+
+
+def _seconds(plan: Plan, *, epochs: int) -> dict[int, float]:
+    """By epoch, how long it took."""
     with dry_run(plan):
         prepared = prepare(plan.config, metric=plan.metric)
     with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:
@@ -52,7 +65,12 @@ def measure_epoch(plan: Plan) -> Measured:
         contract = prepared.contract
         del prepared  # and the test rows with it (R8)
         row = train_apart(
-            plan, folder, contract, config=plan.config, last_epoch=1, console=Console(quiet=True)
+            plan,
+            folder,
+            contract,
+            config=plan.config,
+            last_epoch=epochs,
+            console=Console(quiet=True),
         )
         curves = followed(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name))
         if not len(curves[curves.epoch == 1]):
@@ -63,7 +81,6 @@ def measure_epoch(plan: Plan) -> Measured:
                 else ""
             )
             raise RunError(f"the baseline could not be trained for one epoch: {row.reason}\n{end}")
-    seconds = {
+    return {
         int(epoch): float(value) for epoch, value in zip(curves.epoch, curves.seconds, strict=True)
     }
-    return Measured(startup=seconds.get(0, 0.0), epoch=seconds[1])

@@ -30,7 +30,7 @@ from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import check_budget, trials_left
 from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import conclude, gain
-from search.protocols.history import RATE, History, Step
+from search.protocols.history import History, Step
 from search.protocols.next_knob import check_until
 from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
@@ -90,7 +90,7 @@ def carry_out(
     wants_preflight = any(entry.stage == "preflight" for entry in settings.stages)
 
     # A rate that is far off is no reason to stop where the rate is about to be tuned.
-    rate = (RATE_CHECK,) if settings.named(RATE) is not None else ()
+    rate = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
     allowed = replace(plan.preflight, allow=(*plan.preflight.allow, *rate))
 
     def checked(prepared: Prepared) -> None:

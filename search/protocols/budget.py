@@ -107,7 +107,8 @@ def _foreseen(entry: StageEntry, history: History, left: float) -> int:
     settings, seeds = history.settings, history.seeds
     budget = settings.budget_trials
     if entry.stage == "sweep":
-        return int(min(len(settings.spaces[entry.argument][0].grid()) * seeds, max(left, 0)))
+        about = settings.spaces.get(entry.argument, ())[:1]
+        return int(min(sum(len(knob.grid()) for knob in about) * seeds, max(left, 0)))
     if entry.stage == "sweeps" and left < math.inf:
         return int(max(left, 0))
     if entry.stage == "sweeps":

@@ -14,11 +14,13 @@ from search.config.incumbent import canonical
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.protocols.evidence import coarse, constant, few_rows, mean_words, scores_of
-from search.protocols.history import RATE, History, Request, Step
+from search.protocols.history import History, Request, Step
 from search.protocols.learned import beats_constant, unusual_update
 from search.results.findings import Findings
 from search.results.summary import conclusion
+from search.results.summary.sweep import inert
 from search.results.summary.verdicts import out_of_patience
+from search.stages.group import change_nothing
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, gpu_seconds
 from search.storage.trials import TrialRecord
@@ -73,7 +75,7 @@ def conclude(
     scores = scores_of(plan, step.incumbent)
     verdict = step.verdicts[0][0] if step.verdicts else ""
     learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
-    if request.stage == "baseline" or request.path == RATE:
+    if request.stage == "baseline" or request.path == history.rate:
         ratios = update_ratios or {}
         known = [ratios[row.spec.trial] for row in step.incumbent if row.spec.trial in ratios]
         step = replace(step, says=step.says + unusual_update(known))
@@ -98,10 +100,11 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     step = replace(
         step,
         decision="adopt" if decision.adopted else "keep",
-        says=conclusion(findings)[0]
+        says="; ".join([conclusion(findings)[0], *inert(findings)])
         if is_sweep
         else _chosen(findings, history, step, val_rows=val_rows),
         held=_full(plan, findings.chosen[winner]),
+        inert=is_sweep and change_nothing(findings.groups),
         effect="worse" in decision.standings or decision.adopted,
         good=tuple(group.value for group in good) if is_sweep else (),
         evidence=_evidence(findings),

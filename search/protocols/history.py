@@ -15,19 +15,15 @@ from search.config.knobs import Knob, Value
 from search.config.tune_settings import TuneSettings
 from search.storage.trials import TrialRecord
 
-RATE = "optimizer.lr"
-# What makes a knob's best value stale: a rate follows batch size, optimizer, size, length (P6).
-STALE_AFTER = {
-    RATE: (
-        "trainer.batch_size",
-        "optimizer",
-        "model.width",
-        "model.depth",
-        "model.norm",
-        "trainer.epochs",
-    ),
-    "trainer.epochs": (RATE,),  # a lower rate needs more epochs (R27)
-}
+# What makes a rate's best value stale: it follows batch size, optimizer, size, length (P6).
+MOVES_THE_RATE = (
+    "trainer.batch_size",
+    "optimizer",
+    "model.width",
+    "model.depth",
+    "model.norm",
+    "trainer.epochs",
+)
 
 PENALTIES: Mapping[str, Value] = {
     "model.dropout": 0.0,
@@ -83,10 +79,11 @@ class Step:
     `held`: the incumbent's knobs after it, `incumbent` its trials, with all their knobs.
     `verdicts`: on these, each with its number of trials, the commonest first; `sides`: what is seen
     beside them and across trials.
-    `effect`: whether values differ beyond chance; `good`: the values that do not lie below the
-    best. `leaders`: configurations that a joint stage found. `rates`: a range test's. `learned`:
-    whether the incumbent beats a constant prediction beyond chance. `out_of_patience`: whether
-    patience ended most of its trials, so that more epochs would change nothing (R33).
+    `effect`: whether values differ beyond chance; `inert`: whether a sweep's values do not differ
+    in any seed, so that the joint stage leaves the knob out; `good`: the values that do not lie
+    below the best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
+    `learned`: whether the incumbent beats a constant prediction beyond chance. `out_of_patience`:
+    whether patience ended most of its trials, so that more epochs would change nothing (R33).
     """
 
     number: int
@@ -102,6 +99,7 @@ class Step:
     verdicts: tuple[tuple[str, int], ...] = ()
     sides: tuple[str, ...] = ()
     effect: bool = False
+    inert: bool = False
     good: tuple[Value, ...] = ()
     leaders: tuple[Mapping[str, Value], ...] = ()
     rates: tuple[float, float] | None = None
@@ -137,6 +135,11 @@ class History:
     def config(self) -> DictConfig:
         """The incumbent's config."""
         return incumbent_config(self.base, self.held)
+
+    @property
+    def rate(self) -> str:
+        """The path of the learning rate."""
+        return self.settings.rate
 
     @property
     def learned(self) -> bool:
@@ -229,8 +232,12 @@ class History:
     def is_stale(self, path: str) -> bool:
         """Whether a change since a knob's last sweep moves its best value (P6)."""
         last = self.swept(path)
+        movers = {
+            self.rate: MOVES_THE_RATE,
+            "trainer.epochs": (self.rate,),  # a lower rate needs more epochs (R27)
+        }
         return last is not None and any(
-            step.decision == "adopt" and step.request.path in STALE_AFTER.get(path, ())
+            step.decision == "adopt" and step.request.path in movers.get(path, ())
             for step in self.sweeps
             if step.number > last.number
         )

@@ -12,11 +12,12 @@ from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies, is_longer
 from search.errors import UsageError, unknown
 from search.protocols.budget import FEWEST, hours_for, sweep_trials
-from search.protocols.history import RATE, History, Request, Step
+from search.protocols.history import History, Request, Step
 from search.protocols.learned import NOTHING
 from search.stages.racing import Race
 
 AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
+SPOKEN_OF = {remedy.knob for remedies in ADVICE.values() for remedy in remedies}
 IN_RANGE = 7  # learning rates tried in a measured range
 
 
@@ -50,14 +51,14 @@ def sweep_request(
     incumbent's (P6).
     """
     about, *beside = history.settings.spaces[name]
-    if about.path == RATE and history.is_stale(RATE):
+    if about.path == history.rate and history.is_stale(about.path):
         value = float(history.value(about))  # type: ignore[arg-type]
         low, high = (float(f"{end:.3g}") for end in (value / AROUND, value * AROUND))
         about = replace(about, low=low, high=high, points=POINTS)
-    elif about.path == RATE and history.rates is not None:
+    elif about.path == history.rate and history.rates is not None:
         low, high = (float(f"{rate:.3g}") for rate in history.rates)
         about = replace(about, low=low, high=high, points=IN_RANGE)
-    elif not about.choices and about.path != RATE:
+    elif not about.choices and about.path != history.rate:
         about = affordable(about, history)
         about = replace(about, points=min(about.points, POINTS))
     room = sweep_trials(history)
@@ -121,8 +122,8 @@ def _ended(history: History) -> str:
 
 def _by_verdict(history: History, entry: int) -> Request:
     """What is stale, then the first remedy of the verdicts that can be tried (R34)."""
-    rate = history.settings.named(RATE)
-    if rate is not None and history.is_stale(RATE):
+    rate = history.settings.named(history.rate)
+    if rate is not None and history.is_stale(history.rate):
         changed = _changed_since(history)
         why = f"{changed} was changed, so the best rate may have moved"
         return sweep_request(history, entry, rate, because=why, rules=("P6", "R39"))
@@ -135,6 +136,12 @@ def _by_verdict(history: History, entry: int) -> Request:
         if history.acts(about) and history.is_open(about.path) and holds(remedy, history):
             why = f"{verdict} ({evidence}): {remedy.says}"
             return sweep_request(history, entry, name, because=why, rules=("R34", remedy.rule))
+    for name, (about, *_) in history.settings.spaces.items():
+        # A knob of the user's own, which no verdict speaks of: he named it to have it turned.
+        is_own = history.base.protocol.get("chosen") and about.path not in SPOKEN_OF
+        if is_own and name not in skipped and history.acts(about) and history.is_open(about.path):
+            why = "the command names it, and no verdict speaks of it"
+            return sweep_request(history, entry, name, because=why, rules=("R28",))
     return _stop(entry, nothing_left(history))
 
 
@@ -169,7 +176,7 @@ def nothing_left(history: History) -> str:
 
 
 def _changed_since(history: History) -> str:
-    last = history.swept(RATE)
+    last = history.swept(history.rate)
     assert last is not None
     paths = [
         step.request.path

@@ -9,12 +9,13 @@ from dataclasses import replace
 from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import CHECK
 from search.protocols.budget import confirm_trials, trials_left
-from search.protocols.history import RATE, History, Request, values_in
+from search.protocols.history import History, Request, values_in
 from search.protocols.learned import NOTHING
 from search.protocols.next_knob import affordable, holds, next_sweep, remedies, sweep_request
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
+NO_RATE = "none of the knobs is a learning rate"
 
 
 def next_stage(history: History) -> Request | None:
@@ -66,16 +67,20 @@ def _regularisers_off(history: History, index: int, argument: str) -> Request:
 
 def _lr_range(history: History, index: int, argument: str) -> Request:
     why = "a ramp of the rate shows where the loss falls"
-    return Request(entry=index, stage="lr_range", because=why, rules=("R31",))
+    skip = "" if history.settings.named(history.rate) else NO_RATE
+    return Request(entry=index, stage="lr_range", because=why, rules=("R31",), skip=skip)
 
 
 def _sweep(history: History, index: int, argument: str) -> Request:
+    if argument not in history.settings.spaces:
+        why = "the learning rate matters most"
+        return Request(entry=index, stage="sweep", because=why, rules=("R29",), skip=NO_RATE)
     why = "the learning rate matters most" if _is_rate(history, argument) else "the protocol's own"
     return sweep_request(history, index, argument, because=why, rules=("R29",))
 
 
 def _is_rate(history: History, name: str) -> bool:
-    return history.settings.spaces[name][0].path == RATE
+    return history.settings.spaces[name][0].path == history.rate
 
 
 def _joint(history: History, index: int, argument: str) -> Request:
@@ -88,7 +93,7 @@ def _joint(history: History, index: int, argument: str) -> Request:
     by_path = {
         step.request.path: step
         for step in history.sweeps
-        if step.effect or step.request.path == RATE
+        if not step.inert and (step.effect or step.request.path == history.rate)
     }
     cut = (_cut(step.request.knobs, history) for step in by_path.values())
     knobs = tuple(knob for knob in cut if knob is not None)

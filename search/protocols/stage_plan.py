@@ -17,7 +17,7 @@ from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
 from search.protocols.budget import confirm_trials, halved, trials_left
-from search.protocols.history import RATE, History, Request
+from search.protocols.history import History, Request
 from search.stages import sweep
 from search.stages.past_trial import Past
 from search.stages.racing import Race
@@ -82,10 +82,10 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
 
 def _follower(history: History, request: Request) -> Follower | None:
     """The rate moves with the root of the batch size (R39)."""
-    rate = OmegaConf.select(history.config, RATE)
+    rate = OmegaConf.select(history.config, history.rate)
     if request.path != BATCH or not isinstance(rate, int | float):
         return None
-    return Follower(path=RATE, start=float(rate), power=0.5, whole=False)
+    return Follower(path=history.rate, start=float(rate), power=0.5, whole=False)
 
 
 def _joint(plan: Plan, history: History, request: Request) -> JointSettings:

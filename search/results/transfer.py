@@ -28,6 +28,8 @@ OWN = (
     "preflight",
     "callbacks",
 )  # groups that belong to the machine and to the search, not to the incumbent
+BESIDE = ("choices", "chosen", "from")  # keys of a composed config that are no settings
+FIXED = ("data.", "metric.", "split.", "normalise.")  # of the contract
 RATE = "optimizer.lr"
 PENALTIES = ("trainer.l1", "trainer.flood", "trainer.clip", "trainer.max_norm")
 READ_FOR = (
@@ -146,14 +148,17 @@ def _carry(
     said = {
         path: value
         for path, value in flat_config(onto).items()
-        if silent.get(path, object) != value and path not in kept
+        if silent.get(path, object) != value
+        and path not in kept
+        and (path in keys or not path.startswith(FIXED))  # one contract, whatever a recipe says
     }
 
     def is_carried(group: str) -> bool:
         if group in OWN or group not in incumbent.chosen:
             return False
         is_default = new.chosen[group] == defaults.chosen.get(group, new.chosen[group])
-        return is_default or group in kept
+        is_same = f"{group}." in FIXED and new.chosen[group] == incumbent.chosen[group]
+        return is_default or is_same or group in kept
 
     carried = [str(group) for group in new.chosen if is_carried(group)]
     for group in carried:
@@ -167,9 +172,22 @@ def _carry(
     for group in carried:
         if group in new.choices:
             new.choices[group][new.chosen[group]] = new[group]
+    for path, value in _of_the_users_own(incumbent, defaults=defaults).items():
+        if path not in keys:
+            OmegaConf.update(new, path, value, merge=False, force_add=True)
     if "seed" not in said:
         new.seed = incumbent.seed
     return new
+
+
+def _of_the_users_own(config: DictConfig, *, defaults: DictConfig) -> dict[str, Any]:
+    """What only a trainer of the user's own reads, such as `my.lr`: keys beside all groups."""
+    known = {*map(str, defaults), *BESIDE}
+    return {
+        path: value
+        for path, value in flat_config(config).items()
+        if path.partition(".")[0] not in known
+    }
 
 
 def _adopted(findings: Findings, *, root: Path) -> set[str]:

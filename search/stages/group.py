@@ -107,3 +107,17 @@ def scores_of(groups: Sequence[Group]) -> Floats:
             for score in group.scores
         ]
     return array
+
+
+def change_nothing(groups: Sequence[Group]) -> bool:
+    """Whether all values have the same scores, seed by seed: a knob that nothing reads, or whose
+    effect is smaller than the metric's steps. False below two pairs of equal scores.
+    """
+    pairs = [
+        (one, other)
+        for group in groups[1:]
+        for one, other in zip(groups[0].scores, group.scores, strict=False)
+        if one is not None and other is not None
+    ]
+    compared = all(any(score is not None for score in group.scores) for group in groups)
+    return compared and len(pairs) > 1 and all(one == other for one, other in pairs)

@@ -16,6 +16,7 @@ from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.knobs import Knob
 from search.config.plan import Plan, read_plan
 from search.config.sweep_settings import SweepSettings
+from search.config.sweep_words import sweep_words
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.execution.pace import duration
@@ -23,13 +24,13 @@ from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of
 from search.lifecycle.estimate import measure_epoch
 from search.results.findings import open_results
-from search.results.transfer import compose_from
+from search.results.transfer import compose_from, started_from
 from search.stages import joint, joint_confirmation, sweep
 from search.stages.racing import Race
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
-PROTOCOL = "tune"  # the verb whose plan it is, in place of an experiment
+PROTOCOLS = ("tune", "sweep")  # the verbs whose plan it is, in place of an experiment
 
 
 def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) -> None:
@@ -84,10 +85,14 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _composed(options: Namespace, config_dir: Path | None) -> DictConfig:
-    """The config of an experiment, or of a protocol for the word `tune`."""
-    if options.experiment == PROTOCOL:
-        return compose_protocol(options.overrides, config_dir=config_dir)
+    """The config of an experiment, or of a protocol for the words `tune` and `sweep`."""
     source, overrides = take(options.overrides, "from")
+    if options.experiment in PROTOCOLS:
+        if options.experiment == "sweep":
+            knobs, overrides = take(overrides, "knobs")
+            overrides = sweep_words(knobs, overrides, config_dir)
+        config = compose_protocol(overrides, config_dir=config_dir, goes_on=source is not None)
+        return started_from(config, source=source, overrides=overrides)[0]
     config, _ = compose_from(
         options.experiment, overrides=overrides, config_dir=config_dir, source=source
     )

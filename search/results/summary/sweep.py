@@ -26,6 +26,7 @@ from search.results.summary.formatting import (
 )
 from search.results.summary.verdicts import outcomes, said, verdict_of
 from search.stages.decision import Decision
+from search.stages.group import change_nothing
 from search.stages.range_ends import clear_edge, edge, hard_limit
 from search.stages.sweep import cells
 from search.storage.trials import STATES
@@ -138,6 +139,7 @@ def conclusion(findings: Findings) -> list[str]:
         return [f"no value of {plan.knob.path} is usable: every trial failed or diverged"]
     return [
         *_winner(findings, decision, decision.winner),
+        *inert(findings),
         *certainty(findings, more=_more_seeds(findings)),
         *_edges(findings, decision, decision.winner),
         *said(findings),
@@ -184,6 +186,16 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     else:
         told = f"{top} has the best mean, but is not better than the baseline beyond chance"
     return [*lines, f"{told} (P5)"]
+
+
+def inert(findings: Findings) -> list[str]:
+    """That no value differs from another in any seed."""
+    if not change_nothing(findings.groups):
+        return []
+    return [
+        f"every value of {findings.plan.knob.path} gave the same {findings.plan.metric.name}, seed "
+        "by seed: nothing reads this knob, or its effect is too small for the metric to show"
+    ]
 
 
 def _edges(findings: Findings, decision: Decision, winner: int) -> list[str]:

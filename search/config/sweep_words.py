@@ -1,0 +1,81 @@
+"""What a list of knobs to be swept in a row means: the words of the protocol that does so (R28)."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.config.catalogue import experiments, roots
+from search.errors import UsageError, unknown
+
+RECIPE = "_sweep"  # ends the name of a knob's experiment
+ABOUT = ("defaults", "protocol")  # keys of a recipe that say nothing of the set-up
+OWN = "knob."  # begins a word that is a knob by itself
+
+
+def sweep_words(knobs: str | None, overrides: Sequence[str], config_dir: Path | None) -> list[str]:
+    """The words of the protocol: of `knobs=[…]`, of words `knob.PATH=DOMAIN`, or of both."""
+    is_own = any(word.lstrip("+").startswith(OWN) for word in overrides)
+    chosen = knob_names(knobs)
+    words = protocol_words(chosen, config_dir) if chosen or not is_own else ["protocol=sweeps"]
+    is_named = any(word.startswith("name=") for word in overrides)
+    return [*words, *([] if is_named else ["name=sweep"]), *overrides]
+
+
+def knob_names(knobs: str | None) -> list[str]:
+    """Of `[a,b]`: a and b."""
+    return [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
+
+
+def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
+    """The words of `tune` that sweep these knobs in this order.
+
+    Raises:
+        UsageError: no knob, one that does not exist, or one twice.
+    """
+    if not knobs:
+        raise UsageError("sweep: needs knobs, but got none; say knobs=[lr,dropout]")
+    recipes = {
+        path.removesuffix(RECIPE) for path in experiments(config_dir) if path.endswith(RECIPE)
+    }
+    spaces = {path.stem for root in roots(config_dir) for path in root.glob("space/*.yaml")}
+    for knob in knobs:
+        if knob not in recipes | spaces:
+            raise UsageError(f"sweep: {unknown('knob', name=knob, known=recipes | spaces)}")
+    if len(set(knobs)) < len(knobs):
+        raise UsageError(
+            f"sweep: a knob is swept once, but got {', '.join(knobs)}; drop the second one"
+        )
+    read = {knob: _recipe(knob, config_dir) for knob in knobs if knob in recipes}
+    names = [knob if knob in spaces else _space(read[knob]) for knob in knobs]
+    experiment = [f"{knob}{RECIPE}" for knob, recipe in read.items() if _has_set_up(recipe)][:1]
+    return [*experiment, "protocol=sweeps", f"space=[{','.join(names)}]"]
+
+
+def _recipe(knob: str, config_dir: Path | None) -> dict[str, Any]:
+    """The experiment of a knob as its file says it; the last folder wins, as in Hydra."""
+    files = [root / "experiment" / f"{knob}{RECIPE}.yaml" for root in roots(config_dir)]
+    content = yaml.safe_load([file for file in files if file.exists()][-1].read_text())
+    return content if isinstance(content, dict) else {}
+
+
+def _overridden(recipe: dict[str, Any]) -> dict[str, str]:
+    """The config groups that a recipe chooses."""
+    chosen = [entry for entry in recipe.get("defaults") or () if isinstance(entry, dict)]
+    return {
+        str(group).removeprefix("override /"): str(option)
+        for entry in chosen
+        for group, option in entry.items()
+    }
+
+
+def _space(recipe: dict[str, Any]) -> str:
+    return _overridden(recipe).get("space", "lr")
+
+
+def _has_set_up(recipe: dict[str, Any]) -> bool:
+    """Whether a recipe says more than which knob is swept and how."""
+    groups = set(_overridden(recipe)) - {"space", "protocol"}
+    return bool(groups or set(recipe) - set(ABOUT))

@@ -1,0 +1,117 @@
+"""A protocol turns the knobs of a stranger's trainer: those that the command names, and no others."""
+
+import math
+
+import numpy as np
+import pytest
+
+from search.config.compose_protocol import compose_protocol
+from search.config.plan import read_plan
+from search.config.tune_settings import rate_of
+from search.protocols.next_stage import NO_RATE
+from search.stages.group import Group, change_nothing
+from tests.simulated import carried_out, tune_plan
+from trainers.mentions import unmentioned
+
+TRAINER = ("trainer._target_=my_script.train", "data.rows=400", "budget_trials=120")
+RATE, WIDTH = "knob.my.lr=log(1e-4,1)", "knob.my.width=choice(4,16,64)"
+
+
+def seen(history):
+    return [step.request.knob or step.request.stage for step in history.steps]
+
+
+def score(*, of):
+    """Accuracy that depends on some knobs alone, with a little noise per seed and setting."""
+
+    def value(knobs, seed):
+        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal(0, 0.002)
+        rate = abs(math.log10(float(knobs.get("my.lr", 0.01))) + 2) if "my.lr" in of else 0.0
+        width = {4: 0.0, 16: 0.05, 64: 0.1}[knobs.get("my.width", 4)] if "my.width" in of else 0.0
+        return 0.7 - 0.05 * rate + width + (noise if of else 0.001 * seed)
+
+    return value
+
+
+def test_knobs_of_one_word_are_all_that_is_turned_and_a_rate_by_name_is_the_rate():
+    plan = tune_plan(*TRAINER, RATE, WIDTH)
+    assert {name: knobs[0].path for name, knobs in plan.settings.spaces.items()} == {
+        "lr": "my.lr",
+        "width": "my.width",
+    }
+    assert plan.settings.rate == "my.lr"
+    assert (plan.config.my.lr, plan.config.my.width) == (0.01, 4)  # the middle, the first choice
+    history, rows = carried_out(plan, score(of=("my.lr", "my.width")))
+    assert seen(history)[:5] == ["preflight", "baseline", "lr_range", "lr", "width"]
+    assert history.held == {"my.width": 64}
+    assert all(set(row.spec.knobs) <= {"my.lr", "my.width"} for row in rows)
+
+
+def test_knobs_of_files_of_ones_own_are_turned_as_well(tmp_path):
+    space = tmp_path / "space"
+    space.mkdir()
+    (space / "my_lr.yaml").write_text("my_lr: {low: 1e-4, high: 1.0, scale: log, points: 5}")
+    (space / "my_width.yaml").write_text("my_width: {choices: [4, 16, 64]}")
+    words = [*TRAINER, "space=[my_width,my_lr]", "+my_lr=0.01", "+my_width=4"]
+    config = compose_protocol(words, config_dir=tmp_path)
+    settings = read_plan(config, root=tmp_path).settings
+    assert settings.rate == "my_lr"
+    assert [str(entry) for entry in settings.stages[3:5]] == ["sweep: my_lr", "sweeps: verdict"]
+
+
+def test_without_a_learning_rate_its_stages_are_skipped_and_the_knob_is_swept():
+    history, _ = carried_out(tune_plan(*TRAINER, "knob.my.width=choice(4,16,64)"), _by_width)
+    assert [step.says for step in history.steps if step.decision == "skipped"][:2] == [NO_RATE] * 2
+    assert history.held == {"my.width": 64}
+
+
+def _by_width(knobs, seed):
+    return 0.7 + 0.001 * knobs.get("my.width", 4) + np.random.default_rng(seed).normal(0, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("paths", "rate"),
+    [
+        (["optimizer.lr", "my.lr"], "optimizer.lr"),
+        (["my.width", "head.learning_rate", "tail.lr"], "head.learning_rate"),
+        (["my.width", "head_lr"], "head_lr"),
+        (["min_lr", "head_lr"], "optimizer.lr"),  # which of the two is not known
+        (["my.width"], "optimizer.lr"),
+    ],
+)
+def test_which_knob_is_the_learning_rate(paths, rate):
+    words = [f"knob.{path}=log(1e-4,1)" for path in paths]
+    assert rate_of(tune_plan(*TRAINER, *words).settings.spaces) == rate
+
+
+def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():
+    history, _ = carried_out(tune_plan(*TRAINER, RATE, WIDTH), score(of=()))
+    sweeps = [step for step in history.steps if step.request.stage == "sweep"]
+    assert [step.inert for step in sweeps] == [True, True]
+    assert (
+        "every value of my.lr gave the same accuracy, seed by seed: nothing reads this knob, or its "
+        "effect is too small for the metric to show"
+    ) in sweeps[0].says
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    assert joint.request.skip == "fewer than two numbers made a difference, or may make one"
+
+
+def test_equal_values_with_noise_are_never_called_without_effect_and_a_knob_nobody_reads_is():
+    noise = np.random.default_rng(0)
+    for values in (2, 5):
+        rows = noise.normal(0.9, 0.01, size=(values, 3))
+        groups = [Group(candidate=i, scores=tuple(row)) for i, row in enumerate(rows)]
+        assert not change_nothing(groups)
+        same = [Group(candidate=i, scores=(0.9, 0.8, None)) for i in range(values)]
+        assert change_nothing(same)
+    assert not change_nothing([Group(candidate=i, scores=(0.9,)) for i in range(2)])  # one pair
+    assert not change_nothing([*same, Group(candidate=9, scores=(None, None, None))])
+
+
+def test_a_key_is_mentioned_part_by_part(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "script.py").write_text("rate = config['my']['lr']  # KNOBWISE_CONFIG")
+    command = {
+        "trainer": {"_target_": "trainers.command.train", "command": ["script.py", "{config}"]}
+    }
+    assert unmentioned(command, ["my.lr", "optimizer.lr"]) == ["optimizer.lr"]
