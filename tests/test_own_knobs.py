@@ -42,7 +42,13 @@ def test_knobs_of_one_word_are_all_that_is_turned_and_a_rate_by_name_is_the_rate
     assert plan.settings.rate == "my.lr"
     assert (plan.config.my.lr, plan.config.my.width) == (0.01, 4)  # the middle, the first choice
     history, rows = carried_out(plan, score(of=("my.lr", "my.width")))
-    assert seen(history)[:5] == ["preflight", "baseline", "lr_range", "lr", "width"]
+    assert [stage for stage in seen(history) if stage != "regularisers_off"][:5] == [
+        "preflight",
+        "baseline",
+        "lr_range",
+        "lr",
+        "width",
+    ]
     assert history.held == {"my.width": 64}
     assert all(set(row.spec.knobs) <= {"my.lr", "my.width"} for row in rows)
 
@@ -56,12 +62,12 @@ def test_knobs_of_files_of_ones_own_are_turned_as_well(tmp_path):
     config = compose_protocol(words, config_dir=tmp_path)
     settings = read_plan(config, root=tmp_path).settings
     assert settings.rate == "my_lr"
-    assert [str(entry) for entry in settings.stages[3:5]] == ["sweep: my_lr", "sweeps: verdict"]
+    assert {"sweep: my_lr", "sweeps: verdict"} < set(map(str, settings.stages))
 
 
 def test_without_a_learning_rate_its_stages_are_skipped_and_the_knob_is_swept():
     history, _ = carried_out(tune_plan(*TRAINER, "knob.my.width=choice(4,16,64)"), _by_width)
-    assert [step.says for step in history.steps if step.decision == "skipped"][:2] == [NO_RATE] * 2
+    assert [step.says for step in history.steps].count(NO_RATE) == 2  # the ramp and the sweep
     assert history.held == {"my.width": 64}
 
 

@@ -45,6 +45,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "metric=f2"], r"metric option 'f2' does not exist; there are: accuracy, "),
         (["lr_sweep", "split=half"], r"split option 'half' does not exist; there are: grouped, holdout, kfold"),
         (["lr_sweep", "data=mnist1"], r"data option 'mnist1' does not exist; did you mean 'mnist(1d)?'\? there are: breast_cancer, cifar10, csv"),
+        (["lr_sweep", "space.model.width=3", "nonsense=1"], r"key 'space\.model' does not exist; there are: space\.optimizer"),
         (["lr_sweep", "space=lrr"], r"space option 'lrr' does not exist; did you mean 'lr'\? there are: activation, "),
         (["joint", "space=[lr,lrr]"], r"joint: space option 'lrr' does not exist; did you mean 'lr'"),
         (["lr_sweep", "~modle"], r"key 'modle' does not exist; did you mean 'model'\? there are: accept_code, augment"),

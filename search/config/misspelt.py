@@ -47,10 +47,11 @@ def refusal(
     if match is None:
         return None
     key, keys = match[1], [word.lstrip("+~").partition("=")[0] for word in words]
-    choices = [
+    groups = {path.name for root in roots(config_dir) for path in root.glob("*") if path.is_dir()}
+    choices = [  # a second wrong key would be refused before the place of the first one is known
         word
         for word, name in zip(words, keys, strict=True)
-        if ("." not in name and name != key) or name.startswith("hydra.")
+        if (name in groups and name != key) or name.startswith("hydra.")
     ]
     name, known = _place(compose(choices), key)
     message = unknown("key", name=name, known=known)
