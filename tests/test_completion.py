@@ -60,6 +60,14 @@ def test_the_script_of_every_shell_is_sound(shell, scripts):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_zsh_completes_after_the_script_is_sourced(scripts):
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    code = f"autoload -Uz compinit; compinit -D; source {scripts / 'zsh'}; print $_comps[knobwise]"
+    done = subprocess.run(["zsh", "-f", "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("_shtab_knobwise\n", "")
+
+
 def test_fish_completes_the_same(scripts, searched):
     if shutil.which("fish") is None:
         pytest.skip("fish is not installed")

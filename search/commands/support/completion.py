@@ -52,6 +52,8 @@ end
 function _knobwise_words
   printf '%s\\n' @WORDS@ from=(_knobwise_searches)
 end"""
+# A script that zsh sources is no `eval`: without this it would complete at once, and not be kept.
+SOURCED = "$zsh_eval_context[-1] == eval", "$zsh_eval_context[-1] == (eval|file)"
 PREAMBLES = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
@@ -59,7 +61,8 @@ def completion_script(shell: str, *, config_dir: Path | None) -> str:
     """The script, with the experiments and groups of now; names of searches are looked up later."""
     words = " ".join(sorted({*_group_words(config_dir), *(f"{key}=" for key in KEYS)}))
     preamble = PREAMBLES[shell].replace("@WORDS@", words)
-    return str(shtab.complete(_whole_parser(config_dir), shell=shell, preamble=preamble))
+    script = str(shtab.complete(_whole_parser(config_dir), shell=shell, preamble=preamble))
+    return script.replace(*SOURCED) if shell == "zsh" else script
 
 
 def _group_words(config_dir: Path | None) -> Iterator[str]:
