@@ -240,7 +240,7 @@ def test_followers_keep_their_type_and_epochs_move_against_the_learning_rate():
     ],
 )
 def test_what_cannot_follow_is_refused(words, got):
-    with pytest.raises(UsageError, match=rf"protocol\.follower: what follows.*got {got}"):
+    with pytest.raises(UsageError, match=rf"protocol\.follower: the follower.*got {got}"):
         _plan(*words, "protocol.link=sqrt")
 
 
@@ -337,7 +337,7 @@ def test_equal_optimizers_leave_the_baseline_in_92_percent_of_draws_and_a_plante
         ("init_sweep", ["+space.model.dropout={low: 0.0, high: 0.5, scale: linear, role: nuisance}"], r"space: one nuisance is tuned beside a value \(P1\), but got model\.gain, model\.dropout"),
         ("init_sweep", ["space.model.gain.role=fixed"], r"`role` is one of scientific, nuisance, but got 'fixed'"),
         ("batch_size_sweep", ["protocol.link=cubic"], r"protocol\.link 'cubic' does not exist; there are: linear, none, sqrt"),
-        ("batch_size_sweep", ["protocol.follower=optimizer.rate"], r"protocol\.follower: what follows, and what is followed, are keys of the config, but got optimizer\.rate"),
+        ("batch_size_sweep", ["protocol.follower=optimizer.rate"], r"protocol\.follower: the follower and the knob that it follows are keys of the config, but got optimizer\.rate"),
     ],
 )  # fmt: skip
 def test_roles_that_cannot_be_are_refused(experiment, words, message):

@@ -18,8 +18,10 @@ EPOCHS, RATE = "trainer.epochs", "lr"
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """`start`: its value at the baseline of the knob. `power`: of the knob's ratio to its baseline.
+    """A key and how it moves with the knob.
 
+    `start`: its value where the knob has its baseline. `power`: where the knob is r times its
+    baseline, the key is `start` times r to this power. `whole`: whether it is a whole number.
     `least`, `most`: hard limits.
     """
 
@@ -80,6 +82,6 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
 
 
 def _refused(rule: str, got: str) -> UsageError:
-    rule = f"what follows, and what is followed, {rule}"
+    rule = f"the follower and the knob that it follows {rule}"
     remedy = "say protocol.follower=null"
     return UsageError(broken_rule("protocol.follower", rule=rule, got=got, remedy=remedy))

@@ -1,4 +1,4 @@
-"""Arrays of one's own in an .npz file: x and y, and what else a split may need."""
+"""Loads a user's own arrays from an .npz file: x, y, and others that a split may need."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,14 +17,16 @@ NONE = np.empty(0, dtype=np.int64)
 
 
 def load(*, path: str) -> DataSet:
-    """The arrays `x` [n, …] and `y` [n] or [n, outputs] of a file.
+    """Reads the arrays `x` [n, …] and `y` [n] or [n, outputs] of a file.
 
-    Optional: `lengths` [n], the real steps of sequences x [n, steps, …]; `y_lengths` [n], of
-    targets y [n, longest] that are sequences of other lengths; `groups`, `time` [n]; `x_val`,
-    `y_val`, `lengths_val`, `y_lengths_val` and the same of `test` as given sets.
+    Optional arrays: `lengths` [n], the number of real steps where x [n, steps, …] is padded;
+    `y_lengths` [n], the same for targets y [n, longest]; `groups` [n] and `time` [n]. `x_val`,
+    `y_val`, `lengths_val`, `y_lengths_val` are a validation set that the user has chosen, and the
+    same names with `test` a test set.
 
     Raises:
-        DataError: no such file, no .npz, an array missing or of another length.
+        DataError: the file does not exist or is no .npz file, or an array is missing, has an
+            unknown name or another length.
     """
     arrays = _arrays_of(path)
     sets = ["", *(f"_{name}" for name in ("val", "test") if f"x_{name}" in arrays)]
@@ -57,7 +59,7 @@ def load(*, path: str) -> DataSet:
 
 
 def _arrays_of(path: str) -> dict[str, NDArray[Any]]:
-    """What the file holds, under names that are known."""
+    """All arrays of the file. Raises DataError: a name is unknown, or x or y is missing."""
     if not Path(path).is_file():
         raise broken(
             "data.path",
@@ -75,8 +77,8 @@ def _arrays_of(path: str) -> dict[str, NDArray[Any]]:
             got=str(error),
             remedy="write it by numpy.savez",
         ) from error
-    strange = sorted(set(arrays) - set(KNOWN))
-    if strange or not {"x", "y"} <= set(arrays):
+    unknown_names = sorted(set(arrays) - set(KNOWN))
+    if unknown_names or not {"x", "y"} <= set(arrays):
         raise broken(
             path,
             rule=f"holds x and y, and may hold {', '.join(KNOWN[2:])}",
@@ -89,7 +91,7 @@ def _arrays_of(path: str) -> dict[str, NDArray[Any]]:
 def _joined(
     arrays: Mapping[str, NDArray[Any]], key: str, sets: Sequence[str]
 ) -> NDArray[Any] | None:
-    """An array that every set has, or None."""
+    """One array over all sets, in their order; None where the file has none of that name."""
     if not any(name.startswith(key) for name in arrays):
         return None
     return np.concatenate([arrays.get(f"{key}{name}", NONE) for name in sets])

@@ -1,10 +1,12 @@
-"""What a forward pass changes outside of its model's tensors: lanes cannot carry any of it.
+"""Finds what a forward pass changes apart from its model's tensors: lanes cannot share that.
 
-Seen are: the global generators of `random`, `numpy.random` and torch; and, in the user's own
-modules, globals, containers in them, objects and generators in them, class attributes, defaults
-and closures of functions; and the environment's variables. Not seen are: files, sockets and clocks;
-state inside libraries and compiled extensions; iterators that Python cannot describe; and, in
-containers of more than 10 000 entries, a change of an entry that keeps their length.
+These are compared before and after: the global generators of `random`, `numpy.random` and torch;
+the environment's variables; and, in the user's own modules, globals, containers, objects and
+generators in them, class attributes, and defaults and closures of functions.
+
+These are not: files, sockets and clocks; state inside libraries and compiled extensions; iterators
+that Python cannot describe; and, in containers of more than 10 000 entries, an entry that changes
+while their number stays the same.
 """
 
 import hashlib
@@ -36,9 +38,9 @@ from trainers.lanes.generators import generator_states
 from trainers.lanes.key import SIMPLE, Unfusable
 from trainers.lanes.own_code import own_classes, own_modules
 
-MOST_NAMES = 50_000  # that are looked at: in a module of more, the rest is not seen
-MOST_ENTRIES = 10_000  # of one container that are looked at one by one
-MOST_BYTES = 2**22  # of one array whose values are compared
+MOST_NAMES = 50_000  # names that are compared; changes beyond them are not found
+MOST_ENTRIES = 10_000  # entries of one container that are compared one by one
+MOST_BYTES = 2**22  # size of the largest array whose values are compared
 DEEPEST = 8  # containers within containers
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
 Seen = dict[str, Any]
@@ -99,7 +101,7 @@ class _Walk:
         self.seen: Seen = {}
         self._own = own  # names of the user's modules
         self._open: set[int] = set()  # objects that have been entered: they may hold each other
-        self._kept: list[Any] = []  # so that no number of an object is given twice
+        self._kept: list[Any] = []  # kept alive: Python reuses the id of what is gone
 
     def enter(self, value: Any, name: str, *, depth: int = 0) -> None:
         """Notes one value and what it holds; what cannot be looked at is known by its identity."""
@@ -130,7 +132,7 @@ class _Walk:
         elif isinstance(value, MethodType):
             yield from ((".__self__", value.__self__), (".__func__", value.__func__))
         elif isinstance(value, CellType):
-            yield "", _held_by(value)
+            yield "", _content_of_cell(value)
         elif isinstance(value, partial):
             yield from ((".func", value.func), (".args", value.args), ("", value.keywords))
         elif isinstance(value, FunctionType):
@@ -215,7 +217,7 @@ def _position(iterator: Any) -> Any:
         return repr(iterator.__reduce__())
 
 
-def _held_by(cell: CellType) -> Any:
+def _content_of_cell(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not filled yet

@@ -16,7 +16,7 @@ from search.results.summary import conclusion, show_summary
 
 
 def show_decision(findings: Findings, console: Terminal) -> None:
-    """Shows the table, the decision in words, and how a rule that it cites is spelled out."""
+    """Shows the table, the decision in words, and the command that explains its first rule."""
     show_summary(findings, console)
     lines = conclusion(findings)
     for line in lines:
@@ -27,7 +27,7 @@ def show_decision(findings: Findings, console: Terminal) -> None:
 
 
 def show_closing(findings: Findings, console: Terminal) -> None:
-    """Shows them; without a winner, only where the results lie."""
+    """Shows where the results are and what may follow; without a winner, only the first."""
     plan = findings.plan
     here = plan.folder.is_relative_to(Path.cwd())
     where = plan.folder.relative_to(Path.cwd()) if here else plan.folder
@@ -51,7 +51,7 @@ def show_closing(findings: Findings, console: Terminal) -> None:
         shown = line if len(line) <= console.width else "  " + " \\\n  ".join(words)
         console.say(f"chosen, as words of a command:\n{shown}", style="green")
     if not (plan.folder / "best" / EXPORTED).exists():
-        dropped = "" if plan.keep == "all" else ", or keep=best dropped them before it won"
+        dropped = "" if plan.keep == "all" else ", or keep=best deleted them before this trial won"
         console.say(
             f"best/ holds no weights: the trainer saved none{dropped}; train best.yaml to get them"
         )
@@ -79,7 +79,7 @@ def _key(path: str, knob: Knob | None) -> str:
 
 
 def _next_commands(findings: Findings, where: Path) -> list[tuple[str, str]]:
-    """What may be done with a finished search."""
+    """Commands that go on from a finished search, each with its purpose."""
     plan = findings.plan
     name, best = address(plan.folder), shlex.quote(f"{where}/best.yaml")
     commands = [(f"train {best}", "trains the winner again, and compares")]

@@ -7,14 +7,14 @@ from search.diagnostics.verdicts.trend import Array
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """By epoch, [n] each; the untrained model's epoch 0 first, where it is known.
+    """Arrays [n] with one number per epoch. Epoch 0, the untrained model, is first if recorded.
 
-    `train` and `val`: losses that can be compared; `sign`: 1 where a higher metric is better.
-    `classes`: of a classification by cross-entropy; 0 where it is none or they are unknown.
-    `constant`: what a constant prediction loses, where that is known. The others are as in the
-    curves' file; None where they are not known. `comparable`: whether train was taken in evaluation
-    mode, without penalties, as validation is; `untrained`: whether the first epoch is the untrained
-    model's.
+    `train` and `val`: the two losses. `comparable`: whether the train loss was computed as the
+    validation loss is, in evaluation mode and without penalties. `sign`: 1 if a higher metric is
+    better, else −1. `classes`: number of classes if the loss is cross-entropy, 0 if it is another
+    loss or the number is unknown. `constant`: loss of a constant prediction, None if unknown.
+    `untrained`: whether the first epoch is epoch 0. The other arrays are columns of curves.parquet,
+    None if not recorded.
     """
 
     epochs: Array

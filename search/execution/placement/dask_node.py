@@ -24,12 +24,12 @@ class Needs:
     """What one slot takes of a node.
 
     Attributes:
-        cpus: name of the Dask worker's CPUs.
-        cpu_share: of them.
-        memory: of the machine [bytes]; 0: not counted.
-        gpus: how many.
-        gpu_share: of each of them.
-        by_torch: whether torch must be able to use them.
+        cpus: the name under which the CPUs of this Dask worker are booked.
+        cpu_share: the share of these CPUs that the slot takes.
+        memory: memory of the machine [bytes]; 0 if it is not booked.
+        gpus: number of GPUs.
+        gpu_share: the share of each of these GPUs that the slot takes.
+        by_torch: whether only GPUs count that torch can use.
     """
 
     cpus: str

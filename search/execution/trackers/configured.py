@@ -24,7 +24,7 @@ LIBRARIES = {
 
 
 def configured_callbacks(config: DictConfig) -> dict[str, Callable[[], EventCallback]]:
-    """Makers by name; nothing is imported yet, since some libraries take seconds.
+    """By name, a function that makes the callback. Imports nothing: some libraries take seconds.
 
     Raises:
         UsageError: an entry is no mapping with `_target_`, or its package is not installed.
@@ -49,13 +49,13 @@ def _maker(name: str, node: Any) -> Callable[[], EventCallback]:
     target = str(arguments.pop("_target_"))
     package = LIBRARIES.get(target, target.partition(".")[0])
     if importlib.util.find_spec(package) is None:
-        extra = f"pip install 'knobwise[{package}]'" if target in LIBRARIES else "mend the path"
+        remedy = f"pip install 'knobwise[{package}]'" if target in LIBRARIES else "mend the path"
         raise UsageError(
             broken_rule(
                 f"{where}._target_",
                 rule=f"needs the package {package}",
                 got="none installed",
-                remedy=extra,
+                remedy=remedy,
             )
         )
     return partial(_made, target, {str(key): value for key, value in arguments.items()})

@@ -11,7 +11,7 @@ from search.results.report.answer import number
 from search.results.report.chart import Axis, Chart, Series
 from search.storage.trials import TrialRecord
 
-BINS = 8  # colors: a trace each, however many trials
+BINS = 8  # colors; all trials of one color are one trace, so that the page stays small
 
 
 def parallel_chart(findings: Findings, knobs: Sequence[Knob], rows: Sequence[TrialRecord]) -> Chart:
@@ -95,7 +95,7 @@ def _lines(
     *,
     shade: float,
 ) -> Series:
-    """The trials of one color as one trace, with a gap behind each."""
+    """The trials of one color as one trace, with a gap after each trial."""
     x: list[float | None] = []
     y: list[float | None] = []
     hover: list[str] = []
