@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import MARK, marked, running, search, told_of, wait_for, words_of
+from rich.console import Console
 from sklearn.datasets import load_digits
 
 from search.config.compose import compose_experiment
@@ -22,11 +23,11 @@ from search.contract.contract import prepare
 from search.contract.dataset import completed
 from search.diagnostics.preflight import features, labels, learning, loop, model, output, sets
 from search.diagnostics.preflight.by_chance import by_chance
-from search.diagnostics.preflight.check import CAUSES, Check, excused
+from search.diagnostics.preflight.check import CAUSES, Check, Judge, excused
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.reading import Reading
-from search.diagnostics.preflight.report import require, sound, write
+from search.diagnostics.preflight.report import require, show, sound, write
 from search.diagnostics.preflight.run import of_training
 from search.diagnostics.probe_process import answer
 from search.errors import RunError, UsageError
@@ -697,3 +698,17 @@ def test_three_labels_of_ten_that_are_wrong_are_told_and_one_of_twenty_is_not(sh
     wrong = np.random.default_rng(0).random(len(y)) < share
     check = label_noise(_read(x, np.where(wrong, (y + 1) % 10, y)), legible=True)
     assert check.outcome == outcome
+
+
+def test_checks_that_one_reason_leaves_out_stand_in_one_line(capsys):
+    left_out = [Judge(name=f"c{i}", rule="R1").unknown("of x=[y]") for i in range(3)]
+    alone = Judge(name="alone", rule="R2").unknown("of z")
+    show(
+        [*left_out, alone, Judge(name="fine", rule="R3").passed("all well")],
+        Console(width=80),
+        seconds=1,
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert "not checkable, because of x=[y]: c0, c1, c2" in lines
+    assert [line.split()[0] for line in lines[1:3]] == ["alone", "fine"]
+    assert lines[-1] == "5 checks in 1 s: 1 pass, 4 not checkable"

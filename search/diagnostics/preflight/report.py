@@ -17,6 +17,7 @@ from search.storage.folder import PREFLIGHT
 from search.storage.json_numbers import plain
 
 RATE_CHECK = "learning_rate"  # the check of the rate
+MANY = 3  # checks that one reason leaves out, from which they stand in one line
 STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "not checkable": "dim"}
 
 
@@ -42,15 +43,25 @@ def failed(checks: Sequence[Check]) -> list[str]:
 
 
 def show(checks: Sequence[Check], console: Console, *, seconds: float) -> None:
-    """A row per check; under those that are not well, what to do."""
+    """A row per check; under those that are not well, what to do. Checks that cannot be made, many
+    for one reason, stand in one line.
+    """
+    reasons = Counter(check.told for check in checks if check.outcome == "not checkable")
+    shared = [reason for reason, count in reasons.items() if count >= MANY]
     table = Table(box=None, pad_edge=False)
     for column in ("check", "outcome", "rule", "what was found"):
         table.add_column(column, overflow="fold")
     for check in checks:
+        if check.told in shared:
+            continue
         remedy = f"\n→ {check.remedy}" if check.remedy else ""
         told = f"{check.told}{remedy}".replace("[", r"\[")
         table.add_row(check.name, check.outcome, check.rule, told, style=STYLES[check.outcome])
     console.print(table)
+    for reason in shared:
+        names = ", ".join(check.name for check in checks if check.told == reason)
+        line = f"not checkable, {reason}: {names}"
+        console.print(line, markup=False, highlight=False, style=STYLES["not checkable"])
     counts = Counter[str](check.outcome for check in checks)
     told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in STYLES if counts[outcome])
     console.print(f"{len(checks)} checks in {seconds:.0f} s: {told}", highlight=False)
