@@ -234,7 +234,7 @@ def _show_one(
     row = next((row for row in rows if str(row.spec.trial) == name), None)
     config, ended = None, False
     if findings is not None and row is not None:
-        config, ended = config_of(findings, row), out_of_patience(findings, row)
+        config, ended = config_of(findings, row), out_of_patience(findings.plan, row)
     for finding in (verdict, *verdict.sides):
         console.say(f"{finding.name}: {finding.why}")
         for line in advice(finding.name, config, out_of_patience=ended):

@@ -26,7 +26,7 @@ def next_lines(findings: Findings, *, spaces: Mapping[str, str]) -> list[str]:
     verdict = findings.verdicts.get(winner.spec.trial) if winner is not None else None
     if winner is None or verdict is None:
         return []
-    ended = out_of_patience(findings, winner)
+    ended = out_of_patience(findings.plan, winner)
     tried, config = tried_paths(findings), config_of(findings, winner)
     missing, by_hand = object(), list[str]()
     for name in (verdict.name, *(side.name for side in verdict.sides)):

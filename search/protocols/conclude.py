@@ -164,7 +164,7 @@ def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
         incumbent=incumbent,
         verdicts=tuple(names.most_common()),
         sides=tuple(dict.fromkeys([*sides, *across])),
-        out_of_patience=2 * sum(out_of_patience(findings, row) for row in rows) > len(rows),
+        out_of_patience=2 * sum(out_of_patience(plan, row) for row in rows) > len(rows),
     )
 
 

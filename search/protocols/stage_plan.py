@@ -125,14 +125,14 @@ def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:
     """
     base, seeds = plan.search_config, _seeds(plan)
     wanted = {
-        (tuple(canonical(plan.trained_knobs(cell), base=base).items()), seed): cell
+        (frozenset(canonical(plan.trained_knobs(cell), base=base).items()), seed): cell
         for cell in _cells(plan)
         for seed in seeds
     }
     stage = sweep.stage_name(plan) if isinstance(plan.settings, SweepSettings) else plan.kind
     taken: dict[object, TrialRecord] = {}
     for row in rows:
-        key = (tuple(canonical(row.spec.knobs, base=base).items()), row.spec.seed)
+        key = frozenset(row.spec.knobs.items()), row.spec.seed
         if row.finished and key in wanted and key not in taken:
             spec = replace(row.spec, stage=stage, knobs=wanted[key], idle={})
             taken[key] = replace(row, spec=spec)

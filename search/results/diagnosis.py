@@ -20,13 +20,14 @@ from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.results.findings import Findings
+from search.results.summary.verdicts import allowed_epochs, out_of_patience
 from search.storage.curves import followed, without_curves
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 from trainers.api import IGNORED
 
 RATES = ("lr", "max_lr", "base_lr")
-FLOOD, EPOCHS = "trainer.flood", "trainer.epochs"
+FLOOD = "trainer.flood"
 BROKEN = (
     "nan",
     "exploding",
@@ -169,11 +170,6 @@ def _trained(
             return None
         return float(number)
 
-    def allowed(row: TrialRecord) -> int:
-        epochs = row.spec.knobs.get(EPOCHS)
-        return epochs if isinstance(epochs, int) else plan.epochs
-
-    patient = plan.limits.patience is not None
     return [
         Trained(
             value=value(row),
@@ -182,9 +178,9 @@ def _trained(
             else None,
             level=_level(curves.get(row.spec.trial, {})),
             best_epoch=None if plan.limits.score_last else row.best_epoch,
-            epochs=allowed(row),
+            epochs=allowed_epochs(plan, row),
             verdict=verdicts[row.spec.trial].name if row.spec.trial in verdicts else "",
-            stopped=row.state == "complete" and patient and row.epochs < allowed(row),
+            stopped=out_of_patience(plan, row),
         )
         for row in findings.rows
         if row.finished

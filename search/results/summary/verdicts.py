@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import ADVICE, PATIENCE, applies, is_longer
+from search.diagnostics.verdicts.advice import ADVICE, EPOCHS, PATIENCE, applies, is_longer
 from search.results.findings import Findings
 from search.storage.trials import TrialRecord
 
@@ -47,7 +48,7 @@ def said(findings: Findings) -> list[str]:
         )
         swept = set(turned(findings)) if findings.steps else set()
         config = config_of(findings, winner)
-        ended = out_of_patience(findings, winner)
+        ended = out_of_patience(findings.plan, winner)
         lines += [
             f"  next: {line}"
             for line in advice(verdict.name, config, tried=swept, out_of_patience=ended)[:1]
@@ -102,11 +103,16 @@ def advice(
     return lines
 
 
-def out_of_patience(findings: Findings, row: TrialRecord) -> bool:
+def out_of_patience(plan: Plan, row: TrialRecord) -> bool:
     """Whether a trial ended before its last epoch, for want of a better metric (R33)."""
-    config = config_of(findings, row)
-    patient = OmegaConf.select(config, PATIENCE) is not None
-    return patient and row.state == "complete" and row.epochs < int(config.trainer.epochs)
+    is_patient = plan.limits.patience is not None
+    return is_patient and row.state == "complete" and row.epochs < allowed_epochs(plan, row)
+
+
+def allowed_epochs(plan: Plan, row: TrialRecord) -> int:
+    """The epochs that a trial might have had."""
+    epochs = row.spec.knobs.get(EPOCHS)
+    return epochs if isinstance(epochs, int) else plan.epochs
 
 
 def config_of(findings: Findings, row: TrialRecord) -> DictConfig:
