@@ -12,7 +12,7 @@ from kit import search, trials
 
 from search.__main__ import main
 from search.diagnostics.logs.read import read_logs
-from search.diagnostics.verdicts.rules import judge
+from search.diagnostics.verdicts.rules import NEED_VALIDATION, judge
 from search.errors import UsageError
 from search.storage.layers import LayerLog
 
@@ -285,6 +285,54 @@ def test_losses_in_parts_are_summed_where_both_sets_have_them(tmp_path):
     assert columns.startswith("train = train_box_loss + train_cls_loss, val = val_box_loss + val_c")
 
 
+def test_a_log_of_train_alone_is_read_and_says_what_it_cannot_tell(tmp_path, capsys):
+    falls = "".join(f"{10 * step},{2.3 * 0.9**step + 0.05 * (-1) ** step}\n" for step in range(40))
+    path = written(tmp_path, "step,train_loss\n" + falls + "400,0.01\n")
+    (curves,) = read_csv(path, classes=0).values()
+    assert not curves.held_out
+    verdict = judge(curves)
+    assert verdict.name not in NEED_VALIDATION
+    assert "validation" not in verdict.why
+    assert main(["doctor", "--csv", str(path)]) == 0
+    assert "without losses of validation: data_suspect, " in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_single_batches_of_train_alone_are_not_called_a_rate_too_high_because_they_shake(tmp_path):
+    said = []
+    for seed in range(20):
+        dice = np.random.default_rng(seed)
+        rows = "".join(f"{step},{2.3 + 0.45 * dice.normal()}\n" for step in range(50))
+        (curves,) = read_csv(written(tmp_path, "step,loss\n" + rows), classes=0).values()
+        said.append(judge(curves).name)
+    assert sum(name not in ("cannot_tell", "still_learning") for name in said) <= 1, said
+
+
+def test_trainings_written_into_one_file_one_behind_the_other_are_told_apart(tmp_path):
+    one = "".join(f"{epoch},0.9,{1 / (epoch + 1)},0.9,{1.1 / (epoch + 1)}\n" for epoch in range(5))
+    header = "epoch,accuracy,loss,val_accuracy,val_loss\n"
+    trainings = read_csv(written(tmp_path, header + one + header + one), classes=0)
+    assert list(trainings) == ["curves:1", "curves:2"]
+    assert all(len(curves.epochs) == 5 for curves in trainings.values())
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("Epoch,TrainLoss,ValLoss,ValAcc", "train = train_loss, val = val_loss, epoch = epoch, metric = val_acc"),
+        ("epoch,total_loss,validation_total_loss,lr", "train = total_loss, val = validation_total_loss, epoch = epoch, metric = (none)"),
+        (" epoch, train/box_loss, val/box_loss, metrics/precision, metrics/mAP_0.5:0.95",
+         "train = train_box_loss, val = val_box_loss, epoch = epoch, metric = metrics_map_0_5_0_95"),
+        ("train_loss,test_loss,test_acc1,epoch", "train = train_loss, val = test_loss, epoch = epoch, metric = test_acc1"),
+    ],
+)  # fmt: skip
+def test_columns_are_read_as_other_frameworks_write_them(tmp_path, header, columns):
+    width = header.count(",") + 1
+    rows = "".join(",".join(f"{row + 1}" for _ in range(width)) + "\n" for row in range(4))
+    assert read_logs(str(written(tmp_path, f"{header}\n{rows}"))).columns == columns
+
+
 def test_rows_are_counted_where_there_is_no_epoch_and_steps_stand_for_it(tmp_path):
     rows = [f"{f},{1.1 * f}" for f in FALL]
     (curves,) = read_csv(written(tmp_path, "train_loss,val_loss\n" + "\n".join(rows))).values()
@@ -436,8 +484,8 @@ def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
         ("", "needs a header and a row per epoch, but got 0 lines"),
         ("epoch,train_loss,val_loss\n", "but got 1 lines"),
         (
-            "epoch,train_loss\n1,2\n",
-            r"needs a column val_loss \(or valid_loss, .*\), but got epoch, train_loss; rename",
+            "epoch,train_loss,val_a_loss,val_b_loss\n1,2,3,4\n",
+            r"needs a column val_loss \(or valid_loss, .*\), but got val_a_loss, val_b_loss; rename",
         ),
         ("epoch,val_loss\n1,2\n", "needs a column train_loss"),
         (HEADER + "1,2,3,4\n2,bad,3,4\n", "line 3: train_loss must be a number, but got 'bad'"),
@@ -452,7 +500,7 @@ def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
         (HEADER + ",2,3,4\n", "line 2: every row needs its epoch"),
         (
             HEADER + "1,,,\n2,,,\n",
-            "needs epochs with numbers in both train_loss and val_loss, but got none",
+            "needs epochs with numbers in train_loss and val_loss, but got none",
         ),
         ("epoch,train_loss,val_loss\n1,2,inf-ish\n", "val_loss must be a number"),
         ("epoch,train_loss,val_loss\ninf,nan,2\n", "line 2: every row needs its epoch"),
@@ -481,7 +529,7 @@ def test_without_classes_the_verdicts_that_cannot_be_told_are_asked_about(tmp_pa
     path = written(tmp_path, table())
     assert main(["doctor", "--csv", str(path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "cannot be judged from these curves: dead, exploding, lr_too_low, stuck;" in shown
+    assert "cannot be judged from these curves: dead, exploding, stuck;" in shown
     for words in (["--classes", "10"], ["--constant", "2.3"]):
         assert main(["doctor", "--csv", str(path), *words]) == 0
         assert "cannot be told" not in capsys.readouterr().out

@@ -16,7 +16,7 @@ from search.config.compose_protocol import spaces_by_path
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.across_trials import Together, across, trained
 from search.diagnostics.verdicts.advice import ALARMS
-from search.diagnostics.verdicts.rules import Verdict, judge, unscaled
+from search.diagnostics.verdicts.rules import Verdict, judge, unheld, unscaled
 from search.errors import UsageError, broken_rule
 from search.execution.progress import shown_knobs
 from search.execution.terminal import Terminal
@@ -106,6 +106,7 @@ def _print(
     findings: Findings | None,
     together: Sequence[Together] = (),
     untold: Sequence[str] = (),
+    unheld: Sequence[str] = (),
     columns: str = "",
 ) -> None:
     """As text or as JSON.
@@ -115,7 +116,8 @@ def _print(
         options: of the command.
         findings: of the search that was read, if it was one.
         together: what all trials say.
-        untold: verdicts that could not be given.
+        untold: verdicts that could not be given without a scale.
+        unheld: those that could not be given without losses of validation.
         columns: which columns of a log were read as what.
     """
     if findings is not None and options.trial is None:
@@ -125,7 +127,7 @@ def _print(
             "name": options.name or str(options.csv),
             "trials": [{"trial": name, **_record(verdict)} for name, verdict in verdicts.items()],
             "together": [{"says": found.says, "rule": found.rule} for found in together],
-            "untold": list(untold),
+            "untold": [*untold, *unheld],
             "columns": columns,
         }
         print_document("doctor", content)
@@ -141,6 +143,11 @@ def _print(
         console.say(
             f"cannot be judged from these curves: {', '.join(untold)}; how many classes are there "
             "(--classes C), or what does a constant prediction lose (--constant L)?"
+        )
+    if unheld:
+        console.say(
+            f"cannot be judged without losses of validation: {', '.join(unheld)}; where a column "
+            "holds them, name it with --columns val=NAME"
         )
     for found in together:
         console.say(f"together: {found.says} ({found.rule})")
@@ -166,6 +173,7 @@ def _print_logs(options: Namespace) -> None:
         findings=None,
         together=across([trained(c, verdicts[name].name) for name, c in log.trainings.items()]),
         untold=sorted({name for curves in log.trainings.values() for name in unscaled(curves)}),
+        unheld=sorted({name for curves in log.trainings.values() for name in unheld(curves)}),
         columns=log.columns,
     )
 

@@ -1,6 +1,7 @@
 """What verdicts get right: the confusion matrix on planted curves, and alarms on sound trainings that nobody looked at before.
 
-python tests/benchmarks/verdicts.py matrix             of the curves put aside while the rules were made (`--tuned`: of the others)
+python tests/benchmarks/verdicts.py matrix             of the curves put aside while the rules were made (`--tuned`: of the others;
+    `--bare`: as a plain CSV file tells them, without classes, epoch 0, layers and gradients)
 python tests/benchmarks/verdicts.py sound [--runs 90]  trains digits with sound set-ups of random size, rate and seed
 """
 
@@ -19,25 +20,34 @@ from planted_curves import COSINE, FILE, Plant, adam, curves, model_of, sgd
 
 from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.from_columns import curves_of
-from search.diagnostics.verdicts.rules import judge
+from search.diagnostics.verdicts.rules import NEED_SCALE, judge
 
 
-def verdict(frame: pd.DataFrame, *, classes: int, constant: float) -> str:
+def verdict(frame: pd.DataFrame, *, classes: int, constant: float | None) -> str:
     """On one training's rows."""
     columns = {name: frame[name].to_numpy() for name in frame}
     told = curves_of(columns, metric="metric", sign=1.0, classes=classes, constant=constant)
     return judge(told).name if told is not None else "nan"
 
 
-def matrix(aside: bool) -> None:
-    """Rows: what was planted; what was said instead, in words."""
+def matrix(aside: bool, *, bare: bool) -> None:
+    """Rows: what was planted; what was said instead, in words.
+
+    `bare`: without a scale; `cannot_tell` is right then for what needs one, or layers.
+    """
+    untold = (*NEED_SCALE, "vanishing", "dead_units") if bare else ()
     table: dict[str, Counter[str]] = {}
     for _, frame in pd.read_parquet(FILE).groupby("name", sort=False):
         if bool(frame.aside.iloc[0]) == aside:
-            said = verdict(
-                frame, classes=int(frame.classes.iloc[0]), constant=float(frame.constant.iloc[0])
+            label, classes = str(frame.label.iloc[0]), int(frame.classes.iloc[0])
+            constant = float(frame.constant.iloc[0])
+            said = (
+                verdict(_bare(frame), classes=0, constant=None)
+                if bare
+                else verdict(frame, classes=classes, constant=constant)
             )
-            table.setdefault(str(frame.label.iloc[0]), Counter())[said] += 1
+            said = label if said == "cannot_tell" and label in untold else said
+            table.setdefault(label, Counter())[said] += 1
     print("| planted | curves | said so | said instead |\n| --- | --- | --- | --- |")
     for label, row in sorted(table.items()):
         instead = ", ".join(
@@ -49,6 +59,12 @@ def matrix(aside: bool) -> None:
     print(
         f"macro recall {np.mean(recalls):.3f}; given up {given_up} of {sum(row.total() for row in table.values())}"
     )
+
+
+def _bare(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a plain log holds: losses and a metric, from the first trained epoch on."""
+    columns = ["epoch", "train_loss", "val_loss", "metric", "lr"]
+    return frame.loc[frame.epoch > 0, columns]
 
 
 def sound(runs: int) -> None:
@@ -86,10 +102,11 @@ def main() -> None:
     )
     parser.add_argument("what", choices=["matrix", "sound"])
     parser.add_argument("--tuned", action="store_true")
+    parser.add_argument("--bare", action="store_true")
     parser.add_argument("--runs", type=int, default=90)
     chosen = parser.parse_args()
     if chosen.what == "matrix":
-        matrix(aside=not chosen.tuned)
+        matrix(not chosen.tuned, bare=chosen.bare)
     else:
         sound(chosen.runs)
 

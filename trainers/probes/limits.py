@@ -1,7 +1,6 @@
 """An end to whatever takes too long, also inside of a user's code.
 
-By the alarm clock of the process: of its main thread only, and not on Windows; elsewhere nothing
-ends.
+By the clocks of the process: of its main thread only, and not on Windows; elsewhere nothing ends.
 """
 
 import signal
@@ -16,8 +15,11 @@ class OutOfTime(BaseException):  # no error; no `except Exception` of a user's l
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raises `OutOfTime` in the block after so many seconds."""
+def time_limit(seconds: float, *, of_processor: bool = False) -> Iterator[None]:
+    """Raises `OutOfTime` in the block after so many seconds.
+
+    `of_processor`: of the process's own time, which does not run while others have the machine.
+    """
     if (
         not hasattr(signal, "setitimer")
         or threading.current_thread() is not threading.main_thread()
@@ -28,10 +30,15 @@ def time_limit(seconds: float) -> Iterator[None]:
     def over(*_: Any) -> None:
         raise OutOfTime
 
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    clock, number = (
+        (signal.ITIMER_PROF, signal.SIGPROF)
+        if of_processor
+        else (signal.ITIMER_REAL, signal.SIGALRM)
+    )
+    before = signal.signal(number, over)
+    signal.setitimer(clock, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(clock, 0)
+        signal.signal(number, before)

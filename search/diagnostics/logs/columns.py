@@ -19,6 +19,7 @@ TRAIN = (
     "train_loss_step",
     "trn_loss",
     "avg_train_loss",
+    "total_loss",
 )
 VAL = (
     "val_loss",
@@ -31,31 +32,17 @@ VAL = (
     "eval_loss",
     "dev_loss",
     "val_loss_epoch",
+    "validation_total_loss",
+    "val_total_loss",
+    "avg_val_loss",
     "test_loss",
 )
 EPOCH, TRIAL = ("epoch", "epochs", ""), ("trial", "run", "fold")  # a frame's index has no name
 SHARES = (
-    "accuracy",
-    "acc",
-    "balanced_accuracy",
-    "f1",
-    "precision",
-    "recall",
-    "roc_auc",
-    "auc",
-    "r2",
-    "top1",
-    "exact_match",
-    "mcc",
-    "dice",
-    "iou",
-    "miou",
-    "map50_95_b",
-    "map50_95",
-    "map50_b",
-    "map50",
-    "map",
-)
+    "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map",
+    "accuracy", "acc", "balanced_accuracy", "acc1", "top1", "acc_top1", "f1", "roc_auc", "auc",
+    "precision", "recall", "r2", "exact_match", "mcc", "dice", "iou", "miou", "mean_iou",
+)  # fmt: skip
 LOWER = (
     "error",
     "error_rate",
@@ -71,7 +58,7 @@ LOWER = (
     "mape",
 )
 METRICS = ("metric", *SHARES, *LOWER)
-OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_")
+OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_", "test_")
 BEHIND = ("_val", "_valid", "_validation", "_eval", "_dev")
 OF_TRAIN = ("train_", "training_", "trn_")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
@@ -82,7 +69,8 @@ FILLED = 0.2  # of the rows of the fullest, below which a column of a known name
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """Which column is what. `train`, `val`: summed, where a loss is logged in parts; `metric` and
-    `trial` are empty where there is none; `epoch` is None where the rows are counted.
+    `trial` are empty where there is none, and so is `val` of a log of train alone; `epoch` is None
+    where the rows are counted.
     """
 
     epoch: str | None
@@ -97,7 +85,7 @@ class Layout:
         """In words."""
         names = {
             "train": " + ".join(self.train),
-            "val": " + ".join(self.val),
+            "val": " + ".join(self.val) or "(none)",
             "epoch": "(the rows, counted)" if self.epoch is None else self.epoch or "(no name)",
             "metric": self.metric or "(none)",
             "trial": self.trial,
@@ -131,10 +119,14 @@ def layout_of(
     )
     if parts and not (train and val):
         train, val = parts
-    train, val = roles.get("train", train), roles.get("val", val)
-    for role, columns, names in (("train", train, TRAIN), ("val", val, VAL)):
-        if not columns:
-            _refuse(path, header, names, role=role)
+    train = roles.get("train", train)
+    if not train:
+        _refuse(path, header, TRAIN, role="train")
+    if val == VAL[-1:] and filled[VAL[-1]] == 1 and max(filled[name] for name in train) > 2:
+        val = ()  # of a test at the end
+    if not val and "val" not in roles and (others := _losses_of_val(header)):
+        _refuse(path, others, VAL, role="val")
+    val = roles.get("val", val)
     trial = _one(roles, "trial") or next((name for name in TRIAL if name in header), "")
     return Layout(
         epoch=_one(roles, "epoch") or _axis(header, lines, filled, val=val, trial=trial),
@@ -165,6 +157,11 @@ def _fullest(names: Sequence[str], filled: Counter[str], header: Sequence[str]) 
     present = [name for name in names if name in header]
     most = max((filled[name] for name in present), default=0)
     return next((name for name in present if filled[name] >= FILLED * most), "")
+
+
+def _losses_of_val(header: Sequence[str]) -> list[str]:
+    """Losses of validation under names that do not say which of them counts."""
+    return [name for name in header if name.startswith(OF_VAL) and "loss" in name]
 
 
 def _parts(header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | tuple[()]:

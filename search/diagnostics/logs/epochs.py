@@ -13,7 +13,8 @@ Cells = dict[str, float | None]
 
 
 def epochs_of(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Cells]:
-    """Epochs with both losses, as `epoch`, `train_loss`, `val_loss`, `metric` and the others.
+    """Epochs with both losses, or with train's where no column tells validation's: as `epoch`,
+    `train_loss`, `val_loss`, `metric` and the others.
 
     Raises:
         UsageError: text among numbers, an epoch that is missing, repeats or does not rise.
@@ -23,13 +24,20 @@ def epochs_of(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Cell
 
 def _in_order(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
     """By epoch, where train and validation were written apart, one after the other."""
-    apart = not any(
-        all(is_told(cells, name) for name in (*layout.train, *layout.val)) for _, cells in lines
-    )
     axis = layout.epoch
-    if not apart or axis is None or not all(is_told(cells, axis) for _, cells in lines):
+    if (
+        not are_apart(lines, layout=layout)
+        or axis is None
+        or not all(is_told(cells, axis) for _, cells in lines)
+    ):
         return list(lines)
     return sorted(lines, key=lambda line: number_in(line[1][axis]) or 0.0)
+
+
+def are_apart(lines: Sequence[Line], *, layout: Layout) -> bool:
+    """Whether no line tells train and validation."""
+    names = (*layout.train, *layout.val)
+    return not any(all(is_told(cells, name) for name in names) for _, cells in lines)
 
 
 @dataclass(kw_only=True)
@@ -68,7 +76,7 @@ def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | 
     """Of a loss's parts; None where one is missing."""
     parts = [_number(place, name, cells) for name in names]
     told = [part for part in parts if part is not None]
-    return sum(told) if len(told) == len(parts) else None
+    return sum(told) if told and len(told) == len(parts) else None
 
 
 def _complete(place: str, row: Epoch, told: Cells, *, layout: Layout) -> None:
@@ -94,6 +102,9 @@ def _whole(rows: Sequence[Epoch], *, layout: Layout) -> list[Cells]:
     One that tells validation's only, or train's at several steps, has the mean of train's since
     validation was taken before.
     """
+    if not layout.val:
+        means = [(row.cells, row.train) for row in rows if row.train]
+        return [{**cells, "train_loss": sum(train) / len(train)} for cells, train in means]
     made: list[Cells] = []
     since: list[float] = []
     for row in rows:

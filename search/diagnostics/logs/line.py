@@ -4,16 +4,21 @@ import math
 from collections.abc import Mapping
 
 Line = tuple[int, dict[str, str]]
+JOINED = {
+    before + after: f"{before}_{after}"
+    for before in ("train", "training", "val", "valid", "validation", "eval", "dev", "test")
+    for after in ("loss", "acc", "accuracy")
+}  # names that are written as one word
 GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing was measured
 
 
 def plain_name(name: str) -> str:
     """A column's name in small letters, with `_` between words."""
     spaced = name.strip().lower()
-    for mark in "/-.()":
+    for mark in "/-.:@()[]":
         spaced = spaced.replace(mark, " ")
     plain = "_".join(spaced.split())
-    return "lr" if plain == "learning_rate" else plain
+    return "lr" if plain == "learning_rate" else JOINED.get(plain, plain)
 
 
 def number_in(cell: str) -> float | None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from search.diagnostics.logs.columns import LOWER, OF_VAL, SHARES, Layout, layout_of
-from search.diagnostics.logs.epochs import epochs_of
+from search.diagnostics.logs.epochs import are_apart, epochs_of
 from search.diagnostics.logs.formats import lines_of
-from search.diagnostics.logs.line import Line
+from search.diagnostics.logs.line import Line, number_in
 from search.diagnostics.logs.phases import by_phase
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
@@ -87,16 +87,35 @@ def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, s
     header, lines = by_phase(*lines_of(path))
     layout = layout_of(path, header, lines, chosen=chosen)
     runs: dict[str, list[Line]] = {}
-    for line in lines:
-        name = line[1].get(layout.trial, "") if layout.trial else path.stem
-        runs.setdefault(name, []).append(line)
-    if len(runs) == len(lines) > 2:  # a column that counts the rows names nothing
-        runs = {path.stem: lines}
+    for line in lines if layout.trial else ():
+        runs.setdefault(line[1].get(layout.trial, ""), []).append(line)
+    if not runs or len(runs) == len(lines) > 2:  # a column that counts the rows names nothing
+        runs = _begun_anew(path.stem, lines, layout=layout)
     trainings = {
         name: _training(path, name if layout.trial else "", own, layout=layout, scale=scale)
         for name, own in runs.items()
     }
     return Log(trainings=trainings, columns=str(layout))
+
+
+def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str, list[Line]]:
+    """The trainings that were written into one file, one behind the other: each begins at the
+    first epoch again.
+    """
+    axis = layout.epoch
+    if axis is None or are_apart(lines, layout=layout):
+        return {stem: list(lines)}
+    trainings, before = [list[Line]()], -math.inf
+    first = number_in(lines[0][1].get(axis, ""))
+    for line in lines:
+        at = number_in(line[1].get(axis, ""))
+        if at is not None and at == first and at < before:
+            trainings.append([])
+        trainings[-1].append(line)
+        before = before if at is None else at
+    if len(trainings) == 1:
+        return {stem: trainings[0]}
+    return {f"{stem}:{number}": own for number, own in enumerate(trainings, start=1)}
 
 
 def _training(
@@ -111,13 +130,15 @@ def _training(
     rows = epochs_of(path, lines, layout=layout)
     if not rows:
         place = f"{path}: {name}" if name else str(path)
-        both = " and ".join(" + ".join(names) for names in (layout.train, layout.val))
-        rule = f"needs epochs with numbers in both {both}"
-        raise UsageError(broken_rule(place, rule=rule, got="none", remedy="give both, by epoch"))
+        both = " and ".join(" + ".join(names) for names in (layout.train, layout.val) if names)
+        rule = f"needs epochs with numbers in {both}"
+        raise UsageError(broken_rule(place, rule=rule, got="none", remedy="give them, by epoch"))
     columns = {
         name: np.array([math.nan if (cell := row.get(name)) is None else cell for row in rows])
         for name in ("epoch", "train_loss", "val_loss", "metric", *layout.extra)
     }
+    if not layout.val:
+        columns["val_loss"] = columns["train_loss"]
     plain = layout.metric.removeprefix(
         next((before for before in OF_VAL if layout.metric.startswith(before)), "")
     )
@@ -133,6 +154,7 @@ def _training(
         classes=classes,
         constant=constant,
         untrained=bool(known),
+        held_out=bool(layout.val),
     )
     assert told is not None  # every row has both
     return told

@@ -8,23 +8,23 @@ from trainers.probes.limits import OutOfTime, time_limit
 
 
 class TimeLeft:
-    """The seconds that some checks have together.
+    """The seconds of processor time that some checks have together: on a busy machine they take
+    longer, and say the same.
 
     In another thread than the main one, and on Windows, a check that has begun is not interrupted.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._ends = seconds, time.monotonic() + seconds
+        self._seconds, self._ends = seconds, time.process_time() + seconds
 
     def check(self, name: str, make: Callable[[], Check]) -> Check:
         """What `make` gives, or that there was no time for it."""
-        judge, left = Judge(name=name, rule="R10"), self._ends - time.monotonic()
+        judge, left = Judge(name=name, rule="R10"), self._ends - time.process_time()
+        limit = f"{self._seconds:.0f} s of processor time"
         if left <= 0:
-            return judge.unknown(f"the checks before it took the {self._seconds:.0f} s of the data")
+            return judge.unknown(f"the checks before it took the {limit} that the data have")
         try:
-            with time_limit(left):
+            with time_limit(left, of_processor=True):
                 return make()
         except OutOfTime:
-            return judge.unknown(
-                f"it did not end within the {self._seconds:.0f} s that the data's checks have"
-            )
+            return judge.unknown(f"it did not end within the {limit} that the data's checks have")

@@ -13,7 +13,8 @@ class Curves:
     validation loss is, in evaluation mode and without penalties. `sign`: 1 if a higher metric is
     better, else −1. `classes`: number of classes if the loss is cross-entropy, 0 if it is another
     loss or the number is unknown. `constant`: loss of a constant prediction, None if unknown.
-    `untrained`: whether the first epoch is epoch 0. The other arrays are columns of curves.parquet,
+    `untrained`: whether the first epoch is epoch 0. `held_out`: whether there is a validation; if
+    not, `val` repeats `train`. The other arrays are columns of curves.parquet,
     None if not recorded.
     """
 
@@ -31,3 +32,4 @@ class Curves:
     confidence: Array | None = None
     comparable: bool = False
     untrained: bool = False
+    held_out: bool = True

@@ -22,12 +22,14 @@ def curves_of(
     constant: float | None = None,
     untrained: bool | None = None,
     ended: bool = True,
+    held_out: bool = True,
 ) -> Curves | None:
     """Of one training's columns [n], by epoch; None where it tells no losses.
 
     `untrained`: whether the first epoch is the untrained model's; by default, if it is epoch 0.
     `train_eval_loss`, where it is told, is what is compared with validation. Other columns without
     a number are unknown.
+    `held_out`: whether `val_loss` is of a validation.
     `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
     """
     train, val = _told(columns, "train_loss"), _told(columns, "val_loss")
@@ -55,6 +57,7 @@ def curves_of(
         if constant is not None and math.isfinite(constant) and constant > 0
         else None,
         comparable=comparable,
+        held_out=held_out,
         **extra,
     )
 

@@ -38,12 +38,15 @@ def judge(curves: Curves) -> Verdict:
             name="nan", why=told, sides=(Finding(name="lr_too_high", why=grew),) if grew else ()
         )
     shape = Shape(curves)
+    asked = [name for name in SIDES if curves.held_out or name not in NEED_VALIDATION]
     for name, rule in RULES:
+        if not curves.held_out and name in NEED_VALIDATION:
+            continue
         if told := rule(shape):
             sides = [
                 Finding(name=side, why=why)
-                for side, look in SIDES.items()
-                if side != name and (why := look(shape, name))
+                for side in asked
+                if side != name and (why := SIDES[side](shape, name))
             ]
             return Verdict(name=name, why=told, sides=tuple(sides))
     return Verdict(
@@ -61,6 +64,11 @@ def unscaled(curves: Curves) -> tuple[str, ...]:
     """
     known = curves.classes > 1 or curves.constant is not None or curves.untrained
     return () if known else NEED_SCALE
+
+
+def unheld(curves: Curves) -> tuple[str, ...]:
+    """The verdicts that these curves cannot get, as there are no losses of validation."""
+    return () if curves.held_out else NEED_VALIDATION
 
 
 def _not_finite(curves: Curves) -> str:
@@ -83,7 +91,8 @@ def _grew(curves: Curves) -> str:
     return f"train had grown to {before[-1]:.3g} from {before[0]:.3g} before"
 
 
-NEED_SCALE = ("dead", "stuck", "lr_too_low", "exploding")
+NEED_SCALE = ("dead", "stuck", "exploding")
+NEED_VALIDATION = ("overfitting", "overconfident", "val_stalled", "data_suspect", "fewer_epochs")
 RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
     ("lr_too_high", rules_training.blown),
     ("cannot_tell", rules_training.too_few),
@@ -96,6 +105,7 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
     ("lr_too_high", rules_training.lr_too_high),
     ("dead", rules_training.dead),
     ("cannot_tell", rules_training.rests_unscaled),
+    ("cannot_tell", rules_generalisation.fell_at_once),
     ("data_suspect", rules_training.data_suspect),
     ("too_short", rules_generalisation.too_short),
     ("lr_too_low", rules_generalisation.lr_too_low),
@@ -107,6 +117,7 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
     ("val_stalled", rules_generalisation.val_stalled),
     ("lr_drop_due", rules_generalisation.lr_drop_due),
     ("cannot_tell", rules_generalisation.may_have_a_floor),
+    ("cannot_tell", rules_generalisation.rests_alone),
     ("underfitting", rules_generalisation.underfitting),
     ("converged", rules_generalisation.converged),
 )
@@ -118,7 +129,7 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
 def _more(shape: Shape, main: str) -> str:
     if main not in ("still_learning", "too_short", "lr_too_low"):
         return ""
-    return f"both losses still fall at epoch {shape.count}"
+    return f"{rules_generalisation.falling(shape)} at epoch {shape.count}"
 
 
 def _fewer(shape: Shape, main: str) -> str:

@@ -9,18 +9,34 @@ import math
 
 import numpy as np
 
-from search.diagnostics.verdicts.rules_training import ASK, HIGH
+from search.diagnostics.verdicts.rules_training import ASK, HIGH, NOTHING
 from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
 SLOW = 0.75  # of where train began, which a rate that is too low leaves behind
 STEEP = 0.9  # of itself, below which a loss that falls in its last epoch has not come to rest
 FAR = 0.12  # validation above train by so much, and twice as high, is overfitting by level (R22b)
 APART, TIMES = 0.4, 3.0  # the same two, where a first epoch is all that train is held against
+AT_ONCE = 1.5  # times the second epoch, from which a first one is no part of the curve
 LARGE = 50.0  # a loss that is large in the usual units, nats or variances
 WORDS = 1000  # classes from which labels are words, or as hard to foretell
 GOOD = 0.9  # an accuracy, or another share, of a model that has learned
 SHAKES = 0.008  # from epoch to epoch, of a plateau whose rate is to be lowered
 ALONG = 0.3  # of what train falls, which validation falls too if it learns the same
+
+
+def fell_at_once(shape: Shape) -> str:
+    """R23: a first epoch far above a plateau is a blow-up that was got over, or all that there was
+    to learn: the plateau's level alone can tell, or a good metric.
+    """
+    rest = shape.train[1:]
+    if shape.anchored or shape.count <= SHORT or (shape.score or 0.0) > 0.5:
+        return ""
+    if shape.train[0] < AT_ONCE * rest[0] or rest.min() < NOTHING * rest[0]:
+        return ""
+    return (
+        f"train fell in its first epoch alone and has rested at {shape.stands} since: whether that "
+        f"is low cannot be judged without {ASK}"
+    )
 
 
 def overconfident(shape: Shape) -> str:
@@ -64,9 +80,14 @@ def too_short(shape: Shape) -> str:
     if shape.count > SHORT or not falls or (shape.level < shape.bad / 2 and not _steep(shape)):
         return ""
     return (
-        f"{shape.count} epochs, and both losses still fall: train from {shape.told(shape.first)} "
+        f"{shape.count} epochs, and {falling(shape)}: train from {shape.told(shape.first)} "
         f"to {shape.stands}"
     )
+
+
+def falling(shape: Shape) -> str:
+    """What still falls, where all losses do."""
+    return "both losses still fall" if shape.curves.held_out else "train still falls"
 
 
 def _steep(shape: Shape) -> bool:
@@ -79,7 +100,7 @@ def _steep(shape: Shape) -> bool:
 def lr_too_low(shape: Shape) -> str:
     """R23: a slow, steady fall, and nearly all of the way left."""
     falls = shape.creeps and shape.val_late.change < ALONG * shape.late.change
-    if not falls or shape.level < SLOW * shape.first or shape.count <= SHORT or not shape.anchored:
+    if not falls or shape.level < SLOW * shape.first or shape.count <= SHORT:
         return ""
     came = f"train has come from {shape.told(shape.first)} to {shape.stands} only"
     return f"after {shape.count} epochs {came}, and still falls"
@@ -96,6 +117,8 @@ def still_learning(shape: Shape) -> str:
         return ""
     if shape.val_late.change > ALONG * shape.late.change:
         return _early(shape)
+    if not shape.curves.held_out:
+        return f"train ({shape.stands}) still falls"
     return f"train ({shape.stands}) and validation ({shape.told(shape.val_level)}) still fall"
 
 
@@ -128,7 +151,7 @@ def may_have_a_floor(shape: Shape) -> str:
         floor = "label smoothing, or noise, may hold it up: a metric would tell"
     else:
         return ""
-    return f"train rests at {shape.stands}, validation at {shape.told(shape.val_level)}; {floor}"
+    return f"train rests at {shape.stands}{shape.held}; {floor}"
 
 
 def _is_good(shape: Shape) -> bool:
@@ -153,10 +176,18 @@ def lr_drop_due(shape: Shape) -> str:
         shape.falls
         or learned
         or shape.annealed
+        or not shape.curves.held_out  # mostly single batches, which shake at any rate
         or shape.jitter < max(SHAKES, (0.03 if shape.anchored else 0.1) * shape.level)
     ):
         return ""
     return f"train fell to {shape.stands} and has stopped, shaking by {shape.by(shape.jitter)}"
+
+
+def rests_alone(shape: Shape) -> str:
+    """R22: without validation and without a scale, a plateau may be as low as the loss can be."""
+    if shape.curves.held_out or shape.anchored or shape.falls or shape.level < shape.bad:
+        return ""
+    return f"train rests at {shape.stands}: whether that is bad cannot be judged without {ASK}"
 
 
 def underfitting(shape: Shape) -> str:
@@ -164,14 +195,14 @@ def underfitting(shape: Shape) -> str:
     if shape.falls or shape.level < shape.bad or _is_good(shape):
         return ""
     rests = f"train has come to rest at {shape.stands}, from {shape.told(shape.first)}"
-    return f"{rests}, and validation at {shape.told(shape.val_level)}{shape.sure}"
+    return f"{rests}{shape.held}{shape.sure}"
 
 
 def converged(shape: Shape) -> str:
     """Train rests near its floor, and validation beside it."""
     if shape.train_goes == "up" or (shape.level >= shape.bad and not _is_good(shape)):
         return ""
-    rests = f"train rests at {shape.stands}, validation at {shape.told(shape.val_level)}"
+    rests = f"train rests at {shape.stands}{shape.held}"
     if shape.level < shape.bad:
         return rests
     return (

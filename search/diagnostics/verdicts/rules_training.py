@@ -144,6 +144,8 @@ def _rises(shape: Shape) -> str:
     if shape.chance and not shape.curves.untrained and shape.level > BLOWN and came_down:
         constant = f"a constant prediction loses {shape.chance:.3g}"
         return f"train has blown up and come down to {shape.stands} only, where {constant}"
+    if not shape.curves.held_out and whole.low <= 0:
+        return ""  # single batches: a first one that was easy is no start
     if shape.level > 1.2 * max(shape.first, 1.0) or (
         whole.low > 0 and whole.change > 0.3 and shape.level > shape.first + 0.2
     ):
@@ -157,6 +159,8 @@ def _shakes(shape: Shape) -> str:
     """
     if shape.train_goes == "down" and (shape.jitter < 0.1 or shape.usual < HIGH):
         return ""
+    if not shape.curves.held_out:
+        return ""  # a log of train alone mostly tells single batches, which shake at any rate
     told, more = (
         f"train shakes by {shape.by(shape.jitter)} from epoch to epoch",
         1.0 if shape.curves.comparable else 2.5,
@@ -253,7 +257,8 @@ def unstable(shape: Shape) -> str:
 
 def shocks(shape: Shape) -> str:
     """P11, whatever else there is."""
-    return f"train jumped {shape.jumps} times and came back" if shape.jumps >= 2 else ""
+    jumps = shape.jumps if shape.curves.held_out else 0  # single batches jump at any rate
+    return f"train jumped {jumps} times and came back" if jumps >= 2 else ""
 
 
 def data_suspect(shape: Shape) -> str:

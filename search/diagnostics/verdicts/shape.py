@@ -269,6 +269,11 @@ class Shape:
         return f"{share * self.scale:.2g}"
 
     @property
+    def held(self) -> str:
+        """Where validation stands, behind where train does; empty where there is none."""
+        return f", validation at {self.told(self.val_level)}" if self.curves.held_out else ""
+
+    @property
     def stands(self) -> str:
         """Where train stands at the end, in the loss's own unit."""
         return self.told(self.level)
