@@ -1,7 +1,7 @@
 """A Dask cluster of two nodes on this machine, the second with two pretended GPUs.
 
 Prints its address; obeys lines: kill (the second node), add (another), stranger
-(a third node, of another user), part (kills that one), behead (kills all), head (starts them again).
+(another node, of another user), part (kills such nodes), behead (kills all), head (starts them again).
 """
 
 import os
@@ -40,6 +40,7 @@ def main() -> None:
     client = Client(address)
     client.wait_for_workers(2)
     print(address, flush=True)
+    strangers: list[subprocess.Popen[bytes]] = []
     for line in sys.stdin:
         match line.strip():
             case "kill":
@@ -49,10 +50,12 @@ def main() -> None:
                 nodes.append(node(gpus=True))
                 client.wait_for_workers(2)
             case "stranger":
-                third = start_stranger("-m", "distributed.cli.dask_worker", address, *NODE, "{own}")
-                client.wait_for_workers(3)
+                words = ["-m", "distributed.cli.dask_worker", address, *NODE, "{own}"]
+                strangers.append(start_stranger(*words))
+                client.wait_for_workers(len(nodes) + len(strangers))
             case "part":
-                end_processes(third)
+                while strangers:
+                    end_processes(strangers.pop())
             case "behead":
                 conductor_of_tasks.kill()
                 conductor_of_tasks.wait()

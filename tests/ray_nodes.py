@@ -1,7 +1,7 @@
 """A Ray cluster of two nodes on this machine, the second with two pretended GPUs.
 
 Prints its address; obeys lines: kill (the second node), add (another), stranger
-(a third node, of another user), part (kills that one), behead (kills all), head (starts them again).
+(another node, of another user), part (kills such nodes), behead (kills all), head (starts them again).
 Nodes are processes of their own: Ray ends every process that loses its head, this one too.
 """
 
@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import psutil
 
@@ -19,6 +20,7 @@ os.environ["RAY_AUTH_MODE"] = "disabled"  # another user has no token
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 from ray._raylet import GcsClient
+from ray.exceptions import RayError
 from strangers import end_processes, start_stranger
 
 START = [
@@ -46,29 +48,32 @@ def main() -> None:
     def node() -> "subprocess.Popen[bytes]":
         return _start(f"--address={address}", *NODE)
 
-    nodes = [head()]
-    _wait_for(address, number=1)
-    nodes.append(node())
-    _wait_for(address, number=2)
+    nodes = [_joined(head, address, number=1)]
+    nodes.append(_joined(node, address, number=2))
     print(address, flush=True)
     strangers: list[subprocess.Popen[bytes]] = []
+
+    def stranger() -> "subprocess.Popen[bytes]":
+        return start_stranger(*START, *STRANGER, f"--address={address}")
+
     for line in sys.stdin:
+        number = len(nodes) + len(strangers)
         match line.strip():
             case "kill":
                 end_processes(nodes.pop())
             case "add":
-                nodes.append(node())
+                nodes.append(_joined(node, address, number=number + 1))
             case "stranger":
-                strangers.append(start_stranger(*START, *STRANGER, f"--address={address}"))
+                strangers.append(_joined(stranger, address, number=number + 1))
             case "part":
-                end_processes(strangers.pop())
+                while strangers:
+                    end_processes(strangers.pop())
             case "behead":
                 while nodes:
                     end_processes(nodes.pop())
             case "head":
-                nodes.append(head())
-                _wait_for(address, number=1)
-                nodes.append(node())
+                nodes.append(_joined(head, address, number=1))
+                nodes.append(_joined(node, address, number=2))
         if nodes:
             _wait_for(address, number=len(nodes) + len(strangers))
         print("done", flush=True)
@@ -87,9 +92,22 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _wait_for(address: str, *, number: int) -> None:
-    """Until Ray has noticed all that have come and gone."""
-    while _alive(address) != number:
+def _joined(
+    start: Callable[[], "subprocess.Popen[bytes]"], address: str, *, number: int
+) -> "subprocess.Popen[bytes]":
+    """A node that Ray counts; on a busy machine, Ray gives a start up after 30 s."""
+    while True:
+        process = start()
+        _wait_for(address, number=number, process=process)
+        if process.poll() is None:
+            return process
+
+
+def _wait_for(
+    address: str, *, number: int, process: "subprocess.Popen[bytes] | None" = None
+) -> None:
+    """Until Ray has noticed all that have come and gone, or the process has ended."""
+    while _alive(address) != number and (process is None or process.poll() is None):
         time.sleep(0.2)
 
 
@@ -98,7 +116,7 @@ def _alive(address: str) -> int:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
         nodes = GcsClient(address=address).get_all_node_info(timeout=10)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, RayError):
         return 0
     return sum(node.state == 0 for node in nodes.values())  # ALIVE
 

@@ -127,7 +127,7 @@ def nodes(request, tmp_path_factory) -> Iterator[Nodes]:
 def calm(tmp_path_factory) -> Path:
     """The same search on this machine, undisturbed."""
     cwd = tmp_path_factory.mktemp("calm")
-    done = search(*SEARCH, cwd=cwd, TOY_PAUSE="0")
+    done = search(*SEARCH, cwd=cwd, timeout=300, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
     return cwd / "results" / "own_trainer"
 
@@ -226,13 +226,13 @@ def test_a_conductor_killed_ten_times_and_then_interrupted_goes_on_and_loses_not
     _same_rows(calm, tmp_path)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_a_killed_head_is_the_reason_and_the_same_command_goes_on(nodes, calm, tmp_path):
     head = {"ray": "head of the Ray cluster", "dask": "Dask scheduler"}[nodes.engine]
     for comes_at_once in (False, True):
         reached = _epochs(tmp_path) + 20
         with running(*nodes.words, cwd=tmp_path) as conductor:
-            wait_for(lambda: _epochs(tmp_path) >= reached, seconds=120, what="epochs")  # noqa: B023
+            wait_for(lambda: _epochs(tmp_path) >= reached, seconds=240, what="epochs")  # noqa: B023
             nodes.order("behead")
             if comes_at_once:
                 nodes.order("head")
@@ -311,22 +311,23 @@ def test_nodes_that_join_bring_slots_and_a_drained_one_gives_its_trials_back(
     _same_rows(calm, tmp_path)
 
 
+@pytest.mark.timeout(1200)
 def test_a_node_of_another_user_that_shares_nothing_brings_rows_logs_and_weights_back(
-    nodes, calm, tmp_path
+    nodes, calm, tmp_path, request
 ):
+    request.addfinalizer(lambda: nodes.order("part"))
     words = [*nodes.words, "placement.shared=false", "placement.slots=3"]
     nodes.order("stranger")
     with running(*words, "trainer._target_=toys.patient", cwd=tmp_path) as conductor:
         for _ in range(2):
             wait_for(
                 lambda: _is_within_a_trial(nodes.strangers(), tmp_path),
-                seconds=120,
+                seconds=240,
                 what="a worker of another user to be within a trial",
             )
             nodes.order("part")
             nodes.order("stranger")
         output, _ = conductor.communicate(timeout=200)
-    nodes.order("part")
     assert conductor.returncode == 0, output
     assert "; trying again" in output
     _same_rows(calm, tmp_path)
@@ -350,13 +351,16 @@ def test_two_searches_share_a_cluster_and_no_slot_is_booked_twice(nodes, tmp_pat
     assert _most_at_once(tmp_path, trials=12) <= 2  # the cluster has two CPUs
 
 
-def test_a_node_gets_no_more_slots_than_its_memory_holds(nodes, tmp_path):
+@pytest.mark.parametrize(("fitting", "points"), [(1, 3), (2, 30)])
+def test_a_node_gets_as_many_slots_as_its_memory_holds(fitting, points, nodes, tmp_path):
     machine = psutil.virtual_memory().total / 10**9
-    memory = {"ray": 2, "dask": round(0.6 * machine, 1)}[nodes.engine]  # two do not fit
-    words = [*nodes.words, "trainer._target_=toys.occupy", "seeds=1", "space.optimizer.lr.points=3"]
-    done = search(*words, f"placement.memory_gb={memory}", cwd=tmp_path, timeout=200)
+    # Ray's nodes have 1 and 3 GB; Dask's workers share the machine.
+    memory = {"ray": 2 / fitting**2, "dask": round(0.6 * machine / fitting**2, 1)}[nodes.engine]
+    words = [*nodes.words, "trainer._target_=toys.occupy", "seeds=1"]
+    words += [f"placement.memory_gb={memory}", f"space.optimizer.lr.points={points}"]
+    done = search(*words, cwd=tmp_path, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert _most_at_once(tmp_path, trials=3) == 1
+    assert _most_at_once(tmp_path, trials=points) == fitting
 
 
 def test_results_that_nodes_do_not_share_are_refused_before_anything_is_written(nodes, tmp_path):

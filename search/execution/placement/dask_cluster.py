@@ -180,10 +180,13 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
             client = distributed.Client(cluster, set_as_default=False)
         else:
             check_reachable(settings.address)
+            arguments = distributed.Security().get_connection_args("client")
+            if settings.address.startswith("tls://") and arguments.get("ssl_context") is None:
+                raise ValueError("Dask's settings name no certificate")  # Dask itself would hang
             client = distributed.Client(
                 settings.address, timeout=PATIENCE, set_as_default=False, name="knobwise"
             )
-    except (OSError, ValueError, RuntimeError, TypeError) as error:  # TypeError: no certificate
+    except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
             broken_rule(
                 "placement.scheduler",
