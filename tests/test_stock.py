@@ -96,6 +96,24 @@ def test_a_resumed_trial_goes_on_with_the_same_bits(data, tmp_path, stop_after, 
     assert np.array_equal(second[-1].values["predictions"], whole[-1].values["predictions"])
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_going_on_from_a_checkpoint_at_a_lower_rate_is_what_a_schedule_that_drops_there_does(
+    data, tmp_path, optimizer
+):
+    """So the remedy of R26b is a schedule: the same bits, for the epochs before the drop again."""
+    rate = [f"optimizer={optimizer}", "optimizer.lr=0.01"]
+    drop = [*rate, "schedule=multi_step", "schedule.milestones=[3]"]
+    whole = _train(data[0], tmp_path / "whole", trials=[(0, drop)])[0]
+    first = _train(data[0], tmp_path / "parts", trials=[(0, rate)], stop_after=3)[0]
+    lower = [(0, [rate[0], "optimizer.lr=0.001"])]
+    second = _train(data[0], tmp_path / "parts", trials=lower)[0]
+    assert [epoch.epoch for epoch in second] == [4, 5]
+    assert np.array_equal(second[-1].values["predictions"], whole[-1].values["predictions"])
+    assert [each["val_loss"] for each in _numbers([*first, *second])] == [
+        each["val_loss"] for each in _numbers(whole)
+    ]
+
+
 def test_a_trials_numbers_do_not_depend_on_who_sits_beside_it(data, tmp_path):
     trials = [
         (0, ("seed=1", "model.dropout=0.2")),
