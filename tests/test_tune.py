@@ -26,6 +26,7 @@ from search.contract.dataset import completed
 from search.errors import UsageError
 from search.lifecycle.resume import settle
 from search.protocols.budget import check_budget, sweep_trials, trials_left
+from search.protocols.evidence import faster
 from search.protocols.history import Request, Step
 from search.protocols.learned import unusual_update
 from search.protocols.next_knob import check_until, next_sweep
@@ -195,6 +196,28 @@ def test_what_was_tried_is_not_tried_again_until_something_changes_that_moves_it
     )
     assert knobs.count("batch_size") == 1
     assert knobs.count("lr") == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ({16: 1.0, 32: 1.0, 256: 1.0}, ""),  # nothing differs
+        ({16: 2.0, 32: 1.0, 256: 0.4}, "; 256 is no worse beyond chance, and an epoch takes 2.5 times"),
+        ({16: 0.2, 32: 1.0, 256: 0.9}, ""),  # the fastest is worse
+    ],
+)  # fmt: skip
+def test_a_batch_size_that_is_much_faster_and_no_worse_is_told(seconds, said):
+    rows = {
+        size: [
+            TrialRecord(
+                spec=TrialSpec(trial=size, stage="sweep", knobs={}, seed=0),
+                state="complete", epochs=10, seconds=10 * each,
+            )
+        ]
+        for size, each in seconds.items()
+    }  # fmt: skip
+    words = faster(rows, chosen=32, good=(32, 256))
+    assert words.startswith(said) if said else words == ""
 
 
 def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():

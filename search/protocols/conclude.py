@@ -13,8 +13,8 @@ import numpy as np
 from search.config.incumbent import canonical
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.protocols.evidence import coarse, constant, few_rows, mean_words, scores_of
-from search.protocols.history import History, Request, Step
+from search.protocols.evidence import coarse, constant, faster, few_rows, mean_words, scores_of
+from search.protocols.history import BATCH, History, Request, Step
 from search.protocols.learned import beats_constant, unusual_update
 from search.results.findings import Findings
 from search.results.summary import conclusion
@@ -109,6 +109,10 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         good=tuple(group.value for group in good) if is_sweep else (),
         evidence=_evidence(findings),
     )
+    if step.request.path == BATCH:
+        trained = {group.value: findings.of(group.candidate) for group in findings.groups}
+        chosen = findings.groups[decision.winner].value
+        step = replace(step, says=step.says + faster(trained, chosen=chosen, good=step.good))
     return _read(step, findings, rows)
 
 

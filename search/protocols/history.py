@@ -15,9 +15,10 @@ from search.config.knobs import Knob, Value
 from search.config.tune_settings import TuneSettings
 from search.storage.trials import TrialRecord
 
+BATCH = "trainer.batch_size"
 # What makes a rate's best value stale: it follows batch size, optimizer, size, length (P6).
 MOVES_THE_RATE = (
-    "trainer.batch_size",
+    BATCH,
     "optimizer",
     "model.width",
     "model.depth",

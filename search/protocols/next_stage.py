@@ -12,6 +12,7 @@ from search.protocols.budget import confirm_trials, trials_left
 from search.protocols.history import History, Request, values_in
 from search.protocols.learned import NOTHING
 from search.protocols.next_knob import affordable, holds, next_sweep, remedies, sweep_request
+from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
@@ -121,7 +122,8 @@ def _joint(history: History, index: int, argument: str) -> Request:
     if len(knobs) < 2:
         return replace(request, skip="fewer than two numbers made a difference, or may make one")
     if trials < FEWEST * len(knobs):
-        reason = f"the budget leaves {max(trials, 0)} trials beside {kept} for the confirmation"
+        left_words = count(max(trials, 0), "trial")
+        reason = f"the budget leaves {left_words} beside {kept} for the confirmation"
         return replace(request, skip=reason)
     return request
 

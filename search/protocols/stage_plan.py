@@ -17,13 +17,12 @@ from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
 from search.protocols.budget import confirm_trials, halved, trials_left
-from search.protocols.history import History, Request
+from search.protocols.history import BATCH, History, Request
 from search.stages import sweep
 from search.stages.past_trial import Past
 from search.stages.racing import Race
 from search.storage.trials import TrialRecord
 
-BATCH = "trainer.batch_size"
 SLOW_STARTS = {"trainer.epochs", "schedule"}  # knobs whose better values may begin more slowly
 LOOKS = 5  # at most, of the pruner at a trial of a joint stage
 STARTUP = 6  # configurations before the sampler takes over, where history teaches too little
