@@ -148,3 +148,26 @@ def test_rows_of_ones_own_can_be_written_and_cost_no_copy_of_a_mapped_file(tmp_p
     np.testing.assert_array_equal(mapped.train.x, DATA.train.x)
     np.testing.assert_array_equal(own_rows(mapped).train.x, DATA.train.x)
     assert own_rows(mapped).test is None
+
+
+@pytest.mark.parametrize("name", ["train.x.npy", "train.y.npy", "val.x.npy", "units.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(
+            path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])  # one bit
+        ),
+        lambda path: (path.parent / "train.lengths.npy").write_bytes(b"of another search"),
+    ],
+)
+def test_damaged_rows_are_written_again_before_anyone_trains_on_them(tmp_path, name, damage):
+    folds = [FoldData(data=DATA, units={"mean": [0.0], "scale": [2.0]})]
+    write_folds(tmp_path / "arrays", folds, stamp="a")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "arrays/fold-0").iterdir()}
+    damage(tmp_path / "arrays" / "fold-0" / name)
+    write_folds(tmp_path / "arrays", folds, stamp="a")
+    again = {path.name: path.read_bytes() for path in (tmp_path / "arrays/fold-0").iterdir()}
+    assert again == written

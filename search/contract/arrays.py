@@ -6,6 +6,7 @@ And the hash of row numbers, by which a split is recognised.
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from trainers.api import Data, Part
 SETS, ARRAYS = ("train", "val"), ("index", "x", "y", "lengths")
 TOKENS = "tokens"  # in place of x, where its numbers are token ids
 STAMP, UNITS = "stamp", "units.json"
+CHUNK = 1 << 20  # bytes read at once
 LOST = 1e-3  # share of a column's spread that float32 may round away
 FORMAT = "npy"  # plain arrays: reading them runs no code, whoever wrote them
 
@@ -36,9 +38,9 @@ class FoldData:
 
 
 def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
-    """Writes the folds, unless all of them lie there already under the same stamp."""
-    written, stamp = folder / STAMP, f"{FORMAT} {stamp}"
-    if written.exists() and written.read_text() == stamp:
+    """Writes the folds, unless all of them lie there already under the same stamp, undamaged."""
+    written, head = folder / STAMP, f"{FORMAT} {stamp}"
+    if written.exists() and written.read_bytes() == _stamp(folder, head):
         return
     shutil.rmtree(folder, ignore_errors=True)
     for number, fold in enumerate(folds):
@@ -52,7 +54,19 @@ def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
                     path = place / f"{name}.{shown}.npy"
                     np.save(path, np.ascontiguousarray(array), allow_pickle=False)
         (place / UNITS).write_text(json.dumps(fold.units))
-    written.write_text(stamp)
+    written.write_bytes(_stamp(folder, head))
+
+
+def _stamp(folder: Path, head: str) -> bytes:
+    """What the stamp says: whose arrays these are, and a checksum of each file."""
+    lines = [head]
+    for path in sorted(folder.glob("fold-*/*")):
+        checksum = 0
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                checksum = zlib.crc32(chunk, checksum)
+        lines.append(f"{checksum:08x} {path.relative_to(folder)}")
+    return "\n".join(lines).encode()
 
 
 def read_folds(folder: Path) -> tuple[FoldData, ...]:
@@ -65,7 +79,7 @@ def read_folds(folder: Path) -> tuple[FoldData, ...]:
     return tuple(
         FoldData(
             data=Data(**{name: _read(place, name) for name in SETS}),
-            units=json.loads((place / UNITS).read_text()),
+            units=_units(place / UNITS),
         )
         for place in places
     )
@@ -105,13 +119,27 @@ def _read(place: Path, name: str) -> Part:
         try:
             arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise UsageError(
-                broken_rule(
-                    str(path),
-                    rule="must be a plain array, as numpy.save writes it",
-                    got=f"{type(error).__name__}: {error}",
-                    remedy=f"delete {place.parent}; the same command writes it again",
-                )
+            raise _damaged(
+                path, error, rule="must be a plain array, as numpy.save writes it"
             ) from error
     tokens = arrays.pop(TOKENS, None)
     return Part(**arrays) if tokens is None else Part(**arrays, x=tokens, tokens=True)
+
+
+def _units(path: Path) -> dict[str, Any] | None:
+    try:
+        units: dict[str, Any] | None = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error, rule="must hold the units of the targets") from error
+    return units
+
+
+def _damaged(path: Path, error: Exception, *, rule: str) -> UsageError:
+    return UsageError(
+        broken_rule(
+            str(path),
+            rule=rule,
+            got=f"{type(error).__name__}: {error}",
+            remedy=f"delete {path.parents[1]}; the same command writes it again",
+        )
+    )
