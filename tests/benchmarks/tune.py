@@ -1,30 +1,37 @@
 """Does the carried-out guide pay? Against a joint search, TPE and random search, from poor starts.
 
     python tests/benchmarks/tune.py chance [--protocols 400]
-    python tests/benchmarks/tune.py starts [--data digits …] [--start rate …] [--seeds 0 1] [--trials 120]
+    python tests/benchmarks/tune.py starts [--data digits …] [--start rate …] [--seeds 0 1]
 
 `chance`: whole protocols in which nothing is to be found, by the functions that decide: the share
 whose answer is the baseline, and how many sweeps adopted something on the way; then protocols with
 one rate that is better by so many deviations between seeds.
 
-`starts`: real trainings, the same poor start and the same number of trials for everyone; the
-answer of each is trained again with ten seeds that nobody has used. Columns: epochs trained, the
-mean of the ten seeds and its standard error, seconds.
+`starts`: real trainings (`tune_trained.py`), the same poor start for everyone. A rival gets
+`TRIALS`, the protocol `SHARE` of them. Everyone's answer is trained again with ten seeds that
+nobody has used, and scored on validation and on the test rows, which no search sees. Results are
+appended to `--results`; what is there already is not searched again, so a table can be made in
+pieces. Columns: epochs of the whole search, its confirmation included, also as a share of the joint
+search's; the mean over all seeds of the search, and its difference to the joint search's mean with
+a 95 % interval over these seeds (Student), both with the sign by which higher is better.
 """
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
-import time
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 import pandas as pd
+import torch
+from scipy import stats
 from simulated import carried_out, tune_plan
+from tune_trained import Trainings, fresh, joint, plan_of, tune
 
 from search.protocols.history import RATE
 
@@ -33,13 +40,19 @@ STARTS = {
     "short": ["trainer.epochs=5"],
     "penalty": ["optimizer.weight_decay=0.1"],
 }
-SET_UP = ("data", *{word.partition("=")[0] for words in STARTS.values() for word in words})
-SPACE = "space=[lr,momentum,weight_decay,dropout,width,batch_size]"
+COMMON = ["trainer.batch_size=128", "preflight=off"]  # of small set-ups: a training takes a second
+LESS = {"mnist1d": ["trainer.fraction=0.5"]}
+SPACE = ["space=[lr,momentum,weight_decay,dropout,width]"]
 RIVALS = {
-    "joint (gp)": ["joint", SPACE, "pruner=none"],
-    "TPE": ["joint", SPACE, "sampler=tpe", "pruner=none", "protocol.confirm=0"],
-    "random": ["joint", SPACE, "sampler=random", "pruner=none", "protocol.confirm=0"],
+    "joint": ["pruner=none"],  # a Gaussian process, its leaders confirmed
+    "joint, pruned": ["pruner=median"],  # as the command has it
+    "tpe": ["pruner=none", "sampler=tpe", "protocol.confirm=0"],
+    "random": ["pruner=none", "sampler=random", "protocol.confirm=0"],
 }
+TRIALS, SHARE = 80, 0.8  # of a rival, and the protocol's share of them
+CONFIRMED = 18  # trials that a joint search confirms with, as a rule
+KEY = ("data", "start", "seed", "who")
+FRESH = 10  # seeds of an answer that nobody has used
 
 
 def chance(protocols: int) -> None:
@@ -68,54 +81,71 @@ def chance(protocols: int) -> None:
         )
 
 
-def starts(data: list[str], names: list[str], seeds: list[int], trials: int) -> None:
-    """Real trainings."""
-    table = []
-    for name in data:
-        for start in names:
-            for seed in seeds:
-                common = [f"data={name}", *STARTS[start], f"seed={seed}"]
-                with tempfile.TemporaryDirectory() as cwd:
-                    words = ["tune", *common, f"budget_trials={trials}", "protocol.trials=40"]
-                    table.append([name, start, seed, "tune", *_run(words, cwd)])
-                    for rival, options in RIVALS.items():
-                        count = trials - (18 if rival.startswith("joint") else 0)
-                        words = [*options, *common, f"n_trials={count}"]
-                        table.append([name, start, seed, rival, *_run(words, cwd)])
-                    print(*table[-4:], sep="\n", flush=True)
-    columns = ["data", "start", "seed", "who", "epochs", "mean", "error", "seconds"]
-    print(pd.DataFrame(table, columns=columns).to_string(index=False))
+def starts(options: argparse.Namespace) -> None:
+    """Searches what is not there yet, then prints the table of all results."""
+    done = _read(options.results)
+    there = {tuple(each[name] for name in KEY) for each in done}
+    for data in options.data:
+        with tempfile.TemporaryDirectory() as place:
+            trainings: Trainings | None = None
+            for key in product([data], options.start, options.seeds, options.who):
+                if key in there:
+                    continue
+                words = [f"data={data}", *COMMON, *LESS.get(data, [])]
+                trainings = trainings or Trainings(plan_of(tuple(words)), Path(place) / "search")
+                result = _searched(trainings, [*words, *STARTS[key[1]], f"seed={key[2]}"], key[3])
+                result |= dict(zip(KEY, key, strict=True))
+                with options.results.open("a") as file:
+                    print(json.dumps(result), file=file)
+                print(key, result["epochs"], round(float(np.mean(result["val"])), 4), flush=True)
+    print(table(_read(options.results)).to_string())
 
 
-def _run(words: list[str], cwd: str) -> tuple[int, float, float, float]:
-    """Epochs, the answer's mean and standard error on ten fresh seeds, seconds."""
-    begun, name = time.monotonic(), f"s{time.monotonic_ns()}"
-    _search([*words, f"name={name}"], cwd)
-    seconds = time.monotonic() - begun
-    folder = Path(cwd) / "results" / name
-    epochs = int(pd.read_csv(folder / "trials.csv").epochs.sum())
-    decision = json.loads((folder / "decisions.jsonl").read_text().splitlines()[-1])
-    knobs = decision["held"] if "held" in decision else decision["value"]
-    answer = [f"{path}={'null' if value is None else value}" for path, value in knobs.items()]
-    keys = {word.partition("=")[0] for word in answer}
-    common = [w for w in words if w.partition("=")[0] in SET_UP and w.partition("=")[0] not in keys]
-    fresh = ["seed=1000", "seeds=10", "protocol.stages=[baseline]", "preflight=off"]
-    _search(["tune", *common, *answer, *fresh, f"name={name}-fresh"], cwd)
-    values = pd.read_csv(Path(cwd) / "results" / f"{name}-fresh" / "trials.csv").value
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return epochs, round(float(values.mean()), 4), round(error, 4), round(seconds, 1)
+def _searched(trainings: Trainings, words: list[str], who: str) -> dict[str, Any]:
+    """A search's answer with its scores on fresh seeds."""
+    if who == "tune":
+        result = tune(trainings, [*words, f"budget_trials={round(SHARE * TRIALS)}"])
+    else:
+        count = TRIALS - (CONFIRMED if who.startswith("joint") else 0)
+        result = joint(trainings, [*words, *SPACE, *RIVALS[who], f"n_trials={count}"])
+    val, test = fresh(trainings, words, result["knobs"], seeds=FRESH)
+    return {**result, "val": val, "test": test}
 
 
-def _search(words: list[str], cwd: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "search", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(json.dumps(words) + done.stdout[-2000:] + done.stderr[-2000:])
+def _read(results: Path) -> list[dict[str, Any]]:
+    return list(map(json.loads, results.read_text().splitlines())) if results.exists() else []
+
+
+def table(results: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row per data set, start and search."""
+    rows = []
+    frame = pd.DataFrame(results)
+    for name in ("val", "test"):  # higher is better in both
+        sign = np.where(frame.data == "diabetes", -1.0, 1.0)
+        frame[name] = sign * frame[name].map(np.mean)
+    for (data, start), part in frame.groupby(["data", "start"], sort=False):
+        rival = part[part.who == "joint"].set_index("seed")
+        for who, own in part.groupby("who", sort=False):
+            own = own.set_index("seed")
+            row = {"data": data, "start": start, "who": who, "seeds": len(own)}
+            common = own.index.intersection(rival.index)
+            row["epochs"] = round(own.epochs.mean())
+            row["of joint's"] = own.epochs[common].sum() / max(rival.epochs[common].sum(), 1)
+            for name in ("val", "test"):
+                gap = own[name][common] - rival[name][common]
+                row[name] = own[name].mean()
+                row[f"{name} - joint's"] = gap.mean()
+                row[f"± {name}"] = half_width(gap)
+            rows.append(row)
+    return pd.DataFrame(rows).round(4)
+
+
+def half_width(values: "pd.Series[float]") -> float:
+    """Half of the mean's 95 % interval; NaN below two values."""
+    if len(values) < 2:
+        return float("nan")
+    error = float(values.std(ddof=1)) / len(values) ** 0.5
+    return error * float(stats.t.ppf(0.975, len(values) - 1))
 
 
 def main() -> None:
@@ -123,15 +153,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["chance", "starts"])
     parser.add_argument("--protocols", type=int, default=400)
-    parser.add_argument("--data", nargs="+", default=["digits", "breast_cancer"])
+    parser.add_argument("--data", nargs="+", default=["breast_cancer", "diabetes", "digits"])
     parser.add_argument("--start", nargs="+", default=list(STARTS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--trials", type=int, default=120)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--who", nargs="+", default=["tune", *RIVALS])
+    parser.add_argument("--results", type=Path, default=Path("starts.jsonl"))
     options = parser.parse_args()
     if options.what == "chance":
         chance(options.protocols)
     else:
-        starts(options.data, options.start, options.seeds, options.trials)
+        torch.set_num_threads(1)
+        starts(options)
 
 
 if __name__ == "__main__":
