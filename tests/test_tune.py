@@ -25,7 +25,7 @@ from search.contract.arrays import read_folds
 from search.contract.dataset import completed
 from search.errors import UsageError
 from search.lifecycle.resume import settle
-from search.protocols.budget import check_budget, sweep_trials, trials_left
+from search.protocols.budget import check_budget, confirm_trials, sweep_trials, trials_left
 from search.protocols.evidence import faster
 from search.protocols.history import Request, Step
 from search.protocols.learned import unusual_update
@@ -371,7 +371,7 @@ def _hours(clock, *words):
 def test_hours_are_those_of_the_clock_and_keep_the_confirmations_share_at_the_pace_so_far():
     plan, history = _hours(2000.0, "budget_hours=1")
     joint = Request(entry=5, stage="joint", because="", knobs=plan.knobs[:2], trials=40)
-    kept = 18.0 * (1 + history.settings.leaders) * history.settings.confirm
+    kept = 18.0 * confirm_trials(history, rivals=history.settings.leaders)
     assert stage_plan(plan, history, joint, name="j").settings.budget == 3600 - kept
     assert trials_left(history) == (3600 - 2000) // 18
     share = history.settings.share
@@ -405,7 +405,8 @@ def test_seconds_of_gpus_end_sweeps_and_joint_stage_in_time():
         entry=5, stage="joint", because="", knobs=history.settings.spaces["lr"], trials=40
     )
     planned = stage_plan(tune_plan("budget_gpu_seconds=1000"), history, joint, name="j").settings
-    assert planned.gpu_budget == 1000 - 100 - 10 * (1 + history.settings.leaders) * 5
+    kept = confirm_trials(history, rivals=history.settings.leaders)
+    assert planned.gpu_budget == 1000 - 100 - 10 * kept
 
 
 def test_a_confirmation_that_the_hours_do_not_pay_says_that_nothing_is_confirmed():
@@ -688,6 +689,19 @@ def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_
     again = search(*words, "confirm.refit=true", cwd=tmp_path)
     assert "training trial" not in again.stdout  # once
     assert content["says"] in again.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(("verdict", "searches"), [("too_short", True), ("data_suspect", False)])
+def test_a_joint_stage_goes_on_with_what_may_generalise_better_unless_the_verdict_needs_a_hand(
+    verdict, searches
+):
+    words = ("space=[lr,width,weight_decay]", "budget_trials=64")
+    history, _ = carried_out(tune_plan(*words), _nothing, lambda knobs: verdict)
+    assert [step.request.knob for step in history.sweeps] == ["lr"]  # nothing else is advised
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    assert (joint.trials > 0) == searches
+    paths = [knob.path for knob in joint.request.knobs]
+    assert ({"model.width", "optimizer.weight_decay"} <= set(paths)) == searches
 
 
 def test_a_penalty_that_is_far_too_strong_is_taken_away_before_anything_is_swept():

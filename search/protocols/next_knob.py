@@ -169,10 +169,17 @@ def nothing_left(history: History) -> str:
             f"{main}, but patience ended the training and not its number of epochs: raise "
             "trainer.patience in a search of another name= (R33)"
         )
-    hands = [remedy for remedy in ADVICE.get(main, ()) if remedy.turn == CHECK]
-    if hands and len(hands) == len(ADVICE[main]):
-        return f"{main} needs a hand: {hands[0].says} ({hands[0].rule})"
+    by_hand = hand(history)
+    if by_hand is not None:
+        return f"{main} needs a hand: {by_hand.says} ({by_hand.rule})"
     return f"{main}: nothing is advised that was not tried since the last change that matters"
+
+
+def hand(history: History) -> Advice | None:
+    """What a person must do, where the incumbent's verdict has no knob that helps."""
+    advised = ADVICE.get(history.verdicts[0][0], ()) if history.verdicts else ()
+    needs = bool(advised) and all(remedy.turn == CHECK for remedy in advised)
+    return advised[0] if needs else None
 
 
 def _changed_since(history: History) -> str:

@@ -7,11 +7,11 @@ import math
 from dataclasses import replace
 
 from search.config.knobs import Knob, Value
-from search.diagnostics.verdicts.advice import CHECK
+from search.diagnostics.verdicts.advice import ADVICE, CHECK
 from search.protocols.budget import confirm_trials, trials_left
 from search.protocols.history import History, Request, values_in
 from search.protocols.learned import NOTHING
-from search.protocols.next_knob import affordable, holds, next_sweep, remedies, sweep_request
+from search.protocols.next_knob import affordable, hand, holds, next_sweep, remedies, sweep_request
 from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
@@ -129,10 +129,14 @@ def _joint(history: History, index: int, argument: str) -> Request:
 
 
 def _never_tried(history: History) -> tuple[Knob, ...]:
-    """The knobs that the verdict names and no sweep has tried, over their whole range."""
+    """The knobs that the verdict names and no sweep has tried, over their whole range; then those
+    that may generalise better where nothing is wrong, unless the verdict needs a hand.
+    """
+    named = [remedy for _, _, remedy in remedies(history)]
+    further = () if hand(history) else ADVICE["converged"]
     paths = dict.fromkeys(
         remedy.knob
-        for _, _, remedy in remedies(history)
+        for remedy in (*named, *further)
         if remedy.turn != CHECK and holds(remedy, history)
     )
     names = [history.settings.named(path) for path in paths if history.swept(path) is None]

@@ -33,7 +33,7 @@ from scipy import stats
 from simulated import carried_out, tune_plan
 from tune_trained import Trainings, fresh, joint, plan_of, tune
 
-from search.protocols.history import RATE
+from search.config.tune_settings import RATE
 
 STARTS = {
     "rate": ["optimizer.lr=0.003"],  # a thirtieth of the default
