@@ -99,7 +99,10 @@ def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():
         "effect is too small for the metric to show"
     ) in sweeps[0].says
     joint = next(step for step in history.steps if step.request.stage == "joint")
-    assert joint.request.skip == "fewer than two numbers made a difference, or may make one"
+    assert (
+        joint.request.skip
+        == "fewer than two knobs made a difference, or are named by the verdict and untried"
+    )
 
 
 def test_equal_values_with_noise_are_never_called_without_effect_and_a_knob_nobody_reads_is():

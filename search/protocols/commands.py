@@ -60,6 +60,7 @@ def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
     rounds.append(f"protocol.most_seeds={settings.most_seeds}")
     name = plan.name.replace("/", "-")
     experiment, *set_up = words
+    set_up = [word for word in set_up if word.partition("=")[0] not in plan.held]
     parts = [f"name={name}", "protocol=sweep", f"space={knob}", *set_up, *held, *bounds]
     parts += [*rounds, *follows]
     return f"python -m search {experiment} {' '.join(map(shlex.quote, parts))}"

@@ -221,7 +221,8 @@ def _evidence(findings: Findings) -> dict[str, object]:
             "value": group.name,
             "knobs": dict(findings.chosen[group.candidate]),
             "scores": [None if score is None else sign * score for score in group.scores],
-            "trials": [row.spec.trial for row in findings.of(group.candidate)],
+            # one of each score: more seeds than are compared may be there
+            "trials": [row.spec.trial for row in findings.of(group.candidate)][: len(group.scores)],
             "standing": standing,
         }
         for group, standing in zip(findings.groups, decision.standings, strict=True)

@@ -120,7 +120,10 @@ def _joint(history: History, index: int, argument: str) -> Request:
     if not history.learned:
         return replace(request, skip=NOTHING)
     if len(knobs) < 2:
-        return replace(request, skip="fewer than two numbers made a difference, or may make one")
+        return replace(
+            request,
+            skip="fewer than two knobs made a difference, or are named by the verdict and untried",
+        )
     if trials < FEWEST * len(knobs):
         left_words = count(max(trials, 0), "trial")
         reason = f"the budget leaves {left_words} beside {kept} for the confirmation"

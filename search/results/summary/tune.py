@@ -26,7 +26,7 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     parts = [f"# {findings.plan.name}\n", bullets(conclusion(findings))]
     for title, lines in (
         ("What did not help", did_not_help(findings.steps)),
-        ("Not resolved at this budget", unresolved(findings.steps)),
+        ("Not resolved, or left out", unresolved(findings.steps)),
         ("Caveats", caveats(findings)),
     ):
         if lines:
@@ -55,10 +55,10 @@ def conclusion(findings: Findings) -> list[str]:
     if not steps:
         return [f"no stage has ended yet; {count(len(findings.rows), 'trial')}"]
     final = steps[-1]
-    knobs = ", ".join(f"{path}={value}" for path, value in final["held"].items())
+    knobs = _configuration(final["held"])
     score = _score(findings, final["trials"])
     so_far = f"not finished, in stage {findings.stage}; the incumbent so far"
-    lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs or 'the baseline'}{score}")
+    lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
     if not final.get("learned", True):
         lines.append("nothing was learned: it is no better than a constant prediction (R11)")
     for step in steps:
@@ -89,11 +89,14 @@ def records(findings: Findings) -> list[dict[str, Any]]:
 
 
 def did_not_help(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The knobs that were swept and left as they were."""
+    """The knobs that were swept and left as they were, each time."""
+    changed = {step["knob"] for step in steps if step["decision"] == "adopt"}
     return [
         f"{step['knob']}: {step['says']}"
         for step in steps
-        if step["kind"] == "sweep" and step["decision"] in ("keep", "none")
+        if step["kind"] == "sweep"
+        and step["decision"] in ("keep", "none")
+        and step["knob"] not in changed
     ]
 
 
@@ -134,10 +137,18 @@ def caveats(findings: Findings) -> list[str]:
 def _row(step: Mapping[str, Any]) -> dict[str, Any]:
     values = (step.get("evidence") or {}).get("values") or []
     chosen = {name: step.get(name) for name in COLUMNS}
-    chosen["candidates"] = ", ".join(str(each["value"]) for each in values)
+    shown = (
+        str(each["value"]) if step["knob"] else _configuration(each["knobs"]) for each in values
+    )
+    chosen["candidates"] = (", " if step["knob"] else "; ").join(shown)
     chosen["rules"] = " ".join(step["rules"])
     chosen["trials"] = step["trained"]
     return chosen
+
+
+def _configuration(knobs: Mapping[str, Any]) -> str:
+    """A whole configuration, relative to the search's config."""
+    return ", ".join(f"{path}={value}" for path, value in knobs.items()) or "the baseline"
 
 
 def _budget(findings: Findings) -> str:
