@@ -124,3 +124,12 @@ def test_what_the_val_loss_knows_is_measured_while_rows_are_learned_by_heart(tmp
         heart = questions.learned_by_heart(subject, parameters=1000, loss=call)
         outcomes[fault] = losses.reported_losses(CALM, heart=heart).outcome
     assert outcomes == {"": "pass", "wrong labels": "fail"}
+
+
+@pytest.mark.parametrize(("rows", "outcome"), [(64, "pass"), (640, "fail")])
+def test_the_same_batch_again_is_a_fault_unless_it_is_all_rows_as_for_a_closure(rows, outcome):
+    batch = {
+        "shape": [64, 5], "finite": True, "content": "same", "alike": False, "mean": 0.0, "spread": 1.0,
+    }  # fmt: skip
+    seen = CALM | {"batches": [batch] * 40, "epochs": [20, 40], "rows": rows, "rows_seen": {**CALM["rows_seen"], "taught": 1, "covered": [1.0, 1.0], "again": 1}}  # fmt: skip
+    assert loop.batches(seen).outcome == outcome
