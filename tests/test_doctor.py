@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ import pytest
 from kit import search, trials
 
 from search.__main__ import main
+from search.commands.doctor import _mostly_out_of_patience
 from search.diagnostics.logs.read import read_logs
-from search.diagnostics.verdicts.rules import NEED_VALIDATION, judge
+from search.diagnostics.verdicts.rules import NEED_VALIDATION, Verdict, judge
 from search.errors import UsageError
 from search.storage.layers import LayerLog
 
@@ -561,3 +563,16 @@ def test_a_trainers_own_blow_up_is_held_against_the_contracts_constant(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (tmp_path / "results").iterdir()
     assert set(trials(folder).verdict) == {"lr_too_high"}
+
+
+def test_in_a_table_more_epochs_are_no_advice_where_patience_ended_most_of_the_trials():
+    def row(trial, epochs):
+        spec = SimpleNamespace(trial=trial, knobs={})
+        return SimpleNamespace(spec=spec, state="complete", epochs=epochs)
+
+    plan = SimpleNamespace(limits=SimpleNamespace(patience=3), epochs=10)
+    findings = SimpleNamespace(plan=plan, rows=[row(0, 6), row(1, 7), row(2, 10), row(3, 10)])
+    names = ("still_learning", "still_learning", "still_learning", "overfitting")
+    verdicts = {str(n): Verdict(name=name, why="") for n, name in enumerate(names)}
+    assert _mostly_out_of_patience(verdicts, findings) == {"still_learning"}
+    assert _mostly_out_of_patience(verdicts, None) == set()

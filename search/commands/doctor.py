@@ -123,9 +123,13 @@ def _print(
     if findings is not None and options.trial is None:
         together = findings.together
     if options.json:
+        ended = _ended(findings) if findings is not None else set()
         content = {
             "name": options.name or str(options.csv),
-            "trials": [{"trial": name, **_record(verdict)} for name, verdict in verdicts.items()],
+            "trials": [
+                {"trial": name, **_record(verdict, ended=name in ended)}
+                for name, verdict in verdicts.items()
+            ],
             "together": [{"says": found.says, "rule": found.rule} for found in together],
             "untold": [*untold, *unheld],
             "columns": columns,
@@ -195,11 +199,17 @@ def _loss(text: str) -> float:
     return loss
 
 
-def _record(verdict: Verdict) -> dict[str, Any]:
+def _ended(findings: Findings) -> set[str]:
+    """The trials that patience had ended."""
+    plan = findings.plan
+    return {str(row.spec.trial) for row in findings.rows if out_of_patience(plan, row)}
+
+
+def _record(verdict: Verdict, *, ended: bool) -> dict[str, Any]:
     return {
         "verdict": verdict.name,
         "why": verdict.why,
-        "advice": advice(verdict.name),
+        "advice": advice(verdict.name, out_of_patience=ended),
         "also": [{"verdict": side.name, "why": side.why} for side in verdict.sides],
     }
 
@@ -265,6 +275,15 @@ def _show_table(
         table.add_row(name, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
     console.print(table)
     config = findings.plan.config if findings is not None else None
+    ended = _mostly_out_of_patience(verdicts, findings)
     for name in ranked:
-        for line in advice(name, config)[:1]:
+        for line in advice(name, config, out_of_patience=name in ended)[:1]:
             console.say(f"{name}: {line}")
+
+
+def _mostly_out_of_patience(verdicts: Mapping[str, Verdict], findings: Findings | None) -> set[str]:
+    """The verdicts of which patience had ended more than half of the trials."""
+    ended = _ended(findings) if findings is not None else set()
+    of = Counter(verdict.name for verdict in verdicts.values())
+    stopped = Counter(verdict.name for name, verdict in verdicts.items() if name in ended)
+    return {name for name, number in stopped.items() if 2 * number > of[name]}
