@@ -19,7 +19,7 @@ from search.execution.terminal import Terminal
 from search.lifecycle.launch import launch
 from search.lifecycle.train_function import importable
 from search.results.search_result import SearchResult, load_result
-from search.results.transfer import compose_from
+from search.results.transfer import compose_from, started_from
 
 TUNE = "tune"  # the guide, which is a protocol and no recipe
 Experiment = str | Mapping[str, Any]
@@ -60,7 +60,12 @@ def run_search(
     with _found(train) as target:
         words += [f"trainer._target_={target}"] if target else []
         config, contract = _config(experiment, words, config_dir)
-        findings = launch(config, console=Terminal(quiet=quiet), contract=contract)
+        findings = launch(
+            config,
+            console=Terminal(quiet=quiet),
+            contract=contract,
+            words=words if experiment == TUNE else (),
+        )
     folder = findings.plan.folder
     return load_result(str(folder), results_root=root_of(config, start=Path.cwd()))
 
@@ -96,15 +101,13 @@ def _config(
             return _whole(experiment, words), None
         changes = [*_words_of({k: v for k, v in experiment.items() if k != "experiment"})]
         experiment, words = str(experiment["experiment"]), [*changes, *words]
-    if experiment == TUNE:
-        return compose_protocol(words, config_dir=folder), None
     sources = [word.partition("=")[2] for word in words if word.startswith("from=")]
-    return compose_from(
-        experiment,
-        overrides=[word for word in words if not word.startswith("from=")],
-        config_dir=folder,
-        source=sources[-1] if sources else None,
-    )
+    overrides = [word for word in words if not word.startswith("from=")]
+    source = sources[-1] if sources else None
+    if experiment == TUNE:
+        config = compose_protocol(overrides, config_dir=folder)
+        return started_from(config, source=source, overrides=overrides)
+    return compose_from(experiment, overrides=overrides, config_dir=folder, source=source)
 
 
 def _words_of(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
