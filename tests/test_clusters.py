@@ -319,14 +319,13 @@ def test_a_node_of_another_user_that_shares_nothing_brings_rows_logs_and_weights
     words = [*nodes.words, "placement.shared=false", "placement.slots=3"]
     nodes.order("stranger")
     with running(*words, "trainer._target_=toys.patient", cwd=tmp_path) as conductor:
-        for _ in range(2):
-            wait_for(
-                lambda: _is_within_a_trial(nodes.strangers(), tmp_path),
-                seconds=240,
-                what="a worker of another user to be within a trial",
-            )
-            nodes.order("part")
-            nodes.order("stranger")
+        wait_for(
+            lambda: _is_within_a_trial(nodes.strangers(), tmp_path),
+            seconds=240,
+            what="a worker of another user to be within a trial",
+        )
+        nodes.order("part")
+        nodes.order("stranger")
         output, _ = conductor.communicate(timeout=200)
     assert conductor.returncode == 0, output
     assert "; trying again" in output
@@ -340,6 +339,16 @@ def test_a_node_of_another_user_that_shares_nothing_brings_rows_logs_and_weights
     ]
     assert len(begun) == 36
     assert any(later > 1 for _, *again in begun for later in again)  # from its checkpoint
+
+
+def test_lanes_on_a_cluster_give_the_table_of_local_ones(nodes, tmp_path):
+    words = ["lr_sweep", "trainer.epochs=3", "seeds=2", "lanes=8", "placement.slots=2"]
+    for place in (nodes.words[len(SEARCH) :], ["name=calm"]):
+        done = search(*words, *place, cwd=tmp_path, timeout=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+    tables = [steady(trials(tmp_path / "results" / name)) for name in ("calm", "far")]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert set(tables[0].strategy) == {"vmap"}
 
 
 def test_two_searches_share_a_cluster_and_no_slot_is_booked_twice(nodes, tmp_path):

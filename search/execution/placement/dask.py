@@ -114,6 +114,7 @@ class DaskPlacement(ClusterPlacement):
                 or a node does not share the folder of the search.
         """
         cluster = connect_cluster(settings)
+        by_torch = by_torch and settings.gpus_per_trial != 0  # GPUs that nobody asks for may be odd
         nodes = cluster.nodes(by_torch=by_torch)
         check_fit(cluster)
         share = gpu_share(settings, engine="dask", has_gpus=any(n.gpus for n in nodes.values()))
