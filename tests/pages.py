@@ -58,7 +58,11 @@ def staged_findings(truth, *overrides):
         for row in rows
     ]
     findings = find(plan, rows, val_rows=0)
-    steps = tuple(record_of(step, command=f"again {step.name}") for step in history.steps)
+    followers = [*(step.name for step in history.steps[1:]), ""]
+    steps = tuple(
+        record_of(step, following=following, command=f"again {step.name}")
+        for step, following in zip(history.steps, followers, strict=True)
+    )
     return replace(findings, steps=steps)
 
 

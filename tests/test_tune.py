@@ -226,6 +226,7 @@ def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():
     assert end.says.startswith("data_suspect needs a hand: compare train and validation")
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(st.integers(38, 300))
 def test_no_protocol_trains_more_than_its_budget(budget):
@@ -235,6 +236,7 @@ def test_no_protocol_trains_more_than_its_budget(budget):
     assert history.steps[-1].request.stage == "ensemble"
 
 
+@pytest.mark.slow
 def test_where_nothing_is_to_be_found_the_baseline_stays_in_at_least_92_percent_of_protocols():
     plan, kept, total = tune_plan("space=[lr,dropout,width,momentum]"), 0, 50
     for repeat in range(total):
@@ -247,6 +249,7 @@ def test_where_nothing_is_to_be_found_the_baseline_stays_in_at_least_92_percent_
     assert kept >= 0.92 * total
 
 
+@pytest.mark.slow
 def test_what_is_better_is_found_and_confirmed():
     plan, found, total = tune_plan("space=[lr,dropout]"), 0, 25
     for repeat in range(total):

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planted_curves import FILE
 
@@ -253,6 +253,7 @@ def test_noise_is_measured_beside_a_smooth_curve_and_spikes():
     assert noise(series) == pytest.approx(0.01, rel=0.15)
 
 
+@example(rows=[(2e-311, 1.0, 0.0)], classes=0, untrained=False, comparable=False)
 @given(
     st.lists(
         st.tuples(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.trend import Array
 
+SMALLEST = 1e-150  # a loss below it is none: other losses divided by it may be no number
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
@@ -34,8 +36,13 @@ def scale_of(curves: Curves) -> Scale:
         floor=floor,
         chance=chance,
         anchored=chance is not None or curves.untrained,
-        unit=chance or _began(curves.train - floor, untrained=curves.untrained) or 1.0,
+        unit=chance or _unit(_began(curves.train - floor, untrained=curves.untrained)),
     )
+
+
+def _unit(began: float) -> float:
+    """The loss at which a training began, by which others are divided; 1 in place of no loss."""
+    return began if began > SMALLEST else 1.0
 
 
 def _began(train: Array, *, untrained: bool) -> float:
