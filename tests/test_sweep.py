@@ -470,6 +470,23 @@ def test_seeds_that_break_are_told_as_a_share():
     assert findings.groups[findings.decision.winner].value == 0.1
 
 
+def test_a_value_that_is_better_but_breaks_more_often_is_told_and_not_adopted():
+    dice = np.random.default_rng(11)
+
+    def truth(value, seed):
+        """One value is better, and collapses in two seeds of five."""
+        if value == 1.0:
+            return 0.1 if seed % 5 in (1, 3) else dice.normal(0.95, 0.001)
+        return dice.normal(0.9, 0.001)
+
+    findings = _run(_plan("protocol.refine=0", "protocol.extend=0"), truth)
+    assert not findings.decision.adopted
+    (told,) = [line for line in conclusion(findings) if line.startswith("better than the baseline")]
+    assert "in the seeds that trained: " in told
+    assert "1.0 (broke in 4 of 10)" in told
+    assert "the baseline broke in 0 of 10; use seeds=12" in told
+
+
 def test_a_gain_that_seeds_cannot_tell_is_called_undecided():
     dice = np.random.default_rng(10)
     plan = _plan("protocol.refine=0", "protocol.extend=0", "protocol.most_seeds=3")
