@@ -21,7 +21,7 @@ from search.storage.ledger import Ledger
 
 SUMMARY = "trains models with a published result, and compares with it"
 # Overrides that leave the recipe as it is.
-HARMLESS = ("name=", "results_root=", "placement.", "lanes=", "seeds=")
+HARMLESS = ("name=", "results_root=", "placement.", "lanes=", "seeds=", "report=")
 Scores = Mapping[str, Sequence[float]]
 
 

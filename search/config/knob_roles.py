@@ -112,7 +112,7 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
         )
     lacking = lacks(config, knob)
     if lacking:
-        remedy = "choose another knob of this path"
+        remedy = "choose another knob of this path, or change that key"
         raise UsageError(
             broken_rule(where, rule=f"it needs {lacking[0]}", got=lacking[1], remedy=remedy)
         )
