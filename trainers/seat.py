@@ -254,10 +254,10 @@ class Seat:
             outputs = outputs_of(self.model, rows)
             loss = loss_of(self._plain_loss, outputs, rows)
         shares = seen.together
-        told = as_yielded(self._loss, outputs, rows[2:]) if self._tells else None
+        text = as_yielded(self._loss, outputs, rows[2:]) if self._tells else None
         return {
             "train_eval_loss": float(loss),
-            **({} if told is None else {"train_outputs": {"rows": self._sample_rows, **told}}),
+            **({} if text is None else {"train_outputs": {"rows": self._sample_rows, **text}}),
             **dead(seen.names, shares.tolist() if shares is not None else ()),
         }
 

@@ -65,7 +65,7 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
     bottom = int(np.argmin(middle))
     read = Range(rates=tuple(grid.tolist()), losses=tuple(middle.tolist()))
     if start - middle[bottom] < max(FALL * abs(start), NOISE * noise):
-        told = (
+        text = (
             f"the loss falls from {start:.3g} to {middle[bottom]:.3g} only, no more than its noise"
         )
         still = bottom > 0.9 * len(middle) and len(middle) == len(rates)
@@ -74,7 +74,7 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
             if still
             else "more lr_range.seeds, steps or a larger batch may help"
         )
-        return replace(read, because=f"{told} ({remedy})")
+        return replace(read, because=f"{text} ({remedy})")
     if bottom < _first(grid):
         because = f"the loss is least at the lowest rates, {middle[bottom]:.3g}, and only rises"
         return replace(read, because=f"{because} (lower lr_range.low)")
@@ -91,8 +91,8 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
     agreement = math.log10(max(suggestions.values()) / min(suggestions.values()))
     if agreement > WAYS_APART:
         both = f"{min(suggestions.values()):.2g} to {max(suggestions.values()):.2g}"
-        told = f"four ways of reading the curve give {both}"
-        return replace(read, because=told, suggestions=suggestions, agreement=agreement)
+        text = f"four ways of reading the curve give {both}"
+        return replace(read, because=text, suggestions=suggestions, agreement=agreement)
     high = _highest(grid, middle, bottom=bottom, start=start)
     return replace(read, low=high / WIDTH, high=high, suggestions=suggestions, agreement=agreement)
 

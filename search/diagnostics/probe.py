@@ -41,8 +41,8 @@ def probed(
         "metric": plan.metric.name,
         **wanted,
     }
-    told, log = folder / "answers.json", folder / "probes.log"
-    told.unlink(missing_ok=True)
+    answers_file, log = folder / "answers.json", folder / "probes.log"
+    answers_file.unlink(missing_ok=True)
     (folder / "asked.json").write_text(json.dumps(asked))
     with log.open("w") as output:
         process = spawn_guarded(
@@ -60,12 +60,12 @@ def probed(
             raise RunError(
                 f"the training could not be looked at within {limit}; raise it, or see {log}"
             ) from error
-        if not told.exists():
+        if not answers_file.exists():
             end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
             raise RunError(
                 f"the training could not be looked at: its process ended with {status}\n{end}"
             )
-        found: Answers = json.loads(told.read_text())
+        found: Answers = json.loads(answers_file.read_text())
         return found
 
     with process:

@@ -54,14 +54,14 @@ def answer(asked: dict[str, Any]) -> Answers:
 def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
     """The first question decides which of the others have a sense."""
     watched = questions.watched(subject)
-    told: Answers = {"watched": watched}
+    answers: Answers = {"watched": watched}
     if watched["error"] or not watched["steps"]:
-        return told
+        return answers
     parameters = sum(math.prod(weights["shape"]) for weights in watched["weights"])
     loss = LossCall(**watched["loss"]) if watched["loss"] is not None else None
     asking: dict[str, Callable[[], Answers]] = {
         "heart": lambda: questions.learned_by_heart(subject, parameters=parameters, loss=loss),
-        "labels": lambda: questions.labels_matter(subject, rate=_taught(told["heart"])),
+        "labels": lambda: questions.labels_matter(subject, rate=_taught(answers["heart"])),
         "speed": lambda: speed(subject, sizes=asked["stock"]),
     }
     if subject.data.train.lengths is not None and subject.data.train.x is not None:
@@ -72,12 +72,14 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
             continue
         try:
             with time_limit(BUDGETS[name]):
-                told[name] = question()
+                answers[name] = question()
         except OutOfTime:
-            told[name] = {"cause": f"it took longer than its {BUDGETS[name]} s, and was left there"}
+            answers[name] = {
+                "cause": f"it took longer than its {BUDGETS[name]} s, and was left there"
+            }
         except Exception as error:  # noqa: BLE001  # a user's training may raise anything, and the other questions remain
-            told[name] = {"cause": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-    return told
+            answers[name] = {"cause": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    return answers
 
 
 def _taught(heart: Answers) -> float:

@@ -107,10 +107,12 @@ def free_memory(gpu: str) -> int | None:
         return None
     query = ["nvidia-smi", "-i", gpu, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:
-        told = subprocess.run(query, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        completed = subprocess.run(
+            query, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return int(told.stdout) * 2**20 if told.stdout.strip().isdecimal() else None
+    return int(completed.stdout) * 2**20 if completed.stdout.strip().isdecimal() else None
 
 
 def _parse(text: str) -> list[Gpu]:

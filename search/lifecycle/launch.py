@@ -101,10 +101,10 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        told = f"{error.filename or path}: {error.strerror}"
+        text = f"{error.filename or path}: {error.strerror}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(
-                f"{told}; free some space and give the same command again, nothing that was "
+                f"{text}; free some space and give the same command again, nothing that was "
                 "recorded is lost"
             ) from error
-        raise UsageError(f"{told}; mend it or choose another results_root=") from error
+        raise UsageError(f"{text}; mend it or choose another results_root=") from error

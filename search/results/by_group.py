@@ -92,8 +92,8 @@ def write_test_groups(plan: Plan, winner: TrialRecord, folder: Folder, *, rows: 
         return f"no scores by group: {type(error).__name__}: {error}"
     frame[TRIAL] = winner.spec.trial
     write_text(folder.path / TEST_FILE, frame.to_csv(index=False))
-    told = ByGroup(frame=frame, metric=plan.metric.name, rows="test", file=TEST_FILE)
-    return told.line
+    text = ByGroup(frame=frame, metric=plan.metric.name, rows="test", file=TEST_FILE)
+    return text.line
 
 
 @dataclass(frozen=True, kw_only=True)

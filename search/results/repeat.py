@@ -46,13 +46,13 @@ def check_repeats(findings: Findings) -> list[str]:
     if baseline.value == winner.value:
         return [f"the baseline repeats {name}, to the digit"]
     metric = findings.plan.metric.name
-    told = f"{metric} {baseline.value!r} at the baseline, {winner.value!r} there"
+    text = f"{metric} {baseline.value!r} at the baseline, {winner.value!r} there"
     reasons = _excuses(old.plan, findings.plan, folder, winner, baseline)
     if reasons:
-        return [f"the baseline has the config of {name}, but {', '.join(reasons)}: {told}"]
+        return [f"the baseline has the config of {name}, but {', '.join(reasons)}: {text}"]
     raise RunError(
         f"{findings.plan.name}: the baseline must repeat {name}, whose config and seed it has, "
-        f"but got {told}; code, data or machine have changed since; start again without from="
+        f"but got {text}; code, data or machine have changed since; start again without from="
     )
 
 

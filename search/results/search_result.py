@@ -125,14 +125,14 @@ class SearchResult:
         """A copy with units and the search in its attributes."""
         known = {**UNITS, self.metric: self.metric, **units}
         columns = [str(column) for column in [frame.index.name, *frame.columns]]
-        told = frame.copy()
-        told.attrs = {
+        described = frame.copy()
+        described.attrs = {
             "search": self.name,
             "metric": self.metric,
             "direction": self._findings.plan.metric.direction,
             "units": {column: known[column] for column in columns if column in known},
         }
-        return told
+        return described
 
     def __repr__(self) -> str:
         done = sum(row.finished for row in self._findings.rows)

@@ -67,10 +67,10 @@ def _good_values(ordered: Floats, counts: Counts) -> tuple[Floats, Floats, Float
     half = better_half(medians, least=2)
     typical = _reached_by_others(medians, half)
     number = (~np.isnan(kept)).sum(-1)
-    told = half & (number > 1)
+    usable = half & (number > 1)
     # The median absolute deviation of few normal seeds is about half of their deviation.
-    scale = 2.1 * np.where(told, spreads, 0.0).sum(-1) / np.maximum(told.sum(-1), 1)
-    freedom = np.where(told, number - 1, 0).sum(-1)
+    scale = 2.1 * np.where(usable, spreads, 0.0).sum(-1) / np.maximum(usable.sum(-1), 1)
+    freedom = np.where(usable, number - 1, 0).sum(-1)
     return typical, scale, freedom.astype(float)
 
 

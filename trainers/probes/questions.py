@@ -158,14 +158,14 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         run = subject.train(
             rows, epochs=epochs, config=without_penalties(subject.config), contexts=[steer]
         )
-        told = [
+        scored = [
             score
             for epoch, values in run.epochs
             if epoch > 0 and (score := row_scores(values, val)) is not None
         ]
-        if not told:
+        if not scored:
             return {"cause": run.error or _why_unscored(run)}
-        scores.append(np.mean(told[len(told) // 2 :], axis=0))
+        scores.append(np.mean(scored[len(scored) // 2 :], axis=0))
     gain = scores[0] - np.mean(scores[1:], axis=0)
     spread = float(gain.std(ddof=1) / math.sqrt(len(gain))) if len(gain) > 1 else math.nan
     return {
@@ -251,17 +251,17 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
     start, end = (
         float(np.median(part)) if part else math.nan for part in (losses[:1], losses[-5:])
     )
-    told = math.isfinite(best)
+    scored = math.isfinite(best)
     again = losses_again(Run(epochs=run.epochs[-1:]), data.val.y, call=loss)
     return {
         "rate": rate,
         "val_loss": run.series("val_loss")[-1] if again else None,
         "again": again[-1] if again else None,
         "steps": len(steer.times),
-        "score": best if told else None,
+        "score": best if scored else None,
         "start": start,
         "end": end,
-        "fitted": best >= FITTED if told else bool(losses) and end < 0.05 * abs(start),
+        "fitted": best >= FITTED if scored else bool(losses) and end < 0.05 * abs(start),
         "error": run.error,
     }
 

@@ -68,13 +68,13 @@ def train(
         **config["trainer"],
         "replay": False,
     }  # what a loss ended in is not to be seen as a training of its own
-    told = {**config, "trainer": trainer if epochs is None else {**trainer, "epochs": epochs}}
+    shortened = {**config, "trainer": trainer if epochs is None else {**trainer, "epochs": epochs}}
     run = Run() if into is None else into
     with ExitStack() as stack:
         watches = [stack.enter_context(context) for context in contexts]
         try:
             seats = open_seats(config["trainer"]["_target_"], data=data, device=device)
-            seats.admit(0, config=told, checkpoint=Unsaved(folder))
+            seats.admit(0, config=shortened, checkpoint=Unsaved(folder))
             while not run.error:
                 (outcome,) = seats.step()
                 if not isinstance(outcome, Epoch):

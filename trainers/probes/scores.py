@@ -21,41 +21,41 @@ LOSSES = {"mse_loss": F.mse_loss, "l1_loss": F.l1_loss, "smooth_l1_loss": F.smoo
 
 def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
     """Share of correct rows, or R²; −inf where nothing can be said."""
-    told = values.get("predictions", values.get("probabilities"))
+    outputs = values.get("predictions", values.get("probabilities"))
     labels = values.get("labels")
-    if y is None or (told is None and labels is None):
+    if y is None or (outputs is None and labels is None):
         return -math.inf
     if task != "regression":
         chance = "predictions" not in values
-        got = np.asarray(labels) if labels is not None else _classes(np.asarray(told), chance)
+        got = np.asarray(labels) if labels is not None else _classes(np.asarray(outputs), chance)
         if got.ndim == y.ndim == 2 and labels is not None:
             got, y = _of_one_width(got, y)
         right = got.reshape(-1) == y.reshape(-1) if got.size == y.size else None
         return -math.inf if right is None else float(right[y.reshape(-1) != IGNORED].mean())
     got = (
-        np.asarray(told, dtype=float).reshape(y.shape)
-        if np.size(told) == y.size
+        np.asarray(outputs, dtype=float).reshape(y.shape)
+        if np.size(outputs) == y.size
         else np.full(y.shape, math.nan)
     )
     left, total = float(((got - y) ** 2).sum()), float(((y - y.mean(axis=0)) ** 2).sum())
     return 1 - left / total if total and math.isfinite(left) else -math.inf
 
 
-def _classes(told: NDArray[Any], chance: bool) -> NDArray[Any]:
+def _classes(outputs: NDArray[Any], chance: bool) -> NDArray[Any]:
     """Classes of logits, or of probabilities (`chance`); one column is of the second of two."""
-    if told.ndim == 1 or told.shape[1] == 1:
-        return (told.reshape(-1) > (0.5 if chance else 0.0)).astype(int)
-    return np.asarray(told.argmax(axis=1))
+    if outputs.ndim == 1 or outputs.shape[1] == 1:
+        return (outputs.reshape(-1) > (0.5 if chance else 0.0)).astype(int)
+    return np.asarray(outputs.argmax(axis=1))
 
 
 def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
     """Of each row, the probability of its class; for numbers 1 − squared error, at least −3. None
     where nothing is told.
     """
-    told = values.get("predictions", values.get("probabilities"))
-    if told is None:
+    outputs = values.get("predictions", values.get("probabilities"))
+    if outputs is None:
         return None
-    got = np.asarray(told, dtype=float)
+    got = np.asarray(outputs, dtype=float)
     if y.dtype.kind in "iu":
         if y.ndim == 2 and got.ndim == 3 and got.shape[2] == y.shape[1]:
             return _sequence_scores(values, got, y)
@@ -101,21 +101,23 @@ def losses_again(
         return []
     answers = []
     for epoch, values in run.epochs:
-        told = values.get("predictions")
-        if epoch == 0 or told is None or len(told) != len(y):
+        outputs = values.get("predictions")
+        if epoch == 0 or outputs is None or len(outputs) != len(y):
             continue
         dice = np.random.default_rng(0)
         orders = [np.arange(len(y)), *(dice.permutation(len(y)) for _ in range(SHUFFLES))]
-        own, *others = (_plain_loss(np.asarray(told), y[order], name=call.name) for order in orders)
+        own, *others = (
+            _plain_loss(np.asarray(outputs), y[order], name=call.name) for order in orders
+        )
         answers.append(
             {"own": own, "shuffled": float(np.mean(others)), "spread": float(np.std(others))}
         )
     return answers if all(math.isfinite(answer["own"]) for answer in answers) else []
 
 
-def _plain_loss(told: NDArray[Any], y: NDArray[Any], *, name: str) -> float:
+def _plain_loss(predictions: NDArray[Any], y: NDArray[Any], *, name: str) -> float:
     """The mean loss of that name; NaN where shapes or kind do not fit."""
-    outputs, targets = torch.as_tensor(told).double(), torch.as_tensor(np.array(y))
+    outputs, targets = torch.as_tensor(predictions).double(), torch.as_tensor(np.array(y))
     if name == "cross_entropy" and outputs.ndim == 2 and y.dtype.kind in "iu":
         return float(F.cross_entropy(outputs, targets.reshape(-1)))
     if name in LOSSES and outputs.numel() == targets.numel():

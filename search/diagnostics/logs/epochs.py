@@ -65,25 +65,27 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
         if at != before:
             rows.append(Epoch(cells={"epoch": at}))
         others = {"metric": layout.metric} | {name: name for name in layout.extra}
-        told = {name: number_in(cells.get(column, "")) for name, column in others.items() if column}
-        told["train_loss"] = _sum(place, layout.train, cells)
-        told["val_loss"] = _sum(place, layout.val, cells)
-        _complete(place, rows[-1], told, layout=layout)
+        values = {
+            name: number_in(cells.get(column, "")) for name, column in others.items() if column
+        }
+        values["train_loss"] = _sum(place, layout.train, cells)
+        values["val_loss"] = _sum(place, layout.val, cells)
+        _complete(place, rows[-1], values, layout=layout)
     return rows
 
 
 def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | None:
     """Of a loss's parts; None where one is missing."""
     parts = [_number(place, name, cells) for name in names]
-    told = [part for part in parts if part is not None]
-    return sum(told) if told and len(told) == len(parts) else None
+    present = [part for part in parts if part is not None]
+    return sum(present) if present and len(present) == len(parts) else None
 
 
-def _complete(place: str, row: Epoch, told: Cells, *, layout: Layout) -> None:
+def _complete(place: str, row: Epoch, values: Cells, *, layout: Layout) -> None:
     """Some loggers write an epoch's losses into separate rows, or train's at every few steps."""
     columns = {"train_loss": layout.train, "val_loss": layout.val}
     strict = ("val_loss",) if layout.steps else ("train_loss", "val_loss")
-    for name, value in told.items():
+    for name, value in values.items():
         if value is None:
             continue
         if name in strict and row.cells.get(name) is not None:

@@ -147,7 +147,7 @@ def _training(
     first = float(columns["train_loss"][0])
     chance = constant or (math.log(classes) if classes > 1 else math.inf)
     known = columns["epoch"][0] == 0 and first > 0.8 * chance
-    told = curves_of(
+    curves = curves_of(
         columns,
         metric="metric",
         sign=-1.0 if plain in LOWER else 1.0,
@@ -156,5 +156,5 @@ def _training(
         untrained=bool(known),
         held_out=bool(layout.val),
     )
-    assert told is not None  # every row has both
-    return told
+    assert curves is not None  # every row has both
+    return curves

@@ -32,34 +32,34 @@ class Judge:
     name: str
     rule: str
 
-    def passed(self, told: str, **measured: Any) -> Check:
+    def passed(self, text: str, **measured: Any) -> Check:
         """All is well."""
-        return self._check("pass", told, "", measured)
+        return self._check("pass", text, "", measured)
 
-    def note(self, told: str, remedy: str = "", **measured: Any) -> Check:
+    def note(self, text: str, remedy: str = "", **measured: Any) -> Check:
         """Worth knowing, and no fault."""
-        return self._check("note", told, remedy, measured)
+        return self._check("note", text, remedy, measured)
 
-    def warn(self, told: str, remedy: str, **measured: Any) -> Check:
+    def warn(self, text: str, remedy: str, **measured: Any) -> Check:
         """Likely a fault; the search may go on."""
-        return self._check("warn", told, remedy, measured)
+        return self._check("warn", text, remedy, measured)
 
-    def fail(self, told: str, remedy: str, **measured: Any) -> Check:
+    def fail(self, text: str, remedy: str, **measured: Any) -> Check:
         """A fault that makes a search a waste."""
-        return self._check("fail", told, remedy, measured)
+        return self._check("fail", text, remedy, measured)
 
     def unknown(self, cause: str, **measured: Any) -> Check:
         """Not checkable, because …"""
         return self._check("not checkable", f"because {cause}", "", measured)
 
     def _check(
-        self, outcome: Outcome, told: str, remedy: str, measured: Mapping[str, Any]
+        self, outcome: Outcome, text: str, remedy: str, measured: Mapping[str, Any]
     ) -> Check:
         return Check(
             name=self.name,
             rule=self.rule,
             outcome=outcome,
-            told=told,
+            told=text,
             remedy=remedy,
             measured=measured,
         )
@@ -76,7 +76,7 @@ def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
         causes = [name for name in CAUSES[check.name] if name in failed]
         if check.outcome not in ("warn", "fail") or not causes:
             return check
-        told = f"because {causes[0]} has failed and explains it: {check.told}"
-        return replace(check, outcome="not checkable", told=told, remedy="")
+        text = f"because {causes[0]} has failed and explains it: {check.told}"
+        return replace(check, outcome="not checkable", told=text, remedy="")
 
     return tuple(judged(found[name]) for name in CAUSES if name in found)

@@ -48,9 +48,9 @@ def label_noise(reading: Reading, *, legible: bool) -> Check:
     swapped, gain = noise_floor(reading) if two else (1.0, 0.0)
     swaps = swapped >= MOST * (guess != y).mean()
     if swaps and gain > CERTAIN:
-        told = f"plain models grow no surer than {1 - swapped:.0%} of any label"
+        text = f"plain models grow no surer than {1 - swapped:.0%} of any label"
         remedy = f"about {swapped:.0%} of the labels seem to be swapped: look at the surest of them"
-        return judge.warn(told, remedy, share=swapped, gain=gain)
+        return judge.warn(text, remedy, share=swapped, gain=gain)
     if not legible:
         return judge.unknown("plain models read too little of the labels in these inputs")
     rare = (
@@ -73,10 +73,10 @@ def label_noise(reading: Reading, *, legible: bool) -> Check:
         )
     pair = _half_wrong(y, chances, classes)
     if pair is not None:
-        told = f"in the rows of class {pair[0]}, the labels {pair[0]} and {pair[1]} stand at random"
+        text = f"in the rows of class {pair[0]}, the labels {pair[0]} and {pair[1]} stand at random"
         remedy = f"look at rows of class {pair[1]} that look like class {pair[0]}"
         return judge.warn(
-            f"{told}; {pair[1]} has rows of its own", remedy, share=wrong, classes=pair
+            f"{text}; {pair[1]} has rows of its own", remedy, share=wrong, classes=pair
         )
     return judge.passed(sentence, share=wrong)
 

@@ -55,9 +55,9 @@ def targets(y: Shown) -> Check:
             **measured,
         )
     if whole:
-        told = f"targets have {np.unique(y).size} distinct values, like classes"
+        text = f"targets have {np.unique(y).size} distinct values, like classes"
         return judge.warn(
-            told,
+            text,
             "say data.task=classification, unless their order and distance mean something",
             **measured,
         )
@@ -128,12 +128,12 @@ def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
     if classification:
         spread = max(by_indicators(x, y), by_column_per_class(x, y))
         if spread >= TELLTALE:
-            told = f"a column per class tells it from the others, by {spread:.1%}"
-            return judge.warn(told, remedy, score=spread)
+            text = f"a column per class tells it from the others, by {spread:.1%}"
+            return judge.warn(text, remedy, score=spread)
     together, pair = by_sum_of_two(x, y, classification)
     if together >= TELLTALE and max(scores[one] for one in pair) < PARTLY:
-        told = f"features {pair[0]} and {pair[1]} together explain {together:.1%} of the labels"
-        return judge.warn(f"{told}, and alone much less", remedy, features=pair)
+        text = f"features {pair[0]} and {pair[1]} together explain {together:.1%} of the labels"
+        return judge.warn(f"{text}, and alone much less", remedy, features=pair)
     return judge.passed(sentence, feature=best, score=scores[best])
 
 
@@ -166,9 +166,9 @@ def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Shown, Shown]]) 
                     "no fault in a forecast; else see how inputs and labels were read",
                     **measured,
                 )
-            told = f"{sentence}, but {other:+.1%} where labels are moved by {step:+d} row"
+            text = f"{sentence}, but {other:+.1%} where labels are moved by {step:+d} row"
             return judge.fail(
-                told,
+                text,
                 "labels and inputs are out of step: see how the two were read",
                 moved=step,
                 **measured,

@@ -58,8 +58,8 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     end = _end(losses)
     if None in losses or end > DIVERGED * start + 1e-3:
         arrow = f"{start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"
-        told = f"{sentence}; the loss went from {arrow}"
-        return judge.fail(told, lower + _at_once(losses, start=start), **numbers)
+        text = f"{sentence}; the loss went from {arrow}"
+        return judge.fail(text, lower + _at_once(losses, start=start), **numbers)
     if seen["rates"][-1] == 0:
         first = seen["rates"].index(0, 1) if 0 in seen["rates"][1:] else 0
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
@@ -67,14 +67,14 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     if faded:
         return judge.fail(faded, "is the schedule stepped per batch, and counts epochs?", **numbers)
     if max(ratios) * steps < STILL:
-        told = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
+        text = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
         if median(seen["gradient_norms"]) < FAINT and rate > FAINT:
             remedy = "are they clipped away, or do they vanish in the depth?"
-            return judge.fail(f"{told}; gradients are tiny", remedy, **numbers)
-        return judge.fail(told, f"raise optimizer.lr; {finds}", **numbers)
+            return judge.fail(f"{text}; gradients are tiny", remedy, **numbers)
+        return judge.fail(text, f"raise optimizer.lr; {finds}", **numbers)
     if decay >= HEAVY:
-        told = f"{sentence}; weight decay takes {decay:.0%} of the weights in every step"
-        return judge.warn(told, lower, **numbers)
+        text = f"{sentence}; weight decay takes {decay:.0%} of the weights in every step"
+        return judge.warn(text, lower, **numbers)
     if usual > WILD[0] and end >= start:
         least = judge.fail if usual > WILD[1] else judge.warn
         return least(sentence, lower, **numbers)
@@ -133,8 +133,8 @@ def overfit(heart: Answer) -> Check:
     if any(attempt["fitted"] for attempt in tries):
         return judge.passed(sentence, **numbers)
     if heart.get("left_out"):
-        told = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
-        return judge.unknown(told, **numbers)
+        text = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
+        return judge.unknown(text, **numbers)
     falls = any(
         attempt["end"] is not None and attempt["end"] < FALLS * attempt["start"]
         for attempt in tries
@@ -169,10 +169,10 @@ def labels_matter(answer: Answer) -> Check:
     )
     if sure > SURE:
         return judge.passed(sentence, deviations=sure)
-    told = f"{sentence}: no better beyond chance"
+    text = f"{sentence}: no better beyond chance"
     remedy = "do the labels belong to the inputs? Do the inputs say anything of them?"
     least = judge.fail if answer["rows"] >= MANY else judge.warn
-    return least(told, remedy, deviations=sure)
+    return least(text, remedy, deviations=sure)
 
 
 def padding(answer: Answer) -> Check:
@@ -213,10 +213,10 @@ def speed(answer: Answer, *, epochs: int, trainings: int, slots: int, batch: int
         f"{entry['batch'] / entry['seconds']:.0f} rows/s at batch {entry['batch']}"
         for entry in (own, fastest)
     ]
-    told = f"{', '.join(dict.fromkeys(rates))} ({fastest['megabytes']:.2g} MB kept)"
+    text = f"{', '.join(dict.fromkeys(rates))} ({fastest['megabytes']:.2g} MB kept)"
     wanted = f", all {trainings} trainings at most {search:.2g} s" if trainings else ""
     return judge.note(
-        f"{told}; an epoch takes {epoch:.2g} s{wanted}",
+        f"{text}; an epoch takes {epoch:.2g} s{wanted}",
         batches=list(measured),
         epoch=epoch,
         search=search,

@@ -36,9 +36,9 @@ def trains(seen: Answer) -> Check:
         )
     still = len(seen["val_loss"]) > 1 and len(set(seen["val_loss"])) == 1
     if not seen["steps"] and seen["passes"] and still and seen["val_loss"][0] is not None:
-        told = f"{seen['epochs_told']} epochs without a step of a torch optimizer, and one val_loss"
+        text = f"{seen['epochs_told']} epochs without a step of a torch optimizer, and one val_loss"
         remedy = "does an epoch have a batch at all (drop_last, a batch larger than the rows)?"
-        return judge.fail(told, remedy)
+        return judge.fail(text, remedy)
     pairs = [
         (one, two)
         for one, two in zip(seen["train_loss"], seen["val_loss"], strict=False)
@@ -85,22 +85,22 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
     taught = sum(once.values())
     both = seen["rows"] + seen["val_rows"]
     if MORE * seen["rows"] < taught <= MORE * both and seen["optimizers"] == 1:
-        told = f"an epoch took {taught} rows, of {seen['rows']} that were given"
-        return judge.warn(told, "do validation rows take part in the training?", taught=taught)
+        text = f"an epoch took {taught} rows, of {seen['rows']} that were given"
+        return judge.warn(text, "do validation rows take part in the training?", taught=taught)
     rows, shallow = seen["rows_seen"], seen["first_layer"]
     few = rows["taught"] == 1 and max(rows["covered"]) < FEW * fraction
     if few and rows["again"] == 1:
-        told = f"every epoch takes the same {max(rows['covered']):.0%} of the train rows"
-        return judge.warn(told, "draw from all rows, and anew in every epoch")
+        text = f"every epoch takes the same {max(rows['covered']):.0%} of the train rows"
+        return judge.warn(text, "draw from all rows, and anew in every epoch")
     if shallow is not None and shallow < FAINT * min(seen["given_spread"] or 0.0, 1.0):
-        told = (
+        text = (
             f"train rows spread by {seen['given_spread']:.2g}, and by {shallow:.2g} when they "
             "reach the first layer"
         )
-        return judge.warn(told, "are the inputs scaled twice? The data are normalised already (R5)")
-    told = _otherwise_scaled(given, seen["evaluated"])
-    if told:
-        return judge.warn(told, "normalise both alike, by what train says (R5)")
+        return judge.warn(text, "are the inputs scaled twice? The data are normalised already (R5)")
+    text = _otherwise_scaled(given, seen["evaluated"])
+    if text:
+        return judge.warn(text, "normalise both alike, by what train says (R5)")
     return judge.passed(sentence, different=len({batch["content"] for batch in given}))
 
 
@@ -155,22 +155,22 @@ def optimizer_steps(seen: Answer) -> Check:
     if seen["optimizers"] > 1:
         return judge.unknown(f"{seen['optimizers']} optimizers take turns")
     if seen["stale_gradients"]:
-        told = (
+        text = (
             f"in {seen['stale_gradients']} of {seen['steps']} steps, gradients were added to "
             "those of the step before"
         )
-        return judge.fail(told, "call optimizer.zero_grad() before every backward pass")
+        return judge.fail(text, "call optimizer.zero_grad() before every backward pass")
     if seen["steps_without_gradient"]:
-        told = f"{seen['steps_without_gradient']} of {seen['steps']} steps had no new gradient"
+        text = f"{seen['steps_without_gradient']} of {seen['steps']} steps had no new gradient"
         return judge.fail(
-            told,
+            text,
             "call optimizer.step() once per backward pass, and let the loss depend on the model",
         )
     # An optimizer of a copy never gets a gradient: the check `gradients` tells what it lacks.
     lacks = any(weights["trainable"] and not weights["optimized"] for weights in seen["weights"])
     if not lacks and seen["cleared"] > seen["steps"] / 2:
-        told = f"in {seen['cleared']} of {seen['steps']} steps, the gradients had been cleared"
-        return judge.fail(told, "call zero_grad, then backward, then step, in this order")
+        text = f"in {seen['cleared']} of {seen['steps']} steps, the gradients had been cleared"
+        return judge.fail(text, "call zero_grad, then backward, then step, in this order")
     return _by_hand(seen, judge) or judge.passed(
         f"{seen['steps']} steps, each with fresh gradients"
     )
@@ -180,12 +180,12 @@ def _by_hand(seen: Answer, judge: Judge) -> Check | None:
     """What happens to the weights beside the optimizer, if it undoes what they learn."""
     factors = seen["factors"]
     if len(factors) > seen["steps"] / 2 and median(factors) < SHRUNK:
-        told = f"between two steps, all weights are multiplied by {median(factors):.3g}"
-        return judge.fail(told, "weight decay belongs to the optimizer, and takes far less")
+        text = f"between two steps, all weights are multiplied by {median(factors):.3g}"
+        return judge.fail(text, "weight decay belongs to the optimizer, and takes far less")
     if seen["drawn_anew"]:
         name, times = max(seen["drawn_anew"].items(), key=lambda item: item[1])
-        told = f"between two steps, {name} became another one, {times} times"
-        return judge.fail(told, "draw initial weights once, before the first step")
+        text = f"between two steps, {name} became another one, {times} times"
+        return judge.fail(text, "draw initial weights once, before the first step")
     return None
 
 
@@ -195,22 +195,22 @@ def evaluation_mode(seen: Answer) -> Check:
     if not seen["batches"]:
         return judge.unknown("no batch was seen going into a torch module")
     if seen["noisy_evaluations"]:
-        told = f"{' and '.join(seen['noisy_evaluations'])} active in evaluation"
+        text = f"{' and '.join(seen['noisy_evaluations'])} active in evaluation"
         return judge.fail(
-            told, "call model.eval() first, and give functional dropout training=self.training"
+            text, "call model.eval() first, and give functional dropout training=self.training"
         )
     if seen["unsteady_evaluation"]:
-        told = "two evaluations of the same rows differ"
+        text = "two evaluations of the same rows differ"
         return judge.fail(
-            told, "switch off in evaluation whatever draws by chance: if self.training"
+            text, "switch off in evaluation whatever draws by chance: if self.training"
         )
     if seen["changed_buffers"]:
-        told = f"an evaluation changes {', '.join(seen['changed_buffers'][:4])}"
-        return judge.fail(told, "change buffers in training only: if self.training")
+        text = f"an evaluation changes {', '.join(seen['changed_buffers'][:4])}"
+        return judge.fail(text, "change buffers in training only: if self.training")
     if seen["rows_mix"]:
-        told = "a row's output changes with the rows beside it, in evaluation"
+        text = "a row's output changes with the rows beside it, in evaluation"
         return judge.warn(
-            told, "is the batch axis taken for another one (batch_first, dim=0), or is it meant?"
+            text, "is the batch axis taken for another one (batch_first, dim=0), or is it meant?"
         )
     if seen["quiet_trainings"] and any(not weights["trainable"] for weights in seen["weights"]):
         return judge.note(

@@ -31,8 +31,8 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
         return judge.fail(kept, remedy)
     rows = seen["rows_seen"]
     if rows["on_train"] is not None and rows["on_train"] > 0.9 and rows["on_val"] == 0:
-        told = "the rows that were evaluated are train rows; no validation row was"
-        return judge.fail(told, "evaluate the rows of data.val")
+        text = "the rows that were evaluated are train rows; no validation row was"
+        return judge.fail(text, "evaluate the rows of data.val")
     unknown = _unknown_by_heart(heart)
     if unknown:
         return judge.fail(unknown, OWN_ROW)
@@ -47,12 +47,12 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     if not apart or len(apart) < len(pairs):
         return judge.passed("the losses reported are those of the steps and of the predictions")
     loss, again = apart[-1]
-    told = f"val_loss is {loss:.3g}, but the predictions have {again['own']:.3g}"
+    text = f"val_loss is {loss:.3g}, but the predictions have {again['own']:.3g}"
     by_chance = abs(loss - again["shuffled"]) < SURE * again["spread"] + NEAR * again["shuffled"]
     if by_chance and again["shuffled"] - again["own"] > SURE * again["spread"]:
-        told = f"{told}, and {again['shuffled']:.3g} on shuffled labels"
-        return judge.fail(told, OWN_ROW)
-    return judge.note(told, "is it another loss, or one with penalties?")
+        text = f"{text}, and {again['shuffled']:.3g} on shuffled labels"
+        return judge.fail(text, OWN_ROW)
+    return judge.note(text, "is it another loss, or one with penalties?")
 
 
 def _unknown_by_heart(heart: Answer) -> str:
@@ -80,11 +80,11 @@ def _kept_sum(seen: Answer) -> str:
     scale = reported[0] / means[0]
     own, kept = scale * means[1], scale * (means[0] + means[1])
     running = kept / 2
-    told = f"train_loss is {reported[0]:.3g}, then {reported[1]:.3g}"
+    text = f"train_loss is {reported[0]:.3g}, then {reported[1]:.3g}"
     if _near(reported[1], kept) and not _near(reported[1], own, FAR):
-        return f"{told}; the second epoch's own is {own:.3g}: the running loss is never reset"
+        return f"{text}; the second epoch's own is {own:.3g}: the running loss is never reset"
     if _near(reported[1], running, NEAR / 2) and not _near(reported[1], own, 2 * FAR):
-        return f"{told}; the second epoch's own is {own:.3g}: it averages all steps since the start"
+        return f"{text}; the second epoch's own is {own:.3g}: it averages all steps since the start"
     return ""
 
 

@@ -27,8 +27,8 @@ def initial_weights(seen: Answer) -> Check:
         weights["name"] for weights in seen["weights"] if weights["alike"] and weights["trainable"]
     ]
     if alike:
-        told = f"all units of {_some(alike)} have the same weights, also after training"
-        return judge.fail(told, "draw the initial weights at random (model.init)", alike=alike)
+        text = f"all units of {_some(alike)} have the same weights, also after training"
+        return judge.fail(text, "draw the initial weights at random (model.init)", alike=alike)
     return judge.passed(f"the units of all {len(seen['weights'])} tensors differ")
 
 
@@ -54,7 +54,7 @@ def gradients(seen: Answer) -> Check:
         "no_gradient": silent,
         "not_finite": broken,
     }
-    for names, told, remedy in (
+    for names, text, remedy in (
         (idle, "are in no optimizer", "give the optimizer model.parameters()"),
         (
             silent,
@@ -63,13 +63,13 @@ def gradients(seen: Answer) -> Check:
         ),
     ):
         if names:
-            return judge.fail(f"{_some(names)} {told}", remedy, **numbers)
+            return judge.fail(f"{_some(names)} {text}", remedy, **numbers)
     if broken and all(loss is not None for loss in seen["losses"]):
-        told, remedy = (
+        text, remedy = (
             "got a gradient that is not finite",
             "see divisions, roots and logarithms (R20)",
         )
-        return judge.fail(f"{_some(broken)} {told}", remedy, **numbers)
+        return judge.fail(f"{_some(broken)} {text}", remedy, **numbers)
     if frozen and _is_backbone(seen["weights"]):
         return judge.note(f"{_some(frozen)} are frozen, as if trained before", "", **numbers)
     if frozen:
@@ -119,8 +119,8 @@ def batch_norm(seen: Answer, *, rows: int, batch: int | None) -> Check:
     if not seen["batch_norms"]:
         return judge.passed("there is no batch norm")
     if seen["still_norms"]:
-        told = "batch norm with a momentum below 0.001 hardly moves its running statistics"
-        return judge.fail(f"{told}, which evaluation uses", "take its default momentum, 0.1")
+        text = "batch norm with a momentum below 0.001 hardly moves its running statistics"
+        return judge.fail(f"{text}, which evaluation uses", "take its default momentum, 0.1")
     size = batch or max(
         (given["shape"][0] for given in seen["batches"] if given["shape"]), default=0
     )
@@ -132,8 +132,8 @@ def batch_norm(seen: Answer, *, rows: int, batch: int | None) -> Check:
             "batch norm with one row per batch has nothing to average", "raise trainer.batch_size"
         )
     if batch and rows % batch == 1 and lonely:
-        told = f"of {rows} rows, the last batch has one, on which batch norm raises or is blind"
-        return judge.fail(told, f"say trainer.batch_size={batch + 1}, or drop a row")
+        text = f"of {rows} rows, the last batch has one, on which batch norm raises or is blind"
+        return judge.fail(text, f"say trainer.batch_size={batch + 1}, or drop a row")
     if 0 < size < LEAST_BATCH:
         return judge.warn(
             f"batch norm averages over {size} rows only", "raise trainer.batch_size to 8 or more"

@@ -31,8 +31,8 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
     call = seen["loss"]
     if seen["broadcast"]:
         one, other = (tuple(shape) for shape in seen["broadcast"])
-        told = f"outputs {one} and targets {other} are subtracted: each against all others"
-        return judge.fail(told, "give the model's output the shape of the targets")
+        text = f"outputs {one} and targets {other} are subtracted: each against all others"
+        return judge.fail(text, "give the model's output the shape of the targets")
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(
             "no loss of torch's was seen"
@@ -55,29 +55,29 @@ def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
     """Why outputs do not fit a loss of class numbers, and the remedy."""
     name, outputs, end = call["name"], call["outputs"], call["end"]
     if name == "cross_entropy" and end == "Softmax" and call["end_axis"] not in (1, -1, None):
-        told = (
+        text = (
             f"cross_entropy is given a softmax over axis {call['end_axis']}, not over the classes"
         )
-        return told, "drop the softmax from the model"
+        return text, "drop the softmax from the model"
     if name == "cross_entropy" and call["probabilities"]:
-        told = "cross_entropy is given probabilities: softmax is applied twice"
-        return told, "give it the logits: drop the softmax from the model"
+        text = "cross_entropy is given probabilities: softmax is applied twice"
+        return text, "give it the logits: drop the softmax from the model"
     if name == "cross_entropy" and call["over_batch"]:
-        told = "cross_entropy is given probabilities that sum to 1 over the batch"
-        return f"{told}, not over the classes", "drop the softmax over dim=0 from the model"
+        text = "cross_entropy is given probabilities that sum to 1 over the batch"
+        return f"{text}, not over the classes", "drop the softmax over dim=0 from the model"
     ended = {"Relu": "relu", "ClampMin": "clamp", "Clamp": "clamp", "Tanh": "tanh"}.get(end)
     if name == "cross_entropy" and ended:
-        told = f"cross_entropy is given what a {ended} leaves, not all real numbers"
-        return told, f"give it the logits: drop the {ended} from the end of the model"
+        text = f"cross_entropy is given what a {ended} leaves, not all real numbers"
+        return text, f"give it the logits: drop the {ended} from the end of the model"
     # Small logits may lie between 0 and 1 by chance: the range tells only where the end is not
     # known.
     within = not end and call["sigmoid"] and math.prod(outputs) > LEAST_BATCH
     if name == "cross_entropy" and (within or end == "Sigmoid"):
-        told = "cross_entropy is given numbers between 0 and 1, as a sigmoid leaves them"
-        return told, "give it the logits: drop the sigmoid from the model"
+        text = "cross_entropy is given numbers between 0 and 1, as a sigmoid leaves them"
+        return text, "give it the logits: drop the sigmoid from the model"
     if classes and len(outputs) > 1 and outputs[1] != classes:
-        told = f"{outputs[1]} outputs for {classes} classes"
-        return told, "give the model an output per class (data.outputs)"
+        text = f"{outputs[1]} outputs for {classes} classes"
+        return text, "give the model an output per class (data.outputs)"
     if name == "nll_loss" and not call["log_probabilities"]:
         return "nll_loss is given no log-probabilities", "end the model with log_softmax"
     return None
@@ -91,21 +91,21 @@ def _unfit_distance(call: Answer, *, classification: bool) -> tuple[str, str] | 
         not end and call["within_unit"] and math.prod(outputs) > LEAST_BATCH
     )
     if name == "binary_cross_entropy_with_logits" and probabilities:
-        told = f"{name} is given numbers between 0 and 1: sigmoid is applied twice"
-        return told, "give it the logits: drop the sigmoid from the model"
+        text = f"{name} is given numbers between 0 and 1: sigmoid is applied twice"
+        return text, "give it the logits: drop the sigmoid from the model"
     if outputs != targets:
-        told = f"{name} holds outputs {outputs} against targets {targets}: each against all others"
-        return told, "give the model's output the shape of the targets"
+        text = f"{name} holds outputs {outputs} against targets {targets}: each against all others"
+        return text, "give the model's output the shape of the targets"
     numbered = classification and call["classes"] and not name.startswith("binary")
     if numbered and math.prod(outputs[1:]) == 1:
-        told = f"{name} measures distances between class numbers"
-        return told, "use cross-entropy with an output per class (R50)"
+        text = f"{name} measures distances between class numbers"
+        return text, "use cross-entropy with an output per class (R50)"
     if end in POSITIVE and call["below"] > BEYOND:
-        told = f"outputs end in {end.lower()} and are never negative, as {call['below']:.0%} of the"
-        return f"{told} targets are", "end the model with a linear layer"
+        text = f"outputs end in {end.lower()} and are never negative, as {call['below']:.0%} of the"
+        return f"{text} targets are", "end the model with a linear layer"
     if end in BOUNDED and call["beyond"] > BEYOND:
-        told = f"outputs end in {end.lower()} and never leave −1 … 1, as {call['beyond']:.0%} of"
-        return f"{told} the targets do", "end the model with a linear layer"
+        text = f"outputs end in {end.lower()} and never leave −1 … 1, as {call['beyond']:.0%} of"
+        return f"{text} the targets do", "end the model with a linear layer"
     return None
 
 
@@ -174,13 +174,13 @@ def _not_the_mean(seen: Answer, backward: float | None) -> tuple[str, str] | Non
     call = seen["loss"]
     value = call["value"]
     if seen["maximized"]:
-        told = f"{call['name']} is maximized: the optimizer has maximize=True"
-        return told, "drop maximize=True: a loss is to fall"
+        text = f"{call['name']} is maximized: the optimizer has maximize=True"
+        return text, "drop maximize=True: a loss is to fall"
     if value is None or backward is None or not value:
         return None
     if value > 0 and abs(backward + value) < EXACT * value:
-        told = f"{call['name']} is {value:.3g}, and the gradient that of {backward:.3g}"
-        return told, "the loss is negated: call backward of the loss itself"
+        text = f"{call['name']} is {value:.3g}, and the gradient that of {backward:.3g}"
+        return text, "the loss is negated: call backward of the loss itself"
     rows = math.prod(call["targets"]) if call["targets"] else 0
     if call["reduction"] == "sum" and rows > 2 and abs(backward - value) < EXACT * abs(value):
         return (

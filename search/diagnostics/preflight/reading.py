@@ -188,8 +188,10 @@ def _held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:
 def _held_out_numbers(x: Shown, numbers: Shown) -> Shown:
     """Predictions of numbers [n] for rows that the model has not seen."""
     trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
-    told: Shown = cross_val_predict(trees, x, numbers, cv=KFold(5, shuffle=True, random_state=0))
-    return told
+    predicted: Shown = cross_val_predict(
+        trees, x, numbers, cv=KFold(5, shuffle=True, random_state=0)
+    )
+    return predicted
 
 
 def _read_numbers(guess: Shown, numbers: Shown) -> tuple[float, float]:

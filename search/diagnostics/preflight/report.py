@@ -23,12 +23,12 @@ STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "no
 
 def write(checks: Sequence[Check], folder: Path, *, seconds: float) -> None:
     """All checks with all their numbers; what is not finite stands as null."""
-    told = {
+    document = {
         "failed": failed(checks),
         "seconds": round(seconds, 1),
         "checks": [asdict(check) for check in checks],
     }
-    write_text(folder / PREFLIGHT, json.dumps(plain(told), indent=1, allow_nan=False) + "\n")
+    write_text(folder / PREFLIGHT, json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
 
 
 def sound(folder: Path) -> bool:
@@ -55,16 +55,16 @@ def show(checks: Sequence[Check], console: Console, *, seconds: float) -> None:
         if check.told in shared:
             continue
         remedy = f"\n→ {check.remedy}" if check.remedy else ""
-        told = f"{check.told}{remedy}".replace("[", r"\[")
-        table.add_row(check.name, check.outcome, check.rule, told, style=STYLES[check.outcome])
+        text = f"{check.told}{remedy}".replace("[", r"\[")
+        table.add_row(check.name, check.outcome, check.rule, text, style=STYLES[check.outcome])
     console.print(table)
     for reason in shared:
         names = ", ".join(check.name for check in checks if check.told == reason)
         line = f"not checkable, {reason}: {names}"
         console.print(line, markup=False, highlight=False, style=STYLES["not checkable"])
     counts = Counter[str](check.outcome for check in checks)
-    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in STYLES if counts[outcome])
-    console.print(f"{len(checks)} checks in {seconds:.0f} s: {told}", highlight=False)
+    text = ", ".join(f"{counts[outcome]} {outcome}" for outcome in STYLES if counts[outcome])
+    console.print(f"{len(checks)} checks in {seconds:.0f} s: {text}", highlight=False)
 
 
 def require(checks: Sequence[Check], *, allow: Sequence[str], remedy: str) -> None:

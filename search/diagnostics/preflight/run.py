@@ -71,7 +71,7 @@ def told_preflight(
 def of_training(
     plan: Plan,
     prepared: Prepared,
-    told: Answers,
+    answers: Answers,
     *,
     ordered: bool,
     slots: tuple[Slot, ...],
@@ -80,7 +80,7 @@ def of_training(
     """Checks of what was measured of the training."""
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
     trainer, optimizer = dict(plan.config.trainer), dict(plan.config.optimizer)
-    seen, train = told["watched"], next(prepared.folds()).data.train
+    seen, train = answers["watched"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
     expected, classes = None, 0
@@ -92,7 +92,7 @@ def of_training(
         if seen["error"]
         else seen["cut"] or "no step of a torch optimizer was seen in this process"
     }
-    heart = told.get("heart", cause)
+    heart = answers.get("heart", cause)
     yield losses.reported_losses(seen, heart=heart)
     fraction = float(trainer.get("fraction") or 1.0)
     yield loop.batches(seen, fraction=fraction)
@@ -111,15 +111,15 @@ def of_training(
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
     yield learning.overfit(heart)
-    yield learning.labels_matter(told.get("labels", cause))
+    yield learning.labels_matter(answers.get("labels", cause))
     if train.lengths is not None:
-        yield learning.padding(told.get("padding", cause))
-    speed = told.get("speed", cause)
+        yield learning.padding(answers.get("padding", cause))
+    speed = answers.get("speed", cause)
     yield learning.speed(
         speed, epochs=plan.epochs, trainings=trainings, slots=len(slots), batch=batch
     )
     unasked = {} if plan.stock else {"cause": "a trainer of yours builds its model itself"}
-    yield model.own_gradients(told.get("gradients", unasked))
+    yield model.own_gradients(answers.get("gradients", unasked))
 
 
 def _decay(optimizer: Mapping[str, Any]) -> float:

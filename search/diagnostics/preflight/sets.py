@@ -57,7 +57,7 @@ def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool =
         )
         for one, other in combinations(sets, 2)
     }
-    told = ", ".join(
+    text = ", ".join(
         f"{pair} {area:.2f} ±{SURE * error:.2f}"
         for pair, (area, error) in areas.items()
         if math.isfinite(area)
@@ -65,13 +65,13 @@ def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool =
     measured = {
         pair: {"auc": area, "standard_error": error} for pair, (area, error) in areas.items()
     }
-    if not told:
+    if not text:
         return judge.unknown("a set has fewer than ten rows, or too few groups", **measured)
     least = {
         pair: area - SURE * error for pair, (area, error) in areas.items() if math.isfinite(area)
     }
     worst = max(least, key=lambda pair: least[pair])
-    sentence = f"a classifier tells the sets apart with an AUC of {told}; 0.5 is chance"
+    sentence = f"a classifier tells the sets apart with an AUC of {text}; 0.5 is chance"
     if least[worst] > SHIFTED and ordered:
         remedy = (
             f"{worst} differ, as times do; does a feature tell the time (a date, a running "
@@ -119,11 +119,11 @@ def shared_rows(
     distinct = len(train) / max(len(keys["train"]), 1)
     found = {name: np.isin(keys[name], train) for name in keys if name != "train"}
     shares = {name: float(mask.mean()) for name, mask in found.items()}
-    told = ", ".join(
+    text = ", ".join(
         f"{int(mask.sum())} of {len(mask)} {noun} of {name}" for name, mask in found.items()
     )
     measured = {"shares": shares, "distinct_in_train": distinct}
-    sentence = f"{told} stand in train too"
+    sentence = f"{text} stand in train too"
     exact = max(shares.values(), default=0.0)
     copies = sum(int(mask.sum()) for mask in found.values())
     by_accident = (
@@ -134,11 +134,11 @@ def shared_rows(
     if numbers and lengths is None and (not exact or by_accident):
         near = near_copies(x, like=drawn_by_chance(x["train"]))
         if max(near.values(), default=0.0) >= LEAKED_NEARLY:
-            told = ", ".join(f"{share:.0%} of the rows of {name}" for name, share in near.items())
+            text = ", ".join(f"{share:.0%} of the rows of {name}" for name, share in near.items())
             remedy = (
                 "keep what belongs together in one set with split=grouped; augment after the split"
             )
-            return judge.fail(f"{told} nearly repeat a row of train", remedy, near=near, **measured)
+            return judge.fail(f"{text} nearly repeat a row of train", remedy, near=near, **measured)
     if not exact:
         return judge.passed(sentence, **measured)
     if by_accident:
@@ -182,18 +182,18 @@ def shared_groups(groups: Sets | None, time: Sets | None) -> Check:
     judge = Judge(name="shared_groups", rule="R3")
     if groups is None and time is None:
         return judge.unknown("no column of groups or times is named (data.groups, data.time)")
-    told, bad = [], False
+    texts, bad = [], False
     if groups is not None:
         for name in ("val", "test"):
             both = np.intersect1d(groups["train"].astype(str), groups[name].astype(str))
             bad |= bool(len(both))
-            told.append(f"{len(both)} groups of {name} stand in train too")
+            texts.append(f"{len(both)} groups of {name} stand in train too")
     if time is not None:
         for name in ("val", "test"):
             late = float((time["train"] > time[name].min()).mean())
             bad |= late > 0
-            told.append(f"{late:.0%} of train is younger than the oldest row of {name}")
-    sentence = "; ".join(told)
+            texts.append(f"{late:.0%} of train is younger than the oldest row of {name}")
+    sentence = "; ".join(texts)
     if bad:
         return judge.fail(sentence, "say split=grouped or split=ordered, or mend the index files")
     return judge.passed(sentence)
@@ -217,9 +217,9 @@ def class_balance(
         missing = np.flatnonzero((count == 0) & (sum(counts.values()) > 0))
         if len(missing):
             shown = [str(names[index]) if names else str(index) for index in missing[:5]]
-            told = f"class {', '.join(shown)} has no row in {name}"
+            text = f"class {', '.join(shown)} has no row in {name}"
             return judge.fail(
-                told,
+                text,
                 "draw a stratified split (split=holdout), or merge the class with another",
                 **measured,
             )
@@ -228,11 +228,11 @@ def class_balance(
     if p < 1e-4:
         shares = table / table.sum(axis=1, keepdims=True)
         if float(np.abs(shares - shares[0]).max()) > 0.05:
-            told = (
+            text = (
                 f"{sentence}; their shares differ between the sets by up to "
                 f"{np.abs(shares - shares[0]).max():.0%}"
             )
-            return judge.warn(told, "draw a stratified split (split=holdout)", p=p, **measured)
+            return judge.warn(text, "draw a stratified split (split=holdout)", p=p, **measured)
     if train.min() < 5:
         return judge.warn(
             sentence,
@@ -243,10 +243,10 @@ def class_balance(
         remedy = "a metric such as balanced_accuracy or roc_auc sees the rare class"
         if metric == "accuracy" and train.max() > RARE * train.min():
             most = train.max() / train.sum()
-            told = (
+            text = (
                 f"{sentence}: always naming the most frequent class gives an accuracy of {most:.1%}"
             )
-            return judge.warn(told, remedy.replace("a metric", "rank by a metric"), **measured)
+            return judge.warn(text, remedy.replace("a metric", "rank by a metric"), **measured)
         return judge.note(f"{sentence}: unbalanced", remedy, **measured)
     return judge.passed(sentence, **measured)
 

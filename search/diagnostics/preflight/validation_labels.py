@@ -56,8 +56,8 @@ def _of_classes(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, ali
     numbers = {"train": usual, "val": here}
     pair = _swapped(train[1], guess, val[1], got)
     if pair is not None:
-        told = f"{sentence}; classes {pair[0]} and {pair[1]} are swapped in validation"
-        return judge.fail(told, REMEDY, **numbers)
+        text = f"{sentence}; classes {pair[0]} and {pair[1]} are swapped in validation"
+        return judge.fail(text, REMEDY, **numbers)
     if usual - constant < READ * (1 - constant):
         return judge.unknown("plain models read too little of the train labels", **numbers)
     pooled = (usual * len(guess) + here * len(got)) / (len(guess) + len(got))
@@ -66,8 +66,8 @@ def _of_classes(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, ali
         return judge.passed(sentence, **numbers)
     chance = math.sqrt(0.25 / len(got))
     if here < constant + 2 * chance:
-        told = f"{sentence}: the labels of validation do not belong to its rows"
-        return judge.fail(told, REMEDY, **numbers)
+        text = f"{sentence}: the labels of validation do not belong to its rows"
+        return judge.fail(text, REMEDY, **numbers)
     return judge.warn(f"{sentence}: some labels of validation may be wrong", REMEDY, **numbers)
 
 
@@ -75,9 +75,9 @@ def _swapped(y: Shown, guess: Shown, val_y: Shown, got: Shown) -> tuple[int, int
     """Two classes each of which trees take for the other, in validation alone."""
     classes = [int(c) for c in np.unique(val_y) if (val_y == c).sum() >= FEWEST // 4]
 
-    def taken(labels: Shown, told: Shown, one: int, other: int) -> float:
+    def taken(labels: Shown, predicted: Shown, one: int, other: int) -> float:
         rows = labels == one
-        return float((told[rows] == other).mean()) if rows.any() else 0.0
+        return float((predicted[rows] == other).mean()) if rows.any() else 0.0
 
     for one in classes:
         for other in classes:
@@ -115,11 +115,11 @@ def _of_numbers(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, ali
         and here > READ
         and (abs(math.log(factor)) > SLOPE or abs(offset) > OFFSET)
     ):
-        told = (
+        text = (
             f"{sentence}; these are {factor:.3g} times as steep, and {offset:+.2g} deviations "
             "off: other units?"
         )
-        return judge.fail(told, REMEDY, **numbers)
+        return judge.fail(text, REMEDY, **numbers)
     if lost > SURE * error and usual - here > LOST:
         say = judge.fail if here < 2 / math.sqrt(len(val_y)) else judge.warn
         return say(f"{sentence}: targets may belong to other rows", REMEDY, **numbers)

@@ -86,16 +86,16 @@ def _lengths(trials: Sequence[Trained]) -> Together | None:
         return None
     shares = np.array([(t.best_epoch or 0) / t.epochs for t in better])
     stopped = np.array([t.stopped for t in better])
-    told = f"of the better {len(better)} trials"
+    text = f"of the better {len(better)} trials"
     if (early := float((shares <= EARLY).mean())) >= ALWAYS:
         says = (
-            f"{100 * early:.0f} % {told} were best in the first tenth of their epochs: "
+            f"{100 * early:.0f} % {text} were best in the first tenth of their epochs: "
             "trainer.epochs can be lowered"
         )
         return Together(name="fewer_epochs", rule="P10", says=says)
     if (late := float(((shares > LATE) & ~stopped).mean())) >= MOSTLY:
         says = (
-            f"{100 * late:.0f} % {told} were best in the last quarter of their epochs: raise "
+            f"{100 * late:.0f} % {text} were best in the last quarter of their epochs: raise "
             "trainer.epochs"
         )
         return Together(name="more_epochs", rule="P10", says=says)
@@ -123,9 +123,9 @@ def _bigger(trials: Sequence[Trained], knob: str) -> Together | None:
         if min(map(len, levels)) > 1 and max(worse, _less(levels[0], levels[1])) < CHANCE / len(
             bigger
         ):
-            told = f"{np.mean(levels[1]):.3g} against {np.mean(levels[0]):.3g}"
+            text = f"{np.mean(levels[1]):.3g} against {np.mean(levels[0]):.3g}"
             says = (
-                f"{knob} = {value:g} is worse than {best:g} on train too ({told}): it is not "
+                f"{knob} = {value:g} is worse than {best:g} on train too ({text}): it is not "
                 "trained well enough, and does not "
                 "overfit; give it another learning rate, residual connections or batch norm"
             )

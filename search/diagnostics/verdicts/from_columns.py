@@ -70,10 +70,10 @@ def _whole(train: Array, val: Array, *, ended: bool) -> NDArray[np.bool_]:
     """Epochs that count: what is missing before other numbers was not told, nor at the end, but if
     it `ended`.
     """
-    told = ~(np.isnan(train) | np.isnan(val))
+    finite = ~(np.isnan(train) | np.isnan(val))
     if ended:
-        told[np.flatnonzero(told).max(initial=-1) + 1 :] = True
-    return told
+        finite[np.flatnonzero(finite).max(initial=-1) + 1 :] = True
+    return finite
 
 
 def _known(column: Any, whole: NDArray[np.bool_]) -> Array | None:

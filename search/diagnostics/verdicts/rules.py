@@ -31,24 +31,24 @@ class Verdict(Finding):
 
 def judge(curves: Curves) -> Verdict:
     """What curves of at least one epoch say."""
-    told = _not_finite(curves)
-    if told:
+    text = _not_finite(curves)
+    if text:
         grew = _grew(curves)
         return Verdict(
-            name="nan", why=told, sides=(Finding(name="lr_too_high", why=grew),) if grew else ()
+            name="nan", why=text, sides=(Finding(name="lr_too_high", why=grew),) if grew else ()
         )
     shape = Shape(curves)
     asked = [name for name in SIDES if curves.held_out or name not in NEED_VALIDATION]
     for name, rule in RULES:
         if not curves.held_out and name in NEED_VALIDATION:
             continue
-        if told := rule(shape):
+        if text := rule(shape):
             sides = [
                 Finding(name=side, why=why)
                 for side in asked
                 if side != name and (why := SIDES[side](shape, name))
             ]
-            return Verdict(name=name, why=told, sides=tuple(sides))
+            return Verdict(name=name, why=text, sides=tuple(sides))
     return Verdict(
         name="cannot_tell",
         why=(

@@ -62,8 +62,8 @@ def vanishing(shape: Shape) -> str:
     ratio = shape.last(shape.curves.early_gradient)
     if ratio is None or not 0 < ratio < VANISHED or shape.level < BAD:
         return ""
-    told = f"a weight of the first layer gets {ratio:.1g} of the gradient that one of the last gets"
-    return f"{told}, and train stands at {shape.stands}"
+    text = f"a weight of the first layer gets {ratio:.1g} of the gradient that one of the last gets"
+    return f"{text}, and train stands at {shape.stands}"
 
 
 def dead_units(shape: Shape) -> str:
@@ -131,11 +131,11 @@ def _killed(shape: Shape) -> str:
         return ""
     if shape.level < HIGH or shape.lowest < 0.7 * shape.level:
         return ""
-    told = (
+    text = (
         f"training killed {100 * share:.0f} % of a layer's units, of which {100 * dead[0]:.0f} % "
         "were dead before"
     )
-    return f"{told}, and train stands at {shape.stands}"
+    return f"{text}, and train stands at {shape.stands}"
 
 
 def _rises(shape: Shape) -> str:
@@ -161,15 +161,15 @@ def _shakes(shape: Shape) -> str:
         return ""
     if not shape.curves.held_out:
         return ""  # a log of train alone mostly tells single batches, which shake at any rate
-    told, more = (
+    text, more = (
         f"train shakes by {shape.by(shape.jitter)} from epoch to epoch",
         1.0 if shape.curves.comparable else 2.5,
     )
     if abs(shape.level - 1) < 2 * REST and shape.jitter > 0.005 * more and shape.chance is not None:
-        return f"{told} about the loss of a constant prediction"
+        return f"{text} about the loss of a constant prediction"
     least = min(0.015 * more, 0.06) if shape.usual > HIGH else 0.06
     shakes = shape.usual > shape.bad and shape.jitter > least * max(shape.usual, 1.0)
-    return f"{told}, about {shape.told(shape.usual)}" if shakes else ""
+    return f"{text}, about {shape.told(shape.usual)}" if shakes else ""
 
 
 def dead(shape: Shape) -> str:
@@ -181,10 +181,10 @@ def dead(shape: Shape) -> str:
     guesses = not shape.anchored and _guesses(shape)
     if not rests and not ((known or guesses) and _is_where_it_began(shape)):
         return ""
-    told = "about where it began"
+    text = "about where it began"
     if rests or guesses:
-        told = "which is what a constant prediction loses"
-    return f"train rests at {shape.stands}, {told}: nothing has been learned{shape.sure}"
+        text = "which is what a constant prediction loses"
+    return f"train rests at {shape.stands}, {text}: nothing has been learned{shape.sure}"
 
 
 def _goes_nowhere(shape: Shape) -> bool:
@@ -270,11 +270,11 @@ def data_suspect(shape: Shape) -> str:
     if shape.val_first and not shape.floor and shape.level < 0.7 * min(shape.first, 1.0):
         learned, never = shape.metric_learned, shape.val_lowest / shape.val_first
         if never > 0.97 or (never > 0.82 and (learned is None or learned < 0.2)):
-            told = (
+            text = (
                 f"train fell to {shape.stands}, and validation was never below "
                 f"{shape.told(shape.val_lowest)}"
             )
-            return f"{told}: what is learned does not hold there"
+            return f"{text}: what is learned does not hold there"
     far = shape.gap < -max(0.08, 0.25 * shape.level) and shape.curves.comparable
     if far or (
         shape.level > shape.bad and shape.val_level < 0.2 * shape.level

@@ -108,8 +108,8 @@ def _broken(findings: Findings, decision: Decision) -> list[str]:
         if index
     ]
     shown = shares[:LISTED] + ([f"{len(shares) - LISTED} more"] if len(shares) > LISTED else [])
-    told = ", ".join([*shown, f"the baseline in {share(baseline)}"])
-    lines = [f"seeds that collapsed or gave no result: {told}"]
+    text = ", ".join([*shown, f"the baseline in {share(baseline)}"])
+    lines = [f"seeds that collapsed or gave no result: {text}"]
     more_often = _holm([decision.comparisons[index].p_breaks for index in rivals])
     less_often = _holm([decision.comparisons[index].p_steadier for index in rivals])
     for words, places in (("more", more_often), ("less", less_often)):
@@ -163,7 +163,7 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
     for index, (group, standing) in enumerate(
         zip(findings.groups, decision.standings, strict=True)
     ):
-        told: dict[str, Any] = {
+        text: dict[str, Any] = {
             noun: group.name,
             "standing": standing,
             "scores": [row.value for row in findings.of(group.candidate)],
@@ -171,13 +171,13 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
         if decision.comparisons:
             compared = decision.comparisons[index]
             ends = sorted(map(metric.value_of, (compared.low, compared.high)))
-            told |= {
+            text |= {
                 "broken": compared.broken,
                 "difference": number(metric.value_of(compared.difference)),
                 "interval": [number(end) for end in ends],
                 "p": number(compared.p),
             }
-        values.append(told)
+        values.append(text)
     return {
         "metric": metric.name,
         "untested": decision.untested,

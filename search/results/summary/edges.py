@@ -54,5 +54,5 @@ def _edge(knob: Knob, value: Value, *, end: str) -> list[str]:
             "beyond was not tried (P2)"
         ]
     room = float(further[-1])  # type: ignore[arg-type]
-    told = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
-    return [f"{told}; try space.{knob.path}.{end}={room:.12g} name=…"]
+    text = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
+    return [f"{text}; try space.{knob.path}.{end}={room:.12g} name=…"]

@@ -54,15 +54,15 @@ def frame(findings: Findings) -> pd.DataFrame:
         if any(row.state != "complete" for row in rows):
             continue
         index = leaders.get(tuple(rows[0].spec.knobs.items()))
-        told = measured(findings, index) if index is not None else {"n": 0}
+        text = measured(findings, index) if index is not None else {"n": 0}
         records.append(
             {
                 "trial": rows[0].spec.trial,
                 "value": sum(row.value for row in rows if row.value is not None) / len(rows),
-                **told,
+                **text,
                 "best_epoch": sum(row.best_epoch or 0 for row in rows) / len(rows),
                 "seconds": sum(row.seconds for row in rows)
-                + (told.get("seconds", 0.0) if confirmed else 0.0),
+                + (text.get("seconds", 0.0) if confirmed else 0.0),
                 "verdict": verdict_of(findings, rows),
                 "decision": labels(findings.decision, index) if index is not None else "",
                 **rows[0].spec.knobs,
@@ -93,10 +93,10 @@ def frame(findings: Findings) -> pd.DataFrame:
 def text(findings: Findings, summary: pd.DataFrame) -> str:
     """The summary as Markdown: the decision in words, then every configuration by rank."""
     plan = findings.plan
-    told = bullets(conclusion(findings))
+    text = bullets(conclusion(findings))
     return (
         f"# {plan.name}: {count(len(plan.knobs), 'knob')} together\n\n"
-        f"Metric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n{told}\n\n"
+        f"Metric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n{text}\n\n"
         "![The search](search.svg)\n\n![The knobs](knobs.svg)\n\n"
         "![The learning curves](curves.svg)\n\n"
         f"## By rank\n\n{markdown(summary)}\n"
@@ -153,8 +153,8 @@ def conclusion(findings: Findings) -> list[str]:
         ]
     if decision.winner is None:
         ever = any(row.value is not None for row in findings.rows)
-        told = "none gave a result on its fresh seeds" if ever else "every trial failed or diverged"
-        return [f"no configuration is usable: {told}", *account(findings)]
+        text = "none gave a result on its fresh seeds" if ever else "every trial failed or diverged"
+        return [f"no configuration is usable: {text}", *account(findings)]
     return [
         *_winner(findings, decision, decision.winner),
         *certainty(findings, more=f"protocol.confirm={max(3, settings.confirm + 2)}"),
@@ -178,8 +178,8 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     if decision.adopted:
         against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
-        told = f"against {against} at the baseline{gain(findings, winner)}{rule}: {knobs}"
-        return [f"{chosen.candidate} is adopted: {mean}, {told}"]
+        text = f"against {against} at the baseline{gain(findings, winner)}{rule}: {knobs}"
+        return [f"{chosen.candidate} is adopted: {mean}, {text}"]
     better = "has a better score" if decision.untested else "is better beyond chance"
     stays = f"the baseline, {chosen.candidate}, stays: {mean}"
     return [f"{stays}; no configuration {better}{rule}: {knobs}"]
@@ -206,20 +206,20 @@ def account(findings: Findings) -> list[str]:
     pruned = [row for row in mine if row.state == "pruned"]
     lines = [f"ended: {over}"] if over else []
     run, saved = sum(row.epochs for row in mine), sum(plan.epochs - row.epochs for row in pruned)
-    told = f"{run} epochs run in {count(len(mine), 'trial')}"
+    text = f"{run} epochs run in {count(len(mine), 'trial')}"
     if spent := gpu_seconds(mine, gpus=plan.placement.gpus_per_slot):
-        told += f", {spent:.0f} GPU-seconds"
+        text += f", {spent:.0f} GPU-seconds"
     if joint.settings(plan).rungs:
         share = 100 * len(pruned) / len(mine)
-        told += f"; up to {saved} saved by pruning {len(pruned)} of them ({share:.0f} %)"
+        text += f"; up to {saved} saved by pruning {len(pruned)} of them ({share:.0f} %)"
     infeasible, failed = (
         sum(row.state in states for row in mine) for states in (("infeasible",), ("failed", "lost"))
     )
     if infeasible:
-        told += f"; {infeasible} infeasible ({100 * infeasible / len(mine):.0f} %, P8)"
+        text += f"; {infeasible} infeasible ({100 * infeasible / len(mine):.0f} %, P8)"
         short = sum(row.lacked_memory for row in mine)
-        told += f", {short} of them for want of memory" if short else ""
-    lines.append(told + (f"; {failed} failed" if failed else ""))
+        text += f", {short} of them for want of memory" if short else ""
+    lines.append(text + (f"; {failed} failed" if failed else ""))
     named = ", ".join(f"{path} {share:.2f}" for path, share in findings.importance.items())
     if named:
         lines.append(

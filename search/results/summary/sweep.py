@@ -76,11 +76,11 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
         if column in summary
     ]
     ranked = ranked[short].assign(rank=range(1, len(ranked) + 1))[["rank", *short]]
-    told = bullets(conclusion(findings))
+    text = bullets(conclusion(findings))
     return (
         f"# {plan.name}: {plan.knob.path}\n\n"
         f"Metric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
-        f"{told}\n\n![The sweep](sweep.svg)\n\n![The learning curves](curves.svg)\n\n"
+        f"{text}\n\n![The sweep](sweep.svg)\n\n![The learning curves](curves.svg)\n\n"
         f"## By value\n\n{markdown(summary)}\n\n## By rank of the mean\n\n{markdown(ranked)}\n"
     )
 
@@ -182,10 +182,10 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
         return lines
     top = findings.groups[best].value
     if plan.knob.group == "capacity" and decision.comparisons[best].low > 0:
-        told = f"{value} is the cheapest value within one standard error of {top}, the best mean"
+        text = f"{value} is the cheapest value within one standard error of {top}, the best mean"
     else:
-        told = f"{top} has the best mean, but is not better than the baseline beyond chance"
-    return [*lines, f"{told} (P5)"]
+        text = f"{top} has the best mean, but is not better than the baseline beyond chance"
+    return [*lines, f"{text} (P5)"]
 
 
 def inert(findings: Findings) -> list[str]:

@@ -29,13 +29,13 @@ def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
 
 def outcomes(findings: Findings, rows: Iterable[TrialRecord]) -> str:
     """What became of some trials: the verdict if it is complete, else its state."""
-    told = Counter(
+    counts = Counter(
         findings.verdicts[row.spec.trial].name
         if row.state == "complete" and row.spec.trial in findings.verdicts
         else row.state
         for row in rows
     )
-    return ", ".join(f"{number} {name}" for name, number in told.most_common())
+    return ", ".join(f"{number} {name}" for name, number in counts.most_common())
 
 
 def said(findings: Findings) -> list[str]:
