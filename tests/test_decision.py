@@ -54,7 +54,12 @@ def test_a_real_gain_beside_a_value_five_times_as_noisy_is_found():
 
 @pytest.mark.parametrize("law", LAWS)
 def test_every_values_interval_covers_its_mean_and_the_winners_does(law):
-    for values, race in ((2, RACE), (8, RACE), (2, Race(first=3, most=3))):
+    for values, race in (
+        (2, RACE),
+        (8, RACE),
+        (2, Race(first=3, most=3)),
+        (2, Race(first=10, most=10)),
+    ):
         flat = simulate(law, sweeps=SWEEPS, values=values, race=race)
         assert flat.covered(np.zeros(values)).min() >= 0.93 - 0.03
         truth = np.where(np.arange(values) > 0, 5.0, 0.0)

@@ -4,8 +4,9 @@ Every epoch is seeded by (trial seed, epoch), so a trial resumed from its checkp
 the same bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,8 +73,9 @@ class Seat:
         self._plain_loss = plain_loss(config, self._loss, device)
         self._answers = answers_of_rows(self._loss, self._train[1])
         self._penalties = read_penalties(config["trainer"])
-        classes = not self._train[1].is_floating_point()
-        self._distillation = read_distillation(config, classes=classes)
+        self._distillation = read_distillation(
+            config, classes=not self._train[1].is_floating_point()
+        )
         self._augment = read_augmentation(config)
         check_fits(self._augment, self._train)
         self._schedule = Schedule(
@@ -86,18 +88,21 @@ class Seat:
         }
         sampled = np.array(sample(rows, val=val_rows), dtype=int)
         self._sample = taken(self._train, torch.from_numpy(sampled).to(device))
-        share = share_of_rows(config, len(sets[0][0]))
         self._tells = bool(config["trainer"].get("train_metric", False))
+        share = share_of_rows(config, len(sets[0][0]))
         self._sample_rows = sampled if share is None else share[sampled]
         self._clipped = torch.zeros((), device=device)
         self.epoch = -1
-        saved = checkpoint.load()
-        if saved is not None:
-            self.model.load_state_dict(saved["model"])
-            restore_unsaved(self.model, saved.get("unsaved", {}))
-            self._optimizer.load_state_dict(saved["optimizer"])
-            self._watched = list(saved["val_losses"])
-            self.epoch = checkpoint.epoch
+        if (saved := checkpoint.load()) is not None:
+            self._restore(saved)
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        """What a checkpoint holds."""
+        self.model.load_state_dict(saved["model"])
+        restore_unsaved(self.model, saved.get("unsaved", {}))
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self._watched = list(saved["val_losses"])
+        self.epoch = self._checkpoint.epoch
 
     def next_epoch(self) -> Values | None:
         """Trains one epoch and evaluates it; None after the last."""

@@ -110,30 +110,9 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
                 repr(kind),
                 f"say split={fits[0]}, or drop it",
             )
-    everything = np.arange(rows)
     if kind == "predefined":
-        fixed = {key: _fixed(node, key, rows, given) for key in ("test", "val")}
-        taken = np.concatenate(
-            [numbers for numbers in fixed.values() if numbers is not None] or [everything[:0]]
-        )
-        test = fixed["test"]
-        if test is None:
-            test = _at_random(
-                np.setdiff1d(everything, taken), _share(node, "test"), _seed(node), marks
-            )[1]
-        rest, val = np.setdiff1d(everything, test), fixed["val"]
-        if val is None:
-            val = _at_random(rest, _share(node, "val"), _seed(node), marks)[1]
-        if len(overlap := np.intersect1d(test, val)):
-            raise _refused(
-                "val",
-                "no row is in two sets",
-                f"row {overlap[0]} in test and validation",
-                "mend the files",
-            )
-        return _checked(
-            Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows
-        )
+        return _predefined(node, rows, given, marks)
+    everything = np.arange(rows)
     draw = {"grouped": _by_group, "ordered": _by_time}.get(kind, _at_random)
     if kind == "kfold" and marks.groups is not None:
         draw = _by_group
@@ -142,6 +121,28 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
         return Split(folds=_folds(rest, node, marks), test=test)
     train, val = draw(rest, _share(node, "val"), _seed(node), marks)
     return _checked(Split(folds=(Fold(train=train, val=val),), test=test), rows)
+
+
+def _predefined(
+    node: Mapping[str, Any], rows: int, given: Mapping[str, Rows], marks: Marks
+) -> Split:
+    """The sets that files or the data bring; what they leave out is drawn."""
+    everything = np.arange(rows)
+    test, val = (_fixed(node, key, rows, given) for key in ("test", "val"))
+    if test is None:
+        free = everything if val is None else np.setdiff1d(everything, val)
+        test = _at_random(free, _share(node, "test"), _seed(node), marks)[1]
+    rest = np.setdiff1d(everything, test)
+    if val is None:
+        val = _at_random(rest, _share(node, "val"), _seed(node), marks)[1]
+    if len(overlap := np.intersect1d(test, val)):
+        raise _refused(
+            "val",
+            "no row is in two sets",
+            f"row {overlap[0]} in test and validation",
+            "mend the files",
+        )
+    return _checked(Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows)
 
 
 def _at_random(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:

@@ -67,16 +67,11 @@ def carried_out(
     """
     _check_grown(plan, folder)
     callbacks = configured_callbacks(plan.config)
-    with begun(
-        plan,
-        folder,
-        pool,
-        contract=contract,
-        console=console,
-        checked=lambda made: check_set_up(
-            plan, folder, made, pool, console, trainings=trainings(plan)
-        ),
-    ) as fixed:
+
+    def checked(made: Prepared) -> None:
+        check_set_up(plan, folder, made, pool, console, trainings=trainings(plan))
+
+    with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
         study = _opened_study(plan, folder, console)
         rows = study.rows(alive=True)
         finished = sum(row.finished for row in rows)

@@ -67,14 +67,8 @@ def carry_out(
 ) -> Findings:
     """The whole protocol, run or resumed to its end, with its tables and its winner's export.
 
-    Args:
-        plan: of the search.
-        folder: where it lies.
-        pool: the workers.
-        contract: one that must hold here too.
-        console: where progress is shown.
-        words: of the command, from which each stage's own is made.
-        command: that goes on with the search.
+    Args are those of `lifecycle.carried_out`, and `words`: of the command, from which each stage's
+    own is made.
 
     Raises:
         UsageError: before anything is written.

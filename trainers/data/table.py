@@ -97,8 +97,7 @@ def load(
             _check_present(frame, [special[key]], file, form, rule=rule)
     features = frame.drop(columns=list(dict.fromkeys([*targets, *special.values(), *dropped])))
     check_names([str(name) for name in features], path)
-    grouping = [special["groups"]] if groups is not None else []
-    for name in (*targets, *grouping, *category_names):
+    for name in (*targets, *([special["groups"]] if groups is not None else []), *category_names):
         check_texts(frame[name], path)
     whole = _numbers(features, category_names, file, form)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]

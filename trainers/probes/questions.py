@@ -40,9 +40,8 @@ Answer = dict[str, Any]
 
 def watched(subject: Subject) -> Answer:
     """Two epochs of it as it is, and the first of them again."""
-    data = subject.sample(
-        train=max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch), val=WATCHED_ROWS
-    )
+    most = max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch)
+    data = subject.sample(train=most, val=WATCHED_ROWS)
     train_rows, val_rows = (
         frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
         for part in (data.train, data.val)

@@ -94,8 +94,7 @@ def of_training(
     }
     heart = answers.get("heart", cause)
     yield losses.reported_losses(seen, heart=heart)
-    fraction = float(trainer.get("fraction") or 1.0)
-    yield loop.batches(seen, fraction=fraction)
+    yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=ordered)
     yield output.output_layer(seen, classification=classification, classes=classes)
     yield output.first_loss(seen, entropy=expected, classes=classes)
