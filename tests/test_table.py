@@ -146,7 +146,7 @@ def test_a_class_called_na_is_a_class_where_the_config_says_so():
         ("a;b;label\n1;2;x\n2;3;y\n", {}, r"t\.csv: columns are separated by ',' \(data\.separator\), but got one column 'a;b;label'; say data\.separator=';'"),
         ("a\tlabel\n1\tx\n", {}, r"say data\.separator='\\\\t'|say data\.separator='\\t'"),
         ("a,label\n\"1,5\",x\n\"2,5\",y\n", {}, r"column 'a': a column is numeric unless .* but got '1,5' in row 0; say data\.decimal=','"),
-        ("a,label\n1,2,x\n2,3,y\n", {}, r"t\.csv: must be a readable \.csv table, but got Length of header"),
+        ("a,label\n1,2,x\n2,3,y\n", {}, r"t\.csv: the first line names every column, but got 2 names \(a, label\), and rows with more fields; name the others"),
         ("a,label\n1,x\n2,y\n", {"target": None}, r"data\.target: must name columns of the table, but got null, which YAML takes for no value; there are: a, label"),
         ("a,label\n1,x\n2,y\n", {"na_values": "?"}, r"data\.na_values: is a list of texts .* but got '\?'; say data\.na_values"),
     ],

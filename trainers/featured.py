@@ -117,8 +117,9 @@ def _fusable(seats: Seats) -> Fusable:
 
 def prepared_rows(config: Config, data: Data, *, device: str) -> tuple[Config, Data]:
     """The rows of a trial: with its teacher's outputs, then with its features; and its config."""
-    if config.get("distillation"):
-        from trainers.distillation import with_teacher  # imports torch, for which a dry run waits
+    if (config.get("distillation") or {}).get("teacher"):
+        # Imports torch, which a trainer of the user's own may not need.
+        from trainers.distillation import with_teacher
 
         data = with_teacher(config, data, device=device)
     return with_features(config, data)

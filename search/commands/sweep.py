@@ -16,8 +16,8 @@ def parser() -> VerbParser:
         ("python -m search sweep 'knobs=[lr,batch_size,dropout]'", "one search, results/sweep/"),
         ("python -m search sweep 'knobs=[lr,width]' name=mine from=joint", "after another search"),
         (
-            "python -m search sweep 'knob.optimizer.lr=log(1e-3,1)' 'knob.model.depth=range(1,4)'",
-            "knobs of one word each",
+            "python -m search sweep 'knob.my.lr=log(1e-4,1)'",
+            "a knob of one word",
         ),
         (
             "python -m search sweep 'knobs=[lr,width]' protocol=coordinate",

@@ -23,7 +23,7 @@ def parser() -> VerbParser:
             "these knobs alone, in this order",
         ),
         (
-            "python -m search tune trainer._target_=my_script.train 'knob.my.lr=log(1e-4,1)'",
+            "python -m search tune trainer._target_=mine.train 'knob.my.lr=log(1e-4,1)'",
             "a trainer of yours, and its knobs",
         ),
     ]

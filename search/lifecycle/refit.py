@@ -16,7 +16,7 @@ from rich.console import Console
 from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
-from search.contract.contract import Prepared, prepare
+from search.contract.contract import Contract, prepare
 from search.lifecycle.run_stage import train_apart
 from search.results.export import REFIT, REFIT_NOTE, refit_note
 from search.storage.files import write_text
@@ -47,8 +47,8 @@ def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: C
     _clear(folder, winner, is_done=is_done)
     if is_done or winner.best_epoch is None:
         return
-    prepared = prepare(plan.config, metric=plan.metric)
-    row = _trained(plan, winner, folder, prepared, what="on all folds", console=console)
+    contract, _ = _begun(plan, winner, folder, with_validation=False)
+    row = _trained(plan, winner, folder, contract, what="on all folds", console=console)
     _keep(folder, winner, kept / WEIGHTS)
     write_text(kept / DONE, json.dumps({"state": row.state, "reason": row.reason}) + "\n")
 
@@ -58,33 +58,51 @@ def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console
     _clear(folder, winner, is_done=is_done)
     if is_done or winner.best_epoch is None:
         return
-    prepared = prepare(plan.config, metric=plan.metric)
-    rows = _joined(prepared.final.train, prepared.final.val)
-    prepared = replace(prepared, final=replace(prepared.final, train=rows))
-    what = f"on the {len(rows.index)} rows of train and validation together"
-    row = _trained(plan, winner, folder, prepared, what=what, console=console)
+    contract, rows = _begun(plan, winner, folder, with_validation=True)
+    what = f"on the {rows} rows of train and validation together"
+    row = _trained(plan, winner, folder, contract, what=what, console=console)
     folder.best.mkdir(exist_ok=True)
     _keep(folder, winner, folder.best / REFIT)
     note = {
         "trial": winner.spec.trial,
         "epochs": winner.best_epoch,
-        "rows": len(rows.index),
+        "rows": rows,
         "state": row.state,
         "reason": row.reason,
     }
     write_text(folder.best / REFIT_NOTE, json.dumps(note, indent=1) + "\n")
 
 
+def _begun(
+    plan: Plan, winner: TrialRecord, folder: Folder, *, with_validation: bool
+) -> tuple[Contract, int]:
+    """Begins the folder of its own; returns the contract, and how many rows will be trained on.
+
+    Once it has returned, this process holds no row, and so none of the test set (R8).
+    """
+    prepared = prepare(plan.config, metric=plan.metric)
+    train = prepared.final.train
+    if with_validation:
+        train = _joined(train, prepared.final.val)
+    data = replace(prepared.final, train=train, val=train, test=None)
+    everything = FoldData(data=data, units=prepared.units)
+    apart = Folder(_place(folder, winner))
+    config = trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
+    with apart.locked():
+        apart.begin(replace(prepared, folds=lambda: iter([everything])), config)
+    return prepared.contract, len(train.index)
+
+
 def _trained(
     plan: Plan,
     winner: TrialRecord,
     folder: Folder,
-    prepared: Prepared,
+    contract: Contract,
     *,
     what: str,
     console: Console,
 ) -> TrialRecord:
-    """Trains the winner on the train rows of `prepared.final`, in a folder of its own."""
+    """Trains the winner on the rows of the folder of its own."""
     trial = winner.spec.trial
     assert winner.best_epoch is not None
     console.print(
@@ -94,15 +112,10 @@ def _trained(
     )
     apart = Folder(_place(folder, winner))
     config = trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
-    # The test rows are forgotten (R8).
-    data = replace(prepared.final, val=prepared.final.train, test=None)
-    everything = FoldData(data=data, units=prepared.units)
-    with apart.locked():
-        apart.begin(replace(prepared, folds=lambda: iter([everything])), config)
     row = train_apart(
         plan,
         apart,
-        prepared.contract,
+        contract,
         config=config,
         last_epoch=winner.best_epoch,
         console=console,

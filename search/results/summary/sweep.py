@@ -139,8 +139,8 @@ def conclusion(findings: Findings) -> list[str]:
         return [f"no value of {plan.knob.path} is usable: every trial failed or diverged"]
     return [
         *_winner(findings, decision, decision.winner),
-        *inert(findings),
         *certainty(findings, more=_more_seeds(findings)),
+        *inert(findings),
         *_edges(findings, decision, decision.winner),
         *said(findings),
         *caveats(findings),
