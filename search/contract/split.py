@@ -127,12 +127,11 @@ def _predefined(
     node: Mapping[str, Any], rows: int, given: Mapping[str, Rows], marks: Marks
 ) -> Split:
     """The sets that files or the data bring; what they leave out is drawn."""
-    everything = np.arange(rows)
     test, val = (_fixed(node, key, rows, given) for key in ("test", "val"))
     if test is None:
-        free = everything if val is None else np.setdiff1d(everything, val)
+        free = np.arange(rows) if val is None else np.setdiff1d(np.arange(rows), val)
         test = _at_random(free, _share(node, "test"), _seed(node), marks)[1]
-    rest = np.setdiff1d(everything, test)
+    rest = np.setdiff1d(np.arange(rows), test)
     if val is None:
         val = _at_random(rest, _share(node, "val"), _seed(node), marks)[1]
     if len(overlap := np.intersect1d(test, val)):

@@ -85,18 +85,13 @@ def carry_out(
 
     # A rate that is far off is no reason to stop where the rate is about to be tuned.
     rate = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
-    allowed = replace(plan.preflight, allow=(*plan.preflight.allow, *rate))
+    preflight = replace(plan.preflight, allow=(*plan.preflight.allow, *rate))
+    trainings = settings.budget_trials or TRAININGS
 
     def checked(prepared: Prepared) -> None:
         if wants_preflight:
-            check_set_up(
-                replace(plan, preflight=allowed),
-                folder,
-                prepared,
-                pool,
-                console,
-                trainings=settings.budget_trials or TRAININGS,
-            )
+            lenient = replace(plan, preflight=preflight)
+            check_set_up(lenient, folder, prepared, pool, console, trainings=trainings)
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
         search = _ManyStages(
