@@ -91,13 +91,18 @@ def run(words: list[str], config_dir: Path | None) -> int:
         )
     for line in [*text, *_gap(findings, folder, several, rows=(val_rows, rows))]:
         print(line)
-    if earlier:
-        print(f"these rows were seen before:\n{_shown(earlier)}")
+    _say_earlier(earlier, number=opening["opening"])
+    return 0
+
+
+def _say_earlier(openings: Sequence[Mapping[str, Any]], *, number: object) -> None:
+    """What was seen of these rows before the opening of this number."""
+    if openings:
+        print(f"these rows were seen before:\n{_shown(openings)}")
         print(
-            f"this is opening {opening['opening']}; "
+            f"this is opening {number}; "
             "a choice made after the first is a choice made on the test set"
         )
-    return 0
 
 
 def _exported(folder: Folder) -> DictConfig:
