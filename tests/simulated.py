@@ -49,15 +49,7 @@ def carried_out(
     """
     history, rows = begun(plan), list[TrialRecord]()
     while (request := next_stage(history)) is not None:
-        step = Step(
-            number=len(history.steps) + 1,
-            request=request,
-            decision="skipped" if request.skip and request.stage != "sweeps" else "done",
-            says=request.skip,
-            held=history.held,
-            incumbent=history.steps[-1].incumbent if history.steps else (),
-            learned=history.learned,
-        )
+        step = history.opened(request)
         if not request.skip and request.stage not in ("preflight", "lr_range", "ensemble"):
             step, own = _trained(plan, history, request, rows, value_of, verdict_of, floor, epochs)
             rows += own

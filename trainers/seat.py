@@ -259,10 +259,10 @@ class Seat:
             outputs = outputs_of(self.model, rows)
             loss = loss_of(self._plain_loss, outputs, rows)
         shares = seen.together
-        text = as_yielded(self._loss, outputs, rows[2:]) if self._tells else None
+        own = as_yielded(self._loss, outputs, rows[2:]) if self._tells else None
         return {
             "train_eval_loss": float(loss),
-            **({} if text is None else {"train_outputs": {"rows": self._sample_rows, **text}}),
+            **({} if own is None else {"train_outputs": {"rows": self._sample_rows, **own}}),
             **dead(seen.names, shares.tolist() if shares is not None else ()),
         }
 

@@ -75,7 +75,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         averaged = _ensemble(config, folder, prepared, findings)
         trained_again = _refit(findings, config, folder, judge)
         ledger.finish(opening, score=value if trained_again is None else trained_again)
-        text = _by_group(findings, folder, prepared)
+        by_group = _by_group(findings, folder, prepared)
     metric, rows = opening["metric"], opening["rows"]
     if not several:
         print(f"test {metric}: {value!r} on {rows} rows (validation: {config.expected!r})")
@@ -89,7 +89,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             f"test {metric} of the winner trained again on train and validation: "
             f"{trained_again:.4g} on {rows} rows; the ledger holds this one"
         )
-    for line in [*text, *_gap(findings, folder, several, rows=(val_rows, rows))]:
+    for line in [*by_group, *_gap(findings, folder, several, rows=(val_rows, rows))]:
         print(line)
     _say_earlier(earlier, number=opening["opening"])
     return 0

@@ -58,8 +58,6 @@ def carry_out_protocol(
     """
     source, words = take(words, "from")
     with quick_imports():
-        from search.config.compose_protocol import compose_protocol
-        from search.results.transfer import started_from
-    config = compose_protocol(words, config_dir=config_dir, goes_on=source is not None)
-    config, contract = started_from(config, source=source, overrides=words)
+        from search.results.transfer import protocol_from
+    config, contract = protocol_from(words, config_dir=config_dir, source=source)
     return carry_out(config, console=console, command=command, contract=contract, words=words)

@@ -8,16 +8,16 @@ from typing import Any
 import yaml
 
 from search.config.catalogue import experiments, roots
+from search.config.knobs import KNOB
 from search.errors import UsageError, unknown
 
 RECIPE = "_sweep"  # ends the name of a knob's experiment
 ABOUT = ("defaults", "protocol")  # keys of a recipe that say nothing of the set-up
-OWN = "knob."  # begins a word that is a knob by itself
 
 
 def sweep_words(knobs: str | None, overrides: Sequence[str], config_dir: Path | None) -> list[str]:
     """The words of the protocol: of `knobs=[…]`, of words `knob.PATH=DOMAIN`, or of both."""
-    is_own = any(word.lstrip("+").startswith(OWN) for word in overrides)
+    is_own = any(word.lstrip("+").startswith(KNOB) for word in overrides)
     chosen = knob_names(knobs)
     words = protocol_words(chosen, config_dir) if chosen or not is_own else ["protocol=sweeps"]
     is_named = any(word.startswith("name=") for word in overrides)

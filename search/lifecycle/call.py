@@ -10,7 +10,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from search.config.compose_protocol import compose_protocol
 from search.config.config_file import check_whole
 from search.config.results_root import root_of
 from search.errors import UsageError, broken_rule
@@ -19,7 +18,7 @@ from search.execution.terminal import Terminal
 from search.lifecycle.launch import launch
 from search.lifecycle.train_function import importable
 from search.results.search_result import SearchResult, load_result
-from search.results.transfer import compose_from, started_from
+from search.results.transfer import compose_from, protocol_from
 
 TUNE = "tune"  # the guide, which is a protocol and no recipe
 Experiment = str | Mapping[str, Any]
@@ -105,8 +104,7 @@ def _config(
     overrides = [word for word in words if not word.startswith("from=")]
     source = sources[-1] if sources else None
     if experiment == TUNE:
-        config = compose_protocol(overrides, config_dir=folder)
-        return started_from(config, source=source, overrides=overrides)
+        return protocol_from(overrides, config_dir=folder, source=source)
     return compose_from(experiment, overrides=overrides, config_dir=folder, source=source)
 
 

@@ -4,7 +4,7 @@ The story in one place; `search.lifecycle.launch` begins it.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -39,6 +39,7 @@ from search.stages.spent import running_time
 from search.storage.code_record import CodeRecord
 from search.storage.folder import Folder
 from search.storage.study import Study
+from search.storage.trials import TrialRecord
 
 
 def carried_out(
@@ -250,13 +251,25 @@ def _record(plan: Plan, folder: Folder, study: Study, console: Console) -> Findi
     findings, curves = settled(_find(plan, folder, study), folder)
     winner = findings.winner
     if winner is not None:
-        write_best(plan, winner, folder)
-        drop_beaten(plan, winner, folder)
-        for write in (write_groups, write_layers):
-            if message := write(plan, winner, folder):
-                console.print(message, markup=False, soft_wrap=True)
+        export_winner(plan, winner, folder, console=console)
     write_results(findings, curves, folder)
     return findings
+
+
+def export_winner(
+    plan: Plan,
+    winner: TrialRecord,
+    folder: Folder,
+    *,
+    spared: Collection[int] = (),
+    console: Console,
+) -> None:
+    """The winner's files; of other trials, only the checkpoints of those that are spared stay."""
+    write_best(plan, winner, folder)
+    drop_beaten(plan, winner, folder, spared=spared)
+    for write in (write_groups, write_layers):
+        if message := write(plan, winner, folder):
+            console.print(message, markup=False, soft_wrap=True)
 
 
 def _find(plan: Plan, folder: Folder, study: Study) -> Findings:

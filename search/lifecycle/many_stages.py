@@ -22,7 +22,7 @@ from search.execution.events import DecisionMade
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.ensemble_stage import averaged
-from search.lifecycle.lifecycle import begun, check_set_up
+from search.lifecycle.lifecycle import begun, check_set_up, export_winner
 from search.lifecycle.range_test import range_test
 from search.lifecycle.refit import refit
 from search.lifecycle.run_stage import conduct
@@ -35,11 +35,8 @@ from search.protocols.next_knob import check_until
 from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
-from search.results.by_group import write_groups
 from search.results.diagnosis import diagnosed, usual_updates
-from search.results.export import drop_beaten, write_best
 from search.results.findings import Findings, find, find_stages
-from search.results.layers_file import write_layers
 from search.results.reporters import write_results
 from search.results.tables import settled
 from search.stages.samplers import make_pruner
@@ -141,22 +138,13 @@ class _ManyStages:
         self._events = events
         request = next_stage(history)
         while request is not None:
-            number = len(history.steps) + 1
-            skipped = Step(
-                number=number,
-                request=request,
-                decision="skipped" if request.skip and request.stage != "sweeps" else "done",
-                says=request.skip,
-                held=history.held,
-                incumbent=history.steps[-1].incumbent if history.steps else (),
-                learned=history.learned,
-            )
+            skipped = history.opened(request)
             self._command = ""
             self._say_start(skipped, history)
             step = skipped if request.skip else self._carried_out(skipped, history)
             history = history.with_step(step)
             request = next_stage(history)
-            following = request.name(number + 1) if request is not None else ""
+            following = request.name(skipped.number + 1) if request is not None else ""
             record = record_of(step, following=following, command=self._command)
             self._steps.append(record)
             write_text(self._folder.decisions, "".join(f"{json.dumps(s)}\n" for s in self._steps))
@@ -170,12 +158,8 @@ class _ManyStages:
         findings, curves = settled(found, self._folder)
         winner = findings.winner
         if winner is not None:
-            write_best(self._plan, winner, self._folder)
             spared = {trial for trials in findings.confirmed.values() for trial in trials}
-            drop_beaten(self._plan, winner, self._folder, spared=spared)
-            for write in (write_groups, write_layers):
-                if message := write(self._plan, winner, self._folder):
-                    self._console.print(message, markup=False, soft_wrap=True)
+            export_winner(self._plan, winner, self._folder, spared=spared, console=self._console)
         write_results(findings, curves, self._folder)
         return findings
 

@@ -20,7 +20,6 @@ from search.results.findings import Findings
 from search.results.summary import conclusion
 from search.results.summary.sweep import inert
 from search.results.summary.verdicts import out_of_patience
-from search.stages.group import change_nothing
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, gpu_seconds
 from search.storage.trials import TrialRecord
@@ -92,6 +91,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     winner = findings.groups[decision.winner].candidate
     rows = [row for row in findings.of(winner) if row.finished]
     is_sweep = step.request.stage == "sweep"
+    unread = inert(findings) if is_sweep else []
     good = [
         group
         for group, standing in zip(findings.groups, decision.standings, strict=True)
@@ -100,11 +100,11 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     step = replace(
         step,
         decision="adopt" if decision.adopted else "keep",
-        says="; ".join([conclusion(findings)[0], *inert(findings)])
+        says="; ".join([conclusion(findings)[0], *unread])
         if is_sweep
         else _chosen(findings, history, step, val_rows=val_rows),
         held=_full(plan, findings.chosen[winner]),
-        inert=is_sweep and change_nothing(findings.groups),
+        inert=bool(unread),
         effect="worse" in decision.standings or decision.adopted,
         good=tuple(group.value for group in good) if is_sweep else (),
         evidence=_evidence(findings),

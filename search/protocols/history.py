@@ -127,6 +127,18 @@ class History:
         """One step further."""
         return History(self.settings, self.base, self.seeds, (*self.steps, step))
 
+    def opened(self, request: Request) -> Step:
+        """The step of a request before it is carried out, or in place of one that is skipped."""
+        return Step(
+            number=len(self.steps) + 1,
+            request=request,
+            decision="skipped" if request.skip and request.stage != "sweeps" else "done",
+            says=request.skip,
+            held=self.held,
+            incumbent=self.steps[-1].incumbent if self.steps else (),
+            learned=self.learned,
+        )
+
     @property
     def held(self) -> Mapping[str, Value]:
         """The incumbent's knobs, relative to the search's config."""

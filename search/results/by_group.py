@@ -16,11 +16,10 @@ from hydra.utils import get_object
 from numpy.typing import NDArray
 
 from search.config.plan import Plan
-from search.config.trial_config import plain_config, trial_config
 from search.contract.arrays import FoldData, read_folds
 from search.contract.dataset import load_rows
 from search.contract.metrics import Metric, output_of, scores
-from search.results.export import EXPORTED
+from search.results.export import EXPORTED, trained_config
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
@@ -92,8 +91,7 @@ def write_test_groups(plan: Plan, winner: TrialRecord, folder: Folder, *, rows: 
         return f"no scores by group: {type(error).__name__}: {error}"
     frame[TRIAL] = winner.spec.trial
     write_text(folder.path / TEST_FILE, frame.to_csv(index=False))
-    text = ByGroup(frame=frame, metric=plan.metric.name, rows="test", file=TEST_FILE)
-    return text.line
+    return ByGroup(frame=frame, metric=plan.metric.name, rows="test", file=TEST_FILE).line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +142,7 @@ def _predicted(
     plan: Plan, winner: TrialRecord, data: Data, weights: Path, units: dict[str, Any] | None
 ) -> Outputs:
     """The winner's outputs for `data.test`, in the target's own units."""
-    config = plain_config(
-        trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed), resolve=True
-    )
+    config = trained_config(plan, winner)
     function = get_object(str(config["trainer"]["predict"]))
     own_config, rows = with_features(config, own_rows(data))
     output = output_of(dict(function(own_config, rows, "cpu", weights)))

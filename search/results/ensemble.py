@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.config.plan import Plan
-from search.config.trial_config import plain_config, trial_config
+from search.config.trial_config import plain_config
 from search.contract.arrays import read_folds
 from search.contract.metrics import Metric, scores
+from search.results.export import trained_config
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.sealed import read_json
@@ -103,7 +104,7 @@ def _snapshots(plan: Plan, folder: Folder, rows: Sequence[TrialRecord]) -> list[
     return [
         Member(row=row, file=snapshot_file(epoch))
         for row in rows
-        for epoch in sorted(wave_ends(_config(plan, row)))
+        for epoch in sorted(wave_ends(trained_config(plan, row)))
         if epoch <= row.epochs
     ]
 
@@ -205,7 +206,7 @@ def write_ensemble(plan: Plan, folder: Folder, ensemble: Ensemble, *, says: str)
         row = each.row
         shutil.copy2(_weights(folder, each), place / each.name)
         member = {"weights": each.name, "trial": each.trial, "seed": row.spec.seed}
-        config = {key: part for key, part in _config(plan, row).items() if key != "callbacks"}
+        config = trained_config(plan, row)
         members.append({**member, "score": score, "knobs": dict(row.spec.knobs), "config": config})
     content = {
         "predict": PREDICT,
@@ -232,12 +233,7 @@ def _weights(folder: Folder, member: Member) -> Path:
     return folder.checkpoints / str(member.trial) / member.file
 
 
-def _config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
-    config = trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
-    return plain_config(config, resolve=True)
-
-
 def _outputs(plan: Plan, folder: Folder, member: Member, data: Data) -> Outputs | None:
     """A member's outputs for the validation rows, which stand in for the rows to predict."""
     shown = replace(data, test=data.val)
-    return member_outputs(_config(plan, member.row), shown, "cpu", _weights(folder, member))
+    return member_outputs(trained_config(plan, member.row), shown, "cpu", _weights(folder, member))

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from search.config.plan import Plan
-from search.config.trial_config import trial_config
+from search.config.trial_config import plain_config, trial_config
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.sealed import read_json
@@ -27,16 +27,18 @@ REFIT, REFIT_NOTE = "refit.safetensors", "refit.json"  # in best/: of train and 
 LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn")
 
 
+def trained_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
+    """The config that a trial trained with, plain and resolved."""
+    config = trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
+    return plain_config(config, resolve=True)
+
+
 def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> str:
     """The text of best.yaml: the winning config, resolved, with its seed, value and contract."""
-    config = OmegaConf.to_container(
-        trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed), resolve=True
-    )
-    assert isinstance(config, dict)
+    config = trained_config(plan, row)
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config.pop("choices", None)
-    config.pop("callbacks", None)  # of the search; resolved, they could hold an address's secret
     # Two lanes give the bits of any number of lanes; a trial trained alone gives others.
     config["lanes"] = 2 if row.strategy == "vmap" else "off"
     config["expected"] = row.value

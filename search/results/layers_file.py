@@ -6,9 +6,8 @@ from typing import Any
 from hydra.utils import get_object
 
 from search.config.plan import Plan
-from search.config.trial_config import plain_config, trial_config
 from search.contract.arrays import read_folds
-from search.results.export import EXPORTED
+from search.results.export import EXPORTED, trained_config
 from search.results.figures.layers import layers_svg
 from search.storage.files import write_text
 from search.storage.folder import Folder
@@ -28,9 +27,7 @@ def write_layers(plan: Plan, winner: TrialRecord, folder: Folder) -> str:
         return f"no {FILE}: it needs the stock trainer and kept weights"
     if path.exists() and path.stat().st_mtime_ns >= weights.stat().st_mtime_ns:
         return ""
-    config = plain_config(
-        trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed), resolve=True
-    )
+    config = trained_config(plan, winner)
     look: Callable[..., dict[str, Any]] = get_object(ARRAYS)
     try:
         arrays = look(config, read_folds(folder.arrays)[0].data, weights)

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.compose import compose_defaults, compose_experiment
+from search.config.compose_protocol import compose_protocol
 from search.config.drift import flat_config
 from search.config.results_root import address, root_of
 from search.config.trial_config import plain_config, target_of, trial_config
@@ -56,6 +57,18 @@ def compose_from(
         UsageError: as `compose_experiment`; no such search, or one without a winner.
     """
     config = compose_experiment(experiment, overrides=overrides, config_dir=config_dir)
+    return started_from(config, source=source, overrides=overrides)
+
+
+def protocol_from(
+    overrides: list[str], *, config_dir: Path | None, source: str | None
+) -> tuple[DictConfig, Mapping[str, Any] | None]:
+    """A protocol's config, on another search's incumbent if one is named, and its contract.
+
+    Raises:
+        UsageError: as `compose_protocol`; no such search, or one without a winner.
+    """
+    config = compose_protocol(overrides, config_dir=config_dir, goes_on=source is not None)
     return started_from(config, source=source, overrides=overrides)
 
 

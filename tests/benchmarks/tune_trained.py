@@ -49,15 +49,7 @@ def tune(
     assert isinstance(plan.settings, TuneSettings)
     history = History(plan.settings, plan.config, plan.seeds)
     while (request := next_stage(history)) is not None:
-        step = Step(
-            number=len(history.steps) + 1,
-            request=request,
-            decision="skipped" if request.skip and request.stage != "sweeps" else "done",
-            says=request.skip,
-            held=history.held,
-            incumbent=history.steps[-1].incumbent if history.steps else (),
-            learned=history.learned,
-        )
+        step = history.opened(request)
         before = search.epochs
         if request.stage == "lr_range":
             step = _range(plan, trainings, step)

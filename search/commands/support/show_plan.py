@@ -11,7 +11,6 @@ from rich.table import Table
 from search.commands.support.arguments import take
 from search.commands.support.documents import print_document
 from search.commands.support.protocol_plan import show_protocol
-from search.config.compose_protocol import compose_protocol
 from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.knobs import Knob
 from search.config.plan import Plan, read_plan
@@ -24,7 +23,7 @@ from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of
 from search.lifecycle.estimate import measure_epoch
 from search.results.findings import open_results
-from search.results.transfer import compose_from, started_from
+from search.results.transfer import compose_from, protocol_from
 from search.stages import joint, joint_confirmation, sweep
 from search.stages.racing import Race
 from search.storage.folder import Folder
@@ -91,8 +90,7 @@ def _composed(options: Namespace, config_dir: Path | None) -> DictConfig:
         if options.experiment == "sweep":
             knobs, overrides = take(overrides, "knobs")
             overrides = sweep_words(knobs, overrides, config_dir)
-        config = compose_protocol(overrides, config_dir=config_dir, goes_on=source is not None)
-        return started_from(config, source=source, overrides=overrides)[0]
+        return protocol_from(overrides, config_dir=config_dir, source=source)[0]
     config, _ = compose_from(
         options.experiment, overrides=overrides, config_dir=config_dir, source=source
     )

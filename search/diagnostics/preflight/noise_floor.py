@@ -41,8 +41,8 @@ def noise_floor(reading: Reading) -> tuple[float, float]:
 def _likelihood(sure: NDArray[np.float64], labels: NDArray[np.bool_], share: float) -> float:
     """The logarithm, of labels of which this share is swapped, at the slope that fits best."""
     chance = share + (1 - 2 * share) * sure
-    text = np.clip(np.where(labels, chance, 1 - chance), 1e-9, None)
-    return float(np.log(text).sum(axis=1).max())
+    likelihoods = np.clip(np.where(labels, chance, 1 - chance), 1e-9, None)
+    return float(np.log(likelihoods).sum(axis=1).max())
 
 
 def _log_odds(chance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -171,16 +171,17 @@ class TrialRunner:
             remark=remark if isinstance(remark, str) else "",
         )
 
-    def _on_train(self, text: object, fold: FoldData) -> dict[str, float]:
+    def _on_train(self, outputs: object, fold: FoldData) -> dict[str, float]:
         """The metric on the train rows whose outputs a trainer yields (R16)."""
         targets = fold.data.train.y
-        if not isinstance(text, Mapping) or targets is None:
+        if not isinstance(outputs, Mapping) or targets is None:
             return {}
-        output = output_of(text)
-        if output is None or "rows" not in text:
+        output = output_of(outputs)
+        if output is None or "rows" not in outputs:
             rule = f"{TRAIN} must hold rows and {' or '.join(OUTPUTS)}"
-            raise TrialFailed(f"{rule}, but got {', '.join(map(str, text))}; add what is missing")
-        (kind, array), rows = output, np.asarray(text["rows"], dtype=np.int64)
+            got = ", ".join(map(str, outputs))
+            raise TrialFailed(f"{rule}, but got {got}; add what is missing")
+        (kind, array), rows = output, np.asarray(outputs["rows"], dtype=np.int64)
         if len(array) != len(rows):
             rule = f"{TRAIN} must have one output per row"
             raise TrialFailed(f"{rule}, but got {len(array)} for {len(rows)}; mend it")

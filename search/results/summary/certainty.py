@@ -163,7 +163,7 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
     for index, (group, standing) in enumerate(
         zip(findings.groups, decision.standings, strict=True)
     ):
-        text: dict[str, Any] = {
+        entry: dict[str, Any] = {
             noun: group.name,
             "standing": standing,
             "scores": [row.value for row in findings.of(group.candidate)],
@@ -171,13 +171,13 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
         if decision.comparisons:
             compared = decision.comparisons[index]
             ends = sorted(map(metric.value_of, (compared.low, compared.high)))
-            text |= {
+            entry |= {
                 "broken": compared.broken,
                 "difference": number(metric.value_of(compared.difference)),
                 "interval": [number(end) for end in ends],
                 "p": number(compared.p),
             }
-        values.append(text)
+        values.append(entry)
     return {
         "metric": metric.name,
         "untested": decision.untested,

@@ -54,15 +54,15 @@ def frame(findings: Findings) -> pd.DataFrame:
         if any(row.state != "complete" for row in rows):
             continue
         index = leaders.get(tuple(rows[0].spec.knobs.items()))
-        text = measured(findings, index) if index is not None else {"n": 0}
+        confirmation = measured(findings, index) if index is not None else {"n": 0}
         records.append(
             {
                 "trial": rows[0].spec.trial,
                 "value": sum(row.value for row in rows if row.value is not None) / len(rows),
-                **text,
+                **confirmation,
                 "best_epoch": sum(row.best_epoch or 0 for row in rows) / len(rows),
                 "seconds": sum(row.seconds for row in rows)
-                + (text.get("seconds", 0.0) if confirmed else 0.0),
+                + (confirmation.get("seconds", 0.0) if confirmed else 0.0),
                 "verdict": verdict_of(findings, rows),
                 "decision": labels(findings.decision, index) if index is not None else "",
                 **rows[0].spec.knobs,
