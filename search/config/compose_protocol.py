@@ -17,12 +17,12 @@ from search.config.knob_roles import fits, lacks
 from search.config.knobs import KNOB
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
+from search.config.trial_config import STOCK
 from search.errors import UsageError, broken_rule, unknown
 
 PROTOCOL, NAME = "guide", "tune"
 # What a user's own trainer reads is not known here, but nearly all have a rate and epochs.
 ANY_TRAINER = ["lr", "epochs_range"]
-STOCK = "trainers.stock.Stock"
 TRAINER, OWN_RECIPE = "trainer._target_", "own_trainer"
 
 
