@@ -14,9 +14,9 @@ from omegaconf.dictconfig import DictConfig
 from search.config.catalogue import roots
 from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
-from search.config.knobs import KNOB
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
+from search.config.sweep_words import KNOB
 from search.config.trial_config import STOCK
 from search.errors import UsageError, broken_rule, unknown
 

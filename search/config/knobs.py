@@ -7,7 +7,6 @@ from itertools import pairwise
 from search.config import grids
 
 Value = float | int | str | bool | None
-KNOB = "knob."  # begins a word of a command that is a knob by itself
 GROUPS = ("optimization", "regularization", "capacity", "data", "initialization")
 ABOVE_ZERO = math.ulp(0.0)  # the least positive number: the open end of a range that keeps its sign
 MANY = 10_000  # whole numbers that are no longer listed one by one

@@ -13,10 +13,11 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from search.config.knobs import KNOB, Value
+from search.config.knobs import Value
 from search.config.passwords import redacted
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
+from search.config.sweep_words import KNOB
 from search.config.trial_config import STOCK
 from search.errors import UsageError, broken_rule, shortened
 

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from search.config.catalogue import experiments, roots
-from search.config.knobs import KNOB
 from search.errors import UsageError, unknown
 
+KNOB = "knob."  # begins a word of a command that is a knob by itself
 RECIPE = "_sweep"  # ends the name of a knob's experiment
 ABOUT = ("defaults", "protocol")  # keys of a recipe that say nothing of the set-up
 
