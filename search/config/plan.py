@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.config.confirm_settings import ConfirmSettings
 from search.config.fields import one_of, whole
 from search.config.follower import Follower
-from search.config.incumbent import merged
+from search.config.incumbent import canonical, merged
 from search.config.joint_settings import JointSettings, read_joint
 from search.config.knob_roles import check_knob, check_values, default_of
 from search.config.knobs import Knob, Value
@@ -30,7 +31,7 @@ from search.config.settings import (
 )
 from search.config.space import read_space
 from search.config.sweep_settings import SweepSettings, read_sweep
-from search.config.trial_config import STOCK, resolved_config
+from search.config.trial_config import STOCK, resolved_config, trial_base
 from search.config.tune_settings import TuneSettings, knobs_of, read_tune
 from search.contract.metrics import Metric, read_metric, tasks_of
 from search.contract.tasks import TASKS, check_task_name
@@ -112,9 +113,21 @@ class Plan:
         """The config that workers have."""
         return self.base if self.base is not None else self.config
 
+    @cached_property
+    def trial_base(self) -> Mapping[str, Any]:
+        """The plain config that the knobs of all trials are relative to."""
+        return trial_base(self.search_config)
+
     def trained_knobs(self, knobs: Mapping[str, Value]) -> dict[str, Value]:
         """A trial's knobs as its worker sets them: relative to the search's config."""
-        return merged(self.held, knobs, base=self.search_config) if self.held else dict(knobs)
+        return merged(self.held, knobs, base=self.trial_base) if self.held else dict(knobs)
+
+    def all_knobs(self, knobs: Mapping[str, Value]) -> dict[str, Value]:
+        """A trial's knobs and the incumbent's, relative to the search's config, without those
+        that say the same as it: equal for equal trainings.
+        """
+        knobs = merged(self.held, knobs, base=self.trial_base)
+        return canonical(knobs, base=self.trial_base)
 
     def nuisance(self, value: Value) -> Knob | None:
         """The one that is tuned anew for a value of the sweep's knob (P1)."""

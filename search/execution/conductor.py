@@ -10,7 +10,6 @@ from collections import Counter
 from types import FrameType
 
 from search.config.plan import Plan
-from search.config.trial_config import trial_base
 from search.contract.contract import Contract
 from search.errors import Interrupted
 from search.execution import messages
@@ -280,7 +279,7 @@ class Conductor:
 
     def _setup(self, slot: Slot) -> messages.Setup:
         return messages.Setup(
-            config=json.dumps(trial_base(self._plan.search_config)),
+            config=json.dumps(self._plan.trial_base),
             folder=str(self._folder.path),
             device=slot.device,
             log=slot.log,

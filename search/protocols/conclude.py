@@ -10,15 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from search.config.incumbent import canonical
-from search.config.knobs import Value
 from search.config.plan import Plan
 from search.protocols.evidence import coarse, constant, faster, few_rows, mean_words, scores_of
 from search.protocols.history import BATCH, History, Request, Step
 from search.protocols.learned import beats_constant, unusual_update
 from search.results.findings import Findings
-from search.results.summary import conclusion
-from search.results.summary.sweep import inert
+from search.results.summary.sweep import inert, winner_words
 from search.results.summary.verdicts import out_of_patience
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, gpu_seconds
@@ -100,10 +97,10 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     step = replace(
         step,
         decision="adopt" if decision.adopted else "keep",
-        says="; ".join([conclusion(findings)[0], *unread])
+        says="; ".join([winner_words(findings, decision, decision.winner)[0], *unread])
         if is_sweep
         else _chosen(findings, history, step, val_rows=val_rows),
-        held=_full(plan, findings.chosen[winner]),
+        held=plan.all_knobs(findings.chosen[winner]),
         inert=bool(unread),
         effect="worse" in decision.standings or decision.adopted,
         good=tuple(group.value for group in good) if is_sweep else (),
@@ -132,7 +129,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
         step,
         says=says,
         incumbent=_last(history),
-        leaders=tuple(_full(plan, row.spec.knobs) for row in leaders),
+        leaders=tuple(plan.all_knobs(row.spec.knobs) for row in leaders),
     )
 
 
@@ -160,7 +157,7 @@ def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
     across = [found.name for found in findings.together]
     plan = findings.plan
     incumbent = tuple(
-        replace(row, spec=replace(row.spec, knobs=_full(plan, row.spec.knobs), idle={}))
+        replace(row, spec=replace(row.spec, knobs=plan.all_knobs(row.spec.knobs), idle={}))
         for row in rows
     )
     return replace(
@@ -194,11 +191,6 @@ def _baseline_scores(plan: Plan, history: History) -> list[float]:
         return [plan.metric.sign * score for score in values[0]["scores"] if score is not None]
     first = next((step for step in history.steps if step.request.stage == "baseline"), None)
     return scores_of(plan, first.incumbent) if first else []
-
-
-def _full(plan: Plan, knobs: Mapping[str, Value]) -> dict[str, Value]:
-    """Knobs relative to the search's config."""
-    return canonical(plan.trained_knobs(knobs), base=plan.search_config)
 
 
 def _last(history: History) -> tuple[TrialRecord, ...]:

@@ -4,8 +4,7 @@ Plain data and pure functions; which stage comes next is decided in `next_stage`
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -122,10 +121,14 @@ class History:
     base: DictConfig
     seeds: int
     steps: tuple[Step, ...] = ()
+    # By the incumbent's knobs: a config takes 20 ms to build, and most steps change no knob.
+    _configs: dict[frozenset[tuple[str, Value]], DictConfig] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def with_step(self, step: Step) -> "History":
         """One step further."""
-        return History(self.settings, self.base, self.seeds, (*self.steps, step))
+        return replace(self, steps=(*self.steps, step))
 
     def opened(self, request: Request) -> Step:
         """The step of a request before it is carried out, or in place of one that is skipped."""
@@ -144,10 +147,13 @@ class History:
         """The incumbent's knobs, relative to the search's config."""
         return self.steps[-1].held if self.steps else {}
 
-    @cached_property
+    @property
     def config(self) -> DictConfig:
         """The incumbent's config."""
-        return incumbent_config(self.base, self.held)
+        knobs = frozenset(self.held.items())
+        if knobs not in self._configs:
+            self._configs[knobs] = incumbent_config(self.base, self.held)
+        return self._configs[knobs]
 
     @property
     def rate(self) -> str:

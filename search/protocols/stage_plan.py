@@ -122,9 +122,9 @@ def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:
 
     `rows`: with all their knobs, relative to the search's config.
     """
-    base, seeds = plan.search_config, _seeds(plan)
+    seeds = _seeds(plan)
     wanted = {
-        (frozenset(canonical(plan.trained_knobs(cell), base=base).items()), seed): cell
+        (frozenset(plan.all_knobs(cell).items()), seed): cell
         for cell in _cells(plan)
         for seed in seeds
     }
@@ -160,7 +160,7 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
     base, paths = plan.search_config, {knob.path for knob in plan.knobs} | {"trainer.epochs"}
 
     def held(knobs: Mapping[str, Value]) -> dict[str, Value]:
-        full = canonical(knobs, base=base)
+        full = canonical(knobs, base=plan.trial_base)
         return {path: value for path, value in full.items() if path not in paths}
 
     at, values = held(plan.held), dict[tuple[tuple[str, Value], ...], list[float]]()
@@ -185,5 +185,4 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
 
 def with_all_knobs(plan: Plan, row: TrialRecord) -> TrialRecord:
     """A trial with its knobs relative to the search's config."""
-    knobs = canonical(plan.trained_knobs(row.spec.knobs), base=plan.search_config)
-    return replace(row, spec=replace(row.spec, knobs=knobs, idle={}))
+    return replace(row, spec=replace(row.spec, knobs=plan.all_knobs(row.spec.knobs), idle={}))

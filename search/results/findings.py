@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from search.config.incumbent import canonical, merged
 from search.config.plan import Plan, read_plan
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.across_trials import Together
@@ -121,21 +120,13 @@ def find(plan: Plan, rows: Sequence[TrialRecord], *, val_rows: int) -> Findings:
 
 def find_stages(plan: Plan, folder: Folder) -> Findings:
     """A search of many stages: the trials of all, each with all its knobs, and the decisions."""
-    rows = [
-        replace(
-            row,
-            spec=replace(
-                row.spec,
-                stage=stage,
-                idle={},
-                knobs=canonical(merged(held, row.spec.knobs, base=plan.config), base=plan.config),
-            ),
-        )
-        for stage, held, trials in stages_of(
-            folder.storage(), search=plan.name, alive=folder.alive()
-        )
-        for row in trials
-    ]
+    rows = list[TrialRecord]()
+    stages = stages_of(folder.storage(), search=plan.name, alive=folder.alive())
+    for stage, held, trials in stages:
+        staged = replace(plan, held=held)
+        for row in trials:
+            knobs = staged.all_knobs(row.spec.knobs)
+            rows.append(replace(row, spec=replace(row.spec, stage=stage, knobs=knobs, idle={})))
     findings = find(plan, sorted(rows, key=lambda row: row.spec.trial), val_rows=0)
     return replace(findings, steps=tuple(read_json_lines(folder.decisions)))
 

@@ -19,9 +19,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import simulated
 
-from search.protocols.history import RATE
-
-DECIDING = ("next_stage", "stage_plan", "borrowed", "past_trials", "find", "conclude")
+RATE = "optimizer.lr"
+DECIDING = (
+    "next_stage",
+    "stage_plan",
+    "borrowed",
+    "past_trials",
+    "find",
+    "conclude",
+    "with_all_knobs",
+)
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ def conclusion(findings: Findings) -> list[str]:
     if decision.winner is None:
         return [f"no value of {plan.knob.path} is usable: every trial failed or diverged"]
     return [
-        *_winner(findings, decision, decision.winner),
+        *winner_words(findings, decision, decision.winner),
         *certainty(findings, more=_more_seeds(findings)),
         *inert(findings),
         *_edges(findings, decision, decision.winner),
@@ -154,7 +154,7 @@ def _more_seeds(findings: Findings) -> str:
     return "seeds=3 or more" if most < 3 else f"seeds={most + 2}"
 
 
-def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
+def winner_words(findings: Findings, decision: Decision, winner: int) -> list[str]:
     """Which value was chosen, with its mean and what it is compared with."""
     plan, metric = findings.plan, findings.plan.metric
     chosen, baseline = findings.groups[winner], findings.groups[0]
