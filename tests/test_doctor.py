@@ -531,7 +531,10 @@ def test_without_classes_the_verdicts_that_cannot_be_told_are_asked_about(tmp_pa
     path = written(tmp_path, table())
     assert main(["doctor", "--csv", str(path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "cannot be judged from these curves: dead, exploding, stuck;" in shown
+    assert (
+        "cannot be judged from these curves: data_suspect, dead, exploding, lr_drop_due, stuck;"
+        in shown
+    )
     for words in (["--classes", "10"], ["--constant", "2.3"]):
         assert main(["doctor", "--csv", str(path), *words]) == 0
         assert "cannot be told" not in capsys.readouterr().out

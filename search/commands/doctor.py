@@ -42,8 +42,8 @@ def parser() -> VerbParser:
     parser.add_argument(
         "--csv",
         metavar="FILE",
-        help="a log with losses of train and validation: CSV, JSON, JSON lines, TensorBoard, "
-        "also as .gz; 'runs/*/metrics.csv' in quotes for several",
+        help="a log with losses of train and validation: CSV, JSON, JSON lines, TensorBoard or "
+        "text, also as .gz; 'runs/*/metrics.csv' in quotes for several",
     )
     parser.add_argument(
         "--columns",
@@ -176,7 +176,10 @@ def _print_logs(options: Namespace) -> None:
         options,
         findings=None,
         together=across([trained(c, verdicts[name].name) for name, c in log.trainings.items()]),
-        untold=sorted({name for curves in log.trainings.values() for name in unscaled(curves)}),
+        untold=sorted(
+            {name for curves in log.trainings.values() for name in unscaled(curves)}
+            - {verdict.name for verdict in verdicts.values()}
+        ),
         unheld=sorted({name for curves in log.trainings.values() for name in unheld(curves)}),
         columns=log.columns,
     )

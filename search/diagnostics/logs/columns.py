@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
-from search.diagnostics.logs.line import Line, is_told, plain_name
+from search.diagnostics.logs.line import Line, is_told, number_in, plain_name
 from search.diagnostics.verdicts.from_columns import EXTRA
 from search.errors import UsageError, broken_rule, unknown
 
@@ -62,6 +63,7 @@ OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_", "test_")
 BEHIND = ("_val", "_valid", "_validation", "_eval", "_dev")
 OF_TRAIN = ("train_", "training_", "trn_")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
+WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
 ROLES = ("train", "val", "epoch", "metric", "trial")
 FILLED = 0.2  # of the rows of the fullest, below which a column of a known name is passed over
 
@@ -114,9 +116,8 @@ def layout_of(
     parts = _parts(header)
     train: tuple[str, ...]
     val: tuple[str, ...]
-    train, val = (
-        (name,) if (name := _fullest(names, filled, header)) else () for names in (TRAIN, VAL)
-    )
+    val = (name,) if (name := _fullest(VAL, filled, header)) else ()
+    train = (name,) if (name := _beside(val, lines) or _fullest(TRAIN, filled, header)) else ()
     if parts and not (train and val):
         train, val = parts
     train = roles.get("train", train)
@@ -135,7 +136,7 @@ def layout_of(
         metric=_one(roles, "metric") or _metric(header, filled, train=train),
         trial=trial,
         extra=tuple(name for name in ("train_eval_loss", *EXTRA) if name in header),
-        steps=any(name in header for name in STEP),
+        steps=any(name in header for name in (*STEP, *WITHIN)),
     )
 
 
@@ -157,6 +158,13 @@ def _fullest(names: Sequence[str], filled: Counter[str], header: Sequence[str]) 
     present = [name for name in names if name in header]
     most = max((filled[name] for name in present), default=0)
     return next((name for name in present if filled[name] >= FILLED * most), "")
+
+
+def _beside(val: Sequence[str], lines: Sequence[Line]) -> str:
+    """The first loss of train that all lines tell that tell validation's: those compare."""
+    rows = [cells for _, cells in lines if val and is_told(cells, val[0])]
+    whole = (name for name in TRAIN if all(is_told(cells, name) for cells in rows))
+    return next(whole, "") if len(rows) > 1 else ""
 
 
 def _losses_of_val(header: Sequence[str]) -> list[str]:
@@ -199,6 +207,8 @@ def _axis(
     """Epochs; steps where there are none, or where validation was taken twice in an epoch."""
     epoch = next((name for name in EPOCH if name in header), None)
     step = next((name for name in STEP if filled[name] == len(lines)), None)
+    if step and epoch is not None and _falls(lines, step, trial=trial):
+        step = None  # it is counted anew in every epoch
     if epoch is None:
         return step
     taken = Counter(
@@ -208,6 +218,12 @@ def _axis(
     )
     often = max(taken.values(), default=0) > 1
     return step if step and (often or filled[epoch] < len(lines)) else epoch
+
+
+def _falls(lines: Sequence[Line], name: str, *, trial: str) -> bool:
+    """Whether a column's numbers fall somewhere in a training."""
+    rows = [(cells.get(trial, ""), number_in(cells.get(name, "")) or 0.0) for _, cells in lines]
+    return any(own == next_own and at > then for (own, at), (next_own, then) in pairwise(rows))
 
 
 def _refuse(path: Path, header: Sequence[str], names: Sequence[str], *, role: str) -> NoReturn:

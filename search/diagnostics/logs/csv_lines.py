@@ -2,12 +2,17 @@
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 
-from search.diagnostics.logs.line import Line, plain_name
+from search.diagnostics.logs.line import Line, is_told, plain_name
 from search.errors import UsageError, broken_rule
 
 DELIMITERS = ",;\t|"
+RULER = set("-:= ")  # of a table in Markdown
+SHOWN = 60  # letters of a line that is no header
+TABLE = "must be a table with a header, JSON, or text whose lines name losses"
+REMEDY = "write a row per epoch, or lines such as `epoch 3: train_loss=0.5 val_loss=0.6`"
 
 
 def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
@@ -26,9 +31,14 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     if twice is not None:
         rule, remedy = "a column has one name", "rename one of them"
         raise UsageError(broken_rule(str(path), rule=rule, got=f"{twice} twice", remedy=remedy))
-    return names, [
+    lines = [
         (number, dict(zip(names, row, strict=False))) for number, row in rows[1:] if row != header
     ]
+    told = Counter(name for _, cells in lines for name in cells if is_told(cells, name))
+    if 2 * max(told.values(), default=0) < len(lines):  # no column holds numbers
+        got = f"no table below {' '.join(header)[:SHOWN]!r}"
+        raise UsageError(broken_rule(str(path), rule=TABLE, got=got, remedy=REMEDY))
+    return names, lines
 
 
 def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
@@ -44,7 +54,7 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
         return [
             (reader.line_num, row)
             for row in reader
-            if any(map(str.strip, row)) and not row[0].startswith("#")
+            if set().union(*row) - RULER and not row[0].startswith("#")
         ]
     except csv.Error as error:
         where, rule = f"{path}: line {reader.line_num}", "must be a line of a CSV file"

@@ -1,15 +1,18 @@
-"""The lines of a log: CSV, JSON, JSON lines or TensorBoard events, also as .gz."""
+"""The lines of a log: CSV, JSON, JSON lines, TensorBoard events or text, also as .gz."""
 
 import gzip
+import re
 from pathlib import Path
 
 from search.diagnostics.logs.csv_lines import csv_lines
 from search.diagnostics.logs.json_lines import json_lines
 from search.diagnostics.logs.line import Line
 from search.diagnostics.logs.tensorboard_events import event_lines, is_events
+from search.diagnostics.logs.text_lines import is_text_log, text_lines
 from search.errors import UsageError, broken_rule
 
 GZIP = b"\x1f\x8b"
+JSON_LIST = re.compile(r"\s*\[\s*[{\]]")
 
 
 def lines_of(path: Path) -> tuple[list[str], list[Line]]:
@@ -21,7 +24,9 @@ def lines_of(path: Path) -> tuple[list[str], list[Line]]:
     if is_events(path):
         return event_lines(path)
     text = _text(path)
-    return json_lines(path, text) if text.lstrip()[:1] in ("{", "[") else csv_lines(path, text)
+    if text.lstrip()[:1] == "{" or JSON_LIST.match(text):
+        return json_lines(path, text)
+    return text_lines(text) if is_text_log(text) else csv_lines(path, text)
 
 
 def _text(path: Path) -> str:
@@ -35,7 +40,7 @@ def _text(path: Path) -> str:
         message = broken_rule(str(path), rule=rule, got=str(error), remedy=remedy)
         raise UsageError(message) from error
     except (OSError, EOFError) as error:
-        rule = "must be a CSV file, JSON, JSON lines or TensorBoard events, as .gz or not"
+        rule = "must be a CSV file, JSON, JSON lines, TensorBoard events or text, as .gz or not"
         remedy = "give the file's path"
         message = broken_rule(str(path), rule=rule, got=str(error), remedy=remedy)
         raise UsageError(message) from error

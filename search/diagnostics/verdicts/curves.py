@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from search.diagnostics.verdicts.trend import Array
+from search.diagnostics.verdicts.trend import Array, median
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,3 +33,9 @@ class Curves:
     comparable: bool = False
     untrained: bool = False
     held_out: bool = True
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the record begins long after the training did."""
+        steps = self.epochs[1:] - self.epochs[:-1]
+        return len(steps) > 0 and float(self.epochs[0]) > 2 * median(steps)

@@ -49,18 +49,18 @@ def judge(curves: Curves) -> Verdict:
                 if side != name and (why := SIDES[side](shape, name))
             ]
             return Verdict(name=name, why=text, sides=tuple(sides))
-    return Verdict(
-        name="cannot_tell",
-        why=(
-            f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to "
-            "epoch"
-        ),
+    text = (
+        f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch"
     )
+    if shape.falls:
+        rests = f"validation, at {shape.told(shape.val_level)}, lies below it and does not fall"
+        text = f"train still falls ({shape.stands}); {rests}, which dropout or easier rows may do"
+    return Verdict(name="cannot_tell", why=text)
 
 
 def unscaled(curves: Curves) -> tuple[str, ...]:
-    """The verdicts that these curves cannot get, as it is not known what a constant prediction
-    loses (R11), nor what the untrained model does.
+    """The verdicts that these curves do not get, or in plain cases only, as it is not known what a
+    constant prediction loses (R11), nor what the untrained model does.
     """
     known = curves.classes > 1 or curves.constant is not None or curves.untrained
     return () if known else NEED_SCALE
@@ -91,7 +91,7 @@ def _grew(curves: Curves) -> str:
     return f"train had grown to {before[-1]:.3g} from {before[0]:.3g} before"
 
 
-NEED_SCALE = ("dead", "stuck", "exploding")
+NEED_SCALE = ("dead", "stuck", "exploding", "data_suspect", "lr_drop_due")
 NEED_VALIDATION = ("overfitting", "overconfident", "val_stalled", "data_suspect", "fewer_epochs")
 RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
     ("lr_too_high", rules_training.blown),
@@ -107,6 +107,7 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
     ("cannot_tell", rules_training.rests_unscaled),
     ("cannot_tell", rules_generalisation.fell_at_once),
     ("data_suspect", rules_training.data_suspect),
+    ("cannot_tell", rules_generalisation.suspect_unscaled),
     ("too_short", rules_generalisation.too_short),
     ("lr_too_low", rules_generalisation.lr_too_low),
     ("stuck", rules_training.stuck),

@@ -17,6 +17,7 @@ STEEP = 0.9  # of itself, below which a loss that falls in its last epoch has no
 FAR = 0.12  # validation above train by so much, and twice as high, is overfitting by level (R22b)
 APART, TIMES = 0.4, 3.0  # the same two, where a first epoch is all that train is held against
 AT_ONCE = 1.5  # times the second epoch, from which a first one is no part of the curve
+NEVER = 0.9  # of validation's first epoch, above which it is taken not to have fallen
 LARGE = 50.0  # a loss that is large in the usual units, nats or variances
 WORDS = 1000  # classes from which labels are words, or as hard to foretell
 GOOD = 0.9  # an accuracy, or another share, of a model that has learned
@@ -36,6 +37,22 @@ def fell_at_once(shape: Shape) -> str:
     return (
         f"train fell in its first epoch alone and has rested at {shape.stands} since: whether that "
         f"is low cannot be judged without {ASK}"
+    )
+
+
+def suspect_unscaled(shape: Shape) -> str:
+    """R18: validation that is best in its first epochs was learned at once, or never was: a
+    constant prediction's loss can tell, or a good metric.
+    """
+    fell = shape.level < 0.7 * min(shape.first, 1.0)
+    if shape.anchored or not fell or shape.turn > 1:
+        return ""
+    if shape.val_lowest < NEVER * float(shape.val[0]) or (shape.score or 0.0) > 0.5:
+        return ""
+    return (
+        f"train fell to {shape.stands}, and validation was lowest at once, at "
+        f"{shape.told(shape.val_lowest)}: whether it overfits from the start, or nothing of what "
+        f"is learned holds there, cannot be judged without {ASK}"
     )
 
 
@@ -100,6 +117,8 @@ def _steep(shape: Shape) -> bool:
 def lr_too_low(shape: Shape) -> str:
     """R23: a slow, steady fall, and nearly all of the way left."""
     falls = shape.creeps and shape.val_late.change < ALONG * shape.late.change
+    if shape.curves.resumed and not shape.anchored:
+        return ""  # how far train has come since it began is not known
     if not falls or shape.level < SLOW * shape.first or shape.count <= SHORT:
         return ""
     came = f"train has come from {shape.told(shape.first)} to {shape.stands} only"

@@ -215,16 +215,18 @@ class Shape:
 
     @property
     def metric_learned(self) -> float | None:
-        """The share of the way from its first value to a perfect one (1, or 0 for errors) that the
-        metric ever made.
+        """The share of the way from what a guess scores to a perfect score (1, or 0 for errors)
+        that the metric ever made; a guess is the untrained model's, else a share's by chance.
         """
         metric = self.curves.metric
-        if metric is None or not self.curves.untrained or not np.isfinite(metric).all():
+        if metric is None or not np.isfinite(metric).all():
             return None
-        scores = metric * self.curves.sign
-        first, best = float(scores[0]), float(scores.max())
-        whole = (1.0 if self.curves.sign > 0 else 0.0) - first
-        return (best - first) / whole if whole > 0 else None
+        scores, classes = metric * self.curves.sign, self.curves.classes
+        if not self.curves.untrained and (classes < 2 or self.score is None):
+            return None
+        guess = float(scores[0]) if self.curves.untrained else 1 / classes
+        whole = (1.0 if self.curves.sign > 0 else 0.0) - guess
+        return (float(scores.max()) - guess) / whole if whole > 0 else None
 
     @cached_property
     def metric_gain(self) -> float:

@@ -1,0 +1,96 @@
+"""Lines of a text log: `epoch 3: loss=0.5 val_loss=0.6`, Keras' progress and the like.
+
+A line tells numbers behind names. What it does not name is its epoch's and phase's: the last epoch
+that was named, and the last word before a number that means train, validation or test.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from search.diagnostics.logs.line import Line
+from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
+
+NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
+WORD = r"[a-z](?:[\w@]|[-./](?=\w))*"
+TOLD = re.compile(
+    rf"({WORD}(?: {WORD})*?)(?: *[:=] *| +)[\[(]? *({NUMBER})(?: */ *({NUMBER}))?", re.I
+)
+UNFINISHED = re.compile(r"\bETA: |(?<!\d)\d{1,2}%\|")  # a progress bar that is not at its end
+PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
+PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating"), "val")
+PHASES |= dict.fromkeys(("test", "testing"), "test")
+COUNTERS = {"iter": "step", "iteration": "step"}
+COUNTS = ("epoch", "step", "batch")
+FILLERS = ("average", "avg", "mean", "running", "end", "of", "set", "info", "epoch")
+NOT_NOW = {"at", "best", "from", "last", "max", "num", "per", "total"}  # of another epoch
+LEAST = 2  # lines that tell a loss, from which a text is a log
+
+
+def is_text_log(text: str) -> bool:
+    """Whether lines tell losses by name: in a table, the names stand in its first line alone."""
+    named = (line for line in text.splitlines() if "loss" in line.lower())
+    tell = (line for line in named if any("loss" in name for name in _numbers(line)))
+    return sum(1 for _ in zip(range(LEAST), tell, strict=False)) == LEAST
+
+
+def text_lines(text: str) -> tuple[list[str], list[Line]]:
+    """The names that recur, in small letters with their phase in front, and what each line tells.
+
+    A line that names no epoch belongs to the last one that was named. `batch` counts lines where
+    an epoch tells a loss several times.
+    """
+    lines: list[Line] = []
+    at: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if UNFINISHED.search(line):
+            continue
+        numbers = _numbers(line)
+        at = _moved(at, numbers)
+        if set(numbers) - set(COUNTS):
+            lines.append((number, {"batch": str(number)} | numbers | at))
+    axis = next((name for name in COUNTS if name in at), "batch")
+    lines = [line for line in lines if axis in line[1]]  # others stand before the training
+    often = Counter(name for _, cells in lines for name in cells)
+    losses = Counter((cells[axis], name) for _, cells in lines for name in cells if "loss" in name)
+    left_out = () if max(losses.values(), default=0) > 1 and axis == "epoch" else ("batch",)
+    header = [name for name, times in often.items() if times > 1 and name not in left_out]
+    return header, [(n, {k: v for k, v in cells.items() if k in header}) for n, cells in lines]
+
+
+def _moved(at: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:
+    """The epoch and step that a line belongs to; a step counts within the epoch that is named."""
+    begins = {name: numbers[name] for name in ("epoch", "step") if name in numbers}
+    return begins if "epoch" in begins else {**at, **begins}
+
+
+def _numbers(line: str) -> dict[str, str]:
+    """What a line tells, by name; of `9806/10000`, behind what does not count, the share."""
+    numbers: dict[str, str] = {}
+    phase, end = "", 0
+    for told in TOLD.finditer(line):
+        words, number, whole = told.groups()
+        phase = _phase(_words(line[end : told.end(1)]), phase)
+        name, end = _name(_words(words), phase), told.end()
+        if whole and name not in COUNTS and float(whole):
+            number = repr(float(number) / float(whole))
+        numbers.setdefault(name, number)
+    return numbers
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z][a-z0-9]*", text.lower().replace("@", ""))
+
+
+def _phase(words: Sequence[str], before: str) -> str:
+    """The last one that is named."""
+    return next((PHASES[word] for word in reversed(words) if word in PHASES), before)
+
+
+def _name(words: Sequence[str], phase: str) -> str:
+    """A number's name, with its phase in front, but for what counts or belongs to both."""
+    rest = [COUNTERS.get(word, word) for word in words if word not in PHASES]
+    if rest and rest[-1] == "epoch" and not NOT_NOW & set(rest):
+        return "epoch"
+    plain = "_".join(word for word in rest if word not in FILLERS)
+    return plain if plain in (*COUNTS, *SHARED) else "_".join(filter(None, (phase, plain)))

@@ -1,0 +1,119 @@
+"""Text logs, as people's own loops and the usual frameworks print them, are read as curves."""
+
+import numpy as np
+import pytest
+
+from search.diagnostics.logs.read import read_logs
+from search.diagnostics.verdicts.rules import judge
+from search.errors import UsageError
+
+TRAIN = [2.0 / epoch for epoch in range(1, 9)]
+VAL = [2.2 / epoch for epoch in range(1, 9)]
+METRIC = [1 - 0.5 / epoch for epoch in range(1, 9)]
+FORMS = {
+    "plain": "epoch {e}: loss={t:.4f} val_loss={v:.4f} val_acc={m:.4f}\n",
+    "slashes": "Epoch {e}/8 | Train Loss: {t:.4f} | Val Loss: {v:.4f} | Val Accuracy: {p:.2f}%\n",
+    "logging": "2025-06-04 17:39:02,341 - INFO - Epoch [{e}/8], train_loss: {t:.4f}, "
+    "valid_loss: {v:.4f}, valid_acc: {m:.4f}\n",
+    "keras": "Epoch {e}/8\n  1/20 [>....] - ETA: 5s - loss: 9.0 - accuracy: 0.0\n"
+    "20/20 [====] - 3s 7ms/step - loss: {t:.4f} - val_loss: {v:.4f} - val_accuracy: {m:.4f}\n",
+    "two lines": "Epoch {e}/8\n----------\ntrain Loss: {t:.4f} Acc: 0.5\n"
+    "val Loss: {v:.4f} Acc: {m:.4f}\n\n",
+    "bar": "Epoch {e}:  50%|##   | 1/2 [00:05<00:00, loss=9]\n"
+    "Epoch {e}: 100%|#####| 2/2 [00:05<00:00, 4.2it/s, loss={t:.4f}, v_num=0, "
+    "val_loss={v:.4f}, val_acc={m:.4f}]\n",
+    "share": "Train Epoch: {e} [0/600 (0%)]\tLoss: {t:.4f}\n\n"
+    "Test set: Average loss: {v:.4f}, Accuracy: {k}/10000 ({p:.0f}%)\n",
+}
+
+
+def written(tmp_path, form):
+    rows = enumerate(zip(TRAIN, VAL, METRIC, strict=True), start=1)
+    text = "".join(
+        form.format(e=e, t=t, v=v, m=m, p=100 * m, k=round(10000 * m)) for e, (t, v, m) in rows
+    )
+    path = tmp_path / "train.log"
+    path.write_text(f"Found 4575 images of 10 classes.\nepochs: 8\nlr: 0.1\n{text}best epoch: 8\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_text_log_is_read_as_its_numbers_say(tmp_path, form):
+    (curves,) = read_logs(written(tmp_path, form)).trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
+    assert curves.val == pytest.approx(np.array(VAL), abs=1e-4)
+    assert curves.metric == pytest.approx(np.array(METRIC), abs=1e-4)
+
+
+def test_losses_that_are_told_at_steps_are_taken_together_by_epoch(tmp_path):
+    form = "Epoch [{e}/8], Step [100/600], Loss: 9\nEpoch [{e}/8], Step [200/600], Loss: {t}\n"
+    (curves,) = read_logs(written(tmp_path, form)).trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx((9 + np.array(TRAIN)) / 2)
+
+
+def test_where_there_are_no_epochs_steps_count_and_losses_told_together_are_compared(tmp_path):
+    form = "iter {e}: loss 9.0, time 1.2ms\nstep {e}: train loss {t}, val loss {v}\nsaving\n"
+    log = read_logs(written(tmp_path, form))
+    (curves,) = log.trainings.values()
+    assert log.columns.startswith("train = train_loss, val = val_loss, epoch = step")
+    assert curves.train == pytest.approx(np.array(TRAIN))
+
+
+def test_trainings_one_behind_the_other_are_told_apart_and_columns_may_be_chosen(tmp_path):
+    form = "Fine-tune epoch {e}: objective {t}, held out {v}, loss 9\n"
+    path = written(tmp_path, form)
+    with open(path) as file:
+        text = file.read()
+    with open(path, "a") as file:
+        file.write(text)
+    chosen = {"train": "objective", "val": "held_out"}
+    first, second = read_logs(path, columns=chosen).trainings.values()
+    assert first.val.tolist() == second.val.tolist() == pytest.approx(VAL)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[2022-09-23 19:29:09,028][INFO] - start\n[2022-09-23 19:29:10,045][INFO] - end\n",
+        "Loaded 11200 images.\nTraining a forest...\nAccuracy: 69.38%\nTraining trees ...\n",
+    ],
+)
+def test_text_without_losses_is_refused_with_what_is_accepted(tmp_path, text):
+    path = tmp_path / "train.log"
+    path.write_text(text)
+    accepted = "must be a table with a header, JSON, or text whose lines name losses"
+    with pytest.raises(UsageError, match=accepted):
+        read_logs(str(path))
+
+
+def test_a_table_in_markdown_is_read(tmp_path):
+    path = tmp_path / "log.md"
+    rows = "".join(
+        f"| {e} | {t} | {v} |\n" for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True), start=1)
+    )
+    path.write_text(f"| Epoch | Train Loss | Val Loss |\n|---|:--:|---|\n{rows}")
+    (curves,) = read_logs(str(path)).trainings.values()
+    assert curves.val == pytest.approx(np.array(VAL))
+
+
+def test_a_log_that_begins_late_does_not_say_how_far_train_has_come(tmp_path):
+    path = tmp_path / "log.csv"
+    rows = "".join(f"{e},{5 - 0.01 * e},{5.1 - 0.01 * e}\n" for e in range(16, 40))
+    path.write_text("epoch,train_loss,val_loss\n" + rows)
+    (curves,) = read_logs(str(path)).trainings.values()
+    assert judge(curves).name == "still_learning"
+
+
+def test_validation_that_was_best_at_once_asks_for_a_scale_unless_its_metric_is_good(tmp_path):
+    path = tmp_path / "log.csv"
+    for metric, constant, name in (
+        (0.1, None, "cannot_tell"),
+        (0.1, 2.3, "data_suspect"),
+        (0.9, None, "overfitting"),
+    ):
+        rows = "".join(f"{e},{t},{2.3 + 0.1 * e},{metric}\n" for e, t in enumerate(TRAIN, start=1))
+        path.write_text("epoch,train_loss,val_loss,val_acc\n" + rows)
+        (curves,) = read_logs(str(path), constant=constant).trainings.values()
+        assert judge(curves).name == name
