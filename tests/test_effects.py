@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from trainers.losses import Focal
+from trainers.losses import BinaryCrossEntropy, Focal
 from trainers.models.cnn import CNN
 from trainers.models.mlp import MLP
 from trainers.models.parts import ACTIVATIONS, MAXOUT, NORMS
@@ -182,6 +182,19 @@ def test_weights_of_the_focal_loss_find_more_of_a_rare_class():
             return float((model(x).argmax(1) == 1)[y == 1].float().mean())
 
     assert recall(Focal(gamma=0.0, weights=[1.0, 20.0])) > recall(nn.CrossEntropyLoss()) + 0.3
+
+
+def test_one_sigmoid_is_torch_s_binary_cross_entropy_and_two_logits_their_softmax():
+    logits, y = torch.randn(50, 2), torch.randint(0, 2, (50,))
+    ours = BinaryCrossEntropy()
+    softmax = nn.functional.cross_entropy(logits, y)
+    assert float(ours(logits, y)) == pytest.approx(float(softmax), rel=1e-5)
+    one = logits[:, 1:] - logits[:, :1]
+    assert float(ours(one, y)) == pytest.approx(float(softmax), rel=1e-5)
+    weighted = nn.functional.cross_entropy(logits, y, weight=torch.tensor([1.0, 5.0]))
+    assert float(BinaryCrossEntropy(5.0)(one, y)) == pytest.approx(float(weighted), rel=1e-5)
+    with pytest.raises(ValueError, match=r"loss\.positive_weight: must be a number above 0"):
+        BinaryCrossEntropy(0.0)
 
 
 def test_the_focal_loss_with_gamma_0_is_torch_s_weighted_cross_entropy():

@@ -1,8 +1,21 @@
 """What the stock trainer's rehearsal finds before a name or a trial is used up."""
 
+import itertools
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
 import pytest
 from company import config_of
+from omegaconf import OmegaConf
 
+from search.config.compose import compose_experiment
+from search.config.plan import LOSS_TASKS, check_task, read_plan
+from search.contract.contract import prepare
+from search.errors import UsageError
+from search.execution.dry_run import questions
+from search.execution.worker.dry_run import answer
+from search.lifecycle.rows_fit import check_rows_fit
 from trainers.rehearsal import rehearse
 
 SHAPE = (64, 10, "classification")
@@ -67,3 +80,111 @@ def test_an_ordinary_model_passes(model):
 
 def test_a_model_of_rows_of_another_shape_is_left_to_the_first_trial():
     assert rehearse(config_of(model="Two"), (63, 10, "classification")) is None
+
+
+# What every loss that is known does with every shape of task.
+
+SEQUENCES = ["+data.steps=16", "+data.features=4", "data.inputs=64", "data.outputs=2"]
+TASKS = {  # words of the config, and the metric of the task
+    "classification": ["data.outputs=2", "metric=accuracy"],
+    "regression": ["data.outputs=3", "metric=mse"],
+    "tagging": [*SEQUENCES, "model=gru", "metric=accuracy"],
+    "transduction": [*SEQUENCES, "model=gru", "+data.target_steps=6", "metric=edit_distance"],
+}
+
+
+@cache
+def _task_plan(task, model):
+    words = [] if model is None or task != "transduction" else [f"model={model}"]
+    return _plan(f"data.task={task}", *TASKS[task], *words)
+
+
+@pytest.mark.parametrize(("task", "loss"), [*itertools.product(TASKS, LOSS_TASKS)])
+def test_a_loss_trains_with_its_tasks_and_is_refused_in_words_with_every_other(task, loss):
+    model = "encoder_decoder" if loss.endswith("SequenceCrossEntropy") else None
+    plan = _task_plan(task, model)
+    config = plan.config.copy()
+    OmegaConf.set_readonly(config, False)
+    config.loss = {"_target_": loss}
+    plan = replace(plan, config=config)
+    if task in LOSS_TASKS[loss]:
+        check_task(plan)
+        assert answer(questions(plan))["wrong"] == ""
+        return
+    with pytest.raises(UsageError, match=rf"loss: a loss of {task} is such as .*got {loss}"):
+        check_task(plan)
+
+
+def test_a_loss_among_the_values_of_a_knob_is_refused_as_the_baseline_s_is():
+    words = ["~space.optimizer", "+space.loss={choices: [cross_entropy, mse]}"]
+    with pytest.raises(UsageError, match=r"a loss of classification is .*got torch\.nn\.MSELoss"):
+        check_task(_plan(*words, experiment="smoke"))
+
+
+def test_two_classes_by_one_sigmoid_need_two_classes():
+    config = config_of("loss=binary_cross_entropy")
+    with pytest.raises(TypeError, match=r"needs two classes, one or two logits .*got outputs"):
+        rehearse(config, SHAPE)
+
+
+# Settings that change nothing
+
+
+@pytest.mark.parametrize(
+    ("words", "inert"),
+    [
+        (["model.slope=0.3"], ["model.slope: 0.3 has no effect here, it trains as null does"]),
+        (["model.slope=0.3", "model.activation=leaky_relu"], []),
+        (["model=gru", "model.nonlinearity=relu"], ["model.nonlinearity: relu has no effect here"]),
+        (["model=rnn", "model.nonlinearity=relu"], []),
+        (["model.pieces=3", "model.width=64"], ["model.pieces: 3 has no effect here"]),
+        (["model=lstm", "model.embedding=16"], ["model.embedding: 16 has no effect here"]),
+        (["loss=focal", "loss.weights=[1,2,1,1,1,1,1,1,1,1]"], []),
+        (["schedule=one_cycle", "optimizer.lr=0.3"], []),
+        (["model.dropout=0.2", "loss.label_smoothing=0.1", "optimizer.weight_decay=0.01"], []),
+    ],
+)
+def test_a_setting_that_changes_nothing_is_said(words, inert):
+    said = answer(questions(_plan(*words)))["inert"]
+    assert len(said) == len(inert)
+    assert all(line.startswith(start) for line, start in zip(said, inert, strict=True))
+
+
+def test_a_setting_that_acts_with_one_value_of_a_knob_is_not_inert():
+    plan = _plan("model.slope=0.3", experiment="activation_sweep")
+    assert answer(questions(plan))["inert"] == []
+
+
+# Rows that do not take what is made of them
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["augment=shift"], r"^augment: rows must be channels × a square, but got 30 inputs"),
+        (["features=pca", "features.pca.n_components=60"], r"^features\.pca: must take rows of 30"),
+        (["augment=rotate", "augment.channels=3"], "30 inputs and 3 channels"),
+    ],
+)
+def test_what_the_rows_do_not_take_is_refused_before_the_first_trial(words, message):
+    plan = _plan("data=breast_cancer", *words)
+    with pytest.raises(UsageError, match=message):
+        check_rows_fit(plan, prepare(plan.config, metric=plan.metric))
+
+
+def test_a_value_of_a_knob_that_the_rows_do_not_take_is_refused_with_the_knob():
+    words = ["data=breast_cancer", "space.features.pca.n_components.choices=[2,60]"]
+    plan = _plan(*words, experiment="pca_sweep")
+    with pytest.raises(UsageError, match=r"^space\.features\.pca\.n_components: features\.pca"):
+        check_rows_fit(plan, prepare(plan.config, metric=plan.metric))
+
+
+def test_rows_that_fit_pass():
+    for words in (["augment=shift"], ["augment=noise"], ["features=pca", "data=breast_cancer"]):
+        plan = _plan(*words)
+        check_rows_fit(plan, prepare(plan.config, metric=plan.metric))
+
+
+def _plan(*words, experiment="lr_sweep"):
+    config = compose_experiment(experiment, overrides=list(words), config_dir=None)
+    return read_plan(config, root=Path.cwd())

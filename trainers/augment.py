@@ -14,6 +14,8 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor
 
+from trainers.rows import side_of
+
 
 class Augmentation(Protocol):
     """Called with inputs [batch, …]; returns new ones and leaves the given ones as they are."""
@@ -222,13 +224,7 @@ def _shaped(x: Tensor, dimensions: int, channels: int) -> Tensor:
     """[batch, channels, length] or [batch, channels, side, side]."""
     if x.ndim == dimensions + 2:
         return x
-    inputs = x[0].numel()
-    side = round((inputs / channels) ** (1 / dimensions))
-    if side**dimensions * channels != inputs:
-        raise ValueError(
-            f"augment: rows must be channels × a {'sequence' if dimensions == 1 else 'square'}, "
-            f"but got {inputs} inputs and {channels} channels; set augment.channels"
-        )
+    side = side_of(x.shape[1:], dimensions=dimensions, channels=channels)
     return x.reshape(len(x), channels, *(side,) * dimensions)
 
 

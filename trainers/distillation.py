@@ -83,7 +83,9 @@ def read_distillation(config: Config, *, classes: bool) -> Distillation | None:
         raise ValueError(
             f"distillation.weight: must lie between 0 and 1, but got {weight!r}; 0.5 is usual"
         )
-    return (OfClasses if classes else OfNumbers)(temperature=temperature, weight=weight)
+    if not classes:
+        return OfNumbers(temperature=1.0, weight=weight)
+    return OfClasses(temperature=temperature, weight=weight)
 
 
 def with_teacher(config: Config, data: Data, *, device: str) -> Data:

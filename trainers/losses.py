@@ -1,4 +1,4 @@
-"""Losses that torch lacks, as modules: focal loss and class weights (R50)."""
+"""Losses that torch lacks: focal loss, class weights, two classes by one sigmoid (R50)."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.api import IGNORED
+from trainers.settings import fits
 
 
 class Focal(nn.Module):
@@ -40,4 +41,39 @@ class Focal(nn.Module):
         if not isinstance(self.weights, Tensor):
             return losses.mean()
         weights = self.weights[classes]
+        return (weights * losses).sum() / weights.sum()
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Binary cross-entropy of a sigmoid, for two classes.
+
+    Of one logit per row (`model.outputs=1`), or of the difference of two, which is the same.
+
+    Args:
+        positive_weight: how much a row of the second class counts; 1: as one of the first.
+
+    Raises:
+        ValueError: a weight that is not above 0.
+    """
+
+    def __init__(self, positive_weight: float = 1.0) -> None:
+        super().__init__()
+        if not fits(positive_weight, positive=True):
+            raise ValueError(
+                f"loss.positive_weight: must be a number above 0, but got {positive_weight!r}; "
+                "1 counts all rows alike"
+            )
+        self.positive_weight = float(positive_weight)
+
+    def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """logits [batch, 1] or [batch, 2], classes [batch]; a scalar."""
+        if logits.ndim != 2 or logits.shape[1] > 2:
+            raise ValueError(
+                "loss: binary cross-entropy needs two classes, one or two logits per row, but got "
+                f"outputs {list(logits.shape)}; take loss=cross_entropy"
+            )
+        logit = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+        is_second = classes.to(logit.dtype)
+        weights = 1 + (self.positive_weight - 1) * is_second
+        losses = nn.functional.binary_cross_entropy_with_logits(logit, is_second, reduction="none")
         return (weights * losses).sum() / weights.sum()

@@ -73,12 +73,14 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     check_fits(read_augmentation(config), rows)
     check_has_width(config, sequences=len(rows) > 2 or not rows[0].is_floating_point())
     chances(config, rows[1])
+    numbers = rows[1].is_floating_point()
     own = [
         *(trainer.get(key) for key in ("epochs", "batch_size", "fraction", "balance")),
         penalties,
     ]
-    read_distillation(config, classes=True)
-    own += [config.get("augment"), config.get("features"), config.get("distillation")]
+    own += [[buffer.tolist() for buffer in loss.buffers()], config.get("augment")]
+    own += [config.get("features"), read_distillation(config, classes=not numbers)]
+    own += [(config.get("distillation") or {}).get("teacher")]
     settings = {
         key: value
         for key, value in optimizer.param_groups[0].items()

@@ -4,7 +4,9 @@ Rows on disk are mapped anew, copy-on-write, which costs less than a millisecond
 a row is changed; rows in memory are copied.
 """
 
+import math
 import mmap
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +57,25 @@ def share_of_rows(config: Config, count: int) -> NDArray[np.int64] | None:
         return None
     order = np.random.default_rng([int(config["seed"]), count]).permutation(count)
     return np.sort(order[: max(1, round(fraction * count))])
+
+
+def side_of(shape: Sequence[int], *, dimensions: int, channels: int) -> int:
+    """The length of a sequence, or the side of a square image, that rows of one shape hold.
+
+    Raises:
+        ValueError: they are neither.
+    """
+    if len(shape) == dimensions + 1:
+        return shape[-1]
+    inputs: int = math.prod(shape)
+    side: int = round((inputs / channels) ** (1 / dimensions))
+    if side**dimensions * channels != inputs:
+        raise ValueError(
+            f"augment: rows must be channels × a {'sequence' if dimensions == 1 else 'square'}, "
+            f"but got {inputs} inputs and {channels} channels; set augment.channels, "
+            "or say augment=noise or mask, which take any rows"
+        )
+    return side
 
 
 def _own_part(part: Part) -> Part:

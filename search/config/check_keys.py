@@ -35,6 +35,7 @@ GIVEN = (
     "loss",
     "trainer",
 )  # groups that a trainer may read
+BUILT = ("model", "optimizer", "schedule", "loss", "augment", "distillation")  # built from scalars
 # Keys of `trainer` that the search reads, whoever trains.
 SEARCHS = (
     "_target_", "predict", "command", "untrained", "grace", "patience", "timeout", "epoch_timeout",
@@ -76,14 +77,10 @@ def unusual_keys(config: DictConfig) -> list[str]:
         return []
     found = [path for path in _knobs(config.get("space"), "") if path.partition(".")[0] in GIVEN]
     for group in GIVEN:
-        option = CONF / group / f"{(config.get('chosen') or {}).get(group)}.yaml"
-        shipped = (yaml.safe_load(option.read_text()) or {}) if option.is_file() else {}
-        node = config.get(group)
-        plain = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_dict(node) else {}
-        assert isinstance(plain, dict)
+        shipped = _shipped(config, group)
         found += [
             f"{group}.{key!s}"
-            for key, value in plain.items()
+            for key, value in _plain(config, group).items()
             if key != "_target_"
             and (group, key in SEARCHS) != ("trainer", True)
             and (key not in shipped or shipped[key] != value)
@@ -91,6 +88,47 @@ def unusual_keys(config: DictConfig) -> list[str]:
     known = {*_keys("search.yaml"), *GIVEN, *READ, *ROOT, *hidden_keys(config), "data", "seed"}
     found += [str(key) for key in config if key not in known]
     return list(dict.fromkeys(found))
+
+
+def changed_settings(config: DictConfig) -> dict[str, Any]:
+    """The shipped values, by path, of plain settings of the stock trainer's parts that have others.
+
+    A key that others are linked to acts by them, and is left out.
+    """
+    if OmegaConf.select(config, "trainer._target_") != STOCK:
+        return {}
+    links = str(OmegaConf.to_container(config, resolve=False))
+    shipped = {group: _shipped(config, group) for group in BUILT}
+    return {
+        f"{group}.{key!s}": shipped[group][key]
+        for group in BUILT
+        for key, value in _plain(config, group).items()
+        if key != "_target_"
+        and key in shipped[group]
+        and shipped[group].get("_target_") == _plain(config, group).get("_target_")
+        and all(_is_plain(each) for each in (value, shipped[group][key]))
+        and shipped[group][key] != value
+        and f"${{{group}.{key}}}" not in links
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    """A number or a text, not a link or a list."""
+    return value is None or (isinstance(value, int | float | str) and "${" not in str(value))
+
+
+def _shipped(config: DictConfig, group: str) -> dict[str, Any]:
+    """The chosen file of a group; empty where it is not one that is shipped."""
+    option = CONF / group / f"{(config.get('chosen') or {}).get(group)}.yaml"
+    return (yaml.safe_load(option.read_text()) or {}) if option.is_file() else {}
+
+
+def _plain(config: DictConfig, group: str) -> dict[Any, Any]:
+    """A group as it stands, links as written."""
+    node = config.get(group)
+    plain = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_dict(node) else {}
+    assert isinstance(plain, dict)
+    return plain
 
 
 def _knobs(node: Any, prefix: str) -> Iterator[str]:

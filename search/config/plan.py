@@ -51,6 +51,9 @@ CLASSES, NUMBERS, SEQUENCES = ("classification", "tagging"), ("regression",), ("
 LOSS_TASKS = {
     "torch.nn.CrossEntropyLoss": CLASSES,
     "torch.nn.NLLLoss": CLASSES,
+    "torch.nn.MultiMarginLoss": ("classification",),
+    "trainers.losses.Focal": CLASSES,
+    "trainers.losses.BinaryCrossEntropy": ("classification",),
     "torch.nn.MSELoss": NUMBERS,
     "torch.nn.L1Loss": NUMBERS,
     "torch.nn.SmoothL1Loss": NUMBERS,
@@ -214,10 +217,13 @@ def check_task(plan: Plan) -> None:
                 remedy="choose one",
             )
         )
-    loss = str(OmegaConf.select(plan.config, "loss._target_"))
-    if OmegaConf.select(plan.config, "trainer._target_") == STOCK and task not in LOSS_TASKS.get(
-        loss, (task,)
-    ):
+    if not plan.stock:
+        return
+    choices = (OmegaConf.select(plan.config, "choices.loss") or {}).values()
+    losses = [str(group.get("_target_")) for group in (*choices, plan.config.loss)]
+    for loss in losses:
+        if task in LOSS_TASKS.get(loss, (task,)):
+            continue
         fits = [name for name, tasks in LOSS_TASKS.items() if task in tasks]
         raise UsageError(
             broken_rule(

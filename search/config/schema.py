@@ -182,7 +182,10 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
         }
         for prefix in ("torch.optim.", "trainers.optimizers.")
     },
-    "loss": {"torch.nn.CrossEntropyLoss": {"label_smoothing": number(least=0, most=1)}},
+    "loss": {
+        "torch.nn.CrossEntropyLoss": {"label_smoothing": number(least=0, most=1)},
+        "trainers.losses.BinaryCrossEntropy": {"positive_weight": number(above=0)},
+    },
     "schedule": {
         "None": {"interval": one_of("epoch", "step"), "warmup": number(least=0, most=10**6)},
         "torch.optim.lr_scheduler.": {

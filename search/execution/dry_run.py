@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from search.config.check_keys import unusual_keys
+from search.config.check_keys import changed_settings, unusual_keys
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.config.text import one_line
@@ -53,11 +53,15 @@ def dry_run(
                 pass
     if answer["wrong"]:
         raise UsageError(str(answer["wrong"]))
-    if answer["unread"] and say is not None:
+    if say is None:
+        return
+    if answer["unread"]:
         say(
             f"nothing in your code mentions {', '.join(answer['unread'])}: "
             "a setting that nobody reads has no effect"
         )
+    for line in answer["inert"]:
+        say(line)
 
 
 def _from_early(plan: Plan, early: WorkerConnections) -> Answer:
@@ -71,7 +75,7 @@ def _from_early(plan: Plan, early: WorkerConnections) -> Answer:
         raise _hangs(limit) from error
     if reply is None or reply.wrong is None:
         return {}
-    return {"wrong": reply.wrong, "unread": reply.unread}
+    return {"wrong": reply.wrong, "unread": reply.unread, "inert": reply.inert}
 
 
 @contextmanager
@@ -140,25 +144,31 @@ def _hangs(limit: float) -> UsageError:
 
 def questions(plan: Plan) -> Questions:
     """The baseline's config, the configs of each knob's values or ends, and the data's shape."""
-    configs = TrialConfigs(plan.config)
-
-    def with_knobs(**knobs: Value) -> dict[str, Any]:
-        return trainer_config(configs.resolve(knobs=knobs, seed=plan.seed))
-
-    values = {
-        knob.path: [
-            with_knobs(**dict([knob.choice] if knob.choice else []), **{knob.path: value})
-            for value in (knob.choices or knob.ends)
-        ]
-        for knob in plan.knobs
-    }
+    baseline, values = configs_of(plan)
     data = plan.config.data
     keys = ("features", "vocabulary", "steps", "target_steps")
     sequences = {key: data.get(key) for key in keys}
     shape = [data.get("inputs"), data.get("outputs"), data.task, sequences]
     return {
-        "baseline": with_knobs(),
+        "baseline": baseline,
         "values": values,
+        "shipped": changed_settings(plan.config),
         "shape": shape,
         "keys": unusual_keys(plan.config),
+    }
+
+
+def configs_of(plan: Plan) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """The baseline's config, and those of each knob's values or ends, by the knob's path."""
+    configs = TrialConfigs(plan.config)
+
+    def with_knobs(**knobs: Value) -> dict[str, Any]:
+        return trainer_config(configs.resolve(knobs=knobs, seed=plan.seed))
+
+    return with_knobs(), {
+        knob.path: [
+            with_knobs(**dict([knob.choice] if knob.choice else []), **{knob.path: value})
+            for value in (knob.choices or knob.ends)
+        ]
+        for knob in plan.knobs
     }

@@ -128,11 +128,12 @@ class TrialEnded(Message, frozen=True, kw_only=True):
 class DryRunAnswer(Message, frozen=True, kw_only=True):
     """`wrong`: what is wrong with the config, empty if nothing is; None: the dry run has died.
 
-    `unread`: keys that no code mentions.
+    `unread`: keys that no code mentions; `inert`: a line per setting that changes nothing.
     """
 
     wrong: str | None
     unread: list[str] = []
+    inert: list[str] = []
 
 
 class FilesWanted(Message, frozen=True, kw_only=True):

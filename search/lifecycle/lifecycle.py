@@ -23,6 +23,7 @@ from search.execution.terminal import say
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.refit import refit
+from search.lifecycle.rows_fit import check_rows_fit
 from search.lifecycle.run_stage import conduct, earlier_searches, trainings
 from search.lifecycle.teacher import check_teacher, record_teacher
 from search.lifecycle.tracking import post_outcome, tracked
@@ -149,6 +150,8 @@ def begun(
         prepared = prepare(plan.config, metric=plan.metric)
         if str(plan.config.loss.get("_target_")) == CTC:
             check_alignable([prepared.final.train, prepared.final.val])
+        if plan.rehearse and not folder.started:
+            check_rows_fit(plan, prepared)
     if unseen := untrained_classes(
         {name: part.y for name, part in vars(prepared.final).items() if part is not None},
         task=prepared.contract.task,

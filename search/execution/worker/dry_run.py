@@ -3,11 +3,12 @@
 Never sees the data, never trains more than two steps, never touches a GPU.
 """
 
+import itertools
 import json
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -31,9 +32,12 @@ Answer = dict[str, Any]
 
 
 def answer(asked: Questions) -> Answer:
-    """`wrong`: what is wrong, empty if nothing is; `unread`: keys that no code mentions."""
-    wrong = _wrong(asked)
-    return {"wrong": wrong, "unread": [] if wrong else _unread(asked)}
+    """`wrong`: what is wrong, empty if nothing is; `unread`: keys that no code mentions; `inert`:
+    a line per setting that changes nothing.
+    """
+    if wrong := _wrong(asked):
+        return {"wrong": wrong, "unread": [], "inert": []}
+    return {"wrong": "", "unread": _unread(asked), "inert": _inert(asked)}
 
 
 def _unread(asked: Questions) -> list[str]:
@@ -58,6 +62,32 @@ def _wrong(asked: Questions) -> str:
     except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
         return f"the trainer cannot be built: {type(error).__name__}: {shortened(str(error))}"
     return ""
+
+
+def _inert(asked: Questions) -> list[str]:
+    """A line per setting that is not the shipped one, and trains alike in all configs."""
+    configs = [asked["baseline"], *itertools.chain.from_iterable(asked["values"].values())]
+    lines = []
+    for path, shipped in asked["shipped"].items():
+        group, key = path.split(".")
+        if all(_same(config, group, key, shipped, asked["shape"]) for config in configs):
+            value = asked["baseline"][group][key]
+            lines.append(
+                f"{path}: {value} has no effect here, it trains as {json.dumps(shipped)} does"
+            )
+    return lines
+
+
+def _same(config: dict[str, Any], group: str, key: str, value: Any, shape: Sequence[Any]) -> bool:
+    """Whether a config trains alike with another value of a key, or has no such key."""
+    if key not in (config.get(group) or {}):
+        return True
+    try:
+        training = rehearse(config, shape)
+        changed = {**config, group: {**config[group], key: value}}
+        return training is not None and training == rehearse(changed, shape)
+    except Exception:  # noqa: BLE001  # the shipped value does not fit here: the setting acts
+        return False
 
 
 @contextmanager

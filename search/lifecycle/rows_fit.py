@@ -1,0 +1,48 @@
+"""Whether the rows take what the config makes of them: features and augmentation (R49, R54).
+
+On the real rows, before the first trial: every trial would fail at the same place.
+"""
+
+import json
+from typing import Any
+
+from search.config.plan import Plan
+from search.contract.contract import Prepared
+from search.errors import UsageError
+from search.execution.dry_run import configs_of
+from trainers.features import with_features
+from trainers.rows import side_of
+
+ROTATE = "trainers.augment.Rotate"  # of images only, so it has no `dimensions`
+
+
+def check_rows_fit(plan: Plan, prepared: Prepared) -> None:
+    """Tries the steps of `features`, and the shapes that `augment` needs, of the baseline and of
+    each knob's values.
+
+    Raises:
+        UsageError: a step or an augmentation does not take the rows.
+    """
+    baseline, values = configs_of(plan)
+    tried = {""}
+    for path, configs in {"": [baseline], **values}.items():
+        for config in configs:
+            steps, augment = config.get("features"), config.get("augment") or {}
+            choice = json.dumps([steps, augment, config["trainer"].get("fraction")], default=str)
+            if choice in tried:
+                continue
+            tried.add(choice)
+            try:
+                if steps:
+                    with_features(config, next(iter(prepared.folds())).data)
+                _check_shape(augment, prepared)
+            except (ValueError, TypeError) as error:
+                raise UsageError(f"{f'space.{path}: ' if path else ''}{error}") from error
+
+
+def _check_shape(augment: dict[str, Any], prepared: Prepared) -> None:
+    x = prepared.final.train.x
+    dimensions = augment.get("dimensions", 2 if augment.get("_target_") == ROTATE else None)
+    if x is None or not str(augment.get("_target_")).startswith("trainers.") or not dimensions:
+        return
+    side_of(x.shape[1:], dimensions=dimensions, channels=augment.get("channels", 1))
