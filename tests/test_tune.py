@@ -25,7 +25,14 @@ from search.contract.arrays import read_folds
 from search.contract.dataset import completed
 from search.errors import UsageError
 from search.lifecycle.resume import settle
-from search.protocols.budget import check_budget, confirm_trials, sweep_trials, trials_left
+from search.protocols.budget import (
+    check_budget,
+    confirm_race,
+    confirm_trials,
+    kept_for_confirm,
+    sweep_trials,
+    trials_left,
+)
 from search.protocols.evidence import faster
 from search.protocols.history import Request, Step
 from search.protocols.learned import unusual_update
@@ -52,6 +59,12 @@ def _noise(knobs, seed, size=0.004):
 
 def _stages(history):
     return [step.name.partition("-")[2] for step in history.steps]
+
+
+def _kept(history):
+    """Trials that a joint stage would leave to the confirmation."""
+    rivals = history.settings.leaders + bool(history.held)
+    return kept_for_confirm(history, left=trials_left(history), rivals=rivals)
 
 
 def _nothing(knobs, seed):
@@ -374,7 +387,7 @@ def _hours(clock, *words):
 def test_hours_are_those_of_the_clock_and_keep_the_confirmations_share_at_the_pace_so_far():
     plan, history = _hours(2000.0, "budget_hours=1")
     joint = Request(entry=5, stage="joint", because="", knobs=plan.knobs[:2], trials=40)
-    kept = 18.0 * confirm_trials(history, rivals=history.settings.leaders)
+    kept = 18.0 * _kept(history)
     assert stage_plan(plan, history, joint, name="j").settings.budget == 3600 - kept
     assert trials_left(history) == (3600 - 2000) // 18
     share = history.settings.share
@@ -408,7 +421,7 @@ def test_seconds_of_gpus_end_sweeps_and_joint_stage_in_time():
         entry=5, stage="joint", because="", knobs=history.settings.spaces["lr"], trials=40
     )
     planned = stage_plan(tune_plan("budget_gpu_seconds=1000"), history, joint, name="j").settings
-    kept = confirm_trials(history, rivals=history.settings.leaders)
+    kept = _kept(history)
     assert planned.gpu_budget == 1000 - 100 - 10 * kept
 
 
@@ -456,6 +469,43 @@ def test_the_other_protocols_end_and_each_stage_says_why_it_came(protocol):
     )
     if protocol == "coordinate":  # the rate is adopted in the first pass, so there is a second
         assert [step.request.knob for step in history.sweeps] == ["lr", "dropout", "lr", "dropout"]
+
+
+@pytest.mark.parametrize("moves_the_rate", [False, True])
+def test_a_knob_that_an_earlier_entry_swept_is_not_swept_again_unless_it_is_stale(moves_the_rate):
+    between = "width" if moves_the_rate else "dropout"
+    path = {"width": "model.width", "dropout": "model.dropout"}[between]
+
+    def value(knobs, seed):
+        return 0.9 + 0.03 * (path in knobs) + _noise(knobs, seed, 0.001)
+
+    stages = f"[baseline,{{sweep:lr}},{{sweep:{between}}},{{sweeps:given}}]"
+    plan = tune_plan(f"protocol.stages={stages}", f"space=[lr,{between},momentum]")
+    history, _ = carried_out(plan, value)
+    again = ["lr"] * moves_the_rate
+    assert [step.request.knob for step in history.sweeps] == ["lr", between, *again, "momentum"]
+
+
+def test_passes_after_a_sweep_of_the_list_begin_with_the_knobs_that_it_left():
+    def value(knobs, seed):
+        return 0.9 + 0.03 * ("model.dropout" in knobs) + _noise(knobs, seed, 0.001)
+
+    stages = "[baseline,{sweep:lr},{sweeps:passes}]"
+    plan = tune_plan("protocol=coordinate", f"protocol.stages={stages}", "space=[lr,dropout]")
+    history, _ = carried_out(plan, value)
+    swept = [step.request.knob for step in history.sweeps]
+    assert swept[:4] == ["lr", "dropout", "lr", "dropout"]
+    assert next_stage(history) is None
+
+
+@pytest.mark.parametrize(("budget", "has_all"), [(64, False), (200, True)])
+def test_a_joint_stage_leaves_further_seeds_to_the_confirmation_where_half_pays(budget, has_all):
+    history, _ = carried_out(tune_plan(f"budget_trials={budget}", "space=[lr,dropout]"), _nothing)
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    before = replace(history, steps=history.steps[: joint.number - 1])
+    kept = trials_left(before) - joint.request.trials
+    least = confirm_trials(before, rivals=history.settings.leaders)
+    assert kept == least + confirm_race(history.settings).further * has_all
 
 
 @pytest.mark.parametrize(("depth", "left_out"), [(1, True), (2, False)])

@@ -7,6 +7,7 @@ from search.config.tune_settings import StageEntry, TuneSettings
 from search.errors import UsageError, broken_rule
 from search.protocols.history import History
 from search.results.summary.formatting import count
+from search.stages.racing import Race
 
 FEWEST = 3  # values below which a sweep tells nothing
 
@@ -59,6 +60,21 @@ def confirm_trials(history: History, *, rivals: int | None = None) -> int:
     return confirm_settings.confirm_trials(rivals, seeds=settings.confirm, halved=halved(settings))
 
 
+def confirm_race(settings: TuneSettings) -> Race:
+    """Further seeds of the confirmation, where they decide (P5)."""
+    fewest = settings.confirm
+    return Race(first=fewest, most=max(fewest, settings.confirm_most))
+
+
+def kept_for_confirm(history: History, *, left: float, rivals: int | None = None) -> int:
+    """Of the trials that are left, those that a joint stage keeps for the confirmation: its further
+    seeds too, where half of what is left pays for them. `rivals`: as in `confirm_trials`.
+    """
+    least = confirm_trials(history, rivals=rivals)
+    all_seeds = least + confirm_race(history.settings).further
+    return all_seeds if least and 2 * all_seeds <= left < math.inf else least
+
+
 def halved(settings: TuneSettings) -> int:
     """Fresh seeds after which only the better half of the leaders goes on; 0: all do."""
     return settings.confirm // 2 if settings.halving else 0
@@ -96,11 +112,11 @@ def foreseen_trials(history: History) -> list[tuple[StageEntry, int]]:
     return foreseen
 
 
-def _rest(history: History) -> int:
-    """Trials of a budget that neither sweeps nor confirmation take."""
-    budget = history.settings.budget_trials or 0
-    rest = budget - math.floor(budget * history.settings.share) - confirm_trials(history)
-    return max(rest, 0)
+def _rest(history: History, budget: int) -> tuple[int, int]:
+    """Trials of a budget that the sweeps leave to the joint stage, and to the confirmation."""
+    left = budget - math.floor(budget * history.settings.share)
+    kept = kept_for_confirm(history, left=left)
+    return max(left - kept, 0), kept
 
 
 def _foreseen(entry: StageEntry, history: History, left: float) -> int:
@@ -115,10 +131,13 @@ def _foreseen(entry: StageEntry, history: History, left: float) -> int:
         sizes = [len(knobs[0].grid()) * seeds for knobs in settings.spaces.values()]
         knobs = len(sizes) if settings.idle is None else min(settings.idle, len(sizes))
         return round(knobs * settings.passes * sum(sizes) / max(len(sizes), 1))
+    joint, confirm = settings.trials, confirm_trials(history)
+    if budget is not None:
+        joint, confirm = _rest(history, budget)
     trials = {
         "baseline": seeds,
         "regularisers_off": seeds if history.penalties_off else 0,
-        "joint": settings.trials if budget is None else _rest(history),
-        "confirm": confirm_trials(history),
+        "joint": joint,
+        "confirm": confirm,
     }
     return trials.get(entry.stage, 0)

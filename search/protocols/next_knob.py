@@ -4,7 +4,7 @@ The table of remedies is `search.diagnostics.verdicts.advice`; here are its cond
 memory: what was tried since the last change that matters is not tried again (R34, P6).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from search.config.knobs import Knob
@@ -194,13 +194,20 @@ def _changed_since(history: History) -> str:
 
 
 def _in_order(history: History, entry: int, *, passes: int) -> Request:
-    """The knobs as listed, each once a pass; a pass that adopts nothing is the last."""
+    """The knobs as listed, each once a pass; a pass that adopts nothing is the last.
+
+    The first pass leaves out what an earlier entry of the list has swept, unless it is stale.
+    """
     names = [name for name, knobs in history.settings.spaces.items() if history.acts(knobs[0])]
+    before = tuple(step for step in history.steps if step.request.entry < entry)
+    opening = replace(history, steps=before)
+    swept = {name for name in names if not opening.is_open(history.settings.spaces[name][0].path)}
     steps = [step for step in history.steps if step.request.entry == entry]
     for turn in range(passes):
-        done = [step for step in steps if _pass_of(step, steps) == turn]
+        done = [step for step in steps if _pass_of(step, steps, swept) == turn]
         for name in names:
-            if not any(step.request.knob == name for step in done):
+            is_due = turn > 0 or name not in swept
+            if is_due and not any(step.request.knob == name for step in done):
                 why = f"pass {turn + 1} of {passes}" if passes > 1 else "the protocol's order"
                 return sweep_request(history, entry, name, because=why, rules=("R28",))
         if not any(step.decision == "adopt" for step in done):
@@ -210,10 +217,11 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
     return _stop(entry, "every pass is done" if passes > 1 else "all were swept")
 
 
-def _pass_of(step: Step, steps: list[Step]) -> int:
-    """How often the step's knob came before it."""
+def _pass_of(step: Step, steps: list[Step], swept: Collection[str]) -> int:
+    """How often the step's knob came before it; `swept`: the knobs that the first pass left out."""
     earlier = (other for other in steps if other.number < step.number)
-    return sum(other.request.knob == step.request.knob for other in earlier)
+    times = sum(other.request.knob == step.request.knob for other in earlier)
+    return times + (step.request.knob in swept)
 
 
 def _stop(entry: int, why: str) -> Request:

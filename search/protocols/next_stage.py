@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import ADVICE, CHECK
-from search.protocols.budget import confirm_trials, trials_left
+from search.protocols.budget import confirm_trials, kept_for_confirm, trials_left
 from search.protocols.history import History, Request, values_in
 from search.protocols.learned import NOTHING
 from search.protocols.next_knob import affordable, hand, holds, next_sweep, remedies, sweep_request
@@ -99,8 +99,9 @@ def _joint(history: History, index: int, argument: str) -> Request:
     cut = (_cut(step.request.knobs, history) for step in by_path.values())
     knobs = tuple(knob for knob in cut if knob is not None)
     rivals = bool(history.held) + (1 if before else history.settings.leaders)
-    kept = confirm_trials(history, rivals=rivals)
-    left = trials_left(history) - kept
+    left = trials_left(history)
+    kept = kept_for_confirm(history, left=left, rivals=rivals)
+    left -= kept
     trials = history.settings.trials if left == math.inf else int(left)
     named = _never_tried(history)[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
     knobs = (*knobs, *named)[: max(2, trials // FEWEST)]

@@ -16,11 +16,16 @@ from search.config.knob_roles import default_of
 from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
-from search.protocols.budget import confirm_trials, halved, trials_left
+from search.protocols.budget import (
+    confirm_race,
+    confirm_trials,
+    halved,
+    kept_for_confirm,
+    trials_left,
+)
 from search.protocols.history import BATCH, History, Request
 from search.stages import sweep
 from search.stages.past_trial import Past
-from search.stages.racing import Race
 from search.storage.trials import TrialRecord
 
 SLOW_STARTS = {"trainer.epochs", "schedule"}  # knobs whose better values may begin more slowly
@@ -67,7 +72,7 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
         )
     first = plan.seed + max(plan.seeds, settings.most_seeds)  # no stage before has used these
     count = settings.confirm
-    race = Race(first=count, most=max(count, settings.confirm_most))
+    race = confirm_race(settings)
     trials = confirm_trials(history, rivals=len(request.configurations) - 1) + race.further
     if trials <= trials_left(history):
         count = race.most
@@ -95,7 +100,8 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
     epochs = int(history.config.trainer.epochs)
     warmup = max(1, epochs // LOOKS)
     budget, gpu_budget = history.settings.budget_seconds, history.settings.gpu_budget
-    kept = confirm_trials(history, rivals=bool(history.held) + history.settings.leaders)
+    rivals = bool(history.held) + history.settings.leaders
+    kept = kept_for_confirm(history, left=trials_left(history), rivals=rivals)
     if budget is not None:  # of the clock, which runs through all stages
         budget = max(1.0, budget - kept * history.pace)
     if gpu_budget is not None:
