@@ -17,11 +17,22 @@ FORMS = {
     "valid_loss: {v:.4f}, valid_acc: {m:.4f}\n",
     "keras": "Epoch {e}/8\n  1/20 [>....] - ETA: 5s - loss: 9.0 - accuracy: 0.0\n"
     "20/20 [====] - 3s 7ms/step - loss: {t:.4f} - val_loss: {v:.4f} - val_accuracy: {m:.4f}\n",
+    "keras 3": "Epoch {e}/8\n\x1b[1m 1/20\x1b[0m \x1b[37m━\x1b[0m 5s - accuracy: 0.0 - loss: 9.0"
+    "\x08\x08\r\x1b[1m20/20\x1b[0m 3s 7ms/step - loss: {t:.4f} - val_accuracy: {m:.4f} - "
+    "val_loss: {v:.4f}\n",
     "two lines": "Epoch {e}/8\n----------\ntrain Loss: {t:.4f} Acc: 0.5\n"
     "val Loss: {v:.4f} Acc: {m:.4f}\n\n",
     "bar": "Epoch {e}:  50%|##   | 1/2 [00:05<00:00, loss=9]\n"
     "Epoch {e}: 100%|#####| 2/2 [00:05<00:00, 4.2it/s, loss={t:.4f}, v_num=0, "
     "val_loss={v:.4f}, val_acc={m:.4f}]\n",
+    "saved": "Epoch {e}/8 - Train Loss: {t:.4f}, Val Loss: {v:.4f}, Val F1: {m:.4f}\n"
+    "  saved the best model (val_loss={v:.2f})\n",
+    "batches first": "train --- Current batch:200/400  loss:[ 9.0]\n"
+    "INFO : Epoch [{e}]/[8] \t Training Phase Loss: {t:.4f} \t Accuracy: 0.5\n"
+    "val --- Current batch:200/400  loss:[ 9.0]\n"
+    "INFO : Epoch [{e}]/[8] \t Validation Phase Loss: {v:.4f} \t Accuracy: {m:.4f}\n",
+    "so far": "Epoch {e}, Step 25, time 7.1 (s), avg loss so far is {t:.4f}\n"
+    "Epoch {e}, val loss is 9.0\nEpoch {e}, val loss is {v:.4f}, val accuracy is {m:.4f}.\n",
     "share": "Train Epoch: {e} [0/600 (0%)]\tLoss: {t:.4f}\n\n"
     "Test set: Average loss: {v:.4f}, Accuracy: {k}/10000 ({p:.0f}%)\n",
 }
@@ -61,6 +72,13 @@ def test_where_there_are_no_epochs_steps_count_and_losses_told_together_are_comp
     assert curves.train == pytest.approx(np.array(TRAIN))
 
 
+def test_bars_that_name_no_epoch_are_counted(tmp_path):
+    form = "  1%|  | 1/20 [00:05, loss=9]\r100%|##| 20/20 [00:05, loss={t}]\nvalidation loss: {v}\n"
+    (curves,) = read_logs(written(tmp_path, form)).trainings.values()
+    assert curves.train == pytest.approx(np.array(TRAIN))
+    assert curves.val == pytest.approx(np.array(VAL))
+
+
 def test_trainings_one_behind_the_other_are_told_apart_and_columns_may_be_chosen(tmp_path):
     form = "Fine-tune epoch {e}: objective {t}, held out {v}, loss 9\n"
     path = written(tmp_path, form)
@@ -73,9 +91,27 @@ def test_trainings_one_behind_the_other_are_told_apart_and_columns_may_be_chosen
     assert first.val.tolist() == second.val.tolist() == pytest.approx(VAL)
 
 
+def test_a_training_that_ended_before_its_first_epoch_is_left_out(tmp_path):
+    form = "Epoch {e}/8\nloss: {t}\nspeed: {e}\n"
+    path = written(tmp_path, form)
+    with open(path, "a") as file:
+        file.write("Epoch 1/8\nspeed: 3\n")
+    (curves,) = read_logs(path).trainings.values()
+    assert len(curves.epochs) == 8
+
+
+def test_a_column_without_a_name_that_is_empty_is_no_epoch_and_two_rates_are_no_clash(tmp_path):
+    path = tmp_path / "log.tsv"
+    rows = "".join(f"{t}\t{v}\t0.1\t0.1\t\n" for t, v in zip(TRAIN, VAL, strict=True))
+    path.write_text("loss\tval_loss\tlr\tlearning_rate\t\n" + rows)
+    log = read_logs(str(path))
+    assert "epoch = (the rows, counted)" in log.columns
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "0.5,0.6\n0.4,0.5\n0.3,0.4\n",
         "[2022-09-23 19:29:09,028][INFO] - start\n[2022-09-23 19:29:10,045][INFO] - end\n",
         "Loaded 11200 images.\nTraining a forest...\nAccuracy: 69.38%\nTraining trees ...\n",
     ],

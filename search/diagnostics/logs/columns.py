@@ -41,7 +41,8 @@ VAL = (
 EPOCH, TRIAL = ("epoch", "epochs", ""), ("trial", "run", "fold")  # a frame's index has no name
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map",
-    "accuracy", "acc", "balanced_accuracy", "acc1", "top1", "acc_top1", "f1", "roc_auc", "auc",
+    "accuracy", "acc", "balanced_accuracy", "acc1", "top1", "acc_top1", "f1",
+    "f1_macro", "macro_f1", "f1_score", "roc_auc", "auc",
     "precision", "recall", "r2", "exact_match", "mcc", "dice", "iou", "miou", "mean_iou",
 )  # fmt: skip
 LOWER = (
@@ -205,7 +206,7 @@ def _axis(
     trial: str,
 ) -> str | None:
     """Epochs; steps where there are none, or where validation was taken twice in an epoch."""
-    epoch = next((name for name in EPOCH if name in header), None)
+    epoch = next((name for name in EPOCH if name in header and (name or filled[name])), None)
     step = next((name for name in STEP if filled[name] == len(lines)), None)
     if step and epoch is not None and _falls(lines, step, trial=trial):
         step = None  # it is counted anew in every epoch

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from pathlib import Path
 
-from search.diagnostics.logs.line import Line, is_told, plain_name
+from search.diagnostics.logs.line import Line, is_told, number_in, plain_name, spelt_out
 from search.errors import UsageError, broken_rule
 
 DELIMITERS = ",;\t|"
@@ -27,6 +27,7 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
         raise UsageError(broken_rule(str(path), rule=rule, got=got, remedy="write both"))
     header = rows[0][1]
     names = [plain_name(name) for name in header]
+    names = [spelt_out(c) if names.count(n) > 1 else n for c, n in zip(header, names, strict=True)]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         rule, remedy = "a column has one name", "rename one of them"
@@ -35,7 +36,8 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
         (number, dict(zip(names, row, strict=False))) for number, row in rows[1:] if row != header
     ]
     told = Counter(name for _, cells in lines for name in cells if is_told(cells, name))
-    if 2 * max(told.values(), default=0) < len(lines):  # no column holds numbers
+    headless = any(number_in(name) is not None for name in header)
+    if headless or 2 * max(told.values(), default=0) < len(lines):  # no column holds numbers
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
         raise UsageError(broken_rule(str(path), rule=TABLE, got=got, remedy=REMEDY))
     return names, lines

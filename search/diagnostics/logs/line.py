@@ -13,12 +13,17 @@ GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing wa
 
 
 def plain_name(name: str) -> str:
-    """A column's name in small letters, with `_` between words."""
+    """A column's name in small letters, with `_` between words, as `train_loss` and `lr`."""
+    plain = spelt_out(name)
+    return "lr" if plain == "learning_rate" else JOINED.get(plain, plain)
+
+
+def spelt_out(name: str) -> str:
+    """The same, with its own words."""
     spaced = name.strip().lower()
     for mark in "/-.:@()[]":
         spaced = spaced.replace(mark, " ")
-    plain = "_".join(spaced.split())
-    return "lr" if plain == "learning_rate" else JOINED.get(plain, plain)
+    return "_".join(spaced.split())
 
 
 def number_in(cell: str) -> float | None:

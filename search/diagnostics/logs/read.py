@@ -15,7 +15,7 @@ import numpy as np
 from search.diagnostics.logs.columns import LOWER, OF_VAL, SHARES, Layout, layout_of
 from search.diagnostics.logs.epochs import are_apart, epochs_of
 from search.diagnostics.logs.formats import lines_of
-from search.diagnostics.logs.line import Line, number_in
+from search.diagnostics.logs.line import Line, is_told, number_in
 from search.diagnostics.logs.phases import by_phase
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
@@ -113,6 +113,8 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
             trainings.append([])
         trainings[-1].append(line)
         before = before if at is None else at
+    told = [own for own in trainings if any(is_told(c, layout.train[0]) for _, c in own)]
+    trainings = told or trainings  # others ended before their first epoch did
     if len(trainings) == 1:
         return {stem: trainings[0]}
     return {f"{stem}:{number}": own for number, own in enumerate(trainings, start=1)}

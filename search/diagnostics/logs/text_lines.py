@@ -16,13 +16,15 @@ WORD = r"[a-z](?:[\w@]|[-./](?=\w))*"
 TOLD = re.compile(
     rf"({WORD}(?: {WORD})*?)(?: *[:=] *| +)[\[(]? *({NUMBER})(?: */ *({NUMBER}))?", re.I
 )
-UNFINISHED = re.compile(r"\bETA: |(?<!\d)\d{1,2}%\|")  # a progress bar that is not at its end
+BAR = re.compile(r"\s*(\d+)/\d+ |.*?(\d+)%\|")  # a progress bar, and how far it has come
+CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
 PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating"), "val")
 PHASES |= dict.fromkeys(("test", "testing"), "test")
 COUNTERS = {"iter": "step", "iteration": "step"}
 COUNTS = ("epoch", "step", "batch")
-FILLERS = ("average", "avg", "mean", "running", "end", "of", "set", "info", "epoch")
+FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
+FILLERS |= {"is", "was", "so", "far", "current"}
 NOT_NOW = {"at", "best", "from", "last", "max", "num", "per", "total"}  # of another epoch
 LEAST = 2  # lines that tell a loss, from which a text is a log
 
@@ -38,24 +40,53 @@ def text_lines(text: str) -> tuple[list[str], list[Line]]:
     """The names that recur, in small letters with their phase in front, and what each line tells.
 
     A line that names no epoch belongs to the last one that was named. `batch` counts lines where
-    an epoch tells a loss several times.
+    an epoch tells a loss several times; of validation, the last counts.
     """
     lines: list[Line] = []
     at: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if UNFINISHED.search(line):
-            continue
-        numbers = _numbers(line)
+    own: set[str] = set()  # told by lines that name their epoch themselves
+    for number, numbers in _told(text):
         at = _moved(at, numbers)
-        if set(numbers) - set(COUNTS):
-            lines.append((number, {"batch": str(number)} | numbers | at))
+        own |= set(numbers) if "epoch" in numbers else set()
+        told = set(numbers) if "epoch" in numbers else set(numbers) - own
+        if told - set(COUNTS):
+            cells = {name: cell for name, cell in numbers.items() if name in told}
+            lines.append((number, {"batch": str(number)} | cells | at))
     axis = next((name for name in COUNTS if name in at), "batch")
-    lines = [line for line in lines if axis in line[1]]  # others stand before the training
+    # what lacks the axis stands before the training
+    lines = _last_of_validation([line for line in lines if axis in line[1]], axis)
     often = Counter(name for _, cells in lines for name in cells)
     losses = Counter((cells[axis], name) for _, cells in lines for name in cells if "loss" in name)
     left_out = () if max(losses.values(), default=0) > 1 and axis == "epoch" else ("batch",)
     header = [name for name, times in often.items() if times > 1 and name not in left_out]
     return header, [(n, {k: v for k, v in cells.items() if k in header}) for n, cells in lines]
+
+
+def _told(text: str) -> list[Line]:
+    """What each line tells; a progress bar that is drawn again and again is one line."""
+    lines: list[Line] = []
+    drawn = -1
+    for number, line in enumerate(CONTROL.sub("", text).splitlines(), start=1):
+        numbers, bar = _numbers(line), BAR.match(line)
+        far = int(bar[1] or bar[2]) if bar else -1
+        if bar and 0 <= drawn <= far and lines[-1][1].get("epoch") == numbers.get("epoch"):
+            lines[-1] = (number, lines[-1][1] | numbers)
+        elif numbers or bar:
+            lines.append((number, numbers))
+        drawn = far if line.strip() else drawn
+    return lines
+
+
+def _last_of_validation(lines: Sequence[Line], axis: str) -> list[Line]:
+    """Without what a later line of the same epoch tells again: a check before training, say."""
+    kept: list[Line] = []
+    again: set[tuple[str, str]] = set()
+    for number, cells in reversed(lines):
+        held_out = {(cells[axis], name) for name in cells if name.startswith(("val_", "test_"))}
+        own = {name: cell for name, cell in cells.items() if (cells[axis], name) not in again}
+        again = held_out | {pair for pair in again if pair[0] == cells[axis]}
+        kept.append((number, own))
+    return kept[::-1]
 
 
 def _moved(at: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:

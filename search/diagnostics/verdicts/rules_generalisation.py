@@ -17,6 +17,7 @@ STEEP = 0.9  # of itself, below which a loss that falls in its last epoch has no
 FAR = 0.12  # validation above train by so much, and twice as high, is overfitting by level (R22b)
 APART, TIMES = 0.4, 3.0  # the same two, where a first epoch is all that train is held against
 AT_ONCE = 1.5  # times the second epoch, from which a first one is no part of the curve
+BETTER = 0.2  # of what a metric lacks at first, which only a model gains that has learned
 NEVER = 0.9  # of validation's first epoch, above which it is taken not to have fallen
 LARGE = 50.0  # a loss that is large in the usual units, nats or variances
 WORDS = 1000  # classes from which labels are words, or as hard to foretell
@@ -47,13 +48,22 @@ def suspect_unscaled(shape: Shape) -> str:
     fell = shape.level < 0.7 * min(shape.first, 1.0)
     if shape.anchored or not fell or shape.turn > 1:
         return ""
-    if shape.val_lowest < NEVER * float(shape.val[0]) or (shape.score or 0.0) > 0.5:
+    if shape.val_lowest < NEVER * float(shape.val[0]) or _is_learned(shape):
         return ""
     return (
         f"train fell to {shape.stands}, and validation was lowest at once, at "
         f"{shape.told(shape.val_lowest)}: whether it overfits from the start, or nothing of what "
         f"is learned holds there, cannot be judged without {ASK}"
     )
+
+
+def _is_learned(shape: Shape) -> bool:
+    """Whether validation's metric is good, or became much better, where it is a share."""
+    if shape.score is None or shape.curves.metric is None:
+        return False
+    metric = shape.curves.metric[np.isfinite(shape.curves.metric)]
+    gained = float(metric.max() - metric[0])
+    return shape.score > 0.5 or gained > BETTER * (1 - float(metric[0]))
 
 
 def overconfident(shape: Shape) -> str:
