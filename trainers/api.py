@@ -40,7 +40,8 @@ class Part:
     steps of each row of x [n, steps, …] are real; the rest is padding. Labels per step are y
     [n, steps], `IGNORED` at padding; targets of other lengths than their inputs are y [n, longest]
     of classes from 1, padded by `END`. `tokens`: x holds token ids, whole numbers from 0. `soft`
-    [n, outputs]: a teacher's outputs, where `distillation` names one.
+    [n, outputs]: a teacher's outputs, where `distillation` names one. `auxiliary` [n, columns]:
+    further targets, where `data.auxiliary` names some: classes by their numbers, scaled numbers.
     """
 
     index: NDArray[np.int64]
@@ -49,6 +50,7 @@ class Part:
     lengths: NDArray[np.int64] | None = None
     tokens: bool = False
     soft: NDArray[np.float32] | None = None
+    auxiliary: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

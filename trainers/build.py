@@ -47,12 +47,19 @@ def _module(config: Config, group: str, device: torch.device) -> nn.Module:
 
 def plain_loss(config: Config, loss: nn.Module, device: torch.device) -> nn.Module:
     """The loss without label smoothing, by which trainings are compared."""
-    if not config["loss"].get("label_smoothing"):
+    settings = _without_smoothing(config["loss"])
+    if settings == config["loss"]:
         return loss
-    plain: nn.Module = made(
-        {**config, "loss": {**config["loss"], "label_smoothing": 0.0}}, "loss"
-    ).to(device)
+    plain: nn.Module = made({**config, "loss": settings}, "loss").to(device)
     return plain
+
+
+def _without_smoothing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A loss's settings, and those of losses inside it, with label smoothing off."""
+    plain = {
+        key: _without_smoothing(v) if isinstance(v, dict) else v for key, v in settings.items()
+    }
+    return {**plain, "label_smoothing": 0.0} if plain.get("label_smoothing") else plain
 
 
 def made(config: Config, group: str, *arguments: Any) -> Any:
@@ -126,6 +133,9 @@ def on_device(part: Part, device: torch.device) -> RowSet:
         _tensor(part.x, torch.long if part.tokens else torch.float32),
         _tensor(part.y, torch.long if classes else torch.float32),
     ]
+    if part.auxiliary is not None:  # further targets beside the target, for `Heads`
+        y = rows[1].float().reshape(len(part.y), -1)
+        rows[1] = torch.cat([y, _tensor(part.auxiliary, torch.float32)], dim=1)
     if part.lengths is not None:
         rows.append(_tensor(part.lengths, torch.long))
     return tuple(tensor.to(device) for tensor in rows)

@@ -26,13 +26,15 @@ class Shape(NamedTuple):
     """Of the data: inputs, outputs and task.
 
     `sequences`: `steps` of the longest, where they have lengths; `features` per step, `vocabulary`;
-    `target_steps`, where targets are sequences of lengths of their own.
+    `target_steps`, where targets are sequences of lengths of their own. `heads`: outputs of further
+    targets by name.
     """
 
     inputs: int
     outputs: int
     task: str
     sequences: Mapping[str, int | None] = {}
+    heads: Mapping[str, int] = {}
 
 
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
@@ -91,7 +93,9 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
 
 def _rows(shape: Shape) -> tuple[Tensor, ...]:
     """Inputs and targets, and lengths where sequences have some."""
-    dice = torch.Generator().manual_seed(0)
+    dice, outputs = torch.Generator().manual_seed(0), shape.outputs
+    if shape.heads:
+        outputs -= sum(shape.heads.values())
     features, vocabulary, longest = (
         shape.sequences.get(key) for key in ("features", "vocabulary", "steps")
     )
@@ -108,9 +112,12 @@ def _rows(shape: Shape) -> tuple[Tensor, ...]:
         y = torch.randint(1, shape.outputs, (ROWS, longest_target), generator=dice)
         y[1, -(-longest_target // 2) :] = END
     elif shape.task == "classification":
-        y = torch.arange(ROWS) % shape.outputs
+        y = torch.arange(ROWS) % outputs
     else:
-        y = torch.randn(ROWS, shape.outputs, generator=dice)
+        y = torch.randn(ROWS, outputs, generator=dice)
+    if shape.heads:
+        further = [torch.arange(ROWS) % size for size in shape.heads.values()]
+        y = torch.cat([y.float().view(ROWS, -1), torch.stack(further, dim=1)], dim=1)
     return (x, y) if longest is None else (x, y, lengths)
 
 

@@ -85,4 +85,5 @@ def _own_part(part: Part) -> Part:
         x=None if part.x is None else own_array(part.x),
         y=None if part.y is None else own_array(part.y),
         lengths=None if part.lengths is None else own_array(part.lengths),
+        auxiliary=None if part.auxiliary is None else own_array(part.auxiliary),
     )

@@ -29,6 +29,7 @@ from trainers.build import (
     unsaved,
 )
 from trainers.distillation import read_distillation
+from trainers.heads import has_heads, own_outputs
 from trainers.penalties import flooded, held, read_penalties
 from trainers.records import Activations, dead, fared, merged, norms, sample
 from trainers.rows import share_of_rows
@@ -125,10 +126,19 @@ class Seat:
         return {
             **watched,
             "val_loss": val_loss,
+            **self._by_head(outputs),
             "step": self.epoch * self._steps,
             "parameters": self._parameters,
             **as_yielded(self._loss, outputs, self._val[2:]),
         }
+
+    def _by_head(self, outputs: Tensor) -> Values:
+        """The validation loss of each head by itself, where there are several (R6)."""
+        if not has_heads(self._plain_loss):
+            return {}
+        with torch.no_grad():
+            parts = self._plain_loss.parts(outputs, self._val[1])
+        return {f"val_loss_{name}": float(loss) for name, loss in parts.items()}
 
     def hear(self, score: float) -> None:
         """The metric of the epoch just trained, the higher the better."""
@@ -186,7 +196,8 @@ class Seat:
         )
         if self._distillation is not None and self._soft is not None:
             against_teacher = partial(self._distillation.mixed, loss)
-            loss = self._mixed(against_teacher, outputs, (batch[0], self._soft[rows]))
+            own = own_outputs(self._loss, outputs)
+            loss = self._mixed(against_teacher, own, (batch[0], self._soft[rows]))
         penalties = self._penalties
         if penalties.flood is not None:
             loss = flooded(loss, penalties.flood)

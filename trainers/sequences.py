@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.api import END, IGNORED, Values
+from trainers.heads import own_outputs
 from trainers.sequence_losses import decodes
 
 
@@ -41,7 +42,7 @@ def as_yielded(loss: nn.Module, outputs: Tensor, lengths: Sequence[Tensor]) -> V
     if decodes(loss):
         labels = loss.decode(outputs, lengths[0] if lengths else None)
         return {"labels": labels.cpu().numpy()}
-    return {"predictions": outputs.float().cpu().numpy()}
+    return {"predictions": own_outputs(loss, outputs).float().cpu().numpy()}
 
 
 def answers_of_rows(loss: nn.Module, targets: Tensor) -> Tensor | None:

@@ -247,6 +247,8 @@ def _rows_of_its_own(config: Config) -> str:
         return "its rows are augmented"
     if (config.get("distillation") or {}).get("teacher"):
         return "it learns from a teacher"
+    if config["loss"].get("heads"):
+        return "it has several heads"
     if config["trainer"].get("balance"):
         return "its rows are drawn by class"
     return "it trains on a share of the rows" if config["trainer"].get("fraction", 1.0) != 1 else ""

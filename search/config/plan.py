@@ -48,7 +48,9 @@ KEEP = ("best", "all")
 LONGEST_NAME = 100  # characters of a search's name, which is a folder's
 SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
 CLASSES, NUMBERS, SEQUENCES = ("classification", "tagging"), ("regression",), ("transduction",)
+HEADS = "trainers.heads.Heads"  # the loss of several targets
 LOSS_TASKS = {
+    HEADS: ("classification", "regression"),
     "torch.nn.CrossEntropyLoss": CLASSES,
     "torch.nn.NLLLoss": CLASSES,
     "torch.nn.MultiMarginLoss": ("classification",),
@@ -219,6 +221,7 @@ def check_task(plan: Plan) -> None:
         )
     if not plan.stock:
         return
+    _check_heads(plan)
     choices = (OmegaConf.select(plan.config, "choices.loss") or {}).values()
     losses = [str(group.get("_target_")) for group in (*choices, plan.config.loss)]
     for loss in losses:
@@ -232,4 +235,15 @@ def check_task(plan: Plan) -> None:
                 got=loss,
                 remedy="choose one",
             )
+        )
+
+
+def _check_heads(plan: Plan) -> None:
+    """Further targets are learned by a loss of several heads alone (R50)."""
+    loss, further = str(plan.config.loss.get("_target_")), plan.config.data.get("auxiliary")
+    if further and loss != HEADS:
+        rule = f"further targets ({', '.join(further)}) are learned by several heads"
+        remedy = "say loss=heads, or drop them by data.drop"
+        raise UsageError(
+            broken_rule("data.auxiliary", rule=rule, got=f"loss {loss}", remedy=remedy)
         )

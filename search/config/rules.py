@@ -48,9 +48,9 @@ def truth() -> Rule:
     return {"type": "boolean"}
 
 
-def mapping() -> Rule:
+def mapping(*, null: bool = False) -> Rule:
     """A group of keys."""
-    return {"type": "object"}
+    return {"type": _types("object", null)}
 
 
 def one_of(*names: str | bool | None) -> Rule:

@@ -52,6 +52,8 @@ TABLE: dict[str, Rule] = {
     "data.features": whole(1),
     "data.steps": whole(1),
     "data.target_steps": whole(1),
+    "data.auxiliary": mapping(null=True),
+    "data.heads": mapping(null=True),
     "data.sequence": text(null=True),
     "data.length": text(null=True),
     "data.labels": text(null=True),

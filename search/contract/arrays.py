@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from search.errors import UsageError, broken_rule
 from trainers.api import Data, Part
 
-SETS, ARRAYS = ("train", "val"), ("index", "x", "y", "lengths")
+SETS, ARRAYS = ("train", "val"), ("index", "x", "y", "lengths", "auxiliary")
 TOKENS = "tokens"  # in place of x, where its numbers are token ids
 STAMP, UNITS = "stamp", "units.json"
 CHUNK = 1 << 20  # bytes read at once

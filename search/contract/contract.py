@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from search.contract.arrays import FoldData
+from search.contract.auxiliary import scaled_targets
 from search.contract.dataset import load_rows, read_labels
 from search.contract.fingerprint import file_hash, fingerprint
 from search.contract.metrics import Metric, constant_score
@@ -70,7 +71,7 @@ class Prepared:
 
     `folds` makes the train and validation rows of each training, one after the other. `final`:
     the rows that the exported model is trained on, with the test rows, which stay in this process;
-    `units`: mean and scale of its regression targets.
+    `units`: mean and scale of its regression targets; `notes`: what the data say, a line each.
     """
 
     contract: Contract
@@ -78,6 +79,7 @@ class Prepared:
     folds: Callable[[], Iterator[FoldData]]
     final: Data
     units: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def stamp(self) -> str:
@@ -113,8 +115,9 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
             impute=impute,
             tokens=tokens,
         )
+        further = scaled_targets(rows.further, rows.heads or {}, train)
         made = {
-            name: _part(data, index, scaling=scaling, tokens=tokens)
+            name: _part(data, index, scaling=scaling, tokens=tokens, further=further)
             for name, index in {"train": train, **parts}.items()
         }
         return Data(**made), scaling
@@ -142,6 +145,7 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
         folds=folds,
         final=final,
         units=scaling.units,
+        notes=data.notes,
     )
 
 
@@ -149,12 +153,14 @@ def _lengths(data: DataSet, index: Rows) -> NDArray[np.int64] | None:
     return None if data.lengths is None else data.lengths[index]
 
 
-def _part(data: DataSet, index: Rows, *, scaling: Scaling, tokens: bool) -> Part:
-    """Rows of one set, scaled; padding stays 0."""
+def _part(
+    data: DataSet, index: Rows, *, scaling: Scaling, tokens: bool, further: NDArray[Any] | None
+) -> Part:
+    """Rows of one set, scaled; padding stays 0. `further`: targets of all rows, scaled."""
     x, lengths = data.x[index], _lengths(data, index)
     scaled = padded(scaling.features(real_rows(x, lengths)), lengths, like=x)
-    y = scaling.targets(data.y[index])
-    return Part(index=index, x=scaled, y=y, lengths=lengths, tokens=tokens)
+    y, own = scaling.targets(data.y[index]), None if further is None else further[index]
+    return Part(index=index, x=scaled, y=y, lengths=lengths, tokens=tokens, auxiliary=own)
 
 
 def _marks(rows: LoadedRows, task: str) -> Marks:
@@ -171,12 +177,11 @@ def _marks(rows: LoadedRows, task: str) -> Marks:
 def _described(rows: LoadedRows) -> dict[str, Any]:
     """The rows as the contract knows them."""
     data = rows.data
-    every = (data.groups, data.time, data.lengths)
-    columns = [column for column in every if column is not None]
+    columns = (data.groups, data.time, data.lengths, rows.further)
     return {
         "rows": len(data.x),
         "shape": list(data.x.shape[1:]),
-        "fingerprint": fingerprint(data.x, data.y, *columns),
+        "fingerprint": fingerprint(data.x, data.y, *(each for each in columns if each is not None)),
         **({"classes": list(rows.classes)} if rows.classes else {}),
         **({} if data.lengths is None else {"lengths": described_lengths(data.lengths)}),
     }
@@ -290,9 +295,6 @@ def _plain(node: DictConfig) -> dict[str, Any]:
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in node.items():
-        flat.update(
-            _flat(value, f"{prefix}{key}.")
-            if isinstance(value, Mapping)
-            else {f"{prefix}{key}": value}
-        )
+        path = f"{prefix}{key}"
+        flat |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
     return flat

@@ -1,5 +1,6 @@
 """Loads and checks the rows that a config names. Never splits or scales them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.contract.arrays import trained_type
+from search.contract.auxiliary import further_targets
 from search.contract.sequences import checked_sequences
 from search.contract.targets import Rows, check_finite, is_missing, number_classes, rows_of_task
 from search.contract.tasks import check_task_name
 from search.errors import UsageError, broken_rule
 from trainers.data import DataError, DataSet
 
-MEASURED = ("inputs", "outputs", "features", "steps", "target_steps")  # what the rows say
+MEASURED = ("inputs", "outputs", "features", "steps", "target_steps", "heads")  # what the rows say
 # keys of `data` that the loading function does not take
 OURS = ("task", "impute", "dimensions", "vocabulary", *MEASURED)
 
@@ -34,7 +36,9 @@ def load_rows(node: DictConfig) -> Rows:
         raise _refused("x", "features must be numbers", f"dtype {data.x.dtype}", "encode them")
     data = checked_sequences(data, vocabulary=settings.get("vocabulary"))
     check_finite("x", data.x, missing_allowed=bool(settings.get("impute")))
-    rows = rows_of_task(data, task=str(settings["task"]))
+    task = str(settings["task"])
+    further, heads = further_targets(data.auxiliary, settings.get("auxiliary") or {}, task=task)
+    rows = replace(rows_of_task(data, task=task), further=further, heads=heads or None)
     for key in MEASURED:
         got = getattr(rows, key)
         if settings.get(key) is not None and settings[key] != got:

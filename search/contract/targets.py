@@ -25,10 +25,13 @@ class Rows:
     classes, `IGNORED` at padding; of transduction [n, longest] classes from 1, padded by `END`.
 
     `classes`: the names of the classes, empty where the data hold the numbers themselves.
+    `further`: targets of heads of their own [n, columns]; `heads`: the outputs of each by name.
     """
 
     data: DataSet
     classes: tuple[Any, ...] = ()
+    further: NDArray[np.float64] | None = None
+    heads: Mapping[str, int] | None = None
 
     @property
     def inputs(self) -> int:
@@ -37,9 +40,9 @@ class Rows:
 
     @property
     def outputs(self) -> int:
-        """Classes, or numbers per row."""
-        y = self.data.y
-        return int(y.shape[1]) if y.dtype.kind == "f" else int(y.max()) + 1
+        """Classes, or numbers per row, and the outputs of further heads."""
+        y, further = self.data.y, sum((self.heads or {}).values())
+        return (int(y.shape[1]) if y.dtype.kind == "f" else int(y.max()) + 1) + further
 
     @property
     def features(self) -> int | None:

@@ -147,8 +147,8 @@ def questions(plan: Plan) -> Questions:
     baseline, values = configs_of(plan)
     data = plan.config.data
     keys = ("features", "vocabulary", "steps", "target_steps")
-    sequences = {key: data.get(key) for key in keys}
-    shape = [data.get("inputs"), data.get("outputs"), data.task, sequences]
+    sequences, heads = {key: data.get(key) for key in keys}, dict(data.get("heads") or {})
+    shape = [data.get("inputs"), data.get("outputs"), data.task, sequences, heads]
     return {
         "baseline": baseline,
         "values": values,

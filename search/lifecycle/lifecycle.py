@@ -152,6 +152,8 @@ def begun(
             check_alignable([prepared.final.train, prepared.final.val])
         if plan.rehearse and not folder.started:
             check_rows_fit(plan, prepared)
+    for note in () if folder.started else prepared.notes:
+        say(console, note, style="yellow")
     if unseen := untrained_classes(
         {name: part.y for name, part in vars(prepared.final).items() if part is not None},
         task=prepared.contract.task,

@@ -18,9 +18,10 @@ from search.contract.metric_functions import entropy
 from search.diagnostics.verdicts.across_trials import Trained, across
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
+from search.diagnostics.verdicts.heads import heads_apart
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.results.findings import Findings
-from search.results.summary.verdicts import allowed_epochs, out_of_patience
+from search.results.summary.verdicts import allowed_epochs, config_of, out_of_patience
 from search.storage.curves import followed, without_curves
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
@@ -48,6 +49,11 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
     judged = {trial: verdict_on(columns, rows.get(trial)) for trial, columns in columns_of.items()}
     verdicts = {trial: verdict for trial, verdict in judged.items() if verdict is not None}
     together = across(_trained(findings, columns_of, verdicts), **_question(findings))
+    if (winner := findings.winner) is not None:
+        weights = OmegaConf.select(config_of(findings, winner), "loss.weights")
+        if OmegaConf.is_dict(weights):
+            apart = heads_apart(columns_of.get(winner.spec.trial, {}), weights)
+            together = [*together, *([] if apart is None else [apart])]
     trained = {row.spec.trial: row.epochs for row in findings.rows if row.finished}
     return replace(
         findings,

@@ -21,6 +21,8 @@ class DataSet:
     Labels per step are y [n, steps]. `stepwise`: whether y [n, steps] has a value per step although
     the task may ask for one per sequence, which is then the same at all of its steps.
     `target_lengths` [n]: of y [n, longest], where targets are sequences of lengths of their own.
+    `auxiliary`: further targets [n] by name, which heads of their own learn (`loss=heads`).
+    `notes`: what whoever begins a search on the rows should hear, a line each.
     """
 
     x: NDArray[Any]
@@ -32,6 +34,8 @@ class DataSet:
     lengths: NDArray[Any] | None = None
     stepwise: bool = False
     target_lengths: NDArray[Any] | None = None
+    auxiliary: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class DataError(Exception):

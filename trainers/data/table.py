@@ -3,10 +3,7 @@
 Numbers keep all their digits (float64) until the contract has scaled them.
 """
 
-import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +13,19 @@ import pandas as pd
 from trainers.data import DataSet, broken
 from trainers.data.columns import check_digits, check_names, check_texts, lengths_of, moments_of
 from trainers.data.sequences import joined_steps, without_padding
+from trainers.data.table_file import Format, read_table
 
-PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
-SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
 PRESENT = {  # columns beside the target that have no gaps, and the rule
     "groups": "every row needs its group (data.groups)",
     "sequence": "every step belongs to a sequence",
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """How a .csv is written; `na_values`: texts that mean a missing value, None for pandas' own."""
-
-    separator: str
-    decimal: str
-    encoding: str
-    na_values: Sequence[str] | None
-
-    def read(self, path: Path, **options: Any) -> pd.DataFrame:
-        """The file by pandas; `options` win over the format's."""
-        settings = {
-            "sep": self.separator,
-            "decimal": self.decimal,
-            "encoding": self.encoding,
-            "na_values": None if self.na_values is None else list(self.na_values),
-            "keep_default_na": self.na_values is None,
-            "low_memory": False,  # a column has one type from its first row to its last
-            "index_col": False,  # else one field too many shifts all columns by one
-        }
-        with warnings.catch_warnings():  # fields without a column are an error, not a warning
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame: pd.DataFrame = pd.read_csv(path, **{**settings, **options})
-        return frame
-
-
 def load(
     *,
     path: str,
     target: str | Sequence[str],
+    auxiliary: Mapping[str, str] | None = None,
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
     groups: str | None = None,
@@ -71,7 +42,8 @@ def load(
     y is as it stands in the file; missing features are NaN. `separator`, `decimal`, `encoding` and
     `na_values` are of a .csv, which may be compressed (.csv.gz). With `sequence`, the column of
     sequence ids, a row is one step (`joined_steps`); with `length`, a row is a sequence whose
-    features are its steps, and that column says how many of them are real.
+    features are its steps, and that column says how many of them are real. `auxiliary`: further
+    columns to predict, and their tasks.
 
     Raises:
         DataError: a file that is no such table, a column that does not exist, text in a numeric
@@ -81,23 +53,31 @@ def load(
     form = Format(
         separator=separator, decimal=decimal, encoding=encoding, na_values=_texts(na_values)
     )
-    frame = _read(file, form)
+    frame = read_table(file, form)
     targets = _names("target", target if isinstance(target, list | tuple) else [target], frame)
     if not targets:
         raise broken("data.target", rule="names a column", got="none", remedy="name one")
     category_names, dropped = _names("categorical", categorical, frame), _names("drop", drop, frame)
+    further = _names("auxiliary", list(auxiliary or {}), frame)
     named = {"groups": groups, "time": time, "sequence": sequence, "length": length}
     special = _special(named, frame)
     lengths = lengths_of(frame[special["length"]], path) if length is not None else None
     if lengths is not None:
         frame = without_padding(frame, targets, lengths)
-    _check_present(frame, targets, file, form, rule="every row needs its target")
+    _check_present(frame, [*targets, *further], file, form, rule="every row needs its target")
     for key, rule in PRESENT.items():
         if key in special:
             _check_present(frame, [special[key]], file, form, rule=rule)
-    features = frame.drop(columns=list(dict.fromkeys([*targets, *special.values(), *dropped])))
+    features = frame.drop(
+        columns=list(dict.fromkeys([*targets, *further, *special.values(), *dropped]))
+    )
     check_names([str(name) for name in features], path)
-    for name in (*targets, *([special["groups"]] if groups is not None else []), *category_names):
+    for name in (
+        *targets,
+        *further,
+        *([special["groups"]] if groups is not None else []),
+        *category_names,
+    ):
         check_texts(frame[name], path)
     whole = _numbers(features, category_names, file, form)
     y = frame[targets[0]] if len(targets) == 1 else frame[targets]
@@ -108,6 +88,8 @@ def load(
         time=moments_of(frame[special["time"]], path) if time is not None else None,
         names=tuple(whole.columns),
         lengths=lengths,
+        auxiliary={name: np.asarray(frame[name]) for name in further},
+        notes=_gaps(features, category_names, path),
     )
     if sequence is None:
         return rows
@@ -127,6 +109,17 @@ def _special(named: Mapping[str, str | None], frame: pd.DataFrame) -> dict[str, 
             remedy="drop one of them",
         )
     return special
+
+
+def _gaps(features: pd.DataFrame, categorical: Sequence[str], path: str) -> tuple[str, ...]:
+    """What is to be said of rows without a category: all their columns of it are 0."""
+    counts = {name: int(features[name].isna().sum()) for name in categorical if name in features}
+    return tuple(
+        f"{path}: column {name!r}: {count} of {len(features)} rows have no category, which is "
+        "coded as none of them (0 in each of its columns)"
+        for name, count in counts.items()
+        if count
+    )
 
 
 def _numbers(
@@ -185,80 +178,6 @@ def _names(key: str, names: Sequence[Any], frame: pd.DataFrame) -> list[str]:
             )
         columns.append(text)
     return columns
-
-
-def _read(path: Path, form: Format) -> pd.DataFrame:
-    ending = path.with_suffix("").suffix if path.suffix in PACKED else path.suffix
-    if ending not in (".csv", ".parquet") or (ending == ".parquet" and path.suffix in PACKED):
-        raise broken(
-            "data.path",
-            rule="a table is a .csv or .parquet file",
-            got=str(path),
-            remedy="convert it",
-        )
-    if not path.is_file():
-        raise broken(
-            "data.path",
-            rule="must be a file",
-            got=f"{path}, where there is none",
-            remedy="mend the path",
-        )
-    try:
-        header = _header(path, form) if ending == ".csv" else []
-        frame = form.read(path) if ending == ".csv" else pd.read_parquet(path)
-    except UnicodeError as error:
-        raise broken(
-            str(path),
-            rule=f"must be text in {form.encoding}",
-            got=str(error),
-            remedy="say data.encoding=latin-1, or whatever it is",
-        ) from error
-    except pd.errors.ParserWarning as error:
-        raise broken(
-            str(path),
-            rule="the first line names every column",
-            got=f"{len(header)} names ({', '.join(header)}), and rows with more fields",
-            remedy="name the others, and drop lines above the names",
-        ) from error
-    except Exception as error:  # each reader has a tree of errors of its own
-        raise broken(
-            str(path),
-            rule=f"must be a readable {ending} table",
-            got=str(error),
-            remedy="mend the file, or its data.separator and data.encoding",
-        ) from error
-    frame.columns = pd.Index([str(name).strip() for name in frame.columns])
-    _check_header(header or list(frame.columns), frame, path, form)
-    return frame
-
-
-def _header(path: Path, form: Format) -> list[str]:
-    first = form.read(path, header=None, nrows=1, dtype=str, keep_default_na=False, na_values=[])
-    return [str(name).strip() for name in first.iloc[0]]
-
-
-def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: Format) -> None:
-    """A table has named columns, each once, and rows."""
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:  # pandas has renamed the second one
-        raise broken(
-            str(path),
-            rule="a column's name stands once",
-            got=f"{twice[0]!r} twice",
-            remedy="rename one of them",
-        )
-    other = [mark for mark in SEPARATORS if mark in header[0]] if len(header) == 1 else []
-    if other:
-        raise broken(
-            str(path),
-            rule=f"columns are separated by {form.separator!r} (data.separator)",
-            got=f"one column {header[0]!r}",
-            remedy=f"say data.separator='{SEPARATORS[other[0]]}'",
-        )
-    if frame.empty:
-        raise broken(
-            str(path), rule="a table has rows", got="none", remedy="give the file that has them"
-        )
 
 
 def _check_present(

@@ -107,6 +107,7 @@ def some_rows(part: Part, rows: NDArray[np.int64], *, y: NDArray[Any] | None = N
         x=None if part.x is None else part.x[rows],
         y=y if y is not None else None if part.y is None else part.y[rows],
         lengths=None if part.lengths is None else part.lengths[rows],
+        auxiliary=None if part.auxiliary is None else part.auxiliary[rows],
     )
 
 

@@ -1,0 +1,41 @@
+"""Are the losses of several heads on one scale (R6)? The greatest would teach the model alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from search.diagnostics.verdicts.across_trials import Together
+
+LOSS, MAIN = "val_loss_", "main"  # columns of the curves, by head; the target's own head
+APART = 10.0  # factor between two weighted losses from which they are said to be apart
+
+
+def heads_apart(columns: Mapping[str, Any], weights: Mapping[str, float]) -> Together | None:
+    """Says so where one head's weighted loss is more than ten times another's at the beginning.
+
+    Later on, a head that is learned well has a small loss, which is no fault.
+
+    Args:
+        columns: of one training's curves, by epoch.
+        weights: of the heads; the target's is 1.
+    """
+    losses = {
+        name.removeprefix(LOSS): float(values[0])
+        for name, values in columns.items()
+        if name.startswith(LOSS)
+    }
+    shares = {name: weights.get(name, 1.0) * loss for name, loss in losses.items()}
+    counted = {name: share for name, share in shares.items() if share > 0 and np.isfinite(share)}
+    if MAIN not in losses or len(counted) < 2:
+        return None
+    high, low = max(counted, key=counted.__getitem__), min(counted, key=counted.__getitem__)
+    ratio = counted[high] / counted[low]
+    if ratio <= APART:
+        return None
+    turn = f"lower loss.weights.{high}" if high != MAIN else f"raise loss.weights.{low}"
+    says = (
+        f"the heads' losses are not on one scale: {high} weighs {counted[high]:.3g}, {low} "
+        f"{counted[low]:.3g}, {ratio:.0f} times less; {turn}, or check the targets' units"
+    )
+    return Together(name="heads_apart", rule="R6", says=says)

@@ -1,0 +1,145 @@
+"""Several heads: each target's loss by its weight, the target's metric alone, one scale (R6, R50)."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from search.config.compose import compose_experiment
+from search.config.plan import check_task, read_plan
+from search.config.trial_config import TrialConfigs, trainer_config
+from search.contract.contract import prepare
+from search.contract.dataset import completed
+from search.diagnostics.verdicts.heads import heads_apart
+from search.errors import UsageError
+from search.execution.dry_run import questions
+from search.execution.worker.dry_run import answer
+from trainers.checkpoint import Unsaved
+from trainers.heads import Heads
+from trainers.stock import Stock
+
+TASKS = "data.auxiliary={price: regression, kind: classification}"
+
+
+@pytest.fixture
+def table(tmp_path):
+    """600 rows: three labels of one sum, its price in hundreds, and a kind of two features."""
+    dice, path = np.random.default_rng(0), tmp_path / "heads.csv"
+    x = dice.normal(size=(600, 4))
+    total = x.sum(axis=1)
+    frame = pd.DataFrame(x, columns=list("abcd"))
+    frame["label"] = np.select([total > 1, total < -1], ["hi", "lo"], "mid")
+    frame["price"] = 100 * total + 7
+    frame["kind"] = np.where(x[:, 0] > 0, "k", "m")
+    frame["colour"] = ["red", "blue", None] * 200
+    frame.to_csv(path, index=False)
+    return [
+        *("data=csv", f"data.path={path}", "data.task=classification", "data.target=label"),
+        "data.categorical=[colour]",
+    ]
+
+
+def _plan(*words):
+    config = compose_experiment("lr_sweep", overrides=list(words), config_dir=None)
+    return read_plan(completed(config), root=Path.cwd())
+
+
+def _trained(plan, data, epochs):
+    """The last epoch of a training, and its yields."""
+    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
+    seats = Stock(data=data, device="cpu")
+    seats.admit(0, config=config, checkpoint=Unsaved())
+    return [seats.step()[0] for _ in range(epochs + 1)][-1].values
+
+
+def test_the_loss_is_the_weighted_sum_of_torch_s_own():
+    outputs = torch.randn(20, 3 + 1 + 2)
+    classes, kinds, price = torch.arange(20) % 3, torch.arange(20) % 2, torch.randn(20)
+    targets = torch.stack([classes.float(), price, kinds.float()], dim=1)
+    heads = Heads(
+        task="classification", outputs=6, heads={"price": 1, "kind": 2}, weights={"price": 0.5}
+    )
+    expected = (
+        nn.functional.cross_entropy(outputs[:, :3], classes)
+        + 0.5 * nn.functional.mse_loss(outputs[:, 3], price)
+        + nn.functional.cross_entropy(outputs[:, 4:], kinds)
+    )
+    assert float(heads(outputs, targets)) == pytest.approx(float(expected))
+    assert torch.equal(heads.predictions(outputs), outputs[:, :3])
+    numbers = Heads(task="regression", outputs=3, heads={"kind": 2}, main=nn.L1Loss())
+    both = torch.stack([price, kinds.float()], dim=1)
+    assert float(numbers.parts(outputs[:, 3:], both)["main"]) == pytest.approx(
+        float(nn.functional.l1_loss(outputs[:, 3], price))
+    )
+
+
+def test_every_head_learns_and_a_head_without_weight_does_not(table):
+    losses = {}
+    for weight in (1, 0):
+        plan = _plan(*table, TASKS, "loss=heads", f"loss.weights={{price: {weight}}}")
+        assert plan.config.data.outputs == 3 + 1 + 2
+        assert answer(questions(plan))["wrong"] == ""
+        check_task(plan)
+        prepared = prepare(plan.config, metric=plan.metric)
+        losses[weight] = _trained(plan, next(prepared.folds()).data, epochs=12)
+    (note,) = prepared.notes
+    assert "'colour': 200 of 600 rows have no category" in note
+    assert losses[1]["predictions"].shape == (len(prepared.split.folds[0].val), 3)
+    whole = sum(losses[1][f"val_loss_{name}"] for name in ("main", "price", "kind"))
+    assert losses[1]["val_loss"] == pytest.approx(whole, rel=1e-4)
+    assert losses[1]["val_loss_price"] < 0.2 < 0.8 < losses[0]["val_loss_price"]
+    assert losses[1]["val_loss_main"] < 0.5
+    assert losses[0]["val_loss_kind"] < 0.3
+
+
+def test_further_targets_are_scaled_by_train_and_never_reach_the_features(table):
+    plan = _plan(*table, TASKS, "loss=heads")
+    prepared = prepare(plan.config, metric=plan.metric)
+    train = prepared.final.train
+    assert train.x.shape[1] == 4 + 2
+    assert train.auxiliary[:, 0].mean() == pytest.approx(0, abs=1e-5)
+    assert train.auxiliary[:, 0].std() == pytest.approx(1, abs=1e-4)
+    assert set(train.auxiliary[:, 1]) == {0.0, 1.0}
+    assert len(prepared.final.test.auxiliary) == len(prepared.final.test.y)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([TASKS], r"data\.auxiliary: further targets \(price, kind\) are learned by several heads"),
+        (["data.auxiliary={price: counts}", "data.drop=[kind]"], "price: the task of a further"),
+        (["data.auxiliary={kind: regression}", "data.drop=[price]"], "kind: regression needs num"),
+        (["data.auxiliary={prize: regression}", "data.drop=[kind]"], r"data\.auxiliary: must name"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(words, message, table):
+    with pytest.raises(UsageError, match=message):
+        check_task(_plan(*table, *words))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data.drop=[price,kind]"], r"several heads need further targets, but got no data\.aux"),
+        ([TASKS, "loss.weights={prize: 1}"], r"loss\.weights\.prize: .*there are: price, kind"),
+        ([TASKS, "loss.weights={price: -1}"], r"loss\.weights\.price: must be a number of 0 or mo"),
+    ],
+)
+def test_heads_that_cannot_be_built_are_refused_by_the_rehearsal(words, message, table):
+
+    assert re.search(message, answer(questions(_plan(*table, "loss=heads", *words)))["wrong"])
+
+
+def test_losses_that_are_not_on_one_scale_are_said_and_others_never():
+    columns = {"val_loss_main": [1.1, 0.2], "val_loss_price": [1.0, 0.01], "val_loss": [2.1, 0.2]}
+    assert heads_apart(columns, {}) is None  # learned well at the end is no fault
+    assert heads_apart({"val_loss": [1.0]}, {"price": 100.0}) is None
+    said = heads_apart(columns, {"price": 100.0})
+    assert said.rule == "R6"
+    assert "price weighs 100, main 1.1, 91 times less; lower loss.weights.price" in said.says
+    assert "raise loss.weights.price" in heads_apart(columns, {"price": 0.01}).says
+    assert heads_apart(columns, {"price": 0.0}) is None

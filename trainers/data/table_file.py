@@ -1,0 +1,120 @@
+"""The file of a table, .csv or .parquet: read by pandas, with named columns and rows."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trainers.data import broken
+
+PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
+SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """How a .csv is written; `na_values`: texts that mean a missing value, None for pandas' own."""
+
+    separator: str
+    decimal: str
+    encoding: str
+    na_values: Sequence[str] | None
+
+    def read(self, path: Path, **options: Any) -> pd.DataFrame:
+        """The file by pandas; `options` win over the format's."""
+        settings = {
+            "sep": self.separator,
+            "decimal": self.decimal,
+            "encoding": self.encoding,
+            "na_values": None if self.na_values is None else list(self.na_values),
+            "keep_default_na": self.na_values is None,
+            "low_memory": False,  # a column has one type from its first row to its last
+            "index_col": False,  # else one field too many shifts all columns by one
+        }
+        with warnings.catch_warnings():  # fields without a column are an error, not a warning
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame: pd.DataFrame = pd.read_csv(path, **{**settings, **options})
+        return frame
+
+
+def read_table(path: Path, form: Format) -> pd.DataFrame:
+    """The table of a file, its columns named.
+
+    Raises:
+        DataError: a file that is no such table.
+    """
+    ending = path.with_suffix("").suffix if path.suffix in PACKED else path.suffix
+    if ending not in (".csv", ".parquet") or (ending == ".parquet" and path.suffix in PACKED):
+        raise broken(
+            "data.path",
+            rule="a table is a .csv or .parquet file",
+            got=str(path),
+            remedy="convert it",
+        )
+    if not path.is_file():
+        raise broken(
+            "data.path",
+            rule="must be a file",
+            got=f"{path}, where there is none",
+            remedy="mend the path",
+        )
+    try:
+        header = _header(path, form) if ending == ".csv" else []
+        frame = form.read(path) if ending == ".csv" else pd.read_parquet(path)
+    except UnicodeError as error:
+        raise broken(
+            str(path),
+            rule=f"must be text in {form.encoding}",
+            got=str(error),
+            remedy="say data.encoding=latin-1, or whatever it is",
+        ) from error
+    except pd.errors.ParserWarning as error:
+        raise broken(
+            str(path),
+            rule="the first line names every column",
+            got=f"{len(header)} names ({', '.join(header)}), and rows with more fields",
+            remedy="name the others, and drop lines above the names",
+        ) from error
+    except Exception as error:  # each reader has a tree of errors of its own
+        raise broken(
+            str(path),
+            rule=f"must be a readable {ending} table",
+            got=str(error),
+            remedy="mend the file, or its data.separator and data.encoding",
+        ) from error
+    frame.columns = pd.Index([str(name).strip() for name in frame.columns])
+    _check_header(header or list(frame.columns), frame, path, form)
+    return frame
+
+
+def _header(path: Path, form: Format) -> list[str]:
+    first = form.read(path, header=None, nrows=1, dtype=str, keep_default_na=False, na_values=[])
+    return [str(name).strip() for name in first.iloc[0]]
+
+
+def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: Format) -> None:
+    """A table has named columns, each once, and rows."""
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:  # pandas has renamed the second one
+        raise broken(
+            str(path),
+            rule="a column's name stands once",
+            got=f"{twice[0]!r} twice",
+            remedy="rename one of them",
+        )
+    other = [mark for mark in SEPARATORS if mark in header[0]] if len(header) == 1 else []
+    if other:
+        raise broken(
+            str(path),
+            rule=f"columns are separated by {form.separator!r} (data.separator)",
+            got=f"one column {header[0]!r}",
+            remedy=f"say data.separator='{SEPARATORS[other[0]]}'",
+        )
+    if frame.empty:
+        raise broken(
+            str(path), rule="a table has rows", got="none", remedy="give the file that has them"
+        )
