@@ -108,8 +108,11 @@ def test_search_never_imports_torch_and_trainers_never_import_search():
         ("trainers.api", ["torch"]),
         ("search.execution.worker.process", ["torch", "optuna", "pandas", "sklearn", "scipy"]),
         ("search.lifecycle.launch", ["torch", "plotly"]),
-        ("search.lifecycle.lifecycle", ["torch"]),
-        ("search.lifecycle.many_stages", ["torch"]),
+        ("search.lifecycle.lifecycle", ["torch", "sklearn", "scipy.stats"]),
+        ("search.lifecycle.many_stages", ["torch", "sklearn", "scipy.stats"]),
+        ("search.commands.table", ["torch", "sklearn", "scipy.stats"]),
+        ("search.commands.status", ["torch", "sklearn", "scipy.stats", "matplotlib"]),
+        ("search.commands.export", ["torch", "sklearn", "scipy.stats", "matplotlib"]),
         ("search.lifecycle.standalone", ["torch"]),
         # the first line of a search is shown before what takes long is imported
         *(

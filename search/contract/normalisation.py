@@ -10,7 +10,6 @@ import numpy as np
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig
-from sklearn.impute import SimpleImputer
 
 from search.contract.arrays import trained_type
 from search.errors import UsageError, broken_rule, unknown
@@ -92,6 +91,8 @@ def fit_scaling(
     if impute and not tokens:
         if impute not in IMPUTE:
             raise UsageError(unknown("data.impute", name=str(impute), known=IMPUTE))
+        from sklearn.impute import SimpleImputer  # takes a second
+
         steps.append(SimpleImputer(strategy=impute, keep_empty_features=True).fit(flat))
         flat = steps[0].transform(flat)
     shown = flat[:: max(1, len(flat) // SHOWN)]

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import model_selection
 
 from search.contract.arrays import hash_of
 from search.errors import UsageError, broken_rule, unknown
@@ -145,11 +144,11 @@ def _predefined(
 
 
 def _at_random(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
+    from sklearn.model_selection import train_test_split  # takes a second
+
     labels = marks.labels[rows] if marks.labels is not None else None
     try:
-        kept, drawn = model_selection.train_test_split(
-            rows, test_size=share, stratify=labels, random_state=seed
-        )
+        kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=seed)
     except ValueError as error:
         got, remedy = str(error), "change the shares or the data"
         if marks.labels is not None and (smallest := marks.smallest(rows))[1] < 2:
@@ -163,8 +162,10 @@ def _by_group(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, 
     if marks.groups is None:
         rule, remedy = "split=grouped needs a group per row", "name the column: data.groups=…"
         raise _refused("kind", rule, "none", remedy)
+    from sklearn.model_selection import GroupShuffleSplit
+
     try:
-        splitter = model_selection.GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+        splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
         kept, drawn = next(splitter.split(rows, groups=marks.groups[rows]))
     except ValueError as error:
         raise _refused(
@@ -187,13 +188,13 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
         raise _refused(
             "folds", f"there must be no more folds than rows ({len(rows)})", count, "say fewer"
         )
+    from sklearn import model_selection
+
     splitter: Any = model_selection.KFold(count, shuffle=True, random_state=_seed(node))
     labels = None
     if marks.labels is not None:
-        splitter, labels = (
-            model_selection.StratifiedKFold(count, shuffle=True, random_state=_seed(node)),
-            marks.labels[rows],
-        )
+        labels = marks.labels[rows]
+        splitter = model_selection.StratifiedKFold(count, shuffle=True, random_state=_seed(node))
         name, smallest = marks.smallest(rows)
         if smallest < count:
             raise _refused(

@@ -16,7 +16,6 @@ from search.contract.contract import Contract, Prepared, prepare
 from search.contract.sequences import CTC, check_alignable
 from search.contract.targets import untrained_classes
 from search.diagnostics.preflight.report import require, sound
-from search.diagnostics.preflight.run import told_preflight
 from search.errors import Interrupted, RunError
 from search.execution.dry_run import dry_run
 from search.execution.terminal import say
@@ -222,6 +221,8 @@ def check_set_up(
     """
     if plan.preflight.mode == "off" or folder.has_trials() or sound(folder.path):
         return
+    from search.diagnostics.preflight.run import told_preflight  # scikit-learn takes a second
+
     checks = told_preflight(
         plan,
         prepared,

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 import numpy as np
-from scipy.stats import qmc
 
 from search.config.joint_settings import (
     ADAPTIVE,
@@ -197,6 +196,8 @@ def check_resume(plan: Plan, rows: Sequence[TrialRecord], *, seeds: int) -> None
 
 def _quasi_random(plan: Plan) -> Iterator[Point]:
     """A scrambled Sobol sequence (Owen 1998), the same again for the same seed."""
+    from scipy.stats import qmc  # takes a second
+
     sequence = qmc.Sobol(len(plan.knobs), scramble=True, rng=np.random.default_rng(plan.seed))
     while True:
         yield from (_point(plan, shares) for shares in sequence.random(64))

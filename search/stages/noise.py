@@ -20,7 +20,7 @@ together. Sources:
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from search.stages.scores import Bools, Counts, Floats, better_half, broken_seeds
 
@@ -268,8 +268,12 @@ def breaking(of: SeedStatistics, *, reference: int) -> tuple[Floats, Floats]:
     reference, against more often and against less often.
     """
     trained, broken = of.trained, of.broken
+    if not broken.any() and trained.all():
+        return np.ones(broken.shape), np.ones(broken.shape)
+    from scipy.stats import hypergeom  # takes a second
+
     all_trained = trained + trained[..., reference : reference + 1]
     all_broken = broken + broken[..., reference : reference + 1]
-    more = stats.hypergeom.sf(broken - 1, all_trained, all_broken, trained)
-    less = stats.hypergeom.cdf(broken, all_trained, all_broken, trained)
+    more = hypergeom.sf(broken - 1, all_trained, all_broken, trained)
+    less = hypergeom.cdf(broken, all_trained, all_broken, trained)
     return np.asarray(more, dtype=float), np.asarray(less, dtype=float)

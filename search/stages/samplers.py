@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
@@ -141,6 +140,9 @@ def _shares(
     study: optuna.Study, losses: "np.ndarray[tuple[int], np.dtype[np.float64]]"
 ) -> dict[str, float]:
     """Each knob's share in what separates the better half from the rest; empty without any."""
+    # Imports scikit-learn, which takes a second.
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from search.diagnostics.verdicts.curves import Curves
 
@@ -178,9 +177,11 @@ def _rises(groups: Mapping[float, Sequence[Trained]], best: float) -> bool:
     places, scores = np.array(points).T
     if np.ptp(scores) == 0:
         return False
+    from scipy.stats import linregress  # takes a second
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # scipy's, of a perfect line
-        slope = stats.linregress(places, scores, alternative="greater")
+        slope = linregress(places, scores, alternative="greater")
     return bool(slope.pvalue < CHANCE / len(groups))
 
 
@@ -203,6 +204,8 @@ def _less(ones: Sequence[float], others: Sequence[float]) -> float:
     """
     if np.ptp(ones) == 0 and np.ptp(others) == 0:
         return float(np.mean(ones) >= np.mean(others))
+    from scipy.stats import ttest_ind  # takes a second
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # scipy's, of seeds that are all but equal
-        return float(stats.ttest_ind(ones, others, equal_var=False, alternative="less").pvalue)
+        return float(ttest_ind(ones, others, equal_var=False, alternative="less").pvalue)

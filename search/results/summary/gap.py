@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from search.contract.metrics import Metric
 from search.results.summary.formatting import count
@@ -57,8 +56,10 @@ def _reading(
     """What a gap may mean: tuning fitted validation, test rows differ, or nothing."""
     answer, *others = losses.values()
     if others and min(len(answer), len(others[0])) > 1 and answer.mean() > others[0].mean():
+        from scipy.stats import ttest_ind  # takes a second
+
         spread = answer.std() + others[0].std()
-        p = stats.ttest_ind(answer, others[0], equal_var=False).pvalue / 2 if spread > 0 else 0.0
+        p = ttest_ind(answer, others[0], equal_var=False).pvalue / 2 if spread > 0 else 0.0
         if p < CHANCE:
             return [
                 "the answer loses more than the baseline does, beyond chance: part of what was "
