@@ -43,15 +43,22 @@ def broken_rule(where: str, *, rule: str, got: object, remedy: str) -> str:
     return f"{where}: {rule}, but got {shortened(str(got))}; {remedy}"
 
 
-def unknown(kind: str, *, name: str, known: Iterable[str]) -> str:
-    """The message for a name that does not exist: the nearest one first, then all that exist."""
+def unknown(kind: str, *, name: str, known: Iterable[str], nearest: str = "") -> str:
+    """The message for a name that does not exist: the nearest one first, then all that exist.
+
+    Args:
+        kind: what is named, such as "key".
+        name: as the user gave it.
+        known: all that exist there.
+        nearest: a name that exists elsewhere and is meant more likely than any of `known`.
+    """
     names = sorted(known)
     prefix = name.rpartition(".")[0]
     prefix = f"{prefix}." if all(each.startswith(f"{prefix}.") for each in names) else ""
     endings = {each.removeprefix(prefix): each for each in names}  # a common start says nothing
     close = difflib.get_close_matches(name[:LONGEST].removeprefix(prefix), endings, n=1)
-    near = [endings[ending] for ending in close]
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest or next((endings[ending] for ending in close), "")
+    hint = f"did you mean {near!r}? " if near else ""
     return (
         f"{kind} {shortened(name)!r} does not exist; {hint}there are: {', '.join(names) or 'none'}"
     )

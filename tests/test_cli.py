@@ -51,6 +51,8 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: activation_sweep, "),
         (["run"], r"run: needs EXPERIMENT, but got none; usage: python -m search run \[-h\] EXPERIMENT \[key=value \.\.\.\]"),
         (["smoke", "optimizer.lrr=1"], r"smoke: key 'optimizer\.lrr' does not exist; did you mean 'optimizer\.lr'\? there are: optimizer\._target_, optimizer\.lr, .*added with \+optimizer\.lrr="),
+        (["smoke", "epochs=3"], r"smoke: key 'epochs' does not exist; did you mean 'trainer\.epochs'\? there are: "),
+        (["smoke", "trainer.lr=1"], r"key 'trainer\.lr' does not exist; did you mean 'optimizer\.lr'\? there are: trainer\._target_, .*; a new key is added with \+trainer\.lr="),
         (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr' does not exist; did you mean 'trainer'\? there are: .*budget_hours, .*callbacks, .*trainer; a new key is added with \+trainr\.epochs="),
         (["smoke", "optimizer=adamm"], r"optimizer option 'adamm' does not exist; did you mean 'adam'"),
         (["run", "nothing"], r"experiment 'nothing' does not exist; there are: activation_sweep, "),

@@ -9,6 +9,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
 from search.config.catalogue import roots
+from search.config.drift import flat_config
 from search.errors import broken_rule, unknown
 
 OVERRIDE = re.compile(r"Could not override '([^']+)'")
@@ -53,8 +54,9 @@ def refusal(
         for word, name in zip(words, keys, strict=True)
         if (name in groups and name != key) or name.startswith("hydra.")
     ]
-    name, known = _place(compose(choices), key)
-    message = unknown("key", name=name, known=known)
+    config = compose(choices)
+    name, known = _place(config, key)
+    message = unknown("key", name=name, known=known, nearest=_elsewhere(config, name))
     return message if deletion else f"{message}; a new key is added with +{key}=…"
 
 
@@ -65,6 +67,16 @@ def _place(config: DictConfig, path: str) -> tuple[str, list[str]]:
         node, prefix = below, f"{prefix}{parts.pop(0)}."
     wrong = parts[0] if parts and parts[0] not in node else ".".join(parts)
     return f"{prefix}{wrong}", [f"{prefix}{key!s}" for key in node if key not in INTERNAL]
+
+
+def _elsewhere(config: DictConfig, path: str) -> str:
+    """A key of the same last word in another place, as `lr` is `optimizer.lr`; empty if none.
+
+    What trials read goes before the description of a knob (`space`).
+    """
+    last = path.rpartition(".")[2]
+    same = [key for key in flat_config(config) if key.rpartition(".")[2] == last]
+    return min(same, key=lambda key: (key.startswith("space."), key.count("."), key), default="")
 
 
 def _get(node: DictConfig, key: str) -> Any:
