@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.noise_floor import noise_floor
+from search.diagnostics.preflight.noise_floor import CERTAIN, Swapped, noise_floor
 from search.diagnostics.preflight.reading import Reading
 
 # The share of rows that a model is surest of, at least so many, and how many of them may bear
 # another label.
 SUREST, FEWEST, DOUBTED = 0.2, 40, 0.12
-CERTAIN = 3.84  # twice the gain of a log-likelihood that chance brings in one of forty cases
+UNSEEN = 0.2  # share of swapped labels that a set of rows must be able to rule out
 MOST = (
     0.8  # of all errors of plain models, which swapped labels make and classes that overlap do not
 )
@@ -45,12 +45,13 @@ def label_noise(reading: Reading, *, legible: bool) -> Check:
     chances, classes = reading.chances
     guess, confidence = classes[chances.argmax(axis=1)], chances.max(axis=1)
     two = len(classes) == 2
-    swapped, gain = noise_floor(reading) if two else (1.0, 0.0)
-    swaps = swapped >= MOST * (guess != y).mean()
-    if swaps and gain > CERTAIN:
-        text = f"plain models grow no surer than {1 - swapped:.0%} of any label"
-        remedy = f"about {swapped:.0%} of the labels seem to be swapped: look at the surest of them"
-        return judge.warn(text, remedy, share=swapped, gain=gain)
+    swapped = noise_floor(reading) if two else Swapped(share=1.0, gain=0.0, most=0.0)
+    swaps = swapped.share >= MOST * (guess != y).mean()
+    if swaps and swapped.gain > CERTAIN:
+        share = f"{swapped.share:.0%}"
+        text = f"plain models grow no surer than {1 - swapped.share:.0%} of any label"
+        remedy = f"about {share} of the labels seem to be swapped: look at the surest of them"
+        return judge.warn(text, remedy, share=swapped.share, gain=swapped.gain)
     if not legible:
         return judge.unknown("plain models read too little of the labels in these inputs")
     rare = (
@@ -78,6 +79,10 @@ def label_noise(reading: Reading, *, legible: bool) -> Check:
         return judge.warn(
             f"{text}; {pair[1]} has rows of its own", remedy, share=wrong, classes=pair
         )
+    if swapped.most > UNSEEN:
+        unseen = f"in {len(y)} rows, up to {swapped.most:.0%} swapped labels would not be noticed"
+        remedy = "look at a sample of the labels: so few rows, or so hard ones, cannot tell"
+        return judge.note(f"{sentence}; {unseen}", remedy, share=wrong, unseen=swapped.most)
     return judge.passed(sentence, share=wrong)
 
 

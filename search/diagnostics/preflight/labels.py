@@ -77,8 +77,9 @@ def _are_counts(y: Shown) -> bool:
     apart = gaps / gaps.min() if len(gaps) else gaps
     if len(values) < 5 or np.abs(apart - apart.round()).max() > 0.01 or peak >= len(values) / 3:
         return False
-    tail = often[peak:] + 2 * np.sqrt(often[peak:])  # rises within chance are none
-    return bool(often[-1] < 0.02 * len(y) and (often[peak + 1 :] <= tail[:-1]).all())
+    before = (often[peak:-1] + often[[peak, *range(peak, len(often) - 2)]]) / 2  # of two values
+    rises = often[peak + 1 :] > before + 3 * np.sqrt(before + 1)  # beyond chance
+    return bool(often[-1] < 0.02 * len(y) and not rises.any())
 
 
 def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:

@@ -3,6 +3,8 @@
 Pure functions of arrays; never trains a model of the user's.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -12,12 +14,24 @@ from search.diagnostics.preflight.reading import Reading
 
 MILD = 0.05  # share of wrong labels that raises no alarm
 SHARES, SLOPES = np.linspace(0.0, 0.49, 50), np.geomspace(0.05, 20.0, 40)  # that are tried
+CERTAIN = 3.84  # twice the gain of a log-likelihood that chance brings in one of forty cases
 LEAST = 0.01  # chance below which a model's word counts no more
 
 
-def noise_floor(reading: Reading) -> tuple[float, float]:
-    """The likeliest share of labels of two classes that are swapped at random, and by how much
-    likelier it is than `MILD`: twice the difference of the logarithms.
+@dataclass(frozen=True, kw_only=True)
+class Swapped:
+    """Labels of two classes that are swapped at random: the likeliest share of them, by how much
+    likelier it is than `MILD` (twice the difference of the logarithms), and the greatest share that
+    these rows do not rule out.
+    """
+
+    share: float
+    gain: float
+    most: float
+
+
+def noise_floor(reading: Reading) -> Swapped:
+    """How many labels are swapped, as far as the rows can tell.
 
     Where classes only overlap, the chance of the surest rows goes on to 0 and 1; where labels are
     swapped, it rests at that share, however far a row lies from the other class. The chances are
@@ -35,7 +49,12 @@ def noise_floor(reading: Reading) -> tuple[float, float]:
     likelihoods = np.array([_likelihood(sure, labels, share) for share in SHARES])
     best = int(likelihoods.argmax())
     gain = 2 * float(likelihoods[best] - _likelihood(sure, labels, MILD))
-    return float(SHARES[best]), gain if SHARES[best] > MILD else 0.0
+    possible = SHARES[2 * (likelihoods[best] - likelihoods) < CERTAIN]
+    return Swapped(
+        share=float(SHARES[best]),
+        gain=gain if SHARES[best] > MILD else 0.0,
+        most=float(possible.max()),
+    )
 
 
 def _likelihood(sure: NDArray[np.float64], labels: NDArray[np.bool_], share: float) -> float:
