@@ -1,6 +1,7 @@
 """Targets that are sequences of other lengths than their inputs: CTC, encoder and decoder, edits."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -267,3 +268,35 @@ def test_a_loss_of_another_shape_than_its_model_is_told_before_the_start():
         TypeError, match=r"must train with outputs \(4, 4, 6\) and targets \(4, 3\)"
     ):
         rehearse(wrong, shape)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_of_a_row_per_pair_holds_what_an_npz_file_does(kind, tmp_path):
+    dice, n = np.random.default_rng(0), 12
+    lengths, ends = dice.integers(1, 5, n), dice.integers(1, 4, n)
+    x = np.where(np.arange(4) < lengths[:, None], dice.integers(0, 9, (n, 4)), 0)
+    y = np.where(np.arange(3) < ends[:, None], dice.integers(5, 8, (n, 3)), 0)
+    np.savez(tmp_path / "pairs.npz", x=x, y=y, lengths=lengths, y_lengths=ends)
+    frame = pd.DataFrame(x, columns=[f"x{step}" for step in range(4)]).assign(read=lengths)
+    for step in range(3):  # padding is empty
+        frame[f"y{step}"] = pd.Series(y[:, step]).where(step < ends).astype("Int64")
+    frame = frame.assign(wrote=ends)
+    path = tmp_path / f"pairs.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    columns = ["data.target=[y0,y1,y2]", "data.length=read", "data.target_length=wrote"]
+    table, arrays = (
+        load_rows(_composed(f"data={name}", f"data.path={file}", *words).data)
+        for name, file, words in (
+            (kind, path, columns),
+            ("npz", tmp_path / "pairs.npz", ()),
+        )
+    )
+    np.testing.assert_array_equal(table.data.y, arrays.data.y)
+    np.testing.assert_array_equal(table.data.x, arrays.data.x)
+    assert table.data.lengths.tolist() == lengths.tolist()
+    assert (table.outputs, table.target_steps) == (arrays.outputs, arrays.target_steps)
+
+
+def _composed(*words):
+    tail = ["data.task=transduction", "data.vocabulary=9", "metric=edit_distance"]
+    return compose_experiment("lr_sweep", overrides=[*words, *tail], config_dir=None)

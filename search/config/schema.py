@@ -56,6 +56,7 @@ TABLE: dict[str, Rule] = {
     "data.heads": mapping(null=True),
     "data.sequence": text(null=True),
     "data.length": text(null=True),
+    "data.target_length": text(null=True),
     "data.labels": text(null=True),
     "data.files": names(),
     "data.impute": one_of("mean", "median", "most_frequent", None),

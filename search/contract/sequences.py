@@ -91,7 +91,8 @@ def target_sequences(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
             "y",
             "transduction needs targets [rows, longest] and their lengths, y_lengths",
             f"shape {data.y.shape}" + ("" if data.target_lengths is not None else " alone"),
-            "give both in an .npz file, or say data.task=tagging for a label per step",
+            "give both in an .npz file, or data.target and data.target_length of a table; a label "
+            "per step is data.task=tagging",
         )
     lengths = _checked_lengths(data.target_lengths, "y_lengths", array=data.y)
     longest = int(lengths.max())

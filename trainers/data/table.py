@@ -32,6 +32,7 @@ def load(
     time: str | None = None,
     sequence: str | None = None,
     length: str | None = None,
+    target_length: str | None = None,
     separator: str = ",",
     decimal: str = ".",
     encoding: str = "utf-8",
@@ -43,7 +44,8 @@ def load(
     `na_values` are of a .csv, which may be compressed (.csv.gz). With `sequence`, the column of
     sequence ids, a row is one step (`joined_steps`); with `length`, a row is a sequence whose
     features are its steps, and that column says how many of them are real. `auxiliary`: further
-    columns to predict, and their tasks.
+    columns to predict, and their tasks. With `target_length`, the targets of a row are a sequence
+    too, and that column says how many of its labels are real.
 
     Raises:
         DataError: a file that is no such table, a column that does not exist, text in a numeric
@@ -59,11 +61,14 @@ def load(
         raise broken("data.target", rule="names a column", got="none", remedy="name one")
     category_names, dropped = _names("categorical", categorical, frame), _names("drop", drop, frame)
     further = _names("auxiliary", list(auxiliary or {}), frame)
-    named = {"groups": groups, "time": time, "sequence": sequence, "length": length}
-    special = _special(named, frame)
-    lengths = lengths_of(frame[special["length"]], path) if length is not None else None
-    if lengths is not None:
-        frame = without_padding(frame, targets, lengths)
+    named = {"groups": groups, "time": time, "sequence": sequence}
+    special = _special({**named, "length": length, "target_length": target_length}, frame)
+    lengths, target_lengths = (
+        lengths_of(frame[special[key]], path) if key in special else None
+        for key in ("length", "target_length")
+    )
+    if (real := lengths if target_lengths is None else target_lengths) is not None:
+        frame = without_padding(frame, targets, real)
     _check_present(frame, [*targets, *further], file, form, rule="every row needs its target")
     for key, rule in PRESENT.items():
         if key in special:
@@ -88,6 +93,7 @@ def load(
         time=moments_of(frame[special["time"]], path) if time is not None else None,
         names=tuple(whole.columns),
         lengths=lengths,
+        target_lengths=target_lengths,
         auxiliary={name: np.asarray(frame[name]) for name in further},
         notes=_gaps(features, category_names, path),
     )
