@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch import nn
 
+from search.config.compose import compose_experiment
 from search.contract.arrays import read_folds, write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed, load_rows
@@ -125,6 +126,20 @@ def test_token_ids_stay_whole_and_reach_the_workers_as_ids(tmp_path):
     assert np.array_equal(fold.data.train.lengths, made.final.train.lengths)
     stock = Stock(data=fold.data, device="cpu")
     assert stock._sets[0][0].dtype == torch.long
+
+
+@pytest.mark.parametrize("split", ["holdout", "kfold"])
+def test_time_that_orders_steps_is_no_reason_to_refuse_a_split(split, tmp_path):
+    rows = [(who, when, who + when, "ab"[when % 2]) for who in range(12) for when in (2, 0, 1)]
+    path = tmp_path / "t.csv"
+    pd.DataFrame(rows, columns=["who", "t", "v", "tag"]).to_csv(path, index=False)
+    words = [f"data.path={path}", "data.target=tag", "data.sequence=who", "data.time=t"]
+    config = compose_experiment(
+        "lr_sweep", overrides=["data=csv", "data.task=tagging", *words, f"split={split}"],
+        config_dir=None,
+    )  # fmt: skip
+    prepared = prepare(config, metric=Metric(name="accuracy", direction="maximize"))
+    assert len(prepared.final.train.x) + len(prepared.final.test.x) <= 12
 
 
 def test_steps_of_a_table_stand_by_their_time_where_it_is_named():

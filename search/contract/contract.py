@@ -105,7 +105,7 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     tokens, impute = node.get("vocabulary") is not None, node.get("impute")
     rows = load_rows(config.data)
     data = rows.data
-    split = make_split(dict(config.split), rows=len(data.x), marks=_marks(rows, node["task"]))
+    split = make_split(dict(config.split), rows=len(data.x), marks=_marks(rows, config))
 
     def scaled(train: Rows, **parts: Rows) -> tuple[Data, Scaling]:
         scaling = fit_scaling(
@@ -163,13 +163,15 @@ def _part(
     return Part(index=index, x=scaled, y=y, lengths=lengths, tokens=tokens, auxiliary=own)
 
 
-def _marks(rows: LoadedRows, task: str) -> Marks:
-    data = rows.data
+def _marks(rows: LoadedRows, config: DictConfig) -> Marks:
+    data, node = rows.data, dict(config.data)
+    # Time orders the steps of a table's sequences, whatever the split.
+    is_of_steps = node.get("sequence") and config.split.kind != "ordered"
     return Marks(
-        labels=data.y if task == "classification" else None,
+        labels=data.y if node["task"] == "classification" else None,
         classes=rows.classes,
         groups=data.groups,
-        time=data.time,
+        time=None if is_of_steps else data.time,
         given=data.given,
     )
 
@@ -213,11 +215,9 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
         marks=Marks(labels=labels if node["task"] == "classification" else None, classes=classes),
     )
     files = {str(path): file_hash(Path(path)) for path in node.get("files") or ()}
-    described = {
-        "rows": rows,
-        "files": files,
-        **({"labels": fingerprint(labels)} if labels is not None else {}),
-    }
+    described: dict[str, Any] = {"rows": rows, "files": files}
+    if labels is not None:
+        described["labels"] = fingerprint(labels)
 
     def part(index: Rows) -> Part:
         return Part(index=index, y=None if labels is None else labels[index])
