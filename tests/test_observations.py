@@ -6,7 +6,7 @@ from drawn import joint_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.stages.observations import MOST, Observations
+from search.stages.observations import MOST, REPEATED, Observations
 from search.storage.distributions import distribution_of
 
 TWO = ["space=[lr,dropout]", "pruner=none"]
@@ -52,6 +52,24 @@ def test_a_long_memory_keeps_the_best_and_the_latest():
     assert set(np.sort(values)[-MOST // 2 :]) <= kept
     assert set(values[-MOST // 4 :]) <= kept
     assert len(observations.trials(thinned=False)) == 1000
+
+
+def test_a_repetition_is_told_once_more_and_only_the_latest_ones_stay():
+    _, observations = _observations()
+    observations.begin(_point(0.5))
+    observations.repeat(_point(0.5))  # it still runs: there is nothing to tell
+    for index in range(MOST):
+        observations.learn(_point(10 ** (-4 + index / 100)), float(index))
+    observations.repeat(_point(1e-4))
+    observations.repeat(_point(1e-3))
+    values = [trial.value for trial in observations.trials(thinned=True)]
+    assert values[:MOST] == list(range(MOST))
+    assert values[MOST:] == [0.0, 100.0, None]
+    for _ in range(REPEATED):
+        observations.repeat(_point(1e-4))
+    values = [trial.value for trial in observations.trials(thinned=True)]
+    assert values[MOST:] == [0.0] * REPEATED + [None]
+    assert len(observations) == MOST + 1
 
 
 def test_what_runs_is_told_as_running_and_a_failure_teaches_nothing():

@@ -15,6 +15,7 @@ from scipy.special import softmax
 
 from trainers.api import Config, Data, Values
 from trainers.features import with_features
+from trainers.state import check_weights
 
 FILE = "ensemble.json"
 Outputs = NDArray[np.float64]
@@ -48,6 +49,7 @@ def member_outputs(config: Config, data: Data, device: str, weights: Path) -> Ou
     The rows get the features that the member was trained on.
     """
     function = get_object(str(config["trainer"]["predict"]))
+    check_weights(weights)
     own_config, rows = with_features(config, data)
     values: dict[str, Any] = dict(function(own_config, rows, device, weights))
     is_classes = kind_of(config) == "probabilities"

@@ -7,14 +7,21 @@ Works on numpy arrays without torch; loads torch only for a state that holds its
 
 import importlib
 import json
+import re
 import struct
 import sys
+import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 Flat = dict[str, Any]
 STATE = "state"
+SUM, BLANK = "crc32", "00000000"  # of the whole file, in its metadata; blank where it is summed
+UNSUMMED = f'"{SUM}":"{BLANK}"'.encode()
+SUMMED = re.compile(f'"{SUM}":"([0-9a-f]{{8}})"'.encode())
+HEADER = 8  # bytes of its length at the start of a safetensors file
 
 
 def dump(state: Any) -> bytes:
@@ -49,10 +56,28 @@ def model(state: Any) -> Any:
 
 
 def weights(state: Any) -> bytes:
-    """A safetensors file of a state's tensors, named by their path."""
+    """A safetensors file of a state's tensors, named by their path, with its own checksum."""
     tensors: Flat = {}
     _encode(state, "", tensors)
-    return _to_bytes(tensors, {"format": "pt"})
+    data = _to_bytes(tensors, {"format": "pt", SUM: BLANK})
+    return data.replace(UNSUMMED, UNSUMMED.replace(BLANK.encode(), b"%08x" % zlib.crc32(data)), 1)
+
+
+def check_weights(path: Path) -> None:
+    """Whether a file of weights is as it was written.
+
+    Raises:
+        ValueError: it is not. A file without a checksum, of an earlier version, is taken as it is.
+    """
+    data = path.read_bytes()
+    written = SUMMED.search(data)
+    if written is not None:
+        blank = data.replace(written[0], UNSUMMED, 1)
+        if int(written[1], 16) == zlib.crc32(blank):
+            return
+    elif len(data) > HEADER and len(data) > HEADER + struct.unpack_from("<Q", data)[0]:
+        return
+    raise ValueError(f"{path}: weights must be as they were written, but the file is damaged")
 
 
 def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:

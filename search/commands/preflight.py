@@ -3,7 +3,6 @@
 What is heavy is imported after the first line has been shown.
 """
 
-import json
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from search.commands.support.arguments import VerbParser, take
 from search.commands.support.documents import print_document
 from search.config.quick_imports import quick_imports
 from search.execution.terminal import Terminal
+from search.storage.sealed import read_json
 
 SUMMARY = "checks data, batches, model and learning before the budget is spent"
 
@@ -59,7 +59,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             console=console,
         )
     if options.json:
-        content = json.loads((look.folder.path / PREFLIGHT).read_text())
+        content = read_json(look.folder.path / PREFLIGHT)
         print_document("preflight", {"name": look.plan.name, **content})
     remedy = "mend it, or say preflight.allow=[…] if it is meant"
     require(checks, allow=look.plan.preflight.allow, remedy=remedy)

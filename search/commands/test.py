@@ -19,13 +19,15 @@ from search.contract.contract import Prepared, prepare
 from search.errors import UsageError
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before
-from search.results.export import EXPORTED, REFIT, refit_note
+from search.results.export import EXPORTED, PROVENANCE, REFIT, check_export, refit_note
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
+from trainers.checkpoint import WEIGHTS
 from trainers.ensemble import FILE, predict
+from trainers.state import check_weights
 
 SUMMARY = "opens the sealed test set for the exported config, once"
 
@@ -47,6 +49,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     options = parser().parse(words)
     folder, findings = open_results(options.name, root=options.results_root)
     config = _exported(folder)
+    _check_weights(findings, folder)
     say_imports(config, folder.best_config)
     with folder.locked():
         ledger = Ledger(folder)
@@ -109,14 +112,15 @@ def _exported(folder: Folder) -> DictConfig:
     """The config of best.yaml, with weights beside it and a function that predicts.
 
     Raises:
-        UsageError: something of these is missing.
+        UsageError: something of these is missing, or not as it was exported.
     """
-    weights = folder.best / EXPORTED
-    if not folder.best_config.exists() or not weights.exists():
+    files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
+    if missing := [str(path) for path in files if not path.exists()]:
         raise UsageError(
-            f"test: needs {folder.best_config} and {weights}, but one is missing; "
+            f"test: needs {', '.join(missing)}, but there is none; "
             f"finish the search; see python -m search status {address(folder.path)}"
         )
+    check_export(folder)
     config = load_config(folder.best_config, overrides=[])
     if not config.trainer.predict:
         raise UsageError(
@@ -124,6 +128,25 @@ def _exported(folder: Folder) -> DictConfig:
             "see trainers/README.md"
         )
     return config
+
+
+def _check_weights(findings: Findings, folder: Folder) -> None:
+    """Whether all weights that may be scored are sound, before the test set is opened.
+
+    Raises:
+        UsageError: a file is damaged.
+    """
+    kept = [
+        folder.checkpoints / str(row.spec.trial) / WEIGHTS
+        for trials in findings.confirmed.values()
+        for row in kept_rows(findings, folder, trials)
+    ]
+    for path in (*kept, folder.best / REFIT, *folder.path.glob("ensemble/*.safetensors")):
+        try:
+            if path.exists():
+                check_weights(path)
+        except ValueError as error:
+            raise UsageError(f"{error}; restore it from a copy") from error
 
 
 def _several(findings: Findings, folder: Folder, judge: Judge) -> dict[str, list[float]]:

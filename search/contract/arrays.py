@@ -59,14 +59,35 @@ def write_folds(folder: Path, folds: Iterable[FoldData], *, stamp: str) -> None:
 
 def _stamp(folder: Path, head: str) -> bytes:
     """What the stamp says: whose arrays these are, and a checksum of each file."""
-    lines = [head]
-    for path in sorted(folder.glob("fold-*/*")):
-        checksum = 0
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                checksum = zlib.crc32(chunk, checksum)
-        lines.append(f"{checksum:08x} {path.relative_to(folder)}")
-    return "\n".join(lines).encode()
+    sums = [_sum(path, folder) for path in sorted(folder.glob("fold-*/*"))]
+    return "\n".join([head, *sums]).encode()
+
+
+def _sum(path: Path, folder: Path) -> str:
+    """A file's checksum and its place in the folder."""
+    checksum = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    return f"{checksum:08x} {path.relative_to(folder)}"
+
+
+def train_targets(folder: Path) -> NDArray[Any] | None:
+    """The train targets of the first fold; None where there are none, or nothing lies there.
+
+    Raises:
+        UsageError: the file is gone or damaged.
+    """
+    path, stamp = folder / "fold-0" / "train.y.npy", folder / STAMP
+    sums = stamp.read_text(errors="replace").splitlines()[1:] if stamp.exists() else []
+    if not path.exists() and not any(line.endswith("train.y.npy") for line in sums):
+        return None
+    try:
+        if sums and _sum(path, folder) not in sums:
+            raise ValueError("its checksum does not match")
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(path, error, rule="must hold the targets as they were written") from error
 
 
 def read_folds(folder: Path) -> tuple[FoldData, ...]:

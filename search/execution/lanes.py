@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import UsageError, broken_rule
+from search.storage.sealed import parse_json, write_json
 from trainers.api import Pace
 
 FILE = "lanes.json"
@@ -131,7 +132,7 @@ class Fusions:
         return fusion, self._news(fusion)
 
     def _keep(self) -> None:
-        _write(self._path, {key: asdict(fusion) for key, fusion in self._decisions.items()})
+        write_json(self._path, {key: asdict(fusion) for key, fusion in self._decisions.items()})
 
     def _news(self, fusion: Fusion) -> str:
         """The reason, the first time."""
@@ -163,8 +164,8 @@ def _decisions(path: Path) -> dict[str, Fusion]:
     if not path.exists():
         return {}
     try:
-        entries = json.loads(path.read_text())
-        fusions = {str(key): Fusion(**entry) for key, entry in entries.items()}
+        entries = parse_json(path.read_bytes())
+        fusions = {key: Fusion(**entry) for key, entry in entries.items()}
         if all(f.strategy in ("vmap", "loop") and int(f.seats) > 0 for f in fusions.values()):
             return fusions
         got = "a strategy or a number of seats that does not exist"

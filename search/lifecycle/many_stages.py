@@ -4,7 +4,6 @@ Every stage has a study of its own in the one journal. A resumed search asks the
 again, and trains only what is missing.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -45,7 +44,7 @@ from search.storage.code_record import CodeRecord
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
-from search.storage.sealed import read_json
+from search.storage.sealed import json_lines, read_json
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
@@ -147,7 +146,7 @@ class _ManyStages:
             following = request.name(skipped.number + 1) if request is not None else ""
             record = record_of(step, following=following, command=self._command)
             self._steps.append(record)
-            write_text(self._folder.decisions, "".join(f"{json.dumps(s)}\n" for s in self._steps))
+            write_text(self._folder.decisions, json_lines(self._steps))
             self._say_end(step, history)
             if events is not None:
                 events.post(DecisionMade(record=record, words=[step.says]))

@@ -2,7 +2,6 @@
 (R31).
 """
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from search.execution.slots import Slot
 from search.results.figures.lr_range import write_figure
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE
+from search.storage.sealed import write_json
 
 DRAWN = ("rates", "losses")  # parts of a range that lie in lr_range.csv
 
@@ -74,5 +74,5 @@ def _write(
     summary = {name: part for name, part in asdict(result).items() if name not in DRAWN}
     agreement = result.agreement if np.isfinite(result.agreement) else None
     content = {**summary, "agreement": agreement, "seconds": round(seconds, 1)}
-    write_text(path / LR_RANGE, json.dumps(content, indent=1))
+    write_json(path / LR_RANGE, content)
     write_figure(path, rates=rates, curves=answers["losses"], result=result)

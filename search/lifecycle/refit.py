@@ -21,6 +21,7 @@ from search.lifecycle.run_stage import train_apart
 from search.results.export import REFIT, REFIT_NOTE, refit_note
 from search.storage.files import write_text
 from search.storage.folder import Folder
+from search.storage.sealed import write_json
 from search.storage.trials import TrialRecord
 from trainers.api import Part
 from trainers.checkpoint import WEIGHTS
@@ -70,7 +71,7 @@ def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console
         "state": row.state,
         "reason": row.reason,
     }
-    write_text(folder.best / REFIT_NOTE, json.dumps(note, indent=1) + "\n")
+    write_json(folder.best / REFIT_NOTE, note)
 
 
 def _begun(

@@ -1,14 +1,14 @@
 """Whether a teacher belongs to the same contract, and is still the one it was (R52, R4)."""
 
 import hashlib
-import json
 
 from omegaconf import DictConfig, OmegaConf
 
 from search.contract.contract import Contract
 from search.errors import UsageError, broken_rule
-from search.storage.files import write_text
 from search.storage.folder import Folder
+from search.storage.sealed import read_json, write_json
+from trainers.state import check_weights
 from trainers.teacher import read_teacher, teacher_files
 
 RECORD = "teacher.json"
@@ -29,6 +29,7 @@ def check_teacher(config: DictConfig, contract: Contract) -> str:
     try:
         file, weights = teacher_files(str(source))
         teacher = OmegaConf.create(read_teacher(file))
+        check_weights(weights)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
     if config.split.kind == "kfold":
@@ -69,8 +70,8 @@ def record_teacher(folder: Folder, digest: str) -> None:
     """
     record = folder.path / RECORD
     if digest and not record.exists():
-        write_text(record, json.dumps({"weights": digest}) + "\n")
-    elif digest and json.loads(record.read_text())["weights"] != digest:
+        write_json(record, {"weights": digest})
+    elif digest and read_json(record, keys=["weights"])["weights"] != digest:
         raise UsageError(
             broken_rule(
                 "distillation.teacher",

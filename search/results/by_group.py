@@ -27,6 +27,7 @@ from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
 from trainers.features import with_features
 from trainers.rows import own_rows
+from trainers.state import check_weights
 
 FILE = "groups.csv"  # group, rows, the metric; the worst group first
 TEST_FILE = "groups-test.csv"  # the same of the test rows, once they are opened
@@ -144,6 +145,7 @@ def _predicted(
     """The winner's outputs for `data.test`, in the target's own units."""
     config = trained_config(plan, winner)
     function = get_object(str(config["trainer"]["predict"]))
+    check_weights(weights)
     own_config, rows = with_features(config, own_rows(data))
     output = output_of(dict(function(own_config, rows, "cpu", weights)))
     if output is None or data.test is None or data.test.y is None:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
-from search.contract.arrays import read_folds
+from search.contract.arrays import train_targets
 from search.contract.metric_functions import entropy
 from search.diagnostics.verdicts.across_trials import Trained, across
 from search.diagnostics.verdicts.curves import Curves
@@ -225,7 +225,7 @@ def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
     if not plan.stock:
         task = str(OmegaConf.select(plan.config, "data.task"))
         target = SQUARED if task == "regression" else CROSS_ENTROPY
-    y = _targets(folder) if target in (CROSS_ENTROPY, SQUARED) else None
+    y = train_targets(folder.arrays) if target in (CROSS_ENTROPY, SQUARED) else None
     if y is None or y.dtype.kind not in "iuf":
         return 0, None
     if target == SQUARED:
@@ -234,12 +234,3 @@ def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
     if y.dtype.kind not in "iu" or labels.min(initial=0) < 0:
         return 0, None
     return len(np.unique(labels)), entropy(labels)
-
-
-def _targets(folder: Folder) -> Any | None:
-    """The train targets of the first fold; None if the arrays have been deleted."""
-    try:
-        folds = read_folds(folder.arrays)
-    except (OSError, EOFError, ValueError):
-        return None
-    return folds[0].data.train.y if folds else None

@@ -4,7 +4,6 @@ trainings (R35).
 Never sees test rows; an average takes the place of a simpler one only beyond chance.
 """
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +18,8 @@ from search.config.trial_config import plain_config
 from search.contract.arrays import read_folds
 from search.contract.metrics import Metric, scores
 from search.results.export import trained_config
-from search.storage.files import write_text
 from search.storage.folder import Folder
-from search.storage.sealed import read_json
+from search.storage.sealed import read_json, write_json
 from search.storage.trials import TrialRecord
 from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
@@ -217,7 +215,7 @@ def write_ensemble(plan: Plan, folder: Folder, ensemble: Ensemble, *, says: str)
         "says": says,
         "members": members,
     }
-    write_text(place / FILE, json.dumps(content, indent=1) + "\n")
+    write_json(place / FILE, content)
 
 
 def judged_before(folder: Folder) -> tuple[bool, str] | None:

@@ -15,13 +15,15 @@ from omegaconf import OmegaConf
 
 from search.config.plan import Plan
 from search.config.trial_config import plain_config, trial_config
+from search.errors import UsageError, broken_rule
 from search.storage.files import write_text
 from search.storage.folder import Folder
-from search.storage.sealed import read_json
+from search.storage.sealed import read_json, write_json
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
 
 EXPORTED = "weights.safetensors"  # in best/: the weights of the winner's best epoch
+PROVENANCE = "provenance.json"  # in best/: which trial, how it was trained, checksums
 REFIT, REFIT_NOTE = "refit.safetensors", "refit.json"  # in best/: of train and validation together
 
 LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn")
@@ -71,6 +73,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
         "threads": plan.placement.threads,
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
+        "config": hashlib.sha256(text.encode()).hexdigest(),
     }
     same = _trial_in(folder) == row.spec.trial
     folder.best.mkdir(exist_ok=True)
@@ -89,7 +92,27 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
         "source": row.source,
     }
     write_text(folder.best / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    write_text(folder.best / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    write_json(folder.best / PROVENANCE, provenance)
+
+
+def check_export(folder: Folder) -> None:
+    """Whether best.yaml and the weights in best/ are those that the search exported.
+
+    Raises:
+        UsageError: one of them is not.
+    """
+    note = read_json(folder.best / PROVENANCE, keys=["trial"])
+    for key, path in (("config", folder.best_config), ("weights", folder.best / EXPORTED)):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if note.get(key, digest) != digest:  # earlier versions have not written every key
+            raise UsageError(
+                broken_rule(
+                    str(path),
+                    rule="must be as the search exported it",
+                    got="another content",
+                    remedy="give the search's command again: it exports anew",
+                )
+            )
 
 
 def refit_note(folder: Folder) -> dict[str, Any]:
@@ -114,7 +137,7 @@ def drop_beaten(
 
 def _trial_in(folder: Folder) -> int | None:
     """The trial whose weights are in best/; None if there are none."""
-    path = folder.best / "provenance.json"
+    path = folder.best / PROVENANCE
     return int(read_json(path, keys=["trial"])["trial"]) if path.exists() else None
 
 

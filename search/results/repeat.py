@@ -3,7 +3,6 @@
 Never writes.
 """
 
-import json
 from collections.abc import Sequence
 
 from search.config.plan import Plan
@@ -12,6 +11,7 @@ from search.errors import RunError, UsageError
 from search.results.findings import Findings, open_results
 from search.results.warm_start import differences
 from search.storage.folder import Folder
+from search.storage.sealed import read_json
 from search.storage.trials import TrialRecord
 
 SHOWN = 3  # keys that are named
@@ -92,7 +92,7 @@ def _excuses(
 def _libraries(folder: Folder) -> object:
     """Versions of Python and the libraries, as the export of a search has recorded them."""
     try:
-        provenance = json.loads((folder.best / "provenance.json").read_text())
-    except (OSError, ValueError):
+        provenance = read_json(folder.best / "provenance.json")
+    except UsageError:
         return None
     return provenance.get("python"), provenance.get("libraries")

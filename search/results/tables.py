@@ -4,7 +4,6 @@ Needs neither torch nor a GPU; never trains.
 """
 
 import io
-import json
 from collections.abc import Mapping
 
 import pandas as pd
@@ -13,8 +12,9 @@ from search.config.text import for_csv
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings
 from search.results.summary import view_of
-from search.storage.curves import read_curves, settle_curves
+from search.storage.curves import check_scores, read_curves, settle_curves
 from search.storage.folder import Folder
+from search.storage.sealed import json_lines
 
 
 def settled(findings: Findings, folder: Folder) -> tuple[Findings, pd.DataFrame]:
@@ -40,16 +40,22 @@ def table_files(findings: Findings) -> Mapping[str, str]:
     return files | {
         "summary.csv": _csv(summary),
         "summary.md": teller.text(findings, summary),
-        "decisions.jsonl": "".join(json.dumps(record) + "\n" for record in records),
+        "decisions.jsonl": json_lines(records),
     }
 
 
 def curves_so_far(findings: Findings, folder: Folder) -> pd.DataFrame:
     """The curves of all trials, each up to the last epoch that counts."""
     epochs = {row.spec.trial: row.epochs if row.finished else 10**9 for row in findings.rows}
-    return read_curves(
-        folder.curve_log, folder.curves, metric=findings.plan.metric.name, epochs=epochs
-    )
+    metric = findings.plan.metric.name
+    curves = read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
+    scores = {
+        row.spec.trial: (row.best_epoch, row.value)
+        for row in findings.rows
+        if row.state == "complete" and row.best_epoch is not None and row.value is not None
+    }
+    check_scores(curves, scores, metric=metric, table=folder.curves)
+    return curves
 
 
 def trials_frame(findings: Findings) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from search.stages import joint
 
 # The time of a Gaussian process grows with the cube of the trials that it sees.
 MOST = 200
+REPEATED = 50  # repetitions, the latest, beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class Observations:
         self._known: set[joint.Key] = set()
         self._running: dict[joint.Key, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
         self._ended: list[Observation] = []
+        self._repeated: list[Observation] = []
 
     def __len__(self) -> int:
         """Configurations of this search."""
@@ -60,12 +62,18 @@ class Observations:
         _, attributes = self._running.pop(key, ({}, {}))
         self._add(point, value, infeasible=infeasible, attributes=attributes)
 
+    def repeat(self, point: Point) -> None:
+        """What came of a point is told once more; nothing of a point that still runs."""
+        params = point_for_sampler(self._plan.knobs, point)
+        self._repeated.extend([each for each in self._ended if each.params == params][-1:])
+
     def recall(self, point: Point, value: float) -> None:
         """What came of a point in another search; here it has not been tried."""
         self._add(point, value, infeasible=False, attributes={})
 
     def trials(self, *, thinned: bool) -> list[FrozenTrial]:
-        """All that ended, then all that run. `thinned`: at most `MOST` that ended.
+        """All that ended, the latest repetitions, then all that run. `thinned`: at most `MOST` that
+        ended.
 
         What is infeasible has the worst value of all: it must never look better than what could be
         trained, whatever a constant prediction scores (P8).
@@ -81,7 +89,7 @@ class Observations:
                     value=sign * worst if each.infeasible else each.value,
                     system_attrs=dict(each.attributes),
                 )
-                for each in ended
+                for each in (*ended, *self._repeated[-REPEATED:])
             ),
             *(
                 create_trial(

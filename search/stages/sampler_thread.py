@@ -27,7 +27,7 @@ from search.stages.observations import Observations
 from search.stages.samplers import make_sampler, seed_of
 from search.storage.distributions import distribution_of
 
-AGAIN = 5  # asks that may repeat a known configuration before the next quasi-random point stands in
+AGAIN = 5  # asks that may repeat a known configuration before another point stands in
 CLOSE = 0.05  # standard deviation, as a share of a knob's range, of what stands in for a repetition
 FEW = 20  # whole numbers that are told apart
 PATIENCE = 10.0  # seconds that the last proposal gets at the end
@@ -124,6 +124,9 @@ class SamplerThread:
     def _proposed(self) -> Point | None:
         """A new configuration: the sampler's; where it only repeats itself, one close by, or the
         next of the quasi-random sequence.
+
+        A Gaussian process is told the value of a repetition once more, as another training with
+        the same seed would tell it: it then takes the value for less noisy, and looks elsewhere.
         """
         for attempt in range(AGAIN):
             seed = seed_of(self._plan.seed, joint.STAGE, len(self._observations), attempt)
@@ -131,6 +134,9 @@ class SamplerThread:
             if point not in self._observations:
                 self._observations.begin(point, attributes)
                 return point
+            if self._kind == "gp" and attempt < AGAIN - 1:
+                self._observations.repeat(point)
+                continue
             close = self._close(point, np.random.default_rng(seed))
             if close not in self._observations:
                 self._observations.begin(close)

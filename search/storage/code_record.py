@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.storage.files import write_text
-from search.storage.sealed import damaged
+from search.storage.sealed import damaged, parse_json, write_json
 
 Code = Mapping[str, str]  # SHA-256 of files, by their path from the working folder
 
@@ -44,13 +43,15 @@ class CodeRecord:
         return sorted(trial for version in self._versions() for trial in version.get("trials", ()))
 
     def _write(self, versions: list[dict[str, Any]]) -> None:
-        write_text(self._path, json.dumps(versions, indent=1) + "\n")
+        write_json(self._path, {"versions": versions})
 
     def _versions(self) -> list[dict[str, Any]]:
         if not self._path.exists():
             return []
         try:
-            versions = json.loads(self._path.read_text())
+            data = self._path.read_bytes()
+            # Earlier versions wrote a bare list.
+            versions = json.loads(data) if data[:1] == b"[" else parse_json(data)["versions"]
             return [{**version, "files": dict(version["files"])} for version in versions]
-        except (ValueError, TypeError, KeyError) as error:
-            raise damaged(self._path, got="text that is no record of code") from error
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise damaged(self._path, got=f"no record of code ({error})") from error

@@ -20,6 +20,7 @@ EpochRecord = dict[str, Any]
 COLUMNS = b"columns"  # key of the table's metadata
 KEY = ("trial", "fold", "epoch")
 FIRST = ("trial", "fold", "epoch", "step", "train_loss", "val_loss")
+SAME = 1e-6  # difference of two scores up to which they are one number
 MEAN = -1  # in the column `fold`: the mean over a trial's folds
 LAST = ("lr", "grad_norm", "update_ratio", "seconds")
 
@@ -97,6 +98,36 @@ def without_curves(frame: pd.DataFrame, *, epochs: Mapping[int, int]) -> list[in
     """Trials that have trained so many `epochs` and have no record: their curves were deleted."""
     recorded = set(frame.trial)
     return [trial for trial, count in epochs.items() if count > 0 and trial not in recorded]
+
+
+def check_scores(
+    frame: pd.DataFrame, scores: Mapping[int, tuple[int, float]], *, metric: str, table: Path
+) -> None:
+    """Whether the curves are those of the trials, by the score of each trial's best epoch.
+
+    Args:
+        frame: as `read_curves` gives it.
+        scores: by trial, its best epoch and the value there.
+        metric: its column.
+        table: the file.
+
+    Raises:
+        UsageError: they are of other trainings.
+    """
+    main = frame.drop_duplicates(["trial", "epoch"])  # a mean over folds comes first
+    noted = [(trial, epoch, value) for trial, (epoch, value) in scores.items()]
+    both = pd.DataFrame(noted, columns=["trial", "epoch", "noted"]).merge(
+        main, on=["trial", "epoch"]
+    )
+    drawn = pd.to_numeric(both[metric], errors="coerce")
+    other = both[(drawn - both.noted).abs() > SAME * (1 + both.noted.abs())]
+    if len(other):
+        first = other.iloc[0]
+        raise damaged(
+            table,
+            got=f"curves of other trainings (trial {first.trial}: {metric} {first[metric]:.6g} at "
+            f"epoch {first.epoch}, where its own was {first.noted:.6g})",
+        )
 
 
 def followed(frame: pd.DataFrame) -> pd.DataFrame:

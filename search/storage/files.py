@@ -1,10 +1,7 @@
 """Writing files so that a kill or a power cut leaves the old file or the new one, never a half."""
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
@@ -17,9 +14,9 @@ def write_text(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Appends one line of JSON and makes it durable."""
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+def append(path: Path, data: bytes) -> None:
+    """Appends the data and makes it durable."""
+    with path.open("ab") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -200,13 +201,21 @@ class Folder:
             UsageError: with the differences, line by line.
         """
         contract.check(self.load_contract(), where=str(self.path))
+        self.load_split()
+
+    def load_split(self) -> dict[str, NDArray[np.int64]]:
+        """The rows of the split, by set.
+
+        Raises:
+            UsageError: the file is damaged, or holds another split than the contract's.
+        """
         try:
             with np.load(self.split, allow_pickle=False) as split:
-                stored = hash_of(dict(split.items()))
+                rows = dict(split.items())
+            got = "" if hash_of(rows) == self.load_contract()["split"]["hash"] else "other rows"
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-            stored = f"{type(error).__name__}: {error}"
-        if stored != contract.split["hash"]:
-            got = "other rows" if len(stored) == len(contract.split["hash"]) else stored
+            got = f"{type(error).__name__}: {error}"
+        if got:
             raise UsageError(
                 broken_rule(
                     str(self.split),
@@ -215,6 +224,7 @@ class Folder:
                     remedy="restore it or use name=…",
                 )
             )
+        return rows
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -13,13 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from search.contract.arrays import hash_of
 from search.errors import UsageError, broken_rule
-from search.storage.files import append_line, write_text
+from search.storage.files import append, write_text
 from search.storage.folder import Folder
-from search.storage.sealed import DamagedLine, read_line
+from search.storage.sealed import DamagedLine, json_lines, read_line, seal_line
 
 Opening = dict[str, Any]
 DIGITS = 16  # of the hash in the file's name
@@ -30,8 +28,7 @@ class Ledger:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        with np.load(folder.split, allow_pickle=False) as split:
-            rows = hash_of({"test": split["test"]})
+        rows = hash_of({"test": folder.load_split()["test"]})
         data = json.dumps(folder.load_contract()["data"], sort_keys=True)
         key = hashlib.sha256(f"{data} {rows}".encode()).hexdigest()[:DIGITS]
         self.path = folder.path.parent / f"test_ledger-{key}.jsonl"
@@ -57,7 +54,7 @@ class Ledger:
             opening = {"when": now, "search": self._folder.path.name, **record}
             opening |= {"score": None, "opening": number}
             for path in (self.path, self._folder.ledger):
-                append_line(path, opening)
+                append(path, seal_line(opening))
         return opening
 
     def finish(self, opening: Opening, *, score: float) -> None:
@@ -68,7 +65,7 @@ class Ledger:
                     {**line, "score": score} if _key(line) == _key(opening) else line
                     for line in _read(path)
                 ]
-                write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+                write_text(path, json_lines(lines))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

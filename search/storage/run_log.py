@@ -4,7 +4,6 @@ A run that is killed counts up to its last trial that ended, whose record says h
 had run by then.
 """
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from search.storage.files import write_text
-from search.storage.sealed import read_json
+from search.storage.sealed import read_json, write_json
 
 
 class RunLog:
@@ -58,4 +56,4 @@ class RunLog:
         return runs
 
     def _write(self, runs: Sequence[dict[str, Any]]) -> None:
-        write_text(self._path, json.dumps({"runs": runs}, indent=1) + "\n")
+        write_json(self._path, {"runs": runs})

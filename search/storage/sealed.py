@@ -1,20 +1,24 @@
 """Checksums for the files that a search is resumed from: a damaged one is named, never believed.
 
-A JSON line carries its checksum as its last key, a YAML file as a comment on its last line; other
-readers ignore both. A line or file without a checksum (of an earlier version) is taken as it is.
+A JSON object carries its checksum as its last key, a YAML file as a comment on its first line;
+other readers ignore both. What has no checksum (of an earlier version) is taken as it is.
 """
 
 import json
 import re
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from search.errors import UsageError, broken_rule
+from search.storage.files import write_text
 
 LINE_SEAL = re.compile(rb',"_crc":(\d+)\}$')
-TEXT_SEAL = re.compile(r"^# crc (\d+): .*\n\Z", re.MULTILINE)
+TEXT_SEAL = re.compile(r"\A# crc (\d+): .*\n")
+LAST_LINE = re.compile(r"^# crc (\d+): .*\n\Z", re.MULTILINE)  # where earlier versions put it
+KEY = "_crc"
+CHANGED = "a file that has changed since (its checksum does not match)"
 NOTE = "written by the search; a change by hand needs this line removed"
 
 
@@ -43,8 +47,13 @@ def read_line(line: bytes) -> dict[str, Any]:
         raise DamagedLine("it is no JSON") from error
     if not isinstance(record, dict):
         raise DamagedLine("it is no JSON object")
-    record.pop("_crc", None)
+    record.pop(KEY, None)
     return record
+
+
+def json_lines(records: Iterable[Mapping[str, Any]]) -> str:
+    """A line per record, each with its checksum."""
+    return b"".join(map(seal_line, records)).decode()
 
 
 def whole_lines(data: bytes) -> bytes:
@@ -53,8 +62,8 @@ def whole_lines(data: bytes) -> bytes:
 
 
 def seal_text(text: str) -> str:
-    """The text of a YAML file with its checksum as a last comment."""
-    return f"{text}# crc {zlib.crc32(text.encode())}: {NOTE}\n"
+    """The text of a YAML file with its checksum as a first comment."""
+    return f"# crc {zlib.crc32(text.encode())}: {NOTE}\n{text}"
 
 
 def read_text(path: Path) -> str:
@@ -68,11 +77,34 @@ def read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         got = getattr(error, "strerror", None) or "bytes that are no text"
         raise damaged(path, got=got) from error
-    seal = TEXT_SEAL.search(text)
+    seal = TEXT_SEAL.match(text) or LAST_LINE.search(text)
     sealed = seal is not None or NOTE in text
-    if sealed and (seal is None or int(seal[1]) != zlib.crc32(text[: seal.start()].encode())):
-        raise damaged(path, got="a file that has changed since (its checksum does not match)")
+    if sealed and (seal is None or int(seal[1]) != _sum(text.replace(seal[0], "", 1))):
+        raise damaged(path, got=CHANGED)
     return text
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON object with its checksum, for `read_json`."""
+    sealed = {**content, KEY: _sum(json.dumps(content))}
+    write_text(path, json.dumps(sealed, indent=1) + "\n")
+
+
+def parse_json(data: bytes) -> dict[str, Any]:
+    """The object of a JSON file, without its checksum.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        content = json.loads(data)
+    except ValueError as error:  # a wrong encoding too
+        raise ValueError("no JSON") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"a JSON {type(content).__name__}")  # noqa: TRY004  # of a file, not a call
+    if content.pop(KEY, None) not in (None, _sum(json.dumps(content))):
+        raise ValueError(CHANGED)
+    return content
 
 
 def read_json(path: Path, *, keys: Collection[str] = ()) -> dict[str, Any]:
@@ -82,11 +114,9 @@ def read_json(path: Path, *, keys: Collection[str] = ()) -> dict[str, Any]:
         UsageError: the file cannot be read as such.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:  # a wrong encoding is a ValueError too
-        raise damaged(path, got=getattr(error, "strerror", None) or "no JSON") from error
-    if not isinstance(content, dict):
-        raise damaged(path, got=f"a JSON {type(content).__name__}")
+        content = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise damaged(path, got=getattr(error, "strerror", None) or str(error)) from error
     missing = [key for key in keys if key not in content]
     if missing:
         raise damaged(path, got=f"none of its keys {', '.join(missing)}")
@@ -121,3 +151,7 @@ def damaged(path: Path | str, *, got: str, line: int | None = None) -> UsageErro
             remedy="restore it from a copy, or use name=… for a new search",
         )
     )
+
+
+def _sum(text: str) -> int:
+    return zlib.crc32(text.encode())

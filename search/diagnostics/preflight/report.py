@@ -1,6 +1,5 @@
 """The checks as `preflight.json` and as a table, and whether they let a search go on."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,9 +11,9 @@ from rich.table import Table
 
 from search.diagnostics.preflight.check import Check
 from search.errors import RunError
-from search.storage.files import write_text
 from search.storage.folder import PREFLIGHT
 from search.storage.json_numbers import plain
+from search.storage.sealed import read_json, write_json
 
 RATE_CHECK = "learning_rate"  # the check of the rate
 MANY = 3  # checks that one reason leaves out, from which they stand in one line
@@ -28,13 +27,13 @@ def write(checks: Sequence[Check], folder: Path, *, seconds: float) -> None:
         "seconds": round(seconds, 1),
         "checks": [asdict(check) for check in checks],
     }
-    write_text(folder / PREFLIGHT, json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
+    write_json(folder / PREFLIGHT, plain(document))
 
 
 def sound(folder: Path) -> bool:
     """Whether a preflight was made here and nothing failed."""
     path = folder / PREFLIGHT
-    return path.exists() and not json.loads(path.read_text())["failed"]
+    return path.exists() and not read_json(path, keys=["failed"])["failed"]
 
 
 def failed(checks: Sequence[Check]) -> list[str]:
