@@ -22,6 +22,7 @@ from search.execution.progress import ShownProgress
 from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.slots import Slot
 from search.execution.trial_queue import TrialQueue
+from search.storage.sealed import read_json
 from search.storage.trials import TrialSpec
 from trainers.api import Pace
 
@@ -187,7 +188,7 @@ def test_lanes_that_run_out_of_memory_go_on_by_halves(tmp_path):
         assert found.state.tolist() == expected.state.tolist()
         assert set(found[found["optimizer.lr"] < 0.2].state) == {"complete"}
         pd.testing.assert_series_equal(found.value, expected.value, check_index=False)
-        (kept,) = json.loads((tmp_path / "results" / name / "lanes.json").read_text()).values()
+        (kept,) = read_json(tmp_path / "results" / name / "lanes.json").values()
         assert (kept["strategy"], kept["seats"]) == ("vmap", 2)
 
 

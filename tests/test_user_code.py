@@ -96,7 +96,7 @@ def test_a_change_is_one_of_content_and_of_a_file_that_counts(tmp_path):
     Path("helper.py").write_text("rate = 3\n")
     record.change(user_code(_config()), ended=[0, 1, 2, 5])
     assert record.older() == [0, 1, 2, 5]
-    assert [version.get("trials") for version in json.loads((tmp_path / "code.json").read_text())] == [[0, 2], [1, 5], None]  # fmt: skip
+    assert [version.get("trials") for version in json.loads((tmp_path / "code.json").read_text())["versions"]] == [[0, 2], [1, 5], None]  # fmt: skip
 
 
 TRAINER = """
