@@ -31,13 +31,14 @@ from search.results.report.answer import answer_of, with_interval
 from search.results.report.budget import best_at, best_of
 from search.results.report.comparison import LoadedSearch, comparison_page
 from search.results.report.costs import cost_of
-from search.results.report.epochs import epoch_figures
+from search.results.report.epochs import confidence_chart, epoch_figures
 from search.results.report.page import cited
 from search.results.report.provenance import redacted
 from search.results.report.rules import CITED, rules
 from search.results.report.thinning import thinned
 from search.results.reporters import write_results
 from search.results.tables import table_files
+from search.storage.layers import LayerLog, read_series
 from search.storage.trials import TrialRecord, TrialSpec
 
 ROOT = Path(__file__).parent.parent
@@ -449,3 +450,23 @@ def test_every_recorded_quantity_is_a_figure_of_chosen_and_baseline_by_epoch():
     assert [line.name for line in charts["mean greatest probability by epoch"].series] == ["chosen"]
     assert drawn.table.columns["trial"] == [4] * 3 + [7] * 3
     assert epoch_figures({}, {4: "chosen"}, metric="accuracy") is None
+
+
+def test_how_sure_the_chosen_trial_is_of_its_classes_is_drawn_at_three_epochs(tmp_path):
+    log = LayerLog(tmp_path)
+    for epoch, sure in ((0, 0.0), (1, 0.5), (2, 0.9)):
+        for fold in (0, 1):
+            shares = {"0.5": 1 - sure, "0.9": sure + 0.1 * fold}
+            log.append(4, {"fold": fold, "epoch": epoch, "series": {"confidence": shares}})
+    with (tmp_path / "4.jsonl").open("a") as file:
+        file.write("torn {")
+    shares = read_series(tmp_path, 4, "confidence")
+    assert shares[2] == pytest.approx({"0.5": 0.1, "0.9": 0.95})  # the mean of the folds
+    chart = confidence_chart(shares, "chosen")
+    assert [line.name for line in chart.series] == ["epoch 0", "epoch 1", "epoch 2"]
+    assert chart.series[0].x == pytest.approx([0.55, 0.95])
+    assert chart.series[2].y == pytest.approx([0.1, 0.95])
+    assert confidence_chart(read_series(tmp_path, 5, "confidence"), "chosen") is None
+    columns = {4: {"epoch": np.arange(3), "accuracy": np.ones(3)}}
+    drawn = epoch_figures(columns, {4: "chosen"}, metric="accuracy", shares_of=lambda trial: shares)
+    assert drawn.charts[-1].title == "confidence of chosen (R25)"

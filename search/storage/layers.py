@@ -43,6 +43,29 @@ class LayerLog:
         return ""
 
 
+def read_series(folder: Path, trial: int, name: str) -> dict[int, dict[str, float]]:
+    """One series of a trial by epoch, the mean of its folds; lines that are none are left out."""
+    try:
+        lines = (folder / f"{trial}.jsonl").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return {}
+    by_epoch: dict[int, dict[int, dict[str, float]]] = {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+            series = {str(key): float(value) for key, value in record["series"][name].items()}
+            by_epoch.setdefault(int(record["epoch"]), {})[int(record["fold"])] = series
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return {
+        epoch: {
+            key: sum(fold.get(key, 0.0) for fold in folds.values()) / len(folds)
+            for key in next(iter(folds.values()))
+        }
+        for epoch, folds in sorted(by_epoch.items())
+    }
+
+
 def _cut_torn_line(path: Path) -> None:
     """Removes a last line that a kill has left incomplete."""
     with path.open("ab") as file:

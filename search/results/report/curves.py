@@ -12,6 +12,8 @@ from search.results.report.answer import setting
 from search.results.report.blocks import Block, Curves, Section, Words, table_of
 from search.results.report.epochs import epoch_figures
 from search.results.summary.verdicts import advice
+from search.storage.folder import Folder
+from search.storage.layers import read_series
 from search.storage.trials import TrialRecord
 
 NUMBERS = 25_000  # that all curves of a page may hold: about 170 kB
@@ -55,7 +57,14 @@ def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
         )
     ]
     shown_first = {trial: titles.get(trial, f"trial {trial}") for trial in picked}
-    if (records := epoch_figures(columns_of, shown_first, metric=metric)) is not None:
+    layers = Folder(findings.plan.folder).layers
+    records = epoch_figures(
+        columns_of,
+        shown_first,
+        metric=metric,
+        shares_of=lambda trial: read_series(layers, trial, "confidence"),
+    )
+    if records is not None:
         blocks.append(records)
     lines = [f"{together.says} ({together.rule})" for together in findings.together]
     return Section(

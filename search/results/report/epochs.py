@@ -1,7 +1,7 @@
 """How chosen and baseline went by epoch: metric, rate, gradient, update, confidence (R16)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,11 @@ Columns = Mapping[str, Any]
 
 
 def epoch_figures(
-    columns_of: Mapping[int, Columns], titles: Mapping[int, str], *, metric: str
+    columns_of: Mapping[int, Columns],
+    titles: Mapping[int, str],
+    *,
+    metric: str,
+    shares_of: Callable[[int], Mapping[int, Mapping[str, float]]] = lambda trial: {},
 ) -> Figures | None:
     """A chart per recorded quantity of the trials named; None where nothing is recorded.
 
@@ -31,6 +35,7 @@ def epoch_figures(
         columns_of: the curves of every trial, by column.
         titles: what each trial shown is, such as chosen.
         metric: its column; its values on train are drawn beside it where they are recorded.
+        shares_of: what `confidence_chart` takes, of a trial.
     """
     shown = {trial: title for trial, title in titles.items() if trial in columns_of}
     on_train = [(f"train_{metric}", f"{metric} on train")]
@@ -47,6 +52,8 @@ def epoch_figures(
     ]
     if not charts:
         return None
+    histograms = [confidence_chart(shares_of(trial), title) for trial, title in shown.items()]
+    charts += [chart for chart in histograms if chart is not None]
     names = ["epoch", metric, f"train_{metric}", *QUANTITIES]
     frames = [
         pd.DataFrame({"trial": trial, **{name: columns[name] for name in names if name in columns}})
@@ -55,6 +62,37 @@ def epoch_figures(
     ]
     table = table_of(pd.concat(frames), title="Records by epoch of these trials")
     return Figures(charts=charts, table=table, small=True)
+
+
+def confidence_chart(shares_of: Mapping[int, Mapping[str, float]], title: str) -> Chart | None:
+    """How sure a trial is of its classes before training, halfway and at the end (R25).
+
+    Args:
+        shares_of: by epoch, the share of validation rows per tenth of the probability of the class
+            that is predicted, by the tenth's lower end.
+        title: what the trial is, such as chosen.
+    """
+    epochs = sorted(shares_of)
+    if len(epochs) < 2:
+        return None
+    shown = dict(zip(("faint", "dashed", "line"), (0, len(epochs) // 2, -1), strict=True))
+    lines = [
+        Series(
+            name=f"epoch {epochs[place]}",
+            look=look,
+            x=[float(tenth) + 0.05 for tenth in shares_of[epochs[place]]],
+            y=list(shares_of[epochs[place]].values()),
+        )
+        for look, place in shown.items()
+    ]
+    return Chart(
+        title=f"confidence of {title} (R25)",
+        alt=f"share of validation rows by the probability of the class predicted, of {title}, "
+        f"at epochs {', '.join(str(epochs[place]) for place in shown.values())}",
+        series=lines,
+        x=Axis(title="probability of the predicted class", limits=(0.0, 1.0)),
+        y=Axis(title="share of validation rows", limits=(0.0, 1.0)),
+    )
 
 
 def _chart(
