@@ -115,6 +115,16 @@ def words_of(process: psutil.Process) -> list[str]:
         return []
 
 
+def certificate(folder: Path, *addresses: str) -> tuple[Path, Path]:
+    """A certificate of a new authority, which is itself, and its key, for these IP addresses."""
+    files = folder / "cert.pem", folder / "key.pem"
+    names = ",".join(f"IP:{address}" for address in addresses)
+    words = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+    words += ["-out", str(files[0]), "-keyout", str(files[1]), "-addext", f"subjectAltName={names}"]
+    subprocess.run(["openssl", "req", *words], check=True, capture_output=True)
+    return files
+
+
 def trials(folder: Path) -> pd.DataFrame:
     """trials.csv of a search."""
     return pd.read_csv(folder / "trials.csv")

@@ -1,12 +1,16 @@
 """The port at which workers of other machines connect: only a token opens it, and only once."""
 
 import queue
+import shutil
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
+from kit import certificate
 
+from search.execution.encryption import Certificates, encrypted
 from search.execution.link import Link
 from search.execution.listener import SIZE, Listener, connect
 from search.execution.messages import Hello, MessageError, Quit
@@ -99,3 +103,93 @@ def test_an_oversized_message_is_refused_before_it_is_read(listener):
         with pytest.raises(MessageError, match="at most 16777216 bytes, but got 2147483648"):
             conductor.receive()
         conductor.close()
+
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+
+
+def _certificates(folder) -> Certificates:
+    folder.mkdir()
+    file, key = map(str, certificate(folder, "127.0.0.1"))
+    return Certificates(authority=file, certificate=file, key=key)
+
+
+def _tap(source: socket.socket, target: socket.socket, overheard: list[bytes]) -> None:
+    with suppress(OSError):  # an end was closed with something unread
+        while data := source.recv(2**16):
+            overheard.append(data)
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+@needs_openssl
+def test_what_travels_between_two_certificates_is_read_by_nobody_else(tmp_path):
+    own = _certificates(tmp_path / "own")
+    (near, near_tap), (far_tap, far) = socket.socketpair(), socket.socketpair()
+    overheard: list[bytes] = []
+    taps = [
+        threading.Thread(target=_tap, args=(*ends, overheard))
+        for ends in ((near_tap, far_tap), (far_tap, near_tap))
+    ]
+    for tap in taps:
+        tap.start()
+    links: list[Link] = []
+
+    def answer() -> None:
+        links.append(Link(encrypted(near, certificates=own, as_server=True)))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    worker = Link(encrypted(far, certificates=own, as_server=False))
+    thread.join(5)
+    (conductor,) = links
+    assert conductor.poll() == ([], True)
+    said = [Hello(pid=7, host="plain text" * 10**size) for size in range(5)]
+    for message in said:
+        worker.send(message)
+    heard: list[Hello] = []
+    while len(heard) < len(said):
+        messages, is_open = conductor.poll()
+        assert is_open
+        heard += messages
+    assert heard == said
+    conductor.send(said[0])
+    assert worker.receive() == said[0]
+    worker.close()
+    with pytest.raises((EOFError, OSError)):
+        conductor.receive()
+    conductor.close()
+    for tap in taps:
+        tap.join(5)
+    for each in (near_tap, far_tap):
+        each.close()
+    wire = b"".join(overheard)
+    assert len(wire) > len("plain text") * 10**4
+    assert b"plain text" not in wire
+
+
+@needs_openssl
+def test_where_the_engine_has_certificates_a_token_alone_opens_nothing(tmp_path):
+    own, foreign = (_certificates(tmp_path / name) for name in ("own", "foreign"))
+    listener = Listener("127.0.0.1", deadline=0.5, certificates=own)
+    for trick in ("plain", "foreign", "silent", "own"):
+        token, links = _joined(listener)
+        connection = connect(listener.address, token=token)
+        if trick == "plain":
+            Link(connection).send(Hello(pid=7))
+            with suppress(ConnectionResetError):
+                while connection.recv(2**16):  # an alert
+                    pass
+        elif trick == "foreign":
+            with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+                encrypted(connection, certificates=foreign, as_server=False)
+        elif trick == "silent":
+            assert listener.forget(token)
+        else:
+            worker = Link(encrypted(connection, certificates=own, as_server=False))
+            links.get(timeout=5).close()
+            worker.close()
+        assert links.empty()
+        connection.close()
+    listener.close()

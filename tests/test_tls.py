@@ -1,4 +1,4 @@
-"""A Dask cluster that speaks TLS only: certificates in Dask's own settings are all that a search needs."""
+"""Clusters that speak TLS only: the engine's own certificates are all that a search needs."""
 
 import importlib.util
 import shutil
@@ -10,35 +10,34 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from kit import TINY, environment, search, trials, wait_for
+from kit import HERE, TINY, certificate, environment, search, trials, wait_for
+
+from search.execution.placement.cluster_checks import own_host
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(
-        importlib.util.find_spec("distributed") is None or shutil.which("openssl") is None,
-        reason="needs pip install 'knobwise[dask]', and openssl",
-    ),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl"),
 ]
-
-
-def _openssl(*words: str, cwd: Path) -> None:
-    subprocess.run(["openssl", *words], cwd=cwd, check=True, capture_output=True)
+REFUSED = (
+    "no TLS with the certificates of RAY_TLS_CA_CERT, RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY:"
+)
 
 
 def _settings(folder: Path, *roles: str) -> dict[str, str]:
     """Dask's own, with one certificate for all roles."""
-    key = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
-    _openssl("req", "-x509", *key, "-days", "2", "-keyout", "key.pem", "-out", "cert.pem", "-addext", "subjectAltName=IP:127.0.0.1", cwd=folder)  # fmt: skip
+    files = dict(zip(("CERT", "KEY"), map(str, certificate(folder, "127.0.0.1")), strict=True))
     tls = "DASK_DISTRIBUTED__COMM__TLS__"
-    files = {"CERT": "cert.pem", "KEY": "key.pem"}
     return {
-        f"{tls}CA_FILE": str(folder / "cert.pem"),
+        f"{tls}CA_FILE": files["CERT"],
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
-        **{f"{tls}{r}__{k}": str(folder / file) for r in roles for k, file in files.items()},
+        **{f"{tls}{role}__{name}": file for role in roles for name, file in files.items()},
     }
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="needs pip install 'knobwise[dask]'"
+)
 def test_a_search_on_a_cluster_with_tls_works_and_one_without_a_certificate_is_refused(tmp_path):
     settings = _settings(tmp_path, "SCHEDULER", "WORKER", "CLIENT")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -60,6 +59,52 @@ def test_a_search_on_a_cluster_with_tls_works_and_one_without_a_certificate_is_r
         done = search(*words, cwd=tmp_path, timeout=200, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(trials(tmp_path / "results" / "far").state) <= {"complete", "infeasible"}
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="needs pip install 'knobwise[ray]'"
+)
+def test_a_search_on_a_ray_cluster_with_tls_works_and_one_without_or_with_another_certificate_is_refused(
+    tmp_path,
+):
+    host = own_host("192.0.2.1")
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    for folder in (right, wrong):
+        folder.mkdir()
+        certificate(folder, host, "127.0.0.1")
+    nodes = subprocess.Popen(
+        [sys.executable, str(HERE / "ray_nodes.py")],
+        env=environment(**_ray(right)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = nodes.stdout.readline().strip()
+        words = [*TINY, "placement=ray", f"placement.address={address}", "name=far"]
+        words += ["placement.gpus_per_trial=0"]
+        for settings, message in (
+            ({}, "it speaks TLS only, but RAY_USE_TLS=1 is not set here; start one"),
+            (_ray(wrong), f"{REFUSED} [SSL: CERTIFICATE_VERIFY_FAILED]"),
+            (_ray(tmp_path), f"{REFUSED} [Errno 2] No such file"),
+        ):
+            refused = search(*words, cwd=tmp_path, **settings)
+            assert refused.returncode == 2, refused.stdout + refused.stderr
+            assert refused.stderr.count("\n") == 1, refused.stderr
+            assert message in refused.stderr
+            assert not (tmp_path / "results").exists()
+        done = search(*words, cwd=tmp_path, timeout=200, **_ray(right))
+    finally:
+        nodes.communicate(timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(trials(tmp_path / "results" / "far").state) <= {"complete", "infeasible"}
+
+
+def _ray(folder: Path) -> dict[str, str]:
+    """Ray's own settings, with the certificate in a folder."""
+    own = {"CA_CERT": "cert.pem", "SERVER_CERT": "cert.pem", "SERVER_KEY": "key.pem"}
+    files = {f"RAY_TLS_{name}": str(folder / file) for name, file in own.items()}
+    return {"RAY_USE_TLS": "1", **files}
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Where workers on other machines connect: a TCP port that opens only to a token.
 
 Every worker gets a token of its own, which opens one connection. The token itself is never sent:
-both sides prove by HMAC that they have it, within a deadline, before any message is read.
+both sides prove by HMAC that they have it, within a deadline, before any message is read. Where
+the cluster's engine has certificates, the connection is encrypted from then on.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from search.execution.encryption import Certificates, encrypted
 from search.execution.link import Link
 
 DEADLINE = 10.0  # time that a newcomer has to prove its token [s]
@@ -31,15 +33,23 @@ class Listener:
         address: host and port.
         deadline: time that a newcomer has to prove its token [s].
         patience: silence of a worker's machine after which its connection has ended [s].
+        certificates: of the cluster's engine; None: connections are not encrypted.
     """
 
     def __init__(
-        self, host: str, *, deadline: float = DEADLINE, patience: float = PATIENCE
+        self,
+        host: str,
+        *,
+        deadline: float = DEADLINE,
+        patience: float = PATIENCE,
+        certificates: Certificates | None = None,
     ) -> None:
         self._deadline, self._patience = deadline, patience
+        self._certificates = certificates
         self._socket = socket.create_server((host, 0), backlog=NEWCOMERS)
         self.address: Address = self._socket.getsockname()[:2]
         self._expected: dict[bytes, Callable[[Link], None]] = {}
+        self._proved: dict[bytes, Callable[[Link], None]] = {}  # not encrypted yet
         self._lock = threading.Lock()
         self._newcomers = threading.BoundedSemaphore(NEWCOMERS)
         self._closed = False
@@ -55,7 +65,8 @@ class Listener:
     def forget(self, token: bytes) -> bool:
         """The token opens nothing from now on; True if it never has."""
         with self._lock:
-            return self._expected.pop(token, None) is not None
+            joined = self._expected.pop(token, None) or self._proved.pop(token, None)
+            return joined is not None
 
     def close(self) -> None:
         """Takes no more connections; those that are there stay."""
@@ -77,31 +88,38 @@ class Listener:
                 connection.close()
 
     def _admit(self, connection: socket.socket) -> None:
-        """Asks a newcomer for its proof."""
+        """Asks a newcomer for its proof, and for a certificate where the engine has some."""
         try:
-            challenge = secrets.token_bytes(SIZE)
-            connection.settimeout(self._deadline)
-            connection.sendall(challenge)
-            proof = _read(connection, deadline=self._deadline)
-            if not self._redeem(connection, challenge=challenge, proof=proof):
-                connection.close()
+            try:
+                token = self._redeem(connection)
+            finally:
+                self._newcomers.release()
+            if self._certificates is not None:  # no deadline: its process may start slowly
+                connection = encrypted(connection, certificates=self._certificates, as_server=True)
+            with self._lock:  # so that `forget` comes before or after the whole of it
+                joined = self._proved.pop(token, None)
+                if joined is None:
+                    raise ConnectionError("the token was forgotten meanwhile")
+                joined(Link(connection))
         except OSError:
             connection.close()
-        finally:
-            self._newcomers.release()
 
-    def _redeem(self, connection: socket.socket, *, challenge: bytes, proof: bytes) -> bool:
-        """Whether the proof fits a token, which is used up then."""
-        with self._lock:  # so that `forget` comes before or after the whole of it
+    def _redeem(self, connection: socket.socket) -> bytes:
+        """The token that a newcomer has, which is used up then. Raises OSError: it has none."""
+        challenge = secrets.token_bytes(SIZE)
+        connection.settimeout(self._deadline)
+        connection.sendall(challenge)
+        proof = _read(connection, deadline=self._deadline)
+        with self._lock:
             for token in self._expected:
                 if hmac.compare_digest(proof, _prove(token, b"worker", challenge)):
                     break
             else:
-                return False
+                raise ConnectionError("a proof of no token")
             connection.sendall(_prove(token, b"conductor", challenge))
             _prepare(connection, patience=self._patience)
-            self._expected.pop(token)(Link(connection))
-        return True
+            self._proved[token] = self._expected.pop(token)
+        return token
 
 
 def connect(address: Address, *, token: bytes, patience: float = PATIENCE) -> socket.socket:

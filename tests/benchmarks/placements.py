@@ -29,6 +29,8 @@ from other_tools import Way, compare, ours, ray_tune
 
 TESTS = Path(__file__).parent.parent
 sys.path.insert(0, str(TESTS))
+# For searches, workers and nodes: this clone, and the toys.
+os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (TESTS.parent, TESTS)))
 from kit import environment, steady
 
 PLACEMENTS = ("local", "dask", "ray")
@@ -51,9 +53,9 @@ def search(folder: Path, *words: str, pause: float) -> list[float]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    ends = [time.perf_counter() for line in process.stdout if ENDED.match(line)]
-    assert process.wait() == 0, f"{command} failed in {folder}"
-    return ends
+    lines = [(time.perf_counter(), line) for line in process.stdout]
+    assert process.wait() == 0, "".join(line for _, line in lines[-20:])
+    return [came_at for came_at, line in lines if ENDED.match(line)]
 
 
 @contextmanager

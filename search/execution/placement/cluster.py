@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from search.config.settings import PlacementSettings
+from search.execution.encryption import Certificates
 from search.execution.gpus import VARIABLE
 from search.execution.link import Link
 from search.execution.listener import PATIENCE, Listener
@@ -119,11 +120,12 @@ class ClusterPlacement(ThreadedPlacement):
         post: Callable[[Event], None],
         host: str,
         engine: str,
+        certificates: Certificates | None = None,
     ) -> None:
         super().__init__(slots, post=post)
         self._early, self._engine = early_module(trainer), engine
         patience = min(s.patience for s in slots if isinstance(s, ClusterSlot))
-        self._listener = Listener(host, patience=patience)
+        self._listener = Listener(host, patience=patience, certificates=certificates)
         self._links: dict[int, WatchedLink] = {}
         self._places: dict[int, str] = {}  # by slot, the node where its worker is started
         self._avoided: set[str] = set()  # nodes and hosts

@@ -113,13 +113,22 @@ def check_reachable(address: str) -> None:
     """An engine itself would wait for a minute, end this process, or leave a traceback.
 
     Raises:
+        OSError, ValueError: as of `connected`.
+    """
+    connected(address).close()
+
+
+def connected(address: str) -> socket.socket:
+    """A connection to an engine's address.
+
+    Raises:
         OSError: nobody listens there.
         ValueError: it is no address.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("no HOST:PORT")
-    socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
 def own_host(node: str) -> str:

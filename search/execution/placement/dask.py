@@ -98,7 +98,14 @@ class DaskPlacement(ClusterPlacement):
         self._cluster = connected_cluster(_scheduler(slots))
         node = next(iter(self._cluster.nodes(by_torch=False)), "")
         host = own_host(host_of(node))
-        super().__init__(slots, trainer=trainer, post=post, host=host, engine="Dask")
+        super().__init__(
+            slots,
+            trainer=trainer,
+            post=post,
+            host=host,
+            engine="Dask",
+            certificates=self._cluster.certificates,
+        )
         self._tasks: dict[int, Task] = {}
         self._name = uuid.uuid4().hex
         self._choosing = threading.Lock()

@@ -22,6 +22,7 @@ import joblib
 from search.config.settings import PlacementSettings
 from search.config.version import __version__
 from search.errors import UsageError, broken_rule
+from search.execution.encryption import Certificates
 from search.execution.memory import GB
 from search.execution.placement import dask_node
 from search.execution.placement.cluster_checks import PATIENCE, check_reachable, last_line
@@ -54,6 +55,11 @@ class DaskCluster:
         self.unfit: dict[str, str] = {}  # Dask workers that cannot be used, and why
         self._threads: dict[str, int] = {}
         self._asked_at = 0.0
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """Dask's own on this machine; None where it has no TLS."""
+        return dask_node.certificates_of(self.client, role="client")
 
     @property
     def gone(self) -> bool:

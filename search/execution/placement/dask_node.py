@@ -7,8 +7,10 @@ import os
 import platform
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from search.config.version import __version__
+from search.execution.encryption import Certificates
 from search.execution.gpus import VARIABLE, uuids_of, visible_gpus
 from search.execution.memory import memory_here
 from search.execution.placement.bookings import Bookings
@@ -52,6 +54,8 @@ def describe(*, by_torch: bool) -> tuple[str, str, list[str], int]:
 
 def serve(order: Order, *, needs: Needs) -> tuple[int, bytes] | None:
     """Starts a worker and waits for its end: exit status and output; None if there is no room."""
+    from distributed import get_worker
+
     gpus = gpus_here(by_torch=needs.by_torch) if needs.gpus else []
     shares = {needs.cpus: needs.cpu_share}
     if needs.memory:  # shared by all Dask workers of the machine
@@ -71,10 +75,27 @@ def serve(order: Order, *, needs: Needs) -> tuple[int, bytes] | None:
         _running[order.token] = process
 
     try:
-        return run_worker(replace(order, environment=environment), started=started)
+        return run_worker(
+            replace(order, environment=environment),
+            certificates=certificates_of(get_worker(), role="worker"),
+            started=started,
+        )
     finally:
         _running.pop(order.token, None)
         booking.release()
+
+
+def certificates_of(side: Any, *, role: str) -> Certificates | None:
+    """Dask's own on this machine; None where it has no TLS.
+
+    Args:
+        side: Dask's client or worker.
+        role: "client" or "worker".
+    """
+    if not str(side.scheduler.address).startswith("tls://"):
+        return None
+    files = side.security.get_tls_config_for_role(role)
+    return Certificates(files["ca_file"], files["cert"], files["key"] or "")
 
 
 def kill(token: bytes) -> None:

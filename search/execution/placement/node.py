@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.execution.encryption import Certificates
 from search.execution.listener import Address, connect
 from search.execution.placement.local import PROCESS
 from search.execution.placement.worker_folder import remove_abandoned, worker_folder
@@ -39,11 +40,17 @@ class Order:
 
 
 def run_worker(
-    order: Order, *, started: Callable[[GuardedProcess], None] | None = None
+    order: Order,
+    *,
+    certificates: Certificates | None = None,
+    started: Callable[[GuardedProcess], None] | None = None,
 ) -> tuple[int, bytes]:
     """Starts a worker, and waits for its end: its exit status, and what it printed.
 
-    `started`: called with the process.
+    Args:
+        order: what to start.
+        certificates: of the engine on this node, where it has TLS.
+        started: called with the process.
     """
     remove_abandoned()
     own_folder: AbstractContextManager[str] = (
@@ -55,6 +62,7 @@ def run_worker(
                 PROCESS,
                 str(connection.fileno()),
                 order.early,
+                *(certificates or ()),
                 environment=order.environment,
                 output=printed,
                 inherited=[connection.fileno()],
@@ -69,6 +77,14 @@ def run_worker(
         return status, printed.read()
 
 
+def ray_certificates() -> Certificates | None:
+    """Ray's own on this machine; None where it has no TLS."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
+        return None
+    names = ("RAY_TLS_CA_CERT", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY")
+    return Certificates(*(os.environ.get(name, "") for name in names))
+
+
 class NodeSlot:
     """One slot as an actor: starts its workers, one after the other."""
 
@@ -80,7 +96,7 @@ class NodeSlot:
 
     def serve(self, order: Order) -> tuple[int, bytes]:
         """As of `run_worker`."""
-        return run_worker(order)
+        return run_worker(order, certificates=ray_certificates())
 
 
 def leave_mark(folder: str, *, name: str, start: str) -> str:

@@ -26,7 +26,7 @@ from search.execution.placement.cluster_checks import (
     no_room,
     own_host,
 )
-from search.execution.placement.node import NodeSlot
+from search.execution.placement.node import NodeSlot, ray_certificates
 from search.execution.placement.ray_cluster import (
     SHORT,
     any_gpus,
@@ -54,7 +54,14 @@ class RayPlacement(ClusterPlacement):
         self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]
     ) -> None:
         host = own_host(node_address())
-        super().__init__(slots, trainer=trainer, post=post, host=host, engine="Ray")
+        super().__init__(
+            slots,
+            trainer=trainer,
+            post=post,
+            host=host,
+            engine="Ray",
+            certificates=ray_certificates(),
+        )
         self._actors: dict[int, Any] = {}
         self._head_ended = threading.Event()
         threading.Thread(target=self._watch_head, name="ray head", daemon=True).start()

@@ -5,18 +5,16 @@ Ray is imported here and not at the top, since most searches run without it.
 
 import logging
 import os
+import ssl
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from search.config.settings import PlacementSettings
 from search.errors import UsageError, broken_rule
+from search.execution.encryption import encrypted
 from search.execution.memory import GB
-from search.execution.placement.cluster_checks import (
-    check_reachable,
-    last_line,
-    module_path,
-)
-from search.execution.placement.node import leave_mark
+from search.execution.placement.cluster_checks import connected, last_line, module_path
+from search.execution.placement.node import leave_mark, ray_certificates
 
 SHORT = 12  # characters by which a node is shown
 PROBE = 120.0  # time that all nodes have to write a file [s]; Ray may have to start processes
@@ -56,7 +54,7 @@ def connect_cluster(settings: PlacementSettings) -> None:
             options["num_cpus"] = int(settings.slots) * settings.threads
     try:
         if settings.address not in ("auto", "local"):
-            check_reachable(settings.address)
+            _check_encryption(settings.address)
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
@@ -69,6 +67,30 @@ def connect_cluster(settings: PlacementSettings) -> None:
                 "RAY_AUTH_MODE=token for one that asks for its token, as `ray start` makes it",
             )
         ) from error
+
+
+def _check_encryption(address: str) -> None:
+    """Ray itself would wait for minutes where only one side has TLS, or another certificate.
+
+    Raises:
+        ValueError: so it is.
+    """
+    own = ray_certificates()
+    with connected(address) as connection:
+        try:
+            if own is None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                context.wrap_socket(connection).close()
+            else:
+                encrypted(connection, certificates=own, as_server=False).close()
+        except OSError as error:
+            if own is not None:
+                names = "RAY_TLS_CA_CERT, RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY"
+                raise ValueError(f"no TLS with the certificates of {names}: {error}") from error
+            return
+    if own is None:
+        raise ValueError("it speaks TLS only, but RAY_USE_TLS=1 is not set here")
 
 
 def any_gpus() -> bool:

@@ -1,6 +1,7 @@
 """Life of a worker process: says hello, imports early, rehearses, is set up, serves.
 
-Started by a placement with the numbers of its lifeline and its socket, and a module to import.
+Started by a placement with the numbers of its lifeline and its socket, a module to import, and
+the certificates by which the connection is encrypted, where it is.
 """
 
 import gc
@@ -32,14 +33,22 @@ from search.execution.worker.trial_files import CarriedFiles
 from search.execution.worker.worker import Worker
 
 
-def main(connection: int, early: str) -> None:
+def main(descriptor: int, early: str, *certificates: str) -> None:
     """Serves over a socket.
 
-    `early`: a module to import before anything is asked; its function `warm`, if there is one, is
-    called.
+    Args:
+        descriptor: the socket's.
+        early: a module to import before anything is asked; its function `warm`, if there is one,
+            is called.
+        certificates: files of `Certificates`; none for a connection that is not encrypted.
     """
-    notice = Notice()
-    link = Link(socket.socket(fileno=connection))
+    notice, connection = Notice(), socket.socket(fileno=descriptor)
+    if certificates:
+        from search.execution.encryption import Certificates, encrypted
+
+        own = Certificates(*certificates)
+        connection = encrypted(connection, certificates=own, as_server=False)
+    link = Link(connection)
     with suppress(EOFError, OSError):  # the conductor has gone
         gpus = os.environ.get(VARIABLE, "")
         link.send(Hello(pid=os.getpid(), host=platform.node(), gpus=gpus))
@@ -73,4 +82,4 @@ def main(connection: int, early: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(ARGUMENTS[0]), ARGUMENTS[1])
+    main(int(ARGUMENTS[0]), *ARGUMENTS[1:])
