@@ -69,7 +69,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["dashboard", "x", "--port", "high"], r"dashboard: --port: needs a number from 1 to 65535, but got high"),
         (["--config-dir"], r"--config-dir: needs a folder behind it, but got nothing"),
         (["--config-dir=nowhere", "lr_sweep"], r"--config-dir: must be a folder, but got .*nowhere; create it"),
-        (["lr_sweep", "metric=mse", "metric.name=mse"], r"metric: a metric of classification is one of accuracy, balanced_accuracy, .* but got mse; choose one"),
+        (["lr_sweep", "metric=mse", "metric.name=mse"], r"metric: a metric of classification is one of accuracy, balanced_accuracy, .* but got mse; say metric=accuracy loss=cross_entropy, or another of these"),
         (["lr_sweep", "placement.gpus=[7]"], r"placement\.gpus: must be among the visible GPUs \(none\), but got 7; name visible ones"),
     ],
 )  # fmt: skip

@@ -13,6 +13,21 @@ from search.stages.group import Group, change_nothing
 from tests.simulated import carried_out, tune_plan
 from trainers.mentions import unmentioned
 
+
+def _keys(*words):
+    config = compose_protocol(list(words), config_dir=None)
+    return str(config.trainer._target_), "rows" in config.data, int(config.seeds)
+
+
+def test_a_trainer_of_ones_own_reads_its_own_rows_unless_a_data_set_is_named():
+    own, program = "trainer._target_=mine.train", "trainer=command"
+    table = ["data=csv", "data.path=my.csv", "data.task=regression", "data.target=y"]
+    assert _keys(own) == ("mine.train", True, 3)
+    assert _keys(own, "seeds=2") == ("mine.train", True, 2)
+    assert _keys(own, *table) == ("mine.train", False, 3)
+    assert _keys(program, "trainer.command=[echo]") == ("trainers.command.train", True, 3)
+
+
 TRAINER = ("trainer._target_=my_script.train", "data.rows=400", "budget_trials=120")
 RATE, WIDTH = "knob.my.lr=log(1e-4,1)", "knob.my.width=choice(4,16,64)"
 

@@ -54,7 +54,7 @@ def test_a_stage_wants_what_is_missing_and_numbers_on():
 def test_a_metric_of_another_task_is_refused():
     with pytest.raises(
         UsageError,
-        match=r"metric: a metric of regression is one of mse, mae, r2, but got accuracy; choose one",
+        match=r"metric: a metric of regression is one of mse, mae, r2, but got accuracy; say metric=mse loss=mse, or another of these",
     ):
         check_task(_plan("data.task=regression"))
     check_task(_plan())

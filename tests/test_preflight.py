@@ -296,6 +296,8 @@ def test_targets_by_their_scale_and_kind():
     y = _cloud(200, 15)[:, :1]
     assert labels.targets(y).outcome == "pass"
     assert labels.targets(50 * y).outcome == "warn"
+    heavy = np.where(np.arange(len(y))[:, None] < 3, 30.0, y)  # three of many rows
+    assert "the farthest 1 % of the targets hold" in labels.targets(heavy / heavy.std()).told
     assert labels.targets(1e4 * y).outcome == "fail"
     assert labels.targets(np.zeros((200, 1))).outcome == "fail"
     assert "like classes" in labels.targets(np.round(y)).told

@@ -543,6 +543,21 @@ def test_padded_sequences_are_neither_shifted_nor_cut(tmp_path, has_lengths):
     assert ("augment_sequence" in plan.settings.left_out) == has_lengths
 
 
+def test_where_every_seed_has_the_best_score_no_knob_is_turned_and_the_page_says_why():
+    def solved(knobs, seed):
+        return 1.0
+
+    history, _ = carried_out(tune_plan(), solved, lambda knobs: "overfitting")
+    assert [step.request.knob for step in history.sweeps] == ["lr"]
+    says = {step.request.stage: step.says for step in history.steps}
+    assert "has the best score there is" in says["sweeps"]
+    assert says["joint"] == says["sweeps"]
+    assert not history.held
+
+    history, _ = carried_out(tune_plan(), lambda knobs, seed: 1.0 - 0.01 * (seed == 2))
+    assert not history.steps[1].perfect
+
+
 def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
     def chance(knobs, seed):  # labels that belong to other rows
         return 0.5 + _noise(knobs, seed, 0.001)

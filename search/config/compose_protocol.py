@@ -23,7 +23,8 @@ from search.errors import UsageError, broken_rule, unknown
 PROTOCOL, NAME = "guide", "tune"
 # What a user's own trainer reads is not known here, but nearly all have a rate and epochs.
 ANY_TRAINER = ["lr", "epochs_range"]
-TRAINER, OWN_RECIPE = "trainer._target_", "own_trainer"
+# The experiments of a user's own trainers, whose data the trainer loads itself.
+OWN_RECIPES = {"own": "own_trainer", "command": "own_command"}
 
 
 def compose_protocol(
@@ -40,7 +41,7 @@ def compose_protocol(
     is_named = bool(words) and "=" not in words[0]
     experiment, overrides = (words[0], words[1:]) if is_named else (None, words)
     if experiment is None and not goes_on:
-        experiment = _recipe(words)
+        experiment, overrides = _recipe(words)
     named, overrides = _knobs(overrides)
     own = _own_spaces(overrides, taken=named)
     for key, default in (("protocol", PROTOCOL), ("preflight", '"on"'), ("name", NAME)):
@@ -83,11 +84,19 @@ def compose_protocol(
     return config
 
 
-def _recipe(words: list[str]) -> str | None:
-    """The experiment of trainers of the user's own, where a word names one; else none."""
+def _recipe(words: list[str]) -> tuple[str | None, list[str]]:
+    """The experiment of a trainer of the user's own where a word names one, else none; and the
+    words, which say so themselves where the data are a set that the search loads.
+    """
     keys = dict(word.partition("=")[::2] for word in words)
-    target = keys.get(TRAINER, STOCK)
-    return OWN_RECIPE if "trainer" not in keys and not target.startswith("trainers.") else None
+    is_own = not keys.get("trainer._target_", STOCK).startswith("trainers.")
+    trainer = keys.get("trainer", "own" if is_own else "stock")
+    if trainer not in OWN_RECIPES:
+        return None, words
+    if keys.get("data", "own") == "own":
+        seeds = [] if "seeds" in keys else ["seeds=3"]  # with two, nearly all is a tie (P5)
+        return OWN_RECIPES[trainer], [*seeds, *words]
+    return None, [f"trainer={trainer}", "model=own", *words]
 
 
 def _knobs(words: list[str]) -> tuple[list[str], list[str]]:

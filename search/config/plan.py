@@ -49,6 +49,12 @@ LONGEST_NAME = 100  # characters of a search's name, which is a folder's
 SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
 CLASSES, NUMBERS, SEQUENCES = ("classification", "tagging"), ("regression",), ("transduction",)
 HEADS = "trainers.heads.Heads"  # the loss of several targets
+USUAL_LOSS = {
+    "classification": "cross_entropy",
+    "tagging": "cross_entropy",
+    "regression": "mse",
+    "transduction": "ctc",
+}  # by task, the option of `loss` to begin with
 LOSS_TASKS = {
     HEADS: ("classification", "regression"),
     "torch.nn.CrossEntropyLoss": CLASSES,
@@ -211,12 +217,14 @@ def check_task(plan: Plan) -> None:
     check_task_name(task)
     if task not in tasks_of(plan.metric):
         got = plan.metric.formula or plan.metric.name
+        words = f"metric={next(iter(TASKS[task]))}"
+        words += f" loss={USUAL_LOSS[task]}" if plan.stock else ""
         raise UsageError(
             broken_rule(
                 "metric",
                 rule=f"a metric of {task} is one of {', '.join(TASKS[task])}",
                 got=got,
-                remedy="choose one",
+                remedy=f"say {words}, or another of these",
             )
         )
     if not plan.stock:
@@ -233,7 +241,7 @@ def check_task(plan: Plan) -> None:
                 "loss",
                 rule=f"a loss of {task} is such as {', '.join(fits)} (R50)",
                 got=loss,
-                remedy="choose one",
+                remedy=f"say loss={USUAL_LOSS[task]}, or another of these",
             )
         )
 

@@ -1,5 +1,6 @@
 """Loads and checks the rows that a config names. Never splits or scales them."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,12 +120,13 @@ def _load(node: DictConfig) -> DataSet:
         if isinstance(error.__cause__, DataError) or isinstance(error, DataError):
             raise UsageError(str(error.__cause__ or error)) from error
         cause = error.__cause__ or error
+        foreign = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
         raise UsageError(
             broken_rule(
                 "data._target_",
                 rule="must name a function that returns a DataSet and takes the keys of data",
                 got=f"{node._target_} ({type(cause).__name__}: {cause})",
-                remedy="mend it",
+                remedy=f"leave that key out: ~data.{foreign[1]}" if foreign else "mend it",
             )
         ) from error
     if not isinstance(rows, DataSet):

@@ -13,7 +13,7 @@ import numpy as np
 from search.config.plan import Plan
 from search.protocols.evidence import coarse, constant, faster, few_rows, mean_words, scores_of
 from search.protocols.history import BATCH, History, Request, Step
-from search.protocols.learned import beats_constant, unusual_update
+from search.protocols.learned import beats_constant, is_perfect, unusual_update
 from search.results.findings import Findings
 from search.results.summary.sweep import inert, winner_words
 from search.results.summary.verdicts import out_of_patience
@@ -75,7 +75,7 @@ def conclude(
         ratios = update_ratios or {}
         known = [ratios[row.spec.trial] for row in step.incumbent if row.spec.trial in ratios]
         step = replace(step, says=step.says + unusual_update(known))
-    return replace(step, learned=learned)
+    return replace(step, learned=learned, perfect=is_perfect(plan.metric, scores))
 
 
 def _compared(step: Step, findings: Findings, history: History, *, val_rows: int) -> Step:
@@ -136,7 +136,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
 def _leading(plan: Plan, leaders: Sequence[TrialRecord], *, incumbent: Sequence[float]) -> str:
     """How many configurations are worth a confirmation, and what the best of them scores."""
     metric = plan.metric
-    mean = f", {metric.sign * float(np.mean(incumbent)):.4g}," if incumbent else ""
+    mean = f" ({metric.name} {metric.sign * float(np.mean(incumbent)):.4g})" if incumbent else ""
     if not leaders:
         return f"none comes near the incumbent{mean} within what chance explains"
     are = "configurations are" if len(leaders) > 1 else "configuration is"

@@ -47,8 +47,8 @@ def mean_words(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     """`accuracy 0.9504, mean of 3 seeds`."""
     scores = scores_of(plan, rows)
     if not scores:
-        states = ", ".join(dict.fromkeys(str(row.state) for row in rows))
-        return f"{plan.metric.name}: no value ({states})"
+        ends = (f"{row.state}, {row.reason}" if row.reason else str(row.state) for row in rows)
+        return f"{plan.metric.name}: no value ({next(ends, 'no trial')})"
     mean = plan.metric.sign * float(np.mean(scores))
     return f"{plan.metric.name} {mean:.4g}, mean of {len(scores)} seed{'s' * (len(scores) > 1)}"
 

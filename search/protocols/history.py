@@ -3,7 +3,7 @@
 Plain data and pure functions; which stage comes next is decided in `next_stage`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from omegaconf import DictConfig, OmegaConf
@@ -82,7 +82,8 @@ class Step:
     `effect`: whether values differ beyond chance; `inert`: whether a sweep's values do not differ
     in any seed, so that the joint stage leaves the knob out; `good`: the values that do not lie
     below the best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
-    `learned`: whether the incumbent beats a constant prediction beyond chance. `out_of_patience`:
+    `learned`: whether the incumbent beats a constant prediction beyond chance; `perfect`: whether
+    every seed of it has the best score there is. `out_of_patience`:
     whether patience ended most of its trials, so that more epochs would change nothing (R33).
     """
 
@@ -104,6 +105,7 @@ class Step:
     leaders: tuple[Mapping[str, Value], ...] = ()
     rates: tuple[float, float] | None = None
     learned: bool = True
+    perfect: bool = False
     out_of_patience: bool = False
     evidence: Mapping[str, object] = field(default_factory=dict)
 
@@ -140,6 +142,7 @@ class History:
             held=self.held,
             incumbent=self.steps[-1].incumbent if self.steps else (),
             learned=self.learned,
+            perfect=self.perfect,
         )
 
     @property
@@ -164,6 +167,11 @@ class History:
     def learned(self) -> bool:
         """Whether the incumbent beats a constant prediction beyond chance."""
         return self.steps[-1].learned if self.steps else True
+
+    @property
+    def perfect(self) -> bool:
+        """Whether every seed of the incumbent has the best score there is."""
+        return bool(self.steps) and self.steps[-1].perfect
 
     @property
     def verdicts(self) -> tuple[tuple[str, int], ...]:
@@ -288,8 +296,3 @@ class History:
         default = default_of(self.config, knob, missing)
         is_number = isinstance(default, int | float) and not isinstance(default, bool)
         return default is not missing and (bool(knob.choices) or is_number)
-
-
-def values_in(steps: Sequence[Step], path: str) -> tuple[Value, ...]:
-    """The good values of a knob, of its last sweep."""
-    return next((step.good for step in reversed(steps) if step.request.path == path), ())

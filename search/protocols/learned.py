@@ -1,4 +1,4 @@
-"""Whether trainings have learned anything: their score beside a constant prediction's (R11)."""
+"""What scores say of the set-up: nothing was learned (R11), or no score can be better (R36)."""
 
 import math
 from collections.abc import Sequence
@@ -12,6 +12,10 @@ SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
 NOTHING = (
     "no training beats a constant prediction beyond chance: see whether the labels belong to their "
     "rows (the preflight's labels_matter), then try protocol=unstick (R10, R11, R26a)"
+)
+PERFECT = (
+    "every seed of the incumbent has the best score there is, so no knob can show a gain: more or "
+    "harder validation rows, split=kfold or a metric of finer steps such as log_loss would (R36)"
 )
 
 # Verdicts of trainings of which validation has learned nothing.
@@ -31,6 +35,11 @@ def unusual_update(ratios: Sequence[float]) -> str:
         f"; an update moves the weights by {usual:.1g} of their size, where 0.001 is usual: "
         f"{means}? (R24)"
     )
+
+
+def is_perfect(metric: Metric, scores: Sequence[float]) -> bool:
+    """Whether no score can be better than those of the seeds; `scores`: higher being better."""
+    return bool(scores) and all(metric.value_of(score) in metric.perfect for score in scores)
 
 
 def beats_constant(

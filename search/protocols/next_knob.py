@@ -13,7 +13,7 @@ from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies, i
 from search.errors import UsageError, unknown
 from search.protocols.budget import FEWEST, hours_for, sweep_trials
 from search.protocols.history import History, Request, Step
-from search.protocols.learned import NOTHING
+from search.protocols.learned import NOTHING, PERFECT
 from search.stages.racing import Race
 
 AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
@@ -122,6 +122,8 @@ def _ended(history: History) -> str:
 
 def _by_verdict(history: History, entry: int) -> Request:
     """What is stale, then the first remedy of the verdicts that can be tried (R34)."""
+    if history.perfect:
+        return _stop(entry, PERFECT)
     rate = history.settings.named(history.rate)
     if rate is not None and history.is_stale(history.rate):
         changed = _changed_since(history)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import ADVICE, CHECK
 from search.protocols.budget import confirm_trials, kept_for_confirm, trials_left
-from search.protocols.history import History, Request, values_in
-from search.protocols.learned import NOTHING
+from search.protocols.history import History, Request
+from search.protocols.learned import NOTHING, PERFECT
 from search.protocols.next_knob import affordable, hand, holds, next_sweep, remedies, sweep_request
 from search.results.summary.formatting import count
 
@@ -120,6 +120,8 @@ def _joint(history: History, index: int, argument: str) -> Request:
         return replace(request, skip="there is no budget to be spent")
     if not history.learned:
         return replace(request, skip=NOTHING)
+    if history.perfect:
+        return replace(request, skip=PERFECT)
     if len(knobs) < 2:
         return replace(
             request,
@@ -158,13 +160,14 @@ def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
     knob, *beside = knobs
     if not history.acts(knob) or (knob.choices and beside):
         return None
+    last = history.swept(knob.path)
+    good = (*(last.good if last is not None else ()), history.value(knob))
     if knob.choices:
-        good = {*values_in(history.sweeps, knob.path), history.value(knob)}
         left = tuple(value for value in knob.choices if value in good)
         return replace(knob, choices=left) if len(left) > 1 else None
     numbers = [
         knob.scaled(value)
-        for value in (*values_in(history.sweeps, knob.path), history.value(knob))
+        for value in good
         if isinstance(value, int | float) and math.isfinite(knob.scaled(value))
     ]
     if not numbers:

@@ -31,6 +31,7 @@ def record_of(step: Step, *, following: str, command: str) -> dict[str, Any]:
         "verdicts": dict(step.verdicts),
         "beside": list(step.sides),
         "learned": step.learned,
+        "perfect": step.perfect,
         "out_of_patience": step.out_of_patience,
         "evidence": dict(step.evidence) or None,
         "command": command,

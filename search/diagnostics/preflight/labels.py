@@ -21,6 +21,7 @@ from search.diagnostics.preflight.reading import (
     readable,
 )
 
+TAIL = 0.5  # share of the squared distances that 1 % of the rows hold, above which it is said
 HUGE = 1e3  # spread of targets, in training units
 TELLTALE = 0.997  # of the labels that a feature explains which gives them away
 PARTLY = 0.9  # of the labels that one of two such features explains alone, at most
@@ -63,7 +64,20 @@ def targets(y: Shown) -> Check:
         )
     if high >= 10 or low <= 0.1:
         return judge.warn(sentence, "say normalise.target=true", **measured)
+    if (share := _share_of_farthest(y)) > TAIL:
+        text = f"the farthest 1 % of the targets hold {share:.0%} of their squared distances"
+        remedy = "a squared error is about these rows alone: look at them, or say metric=mae "
+        return judge.note(text, f"{remedy}loss=huber", tail=share, **measured)
     return judge.passed(sentence, **measured)
+
+
+def _share_of_farthest(y: Shown) -> float:
+    """The share of all squared distances to the mean that the farthest 1 % of the rows hold; the
+    greatest of several targets'. Normal targets have 0.08, exponential ones 0.22.
+    """
+    squares = np.sort((y - y.mean(axis=0)).astype(np.float64) ** 2, axis=0)
+    farthest = squares[-max(1, round(0.01 * len(y))) :].sum(axis=0)
+    return float((farthest / squares.sum(axis=0)).max())
 
 
 def _are_counts(y: Shown) -> bool:

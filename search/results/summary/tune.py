@@ -67,7 +67,7 @@ def conclusion(findings: Findings) -> list[str]:
     used, budget = len(findings.rows), _budget(findings)
     near = good_region(findings, final["trials"])
     lines.append(f"{used}{budget} trials in {len(steps)} stages{near}")
-    return [*lines, *said(findings)]
+    return [*lines, *said(findings, advise=not final.get("perfect"))]
 
 
 def good_region(findings: Findings, trials: Sequence[int]) -> str:
@@ -136,7 +136,7 @@ def caveats(findings: Findings) -> list[str]:
 
 def _row(step: Mapping[str, Any]) -> dict[str, Any]:
     values = (step.get("evidence") or {}).get("values") or []
-    chosen = {name: step.get(name) for name in COLUMNS}
+    chosen = {name: "" if step.get(name) is None else step[name] for name in COLUMNS}
     shown = (
         str(each["value"]) if step["knob"] else _configuration(each["knobs"]) for each in values
     )

@@ -38,8 +38,11 @@ def outcomes(findings: Findings, rows: Iterable[TrialRecord]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.most_common())
 
 
-def said(findings: Findings) -> list[str]:
-    """The winner's verdict, what to turn next, and what all trials say together, a line each."""
+def said(findings: Findings, *, advise: bool = True) -> list[str]:
+    """The winner's verdict, what to turn next, and what all trials say together, a line each.
+
+    `advise`: whether something is to be turned.
+    """
     winner, lines = findings.winner, []
     if winner is not None and (verdict := findings.verdicts.get(winner.spec.trial)) is not None:
         lines.append(
@@ -49,10 +52,8 @@ def said(findings: Findings) -> list[str]:
         swept = set(turned(findings)) if findings.steps else set()
         config = config_of(findings, winner)
         ended = out_of_patience(findings.plan, winner)
-        lines += [
-            f"  next: {line}"
-            for line in advice(verdict.name, config, tried=swept, out_of_patience=ended)[:1]
-        ]
+        left = advice(verdict.name, config, tried=swept, out_of_patience=ended)
+        lines += [f"  next: {line}" for line in left[:1] if advise]
     lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
     return [*lines, *_deleted(findings)]
 
@@ -70,9 +71,11 @@ def _deleted(findings: Findings) -> list[str]:
 
 
 def turned(findings: Findings) -> Iterator[str]:
-    """The paths that a search turned one by one; of a single stage, those of its knobs."""
+    """The paths that a search turned, one by one or together; of one stage, those of its knobs."""
     if isinstance(findings.plan.settings, TuneSettings):
         yield from (step["path"] for step in findings.steps if step["kind"] == "sweep")
+        joint = (row for row in findings.rows if row.spec.stage.endswith("-joint"))
+        yield from dict.fromkeys(path for row in joint for path in row.spec.knobs)
     else:
         yield from (knob.path for knob in findings.plan.knobs)
 
