@@ -9,8 +9,10 @@ import platform
 import shutil
 from collections.abc import Collection
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from search.config.plan import Plan
@@ -18,7 +20,7 @@ from search.config.trial_config import plain_config, trial_config
 from search.errors import UsageError, broken_rule
 from search.storage.files import write_text
 from search.storage.folder import Folder
-from search.storage.sealed import read_json, write_json
+from search.storage.sealed import damaged, read_json, read_text, write_json
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
 
@@ -98,21 +100,39 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
 def check_export(folder: Folder) -> None:
     """Whether best.yaml and the weights in best/ are those that the search exported.
 
+    Another function may predict: `trainer.predict` in best.yaml is free.
+
     Raises:
         UsageError: one of them is not.
     """
+    config, weights = folder.best / "config.yaml", folder.best / EXPORTED
     note = read_json(folder.best / PROVENANCE, keys=["trial"])
-    for key, path in (("config", folder.best_config), ("weights", folder.best / EXPORTED)):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if note.get(key, digest) != digest:  # earlier versions have not written every key
-            raise UsageError(
-                broken_rule(
-                    str(path),
-                    rule="must be as the search exported it",
-                    got="another content",
-                    remedy="give the search's command again: it exports anew",
-                )
+    written = _exported_keys(config)
+    sums = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in (config, weights)}
+    same = {  # earlier versions have not written every checksum
+        config: note.get("config", sums[config]) == sums[config],
+        weights: note.get("weights", sums[weights]) == sums[weights],
+        folder.best_config: _exported_keys(folder.best_config) == written,
+    }
+    for path in (path for path, is_same in same.items() if not is_same):
+        raise UsageError(
+            broken_rule(
+                str(path),
+                rule="must be as the search exported it",
+                got="another content",
+                remedy="give the search's command again: it exports anew",
             )
+        )
+
+
+def _exported_keys(path: Path) -> dict[str, Any]:
+    """The keys of an exported config, but `trainer.predict`."""
+    try:
+        config = dict(yaml.safe_load(read_text(path)))
+        trainer = dict(config["trainer"])
+    except (yaml.YAMLError, TypeError, ValueError, KeyError) as error:
+        raise damaged(path, got="text that is no exported config") from error
+    return {**config, "trainer": {**trainer, "predict": None}}
 
 
 def refit_note(folder: Folder) -> dict[str, Any]:
