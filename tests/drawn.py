@@ -19,9 +19,7 @@ def findings_of(value_of, *overrides, experiment="lr_sweep", seeds=3, leave=0):
     """A sweep without further rounds; `leave`: trials at its end that have not been run."""
     points = ["space.optimizer.lr.points=5"] if experiment == "lr_sweep" else []
     words = [f"seeds={seeds}", *points, "protocol.refine=0", "protocol.extend=0", *overrides]
-    plan = read_plan(
-        compose_experiment(experiment, overrides=words, config_dir=None), root=Path("/r")
-    )
+    plan = plan_of(experiment, *words)
     rows = []
     for spec in sweep.wanted(plan, [], resolution=0.0)[: None if not leave else -leave]:
         value = value_of(spec.knobs[plan.knob.path], spec.seed)
@@ -45,11 +43,16 @@ def planted(best):
 
 
 @cache
+def plan_of(experiment, *overrides):
+    """The plan of an experiment; composed once, which takes longer than most tests of it."""
+    return read_plan(
+        compose_experiment(experiment, overrides=list(overrides), config_dir=None), root=Path("/r")
+    )
+
+
 def joint_plan(*overrides):
     """The plan of a joint search."""
-    return read_plan(
-        compose_experiment("joint", overrides=list(overrides), config_dir=None), root=Path("/r")
-    )
+    return plan_of("joint", *overrides)
 
 
 def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):

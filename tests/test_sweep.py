@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,14 @@ from search.storage.trials import TrialRecord
 VAL_ROWS = 500
 
 
+@cache
 def _plan(*overrides):
     return read_plan(
         compose_experiment("lr_sweep", overrides=list(overrides), config_dir=None), root=Path("/r")
     )
 
 
+@cache
 def _plan_of(experiment, *overrides):
     return read_plan(
         compose_experiment(experiment, overrides=list(overrides), config_dir=None), root=Path("/r")

@@ -138,6 +138,7 @@ def test_every_document_has_the_keys_that_are_documented(smoke, capsys):
         assert set(document) - {"schema", "version"} == set(documented[verb]), verb
 
 
+@pytest.mark.slow
 def test_the_plan_as_a_document_has_its_keys_knobs_and_a_measured_epoch(elsewhere, capsys):
     document = _document(capsys, "plan", "smoke", "placement.slots=1", "rehearse=false", "--json")
     assert set(document) - {"schema", "version"} == set(_keys_documented()["plan"])

@@ -23,7 +23,7 @@ class Outcome:
     configurations.
     `evidence`: the trials that decide. `chosen`: the knobs of each group's trials, with the best
     of its nuisance where it has one. `foreseen`: how many trials there will be. `decision`: None
-    until all its trials have ended.
+    until all its trials have ended. `compares`: False for a single training, its own winner.
     """
 
     plan: Plan
@@ -33,6 +33,7 @@ class Outcome:
     groups: tuple[Group, ...] = ()
     decision: Decision | None = None
     chosen: Mapping[Candidate, Mapping[str, Value]] = field(default_factory=dict)
+    compares: bool = True
 
     @property
     def values(self) -> list[Value]:
@@ -43,9 +44,9 @@ class Outcome:
     def winner(self) -> TrialRecord | None:
         """The winner's first seed: the trial that is exported, never the luckiest.
 
-        A single training, which compares nothing, is its own winner.
+        A single training is its own winner.
         """
-        if self.plan.kind == "train":
+        if not self.compares:
             return next((row for row in self.rows if row.state == "complete"), None)
         if self.decision is None or self.decision.winner is None:
             return None

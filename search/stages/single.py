@@ -21,7 +21,7 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The trial."""
     known = (*rows, *(TrialRecord(spec=spec, state="queued") for spec in wanted(plan, rows)))
-    return Outcome(plan=plan, rows=known, evidence=known, foreseen=len(known))
+    return Outcome(plan=plan, rows=known, evidence=known, foreseen=len(known), compares=False)
 
 
 def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> FixedStage:
