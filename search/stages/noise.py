@@ -117,7 +117,8 @@ def _correlation(deviations: Floats, clean: Bools) -> Floats:
     values = (norms > 0).sum(-1)
     pairs = np.maximum(values * (values - 1), 1)
     average = ((units.sum(-2) ** 2).sum(-1) - values) / pairs
-    error = np.sqrt(2 / (pairs * np.maximum(seeds[..., 0] - 1, 1)))
+    freedom = seeds[..., 0] - 1 - 2 / np.maximum(values - 1, 1)
+    error = np.sqrt(2 / (pairs * np.maximum(freedom, 1e-9)))
     limit = np.tanh(np.arctanh(np.clip(average, -0.99, 0.99)) - 1.645 * error)
     enough = (values > 1) & (seeds[..., 0] > 2)
     return np.where(enough, np.maximum(limit, 0.0), 0.0)
