@@ -32,10 +32,24 @@ def _mixed(dice: np.random.Generator, shape: Shape) -> np.ndarray:
     return dice.normal(size=shape) * 10 ** dice.uniform(-0.5, 0.5, (*shape[:2], 1))
 
 
-def _paired(dice: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Half of the variance belongs to the seed, and moves all values alike."""
-    common = dice.normal(size=(shape[0], 1, shape[2]))
-    return (dice.normal(size=shape) + common) / 2**0.5
+def _paired(share: float) -> Law:
+    """So much of the variance belongs to the seed, and moves all values alike."""
+
+    def law(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+        common = dice.normal(size=(shape[0], 1, shape[2]))
+        return (1 - share) ** 0.5 * dice.normal(size=shape) + share**0.5 * common
+
+    return law
+
+
+def _mixture(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+    """One seed in ten comes from noise five times as large."""
+    return dice.normal(size=shape) * np.where(dice.random(shape) < 0.1, 5, 1) / 3.4**0.5
+
+
+def _drifting(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Every seed is better than the one before, by 0.3 deviations."""
+    return dice.normal(size=shape) + 0.3 * (np.arange(shape[2]) - (shape[2] - 1) / 2)
 
 
 def _collapsing(chance: float) -> Law:
@@ -53,6 +67,10 @@ LAWS: dict[str, Law] = {
     "half x5": _scaled(5, slice(1, None, 2)),
     "a decade": _mixed,
     "skewed": lambda dice, shape: 1 - dice.exponential(size=shape),
+    "skewed right": lambda dice, shape: dice.exponential(size=shape) - 1,
+    "uniform": lambda dice, shape: dice.uniform(-(3**0.5), 3**0.5, shape),
+    "Laplace": lambda dice, shape: dice.laplace(size=shape) / 2**0.5,
+    "mixture": _mixture,
     "heavy, t3": lambda dice, shape: dice.standard_t(3, shape) / 3**0.5,
     "heavy, t2": lambda dice, shape: dice.standard_t(2, shape) / 2,
     "80 rows": lambda dice, shape: (
@@ -61,7 +79,9 @@ LAWS: dict[str, Law] = {
     "collapse 0.05": _collapsing(0.05),
     "collapse 0.1": _collapsing(0.1),
     "collapse 0.2": _collapsing(0.2),
-    "paired": _paired,
+    "paired": _paired(0.5),
+    "paired, 0.95": _paired(0.95),
+    "drift": _drifting,
 }
 RESOLUTION = {"80 rows": 0.5 / ROWS_DEVIATION}  # half a row
 

@@ -21,11 +21,12 @@ from search.stages.noise import (
     pooled_deviation,
     statistics_of,
 )
-from search.stages.scores import Bools, Counts, Floats
+from search.stages.scores import Bools, Counts, Floats, lying_apart
 
 LEVEL = 0.05  # share of sweeps without any gain in which one is adopted
 LOOK = 0.0125  # the same at each look, where further seeds may follow
 AHEAD = 1.0  # standard errors by which a contender is ahead of the baseline
+HIDDEN = 2.0  # the same of a value whose lead is hidden by seeds that may have collapsed
 CONTENDERS = 2  # at a time: each costs a training per seed
 FEWEST = 3  # seeds of both sides without which a race adopts nothing: two tell no noise
 STABLE = 0.1  # share of seeds by which an adopted value may break more often than the baseline
@@ -132,7 +133,7 @@ def worth_of(of: SeedStatistics, *, resolution: Floats | float = 0.0) -> Floats:
 
 
 def contenders(
-    of: SeedStatistics, edge: Advantage, *, worth: Floats | float, fewest: int, least: int = 0
+    of: SeedStatistics, edge: Advantage, *, worth: Floats | float, least: int = 0
 ) -> Bools:
     """Values that further seeds may yet show to be better than the baseline, or to break less.
 
@@ -150,9 +151,32 @@ def contenders(
     best = np.where(steadier & open_still & (of.trained >= least), of.means, -np.inf)
     best[..., 0] = -np.inf
     racing |= (best > -np.inf) & (best == best.max(-1, keepdims=True))
-    racing &= ~is_better(of, edge, fewest=fewest).any(-1, keepdims=True)
     racing[..., 0] = False
     return racing
+
+
+def hidden_gain(scores: Floats, of: SeedStatistics, race: Race, resolution: Floats) -> Bools:
+    """The value that would lead the baseline clearly if the seeds that lie apart had collapsed,
+    its own among them: further seeds tell whether they have. [sweeps, values], of `scores` with
+    their numbers `of`.
+    """
+    apart = lying_apart(scores)
+    kept = statistics_of(np.where(apart, -np.inf, scores), resolution=resolution)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        seeds = np.sqrt(1 / kept.counts + 1 / kept.counts[..., :1])
+        error = np.nan_to_num(pooled_deviation(kept), nan=np.inf)[..., None] * seeds
+        lead = kept.means - kept.means[..., :1]
+        ahead = (lead > HIDDEN * error) & (lead > _worth(kept, race, resolution)[..., None])
+    ahead &= apart.any(-1) & (of.trained >= race.first)
+    lead = np.where(ahead, lead, -np.inf)
+    return np.asarray(ahead & (lead == lead.max(-1, keepdims=True)))
+
+
+def _worth(of: SeedStatistics, race: Race, resolution: Floats) -> Floats:
+    """The gain that is worth further seeds in each sweep: the race's own, else `worth_of`."""
+    if race.worth is not None:
+        return np.full(of.counts.shape[:-1], race.worth)
+    return worth_of(of, resolution=resolution)
 
 
 def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0) -> Counts:
@@ -179,9 +203,11 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
         asked = seed < counts[alive, :, None]
         shown = np.where(asked, sweeps[alive], np.nan)
         of = statistics_of(shown, resolution=floor[alive])
-        worth = worth_of(of, resolution=floor[alive]) if race.worth is None else race.worth
         edge = advantage(of, reference=0, level=race.level)
-        racing = contenders(of, edge, worth=worth, fewest=race.fewest, least=race.first)
+        worth = _worth(of, race, floor[alive])
+        racing = contenders(of, edge, worth=worth, least=race.first)
+        racing |= hidden_gain(shown, of, race, floor[alive])
+        racing &= ~is_better(of, edge, fewest=race.fewest).any(-1, keepdims=True)
         waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
         racing &= ~waits[..., 0]
         racing[:, 0] = racing.any(-1)
