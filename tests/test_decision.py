@@ -4,18 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 from simulated_sweeps import LAWS, simulate
 
 from search.contract.metrics import Metric
 from search.stages.decision import compare, decide
 from search.stages.group import Group, mark_collapsed
 from search.stages.noise import advantage, breaking, statistics_of
-from search.stages.racing import Race, interval_widths, seeds_needed
+from search.stages.racing import LOOK, Race, interval_widths, seeds_needed
 from search.stages.scores import broken_seeds, step_of
 
 SWEEPS = 600
-RACE = Race(first=3, most=10)
+RACE, NO_RACE = Race(first=3, most=10), Race(first=3, most=3)
 
 
 def _groups(scores):
@@ -27,7 +27,7 @@ def _groups(scores):
 
 @pytest.mark.parametrize("law", LAWS)
 def test_where_no_value_differs_the_baseline_stays_under_every_kind_of_noise(law):
-    for values, race in ((2, RACE), (8, RACE), (13, Race(first=3, most=3))):
+    for values, race in ((2, RACE), (8, RACE), (2, NO_RACE), (13, NO_RACE)):
         flat = simulate(law, sweeps=SWEEPS, values=values, race=race)
         assert np.mean(flat.winners == 0) >= 0.94 - 0.027
 
@@ -85,6 +85,35 @@ def test_two_values_are_compared_by_welchs_test():
     scipys = stats.ttest_ind(scores[1], scores[0], equal_var=False, alternative="greater")
     assert edge.p[1] == pytest.approx(scipys.pvalue)
     assert edge.critical == pytest.approx(0.05, abs=1e-4)
+
+
+def test_the_interval_of_a_difference_is_welchs_of_the_confidence_that_is_told():
+    pair = np.array([[0.1, 0.9, 0.4, 0.2], [1.1, 0.8, 1.6, 1.9]])
+    welch = stats.ttest_ind(pair[1], pair[0], equal_var=False)
+    decided = {race: decide(_groups(pair), resolution=0.0, race=race) for race in (RACE, NO_RACE)}
+    assert [one.confidence for one in decided.values()] == [0.95, 0.9]
+    for race, share in ((RACE, 1 - 2 * LOOK), (NO_RACE, 0.9)):
+        low, high = welch.confidence_interval(share)
+        compared = decided[race].comparisons[1]
+        assert (compared.low, compared.high) == (pytest.approx(low), pytest.approx(high))
+    low, high = welch.confidence_interval(0.95)
+    compared = compare(*pair)
+    assert (compared.low, compared.high) == (pytest.approx(low), pytest.approx(high))
+
+
+@pytest.mark.parametrize("law", ["normal", "one x5", "baseline x5", "skewed", "80 rows"])
+@pytest.mark.parametrize("race", [RACE, NO_RACE])
+def test_the_intervals_of_differences_hold_as_often_as_they_say(law, race):
+    flat = simulate(law, sweeps=SWEEPS, values=2, race=race)
+    edge = advantage(flat.statistics, reference=0, level=race.level)
+    widths = special.stdtrit(edge.freedom[:, 1], 1 - edge.critical) * edge.errors[:, 1]
+    assert np.mean(np.abs(edge.differences[:, 1]) <= widths) >= race.confidence - 0.037
+
+
+def test_two_values_of_three_seeds_are_no_pairs_by_chance():
+    scores = np.array([[0.1, 0.5, 0.9], [0.21, 0.6, 1.0]])
+    assert statistics_of(scores).correlation == 0
+    assert statistics_of(np.vstack([scores, scores + 0.1, scores - 0.1])).correlation > 0.5
 
 
 def test_many_equal_values_have_dunnetts_critical_value():
@@ -336,6 +365,21 @@ def test_a_race_gives_the_baseline_and_its_rivals_the_same_seeds_and_waits_for_w
     final = seeds_needed(scores, RACE)
     assert final.max() == final[0] <= 10
     assert final.min() == 3
+
+
+def test_a_race_goes_on_where_a_seed_that_may_have_collapsed_hides_a_clear_lead():
+    first = [[-1.2, 0.9, -39.5], [5.0, -34.2, 3.4]]  # too few seeds to tell a collapse from noise
+    assert not broken_seeds(np.array(first)).any()
+    assert seeds_needed(np.array(first), RACE).tolist() == [4, 4]
+    assert seeds_needed(np.array([[-1.2, 0.9, -0.5], [0.1, -34.2, 0.3]]), RACE).tolist() == [3, 3]
+
+
+def test_a_gain_beside_breaking_seeds_is_found_as_if_it_were_known_which_broke():
+    truth = np.array([0.0, 5.0])
+    planted = simulate("collapse 0.2", sweeps=SWEEPS, values=2, race=RACE, truth=truth, seed=7)
+    assert np.mean(planted.winners == 1) >= 0.86 - 0.04
+    flat = simulate("normal", sweeps=SWEEPS, values=8, race=RACE)
+    assert flat.trainings.mean() <= 1.35
 
 
 def test_a_difference_that_is_not_worth_it_starts_no_race():

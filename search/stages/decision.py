@@ -44,8 +44,9 @@ IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must 
 class Comparison:
     """A value against the baseline.
 
-    `difference` of means over the seeds that trained, with its 95 % interval from `low` to `high`
-    (one error rate for all comparisons of a decision); NaN where too few seeds tell the noise.
+    `difference` of means over the seeds that trained, with its interval from `low` to `high`, of
+    the decision's `confidence` for all comparisons together; each end holds with 95 %. NaN where
+    too few seeds tell the noise.
     `broken` of `trained` seeds collapsed or gave no result. `p_breaks`, `p_steadier`: of Fisher's
     exact test, one-sided, that breaking more, or less, often than the baseline is chance.
     """
@@ -73,7 +74,8 @@ class Decision:
     95 % interval, wider for a winner that was chosen for its mean; NaN below two seeds.
     `untested`: one seed per value, or seeds that change nothing (`identical`): the best value was
     taken without a test. `spread`: standard deviation between seeds among the values near the
-    best. `worth`: a gain above it would be worth further seeds.
+    best. `worth`: a gain above it would be worth further seeds. `confidence`: of the intervals of
+    differences.
     """
 
     winner: int | None
@@ -86,6 +88,7 @@ class Decision:
     comparisons: tuple[Comparison, ...] = ()
     spread: float = math.nan
     worth: float = math.nan
+    confidence: float = NO_RACE.confidence
 
     @property
     def tie(self) -> bool:
@@ -156,6 +159,7 @@ def decide(
         comparisons=_comparisons(of, edge),
         spread=float(pooled_deviation(of)),
         worth=float(worth_of(of, resolution=floor)) if race.worth is None else race.worth,
+        confidence=race.confidence,
     )
 
 
@@ -165,7 +169,8 @@ def compare(
     *,
     resolution: float = 0.0,
 ) -> Comparison:
-    """Two lists of scores on the same seeds: what `decide` says of one value beside the baseline.
+    """Two lists of scores on the same seeds, by the test of `decide`. Either may be the better one,
+    so each end of the interval errs in 2.5 %: it is a 95 % interval.
 
     Args:
         baseline: scores, higher being better; None where a seed gave no result.
@@ -181,7 +186,7 @@ def compare(
     ]
     scores = scores_of(groups)
     of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
-    compared = _comparisons(of, advantage(of, reference=0, level=LEVEL))[1]
+    compared = _comparisons(of, advantage(of, reference=0, level=LEVEL / 2))[1]
     if _are_identical(scores, perfect=()):
         return replace(compared, low=math.nan, high=math.nan, p=math.nan)
     return compared

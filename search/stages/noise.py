@@ -199,7 +199,7 @@ def _critical(shares: Floats, level: float) -> Floats:
     loads = np.where(there, shares, 0.0)
     roots = np.sqrt(1 - loads**2)
     low = np.full(shares.shape[:-1], -special.ndtri(level))
-    high = np.full(shares.shape[:-1], -special.ndtri(level / max(shares.shape[-1], 1)))
+    high = -special.ndtri(level / np.maximum(there.sum(-1), 1))
     for _ in range(14):
         middle = (low + high) / 2
         at = (middle[..., None, None] + loads[..., None] * _NODES) / roots[..., None]

@@ -7,7 +7,7 @@ from search.config.knobs import Value
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
 from search.results.summary import view_of
-from search.results.summary.formatting import count, half_width, listed, ordered
+from search.results.summary.formatting import count, half_width, listed, ordered, percent
 from search.stages.decision import Comparison, Decision
 
 TIE_LIST = 6  # tied values that are named
@@ -84,9 +84,10 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     if decision.adopted and baseline.clean:
         base = number(metric.value_of(baseline.mean))
         gain = _gain(decision.comparisons[index])
+        interval = f"{percent(decision.confidence)} interval"
         sentence = f"{use} {what}: {reached}, {gain} better than the baseline's {base}."
         cards += [("baseline", base, setting(findings.chosen[baseline.candidate]))]
-        cards += [("gain", gain, "over the baseline, with its 95 % interval")]
+        cards += [("gain", gain, f"over the baseline, with its {interval}")]
     elif decision.adopted:
         sentence = f"{use} {what}: {reached}. The baseline gave no result."
         cards += [("baseline", "no result", setting(findings.chosen[baseline.candidate]))]
@@ -106,7 +107,7 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
 
 
 def _gain(compared: Comparison) -> str:
-    """The distance of two means, with its 95 % interval."""
+    """The distance of two means, with its interval."""
     return with_interval(compared.difference, (compared.high - compared.low) / 2)
 
 

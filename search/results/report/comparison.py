@@ -131,7 +131,8 @@ def _against(first: LoadedSearch, other: LoadedSearch) -> str:
     if first is other or chosen[0] is None or chosen[1] is None:
         return ""
     metric = first.findings.plan.metric
-    compared = compare(chosen[0].scores, chosen[1].scores)
+    rows = int(first.folder.load_contract()["split"]["rows"]["val"])
+    compared = compare(chosen[0].scores, chosen[1].scores, resolution=1 / rows)
     low, high = sorted(map(metric.value_of, (compared.low, compared.high)))
     difference = f"{metric.value_of(compared.difference):+.2g}"
     if not low <= high:

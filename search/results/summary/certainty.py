@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from search.results.findings import Findings
-from search.results.summary.formatting import count, listed, number, ordered
+from search.results.summary.formatting import count, listed, number, ordered, percent
 from search.stages.decision import Comparison, Decision
 from search.stages.racing import LEVEL
 
@@ -22,7 +22,8 @@ def gain(findings: Findings, index: int) -> str:
         return ""
     ends = sorted(map(metric.value_of, (compared.low, compared.high)))
     difference = metric.value_of(compared.difference)
-    return f"; difference {difference:+.2g}, 95 % interval {ends[0]:+.2g} to {ends[1]:+.2g}"
+    interval = f"{percent(decision.confidence)} interval {ends[0]:+.2g} to {ends[1]:+.2g}"
+    return f"; difference {difference:+.2g}, {interval}"
 
 
 def certainty(findings: Findings, *, more: str) -> list[str]:
@@ -181,6 +182,7 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
     return {
         "metric": metric.name,
         "untested": decision.untested,
+        "confidence": decision.confidence,
         "spread": number(decision.spread),
         "values": values,
     }

@@ -140,6 +140,11 @@ def style_of(decision: str) -> str:
     return "red" if LABELS["unusable"] in decision or LABELS["unstable"] in decision else ""
 
 
+def percent(share: float) -> str:
+    """`95 %`."""
+    return f"{100 * share:.0f} %"
+
+
 def number(value: float) -> float | None:
     """As JSON can hold it."""
     return value if math.isfinite(value) else None
