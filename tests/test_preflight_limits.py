@@ -1,13 +1,14 @@
 """No check hangs, none compares other columns where tables are wide, and wrong labels are told from hard ones."""
 
 import json
+import math
 import time
 
 import numpy as np
 import pytest
 from test_preflight import CALM
 
-from search.diagnostics.preflight import loop, losses
+from search.diagnostics.preflight import learning, loop, losses, output
 from search.diagnostics.preflight.check import Judge
 from search.diagnostics.preflight.label_noise import UNSEEN, label_noise
 from search.diagnostics.preflight.near_rows import near_copies
@@ -144,3 +145,59 @@ def test_the_same_batch_again_is_a_fault_unless_it_is_all_rows_as_for_a_closure(
     }  # fmt: skip
     seen = CALM | {"batches": [batch] * 40, "epochs": [20, 40], "rows": rows, "rows_seen": {**CALM["rows_seen"], "taught": 1, "covered": [1.0, 1.0], "again": 1}}  # fmt: skip
     assert loop.batches(seen).outcome == outcome
+
+
+BATCH = {"shape": [16, 5], "finite": True, "alike": False, "mean": 0.0, "spread": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("covered", "again", "outcome"), [(0.2, 0.99, "warn"), (0.2, 0.21, "pass"), (0.5, 0.5, "pass")]
+)
+def test_rows_drawn_by_chance_from_a_fifth_are_told_from_rows_drawn_from_all(
+    covered, again, outcome
+):
+    taken = {**CALM["rows_seen"], "taught": 1, "covered": [covered, covered], "again": again}
+    given = [{**BATCH, "content": number} for number in range(8)]
+    seen = {**CALM, "batches": given, "epochs": [4, 8], "rows_seen": taken}
+    assert loop.batches(seen).outcome == outcome
+
+
+@pytest.mark.parametrize(("targets", "outcome"), [(64, "note"), (80, "warn")])
+def test_rows_beyond_those_given_are_no_fault_where_the_loss_is_of_those_given(targets, outcome):
+    given = [{**BATCH, "shape": [80, 5], "content": number} for number in range(2)]
+    call = {"targets": [targets]}
+    assert (
+        loop.batches({**CALM, "batches": given, "epochs": [1, 2], "loss": call}).outcome == outcome
+    )
+
+
+def test_a_wave_of_rates_that_counts_epochs_is_told_from_restarts_and_warm_up():
+    seen = {**CALM, "losses": [2.3] * 40, "ratios": [1e-3] * 40, "gradient_norms": [1.0] * 40}
+    wave = [0.05 * (1 + math.cos(math.pi * step / 20)) for step in range(40)]
+    told = learning.learning_rate({**seen, "rates": wave}, steps=10_000)
+    assert (told.outcome, "at step 20 and rises again" in told.told) == ("fail", True)
+    restarts = [wave[step % 20] for step in range(40)]
+    warm_up = [0.1 * min(1.0, (step + 1) / 20) for step in range(40)]
+    for rates in (restarts, warm_up, [0.1] * 40):
+        assert learning.learning_rate({**seen, "rates": rates}, steps=10_000).outcome == "pass"
+
+
+def test_weights_shrunk_once_between_two_steps_and_a_negated_part_of_a_loss_are_faults():
+    shrunk = {**CALM, "steps": 2, "factors": [0.8]}
+    assert loop.optimizer_steps(shrunk).outcome == "fail"
+    call = {
+        "name": "cross_entropy", "value": 2.3, "reduction": "mean", "outputs": [16, 10], "targets": [16],
+        "constant": None,
+    }  # fmt: skip
+    for backward, outcome in ((-1.15, "fail"), (-2.3, "fail"), (1.15, "pass"), (2.3, "pass")):
+        seen = {**CALM, "loss": call, "first_loss": 2.3, "losses": [backward]}
+        assert output.first_loss(seen, entropy=2.3, classes=10).outcome == outcome
+
+
+@pytest.mark.parametrize(("val_loss", "outcome"), [(0.1, "pass"), (2.2, "pass"), (5.0, "fail")])
+def test_without_predictions_a_val_loss_above_a_guess_is_none_of_rows_that_are_all_right(
+    val_loss, outcome
+):
+    seen = {**CALM, "loss": {"name": "cross_entropy", "outputs": [16, 10]}}
+    heart = {"tries": [{"val_loss": val_loss, "again": None, "score": 1.0}]}
+    assert losses.reported_losses(seen, heart=heart).outcome == outcome

@@ -254,7 +254,7 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
     again = losses_again(Run(epochs=run.epochs[-1:]), data.val.y, call=loss)
     return {
         "rate": rate,
-        "val_loss": run.series("val_loss")[-1] if again else None,
+        "val_loss": next(reversed(run.series("val_loss")), None),
         "again": again[-1] if again else None,
         "steps": len(steer.times),
         "score": best if scored else None,

@@ -6,6 +6,7 @@ Pure functions of what `trainers.probes` has measured; never trains.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -18,6 +19,7 @@ DIVERGED = 10.0  # times the first loss
 # way
 STILL = 1e-3
 WILD = (0.5, 1.0)  # a usual step's update over the weights: a warning, a fault
+GONE = 1e-2  # of its greatest, to which no schedule falls in two epochs that goes on after them
 FADED = 1e-3  # of its greatest, below which a rate is as good as 0
 HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # of the first loss
@@ -82,8 +84,14 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
 
 
 def _faded(rates: Sequence[float], *, steps: float) -> str:
-    """How a schedule ends the training long before its last step; empty if it does not."""
+    """How a schedule ends the training long before its last step, if only to come back as slowly
+    as it went; empty if it does not.
+    """
     low, high = rates[-1], max(rates)
+    at = rates.index(min(rates[rates.index(high) :]), rates.index(high))
+    again = [after - before for before, after in pairwise(rates[at:])]
+    if rates[at] < GONE * high and len(again) > 1 and min(again) >= 0 and max(again) < high / 2:
+        return f"the rate falls from {high:.3g} to {rates[at]:.1g} at step {at} and rises again"
     if low >= FADED * high or len(rates) >= steps / 3:
         return ""
     return f"the rate falls from {high:.3g} to {low:.1g} within {len(rates)} of {steps:.0f} steps"

@@ -86,10 +86,12 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
     both = seen["rows"] + seen["val_rows"]
     if MORE * seen["rows"] < taught <= MORE * both and seen["optimizers"] == 1:
         text = f"an epoch took {taught} rows, of {seen['rows']} that were given"
+        if seen["loss"] is not None and seen["loss"]["targets"][:1] == [seen["rows"]]:
+            return judge.note(f"{text}, and its loss is of these alone, as with graphs")
         return judge.warn(text, "do validation rows take part in the training?", taught=taught)
     rows, shallow = seen["rows_seen"], seen["first_layer"]
     few = rows["taught"] == 1 and max(rows["covered"]) < FEW * fraction
-    if few and rows["again"] == 1:
+    if few and rows["again"] > (1 + max(rows["covered"])) / 2:  # far beyond chance
         text = f"every epoch takes the same {max(rows['covered']):.0%} of the train rows"
         return judge.warn(text, "draw from all rows, and anew in every epoch")
     if shallow is not None and shallow < FAINT * min(seen["given_spread"] or 0.0, 1.0):
@@ -179,7 +181,7 @@ def optimizer_steps(seen: Answer) -> Check:
 def _by_hand(seen: Answer, judge: Judge) -> Check | None:
     """What happens to the weights beside the optimizer, if it undoes what they learn."""
     factors = seen["factors"]
-    if len(factors) > seen["steps"] / 2 and median(factors) < SHRUNK:
+    if factors and 2 * len(factors) >= seen["steps"] and median(factors) < SHRUNK:
         text = f"between two steps, all weights are multiplied by {median(factors):.3g}"
         return judge.fail(text, "weight decay belongs to the optimizer, and takes far less")
     if seen["drawn_anew"]:

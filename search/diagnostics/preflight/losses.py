@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.output import ENTROPIES
 
 Answer = Mapping[str, Any]
 OWN_ROW = "hold each output against the label of its own row"
@@ -33,7 +34,7 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     if rows["on_train"] is not None and rows["on_train"] > 0.9 and rows["on_val"] == 0:
         text = "the rows that were evaluated are train rows; no validation row was"
         return judge.fail(text, "evaluate the rows of data.val")
-    unknown = _unknown_by_heart(heart)
+    unknown = _unknown_by_heart(heart, seen["loss"])
     if unknown:
         return judge.fail(unknown, OWN_ROW)
     pairs = [
@@ -55,13 +56,21 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     return judge.note(text, "is it another loss, or one with penalties?")
 
 
-def _unknown_by_heart(heart: Answer) -> str:
+def _unknown_by_heart(heart: Answer, call: Answer | None) -> str:
     """How a `val_loss` knows nothing of rows that the model has learned by heart; empty if it
     does, or if that cannot be told.
     """
     for attempt in heart.get("tries") or ():
         loss, again = attempt.get("val_loss"), attempt.get("again")
-        if loss is None or again is None:
+        if loss is None:
+            continue
+        if again is None:
+            guess = _guess(call)
+            if attempt.get("score") == 1.0 and guess and loss > guess:
+                return (
+                    f"of rows that were learned by heart, all are said to be right, but val_loss "
+                    f"is {loss:.3g}, more than the {guess:.3g} of a guess"
+                )
             continue
         tells = again["shuffled"] - again["own"] > SURE * again["spread"]
         if tells and loss > again["shuffled"] - SURE * again["spread"]:
@@ -70,6 +79,13 @@ def _unknown_by_heart(heart: Answer) -> str:
                 f"have {again['own']:.3g}, and {again['shuffled']:.3g} on shuffled labels"
             )
     return ""
+
+
+def _guess(call: Answer | None) -> float | None:
+    """What a cross-entropy is of equally likely classes: who is right in each row loses less."""
+    if call is None or call["name"] not in ENTROPIES or len(call["outputs"]) < 2:
+        return None
+    return math.log(call["outputs"][1]) if call["outputs"][1] > 1 else None
 
 
 def _kept_sum(seen: Answer) -> str:

@@ -162,6 +162,7 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     return judge.passed(sentence, got=got, expected=expected)
 
 
+MOST = 64  # batches over which gradients are accumulated
 SUMMED = (
     "the loss is summed over the batch: say reduction='mean', or the rate depends on the batch size"
 )
@@ -178,7 +179,8 @@ def _not_the_mean(seen: Answer, backward: float | None) -> tuple[str, str] | Non
         return text, "drop maximize=True: a loss is to fall"
     if value is None or backward is None or not value:
         return None
-    if value > 0 and abs(backward + value) < EXACT * value:
+    parts = round(value / -backward) if value > 0 > backward else 0  # accumulated, if several
+    if 0 < parts <= MOST and abs(parts * backward + value) < EXACT * value:
         text = f"{call['name']} is {value:.3g}, and the gradient that of {backward:.3g}"
         return text, "the loss is negated: call backward of the loss itself"
     rows = math.prod(call["targets"]) if call["targets"] else 0
