@@ -23,6 +23,7 @@ from search.diagnostics.preflight import learning, sets
 from search.errors import UsageError
 from trainers.api import IGNORED, Data, Epoch
 from trainers.augment import Flip, Noise, check_fits
+from trainers.callable import open_seats
 from trainers.checkpoint import FolderCheckpoint, Unsaved
 from trainers.data import toys
 from trainers.losses import Focal
@@ -227,18 +228,19 @@ def test_bad_sequences_are_named(change, keys, message):
 
 
 @pytest.mark.parametrize("width", [6, 8])
-def test_numbers_per_step_beside_lengths_are_refused_and_outputs_of_whole_sequences_are_not(width):
+def test_numbers_per_step_are_no_regression_per_sequence_and_outputs_of_whole_sequences_are(width):
     arrays = _tagged(rows=20, longest=6, extra=2)
     arrays["y"] = np.random.default_rng(0).normal(size=(20, width))
     arrays["y"][np.arange(width) >= arrays["lengths"][:, None]] = 0.0
     np.savez("numbers.npz", **arrays)
     message = (
         r"data: y: a task with one answer per sequence needs one value per sequence, but got .* and "
-        r"others in sequence 0; numbers per step are not learned: give one number per sequence as "
-        r"y \[n\], bin them into classes per step \(data\.task=tagging\)"
+        r"others in sequence 0; say data\.task=step_regression for a number per step, or give one per "
+        r"sequence as y \[n\]"
     )
     with pytest.raises(UsageError, match=message):
         load_rows(_node("numbers.npz", task="regression"))
+    assert load_rows(_node("numbers.npz", task="step_regression")).data.y.shape == (20, 1, 6)
     np.savez("outputs.npz", **arrays | {"y": np.random.default_rng(0).normal(size=(20, 6))})
     assert load_rows(_node("outputs.npz", task="regression")).outputs == 6
 
@@ -518,3 +520,76 @@ def test_a_training_of_sequences_that_was_interrupted_goes_on_with_the_same_bits
     swapped = Data(train=part.train, val=part.val, test=part.val)
     again = predict(config, swapped, "cpu", tmp_path / "whole" / "best.safetensors")
     assert np.array_equal(again["predictions"], whole[-1].values["predictions"])
+
+
+# Numbers per step
+
+
+def _levels(path, *, sequences=60):
+    """A level per step that follows its input with a memory; lengths from 1 to 12."""
+    dice, rows = np.random.default_rng(0), []
+    for who in range(sequences):
+        level = 0.0
+        for step in range(int(dice.integers(1, 13))):
+            value = dice.normal()
+            level = 0.7 * level + value
+            rows.append((who, step, value, 50 + 10 * level))
+    frame = pd.DataFrame(rows, columns=["who", "t", "v", "level"])
+    frame.to_csv(path, index=False)
+    return frame
+
+
+def _of_steps(path, *words, metric="r2"):
+    columns = ["data.target=level", "data.sequence=who", "data.time=t", f"data.path={path}"]
+    tail = ["model=gru", "loss=mse", f"metric={metric}", "optimizer=adam", "optimizer.lr=0.02"]
+    config = compose_experiment(
+        "lr_sweep",
+        overrides=["data=csv", "data.task=step_regression", *columns, *tail, *words],
+        config_dir=None,
+    )
+    return completed(config)
+
+
+def test_a_number_per_step_is_scaled_by_real_train_steps_and_scored_over_real_steps(tmp_path):
+    frame = _levels(tmp_path / "levels.csv")
+    config = _of_steps(tmp_path / "levels.csv")
+    metric = Metric(name="mse", direction="minimize")
+    prepared = prepare(config, metric=metric)
+    train, val = prepared.final.train, prepared.final.val
+    assert train.y.shape == (len(train.x), 1, 12)
+    real = np.arange(12) < train.lengths[:, None]
+    assert (np.isfinite(train.y[:, 0]) == real).all()
+    assert train.y[:, 0][real].mean() == pytest.approx(0, abs=1e-5)
+    assert train.y[:, 0][real].std() == pytest.approx(1, abs=1e-4)
+    levels = frame[frame.who.isin(train.index)].level
+    units = prepared.units
+    assert units["mean"] == pytest.approx([levels.mean()])
+    output = np.zeros(val.y.shape)
+    output[~np.isfinite(val.y)] = 1e6  # what stands in the padding counts for nothing
+    got = scores(metric, targets=val.y, kind="predictions", output=output, units=units)
+    expected = np.square(frame[frame.who.isin(val.index)].level - levels.mean()).mean()
+    assert got["mse"] == pytest.approx(expected, rel=1e-4)
+    assert prepared.contract.floor == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_recurrent_network_follows_numbers_step_by_step_whatever_stands_in_the_padding(tmp_path):
+    _levels(tmp_path / "levels.csv", sequences=150)
+    config = _of_steps(tmp_path / "levels.csv")
+    metric = Metric(name="r2", direction="maximize")
+    data = next(prepare(config, metric=metric).folds()).data
+    plain = OmegaConf.to_container(config, resolve=True)
+    seats = open_seats("trainers.stock.Stock", data=data, device="cpu")
+    seats.admit(0, config=plain, checkpoint=Unsaved())
+    values = [seats.step()[0].values for _ in range(9)][-1]
+    output, targets = values["predictions"], data.val.y
+    assert output.shape == targets.shape
+    assert scores(metric, targets=targets, kind="predictions", output=output)["r2"] > 0.9
+    real = np.isfinite(targets)
+    assert values["val_loss"] == pytest.approx(np.square(output - targets)[real].mean(), rel=1e-3)
+
+
+def test_text_for_a_number_per_step_is_refused(tmp_path):
+    frame = _levels(tmp_path / "levels.csv")
+    frame.assign(level=["x"] * len(frame)).to_csv(tmp_path / "levels.csv", index=False)
+    with pytest.raises(UsageError, match=r"data: y: regression needs numbers"):
+        _of_steps(tmp_path / "levels.csv")

@@ -99,10 +99,14 @@ def with_teacher(config: Config, data: Data, *, device: str) -> Data:
     train = data.train
     if not source or train.soft is not None:
         return data
-    if train.x is None or train.y is None or (train.y.dtype.kind in "iu" and train.y.ndim > 1):
+    if (
+        train.x is None
+        or train.y is None
+        or train.y.ndim > (1 if train.y.dtype.kind in "iu" else 2)
+    ):
         raise ValueError(
             "distillation: needs rows with one answer each, but got "
-            f"{'row numbers only' if train.x is None else 'labels per step'}; "
+            f"{'row numbers only' if train.x is None else 'an answer per step'}; "
             "say distillation=none"
         )
     file, weights = teacher_files(str(source))

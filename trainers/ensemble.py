@@ -40,7 +40,8 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
 
 def kind_of(config: Config) -> str:
     """What an average is, as a trainer names it."""
-    return "predictions" if config["data"]["task"] == "regression" else "probabilities"
+    numbers = config["data"]["task"] in ("regression", "step_regression")
+    return "predictions" if numbers else "probabilities"
 
 
 def member_outputs(config: Config, data: Data, device: str, weights: Path) -> Outputs | None:

@@ -3,6 +3,7 @@
 On random rows, without the data; what is found here burns no name and no trial.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -107,6 +108,9 @@ def _rows(shape: Shape) -> tuple[Tensor, ...]:
     if shape.task == "tagging":
         y = torch.arange(ROWS * steps).view(ROWS, steps) % shape.outputs
         y = y if longest is None else y.masked_fill(~real_steps(lengths, steps), IGNORED)
+    elif shape.task == "step_regression":
+        y = torch.randn(ROWS, 1, steps, generator=dice)
+        y = y if longest is None else y.masked_fill(~real_steps(lengths, steps)[:, None], math.nan)
     elif shape.task == "transduction":
         longest_target = shape.sequences.get("target_steps") or 1
         y = torch.randint(1, shape.outputs, (ROWS, longest_target), generator=dice)

@@ -34,6 +34,9 @@ def loss_of(loss: Callable[..., Tensor], outputs: Tensor, rows: tuple[Tensor, ..
     _, targets, *lengths = rows
     if decodes(loss):
         return loss(outputs, targets, lengths[0] if lengths else None)
+    if targets.ndim == 3:  # numbers per step, NaN at padding
+        real = torch.isfinite(targets)
+        return loss(outputs[real], targets[real])
     return loss(outputs, targets)
 
 
@@ -52,6 +55,8 @@ def answers_of_rows(loss: nn.Module, targets: Tensor) -> Tensor | None:
     """
     if decodes(loss):
         return (targets != END).flatten(1).sum(dim=1)
+    if targets.ndim == 3:
+        return torch.isfinite(targets).flatten(1).sum(dim=1)
     if targets.ndim < 2 or targets.is_floating_point():
         return None
     return (targets != IGNORED).flatten(1).sum(dim=1)
@@ -68,6 +73,8 @@ def own_shape(rows: tuple[Tensor, ...]) -> str:
     if len(rows) > 2:
         return "its sequences have lengths of their own"
     targets = rows[1]
+    if targets.ndim == 3:
+        return "it learns a number per step"
     per_step = targets.ndim > 1 and not targets.is_floating_point()
     return "it learns a sequence of labels" if per_step else ""
 

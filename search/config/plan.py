@@ -47,7 +47,8 @@ SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] =
 KEEP = ("best", "all")
 LONGEST_NAME = 100  # characters of a search's name, which is a folder's
 SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
-CLASSES, NUMBERS, SEQUENCES = ("classification", "tagging"), ("regression",), ("transduction",)
+CLASSES, NUMBERS = ("classification", "tagging"), ("regression", "step_regression")
+SEQUENCES = ("transduction",)
 HEADS = "trainers.heads.Heads"  # the loss of several targets
 USUAL_LOSS = {
     "classification": "cross_entropy",

@@ -24,7 +24,8 @@ class Outputs:
     """What a trainer yielded for the rows of `targets` [n] or [n, outputs].
 
     `kind`: predictions, probabilities or labels. Labels per step are `targets` [n, steps] of
-    outputs [n, classes, steps] or labels [n, steps]; `steps` has them one by one.
+    outputs [n, classes, steps] or labels [n, steps], numbers per step [n, 1, steps] with NaN at
+    padding; `steps` has them one by one.
     """
 
     targets: Array
@@ -40,6 +41,10 @@ class Outputs:
             ValueError: outputs of other steps than the targets.
         """
         targets, array = self.targets, self.array
+        if targets.ndim == 3:
+            self._shape(f"[rows, {targets.shape[2]} steps]", array.size == targets.size)
+            real = np.isfinite(targets)
+            return replace(self, targets=targets[real], array=array.reshape(targets.shape)[real])
         if targets.ndim != 2 or targets.dtype.kind not in "iu":
             return self
         if self.kind != "labels":

@@ -219,7 +219,7 @@ def scores(
     if units is not None and output.size == targets.size:
         mean, scale = np.array(units["mean"]), np.array(units["scale"])
         targets, output = targets * scale + mean, output.reshape(targets.shape) * scale + mean
-        steps = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
+        steps = Outputs(targets=targets, kind=kind, array=output, average=metric.average).steps
     if metric.target:
         regression = targets.dtype.kind == "f"
         shown = (
@@ -259,8 +259,9 @@ def constant_score(metric: Metric, *, task: str, train: Array, val: Array) -> fl
     """
     if metric.formula or metric.target or metric.name not in METRICS:
         return None
-    if task == "regression":
-        constant = np.broadcast_to(train.mean(axis=0), val.shape)
+    if task == "regression" or train.ndim == 3:
+        steps = (0, 2) if train.ndim == 3 else 0  # of numbers per step, the mean of all of them
+        constant = np.broadcast_to(np.nanmean(train, axis=steps, keepdims=True)[0], val.shape)
         return scores(metric, targets=val, kind="predictions", output=constant)[metric.name]
     if task == "transduction":  # an empty answer
         empty = np.full(val.shape, END)

@@ -101,6 +101,7 @@ def fit_scaling(
         scaler, shown = _fitted(node, flat, shown)
         steps.append(scaler)
     feature_type = trained_type(shown)
+    y = y[np.isfinite(y)][:, None] if y.ndim == 3 else y  # numbers per step, without padding
     if not settings.get("target") or y.dtype.kind != "f":
         return Scaling(steps=tuple(steps), feature_type=feature_type, target_type=trained_type(y))
     mean, scale = y.mean(axis=0, dtype=np.float64), y.std(axis=0, dtype=np.float64)

@@ -13,8 +13,7 @@ from trainers.api import END, IGNORED
 from trainers.data import DataSet
 
 PER_STEP = (  # what to do with a number per step
-    "numbers per step are not learned: give one number per sequence as y [n], bin them into "
-    "classes per step (data.task=tagging), or train them in a trainer of yours (data=own); where "
+    "say data.task=step_regression for a number per step, or give one per sequence as y [n]; where "
     "y [n, outputs] are of whole sequences, pad x by a step"
 )
 
@@ -22,7 +21,8 @@ PER_STEP = (  # what to do with a number per step
 @dataclass(frozen=True, kw_only=True)
 class Rows:
     """`data.x` [n, …]; `data.y` [n] classes from 0, or [n, outputs] numbers; of tagging [n, steps]
-    classes, `IGNORED` at padding; of transduction [n, longest] classes from 1, padded by `END`.
+    classes, `IGNORED` at padding; of step_regression [n, 1, steps] numbers, NaN at padding; of
+    transduction [n, longest] classes from 1, padded by `END`.
 
     `classes`: the names of the classes, empty where the data hold the numbers themselves.
     `further`: targets of heads of their own [n, columns]; `heads`: the outputs of each by name.
@@ -169,6 +169,16 @@ def _numbers(data: DataSet) -> Rows:
     return Rows(data=replace(data, y=data.y.reshape(len(data.y), -1).astype(np.float64)))
 
 
+def _numbers_of_steps(data: DataSet) -> Rows:
+    labels, real = step_labels(data)
+    if labels.dtype.kind not in "fiu":
+        raise _refused("y", "regression needs numbers", str(labels.dtype), "check the target")
+    y = np.full(labels.shape, np.nan)
+    y[real] = labels[real]
+    check_finite("y", np.where(real, y, 0.0), missing_allowed=False)
+    return Rows(data=replace(data, y=y[:, None, :]))
+
+
 def untrained_classes(
     targets: Mapping[str, NDArray[Any] | None], *, task: str, classes: Sequence[Any]
 ) -> str:
@@ -201,6 +211,7 @@ def untrained_classes(
 ROWS: dict[str, Callable[[DataSet], Rows]] = {
     "classification": _classes,
     "regression": _numbers,
+    "step_regression": _numbers_of_steps,
     "tagging": _tags,
     "transduction": _targets,
 }

@@ -9,6 +9,7 @@ from search.errors import UsageError, unknown
 TASKS: dict[str, dict[str, Callable[[Outputs], float]]] = {
     "classification": CLASSIFICATION,
     "regression": REGRESSION,
+    "step_regression": REGRESSION,  # a number per step of a sequence
     # a label per step of a sequence
     "tagging": {**CLASSIFICATION, "sequence_accuracy": SEQUENCES["sequence_accuracy"]},
     "transduction": SEQUENCES,  # a sequence of labels, of another length than the input

@@ -224,12 +224,12 @@ def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
     target = str(plan.config.get("loss", {}).get("_target_", ""))
     if not plan.stock:
         task = str(OmegaConf.select(plan.config, "data.task"))
-        target = SQUARED if task == "regression" else CROSS_ENTROPY
+        target = SQUARED if task in ("regression", "step_regression") else CROSS_ENTROPY
     y = train_targets(folder.arrays) if target in (CROSS_ENTROPY, SQUARED) else None
     if y is None or y.dtype.kind not in "iuf":
         return 0, None
     if target == SQUARED:
-        return 0, float(np.var(y, axis=0).mean())
+        return 0, float(np.nanvar(y) if y.ndim == 3 else np.var(y, axis=0).mean())
     labels = np.asarray(y)[np.asarray(y) != IGNORED]
     if y.dtype.kind not in "iu" or labels.min(initial=0) < 0:
         return 0, None

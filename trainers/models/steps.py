@@ -14,7 +14,7 @@ from trainers.models.squashed_lstm import SquashedLSTM
 from trainers.sequences import real_steps
 
 POOLS = ("last", "mean", "max", "attention")
-PER_STEP = ("tagging", "transduction")  # tasks with outputs per step
+PER_STEP = ("tagging", "transduction", "step_regression")  # tasks with outputs per step
 
 
 class StepInputs(nn.Module):

@@ -26,7 +26,7 @@ def padding_counts(subject: Subject) -> dict[str, Any]:
     plain = _losses(first)
     if first.error or plain != _losses(again) or not plain:
         return {"cause": first.error or "one seed gives different losses, or none"}
-    per_step = subject.task == "tagging"
+    per_step = subject.task in ("tagging", "step_regression")
     others = {
         "other numbers": Data(train=_refilled(data.train), val=_refilled(data.val)),
         f"{LONGER} steps more": Data(
@@ -63,5 +63,7 @@ def _longer(part: Part, *, per_step: bool) -> Part:
     assert part.x is not None
     x, y = np.asarray(part.x), part.y
     if y is not None and per_step:
-        y = np.pad(y, ((0, 0), (0, LONGER)), constant_values=IGNORED)
+        before = ((0, 0),) * (y.ndim - 1)
+        fill = IGNORED if y.dtype.kind in "iu" else np.nan
+        y = np.pad(y, (*before, (0, LONGER)), constant_values=fill)
     return replace(part, x=np.pad(x, ((0, 0), (0, LONGER), *((0, 0),) * (x.ndim - 2))), y=y)

@@ -239,7 +239,7 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
         if math.isinf(got) and subject.metric in UP_TO_ONE and subject.metric in values:
             got = float(values[subject.metric])
         best = max(best, got)
-        return best >= FITTED and (got == 1.0 or subject.task == "regression")
+        return best >= FITTED and (got == 1.0 or subject.task in ("regression", "step_regression"))
 
     steer = Steer(rate=lambda _: rate, plain=True, most=steps, until=patient())
     epochs = -(-steps // subject.steps(data))

@@ -25,7 +25,7 @@ def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
     labels = values.get("labels")
     if y is None or (outputs is None and labels is None):
         return -math.inf
-    if task != "regression":
+    if y.dtype.kind != "f":
         chance = "predictions" not in values
         got = np.asarray(labels) if labels is not None else _classes(np.asarray(outputs), chance)
         if got.ndim == y.ndim == 2 and labels is not None:
@@ -37,6 +37,7 @@ def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
         if np.size(outputs) == y.size
         else np.full(y.shape, math.nan)
     )
+    got, y = (got[np.isfinite(y)], y[np.isfinite(y)]) if y.ndim == 3 else (got, y)
     left, total = float(((got - y) ** 2).sum()), float(((y - y.mean(axis=0)) ** 2).sum())
     return 1 - left / total if total and math.isfinite(left) else -math.inf
 
@@ -68,9 +69,8 @@ def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
         return chances
     if got.size != y.size:
         return None
-    missed = (
-        np.nan_to_num((got.reshape(y.shape) - y) ** 2, nan=4.0).reshape(len(y), -1).mean(axis=1)
-    )
+    squares = np.where(np.isnan(got.reshape(y.shape)), 4.0, (got.reshape(y.shape) - y) ** 2)
+    missed = np.nanmean(squares.reshape(len(y), -1), axis=1)  # targets are NaN at padding
     rows: NDArray[np.float64] = np.clip(1 - missed, -3.0, None)
     return rows
 

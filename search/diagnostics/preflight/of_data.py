@@ -80,9 +80,9 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     yield sets.shared_groups(groups, time)
     yield from _of_features(plan, data, fold.train, time_left)
     train_x, train_y = fold.train.x, y["train"]
-    if task == "regression":
-        yield labels.targets(train_y)
-    if task in ("tagging", "transduction"):
+    if task in ("regression", "step_regression"):
+        yield labels.targets(train_y[np.isfinite(train_y)] if train_y.ndim == 3 else train_y)
+    if task in ("tagging", "transduction", "step_regression"):
         yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return
     val = fold.val.x, y["val"]
