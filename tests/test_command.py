@@ -18,6 +18,7 @@ from trainers.checkpoint import FolderCheckpoint
 from trainers.command import CommandFailed, train
 from trainers.command_line import command_line
 from trainers.printed import Printed
+from trainers.probes.run import train as probe
 
 DATA = Data(train=Part(index=np.arange(5)), val=Part(index=np.arange(5, 8)))
 
@@ -64,6 +65,18 @@ print('{"accuracy": 1.0}')
         "folder": str(tmp_path / "checkpoints" / "7"),
         "files": str(tmp_path / "files" / "7"),
     }
+
+
+def test_a_look_at_a_program_writes_nothing_into_the_searchs_folder_and_begins_anew(tmp_path):
+    (tmp_path / "split.npz").write_text("the search's own")
+    code = 'print(\'{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0, "accuracy": 0.5}\')'
+    config = _config(code)
+    config["trainer"] |= {"_target_": "trainers.command.train", "epochs": 1, "untrained": False}
+    for _ in range(2):
+        run = probe(config, data=DATA, device="cpu", folder=tmp_path)
+        assert (len(run.epochs), run.error) == (1, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["split.npz"]
+    assert (tmp_path / "split.npz").read_text() == "the search's own"
 
 
 def test_keys_are_filled_into_the_arguments_and_nothing_is_split_on_spaces():

@@ -9,6 +9,7 @@ from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
 from search.config.tune_settings import rate_of
 from search.protocols.next_stage import NO_RATE
+from search.results.summary.verdicts import advice
 from search.stages.group import Group, change_nothing
 from tests.simulated import carried_out, tune_plan
 from trainers.mentions import unmentioned
@@ -46,6 +47,14 @@ def score(*, of):
         return 0.7 - 0.05 * rate + width + (noise if of else 0.001 * seed)
 
     return value
+
+
+def test_a_trainer_of_ones_own_is_advised_only_what_it_reads():
+    assert advice("converged", turnable={"my.lr"}) == []
+    assert advice("still_learning", turnable={"my.lr"}) == [
+        "train for longer (trainer.epochs: raise, R27)"
+    ]
+    assert "compare train and validation" in advice("data_suspect", turnable={"my.lr"})[0]
 
 
 def test_knobs_of_one_word_are_all_that_is_turned_and_a_rate_by_name_is_the_rate():

@@ -5,6 +5,7 @@ Never judges.
 """
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from search.config.trial_config import TrialConfigs, trainer_config
 from search.errors import RunError
 from search.execution.process_guard import spawn_guarded
 from search.execution.slots import Slot
+from trainers.probes import SCRATCH
 
 Answers = dict[str, Any]
 
@@ -74,3 +76,5 @@ def probed(
         finally:
             for name in ("answers.json", "asked.json"):
                 (folder / name).unlink(missing_ok=True)
+            for left in folder.glob(f"{SCRATCH}*"):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from trainers.api import Config, Data, Epoch, Failure, Part, Values
 from trainers.callable import open_seats
 from trainers.checkpoint import Unsaved
+from trainers.probes import SCRATCH
 from trainers.probes.steer import Enough
 from trainers.probes.watch import Watch
 
@@ -61,6 +63,8 @@ def train(
 ) -> Run:
     """Trains within the contexts until it is `Enough`, or `stop` says so of what came so far.
 
+    What the training writes goes to a place of its own in `folder`, which is removed afterwards.
+
     `epochs`: in place of `trainer.epochs`; `into`: what is filled, so that it remains where the
     training is left in the middle.
     """
@@ -71,10 +75,13 @@ def train(
     shortened = {**config, "trainer": trainer if epochs is None else {**trainer, "epochs": epochs}}
     run = Run() if into is None else into
     with ExitStack() as stack:
+        own = stack.enter_context(
+            TemporaryDirectory(dir=folder, prefix=SCRATCH, ignore_cleanup_errors=True)
+        )
         watches = [stack.enter_context(context) for context in contexts]
         try:
             seats = open_seats(config["trainer"]["_target_"], data=data, device=device)
-            seats.admit(0, config=shortened, checkpoint=Unsaved(folder))
+            seats.admit(0, config=shortened, checkpoint=Unsaved(Path(own)))
             while not run.error:
                 (outcome,) = seats.step()
                 if not isinstance(outcome, Epoch):

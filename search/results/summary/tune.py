@@ -67,7 +67,7 @@ def conclusion(findings: Findings) -> list[str]:
     used, budget = len(findings.rows), _budget(findings)
     near = good_region(findings, final["trials"])
     lines.append(f"{used}{budget} trials in {len(steps)} stages{near}")
-    return [*lines, *said(findings, advise=not final.get("perfect"))]
+    return [*lines, *said(findings, trials=final["trials"], advise=not final.get("perfect"))]
 
 
 def good_region(findings: Findings, trials: Sequence[int]) -> str:

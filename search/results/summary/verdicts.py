@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import ADVICE, EPOCHS, PATIENCE, applies, is_longer
+from search.diagnostics.verdicts.advice import ADVICE, CHECK, EPOCHS, PATIENCE, applies, is_longer
 from search.results.findings import Findings
 from search.storage.trials import TrialRecord
 
@@ -38,21 +38,36 @@ def outcomes(findings: Findings, rows: Iterable[TrialRecord]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.most_common())
 
 
-def said(findings: Findings, *, advise: bool = True) -> list[str]:
+def said(findings: Findings, *, trials: Collection[int] = (), advise: bool = True) -> list[str]:
     """The winner's verdict, what to turn next, and what all trials say together, a line each.
 
-    `advise`: whether something is to be turned.
+    Args:
+        findings: of the search.
+        trials: of the winner, whose commonest verdict counts; none: its first seed's.
+        advise: whether something is to be turned.
     """
-    winner, lines = findings.winner, []
-    if winner is not None and (verdict := findings.verdicts.get(winner.spec.trial)) is not None:
-        lines.append(
-            f"the curves of trial {winner.spec.trial}, the winner's first seed: "
-            f"{verdict.name}: {verdict.why}"
+    winner, lines = findings.winner, list[str]()
+    numbers = trials or ((winner.spec.trial,) if winner is not None else ())
+    known = [row for row in findings.rows if row.spec.trial in {*numbers} & {*findings.verdicts}]
+    counts = Counter(findings.verdicts[row.spec.trial].name for row in known)
+    for name, times in counts.most_common(1):
+        row = next(row for row in known if findings.verdicts[row.spec.trial].name == name)
+        of = (
+            f"{times} of the answer's {len(known)} trials, such as {row.spec.trial}"
+            if len(known) > 1
+            else f"trial {row.spec.trial}, the winner's first seed"
         )
+        lines.append(f"the curves of {of}: {name}: {findings.verdicts[row.spec.trial].why}")
         swept = set(turned(findings)) if findings.steps else set()
-        config = config_of(findings, winner)
-        ended = out_of_patience(findings.plan, winner)
-        left = advice(verdict.name, config, tried=swept, out_of_patience=ended)
+        ended = out_of_patience(findings.plan, row)
+        turnable = None if findings.plan.stock else {knob.path for knob in findings.plan.knobs}
+        left = advice(
+            name,
+            config_of(findings, row),
+            tried=swept,
+            turnable=turnable,
+            out_of_patience=ended,
+        )
         lines += [f"  next: {line}" for line in left[:1] if advise]
     lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
     return [*lines, *_deleted(findings)]
@@ -85,18 +100,21 @@ def advice(
     config: DictConfig | None = None,
     *,
     tried: Collection[str] = (),
+    turnable: Collection[str] | None = None,
     out_of_patience: bool = False,
 ) -> list[str]:
     """What to turn after a verdict of that name, and by which rule, the first first.
 
     `config`: of the trial, whose conditions are looked at; None, where no config is known: without
     the remedies that rest on one. `tried`: paths that were swept, and are not named again.
+    `turnable`: paths that a trainer of the user's own reads; None: it is ours, which reads all.
     `out_of_patience`: it ended before its last epoch, so that more epochs would change nothing.
     """
     remedies = [
         one
         for one in ADVICE[verdict]
         if (not one.when if config is None else applies(one, config)) and one.knob not in tried
+        if turnable is None or one.turn == CHECK or one.knob in {EPOCHS, *turnable}
     ]
     lines = []
     for one in remedies:
