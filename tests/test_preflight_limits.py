@@ -199,5 +199,13 @@ def test_without_predictions_a_val_loss_above_a_guess_is_none_of_rows_that_are_a
     val_loss, outcome
 ):
     seen = {**CALM, "loss": {"name": "cross_entropy", "outputs": [16, 10]}}
-    heart = {"tries": [{"val_loss": val_loss, "again": None, "score": 1.0}]}
+    heart = {"tries": [{"val_loss": val_loss, "again": None, "score": 0.98}]}
     assert losses.reported_losses(seen, heart=heart).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [([2.3, 9.0, 40.0, 40.0, 40.0], "fail"), ([2.3, 2.0, 1.5], "not checkable")],
+)
+def test_a_loop_without_a_torch_optimizer_whose_loss_grows_is_told(told, outcome):
+    assert learning.learning_rate({**CALM, "losses": told}, steps=100).outcome == outcome

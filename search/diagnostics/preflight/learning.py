@@ -35,11 +35,14 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     Diverged is what ends far above where it began: one heavy batch is no divergence.
     """
     judge = Judge(name="learning_rate", rule="R24")
-    losses, ratios = (
-        seen["losses"],
-        [math.inf if ratio is None else ratio for ratio in seen["ratios"]],
-    )
+    losses = seen["losses"]
+    ratios = [math.inf if ratio is None else ratio for ratio in seen["ratios"]]
+    start = max(abs(losses[0] or 0.0), abs(seen["first_loss"] or 0.0)) if losses else math.inf
+    end = _end(losses)
+    diverged = _diverged(losses, start=start, end=end)
     if not ratios:
+        if diverged and losses[0] is not None:
+            return judge.fail(diverged, "is a step taken uphill, or is the rate too high?")
         return judge.unknown("no step of a torch optimizer was seen")
     rate, usual = max(seen["rates"]), median(ratios)
     sentence = f"at {rate:.3g}, a step moves the weights by {usual:.2g} of their size"
@@ -56,17 +59,13 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
             "had no part in it"
         )
         return judge.fail("the first loss is not finite already", remedy, **numbers)
-    start = max(abs(losses[0]), abs(seen["first_loss"] or 0.0)) if losses else math.inf
-    end = _end(losses)
-    if None in losses or end > DIVERGED * start + 1e-3:
-        arrow = f"{start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"
-        text = f"{sentence}; the loss went from {arrow}"
+    if diverged:
+        text = f"{sentence}; {diverged}"
         return judge.fail(text, lower + _at_once(losses, start=start), **numbers)
     if seen["rates"][-1] == 0:
         first = seen["rates"].index(0, 1) if 0 in seen["rates"][1:] else 0
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
-    faded = _faded(seen["rates"], steps=steps)
-    if faded:
+    if faded := _faded(seen["rates"], steps=steps):
         return judge.fail(faded, "is the schedule stepped per batch, and counts epochs?", **numbers)
     if max(ratios) * steps < STILL:
         text = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
@@ -83,13 +82,20 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     return judge.passed(sentence, **numbers)
 
 
+def _diverged(losses: Sequence[float | None], *, start: float, end: float) -> str:
+    """From where to where a loss went that ends far above where it began; else empty."""
+    if not losses or (None not in losses and end <= DIVERGED * start + 1e-3):
+        return ""
+    return f"the loss went from {start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"
+
+
 def _faded(rates: Sequence[float], *, steps: float) -> str:
     """How a schedule ends the training long before its last step, if only to come back as slowly
     as it went; empty if it does not.
     """
     low, high = rates[-1], max(rates)
     at = rates.index(min(rates[rates.index(high) :]), rates.index(high))
-    again = [after - before for before, after in pairwise(rates[at:])]
+    again = [after - before for before, after in pairwise(rates[at : at + 6])]
     if rates[at] < GONE * high and len(again) > 1 and min(again) >= 0 and max(again) < high / 2:
         return f"the rate falls from {high:.3g} to {rates[at]:.1g} at step {at} and rises again"
     if low >= FADED * high or len(rates) >= steps / 3:
