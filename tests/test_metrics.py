@@ -219,6 +219,7 @@ def test_a_trainers_own_number_may_bear_any_name():
     assert tasks_of(read_metric({"name": "acuracy", "direction": "maximize"}, reported=True)) == (
         "classification",
         "regression",
+        "step_regression",
         "tagging",
         "transduction",
     )

@@ -57,7 +57,6 @@ USUAL_LOSS = {
     "transduction": "ctc",
 }  # by task, the option of `loss` to begin with
 LOSS_TASKS = {
-    HEADS: ("classification", "regression"),
     "torch.nn.CrossEntropyLoss": CLASSES,
     "torch.nn.NLLLoss": CLASSES,
     "torch.nn.MultiMarginLoss": ("classification",),
@@ -69,6 +68,7 @@ LOSS_TASKS = {
     "torch.nn.HuberLoss": NUMBERS,
     "trainers.sequence_losses.CTC": SEQUENCES,
     "trainers.sequence_losses.SequenceCrossEntropy": SEQUENCES,
+    HEADS: ("classification", "regression"),
 }
 
 
