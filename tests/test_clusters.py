@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -450,3 +451,40 @@ def test_a_worker_sees_the_gpus_that_its_node_gives_it(words, seen, nodes, tmp_p
     assert logs
     assert all(re.search(seen, log) for log in logs), logs
     assert set(trials(tmp_path / "results" / "far").device) == {seen.split()[-1]}
+
+
+DDP = [
+    "own_command",
+    'trainer.command=["{python}",-m,torch.distributed.run,--standalone,--nproc-per-node,2,-m,'
+    'trainers.examples.ddp,--lr,"{optimizer.lr}",--seed,"{seed}",--epochs,"{trainer.epochs}"]',
+    *("trainer.epochs=8", "trainer.patience=null", "seeds=1", "space.optimizer.lr.points=2"),
+    *("protocol.extend=0", "protocol.refine=0", "rehearse=false", "placement.slots=1"),
+]
+
+
+def _rank(nodes: Nodes, number: str) -> list[psutil.Process]:
+    """The process of a rank of the trial that trains."""
+    found = []
+    for each in nodes.processes("trainers.examples.ddp"):
+        with suppress(psutil.Error):
+            if each.environ().get("LOCAL_RANK") == number:
+                found.append(each)
+    return found
+
+
+def test_a_rank_that_dies_fails_the_trial_that_has_two_gpus_and_no_other(nodes, tmp_path):
+    place = [word for word in nodes.words[len(SEARCH) :] if "gpus" not in word]
+    with running(*DDP, *place, "placement.gpus_per_trial=2", cwd=tmp_path) as conductor:
+        wait_for(lambda: _epochs(tmp_path) >= 2, seconds=120, what="epochs")
+        ranks: list[psutil.Process] = []
+        wait_for(lambda: ranks or ranks.extend(_rank(nodes, "1")), seconds=60, what="a second rank")
+        gpus = ranks[0].environ()["CUDA_VISIBLE_DEVICES"]
+        ranks[0].kill()
+        output, _ = conductor.communicate(timeout=200)
+    assert conductor.returncode == 0, output
+    assert gpus.count(",") == 1  # both
+    rows = trials(tmp_path / "results" / "far")
+    assert sorted(rows.state) == ["complete"] * (len(rows) - 1) + ["failed"]
+    (reason,) = rows[rows.state == "failed"].reason
+    assert "rank 1 was killed by SIGKILL" in reason
+    assert not nodes.processes("trainers.examples.ddp")

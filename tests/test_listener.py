@@ -8,12 +8,14 @@ import time
 from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kit import certificate
 
 from search.execution.encryption import Certificates, encrypted
-from search.execution.link import Link
+from search.execution.link import HEADER, Link
 from search.execution.listener import SIZE, Listener, connect
-from search.execution.messages import Hello, MessageError, Quit
+from search.execution.messages import Hello, Message, MessageError, Quit, encode
 
 
 @pytest.fixture
@@ -65,6 +67,45 @@ def test_a_token_opens_one_connection_and_a_forgotten_one_none(listener):
     for useless in (token, forgotten):
         with pytest.raises(ConnectionError):
             connect(listener.address, token=useless)
+
+
+MESSAGE = (st.binary(max_size=50) | st.just(encode(Hello(pid=7)))).map(
+    lambda body: HEADER.pack(len(body)) + body
+)
+PIECES = st.lists(st.binary(max_size=100) | MESSAGE | st.just(b"x" * 70_000), max_size=4)
+
+
+@given(pieces=PIECES, speaks_first=st.booleans(), knows_token=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_no_bytes_of_a_stranger_and_none_of_a_worker_do_more_than_end_their_connection(
+    pieces, speaks_first, knows_token
+):
+    listener = Listener("127.0.0.1")
+    try:
+        token, links = _joined(listener)
+        if knows_token:
+            stranger = connect(listener.address, token=token)
+        else:
+            stranger = socket.create_connection(listener.address)
+        with stranger, suppress(OSError):
+            if not (speaks_first or knows_token):
+                stranger.recv(SIZE, socket.MSG_WAITALL)
+            for piece in pieces:
+                stranger.sendall(piece)
+        if knows_token:
+            conductor = links.get(timeout=5)
+            is_open = True
+            with suppress(MessageError):
+                while is_open:
+                    messages, is_open = conductor.poll()
+                    assert all(isinstance(each, Message) for each in messages)
+            conductor.close()
+            token, links = _joined(listener)
+        assert links.empty()
+        with connect(listener.address, token=token):
+            links.get(timeout=5).close()
+    finally:
+        listener.close()
 
 
 @pytest.mark.parametrize("said", [b"", b"x", b"x" * SIZE, b"GET / HTTP/1.1\r\n\r\n" * 9999])
@@ -172,7 +213,7 @@ def test_what_travels_between_two_certificates_is_read_by_nobody_else(tmp_path):
 @needs_openssl
 def test_where_the_engine_has_certificates_a_token_alone_opens_nothing(tmp_path):
     own, foreign = (_certificates(tmp_path / name) for name in ("own", "foreign"))
-    listener = Listener("127.0.0.1", deadline=0.5, certificates=own)
+    listener = Listener("127.0.0.1", certificates=own)
     for trick in ("plain", "foreign", "silent", "own"):
         token, links = _joined(listener)
         connection = connect(listener.address, token=token)

@@ -1,4 +1,4 @@
-"""The documented scripts for Slurm, as far as they run without it: the shell's grammar, and Dask's in place of Slurm's."""
+"""The documented scripts for Slurm and Kubernetes, as far as they run without these: grammar, names, and Dask in place of Slurm."""
 
 import importlib.util
 import re
@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from kit import TINY, environment, search, trials, wait_for
+
+from search.config.compose import compose_experiment
 
 PAGE = Path(__file__).parent.parent / "search" / "execution" / "README.md"
 STAND_IN = """
@@ -36,6 +39,25 @@ def test_the_job_of_ray_nodes_is_a_script_of_the_shell():
     script = _script("sh", "srun")
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
     assert len(script.splitlines()) <= 10
+
+
+def test_the_documents_of_kubernetes_fit_together_and_hold_a_command_that_exists():
+    cluster, job = yaml.safe_load_all(_script("yaml", "RayCluster"))
+    assert (cluster["kind"], job["kind"]) == ("RayCluster", "Job")
+    groups = [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]
+    pods = [each["template"]["spec"] for each in (*groups, job["spec"])]
+    mounts = [container["volumeMounts"] for pod in pods for container in pod["containers"]]
+    assert all(each == [{"name": "results", "mountPath": "/results"}] for each in mounts)
+    assert all(pod["volumes"] == pods[0]["volumes"] for pod in pods)
+    assert len({pod["containers"][0]["image"] for pod in pods}) == 1
+    (container,) = pods[-1]["containers"]
+    python, option, module, *words = container["command"]
+    assert (python, option, module) == ("python", "-m", "search")
+    experiment, *overrides = words
+    config = compose_experiment(experiment, overrides=overrides, config_dir=None)
+    service = f"{cluster['metadata']['name']}-head-svc"  # as KubeRay calls it
+    assert config.placement.address == f"ray://{service}:10001"
+    assert config.results_root == container["workingDir"] == "/results"
 
 
 @pytest.mark.slow

@@ -114,6 +114,7 @@ class WorkerConnections:
 
     def __init__(self) -> None:
         self._workers: dict[int, WorkerHandle] = {}
+        self._without_descriptor: dict[int, WorkerHandle] = {}  # those of them, to be asked
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._undelivered: list[Happening] = []
         self._wake_read, self._wake_write = os.pipe()
@@ -148,9 +149,8 @@ class WorkerConnections:
                 os.read(self._wake_read, 4096)
             else:
                 happened += self._listen(key.data)
-        for worker in list(self._workers.values()):
-            if not worker.connection.closed and worker.connection.descriptor() is None:
-                happened += self._listen(worker)
+        for worker in list(self._without_descriptor.values()):
+            happened += self._listen(worker)
         while not self._inbox.empty():
             happened += self._on_event(self._inbox.get())
         return happened
@@ -229,8 +229,11 @@ class WorkerConnections:
             descriptor = event.connection.descriptor()
             if descriptor is not None:
                 self._selector.register(descriptor, selectors.EVENT_READ, worker)
+            else:
+                self._without_descriptor[event.slot.number] = worker
         elif isinstance(event, WorkerLeft):
             worker = self._workers.pop(event.slot.number)
+            self._without_descriptor.pop(event.slot.number, None)
             last = self._listen(worker)
             self._drop(worker)
             exited = WorkerExited(

@@ -46,6 +46,8 @@ class TrialQueue:
         memory to itself: workers that share it finish what they have and get nothing new until it
         has ended.
         """
+        if not (worker.room and len(self)):
+            return []  # at once: with many workers, their neighbours are many
         neighbours = trials_beside(worker, workers=workers)
         if self._short and not neighbours and not worker.trials:
             return [self._short.pop(0)]
