@@ -10,19 +10,21 @@ import yaml
 from drawn import joint_of
 from simulated import carried_out, tune_plan
 
+from search.contract.arrays import hash_of
 from search.diagnostics.verdicts.rules import Verdict
 from search.protocols.record import record_of
 from search.results.findings import find
 from search.results.report import report_page
 from search.storage.folder import Folder
 
+SPLIT = {"test": np.arange(3)}  # a page reads no row of it
 CONTRACT = {
     "task": "classification",
     "metric": "accuracy",
     "direction": "maximize",
     "definition": {},
     "data": {"rows": 1000, "shape": [8], "fingerprint": "abc"},
-    "split": {"rows": {"train": 600, "val": 250, "test": 150}, "hash": "def"},
+    "split": {"rows": {"train": 600, "val": 250, "test": 150}, "hash": hash_of(SPLIT)},
     "normalisation": {"kind": "StandardScaler"},
     "floor": 0.1,
 }
@@ -91,7 +93,7 @@ def folder_of(path, findings, *, contract=CONTRACT, log=""):
     folder = Folder(path)
     folder.contract.write_text(yaml.safe_dump(contract))
     folder.config.write_text("name: made\nstorage: postgresql://me:secret@host/db\n")
-    np.savez(folder.split, test=np.arange(3))
+    np.savez(folder.split, **SPLIT)
     folder.logs.mkdir(exist_ok=True)
     for row in findings.rows:
         if row.state in ("failed", "infeasible", "lost"):

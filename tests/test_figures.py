@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 
 from search.config.compose import compose_experiment
 from search.config.knobs import Knob
+from search.contract.metrics import Metric
 from search.results.figures import figure_files
 from search.results.figures.layers import layers_svg
-from search.results.figures.places import place
+from search.results.figures.places import limits_by_dots, place
 from search.storage.folder import Folder
 from trainers.api import Data, Part
 from trainers.build import made
@@ -236,3 +237,20 @@ def test_the_first_layers_of_a_model_are_drawn_as_pictures(model, labels, tmp_pa
     drawn = layers_svg("here", arrays)
     assert all(f">{label}<" in drawn for label in arrays)
     assert drawn == layers_svg("here", arrays)
+
+
+def test_long_intervals_do_not_press_the_dots_of_a_figure_into_a_line():
+    dots = [0.5, 0.7, 0.9]
+    assert limits_by_dots(dots, [0.4, 0.8, 1.2]) is None
+    low, high = limits_by_dots(dots, [-3.0, 0.4, 1.0, 4.0])
+    assert (low, high) == pytest.approx((0.38, 1.02))
+    assert limits_by_dots([0.5, 0.5], [0.0, 1.0]) is None
+    assert limits_by_dots(dots, [float("nan"), 1.0]) is None
+
+
+def test_no_gain_is_called_possible_that_the_metric_cannot_have():
+    accuracy = Metric(name="accuracy", direction="maximize")
+    assert accuracy.room(0.925) == pytest.approx(0.075)
+    assert accuracy.room(92.5) == pytest.approx(7.5)
+    assert Metric(name="mse", direction="minimize").room(3.0) == 3.0
+    assert Metric(name="mine", direction="maximize").room(0.5) == math.inf

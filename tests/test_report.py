@@ -373,7 +373,7 @@ def test_searches_of_one_contract_share_a_page_and_others_are_refused(tmp_path):
     other = {**CONTRACT, "split": {**CONTRACT["split"], "hash": "other"}}
     folder = folder_of(tmp_path / "second", second, contract=other)
     with pytest.raises(
-        UsageError, match=r"share their contract[^§]*split: hash def.* in first, hash other"
+        UsageError, match=r"share their contract[^§]*split: hash \w+.* in first, hash other"
     ):
         comparison_page([found[0], replace(found[1], folder=folder)])
 
@@ -449,6 +449,12 @@ def test_every_recorded_quantity_is_a_figure_of_chosen_and_baseline_by_epoch():
     assert charts["learning rate by epoch"].y.log
     assert [line.name for line in charts["mean greatest probability by epoch"].series] == ["chosen"]
     assert drawn.table.columns["trial"] == [4] * 3 + [7] * 3
+    constant = epoch_figures(
+        {7: {**columns, "lr": np.full(3, 0.1)}}, {7: "chosen"}, metric="accuracy"
+    )
+    assert [(chart.title, chart.y.limits) for chart in constant.charts] == [
+        ("learning rate by epoch", (0.0, 0.2))
+    ]  # accuracy stands among the learning curves already
     assert epoch_figures({}, {4: "chosen"}, metric="accuracy") is None
 
 

@@ -72,6 +72,11 @@ class Metric:
             return ()
         return (0.0,) if self.name in ERRORS else (1.0, 100.0)
 
+    def room(self, value: float) -> float:
+        """How much better than `value` a score can be; infinite where nothing tells."""
+        distances = (self.sign * (perfect - value) for perfect in self.perfect)
+        return min((distance for distance in distances if distance >= 0), default=math.inf)
+
     @property
     def definition(self) -> dict[str, str]:
         """What the contract must hold beside name and direction."""

@@ -92,6 +92,22 @@ def near_best(
     return low, high
 
 
+def limits_by_dots(values: Sequence[float], ends: Sequence[float]) -> tuple[float, float] | None:
+    """The limits of an axis where long intervals would press all dots into a line; else None.
+
+    Args:
+        values: of the dots, which are always inside.
+        ends: of the intervals; they are cut where they leave the dots by more than these lie apart.
+    """
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    room = high - low
+    inside = [end for end in ends if math.isfinite(end) and low - room <= end <= high + room]
+    if room == 0 or len(inside) == sum(math.isfinite(end) for end in ends):
+        return None
+    margin = 0.05 * room
+    return min([low, *inside]) - margin, max([high, *inside]) + margin
+
+
 def shortened(value: Value) -> str:
     """A choice as a tick's label."""
     text = one_line(value)

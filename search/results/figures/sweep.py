@@ -5,7 +5,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search.results.figures.places import near_best
+from search.results.figures.places import limits_by_dots, near_best
 from search.results.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand, title
 from search.results.findings import Findings
 from search.results.summary.formatting import half_width
@@ -20,6 +20,8 @@ def sweep_figure(findings: Findings) -> Figure:
     for axes in panels:
         _draw_means(findings, axes)
         axes.set_ylabel(f"{plan.metric.name}, validation")
+    if limits := dot_limits(findings):
+        panels[-1].set_ylim(limits)
     if near:
         panels[0].set_ylim(near)
         panels[0].set_title("near the best", loc="left", fontsize=8, color=OTHERS)
@@ -41,6 +43,17 @@ def near_values(findings: Findings) -> tuple[float, float] | None:
     values = [sign * score for group in findings.groups for score in group.clean]
     half = half_width(decision, decision.best)
     return near_best(values, sign=sign, reach=3 * half) if half > 0 else None
+
+
+def dot_limits(findings: Findings) -> tuple[float, float] | None:
+    """The limits of the metric by its seeds, where intervals are much longer; else None."""
+    metric, values, ends = findings.plan.metric, list[float](), list[float]()
+    for index, group in enumerate(findings.groups):
+        if group.clean:
+            values += map(metric.value_of, group.clean)
+            half, mean = half_width(findings.decision, index), metric.value_of(group.mean)
+            ends += [mean - half, mean + half]
+    return limits_by_dots(values, ends)
 
 
 def _draw_means(findings: Findings, axes: Axes) -> None:

@@ -93,7 +93,7 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
         cards += [("baseline", "no result", setting(findings.chosen[baseline.candidate]))]
     else:
         sentence = f"Keep the baseline, {what}: {reached}."
-        cards.append(("gain over the baseline", "none", _still_possible(decision)))
+        cards.append(("gain over the baseline", "none", _still_possible(findings, decision)))
     mark, label, surety = _surety(findings, decision)
     return Answer(
         mark=mark,
@@ -111,9 +111,11 @@ def _gain(compared: Comparison) -> str:
     return with_interval(compared.difference, (compared.high - compared.low) / 2)
 
 
-def _still_possible(decision: Decision) -> str:
+def _still_possible(findings: Findings, decision: Decision) -> str:
     """How much better than the baseline any candidate may still be; empty if nothing tells."""
-    highs = [compared.high for compared in decision.comparisons[1:]]
+    metric = findings.plan.metric
+    room = metric.room(metric.value_of(findings.groups[0].mean))
+    highs = [min(compared.high, room) for compared in decision.comparisons[1:]]
     known = [high for high in highs if math.isfinite(high) and high > 0]
     return f"at most {rough(max(known))} at 95 %" if known and not decision.untested else ""
 
@@ -142,7 +144,7 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
         note = f" {len(ties)} candidates tie with the best: {named}." if ties else ""
         text = f"A real gain: at least {low} over the baseline, with 95 % confidence (P5).{note}"
         return "gain", "a real gain", text
-    possible = _still_possible(decision)
+    possible = _still_possible(findings, decision)
     limit = f" Another candidate may be better by {possible} (P5)." if possible else ""
     if decision.tie:
         text = f"No significant difference: {len(ties)} candidates ({named}) lie together."

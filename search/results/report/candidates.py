@@ -3,7 +3,7 @@
 from search.config.knobs import Knob
 from search.config.sweep_settings import SweepSettings
 from search.results.figures.places import Placement, place
-from search.results.figures.sweep import near_values
+from search.results.figures.sweep import dot_limits, near_values
 from search.results.findings import Findings
 from search.results.report.answer import number, setting, with_interval
 from search.results.report.blocks import Figures, Section, table_of
@@ -70,6 +70,8 @@ def _lead(findings: Findings) -> str:
         is_ordered = isinstance(plan.settings, SweepSettings) and not plan.knob.choices
         if is_ordered and clear_edge(plan.knob, findings.values, decision):
             parts.append(f"{best} lies at the edge of what was tried: the range may be wrong (P2).")
+    if dot_limits(findings):
+        parts.append("Intervals that are longer than all dots lie apart are cut.")
     if any(not group.clean for group in findings.groups):
         parts.append("An orange line marks what is not usable.")
     return " ".join(parts)
@@ -96,7 +98,7 @@ def _chart(findings: Findings, subject: str) -> Chart:
         alt=f"Mean {plan.metric.name} by {subject}. {named}.{end}",
         series=[_seeds(findings, placement), *_means(findings, placement, shown)],
         x=axis,
-        y=Axis(title=f"{plan.metric.name}, validation"),
+        y=Axis(title=f"{plan.metric.name}, validation", limits=dot_limits(findings)),
         gaps=[placement.places[index] for index in empty],
         band=band,
         zoom=near_values(findings),

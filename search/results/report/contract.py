@@ -1,8 +1,8 @@
 """The section of the contract: what is fixed, and what is measured (R1 to R8)."""
 
 from collections.abc import Iterator
-from zipfile import BadZipFile
 
+from search.errors import UsageError
 from search.results.report.answer import number
 from search.results.report.blocks import Facts, Section
 from search.storage.folder import Folder
@@ -44,13 +44,7 @@ def _openings(folder: Folder) -> Iterator[tuple[str, str]]:
     """What the sealed test set said, as often as any search opened it."""
     try:
         openings = Ledger(folder).openings()
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        BadZipFile,
-    ) as error:  # the page is for reading
+    except (OSError, ValueError, KeyError, UsageError) as error:  # the page is for reading
         yield "test set", f"not known, because {folder.split.name} cannot be read: {error}"
         return
     if not openings:

@@ -34,15 +34,17 @@ def epoch_figures(
     Args:
         columns_of: the curves of every trial, by column.
         titles: what each trial shown is, such as chosen.
-        metric: its column; its values on train are drawn beside it where they are recorded.
+        metric: its column; it is drawn where its values on train are recorded too, beside them.
         shares_of: what `confidence_chart` takes, of a trial.
     """
     shown = {trial: title for trial, title in titles.items() if trial in columns_of}
-    on_train = [(f"train_{metric}", f"{metric} on train")]
+    on_train = f"train_{metric}"
+    both = [(metric, metric), (on_train, f"{metric} on train")]
+    recorded = any(on_train in columns_of[trial] for trial in shown)
     charts = [
         chart
         for chart in [
-            _chart(columns_of, shown, [(metric, metric), *on_train], axis=metric),
+            _chart(columns_of, shown, both if recorded else [], axis=metric),
             *(
                 _chart(columns_of, shown, [(name, name)], axis=axis, log=log)
                 for name, (axis, log) in QUANTITIES.items()
@@ -50,10 +52,10 @@ def epoch_figures(
         ]
         if chart is not None
     ]
-    if not charts:
-        return None
     histograms = [confidence_chart(shares_of(trial), title) for trial, title in shown.items()]
     charts += [chart for chart in histograms if chart is not None]
+    if not charts:
+        return None
     names = ["epoch", metric, f"train_{metric}", *QUANTITIES]
     frames = [
         pd.DataFrame({"trial": trial, **{name: columns[name] for name in names if name in columns}})
@@ -132,5 +134,10 @@ def _chart(
         alt=f"{axis} at every epoch, of {' and '.join(shown.values())}",
         series=lines,
         x=Axis(title="epoch", whole=True),
-        y=Axis(title=axis, log=is_log, ticks=log_ticks(low, high, most=5) if is_log else {}),
+        y=Axis(
+            title=axis,
+            log=is_log,
+            ticks=log_ticks(low, high, most=5) if is_log else {},
+            limits=(0.0, 2 * high) if 0 < low == high else None,  # a constant stands in the middle
+        ),
     )

@@ -86,8 +86,10 @@ def _undecided(findings: Findings, decision: Decision, *, more: str) -> list[str
     seeds = count(compared.trained, "seed")
     if math.isnan(compared.high):
         return [f"undecided: {name} has too few seeds that trained ({seeds} in all); use {more}"]
+    metric = findings.plan.metric
+    gain = min(compared.high, metric.room(metric.value_of(findings.groups[0].mean)))
     return [
-        f"undecided: {name} may be better than the baseline by up to {compared.high:.2g} "
+        f"undecided: {name} may be better than the baseline by up to {gain:.2g} "
         f"({seeds}, 95 %); use {more} to know"
     ]
 
