@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from trainers.settings import fits
 RowSet = tuple[Tensor, ...]
 Sets = tuple[RowSet, RowSet]  # of train, and of validation
 Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
+TAKEN = 2**22  # bytes of inputs that are taken from a set in one call
 SCALARS = (str, int, float, bool, type(None))
 
 
@@ -158,6 +159,15 @@ def share_of_train(config: Config, sets: Sets) -> Sets:
 def taken(rows: RowSet, index: Tensor) -> RowSet:
     """Some of the rows, by their numbers."""
     return tuple(tensor[index] for tensor in rows)
+
+
+def batches(rows: RowSet, order: Tensor, *, size: int) -> Iterator[tuple[Tensor, RowSet]]:
+    """Numbers and rows of each batch, in this order; the rows of many are taken in one call."""
+    x = rows[0]
+    many = max(1, TAKEN // max(1, x[0].numel() * x.element_size() * size))
+    for numbers in torch.split(order, many * size):
+        parts = (torch.split(part, size) for part in taken(rows, numbers))
+        yield from zip(torch.split(numbers, size), zip(*parts, strict=True), strict=True)
 
 
 def chances(config: Config, targets: Tensor) -> Tensor | None:

@@ -106,6 +106,7 @@ class FolderCheckpoint:
         self._recorded = self.epoch
         self._best_epoch = 0
         self._offered: dict[int, Any] = {}
+        self._copied: set[int] = set()  # of these, epochs whose state is a copy already
         self._last: dict[str, Any] | None = None
         self._best: dict[str, Any] | None = None
         self._best_is_on_disk = True
@@ -149,12 +150,15 @@ class FolderCheckpoint:
         """
         if epoch > self._recorded:
             self._offered[epoch] = state
+            self._copied.discard(epoch)
         else:  # its epoch is recorded already, and the trainer will go on at once
             self._count(epoch, states.copy(state))
 
     def hold(self) -> None:
         """Copies states that are offered and not recorded yet: the trainer is about to go on."""
-        self._offered = {epoch: states.copy(state) for epoch, state in self._offered.items()}
+        for epoch in self._offered.keys() - self._copied:
+            self._offered[epoch] = states.copy(self._offered[epoch])
+        self._copied = set(self._offered)
         self._last = None
 
     def confirm(self, epoch: int, *, best_epoch: int) -> None:

@@ -17,6 +17,7 @@ from trainers.augment import Mixup, check_fits, read_augmentation
 from trainers.build import (
     RowSet,
     Sets,
+    batches,
     build,
     chances,
     drawn_rows,
@@ -83,7 +84,8 @@ class Seat:
             config.get("schedule"), self._optimizer, epochs=self._epochs, steps=self._steps
         )
         self._watched: list[float] = []  # by the schedule, epoch by epoch; lower is better
-        self._parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self._weights = list(self.model.parameters())
+        self._parameters = sum(parameter.numel() for parameter in self._weights)
         self._start = {
             name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad
         }
@@ -159,14 +161,14 @@ class Seat:
         total = torch.zeros((), device=self._device)
         self._clipped.zero_()
         watched: Values = {}
-        for step, rows in enumerate(torch.split(order, self._batch)):
+        for step, (rows, batch) in enumerate(batches(self._train, order, size=self._batch)):
             if self._schedule.per_step or step == 0:
                 apply(
                     self._schedule.at(self.epoch, step=step, watched=self._watched),
                     self._optimizer,
                 )
             count = len(rows) if self._answers is None else self._answers[rows].sum()
-            total += self.gradients(rows) * count
+            total += self.gradients(rows, batch) * count
             if step + 1 < self._steps:
                 self.step()
             else:
@@ -181,10 +183,11 @@ class Seat:
             **clipped,
         }
 
-    def gradients(self, rows: Tensor) -> Tensor:
+    def gradients(self, rows: Tensor, batch: RowSet | None = None) -> Tensor:
         """Plain loss of a batch; its gradients lie in the parameters, penalised and clipped."""
-        self._optimizer.zero_grad(set_to_none=True)
-        batch = taken(self._train, rows)
+        batch = taken(self._train, rows) if batch is None else batch
+        for parameter in self._weights:  # as `zero_grad`, which also tells the profiler each time
+            parameter.grad = None
         if self._augment is not None:
             batch = self._augment(batch[0]), *batch[1:]
         outputs = outputs_of(self.model, batch, training=True)
