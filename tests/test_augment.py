@@ -19,6 +19,8 @@ ALL = {
     "Cutout": IMAGES,
     "Flip": IMAGES,
     "Rotate": {},
+    "Crop": IMAGES,
+    "Zoom": IMAGES,
 }
 
 
@@ -76,6 +78,18 @@ def test_each_way_does_what_it_says(x):
         39.0,
         40.0,
     }
+    ramp = torch.linspace(0, 1, 40).repeat(200, 1)
+    windows = _made("Crop", 0.5, dimensions=1)(ramp)[:, 2:-2]  # linear between its points
+    slopes = windows.diff(dim=1) * 39
+    assert torch.allclose(slopes, slopes[:, :1].expand_as(slopes), atol=1e-3)
+    assert 0.49 < float(slopes.min()) < 0.55
+    assert 0.95 < float(slopes.max()) < 1.01
+    middle = torch.zeros(1, 1, 16, 16)
+    middle[..., 4:12, 4:12] = 1
+    sizes = _made("Zoom", 1.0, **IMAGES)(middle.repeat(400, 1, 1, 1)).sum(dim=(1, 2, 3)) / 64
+    assert 0.25 <= float(sizes.min()) < 0.3  # half of each side
+    assert 3.3 < float(sizes.max()) <= 4.01
+    assert float((sizes > 1).float().mean()) == pytest.approx(0.5, abs=0.1)
     turned = _made("Rotate", 90)(point.repeat(100, 1, 1, 1))
     assert float(turned.sum(dim=(1, 2, 3)).mean()) > 0.5
 

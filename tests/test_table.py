@@ -16,6 +16,7 @@ from search.contract.dataset import load_rows
 from search.contract.metrics import Metric, scores
 from search.contract.normalisation import fit_scaling
 from search.errors import UsageError
+from trainers.data.table import load
 
 SCALER = {"_target_": "sklearn.preprocessing.StandardScaler", "target": True}
 
@@ -164,3 +165,13 @@ def test_text_in_another_encoding_is_named_with_its_remedy():
     with pytest.raises(UsageError, match=r"must be text in utf-8, .*say data\.encoding=latin-1"):
         load_rows(_node())
     assert load_rows(_node(encoding="latin-1")).data.names == ("größe",)
+
+
+@pytest.mark.parametrize("sequence", [None, "who"])
+def test_rows_without_a_category_are_counted_by_column(sequence, tmp_path):
+    frame = pd.DataFrame({"who": [0, 0, 1, 1], "a": [1.0, 2, 3, 4], "y": ["p", "q", "p", "q"]})
+    frame["colour"], frame["size"] = ["red", None, "blue", None], ["s", "m", "l", "s"]
+    frame.to_csv(tmp_path / "gaps.csv", index=False)
+    names = {"target": "y", "categorical": ["colour", "size"], "sequence": sequence}
+    (note,) = load(path=str(tmp_path / "gaps.csv"), **names).notes
+    assert "column 'colour': 2 of 4 rows have no category, which is coded as none of them" in note

@@ -52,7 +52,7 @@ def check_fits(augmentation: Augmentation | None, rows: Sequence[Tensor]) -> Non
     if augmentation is None:
         return
     cause = "" if rows[0].is_floating_point() else "token ids"
-    if len(rows) > 2 and isinstance(augmentation, Shift | Cutout | Flip | Rotate | Haze | Mixup):
+    if len(rows) > 2 and isinstance(augmentation, WHOLE):
         cause = cause or "sequences of different lengths"
     if cause:
         raise TypeError(
@@ -172,11 +172,38 @@ class Rotate:
         angle = math.radians(self._strength) * draw
         cosine, sine, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
         rows = [torch.stack(row, dim=1) for row in ([cosine, -sine, zero], [sine, cosine, zero])]
-        grid = torch.nn.functional.affine_grid(
-            torch.stack(rows, dim=1), list(shaped.shape), align_corners=False
-        )
-        turned = torch.nn.functional.grid_sample(shaped, grid, align_corners=False)
-        return turned.reshape(x.shape)
+        return _resampled(shaped, torch.stack(rows, dim=1)).reshape(x.shape)
+
+
+class Crop:
+    """Stretches a window of each row to the whole; it has 1 − `strength` of the lengths or more."""
+
+    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
+        self._strength = _checked(strength, most=1.0)
+        self._dimensions, self._channels = dimensions, channels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, a part of it."""
+        shaped = _shaped(x, self._dimensions, self._channels)
+        share = 1 - self._strength * torch.rand(len(x), device=x.device, dtype=x.dtype)
+        place = 2 * torch.rand(len(x), self._dimensions, device=x.device, dtype=x.dtype) - 1
+        return _framed(shaped, share, (1 - share)[:, None] * place).reshape(x.shape)
+
+
+class Zoom:
+    """Brings each row nearer or farther by up to 1 + `strength` times; what is left free is 0."""
+
+    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
+        self._strength = _checked(strength)
+        self._dimensions, self._channels = dimensions, channels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, larger or smaller."""
+        shaped = _shaped(x, self._dimensions, self._channels)
+        power = 2 * torch.rand(len(x), device=x.device, dtype=x.dtype) - 1
+        share = (1 + self._strength) ** power
+        middle = torch.zeros(len(x), self._dimensions, device=x.device, dtype=x.dtype)
+        return _framed(shaped, share, middle).reshape(x.shape)
 
 
 class Mixup:
@@ -212,6 +239,10 @@ class Mixup:
         )
 
 
+# what needs rows of one length, without padding
+WHOLE = (Shift, Cutout, Flip, Rotate, Crop, Zoom, Haze, Mixup)
+
+
 def _checked(strength: float, *, most: float = math.inf) -> float:
     number = isinstance(strength, int | float) and not isinstance(strength, bool)
     if not number or not 0 <= strength <= most or not math.isfinite(strength):
@@ -226,6 +257,21 @@ def _shaped(x: Tensor, dimensions: int, channels: int) -> Tensor:
         return x
     side = side_of(x.shape[1:], dimensions=dimensions, channels=channels)
     return x.reshape(len(x), channels, *(side,) * dimensions)
+
+
+def _framed(shaped: Tensor, share: Tensor, place: Tensor) -> Tensor:
+    """A frame of each row as the whole: its share of the lengths, its middle from −1 to 1."""
+    theta = torch.zeros(len(shaped), 2, 3, device=shaped.device, dtype=shaped.dtype)
+    theta[:, 0, 0] = theta[:, 1, 1] = share
+    theta[:, : place.shape[1], 2] = place
+    return _resampled(shaped, theta)
+
+
+def _resampled(shaped: Tensor, theta: Tensor) -> Tensor:
+    """Each row read at other places, between its points linearly; outside of it is 0."""
+    images = shaped if shaped.ndim == 4 else shaped[:, :, None]  # a sequence is an image of a line
+    grid = torch.nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(images, grid, align_corners=False).view_as(shaped)
 
 
 def _view(shaped: Tensor, axis: int) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ Numbers keep all their digits (float64) until the contract has scaled them.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def load(
     )
     if sequence is None:
         return rows
-    return joined_steps(rows, np.asarray(frame[special["sequence"]]), where=path)
+    joined = joined_steps(rows, np.asarray(frame[special["sequence"]]), where=path)
+    return replace(joined, notes=rows.notes)
 
 
 def _special(named: Mapping[str, str | None], frame: pd.DataFrame) -> dict[str, str]:
