@@ -52,8 +52,9 @@ def said(findings: Findings, *, trials: Collection[int] = (), advise: bool = Tru
     counts = Counter(findings.verdicts[row.spec.trial].name for row in known)
     for name, times in counts.most_common(1):
         row = next(row for row in known if findings.verdicts[row.spec.trial].name == name)
+        share = "all" if times == len(known) else f"{times} of the"
         of = (
-            f"{times} of the answer's {len(known)} trials, such as {row.spec.trial}"
+            f"{share} {len(known)} trials of the answer, such as {row.spec.trial}"
             if len(known) > 1
             else f"trial {row.spec.trial}, the winner's first seed"
         )
