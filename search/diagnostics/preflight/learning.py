@@ -15,6 +15,7 @@ from trainers.api import IGNORED
 
 Answer = Mapping[str, Any]
 DIVERGED = 10.0  # times the first loss
+GROWN = 3.0  # the same, where the steps themselves were not seen
 # relative distance that the weights could cover in the whole training, if every step went the same
 # way
 STILL = 1e-3
@@ -39,7 +40,7 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     ratios = [math.inf if ratio is None else ratio for ratio in seen["ratios"]]
     start = max(abs(losses[0] or 0.0), abs(seen["first_loss"] or 0.0)) if losses else math.inf
     end = _end(losses)
-    diverged = _diverged(losses, start=start, end=end)
+    diverged = _diverged(losses, start=start, end=end, times=DIVERGED if ratios else GROWN)
     if not ratios:
         if diverged and losses[0] is not None:
             return judge.fail(diverged, "is a step taken uphill, or is the rate too high?")
@@ -82,9 +83,9 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     return judge.passed(sentence, **numbers)
 
 
-def _diverged(losses: Sequence[float | None], *, start: float, end: float) -> str:
+def _diverged(losses: Sequence[float | None], *, start: float, end: float, times: float) -> str:
     """From where to where a loss went that ends far above where it began; else empty."""
-    if not losses or (None not in losses and end <= DIVERGED * start + 1e-3):
+    if not losses or (None not in losses and end <= times * start + 1e-3):
         return ""
     return f"the loss went from {start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"
 

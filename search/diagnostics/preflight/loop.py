@@ -91,7 +91,8 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
         return judge.warn(text, "do validation rows take part in the training?", taught=taught)
     rows, shallow = seen["rows_seen"], seen["first_layer"]
     few = rows["taught"] == 1 and max(rows["covered"]) < FEW * fraction
-    if few and rows["again"] > (1 + max(rows["covered"])) / 2:  # far beyond chance
+    again = rows["again"] or 0.0  # unknown where one epoch was seen
+    if few and again > (1 + max(rows["covered"])) / 2:  # far beyond chance
         text = f"every epoch takes the same {max(rows['covered']):.0%} of the train rows"
         return judge.warn(text, "draw from all rows, and anew in every epoch")
     if shallow is not None and shallow < FAINT * min(seen["given_spread"] or 0.0, 1.0):
