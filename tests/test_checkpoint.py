@@ -20,6 +20,11 @@ def _model(value):
     return {"model": {"w": torch.full((2, 2), float(value))}, "step": value}
 
 
+def test_equal_weights_are_equal_files():
+    assert len({states.weights(_model(1)) for _ in range(32)}) == 1
+    assert len({states.weights(_model(value)) for value in range(3)}) == 3
+
+
 def test_a_state_comes_back_as_it_was():
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1, betas=(0.8, 0.9))

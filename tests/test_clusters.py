@@ -472,19 +472,23 @@ def _rank(nodes: Nodes, number: str) -> list[psutil.Process]:
     return found
 
 
-def test_a_rank_that_dies_fails_the_trial_that_has_two_gpus_and_no_other(nodes, tmp_path):
+@pytest.mark.timeout(900)
+def test_a_trial_whose_second_rank_is_killed_goes_on_with_both_gpus_to_the_local_table(
+    nodes, tmp_path
+):
+    calm = search(*DDP, "name=calm", cwd=tmp_path, timeout=400)
+    assert calm.returncode == 0, calm.stdout + calm.stderr
     place = [word for word in nodes.words[len(SEARCH) :] if "gpus" not in word]
     with running(*DDP, *place, "placement.gpus_per_trial=2", cwd=tmp_path) as conductor:
-        wait_for(lambda: _epochs(tmp_path) >= 2, seconds=120, what="epochs")
+        wait_for(lambda: _epochs(tmp_path) >= 2, seconds=240, what="epochs")
         ranks: list[psutil.Process] = []
         wait_for(lambda: ranks or ranks.extend(_rank(nodes, "1")), seconds=60, what="a second rank")
         gpus = ranks[0].environ()["CUDA_VISIBLE_DEVICES"]
         ranks[0].kill()
-        output, _ = conductor.communicate(timeout=200)
+        output, _ = conductor.communicate(timeout=400)
     assert conductor.returncode == 0, output
     assert gpus.count(",") == 1  # both
-    rows = trials(tmp_path / "results" / "far")
-    assert sorted(rows.state) == ["complete"] * (len(rows) - 1) + ["failed"]
-    (reason,) = rows[rows.state == "failed"].reason
-    assert "rank 1 was killed by SIGKILL" in reason
+    assert output.count("rank 1 was killed by SIGKILL") == output.count("; trying again") == 1
+    tables = [steady(trials(tmp_path / "results" / name)) for name in ("calm", "far")]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
     assert not nodes.processes("trainers.examples.ddp")

@@ -137,7 +137,7 @@ def test_a_program_counts_as_out_of_memory_only_if_the_kernel_has_killed_meanwhi
         end_of(cause_of(caught.value, kills_before=kills), trial=0, folder=tmp_path)
         for kills in (3, 2)
     ]
-    assert [end.end for end in ends] == [TrialEnd.FAILED, TrialEnd.OUT_OF_MEMORY]
+    assert [end.end for end in ends] == [TrialEnd.KILLED, TrialEnd.OUT_OF_MEMORY]
     assert "(the kernel has killed a process for want of memory)" in ends[1].reason
     with pytest.raises(CommandFailed) as caught:
         _check_end(1, ["train.sh"], [])

@@ -55,6 +55,8 @@ class TrialEndings:
             self._died(trial, trial.kill_reason, shared=False)
         elif message.end in (TrialEnd.CROWDED, TrialEnd.INTERRUPTED):
             self._queue.put_back([trial])
+        elif message.end is TrialEnd.KILLED:
+            self._died(trial, message.reason, shared=False)
         elif message.end is TrialEnd.DISRUPTED:
             trial.shared_deaths = SHARED_DEATHS
             self._died(trial, message.reason, shared=True)

@@ -26,6 +26,7 @@ class TrialEnd(StrEnum):
     PRUNED = "pruned"
     INFEASIBLE = "infeasible"
     FAILED = "failed"
+    KILLED = "killed"  # its program, by somebody: another attempt, as after a worker's death
     OUT_OF_MEMORY = "out of memory"  # once more alone on its device, then infeasible
     INTERRUPTED = "interrupted"  # goes on when the search is resumed
     CROWDED = "crowded"  # memory ran out beside other trials: goes on beside fewer

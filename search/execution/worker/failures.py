@@ -23,9 +23,10 @@ def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
     """The report of a trial that an exception has ended. `folder`: of the search."""
     if fault := machine_fault(error, folder=folder):
         return TrialEnded(trial=trial, end=TrialEnd.MACHINE_FAULT, reason=one_line(fault))
+    end = TrialEnd.KILLED if isinstance(error, CommandKilled) else TrialEnd.FAILED
     return TrialEnded(
         trial=trial,
-        end=TrialEnd.OUT_OF_MEMORY if out_of_memory(error) else TrialEnd.FAILED,
+        end=TrialEnd.OUT_OF_MEMORY if out_of_memory(error) else end,
         reason=one_line(_reason(error)),
         cause=one_line(f"{type(error).__name__} at {_place(error)}"),
     )

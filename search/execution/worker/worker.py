@@ -261,7 +261,8 @@ class Worker:
         with suppress(OSError):  # the disk may be full
             traceback.print_exception(error)
         seated.end = end_of(error, trial=seated.trial, folder=self._folder)
-        if self._notice.given and seated.end.end is TrialEnd.FAILED:  # by the same signal
+        by_notice = self._notice.given and seated.end.end in (TrialEnd.FAILED, TrialEnd.KILLED)
+        if by_notice:  # the program got the same signal
             seated.end = TrialEnded(trial=seated.trial, end=TrialEnd.INTERRUPTED)
         if out_of_memory(error) and len(self._seated) > 1:
             self._disrupt(seated, seated.end.reason, memory=True)
