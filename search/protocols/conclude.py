@@ -15,6 +15,7 @@ from search.protocols.evidence import coarse, constant, faster, few_rows, mean_w
 from search.protocols.history import BATCH, History, Request, Step
 from search.protocols.learned import beats_constant, is_perfect, unusual_update
 from search.results.findings import Findings
+from search.results.summary.certainty import evidence
 from search.results.summary.sweep import inert, winner_words
 from search.results.summary.verdicts import out_of_patience
 from search.stages.joint_confirmation import LIFT
@@ -205,22 +206,17 @@ def _spread(step: Step) -> float:
 
 
 def _evidence(findings: Findings) -> dict[str, object]:
-    """On which numbers it was decided."""
-    decision, sign = findings.decision, findings.plan.metric.sign
+    """On which numbers it was decided, as every search tells them, and on which trials."""
+    decision = findings.decision
     assert decision is not None
-    values = [
-        {
-            "value": group.name,
+    told = evidence(findings, decision, noun="value")
+    for entry, group in zip(told["values"], findings.groups, strict=True):
+        rows = findings.of(group.candidate)[: len(group.scores)]
+        entry |= {
             "knobs": dict(findings.chosen[group.candidate]),
-            "scores": [None if score is None else sign * score for score in group.scores],
-            # one of each score: more seeds than are compared may be there
-            "trials": [row.spec.trial for row in findings.of(group.candidate)][: len(group.scores)],
-            "standing": standing,
+            "trials": [row.spec.trial for row in rows],
         }
-        for group, standing in zip(findings.groups, decision.standings, strict=True)
-    ]
-    spread = decision.spread if math.isfinite(decision.spread) else None
-    return {"values": values, "spread": spread, "untested": decision.untested, "tie": decision.tie}
+    return told | {"tie": decision.tie}
 
 
 def _chosen(findings: Findings, history: History, step: Step, *, val_rows: int) -> str:

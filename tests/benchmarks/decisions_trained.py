@@ -9,9 +9,10 @@ The baselines are random and poor. Shares of decisions, with 95 % intervals:
 - gains: of the decisions that leave the baseline, those whose value is better on 30 seeds beyond
   chance (Welch, 5 %); `missed`: of those that keep it, where another value is better than that.
 
-Beside ours: the best mean, and the best single run, of the same trials. Each sweep is judged as the
-program decided it, and ten times more by the rule alone, without a race, on the ten triples of the
-thirty seeds. Resumes where --keep names a folder.
+Beside ours: the same after one look, without a race, the best mean, and the best single run, of
+the first three seeds. Each sweep is judged as the program decided it, and ten times more by the
+rules alone, on the ten triples of the thirty seeds; the race goes on with the seeds that follow.
+Trainings: of the race over those of the triples. Resumes where --keep names a folder.
 """
 
 import argparse
@@ -21,16 +22,18 @@ import math
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from search.stages.decision import compare, decide
-from search.stages.group import Group
+from search.stages.group import Group, scores_of
+from search.stages.racing import Race, seeds_needed
+from search.stages.scores import step_of
 
-EPOCHS, SEEDS, TRUTH = 8, 3, 30
+EPOCHS, SEEDS, MOST, TRUTH = 8, 3, 10, 30
 VAL_ROWS = {"digits": 252, "mnist1d": 800, "breast_cancer": 80}
 KNOBS = {
     "lr": "optimizer.lr",
@@ -38,7 +41,8 @@ KNOBS = {
     "dropout": "model.dropout",
     "width": "model.width",
 }
-RULES = ("ours", "best mean", "best run")
+RULES = ("ours", "one look", "best mean", "best run")
+RACE = Race(first=SEEDS, most=MOST)
 
 
 def baseline(dice: np.random.Generator) -> list[str]:
@@ -54,8 +58,10 @@ def baseline(dice: np.random.Generator) -> list[str]:
 
 
 def search(folder: Path, *words: str) -> Path:
-    """One `python -m search`; a finished one is only read again."""
+    """One `python -m search`; a finished one is left as it is."""
     name = next(word.partition("=")[2] for word in words if word.startswith("name="))
+    if (folder / "results" / name / "decisions.jsonl").exists():
+        return folder / "results" / name
     common = [f"trainer.epochs={EPOCHS}", "trainer.patience=null", "rehearse=false"]
     done = subprocess.run(
         [sys.executable, "-m", "search", *words, *common],
@@ -124,9 +130,20 @@ def truth(groups: list[Group], resolution: float) -> dict[object, Truth]:
     }
 
 
+def raced(groups: list[Group], *, resolution: float) -> list[Group]:
+    """The groups with the seeds that the race gives to each."""
+    scores = scores_of(groups)
+    floor = step_of(scores[:, :SEEDS], share=resolution) / 2
+    needed = seeds_needed(scores, RACE, resolution=floor)
+    return [
+        replace(group, scores=group.scores[:count])
+        for group, count in zip(groups, needed, strict=True)
+    ]
+
+
 def one_sweep(
     folder: Path, data: str, number: int
-) -> tuple[dict[str, Truth], list[dict[str, Truth]]]:
+) -> tuple[dict[str, Truth], list[dict[str, Truth]], list[float]]:
     """The truth of what each rule chose: in the program's own sweep, and in the ten triples."""
     dice = np.random.default_rng([number, len(data)])
     knob = list(KNOBS)[number % len(KNOBS)]
@@ -143,22 +160,26 @@ def one_sweep(
     everything = groups_of(exhaustive, path, first=first, seeds=list(range(TRUTH)))
     confirmed = truth(everything, resolution)
 
+    def winner(groups: list[Group], **race: Race) -> object:
+        costs = [float(group.value) for group in groups] if knob == "width" else None
+        return groups[decide(groups, resolution=resolution, costs=costs, **race).winner or 0].value
+
     def judge(groups: list[Group], ours: object) -> dict[str, Truth]:
-        return {
-            rule: confirmed[value]
-            for rule, value in zip(RULES, (ours, *naive(groups)), strict=True)
-        }
+        chosen = (ours, winner(groups), *naive(groups))
+        return {rule: confirmed[value] for rule, value in zip(RULES, chosen, strict=True)}
 
     own = judge(groups_of(trials, path, first=first, seeds=list(range(SEEDS))), record["value"])
-    triples = []
+    triples, trainings = [], []
     for begin in range(0, TRUTH, SEEDS):
-        groups = groups_of(exhaustive, path, first=first, seeds=list(range(begin, begin + SEEDS)))
-        costs = [float(group.value) for group in groups] if knob == "width" else None
-        winner = decide(groups, resolution=resolution, costs=costs).winner
-        triples.append(judge(groups, groups[winner or 0].value))
+        seeds = [(begin + place) % TRUTH for place in range(MOST)]
+        groups = groups_of(exhaustive, path, first=first, seeds=seeds)
+        whole = raced(groups, resolution=resolution)
+        three = [replace(group, scores=group.scores[:SEEDS]) for group in groups]
+        triples.append(judge(three, winner(whole, race=RACE)))
+        trainings.append(float(np.mean([len(group.scores) for group in whole])) / SEEDS)
     chosen = ", ".join(f"{rule} {vars(own[rule])}" for rule in RULES)
     print(f"  {data} {number:2}  {path:20} {chosen}", flush=True)
-    return own, triples
+    return own, triples, trainings
 
 
 SHARES = {  # what is counted, and among which decisions
@@ -195,8 +216,9 @@ def bootstrap(per_sweep: list[tuple[int, int]]) -> str:
     return f"{hits} of {count} [{low:.2f}, {high:.2f}]"
 
 
-def report(judged: list[tuple[dict[str, Truth], list[dict[str, Truth]]]]) -> None:
+def report(judged: list[tuple[dict[str, Truth], list[dict[str, Truth]], list[float]]]) -> None:
     """Prints a row per rule and share: whole sweeps, and triples."""
+    print(f"trainings {np.mean([each for *_, trainings in judged for each in trainings]):.2f}\n")
     print("| rule | share | of sweeps | of triples |\n| --- | --- | --- | --- |")
     for rule, (name, (counts, belongs)) in itertools.product(RULES, SHARES.items()):
 
@@ -204,8 +226,8 @@ def report(judged: list[tuple[dict[str, Truth], list[dict[str, Truth]]]]) -> Non
             among = [one for one in choices if belongs(one)]
             return sum(map(counts, among)), len(among)
 
-        whole = tally([own[rule] for own, _ in judged])
-        triples = [tally([triple[rule] for triple in ten]) for _, ten in judged]
+        whole = tally([own[rule] for own, *_ in judged])
+        triples = [tally([triple[rule] for triple in ten]) for _, ten, _ in judged]
         print(f"| {rule} | {name} | {wilson(*whole)} | {bootstrap(triples)} |")
 
 

@@ -169,7 +169,8 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
         entry: dict[str, Any] = {
             noun: group.name,
             "standing": standing,
-            "scores": [row.value for row in findings.of(group.candidate)],
+            # more seeds than are compared may be there
+            "scores": [row.value for row in findings.of(group.candidate)][: len(group.scores)],
         }
         if decision.comparisons:
             compared = decision.comparisons[index]
