@@ -131,7 +131,11 @@ def test_sweeps_joint_stage_and_confirmation_of_a_protocol_decide_by_the_same_nu
     dice = np.random.default_rng(4)
 
     def value_of(knobs, seed):
-        return 0.8 - 0.02 * abs(math.log10(knobs.get("optimizer.lr", 0.1) / 0.03)) + dice.normal(0, 0.01)
+        return (
+            0.8
+            - 0.02 * abs(math.log10(knobs.get("optimizer.lr", 0.1) / 0.03))
+            + dice.normal(0, 0.01)
+        )
 
     history, _ = carried_out(tune_plan("n_trials=90"), value_of)
     compared = {

@@ -6,6 +6,7 @@ import pytest
 from drawn import findings_of, planted
 from rich.console import Console
 
+from search.results.report.answer import answer_of
 from search.results.summary import conclusion, show_summary
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
@@ -120,3 +121,22 @@ def test_a_wide_terminal_shows_the_sweep_as_a_picture():
     assert bars["0.01"] == 16
     assert bars["0.0001"] == 0
     assert 0 < bars["0.001"] < 16
+
+
+def test_a_winner_that_broke_as_often_as_the_baseline_is_no_second_best_in_words():
+    def truth(rate, seed):
+        if seed == 1 and rate in (0.1, 0.01):
+            return None
+        return 0.8 + 0.05 * (rate == 0.01) + 0.001 * ((seed * 7 + round(1e4 * rate)) % 5)
+
+    findings = findings_of(truth, "protocol.most_seeds=1", seeds=6)
+    lines = "\n".join(conclusion(findings))
+    assert "optimizer.lr = 0.01 is adopted" in lines
+    assert "has the best mean" not in lines
+    assert "no significant difference from the best mean of those that break least" in lines
+    assert "tie with the best" not in answer_of(findings).surety
+
+
+def test_a_gain_that_was_not_tested_has_no_interval_on_the_page():
+    answer = answer_of(findings_of(lambda rate, seed: 0.9 if rate == 0.01 else 0.8))
+    assert ("gain", "0.1", "over the baseline, not tested") in answer.cards

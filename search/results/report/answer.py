@@ -8,7 +8,7 @@ from search.results.findings import Findings
 from search.results.report.blocks import Answer
 from search.results.summary import view_of
 from search.results.summary.formatting import count, half_width, listed, ordered, percent
-from search.stages.decision import Comparison, Decision
+from search.stages.decision import Decision
 
 TIE_LIST = 6  # tied values that are named
 MOST_DECIMALS, LARGE = 8, 1e6  # beyond these, powers of ten are shorter
@@ -83,11 +83,10 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     use = "Use" if len(knobs) <= NAMED else f"Use {winner.candidate}"
     if decision.adopted and baseline.clean:
         base = number(metric.value_of(baseline.mean))
-        gain = _gain(decision.comparisons[index])
-        interval = f"{percent(decision.confidence)} interval"
+        gain, certain = _gain(decision, index)
         sentence = f"{use} {what}: {reached}, {gain} better than the baseline's {base}."
         cards += [("baseline", base, setting(findings.chosen[baseline.candidate]))]
-        cards += [("gain", gain, f"over the baseline, with its {interval}")]
+        cards += [("gain", gain, f"over the baseline, {certain}")]
     elif decision.adopted:
         sentence = f"{use} {what}: {reached}. The baseline gave no result."
         cards += [("baseline", "no result", setting(findings.chosen[baseline.candidate]))]
@@ -106,9 +105,13 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     )
 
 
-def _gain(compared: Comparison) -> str:
-    """The distance of two means, with its interval."""
-    return with_interval(compared.difference, (compared.high - compared.low) / 2)
+def _gain(decision: Decision, index: int) -> tuple[str, str]:
+    """The distance of two means, with its interval where it was tested, and how sure it is."""
+    compared = decision.comparisons[index]
+    if decision.untested:
+        return number(compared.difference), "not tested"
+    gain = with_interval(compared.difference, (compared.high - compared.low) / 2)
+    return gain, f"with its {percent(decision.confidence)} interval"
 
 
 def _still_possible(findings: Findings, decision: Decision) -> str:
@@ -141,7 +144,8 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
         return "gain", "no baseline", "There is no baseline to compare with."
     if decision.adopted and decision.winner is not None:
         low = rough(decision.comparisons[decision.winner].low)
-        note = f" {len(ties)} candidates tie with the best: {named}." if ties else ""
+        leads = ties and decision.standings[decision.winner] != "unstable"
+        note = f" {len(ties)} candidates tie with the best: {named}." if leads else ""
         text = f"A real gain: at least {low} over the baseline, with 95 % confidence (P5).{note}"
         return "gain", "a real gain", text
     possible = _still_possible(findings, decision)

@@ -67,8 +67,11 @@ def _tie(findings: Findings, decision: Decision) -> list[str]:
         return []
     groups = zip(findings.groups, decision.standings, strict=True)
     ties = [group.candidate for group, standing in groups if standing == "tie"]
+    means = [group.mean for group in findings.groups]
+    is_best = decision.best is None or means[decision.best] == max(means)
+    among = "" if is_best else " of those that break least"
     return [
-        f"a tie: {listed(ordered(ties))}: no significant difference from the best mean "
+        f"a tie: {listed(ordered(ties))}: no significant difference from the best mean{among} "
         "(5 % for all together, each with its own noise: Welch)"
     ]
 

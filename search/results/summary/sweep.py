@@ -178,7 +178,7 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
         f"{findings.groups[0].value}{gain(findings, winner)}{rule}"
     ]
     best = decision.best
-    if best is None or best == winner:
+    if best is None or best == winner or findings.groups[best].mean <= chosen.mean:
         return lines
     top = findings.groups[best].value
     if plan.knob.group == "capacity" and decision.comparisons[best].low > 0:
