@@ -122,6 +122,49 @@ def test_a_program_that_fails_is_told_with_its_status(tmp_path):
         list(_run("import sys; sys.exit(3)", tmp_path))
 
 
+LEAVES = """
+import subprocess, sys
+child = "import time\\nfor epoch in range(1, 4): print('{\\"epoch\\": %d, \\"accuracy\\": 0.5}' % epoch, flush=True); time.sleep(0.2)\\ntime.sleep(REST)"
+subprocess.Popen([sys.executable, "-c", child])
+"""
+
+
+def test_a_program_that_leaves_its_training_in_the_background_loses_no_epoch(tmp_path):
+    records = list(_run(LEAVES.replace("REST", "0"), tmp_path))
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+
+
+def test_a_training_in_the_background_whose_end_is_not_known_is_refused(tmp_path):
+    config = _config(LEAVES.replace("REST", "300"))
+    config["trainer"]["grace"] = 1
+    generator = train(config, DATA, "cpu", FolderCheckpoint(tmp_path))
+    assert [next(generator)["epoch"] for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(CommandFailed, match="a process in the background went on printing epochs"):
+        next(generator)
+
+
+def test_a_helper_that_a_program_leaves_behind_changes_nothing(tmp_path):
+    code = """
+import subprocess
+subprocess.Popen(["sleep", "300"])
+print('{"epoch": 1, "accuracy": 0.5}', flush=True)
+"""
+    config = _config(code)
+    config["trainer"]["grace"] = 0.2
+    (record,) = train(config, DATA, "cpu", FolderCheckpoint(tmp_path))
+    assert record["epoch"] == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+def test_records_in_another_encoding_are_read(encoding, tmp_path):
+    code = f"""
+import sys
+text = 'Época 1\\r\\n' + '{{"epoch": 1, "accuracy": 0.5}}\\r\\n' * 1 + 'loss |███| {{"epoch": 2, "accuracy": 0.6}}\\n'
+sys.stdout.buffer.write(text.encode({encoding!r}))
+"""
+    assert [r["accuracy"] for r in _run(code, tmp_path)] == [0.5, 0.6]
+
+
 def test_closing_stops_the_whole_group_first_kindly_then_surely(tmp_path):
     code = f"""
 import signal, subprocess, sys, time

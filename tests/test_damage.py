@@ -134,3 +134,43 @@ def test_no_file_of_a_search_brings_a_verb_down_with_a_traceback(name, content, 
         error = capsys.readouterr().err
         assert code in (0, 2)
         assert code == 0 or (name in error and len(error.strip().splitlines()) == 1)
+
+
+@pytest.mark.slow
+def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_test_set(
+    smoke, capsys
+):
+    folder = Folder(smoke / "results" / "smoke")
+
+    def refused(path, content, words):
+        sound = path.read_bytes()
+        path.write_bytes(content(sound))
+        assert main(words) == 2, path
+        error = capsys.readouterr().err
+        path.write_bytes(sound)
+        assert len(error.splitlines()) == 1, error
+        assert path.name in error
+        return error
+
+    curves = pd.read_parquet(folder.curves)
+    other = curves.assign(accuracy=1 - curves.accuracy).to_parquet(None)
+    error = refused(folder.curves, lambda _: other, ["table", "smoke"])
+    assert "curves of other trainings (trial 0: accuracy 0." in error
+
+    def half(content):
+        lines = content.splitlines(keepends=True)
+        return b"".join(lines[: len(lines) // 2])
+
+    error = refused(folder.journal, half, ["table", "smoke"])
+    assert "of the trials that trials.csv lists" in error
+    refused(folder.contract, lambda content: content[: len(content) // 2], ["test", "smoke"])
+    refused(folder.split, lambda content: content[:100], ["test", "smoke"])
+    weights = folder.best / "weights.safetensors"
+    for path, words in ((folder.best_config, b"lr: "), (weights, b"\x00"), (weights, b"F32")):
+        refused(
+            path,
+            lambda content, words=words: content.replace(words, b"lr: 1", 1),
+            ["test", "smoke"],
+        )
+    assert not list(smoke.glob("results/test_ledger*"))
+    assert main(["test", "smoke"]) == 0

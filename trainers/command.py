@@ -35,6 +35,10 @@ RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>
 KEPT = 50  # last lines of errors in which a traceback is looked for
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # of the program itself, and as a shell tells it
 BY_SIGKILL = f"was killed by {signal.SIGKILL.name}"  # of a rank
+LEFT = (
+    "trainer.command: must end after its training, but it ended while a process in the background "
+    "went on printing epochs; wait for that process"
+)
 MEMORY = re.compile(r"\b(OutOfMemoryError|MemoryError)\b|CUDA out of memory")
 
 
@@ -78,8 +82,9 @@ def train(
         )
     printed = Printed(needed=needed, untrained=untrained, shift=shift)
     said: list[str] = []
+    grace = float(config["trainer"]["grace"])
     try:
-        records = _follow(folder, process, printed, position=begun, said=said)
+        records = _follow(folder, process, printed, position=begun, said=said, grace=grace)
         first = next(records, None)
         # Records of an earlier attempt, up to the epoch where this one goes on; a program that
         # starts from scratch prints all of them anew.
@@ -98,7 +103,7 @@ def train(
                 f"on one line per epoch, but printed none{other}"
             )
     finally:
-        _stop(process, grace=float(config["trainer"]["grace"]))
+        _stop(process, grace=grace)
 
 
 def _write_files(config: Config, data: Data, checkpoint: Checkpoint) -> dict[str, Path]:
@@ -133,7 +138,7 @@ def _kept(path: Path, printed: Printed) -> tuple[dict[int, Record], int]:
     whole = max((text.rfind(mark) + 1 for mark in (b"\n", b"\r")), default=0)
     os.truncate(path, whole)
     for line in BREAKS.split(text[:whole]):
-        for record in printed.read(line.decode(errors="replace"))[0]:
+        for record in printed.read(_text(line))[0]:
             earlier = {epoch: old for epoch, old in kept.items() if epoch < record["epoch"]}
             kept = earlier | {record["epoch"]: record}
     return kept, printed.shift
@@ -154,7 +159,12 @@ class _Tail:
         *lines, self._rest = BREAKS.split(self._rest + data)
         if ended and not data and self._rest:
             lines, self._rest = [self._rest], b""
-        return [line.decode(errors="replace") for line in lines if line.strip()], bool(data)
+        return [text for line in lines if (text := _text(line)).strip()], bool(data)
+
+
+def _text(line: bytes) -> str:
+    """A line as text; of UTF-16 the zeros go, and the rest can be read."""
+    return line.replace(b"\0", b"").decode(errors="replace")
 
 
 def _follow(
@@ -164,15 +174,21 @@ def _follow(
     *,
     position: int,
     said: list[str],
+    grace: float,
 ) -> Iterator[Record]:
     """The records that a program prints, until it has ended and all is read.
 
     `said` gets the last lines of its errors, or of its other output where it has no errors.
+    What it leaves running is listened to for as long as it prints, with pauses of up to `grace`.
+
+    Raises:
+        CommandFailed: the training goes on in the background, so its end is not known.
     """
+    heard, in_background, ended = time.monotonic(), False, False
     output, errors = _Tail(folder / LINES, position), _Tail(folder / ERRORS)
     others: list[str] = []
     while True:
-        ended = process.poll() is not None
+        before, ended = ended, process.poll() is not None
         complaints, more_errors = errors.lines(ended=ended)
         for line in complaints:
             print(line, file=sys.stderr, flush=True)
@@ -184,11 +200,27 @@ def _follow(
                 print(line, flush=True)
                 others = [*others, line][-KEPT:]
             yield from records
-        if ended and not more and not more_errors:
+            in_background |= before and bool(records)  # printed after the program's own end
+        if not ended or more or more_errors:
+            heard = time.monotonic()
+        elif not _goes_on(process) or time.monotonic() > heard + grace:
+            if in_background and _goes_on(process):
+                raise CommandFailed(LEFT)
             said[:] = said or others
             return
         if not more:
             time.sleep(PAUSE)
+
+
+def _goes_on(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a program has ended well and left other processes of its group behind."""
+    if process.returncode != 0:
+        return False
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _check_end(status: int, command: Sequence[str], said: Sequence[str]) -> None:

@@ -181,7 +181,10 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
         )
     plan = replace(read_plan(folder.load_config(), root=root), folder=folder.path)
     if isinstance(plan.settings, TuneSettings):
-        return folder, find_stages(plan, folder)
+        findings = find_stages(plan, folder)
+        folder.check_trials([row.spec.trial for row in findings.rows if row.finished])
+        return folder, findings
     study = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs)
     rows = study.rows(alive=folder.alive())
+    folder.check_trials([row.spec.trial for row in rows if row.finished])
     return folder, find(plan, rows, val_rows=int(folder.load_contract()["split"]["rows"]["val"]))

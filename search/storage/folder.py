@@ -3,9 +3,10 @@
 Knows names and order of files, not their meaning.
 """
 
+import csv
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -38,6 +39,7 @@ WRITTEN = (
     "decisions.jsonl", "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best",
     "checkpoints", "layers", "logs", "orders", "refit", "runs.json", "workers.json",
 )  # fmt: skip
+KEPT = ("complete", "pruned", "infeasible")  # states that a trial keeps
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 
 
@@ -225,6 +227,21 @@ class Folder:
                 )
             )
         return rows
+
+    def check_trials(self, ended: Collection[int]) -> None:
+        """Whether every trial that the table lists as ended is among those that have `ended`.
+
+        Raises:
+            UsageError: the storage has lost trials.
+        """
+        try:
+            with self.trials.open(newline="") as file:
+                listed = {int(row["trial"]) for row in csv.DictReader(file) if row["state"] in KEPT}
+        except (OSError, ValueError, KeyError, TypeError, csv.Error):
+            return  # the table is only drawn from the trials
+        if gone := sorted(listed - set(ended)):
+            got = f"no end of {len(gone)} of the trials that {self.trials.name} lists ({gone[0]} …)"
+            raise damaged(self.storage().url, got=got)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
