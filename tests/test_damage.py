@@ -155,7 +155,7 @@ def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_tes
     curves = pd.read_parquet(folder.curves)
     other = curves.assign(accuracy=1 - curves.accuracy).to_parquet(None)
     error = refused(folder.curves, lambda _: other, ["table", "smoke"])
-    assert "curves of other trainings (trial 0: accuracy 0." in error
+    assert "curves of other trainings (trial 0: accuracy 0." in error, error
 
     def half(content):
         lines = content.splitlines(keepends=True)

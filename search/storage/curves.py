@@ -125,8 +125,8 @@ def check_scores(
         first = other.iloc[0]
         raise damaged(
             table,
-            got=f"curves of other trainings (trial {first.trial}: {metric} {first[metric]:.6g} at "
-            f"epoch {first.epoch}, where its own was {first.noted:.6g})",
+            got=f"curves of other trainings (trial {int(first.trial)}: {metric} {first[metric]:.6g} at "
+            f"epoch {int(first.epoch)}, where its own was {first.noted:.6g})",
         )
 
 
