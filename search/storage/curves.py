@@ -123,11 +123,9 @@ def check_scores(
     other = both[(drawn - both.noted).abs() > SAME * (1 + both.noted.abs())]
     if len(other):
         first = other.iloc[0]
-        raise damaged(
-            table,
-            got=f"curves of other trainings (trial {int(first.trial)}: {metric} {first[metric]:.6g} at "
-            f"epoch {int(first.epoch)}, where its own was {first.noted:.6g})",
-        )
+        drawn_there = f"{metric} {first[metric]:.6g} at epoch {int(first.epoch)}"
+        of = f"trial {int(first.trial)}: {drawn_there}, where its own was {first.noted:.6g}"
+        raise damaged(table, got=f"curves of other trainings ({of})")
 
 
 def followed(frame: pd.DataFrame) -> pd.DataFrame:
