@@ -142,7 +142,7 @@ def test_a_teacher_that_is_none_is_refused_in_words(taught, tmp_path):
         with_teacher(_config(width=8, epochs=1, teacher=str(other)), data, device="cpu")
     steps = Part(index=np.arange(2), x=np.zeros((2, 3)), y=np.zeros((2, 3), dtype=np.int64))
     with pytest.raises(
-        ValueError, match="needs rows with one answer each, but got labels per step"
+        ValueError, match="needs rows with one answer each, but got an answer per step"
     ):
         with_teacher(
             _config(width=8, epochs=1, teacher=str(place)),

@@ -200,10 +200,10 @@ def test_what_was_tried_is_not_tried_again_until_something_changes_that_moves_it
         tune_plan("space=[lr,batch_size,momentum]"), value, lambda knobs: "converged"
     )
     knobs = [step.request.knob for step in history.sweeps]
-    assert knobs[:3] == ["lr", "batch_size", "lr"]
-    again = history.sweeps[2].request
+    assert knobs[:4] == ["lr", "momentum", "batch_size", "lr"]
+    again = history.sweeps[3].request
     assert again.rules == ("P6", "R39")
-    rate = history.sweeps[1].held[RATE]
+    rate = history.sweeps[2].held[RATE]
     assert (again.knobs[0].low, again.knobs[0].high) == pytest.approx(
         (rate / 4, rate * 4), rel=0.01
     )

@@ -75,7 +75,11 @@ def _elsewhere(config: DictConfig, path: str) -> str:
     What trials read goes before the description of a knob (`space`).
     """
     last = path.rpartition(".")[2]
-    same = [key for key in flat_config(config) if key.rpartition(".")[2] == last]
+    same = [
+        key
+        for key in flat_config(config)
+        if key.rpartition(".")[2] == last and key.partition(".")[0] not in INTERNAL
+    ]
     return min(same, key=lambda key: (key.startswith("space."), key.count("."), key), default="")
 
 

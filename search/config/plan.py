@@ -54,6 +54,7 @@ USUAL_LOSS = {
     "classification": "cross_entropy",
     "tagging": "cross_entropy",
     "regression": "mse",
+    "step_regression": "mse",
     "transduction": "ctc",
 }  # by task, the option of `loss` to begin with
 LOSS_TASKS = {

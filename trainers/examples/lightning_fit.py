@@ -4,6 +4,7 @@ python -m search own_trainer trainer._target_=trainers.examples.lightning_fit.fi
 """
 
 import lightning
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -50,7 +51,8 @@ class Report(lightning.Callback):
     def on_train_epoch_end(self, trainer, module):
         epoch = trainer.current_epoch + 1
         trainer.save_checkpoint(self.file)
-        self.checkpoint.save(torch.load(self.file, weights_only=True), epoch=epoch)
+        state = {"model": module.state_dict(), "file": np.fromfile(self.file, np.uint8)}
+        self.checkpoint.save(state, epoch=epoch)
         numbers = {name: value.item() for name, value in trainer.callback_metrics.items()}
         trainers.report(epoch=epoch, **numbers)
 
@@ -62,7 +64,7 @@ def fit(config, data, device, checkpoint):
     report = Report(checkpoint, config["seed"])
     saved = checkpoint.load()
     if saved:
-        torch.save(saved, report.file)
+        report.file.write_bytes(np.asarray(saved["file"]).tobytes())
     trainer = lightning.Trainer(
         max_epochs=config["trainer"]["epochs"],
         accelerator="gpu" if device == "cuda" else "cpu",
