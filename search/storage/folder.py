@@ -212,7 +212,8 @@ class Folder:
             UsageError: the file is damaged, or holds another split than the contract's.
         """
         try:
-            with np.load(self.split, allow_pickle=False) as split:
+            # Given a path, np.load leaves the file open where it is no archive.
+            with self.split.open("rb") as file, np.load(file, allow_pickle=False) as split:
                 rows = dict(split.items())
             got = "" if hash_of(rows) == self.load_contract()["split"]["hash"] else "other rows"
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
