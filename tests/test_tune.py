@@ -664,11 +664,12 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
     folders = [tmp_path / "results" / name for name in ("whole", "killed")]
     first, second = (steady(trials(folder)) for folder in folders)
     assert first.equals(second)
-    texts = [
-        (folder / "decisions.jsonl").read_text().replace(folder.name, "") for folder in folders
-    ]
-    assert texts[0] == texts[1]
-    records = [json.loads(line) for line in texts[0].splitlines()]
+    first, second = (
+        json.dumps(read_json_lines(folder / "decisions.jsonl")).replace(folder.name, "")
+        for folder in folders
+    )
+    assert first == second
+    records = json.loads(first)
     assert [record["kind"] for record in records][:2] == ["baseline", "sweep"]
     assert "the answer:" in done.stdout
 

@@ -17,6 +17,7 @@ from search.config.knobs import Knob
 from search.execution.pace import epochs_left, seconds_left
 from search.results.findings import open_results
 from search.results.standing import standing_of
+from search.storage.sealed import read_json
 
 READERS = [
     "list",
@@ -154,8 +155,8 @@ def test_a_preflight_as_a_document_is_preflight_json_and_nothing_else_is_printed
     done = search("preflight", "smoke", "--json", cwd=elsewhere)
     document = json.loads(done.stdout)
     assert set(document) - {"schema", "version"} == set(_keys_documented()["preflight"])
-    written = (elsewhere / "results" / "smoke-preflight" / "preflight.json").read_text()
-    assert {key: document[key] for key in json.loads(written)} == json.loads(written)
+    written = read_json(elsewhere / "results" / "smoke-preflight" / "preflight.json")
+    assert {key: document[key] for key in written} == written
 
 
 def test_status_tells_the_best_trial_and_that_the_search_is_done(smoke, capsys):
