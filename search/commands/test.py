@@ -72,16 +72,14 @@ def run(words: list[str], config_dir: Path | None) -> int:
         )
         judge = Judge(prepared, metric=findings.plan.metric, predict=trainers_own)
         several = _several(findings, folder, judge)
-        value = (
-            float(np.mean(several[ANSWER])) if several else _one(findings, config, folder, judge)
-        )
+        mean = float(np.mean(several[ANSWER])) if several else _one(findings, config, folder, judge)
         averaged = _ensemble(config, folder, prepared, findings)
         trained_again = _refit(findings, config, folder, judge)
-        ledger.finish(opening, score=value if trained_again is None else trained_again)
+        ledger.finish(opening, score=mean if trained_again is None else trained_again)
         by_group = _by_group(findings, folder, prepared)
     metric, rows = opening["metric"], opening["rows"]
     if not several:
-        print(f"test {metric}: {value!r} on {rows} rows (validation: {config.expected!r})")
+        print(f"test {metric}: {mean!r} on {rows} rows (validation: {config.expected!r})")
     for who, values in several.items():
         print(f"test {metric} of {who}: {spread(values)} on {rows} rows")
     val_rows = sum(len(fold.val) for fold in prepared.split.folds)

@@ -97,8 +97,7 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     Raises:
         UsageError: data that cannot be loaded, do not fit the config, or cannot be split.
     """
-    # Plain dicts here and below: a missing key of a DictConfig leaves a traceback that holds the
-    # frames above it, and their rows.
+    # A plain dict, here and below: the error of a DictConfig without a key keeps frames and rows.
     node = dict(config.data)
     if not node.get("_target_"):
         return _prepare_own(config, metric=metric)

@@ -1,7 +1,6 @@
 """What conductor and workers say to each other: tagged structs, as MessagePack on the wire.
 
-Every field's type is checked when a message is read; NaN and infinity travel as numbers. Nothing is
-ever unpickled.
+Every field's type is checked when a message is read. NaN and infinity travel; nothing is unpickled.
 """
 
 from collections.abc import Mapping

@@ -70,26 +70,17 @@ def load(
     )
     if (real := lengths if target_lengths is None else target_lengths) is not None:
         frame = without_padding(frame, targets, real)
-    _check_present(frame, [*targets, *further], file, form, rule="every row needs its target")
-    for key, rule in PRESENT.items():
-        if key in special:
-            _check_present(frame, [special[key]], file, form, rule=rule)
-    features = frame.drop(
-        columns=list(dict.fromkeys([*targets, *further, *special.values(), *dropped]))
-    )
+    _check_gaps(frame, [*targets, *further], special, file, form)
+    left_out = dict.fromkeys([*targets, *further, *special.values(), *dropped])
+    features = frame.drop(columns=list(left_out))
     check_names([str(name) for name in features], path)
-    for name in (
-        *targets,
-        *further,
-        *([special["groups"]] if groups is not None else []),
-        *category_names,
-    ):
+    group_names = [special["groups"]] if groups is not None else []
+    for name in (*targets, *further, *group_names, *category_names):
         check_texts(frame[name], path)
     whole = _numbers(features, category_names, file, form)
-    y = frame[targets[0]] if len(targets) == 1 else frame[targets]
     rows = DataSet(
         x=whole.to_numpy(dtype=np.float64),
-        y=np.asarray(y),
+        y=np.asarray(frame[targets[0]] if len(targets) == 1 else frame[targets]),
         groups=np.asarray(frame[special["groups"]]) if groups is not None else None,
         time=moments_of(frame[special["time"]], path) if time is not None else None,
         names=tuple(whole.columns),
@@ -102,6 +93,20 @@ def load(
         return rows
     joined = joined_steps(rows, np.asarray(frame[special["sequence"]]), where=path)
     return replace(joined, notes=rows.notes)
+
+
+def _check_gaps(
+    frame: pd.DataFrame,
+    targets: Sequence[str],
+    special: Mapping[str, str],
+    file: Path,
+    form: Format,
+) -> None:
+    """Raises DataError for a gap in a target, or in a column of `PRESENT`."""
+    _check_present(frame, targets, file, form, rule="every row needs its target")
+    for key, rule in PRESENT.items():
+        if key in special:
+            _check_present(frame, [special[key]], file, form, rule=rule)
 
 
 def _special(named: Mapping[str, str | None], frame: pd.DataFrame) -> dict[str, str]:
