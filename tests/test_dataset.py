@@ -342,3 +342,22 @@ def test_features_that_no_scaler_brings_within_float32_are_refused():
     rows = np.array([[1e300], [-1e300], [5e299]])
     with pytest.raises(UsageError, match="or not finite as float32"):
         fit_scaling(node, rows, np.arange(3), impute=None)
+
+
+@pytest.mark.parametrize("kind", ["cut off", "a flipped byte", "one array"])
+def test_a_damaged_npz_is_named_whatever_is_wrong_with_it(kind, tmp_path):
+    path = tmp_path / "rows.npz"
+    np.savez_compressed(path, x=np.random.default_rng(0).random((50, 4)), y=np.arange(50) % 2)
+    content = bytearray(path.read_bytes())
+    if kind == "cut off":
+        del content[200:]
+    elif kind == "a flipped byte":
+        content[300] ^= 255
+    path.write_bytes(content)
+    if kind == "one array":
+        with path.open("wb") as file:
+            np.save(file, np.arange(3))
+    with pytest.raises(
+        UsageError, match=r"rows\.npz: must be an \.npz file without pickles, but got "
+    ):
+        load_rows(_npz(path=str(path)))

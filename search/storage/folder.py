@@ -5,7 +5,6 @@ Knows names and order of files, not their meaning.
 
 import csv
 import shutil
-import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,6 +27,7 @@ from search.storage.lock import FolderLock
 from search.storage.run_log import RunLog
 from search.storage.sealed import damaged, read_text, seal_text
 from search.storage.trial_storage import TrialStorage
+from trainers.data.files import read_npz
 
 if TYPE_CHECKING:  # a contract takes a second to import, and a folder is read before
     from search.contract.contract import Contract, Prepared
@@ -212,11 +212,9 @@ class Folder:
             UsageError: the file is damaged, or holds another split than the contract's.
         """
         try:
-            # Given a path, np.load leaves the file open where it is no archive.
-            with self.split.open("rb") as file, np.load(file, allow_pickle=False) as split:
-                rows = dict(split.items())
+            rows = read_npz(self.split)
             got = "" if hash_of(rows) == self.load_contract()["split"]["hash"] else "other rows"
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        except (OSError, ValueError) as error:
             got = f"{type(error).__name__}: {error}"
         if got:
             raise UsageError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data import DataSet, broken
+from trainers.data.files import check_is_file, read_npz
 
 KNOWN = (
     "x", "y", "groups", "time", "lengths", "x_val", "y_val", "lengths_val", "x_test", "y_test",
@@ -60,17 +61,10 @@ def load(*, path: str) -> DataSet:
 
 def _arrays_of(path: str) -> dict[str, NDArray[Any]]:
     """All arrays of the file. Raises DataError: a name is unknown, or x or y is missing."""
-    if not Path(path).is_file():
-        raise broken(
-            "data.path",
-            rule="must be a file",
-            got=f"{path}, where there is none",
-            remedy="mend the path",
-        )
+    check_is_file(Path(path))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file.items())
-    except (OSError, ValueError, AttributeError, EOFError) as error:
+        arrays = read_npz(Path(path))
+    except (OSError, ValueError) as error:
         raise broken(
             path,
             rule="must be an .npz file without pickles",

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from trainers.data import broken
+from trainers.data.files import check_is_file
 
 PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
 SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
@@ -55,13 +56,7 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             got=str(path),
             remedy="convert it",
         )
-    if not path.is_file():
-        raise broken(
-            "data.path",
-            rule="must be a file",
-            got=f"{path}, where there is none",
-            remedy="mend the path",
-        )
+    check_is_file(path)
     try:
         header = _header(path, form) if ending == ".csv" else []
         frame = form.read(path) if ending == ".csv" else pd.read_parquet(path)
