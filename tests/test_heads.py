@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import accuracy_score, r2_score
 from torch import nn
 
 from search.config.compose import compose_experiment
@@ -19,6 +20,9 @@ from search.errors import UsageError
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
 from trainers.checkpoint import Unsaved
+from trainers.data import DataError
+from trainers.data.npz import load as load_npz
+from trainers.data.table import load as load_table
 from trainers.heads import Heads
 from trainers.stock import Stock
 
@@ -94,6 +98,37 @@ def test_every_head_learns_and_a_head_without_weight_does_not(table):
     assert losses[1]["val_loss_price"] < 0.2 < 0.8 < losses[0]["val_loss_price"]
     assert losses[1]["val_loss_main"] < 0.5
     assert losses[0]["val_loss_kind"] < 0.3
+    assert losses[0]["r2_price"] < 0.2 < 0.8 < losses[1]["r2_price"]
+    assert losses[0]["accuracy_kind"] > 0.9
+
+
+def test_scores_of_further_heads_are_scikit_learn_s():
+    outputs, price, kinds = torch.randn(50, 6), torch.randn(50), torch.arange(50) % 2
+    targets = torch.stack([torch.zeros(50), price, kinds.float()], dim=1)
+    heads = Heads(task="classification", outputs=6, heads={"price": 1, "kind": 2})
+    scores = heads.scores(outputs, targets)
+    assert scores["r2_price"] == pytest.approx(r2_score(price, outputs[:, 3]), rel=1e-4)
+    right = accuracy_score(kinds, outputs[:, 4:].argmax(1))
+    assert scores["accuracy_kind"] == pytest.approx(right)
+    targets[:, 1] = 2.0
+    assert not np.isfinite(heads.scores(outputs, targets)["r2_price"])
+
+
+def test_arrays_and_sequences_have_further_targets_too(tmp_path):
+    dice = np.random.default_rng(0)
+    x, price = dice.normal(size=(30, 4)), dice.normal(size=30)
+    sets = {"x_test": x[:5], "y_test": np.arange(5) % 2, "price_test": price[:5] + 1}
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(30) % 2, price=price, **sets)
+    rows = load_npz(path=str(tmp_path / "a.npz"), auxiliary={"price": "regression"})
+    assert rows.auxiliary["price"].tolist() == [*price, *(price[:5] + 1)]
+    steps = pd.DataFrame({"who": list("aabbb"), "x": range(5), "y": [0, 0, 1, 1, 1]})
+    steps.assign(price=[7, 7, 3, 3, 3]).to_csv(tmp_path / "s.csv", index=False)
+    words = {"path": str(tmp_path / "s.csv"), "target": "y", "sequence": "who"}
+    assert load_table(**words, auxiliary={"price": "regression"}).auxiliary["price"].tolist() == [7, 3]  # fmt: skip
+    steps.assign(price=[7, 7, 3, 4, 3]).to_csv(tmp_path / "s.csv", index=False)
+    message = "a sequence has one price, but got several in sequence 'b'; mend data.auxiliary"
+    with pytest.raises(DataError, match=message):
+        load_table(**words, auxiliary={"price": "regression"})
 
 
 def test_further_targets_are_scaled_by_train_and_never_reach_the_features(table):

@@ -4,7 +4,7 @@ The model's outputs are the target's, then those of each further target (`data.a
 their order. Only the target's outputs are predictions; the metric is the target's alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 from torch import Tensor, nn
@@ -65,15 +65,39 @@ class Heads(nn.Module):
 
     def parts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Each head's loss without its weight, the target's first."""
-        columns = targets.shape[1] - len(self.heads)
-        own = targets[:, 0].long() if self.is_class else targets[:, :columns]
+        own = targets[:, 0].long() if self.is_class else targets[:, : self._columns(targets)]
         parts = {MAIN: self.loss(self.predictions(outputs), own)}
-        start = self.own
-        for column, (name, size) in enumerate(self.heads.items(), start=columns):
-            answers = targets[:, column].long() if size > 1 else targets[:, column : column + 1]
-            parts[name] = self.others[column - columns](outputs[:, start : start + size], answers)
-            start += size
+        for loss, (name, head, answers) in zip(
+            self.others, self._further(outputs, targets), strict=True
+        ):
+            parts[name] = loss(head, answers)
         return parts
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """What each further head knows, by column: accuracy_NAME of classes, r2_NAME of numbers.
+
+        R² is NaN where the numbers do not differ.
+        """
+        scores = {}
+        for name, head, answers in self._further(outputs, targets):
+            if self.heads[name] > 1:
+                scores[f"accuracy_{name}"] = float((head.argmax(dim=1) == answers).float().mean())
+            else:
+                spread = (answers - answers.mean()).square().mean()
+                scores[f"r2_{name}"] = float(1 - (head - answers).square().mean() / spread)
+        return scores
+
+    def _further(self, outputs: Tensor, targets: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Name, outputs and answers of each further head."""
+        start = self.own
+        for column, (name, size) in enumerate(self.heads.items(), start=self._columns(targets)):
+            answers = targets[:, column].long() if size > 1 else targets[:, column : column + 1]
+            yield name, outputs[:, start : start + size], answers
+            start += size
+
+    def _columns(self, targets: Tensor) -> int:
+        """How many columns are the target's own."""
+        return targets.shape[1] - len(self.heads)
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The outputs of the target's own head."""

@@ -135,12 +135,13 @@ class Seat:
         }
 
     def _by_head(self, outputs: Tensor) -> Values:
-        """The validation loss of each head by itself, where there are several (R6)."""
+        """Validation loss and score of each head by itself, where there are several (R6)."""
         if not has_heads(self._plain_loss):
             return {}
         with torch.no_grad():
             parts = self._plain_loss.parts(outputs, self._val[1])
-        return {f"val_loss_{name}": float(loss) for name, loss in parts.items()}
+            scores = self._plain_loss.scores(outputs, self._val[1])
+        return {f"val_loss_{name}": float(loss) for name, loss in parts.items()} | scores
 
     def hear(self, score: float) -> None:
         """The metric of the epoch just trained, the higher the better."""

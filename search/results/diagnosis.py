@@ -18,7 +18,7 @@ from search.contract.metric_functions import entropy
 from search.diagnostics.verdicts.across_trials import Trained, across
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
-from search.diagnostics.verdicts.heads import heads_apart
+from search.diagnostics.verdicts.heads import heads_apart, heads_scores
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.results.findings import Findings
 from search.results.summary.verdicts import allowed_epochs, config_of, out_of_patience
@@ -60,7 +60,26 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
         verdicts=verdicts,
         together=tuple(together),
         without_curves=tuple(without_curves(curves, epochs=trained)),
+        heads=_heads(findings, columns_of),
     )
+
+
+def _heads(
+    findings: Findings, columns_of: Mapping[int, Mapping[str, Any]]
+) -> dict[int, dict[str, float]]:
+    """By trial, the further heads' scores at its best epoch (R50)."""
+    names = list(findings.plan.config.data.get("auxiliary") or ())
+    if not names:
+        return {}
+    heads = {}
+    for row in findings.rows:
+        columns = columns_of.get(row.spec.trial, {})
+        epochs = list(columns.get("epoch", ()))
+        if row.best_epoch in epochs:
+            best = epochs.index(row.best_epoch)
+            scores = heads_scores(columns, names)
+            heads[row.spec.trial] = {name: float(column[best]) for name, column in scores.items()}
+    return heads
 
 
 def usual_updates(curves: pd.DataFrame) -> dict[int, float]:

@@ -35,12 +35,14 @@ class Findings(Outcome):
     read.
     `steps`: the decisions of a search of many stages, as `decisions.jsonl` holds them.
     `without_curves`: trials whose curves are no longer there.
+    `heads`: of several heads, the further ones' scores at each trial's best epoch, by column.
     """
 
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     together: tuple[Together, ...] = ()
     steps: tuple[Mapping[str, Any], ...] = ()
     without_curves: tuple[int, ...] = ()
+    heads: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def winner(self) -> TrialRecord | None:

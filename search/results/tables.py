@@ -59,7 +59,7 @@ def curves_so_far(findings: Findings, folder: Folder) -> pd.DataFrame:
 
 
 def trials_frame(findings: Findings) -> pd.DataFrame:
-    """One row per trial: fixed columns, then one per knob, named by its path."""
+    """A row per trial: fixed columns, one per knob, named by its path, and one per further head."""
     rows = []
     for row in findings.rows:
         verdict = findings.verdicts.get(row.spec.trial)
@@ -78,7 +78,7 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
             "reason": row.reason,
             "source": row.source,
         }
-        rows.append({**fixed, **row.spec.knobs})
+        rows.append({**fixed, **row.spec.knobs, **findings.heads.get(row.spec.trial, {})})
     frame = pd.DataFrame(rows)
     if "best_epoch" in frame:
         frame["best_epoch"] = frame["best_epoch"].astype("Int64")

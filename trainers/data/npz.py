@@ -17,19 +17,20 @@ KNOWN = (
 NONE = np.empty(0, dtype=np.int64)
 
 
-def load(*, path: str) -> DataSet:
+def load(*, path: str, auxiliary: Mapping[str, str] | None = None) -> DataSet:
     """Reads the arrays `x` [n, …] and `y` [n] or [n, outputs] of a file.
 
     Optional arrays: `lengths` [n], the number of real steps where x [n, steps, …] is padded;
-    `y_lengths` [n], the same for targets y [n, longest]; `groups` [n] and `time` [n]. `x_val`,
-    `y_val`, `lengths_val`, `y_lengths_val` are a validation set that the user has chosen, and the
-    same names with `test` a test set.
+    `y_lengths` [n], the same for targets y [n, longest]; `groups` [n] and `time` [n]; and [n] by
+    its name, each further target of `auxiliary`. `x_val`, `y_val`, … (all but groups and time) are
+    a validation set that the user has chosen, and the same names with `test` a test set.
 
     Raises:
         DataError: the file does not exist or is no .npz file, or an array is missing, has an
             unknown name or another length.
     """
-    arrays = _arrays_of(path)
+    further_names = list(auxiliary or {})
+    arrays = _arrays_of(path, further_names)
     sets = ["", *(f"_{name}" for name in ("val", "test") if f"x_{name}" in arrays)]
     given, count = {}, len(arrays["x"])
     for name in sets[1:]:
@@ -40,6 +41,7 @@ def load(*, path: str) -> DataSet:
         x = np.concatenate([arrays[f"x{name}"] for name in sets])
         y = np.concatenate([arrays.get(f"y{name}", arrays["y"][:0]) for name in sets])
         lengths, target_lengths = (_joined(arrays, key, sets) for key in ("lengths", "y_lengths"))
+        further = {name: _joined(arrays, name, sets) for name in further_names}
     except ValueError as error:
         raise broken(
             path,
@@ -56,10 +58,11 @@ def load(*, path: str) -> DataSet:
         given=given,
         lengths=lengths,
         target_lengths=target_lengths,
+        auxiliary={name: values for name, values in further.items() if values is not None},
     )
 
 
-def _arrays_of(path: str) -> dict[str, NDArray[Any]]:
+def _arrays_of(path: str, further_names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """All arrays of the file. Raises DataError: a name is unknown, or x or y is missing."""
     check_is_file(Path(path))
     try:
@@ -71,7 +74,8 @@ def _arrays_of(path: str) -> dict[str, NDArray[Any]]:
             got=str(error),
             remedy="write it by numpy.savez",
         ) from error
-    unknown_names = sorted(set(arrays) - set(KNOWN))
+    further = [f"{name}{end}" for name in further_names for end in ("", "_val", "_test")]
+    unknown_names = sorted(set(arrays) - {*KNOWN, *further})
     if unknown_names or not {"x", "y"} <= set(arrays):
         raise broken(
             path,

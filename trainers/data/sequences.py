@@ -4,6 +4,7 @@ Padding is filled with zeros and labels that count for nothing.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
     file; a sequence has the time of its first step.
 
     Raises:
-        DataError: several targets, or a group that parts a sequence.
+        DataError: several targets, or a group or further target that parts a sequence.
     """
     if steps.y.ndim != 1:
         raise broken(
@@ -43,17 +44,16 @@ def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
     first = order[np.cumsum(lengths) - lengths]
     y = np.repeat(steps.y[first][:, None], x.shape[1], axis=1)
     y[rows, places] = steps.y[order]
+    one_each = partial(_once, where=where, ids=ids, first=first, rows=rows, order=order)
     groups = None
     if steps.groups is not None:
-        groups = steps.groups[first]
-        apart = groups[rows] != steps.groups[order]
-        if apart.any():
-            raise broken(
-                where,
-                rule="a sequence belongs to one group",
-                got=f"several in sequence {ids[order[int(apart.argmax())]]!r}",
-                remedy="mend data.groups",
-            )
+        groups = one_each(
+            steps.groups, rule="a sequence belongs to one group", remedy="data.groups"
+        )
+    auxiliary = {
+        name: one_each(column, rule=f"a sequence has one {name}", remedy="data.auxiliary")
+        for name, column in steps.auxiliary.items()
+    }
     return DataSet(
         x=x[:, :, 0] if x.shape[2] == 1 else x,
         y=y,
@@ -61,7 +61,28 @@ def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
         time=None if steps.time is None else steps.time[first],
         lengths=lengths,
         stepwise=True,
+        auxiliary=auxiliary,
     )
+
+
+def _once(
+    column: NDArray[Any],
+    *,
+    where: str,
+    ids: NDArray[Any],
+    first: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    order: NDArray[np.int64],
+    rule: str,
+    remedy: str,
+) -> NDArray[Any]:
+    """A column of steps as one of sequences. Raises DataError: a sequence has several values."""
+    of_sequence: NDArray[Any] = column[first]
+    apart = of_sequence[rows] != column[order]
+    if apart.any():
+        got = f"several in sequence {ids[order[int(apart.argmax())]]!r}"
+        raise broken(where, rule=rule, got=got, remedy=f"mend {remedy}")
+    return of_sequence
 
 
 def without_padding(

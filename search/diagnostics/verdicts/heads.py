@@ -1,6 +1,9 @@
-"""Are the losses of several heads on one scale (R6)? The greatest would teach the model alone."""
+"""What several heads have learned, and whether their losses are on one scale (R6).
 
-from collections.abc import Mapping
+The greatest loss would teach the model alone.
+"""
+
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,19 @@ from search.diagnostics.verdicts.across_trials import Together
 
 LOSS, MAIN = "val_loss_", "main"  # columns of the curves, by head; the target's own head
 APART = 10.0  # factor between two weighted losses from which they are said to be apart
+
+SCORES = ("accuracy_", "r2_")  # columns of the curves, by head
+
+
+def heads_scores(columns: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The scores of further heads by epoch, by column.
+
+    Args:
+        columns: of one training's curves, by epoch.
+        names: of the further heads.
+    """
+    wanted = [f"{score}{name}" for name in names for score in SCORES]
+    return {column: columns[column] for column in wanted if column in columns}
 
 
 def heads_apart(columns: Mapping[str, Any], weights: Mapping[str, float]) -> Together | None:
