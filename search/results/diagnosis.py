@@ -19,6 +19,8 @@ from search.diagnostics.verdicts.across_trials import Trained, across
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.diagnostics.verdicts.heads import heads_apart, heads_scores
+from search.diagnostics.verdicts.learning_curve import KNOB as FRACTION
+from search.diagnostics.verdicts.learning_curve import more_rows
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.results.findings import Findings
 from search.results.summary.verdicts import allowed_epochs, config_of, out_of_patience
@@ -48,7 +50,12 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
     rows = {row.spec.trial: row for row in findings.rows}
     judged = {trial: verdict_on(columns, rows.get(trial)) for trial, columns in columns_of.items()}
     verdicts = {trial: verdict for trial, verdict in judged.items() if verdict is not None}
-    together = across(_trained(findings, columns_of, verdicts), **_question(findings))
+    finished = _trained(findings, columns_of, verdicts)
+    question = _question(findings)
+    together = across(finished, **question)
+    if question.get("knob") == FRACTION:
+        rows_help = more_rows(finished, metric=findings.plan.metric)
+        together = [*together, *([] if rows_help is None else [rows_help])]
     if (winner := findings.winner) is not None:
         weights = OmegaConf.select(config_of(findings, winner), "loss.weights")
         if OmegaConf.is_dict(weights):

@@ -14,9 +14,12 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from torch import nn
 
-from trainers.api import Config, Data, Part
+from search.contract.metrics import Metric, scores
+from search.diagnostics.verdicts.learning_curve import foretell
+from trainers.api import END, Config, Data, Part
 from trainers.build import Sets, on_device
 from trainers.checkpoint import Unsaved
+from trainers.data.toys import unaligned
 from trainers.features import with_features
 from trainers.seat import Seat
 
@@ -73,6 +76,17 @@ def useless() -> Sets:
     return (x[:300], y[:300]), (x[300:], y[300:])
 
 
+def unaligned_rows() -> Sets:
+    """Labels, each held for some steps, some struck out: a sequence to read, with its lengths."""
+    data = unaligned(rows=600, longest=5, seed=0)
+    assert data.lengths is not None
+    assert data.target_lengths is not None
+    is_label = np.arange(data.y.shape[1]) < data.target_lengths[:, None]
+    y = np.where(is_label, data.y + 1, END)
+    rows = tuple(torch.from_numpy(each) for each in (data.x, y, data.lengths))
+    return tuple(each[:480] for each in rows), tuple(each[480:] for each in rows)
+
+
 def scaled_sums() -> Sets:
     """Long sequences whose target is large: the gradient explodes at a large rate."""
     dice = torch.Generator().manual_seed(3)
@@ -81,24 +95,24 @@ def scaled_sums() -> Sets:
     return (x[:256], y[:256]), (x[256:], y[256:])
 
 
-def epochs_of(config: Config, sets: Sets) -> Iterator[dict[str, Any]]:
-    """The trained epochs of one training."""
-    parts = [
-        Part(index=np.arange(len(x)), x=x.numpy(), y=y.numpy())
-        for x, y in (each[:2] for each in sets)
-    ]
-    config, data = with_features(config, Data(train=parts[0], val=parts[1]))
+def epochs_of(
+    config: Config, sets: Sets, *, soft: torch.Tensor | None = None
+) -> Iterator[dict[str, Any]]:
+    """The trained epochs of one training. `soft`: a teacher's outputs for the train rows."""
     device = torch.device("cpu")
-    rows = on_device(data.train, device), on_device(data.val, device)
-    seat = Seat(config, sets=rows, device=device, checkpoint=Unsaved())
+    if config.get("features"):
+        parts = [Part(index=np.arange(len(x)), x=x.numpy(), y=y.numpy()) for x, y in sets]
+        config, data = with_features(config, Data(train=parts[0], val=parts[1]))
+        sets = on_device(data.train, device), on_device(data.val, device)
+    seat = Seat(config, sets=sets, device=device, checkpoint=Unsaved(), soft=soft)
     seat.next_epoch()
     while (values := seat.next_epoch()) is not None:
         yield dict(values)
 
 
-def last(config: Config, sets: Sets) -> dict[str, Any]:
+def last(config: Config, sets: Sets, **more: Any) -> dict[str, Any]:
     """The last epoch."""
-    *_, values = epochs_of(config, sets)
+    *_, values = epochs_of(config, sets, **more)
     return values
 
 
@@ -124,9 +138,9 @@ def unexplained(config: Config, sets: Sets) -> float:
     return min(share, 10.0) if np.isfinite(share) else 10.0
 
 
-def accuracy(config: Config, sets: Sets) -> float:
+def accuracy(config: Config, sets: Sets, **more: Any) -> float:
     """The share of validation rows told right in the end."""
-    right = last(config, sets)["predictions"].argmax(1) == sets[1][1].numpy()
+    right = last(config, sets, **more)["predictions"].argmax(1) == sets[1][1].numpy()
     return float(right.mean())
 
 
@@ -136,9 +150,47 @@ def recall(config: Config, sets: Sets) -> float:
     return float(found.mean())
 
 
+def label_errors(config: Config, sets: Sets) -> float:
+    """Label errors per label on validation in the end, by edit distance."""
+    labels = last(config, sets)["labels"]
+    metric = Metric(name="edit_distance", direction="minimize")
+    return scores(metric, targets=sets[1][1].numpy(), kind="labels", output=labels)[metric.name]
+
+
+def foretold(config: Config, sets: Sets) -> float:
+    """Accuracy on all rows; with `foretell`, what its learning curve on 10 to 50 % says of them."""
+    if not config["trainer"].pop("foretell", False):
+        return accuracy(config, sets)
+    shares = [0.1, 0.2, 0.3, 0.4, 0.5]
+    errors = [
+        1 - accuracy({**config, "trainer": {**config["trainer"], "fraction": share}}, sets)
+        for share in shares
+    ]
+    forecast = foretell(shares, errors, share=1.0)
+    assert forecast is not None
+    return 1 - forecast.error
+
+
+def student(config: Config, sets: Sets) -> float:
+    """Accuracy of a student; with `taught`, of one that learns a wider model's outputs alone."""
+    if not config["trainer"].pop("taught", False):
+        return accuracy(config, sets)
+    teacher = made(config["seed"], epochs=8, model={"width": 256, "dropout": 0.5})
+    train, val = sets
+    outputs = torch.from_numpy(last(teacher, (train, train))["predictions"])
+    taught = {**config, "distillation": {"teacher": "-", "temperature": 2.0, "weight": 1.0}}
+    return accuracy(taught, (train, val), soft=outputs)
+
+
 def noisy() -> Sets:
     """Few rows, a fifth of all labels wrong: a model can learn them by heart."""
     return digits(rows=300, wrong=0.2)
+
+
+def wrong_labels() -> Sets:
+    """600 rows, 30 % of train's labels wrong and none of validation's."""
+    (x, y), _ = digits(rows=600, wrong=0.3)
+    return (x, y), digits(rows=600)[1]
 
 
 def made(seed: int, *, epochs: int = 40, **changes: Any) -> Config:
@@ -184,6 +236,17 @@ ONE_CYCLE = {
     **{"max_lr": 0.2, "total_steps": None, "interval": "step", "cycle_momentum": False},
 }
 K_BEST = {"k_best": {"_target_": "trainers.features.KBest", "share": 0.05, "k": None}}
+CTC = {
+    "model": {
+        "_target_": f"{MODELS}.recurrent.Recurrent",
+        **{"inputs": 19, "outputs": 5, "features": 1, "vocabulary": 8, "embedding": 16},
+        **{"width": 32, "task": "transduction"},
+    },
+    "loss": {"_target_": "trainers.sequence_losses.CTC"},
+    "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.01},
+    "trainer": {"clip": 5.0},
+}
+STUDENT = {"model": {"width": 32}, "optimizer": {**ADAM, "lr": 0.01}, "epochs": 60}
 LSTM = {
     "model": {
         "_target_": f"{MODELS}.recurrent.Recurrent",
@@ -236,6 +299,14 @@ EFFECTS: dict[str, Pair] = {
     "clipping 5 at a rate of 0.5: an LSTM's loss over the variance": (
         unexplained, LSTM, {**LSTM, "trainer": {"clip": 5.0}}, scaled_sums),
     "half of the rows: accuracy": (accuracy, {}, {"trainer": {"fraction": 0.5}}, digits),
+    "all rows, and what 10 to 50 % of them foretell: accuracy": (
+        foretold, {}, {"trainer": {"foretell": True}}, digits),
+    "crop to 80 % of each length: the same gap": (gap, {}, augmented("Crop", 0.2, **IMAGE), noisy),
+    "zoom by up to 1.2: the same gap": (gap, {}, augmented("Zoom", 0.2, **IMAGE), noisy),
+    "CTC, 15 epochs for 1: label errors per label of an unaligned toy": (
+        label_errors, {**CTC, "epochs": 1}, {**CTC, "epochs": 15}, unaligned_rows),
+    "a teacher, 30 % of the labels wrong: accuracy of the student": (
+        student, STUDENT, {**STUDENT, "trainer": {"taught": True}}, wrong_labels),
 }  # fmt: skip
 
 
