@@ -68,8 +68,8 @@ def test_a_search_is_told_by_verdict_and_a_trial_in_full(swept):
     told = search("doctor", "lr_sweep", cwd=place)
     assert told.returncode == 0, told.stderr
     assert (
-        "multiply the learning rate by 3 to 10 and start again (optimizer.lr: raise, R23)"
-        in told.stdout
+        "lr_too_low: if the rate cannot rise, train for longer: slow is not stuck "
+        "(trainer.epochs: raise, R15a)" in told.stdout  # its rate was swept
     )
     rows = trials(place / "results" / "lr_sweep")
     low = int(rows[rows["optimizer.lr"] == 1e-5].trial.iloc[0])

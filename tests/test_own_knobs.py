@@ -51,7 +51,7 @@ def score(*, of):
 
 def test_a_trainer_of_ones_own_is_advised_only_what_it_reads():
     assert advice("converged", turnable={"my.lr"}) == []
-    assert advice("still_learning", turnable={"my.lr"}) == [
+    assert advice("still_learning", turnable={"my.lr", "trainer.epochs"}) == [
         "train for longer (trainer.epochs: raise, R27)"
     ]
     assert "compare train and validation" in advice("data_suspect", turnable={"my.lr"})[0]

@@ -1,5 +1,7 @@
 """Splits: every row in one set, drawn by the split's own seed, and sets that are none refused."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,7 +95,7 @@ def test_given_sets_and_sets_from_files_are_taken_as_they_are(tmp_path):
         (_node("holdout", val="much"), r"split\.val: a share lies between 0 and 1, but got 'much'"),
         (_node("holdout", test=True), r"split\.test: a share lies between 0 and 1, but got True"),
         (_node("holdout", seed="x"), r"split\.seed: must be a whole number of at least 0, but got 'x'"),
-        (_node("holdout", test=0.999), r"split: 20 rows must give three sets, but got .*; change the shares or the data"),
+        (_node("holdout", test=0.999), r"split\.test: the set and what is left need a row, but got 20 and 0 rows, by a share of 0\.999 of 20; change split\.test, or find more rows"),
         (_node("ordered", test=0.001), r"split: 20 rows must give three sets, but got no row for test"),
         (_node("grouped"), r"split\.kind: split=grouped needs a group per row, but got none; name the column: data\.groups="),
         (_node("kfold", folds=1), r"split\.folds: must be a whole number of at least 2, but got 1; say 5"),
@@ -114,16 +116,7 @@ def test_a_split_that_cannot_be_is_refused(node, message, elsewhere):
         make_split(node, rows=20, marks=Marks())
 
 
-def test_classes_too_small_and_data_that_bring_a_test_set_are_refused():
-    labels = np.array([0] * 19 + [1])
-    with pytest.raises(UsageError, match=r"split: 20 rows must give three sets, but got .*class"):
-        make_split(_node("holdout"), rows=20, marks=Marks(labels=labels))
-    labels = np.array([0] * 94 + [1] * 6)
-    with pytest.raises(
-        UsageError,
-        match=r"split\.folds: every fold needs a row of every class, but got class 1 of 4 rows",
-    ):
-        make_split(_node("kfold", folds=5), rows=100, marks=Marks(labels=labels))
+def test_data_that_bring_sets_of_their_own_are_not_split_anew():
     marks = Marks(given={"test": np.arange(3), "val": np.arange(3, 6)})
     with pytest.raises(
         UsageError,
@@ -157,15 +150,32 @@ def test_groups_and_time_that_a_split_would_not_heed_are_refused():
         make_split(_node("kfold"), rows=60, marks=Marks(time=np.arange(60)))
 
 
-def test_a_class_too_small_is_called_by_its_own_name():
-    marks = Marks(labels=np.array([0] * 20 + [1] * 20 + [2]), classes=("cat", "dog", "yak"))
-    with pytest.raises(
-        UsageError, match="41 rows must give three sets, but got a single one of class 'yak', which"
-    ):
-        make_split({"kind": "holdout", "test": 0.3, "val": 0.3}, rows=41, marks=marks)
-    marks = Marks(labels=np.array([0] * 30 + [1] * 6), classes=("cat", "dog"))
-    with pytest.raises(UsageError, match="a row of every class, but got class 'dog' of 4 rows"):
-        make_split({"kind": "kfold", "test": 0.3, "folds": 5}, rows=36, marks=marks)
+HOLDOUT, FOLDS = _node("holdout", test=0.3, val=0.2), _node("kfold", test=0.3, folds=5)
+
+
+@pytest.mark.parametrize(
+    ("node", "of_class", "message"),
+    [
+        (HOLDOUT, (20, 20, 1), "split.test: each set needs rows of every class, but got 1 of class 'yak' among the 41 rows; merge or drop that class, or find more of it"),
+        (HOLDOUT, (50, 50, 2), "split.val: each set needs rows of every class, but got 1 of class 'yak' among the 71 rows that are not in test; merge"),
+        (HOLDOUT, (4, 4, 4), "split.val: the set and what is left need a row of each of the 3 classes, but got 2 and 6 rows, by a share of 0.2 of 8; change split.val, or find more rows"),
+        (FOLDS, (30, 30, 6), "split.folds: every fold needs a row of every class, but got 5 folds, and 4 of class 'yak' among the rows that are not in test; say split.folds=4"),
+        (FOLDS, (50, 50, 2), "split.folds: every fold needs a row of every class, but got 5 folds, and 1 of class 'yak' among the rows that are not in test; merge"),
+    ],
+)  # fmt: skip
+def test_too_few_rows_of_a_class_are_told_by_its_own_name(node, of_class, message):
+    labels = np.repeat(np.arange(3), of_class)
+    marks = Marks(labels=labels, classes=("cat", "dog", "yak"))
+    with pytest.raises(UsageError, match=re.escape(message)):
+        make_split(node, rows=len(labels), marks=marks)
+
+
+@pytest.mark.parametrize(("groups", "key"), [(1, "test"), (2, "val")])
+def test_too_few_groups_for_three_sets_are_told(groups, key):
+    marks = Marks(groups=np.arange(20) % groups)
+    message = f"split.{key}: the set and what is left need a group, but got 1 and 0 groups, by"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        make_split(_node("grouped", test=0.3, val=0.2), rows=20, marks=marks)
 
 
 @pytest.mark.parametrize("labels", [None, np.tile([0, 1], 60)])

@@ -29,7 +29,7 @@ def test_two_layers_of_200_units_overfit_a_few_noisy_points_and_dropout_lowers_t
     folder = elsewhere / "results" / "dropout_sweep"
     rows = trials(folder).set_index("trial")
     assert (rows[rows["model.dropout"] == 0]["verdict"] == "overfitting").all()
-    assert "next: raise dropout, which is on" in done.stdout
+    assert "next: overfitting: change train rows anew in every epoch" in done.stdout
     assert "model.dropout = 0.7 is adopted" in done.stdout
     summary = pd.read_csv(folder / "summary.csv").set_index("model.dropout")
     assert summary.loc[0.0, "decision"] == "baseline, worse"

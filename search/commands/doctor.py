@@ -12,7 +12,6 @@ from rich.text import Text
 
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.documents import print_document
-from search.config.compose_protocol import spaces_by_path
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.across_trials import Together, across, trained
 from search.diagnostics.verdicts.advice import ALARMS
@@ -20,10 +19,10 @@ from search.diagnostics.verdicts.rules import Verdict, judge, unheld, unscaled
 from search.errors import UsageError, broken_rule
 from search.execution.progress import shown_knobs
 from search.execution.terminal import Terminal
-from search.protocols.advise import next_lines
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
-from search.results.summary.verdicts import advice, config_of, out_of_patience
+from search.results.summary.advise import next_lines, tried_paths
+from search.results.summary.verdicts import advice, config_of, out_of_patience, turnable
 from search.results.tables import curves_so_far
 
 SUMMARY = "reads learning curves: what they say, on which evidence, and what to turn next"
@@ -156,7 +155,7 @@ def _print(
     for found in together:
         console.say(f"together: {found.says} ({found.rule})")
     if findings is not None and options.trial is None:
-        for line in next_lines(findings, spaces=spaces_by_path(findings.plan.config)):
+        for line in next_lines(findings):
             console.say(line)
     if options.name is not None and len(verdicts) > 1:
         console.say(f"\none trial: python -m search doctor {options.name} TRIAL")
@@ -253,12 +252,13 @@ def _show_one(
     ]
     console.say(f"{name}{''.join(about)}".rstrip())
     row = next((row for row in rows if str(row.spec.trial) == name), None)
-    config, ended = None, False
+    config, acts, ended = None, None, False
     if findings is not None and row is not None:
-        config, ended = config_of(findings, row), out_of_patience(findings.plan, row)
+        config, acts = config_of(findings, row), turnable(findings.plan)
+        ended = out_of_patience(findings.plan, row)
     for finding in (verdict, *verdict.sides):
         console.say(f"{finding.name}: {finding.why}")
-        for line in advice(finding.name, config, out_of_patience=ended):
+        for line in advice(finding.name, config, turnable=acts, out_of_patience=ended):
             console.say(f"  - {line}")
 
 
@@ -277,10 +277,14 @@ def _show_table(
         style = "red" if name in ALARMS else ""
         table.add_row(name, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
     console.print(table)
-    config = findings.plan.config if findings is not None else None
+    config, tried, acts = None, set[str](), None
+    if findings is not None:
+        config, tried, acts = findings.plan.config, tried_paths(findings), turnable(findings.plan)
     ended = _mostly_out_of_patience(verdicts, findings)
     for name in ranked:
-        for line in advice(name, config, out_of_patience=name in ended)[:1]:
+        stopped = name in ended
+        lines = advice(name, config, tried=tried, turnable=acts, out_of_patience=stopped)
+        for line in lines[:1]:
             console.say(f"{name}: {line}")
 
 

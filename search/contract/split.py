@@ -3,6 +3,7 @@
 Never looks at features.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from search.errors import UsageError, broken_rule, unknown
 
 Rows = NDArray[np.int64]
 KINDS = ("holdout", "kfold", "predefined", "grouped", "ordered")
+FEW_OF_CLASS = "merge or drop that class, or find more of it"
 HEEDING = {"groups": ("grouped", "kfold"), "time": ("ordered",)}  # kinds that heed a mark
 
 
@@ -115,10 +117,10 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
     draw = {"grouped": _by_group, "ordered": _by_time}.get(kind, _at_random)
     if kind == "kfold" and marks.groups is not None:
         draw = _by_group
-    rest, test = draw(everything, _share(node, "test"), _seed(node), marks)
+    rest, test = draw(everything, "test", node, marks)
     if kind == "kfold":
         return Split(folds=_folds(rest, node, marks), test=test)
-    train, val = draw(rest, _share(node, "val"), _seed(node), marks)
+    train, val = draw(rest, "val", node, marks)
     return _checked(Split(folds=(Fold(train=train, val=val),), test=test), rows)
 
 
@@ -129,10 +131,10 @@ def _predefined(
     test, val = (_fixed(node, key, rows, given) for key in ("test", "val"))
     if test is None:
         free = np.arange(rows) if val is None else np.setdiff1d(np.arange(rows), val)
-        test = _at_random(free, _share(node, "test"), _seed(node), marks)[1]
+        test = _at_random(free, "test", node, marks)[1]
     rest = np.setdiff1d(np.arange(rows), test)
     if val is None:
-        val = _at_random(rest, _share(node, "val"), _seed(node), marks)[1]
+        val = _at_random(rest, "val", node, marks)[1]
     if len(overlap := np.intersect1d(test, val)):
         raise _refused(
             "val",
@@ -143,41 +145,52 @@ def _predefined(
     return _checked(Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows)
 
 
-def _at_random(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
+def _at_random(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tuple[Rows, Rows]:
+    """The rows that stay, and those drawn for the set `key`; of every class some in both."""
     from sklearn.model_selection import train_test_split  # takes a second
 
-    labels = marks.labels[rows] if marks.labels is not None else None
-    try:
-        kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=seed)
-    except ValueError as error:
-        got, remedy = str(error), "change the shares or the data"
-        if marks.labels is not None and (smallest := marks.smallest(rows))[1] < 2:
-            got = f"a single one of class {smallest[0]}, which no two sets can share"
-            remedy = "merge or drop that class, or find more of it"
-        raise _refused("", f"{len(rows)} rows must give three sets", got, remedy) from error
+    share, labels, classes = _share(node, key), None, 1
+    if marks.labels is not None:
+        labels = marks.labels[rows]
+        classes = len(np.unique(labels))
+        name, fewest = marks.smallest(rows)
+        if fewest < 2:
+            got = f"{fewest} of class {name} among the {len(rows)} rows"
+            got += " that are not in test" * (key == "val")
+            rule = "each set needs rows of every class"
+            raise _refused(key, rule, got, FEW_OF_CLASS)
+    _check_size(key, share, count=len(rows), least=classes, noun="row")
+    kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=_seed(node))
     return np.sort(kept), np.sort(drawn)
 
 
-def _by_group(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
+def _by_group(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tuple[Rows, Rows]:
     if marks.groups is None:
         rule, remedy = "split=grouped needs a group per row", "name the column: data.groups=…"
         raise _refused("kind", rule, "none", remedy)
     from sklearn.model_selection import GroupShuffleSplit
 
-    try:
-        splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-        kept, drawn = next(splitter.split(rows, groups=marks.groups[rows]))
-    except ValueError as error:
-        raise _refused(
-            "", "the groups must give three sets", error, "change the shares or the data"
-        ) from error
+    share, groups = _share(node, key), marks.groups[rows]
+    _check_size(key, share, count=len(np.unique(groups)), least=1, noun="group")
+    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=_seed(node))
+    kept, drawn = next(splitter.split(rows, groups=groups))
     return np.sort(rows[kept]), np.sort(rows[drawn])
 
 
-def _by_time(rows: Rows, share: float, seed: int, marks: Marks) -> tuple[Rows, Rows]:
+def _by_time(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tuple[Rows, Rows]:
     order = rows if marks.time is None else rows[np.argsort(marks.time[rows], kind="stable")]
-    cut = len(rows) - round(share * len(rows))
+    cut = len(rows) - round(_share(node, key) * len(rows))
     return np.sort(order[:cut]), np.sort(order[cut:])
+
+
+def _check_size(key: str, share: float, *, count: int, least: int, noun: str) -> None:
+    """A share of so many rows or groups, and what it leaves, hold at least one of every class."""
+    drawn = math.ceil(share * count)
+    if min(drawn, count - drawn) < least:
+        each = f"a {noun}" if least == 1 else f"a {noun} of each of the {least} classes"
+        got = f"{drawn} and {count - drawn} {noun}s, by a share of {share:g} of {count}"
+        remedy = f"change split.{key}, or find more {noun}s"
+        raise _refused(key, f"the set and what is left need {each}", got, remedy)
 
 
 def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...]:
@@ -195,14 +208,11 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
     if marks.labels is not None:
         labels = marks.labels[rows]
         splitter = model_selection.StratifiedKFold(count, shuffle=True, random_state=_seed(node))
-        name, smallest = marks.smallest(rows)
-        if smallest < count:
-            raise _refused(
-                "folds",
-                "every fold needs a row of every class",
-                f"class {name} of {smallest} rows",
-                "say fewer folds",
-            )
+        name, fewest = marks.smallest(rows)
+        if fewest < count:
+            got = f"{count} folds, and {fewest} of class {name} among the rows that are not in test"
+            remedy = f"say split.folds={fewest}" if fewest > 1 else FEW_OF_CLASS
+            raise _refused("folds", "every fold needs a row of every class", got, remedy)
     groups = None if marks.groups is None else marks.groups[rows]
     if groups is not None:
         if count > (there := len(np.unique(groups))):

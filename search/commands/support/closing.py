@@ -85,5 +85,9 @@ def _next_commands(findings: Findings, where: Path) -> list[tuple[str, str]]:
     commands = [(f"train {best}", "trains the winner again, and compares")]
     if plan.config.trainer.predict:
         commands.append((f"test {name}", "opens the sealed test set, once"))
-    commands.append((f"table {name}", "shows this table again"))
+    commands += [
+        (f"doctor {name}", "what the curves say, trial by trial, and what to turn next"),
+        (f"dashboard {name}", "every trial in a browser, read-only"),
+        (f"table {name}", "shows this table again"),
+    ]
     return [(f"python -m search {command}", purpose) for command, purpose in commands]

@@ -11,7 +11,8 @@ from search.results.findings import Findings
 from search.results.report.answer import setting
 from search.results.report.blocks import Block, Curves, Section, Words, table_of
 from search.results.report.epochs import epoch_figures
-from search.results.summary.verdicts import advice
+from search.results.summary.advise import tried_paths
+from search.results.summary.verdicts import advice, config_of, out_of_patience, turnable
 from search.storage.folder import Folder
 from search.storage.layers import read_series
 from search.storage.trials import TrialRecord
@@ -127,7 +128,6 @@ def _trial(
         for name in ("epoch", *SERIES, findings.plan.metric.name)
         if name in columns
     }
-    ways = advice(verdict.name)[:1] if verdict is not None else []
     return {
         "name": name,
         "title": title,
@@ -135,9 +135,21 @@ def _trial(
         "best": row.best_epoch,
         "verdict": verdict.name if verdict is not None else "",
         "why": verdict.why if verdict is not None else row.reason[:300],
-        "next": ways[0] if ways else "",
+        "next": _next(findings, row) if verdict is not None and title else "",
         "series": series,
     }
+
+
+def _next(findings: Findings, row: TrialRecord) -> str:
+    """What to turn after a trial that was chosen or is the baseline: what was not tried yet."""
+    ways = advice(
+        findings.verdicts[row.spec.trial].name,
+        config_of(findings, row),
+        tried=tried_paths(findings),
+        turnable=turnable(findings.plan),
+        out_of_patience=out_of_patience(findings.plan, row),
+    )
+    return ways[0] if ways else ""
 
 
 def _thinned(values: Any, row: TrialRecord, columns: Columns) -> Any:

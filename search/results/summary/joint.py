@@ -13,6 +13,7 @@ from search.config.knobs import Value
 from search.config.short_names import short_names
 from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
+from search.results.summary.advise import said
 from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.edges import edges
 from search.results.summary.formatting import (
@@ -28,7 +29,7 @@ from search.results.summary.formatting import (
     score,
     style_of,
 )
-from search.results.summary.verdicts import said, verdict_of
+from search.results.summary.verdicts import verdict_of
 from search.stages import joint
 from search.stages.decision import Decision
 from search.stages.joint_confirmation import LIFT, leaders

@@ -6,7 +6,7 @@ import pandas as pd
 from rich.table import Table
 
 from search.results.findings import Findings
-from search.results.summary.verdicts import said
+from search.results.summary.advise import said
 from search.storage.trials import TrialRecord
 
 

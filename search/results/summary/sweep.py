@@ -9,6 +9,7 @@ from rich.text import Text
 
 from search.config.knob_roles import unequal_settings
 from search.results.findings import Findings
+from search.results.summary.advise import said
 from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.formatting import (
     BAR,
@@ -24,7 +25,7 @@ from search.results.summary.formatting import (
     score,
     style_of,
 )
-from search.results.summary.verdicts import outcomes, said, verdict_of
+from search.results.summary.verdicts import outcomes, verdict_of
 from search.stages.decision import Decision
 from search.stages.group import change_nothing
 from search.stages.range_ends import clear_edge, edge, hard_limit

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from search.config.tune_settings import TuneSettings
 from search.results.findings import Findings
+from search.results.summary.advise import said
 from search.results.summary.formatting import bullets, count, markdown
-from search.results.summary.verdicts import said
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
@@ -67,7 +67,7 @@ def conclusion(findings: Findings) -> list[str]:
     used, budget = len(findings.rows), _budget(findings)
     near = good_region(findings, final["trials"])
     lines.append(f"{used}{budget} trials in {len(steps)} stages{near}")
-    return [*lines, *said(findings, trials=final["trials"], advise=not final.get("perfect"))]
+    return [*lines, *said(findings)]
 
 
 def good_region(findings: Findings, trials: Sequence[int]) -> str:

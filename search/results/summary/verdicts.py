@@ -1,18 +1,23 @@
-"""What the curves say, in words: of some trials, of the winner with advice, of all together."""
+"""What the curves of some trials say, in words, and what may be turned after a verdict."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from search.config.plan import Plan
 from search.config.trial_config import trial_config
-from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import ADVICE, CHECK, EPOCHS, PATIENCE, applies, is_longer
+from search.diagnostics.verdicts.advice import (
+    ADVICE,
+    CHECK,
+    EPOCHS,
+    PATIENCE,
+    Advice,
+    applies,
+    is_longer,
+)
 from search.results.findings import Findings
 from search.storage.trials import TrialRecord
-
-SHOWN = 10  # trials that a line names
 
 
 def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
@@ -38,64 +43,6 @@ def outcomes(findings: Findings, rows: Iterable[TrialRecord]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.most_common())
 
 
-def said(findings: Findings, *, trials: Collection[int] = (), advise: bool = True) -> list[str]:
-    """The winner's verdict, what to turn next, and what all trials say together, a line each.
-
-    Args:
-        findings: of the search.
-        trials: of the winner, whose commonest verdict counts; none: its first seed's.
-        advise: whether something is to be turned.
-    """
-    winner, lines = findings.winner, list[str]()
-    numbers = trials or ((winner.spec.trial,) if winner is not None else ())
-    known = [row for row in findings.rows if row.spec.trial in {*numbers} & {*findings.verdicts}]
-    counts = Counter(findings.verdicts[row.spec.trial].name for row in known)
-    for name, times in counts.most_common(1):
-        row = next(row for row in known if findings.verdicts[row.spec.trial].name == name)
-        share = "all" if times == len(known) else f"{times} of the"
-        of = (
-            f"{share} {len(known)} trials of the answer, such as {row.spec.trial}"
-            if len(known) > 1
-            else f"trial {row.spec.trial}, the winner's first seed"
-        )
-        lines.append(f"the curves of {of}: {name}: {findings.verdicts[row.spec.trial].why}")
-        swept = set(turned(findings)) if findings.steps else set()
-        ended = out_of_patience(findings.plan, row)
-        turnable = None if findings.plan.stock else {knob.path for knob in findings.plan.knobs}
-        left = advice(
-            name,
-            config_of(findings, row),
-            tried=swept,
-            turnable=turnable,
-            out_of_patience=ended,
-        )
-        lines += [f"  next: {line}" for line in left[:1] if advise]
-    lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
-    return [*lines, *_deleted(findings)]
-
-
-def _deleted(findings: Findings) -> list[str]:
-    """That curves are missing, where they are."""
-    missing = findings.without_curves
-    if not missing:
-        return []
-    trials = ", ".join(map(str, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
-    return [
-        f"curves.parquet holds no curves of {len(missing)} trials that trained ({trials}): without "
-        "them there is no verdict; restore the file from a copy"
-    ]
-
-
-def turned(findings: Findings) -> Iterator[str]:
-    """The paths that a search turned, one by one or together; of one stage, those of its knobs."""
-    if isinstance(findings.plan.settings, TuneSettings):
-        yield from (step["path"] for step in findings.steps if step["kind"] == "sweep")
-        joint = (row for row in findings.rows if row.spec.stage.endswith("-joint"))
-        yield from dict.fromkeys(path for row in joint for path in row.spec.knobs)
-    else:
-        yield from (knob.path for knob in findings.plan.knobs)
-
-
 def advice(
     verdict: str,
     config: DictConfig | None = None,
@@ -106,23 +53,52 @@ def advice(
 ) -> list[str]:
     """What to turn after a verdict of that name, and by which rule, the first first.
 
-    `config`: of the trial, whose conditions are looked at; None, where no config is known: without
-    the remedies that rest on one. `tried`: paths that were swept, and are not named again.
-    `turnable`: paths that a trainer of the user's own reads; None: it is ours, which reads all.
-    `out_of_patience`: it ended before its last epoch, so that more epochs would change nothing.
+    `out_of_patience`: it ended before its last epoch, so that more epochs would change nothing. The
+    others are those of `remedies`.
     """
-    remedies = [
-        one
-        for one in ADVICE[verdict]
-        if (not one.when if config is None else applies(one, config)) and one.knob not in tried
-        if turnable is None or one.turn == CHECK or one.knob in {EPOCHS, *turnable}
-    ]
     lines = []
-    for one in remedies:
+    for one in remedies(verdict, config, tried=tried, turnable=turnable):
         stopped = out_of_patience and is_longer(one)
         knob, more = (PATIENCE, "; its patience had ended it") if stopped else (one.knob, "")
         lines.append(f"{one.says}{more} ({knob}: {one.turn}, {one.rule})")
     return lines
+
+
+def remedies(
+    verdict: str,
+    config: DictConfig | None = None,
+    *,
+    tried: Collection[str] = (),
+    turnable: Collection[str] | None = None,
+) -> list[Advice]:
+    """The remedies of a verdict that a training can take.
+
+    Args:
+        verdict: its name.
+        config: of the trial, which has the knobs, and whose conditions are looked at; None, where
+            no config is known: those that rest on none.
+        tried: paths that were swept, and are not named again.
+        turnable: see there.
+    """
+    return [
+        one
+        for one in ADVICE[verdict]
+        if one.turn == CHECK or one.knob not in tried
+        if turnable is None or one.turn == CHECK or one.knob in turnable
+        if (not one.when if config is None else _takes(config, one))
+    ]
+
+
+def _takes(config: DictConfig, remedy: Advice) -> bool:
+    """Whether a set-up has the knob of a remedy, and its condition holds."""
+    missing = object()
+    is_there = OmegaConf.select(config, remedy.knob, default=missing) is not missing
+    return (remedy.turn == CHECK or is_there) and applies(remedy, config)
+
+
+def turnable(plan: Plan) -> Collection[str] | None:
+    """The paths that a trainer of the user's own reads; None: it is ours, which reads all."""
+    return None if plan.stock else {EPOCHS, *(knob.path for knob in plan.knobs)}
 
 
 def out_of_patience(plan: Plan, row: TrialRecord) -> bool:

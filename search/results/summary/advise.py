@@ -1,0 +1,124 @@
+"""What the answer's curves say, and what to do next, in words and as a command: the first remedy
+of its verdict that was not tried yet.
+
+The table is that of protocols; the memory holds the knobs that the search and those before turned.
+The closing page, the report and the doctor ask here.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from search.config.compose_protocol import spaces_by_path
+from search.config.results_root import address
+from search.config.tune_settings import TuneSettings
+from search.diagnostics.verdicts.advice import CHECK, EPOCHS, is_longer
+from search.errors import UsageError
+from search.results.findings import Findings, open_results
+from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
+from search.storage.trials import TrialRecord
+
+PATIENT = "raise trainer.patience, which ended the training, and not its number of epochs (R33)"
+SHOWN = 10  # trials that a line names
+
+
+def said(findings: Findings) -> list[str]:
+    """The answer's verdict, what to turn next, and what all trials say together, a line each."""
+    rows, lines = _answering(findings), list[str]()
+    if agreed := _agreed(findings, rows):
+        verdict = findings.verdicts[agreed[0].spec.trial]
+        share = "all" if len(agreed) == len(rows) else f"{len(agreed)} of the"
+        of = (
+            f"{share} {len(rows)} trials of the answer, such as {agreed[0].spec.trial}"
+            if len(rows) > 1
+            else f"trial {agreed[0].spec.trial}, the winner's first seed"
+        )
+        lines = [f"the curves of {of}: {verdict.name}: {verdict.why}", *next_lines(findings)]
+    lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
+    return [*lines, *_deleted(findings)]
+
+
+def next_lines(findings: Findings) -> list[str]:
+    """What to do next, in words and as a command; empty without a winner that has a verdict, or
+    where no score can be better.
+    """
+    agreed = _agreed(findings, _answering(findings))
+    if not agreed or (findings.steps and findings.steps[-1].get("perfect")):
+        return []
+    plan, row = findings.plan, agreed[0]
+    config, verdict = config_of(findings, row), findings.verdicts[row.spec.trial]
+    ended, tried = out_of_patience(plan, row), tried_paths(findings)
+    spaces, by_hand = spaces_by_path(plan.config), list[str]()
+    for name in (verdict.name, *(side.name for side in verdict.sides)):
+        closed = tried - {EPOCHS} if ended else tried
+        for remedy in remedies(name, config, tried=closed, turnable=turnable(plan)):
+            if ended and is_longer(remedy):
+                by_hand.append(PATIENT)
+            elif remedy.turn == CHECK:
+                by_hand.append(f"{remedy.says} ({remedy.rule})")
+            elif remedy.knob in spaces:
+                where, knob = address(plan.folder), spaces[remedy.knob]
+                return [
+                    f"next: {name}: {remedy.says} (R34, {remedy.rule})",
+                    f"  python -m search lr_sweep space={knob} from={where} "
+                    f"name={plan.name}-{knob}",
+                ]
+    done = f"; tried already: {', '.join(sorted(tried))}" if tried else ""
+    if by_hand:
+        return [f"next, by hand: {by_hand[0]}{done}"]
+    return [f"next: {verdict.name} calls for nothing that was not tried{done}"]
+
+
+def _answering(findings: Findings) -> list[TrialRecord]:
+    """The trials of the answer that have a verdict: of a search without stages, the winner's first
+    seed.
+    """
+    winner = findings.winner
+    if winner is None:
+        return []
+    numbers = findings.steps[-1]["trials"] if findings.steps else [winner.spec.trial]
+    return [row for row in findings.rows if row.spec.trial in {*numbers} & {*findings.verdicts}]
+
+
+def _agreed(findings: Findings, rows: list[TrialRecord]) -> list[TrialRecord]:
+    """Those that share the commonest verdict."""
+    names = [findings.verdicts[row.spec.trial].name for row in rows]
+    common = Counter(names).most_common(1)
+    return [row for row, name in zip(rows, names, strict=True) if name == common[0][0]]
+
+
+def tried_paths(findings: Findings) -> set[str]:
+    """The knobs that a search turned, and those that it comes `from`, as far as these exist."""
+    tried = set(_turned(findings))
+    source, seen = findings.plan.config.get("from"), set[str]()
+    while source is not None and source not in seen:
+        seen.add(str(source))
+        try:
+            _, earlier = open_results(str(source), root=Path(findings.plan.folder).parent)
+        except UsageError:  # it has been removed
+            break
+        tried |= set(_turned(earlier))
+        source = earlier.plan.config.get("from")
+    return tried
+
+
+def _turned(findings: Findings) -> Iterator[str]:
+    """The paths that a search turned, one by one or together; of one stage, those of its knobs."""
+    if isinstance(findings.plan.settings, TuneSettings):
+        yield from (step["path"] for step in findings.steps if step["kind"] == "sweep")
+        joint = (row for row in findings.rows if row.spec.stage.endswith("-joint"))
+        yield from dict.fromkeys(path for row in joint for path in row.spec.knobs)
+    else:
+        yield from (knob.path for knob in findings.plan.knobs)
+
+
+def _deleted(findings: Findings) -> list[str]:
+    """That curves are missing, where they are."""
+    missing = findings.without_curves
+    if not missing:
+        return []
+    trials = ", ".join(map(str, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
+    return [
+        f"curves.parquet holds no curves of {len(missing)} trials that trained ({trials}): without "
+        "them there is no verdict; restore the file from a copy"
+    ]
