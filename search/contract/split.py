@@ -97,20 +97,12 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
         raise UsageError(unknown("split", name=kind, known=KINDS))
     given = dict(marks.given or {})
     if given and kind != "predefined":
-        raise _refused(
-            "kind",
-            f"these data came with their own {' and '.join(given)} set, which counts",
-            repr(kind),
-            "say split=predefined",
-        )
+        rule = f"these data came with their own {' and '.join(given)} set, which counts"
+        raise _refused("kind", rule, repr(kind), "say split=predefined")
     for key, fits in HEEDING.items():
         if getattr(marks, key) is not None and kind not in (*fits, "predefined"):
-            raise _refused(
-                "kind",
-                f"data.{key} is named, and only split={' or '.join(fits)} heeds it",
-                repr(kind),
-                f"say split={fits[0]}, or drop it",
-            )
+            rule = f"data.{key} is named, and only split={' or '.join(fits)} heeds it"
+            raise _refused("kind", rule, repr(kind), f"say split={fits[0]}, or drop it")
     if kind == "predefined":
         return _predefined(node, rows, given, marks)
     everything = np.arange(rows)
@@ -136,12 +128,8 @@ def _predefined(
     if val is None:
         val = _at_random(rest, "val", node, marks)[1]
     if len(overlap := np.intersect1d(test, val)):
-        raise _refused(
-            "val",
-            "no row is in two sets",
-            f"row {overlap[0]} in test and validation",
-            "mend the files",
-        )
+        got = f"row {overlap[0]} in test and validation"
+        raise _refused("val", "no row is in two sets", got, "mend the files")
     return _checked(Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows)
 
 
@@ -242,12 +230,8 @@ def _fixed(node: Mapping[str, Any], key: str, rows: int, given: Mapping[str, Row
     if isinstance(source, str):
         return _read_rows(Path(source), key, rows)
     if key in given:
-        raise _refused(
-            key,
-            f"these data came with a {key} set, which counts",
-            repr(source),
-            f"say split.{key}=given",
-        )
+        rule = f"these data came with a {key} set, which counts"
+        raise _refused(key, rule, repr(source), f"say split.{key}=given")
     return None
 
 
@@ -295,12 +279,8 @@ def _seed(node: Mapping[str, Any]) -> int:
 def _checked(split: Split, rows: int) -> Split:
     for name, part in split.arrays().items():
         if not len(part):
-            raise _refused(
-                "",
-                f"{rows} rows must give three sets",
-                f"no row for {name}",
-                "change the shares or the data",
-            )
+            rule, got = f"{rows} rows must give three sets", f"no row for {name}"
+            raise _refused("", rule, got, "change the shares or the data")
     return split
 
 
