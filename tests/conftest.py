@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from composed_once import compose_once
 from kit import search
 from slow import starts_a_program
 
@@ -26,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and starts_a_program(item):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def composed_once() -> Iterator[None]:
+    """Configs are composed faster than users' are, in the tests' own process."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        compose_once(monkeypatch)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -157,7 +157,7 @@ def _choices(
         for option in node["choices"]:
             if option != chosen[group]:
                 changed = [*others, f"{group}={option}"]
-                choices[group][str(option)] = compose("search", overrides=changed)[group]
+                choices[group][str(option)] = _composed(changed)[group]
     return choices
 
 

@@ -1,0 +1,40 @@
+"""The same choice of files is composed once per test process, which saves half of the quick tests' time.
+
+Words that only change values (`trainer.epochs=4`) are applied to a copy, by Hydra's own function. What a test says about
+a folder of its own is composed anew each time, and programs that tests start compose everything, as for a user.
+"""
+
+import copy
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from search.config import compose
+from search.config.catalogue import CONF
+
+GROUPS = {str(folder.relative_to(CONF)) for folder in CONF.rglob("*") if folder.is_dir()}
+
+
+def compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts the faster way in place."""
+    monkeypatch.setattr(compose, "_composed", _faster(compose._composed))
+
+
+def _faster(composed: Callable[[list[str]], DictConfig]) -> Callable[[list[str]], DictConfig]:
+    chosen = cache(lambda *words: composed(list(words)))
+
+    def faster(words: list[str]) -> DictConfig:
+        overrides = OverridesParser.create().parse_overrides(words)
+        values = [each for each in overrides if each.key_or_group not in GROUPS]
+        if any(each.is_sweep_override() or each.is_hydra_override() for each in overrides):
+            return composed(words)
+        choices = [each.input_line for each in overrides if each not in values]
+        config = copy.deepcopy(chosen(*choices))
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        return config
+
+    return faster
