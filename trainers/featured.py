@@ -6,6 +6,7 @@ when its first trial comes, and dropped once another choice needs room.
 
 import json
 from collections.abc import Callable
+from typing import cast
 
 from trainers.api import Checkpoint, Config, Data, Fusable, Key, Outcome, Pace, Seats
 from trainers.features import widened, with_features
@@ -110,9 +111,9 @@ class FeaturedFusable(FeaturedSeats):
 
 
 def _fusable(seats: Seats) -> Fusable:
-    if not isinstance(seats, Fusable):
+    if not hasattr(seats, "fuse"):  # `isinstance` with a protocol takes 0.1 ms, in every epoch
         raise TypeError(f"{type(seats).__name__}: cannot train several trials as one program")
-    return seats
+    return cast(Fusable, seats)
 
 
 def prepared_rows(config: Config, data: Data, *, device: str) -> tuple[Config, Data]:

@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -97,7 +98,7 @@ def memory_kills() -> int:
     """How many processes of this control group the kernel has killed for want of memory; of the
     machine, where the group has no count; 0 where nobody counts.
     """
-    for path in (*_group_counters(), MACHINE):
+    for path in (*_group_counters(GROUP), MACHINE):
         try:
             found = COUNT.search(path.read_text())
         except OSError:
@@ -107,10 +108,11 @@ def memory_kills() -> int:
     return 0
 
 
-def _group_counters() -> list[Path]:
-    """Files that may hold the count, inside a container and outside."""
+@cache  # a worker asks after every answer, and stays in its group
+def _group_counters(group: Path) -> list[Path]:
+    """Files that may hold the count, inside a container and outside; `group`: as GROUP."""
     try:
-        lines = GROUP.read_text().splitlines()
+        lines = group.read_text().splitlines()
     except OSError:
         return []
     groups = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines if line.count(":") > 1}

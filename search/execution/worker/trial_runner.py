@@ -23,7 +23,6 @@ from trainers.api import (
     Failure,
     Fusable,
     Outcome,
-    Seats,
     Values,
 )
 from trainers.callable import open_seats
@@ -56,14 +55,12 @@ class TrialRunner:
     def __init__(
         self, trainer: str, *, folds: Sequence[FoldData], device: str, metric: Metric
     ) -> None:
-        self._folds = [(open_seats(trainer, data=fold.data, device=device), fold) for fold in folds]
+        seats = [open_seats(trainer, data=fold.data, device=device) for fold in folds]
+        self._folds = list(zip(seats, folds, strict=True))
+        # The seats of every fold, where several trials may share a program; else nothing.
+        self.fusable = [each for each in seats if isinstance(each, Fusable)]
         self._metric = metric
         self._began: dict[int, float] = {}  # by trial: when its current epoch began
-
-    @property
-    def fusable(self) -> list[Fusable]:
-        """The seats of every fold, where several trials may share a program; else nothing."""
-        return [seats for seats, _ in self._folds if isinstance(seats, Fusable)]
 
     @property
     def strategy(self) -> str:
@@ -88,17 +85,16 @@ class TrialRunner:
 
     def step(self) -> list[StepResult]:
         """The next epoch of every trial that has one now."""
-        outcomes: dict[int, list[tuple[Outcome, Seats, FoldData]]] = {}
-        for seats, fold in self._folds:
+        outcomes: dict[int, list[tuple[Outcome, int]]] = {}
+        for index, (seats, _) in enumerate(self._folds):
             for outcome in seats.step():
-                outcomes.setdefault(outcome.trial, []).append((outcome, seats, fold))
+                outcomes.setdefault(outcome.trial, []).append((outcome, index))
         return [self._result(trial, of_folds) for trial, of_folds in outcomes.items()]
 
-    def _result(
-        self, trial: int, outcomes: Sequence[tuple[Outcome, Seats, FoldData]]
-    ) -> StepResult:
+    def _result(self, trial: int, outcomes: Sequence[tuple[Outcome, int]]) -> StepResult:
+        """What has become of a trial's epoch; `outcomes`: of each fold, with its index."""
         records = []
-        for outcome, seats, fold in outcomes:
+        for outcome, index in outcomes:
             if isinstance(outcome, End):  # an epoch counts only if all folds have it
                 return StepResult(trial=trial)
             if isinstance(outcome, Failure):
@@ -106,11 +102,11 @@ class TrialRunner:
             if isinstance(outcome, Disruption):
                 return StepResult(trial=trial, error=outcome.error, disrupted=True)
             try:
-                records.append(self._record(outcome, fold))
+                records.append(self._record(outcome, self._folds[index][1]))
             except (TrialFailed, ValueError, TypeError) as error:
                 return StepResult(trial=trial, error=error)
-            if isinstance(seats, Fusable):
-                seats.hear(trial, score=self._score(records[-1]))
+            if self.fusable:
+                self.fusable[index].hear(trial, score=self._score(records[-1]))
         if len({record.epoch for record in records}) > 1:
             got = ", ".join(str(record.epoch) for record in records)
             rule = "folds are stepped together, but the trainer yielded the epochs"
