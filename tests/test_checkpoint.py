@@ -120,6 +120,30 @@ def test_weights_of_another_epoch_than_the_best_are_not_passed_off_as_the_best(t
     assert not (tmp_path / "0" / WEIGHTS).exists()
 
 
+def test_another_trainings_files_are_never_taken_for_ones_own(tmp_path):
+    mine, other = (states.owner(trial=trial, seed=0) for trial in (1, 2))
+    for of in (mine, other):
+        checkpoint = FolderCheckpoint(tmp_path / of, of=of)
+        checkpoint.save(_model(1), epoch=1)
+        checkpoint.confirm(1, best_epoch=1)
+        checkpoint.flush()
+    assert FolderCheckpoint(tmp_path / mine, of=mine).epoch == 1
+    assert FolderCheckpoint(tmp_path / mine).epoch == 1
+    (tmp_path / other / LAST).replace(tmp_path / mine / LAST)
+    afresh = FolderCheckpoint(tmp_path / mine, of=mine)
+    assert afresh.epoch == 0
+    assert "is damaged (it is another training's)" in afresh.damage
+
+    weights = tmp_path / WEIGHTS
+    weights.write_bytes(states.weights(_model(1), of=other))
+    states.check_weights(weights, of=other)
+    with pytest.raises(ValueError, match="must hold its own trial's weights, but got another's"):
+        states.check_weights(weights, of=mine)
+    weights.write_bytes(states.owned(weights.read_bytes(), of=mine))
+    states.check_weights(weights, of=mine)
+    assert weights.read_bytes() == states.weights(_model(1), of=mine)
+
+
 def test_crash_checkpoints_keep_their_distance(tmp_path):
     checkpoint = TrialCheckpoint(tmp_path / "0", folds=1, every=3600)
     checkpoint.parts[0].save(_model(1), epoch=1)

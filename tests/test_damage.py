@@ -16,6 +16,7 @@ from search.results.findings import open_results
 from search.results.summary import conclusion
 from search.results.tables import curves_so_far, trials_frame
 from search.storage.folder import Folder
+from search.storage.sealed import read_csv, write_csv
 
 FILES = ("config.yaml", "contract.yaml", "journal.log", "curves.parquet")
 
@@ -174,3 +175,28 @@ def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_tes
         )
     assert not list(smoke.glob("results/test_ledger*"))
     assert main(["test", "smoke"]) == 0
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(st.text(), st.integers(), st.floats(0, 1)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.floats(0, 1, exclude_max=True),
+    st.integers(0, 7),
+)
+def test_a_table_that_is_read_back_is_the_one_that_was_written(tmp_path, rows, at, bit):
+    path = tmp_path / "groups.csv"
+    frame = pd.DataFrame(rows, columns=["group", "rows", "accuracy"])
+    write_csv(path, frame)
+    read = read_csv(path)
+    assert read["accuracy"].tolist() == pytest.approx(frame["accuracy"].tolist())
+    data = bytearray(path.read_bytes())
+    data[int(at * len(data))] ^= 1 << bit
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=r"groups\.csv: .*; restore it"):
+        read_csv(path)

@@ -295,16 +295,18 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
     (tmp_path / "b").mkdir()
     other = Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup()
     assert (other.decisions, other.paces) == ({}, {"key": pace})
-    for text in (
-        '{"key": ',
-        "[]",
-        '{"key": {"alone": 1.0}}',
-        '{"key": {"cause": "", "alone": 1.0, "lanes": {"2": 1.5}}}',
-    ):
-        (tmp_path / "lanes.json").write_text(
-            text
-        )  # the last is of a version that timed by the wall
-        assert Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).setup().paces == {}
+    written = (tmp_path / "lanes.json").read_text()
+    for text, is_damaged in (
+        ('{"key": ', True),
+        ("[]", True),
+        (written.replace("1.5", "1.4"), True),
+        ('{"key": {"alone": 1.0}}', False),
+        ('{"key": {"cause": "", "alone": 1.0, "lanes": {"2": 1.5}}}', False),
+    ):  # the last is of a version that timed by the wall
+        (tmp_path / "lanes.json").write_text(text)
+        other = Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2)
+        assert other.setup().paces == {}
+        assert ("lanes.json: " in other.damage) == is_damaged
 
 
 def test_a_doubtful_pace_serves_its_own_search_and_is_not_kept_for_others(tmp_path):

@@ -27,16 +27,23 @@ class TrialCheckpoint:
 
     They are written at the same epochs, so that all folds can go on from one epoch.
 
-    `every`: least seconds between two writes; `files`: for what a trainer writes that is to stay.
+    `every`: least seconds between two writes; `files`: for what a trainer writes that is to stay;
+    `of`: the training, as `trainers.state.owner` names it.
     """
 
     def __init__(
-        self, folder: Path, *, folds: int, every: float, files: Path | None = None
+        self,
+        folder: Path,
+        *,
+        folds: int,
+        every: float,
+        files: Path | None = None,
+        of: str = states.NOBODY,
     ) -> None:
         files = files or folder / "files"
         names = [""] if folds == 1 else [f"fold-{fold}" for fold in range(folds)]
         self.parts = [
-            FolderCheckpoint(folder / name, generations=min(folds, 2), files=files / name)
+            FolderCheckpoint(folder / name, generations=min(folds, 2), files=files / name, of=of)
             for name in names
         ]
         self._every, self._not_before = every, time.monotonic() + every
@@ -92,11 +99,19 @@ class TrialCheckpoint:
 class FolderCheckpoint:
     """`trainers.api.Checkpoint` in a folder. `generations`: how many crash checkpoints are kept.
 
-    `snapshots`: epochs whose weights are kept beside the best one's.
+    `of`: the training; another's state counts as damaged. `snapshots`: epochs whose weights are
+    kept beside the best one's.
     """
 
-    def __init__(self, folder: Path, *, generations: int = 1, files: Path | None = None) -> None:
-        self.folder, self._generations = folder, generations
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        generations: int = 1,
+        files: Path | None = None,
+        of: str = states.NOBODY,
+    ) -> None:
+        self.folder, self._generations, self._of = folder, generations, of
         self.files = files or folder / "files"
         self.damage = ""
         self.snapshots: Collection[int] = ()
@@ -185,17 +200,18 @@ class FolderCheckpoint:
         """Keeps the best epoch's weights, if they were saved, and drops the crash checkpoint."""
         best = self._best or self._read(BEST)
         if best is not None and best["epoch"] == self._best_epoch:
-            self._write(WEIGHTS, states.weights(best["state"]), sealed=False)
+            self._write(WEIGHTS, states.weights(best["state"], of=self._of), sealed=False)
         for name in (LAST, PREVIOUS, BEST):
             (self.folder / name).unlink(missing_ok=True)
 
     def _count(self, epoch: int, state: Any) -> None:
         if epoch in self.snapshots:
-            self._write(snapshot_file(epoch), states.weights(states.model(state)), sealed=False)
-        self._last = {"epoch": epoch, "state": state}
+            weights = states.weights(states.model(state), of=self._of)
+            self._write(snapshot_file(epoch), weights, sealed=False)
+        self._last = {"epoch": epoch, "state": state, "of": self._of}
         if epoch == self._best_epoch:
             self._best, self._best_is_on_disk = (
-                {"epoch": epoch, "state": states.copy(states.model(state))},
+                {"epoch": epoch, "state": states.copy(states.model(state)), "of": self._of},
                 False,
             )
 
@@ -206,6 +222,8 @@ class FolderCheckpoint:
             state = states.load(data) if data is not None else None
             if state is not None and not {"epoch", "state"} <= state.keys():
                 raise KeyError("epoch")
+            if state is not None and len({state.get("of"), self._of} - {None, states.NOBODY}) > 1:
+                raise sealed_file.DamagedFile("it is another training's")
         except Exception as error:  # noqa: BLE001  # of the file's readers: each has kinds of its own
             self.damage = f"the checkpoint {self.folder / name} is damaged ({error})"
             return None

@@ -5,6 +5,7 @@ Never pickle, so that reading a file runs no code.
 Works on numpy arrays without torch; loads torch only for a state that holds its tensors.
 """
 
+import hashlib
 import importlib
 import json
 import re
@@ -18,9 +19,10 @@ import numpy as np
 
 Flat = dict[str, Any]
 STATE = "state"
-SUM, BLANK = "crc32", "00000000"  # of the whole file, in its metadata; blank where it is summed
-UNSUMMED = f'"{SUM}":"{BLANK}"'.encode()
-SUMMED = re.compile(f'"{SUM}":"([0-9a-f]{{8}})"'.encode())
+SUM = "crc32"  # of the whole file, in its metadata, then whose weights these are
+BLANK, NOBODY = "00000000", "0" * 16  # where the file is summed; of no particular training
+UNSUMMED = f'"{SUM}":"{BLANK} %s"'
+SUMMED = re.compile(f'"{SUM}":"([0-9a-f]{{8}})(?: ([0-9a-f]{{16}}))?"'.encode())
 HEADER = 8  # bytes of its length at the start of a safetensors file
 
 
@@ -55,30 +57,48 @@ def model(state: Any) -> Any:
     return state.get("model", state) if isinstance(state, dict) else state
 
 
-def weights(state: Any) -> bytes:
+def owner(*, trial: int, seed: int) -> str:
+    """What a file of weights says of the training that they come from."""
+    return hashlib.sha256(f"{trial} {seed}".encode()).hexdigest()[: len(NOBODY)]
+
+
+def weights(state: Any, *, of: str = NOBODY) -> bytes:
     """A safetensors file of a state's tensors, named by their path, with its own checksum.
 
-    Equal weights are equal files.
+    Equal weights of one `owner` are equal files.
     """
     tensors: Flat = {}
     _encode(state, "", tensors)
-    data = _to_bytes(tensors, {"format": "pt", SUM: BLANK})
+    data = _to_bytes(tensors, {"format": "pt", SUM: f"{BLANK} {NOBODY}"})
+    blank = (UNSUMMED % NOBODY).encode()
     # The library writes the two entries in an order of chance.
-    data = data.replace(b'{%b,"format":"pt"}' % UNSUMMED, b'{"format":"pt",%b}' % UNSUMMED, 1)
-    return data.replace(UNSUMMED, UNSUMMED.replace(BLANK.encode(), b"%08x" % zlib.crc32(data)), 1)
+    data = data.replace(b'{%b,"format":"pt"}' % blank, b'{"format":"pt",%b}' % blank, 1)
+    return owned(data, of=of)
 
 
-def check_weights(path: Path) -> None:
-    """Whether a file of weights is as it was written.
+def owned(data: bytes, *, of: str) -> bytes:
+    """A file of weights as those `of` an owner, whoever's it was; unlabelled ones stay."""
+    written = SUMMED.search(data)
+    if written is None or written[2] is None:
+        return data
+    blank = (UNSUMMED % of).encode()
+    data = data.replace(written[0], blank, 1)
+    return data.replace(blank, blank.replace(BLANK.encode(), b"%08x" % zlib.crc32(data), 1), 1)
+
+
+def check_weights(path: Path, *, of: str = "") -> None:
+    """Whether a file of weights is as it was written, and `of` this owner where one is named.
 
     Raises:
-        ValueError: it is not. A file without a checksum, of an earlier version, is taken as it is.
+        ValueError: it is not. What a file of an earlier version does not say is not checked.
     """
     data = path.read_bytes()
     written = SUMMED.search(data)
     if written is not None:
-        blank = data.replace(written[0], UNSUMMED, 1)
-        if int(written[1], 16) == zlib.crc32(blank):
+        blank = written[0].replace(written[1], BLANK.encode(), 1)
+        if int(written[1], 16) == zlib.crc32(data.replace(written[0], blank, 1)):
+            if of and written[2] not in (None, of.encode(), NOBODY.encode()):
+                raise ValueError(f"{path}: must hold its own trial's weights, but got another's")
             return
     elif len(data) > HEADER and len(data) > HEADER + struct.unpack_from("<Q", data)[0]:
         return

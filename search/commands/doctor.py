@@ -21,7 +21,7 @@ from search.execution.progress import shown_knobs
 from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
-from search.results.summary.advise import next_lines, tried_paths
+from search.results.summary.advise import deleted, next_lines, tried_paths
 from search.results.summary.verdicts import advice, config_of, out_of_patience, turnable
 from search.results.tables import curves_so_far
 
@@ -85,6 +85,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     verdicts = {str(trial): verdict for trial, verdict in findings.verdicts.items()}
     if options.trial is not None:
         verdicts = {options.trial: _verdict(findings, options.trial)}
+    if not verdicts and findings.without_curves:
+        raise UsageError(f"{folder.curves}: {deleted(findings)[0]}")
     if not verdicts:
         raise UsageError(
             broken_rule(
@@ -155,7 +157,7 @@ def _print(
     for found in together:
         console.say(f"together: {found.says} ({found.rule})")
     if findings is not None and options.trial is None:
-        for line in next_lines(findings):
+        for line in [*next_lines(findings), *deleted(findings)]:
             console.say(line)
     if options.name is not None and len(verdicts) > 1:
         console.say(f"\none trial: python -m search doctor {options.name} TRIAL")

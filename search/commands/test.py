@@ -19,7 +19,7 @@ from search.contract.contract import Prepared, prepare
 from search.errors import UsageError
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before
-from search.results.export import EXPORTED, PROVENANCE, REFIT, check_export, refit_note
+from search.results.export import EXPORTED, PROVENANCE, REFIT, check_export, check_kept, refit_note
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines
@@ -134,12 +134,10 @@ def _check_weights(findings: Findings, folder: Folder) -> None:
     Raises:
         UsageError: a file is damaged.
     """
-    kept = [
-        folder.checkpoints / str(row.spec.trial) / WEIGHTS
-        for trials in findings.confirmed.values()
-        for row in kept_rows(findings, folder, trials)
-    ]
-    for path in (*kept, folder.best / REFIT, *folder.path.glob("ensemble/*.safetensors")):
+    for trials in findings.confirmed.values():
+        for row in kept_rows(findings, folder, trials):
+            check_kept(folder.checkpoints / str(row.spec.trial) / WEIGHTS, row)
+    for path in (folder.best / REFIT, *folder.path.glob("ensemble/*.safetensors")):
         try:
             if path.exists():
                 check_weights(path)

@@ -72,14 +72,21 @@ def _sum(path: Path, folder: Path) -> str:
     return f"{checksum:08x} {path.relative_to(folder)}"
 
 
+def has_rows(folder: Path) -> bool:
+    """Whether rows lie there, all of them: the stamp is written last."""
+    return (folder / STAMP).exists()
+
+
 def train_targets(folder: Path) -> NDArray[Any] | None:
-    """The train targets of the first fold; None where there are none, or nothing lies there.
+    """The train targets of the first fold; None where there are none, or no rows lie there.
 
     Raises:
         UsageError: the file is gone or damaged.
     """
     path, stamp = folder / "fold-0" / "train.y.npy", folder / STAMP
-    sums = stamp.read_text(errors="replace").splitlines()[1:] if stamp.exists() else []
+    if not has_rows(folder):
+        return None
+    sums = stamp.read_text(errors="replace").splitlines()[1:]
     if not path.exists() and not any(line.endswith("train.y.npy") for line in sums):
         return None
     try:

@@ -5,7 +5,6 @@ holds what was measured on this machine, so that the same search decides the sam
 measures, never imports torch.
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -85,6 +84,8 @@ def decide(pace: Pace, *, candidates: int, most: int | None) -> Fusion:
 class Fusions:
     """The conductor's record of a search's decisions, and of the machine's measurements.
 
+    `damage`: that what was measured cannot be read, in words; empty otherwise.
+
     Raises:
         UsageError: the search's own file is damaged.
     """
@@ -92,7 +93,7 @@ class Fusions:
     def __init__(self, folder: Path, *, shared: Path, most: int | None, slots: int) -> None:
         self._path, self._shared, self._most, self.slots = folder / FILE, shared / FILE, most, slots
         self._decisions = _decisions(self._path)
-        self._paces = _paces(self._shared)
+        self._paces, self.damage = _paces(self._shared)
         self._shown: set[str] = set()  # reasons that the user has seen
 
     def setup(self) -> LaneSetup:
@@ -111,8 +112,10 @@ class Fusions:
             self._decisions[key] = wanted
             self._keep()
         if pace.lanes and not pace.doubtful and key not in self._paces:
-            self._paces = {**_paces(self._shared), key: pace}
-            _write(self._shared, {name: asdict(kept) for name, kept in self._paces.items()})
+            self._paces = {**_paces(self._shared)[0], key: pace}
+            fresh = self._shared.with_suffix(f".{os.getpid()}")  # other searches write it too
+            write_json(fresh, {name: asdict(kept) for name, kept in self._paces.items()})
+            fresh.replace(self._shared)
         return self._decisions[key], self._news(self._decisions[key])
 
     def crowded(self, key: str, *, seats: int) -> tuple[Fusion, str]:
@@ -181,18 +184,18 @@ def _decisions(path: Path) -> dict[str, Fusion]:
     )
 
 
-def _paces(path: Path) -> dict[str, Pace]:
-    """What was measured on this machine; entries that cannot be read are measured again."""
+def _paces(path: Path) -> tuple[dict[str, Pace], str]:
+    """What was measured on this machine, and that the file is damaged, in words.
+
+    A damaged file counts as none; an entry of another version is measured again.
+    """
     paces = {}
-    with suppress(OSError, ValueError, AttributeError):
-        for key, entry in json.loads(path.read_text()).items():
-            with suppress(KeyError, TypeError, ValueError, AttributeError):
-                if (pace := pace_of(entry)).lanes:
-                    paces[str(key)] = pace
-    return paces
-
-
-def _write(path: Path, entries: Mapping[str, Any]) -> None:
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(entries, indent=1) + "\n")
-    fresh.replace(path)
+    try:
+        entries = parse_json(path.read_bytes()) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        return {}, f"{path}: {error}; what it says of lanes is measured again"
+    for key, entry in entries.items():
+        with suppress(KeyError, TypeError, ValueError, AttributeError):
+            if (pace := pace_of(entry)).lanes:
+                paces[key] = pace
+    return paces, ""

@@ -17,9 +17,8 @@ from search.diagnostics.probe import Answers, probed
 from search.errors import UsageError, broken_rule
 from search.execution.slots import Slot
 from search.results.figures.lr_range import write_figure
-from search.storage.files import write_text
 from search.storage.folder import LR_RANGE
-from search.storage.sealed import write_json
+from search.storage.sealed import write_csv, write_json
 
 DRAWN = ("rates", "losses")  # parts of a range that lie in lr_range.csv
 
@@ -70,7 +69,7 @@ def _write(
         for step, loss in enumerate(losses[: len(rates)])
     ]
     frame = pd.DataFrame(rows, columns=["seed", "step", "lr", "loss"])
-    write_text(path / "lr_range.csv", frame.to_csv(index=False))
+    write_csv(path / "lr_range.csv", frame)
     summary = {name: part for name, part in asdict(result).items() if name not in DRAWN}
     agreement = result.agreement if np.isfinite(result.agreement) else None
     content = {**summary, "agreement": agreement, "seconds": round(seconds, 1)}

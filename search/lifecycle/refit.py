@@ -25,6 +25,7 @@ from search.storage.sealed import write_json
 from search.storage.trials import TrialRecord
 from trainers.api import Part
 from trainers.checkpoint import WEIGHTS
+from trainers.state import owned, owner
 
 DONE = "refit.json"  # in the winner's checkpoint folder: how its training on all folds ended
 
@@ -150,6 +151,8 @@ def _keep(folder: Folder, winner: TrialRecord, weights: Path) -> None:
     weights.unlink(missing_ok=True)
     weights.parent.mkdir(parents=True, exist_ok=True)
     if trained.exists():
+        mine = owner(trial=winner.spec.trial, seed=winner.spec.seed)
+        trained.write_bytes(owned(trained.read_bytes(), of=mine))
         trained.replace(weights)
     if log.exists():
         log.replace(folder.logs / f"{winner.spec.trial}-refit.log")

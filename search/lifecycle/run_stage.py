@@ -70,6 +70,11 @@ def conduct(
         wake=pool.connections.wake,
     )
     stage = kind_of(plan).stage(plan, rows, context)
+    fusions = Fusions(
+        folder.path, shared=folder.path.parent, most=plan.lanes, slots=len(pool.slots)
+    )
+    if fusions.damage:
+        console.print(fusions.damage, markup=False, soft_wrap=True)
     with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
         conductor = Conductor(
             plan,
@@ -78,9 +83,7 @@ def conduct(
             pool=pool,
             contract=contract,
             stage=stage,
-            fusions=Fusions(
-                folder.path, shared=folder.path.parent, most=plan.lanes, slots=len(pool.slots)
-            ),
+            fusions=fusions,
             callback=progress if events is None else Callbacks([progress, events]),
         )
         conductor.run(keep_workers=keep_workers)

@@ -20,14 +20,14 @@ from search.contract.arrays import FoldData, read_folds
 from search.contract.dataset import load_rows
 from search.contract.metrics import Metric, output_of, scores
 from search.results.export import EXPORTED, trained_config
-from search.storage.files import write_text
 from search.storage.folder import Folder
+from search.storage.sealed import read_csv, write_csv
 from search.storage.trials import TrialRecord
 from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
 from trainers.features import with_features
 from trainers.rows import own_rows
-from trainers.state import check_weights
+from trainers.state import check_weights, owner
 
 FILE = "groups.csv"  # group, rows, the metric; the worst group first
 TEST_FILE = "groups-test.csv"  # the same of the test rows, once they are opened
@@ -53,7 +53,7 @@ def write_groups(plan: Plan, winner: TrialRecord, folder: Folder) -> str:
     path = folder.path / FILE
     if not _are_named(plan):
         return ""
-    if path.exists() and int(pd.read_csv(path)[TRIAL].iloc[0]) == winner.spec.trial:
+    if path.exists() and set(read_csv(path)[TRIAL]) == {winner.spec.trial}:
         return ""
     folds = read_folds(folder.arrays)
     weights = _weights_of(winner, folder, folds=len(folds))
@@ -73,7 +73,7 @@ def write_groups(plan: Plan, winner: TrialRecord, folder: Folder) -> str:
         path.unlink(missing_ok=True)
         return f"no scores by group: {type(error).__name__}: {error}"
     frame[TRIAL] = winner.spec.trial
-    write_text(path, frame.to_csv(index=False))
+    write_csv(path, frame)
     return ""
 
 
@@ -91,7 +91,7 @@ def write_test_groups(plan: Plan, winner: TrialRecord, folder: Folder, *, rows: 
     except Exception as error:  # noqa: BLE001  # as above
         return f"no scores by group: {type(error).__name__}: {error}"
     frame[TRIAL] = winner.spec.trial
-    write_text(folder.path / TEST_FILE, frame.to_csv(index=False))
+    write_csv(folder.path / TEST_FILE, frame)
     return ByGroup(frame=frame, metric=plan.metric.name, rows="test", file=TEST_FILE).line
 
 
@@ -122,7 +122,7 @@ def read_groups(folder: Path, *, metric: str) -> ByGroup | None:
     path = folder / FILE
     if not path.exists():
         return None
-    frame = pd.read_csv(path).drop(columns=[TRIAL])
+    frame = read_csv(path).drop(columns=[TRIAL])
     return ByGroup(frame=frame, metric=metric) if metric in frame and len(frame) else None
 
 
@@ -145,7 +145,7 @@ def _predicted(
     """The winner's outputs for `data.test`, in the target's own units."""
     config = trained_config(plan, winner)
     function = get_object(str(config["trainer"]["predict"]))
-    check_weights(weights)
+    check_weights(weights, of=owner(trial=winner.spec.trial, seed=winner.spec.seed))
     own_config, rows = with_features(config, own_rows(data))
     output = output_of(dict(function(own_config, rows, "cpu", weights)))
     if output is None or data.test is None or data.test.y is None:

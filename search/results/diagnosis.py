@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
-from search.contract.arrays import train_targets
+from search.contract.arrays import has_rows, train_targets
 from search.contract.metric_functions import entropy
 from search.diagnostics.verdicts.across_trials import Trained, across
 from search.diagnostics.verdicts.curves import Curves
@@ -68,6 +68,7 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
         together=tuple(together),
         without_curves=tuple(without_curves(curves, epochs=trained)),
         heads=_heads(findings, columns_of),
+        has_rows=has_rows(folder.arrays),
     )
 
 

@@ -17,7 +17,7 @@ from search.config.plan import Plan
 from search.config.trial_config import plain_config
 from search.contract.arrays import read_folds
 from search.contract.metrics import Metric, scores
-from search.results.export import trained_config
+from search.results.export import check_kept, trained_config
 from search.storage.folder import Folder
 from search.storage.sealed import read_json, write_json
 from search.storage.trials import TrialRecord
@@ -233,5 +233,6 @@ def _weights(folder: Folder, member: Member) -> Path:
 
 def _outputs(plan: Plan, folder: Folder, member: Member, data: Data) -> Outputs | None:
     """A member's outputs for the validation rows, which stand in for the rows to predict."""
+    check_kept(_weights(folder, member), member.row)
     shown = replace(data, test=data.val)
     return member_outputs(trained_config(plan, member.row), shown, "cpu", _weights(folder, member))

@@ -23,6 +23,7 @@ from search.storage.folder import Folder
 from search.storage.sealed import damaged, read_json, read_text, write_json
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
+from trainers.state import check_weights, owner
 
 EXPORTED = "weights.safetensors"  # in best/: the weights of the winner's best epoch
 PROVENANCE = "provenance.json"  # in best/: which trial, how it was trained, checksums
@@ -59,9 +60,11 @@ def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> st
 def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     """Writes best.yaml, and best/ with weights, config, metrics and provenance."""
     contract = folder.load_contract()
+    kept = folder.checkpoints / str(row.spec.trial)
+    if (kept / WEIGHTS).exists():
+        check_kept(kept / WEIGHTS, row)
     text = best_config(plan, row, contract=contract)
     write_text(folder.best_config, text)
-    kept = folder.checkpoints / str(row.spec.trial)
     weights = folder.best / EXPORTED
     provenance = {
         "search": plan.name,
@@ -95,6 +98,20 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     }
     write_text(folder.best / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     write_json(folder.best / PROVENANCE, provenance)
+
+
+def check_kept(path: Path, row: TrialRecord) -> None:
+    """Whether a file holds a trial's own weights, as they were written.
+
+    Raises:
+        UsageError: it does not.
+    """
+    try:
+        check_weights(path, of=owner(trial=row.spec.trial, seed=row.spec.seed))
+    except ValueError as error:
+        raise UsageError(
+            f"{error}; restore it from a copy, or delete it: it is missing then"
+        ) from error
 
 
 def check_export(folder: Folder) -> None:

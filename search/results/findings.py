@@ -34,7 +34,7 @@ class Findings(Outcome):
     `verdicts`: what each trial's curves say, and `together` what all say; empty until they are
     read.
     `steps`: the decisions of a search of many stages, as `decisions.jsonl` holds them.
-    `without_curves`: trials whose curves are no longer there.
+    `without_curves`: trials whose curves are no longer there. `has_rows`: whether the rows are.
     `heads`: of several heads, the further ones' scores at each trial's best epoch, by column.
     """
 
@@ -43,6 +43,7 @@ class Findings(Outcome):
     steps: tuple[Mapping[str, Any], ...] = ()
     without_curves: tuple[int, ...] = ()
     heads: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    has_rows: bool = True
 
     @property
     def winner(self) -> TrialRecord | None:

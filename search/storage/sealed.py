@@ -9,15 +9,20 @@ import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from search.config.text import for_csv, one_line
 from search.errors import UsageError, broken_rule
 from search.storage.files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LINE_SEAL = re.compile(rb',"_crc":(\d+)\}$')
 TEXT_SEAL = re.compile(r"\A# crc (\d+): .*\n")
 LAST_LINE = re.compile(r"^# crc (\d+): .*\n\Z", re.MULTILINE)  # where earlier versions put it
 KEY = "_crc"
+ROW_SEAL, BLANK = re.compile(rb"crc:[0-9a-f]{8}$", re.MULTILINE), b"crc:00000000"
 CHANGED = "a file that has changed since (its checksum does not match)"
 NOTE = "written by the search; a change by hand needs this line removed"
 
@@ -138,6 +143,34 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         except DamagedLine as error:
             raise damaged(path, line=number, got=f"{line[:60]!r}: {error}") from error
     return records
+
+
+def write_csv(path: Path, frame: "pd.DataFrame") -> None:
+    """Writes a table with the checksum of all of it as its last column, for `read_csv`."""
+    harmless = frame.map(lambda cell: for_csv(cell) if isinstance(cell, str) else cell)
+    data = harmless.assign(**{KEY: BLANK.decode()}).to_csv(index=False).encode()
+    write_text(path, ROW_SEAL.sub(b"crc:%08x" % zlib.crc32(data), data).decode())
+
+
+def read_csv(path: Path) -> "pd.DataFrame":
+    """A table that the search has written, without its checksum.
+
+    Raises:
+        UsageError: the file cannot be read as such.
+    """
+    import pandas as pd
+
+    try:
+        data = path.read_bytes()
+        frame: pd.DataFrame = pd.read_csv(path)
+        sums = set(ROW_SEAL.findall(data))
+        whole = b"crc:%08x" % zlib.crc32(ROW_SEAL.sub(BLANK, data))
+        is_same = sums == {whole} if len(frame) and (sums or KEY.encode() in data) else not sums
+    except (OSError, ValueError) as error:  # pandas' own among them
+        raise damaged(path, got=f"text that is no such table ({one_line(str(error))})") from error
+    if not is_same:
+        raise damaged(path, got=CHANGED)
+    return frame.drop(columns=KEY, errors="ignore")
 
 
 def damaged(path: Path | str, *, got: str, line: int | None = None) -> UsageError:

@@ -35,6 +35,7 @@ from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult, TrialFailed, TrialRunner
 from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
+from trainers.state import owner
 
 # Every epoch is sent at once. Its answer is awaited only after this time since the last one [s], so
 # that short epochs do not wait for the conductor, which ignores epochs after a trial's stop.
@@ -68,6 +69,7 @@ class Worker:
         self._every = float(config["trainer"]["checkpoint_every"])
         self._most_printed = int(float(config["trainer"]["max_log_mb"]) * 2**20)
         self._folder = Path(setup.folder)
+        self._checkpoints = self._folder / "checkpoints"
         self._folds = read_folds(self._folder / "arrays")
         self._output = LogRedirect(self._folder / "logs", own=log)
         self._opened: tuple[TrialRunner, LaneAssignment] | None = None
@@ -114,19 +116,23 @@ class Worker:
     def _seat(
         self, assigned: messages.AssignedTrial, candidates: Sequence[messages.Candidates]
     ) -> None:
-        trial = assigned.trial
+        trial, seed = assigned.trial, assigned.seed
         self._output.belongs_to(trial)
 
         def alternatives() -> Alternatives:
-            seed = assigned.seed
             return [(self._config(each.knobs, seed=seed), each.trials) for each in candidates]
 
         self._files.fetch(trial)
-        place, files = self._place(trial), self._folder / "files" / str(trial)
-        checkpoint = TrialCheckpoint(place, folds=len(self._folds), every=self._every, files=files)
+        checkpoint = TrialCheckpoint(
+            self._checkpoints / str(trial),
+            folds=len(self._folds),
+            every=self._every,
+            files=self._folder / "files" / str(trial),
+            of=owner(trial=trial, seed=seed),
+        )
         seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
         with self._charged_to(seated):
-            config = self._config(assigned.knobs, seed=assigned.seed)
+            config = self._config(assigned.knobs, seed=seed)
             checkpoint.keep_snapshots(config)
             runner, lanes = self._open(config)
             strategy = lanes.seat(trial, config, candidates=alternatives)
@@ -281,17 +287,13 @@ class Worker:
                 self._fail(seated, error)
                 end = seated.end if end.end in FINISHED_WELL else end
         if end.end in WORTHLESS:
-            shutil.rmtree(self._place(seated.trial), ignore_errors=True)
+            shutil.rmtree(self._checkpoints / str(seated.trial), ignore_errors=True)
         left = guard.kill_children() if self._output.redirect and not self._seated else []
-        reasons = [end.reason]
-        if left:
-            reasons.append(f"left {len(left)} processes behind, stopped: {', '.join(left)}")
+        behind = f"left {len(left)} processes behind, stopped: {', '.join(left)}" if left else ""
         self._output.belongs_to(None)
         self._files.send([end.trial], ended=True)
-        self._conductor.tell(structs.replace(end, reason="; ".join(filter(None, reasons))))
-
-    def _place(self, trial: int) -> Path:
-        return self._folder / "checkpoints" / str(trial)
+        reason = "; ".join(filter(None, [end.reason, behind]))
+        self._conductor.tell(structs.replace(end, reason=reason))
 
     def _config(self, knobs: Any, *, seed: int) -> Config:
         """What the trainer gets."""

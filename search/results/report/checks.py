@@ -10,7 +10,7 @@ from search.results.report.blocks import Figures, Section, Table, Words
 from search.results.report.chart import Axis, Chart, Series
 from search.results.summary.formatting import count
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
-from search.storage.sealed import read_json
+from search.storage.sealed import read_csv, read_json
 
 SEEDS = 20  # curves of a range test that are drawn
 COLUMNS = {
@@ -54,7 +54,7 @@ def range_section(findings: Findings, folder: Folder) -> Section | None:
     place = next((path for path in places if (path / LR_RANGE).exists()), None)
     if place is None or not (place / "lr_range.csv").exists():
         return None
-    ramps = pd.read_csv(place / "lr_range.csv")
+    ramps = read_csv(place / "lr_range.csv")
     if not len(ramps):
         return None
     wide = ramps.pivot(index="lr", columns="seed", values="loss")

@@ -8,12 +8,13 @@ from typing import Any
 
 from search.config.passwords import redacted as without_passwords
 from search.config.version import __version__
+from search.results.export import best_config
 from search.results.findings import Findings
 from search.results.report.blocks import Block, Facts, Log, Section, Table, table_of
 from search.results.summary.formatting import count
 from search.results.tables import trials_frame
 from search.storage.folder import Folder
-from search.storage.sealed import read_json
+from search.storage.sealed import read_json, read_text
 
 SECRET = re.compile(r"(?<=://)[^/\s@]+@")  # user and password in a URL
 CELLS = 36_000  # of the table of all trials: about 350 kB
@@ -68,16 +69,16 @@ def provenance_section(findings: Findings, folder: Folder) -> Section:
         *([("libraries", libraries)] if libraries else []),
         *([("weights of the winner", f"sha256 {best['weights']}")] if "weights" in best else []),
     ]
-    texts: list[Block] = [
-        Log(title=name, text=redacted((folder.path / name).read_text(errors="replace")))
-        for name in ("config.yaml", "best.yaml")
-        if (folder.path / name).exists()
-    ]
+    texts = {folder.config.name: read_text(folder.config)}
+    if findings.winner is not None:  # of best.yaml, what was exported: the file is the user's
+        contract = folder.load_contract()
+        texts[folder.best_config.name] = best_config(plan, findings.winner, contract=contract)
+    logs: list[Block] = [Log(title=name, text=redacted(text)) for name, text in texts.items()]
     return Section(
         name="provenance",
         title="Provenance",
         lead="What this page was made from.",
-        blocks=[Facts(pairs=pairs), *texts],
+        blocks=[Facts(pairs=pairs), *logs],
     )
 
 

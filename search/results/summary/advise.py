@@ -20,6 +20,10 @@ from search.storage.trials import TrialRecord
 
 PATIENT = "raise trainer.patience, which ended the training, and not its number of epochs (R33)"
 SHOWN = 10  # trials that a line names
+WITHOUT_ROWS = (
+    "arrays/ holds no rows: the verdicts go without the loss of a constant prediction (R11); "
+    "the search's command again writes it"
+)
 
 
 def said(findings: Findings) -> list[str]:
@@ -35,7 +39,7 @@ def said(findings: Findings) -> list[str]:
         )
         lines = [f"the curves of {of}: {verdict.name}: {verdict.why}", *next_lines(findings)]
     lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
-    return [*lines, *_deleted(findings)]
+    return [*lines, *deleted(findings)]
 
 
 def next_lines(findings: Findings) -> list[str]:
@@ -112,13 +116,15 @@ def _turned(findings: Findings) -> Iterator[str]:
         yield from (knob.path for knob in findings.plan.knobs)
 
 
-def _deleted(findings: Findings) -> list[str]:
-    """That curves are missing, where they are."""
+def deleted(findings: Findings) -> list[str]:
+    """That curves or rows are missing, where they are."""
     missing = findings.without_curves
+    rows = [] if findings.has_rows else [WITHOUT_ROWS]
     if not missing:
-        return []
+        return rows
     trials = ", ".join(map(str, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
     return [
         f"curves.parquet holds no curves of {len(missing)} trials that trained ({trials}): without "
-        "them there is no verdict; restore the file from a copy"
+        "them there is no verdict; restore the file from a copy",
+        *rows,
     ]
