@@ -2,9 +2,13 @@
 
 import os
 import re
+import time
 
 import pytest
-from kit import MARK, marked, search, trials
+from kit import MARK, TINY, marked, search, trials
+
+from search.execution.connections import WorkerExited
+from search.execution.worker_pool import KILLED, FailedStarts
 
 NAUGHTY = [
     "own_trainer",
@@ -45,6 +49,7 @@ def test_a_dying_trial_costs_its_own_row_only(habit, state, reason, tmp_path):
     others = table.drop(0.01)
     assert list(others.state) == ["complete"] * 5
     assert list(others.value) == [0.53] * 5
+    assert (tmp_path / "results" / "own_trainer" / "logs" / "3.log").stat().st_size <= 2**20
 
 
 def test_a_child_left_behind_is_stopped_and_named(tmp_path):
@@ -55,11 +60,6 @@ def test_a_child_left_behind_is_stopped_and_named(tmp_path):
     assert "left 1 processes behind, stopped:" in row["reason"]
     assert "sleep 300" in row["reason"]
     assert not marked("left")
-
-
-def test_a_flooded_log_is_cut_at_its_limit(tmp_path):
-    search(*NAUGHTY, "+model.habit=flood", cwd=tmp_path)
-    assert (tmp_path / "results" / "own_trainer" / "logs" / "3.log").stat().st_size <= 2**20
 
 
 def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
@@ -97,15 +97,47 @@ def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason,
 
 
 def test_workers_that_end_before_they_ask_for_work_end_the_search(tmp_path):
-    ending = "import sys\nif 'search.execution.worker.process' in sys.orig_argv: print('nobody home', flush=True); raise SystemExit(3)\n"
-    (tmp_path / "sitecustomize.py").write_text(ending)
-    done = search("own_trainer", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{os.environ['PYTHONPATH']}")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'search.execution.worker.process' in sys.orig_argv:\n"
+        "    print('nobody home', flush=True)\n"
+        "    os._exit(3)\n"
+    )
+    path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    done = search(*TINY, "placement.slots=1", cwd=tmp_path, PYTHONPATH=path)
     assert done.returncode == 1
-    assert "3 workers in a row ended before they asked for work; see logs/worker-" in done.stderr
+    assert (
+        "3 workers in a row ended before they asked for work, the last one so: nobody home; "
+        "see logs/worker-0.log" in done.stderr
+    )
     assert (
         "nobody home"
         in (tmp_path / "results" / "own_trainer" / "logs" / "worker-0.log").read_text()
     )
+
+
+def test_workers_that_somebody_kills_before_they_ask_for_work_end_no_search(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys, tempfile\n"
+        "if 'search.execution.worker.process' in sys.orig_argv and len(os.listdir('killed')) < 5:\n"
+        "    tempfile.mkstemp(dir='killed')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    (tmp_path / "killed").mkdir()
+    path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    done = search(*TINY, "placement.slots=1", cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "killed").iterdir())) == 5
+    assert set(trials(tmp_path / "results" / "own_trainer").state) <= {"complete", "infeasible"}
+
+
+def test_a_minute_of_kills_ends_a_search_and_so_do_three_starts_that_fail_by_themselves():
+    killed, failed = (WorkerExited(worker=None, status=status, output=b"") for status in (-9, 1))
+    starts = FailedStarts(since=time.monotonic())
+    assert not any(starts.count(killed) for _ in range(50))
+    assert [starts.count(failed) for _ in range(3)] == [False, False, True]
+    minute = FailedStarts(since=time.monotonic() - KILLED - 1)
+    assert [minute.count(killed) for _ in range(3)] == [False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A disk that is really full: no trial is charged, and the same command goes on with every trial."""
+"""A disk that is really full, the search's or a node's: no trial is charged, and the same command goes on with every trial."""
 
 import shlex
 import shutil
@@ -29,13 +29,38 @@ def _can_mount():
     return done.returncode == 0
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not _can_mount(), reason="needs a mount namespace of its own")
-def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(tmp_path):
-    calm = search(*HEAVY, "name=calm", cwd=tmp_path)
-    assert calm.returncode == 0, calm.stdout + calm.stderr
-    (tmp_path / "results" / "own_trainer").mkdir()
-    place = f"{tmp_path}/results/own_trainer"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not _can_mount(), reason="needs a mount namespace of its own"),
+]
+FULL = "No space left on device; free some space and give the same command again"
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """The table of an undisturbed search."""
+    cwd = tmp_path_factory.mktemp("calm")
+    done = search(*HEAVY, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return steady(trials(cwd / "results" / "own_trainer"))
+
+
+def _carried_out(script, tmp_path):
+    """What is printed by commands that may mount."""
+    done = subprocess.run(
+        [*NAMESPACE, script],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(calm, tmp_path):
+    place = tmp_path / "results" / "own_trainer"
+    place.mkdir(parents=True)
     words = shlex.join(command(*HEAVY))
     script = f"""
         mount -t tmpfs -o size=5m tmpfs {place}
@@ -45,20 +70,35 @@ def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(t
         {words}; echo "second: $?"
         cp -r {place} results/kept
     """
-    done = subprocess.run(
-        [*NAMESPACE, script],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    told = done.stdout + done.stderr
-    assert "first: 1" in done.stdout, told
-    assert "No space left on device; free some space and give the same command again" in told
-    assert "second: 0" in done.stdout, told
+    printed = _carried_out(script, tmp_path)
+    assert "first: 1" in printed, printed
+    assert FULL in printed
+    assert "second: 0" in printed, printed
     assert not {"failed", "lost"} & set(pd.read_csv(tmp_path / "first.csv").state)
-    pd.testing.assert_frame_equal(
-        steady(trials(tmp_path / "results" / "kept")),
-        steady(trials(tmp_path / "results" / "calm")),
-    )
+    pd.testing.assert_frame_equal(steady(trials(tmp_path / "results" / "kept")), calm)
+
+
+def test_a_full_disk_of_a_node_ends_the_search_and_no_trial_and_the_same_command_goes_on(
+    calm, tmp_path
+):
+    node = tmp_path / "node"
+    node.mkdir()
+    words = ["placement=ray", "placement._target_=here.Here", "placement.shared=false"]
+    again = f"TMPDIR={node} {shlex.join(command(*HEAVY, *words))}"
+    script = f"""
+        mount -t tmpfs -o size=64m,nr_inodes=12 tmpfs {node}
+        {again}; echo "no room for rows: $?"
+        umount {node}
+        mount -t tmpfs -o size=5m tmpfs {node}
+        {again}; echo "no room for checkpoints: $?"
+        cp results/own_trainer/trials.csv first.csv
+        mount -o remount,size=64m {node}
+        {again}; echo "room: $?"
+    """
+    printed = _carried_out(script, tmp_path)
+    assert "no room for rows: 1" in printed, printed
+    assert "no room for checkpoints: 1" in printed, printed
+    assert printed.count(FULL) == 2, printed
+    assert "room: 0" in printed, printed
+    assert not {"failed", "lost"} & set(pd.read_csv(tmp_path / "first.csv").state)
+    pd.testing.assert_frame_equal(steady(trials(tmp_path / "results" / "own_trainer")), calm)

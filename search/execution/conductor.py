@@ -24,7 +24,7 @@ from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.signals import signals_handled
 from search.execution.slot_control import SlotControl
 from search.execution.slots import Slot
-from search.execution.trial_endings import TrialEndings
+from search.execution.trial_endings import TrialEndings, machine_error
 from search.execution.trial_ends import StopDecision
 from search.execution.trial_queue import TrialQueue
 from search.execution.worker_pool import WorkerPool
@@ -230,6 +230,8 @@ class Conductor:
                 fusion, news = self._fusions.settle(message.key, message.wanted, message.pace)
             case messages.MemoryExceeded():
                 fusion, news = self._fusions.crowded(message.key, seats=message.seats)
+            case messages.MachineFault():
+                raise machine_error(message.reason, worker)
             case messages.TrialBegun() | messages.EpochTrained() | messages.TrialEnded():
                 self._on_trial(worker, message)
                 return None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from search.config.text import one_line
 from search.errors import RunError
 from search.execution.link import Connection
 from search.execution.messages import LEFT, AskForWork, DryRunAnswer, Hello, Message, MessageError
@@ -19,6 +20,7 @@ from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLe
 from search.execution.running_trial import SLOW_START, RunningTrial
 from search.execution.slots import Slot
 
+MIDDLE = " in the middle of the trial"
 PATIENCE = 1.0  # longest wait for events before the clocks are looked at [s]
 
 
@@ -96,12 +98,26 @@ class WorkerExited:
         return self.status in (LEFT, -signal.SIGTERM)
 
     @property
+    def was_killed(self) -> bool:
+        """True if somebody has killed it, or its node has gone: its end says nothing about it.
+
+        A worker that has lost its connection ends with status 0.
+        """
+        return bool(self.placement_reason) or self.status in (0, -signal.SIGKILL)
+
+    @property
+    def last_words(self) -> str:
+        """What it printed last before it knew its log; where that is nothing, how it ended."""
+        lines = self.output.decode(errors="replace").strip().splitlines()
+        return one_line(lines[-1]) if lines else self.reason.removesuffix(MIDDLE)
+
+    @property
     def reason(self) -> str:
         """How it ended, in words."""
         if self.placement_reason:
             return self.placement_reason
         if self.status >= 0:
-            return f"its worker ended with exit status {self.status} in the middle of the trial"
+            return f"its worker ended with exit status {self.status}{MIDDLE}"
         hint = " (out of memory?)" if -self.status == signal.SIGKILL else ""
         return f"its worker was killed by {signal.Signals(-self.status).name}{hint}"
 

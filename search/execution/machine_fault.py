@@ -29,5 +29,5 @@ def full_disk(folder: Path) -> str:
         disk = os.statvfs(folder)
     except OSError:
         return ""
-    is_full = disk.f_bavail * disk.f_frsize < LEAST
+    is_full = disk.f_bavail * disk.f_frsize < LEAST or (disk.f_files > 0 and not disk.f_favail)
     return f"{folder}: {os.strerror(errno.ENOSPC)}" if is_full else ""

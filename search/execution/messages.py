@@ -135,6 +135,12 @@ class DryRunAnswer(Message, frozen=True, kw_only=True):
     inert: list[str] = []
 
 
+class MachineFault(Message, frozen=True, kw_only=True):
+    """A worker cannot go on: its machine is at fault, such as by a full disk."""
+
+    reason: str
+
+
 class FilesWanted(Message, frozen=True, kw_only=True):
     """A worker without the search's folder asks which files lie in a place there."""
 
@@ -255,7 +261,7 @@ class Quit(Message, frozen=True, kw_only=True):
 FromWorker = (
     Hello | AskForWork | Settle | FusionWanted | MemoryExceeded
     | TrialBegun | EpochTrained | TrialEnded | DryRunAnswer
-    | FilesWanted | ChunkWanted | FileRemoved | LogWritten | FileChunk
+    | MachineFault | FilesWanted | ChunkWanted | FileRemoved | LogWritten | FileChunk
 )  # fmt: skip
 FromConductor = DryRunQuestions | Setup | Work | Settled | FusionDecided | FilesListed | Quit
 
@@ -272,11 +278,7 @@ _decoder = msgspec.msgpack.Decoder(FromWorker | FromConductor)
 
 
 def encode(message: Message) -> bytes:
-    """The message as bytes.
-
-    Raises:
-        MessageError: it is too large, or holds what MessagePack cannot carry.
-    """
+    """The message as bytes. Raises MessageError: it is too large, or cannot be carried."""
     try:
         body = _encoder.encode(message)
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
@@ -287,11 +289,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(body: bytes | memoryview) -> Message:
-    """The message in a body.
-
-    Raises:
-        MessageError: it is no message, or a field has another type.
-    """
+    """The message in a body. Raises MessageError: it is none, or a field has another type."""
     try:
         message: Message = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

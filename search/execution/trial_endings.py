@@ -50,7 +50,7 @@ class TrialEndings:
         trial = worker.trials.pop(message.trial)
         self._callback.left(worker.slot, trial.spec)
         if message.end is TrialEnd.MACHINE_FAULT:
-            raise machine_error(message.reason)
+            raise machine_error(message.reason, worker)
         if trial.kill_reason:
             self._died(trial, trial.kill_reason, shared=False)
         elif message.end in (TrialEnd.CROWDED, TrialEnd.INTERRUPTED):
@@ -89,7 +89,7 @@ class TrialEndings:
             self._queue.put_back(returning)
             trials = [trial for trial in trials if trial not in returning]
         if trials and not culprits and (fault := full_disk(self._folder)):
-            raise machine_error(fault)
+            raise machine_error(fault, exited.worker)
         if len(trials) == 1 and not culprits and self._lacked_memory(exited):
             self._out_of_memory(exited.worker, trials[0], "its worker was killed for that")
             return
@@ -143,9 +143,10 @@ class TrialEndings:
         self._recorder.finish(trial, state, reason=reason + pointer, cause=cause)
 
 
-def machine_error(fault: str) -> RunError:
-    """The error by which a fault of the machine ends the search."""
+def machine_error(fault: str, worker: WorkerHandle) -> RunError:
+    """The error by which a fault of the machine ends the search. `worker`: that has met it."""
+    place = f" on {worker.host} ({worker.node})" if worker.node else ""
     return RunError(
-        f"{fault}; free some space and give the same command again: every trial goes on, and "
-        "nothing that was recorded is lost"
+        f"{fault}{place}; free some space and give the same command again: every trial goes on, "
+        "and nothing that was recorded is lost"
     )

@@ -4,8 +4,10 @@ Imports little, since workers are to start before all else.
 """
 
 import queue
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from hydra.utils import get_class
 
@@ -17,6 +19,7 @@ from search.execution.placement import Event, Placement, SlotFound
 from search.execution.slots import Slot
 
 STILLBORN = 3  # workers of a slot in a row that end without asking for work, before the search does
+KILLED = 60.0  # the same where they were killed, as anybody may do: time since the first [s]
 
 
 def slots_of(plan: Plan) -> tuple[Slot, ...]:
@@ -40,21 +43,41 @@ def slots_of(plan: Plan) -> tuple[Slot, ...]:
     return slots
 
 
+@dataclass
+class FailedStarts:
+    """Workers of a slot, one after the other, that ended without asking for work.
+
+    `since`: when the first one did, by the monotonic clock. `number`: of all; `own`: of those that
+    nobody has killed.
+    """
+
+    since: float
+    number: int = 0
+    own: int = 0
+
+    def count(self, exited: WorkerExited) -> bool:
+        """Takes one more; True if the slot will not get a worker that works."""
+        self.number += 1
+        self.own += not exited.was_killed
+        is_long = time.monotonic() - self.since > KILLED
+        return self.own >= STILLBORN or (self.number >= STILLBORN and is_long)
+
+
 class WorkerPool:
     """A worker for every slot; one that has ended is replaced until the pool is closed.
 
-    `early`: True if the workers have started before there was a search. `freed`: numbers of slots
-    that are not used at the moment.
+    `rehearses`: True if a worker can be asked for the dry run. `freed`: numbers of slots that are
+    not used at the moment.
     """
 
     def __init__(
         self, slots: tuple[Slot, ...], placement: type[Placement], *, trainer: str
     ) -> None:
-        self.slots, self.early = slots, False
+        self.slots, self.rehearses = slots, False
         self.connections = WorkerConnections()
         self._found: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         self._placement = placement(slots, trainer=trainer, post=self._post)
-        self._stillborn = dict.fromkeys((slot.number for slot in slots), 0)
+        self._failed_starts: dict[int, FailedStarts] = {}  # by slot
         self._started = self._closed = False
         self.freed: set[int] = set()
         self._occupied: set[int] = set()  # slots with a worker, or where one is being started
@@ -63,7 +86,7 @@ class WorkerPool:
         """Starts a worker in every slot, once. `early`: only where the placement can."""
         if self._started or (early and not self._placement.starts_early):
             return
-        self._started, self.early = True, early
+        self._started, self.rehearses = True, early and self._placement.rehearses
         for slot in self.slots:
             self._start(slot)
 
@@ -72,7 +95,6 @@ class WorkerPool:
         while not self._found.empty() and not self._closed:
             slot = self._found.get()
             self.slots = (*self.slots, slot)
-            self._stillborn[slot.number] = 0
             self._start(slot)
 
     def _post(self, event: Event) -> None:
@@ -110,21 +132,21 @@ class WorkerPool:
         Raises:
             RunError: one worker after the other has ended without asking for work.
         """
-        slot = exited.worker.slot
+        slot, worker = exited.worker.slot, exited.worker
         self._occupied.discard(slot.number)
-        self._stillborn[slot.number] += 1
-        if exited.worker.has_asked or exited.was_told_to_leave:
-            self._stillborn[slot.number] = 0
-        if exited.worker.leave_by is not None:
-            self._stillborn[slot.number] = 0
-        if self._closed or slot.number in self.freed:
-            return
-        if self._stillborn[slot.number] >= STILLBORN:
-            raise RunError(
-                f"slot {slot.number} ({slot.label}): {STILLBORN} workers in a row ended before "
-                f"they asked for work; see logs/{slot.log}"
-            )
-        self._start(slot)
+        if worker.has_asked or exited.was_told_to_leave or worker.leave_by is not None:
+            self._failed_starts.pop(slot.number, None)
+        elif not self._closed:
+            fresh = FailedStarts(since=time.monotonic())
+            starts = self._failed_starts.setdefault(slot.number, fresh)
+            if starts.count(exited):
+                raise RunError(
+                    f"slot {slot.number} ({slot.label}): {starts.number} workers in a row ended "
+                    f"before they asked for work, the last one so: {exited.last_words}; see "
+                    f"logs/{slot.log}"
+                )
+        if not self._closed and slot.number not in self.freed:
+            self._start(slot)
 
     def close(self) -> None:
         """Replaces no more workers."""

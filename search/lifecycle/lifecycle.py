@@ -139,7 +139,7 @@ def begun(
         console.status("preparing the data, importing and building what the config names"),
         dry_run(
             plan,
-            early=pool.connections if pool.early else None,
+            early=pool.connections if pool.rehearses else None,
             say=lambda text: console.print(text, markup=False, soft_wrap=True),
         )
         if plan.rehearse and not folder.started

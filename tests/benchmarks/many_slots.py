@@ -47,7 +47,7 @@ DURATIONS = "MANY_SLOTS"  # the file of epochs' durations, for the process of th
 class Simulated:
     """`search.execution.placement.Placement` whose workers are one process."""
 
-    starts_early = False
+    starts_early = rehearses = False
 
     def __init__(
         self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]
@@ -185,7 +185,8 @@ def durations(epoch: float, recorded: Path | None) -> list[float]:
     if recorded is None:
         shape = [math.exp(random.Random(n).gauss(0, 0.3)) for n in range(1000)]
     else:
-        shape = pd.read_parquet(recorded / "curves.parquet").seconds.tolist()
+        curves = pd.read_parquet(recorded / "curves.parquet")
+        shape = curves[curves.epoch > 0].seconds.tolist()
     return [each / median(shape) * epoch for each in shape]
 
 

@@ -82,6 +82,10 @@ class Placement(Protocol):
     def starts_early(self) -> bool:
         """True if workers may start, and import, before there is a search."""
 
+    @property
+    def rehearses(self) -> bool:
+        """True if the first worker that started early is surely there soon, for the dry run."""
+
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
         """The slots that the settings give. `by_torch`: torch must be able to use their GPUs.

@@ -110,7 +110,8 @@ class WorkerLost(Exception):
 class ClusterPlacement(ThreadedPlacement):
     """`search.execution.placement.Placement` on a cluster; `_run` is the engine's."""
 
-    starts_early = False  # a node may have to be waited for
+    starts_early = True
+    rehearses = False  # a node may have to be waited for
 
     def __init__(
         self,
@@ -193,8 +194,11 @@ class ClusterPlacement(ThreadedPlacement):
             status, output = self._run(slot)
         except WorkerLost as lost:
             reason, output = str(lost), lost.details.encode()
+        except (ConnectionError, TimeoutError) as error:  # the next one may get through
+            output = f"it could not connect: {first_line(error)}\n".encode()
         except Exception as error:  # noqa: BLE001
-            self._post(SlotFailed(slot=slot, reason=first_line(error)))
+            place = f" (on {place})" if (place := self._places.get(slot.number)) else ""
+            self._post(SlotFailed(slot=slot, reason=first_line(error) + place))
             return
         if slot.number not in self._links:  # it has never connected
             ours, theirs = socket.socketpair()

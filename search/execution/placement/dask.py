@@ -205,7 +205,9 @@ class DaskPlacement(ClusterPlacement):
                 threads=slot.threads,
                 begun_at=time.monotonic(),
             )
-            return task
+        if self._closing.is_set():  # `close` may have looked for it already
+            self.kill(slot)
+        return task
 
     def _freest(self, slot: DaskSlot, nodes: Mapping[str, Node]) -> str | None:
         """A node with free CPUs, and with GPUs that may be free: who has refused comes last."""
@@ -251,8 +253,9 @@ class DaskPlacement(ClusterPlacement):
                     answer: tuple[int, bytes] | None = task.future.result(timeout=LOOK)
                     break
                 except TimeoutError:
-                    if task.future.done():  # the error of the task itself
-                        raise
+                    if task.future.done():  # since then, or by an error of the task itself
+                        answer = task.future.result()
+                        break
                 if self._is_stuck(task, slot):
                     answer = None
                     break

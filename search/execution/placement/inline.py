@@ -20,7 +20,7 @@ from search.execution.worker.worker import Worker
 class InlinePlacement:
     """`search.execution.placement.Placement` within this process."""
 
-    starts_early = False  # this process imports everything itself
+    starts_early = rehearses = False  # this process imports everything itself
 
     def __init__(
         self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]

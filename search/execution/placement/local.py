@@ -21,7 +21,7 @@ PROCESS = "search.execution.worker.process"
 class LocalPlacement(ThreadedPlacement):
     """`search.execution.placement.Placement` on this machine."""
 
-    starts_early = True
+    starts_early = rehearses = True
 
     def __init__(
         self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]

@@ -95,7 +95,7 @@ class RayPlacement(ClusterPlacement):
     def _run(self, slot: ClusterSlot) -> tuple[int, bytes]:
         """Has the slot's actor start a worker; waits where Ray has no room for it yet."""
         import ray
-        from ray.exceptions import OutOfMemoryError, RayActorError
+        from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
         try:
             actor = self._actor(slot)
@@ -113,6 +113,8 @@ class RayPlacement(ClusterPlacement):
                 self._actors.pop(slot.number, None)
             reason = f"its actor or node has died: {first_line(error)}"
             raise WorkerLost(reason, details=f"{error}\n") from error
+        except RayTaskError as error:  # Ray's text begins with where, and says what at its end
+            raise error.cause from error
         except Exception as error:
             raise RuntimeError(HEAD_ENDED) if OTHER_HEAD in str(error) else error from error
         return int(status), bytes(output)

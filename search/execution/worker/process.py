@@ -23,9 +23,18 @@ if __name__ == "__main__":
 
 from msgspec import structs
 
+from search.config.text import one_line
 from search.execution.gpus import VARIABLE
 from search.execution.link import Link
-from search.execution.messages import LEFT, DryRunAnswer, DryRunQuestions, Hello, Setup
+from search.execution.machine_fault import machine_fault
+from search.execution.messages import (
+    LEFT,
+    DryRunAnswer,
+    DryRunQuestions,
+    Hello,
+    MachineFault,
+    Setup,
+)
 from search.execution.worker.conductor_watch import end_with
 from search.execution.worker.dry_run import answered_in_copy
 from search.execution.worker.notice import Notice
@@ -50,35 +59,49 @@ def main(descriptor: int, early: str, *certificates: str) -> None:
         connection = encrypted(connection, certificates=own, as_server=False)
     link = Link(connection)
     with suppress(EOFError, OSError):  # the conductor has gone
-        gpus = os.environ.get(VARIABLE, "")
-        link.send(Hello(pid=os.getpid(), host=platform.node(), gpus=gpus))
-        if early:
-            with suppress(Exception):  # it will be the first trial's failure
-                module = importlib.import_module(early)
-                if hasattr(module, "warm"):
-                    module.warm()
-        gc.freeze()  # all this stays: collecting it again would take 0.2 s each time
-        gc.enable()
-        setup = link.receive()
-        while isinstance(setup, DryRunQuestions):
-            with answered_in_copy(setup.questions) as answer:
-                link.send(DryRunAnswer(**(answer or {"wrong": None})))
-            setup = link.receive()
-        if isinstance(setup, Setup):
-            files: CarriedFiles | None = None
-            if setup.carried:  # the current folder is this worker's own
-                files = CarriedFiles(link, folder=Path.cwd())
-                files.fetch_rows()
-                setup = structs.replace(setup, folder=str(Path.cwd()))
-            notice.heed()
-            if link.socket.family != socket.AF_UNIX:
-                end_with(link.socket)
-            Worker(link, setup=setup, log=setup.log, files=files, notice=notice).serve()
+        try:
+            serve(link, early, notice=notice)
+        except OSError as error:
+            if fault := machine_fault(error, folder=Path.cwd()):
+                link.send(MachineFault(reason=one_line(fault)))
     with suppress(OSError):  # the disk may be full
         sys.stdout.flush()
         sys.stderr.flush()
     # At once: exit handlers of a trainer must not hold up the next worker.
     os._exit(LEFT if notice.given else 0)
+
+
+def serve(link: Link, early: str, *, notice: Notice) -> None:
+    """Says hello, imports, rehearses, is set up, and trains until there is no more work.
+
+    Raises:
+        EOFError, OSError: the conductor has gone; OSError also for a fault of the machine.
+    """
+    gpus = os.environ.get(VARIABLE, "")
+    link.send(Hello(pid=os.getpid(), host=platform.node(), gpus=gpus))
+    if early:
+        with suppress(Exception):  # it will be the first trial's failure
+            module = importlib.import_module(early)
+            if hasattr(module, "warm"):
+                module.warm()
+    gc.freeze()  # all this stays: collecting it again would take 0.2 s each time
+    gc.enable()
+    setup = link.receive()
+    while isinstance(setup, DryRunQuestions):
+        with answered_in_copy(setup.questions) as answer:
+            link.send(DryRunAnswer(**(answer or {"wrong": None})))
+        setup = link.receive()
+    if not isinstance(setup, Setup):
+        return
+    files: CarriedFiles | None = None
+    if setup.carried:  # the current folder is this worker's own
+        files = CarriedFiles(link, folder=Path.cwd())
+        files.fetch_rows()
+        setup = structs.replace(setup, folder=str(Path.cwd()))
+    notice.heed()
+    if link.socket.family != socket.AF_UNIX:
+        end_with(link.socket)
+    Worker(link, setup=setup, log=setup.log, files=files, notice=notice).serve()
 
 
 if __name__ == "__main__":
