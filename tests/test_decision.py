@@ -80,7 +80,7 @@ def test_the_simulation_decides_as_the_program_does():
 
 
 def test_two_values_are_compared_by_welchs_test():
-    scores = np.array([[0.1, 0.9, 0.4, 0.2], [1.1, 0.8, 1.6, 1.9]])
+    scores = np.array([[0.1, 0.9, 0.4, 0.2], [1.1, 1.6, 0.8, 1.9]])
     edge = advantage(statistics_of(scores), reference=0, level=0.05)
     scipys = stats.ttest_ind(scores[1], scores[0], equal_var=False, alternative="greater")
     assert edge.p[1] == pytest.approx(scipys.pvalue)
@@ -88,7 +88,7 @@ def test_two_values_are_compared_by_welchs_test():
 
 
 def test_the_interval_of_a_difference_is_welchs_of_the_confidence_that_is_told():
-    pair = np.array([[0.1, 0.9, 0.4, 0.2], [1.1, 0.8, 1.6, 1.9]])
+    pair = np.array([[0.1, 0.9, 0.4, 0.2], [1.1, 1.6, 0.8, 1.9]])
     welch = stats.ttest_ind(pair[1], pair[0], equal_var=False)
     decided = {race: decide(_groups(pair), resolution=0.0, race=race) for race in (RACE, NO_RACE)}
     assert [one.confidence for one in decided.values()] == [0.95, 0.9]
@@ -128,6 +128,14 @@ def test_seeds_that_move_all_values_alike_are_used_as_pairs():
     apart = np.sqrt(2 * scores[0].var(ddof=1) / 8)
     assert edge.errors[1] < 0.2 * apart
     assert edge.p[1] < 1e-4
+
+
+def test_two_values_that_seeds_move_against_each_other_have_the_error_of_their_pairs():
+    scores = np.array([[0.1, 0.9, 0.4, 0.2, 0.5], [1.9, 1.0, 1.3, 1.6, 1.4]])
+    edge = advantage(statistics_of(scores), reference=0, level=0.05)
+    assert edge.errors[1] == pytest.approx(stats.sem(scores[1] - scores[0]))
+    few = advantage(statistics_of(scores[:, :3]), reference=0, level=0.05)
+    assert few.errors[1] == pytest.approx(math.sqrt((stats.sem(scores[:, :3], axis=1) ** 2).sum()))
 
 
 def test_an_interval_is_never_narrower_than_students_by_the_values_own_noise():
@@ -346,6 +354,18 @@ def test_two_lists_of_scores_are_compared_as_a_sweep_of_two_values():
     assert compare(baseline, better).outcome == "better"
     assert compare(better, baseline).outcome == "worse"
     assert compare([0.5], [0.9]).outcome == "undecided"
+
+
+def test_the_winners_of_two_searches_are_compared_as_the_best_of_so_many_values():
+    scores = np.random.default_rng(10).normal(size=(300, 15, 3))
+    best = [[max(side, key=np.mean) for side in (one[:2], one[2:])] for one in scores]
+    alone = [compare(*pair) for pair in best]
+    compared = [compare(*pair, among=(2, 13)) for pair in best]
+    assert np.mean([one.outcome == "better" for one in alone]) > 0.04  # the best of 13 was lucky
+    assert np.mean([one.outcome == "undecided" for one in compared]) >= 0.97
+    assert compared[0].low < alone[0].low
+    turned = compare(*best[0][::-1], among=(13, 2))
+    assert (turned.low, turned.high) == pytest.approx((-compared[0].high, -compared[0].low))
 
 
 # The race

@@ -68,7 +68,9 @@ def intervals(scores, level):
     for place in rivals:
         share, square = shares[place], used[place] / counts[place]
         shared = math.sqrt(used[0] * used[place]) / max(counts[0], counts[place])
-        error = math.sqrt(own + square - 2 * correlation * shared)
+        common = min(counts[0], counts[place])
+        pair = np.corrcoef(scores[0][:common], scores[place][:common])[0, 1] if common > 3 else 0.0
+        error = math.sqrt(own + square - 2 * (pair if pair < 0 else correlation) * shared)
         degrees = 1 / (share**2 / freedom[0] + (1 - share) ** 2 / freedom[place])
         if min(counts[0], counts[place]) < 3:
             degrees = min(freedom[0], freedom[place])

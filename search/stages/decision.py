@@ -168,17 +168,22 @@ def compare(
     candidate: Sequence[float | None],
     *,
     resolution: float = 0.0,
+    among: tuple[int, int] = (1, 1),
 ) -> Comparison:
     """Two lists of scores on the same seeds, by the test of `decide`. Either may be the better one,
     so each end of the interval errs in 2.5 %: it is a 95 % interval.
+
+    The best of several values was lucky, which makes the other side look worse than it is: that
+    end's error is shared among them (Bonferroni).
 
     Args:
         baseline: scores, higher being better; None where a seed gave no result.
         candidate: likewise, seed by seed.
         resolution: as `decide` takes it.
+        among: how many values each was chosen from for its mean, the baseline first.
 
     Returns:
-        The candidate against the baseline.
+        The candidate against the baseline; `p` is that of the two lists alone.
     """
     groups = [
         Group(candidate=index, scores=tuple(scores))
@@ -186,7 +191,11 @@ def compare(
     ]
     scores = scores_of(groups)
     of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
-    compared = _comparisons(of, advantage(of, reference=0, level=LEVEL / 2))[1]
+    upper, lower = (
+        _comparisons(of, advantage(of, reference=0, level=LEVEL / 2 / values))[1]
+        for values in among
+    )
+    compared = replace(lower, high=upper.high)
     if _are_identical(scores, perfect=()):
         return replace(compared, low=math.nan, high=math.nan, p=math.nan)
     return compared

@@ -14,7 +14,7 @@ together. Sources:
 - shrunken variances: Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004, eq. 3, with one prior degree
   of freedom. Only candidates are shrunken: the reference is in every comparison, and its noise
   must be its own (simulated: a prior of 1 for the reference too keeps a noisy one too rarely);
-- the correlation between values that share seeds: the lower 95 % limit of its mean, on Fisher's z.
+- values that share seeds are compared as pairs, as far as `correlation` finds that they are.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from search.stages.correlation import mean_correlation, opposition
 from search.stages.scores import Bools, Counts, Floats, better_half, broken_seeds
 
 FEW = 5  # seeds that show no skewness
@@ -36,8 +37,9 @@ class SeedStatistics:
 
     `counts`: of these seeds; `broken`: of the others that were trained. `means`: NaN without a
     seed. `variances`: own, unbiased, at least the resolution's; NaN below two seeds.
-    `correlation` [...]: of two values' noise on the same seed. `skews`: third moment over the
-    second to the power 1.5; 0 below two seeds.
+    `correlation` [...]: of two values' noise on the same seed, 0 or more. `opposition` [...,
+    values, values]: that of a pair which seeds move against each other, else 0. `skews`: third
+    moment over the second to the power 1.5; 0 below two seeds.
     """
 
     counts: Counts
@@ -45,6 +47,7 @@ class SeedStatistics:
     means: Floats
     variances: Floats
     correlation: Floats
+    opposition: Floats
     skews: Floats
 
     @property
@@ -93,36 +96,10 @@ def statistics_of(scores: Floats, *, resolution: Floats | float = 0.0) -> SeedSt
         broken=is_broken.sum(-1),
         means=means,
         variances=np.maximum(variances, floor),
-        correlation=_correlation(deviations, clean),
+        correlation=mean_correlation(deviations, clean),
+        opposition=opposition(deviations, clean),
         skews=skews,
     )
-
-
-def _correlation(deviations: Floats, clean: Bools) -> Floats:
-    """Lower limit of the mean correlation of two values' noise on the seeds that all have.
-
-    The mean over all pairs of values has a standard error of about the root of
-    2 / (values (values - 1) (seeds - 1)) where seeds do not matter.
-    """
-    trained = clean.sum(-1)
-    # A value of one seed, which was dropped after it, tells no correlation and hides none.
-    several = np.where(trained > 1, trained, trained.max(-1, keepdims=True))
-    seeds = several.min(-1)[..., None]
-    common = np.arange(clean.shape[-1]) < seeds
-    usable = (clean | ~common[..., None, :]).all(-1)
-    kept = np.where(common[..., None, :] & usable[..., None], deviations, 0.0)
-    mean = kept.sum(-1, keepdims=True) / np.maximum(seeds, 1)[..., None]
-    centred = np.where(common[..., None, :] & usable[..., None], kept - mean, 0.0)
-    norms = np.sqrt((centred**2).sum(-1))
-    units = centred / np.where(norms > 0, norms, 1.0)[..., None]
-    values = (norms > 0).sum(-1)
-    pairs = np.maximum(values * (values - 1), 1)
-    average = ((units.sum(-2) ** 2).sum(-1) - values) / pairs
-    freedom = seeds[..., 0] - 1 - 2 / np.maximum(values - 1, 1)
-    error = np.sqrt(2 / (pairs * np.maximum(freedom, 1e-9)))
-    limit = np.tanh(np.arctanh(np.clip(average, -0.99, 0.99)) - 1.645 * error)
-    enough = (values > 1) & (seeds[..., 0] > 2)
-    return np.where(enough, np.maximum(limit, 0.0), 0.0)
 
 
 def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
@@ -173,7 +150,9 @@ def advantage(
         shared = np.maximum(of.counts, of.counts[..., reference : reference + 1])
         deviations = np.sqrt(variances)
         paired = deviations * deviations[..., reference, None] / shared
-        errors = np.sqrt(np.maximum(total - 2 * of.correlation[..., None] * paired, 0.0))
+        opposed = of.opposition[..., reference, :]
+        correlation = np.where(opposed < 0, opposed, of.correlation[..., None])
+        errors = np.sqrt(np.maximum(total - 2 * correlation * paired, 0.0))
         differences = of.means - of.means[..., reference : reference + 1]
         t = np.where(errors > 0, differences / errors, np.sign(differences) * np.inf)
         p = special.stdtr(degrees, -t)

@@ -117,7 +117,7 @@ def _side_by_side(searches: Sequence[LoadedSearch]) -> Section:
         title="The winners",
         lead=(
             "Each search compares its own candidates; a winner is compared with the first search's "
-            "by the same test, with its 95 % interval."
+            "by the same test, with a 95 % interval that allows for the choice of each winner."
         ),
         blocks=[
             Figures(charts=[chart], table=Table(title="By search", columns=columns, open=True))
@@ -132,7 +132,12 @@ def _against(first: LoadedSearch, other: LoadedSearch) -> str:
         return ""
     metric = first.findings.plan.metric
     rows = int(first.folder.load_contract()["split"]["rows"]["val"])
-    compared = compare(chosen[0].scores, chosen[1].scores, resolution=1 / rows)
+    compared = compare(
+        chosen[0].scores,
+        chosen[1].scores,
+        resolution=1 / rows,
+        among=(_rivals(first.findings), _rivals(other.findings)),
+    )
     low, high = sorted(map(metric.value_of, (compared.low, compared.high)))
     difference = f"{metric.value_of(compared.difference):+.2g}"
     if not low <= high:
@@ -146,6 +151,12 @@ def _chosen(findings: Findings) -> Candidate | None:
     if decision is None or decision.winner is None:
         return None
     return findings.groups[decision.winner]
+
+
+def _rivals(findings: Findings) -> int:
+    """How many values the winner was the best of; 1 for a baseline that stays."""
+    decision = findings.decision
+    return len(findings.groups) if decision is not None and decision.adopted else 1
 
 
 def _winner(findings: Findings) -> dict[str, Any]:
