@@ -12,7 +12,7 @@ from pathlib import Path
 from search.config import catalogue
 from search.config.program import as_started
 from search.config.version import __version__
-from search.errors import SearchError, UsageError, broken_rule, unknown
+from search.errors import SearchError, UsageError, refused, unknown
 
 HELP = ("-h", "--help")
 
@@ -77,13 +77,11 @@ def _check_not_hidden() -> None:
     spec = importlib.util.find_spec("trainers")
     origin = spec.origin if spec is not None else None
     if origin is not None and Path(origin).parent.parent != catalogue.PACKAGE.parent:
-        raise UsageError(
-            broken_rule(
-                origin,
-                rule="must not hide Knobwise's own package",
-                got="the name `trainers`",
-                remedy="rename it, or use the command `knobwise` in place of `python -m search`",
-            )
+        raise refused(
+            origin,
+            rule="must not hide Knobwise's own package",
+            got="the name `trainers`",
+            remedy="rename it, or use the command `knobwise` in place of `python -m search`",
         )
 
 

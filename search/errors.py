@@ -43,6 +43,11 @@ def broken_rule(where: str, *, rule: str, got: object, remedy: str) -> str:
     return f"{where}: {rule}, but got {shortened(str(got))}; {remedy}"
 
 
+def refused(where: str, *, rule: str, got: object, remedy: str) -> UsageError:
+    """The error for a command, a config or a folder that breaks a rule."""
+    return UsageError(broken_rule(where, rule=rule, got=got, remedy=remedy))
+
+
 def unknown(kind: str, *, name: str, known: Iterable[str], nearest: str = "") -> str:
     """The message for a name that does not exist: the nearest one first, then all that exist.
 

@@ -16,7 +16,7 @@ from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.across_trials import Together, across, trained
 from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.rules import Verdict, judge, unheld, unscaled
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.execution.progress import shown_knobs
 from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
@@ -88,13 +88,11 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if not verdicts and findings.without_curves:
         raise UsageError(f"{folder.curves}: {deleted(findings)[0]}")
     if not verdicts:
-        raise UsageError(
-            broken_rule(
-                options.name,
-                rule="a verdict needs train_loss and val_loss",
-                got="neither in its curves",
-                remedy="yield both",
-            )
+        raise refused(
+            options.name,
+            rule="a verdict needs train_loss and val_loss",
+            got="neither in its curves",
+            remedy="yield both",
         )
     _print(verdicts, options, findings=findings)
     return 0
@@ -221,23 +219,19 @@ def _record(verdict: Verdict, *, ended: bool) -> dict[str, Any]:
 def _verdict(findings: Findings, trial: str) -> Verdict:
     rows = {str(row.spec.trial): row for row in findings.rows}
     if trial not in rows:
-        raise UsageError(
-            broken_rule(
-                f"doctor {trial}",
-                rule=f"trials are 0 to {len(rows) - 1}",
-                got=trial,
-                remedy="name one of them",
-            )
+        raise refused(
+            f"doctor {trial}",
+            rule=f"trials are 0 to {len(rows) - 1}",
+            got=trial,
+            remedy="name one of them",
         )
     verdict = findings.verdicts.get(int(trial))
     if verdict is None:
-        raise UsageError(
-            broken_rule(
-                f"doctor {trial}",
-                rule="a verdict needs curves",
-                got=f"a trial that is {rows[trial].state}",
-                remedy="wait or take another",
-            )
+        raise refused(
+            f"doctor {trial}",
+            rule="a verdict needs curves",
+            got=f"a trial that is {rows[trial].state}",
+            remedy="wait or take another",
         )
     return verdict
 

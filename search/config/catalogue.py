@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from search.config.quick_imports import quick_imports
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 PACKAGE = Path(__file__).parent.parent
 # A wheel carries conf/ inside the package; a clone keeps it at its top level.
@@ -55,13 +55,11 @@ def experiments(config_dir: Path | None) -> dict[str, str]:
     for root in roots(config_dir):
         for path in sorted((root / "experiment").glob("*.yaml")):
             if path.stem in verbs():
-                raise UsageError(
-                    broken_rule(
-                        str(path),
-                        rule="an experiment must not have the name of a verb",
-                        got=repr(path.stem),
-                        remedy="rename the file",
-                    )
+                raise refused(
+                    str(path),
+                    rule="an experiment must not have the name of a verb",
+                    got=repr(path.stem),
+                    remedy="rename the file",
                 )
             purposes[path.stem] = _purpose(path)
     return purposes
@@ -78,24 +76,20 @@ def roots(config_dir: Path | None) -> Iterator[Path]:
     if config_dir is None:
         return
     if not config_dir.is_dir():
-        raise UsageError(
-            broken_rule(
-                "--config-dir",
-                rule="must be a folder",
-                got=str(config_dir),
-                remedy="create it or mend the path",
-            )
+        raise refused(
+            "--config-dir",
+            rule="must be a folder",
+            got=str(config_dir),
+            remedy="create it or mend the path",
         )
     for path in sorted(config_dir.rglob("*.yaml")):
         inside = path.relative_to(config_dir)
         if (CONF / inside).exists():
-            raise UsageError(
-                broken_rule(
-                    str(path),
-                    rule="a config of your own needs a name of its own",
-                    got=f"{inside}, which is shipped",
-                    remedy="rename it and choose it by that name",
-                )
+            raise refused(
+                str(path),
+                rule="a config of your own needs a name of its own",
+                got=f"{inside}, which is shipped",
+                remedy="rename it and choose it by that name",
             )
     yield config_dir
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
 from search.config.trial_config import STOCK, hidden_keys
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 
 # Groups that this program reads key by key; a class or function takes the keys of the others.
 READ = ("split", "placement", "protocol", "sampler", "pruner", "preflight", "metric")
@@ -164,9 +164,7 @@ def _check_kind(config: DictConfig, group: str) -> None:
         ]
         rule = f"a key of {' or '.join(f'{group}={reader}' for reader in readers)}"
         remedy = f"say {group}={readers[0]}, or drop the key"
-        raise UsageError(
-            broken_rule(f"{group}.{idle}", rule=rule, got=f"{group}.kind={kind}", remedy=remedy)
-        )
+        raise refused(f"{group}.{idle}", rule=rule, got=f"{group}.kind={kind}", remedy=remedy)
 
 
 def _refusal(config: DictConfig, key: str, *, known: frozenset[str]) -> str:

@@ -17,7 +17,7 @@ from search.config.schema import check_groups, check_settings
 from search.config.sweep_grammar import read_domain
 from search.config.trial_config import resolved_config
 from search.contract.tasks import METRICS
-from search.errors import SearchError, UsageError, broken_rule, unknown
+from search.errors import SearchError, UsageError, refused, unknown
 
 MEANING = ("metric.name", "metric.formula")  # keys without which a direction means nothing
 
@@ -100,15 +100,13 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
         if config.chosen.get("trainer") == "stock" and not config.metric.get("formula"):
             other = False  # a name that does not exist is refused as such
     if other:
-        raise UsageError(
-            broken_rule(
-                "metric.direction",
-                rule=f"belongs to metric.name, and none is set for {name}",
-                got=f"{config.metric.direction}, which is of another metric",
-                remedy=f"say metric={name}"
-                if name in METRICS
-                else "say metric.direction=minimize or metric.direction=maximize",
-            )
+        raise refused(
+            "metric.direction",
+            rule=f"belongs to metric.name, and none is set for {name}",
+            got=f"{config.metric.direction}, which is of another metric",
+            remedy=f"say metric={name}"
+            if name in METRICS
+            else "say metric.direction=minimize or metric.direction=maximize",
         )
 
 

@@ -18,7 +18,7 @@ from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB
 from search.config.trial_config import STOCK
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 PROTOCOL, NAME = "guide", "tune"
 # What a user's own trainer reads is not known here, but nearly all have a rate and epochs.
@@ -54,13 +54,13 @@ def compose_protocol(
         rule = "a protocol lists stages"
         got = f"protocol={draft.chosen.protocol}, which is of kind {draft.protocol.get('kind')}"
         remedy = "choose guide, fixed_order, coordinate, sweeps, unstick or one of your own"
-        raise UsageError(broken_rule("protocol", rule=rule, got=got, remedy=remedy))
+        raise refused("protocol", rule=rule, got=got, remedy=remedy)
     is_stock = str(draft.trainer._target_) == STOCK
     listed = list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER
     names = named or ([] if own else listed)
     if not names and not own:
         rule, remedy = "a protocol turns at least one knob", "say space=[lr]"
-        raise UsageError(broken_rule("protocol.knobs", rule=rule, got="none", remedy=remedy))
+        raise refused("protocol.knobs", rule=rule, got="none", remedy=remedy)
     files = _files(config_dir)
     for name in names:
         if name not in files:
@@ -105,7 +105,7 @@ def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
     names = [name for name in re.split(r"[\s,\[\]]+", given[-1] if given else "") if name]
     if given and not names:
         rule, remedy = "names the knobs that may be turned", "drop it, or say space=[lr,dropout]"
-        raise UsageError(broken_rule("space", rule=rule, got="none", remedy=remedy))
+        raise refused("space", rule=rule, got="none", remedy=remedy)
     return list(dict.fromkeys(names)), [word for word in words if not word.startswith("space=")]
 
 
@@ -169,4 +169,4 @@ def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:
                 node[key], is_set = yaml.safe_load(text), True
         if not is_set:
             rule, remedy = "a knob of the protocol has the key", "see conf/space/"
-            raise UsageError(broken_rule(f"space.{path}", rule=rule, got=word, remedy=remedy))
+            raise refused(f"space.{path}", rule=rule, got=word, remedy=remedy)

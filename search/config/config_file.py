@@ -12,7 +12,7 @@ from search.config.check_keys import check_keys
 from search.config.overrides import parse_override
 from search.config.schema import check_settings
 from search.config.trial_config import resolved_config
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 
 MOST_VALUES = 100_000  # of a file, its aliases written out
 GROUPS = (
@@ -40,29 +40,22 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
         _check_size(path)
         config = OmegaConf.load(path)
     except FileNotFoundError as error:
-        raise UsageError(
-            broken_rule(
-                str(path), rule="must be a file", got="nothing there", remedy="mend the path"
-            )
+        raise refused(
+            str(path), rule="must be a file", got="nothing there", remedy="mend the path"
         ) from error
     except (OSError, ValueError) as error:
-        raise UsageError(
-            broken_rule(str(path), rule="must be readable YAML", got=str(error), remedy="mend it")
+        raise refused(
+            str(path), rule="must be readable YAML", got=str(error), remedy="mend it"
         ) from error
     except UsageError:
         raise
     except Exception as error:  # PyYAML's own tree of errors does not descend from ValueError
-        raise UsageError(
-            broken_rule(str(path), rule="must be valid YAML", got=str(error), remedy="mend it")
+        raise refused(
+            str(path), rule="must be valid YAML", got=str(error), remedy="mend it"
         ) from error
     if not isinstance(config, DictConfig):
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="must hold a mapping",
-                got=type(config).__name__,
-                remedy="give a config",
-            )
+        raise refused(
+            str(path), rule="must hold a mapping", got=type(config).__name__, remedy="give a config"
         )
     OmegaConf.set_struct(config, True)
     try:
@@ -84,13 +77,11 @@ def check_whole(config: DictConfig, path: Path) -> None:
     """
     lacking = [group for group in GROUPS if group not in config]
     if lacking:
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="every group of a config must be there",
-                got=f"none of {', '.join(lacking)}",
-                remedy="export it by python -m search export",
-            )
+        raise refused(
+            str(path),
+            rule="every group of a config must be there",
+            got=f"none of {', '.join(lacking)}",
+            remedy="export it by python -m search export",
         )
     check_settings(resolved_config(config, where=str(path)))
     check_keys(config)
@@ -100,13 +91,11 @@ def check_complete(config: DictConfig, where: str) -> None:
     """Keys that are ??? have no default that would be right; they must be given."""
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
-        raise UsageError(
-            broken_rule(
-                where,
-                rule="every key needs a value",
-                got=f"??? for {', '.join(missing)}",
-                remedy=f"say {missing[0]}=…",
-            )
+        raise refused(
+            where,
+            rule="every key needs a value",
+            got=f"??? for {', '.join(missing)}",
+            remedy=f"say {missing[0]}=…",
         )
 
 
@@ -140,4 +129,4 @@ def _check_size(path: Path) -> None:
 
     if size(yaml.compose(path.read_text(), Loader=yaml.SafeLoader)) > MOST_VALUES:
         rule = f"has at most {MOST_VALUES} values"
-        raise UsageError(broken_rule(str(path), rule=rule, got="more", remedy="drop its aliases"))
+        raise refused(str(path), rule=rule, got="more", remedy="drop its aliases")

@@ -9,20 +9,18 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 
 def whole(config: DictConfig, path: str, *, least: int) -> int:
     """A whole number."""
     value = OmegaConf.select(config, path)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(
-            broken_rule(
-                path,
-                rule=f"must be a whole number of at least {least}",
-                got=repr(value),
-                remedy="mend it",
-            )
+        raise refused(
+            path,
+            rule=f"must be a whole number of at least {least}",
+            got=repr(value),
+            remedy="mend it",
         )
     return value
 
@@ -31,9 +29,7 @@ def positive(config: DictConfig, path: str) -> float:
     """A number above 0."""
     value = OmegaConf.select(config, path)
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UsageError(
-            broken_rule(path, rule="must be a number above 0", got=repr(value), remedy="mend it")
-        )
+        raise refused(path, rule="must be a number above 0", got=repr(value), remedy="mend it")
     return float(value)
 
 

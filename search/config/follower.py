@@ -10,7 +10,7 @@ from search.config.grids import rounded
 from search.config.knobs import Knob, Value
 from search.config.space import shipped_limits
 from search.config.trial_config import hidden_keys
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 LINKS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # powers by which a follower moves with its knob
 EPOCHS, RATE = "trainer.epochs", "lr"
@@ -84,4 +84,4 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
 def _refused(rule: str, got: str) -> UsageError:
     rule = f"the follower and the knob that it follows {rule}"
     remedy = "say protocol.follower=null"
-    return UsageError(broken_rule("protocol.follower", rule=rule, got=got, remedy=remedy))
+    return refused("protocol.follower", rule=rule, got=got, remedy=remedy)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from search.config.fields import hours_in_seconds, one_of, positive_or_none, whole
 from search.config.knob_roles import check_paths, default_of
 from search.config.knobs import Knob, Value
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 SAMPLERS = ("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid")
 ADAPTIVE = ("gp", "tpe", "cmaes")
@@ -61,13 +61,8 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
             that cannot take the space.
     """
     if not knobs:
-        raise UsageError(
-            broken_rule(
-                "space",
-                rule="a joint search needs a knob",
-                got="none",
-                remedy="say space=[lr,dropout]",
-            )
+        raise refused(
+            "space", rule="a joint search needs a knob", got="none", remedy="say space=[lr,dropout]"
         )
     check_paths(knobs)
     seeds = whole(config, "seeds", least=1)
@@ -197,7 +192,7 @@ def _check_trials(n_trials: int, seeds: int) -> None:
             f"{n_trials} with seeds={seeds}",
         )
         remedy = f"say n_trials={seeds * math.ceil(n_trials / seeds)}"
-        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy=remedy))
+        raise refused("n_trials", rule=rule, got=got, remedy=remedy)
 
 
 def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room: int) -> None:
@@ -206,14 +201,12 @@ def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room
     if sampler == "cmaes" and (named or len(knobs) < 2):
         got = f"choices ({', '.join(named)})" if named else "one knob"
         rule = "cmaes takes two or more numbers and no choices"
-        raise UsageError(
-            broken_rule(
-                "sampler", rule=rule, got=got, remedy="use sampler=gp, tpe, qmc, random or grid"
-            )
+        raise refused(
+            "sampler", rule=rule, got=got, remedy="use sampler=gp, tpe, qmc, random or grid"
         )
     if sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
         rule, remedy = "cmaes needs the package of that name", "pip install 'knobwise[cmaes]'"
-        raise UsageError(broken_rule("sampler", rule=rule, got="none", remedy=remedy))
+        raise refused("sampler", rule=rule, got="none", remedy=remedy)
     if sampler == "grid":
         default = tuple(active(knobs, default_point(config, knobs)).items())
         keys = (
@@ -222,13 +215,11 @@ def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room
         )
         points = len({default, *keys})
         if points > room:
-            raise UsageError(
-                broken_rule(
-                    "n_trials",
-                    rule="a grid is run as a whole",
-                    got=f"room for {room} of {points} configurations",
-                    remedy="raise it, lower the knobs' points, or use another sampler",
-                )
+            raise refused(
+                "n_trials",
+                rule="a grid is run as a whole",
+                got=f"room for {room} of {points} configurations",
+                remedy="raise it, lower the knobs' points, or use another sampler",
             )
 
 

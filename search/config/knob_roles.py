@@ -13,7 +13,7 @@ from search.config.knobs import Knob
 from search.config.schema import check_value
 from search.config.space import shipped_limits
 from search.config.trial_config import hidden_keys, target_of
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 
 def check_paths(knobs: Sequence[Knob]) -> None:
@@ -25,13 +25,8 @@ def check_paths(knobs: Sequence[Knob]) -> None:
     paths = [knob.path for knob in knobs]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
-        raise UsageError(
-            broken_rule(
-                f"space.{twice[0]}",
-                rule="a path has one knob",
-                got="two",
-                remedy="drop one of them",
-            )
+        raise refused(
+            f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"
         )
 
 
@@ -45,24 +40,20 @@ def check_roles(knobs: Sequence[Knob]) -> None:
     about = [knob.path for knob in knobs if not knob.nuisance]
     if len(about) != 1:
         got = ", ".join(about) or "none"
-        raise UsageError(
-            broken_rule(
-                "space",
-                rule="a sweep turns one knob at a time (R28)",
-                got=got,
-                remedy="choose a space with one knob",
-            )
+        raise refused(
+            "space",
+            rule="a sweep turns one knob at a time (R28)",
+            got=got,
+            remedy="choose a space with one knob",
         )
     beside = [knob.choice for knob in knobs if knob.nuisance]
     if len(set(beside)) < len(beside) or (None in beside and len(beside) > 1):
         got = ", ".join(knob.path for knob in knobs if knob.nuisance)
-        raise UsageError(
-            broken_rule(
-                "space",
-                rule="one nuisance is tuned beside a value (P1)",
-                got=got,
-                remedy="drop the others",
-            )
+        raise refused(
+            "space",
+            rule="one nuisance is tuned beside a value (P1)",
+            got=got,
+            remedy="drop the others",
         )
 
 
@@ -105,17 +96,13 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
     where, missing = f"space.{knob.path}", object()
     if knob.path.partition(".")[0] in hidden_keys(config):
         got = f"{knob.path}, which no trainer sees"
-        raise UsageError(
-            broken_rule(
-                where, rule="a knob must have an effect on the training", got=got, remedy="drop it"
-            )
+        raise refused(
+            where, rule="a knob must have an effect on the training", got=got, remedy="drop it"
         )
     lacking = lacks(config, knob)
     if lacking:
         remedy = "choose another knob of this path, or change that key"
-        raise UsageError(
-            broken_rule(where, rule=f"it needs {lacking[0]}", got=lacking[1], remedy=remedy)
-        )
+        raise refused(where, rule=f"it needs {lacking[0]}", got=lacking[1], remedy=remedy)
     default = default_of(config, knob, missing)
     if default is missing:
         parent, _, _ = knob.path.rpartition(".")
@@ -130,22 +117,18 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
             + unknown("key", name=knob.path, known=known)
         )
     if isinstance(default, DictConfig):
-        raise UsageError(
-            broken_rule(
-                where,
-                rule="choices of a config group are names of its options",
-                got=knob.path,
-                remedy="name a key of it",
-            )
+        raise refused(
+            where,
+            rule="choices of a config group are names of its options",
+            got=knob.path,
+            remedy="name a key of it",
         )
     if not knob.choices and (isinstance(default, bool) or not isinstance(default, int | float)):
-        raise UsageError(
-            broken_rule(
-                where,
-                rule=f"the config's {knob.path} must be a number to be swept",
-                got=repr(default),
-                remedy="give it a number",
-            )
+        raise refused(
+            where,
+            rule=f"the config's {knob.path} must be a number to be swept",
+            got=repr(default),
+            remedy="give it a number",
         )
 
 

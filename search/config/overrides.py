@@ -19,7 +19,7 @@ from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB
 from search.config.trial_config import STOCK
-from search.errors import UsageError, broken_rule, shortened
+from search.errors import refused, shortened
 
 SPACE = "space."
 TARGET = "model._target_"
@@ -132,13 +132,11 @@ def parse_override(word: str) -> Override:
             reason = "a character that the grammar does not know"
     rule = "an override is key=value, +key=value or ~key"
     remedy = "put odd text into quotes: key='\"…\"'"
-    raise UsageError(
-        broken_rule(
-            f"Error parsing override {shortened(redacted(word))!r}",
-            rule=rule,
-            got=reason,
-            remedy=remedy,
-        )
+    raise refused(
+        f"Error parsing override {shortened(redacted(word))!r}",
+        rule=rule,
+        got=reason,
+        remedy=remedy,
     )
 
 

@@ -35,7 +35,7 @@ from search.config.trial_config import STOCK, resolved_config, trial_base
 from search.config.tune_settings import TuneSettings, knobs_of, read_tune
 from search.contract.metrics import Metric, read_metric, tasks_of
 from search.contract.tasks import TASKS, check_task_name
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 Settings = SweepSettings | JointSettings | ConfirmSettings | TuneSettings
 SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] = {
@@ -171,7 +171,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         if len(name) > LONGEST_NAME:
             rule = f"a name has at most {LONGEST_NAME} characters"
         got, remedy = repr(config.name), "give another name="
-        raise UsageError(broken_rule("name", rule=rule, got=got, remedy=remedy))
+        raise refused("name", rule=rule, got=got, remedy=remedy)
     kind = one_of(config, "protocol.kind", tuple(SETTINGS))
     knobs = _knobs(config, kind, resolved.get("space") or {})
     for knob in knobs:
@@ -221,13 +221,11 @@ def check_task(plan: Plan) -> None:
         got = plan.metric.formula or plan.metric.name
         words = f"metric={next(iter(TASKS[task]))}"
         words += f" loss={USUAL_LOSS[task]}" if plan.stock else ""
-        raise UsageError(
-            broken_rule(
-                "metric",
-                rule=f"a metric of {task} is one of {', '.join(TASKS[task])}",
-                got=got,
-                remedy=f"say {words}, or another of these",
-            )
+        raise refused(
+            "metric",
+            rule=f"a metric of {task} is one of {', '.join(TASKS[task])}",
+            got=got,
+            remedy=f"say {words}, or another of these",
         )
     if not plan.stock:
         return
@@ -238,13 +236,11 @@ def check_task(plan: Plan) -> None:
         if task in LOSS_TASKS.get(loss, (task,)):
             continue
         fits = [name for name, tasks in LOSS_TASKS.items() if task in tasks]
-        raise UsageError(
-            broken_rule(
-                "loss",
-                rule=f"a loss of {task} is such as {', '.join(fits)} (R50)",
-                got=loss,
-                remedy=f"say loss={USUAL_LOSS[task]}, or another of these",
-            )
+        raise refused(
+            "loss",
+            rule=f"a loss of {task} is such as {', '.join(fits)} (R50)",
+            got=loss,
+            remedy=f"say loss={USUAL_LOSS[task]}, or another of these",
         )
 
 
@@ -254,6 +250,4 @@ def _check_heads(plan: Plan) -> None:
     if further and loss != HEADS:
         rule = f"further targets ({', '.join(further)}) are learned by several heads"
         remedy = "say loss=heads, or drop them by data.drop"
-        raise UsageError(
-            broken_rule("data.auxiliary", rule=rule, got=f"loss {loss}", remedy=remedy)
-        )
+        raise refused("data.auxiliary", rule=rule, got=f"loss {loss}", remedy=remedy)

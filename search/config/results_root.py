@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 if TYPE_CHECKING:  # verbs that compose nothing stay light
     from omegaconf import DictConfig
@@ -22,7 +22,7 @@ def root_of(config: "DictConfig", *, start: Path) -> Path:
     is_path = isinstance(root, str | int) and not isinstance(root, bool) and str(root).strip()
     if not is_path or "\0" in str(root):
         rule, remedy = "must be the path of a folder", "say results_root=FOLDER"
-        raise UsageError(broken_rule("results_root", rule=rule, got=repr(root), remedy=remedy))
+        raise refused("results_root", rule=rule, got=repr(root), remedy=remedy)
     return start / str(root)
 
 

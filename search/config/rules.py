@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 Rule = dict[str, Any]
 MOST_WHOLE = 10**9
@@ -70,7 +70,7 @@ def check(path: str, value: object, rule: Rule) -> None:
             raise UsageError(unknown(path, name=str(value), known=names))
     elif "type" in rule and not _follows(value, rule):
         rule_text = f"must be {describe(rule, value)}"
-        raise UsageError(broken_rule(path, rule=rule_text, got=repr(value), remedy="mend it"))
+        raise refused(path, rule=rule_text, got=repr(value), remedy="mend it")
 
 
 def describe(rule: Rule, value: object = None) -> str:

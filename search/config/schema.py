@@ -19,7 +19,7 @@ from search.config.rules import (
     word,
 )
 from search.config.trial_config import STOCK
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 MISSING = object()
 SWITCH = ("on", "off", True, False)
@@ -243,7 +243,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
         value = _select(config, path)
         if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
             needed, remedy = "every config has this key", f"say {path}=…"
-            raise UsageError(broken_rule(path, rule=needed, got="none", remedy=remedy))
+            raise refused(path, rule=needed, got="none", remedy=remedy)
     for path, rule in rules_of(config).items():
         value = _select(config, path)
         if value is not MISSING:

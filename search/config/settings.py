@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.config.check_names import CAUSES
 from search.config.fields import positive, positive_or_none, whole
 from search.contract.metrics import Metric
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 PLACEMENTS = {  # the classes that folders of earlier versions name by `placement.kind`
     "local": "search.execution.placement.local.LocalPlacement",
@@ -87,10 +87,10 @@ def read_lanes(config: DictConfig, metric: Metric) -> int | None:
         return None if value == "auto" and not timed else 0
     if isinstance(value, bool) or not isinstance(value, int) or value < 2:
         rule = "must be auto, off or a number of trials of at least 2"
-        raise UsageError(broken_rule("lanes", rule=rule, got=repr(value), remedy="mend it"))
+        raise refused("lanes", rule=rule, got=repr(value), remedy="mend it")
     if timed:
         rule = "a metric with seconds in it needs trials that train one by one"
-        raise UsageError(broken_rule("lanes", rule=rule, got=repr(value), remedy="give lanes=off"))
+        raise refused("lanes", rule=rule, got=repr(value), remedy="give lanes=off")
     return int(value)
 
 
@@ -103,9 +103,7 @@ def check_watched(config: DictConfig, metric: Metric) -> None:
     if (config.get("schedule") or {}).get("watch") != "metric" or "seconds" not in metric.names:
         return
     rule = "must be val_loss where the metric counts seconds, which only the search knows"
-    raise UsageError(
-        broken_rule("schedule.watch", rule=rule, got="metric", remedy="say schedule.watch=val_loss")
-    )
+    raise refused("schedule.watch", rule=rule, got="metric", remedy="say schedule.watch=val_loss")
 
 
 def read_limits(config: DictConfig) -> Limits:

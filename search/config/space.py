@@ -12,7 +12,7 @@ import yaml
 from search.config.catalogue import CONF
 from search.config.knobs import ABOVE_ZERO, GROUPS, Knob, Need
 from search.config.sweep_grammar import read_domain
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 
 ROLES = ("scientific", "nuisance")
 SCALES = ("log", "linear")
@@ -242,4 +242,4 @@ def _check_name(path: str, node: Node, key: str, names: tuple[str, ...]) -> None
 
 
 def _refused(path: str, rule: str, got: object, remedy: str) -> UsageError:
-    return UsageError(broken_rule(path, rule=rule, got=got, remedy=remedy))
+    return refused(path, rule=rule, got=got, remedy=remedy)

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 
 FORMS = "interval(a, b), log(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, …)"
 MOST = 1000  # values that a range with a step, or a list of choices, may have
@@ -78,4 +78,4 @@ def _plain(item: Any) -> Any:
 
 
 def _refused(path: str, rule: str, got: object, remedy: str) -> UsageError:
-    return UsageError(broken_rule(path, rule=rule, got=got, remedy=remedy))
+    return refused(path, rule=rule, got=got, remedy=remedy)

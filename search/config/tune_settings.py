@@ -15,7 +15,7 @@ from search.config.knob_roles import check_knob, check_roles, default_of, fits, 
 from search.config.knobs import Knob
 from search.config.space import read_space
 from search.config.trial_config import STOCK
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 PLAIN = ("preflight", "baseline", "regularisers_off", "lr_range", "joint", "confirm", "ensemble")
 ORDERS = ("verdict", "given", "passes")
@@ -116,7 +116,7 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     share = positive(config, "protocol.share")
     if share >= 1:
         rule = "the sweeps' share of the budget lies below 1"
-        raise UsageError(broken_rule("protocol.share", rule=rule, got=share, remedy="such as 0.6"))
+        raise refused("protocol.share", rule=rule, got=share, remedy="such as 0.6")
     trials = config.get("budget_trials")
     return TuneSettings(
         stages=stages,
@@ -195,7 +195,7 @@ def _entry(node: Any, spaces: Mapping[str, tuple[Knob, ...]], *, chosen: bool) -
         ((name, argument),) = ((str(key), str(value)) for key, value in node.items())
     else:
         rule, remedy = "an entry is a stage's name, or its name and one word", "see conf/protocol/"
-        raise UsageError(broken_rule("protocol.stages", rule=rule, got=node, remedy=remedy))
+        raise refused("protocol.stages", rule=rule, got=node, remedy=remedy)
     if name not in STAGES:
         raise UsageError(f"protocol.stages: {unknown('stage', name=name, known=STAGES)}")
     is_rate = name == "sweep" and argument in RATES and chosen and argument not in spaces
@@ -218,12 +218,10 @@ def _check_end(config: DictConfig, stages: tuple[StageEntry, ...]) -> None:
     names = [entry.stage for entry in stages]
     if "baseline" not in names:
         rule, remedy = "a protocol begins with what all is compared with", "add `- baseline`"
-        raise UsageError(
-            broken_rule("protocol.stages", rule=rule, got=names or "none", remedy=remedy)
-        )
+        raise refused("protocol.stages", rule=rule, got=names or "none", remedy=remedy)
     passes = config.protocol.get("passes")
     if any(entry.argument == "passes" for entry in stages) and (
         not isinstance(passes, int) or passes < 1
     ):
         rule, remedy = "passes over all knobs need an end", "say protocol.passes=3"
-        raise UsageError(broken_rule("protocol.passes", rule=rule, got=passes, remedy=remedy))
+        raise refused("protocol.passes", rule=rule, got=passes, remedy=remedy)

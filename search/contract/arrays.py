@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from trainers.api import Data, Part
 
 SETS, ARRAYS = ("train", "val"), ("index", "x", "y", "lengths", "auxiliary")
@@ -163,11 +163,9 @@ def _units(path: Path) -> dict[str, Any] | None:
 
 
 def _damaged(path: Path, error: Exception, *, rule: str) -> UsageError:
-    return UsageError(
-        broken_rule(
-            str(path),
-            rule=rule,
-            got=f"{type(error).__name__}: {error}",
-            remedy=f"delete {path.parents[1]}; the same command writes it again",
-        )
+    return refused(
+        str(path),
+        rule=rule,
+        got=f"{type(error).__name__}: {error}",
+        remedy=f"delete {path.parents[1]}; the same command writes it again",
     )

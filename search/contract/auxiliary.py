@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.contract.targets import check_finite, number_classes
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 
 CLASSES, NUMBERS = "classification", "regression"
 
@@ -65,4 +65,4 @@ def scaled_targets(
 
 
 def _refused(rule: str, got: str, remedy: str) -> UsageError:
-    return UsageError(broken_rule("data.auxiliary", rule=rule, got=got, remedy=remedy))
+    return refused("data.auxiliary", rule=rule, got=got, remedy=remedy)

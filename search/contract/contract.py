@@ -25,7 +25,7 @@ from search.contract.sequences import described_lengths, padded, real_rows
 from search.contract.split import Marks, Rows, Split, make_split
 from search.contract.targets import Rows as LoadedRows
 from search.contract.tasks import check_task_name
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from trainers.api import Data, Part
 from trainers.data import DataSet
 
@@ -197,13 +197,11 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
     check_task_name(node.get("task"))
     rows = node.get("rows")
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 3:
-        raise UsageError(
-            broken_rule(
-                "data.rows",
-                rule="must be a whole number of at least 3",
-                got=repr(rows),
-                remedy="count your rows",
-            )
+        raise refused(
+            "data.rows",
+            rule="must be a whole number of at least 3",
+            got=repr(rows),
+            remedy="count your rows",
         )
     labels, classes = None, ()
     if node.get("labels"):
@@ -260,13 +258,11 @@ def _contract(
         if "roc_auc" in metric.parts and any(
             len(np.unique(targets[fold.val])) < 2 for fold in split.folds
         ):
-            raise UsageError(
-                broken_rule(
-                    "metric",
-                    rule="roc_auc needs two classes in validation",
-                    got="one",
-                    remedy="choose another split or metric",
-                )
+            raise refused(
+                "metric",
+                rule="roc_auc needs two classes in validation",
+                got="one",
+                remedy="choose another split or metric",
             )
     sizes = {name: len(rows) for name, rows in split.arrays().items() if name != "folds"}
     return Contract(

@@ -15,7 +15,7 @@ from search.contract.auxiliary import further_targets
 from search.contract.sequences import checked_sequences
 from search.contract.targets import Rows, check_finite, is_missing, number_classes, rows_of_task
 from search.contract.tasks import check_task_name
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from trainers.data import DataError, DataSet
 
 MEASURED = ("inputs", "outputs", "features", "steps", "target_steps", "heads")  # what the rows say
@@ -43,13 +43,11 @@ def load_rows(node: DictConfig) -> Rows:
     for key in MEASURED:
         got = getattr(rows, key)
         if settings.get(key) is not None and settings[key] != got:
-            raise UsageError(
-                broken_rule(
-                    f"data.{key}",
-                    rule=f"must be {got}, as in the rows",
-                    got=settings[key],
-                    remedy=f"say data.{key}={got}",
-                )
+            raise refused(
+                f"data.{key}",
+                rule=f"must be {got}, as in the rows",
+                got=settings[key],
+                remedy=f"say data.{key}={got}",
             )
     return rows
 
@@ -121,22 +119,18 @@ def _load(node: DictConfig) -> DataSet:
             raise UsageError(str(error.__cause__ or error)) from error
         cause = error.__cause__ or error
         foreign = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
-        raise UsageError(
-            broken_rule(
-                "data._target_",
-                rule="must name a function that returns a DataSet and takes the keys of data",
-                got=f"{node._target_} ({type(cause).__name__}: {cause})",
-                remedy=f"leave that key out: ~data.{foreign[1]}" if foreign else "mend it",
-            )
+        raise refused(
+            "data._target_",
+            rule="must name a function that returns a DataSet and takes the keys of data",
+            got=f"{node._target_} ({type(cause).__name__}: {cause})",
+            remedy=f"leave that key out: ~data.{foreign[1]}" if foreign else "mend it",
         ) from error
     if not isinstance(rows, DataSet):
-        raise UsageError(
-            broken_rule(
-                "data._target_",
-                rule="must return trainers.data.DataSet",
-                got=type(rows).__name__,
-                remedy="wrap x and y in it",
-            )
+        raise refused(
+            "data._target_",
+            rule="must return trainers.data.DataSet",
+            got=type(rows).__name__,
+            remedy="wrap x and y in it",
         )
     return rows
 
@@ -150,13 +144,11 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
     try:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UsageError(
-            broken_rule(
-                "data.labels",
-                rule="must be a .npy file",
-                got=str(error),
-                remedy="save it with numpy.save",
-            )
+        raise refused(
+            "data.labels",
+            rule="must be a .npy file",
+            got=str(error),
+            remedy="save it with numpy.save",
         ) from error
     if not isinstance(labels, np.ndarray) or labels.shape[:1] != (rows,):
         got = (
@@ -164,13 +156,11 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
             if isinstance(labels, np.ndarray)
             else f"{path}, which is no .npy"
         )
-        raise UsageError(
-            broken_rule(
-                "data.labels",
-                rule=f"must hold data.rows={rows} labels",
-                got=got,
-                remedy="make them agree",
-            )
+        raise refused(
+            "data.labels",
+            rule=f"must hold data.rows={rows} labels",
+            got=got,
+            remedy="make them agree",
         )
     if task == "classification":
         return number_classes(labels, where="labels")
@@ -182,4 +172,4 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
 
 
 def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:
-    return UsageError(broken_rule(f"data: {name}", rule=rule, got=got, remedy=remedy))
+    return refused(f"data: {name}", rule=rule, got=got, remedy=remedy)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 
 def fingerprint(*arrays: NDArray[Any]) -> str:
@@ -34,8 +34,6 @@ def file_hash(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UsageError(
-            broken_rule(
-                "data.files", rule="must be readable", got=str(error), remedy="mend the path"
-            )
+        raise refused(
+            "data.files", rule="must be readable", got=str(error), remedy="mend the path"
         ) from error

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
@@ -55,13 +55,11 @@ def _parse(text: str) -> ast.expr:
     try:
         return ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UsageError(
-            broken_rule(
-                "metric.formula",
-                rule="must be a formula",
-                got=f"{text!r:.80} ({error})",
-                remedy="mend it",
-            )
+        raise refused(
+            "metric.formula",
+            rule="must be a formula",
+            got=f"{text!r:.80} ({error})",
+            remedy="mend it",
         ) from error
 
 
@@ -76,19 +74,13 @@ def _check(tree: ast.expr) -> None:
             several = name in ("min", "max")
             if node.keywords or (len(node.args) < 2 if several else len(node.args) != 1):
                 rule = f"{name} takes {'two numbers or more' if several else 'one number'}"
-                raise UsageError(
-                    broken_rule(
-                        "metric.formula", rule=rule, got=ast.unparse(node), remedy="mend it"
-                    )
-                )
+                raise refused("metric.formula", rule=rule, got=ast.unparse(node), remedy="mend it")
         elif not _allowed(node):
-            raise UsageError(
-                broken_rule(
-                    "metric.formula",
-                    rule=f"holds numbers, names, + - * / ** and {', '.join(FUNCTIONS)}",
-                    got=ast.unparse(node)[:60],
-                    remedy="rewrite it",
-                )
+            raise refused(
+                "metric.formula",
+                rule=f"holds numbers, names, + - * / ** and {', '.join(FUNCTIONS)}",
+                got=ast.unparse(node)[:60],
+                remedy="rewrite it",
             )
 
 

@@ -16,7 +16,7 @@ from search.contract.metric_formula import evaluate, names_of
 from search.contract.metric_functions import Array, Average, Outputs
 from search.contract.sequence_metrics import SEQUENCES
 from search.contract.tasks import METRICS, TASKS
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 from trainers.api import END, IGNORED
 
 TAKEN = (
@@ -117,23 +117,16 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     )
     formula, target = str(node.get("formula") or ""), str(node.get("_target_") or "")
     if direction not in get_args(Direction):
-        raise UsageError(
-            broken_rule(
-                "metric.direction",
-                rule="must be maximize or minimize",
-                got=repr(direction),
-                remedy="choose one",
-            )
+        raise refused(
+            "metric.direction",
+            rule="must be maximize or minimize",
+            got=repr(direction),
+            remedy="choose one",
         )
     _check_name(name, own=bool(formula or target), reported=reported)
     if average not in get_args(Average):
-        raise UsageError(
-            broken_rule(
-                "metric.average",
-                rule="must be macro or micro",
-                got=repr(average),
-                remedy="choose one",
-            )
+        raise refused(
+            "metric.average", rule="must be macro or micro", got=repr(average), remedy="choose one"
         )
     metric = Metric(
         name=name,
@@ -143,13 +136,11 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
         target=target,
     )
     if formula and not metric.parts:
-        raise UsageError(
-            broken_rule(
-                "metric.formula",
-                rule="must name a metric",
-                got=repr(formula),
-                remedy=f"one of {', '.join(METRICS)}",
-            )
+        raise refused(
+            "metric.formula",
+            rule="must name a metric",
+            got=repr(formula),
+            remedy=f"one of {', '.join(METRICS)}",
         )
     return metric
 
@@ -161,7 +152,7 @@ def _check_name(name: str, *, own: bool, reported: bool) -> None:
     elif own and name in METRICS:
         rule = "a metric of your own needs a name of its own"
     if rule:
-        raise UsageError(broken_rule("metric.name", rule=rule, got=repr(name), remedy="rename it"))
+        raise refused("metric.name", rule=rule, got=repr(name), remedy="rename it")
     if name not in METRICS and not (own or reported):
         raise UsageError(unknown("metric", name=name, known=METRICS))
 

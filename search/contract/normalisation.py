@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from search.contract.arrays import trained_type
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 IMPUTE = ("mean", "median", "most_frequent")
 # attributes of scalers and imputers that hold what they have learned
@@ -128,13 +128,11 @@ def _fitted(node: DictConfig, rows: NDArray[Any], shown: NDArray[Any]) -> tuple[
             )
     except Exception as error:  # an import, wrong arguments, or rows that a scaler does not take
         cause = error.__cause__ or error
-        raise UsageError(
-            broken_rule(
-                "normalise._target_",
-                rule="must name a scaler with fit and transform, such as "
-                "sklearn.preprocessing.StandardScaler",
-                got=f"{node._target_} ({type(cause).__name__}: {cause})",
-                remedy="mend it",
-            )
+        raise refused(
+            "normalise._target_",
+            rule="must name a scaler with fit and transform, such as "
+            "sklearn.preprocessing.StandardScaler",
+            got=f"{node._target_} ({type(cause).__name__}: {cause})",
+            remedy="mend it",
         ) from error
     return scaler, scaled

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from trainers.api import END, Part
 from trainers.data import DataSet
 
@@ -229,4 +229,4 @@ def padded_classes(
 
 
 def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:
-    return UsageError(broken_rule(f"data: {name}", rule=rule, got=got, remedy=remedy))
+    return refused(f"data: {name}", rule=rule, got=got, remedy=remedy)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.contract.arrays import hash_of
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 Rows = NDArray[np.int64]
 KINDS = ("holdout", "kfold", "predefined", "grouped", "ordered")
@@ -285,6 +285,4 @@ def _checked(split: Split, rows: int) -> Split:
 
 
 def _refused(key: str, rule: str, got: object, remedy: str) -> UsageError:
-    return UsageError(
-        broken_rule(f"split.{key}" if key else "split", rule=rule, got=got, remedy=remedy)
-    )
+    return refused(f"split.{key}" if key else "split", rule=rule, got=got, remedy=remedy)

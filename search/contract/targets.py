@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.contract.sequences import one_label, padded_classes, step_labels, target_sequences
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from trainers.api import END, IGNORED
 from trainers.data import DataSet
 
@@ -250,4 +250,4 @@ def check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> No
 
 
 def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:
-    return UsageError(broken_rule(f"data: {name}", rule=rule, got=got, remedy=remedy))
+    return refused(f"data: {name}", rule=rule, got=got, remedy=remedy)

@@ -18,7 +18,7 @@ from search.config.knobs import Value
 from search.config.plan import Plan
 from search.config.text import one_line
 from search.config.trial_config import TrialConfigs, trainer_config
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.execution.connections import WorkerConnections
 from search.execution.messages import DryRunQuestions, MessageError
 from search.execution.process_guard import GuardedProcess, spawn_guarded
@@ -132,13 +132,11 @@ def _say_slow(limit: float) -> None:
 
 
 def _hangs(limit: float) -> UsageError:
-    return UsageError(
-        broken_rule(
-            "trainer.epoch_timeout",
-            rule="the trainer and the model are imported and built within it",
-            got=f"no end within {limit:g} s",
-            remedy="mend what hangs, or raise it",
-        )
+    return refused(
+        "trainer.epoch_timeout",
+        rule="the trainer and the model are imported and built within it",
+        got=f"no end within {limit:g} s",
+        remedy="mend what hangs, or raise it",
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 PATIENCE = 30  # seconds that the driver has for its answer
@@ -51,13 +51,11 @@ def visible_gpus(*, by_torch: bool) -> list[str]:
         _check_listed(words, gpus)
     if by_torch and names and not _torch_has_cuda():
         listed = ", ".join(names)
-        raise UsageError(
-            broken_rule(
-                "torch",
-                rule=f"must be built with CUDA to use the GPUs of this machine ({listed})",
-                got=f"{_torch_version()}, which is not",
-                remedy=f"install torch with CUDA, or train on the CPU with {VARIABLE}=''",
-            )
+        raise refused(
+            "torch",
+            rule=f"must be built with CUDA to use the GPUs of this machine ({listed})",
+            got=f"{_torch_version()}, which is not",
+            remedy=f"install torch with CUDA, or train on the CPU with {VARIABLE}=''",
         )
     return names
 
@@ -75,13 +73,11 @@ def driver_gpus() -> list[Gpu]:
             ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(
-            broken_rule(
-                "nvidia-smi",
-                rule=f"must list the GPUs within {PATIENCE} s",
-                got=type(error).__name__,
-                remedy=f"repair the driver, or train on the CPU with {VARIABLE}=''",
-            )
+        raise refused(
+            "nvidia-smi",
+            rule=f"must list the GPUs within {PATIENCE} s",
+            got=type(error).__name__,
+            remedy=f"repair the driver, or train on the CPU with {VARIABLE}=''",
         ) from error
     return _parse(listed.stdout) if listed.returncode == 0 else []
 
@@ -151,13 +147,11 @@ def _check_listed(words: Sequence[str], gpus: Sequence[Gpu]) -> None:
         and not (word.startswith(("GPU-", "MIG-")) and any(n.startswith(word) for n in listed))
     ]
     if unknown:
-        raise UsageError(
-            broken_rule(
-                VARIABLE,
-                rule=f"must name GPUs that the driver lists ({', '.join(listed) or 'none'})",
-                got=", ".join(unknown),
-                remedy=f"correct it, or train on the CPU with {VARIABLE}=''",
-            )
+        raise refused(
+            VARIABLE,
+            rule=f"must name GPUs that the driver lists ({', '.join(listed) or 'none'})",
+            got=", ".join(unknown),
+            remedy=f"correct it, or train on the CPU with {VARIABLE}=''",
         )
 
 

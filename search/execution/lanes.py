@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.storage.sealed import parse_json, write_json
 from trainers.api import Pace
 
@@ -174,13 +174,11 @@ def _decisions(path: Path) -> dict[str, Fusion]:
         got = "a strategy or a number of seats that does not exist"
     except (OSError, ValueError, TypeError, AttributeError) as error:
         got = str(error)
-    raise UsageError(
-        broken_rule(
-            str(path),
-            rule="must hold the search's decisions on lanes",
-            got=got,
-            remedy="restore it, or delete it to let the rest of the search decide anew",
-        )
+    raise refused(
+        str(path),
+        rule="must hold the search's decisions on lanes",
+        got=got,
+        remedy="restore it, or delete it to let the rest of the search decide anew",
     )
 
 

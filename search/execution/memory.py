@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.execution.gpus import free_memory
 
 GB = 10**9
@@ -48,14 +48,11 @@ def check_memory(slots: Mapping[str, int], *, memory_gb: float) -> None:
         if free is not None and number * memory_gb * GB > free:
             fits = int(free / (memory_gb * GB))
             less = f"placement.slots={fits}, or " if fits else ""
-            raise UsageError(
-                broken_rule(
-                    "placement.memory_gb",
-                    rule=f"{number} slots of {memory_gb:g} GB must fit into the free memory "
-                    f"of {label}",
-                    got=f"{free / GB:.1f} GB free",
-                    remedy=f"say {less}placement.memory_gb={free / GB / number:.1f} or less",
-                )
+            raise refused(
+                "placement.memory_gb",
+                rule=f"{number} slots of {memory_gb:g} GB must fit into the free memory of {label}",
+                got=f"{free / GB:.1f} GB free",
+                remedy=f"say {less}placement.memory_gb={free / GB / number:.1f} or less",
             )
 
 

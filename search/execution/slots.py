@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import joblib
 
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.execution.gpus import VARIABLE, visible_gpus
 from search.execution.memory import GB, LIMIT, check_memory
 
@@ -106,13 +106,11 @@ def find_slots(
     chosen = list(gpus) if gpus is not None else visible
     missing = [gpu for gpu in chosen if gpu not in visible]
     if missing:
-        raise UsageError(
-            broken_rule(
-                "placement.gpus",
-                rule=f"must be among the visible GPUs ({', '.join(visible) or 'none'})",
-                got=", ".join(missing),
-                remedy="name visible ones, or leave it out",
-            )
+        raise refused(
+            "placement.gpus",
+            rule=f"must be among the visible GPUs ({', '.join(visible) or 'none'})",
+            got=", ".join(missing),
+            remedy="name visible ones, or leave it out",
         )
     groups = _groups(chosen, size=gpus_per_trial, slots_per_gpu=slots_per_gpu)
     places: list[str | None] = [group for _ in range(slots_per_gpu) for group in groups]
@@ -133,12 +131,10 @@ def _groups(gpus: Sequence[str], *, size: int, slots_per_gpu: int) -> list[str]:
     """GPUs in groups of one worker each, as CUDA_VISIBLE_DEVICES names them."""
     if size > 1 and (slots_per_gpu > 1 or 0 < len(gpus) < size):
         got = f"{slots_per_gpu} slots per GPU" if slots_per_gpu > 1 else f"{len(gpus)} GPUs"
-        raise UsageError(
-            broken_rule(
-                "placement.gpus_per_trial",
-                rule=f"a trial with {size} GPUs needs as many for itself",
-                got=got,
-                remedy="lower it, or leave placement.slots_per_gpu at 1",
-            )
+        raise refused(
+            "placement.gpus_per_trial",
+            rule=f"a trial with {size} GPUs needs as many for itself",
+            got=got,
+            remedy="lower it, or leave placement.slots_per_gpu at 1",
         )
     return [",".join(gpus[at : at + size]) for at in range(0, len(gpus) - size + 1, size)]

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from search.config.config_file import check_whole
 from search.config.results_root import root_of
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.execution.process_guard import MARK
 from search.execution.terminal import Terminal
 from search.lifecycle.launch import launch
@@ -87,7 +87,7 @@ def _check_words(overrides: Sequence[str]) -> None:
     """A string is a sequence too, of its characters."""
     if isinstance(overrides, str):
         rule, remedy = "the words of a command are a list", f"say [{overrides!r}]"
-        raise UsageError(broken_rule("search.run", rule=rule, got=repr(overrides), remedy=remedy))
+        raise refused("search.run", rule=rule, got=repr(overrides), remedy=remedy)
 
 
 def _config(

@@ -14,7 +14,7 @@ from search.config.fields import one_of, positive, whole
 from search.config.plan import Plan
 from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.probe import Answers, probed
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.execution.slots import Slot
 from search.results.figures.lr_range import write_figure
 from search.storage.folder import LR_RANGE
@@ -52,9 +52,7 @@ def ramp_rates(config: DictConfig) -> list[float]:
     scale = one_of(config, "lr_range.scale", ("log", "linear"))
     if low >= high:
         got = f"{high:g} after {low:g}"
-        raise UsageError(
-            broken_rule("lr_range.high", rule="a ramp rises", got=got, remedy="raise it")
-        )
+        raise refused("lr_range.high", rule="a ramp rises", got=got, remedy="raise it")
     spaced = np.geomspace if scale == "log" else np.linspace
     return [float(rate) for rate in spaced(low, high, steps)]
 

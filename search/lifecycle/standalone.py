@@ -12,7 +12,7 @@ from pathlib import Path
 from search.config.plan import Plan, check_task, read_plan
 from search.contract.contract import Prepared, prepare
 from search.contract.dataset import completed
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.execution.dry_run import dry_run
 from search.execution.slots import Slot
 from search.execution.worker_pool import slots_of
@@ -59,10 +59,8 @@ def looked(
     slots, folder = slots_of(plan), Folder(plan.folder)
     if folder.has_trials():
         rule = f"a {verb} needs a folder of its own"
-        raise UsageError(
-            broken_rule(
-                str(folder.path), rule=rule, got="a search there", remedy="give another name="
-            )
+        raise refused(
+            str(folder.path), rule=rule, got="a search there", remedy="give another name="
         )
     check_task(plan)
     with dry_run(plan):

@@ -5,7 +5,7 @@ import hashlib
 from omegaconf import DictConfig, OmegaConf
 
 from search.contract.contract import Contract
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.storage.folder import Folder
 from search.storage.sealed import read_json, write_json
 from trainers.state import check_weights
@@ -33,31 +33,25 @@ def check_teacher(config: DictConfig, contract: Contract) -> str:
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
     if config.split.kind == "kfold":
-        raise UsageError(
-            broken_rule(
-                where,
-                rule="a teacher must not have seen the validation rows, but one of several folds "
-                "is trained on all of them",
-                got="split=kfold",
-                remedy="say split=holdout, for the teacher too",
-            )
+        raise refused(
+            where,
+            rule="a teacher must not have seen the validation rows, but one of several folds "
+            "is trained on all of them",
+            got="split=kfold",
+            remedy="say split=holdout, for the teacher too",
         )
     there = OmegaConf.to_container(teacher.get("contract") or OmegaConf.create({}), resolve=True)
     if not isinstance(there, dict) or not there:
-        raise UsageError(
-            broken_rule(where, rule="names its contract", got="none", remedy="export it again")
-        )
+        raise refused(where, rule="names its contract", got="none", remedy="export it again")
     contract.check({str(key): value for key, value in there.items()}, where=f"{where} {source}")
     for key in SAME:
         theirs, ours = (OmegaConf.select(node, key) for node in (teacher, config))
         if theirs != ours:
-            raise UsageError(
-                broken_rule(
-                    where,
-                    rule=f"must have this search's {key}, {_plain(ours)}",
-                    got=_plain(theirs),
-                    remedy="choose another teacher",
-                )
+            raise refused(
+                where,
+                rule=f"must have this search's {key}, {_plain(ours)}",
+                got=_plain(theirs),
+                remedy="choose another teacher",
             )
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
@@ -72,13 +66,11 @@ def record_teacher(folder: Folder, digest: str) -> None:
     if digest and not record.exists():
         write_json(record, {"weights": digest})
     elif digest and read_json(record, keys=["weights"])["weights"] != digest:
-        raise UsageError(
-            broken_rule(
-                "distillation.teacher",
-                rule="must be the teacher with which this search began",
-                got="other weights",
-                remedy="restore them, or use name=… for a new search",
-            )
+        raise refused(
+            "distillation.teacher",
+            rule="must be the teacher with which this search began",
+            got="other weights",
+            remedy="restore them, or use name=… for a new search",
         )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.storage.files import write_text
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
@@ -136,6 +136,4 @@ def _names(source: str) -> Iterator[str]:
 
 
 def _refused(rule: str, got: str, remedy: str) -> UsageError:
-    return UsageError(
-        broken_rule("train", rule=f"{rule}: workers import it", got=got, remedy=remedy)
-    )
+    return refused("train", rule=f"{rule}: workers import it", got=got, remedy=remedy)

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from search.config.plan import Plan
 from search.config.trial_config import plain_config, trial_config
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.sealed import damaged, read_json, read_text, write_json
@@ -132,13 +132,11 @@ def check_export(folder: Folder) -> None:
         folder.best_config: _exported_keys(folder.best_config) == written,
     }
     for path in (path for path, is_same in same.items() if not is_same):
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="must be as the search exported it",
-                got="another content",
-                remedy="give the search's command again: it exports anew",
-            )
+        raise refused(
+            str(path),
+            rule="must be as the search exported it",
+            got="another content",
+            remedy="give the search's command again: it exports anew",
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 from search.results.findings import Findings
 from search.results.report.blocks import Figures
 from search.results.report.chart import Axis, Chart, Series, plotly
@@ -82,7 +82,7 @@ class ResultFigures:
             if trial not in there:
                 rule = f"has curves of {len(there)} trials, from {min(there)} to {max(there)}"
                 remedy = "see result.trials"
-                raise UsageError(broken_rule("figure.curves", rule=rule, got=trial, remedy=remedy))
+                raise refused("figure.curves", rule=rule, got=trial, remedy=remedy)
         frame = followed(self._curves)
         series = [
             Series(

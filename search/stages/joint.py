@@ -21,7 +21,7 @@ from search.config.joint_settings import (
 )
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.stages.spent import gpu_seconds, running_time
 from search.storage.trials import TrialRecord, UnnumberedTrial
 
@@ -184,14 +184,12 @@ def check_resume(plan: Plan, rows: Sequence[TrialRecord], *, seeds: int) -> None
     if seeds != plan.seeds:
         rule = "the seeds of a joint search stay as they are"
         remedy = "raise protocol.confirm with name=…"
-        raise UsageError(
-            broken_rule("seeds", rule=rule, got=f"{plan.seeds}, {seeds} there", remedy=remedy)
-        )
+        raise refused("seeds", rule=rule, got=f"{plan.seeds}, {seeds} there", remedy=remedy)
     done, allowed = count([row for row in rows if row.finished]), settings(plan).n_trials
     if allowed < done:
         rule = "n_trials counts the trials that are finished"
         got, remedy = f"{allowed} for {done} of them", "raise it or use name=…"
-        raise UsageError(broken_rule("n_trials", rule=rule, got=got, remedy=remedy))
+        raise refused("n_trials", rule=rule, got=got, remedy=remedy)
 
 
 def _quasi_random(plan: Plan) -> Iterator[Point]:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from search.config.passwords import complete, redacted
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.storage.files import write_text
 from search.storage.sealed import read_json
 from search.storage.trial_storage import WRITER
@@ -151,23 +151,19 @@ class Database:
             claimed = study.user_attrs.get(WRITER, "")
             trials = database.get_all_trials(study._study_id, deepcopy=False)
             if claimed != writer and (claimed or trials):
-                raise UsageError(
-                    broken_rule(
-                        f"{KEY}: {self.url}",
-                        rule=f"the study {study.study_name!r} belongs to the search of one folder",
-                        got=f"the study of {claimed.partition('#')[0] or 'another program'} "
-                        f"with {len(trials)} trials",
-                        remedy="use name=… for a new search, or go on in that folder",
-                    )
+                raise refused(
+                    f"{KEY}: {self.url}",
+                    rule=f"the study {study.study_name!r} belongs to the search of one folder",
+                    got=f"the study of {claimed.partition('#')[0] or 'another program'} "
+                    f"with {len(trials)} trials",
+                    remedy="use name=… for a new search, or go on in that folder",
                 )
             if any("trial" not in trial.user_attrs for trial in trials):
-                raise UsageError(
-                    broken_rule(
-                        f"{KEY}: {self.url}",
-                        rule=f"the search is the only writer of its study {study.study_name!r}",
-                        got="a trial of another program",
-                        remedy="restore the study or use name=…",
-                    )
+                raise refused(
+                    f"{KEY}: {self.url}",
+                    rule=f"the search is the only writer of its study {study.study_name!r}",
+                    got="a trial of another program",
+                    remedy="restore the study or use name=…",
                 )
             own.append(study)
         return own
@@ -201,15 +197,13 @@ class Database:
         return database
 
     def _unusable(self, got: str, *, remedy: str = "") -> UsageError:
-        return UsageError(
-            broken_rule(
-                f"{KEY}: {self.url}",
-                rule="must be a database that answers",
-                got=redacted(got),
-                remedy=remedy
-                or "start it, correct the address, or give its password by PGPASSWORD, ~/.pgpass "
-                "or storage.url='${oc.env:PG_URL}'",
-            )
+        return refused(
+            f"{KEY}: {self.url}",
+            rule="must be a database that answers",
+            got=redacted(got),
+            remedy=remedy
+            or "start it, correct the address, or give its password by PGPASSWORD, ~/.pgpass "
+            "or storage.url='${oc.env:PG_URL}'",
         )
 
 
@@ -222,14 +216,12 @@ def _read_url(address: str) -> URL:
     try:
         url = make_url(complete(address))
     except (ArgumentError, ValueError) as error:
-        raise UsageError(
-            broken_rule(
-                KEY,
-                rule="must be an address as SQLAlchemy takes it, such as "
-                "postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE.db",
-                got=repr(redacted(address)),
-                remedy="correct it",
-            )
+        raise refused(
+            KEY,
+            rule="must be an address as SQLAlchemy takes it, such as "
+            "postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE.db",
+            got=repr(redacted(address)),
+            remedy="correct it",
         ) from error
     if url.drivername == "postgresql" and find_spec("psycopg") is not None:
         return url.set(drivername=PSYCOPG)

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from search.config.drift import drift
 from search.contract.arrays import hash_of, write_folds
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.storage.files import write_text
 from search.storage.journal import JournalFile
 from search.storage.lock import FolderLock
@@ -153,13 +153,11 @@ class Folder:
                 )
             self._check_journal()
         elif self.has_trials():
-            raise UsageError(
-                broken_rule(
-                    str(self.path),
-                    rule="a journal needs the config.yaml it began with",
-                    got="none",
-                    remedy="restore it or use name=…",
-                )
+            raise refused(
+                str(self.path),
+                rule="a journal needs the config.yaml it began with",
+                got="none",
+                remedy="restore it or use name=…",
             )
 
     def clear(self) -> None:
@@ -217,13 +215,11 @@ class Folder:
         except (OSError, ValueError) as error:
             got = f"{type(error).__name__}: {error}"
         if got:
-            raise UsageError(
-                broken_rule(
-                    str(self.split),
-                    rule="holds the split of the first start",
-                    got=got,
-                    remedy="restore it or use name=…",
-                )
+            raise refused(
+                str(self.split),
+                rule="holds the split of the first start",
+                got=got,
+                remedy="restore it or use name=…",
             )
         return rows
 

@@ -14,7 +14,7 @@ from typing import Any
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
 from search.storage.trial_storage import CLAIM, WRITER
 
@@ -181,13 +181,11 @@ def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
                 "restore the file or use name=…"
             )
         if log["op_code"] == CREATE_STUDY and _search_of(log["study_name"]) != _search_of(name):
-            raise UsageError(
-                broken_rule(
-                    f"{path}:{number}",
-                    rule=f"this journal belongs to {_search_of(name)!r}",
-                    got=repr(log["study_name"]),
-                    remedy="use name=…",
-                )
+            raise refused(
+                f"{path}:{number}",
+                rule=f"this journal belongs to {_search_of(name)!r}",
+                got=repr(log["study_name"]),
+                remedy="use name=…",
             )
         if log["op_code"] != CREATE_STUDY and writer_of(log) not in claimed:
             raise UsageError(

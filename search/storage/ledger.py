@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search.contract.arrays import hash_of
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.storage.files import append, write_text
 from search.storage.folder import Folder
 from search.storage.sealed import DamagedLine, json_lines, read_line, seal_line
@@ -87,12 +87,10 @@ def _read(path: Path) -> list[Opening]:
         try:
             openings.append(read_line(line))
         except DamagedLine as error:
-            raise UsageError(
-                broken_rule(
-                    f"{path}:{number}",
-                    rule="a ledger has one opening per line, as JSON",
-                    got=f"{error}",
-                    remedy="restore it: without it nobody knows how often the test set was opened",
-                )
+            raise refused(
+                f"{path}:{number}",
+                rule="a ledger has one opening per line, as JSON",
+                got=f"{error}",
+                remedy="restore it: without it nobody knows how often the test set was opened",
             ) from error
     return openings

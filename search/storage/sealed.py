@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.config.text import for_csv, one_line
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.storage.files import write_text
 
 if TYPE_CHECKING:
@@ -176,13 +176,11 @@ def read_csv(path: Path) -> "pd.DataFrame":
 def damaged(path: Path | str, *, got: str, line: int | None = None) -> UsageError:
     """The error for a file of a search that cannot be believed."""
     where = str(path) if line is None else f"{path}:{line}"
-    return UsageError(
-        broken_rule(
-            where,
-            rule="a search's file is as the search wrote it",
-            got=got,
-            remedy="restore it from a copy, or use name=… for a new search",
-        )
+    return refused(
+        where,
+        rule="a search's file is as the search wrote it",
+        got=got,
+        remedy="restore it from a copy, or use name=… for a new search",
     )
 
 

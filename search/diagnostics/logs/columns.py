@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from search.diagnostics.logs.line import Line, is_told, number_in, plain_name
 from search.diagnostics.verdicts.from_columns import EXTRA
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 TRAIN = (
     "train_loss",
@@ -231,4 +231,4 @@ def _refuse(path: Path, header: Sequence[str], names: Sequence[str], *, role: st
     rule = f"needs a column {names[0]} (or {', '.join(names[1:])})"
     remedy = f"rename the one that holds it, write it, or say --columns {role}=NAME"
     got = ", ".join(filter(None, header))
-    raise UsageError(broken_rule(str(path), rule=rule, got=got, remedy=remedy))
+    raise refused(str(path), rule=rule, got=got, remedy=remedy)

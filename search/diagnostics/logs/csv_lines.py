@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from search.diagnostics.logs.line import Line, is_told, number_in, plain_name, spelt_out
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 DELIMITERS = ",;\t|"
 RULER = set("-:= ")  # of a table in Markdown
@@ -24,14 +24,14 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     rows = _rows(path, text)
     if len(rows) < 2:
         rule, got = "needs a header and a row per epoch", f"{len(rows)} lines"
-        raise UsageError(broken_rule(str(path), rule=rule, got=got, remedy="write both"))
+        raise refused(str(path), rule=rule, got=got, remedy="write both")
     header = rows[0][1]
     names = [plain_name(name) for name in header]
     names = [spelt_out(c) if names.count(n) > 1 else n for c, n in zip(header, names, strict=True)]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         rule, remedy = "a column has one name", "rename one of them"
-        raise UsageError(broken_rule(str(path), rule=rule, got=f"{twice} twice", remedy=remedy))
+        raise refused(str(path), rule=rule, got=f"{twice} twice", remedy=remedy)
     lines = [
         (number, dict(zip(names, row, strict=False))) for number, row in rows[1:] if row != header
     ]
@@ -39,7 +39,7 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     headless = any(number_in(name) is not None for name in header)
     if headless or 2 * max(told.values(), default=0) < len(lines):  # no column holds numbers
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
-        raise UsageError(broken_rule(str(path), rule=TABLE, got=got, remedy=REMEDY))
+        raise refused(str(path), rule=TABLE, got=got, remedy=REMEDY)
     return names, lines
 
 
@@ -60,4 +60,4 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
         ]
     except csv.Error as error:
         where, rule = f"{path}: line {reader.line_num}", "must be a line of a CSV file"
-        raise UsageError(broken_rule(where, rule=rule, got=str(error), remedy="mend it")) from error
+        raise refused(where, rule=rule, got=str(error), remedy="mend it") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.diagnostics.logs.columns import Layout
 from search.diagnostics.logs.line import GAPS, Line, is_told, number_in
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 Cells = dict[str, float | None]
 
@@ -56,12 +56,12 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
         at = counted if layout.epoch is None else _number(place, layout.epoch, cells)
         if at is None or not math.isfinite(at):
             rule = "every row needs its epoch"
-            raise UsageError(broken_rule(place, rule=rule, got="none", remedy="give it"))
+            raise refused(place, rule=rule, got="none", remedy="give it")
         before = rows[-1].cells["epoch"] if rows else None
         if before is not None and at < before:
             remedy = "sort the rows; several trainings need their names in a column `trial`"
             rule, got = "epochs must rise", f"{at:g} after {before:g}"
-            raise UsageError(broken_rule(place, rule=rule, got=got, remedy=remedy))
+            raise refused(place, rule=rule, got=got, remedy=remedy)
         if at != before:
             rows.append(Epoch(cells={"epoch": at}))
         others = {"metric": layout.metric} | {name: name for name in layout.extra}
@@ -92,7 +92,7 @@ def _complete(place: str, row: Epoch, values: Cells, *, layout: Layout) -> None:
             remedy = "keep one row per epoch, or name the trainings in a column `trial`"
             got = f"another {' + '.join(columns[name])} for the epoch before"
             rule = "an epoch has one row"
-            raise UsageError(broken_rule(place, rule=rule, got=got, remedy=remedy))
+            raise refused(place, rule=rule, got=got, remedy=remedy)
         row.cells[name] = value
         if name == "train_loss":
             row.train.append(value)
@@ -129,4 +129,4 @@ def _number(place: str, name: str, cells: Mapping[str, str]) -> float | None:
     except ValueError:
         what = name or "the epoch, in the first column,"
         rule, remedy = f"{what} must be a number", "mend or empty the cell"
-        raise UsageError(broken_rule(place, rule=rule, got=repr(cell), remedy=remedy)) from None
+        raise refused(place, rule=rule, got=repr(cell), remedy=remedy) from None

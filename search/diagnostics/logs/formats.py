@@ -9,7 +9,7 @@ from search.diagnostics.logs.json_lines import json_lines
 from search.diagnostics.logs.line import Line
 from search.diagnostics.logs.tensorboard_events import event_lines, is_events
 from search.diagnostics.logs.text_lines import is_text_log, text_lines
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 GZIP = b"\x1f\x8b"
 JSON_LIST = re.compile(r"\s*\[\s*[{\]]")
@@ -37,10 +37,8 @@ def _text(path: Path) -> str:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         rule, remedy = "must be text in UTF-8", "save it so"
-        message = broken_rule(str(path), rule=rule, got=str(error), remedy=remedy)
-        raise UsageError(message) from error
+        raise refused(str(path), rule=rule, got=str(error), remedy=remedy) from error
     except (OSError, EOFError) as error:
         rule = "must be a CSV file, JSON, JSON lines, TensorBoard events or text, as .gz or not"
         remedy = "give the file's path"
-        message = broken_rule(str(path), rule=rule, got=str(error), remedy=remedy)
-        raise UsageError(message) from error
+        raise refused(str(path), rule=rule, got=str(error), remedy=remedy) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.diagnostics.logs.line import Line, plain_name
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 INSIDE = ("log_history", "history")  # keys under which a state keeps its log
 
@@ -27,7 +27,7 @@ def json_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     header = list(dict.fromkeys(name for _, cells in lines for name in cells))
     if not header:
         rule, remedy = "needs a record per epoch", "write one object per line"
-        raise UsageError(broken_rule(str(path), rule=rule, got="none", remedy=remedy))
+        raise refused(str(path), rule=rule, got="none", remedy=remedy)
     return header, lines
 
 
@@ -42,8 +42,7 @@ def _by_line(path: Path, text: str) -> list[Any]:
             if records and number == lines[-1][0]:
                 break
             where, rule = f"{path}: line {number}", "must be a record in JSON"
-            message = broken_rule(where, rule=rule, got=str(error), remedy="mend it")
-            raise UsageError(message) from error
+            raise refused(where, rule=rule, got=str(error), remedy="mend it") from error
     return records
 
 

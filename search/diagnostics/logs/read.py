@@ -19,7 +19,7 @@ from search.diagnostics.logs.line import Line, is_told, number_in
 from search.diagnostics.logs.phases import by_phase
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ def _training(
         place = f"{path}: {name}" if name else str(path)
         both = " and ".join(" + ".join(names) for names in (layout.train, layout.val) if names)
         rule = f"needs epochs with numbers in {both}"
-        raise UsageError(broken_rule(place, rule=rule, got="none", remedy="give them, by epoch"))
+        raise refused(place, rule=rule, got="none", remedy="give them, by epoch")
     columns = {
         name: np.array([math.nan if (cell := row.get(name)) is None else cell for row in rows])
         for name in ("epoch", "train_loss", "val_loss", "metric", *layout.extra)

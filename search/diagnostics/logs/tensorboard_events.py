@@ -6,7 +6,7 @@ Needs the package `tensorboard`, which is imported when such a file is read.
 from pathlib import Path
 
 from search.diagnostics.logs.line import Line, plain_name
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 
 MARK = "tfevents"  # in the name of every event file
 RULE = "TensorBoard events are read by the package tensorboard"
@@ -30,8 +30,7 @@ def event_lines(path: Path) -> tuple[list[str], list[Line]]:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError as error:
         remedy = "pip install tensorboard, or save the log as CSV"
-        message = broken_rule(str(path), rule=RULE, got="it is not installed", remedy=remedy)
-        raise UsageError(message) from error
+        raise refused(str(path), rule=RULE, got="it is not installed", remedy=remedy) from error
     by_step: dict[int, dict[str, str]] = {}
     for place in _folders(path) or [path]:
         events = EventAccumulator(str(place), size_guidance={"scalars": 0})
@@ -43,7 +42,7 @@ def event_lines(path: Path) -> tuple[list[str], list[Line]]:
                 cells[_named(before, tag)] = repr(event.value)
     if not by_step:
         remedy = "log losses as scalars"
-        raise UsageError(broken_rule(str(path), rule=RULE, got="no scalars", remedy=remedy))
+        raise refused(str(path), rule=RULE, got="no scalars", remedy=remedy)
     lines = [(number, by_step[step]) for number, step in enumerate(sorted(by_step), start=1)]
     return list(dict.fromkeys(name for _, cells in lines for name in cells)), lines
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from search.config.settings import PlacementSettings
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.execution.gpus import VARIABLE
 from search.execution.module_process import ROOT
 
@@ -26,33 +26,27 @@ def gpu_share(settings: PlacementSettings, *, engine: str, has_gpus: bool) -> fl
         UsageError: keys that do not go together.
     """
     if settings.gpus is not None:
-        raise UsageError(
-            broken_rule(
-                "placement.gpus",
-                rule=f"must be null with placement={engine}: GPUs are chosen on each node",
-                got=", ".join(settings.gpus),
-                remedy=f"set {VARIABLE} where the nodes of the cluster are started",
-            )
+        raise refused(
+            "placement.gpus",
+            rule=f"must be null with placement={engine}: GPUs are chosen on each node",
+            got=", ".join(settings.gpus),
+            remedy=f"set {VARIABLE} where the nodes of the cluster are started",
         )
     gpus = int(has_gpus) if settings.gpus_per_trial is None else settings.gpus_per_trial
     if gpus > 1 and settings.slots_per_gpu > 1:
-        raise UsageError(
-            broken_rule(
-                "placement.slots_per_gpu",
-                rule="must be 1 where placement.gpus_per_trial is above 1",
-                got=settings.slots_per_gpu,
-                remedy="give up one of them",
-            )
+        raise refused(
+            "placement.slots_per_gpu",
+            rule="must be 1 where placement.gpus_per_trial is above 1",
+            got=settings.slots_per_gpu,
+            remedy="give up one of them",
         )
     if gpus and settings.memory_gb is not None:
-        raise UsageError(
-            broken_rule(
-                "placement.memory_gb",
-                rule=f"must be null where slots have GPUs with placement={engine}: it would be "
-                "memory of a GPU, which a cluster does not count",
-                got=f"{settings.memory_gb:g}",
-                remedy="share GPUs by placement.slots_per_gpu, or say placement.gpus_per_trial=0",
-            )
+        raise refused(
+            "placement.memory_gb",
+            rule=f"must be null where slots have GPUs with placement={engine}: it would be "
+            "memory of a GPU, which a cluster does not count",
+            got=f"{settings.memory_gb:g}",
+            remedy="share GPUs by placement.slots_per_gpu, or say placement.gpus_per_trial=0",
         )
     return gpus / settings.slots_per_gpu
 
@@ -61,14 +55,12 @@ def no_room(settings: PlacementSettings, *, gpus: float, nodes: Sequence[str]) -
     """No node has room for one slot. `nodes`: what each has, in words."""
     memory = "" if settings.memory_gb is None else f", {settings.memory_gb:g} GB of memory"
     lower = "" if settings.memory_gb is None else ", placement.memory_gb"
-    return UsageError(
-        broken_rule(
-            "placement",
-            rule="a node must have room for one slot "
-            f"({settings.threads} CPUs for placement.threads, {gpus:g} GPUs{memory})",
-            got=f"nodes with {'; '.join(nodes) or 'nothing'}",
-            remedy=f"lower placement.threads{lower} or placement.gpus_per_trial, or add a node",
-        )
+    return refused(
+        "placement",
+        rule="a node must have room for one slot "
+        f"({settings.threads} CPUs for placement.threads, {gpus:g} GPUs{memory})",
+        got=f"nodes with {'; '.join(nodes) or 'nothing'}",
+        remedy=f"lower placement.threads{lower} or placement.gpus_per_trial, or add a node",
     )
 
 
@@ -97,15 +89,13 @@ def check_shared(folder: Path, *, leave_marks: Callable[[str], Mapping[str, str]
         ]
     wrong = [reason for reason in wrong if reason]
     if wrong:
-        raise UsageError(
-            broken_rule(
-                "results_root",
-                rule="must lie on a file system that every node of the cluster shares, as must "
-                "the folder where the search is started",
-                got=f"{place}: {wrong[0]}",
-                remedy="choose a shared results_root=, install what a node lacks, or choose "
-                "placement=local",
-            )
+        raise refused(
+            "results_root",
+            rule="must lie on a file system that every node of the cluster shares, as must "
+            "the folder where the search is started",
+            got=f"{place}: {wrong[0]}",
+            remedy="choose a shared results_root=, install what a node lacks, or choose "
+            "placement=local",
         )
 
 

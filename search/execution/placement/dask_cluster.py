@@ -21,7 +21,7 @@ import joblib
 
 from search.config.settings import PlacementSettings
 from search.config.version import __version__
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.execution.encryption import Certificates
 from search.execution.memory import GB
 from search.execution.placement import dask_node
@@ -163,13 +163,11 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
     try:
         import distributed
     except ImportError as error:
-        raise UsageError(
-            broken_rule(
-                "placement",
-                rule="placement=dask needs the package distributed",
-                got=str(error),
-                remedy="pip install 'knobwise[dask]', or choose placement=local",
-            )
+        raise refused(
+            "placement",
+            rule="placement=dask needs the package distributed",
+            got=str(error),
+            remedy="pip install 'knobwise[dask]', or choose placement=local",
         ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the search says what has failed
     known = _clusters.get(settings.address)
@@ -193,14 +191,12 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
                 settings.address, timeout=PATIENCE, set_as_default=False, name="knobwise"
             )
     except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            broken_rule(
-                "placement.scheduler",
-                rule="must lead to a Dask scheduler: tcp://HOST:8786, tls://HOST:8786 (with "
-                "certificates in Dask's own settings), or local (a cluster in this process)",
-                got=f"{settings.address!r}: {last_line(error)}",
-                remedy="start one (dask scheduler, dask worker), or correct the address",
-            )
+        raise refused(
+            "placement.scheduler",
+            rule="must lead to a Dask scheduler: tcp://HOST:8786, tls://HOST:8786 (with "
+            "certificates in Dask's own settings), or local (a cluster in this process)",
+            got=f"{settings.address!r}: {last_line(error)}",
+            remedy="start one (dask scheduler, dask worker), or correct the address",
         ) from error
     _clusters[settings.address] = DaskCluster(client)
     return _clusters[settings.address]
@@ -218,13 +214,11 @@ def check_fit(cluster: DaskCluster) -> None:
         UsageError: one cannot, or there is none.
     """
     for node, reason in cluster.unfit.items():
-        raise UsageError(
-            broken_rule(
-                f"the Dask worker {node}",
-                rule=f"must have Knobwise {__version__} in its Python environment",
-                got=reason,
-                remedy="install it there, or set its PYTHONPATH",
-            )
+        raise refused(
+            f"the Dask worker {node}",
+            rule=f"must have Knobwise {__version__} in its Python environment",
+            got=reason,
+            remedy="install it there, or set its PYTHONPATH",
         )
 
 

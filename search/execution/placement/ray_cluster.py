@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from search.config.settings import PlacementSettings
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.execution.encryption import encrypted
 from search.execution.memory import GB
 from search.execution.placement.cluster_checks import connected, last_line, module_path
@@ -34,13 +34,11 @@ def connect_cluster(settings: PlacementSettings) -> None:
     try:
         import ray
     except ImportError as error:
-        raise UsageError(
-            broken_rule(
-                "placement",
-                rule="placement=ray needs the package ray",
-                got=str(error),
-                remedy="pip install 'knobwise[ray]', or choose placement=local",
-            )
+        raise refused(
+            "placement",
+            rule="placement=ray needs the package ray",
+            got=str(error),
+            remedy="pip install 'knobwise[ray]', or choose placement=local",
         ) from error
     if ray.is_initialized():
         return
@@ -57,15 +55,13 @@ def connect_cluster(settings: PlacementSettings) -> None:
             _check_encryption(settings.address)
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            broken_rule(
-                "placement.address",
-                rule="must lead to a Ray cluster: auto (the one on this machine), local (a new "
-                "one), HOST:6379 or ray://HOST:10001",
-                got=f"{settings.address!r}: {str(error).splitlines()[0]}",
-                remedy="start one (ray start --head), correct the address, or set "
-                "RAY_AUTH_MODE=token for one that asks for its token, as `ray start` makes it",
-            )
+        raise refused(
+            "placement.address",
+            rule="must lead to a Ray cluster: auto (the one on this machine), local (a new "
+            "one), HOST:6379 or ray://HOST:10001",
+            got=f"{settings.address!r}: {str(error).splitlines()[0]}",
+            remedy="start one (ray start --head), correct the address, or set "
+            "RAY_AUTH_MODE=token for one that asks for its token, as `ray start` makes it",
         ) from error
 
 

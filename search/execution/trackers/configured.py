@@ -8,7 +8,7 @@ from typing import Any
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.execution.events import EventCallback
 
 # Shipped trackers and the library that each needs, which is also the name of its extra.
@@ -36,13 +36,11 @@ def configured_callbacks(config: DictConfig) -> dict[str, Callable[[], EventCall
 def _maker(name: str, node: Any) -> Callable[[], EventCallback]:
     where = f"callbacks.{name}"
     if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
-        raise UsageError(
-            broken_rule(
-                where,
-                rule="names a class by `_target_`; its other keys are arguments",
-                got=repr(node),
-                remedy="see conf/callbacks/",
-            )
+        raise refused(
+            where,
+            rule="names a class by `_target_`; its other keys are arguments",
+            got=repr(node),
+            remedy="see conf/callbacks/",
         )
     arguments = OmegaConf.to_container(node, resolve=True)
     assert isinstance(arguments, dict)
@@ -50,13 +48,11 @@ def _maker(name: str, node: Any) -> Callable[[], EventCallback]:
     package = LIBRARIES.get(target, target.partition(".")[0])
     if importlib.util.find_spec(package) is None:
         remedy = f"pip install 'knobwise[{package}]'" if target in LIBRARIES else "mend the path"
-        raise UsageError(
-            broken_rule(
-                f"{where}._target_",
-                rule=f"needs the package {package}",
-                got="none installed",
-                remedy=remedy,
-            )
+        raise refused(
+            f"{where}._target_",
+            rule=f"needs the package {package}",
+            got="none installed",
+            remedy=remedy,
         )
     return partial(_made, target, {str(key): value for key, value in arguments.items()})
 
