@@ -15,7 +15,7 @@ from kit import wait_for
 from trainers.api import Data, Part
 from trainers.callable import rehearse
 from trainers.checkpoint import FolderCheckpoint
-from trainers.command import CommandFailed, train
+from trainers.command import CommandFailed, CommandKilled, train
 from trainers.command_line import command_line
 from trainers.printed import Printed
 from trainers.probes.run import train as probe
@@ -382,6 +382,20 @@ def test_two_ranks_train_together_and_a_rank_that_dies_fails_the_trial_and_leave
         for _ in records:
             pass
     wait_for(lambda: not any(each.is_running() for each in others), what="every process to end")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        """import os; print('{"epoch": 1, "accuracy": 0.5}', flush=True); os.abort()""",
+        """import os; os.execlp("sh", "sh", "-c", "sh -c 'kill -SEGV $$'; exit $?")""",
+        """import sys; print("failed (exitcode: -6) local_rank: 1 (pid: 7)", file=sys.stderr); sys.exit(1)""",
+    ],
+    ids=["a program", "below a shell", "a rank"],
+)
+def test_a_program_that_crashes_has_been_killed_and_has_not_failed(code, tmp_path):
+    with pytest.raises(CommandKilled, match=r"SIGABRT|signal 6|exit status 139"):
+        list(_run(code, tmp_path))
 
 
 def test_the_error_of_the_rank_that_failed_first_is_the_reason(tmp_path):

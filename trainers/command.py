@@ -33,8 +33,13 @@ BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
 RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>\d+)")  # torchrun
 KEPT = 50  # last lines of errors in which a traceback is looked for
-KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # of the program itself, and as a shell tells it
-BY_SIGKILL = f"was killed by {signal.SIGKILL.name}"  # of a rank
+# Ends that say nothing about the trial: somebody's kill, or a crash of native code, as gloo's may.
+CRASHES = (
+    *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL),
+    *(signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM),
+)
+KILLED = {-crash for crash in CRASHES} | {128 + crash for crash in CRASHES}  # as a shell tells it
+RANK_KILLED = re.compile(rf"^rank \d+ was killed by ({'|'.join(each.name for each in CRASHES)})$")
 LEFT = (
     "trainer.command: must end after its training, but it ended while a process in the background "
     "went on printing epochs; wait for that process"
@@ -47,7 +52,7 @@ class CommandFailed(Exception):
 
 
 class CommandKilled(CommandFailed):
-    """The program, or one of its ranks, was ended by SIGKILL: by the kernel, or by somebody."""
+    """The program, or one of its ranks, was ended by a signal: of the kernel, or of somebody."""
 
 
 class CommandOutOfMemory(CommandFailed, MemoryError):
@@ -231,7 +236,7 @@ def _check_end(status: int, command: Sequence[str], said: Sequence[str]) -> None
     how = (
         f"exit status {status}" if status > 0 else f"signal {-status} ({signal.strsignal(-status)})"
     )
-    killed = status in KILLED or BY_SIGKILL in reason
+    killed = status in KILLED or RANK_KILLED.match(reason)
     kind: type[CommandFailed] = CommandKilled if killed else CommandFailed
     if MEMORY.search(reason):
         kind = CommandOutOfMemory
