@@ -228,6 +228,7 @@ def _records(code, folder, **keys):
         """print('{"epoch": 1, "accuracy": 0.5}', end='\\r'); print('{"epoch": 2, "accuracy": 0.7}', end='\\r')""",
         """print('{"epoch": 1, "accuracy": 0.5}{"epoch": 2, "accuracy": 0.7}')""",
         """print('{"event": "start", "config": {"accuracy": 9}}'); print('{"epoch": 1, "accuracy": 0.5}'); print('{"epoch": 2, "train_loss": 1}'); print('{"epoch": 2, "accuracy": 0.7, "done": true, "phase": "val"}')""",
+        r"""print('\x1b[1m{\x1b[34m"epoch"\x1b[0m:1,\x1b[34m"accuracy"\x1b[0m:\x1b[1;36m0.5\x1b[0m}'); print('{"epoch": 1e300, "accuracy": 1}\n{"epoch": 2, "accuracy": 0.7}')""",
         """print('{{{ {"a": [1, {"b'); print('{"epoch": 1, "accuracy": 0.5, "model": null}\\r'); print('{"epoch": 2, "accuracy": "0.7"}')""",
     ],
 )  # fmt: skip

@@ -300,6 +300,10 @@ def _read(text, **keys):
         ("a,a ,label\n1,2,x\n", {}, "a column's name stands once"),
         ("# mine\na,label\n1,x\n", {}, "the first line names every column, but got 1 names"),
         ("a,label\n1,x,9\n2,y,9\n", {}, r"2 names \(a, label\), and rows with more fields"),
+        ("a,label,b\n1,x,2\n3,y\n", {}, r"odd\.csv:3: a row has the 3 fields of the first line, but got 2"),
+        ('a,label\n"1,000",x\n2,y\n', {}, "but got '1,000' in row 0; take out what parts its thousands"),
+        ("a,label\n?,x\n2,y\n", {}, r"say data\.na_values=\['','\?'\] if it means a missing value"),
+        ("a||label\n1||x\n", {"separator": "||"}, r"data\.separator: is one character, or"),
         (f"a,label\n{10**18},x\n{10**18 + 1},y\n", {}, "a number has at most sixteen digits"),
         (f"a,label\n{10**30},x\n{10**30 + 1},y\n", {}, "a number has at most sixteen digits"),
     ],
@@ -361,3 +365,10 @@ def test_a_damaged_npz_is_named_whatever_is_wrong_with_it(kind, tmp_path):
         UsageError, match=r"rows\.npz: must be an \.npz file without pickles, but got "
     ):
         load_rows(_npz(path=str(path)))
+
+
+def test_a_first_line_of_numbers_is_said_and_a_gap_at_a_rows_end_is_no_short_row():
+    data = _read("1,0,label,b\n2,1,x,1\n3,2,y,\n", impute="mean")
+    assert not data.notes
+    data = _read("1,0\n2,1\n3,\n", target="1", impute="mean")
+    assert "odd.csv: the first line, 1, 0 …, is taken for the columns' names" in data.notes

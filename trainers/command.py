@@ -105,7 +105,7 @@ def train(
             other = f"; the last other object was {printed.other:.200}" if printed.other else ""
             raise CommandFailed(
                 f"{shlex.join(command)[:200]}: must print a JSON object with {wanted} "
-                f"on one line per epoch, but printed none{other}"
+                f"on one line per epoch, to standard output, but printed none{other}"
             )
     finally:
         _stop(process, grace=grace)

@@ -6,6 +6,7 @@ other objects are no records. Losses of an epoch that come in lines of their own
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ Record = dict[str, Any]
 OUTPUTS = ("predictions", "probabilities", "labels")  # from which the search computes the metric
 OTHERS = ("layers", "remark")  # what a record may hold beside numbers
 OBJECTS = 1000  # objects of one line that are looked at
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
+LAST_EPOCH = 10**9
 DECODER = json.JSONDecoder()
 
 
@@ -34,6 +37,7 @@ class Printed:
 
     def read(self, line: str) -> tuple[list[Record], bool]:
         """The records of a line, and whether it holds anything else."""
+        line = COLOURS.sub("", line)
         records, rest = [], line
         for text, item in _objects(line):
             record = self._record(item)
@@ -94,7 +98,8 @@ def _whole(value: Any) -> int | None:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return int(number) if math.isfinite(number) and number == int(number) >= 0 else None
+    is_whole = 0 <= number <= LAST_EPOCH and number == int(number)
+    return int(number) if is_whole else None
 
 
 def _numbers(item: Record, *, needed: Sequence[str]) -> Record:

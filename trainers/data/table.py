@@ -3,6 +3,7 @@
 Numbers keep all their digits (float64) until the contract has scaled them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from trainers.data.columns import check_digits, check_names, check_texts, length
 from trainers.data.sequences import joined_steps, without_padding
 from trainers.data.table_file import Format, read_table
 
+THOUSANDS = re.compile(r"[+-]?\d{1,3}([ .,'_]\d{3})+([.,]\d*)?")
+COMMA = re.compile(r"[+-]?\d*,\d+")
 PRESENT = {  # columns beside the target that have no gaps, and the rule
     "groups": "every row needs its group (data.groups)",
     "sequence": "every step belongs to a sequence",
@@ -87,7 +90,7 @@ def load(
         lengths=lengths,
         target_lengths=target_lengths,
         auxiliary={name: np.asarray(frame[name]) for name in further},
-        notes=_gaps(features, category_names, path),
+        notes=(*_names_of_numbers(frame, path), *_gaps(features, category_names, path)),
     )
     if sequence is None:
         return rows
@@ -122,6 +125,14 @@ def _special(named: Mapping[str, str | None], frame: pd.DataFrame) -> dict[str, 
             remedy="drop one of them",
         )
     return special
+
+
+def _names_of_numbers(frame: pd.DataFrame, path: str) -> tuple[str, ...]:
+    """That the first line may be a row, where all its names are numbers."""
+    names = list(map(str, frame.columns))
+    if not all(name.replace(".", "", 1).isdigit() for name in names):
+        return ()
+    return (f"{path}: the first line, {', '.join(names[:3])} …, is taken for the columns' names",)
 
 
 def _gaps(features: pd.DataFrame, categorical: Sequence[str], path: str) -> tuple[str, ...]:
@@ -219,8 +230,12 @@ def _check_numeric(column: "pd.Series[Any]", path: Path, form: Format) -> None:
     row = int(bad.argmax())
     text = str(column.iloc[row])
     remedy = f"say data.categorical=[{column.name}] or data.drop=[{column.name}]"
-    if form.decimal == "." and text.count(",") == 1 and text.replace(",", "").strip("+-").isdigit():
+    if THOUSANDS.fullmatch(text):
+        remedy = "take out what parts its thousands, or name the decimal mark (data.decimal)"
+    elif form.decimal == "." and COMMA.fullmatch(text):
         remedy = "say data.decimal=',' if that is its decimal mark"
+    elif not any(character.isalnum() for character in text):
+        remedy = f"say data.na_values=['',{text.strip()!r}] if it means a missing value"
     raise broken(
         f"{path}: column {column.name!r}",
         rule="a column is numeric unless data.categorical names it",

@@ -1,8 +1,13 @@
 """The file of a table, .csv or .parquet: read by pandas, with named columns and rows."""
 
+import bz2
+import csv
+import gzip
+import lzma
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +17,8 @@ import pandas as pd
 from trainers.data import broken
 from trainers.data.files import check_is_file
 
-PACKED = (".gz", ".bz2", ".xz")  # endings of a compressed .csv
+OPENED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+PACKED = tuple(OPENED)  # endings of a compressed .csv
 SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
 
 
@@ -57,6 +63,13 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             remedy="convert it",
         )
     check_is_file(path)
+    if len(form.separator) > 1 and form.separator != r"\s+":
+        raise broken(
+            "data.separator",
+            rule=r"is one character, or \s+ for blanks",
+            got=repr(form.separator),
+            remedy="write the table with such a one",
+        )
     try:
         header = _header(path, form) if ending == ".csv" else []
         frame = form.read(path) if ending == ".csv" else pd.read_parquet(path)
@@ -81,6 +94,8 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             got=str(error),
             remedy="mend the file, or its data.separator and data.encoding",
         ) from error
+    if ending == ".csv":
+        _check_fields(frame, path, form)
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     _check_header(header or list(frame.columns), frame, path, form)
     return frame
@@ -89,6 +104,22 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
 def _header(path: Path, form: Format) -> list[str]:
     first = form.read(path, header=None, nrows=1, dtype=str, keep_default_na=False, na_values=[])
     return [str(name).strip() for name in first.iloc[0]]
+
+
+def _check_fields(frame: pd.DataFrame, path: Path, form: Format) -> None:
+    """Every row has all fields. One that ends early, as that of a file cut off, has no last one."""
+    if len(form.separator) > 1 or not len(frame) or not frame.iloc[:, -1].isna().any():
+        return
+    opened = OPENED.get(path.suffix, open)
+    with suppress(csv.Error), opened(path, "rt", encoding=form.encoding, newline="") as file:
+        for row in (reader := csv.reader(file, delimiter=form.separator)):
+            if row and any(map(str.strip, row)) and len(row) < frame.shape[1]:
+                raise broken(
+                    f"{path}:{reader.line_num}",
+                    rule=f"a row has the {frame.shape[1]} fields of the first line",
+                    got=str(len(row)),
+                    remedy="complete the row or drop it",
+                )
 
 
 def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: Format) -> None:
