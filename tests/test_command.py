@@ -294,8 +294,8 @@ def test_a_metric_that_is_no_number_is_told_as_such(value, tmp_path):
         ("import sys; sys.stderr.write('usage: x\\nerror: no --lr'); sys.exit(2)", "ended with exit status 2: error: no --lr"),
         ("import sys; print('out of ideas'); sys.exit(3)", "ended with exit status 3: out of ideas"),
         ("import os; os.kill(os.getpid(), 9)", r"ended with signal 9 \(Killed\)"),
-        ("print('hello {\"loss\": 3}')", "must print a JSON object with 'accuracy' on one line per epoch, but printed none; the last other object was"),
-        ("pass", "must print a JSON object with 'accuracy' on one line per epoch, but printed none$"),
+        ("print('hello {\"loss\": 3}')", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none; the last other object was"),
+        ("pass", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none$"),
     ],
 )  # fmt: skip
 def test_the_reason_of_a_programs_end_is_its_own_last_word(code, reason, tmp_path):

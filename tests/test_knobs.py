@@ -189,11 +189,11 @@ def test_plain_overrides_are_left_to_hydra():
         ({"low": 0, "scale": "log"}, r"`low` and `high` belong together"),
         (
             {"low": "1e-4x", "high": 1, "scale": "log"},
-            r"`low` must be a finite number, but got '1e-4x'",
+            r"`low` must be a finite number within .*, but got '1e-4x'",
         ),
         (
             {"low": 0, "high": float("inf"), "scale": "linear"},
-            r"`high` must be a finite number, but got inf",
+            r"`high` must be a finite number within .*, but got inf",
         ),
         (
             {"low": 0, "high": 1, "scale": "linear", "points": 1},
@@ -233,6 +233,8 @@ def test_plain_overrides_are_left_to_hydra():
         ({"low": 0, "high": 1, "scale": "linear", "type": True}, r"`type` is one of float, int"),
         ({"low": 0, "high": 1, "scale": "linear", "group": []}, r"`group` is one of optimization"),
         ({"low": 1, "high": 1 + 1e-12, "scale": "linear"}, r"wider than a billionth of its ends"),
+        ("int(interval(0.5, 3.5))", r"a knob of whole numbers needs whole ends, but got low=0.5"),
+        ({"low": 1, "high": 1, "scale": "linear"}, r"but got low=1, high=1; widen the range"),
         ({"low": 0, "high": 1e300, "scale": "linear"}, r"`high` must be a finite number"),
     ],
 )

@@ -162,7 +162,8 @@ def _check_range(path: str, low: float, high: float, *, is_log: bool, is_whole: 
     """Both ends of a range, against each other and the knob's scale and type."""
     got = f"low={low:.12g}, high={high:.12g}"
     if not low < high:
-        raise _refused(path, "`low < high` must hold", got, "swap them")
+        remedy = "swap them" if low > high else "widen the range"
+        raise _refused(path, "`low < high` must hold", got, remedy)
     if is_log and low < 1 / LARGEST:
         rule, remedy = "a log scale needs `low > 0`", "raise it or say scale: linear"
         raise _refused(path, rule, f"low={low:.12g}", remedy)
@@ -228,7 +229,8 @@ def _loader() -> type[Any]:
 def _finite(path: str, name: str, number: object) -> float:
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
     if not is_number or not abs(number) < LARGEST:  # type: ignore[arg-type]
-        rule, remedy = f"`{name}` must be a finite number", "give a number, such as 1.0e-4"
+        rule = f"`{name}` must be a finite number within ±{LARGEST:g}"
+        remedy = "give a number, such as 1.0e-4"
         raise _refused(path, rule, repr(number), remedy)
     return float(number)  # type: ignore[arg-type]
 

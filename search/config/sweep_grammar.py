@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from search.errors import UsageError, refused
 
 FORMS = "interval(a, b), log(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, …)"
+CAST = re.compile(r"\bint\s*\(")
 MOST = 1000  # values that a range with a step, or a list of choices, may have
 
 
@@ -24,6 +25,10 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
         # `log(a, b)` is short for the sweeper's `tag(log, interval(a, b))`.
         full = re.sub(r"\blog\(([^()]*)\)", r"tag(log, interval(\1))", text)
         sweep = OverridesParser.create().parse_override(f"x={full}").value()
+        is_whole = isinstance(sweep, IntervalSweep) and CAST.search(full) is not None
+        if is_whole:  # int() would cut off what the ends have behind the point
+            full = CAST.sub("float(", full)
+            sweep = OverridesParser.create().parse_override(f"x={full}").value()
     except HydraException as error:
         got = f"{text!r} ({str(error).splitlines()[0]})"
         raise _refused(path, f"a knob's string is {FORMS}", got, "see conf/README.md") from error
@@ -37,7 +42,6 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
         remedy = "give interval(a, b) or choice(a, b)"
         raise _refused(path, "a knob needs more than one value", repr(text), remedy)
     _check_tags(path, sweep.tags, text, known=("log",))
-    is_whole = isinstance(sweep.start, int) and "int(" in text.replace(" ", "")
     return {
         "low": sweep.start,
         "high": sweep.end,
