@@ -389,7 +389,7 @@ def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     ]  # opened all the same
     (smoke / "results" / "smoke" / "best" / "weights.safetensors").unlink()
     assert (
-        "weights.safetensors, but there is none; finish the search"
+        "weights.safetensors, but there is none; train it again: python -m search train"
         in search("test", "smoke", "--again", cwd=smoke).stderr
     )
 

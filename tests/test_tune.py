@@ -26,18 +26,21 @@ from search.contract.dataset import completed
 from search.errors import UsageError
 from search.lifecycle.resume import settle
 from search.protocols.budget import (
+    another_budget,
+    budget_of,
     check_budget,
     confirm_race,
     confirm_trials,
     kept_for_confirm,
     sweep_trials,
     trials_left,
+    with_budget,
 )
 from search.protocols.evidence import faster
 from search.protocols.history import Request, Step
 from search.protocols.learned import unusual_update
 from search.protocols.next_knob import check_until, next_sweep
-from search.protocols.next_stage import next_stage
+from search.protocols.next_stage import next_stage, stage_due
 from search.protocols.stage_plan import stage_plan
 from search.results.ensemble import candidates_of
 from search.results.findings import open_results
@@ -373,6 +376,37 @@ def test_a_budget_too_small_for_the_first_stages_says_what_it_would_need():
         check_budget(begun(tune_plan("budget_trials=10")))
 
 
+def test_another_budget_holds_for_what_has_not_begun_and_for_a_joint_stage_under_way():
+    plan = tune_plan("budget_trials=200", "space=[lr,dropout,norm,depth,width,flood]")
+    whole, _ = carried_out(plan, _rate_matters, lambda knobs: "overconfident")
+    stages = [step.request.stage for step in whole.steps]
+    joint, former = stages.index("joint"), [budget_of(plan.config)] * len(stages)
+    for now in (70, 400):
+        today = replace(begun(plan), settings=with_budget(plan.settings, {"budget_trials": now}))
+        for ended in (4, joint, joint + 1):  # the next stage, and a joint one, is under way
+            for done in range(ended + 1):
+                history = replace(today, steps=whole.steps[:done])
+                _, request = stage_due(history, former[:ended], ended=ended)
+                due = whole.steps[done].request
+                if done == ended == joint:
+                    assert (request.trials < due.trials) == (now < 200)
+                    least = confirm_trials(history)
+                    assert history.trials + request.trials + least <= max(
+                        now, history.trials + 1 + least
+                    )
+                    due = replace(due, trials=request.trials)
+                assert request == due
+        for ended in (4, joint):  # the next stage has not begun
+            last = replace(today, steps=whole.steps[:ended])
+            request = stage_due(last, former[: ended - 1], ended=ended)[1]
+            assert request == next_stage(last)
+            assert request != whole.steps[ended].request
+    told = another_budget({"budget_trials": 200}, {"budget_hours": 1.0}, ended=False)
+    assert told.startswith(
+        "budget_trials: no limit, was 200; budget_hours: 1.0, was no limit: what"
+    )
+
+
 def _hours(clock, *words):
     """A history of hours: 100 trials in 1 800 s, with a start of 60 s."""
     plan = tune_plan(*words)
@@ -655,7 +689,8 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
         goal = (kill + dice.random()) / (KILLS + 1) * full
         with running(*TINY, "name=killed", cwd=tmp_path) as process:
             wait_for(partial(_has_written, journal, goal, process), seconds=600)
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(signal.SIGKILL if kill < KILLS - 1 else signal.SIGINT)
+            process.communicate(timeout=60)
         _, stopped = open_results("killed", root=tmp_path / "results")
         assert stopped.stage
         assert not stopped.is_done
@@ -674,6 +709,11 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
     assert "the answer:" in done.stdout
 
     folder, ended = open_results("killed", root=tmp_path / "results")
+    assert ended.confirmed  # its trials were stopped by Ctrl-C, which deletes no weights
+    for numbers in ended.confirmed.values():
+        assert {str(trial) for trial in numbers} <= {
+            path.name for path in folder.checkpoints.iterdir()
+        }
     standing = standing_of(folder, ended)
     assert (standing.state, standing.stage) == ("done", "")
     assert standing.command == f"python -m search {shlex.join([*TINY, 'name=killed'])}"

@@ -48,7 +48,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Scores best/ on the test rows; refuses a second time without --again."""
     options = parser().parse(words)
     folder, findings = open_results(options.name, root=options.results_root)
-    config = _exported(folder)
+    config = _exported(folder, findings)
     _check_weights(findings, folder)
     say_imports(config, folder.best_config)
     with folder.locked():
@@ -106,7 +106,7 @@ def _say_earlier(openings: Sequence[Mapping[str, Any]], *, number: object) -> No
         )
 
 
-def _exported(folder: Folder) -> DictConfig:
+def _exported(folder: Folder, findings: Findings) -> DictConfig:
     """The config of best.yaml, with weights beside it and a function that predicts.
 
     Raises:
@@ -114,10 +114,14 @@ def _exported(folder: Folder) -> DictConfig:
     """
     files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
     if missing := [str(path) for path in files if not path.exists()]:
-        raise UsageError(
-            f"test: needs {', '.join(missing)}, but there is none; "
-            f"finish the search; see python -m search status {address(folder.path)}"
+        name = address(folder.path)
+        remedy = (
+            f"train it again: python -m search train {folder.best_config}, then "
+            f"python -m search test {name}-train"
+            if findings.is_done
+            else f"finish the search; see python -m search status {name}"
         )
+        raise UsageError(f"test: needs {', '.join(missing)}, but there is none; {remedy}")
     check_export(folder)
     config = load_config(folder.best_config, overrides=[])
     if not config.trainer.predict:

@@ -54,7 +54,7 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
         ):
             continue  # nobody proposes or prunes there
         extended = (
-            (key.startswith("budget_") and now.get("protocol.kind") != "tune")
+            key.startswith("budget_")
             or key == "n_trials"
             or (key == "seeds" and now.get(key, 0) > before.get(key, 0))
         )

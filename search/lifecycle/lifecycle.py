@@ -96,9 +96,10 @@ def carried_out(
                 if (winner := _find(plan, folder, study).winner) is not None:
                     refit(plan, winner, folder, console=console)
             except (Interrupted, RunError) as error:
-                post_outcome(events, _record(plan, folder, study, console), error=error)
+                stopped = _record(plan, folder, study, console, ended=False)
+                post_outcome(events, stopped, error=error)
                 raise
-            findings = _record(plan, folder, study, console)
+            findings = _record(plan, folder, study, console, ended=True)
             post_outcome(events, findings)
         study.close()
     for line in check_repeats(findings):
@@ -252,12 +253,12 @@ def _check_grown(plan: Plan, folder: Folder) -> None:
     kind_of(plan).check_resume(plan, rows, seeds=folder.load_config().seeds)
 
 
-def _record(plan: Plan, folder: Folder, study: Study, console: Console) -> Findings:
+def _record(plan: Plan, folder: Folder, study: Study, console: Console, *, ended: bool) -> Findings:
     """Tables, export, figures and page, from what is on disk."""
     findings, curves = settled(_find(plan, folder, study), folder)
     winner = findings.winner
     if winner is not None:
-        export_winner(plan, winner, folder, console=console)
+        export_winner(plan, winner, folder, spared=() if ended else None, console=console)
     write_results(findings, curves, folder)
     return findings
 
@@ -267,12 +268,16 @@ def export_winner(
     winner: TrialRecord,
     folder: Folder,
     *,
-    spared: Collection[int] = (),
+    spared: Collection[int] | None,
     console: Console,
 ) -> None:
-    """The winner's files; of other trials, only the checkpoints of those that are spared stay."""
+    """The winner's files; of other trials, only the checkpoints of those that are spared stay.
+
+    `spared`: None, where the search has not ended: all stay, since any of them may win.
+    """
     write_best(plan, winner, folder)
-    drop_beaten(plan, winner, folder, spared=spared)
+    if spared is not None:
+        drop_beaten(plan, winner, folder, spared=spared)
     for write in (write_groups, write_layers):
         if message := write(plan, winner, folder):
             console.print(message, markup=False, soft_wrap=True)

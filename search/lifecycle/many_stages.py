@@ -18,6 +18,7 @@ from search.diagnostics.preflight.report import RATE_CHECK, soundness
 from search.errors import Interrupted, RunError
 from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade
+from search.execution.terminal import say
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.ensemble_stage import averaged
@@ -26,12 +27,18 @@ from search.lifecycle.range_test import range_test
 from search.lifecycle.refit import refit
 from search.lifecycle.run_stage import conduct
 from search.lifecycle.tracking import post_outcome, tracked
-from search.protocols.budget import check_budget, trials_left
+from search.protocols.budget import (
+    another_budget,
+    budget_of,
+    budgets_chosen_by,
+    check_budget,
+    trials_left,
+)
 from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import conclude, gain
-from search.protocols.history import History, Step
+from search.protocols.history import History, Request, Step
 from search.protocols.next_knob import check_until
-from search.protocols.next_stage import next_stage
+from search.protocols.next_stage import stage_due
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.results.diagnosis import diagnosed, usual_updates
@@ -44,7 +51,7 @@ from search.storage.code_record import CodeRecord
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
-from search.storage.sealed import json_lines, read_json
+from search.storage.sealed import json_lines, read_json, read_json_lines
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
@@ -76,6 +83,10 @@ def carry_out(
     history = History(settings, plan.config, plan.seeds)
     check_budget(history)
     check_until(settings)
+    stood = find_stages(plan, folder) if folder.started and folder.has_trials() else None
+    former = budget_of(folder.load_config() if folder.started else plan.config)
+    if stood is not None and former != budget_of(plan.config):
+        say(console, another_budget(former, budget_of(plan.config), ended=stood.is_done))
     callbacks = configured_callbacks(plan.config)
     wants_preflight = any(entry.stage == "preflight" for entry in settings.stages)
 
@@ -90,10 +101,12 @@ def carry_out(
             check_set_up(lenient, folder, prepared, pool, console, trainings=trainings)
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
+        budgets = budgets_chosen_by(stood, former) if stood is not None else []
+        own = stage_words(words)
         search = _ManyStages(
-            plan, folder, pool, contract=fixed, console=console, words=stage_words(words)
+            plan, folder, pool, contract=fixed, console=console, words=own, budgets=budgets
         )
-        ran = running_time(find_stages(plan, folder).rows) if folder.has_trials() else 0.0
+        ran = running_time(stood.rows) if stood is not None else 0.0
         with (
             folder.runs.recorded(command=command, ran=ran),
             tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events,
@@ -102,11 +115,11 @@ def carry_out(
                 search.run(history, events)
                 search.refit()
             except (Interrupted, RunError) as error:
-                post_outcome(events, search.write(), error=error)
+                post_outcome(events, search.write(ended=False), error=error)
                 raise
             finally:
                 search.close()
-            findings = search.write()
+            findings = search.write(ended=True)
             post_outcome(events, findings)
         return findings
 
@@ -123,41 +136,56 @@ class _ManyStages:
         contract: Contract,
         console: Console,
         words: Sequence[str],
+        budgets: Sequence[Mapping[str, Any]],
     ) -> None:
         self._plan, self._folder, self._pool = plan, folder, pool
         self._contract, self._console = contract, console
         self._storage = folder.storage()
         self._rows: list[TrialRecord] = []
         self._steps: list[dict[str, Any]] = []
+        self._before = read_json_lines(folder.decisions)
+        self._budgets = budgets
         self._command, self._words = "", words
         self._events: EventStream | None = None
 
     def run(self, history: History, events: EventStream | None) -> None:
         """Until the protocol ends; `events`: where trials and epochs are posted."""
         self._events = events
-        request = next_stage(history)
+        then, request = stage_due(history, self._budgets, ended=len(self._before))
         while request is not None:
-            skipped = history.opened(request)
+            skipped = then.opened(request)
             self._command = ""
-            self._say_start(skipped, history)
-            step = skipped if request.skip else self._carried_out(skipped, history)
+            self._say_start(skipped)
+            step = skipped if request.skip else self._carried_out(skipped, then)
             history = history.with_step(step)
-            request = next_stage(history)
-            following = request.name(skipped.number + 1) if request is not None else ""
-            record = record_of(step, following=following, command=self._command)
-            self._steps.append(record)
-            write_text(self._folder.decisions, json_lines(self._steps))
+            then, request = stage_due(history, self._budgets, ended=len(self._before))
+            self._record(step, following=request)
             self._say_end(step, history)
-            if events is not None:
-                events.post(DecisionMade(record=record, words=[step.says]))
 
-    def write(self) -> Findings:
+    def _record(self, step: Step, *, following: Request | None) -> None:
+        """The step in decisions.jsonl; what former starts have written stays while it holds."""
+        number = step.number
+        is_former = number <= len(self._budgets)
+        record = record_of(
+            step,
+            following=following.name(number + 1) if following is not None else "",
+            command=self._command,
+            budget=self._budgets[number - 1] if is_former else budget_of(self._plan.config),
+        )
+        self._steps.append(record)
+        if json_lines(self._steps) != json_lines(self._before[:number]):
+            write_text(self._folder.decisions, json_lines(self._steps))
+        if self._events is not None:
+            self._events.post(DecisionMade(record=record, words=[step.says]))
+
+    def write(self, *, ended: bool) -> Findings:
         """Tables and export, from what is on disk."""
         found = find_stages(self._plan, self._folder)
         findings, curves = settled(found, self._folder)
         winner = findings.winner
         if winner is not None:
-            spared = {trial for trials in findings.confirmed.values() for trial in trials}
+            judged = {trial for trials in findings.confirmed.values() for trial in trials}
+            spared = judged if ended else None
             export_winner(self._plan, winner, self._folder, spared=spared, console=self._console)
         write_results(findings, curves, self._folder)
         return findings
@@ -253,7 +281,7 @@ class _ManyStages:
         epochs = {row.spec.trial: row.epochs for row in findings.rows}
         return read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
 
-    def _say_start(self, step: Step, history: History) -> None:
+    def _say_start(self, step: Step) -> None:
         request = step.request
         rules = f" ({', '.join(request.rules)})" if request.rules else ""
         self._print(f"\n{step.name}: {request.because}{rules}")

@@ -1,15 +1,68 @@
 """How the budget of a search is shared between its stages, and what is left. Pure functions."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from omegaconf import DictConfig
 
 from search.config import confirm_settings
 from search.config.tune_settings import StageEntry, TuneSettings
 from search.errors import UsageError, broken_rule
 from search.protocols.history import History
+from search.results.findings import Findings
 from search.results.summary.formatting import count
 from search.stages.racing import Race
 
 FEWEST = 3  # values below which a sweep tells nothing
+BUDGETS = ("budget_trials", "budget_hours", "budget_gpu_seconds")  # keys of the config
+
+
+def budget_of(config: DictConfig) -> dict[str, Any]:
+    """The keys of the budget that a config sets, with their values."""
+    return {key: config.get(key) for key in BUDGETS if config.get(key) is not None}
+
+
+def with_budget(settings: TuneSettings, budget: Mapping[str, Any]) -> TuneSettings:
+    """The settings with the budget of another start, as `budget_of` gives it."""
+    hours = budget.get("budget_hours")
+    return replace(
+        settings,
+        budget_trials=budget.get("budget_trials"),
+        budget_seconds=None if hours is None else 3600 * float(hours),
+        gpu_budget=budget.get("budget_gpu_seconds"),
+    )
+
+
+def budgets_chosen_by(stood: Findings, former: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The budget by which each stage that has begun was chosen, from the second on.
+
+    Args:
+        stood: the search as it stands on disk.
+        former: of the last start, for steps of earlier versions, which do not say it.
+    """
+    budgets = [step.get("budget", former) for step in stood.steps]
+    under_way = f"{len(budgets) + 1:02d}-"
+    has_begun = any(row.spec.stage.startswith(under_way) for row in stood.rows)
+    return budgets if has_begun else budgets[:-1]
+
+
+def another_budget(former: Mapping[str, Any], now: Mapping[str, Any], *, ended: bool) -> str:
+    """What it means that a search goes on with another budget, in words. `ended`: it has ended."""
+    changes = [
+        f"{key}: {now.get(key, 'no limit')}, was {former.get(key, 'no limit')}"
+        for key in BUDGETS
+        if now.get(key) != former.get(key)
+    ]
+    means = (
+        "the protocol has ended, so nothing more is trained; from=NAME name=… begins another at "
+        "its answer"
+        if ended
+        else "what has begun is finished as it was chosen, a joint stage with the trials that are "
+        "left, and what comes next is chosen by the new budget"
+    )
+    return f"{'; '.join(changes)}: {means}"
 
 
 def trials_left(history: History, *, share: float = 1.0) -> float:

@@ -4,11 +4,13 @@ Never trains, never reads a file: a resumed search asks the same question again.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import ADVICE, CHECK
-from search.protocols.budget import confirm_trials, kept_for_confirm, trials_left
+from search.protocols.budget import confirm_trials, kept_for_confirm, trials_left, with_budget
 from search.protocols.history import History, Request
 from search.protocols.learned import NOTHING, PERFECT
 from search.protocols.next_knob import affordable, hand, holds, next_sweep, remedies, sweep_request
@@ -37,6 +39,32 @@ def next_stage(history: History) -> Request | None:
             if not again.skip:
                 return again
     return None
+
+
+def stage_due(
+    history: History, former: Sequence[Mapping[str, Any]], *, ended: int
+) -> tuple[History, Request | None]:
+    """The next request of a search that goes on with another budget, and the history with the
+    budget that holds for it.
+
+    What has begun keeps the budget that it was chosen by, so that the same trials lead to the same
+    stages. A joint stage under way gets the trials that today's budget leaves.
+
+    Args:
+        history: with today's budget.
+        former: by which each stage that has begun was chosen, from the second on (`budget_of`).
+        ended: stages that had ended by the last start.
+    """
+    done = len(history.steps)
+    if not 0 < done <= len(former):
+        return history, next_stage(history)
+    then = replace(history, settings=with_budget(history.settings, former[done - 1]))
+    request = next_stage(then)
+    if done < ended or request is None or request.skip or request.stage != "joint":
+        return then, request
+    now = next_stage(history)
+    is_joint = now is not None and now.stage == "joint" and not now.skip
+    return history, replace(request, trials=now.trials if now is not None and is_joint else 1)
 
 
 def _preflight(history: History, index: int, argument: str) -> Request:

@@ -1,18 +1,22 @@
 """A step as a line of decisions.jsonl: the decision, its evidence, and how to repeat it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from search.protocols.history import Step
 from search.storage.json_numbers import plain
 
 
-def record_of(step: Step, *, following: str, command: str) -> dict[str, Any]:
+def record_of(
+    step: Step, *, following: str, command: str, budget: Mapping[str, Any]
+) -> dict[str, Any]:
     """The line.
 
     Args:
         step: the stage that has ended.
         following: the name of the stage that comes next; empty at the protocol's end.
         command: that repeats the stage by itself; empty where none does.
+        budget: of the search, by which the next stage is chosen.
     """
     request = step.request
     record = {
@@ -36,6 +40,7 @@ def record_of(step: Step, *, following: str, command: str) -> dict[str, Any]:
         "evidence": dict(step.evidence) or None,
         "command": command,
         "next": following or None,
+        "budget": dict(budget),
     }
     content = plain(record)
     assert isinstance(content, dict)

@@ -3,57 +3,108 @@
     python tests/benchmarks/kills.py [--kills 30] [--seed 0]
 
 Breast cancer by the stock trainer on one slot, so that the sampler of the joint stage sees the same
-order of trials each time: all rows are compared. The kills (-9) are spread evenly over all stages with
-trials and the averages at the end: a trial of an undisturbed run is drawn, and up to a fifth of
-a second after it has begun.
+order of trials each time: all rows and decisions are compared. The kills (-9) are spread evenly
+over all stages, in order: a trial of an undisturbed run is drawn, and up to a fifth of a second
+after it has begun; of a stage without trials (the checks, the range test, the averages), a moment
+of its time. Every second kill ends the conductor alone, the others all its processes at once.
 """
 
 import argparse
+import json
 import random
-import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from kit import running, search, steady, trials
+import psutil
+from kit import MARK, command, environment, marked, search, steady, trials, wait_for
 
 WORDS = [
     "tune", "data=breast_cancer", "model.width=8", "trainer.epochs=4", "placement.slots=1", "seeds=2", "lanes=off", "report=off",
     "trainer.checkpoint_every=0.001", "placement.max_retries=100", "preflight=warn", "space=[lr,momentum,epochs_range]",
     "space.optimizer.lr.points=3", "space.optimizer.momentum.points=3", "protocol.extend=0", "protocol.trials=12", "protocol.confirm=2",
     "optimizer.lr=0.001",
-    "protocol.stages=[preflight,baseline,{sweep:lr},{sweep:momentum},joint,confirm,ensemble]",
+    "protocol.stages=[preflight,baseline,lr_range,{sweep:lr},{sweep:momentum},joint,confirm,ensemble]",
 ]  # fmt: skip
 DELAY = 0.2  # seconds after the drawn moment, at most
+# Of stages without trials, what is printed as they begin, and in how many seconds a kill is drawn.
+SHOWN = {
+    "preflight": ("starting 1 worker", 12.0),
+    "lr_range": ("-lr_range: ", 2.0),
+    "ensemble": ("-ensemble: ", 0.8),
+}
+GONE = 30  # seconds within which no process of a killed search is left
+Moment = tuple[str, Callable[[], bool], float]  # stage, whether it has come, and how long after
 
 
-def moments(folder: Path, kills: int, dice: random.Random) -> list[tuple[str, int]]:
-    """Stages, and how many trials must have begun: as many kills in each stage, in order.
+def moments(
+    killed: Path, log: Path, *, whole: Path, kills: int, dice: random.Random
+) -> list[Moment]:
+    """As many kills in each stage, in order.
 
-    The averages at the end have no trials: their number is that of all, and a decision comes first.
+    Args:
+        killed: the folder of the search.
+        log: what it prints.
+        whole: the folder of an undisturbed run, whose trials are drawn from.
+        kills: in sum.
+        dice: that draw.
     """
-    begun = trials(folder)
-    numbers = {str(stage): list(own.trial) for stage, own in begun.groupby("stage", sort=False)}
-    each = kills // (len(numbers) + 1)
-    chosen = [
-        (stage, trial + 1)
-        for stage, own in numbers.items()
-        for trial in dice.sample(own, min(each, len(own)))  # none twice: no kill comes too early
-    ]
-    late = [("ensemble", len(begun))] * (kills - len(chosen))
-    return [*sorted(chosen, key=lambda pair: pair[1]), *late]
+    begun = trials(whole)
+    decided = [json.loads(line)["stage"] for line in (whole / "decisions.jsonl").open()]
+    steps = [name for name in decided if name in {*begun.stage} or name.endswith(tuple(SHOWN))]
+    chosen: list[Moment] = []
+    for place, stage in enumerate(steps):
+        share = range(place, kills, len(steps))
+        own = list(begun.trial[begun.stage == stage])
+        if own:
+            for trial in sorted(dice.sample(own, min(len(share), len(own)))):  # none twice
+                has_come = partial(_begun, killed / "journal.log", trial + 1)
+                chosen.append((stage, has_come, dice.uniform(0, DELAY)))
+        else:
+            text, span = next(SHOWN[name] for name in SHOWN if stage.endswith(name))
+            has_come = partial(_printed, log, text)
+            chosen += [(stage, has_come, dice.uniform(0, span)) for _ in share]
+    return chosen
 
 
-def has_come(folder: Path, stage: str, number: int) -> bool:
-    """Whether so many trials have begun; of the averages, whether they come next."""
-    if stage == "ensemble":
-        decisions = folder / "decisions.jsonl"
-        return decisions.exists() and '-ensemble"}' in decisions.read_text()
-    journal = folder / "journal.log"
+def _begun(journal: Path, number: int) -> bool:
+    """Whether so many trials have begun."""
     return journal.exists() and journal.read_bytes().count(b'{"op_code":4,') >= number
+
+
+def _printed(log: Path, text: str) -> bool:
+    return text in log.read_text()
+
+
+def _killed(has_come: Callable[[], bool], delay: float, *, log: Path, alone: bool) -> bool:
+    """Whether a run was killed so long after a moment; False if it had ended before."""
+    marks = environment(**{MARK: str(log.parent), "PYTHONUNBUFFERED": "1"})
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command(*WORDS, "name=killed"), cwd=log.parent, env=marks, stdout=output, stderr=output
+        )
+        while process.poll() is None and not has_come():
+            time.sleep(0.005)
+        time.sleep(delay)
+        is_running = process.poll() is None
+        if is_running:
+            _kill(psutil.Process(process.pid), alone=alone)
+        process.wait()
+    wait_for(lambda: not marked(str(log.parent)), seconds=GONE, what="its processes to be gone")
+    return is_running
+
+
+def _kill(process: psutil.Process, *, alone: bool) -> None:
+    """The conductor alone, or with all its processes."""
+    for one in [process, *([] if alone else process.children(recursive=True))]:
+        one.kill()
 
 
 def main() -> None:
@@ -66,19 +117,20 @@ def main() -> None:
     whole = search(*WORDS, "name=whole", cwd=cwd, timeout=1200)
     assert whole.returncode == 0, whole.stdout + whole.stderr
     folders = [cwd / "results" / name for name in ("whole", "killed")]
-    done = dict[str, int]()
-    for stage, number in moments(folders[0], options.kills, dice):
-        with running(*WORDS, "name=killed", cwd=cwd) as process:
-            while process.poll() is None and not has_come(folders[1], stage, number):
-                time.sleep(0.005)
-            time.sleep(dice.uniform(0, DELAY))
-            done[stage] = done.get(stage, 0) + (process.poll() is None)
-            process.send_signal(signal.SIGKILL)
+    log, done = cwd / "output.txt", Counter[tuple[str, str]]()
+    drawn = moments(folders[1], log, whole=folders[0], kills=options.kills, dice=dice)
+    for number, (stage, has_come, delay) in enumerate(drawn):
+        alone = number % 2 == 0
+        if _killed(has_come, delay, log=log, alone=alone):
+            done[stage, "conductor" if alone else "all"] += 1
+        print(f"{number + 1} of {len(drawn)}: {stage}", flush=True)
     last = search(*WORDS, "name=killed", cwd=cwd, timeout=1200)
     assert last.returncode == 0, last.stdout + last.stderr
     first, second = (steady(trials(folder)) for folder in folders)
     texts = [(each / "decisions.jsonl").read_text().replace(each.name, "") for each in folders]
-    print(f"kills by stage: {done}")
+    print(
+        f"{sum(done.values())} kills, {len(drawn) - sum(done.values())} after the end: {dict(done)}"
+    )
     print(f"{len(first)} rows, {len(second)} after the kills, equal: {first.equals(second)}")
     print(f"decisions equal: {texts[0] == texts[1]}")
     if not first.equals(second):
