@@ -227,6 +227,22 @@ def test_bad_sequences_are_named(change, keys, message):
         load_rows(_node("bad.npz", **keys))
 
 
+def test_sequences_that_look_padded_without_lengths_are_said_and_others_and_those_with_lengths_not():
+    dice = np.random.default_rng(0)
+    arrays = {"x": dice.integers(1, 5, (60, 9)), "y": dice.integers(0, 2, 60)}
+    lengths = dice.integers(1, 9, 60)
+
+    def notes(**more):
+        np.savez("ids.npz", **{**arrays, **more})
+        return load_rows(_node("ids.npz", task="classification", vocabulary=5)).data.notes
+
+    assert notes() == ()
+    arrays["x"] = np.where(np.arange(9) < lengths[:, None], arrays["x"], 0)
+    (note,) = notes()
+    assert "each sequence has 9 real steps, but 88% of them end in the id 0 twice" in note
+    assert notes(lengths=lengths) == ()
+
+
 @pytest.mark.parametrize("width", [6, 8])
 def test_numbers_per_step_are_no_regression_per_sequence_and_outputs_of_whole_sequences_are(width):
     arrays = _tagged(rows=20, longest=6, extra=2)

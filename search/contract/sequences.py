@@ -38,7 +38,24 @@ def checked_sequences(data: DataSet, *, vocabulary: int | None) -> DataSet:
         data = _trimmed(data, _checked_lengths(data.lengths, "lengths", array=data.x))
     if vocabulary is not None:
         data = replace(data, x=_token_ids(data, vocabulary))
+        if data.lengths is None:
+            data = replace(data, notes=(*data.notes, *_looks_padded(data.x)))
     return data
+
+
+def _looks_padded(tokens: NDArray[np.int64]) -> list[str]:
+    """A note where most sequences without lengths end in one id, as padding does."""
+    if tokens.ndim != 2 or tokens.shape[1] < 3:
+        return []
+    ids, counts = np.unique(tokens[:, -1], return_counts=True)
+    last = int(ids[counts.argmax()])
+    share = float((tokens[:, -2:] == last).all(axis=1).mean())
+    if share <= 0.5:
+        return []
+    return [
+        f"data: lengths: there are none, so that each sequence has {tokens.shape[1]} real steps, "
+        f"but {share:.0%} of them end in the id {last} twice, as padding does; give their lengths"
+    ]
 
 
 def real_steps(lengths: NDArray[Any], steps: int) -> NDArray[np.bool_]:

@@ -240,7 +240,11 @@ def class_balance(
             **measured,
         )
     if train.max() > 10 * train.min():
-        remedy = "a metric such as balanced_accuracy or roc_auc sees the rare class"
+        remedy = (
+            "a metric such as balanced_accuracy or roc_auc sees the rare class"
+            if metric in ("", "accuracy")
+            else "trainer.balance=1 draws each class as often, if a model passes the rare one over"
+        )
         if metric == "accuracy" and train.max() > RARE * train.min():
             most = train.max() / train.sum()
             text = (
