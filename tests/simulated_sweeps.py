@@ -59,6 +59,45 @@ def _collapsing(chance: float) -> Law:
     return law
 
 
+def _log_normal(size: float) -> Law:
+    """Losses whose logarithm is normal, with a standard deviation of `size`; higher is better."""
+    square = size**2
+    mean, deviation = np.exp(square / 2), (np.exp(square) * (np.exp(square) - 1)) ** 0.5
+    return lambda dice, shape: (mean - np.exp(size * dice.normal(size=shape))) / deviation
+
+
+def _two_modes(share: float, jump: float) -> Law:
+    """So many seeds reach another mode, `jump` deviations of the first one away."""
+    deviation = (1 + share * (1 - share) * jump**2) ** 0.5
+    return lambda dice, shape: (
+        (dice.normal(size=shape) + jump * ((dice.random(shape) < share) - share)) / deviation
+    )
+
+
+def _opposed(which: slice) -> Law:
+    """Seeds move these values against the others: a correlation of -0.8, within them of 0.8."""
+
+    def law(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+        common = np.repeat(dice.normal(size=(shape[0], 1, shape[2])), shape[1], axis=1)
+        common[:, which] *= -1
+        return 0.2**0.5 * dice.normal(size=shape) + 0.8**0.5 * common
+
+    return law
+
+
+def _in_a_row(correlation: float) -> Law:
+    """Each seed of a value resembles the one before (autoregressive)."""
+
+    def law(dice: np.random.Generator, shape: Shape) -> np.ndarray:
+        noise = dice.normal(size=shape)
+        for seed in range(1, shape[2]):
+            new = (1 - correlation**2) ** 0.5 * noise[..., seed]
+            noise[..., seed] = correlation * noise[..., seed - 1] + new
+        return noise
+
+    return law
+
+
 LAWS: dict[str, Law] = {
     "normal": lambda dice, shape: dice.normal(size=shape),
     "baseline x2": _scaled(2, slice(0, 1)),
@@ -83,7 +122,25 @@ LAWS: dict[str, Law] = {
     "paired, 0.95": _paired(0.95),
     "drift": _drifting,
 }
-RESOLUTION = {"80 rows": 0.5 / ROWS_DEVIATION}  # half a row
+OTHER_LAWS: dict[str, Law] = {  # beside those by which the rules were chosen
+    "log-normal, 0.5": _log_normal(0.5),
+    "log-normal, 1": _log_normal(1.0),
+    "gamma, 2": lambda dice, shape: (2 - dice.gamma(2.0, size=shape)) / 2**0.5,
+    "gamma, 0.5": lambda dice, shape: (0.5 - dice.gamma(0.5, size=shape)) / 0.5**0.5,
+    "counts": lambda dice, shape: (2.0 - dice.poisson(2.0, shape)) / 2**0.5,
+    "good seeds, 0.1": _two_modes(0.1, 6.0),
+    "bad seeds, 0.2": _two_modes(0.2, -6.0),
+    "two modes": _two_modes(0.5, 6.0),
+    "rising noise": lambda dice, shape: (
+        dice.normal(size=shape) * np.linspace(0.5, 3.0, shape[1])[:, None]
+    ),
+    "half opposed": _opposed(slice(1, None, 2)),
+    "baseline opposed": _opposed(slice(0, 1)),
+    "in a row, -0.5": _in_a_row(-0.5),
+    "in a row, 0.2": _in_a_row(0.2),
+    "in a row, 0.5": _in_a_row(0.5),
+}
+RESOLUTION = {"80 rows": 0.5 / ROWS_DEVIATION, "counts": 0.5 / 2**0.5}  # half a row, half a count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +190,7 @@ def simulate(
 ) -> Simulated:
     """Sweeps by the rules of the program, from the first seeds to the end of the race."""
     dice = np.random.default_rng(seed)
-    noise = LAWS[law](dice, (sweeps, values, race.most))
+    noise = (LAWS | OTHER_LAWS)[law](dice, (sweeps, values, race.most))
     scores = noise + np.broadcast_to(truth, values)[:, None]
     return decided(scores, race=race, resolution=RESOLUTION.get(law, 0.0))
 

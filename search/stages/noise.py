@@ -12,8 +12,9 @@ together. Sources:
 - one error rate for comparing many values with one, with unequal noise: Hasler and Hothorn,
   Biometrical Journal 50, 2008 (Dunnett's correlations, here by a normal copula);
 - shrunken variances: Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004, eq. 3, with one prior degree
-  of freedom. Only candidates are shrunken: the reference is in every comparison, and its noise
-  must be its own (simulated: a prior of 1 for the reference too keeps a noisy one too rarely);
+  of freedom where a baseline may lose its place. Only candidates are shrunken: the reference is
+  in every comparison, and its noise must be its own (simulated: a prior of 1 for the reference
+  too keeps a noisy one too rarely);
 - values that share seeds are compared as pairs, as far as `correlation` finds that they are.
 """
 
@@ -104,7 +105,9 @@ def statistics_of(scores: Floats, *, resolution: Floats | float = 0.0) -> SeedSt
 
 def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
     """Variances and their degrees of freedom, each with one degree from the better half's mean
-    variance (Smyth 2004, eq. 3); the value at `own` keeps its own, and is not in that mean.
+    variance (Smyth 2004, eq. 3); the value at `own` keeps its own, and is not in that mean. Where
+    all are shrunken, that mean weighs two degrees and adds one: noise is never quite equal, and
+    three seeds of bounded noise are often too close together.
     """
     freedom = of.counts - 1.0
     among = np.where(np.isnan(of.variances), np.nan, of.means)
@@ -117,7 +120,8 @@ def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
     if own is not None:
         shrinks[..., own] = False
     with np.errstate(invalid="ignore"):
-        shrunken = (prior + freedom * of.variances) / (freedom + 1)
+        weight = 1 if own is not None else 2
+        shrunken = (weight * prior + freedom * of.variances) / (freedom + weight)
         # Where all are shrunken, a noise that is larger than others' is believed as it is.
         shrinks &= (own is not None) | (shrunken >= of.variances)
     variances = np.where(shrinks, shrunken, of.variances)

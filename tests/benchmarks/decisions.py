@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
-from simulated_sweeps import LAWS, simulate
+from simulated_sweeps import LAWS, OTHER_LAWS, simulate
 
 from search.stages.racing import Race
 
@@ -29,9 +29,12 @@ CELLS = (
     "8x2x10",
     "8x3x10",
     "13x3x10",
+    "17x2x10",
     "17x3x10",
     "2x3x3",
+    "8x3x3",
     "13x3x3",
+    "2x10x10",
     "13x10x10",
 )
 
@@ -56,7 +59,7 @@ def row(law: str, *, values: int, race: Race, sweeps: int) -> list[str]:
         flat.covered(np.zeros(values)).min(),
         chosen.winner_covered(all_better),
     ]
-    return [law, *(f"{share:.2f}" for share in shares)]
+    return [law, *(f"{share:.3f}" for share in shares)]
 
 
 def main() -> None:
@@ -66,13 +69,14 @@ def main() -> None:
     )
     parser.add_argument("--sweeps", type=int, default=1000)
     parser.add_argument("--cells", nargs="+", default=CELLS)
+    parser.add_argument("--laws", nargs="+", default=tuple(LAWS), choices=(*LAWS, *OTHER_LAWS))
     arguments = parser.parse_args()
     columns = ("noise", "kept", "worse", "+3", "+5", "trainings", "at +3", "covers", "winner")
     for cell in arguments.cells:
         values, first, most = map(int, cell.split("x"))
         print(f"\n{values} values, {first} seeds, at most {most}, {arguments.sweeps} sweeps\n")
         print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
-        for law in LAWS:
+        for law in arguments.laws:
             race = Race(first=first, most=most)
             line = row(law, values=values, race=race, sweeps=arguments.sweeps)
             print(f"| {' | '.join(line)} |", flush=True)
