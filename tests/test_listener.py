@@ -16,13 +16,20 @@ from search.execution.encryption import Certificates, encrypted
 from search.execution.link import HEADER, Link
 from search.execution.listener import SIZE, Listener, connect
 from search.execution.messages import Hello, Message, MessageError, Quit, encode
+from search.execution.placement.cluster_checks import check_scheduler, own_host
 
 
-@pytest.fixture
-def listener():
-    listener = Listener("127.0.0.1", deadline=0.5)
+@pytest.fixture(params=["127.0.0.1"])
+def listener(request):
+    listener = Listener(own_host(request.param), deadline=0.5)
     yield listener
     listener.close()
+
+
+def _has_ipv6() -> bool:
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
 
 
 def _joined(listener: Listener) -> tuple[bytes, "queue.SimpleQueue[Link]"]:
@@ -40,6 +47,14 @@ def _is_closed(connection: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.parametrize(
+    "listener",
+    [
+        "127.0.0.1",
+        pytest.param("::1", marks=pytest.mark.skipif(not _has_ipv6(), reason="needs IPv6")),
+    ],
+    indirect=True,
+)
 def test_messages_travel_both_ways_within_5_ms(listener):
     token, links = _joined(listener)
     worker = Link(connect(listener.address, token=token))
@@ -56,6 +71,22 @@ def test_messages_travel_both_ways_within_5_ms(listener):
     assert not listener.forget(token)
     worker.close()
     conductor.close()
+
+
+def test_another_program_in_place_of_a_scheduler_is_noticed_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for said in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"SSH"):
+            thread = threading.Thread(target=_say, args=(server, said))
+            thread.start()
+            with pytest.raises(ValueError, match="no Dask scheduler answers there"):
+                check_scheduler(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+            thread.join()
+
+
+def _say(server: socket.socket, said: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(said)
 
 
 def test_a_token_opens_one_connection_and_a_forgotten_one_none(listener):

@@ -57,6 +57,11 @@ class WorkerHandle:
         """What it shares with other workers: a GPU's memory, or that of its machine."""
         return f"{self.device or 'cpu'} of {self.host}" if self.node else self.slot.memory
 
+    @property
+    def place(self) -> str:
+        """On a cluster, where it is, in words that go on a sentence."""
+        return f" on {self.host or 'the node'} ({self.node})" if self.node else ""
+
     def greet(self, hello: Hello) -> None:
         """Its first message has come."""
         self.host = hello.host

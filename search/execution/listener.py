@@ -46,7 +46,8 @@ class Listener:
     ) -> None:
         self._deadline, self._patience = deadline, patience
         self._certificates = certificates
-        self._socket = socket.create_server((host, 0), backlog=NEWCOMERS)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, 0), family=family, backlog=NEWCOMERS)
         self.address: Address = self._socket.getsockname()[:2]
         self._expected: dict[bytes, Callable[[Link], None]] = {}
         self._proved: dict[bytes, Callable[[Link], None]] = {}  # not encrypted yet

@@ -145,8 +145,7 @@ class TrialEndings:
 
 def machine_error(fault: str, worker: WorkerHandle) -> RunError:
     """The error by which a fault of the machine ends the search. `worker`: that has met it."""
-    place = f" on {worker.host} ({worker.node})" if worker.node else ""
     return RunError(
-        f"{fault}{place}; free some space and give the same command again: every trial goes on, "
-        "and nothing that was recorded is lost"
+        f"{fault}{worker.place}; free some space and give the same command again: every trial goes "
+        "on, and nothing that was recorded is lost"
     )

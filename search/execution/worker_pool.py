@@ -142,8 +142,8 @@ class WorkerPool:
             if starts.count(exited):
                 raise RunError(
                     f"slot {slot.number} ({slot.label}): {starts.number} workers in a row ended "
-                    f"before they asked for work, the last one so: {exited.last_words}; see "
-                    f"logs/{slot.log}"
+                    f"before they asked for work, the last one{worker.place} so: "
+                    f"{exited.last_words}; see logs/{slot.log}"
                 )
         if not self._closed and slot.number not in self.freed:
             self._start(slot)

@@ -5,6 +5,7 @@ GPUs that the settings ask for, room for one slot, and a folder that all nodes s
 
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from search.errors import UsageError, refused
 from search.execution.gpus import VARIABLE
 from search.execution.module_process import ROOT
 
+LONGEST = 2**20  # of a Dask scheduler's first message [bytes]
 PATIENCE = 10.0  # time that a cluster's head has to take a connection [s]
 
 
@@ -108,6 +110,19 @@ def check_reachable(address: str) -> None:
     connected(address).close()
 
 
+def check_scheduler(address: str) -> None:
+    """A Dask scheduler must answer: Dask itself takes any program's words for a message's length.
+
+    Raises:
+        OSError, ValueError: nobody answers, or no scheduler does.
+    """
+    with connected(address) as connection:
+        if address.startswith("tcp://"):
+            size = connection.recv(8, socket.MSG_WAITALL)  # of the first message
+            if len(size) < 8 or int.from_bytes(size, sys.byteorder) > LONGEST:
+                raise ValueError("no Dask scheduler answers there")
+
+
 def connected(address: str) -> socket.socket:
     """A connection to an engine's address.
 
@@ -118,13 +133,15 @@ def connected(address: str) -> socket.socket:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("no HOST:PORT")
-    return socket.create_connection((host, int(port)), timeout=PATIENCE)
+    bare = host.removeprefix("[").removesuffix("]")  # IPv6
+    return socket.create_connection((bare, int(port)), timeout=PATIENCE)
 
 
 def own_host(node: str) -> str:
     """The address of this machine by which a node, an address too, reaches it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((node, 9))  # sends nothing; the system chooses the way there
+    family, kind, _, _, place = socket.getaddrinfo(node, 9, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(place)  # sends nothing; the system chooses the way there
         return str(probe.getsockname()[0])
 
 

@@ -25,7 +25,7 @@ from search.errors import UsageError, refused
 from search.execution.encryption import Certificates
 from search.execution.memory import GB
 from search.execution.placement import dask_node
-from search.execution.placement.cluster_checks import PATIENCE, check_reachable, last_line
+from search.execution.placement.cluster_checks import PATIENCE, check_scheduler, last_line
 from search.execution.placement.node import leave_mark
 
 ANSWER = 60.0  # time that the scheduler, or a node, has to answer [s]
@@ -183,7 +183,7 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
             )
             client = distributed.Client(cluster, set_as_default=False)
         else:
-            check_reachable(settings.address)
+            check_scheduler(settings.address)
             arguments = distributed.Security().get_connection_args("client")
             if settings.address.startswith("tls://") and arguments.get("ssl_context") is None:
                 raise ValueError("Dask's settings name no certificate")  # Dask itself would hang

@@ -17,6 +17,7 @@ from search.execution.placement.cluster_checks import connected, last_line, modu
 from search.execution.placement.node import leave_mark, ray_certificates
 
 SHORT = 12  # characters by which a node is shown
+MOST = 400  # characters that are shown of an error of Ray's
 PROBE = 120.0  # time that all nodes have to write a file [s]; Ray may have to start processes
 
 
@@ -59,7 +60,7 @@ def connect_cluster(settings: PlacementSettings) -> None:
             "placement.address",
             rule="must lead to a Ray cluster: auto (the one on this machine), local (a new "
             "one), HOST:6379 or ray://HOST:10001",
-            got=f"{settings.address!r}: {str(error).splitlines()[0]}",
+            got=f"{settings.address!r}: {' '.join(str(error).split())[:MOST]}",
             remedy="start one (ray start --head), correct the address, or set "
             "RAY_AUTH_MODE=token for one that asks for its token, as `ray start` makes it",
         ) from error

@@ -80,9 +80,9 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
     gpus = os.environ.get(VARIABLE, "")
     link.send(Hello(pid=os.getpid(), host=platform.node(), gpus=gpus))
     if early:
-        with suppress(Exception):  # it will be the first trial's failure
-            module = importlib.import_module(early)
-            if hasattr(module, "warm"):
+        module = importlib.import_module(early)  # without it, no trial can be trained here
+        if hasattr(module, "warm"):
+            with suppress(Exception):  # it will be the first trial's failure
                 module.warm()
     gc.freeze()  # all this stays: collecting it again would take 0.2 s each time
     gc.enable()
