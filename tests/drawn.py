@@ -28,7 +28,7 @@ def findings_of(value_of, *overrides, experiment="lr_sweep", seeds=3, leave=0):
             TrialRecord(
                 spec=spec,
                 state=state,
-                value=value,
+                value=None if value is None else float(value),
                 best_epoch=None if value is None else 4,
                 epochs=5,
                 seconds=2.0,
@@ -89,8 +89,8 @@ def _row(truth, spec):
     return TrialRecord(
         spec=spec,
         state=state,
-        value=value,
-        sampler_value=0.1 if value is None else value,
+        value=None if value is None else float(value),
+        sampler_value=0.1 if value is None else float(value),
         best_epoch=4,
         epochs=5,
         seconds=1.0,

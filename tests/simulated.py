@@ -80,7 +80,8 @@ def _trained(
             value = value_of(staged.trained_knobs(spec.knobs), spec.seed)
             state = "complete" if value is not None else "infeasible"
             ended = spec.knobs.get("trainer.epochs", staged.epochs) if epochs is None else epochs
-            row = TrialRecord(spec=spec, state=state, value=value, best_epoch=9, epochs=ended)
+            score = None if value is None else float(value)
+            row = TrialRecord(spec=spec, state=state, value=score, best_epoch=9, epochs=ended)
             own.append(row)
             stage.ended(row)
     stage.close()

@@ -232,7 +232,9 @@ for words in t.SETTINGS:
 
 
 def test_recorded_steps_give_what_plain_calls_give_on_a_gpu():
-    note(on_gpu(RECORDED))
+    text = on_gpu(RECORDED)
+    note(text)
+    assert "recordings" in text
 
 
 WAITING = """
@@ -270,4 +272,6 @@ print("nothing waits inside of an epoch")
 
 
 def test_the_host_waits_for_nothing_inside_of_an_epoch():
-    note(on_gpu(WAITING))
+    text = on_gpu(WAITING)
+    note(text)
+    assert text.endswith("nothing waits inside of an epoch\n")

@@ -37,6 +37,7 @@ def test_a_dry_run_does_not_outlive_a_killed_search(tmp_path):
     mark = {MARK: str(tmp_path), "PYTHONPATH": f"{tmp_path}:{PATH}"}
     with running(*WORDS, "placement=inline", cwd=tmp_path, **mark) as conductor:
         wait_for((tmp_path / "hanging.txt").exists, what="the module to be imported")
+        assert marked(str(tmp_path))
         conductor.send_signal(signal.SIGKILL)
         wait_for(lambda: not marked(str(tmp_path)), what=lambda: told_of(marked(str(tmp_path))))
 

@@ -51,9 +51,10 @@ def test_a_key_that_the_stock_trainer_does_not_know_is_refused_with_the_nearest(
 
 
 def test_keys_that_are_linked_or_known_are_not_refused():
-    _composed("lr_sweep", "+wide=32", "model.width=${wide}")
-    _composed("lr_sweep", "metric=f1", "metric.average=micro", "split=kfold")
-    _composed("own_trainer", "+trainer.anything=1", "+augment.flip=true")
+    assert _composed("lr_sweep", "+wide=32", "model.width=${wide}").model.width == 32
+    words = ["metric=f1", "metric.average=micro", "split=kfold"]
+    assert _composed("lr_sweep", *words).metric.average == "micro"
+    assert _composed("own_trainer", "+trainer.anything=1", "+augment.flip=true").augment.flip
 
 
 def test_keys_that_own_code_never_mentions_are_named(tmp_path):

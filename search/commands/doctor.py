@@ -129,7 +129,7 @@ def _print(
                 {"trial": name, **_record(verdict, ended=name in ended)}
                 for name, verdict in verdicts.items()
             ],
-            "together": [{"says": found.says, "rule": found.rule} for found in together],
+            "together": [{"says": remark.says, "rule": remark.rule} for remark in together],
             "untold": [*untold, *unheld],
             "columns": columns,
         }
@@ -152,8 +152,8 @@ def _print(
             f"cannot be judged without losses of validation: {', '.join(unheld)}; where a column "
             "holds them, name it with --columns val=NAME"
         )
-    for found in together:
-        console.say(f"together: {found.says} ({found.rule})")
+    for remark in together:
+        console.say(f"together: {remark.says} ({remark.rule})")
     if findings is not None and options.trial is None:
         for line in [*next_lines(findings), *deleted(findings)]:
             console.say(line)

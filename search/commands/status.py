@@ -41,7 +41,7 @@ class _Entry:
     name: str
     look: str = ""
     error: str = ""
-    found: tuple[Standing, Findings] | None = None
+    progress: tuple[Standing, Findings] | None = None
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
@@ -70,14 +70,14 @@ def _entry(name: str, root: Path, *, look: str) -> _Entry:
         folder, findings = open_results(name, root=root)
     except UsageError as error:
         return _Entry(name=name, error=str(error))
-    return _Entry(name=name, found=(standing_of(folder, findings), findings))
+    return _Entry(name=name, progress=(standing_of(folder, findings), findings))
 
 
 def _show(entry: _Entry, *, trials: bool) -> None:
-    if entry.found is None:
+    if entry.progress is None:
         print(f"{entry.name}: {entry.look or f'cannot be read: {entry.error}'}")
         return
-    standing, findings = entry.found
+    standing, findings = entry.progress
     counts = ", ".join(f"{count} {state}" for state, count in standing.counts.items())
     stage = f" in stage {standing.stage}" if standing.stage else ""
     of = "" if standing.stage else f" of {standing.foreseen}"
@@ -120,10 +120,10 @@ def _show_trials(standing: Standing, findings: Findings) -> None:
 
 
 def _record(entry: _Entry) -> dict[str, Any]:
-    if entry.found is None:
+    if entry.progress is None:
         state = "unreadable" if entry.error else "look"
         return {"name": entry.name, "state": state, "says": entry.look or entry.error}
-    standing, findings = entry.found
+    standing, findings = entry.progress
     best = standing.best
     return {
         "name": standing.name,

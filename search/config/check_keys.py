@@ -75,10 +75,10 @@ def unusual_keys(config: DictConfig) -> list[str]:
     """The keys that a trainer of the user's own should read: knobs, new keys and changed values."""
     if OmegaConf.select(config, "trainer._target_") == STOCK:
         return []
-    found = [path for path in _knobs(config.get("space"), "") if path.partition(".")[0] in GIVEN]
+    keys = [path for path in _knobs(config.get("space"), "") if path.partition(".")[0] in GIVEN]
     for group in GIVEN:
         shipped = _shipped(config, group)
-        found += [
+        keys += [
             f"{group}.{key!s}"
             for key, value in _plain(config, group).items()
             if key != "_target_"
@@ -86,8 +86,8 @@ def unusual_keys(config: DictConfig) -> list[str]:
             and (key not in shipped or shipped[key] != value)
         ]
     known = {*_keys("search.yaml"), *GIVEN, *READ, *ROOT, *hidden_keys(config), "data", "seed"}
-    found += [str(key) for key in config if key not in known]
-    return list(dict.fromkeys(found))
+    keys += [str(key) for key in config if key not in known]
+    return list(dict.fromkeys(keys))
 
 
 def changed_settings(config: DictConfig) -> dict[str, Any]:

@@ -28,20 +28,20 @@ TARGET = re.compile(r"^\s*(?:_target_|predict): *([\w.]+)", re.MULTILINE)
 
 def import_paths(config: DictConfig) -> list[str]:
     """All import paths that a config names, in its order."""
-    found: list[str] = []
+    paths: list[str] = []
 
     def walk(node: Any) -> None:
         if isinstance(node, Mapping):
             for key, value in node.items():
                 if key in PATHS and isinstance(value, str) and "." in value:
-                    found.append(value)
+                    paths.append(value)
                 walk(value)
         elif isinstance(node, list):
             for value in node:
                 walk(value)
 
     walk(OmegaConf.to_container(config, resolve=False))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(paths))
 
 
 def foreign_paths(config: DictConfig) -> list[str]:
@@ -64,7 +64,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
     roots = [root for root in dict.fromkeys(roots) if _is_users(root, here) or root == here]
     waiting: list[tuple[Path, Path]] = []  # files, and the folder that their imports start from
     for path in import_paths(config):
-        waiting += _found(path.split("."), roots)
+        waiting += _first_files(path.split("."), roots)
     for script in _scripts(OmegaConf.select(config, "trainer.command", default=None), here):
         waiting.append((script, script.parent))
     files: dict[Path, str] = {}
@@ -76,7 +76,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
         files[file] = hashlib.sha256(content).hexdigest()
         if file.suffix == ".py" and not any(file.is_relative_to(room) for room in OUR_ROOMS):
             for name in _imports(content, file, root):
-                waiting += _found(name, [root, *roots])
+                waiting += _first_files(name, [root, *roots])
     return {str(file.relative_to(here)): files[file] for file in sorted(files)}
 
 
@@ -88,7 +88,7 @@ def _is_users(path: Path, here: Path) -> bool:
     return not any(part.startswith(".") or part.endswith("-packages") for part in parts)
 
 
-def _found(names: Sequence[str], roots: Sequence[Path]) -> list[tuple[Path, Path]]:
+def _first_files(names: Sequence[str], roots: Sequence[Path]) -> list[tuple[Path, Path]]:
     """The files that an import path leads to, and the root that they lie below: the first one that
     has any, as Python finds them. Our own packages are found first, whatever is called like them.
     """

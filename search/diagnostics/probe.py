@@ -17,6 +17,7 @@ from search.config.trial_config import TrialConfigs, trainer_config
 from search.errors import RunError
 from search.execution.process_guard import spawn_guarded
 from search.execution.slots import Slot
+from search.storage.logs import log_tail
 from trainers.probes import SCRATCH
 
 Answers = dict[str, Any]
@@ -63,12 +64,12 @@ def probed(
                 f"the training could not be looked at within {limit}; raise it, or see {log}"
             ) from error
         if not answers_file.exists():
-            end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
             raise RunError(
-                f"the training could not be looked at: its process ended with {status}\n{end}"
+                "the training could not be looked at: its process ended with "
+                f"{status}\n{log_tail(log)}"
             )
-        found: Answers = json.loads(answers_file.read_text())
-        return found
+        content: Answers = json.loads(answers_file.read_text())
+        return content
 
     with process:
         try:

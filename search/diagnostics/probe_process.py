@@ -108,9 +108,9 @@ if __name__ == "__main__":
     with quick_imports():
         warm()
     place = Path(ARGUMENTS[0])
-    found = answer(json.loads((place / "asked.json").read_text()))
+    answers = answer(json.loads((place / "asked.json").read_text()))
     fresh = place / "answers.new"
-    fresh.write_text(json.dumps(plain(found), allow_nan=False))
+    fresh.write_text(json.dumps(plain(answers), allow_nan=False))
     fresh.replace(place / "answers.json")
     sys.stdout.flush()
     os._exit(0)  # at once: threads that a training has left behind must not hold up the answer

@@ -56,7 +56,7 @@ def run_search(
     _check_place()
     _check_words(overrides)
     words = [*overrides, *_space_words(space or {})]
-    with _found(train) as target:
+    with _import_path(train) as target:
         words += [f"trainer._target_={target}"] if target else []
         config, contract = _config(experiment, words, config_dir)
         findings = launch(
@@ -134,7 +134,7 @@ def _whole(experiment: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
 
 
 @contextmanager
-def _found(train: Callable[..., Any] | None) -> Iterator[str]:
+def _import_path(train: Callable[..., Any] | None) -> Iterator[str]:
     """The import path of a function, by which workers find it while the block runs."""
     if train is None:
         yield ""

@@ -16,6 +16,7 @@ from search.execution.dry_run import dry_run
 from search.lifecycle.run_stage import train_apart
 from search.storage.curves import followed, read_curves
 from search.storage.folder import Folder
+from search.storage.logs import log_tail
 
 SHORT = 60.0  # seconds; in a longer first epoch, what a trainer does once does not show
 
@@ -74,13 +75,8 @@ def _seconds(plan: Plan, *, epochs: int) -> dict[int, float]:
         )
         curves = followed(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name))
         if not len(curves[curves.epoch == 1]):
-            log = folder.logs / "0.log"
-            end = (
-                "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
-                if log.exists()
-                else ""
-            )
-            raise RunError(f"the baseline could not be trained for one epoch: {row.reason}\n{end}")
+            reason = f"{row.reason}\n{log_tail(folder.logs / '0.log')}"
+            raise RunError(f"the baseline could not be trained for one epoch: {reason}")
     return {
         int(epoch): float(value) for epoch, value in zip(curves.epoch, curves.seconds, strict=True)
     }

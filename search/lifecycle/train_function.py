@@ -74,7 +74,7 @@ def _pieces(train: FunctionType) -> list[str]:
             del pieces[name]
             pieces[name] = source
             return
-        pieces[name] = _told(name, value)
+        pieces[name] = _line_of(name, value)
 
     add(train.__name__, train)
     imports = [text for text in pieces.values() if text.startswith(("import ", "from "))]
@@ -82,7 +82,7 @@ def _pieces(train: FunctionType) -> list[str]:
     return ["\n".join(sorted(imports)), *rest] if imports else rest
 
 
-def _told(name: str, value: Any) -> str:
+def _line_of(name: str, value: Any) -> str:
     """An object of another module, or a constant, as a line of source."""
     if _is_plain(value):
         return f"{name} = {value!r}"

@@ -109,11 +109,11 @@ class ByGroup:
         """The worst and the best group in words."""
         worst, best = self.frame.iloc[0], self.frame.iloc[-1]
         return (
-            f"by group, on {self.rows} rows: {self._told(worst)} is the worst of "
-            f"{len(self.frame)}, {self._told(best)} the best (R3); see {self.file}"
+            f"by group, on {self.rows} rows: {self._in_words(worst)} is the worst of "
+            f"{len(self.frame)}, {self._in_words(best)} the best (R3); see {self.file}"
         )
 
-    def _told(self, row: "pd.Series[Any]") -> str:
+    def _in_words(self, row: "pd.Series[Any]") -> str:
         return f"{row['group']} with {row[self.metric]:.4g} on {row['rows']} rows"
 
 

@@ -144,17 +144,17 @@ def searches(root: Path) -> list[Path]:
 def looks(root: Path) -> dict[str, str]:
     """Folders in which nothing was searched yet, and what lies there: a range test, a preflight."""
     folders = sorted(path.parent for path in root.glob("*/config.yaml"))
-    return {path.name: _told(path) for path in folders if not Folder(path).has_trials()}
+    return {path.name: _look_in(path) for path in folders if not Folder(path).has_trials()}
 
 
-def _told(path: Path) -> str:
+def _look_in(path: Path) -> str:
     """What was looked at in a folder, in words."""
     ranged, checked = (path / name for name in (LR_RANGE, PREFLIGHT))
     if ranged.exists():
-        found = read_json(ranged, keys=["low", "high"])
-        if found["low"] is None:
-            return f"a range test without a range, because {found['because']}"
-        return f"a range test: learning rates from {found['low']:.2g} to {found['high']:.2g}"
+        test = read_json(ranged, keys=["low", "high"])
+        if test["low"] is None:
+            return f"a range test without a range, because {test['because']}"
+        return f"a range test: learning rates from {test['low']:.2g} to {test['high']:.2g}"
     if checked.exists():
         failed = read_json(checked, keys=["failed"])["failed"]
         return f"a preflight: {', '.join(failed) or 'nothing'} failed"
@@ -179,9 +179,7 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
                 f"{name}: needs a search with trials, but got {there[name]}; "
                 "start one under another name"
             )
-        raise UsageError(
-            unknown("search", name=name, known=[found.name for found in searches(root)])
-        )
+        raise UsageError(unknown("search", name=name, known=[path.name for path in searches(root)]))
     plan = replace(read_plan(folder.load_config(), root=root), folder=folder.path)
     if isinstance(plan.settings, TuneSettings):
         findings = find_stages(plan, folder)

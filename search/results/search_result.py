@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 
 from search.config.knobs import Value
 from search.config.text import for_xml
-from search.config.trial_config import trial_config
+from search.config.trial_config import plain_config, trial_config
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
 from search.results.report.answer import answer_of
@@ -90,38 +89,36 @@ class SearchResult:
         """The winner's config, complete and resolved; without a winner the search's own."""
         row, config = self._findings.winner, self._findings.plan.config
         knobs, seed = ({}, config.seed) if row is None else (row.spec.knobs, row.spec.seed)
-        config = trial_config(config, knobs=knobs, seed=seed)
-        plain = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(plain, dict)
-        return {str(key): value for key, value in plain.items()}
+        return plain_config(trial_config(config, knobs=knobs, seed=seed), resolve=True)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row per trial, as trials.csv, with `trial` as index."""
-        return self._told(trials_frame(self._findings).set_index("trial"), value=self.metric)
+        return self._with_units(trials_frame(self._findings).set_index("trial"), value=self.metric)
 
     @cached_property
     def curves(self) -> pd.DataFrame:
         """One row per trial, fold and epoch, as curves.parquet."""
-        return self._told(self._curves)
+        return self._with_units(self._curves)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
         """One row per value of a sweep, or per rank of a joint search, as summary.csv."""
         frame = view_of(self._findings.plan).teller.frame(self._findings)
-        return self._told(frame, mean=self.metric, std=self.metric, value=self.metric)
+        return self._with_units(frame, mean=self.metric, std=self.metric, value=self.metric)
 
     @cached_property
     def decisions(self) -> pd.DataFrame:
         """One row per decision, as decisions.jsonl."""
-        return self._told(pd.DataFrame(view_of(self._findings.plan).teller.records(self._findings)))
+        records = view_of(self._findings.plan).teller.records(self._findings)
+        return self._with_units(pd.DataFrame(records))
 
     @cached_property
     def figure(self) -> ResultFigures:
         """Plotly figures: `figure.sweep()`, `figure.curves()`; `figure.names` lists them."""
         return ResultFigures(self._findings, self._curves, self._folder)
 
-    def _told(self, frame: pd.DataFrame, **units: str) -> pd.DataFrame:
+    def _with_units(self, frame: pd.DataFrame, **units: str) -> pd.DataFrame:
         """A copy with units and the search in its attributes."""
         known = {**UNITS, self.metric: self.metric, **units}
         columns = [str(column) for column in [frame.index.name, *frame.columns]]

@@ -111,13 +111,11 @@ def _from_range(
     Raises:
         UsageError: the test gave no range, or it was made for another set-up.
     """
-    where, found = (
-        f"from={folder.path.name}",
-        read_json(folder.path / LR_RANGE, keys=["low", "high"]),
-    )
-    if found["low"] is None:
+    where = f"from={folder.path.name}"
+    bounds = read_json(folder.path / LR_RANGE, keys=["low", "high"])
+    if bounds["low"] is None:
         raise UsageError(
-            f"{where}: needs a range test with a range, but got none, because {found['because']}; "
+            f"{where}: needs a range test with a range, but got none, because {bounds['because']}; "
             "give the bounds"
         )
     old = folder.load_config()
@@ -134,14 +132,14 @@ def _from_range(
             + "\n  ".join(lines)
         )
     knob = OmegaConf.select(merged, f"space.{RATE}")
-    said = _keys(overrides)
+    keys = _keys(overrides)
     for end in ("low", "high"):
         if (
             isinstance(knob, DictConfig)
             and end in knob
-            and not said & {f"space.{RATE}", f"space.{RATE}.{end}"}
+            and not keys & {f"space.{RATE}", f"space.{RATE}.{end}"}
         ):
-            knob[end] = float(f"{found[end]:.3g}")
+            knob[end] = float(f"{bounds[end]:.3g}")
     merged["from"] = folder.path.name
     OmegaConf.set_readonly(merged, True)
     return merged, folder.load_contract()
@@ -158,7 +156,7 @@ def _carry(
     defaults, new = compose_defaults(), OmegaConf.create(plain_config(onto, resolve=False))
     silent, keys = flat_config(defaults), _keys(words)
     kept = {path for path in adopted if path not in keys}
-    said = {
+    changes = {
         path: value
         for path, value in flat_config(onto).items()
         if silent.get(path, object) != value
@@ -178,8 +176,8 @@ def _carry(
         is_other = incumbent.chosen[group] != new.chosen[group]
         new[group], new.chosen[group] = incumbent[group], incumbent.chosen[group]
         if is_other and group in kept:  # keys of an option that was not adopted mean nothing here
-            said = {path: said[path] for path in said if path in keys or not _is_in(path, group)}
-    for path, value in said.items():
+            changes = {p: v for p, v in changes.items() if p in keys or not _is_in(p, group)}
+    for path, value in changes.items():
         if path.partition(".")[0] in carried:
             OmegaConf.update(new, path, value, merge=False, force_add=True)
     for group in carried:
@@ -188,7 +186,7 @@ def _carry(
     for path, value in _of_the_users_own(incumbent, defaults=defaults).items():
         if path not in keys:
             OmegaConf.update(new, path, value, merge=False, force_add=True)
-    if "seed" not in said:
+    if "seed" not in changes:
         new.seed = incumbent.seed
     return new
 

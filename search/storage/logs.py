@@ -3,6 +3,15 @@
 import os
 from pathlib import Path
 
+TAIL = 20  # lines of a log that a message shows
+
+
+def log_tail(path: Path) -> str:
+    """The last lines of a log; empty where there is none."""
+    if not path.exists():
+        return ""
+    return "".join(path.read_text(errors="replace").splitlines(keepends=True)[-TAIL:])
+
 
 class TrialLogs:
     """The logs of one search's trials. `limit`: size that one trial's log may reach [bytes]."""

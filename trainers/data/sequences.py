@@ -62,6 +62,7 @@ def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
         lengths=lengths,
         stepwise=True,
         auxiliary=auxiliary,
+        notes=steps.notes,
     )
 
 

@@ -5,7 +5,6 @@ Numbers keep all their digits (float64) until the contract has scaled them.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +43,18 @@ def load(
 ) -> DataSet:
     """x [n, features] float64: the numeric columns in the file's order, then one per category.
 
-    y is as it stands in the file; missing features are NaN. `separator`, `decimal`, `encoding` and
-    `na_values` are of a .csv, which may be compressed (.csv.gz). With `sequence`, the column of
-    sequence ids, a row is one step (`joined_steps`); with `length`, a row is a sequence whose
-    features are its steps, and that column says how many of them are real. `auxiliary`: further
-    columns to predict, and their tasks. With `target_length`, the targets of a row are a sequence
-    too, and that column says how many of its labels are real.
+    y is as in the file; missing features are NaN. `auxiliary`: further columns to predict, with
+    their tasks. `sequence`: the column of sequence ids, a row is one step. `length`: a row is a
+    sequence of steps, this column says how many are real; `target_length`: of its targets.
 
     Raises:
-        DataError: a file that is no such table, a column that does not exist, text in a numeric
-            column, or a missing target, group or sequence.
+        DataError: no such table or column, text among numbers, no target, group or sequence.
     """
     file = Path(path)
-    form = Format(
-        separator=separator, decimal=decimal, encoding=encoding, na_values=_texts(na_values)
-    )
+    texts = _texts(na_values)
+    form = Format(separator=separator, decimal=decimal, encoding=encoding, na_values=texts)
     frame = read_table(file, form)
-    targets = _names("target", target if isinstance(target, list | tuple) else [target], frame)
+    targets = _names("target", target, frame)
     if not targets:
         raise broken("data.target", rule="names a column", got="none", remedy="name one")
     category_names, dropped = _names("categorical", categorical, frame), _names("drop", drop, frame)
@@ -73,13 +67,8 @@ def load(
     )
     if (real := lengths if target_lengths is None else target_lengths) is not None:
         frame = without_padding(frame, targets, real)
-    _check_gaps(frame, [*targets, *further], special, file, form)
-    left_out = dict.fromkeys([*targets, *further, *special.values(), *dropped])
-    features = frame.drop(columns=list(left_out))
-    check_names([str(name) for name in features], path)
-    group_names = [special["groups"]] if groups is not None else []
-    for name in (*targets, *further, *group_names, *category_names):
-        check_texts(frame[name], path)
+    _check_labels(frame, [*targets, *further], special, file, form)
+    features = frame.drop(columns=list({*targets, *further, *special.values(), *dropped}))
     whole = _numbers(features, category_names, file, form)
     rows = DataSet(
         x=whole.to_numpy(dtype=np.float64),
@@ -94,19 +83,23 @@ def load(
     )
     if sequence is None:
         return rows
-    joined = joined_steps(rows, np.asarray(frame[special["sequence"]]), where=path)
-    return replace(joined, notes=rows.notes)
+    return joined_steps(rows, np.asarray(frame[special["sequence"]]), where=path)
 
 
-def _check_gaps(
+def _check_labels(
     frame: pd.DataFrame,
     targets: Sequence[str],
     special: Mapping[str, str],
     file: Path,
     form: Format,
 ) -> None:
-    """Raises DataError for a gap in a target, or in a column of `PRESENT`."""
+    """Raises DataError for a gap in a target or in a column of `PRESENT`, or texts that are no
+    names of classes or groups.
+    """
     _check_present(frame, targets, file, form, rule="every row needs its target")
+    for name in (*targets, special.get("groups")):
+        if name is not None:
+            check_texts(frame[name], str(file))
     for key, rule in PRESENT.items():
         if key in special:
             _check_present(frame, [special[key]], file, form, rule=rule)
@@ -150,13 +143,16 @@ def _numbers(
     features: pd.DataFrame, categorical: Sequence[str], file: Path, form: Format
 ) -> pd.DataFrame:
     """All features as float64 columns."""
+    check_names([str(name) for name in features], str(file))
+    coded_names = [name for name in categorical if name in features]
+    for category in coded_names:
+        check_texts(features[category], str(file))
     numeric = [name for name in features if name not in categorical]
     for name in numeric:
         _check_numeric(features[name], file, form)
     whole = pd.DataFrame({name: pd.to_numeric(features[name]).astype(float) for name in numeric})
     for name in numeric:
         check_digits(features[name], whole[name], str(file))
-    coded_names = [name for name in categorical if name in features]
     if coded_names:
         coded = pd.get_dummies(features[coded_names], columns=coded_names, dtype=float)
         whole = pd.concat([whole, coded], axis=1)
@@ -190,7 +186,7 @@ def _names(key: str, names: Sequence[Any], frame: pd.DataFrame) -> list[str]:
         DataError: there is no such column.
     """
     columns = []
-    for name in [names] if isinstance(names, str | int | float) else names:
+    for name in names if isinstance(names, list | tuple) else [names]:
         text = str(name).lower() if isinstance(name, bool) or name is None else str(name)
         text = "null" if name is None else text
         if text not in frame.columns:

@@ -35,9 +35,9 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     lines = [
         (number, dict(zip(names, row, strict=False))) for number, row in rows[1:] if row != header
     ]
-    told = Counter(name for _, cells in lines for name in cells if is_told(cells, name))
+    counts = Counter(name for _, cells in lines for name in cells if is_told(cells, name))
     headless = any(number_in(name) is not None for name in header)
-    if headless or 2 * max(told.values(), default=0) < len(lines):  # no column holds numbers
+    if headless or 2 * max(counts.values(), default=0) < len(lines):  # no column holds numbers
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
         raise refused(str(path), rule=TABLE, got=got, remedy=REMEDY)
     return names, lines

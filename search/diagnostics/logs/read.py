@@ -113,8 +113,8 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
             trainings.append([])
         trainings[-1].append(line)
         before = before if at is None else at
-    told = [own for own in trainings if any(is_told(c, layout.train[0]) for _, c in own)]
-    trainings = told or trainings  # others ended before their first epoch did
+    measured = [own for own in trainings if any(is_told(c, layout.train[0]) for _, c in own)]
+    trainings = measured or trainings  # others ended before their first epoch did
     if len(trainings) == 1:
         return {stem: trainings[0]}
     return {f"{stem}:{number}": own for number, own in enumerate(trainings, start=1)}

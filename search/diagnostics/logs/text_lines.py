@@ -45,12 +45,12 @@ def text_lines(text: str) -> tuple[list[str], list[Line]]:
     lines: list[Line] = []
     at: dict[str, str] = {}
     own: set[str] = set()  # told by lines that name their epoch themselves
-    for number, numbers in _told(text):
+    for number, numbers in _lines_with_numbers(text):
         at = _moved(at, numbers)
         own |= set(numbers) if "epoch" in numbers else set()
-        told = set(numbers) if "epoch" in numbers else set(numbers) - own
-        if told - set(COUNTS):
-            cells = {name: cell for name, cell in numbers.items() if name in told}
+        names = set(numbers) if "epoch" in numbers else set(numbers) - own
+        if names - set(COUNTS):
+            cells = {name: cell for name, cell in numbers.items() if name in names}
             lines.append((number, {"batch": str(number)} | cells | at))
     axis = next((name for name in COUNTS if name in at), "batch")
     # what lacks the axis stands before the training
@@ -62,7 +62,7 @@ def text_lines(text: str) -> tuple[list[str], list[Line]]:
     return header, [(n, {k: v for k, v in cells.items() if k in header}) for n, cells in lines]
 
 
-def _told(text: str) -> list[Line]:
+def _lines_with_numbers(text: str) -> list[Line]:
     """What each line tells; a progress bar that is drawn again and again is one line."""
     lines: list[Line] = []
     drawn = -1
@@ -99,10 +99,10 @@ def _numbers(line: str) -> dict[str, str]:
     """What a line tells, by name; of `9806/10000`, behind what does not count, the share."""
     numbers: dict[str, str] = {}
     phase, end = "", 0
-    for told in TOLD.finditer(line):
-        words, number, whole = told.groups()
-        phase = _phase(_words(line[end : told.end(1)]), phase)
-        name, end = _name(_words(words), phase), told.end()
+    for match in TOLD.finditer(line):
+        words, number, whole = match.groups()
+        phase = _phase(_words(line[end : match.end(1)]), phase)
+        name, end = _name(_words(words), phase), match.end()
         if whole and name not in COUNTS and float(whole):
             number = repr(float(number) / float(whole))
         numbers.setdefault(name, number)

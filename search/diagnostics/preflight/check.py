@@ -69,8 +69,8 @@ def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
     """In order, and without the faults that another one explains: they cannot be judged before that
     one is mended.
     """
-    found = {check.name: check for check in checks}
-    failed = {name for name, check in found.items() if check.outcome == "fail"}
+    by_name = {check.name: check for check in checks}
+    failed = {name for name, check in by_name.items() if check.outcome == "fail"}
 
     def judged(check: Check) -> Check:
         causes = [name for name in CAUSES[check.name] if name in failed]
@@ -79,4 +79,4 @@ def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
         text = f"because {causes[0]} has failed and explains it: {check.told}"
         return replace(check, outcome="not checkable", told=text, remedy="")
 
-    return tuple(judged(found[name]) for name in CAUSES if name in found)
+    return tuple(judged(by_name[name]) for name in CAUSES if name in by_name)

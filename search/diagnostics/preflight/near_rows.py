@@ -38,7 +38,7 @@ def near_copies(sets: Mapping[str, Shown], *, like: Shown) -> dict[str, float]:
     """
     train = _flat(sets["train"])
     scale = np.where((spread := np.nanstd(train, axis=0)) > 0, spread, 1.0)
-    found = {}
+    shares = {}
     for name, rows in sets.items():
         if name == "train" or len(train) <= TWENTIETH + 1 or not len(rows):
             continue
@@ -48,8 +48,8 @@ def near_copies(sets: Mapping[str, Shown], *, like: Shown) -> dict[str, float]:
         copies = round(share * min(len(rows), ROWS))
         often = 2 * usual * min(len(rows), ROWS)
         sure = copies >= LEAST and poisson.sf(copies - 1, often) < RARELY
-        found[name] = share if share > BY_CHANCE * usual and sure else 0.0
-    return found
+        shares[name] = share if share > BY_CHANCE * usual and sure else 0.0
+    return shares
 
 
 def _share_of_copies(train: Shown, rows: Shown) -> tuple[float, float]:

@@ -117,15 +117,15 @@ def shared_rows(
     keys = {name: row_keys(rows, unit) for name, rows in x.items()}
     train = np.unique(keys["train"])
     distinct = len(train) / max(len(keys["train"]), 1)
-    found = {name: np.isin(keys[name], train) for name in keys if name != "train"}
-    shares = {name: float(mask.mean()) for name, mask in found.items()}
+    matches = {name: np.isin(keys[name], train) for name in keys if name != "train"}
+    shares = {name: float(mask.mean()) for name, mask in matches.items()}
     text = ", ".join(
-        f"{int(mask.sum())} of {len(mask)} {noun} of {name}" for name, mask in found.items()
+        f"{int(mask.sum())} of {len(mask)} {noun} of {name}" for name, mask in matches.items()
     )
     measured = {"shares": shares, "distinct_in_train": distinct}
     sentence = f"{text} stand in train too"
     exact = max(shares.values(), default=0.0)
-    copies = sum(int(mask.sum()) for mask in found.values())
+    copies = sum(int(mask.sum()) for mask in matches.values())
     by_accident = (
         distinct < RICH
         or (exact and exact <= BY_CHANCE * by_chance(x["train"], lengths=lengths))

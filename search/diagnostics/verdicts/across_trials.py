@@ -64,12 +64,12 @@ def trained(curves: Curves, verdict: str) -> Trained:
 
 def across(trials: Sequence[Trained], *, knob: str = "", role: Role = "") -> list[Together]:
     """All that trials say together. `knob`: what a sweep turned; `role`: what that is."""
-    found = [_lengths(trials)]
+    remarks = [_lengths(trials)]
     if role == "size":
-        found.append(_bigger(trials, knob))
+        remarks.append(_bigger(trials, knob))
     if role == "rate":
-        found.append(_cliff(trials, knob))
-    return [one for one in found if one is not None]
+        remarks.append(_cliff(trials, knob))
+    return [remark for remark in remarks if remark is not None]
 
 
 def _lengths(trials: Sequence[Trained]) -> Together | None:
@@ -187,11 +187,11 @@ def _rises(groups: Mapping[float, Sequence[Trained]], best: float) -> bool:
 
 def _groups(trials: Sequence[Trained]) -> dict[float, list[Trained]]:
     """Trials that came to something, by value."""
-    found: dict[float, list[Trained]] = {}
+    by_value: dict[float, list[Trained]] = {}
     for trial in trials:
         if trial.value is not None and trial.score is not None:
-            found.setdefault(trial.value, []).append(trial)
-    return found
+            by_value.setdefault(trial.value, []).append(trial)
+    return by_value
 
 
 def _score(trial: Trained) -> float:

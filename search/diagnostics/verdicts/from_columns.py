@@ -32,8 +32,8 @@ def curves_of(
     `held_out`: whether `val_loss` is of a validation.
     `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
     """
-    train, val = _told(columns, "train_loss"), _told(columns, "val_loss")
-    ours = _told(columns, "train_eval_loss")
+    train, val = _column(columns, "train_loss"), _column(columns, "val_loss")
+    ours = _column(columns, "train_eval_loss")
     comparable = ours is not None and (
         train is None or not (np.isfinite(train) & ~np.isfinite(ours)).any()
     )
@@ -62,7 +62,7 @@ def curves_of(
     )
 
 
-def _told(columns: Mapping[str, Any], name: str) -> Array | None:
+def _column(columns: Mapping[str, Any], name: str) -> Array | None:
     return np.asarray(columns[name], dtype=float) if name in columns else None
 
 

@@ -53,7 +53,7 @@ def judge(curves: Curves) -> Verdict:
         f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch"
     )
     if shape.falls:
-        rests = f"validation, at {shape.told(shape.val_level)}, lies below it and does not fall"
+        rests = f"validation, at {shape.loss(shape.val_level)}, lies below it and does not fall"
         text = f"train still falls ({shape.stands}); {rests}, which dropout or easier rows may do"
     return Verdict(name="cannot_tell", why=text)
 

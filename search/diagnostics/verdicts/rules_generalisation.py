@@ -52,7 +52,7 @@ def suspect_unscaled(shape: Shape) -> str:
         return ""
     return (
         f"train fell to {shape.stands}, and validation was lowest at once, at "
-        f"{shape.told(shape.val_lowest)}: whether it overfits from the start, or nothing of what "
+        f"{shape.loss(shape.val_lowest)}: whether it overfits from the start, or nothing of what "
         f"is learned holds there, cannot be judged without {ASK}"
     )
 
@@ -71,8 +71,8 @@ def overconfident(shape: Shape) -> str:
     if shape.val_goes != "up" or shape.metric_gain < 2 or _is_bad(shape):
         return ""
     rose = (
-        f"validation's loss rose from {shape.told(shape.val_lowest)} to "
-        f"{shape.told(shape.val_level)}"
+        f"validation's loss rose from {shape.loss(shape.val_lowest)} to "
+        f"{shape.loss(shape.val_level)}"
     )
     return f"{rose} while its metric got better"
 
@@ -81,10 +81,10 @@ def overfitting(shape: Shape) -> str:
     """R18, R22b: validation rises, or lies far above train; never where train is bad (R22)."""
     if _is_bad(shape) or (shape.level > shape.bad and not shape.falls and shape.gap < FAR):
         return ""
-    train, now = f"train stands at {shape.stands}", shape.told(shape.val_level)
+    train, now = f"train stands at {shape.stands}", shape.loss(shape.val_level)
     if shape.val_goes == "up":
         return (
-            f"validation has risen from {shape.told(shape.val_lowest)} to {now} since epoch "
+            f"validation has risen from {shape.loss(shape.val_lowest)} to {now} since epoch "
             f"{shape.turned}, {train}"
         )
     least, times = (FAR, 2.0) if shape.anchored else (APART, TIMES)
@@ -107,7 +107,7 @@ def too_short(shape: Shape) -> str:
     if shape.count > SHORT or not falls or (shape.level < shape.bad / 2 and not _steep(shape)):
         return ""
     return (
-        f"{shape.count} epochs, and {falling(shape)}: train from {shape.told(shape.first)} "
+        f"{shape.count} epochs, and {falling(shape)}: train from {shape.loss(shape.first)} "
         f"to {shape.stands}"
     )
 
@@ -131,7 +131,7 @@ def lr_too_low(shape: Shape) -> str:
         return ""  # how far train has come since it began is not known
     if not falls or shape.level < SLOW * shape.first or shape.count <= SHORT:
         return ""
-    came = f"train has come from {shape.told(shape.first)} to {shape.stands} only"
+    came = f"train has come from {shape.loss(shape.first)} to {shape.stands} only"
     return f"after {shape.count} epochs {came}, and still falls"
 
 
@@ -148,14 +148,14 @@ def still_learning(shape: Shape) -> str:
         return _early(shape)
     if not shape.curves.held_out:
         return f"train ({shape.stands}) still falls"
-    return f"train ({shape.stands}) and validation ({shape.told(shape.val_level)}) still fall"
+    return f"train ({shape.stands}) and validation ({shape.loss(shape.val_level)}) still fall"
 
 
 def _early(shape: Shape) -> str:
     """R22: where train is bad still, validation that rests is no reason to stop."""
     if not shape.falls or not shape.anchored or shape.level < HIGH:
         return ""
-    rests = f"validation rests at {shape.told(shape.val_level)}"
+    rests = f"validation rests at {shape.loss(shape.val_level)}"
     return f"train still falls and is still bad, at {shape.stands}; {rests}"
 
 
@@ -195,7 +195,7 @@ def val_stalled(shape: Shape) -> str:
     """R18: train falls, validation does not."""
     if not shape.falls or shape.val_level < shape.level:  # dropout can hold train above validation
         return ""
-    return f"train still falls ({shape.stands}), validation rests at {shape.told(shape.val_level)}"
+    return f"train still falls ({shape.stands}), validation rests at {shape.loss(shape.val_level)}"
 
 
 def lr_drop_due(shape: Shape) -> str:
@@ -223,7 +223,7 @@ def underfitting(shape: Shape) -> str:
     """R22: train rests quietly, and is bad."""
     if shape.falls or shape.level < shape.bad or _is_good(shape):
         return ""
-    rests = f"train has come to rest at {shape.stands}, from {shape.told(shape.first)}"
+    rests = f"train has come to rest at {shape.stands}, from {shape.loss(shape.first)}"
     return f"{rests}{shape.held}{shape.sure}"
 
 

@@ -30,7 +30,7 @@ def blown(shape: Shape) -> str:
     end = float(shape.train[-1])
     if end < BLOWN * max(shape.first, 1.0):
         return ""
-    return f"train went from {shape.told(shape.first)} to {shape.told(end)} in its last epoch"
+    return f"train went from {shape.loss(shape.first)} to {shape.loss(end)} in its last epoch"
 
 
 def too_few(shape: Shape) -> str:
@@ -99,7 +99,7 @@ def lr_too_high_late(shape: Shape) -> str:
     climbed = shape.level - shape.lowest
     if shape.train_goes == "up" and climbed > max(0.1, 3 * shape.jitter):
         return (
-            f"train had come down to {shape.told(shape.lowest)} and has climbed to {shape.stands} "
+            f"train had come down to {shape.loss(shape.lowest)} and has climbed to {shape.stands} "
             "again"
         )
     at = int(np.argmin(shape.train))
@@ -110,7 +110,7 @@ def lr_too_high_late(shape: Shape) -> str:
         return ""
     if shape.level < bar or float(after.mean()) < 0.85:
         return ""
-    return f"train had come down to {shape.told(shape.lowest)} and stands at {shape.stands} again"
+    return f"train had come down to {shape.loss(shape.lowest)} and stands at {shape.stands} again"
 
 
 def lr_too_high(shape: Shape) -> str:
@@ -139,7 +139,7 @@ def _killed(shape: Shape) -> str:
 
 
 def _rises(shape: Shape) -> str:
-    began, whole = shape.told(shape.first), shape.overall
+    began, whole = shape.loss(shape.first), shape.overall
     came_down = float(shape.train.max()) > BLOWN * shape.level
     if shape.chance and not shape.curves.untrained and shape.level > BLOWN and came_down:
         constant = f"a constant prediction loses {shape.chance:.3g}"
@@ -169,7 +169,7 @@ def _shakes(shape: Shape) -> str:
         return f"{text} about the loss of a constant prediction"
     least = min(0.015 * more, 0.06) if shape.usual > HIGH else 0.06
     shakes = shape.usual > shape.bad and shape.jitter > least * max(shape.usual, 1.0)
-    return f"{text}, about {shape.told(shape.usual)}" if shakes else ""
+    return f"{text}, about {shape.loss(shape.usual)}" if shakes else ""
 
 
 def dead(shape: Shape) -> str:
@@ -240,7 +240,7 @@ def stuck(shape: Shape) -> str:
     ):
         return ""
     return (
-        f"train came from {shape.told(shape.first)} to {shape.stands} and stays there{shape.sure}"
+        f"train came from {shape.loss(shape.first)} to {shape.stands} and stays there{shape.sure}"
     )
 
 
@@ -272,7 +272,7 @@ def data_suspect(shape: Shape) -> str:
         if never > 0.97 or (never > 0.82 and (learned is None or learned < 0.2)):
             text = (
                 f"train fell to {shape.stands}, and validation was never below "
-                f"{shape.told(shape.val_lowest)}"
+                f"{shape.loss(shape.val_lowest)}"
             )
             return f"{text}: what is learned does not hold there"
     far = shape.gap < -max(0.08, 0.25 * shape.level) and shape.curves.comparable
@@ -280,7 +280,7 @@ def data_suspect(shape: Shape) -> str:
         shape.level > shape.bad and shape.val_level < 0.2 * shape.level
     ):  # more than dropout can explain
         return (
-            f"validation, at {shape.told(shape.val_level)}, is far easier than train, at "
+            f"validation, at {shape.loss(shape.val_level)}, is far easier than train, at "
             f"{shape.stands}"
         )
     return ""

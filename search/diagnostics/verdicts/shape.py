@@ -250,8 +250,8 @@ class Shape:
 
     # Layers and words
 
-    def told(self, share: float) -> str:
-        """A share of the scale in the loss's own unit."""
+    def loss(self, share: float) -> str:
+        """A share of the scale as the loss that it is, in words."""
         return f"{share * self.scale + self.floor:.3g}"
 
     @property
@@ -273,12 +273,12 @@ class Shape:
     @property
     def held(self) -> str:
         """Where validation stands, behind where train does; empty where there is none."""
-        return f", validation at {self.told(self.val_level)}" if self.curves.held_out else ""
+        return f", validation at {self.loss(self.val_level)}" if self.curves.held_out else ""
 
     @property
     def stands(self) -> str:
         """Where train stands at the end, in the loss's own unit."""
-        return self.told(self.level)
+        return self.loss(self.level)
 
     def last(self, series: Array | None) -> float | None:
         """A series' level at its end, if it is known."""

@@ -7,10 +7,11 @@ import pandas as pd
 from search.config.tune_settings import TuneSettings
 from search.results.findings import Findings
 from search.results.report.answer import answer_of
-from search.results.report.blocks import Group, Page
+from search.results.report.blocks import Group, Page, present
 from search.results.report.contract import contract_section
+from search.results.report.curves import curves_section
 from search.results.report.page import render
-from search.results.report.sections import curve_sections, record_sections, search_sections
+from search.results.report.sections import record_sections, search_sections
 from search.results.report.stages import overview_sections, stage_groups
 from search.results.summary import view_of
 from search.storage.folder import Folder
@@ -43,7 +44,8 @@ def page_of(findings: Findings, curves: pd.DataFrame, folder: Folder, *, refresh
     """
     plan, contract = findings.plan, contract_section(folder)
     if isinstance(plan.settings, TuneSettings):
-        first = [contract, *overview_sections(findings), *curve_sections(findings, curves)]
+        overview = overview_sections(findings)
+        first = present(contract, *overview, curves_section(findings, curves))
         groups = [
             Group(name="whole", title="The whole", sections=first, answer=answer_of(findings)),
             *stage_groups(findings, folder),

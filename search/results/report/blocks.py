@@ -148,3 +148,8 @@ def table_of(frame: pd.DataFrame, *, title: str, note: str = "", open: bool = Fa
         for name in frame
     }
     return Table(title=title, columns=columns, note=note, open=open)
+
+
+def present(*sections: Section | None) -> list[Section]:
+    """The sections that have something to show."""
+    return [section for section in sections if section is not None]

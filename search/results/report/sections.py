@@ -1,12 +1,10 @@
 """What one search, or one stage of several, shows below its answer, in order."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from search.results.by_group import read_groups
 from search.results.findings import Findings
-from search.results.report.blocks import Section, Table, table_of
+from search.results.report.blocks import Section, Table, present, table_of
 from search.results.report.budget import budget_section
 from search.results.report.candidates import candidates_section
 from search.results.report.checks import preflight_section, range_section
@@ -26,48 +24,37 @@ def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) ->
     rows = joint.searched(findings.rows)
     many_knobs = view_of(findings.plan).many_knobs and any(row.value is not None for row in rows)
     trials = trials_table(findings)
-    looks = [range_section(findings, folder), preflight_section(folder)]
-    candidates = candidates_section(findings)
-    return [
-        *([candidates] if candidates is not None else []),
-        *([budget_section(findings, rows)] if many_knobs else []),
-        *curve_sections(findings, curves),
-        *group_sections(findings, folder),
+    return present(
+        candidates_section(findings),
+        budget_section(findings, rows) if many_knobs else None,
+        curves_section(findings, curves),
+        group_section(findings, folder),
         *decision_sections(findings),
         *(knob_sections(findings, rows, trials) if many_knobs else []),
-        *(look for look in looks if look is not None),
+        range_section(findings, folder),
+        preflight_section(folder),
         *record_sections(findings, folder, trials=trials),
-    ]
+    )
 
 
-def group_sections(findings: Findings, folder: Folder) -> list[Section]:
-    """The winner's score by named group; empty where the data have none."""
+def group_section(findings: Findings, folder: Folder) -> Section | None:
+    """The winner's score by named group; None where the data have none."""
     groups = read_groups(folder.path, metric=findings.plan.metric.name)
     if groups is None:
-        return []
+        return None
     table = table_of(groups.frame, title="The winner on the validation rows of each group")
     lead = groups.line.split("; see ")[0]
-    return [
-        Section(
-            name="groups", title="By group", lead=f"{lead[0].upper()}{lead[1:]}.", blocks=[table]
-        )
-    ]
-
-
-def curve_sections(findings: Findings, curves: pd.DataFrame) -> list[Section]:
-    """The learning curves; empty where no trial has an epoch."""
-    section = curves_section(findings, curves)
-    return [section] if section is not None else []
+    lead = f"{lead[0].upper()}{lead[1:]}."
+    return Section(name="groups", title="By group", lead=lead, blocks=[table])
 
 
 def record_sections(
     findings: Findings, folder: Folder, *, trials: Table | None = None
 ) -> list[Section]:
     """Costs, failures, all trials, provenance. `trials`: their table, where it is made already."""
-    sections: Sequence[Section | None] = [
+    return present(
         cost_section(findings),
         failure_section(findings, folder),
         trials_section(findings, trials or trials_table(findings)),
         provenance_section(findings, folder),
-    ]
-    return [section for section in sections if section is not None]
+    )

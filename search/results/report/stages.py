@@ -20,6 +20,7 @@ from search.results.report.blocks import (
     Section,
     Table,
     Words,
+    present,
     table_of,
 )
 from search.results.report.budget import budget_section
@@ -86,16 +87,13 @@ def stage_groups(findings: Findings, folder: Folder) -> list[Group]:
 
 
 def _sections(findings: Findings, step: Step, folder: Folder) -> list[Section]:
-    looks: Mapping[str, Section | None] = {
-        "preflight": preflight_section(folder) if step["kind"] == "preflight" else None,
-        "lr_range": range_section(findings, folder) if step["kind"] == "lr_range" else None,
-    }
-    look = looks.get(step["kind"])
-    return [
+    kind = step["kind"]
+    return present(
         _decision(findings, step),
-        *([look] if look is not None else []),
-        *(_joint_sections(findings, step) if step["kind"] == "joint" else []),
-    ]
+        preflight_section(folder) if kind == "preflight" else None,
+        range_section(findings, folder) if kind == "lr_range" else None,
+        *(_joint_sections(findings, step) if kind == "joint" else []),
+    )
 
 
 def _decision(findings: Findings, step: Step) -> Section:

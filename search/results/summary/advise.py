@@ -26,7 +26,7 @@ WITHOUT_ROWS = (
 )
 
 
-def said(findings: Findings) -> list[str]:
+def curve_lines(findings: Findings) -> list[str]:
     """The answer's verdict, what to turn next, and what all trials say together, a line each."""
     rows, lines = _answering(findings), list[str]()
     if agreed := _agreed(findings, rows):
@@ -38,7 +38,7 @@ def said(findings: Findings) -> list[str]:
             else f"trial {agreed[0].spec.trial}, the winner's first seed"
         )
         lines = [f"the curves of {of}: {verdict.name}: {verdict.why}", *next_lines(findings)]
-    lines += [f"together: {found.says} ({found.rule})" for found in findings.together]
+    lines += [f"together: {remark.says} ({remark.rule})" for remark in findings.together]
     return [*lines, *deleted(findings)]
 
 

@@ -13,7 +13,7 @@ from search.config.knobs import Value
 from search.config.short_names import short_names
 from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
-from search.results.summary.advise import said
+from search.results.summary.advise import curve_lines
 from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.edges import edges
 from search.results.summary.formatting import (
@@ -82,10 +82,12 @@ def frame(findings: Findings) -> pd.DataFrame:
         "verdict",
         "decision",
     ]
-    found = pd.DataFrame(records, columns=[*columns, *(knob.path for knob in findings.plan.knobs)])
+    summary = pd.DataFrame(
+        records, columns=[*columns, *(knob.path for knob in findings.plan.knobs)]
+    )
     sign = findings.plan.metric.sign
-    order = found.assign(
-        _first=found["mean"].astype(float) * sign, _then=found["value"] * sign
+    order = summary.assign(
+        _first=summary["mean"].astype(float) * sign, _then=summary["value"] * sign
     ).sort_values(["_first", "_then"], ascending=False, na_position="last", kind="stable")
     ranked = order.drop(columns=["_first", "_then"]).reset_index(drop=True)
     return ranked.assign(rank=range(1, len(ranked) + 1))[["rank", *ranked.columns]]
@@ -162,7 +164,7 @@ def conclusion(findings: Findings) -> list[str]:
         *_left_out(findings),
         *edges(findings),
         *account(findings),
-        *said(findings),
+        *curve_lines(findings),
         held(findings, moved=[knob.path for knob in plan.knobs]),
     ]
 

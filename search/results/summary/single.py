@@ -6,7 +6,7 @@ import pandas as pd
 from rich.table import Table
 
 from search.results.findings import Findings
-from search.results.summary.advise import said
+from search.results.summary.advise import curve_lines
 from search.storage.trials import TrialRecord
 
 
@@ -27,7 +27,8 @@ def table(findings: Findings, *, width: int) -> Table | None:
 
 def conclusion(findings: Findings) -> list[str]:
     """What came of it."""
-    return [*(_told(row, findings.plan.metric.name) for row in findings.rows), *said(findings)]
+    metric = findings.plan.metric.name
+    return [*(_sentence(row, metric) for row in findings.rows), *curve_lines(findings)]
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:
@@ -35,7 +36,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
     return []
 
 
-def _told(row: TrialRecord, metric: str) -> str:
+def _sentence(row: TrialRecord, metric: str) -> str:
     what = (
         f"{metric} {row.value!r} at epoch {row.best_epoch}" if row.value is not None else row.state
     )

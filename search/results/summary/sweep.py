@@ -9,7 +9,7 @@ from rich.text import Text
 
 from search.config.knob_roles import unequal_settings
 from search.results.findings import Findings
-from search.results.summary.advise import said
+from search.results.summary.advise import curve_lines
 from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.formatting import (
     BAR,
@@ -61,8 +61,8 @@ def frame(findings: Findings) -> pd.DataFrame:
                 "decision": labels(decision, index),
             }
         )
-    found = pd.DataFrame(records)
-    return found if knob.choices else found.sort_values(knob.path, ignore_index=True)
+    summary = pd.DataFrame(records)
+    return summary if knob.choices else summary.sort_values(knob.path, ignore_index=True)
 
 
 def text(findings: Findings, summary: pd.DataFrame) -> str:
@@ -143,7 +143,7 @@ def conclusion(findings: Findings) -> list[str]:
         *certainty(findings, more=_more_seeds(findings)),
         *inert(findings),
         *_edges(findings, decision, decision.winner),
-        *said(findings),
+        *curve_lines(findings),
         *caveats(findings),
     ]
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from search.config.tune_settings import TuneSettings
 from search.results.findings import Findings
-from search.results.summary.advise import said
+from search.results.summary.advise import curve_lines
 from search.results.summary.formatting import bullets, count, markdown
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
@@ -67,7 +67,7 @@ def conclusion(findings: Findings) -> list[str]:
     used, budget = len(findings.rows), _budget(findings)
     near = good_region(findings, final["trials"])
     lines.append(f"{used}{budget} trials in {len(steps)} stages{near}")
-    return [*lines, *said(findings)]
+    return [*lines, *curve_lines(findings)]
 
 
 def good_region(findings: Findings, trials: Sequence[int]) -> str:
