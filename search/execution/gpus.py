@@ -14,7 +14,7 @@ from pathlib import Path
 
 from search.errors import refused
 
-VARIABLE = "CUDA_VISIBLE_DEVICES"
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 PATIENCE = 30  # seconds that the driver has for its answer
 NAMES = re.compile(r"\d+|GPU-.+|MIG-.+")  # words of the variable that mean a device
 LISTED = re.compile(r"^GPU (?P<index>\d+):.*\(UUID: (?P<uuid>[^)]+)\)")
@@ -55,7 +55,7 @@ def visible_gpus(*, by_torch: bool) -> list[str]:
             "torch",
             rule=f"must be built with CUDA to use the GPUs of this machine ({listed})",
             got=f"{_torch_version()}, which is not",
-            remedy=f"install torch with CUDA, or train on the CPU with {VARIABLE}=''",
+            remedy=f"install torch with CUDA, or train on the CPU with {VISIBLE_DEVICES}=''",
         )
     return names
 
@@ -77,7 +77,7 @@ def driver_gpus() -> list[Gpu]:
             "nvidia-smi",
             rule=f"must list the GPUs within {PATIENCE} s",
             got=type(error).__name__,
-            remedy=f"repair the driver, or train on the CPU with {VARIABLE}=''",
+            remedy=f"repair the driver, or train on the CPU with {VISIBLE_DEVICES}=''",
         ) from error
     return _parse(listed.stdout) if listed.returncode == 0 else []
 
@@ -126,7 +126,7 @@ def _parse(text: str) -> list[Gpu]:
 
 def _named() -> list[str] | None:
     """The devices of the variable, up to the first word that is none; None where it is not set."""
-    value = os.environ.get(VARIABLE)
+    value = os.environ.get(VISIBLE_DEVICES)
     if value is None:
         return None
     words: list[str] = []
@@ -148,10 +148,10 @@ def _check_listed(words: Sequence[str], gpus: Sequence[Gpu]) -> None:
     ]
     if unknown:
         raise refused(
-            VARIABLE,
+            VISIBLE_DEVICES,
             rule=f"must name GPUs that the driver lists ({', '.join(listed) or 'none'})",
             got=", ".join(unknown),
-            remedy=f"correct it, or train on the CPU with {VARIABLE}=''",
+            remedy=f"correct it, or train on the CPU with {VISIBLE_DEVICES}=''",
         )
 
 

@@ -17,7 +17,7 @@ from search.errors import refused
 from search.execution.gpus import free_memory
 
 GB = 10**9
-LIMIT = "KNOBWISE_MEMORY"  # variable of a worker: the data that it may hold [bytes]
+MEMORY_LIMIT = "KNOBWISE_MEMORY"  # variable of a worker: the data that it may hold [bytes]
 
 # Counts of this process's control group, or of its machine. Linux only.
 GROUP = Path("/proc/self/cgroup")
@@ -66,7 +66,7 @@ def limit_memory() -> None:
 
     Linux only.
     """
-    limit = os.environ.get(LIMIT)
+    limit = os.environ.get(MEMORY_LIMIT)
     if limit and sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_DATA, (int(limit), int(limit)))
 

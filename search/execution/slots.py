@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import joblib
 
 from search.errors import refused
-from search.execution.gpus import VARIABLE, visible_gpus
-from search.execution.memory import GB, LIMIT, check_memory
+from search.execution.gpus import VISIBLE_DEVICES, visible_gpus
+from search.execution.memory import GB, MEMORY_LIMIT, check_memory
 
 # Intel's library then gives the same bits wherever in memory an operand lies, at no measurable
 # price: a lane's bits must not depend on its place.
@@ -65,9 +65,9 @@ class Slot:
         )
         memory = {name: os.environ.get(name, value) for name, value in KEPT.items()}
         if self.memory_gb is not None and self.gpu is None:
-            memory[LIMIT] = str(round(self.memory_gb * GB))
+            memory[MEMORY_LIMIT] = str(round(self.memory_gb * GB))
         return {
-            VARIABLE: self.gpu or "",
+            VISIBLE_DEVICES: self.gpu or "",
             # As nvidia-smi numbers GPUs, where CUDA would begin with the fastest.
             "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
             **STEADY,

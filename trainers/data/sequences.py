@@ -87,10 +87,10 @@ def _once(
 
 
 def without_padding(
-    frame: pd.DataFrame, targets: Sequence[str], lengths: NDArray[Any]
+    frame: pd.DataFrame, targets: Sequence[str], lengths: NDArray[Any] | None
 ) -> pd.DataFrame:
     """A table of one row per sequence, with some label where its steps have ended."""
-    if len(targets) < 2:
+    if len(targets) < 2 or lengths is None:
         return frame
     filled = frame.copy()
     for step, name in enumerate(targets):

@@ -41,11 +41,10 @@ def load(
     encoding: str = "utf-8",
     na_values: Sequence[str] | None = None,
 ) -> DataSet:
-    """x [n, features] float64: the numeric columns in the file's order, then one per category.
+    """x [n, features]: numeric columns in the file's order, then one per category; gaps are NaN.
 
-    y is as in the file; missing features are NaN. `auxiliary`: further columns to predict, with
-    their tasks. `sequence`: the column of sequence ids, a row is one step. `length`: a row is a
-    sequence of steps, this column says how many are real; `target_length`: of its targets.
+    `auxiliary`: further targets, and their tasks. `sequence`: column of ids; a row is one step.
+    `length`: a row is a sequence, this column counts its real steps; `target_length`: its targets.
 
     Raises:
         DataError: no such table or column, text among numbers, no target, group or sequence.
@@ -65,8 +64,7 @@ def load(
         lengths_of(frame[special[key]], path) if key in special else None
         for key in ("length", "target_length")
     )
-    if (real := lengths if target_lengths is None else target_lengths) is not None:
-        frame = without_padding(frame, targets, real)
+    frame = without_padding(frame, targets, lengths if target_lengths is None else target_lengths)
     _check_labels(frame, [*targets, *further], special, file, form)
     features = frame.drop(columns=list({*targets, *further, *special.values(), *dropped}))
     whole = _numbers(features, category_names, file, form)

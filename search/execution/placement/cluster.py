@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from search.config.settings import PlacementSettings
 from search.execution.encryption import Certificates
-from search.execution.gpus import VARIABLE
+from search.execution.gpus import VISIBLE_DEVICES
 from search.execution.link import Link
 from search.execution.listener import PATIENCE, Listener
 from search.execution.messages import Message
@@ -72,7 +72,7 @@ class ClusterSlot(Slot):
         """Variables of the worker; which GPUs it sees is decided on its node."""
         variables = super().environment()
         if self.gpus:
-            del variables[VARIABLE]
+            del variables[VISIBLE_DEVICES]
         return variables
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from search.config.settings import PlacementSettings
 from search.errors import UsageError, refused
-from search.execution.gpus import VARIABLE
+from search.execution.gpus import VISIBLE_DEVICES
 from search.execution.module_process import ROOT
 
 LONGEST = 2**20  # of a Dask scheduler's first message [bytes]
@@ -32,7 +32,7 @@ def gpu_share(settings: PlacementSettings, *, engine: str, has_gpus: bool) -> fl
             "placement.gpus",
             rule=f"must be null with placement={engine}: GPUs are chosen on each node",
             got=", ".join(settings.gpus),
-            remedy=f"set {VARIABLE} where the nodes of the cluster are started",
+            remedy=f"set {VISIBLE_DEVICES} where the nodes of the cluster are started",
         )
     gpus = int(has_gpus) if settings.gpus_per_trial is None else settings.gpus_per_trial
     if gpus > 1 and settings.slots_per_gpu > 1:

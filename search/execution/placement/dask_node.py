@@ -11,7 +11,7 @@ from typing import Any
 
 from search.config.version import __version__
 from search.execution.encryption import Certificates
-from search.execution.gpus import VARIABLE, uuids_of, visible_gpus
+from search.execution.gpus import VISIBLE_DEVICES, uuids_of, visible_gpus
 from search.execution.memory import memory_here
 from search.execution.placement.bookings import Bookings
 from search.execution.placement.node import Order, run_worker
@@ -69,7 +69,7 @@ def serve(order: Order, *, needs: Needs) -> tuple[int, bytes] | None:
         filter(None, [environment.get("PYTHONPATH"), own_path])
     )
     if booking.gpus:
-        environment[VARIABLE] = ",".join(booking.gpus)
+        environment[VISIBLE_DEVICES] = ",".join(booking.gpus)
 
     def started(process: GuardedProcess) -> None:
         _running[order.token] = process

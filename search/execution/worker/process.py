@@ -24,7 +24,7 @@ if __name__ == "__main__":
 from msgspec import structs
 
 from search.config.text import one_line
-from search.execution.gpus import VARIABLE
+from search.execution.gpus import VISIBLE_DEVICES
 from search.execution.link import Link
 from search.execution.machine_fault import machine_fault
 from search.execution.messages import (
@@ -77,7 +77,7 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
     Raises:
         EOFError, OSError: the conductor has gone; OSError also for a fault of the machine.
     """
-    gpus = os.environ.get(VARIABLE, "")
+    gpus = os.environ.get(VISIBLE_DEVICES, "")
     link.send(Hello(pid=os.getpid(), host=platform.node(), gpus=gpus))
     if early:
         module = importlib.import_module(early)  # without it, no trial can be trained here
