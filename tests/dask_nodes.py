@@ -42,6 +42,7 @@ def main() -> None:
     print(address, flush=True)
     strangers: list[subprocess.Popen[bytes]] = []
     for line in sys.stdin:
+        nodes = [each for each in nodes if each.poll() is None]  # a test may have killed one
         match line.strip():
             case "kill":
                 nodes[-1].kill()
