@@ -1,12 +1,13 @@
 """Does a protocol that is killed again and again end with the same rows?
 
-    python tests/benchmarks/kills.py [--kills 30] [--seed 0]
+    python tests/benchmarks/kills.py [--kills 30] [--seed 0] [--place FOLDER]
 
 Breast cancer by the stock trainer on one slot, so that the sampler of the joint stage sees the same
 order of trials each time: all rows and decisions are compared. The kills (-9) are spread evenly
 over all stages, in order: a trial of an undisturbed run is drawn, and up to a fifth of a second
 after it has begun; of a stage without trials (the checks, the range test, the averages), a moment
-of its time. Every second kill ends the conductor alone, the others all its processes at once.
+of its time. Every second kill ends the conductor alone, the others all its processes at once. With
+--place, the same command goes on where it was stopped.
 """
 
 import argparse
@@ -112,25 +113,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--place", type=Path)
     options = parser.parse_args()
-    dice, cwd = random.Random(options.seed), Path(tempfile.mkdtemp())
+    dice, cwd = random.Random(options.seed), options.place or Path(tempfile.mkdtemp())
+    cwd.mkdir(exist_ok=True)
     whole = search(*WORDS, "name=whole", cwd=cwd, timeout=1200)
     assert whole.returncode == 0, whole.stdout + whole.stderr
     folders = [cwd / "results" / name for name in ("whole", "killed")]
-    log, done = cwd / "output.txt", Counter[tuple[str, str]]()
+    log, done = cwd / "output.txt", cwd / "kills.txt"
     drawn = moments(folders[1], log, whole=folders[0], kills=options.kills, dice=dice)
-    for number, (stage, has_come, delay) in enumerate(drawn):
+    before = len(done.read_text().splitlines()) if done.exists() else 0
+    for number, (stage, has_come, delay) in enumerate(drawn[before:], start=before):
         alone = number % 2 == 0
-        if _killed(has_come, delay, log=log, alone=alone):
-            done[stage, "conductor" if alone else "all"] += 1
-        print(f"{number + 1} of {len(drawn)}: {stage}", flush=True)
+        killed = _killed(has_come, delay, log=log, alone=alone)
+        ending = ("the conductor" if alone else "all its processes") if killed else "came too late"
+        with done.open("a") as file:
+            print(f"{stage}: {ending}", file=file)
+        print(f"{number + 1} of {len(drawn)}, {stage}: {ending}", flush=True)
     last = search(*WORDS, "name=killed", cwd=cwd, timeout=1200)
     assert last.returncode == 0, last.stdout + last.stderr
     first, second = (steady(trials(folder)) for folder in folders)
     texts = [(each / "decisions.jsonl").read_text().replace(each.name, "") for each in folders]
-    print(
-        f"{sum(done.values())} kills, {len(drawn) - sum(done.values())} after the end: {dict(done)}"
-    )
+    print(Counter(done.read_text().splitlines()))
     print(f"{len(first)} rows, {len(second)} after the kills, equal: {first.equals(second)}")
     print(f"decisions equal: {texts[0] == texts[1]}")
     if not first.equals(second):

@@ -220,7 +220,7 @@ def class_balance(
             text = f"class {', '.join(shown)} has no row in {name}"
             return judge.fail(
                 text,
-                "draw a stratified split (split=holdout), or merge the class with another",
+                "find more of that class or merge it with another; split=holdout is stratified",
                 **measured,
             )
     table = np.array(list(counts.values()))

@@ -105,7 +105,7 @@ def unresolved(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"{step['knob'] or step['kind']}: {step['says']}"
         for step in steps
-        if step["decision"] == "skipped" and step["kind"] != "sweeps"
+        if step["decision"] == "skipped" and step["kind"] not in ("sweeps", "regularisers_off")
     ] + [
         f"{step['knob']}: no significant difference between {', '.join(tied)}"
         for step in steps
