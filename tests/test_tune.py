@@ -551,6 +551,25 @@ def test_a_listed_knob_that_needs_another_model_is_left_out_and_said(depth, left
     assert next_stage(history) is None
 
 
+@pytest.mark.parametrize(
+    ("words", "knobs", "pruner"),
+    [
+        ((), ["lr", "width"], "median"),
+        ((), ["lr", "epochs_range"], "median"),  # begins as a shorter training does
+        (("schedule=cosine",), ["lr", "epochs_range"], "none"),
+        (("schedule=cosine",), ["lr", "width"], "median"),
+        ((), ["lr", "schedule_few"], "none"),
+    ],
+)
+def test_a_joint_stage_prunes_unless_its_better_trainings_may_begin_more_slowly(
+    words, knobs, pruner
+):
+    plan = tune_plan(*words)
+    turned = tuple(plan.settings.spaces[name][0] for name in knobs)
+    joint = Request(entry=6, stage="joint", because="", knobs=turned, trials=20)
+    assert stage_plan(plan, begun(plan), joint, name="j").settings.pruner == pruner
+
+
 @pytest.mark.parametrize("best", [1, 6])
 def test_residual_connections_are_tried_once_a_deeper_model_is_the_incumbent(best):
     def value(knobs, seed):
