@@ -13,6 +13,7 @@ from search.diagnostics.verdicts.rules import Verdict
 from search.protocols.conclude import conclude
 from search.protocols.history import History, Request, Step
 from search.protocols.next_stage import next_stage
+from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.results.findings import find
 from search.stages.kinds import kind_of
@@ -53,6 +54,7 @@ def carried_out(
         if not request.skip and request.stage not in ("preflight", "lr_range", "ensemble"):
             step, own = _trained(plan, history, request, rows, value_of, verdict_of, floor, epochs)
             rows += own
+        record_of(step, following="", command="", budget={})  # whatever it is, it can be written
         history = history.with_step(step)
     return history, rows
 

@@ -60,8 +60,8 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path of the knob that a sweep is about; empty for other stages."""
-        return self.knobs[0].path if self.stage == "sweep" else ""
+        """The path of the knob that a sweep is about; empty for other stages, or without one."""
+        return self.knobs[0].path if self.stage == "sweep" and self.knobs else ""
 
     def name(self, number: int) -> str:
         """As the stage of this number: `04-sweep.dropout`."""

@@ -18,7 +18,7 @@ from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
-NO_RATE = "none of the knobs is a learning rate"
+NO_RATE = "none of the knobs is a learning rate, whose name would end in lr or learning_rate"
 
 
 def next_stage(history: History) -> Request | None:
