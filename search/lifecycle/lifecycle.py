@@ -23,7 +23,7 @@ from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.refit import refit
 from search.lifecycle.rows_fit import check_rows_fit
-from search.lifecycle.run_stage import conduct, earlier_searches, trainings
+from search.lifecycle.run_stage import conduct, earlier_searches, open_study, trainings
 from search.lifecycle.teacher import check_teacher, record_teacher
 from search.lifecycle.tracking import post_outcome, tracked
 from search.results.by_group import write_groups
@@ -34,7 +34,6 @@ from search.results.repeat import check_repeats
 from search.results.reporters import write_results
 from search.results.tables import settled
 from search.stages.kinds import kind_of
-from search.stages.samplers import make_pruner
 from search.stages.spent import running_time
 from search.storage.code_record import CodeRecord
 from search.storage.folder import Folder
@@ -109,14 +108,7 @@ def carried_out(
 
 def _opened_study(plan: Plan, folder: Folder, console: Console) -> Study:
     """The search's study, for writing; a repaired journal is said."""
-    study = Study.for_writing(
-        folder.storage(),
-        name=plan.name,
-        metric=plan.metric,
-        knobs=plan.knobs,
-        pruner=make_pruner(plan.settings, epochs=plan.epochs),
-        older=CodeRecord(folder.path).older(),
-    )
+    study = open_study(plan, folder)
     if study.repaired:
         console.print(f"{folder.storage().url}: {study.repaired}", markup=False)
     return study

@@ -25,7 +25,7 @@ from search.lifecycle.ensemble_stage import averaged
 from search.lifecycle.lifecycle import begun, check_set_up, export_winner
 from search.lifecycle.range_test import range_test
 from search.lifecycle.refit import refit
-from search.lifecycle.run_stage import conduct
+from search.lifecycle.run_stage import conduct, open_study
 from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import (
     another_budget,
@@ -45,14 +45,11 @@ from search.results.diagnosis import diagnosed, usual_updates
 from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
 from search.results.tables import settled
-from search.stages.samplers import make_pruner
 from search.stages.spent import running_time
-from search.storage.code_record import CodeRecord
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
 from search.storage.sealed import json_lines, read_json, read_json_lines
-from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
 TRAININGS = 100  # about how many there are without a budget, for the preflight's estimate of time
@@ -88,17 +85,9 @@ def carry_out(
     if stood is not None and former != budget_of(plan.config):
         say(console, another_budget(former, budget_of(plan.config), ended=stood.is_done))
     callbacks = configured_callbacks(plan.config)
-    wants_preflight = any(entry.stage == "preflight" for entry in settings.stages)
-
-    # A rate that is far off is no reason to stop where the rate is about to be tuned.
-    rate = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
-    preflight = replace(plan.preflight, allow=(*plan.preflight.allow, *rate))
-    trainings = settings.budget_trials or TRAININGS
 
     def checked(prepared: Prepared) -> None:
-        if wants_preflight:
-            lenient = replace(plan, preflight=preflight)
-            check_set_up(lenient, folder, prepared, pool, console, trainings=trainings)
+        _check_set_up(plan, settings, folder, prepared, pool, console)
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
         budgets = budgets_chosen_by(stood, former) if stood is not None else []
@@ -124,6 +113,24 @@ def carry_out(
         return findings
 
 
+def _check_set_up(
+    plan: Plan,
+    settings: TuneSettings,
+    folder: Folder,
+    prepared: Prepared,
+    pool: WorkerPool,
+    console: Console,
+) -> None:
+    """The preflight, where the protocol has one. A rate that is far off is no reason to stop where
+    the rate is about to be tuned.
+    """
+    if any(entry.stage == "preflight" for entry in settings.stages):
+        rate = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
+        preflight = replace(plan.preflight, allow=(*plan.preflight.allow, *rate))
+        lenient, trainings = replace(plan, preflight=preflight), settings.budget_trials or TRAININGS
+        check_set_up(lenient, folder, prepared, pool, console, trainings=trainings)
+
+
 class _ManyStages:
     """The stages of one search, carried out one after the other in its begun and locked folder."""
 
@@ -140,7 +147,6 @@ class _ManyStages:
     ) -> None:
         self._plan, self._folder, self._pool = plan, folder, pool
         self._contract, self._console = contract, console
-        self._storage = folder.storage()
         self._rows: list[TrialRecord] = []
         self._steps: list[dict[str, Any]] = []
         self._before = read_json_lines(folder.decisions)
@@ -198,7 +204,7 @@ class _ManyStages:
 
     def close(self) -> None:
         """Ends the writing."""
-        self._storage.close()
+        self._folder.storage().close()
 
     def _carried_out(self, step: Step, history: History) -> Step:
         stage = step.request.stage
@@ -237,15 +243,7 @@ class _ManyStages:
             self._command = sweep_command(plan, request.knob, words=self._words)
         ours = borrowed(plan, self._rows)
         floor = self._contract.floor
-        study = Study.for_writing(
-            self._storage,
-            name=plan.name,
-            metric=plan.metric,
-            knobs=plan.knobs,
-            pruner=make_pruner(plan.settings, epochs=plan.epochs),
-            held=plan.held,
-            older=CodeRecord(folder.path).older(),
-        )
+        study = open_study(plan, folder)
         conduct(
             plan,
             folder,

@@ -20,7 +20,9 @@ from search.execution.worker_pool import WorkerPool, slots_of, started_workers
 from search.results.warm_start import read_history
 from search.stages.kinds import kind_of
 from search.stages.past_trial import Past
+from search.stages.samplers import make_pruner
 from search.stages.stage import StageContext
+from search.storage.code_record import CodeRecord
 from search.storage.folder import Folder
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
@@ -29,6 +31,19 @@ from search.storage.trials import TrialRecord
 def trainings(plan: Plan) -> int:
     """How many a search needs that has not begun, as far as that can be foreseen."""
     return kind_of(plan).foreseen(plan, ())
+
+
+def open_study(plan: Plan, folder: Folder) -> Study:
+    """The study of a plan, or of one stage, for writing."""
+    return Study.for_writing(
+        folder.storage(),
+        name=plan.name,
+        metric=plan.metric,
+        knobs=plan.knobs,
+        pruner=make_pruner(plan.settings, epochs=plan.epochs),
+        held=plan.held,
+        older=CodeRecord(folder.path).older(),
+    )
 
 
 def conduct(
@@ -128,7 +143,7 @@ def train_apart(
         folder.locked(),
         started_workers(alone, slots=slots_of(plan)[:1], early=True) as pool,
     ):
-        study = Study.for_writing(folder.storage(), name=alone.name, metric=alone.metric, knobs=())
+        study = open_study(alone, folder)
         conduct(alone, folder, study, contract=contract, pool=pool, console=console)
         (row,) = study.rows(alive=False)
         study.close()

@@ -63,9 +63,8 @@ def make_sampler(kind: str, *, seed: int, known: Sequence[FrozenTrial] = ()) -> 
 
 
 def make_pruner(settings: object, *, epochs: int) -> BasePruner:
-    """Asked at rung epochs only (Li et al.
-
-    2018 for halving, Golovin et al. 2017 for the median).
+    """The pruner of a joint search, asked at rung epochs only (halving: Li et al. 2018, median:
+    Golovin et al. 2017); for other stages one that never prunes.
     """
     if not isinstance(settings, JointSettings) or settings.pruner == "none":
         return NopPruner()
