@@ -114,7 +114,7 @@ class RayPlacement(ClusterPlacement):
             reason = f"its actor or node has died: {first_line(error)}"
             raise WorkerLost(reason, details=f"{error}\n") from error
         except RayTaskError as error:  # Ray's text begins with where, and says what at its end
-            raise error.cause from error
+            raise error.cause or error from error
         except Exception as error:
             raise RuntimeError(HEAD_ENDED) if OTHER_HEAD in str(error) else error from error
         return int(status), bytes(output)
