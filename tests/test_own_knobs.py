@@ -95,6 +95,17 @@ def test_without_a_learning_rate_its_stages_are_skipped_and_the_knob_is_swept():
     assert history.held == {"my.width": 64}
 
 
+def test_knobs_of_ones_own_that_the_sweeps_left_are_turned_by_the_joint_stage():
+    words = (*TRAINER[:2], "budget_trials=50", RATE, WIDTH, "knob.my.decay=log(1e-6,1e-1)")
+    history, _ = carried_out(tune_plan(*words), _by_width)
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    swept = {step.request.path for step in history.sweeps}
+    left = {"my.lr", "my.width", "my.decay"} - swept
+    assert left
+    assert left <= {knob.path for knob in joint.request.knobs}
+    assert joint.trials
+
+
 def _by_width(knobs, seed):
     return 0.7 + 0.001 * knobs.get("my.width", 4) + np.random.default_rng(seed).normal(0, 0.001)
 

@@ -138,13 +138,18 @@ def _by_verdict(history: History, entry: int) -> Request:
         if history.acts(about) and history.is_open(about.path) and holds(remedy, history):
             why = f"{verdict} ({evidence}): {remedy.says}"
             return sweep_request(history, entry, name, because=why, rules=("R34", remedy.rule))
-    for name, (about, *_) in history.settings.spaces.items():
-        # A knob of the user's own, which no verdict speaks of: he named it to have it turned.
-        is_own = history.base.protocol.get("chosen") and about.path not in SPOKEN_OF
-        if is_own and name not in skipped and history.acts(about) and history.is_open(about.path):
+    for name, about in own_knobs(history):
+        if name not in skipped and history.acts(about) and history.is_open(about.path):
             why = "the command names it, and no verdict speaks of it"
             return sweep_request(history, entry, name, because=why, rules=("R28",))
     return _stop(entry, nothing_left(history))
+
+
+def own_knobs(history: History) -> list[tuple[str, Knob]]:
+    """The knobs of which no verdict speaks: the command named them to have them turned."""
+    chosen = bool(history.base.protocol.get("chosen"))
+    spaces = history.settings.spaces.items() if chosen else ()
+    return [(name, about) for name, (about, *_) in spaces if about.path not in SPOKEN_OF]
 
 
 def remedies(history: History) -> Iterator[tuple[str, str, Advice]]:

@@ -13,7 +13,15 @@ from search.diagnostics.verdicts.advice import ADVICE, CHECK
 from search.protocols.budget import confirm_trials, kept_for_confirm, trials_left, with_budget
 from search.protocols.history import History, Request
 from search.protocols.learned import NOTHING, PERFECT
-from search.protocols.next_knob import affordable, hand, holds, next_sweep, remedies, sweep_request
+from search.protocols.next_knob import (
+    affordable,
+    hand,
+    holds,
+    next_sweep,
+    own_knobs,
+    remedies,
+    sweep_request,
+)
 from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
@@ -164,7 +172,8 @@ def _joint(history: History, index: int, argument: str) -> Request:
 
 def _never_tried(history: History) -> tuple[Knob, ...]:
     """The knobs that the verdict names and no sweep has tried, over their whole range; then those
-    that may generalise better where nothing is wrong, unless the verdict needs a hand.
+    that may generalise better where nothing is wrong, and the user's own, of which no verdict
+    speaks, unless the verdict needs a hand.
     """
     named = [remedy for _, _, remedy in remedies(history)]
     further = () if hand(history) else ADVICE["converged"]
@@ -173,7 +182,9 @@ def _never_tried(history: History) -> tuple[Knob, ...]:
         for remedy in (*named, *further)
         if remedy.turn != CHECK and holds(remedy, history)
     )
-    names = [history.settings.named(path) for path in paths if history.swept(path) is None]
+    own = () if hand(history) else [about.path for _, about in own_knobs(history)]
+    untried = [path for path in dict.fromkeys([*paths, *own]) if history.swept(path) is None]
+    names = [history.settings.named(path) for path in untried]
     spaces = [history.settings.spaces[name] for name in names if name is not None]
     # A knob with another one tuned beside it would be one dimension of many.
     return tuple(
