@@ -109,11 +109,17 @@ def tried_paths(findings: Findings) -> set[str]:
 def _turned(findings: Findings) -> Iterator[str]:
     """The paths that a search turned, one by one or together; of one stage, those of its knobs."""
     if isinstance(findings.plan.settings, TuneSettings):
-        yield from (step["path"] for step in findings.steps if step["kind"] == "sweep")
+        yield from swept_paths(findings)
         joint = (row for row in findings.rows if row.spec.stage.endswith("-joint"))
         yield from dict.fromkeys(path for row in joint for path in row.spec.knobs)
     else:
         yield from (knob.path for knob in findings.plan.knobs)
+
+
+def swept_paths(findings: Findings) -> set[str]:
+    """The knobs that a search of many stages swept; not those whose sweep was left out."""
+    sweeps = (step for step in findings.steps if step["kind"] == "sweep")
+    return {step["path"] for step in sweeps if step["decision"] != "skipped"}
 
 
 def deleted(findings: Findings) -> list[str]:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from search.config.tune_settings import TuneSettings
 from search.results.findings import Findings
-from search.results.summary.advise import curve_lines
+from search.results.summary.advise import curve_lines, swept_paths
 from search.results.summary.formatting import bullets, count, markdown
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
@@ -121,7 +121,7 @@ def _tied(step: Mapping[str, Any]) -> list[str]:
 
 def caveats(findings: Findings) -> list[str]:
     """What the answer rests on (P1)."""
-    swept = {step["path"] for step in findings.steps if step["kind"] == "sweep"}
+    swept = swept_paths(findings)
     settings = findings.plan.settings
     assert isinstance(settings, TuneSettings)
     paths = [knobs[0].path for knobs in settings.spaces.values()]
