@@ -1,7 +1,10 @@
 """Damaged files of a search: one line with file, place and remedy, and never another result."""
 
+import os
 import re
 import shutil
+from itertools import product
+from random import Random
 
 import pandas as pd
 import pytest
@@ -60,17 +63,6 @@ def test_one_flipped_bit_anywhere_is_named_or_changes_nothing(smoke_once, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"[1, 2]\n", b"a: b\n", b"{}\n"])
-def test_a_strange_file_is_named_with_a_remedy(name, content, smoke):
-    (smoke / "results" / "smoke" / name).write_bytes(content)
-    with pytest.raises(SearchError) as error:
-        _read(smoke)
-    assert len(str(error.value).splitlines()) == 1
-    assert name in str(error.value)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
 def test_a_search_whose_journal_was_deleted_is_not_begun_anew_over_its_tables(change, smoke):
     folder = Folder(smoke / "results" / "smoke")
@@ -100,6 +92,7 @@ def test_deleted_curves_are_noticed_and_there_curves_are_not(smoke):
 
 @pytest.mark.slow
 def test_status_goes_on_with_the_other_searches(smoke):
+    shutil.copytree(smoke / "results" / "smoke", smoke / "results" / "renamed")
     for number, name in enumerate(FILES[:3]):
         other = smoke / "results" / f"other-{number}"
         shutil.copytree(smoke / "results" / "smoke", other)
@@ -107,34 +100,81 @@ def test_status_goes_on_with_the_other_searches(smoke):
     done = search("status", cwd=smoke)
     assert done.returncode == 1
     assert "smoke: done, 4 of 4 trials finished" in done.stdout
+    assert "renamed (begun as smoke): done, 4 of 4 trials" in done.stdout
     for number, name in enumerate(FILES[:3]):
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"other-{number}")]
         assert name in line
         assert "restore" in line
 
 
-WRITTEN = (
-    "best.yaml",
-    "best/provenance.json",
-    "code.json",
-    "decisions.jsonl",
-    "preflight.json",
-    "split.npz",
-    "summary.csv",
-    "trials.csv",
-)
+def _flipped(content, _):
+    place = len(content) * 5 // 8
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+DAMAGES = {
+    "emptied": lambda content, other: b"",
+    "halved": lambda content, other: content[: len(content) // 2],
+    "without its last byte": lambda content, other: content[:-1],
+    "one bit": _flipped,
+    "zeros": lambda content, other: bytes(len(content)),
+    "another file": lambda content, other: other,
+    "other JSON": lambda content, other: b"{}\n",
+    "no text": lambda content, other: b"\x00\xff{",
+    "deleted": None,
+    "a folder": None,
+}
+VERBS = ("table", "doctor", "status", "export", "test")
+DRAWN = 25  # of all cases; KNOBWISE_EVERY_DAMAGE=1 tries every one
+PLACE = r"\w\.(json|jsonl|log|npz|npy|parquet|yaml|csv|safetensors)|stamp"
+NUMBER = re.compile(r"\d+\.\d{3,}")
+
+
+def _kinds(folder):
+    """A file of each kind: names that differ in numbers alone are one kind."""
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted({re.sub(r"\d+", "N", str(file)): file for file in reversed(files)}.values())
+
+
+def _damage(path, damage, other):
+    if DAMAGES[damage] is not None:
+        path.write_bytes(DAMAGES[damage](path.read_bytes() or b"x", other))
+        return
+    path.unlink()
+    if damage == "a folder":
+        path.mkdir()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WRITTEN)
-@pytest.mark.parametrize("content", [b"", b"\x00\xff{", b"[1]\n", b"{}\n"])
-def test_no_file_of_a_search_brings_a_verb_down_with_a_traceback(name, content, smoke, capsys):
-    (smoke / "results" / "smoke" / name).write_bytes(content)
-    for words in (["table", "smoke"], ["export", "smoke"]):
-        code = main(words)
-        error = capsys.readouterr().err
-        assert code in (0, 2)
-        assert code == 0 or (name in error and len(error.strip().splitlines()) == 1)
+def test_whatever_file_is_damaged_a_verb_names_it_or_tells_the_same_numbers(
+    smoke_once, tmp_path, capsys, monkeypatch
+):
+    source, results = smoke_once / "results", tmp_path / "results"
+    files = _kinds(source)
+    contents = [(source / file).read_bytes() for file in files]
+    every = list(product(range(len(files)), DAMAGES, VERBS))
+    cases = every if os.environ.get("KNOBWISE_EVERY_DAMAGE") else Random(1).sample(every, DRAWN)
+    sound = {}
+    for number, damage, verb in [(-1, "", verb) for verb in VERBS] + cases:
+        shutil.rmtree(results, ignore_errors=True)
+        shutil.copytree(source, results)
+        monkeypatch.chdir(tmp_path)
+        if damage:
+            _damage(results / files[number], damage, contents[number - 1])
+        code = main([verb, "smoke"])
+        told = capsys.readouterr()
+        numbers, where = NUMBER.findall(told.out), f"{verb}, {files[number]} {damage}: {told.err}"
+        if not damage:
+            assert code == 0, where
+            sound[verb] = numbers
+        elif code == 0:
+            assert numbers == sound[verb] or files[number].name in told.out + told.err, where
+        else:
+            assert code == 2 or (verb, code) == ("status", 1), where
+            text = told.err if code == 2 else told.out
+            assert len(text.strip().splitlines()) == 1, where
+            assert re.search(PLACE, text), where
+            assert ";" in text, where
 
 
 @pytest.mark.slow

@@ -16,7 +16,8 @@ from search.commands.doctor import _mostly_out_of_patience
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.rules import NEED_VALIDATION, Verdict, judge
 from search.errors import UsageError
-from search.storage.layers import LayerLog
+from search.storage.layers import LayerLog, read_series
+from search.storage.sealed import read_line
 
 HEADER = "epoch,train_loss,val_loss,accuracy\n"
 
@@ -175,10 +176,16 @@ def test_a_torn_line_of_layers_is_cut_off_and_a_file_that_cannot_be_written_is_s
     with path.open("a") as file:
         file.write('{"epoch": 2, "ser')
     assert LayerLog(tmp_path / "layers").append(3, {"epoch": 2}) == ""
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+    assert [read_line(line) for line in path.read_bytes().splitlines()] == [
         {"epoch": 1, "series": {"a": {"x": None}}},
         {"epoch": 2},
     ]
+    log = LayerLog(tmp_path / "sound")
+    for epoch in (1, 2):
+        log.append(0, {"epoch": epoch, "fold": 0, "series": {"a": {"x": 0.125}}})
+    written = tmp_path / "sound" / "0.jsonl"
+    written.write_bytes(written.read_bytes().replace(b"0.125", b"0.725", 1))
+    assert read_series(tmp_path / "sound", 0, "a") == {2: {"x": 0.125}}
     (tmp_path / "file").write_text("")
     blocked = LayerLog(tmp_path / "file")
     assert "exists" in blocked.append(0, {})

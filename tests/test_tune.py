@@ -47,7 +47,7 @@ from search.results.findings import open_results
 from search.results.standing import standing_of
 from search.stages import confirm
 from search.storage.folder import Folder
-from search.storage.sealed import read_json, read_json_lines
+from search.storage.sealed import json_lines, read_json, read_json_lines
 from search.storage.trials import TrialRecord, TrialSpec
 from trainers.ensemble import predict
 
@@ -745,6 +745,19 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
     console = Console(file=StringIO())
     settle(ended.plan, folder, console=console)
     assert "your code has changed since these trials were trained" in console.file.getvalue()
+
+    for lines, got in (
+        (records[1:], "none on 01-baseline"),
+        (
+            [{**records[0], "scores": [0.5]}, *records[1:]],
+            r"\[0\.5\] for trials \[.*\] on 01-baseline",
+        ),
+    ):
+        (folder.path / "decisions.jsonl").write_text(json_lines(lines))
+        with pytest.raises(
+            UsageError, match=f"decisions on the search's own trials, but got {got}"
+        ):
+            open_results("killed", root=tmp_path / "results")
 
 
 def test_the_words_of_a_protocol_may_name_an_experiment():

@@ -82,16 +82,18 @@ def _show(entry: _Entry, *, trials: bool) -> None:
     stage = f" in stage {standing.stage}" if standing.stage else ""
     of = "" if standing.stage else f" of {standing.foreseen}"
     done = f"{standing.finished}{of} trials finished ({counts})"
-    print(f"{standing.name}: {standing.state}{stage}, {done}")
+    name = Path(entry.name).name
+    begun = "" if name == standing.name else f" (begun as {standing.name})"
+    print(f"{name}{begun}: {standing.state}{stage}, {done}")
     facts = []
     best = standing.best
     if best is not None:
         score = f"{standing.metric} {best.value:.4g}"
-        name = one_line(shown_knobs(best.knobs)) or "the baseline"
+        knobs = one_line(shown_knobs(best.knobs)) or "the baseline"
         facts.append(
-            f"{'incumbent so far' if standing.stage else 'chosen'}: {name}, mean {score}"
+            f"{'incumbent so far' if standing.stage else 'chosen'}: {knobs}, mean {score}"
             if best.decided
-            else f"best {score}: trial {best.trial}, {name}"
+            else f"best {score}: trial {best.trial}, {knobs}"
         )
     if standing.age:
         facts.append(f"{ENDED[standing.state]} {duration(standing.age)} ago")
@@ -126,7 +128,7 @@ def _record(entry: _Entry) -> dict[str, Any]:
     standing, findings = entry.progress
     best = standing.best
     return {
-        "name": standing.name,
+        "name": Path(entry.name).name,
         "state": standing.state,
         "stage": standing.stage or None,
         "command": standing.command or None,

@@ -16,10 +16,18 @@ from search.config.results_root import address
 from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
-from search.errors import UsageError
+from search.errors import UsageError, broken_rule
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before
-from search.results.export import EXPORTED, PROVENANCE, REFIT, check_export, check_kept, refit_note
+from search.results.export import (
+    EXPORTED,
+    PROVENANCE,
+    REFIT,
+    check_export,
+    check_kept,
+    exported_trial,
+    refit_note,
+)
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines
@@ -50,6 +58,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder, findings = open_results(options.name, root=options.results_root)
     config = _exported(folder, findings)
     _check_weights(findings, folder)
+    _check_winner(findings, folder)
     say_imports(config, folder.best_config)
     with folder.locked():
         ledger = Ledger(folder)
@@ -147,6 +156,24 @@ def _check_weights(findings: Findings, folder: Folder) -> None:
                 check_weights(path)
         except ValueError as error:
             raise UsageError(f"{error}; restore it from a copy") from error
+
+
+def _check_winner(findings: Findings, folder: Folder) -> None:
+    """Whether best/ holds the search's present answer.
+
+    Raises:
+        UsageError: it holds another trial.
+    """
+    exported, winner = exported_trial(folder), findings.winner
+    if winner is not None and exported != winner.spec.trial:
+        raise UsageError(
+            broken_rule(
+                str(folder.best),
+                rule=f"holds the search's answer, trial {winner.spec.trial}",
+                got=f"trial {exported}",
+                remedy="let the search's command come to its end, which exports anew",
+            )
+        )
 
 
 def _several(findings: Findings, folder: Folder, judge: Judge) -> dict[str, list[float]]:

@@ -31,6 +31,7 @@ def record_of(
         "rules": list(request.rules),
         "held": dict(step.held),
         "trials": [row.spec.trial for row in step.incumbent],
+        "scores": [row.value for row in step.incumbent],
         "trained": step.trials,
         "verdicts": dict(step.verdicts),
         "beside": list(step.sides),

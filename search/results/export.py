@@ -80,7 +80,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
         "libraries": {name: _version(name) for name in LIBRARIES},
         "config": hashlib.sha256(text.encode()).hexdigest(),
     }
-    same = _trial_in(folder) == row.spec.trial
+    same = exported_trial(folder) == row.spec.trial
     folder.best.mkdir(exist_ok=True)
     if (kept / WEIGHTS).exists():
         shutil.copy2(kept / WEIGHTS, weights.with_suffix(".new"))
@@ -170,7 +170,7 @@ def drop_beaten(
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _trial_in(folder: Folder) -> int | None:
+def exported_trial(folder: Folder) -> int | None:
     """The trial whose weights are in best/; None if there are none."""
     path = folder.best / PROVENANCE
     return int(read_json(path, keys=["trial"])["trial"]) if path.exists() else None

@@ -13,7 +13,7 @@ from search.config.plan import Plan, read_plan
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
-from search.errors import UsageError, unknown
+from search.errors import UsageError, broken_rule, unknown
 from search.stages import joint
 from search.stages.kinds import kind_of
 from search.stages.outcome import Outcome
@@ -131,7 +131,34 @@ def find_stages(plan: Plan, folder: Folder) -> Findings:
             knobs = staged.all_knobs(row.spec.knobs)
             rows.append(replace(row, spec=replace(row.spec, stage=stage, knobs=knobs, idle={})))
     findings = find(plan, sorted(rows, key=lambda row: row.spec.trial), val_rows=0)
-    return replace(findings, steps=tuple(read_json_lines(folder.decisions)))
+    findings = replace(findings, steps=tuple(read_json_lines(folder.decisions)))
+    _check_steps(findings, folder.decisions)
+    return findings
+
+
+def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None:
+    """Whether the decisions are those of the trials. `whole`: each stage but the last has its own.
+
+    Raises:
+        UsageError: they are of other trials, or some are missing.
+    """
+    stages = sorted({row.spec.stage for row in findings.rows})[: -1 if whole else 0]
+    decided = {step["stage"] for step in findings.steps}
+    values = {row.spec.trial: row.value for row in findings.rows}
+    got = next((f"none on {name}" for name in stages if name not in decided), "")
+    for step in findings.steps:
+        known = [values.get(trial) for trial in step["trials"]]
+        if known != step.get("scores", known):  # earlier versions have not written them
+            got = f"{step['scores']} for trials {step['trials']} on {step['stage']}, not {known}"
+    if got:
+        raise UsageError(
+            broken_rule(
+                str(path),
+                rule="holds the decisions on the search's own trials",
+                got=got,
+                remedy="restore it, or delete it and give the search's command again",
+            )
+        )
 
 
 def searches(root: Path) -> list[Path]:
@@ -183,6 +210,8 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
     plan = replace(read_plan(folder.load_config(), root=root), folder=folder.path)
     if isinstance(plan.settings, TuneSettings):
         findings = find_stages(plan, folder)
+        if not folder.alive():
+            _check_steps(findings, folder.decisions, whole=True)
         folder.check_trials([row.spec.trial for row in findings.rows if row.finished])
         return folder, findings
     study = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs)

@@ -4,12 +4,12 @@ The last line of an epoch counts. The series are too large for the curves. No de
 so a failure to write them is not a failure of the search.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from search.storage.json_numbers import plain
+from search.storage.sealed import read_line, seal_line
 
 
 class LayerLog:
@@ -36,7 +36,7 @@ class LayerLog:
                 _cut_torn_line(path)
                 self._repaired.add(trial)
             with path.open("ab", buffering=0) as file:
-                file.write(json.dumps(plain(record)).encode() + b"\n")
+                file.write(seal_line(plain(record)))
         except OSError as error:
             self._given_up = True
             return f"{path}: {error.strerror or error}"
@@ -44,15 +44,15 @@ class LayerLog:
 
 
 def read_series(folder: Path, trial: int, name: str) -> dict[int, dict[str, float]]:
-    """One series of a trial by epoch, the mean of its folds; lines that are none are left out."""
+    """One series of a trial by epoch, the mean of its folds; damaged lines are left out."""
     try:
-        lines = (folder / f"{trial}.jsonl").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
+        lines = (folder / f"{trial}.jsonl").read_bytes().splitlines()
+    except OSError:
         return {}
     by_epoch: dict[int, dict[int, dict[str, float]]] = {}
     for line in lines:
         try:
-            record = json.loads(line)
+            record = read_line(line)
             series = {str(key): float(value) for key, value in record["series"][name].items()}
             by_epoch.setdefault(int(record["epoch"]), {})[int(record["fold"])] = series
         except (ValueError, KeyError, TypeError, AttributeError):
