@@ -7,8 +7,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.shipped_defaults import is_former_default, is_shipped_default
 
-# Keys that may change from start to start: they begin so.
+# Keys that may change from start to start: those that begin so, and these.
 FREE = ("placement.", "preflight.", "lr_range.", "callbacks", "confirm.", "figures.")
+FREE_KEYS = (
+    "lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience",
+    "chosen.preflight", "chosen.callbacks",
+)  # fmt: skip
 
 
 def flat_config(config: DictConfig) -> dict[str, Any]:
@@ -34,13 +38,7 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     before, now = flat_config(old), flat_config(new)
     lines = []
     for key in sorted({*before, *now}):
-        if (
-            before.get(key) == now.get(key)
-            or key.startswith(FREE)
-            or key
-            in ("lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience")
-            or key in ("chosen.preflight", "chosen.callbacks")
-        ):
+        if before.get(key) == now.get(key) or key.startswith(FREE) or key in FREE_KEYS:
             continue
         if key not in before and is_shipped_default(key, now[key]):
             continue  # the search was begun before there was such a key

@@ -13,7 +13,7 @@ from hydra.utils import get_class
 
 from search.config.plan import Plan
 from search.config.settings import PlacementSettings
-from search.errors import RunError, UsageError, broken_rule
+from search.errors import RunError, refused
 from search.execution.connections import WorkerConnections, WorkerExited
 from search.execution.placement import Event, Placement, SlotFound
 from search.execution.slots import Slot
@@ -32,13 +32,11 @@ def slots_of(plan: Plan) -> tuple[Slot, ...]:
     slots = _placement_class(plan.placement).slots(plan.placement, by_torch=by_torch)
     budget = plan.config.get("budget_gpu_seconds")
     if budget is not None and not any(slot.device == "cuda" for slot in slots):
-        raise UsageError(
-            broken_rule(
-                "budget_gpu_seconds",
-                rule="needs a slot with a GPU",
-                got=f"{budget} and slots on {', '.join(sorted({s.device for s in slots}))}",
-                remedy="say budget_hours=",
-            )
+        raise refused(
+            "budget_gpu_seconds",
+            rule="needs a slot with a GPU",
+            got=f"{budget} and slots on {', '.join(sorted({s.device for s in slots}))}",
+            remedy="say budget_hours=",
         )
     return slots
 
@@ -188,12 +186,10 @@ def _placement_class(settings: PlacementSettings) -> type[Placement]:
     try:
         placement: type[Placement] = get_class(settings.target)
     except Exception as error:  # importing may run a user's module
-        raise UsageError(
-            broken_rule(
-                "placement._target_",
-                rule="must name a class of placements",
-                got=f"{settings.target!r}: {error.__cause__ or error}",
-                remedy="choose placement=local, inline, ray or dask, or mend the path",
-            )
+        raise refused(
+            "placement._target_",
+            rule="must name a class of placements",
+            got=f"{settings.target!r}: {error.__cause__ or error}",
+            remedy="choose placement=local, inline, ray or dask, or mend the path",
         ) from error
     return placement

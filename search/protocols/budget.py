@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from search.config import confirm_settings
 from search.config.tune_settings import StageEntry, TuneSettings
-from search.errors import UsageError, broken_rule
+from search.errors import refused
 from search.protocols.history import History
 from search.results.findings import Findings
 from search.results.summary.formatting import count
@@ -149,7 +149,7 @@ def check_budget(history: History) -> None:
             f"({count(seeds, 'seed')} per value, {settings.confirm} in the confirmation)"
         )
         remedy = f"say budget_trials={least} or more, or fewer seeds= and protocol.confirm="
-        raise UsageError(broken_rule("budget_trials", rule=rule, got=budget, remedy=remedy))
+        raise refused("budget_trials", rule=rule, got=budget, remedy=remedy)
 
 
 def foreseen_trials(history: History) -> list[tuple[StageEntry, int]]:

@@ -48,8 +48,7 @@ class Worker:
     """Serves one conductor until it is told to quit.
 
     `log`: name of the log for output that belongs to no trial; None within the conductor's own
-    process, where output stays as it is. `files`: how those of its trials reach the search;
-    `notice`: when it must leave.
+    process. `files`: how those of its trials reach the search; `notice`: when it must leave.
     """
 
     def __init__(
