@@ -11,6 +11,9 @@ from omegaconf import OmegaConf
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
+from search.config.compose import compose_experiment
+from search.contract.contract import prepare
+from search.contract.metrics import Metric
 from search.errors import UsageError
 from search.lifecycle.teacher import check_teacher, record_teacher
 from search.storage.folder import Folder
@@ -18,6 +21,8 @@ from trainers.api import Data, Epoch, Part
 from trainers.callable import open_seats
 from trainers.checkpoint import Unsaved
 from trainers.distillation import OfClasses, OfNumbers, read_distillation, with_teacher
+
+ACCURACY = Metric(name="accuracy", direction="maximize")
 
 
 def _config(
@@ -166,16 +171,21 @@ def test_a_search_takes_its_teacher_from_another_and_refuses_one_of_another_cont
     done = search(*words, teacher, "model.width=8", cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     assert (elsewhere / "results" / "distillation_sweep" / "teacher.json").exists()
+    refused = search(*words, teacher, "split=kfold", "name=other", cwd=elsewhere)
+    assert refused.returncode == 2, refused.stdout
+    assert "a teacher must not have seen the validation rows" in refused.stderr
+    assert not (elsewhere / "results" / "other").exists()
     for change, message in (
-        (["data=breast_cancer"], "a contract is fixed"),
-        (["split.seed=5"], "split.hash"),
-        (["normalise=minmax"], "must have this search's normalise"),
-        (["split=kfold"], "a teacher must not have seen the validation rows"),
+        ("data=breast_cancer", "a contract is fixed"),
+        ("split.seed=5", r"split\.hash"),
+        ("normalise=minmax", "must have this search's normalise"),
     ):
-        refused = search(*words, teacher, *change, "name=other", cwd=elsewhere)
-        assert refused.returncode == 2, refused.stdout
-        assert message in refused.stderr
-        assert not (elsewhere / "results" / "other").exists()
+        config = compose_experiment(
+            words[0], overrides=[*words[1:], teacher, change], config_dir=None
+        )
+        contract = prepare(config, metric=ACCURACY).contract
+        with pytest.raises(UsageError, match=message):
+            check_teacher(config, contract)
 
 
 def test_a_teacher_that_changed_since_the_search_began_is_refused(tmp_path):

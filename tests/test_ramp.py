@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from kit import search
 
 from search.diagnostics.lr_range import WIDTH, read_range
+from search.errors import UsageError
+from search.results.transfer import compose_from
 from trainers.probes.subject import is_lost
 
 RATES = np.geomspace(1e-7, 10, 160)
@@ -120,6 +122,11 @@ def test_pure_noise_gives_a_range_in_at_most_one_of_a_hundred_cases():
 # The command
 
 
+def _from_range(*words):
+    """The config of `lr_sweep from=lr_range`, and its contract."""
+    return compose_from("lr_sweep", overrides=list(words), config_dir=None, source="lr_range")
+
+
 def test_the_command_leaves_range_curves_and_figure_and_hands_them_to_a_sweep(elsewhere):
     done = search("lr_range", *QUICK, "data=breast_cancer", cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -139,18 +146,16 @@ def test_the_command_leaves_range_curves_and_figure_and_hands_them_to_a_sweep(el
     ]
     assert min(values) == pytest.approx(found["low"], rel=0.01)
     assert max(values) == pytest.approx(found["high"], rel=0.01)
-    half = search(
-        "plan",
-        "lr_sweep",
-        "from=lr_range",
-        "space.optimizer.lr.high=7",
-        "rehearse=false",
-        cwd=elsewhere,
-    )
-    assert re.search(rf"{found['low']:.2}\d* … 7", half.stdout), half.stdout
-    other = search("plan", "lr_sweep", "from=lr_range", "optimizer=adam", cwd=elsewhere)
-    assert other.returncode == 2
-    assert "its range was measured for another set-up" in other.stderr
+    half, _ = _from_range("space.optimizer.lr.high=7")
+    assert half.space.optimizer.lr.low == pytest.approx(found["low"], rel=0.01)
+    assert half.space.optimizer.lr.high == 7
+    cycle, _ = _from_range("schedule=cyclical")
+    ends = [cycle.schedule.base_lr, cycle.schedule.max_lr]  # max_lr follows the rate
+    assert ends == pytest.approx([found["low"], found["high"]], rel=0.01)
+    own, _ = _from_range("schedule=cyclical", "schedule.base_lr=0.002", "optimizer.lr=0.3")
+    assert [own.schedule.base_lr, own.schedule.max_lr] == [0.002, 0.3]
+    with pytest.raises(UsageError, match="its range was measured for another set-up"):
+        _from_range("optimizer=adam")
     status = search("status", cwd=elsewhere)
     assert re.search(r"lr_range: a range test: learning rates from [\d.]+ to [\d.]+", status.stdout)
     table = search("table", "lr_range", cwd=elsewhere)

@@ -32,6 +32,7 @@ OWN = (
 BESIDE = ("choices", "chosen", "from")  # keys of a composed config that are no settings
 FIXED = ("data.", "metric.", "split.", "normalise.")  # of the contract
 RATE = "optimizer.lr"
+CYCLE = {"schedule.base_lr": "low", RATE: "high"}  # between which a cyclical schedule goes (R38)
 PENALTIES = ("trainer.l1", "trainer.flood", "trainer.clip", "trainer.max_norm")
 READ_FOR = (
     "data.",
@@ -140,6 +141,9 @@ def _from_range(
             and not keys & {f"space.{RATE}", f"space.{RATE}.{end}"}
         ):
             knob[end] = float(f"{bounds[end]:.3g}")
+    for path, end in CYCLE.items():
+        if "base_lr" in merged.schedule and path not in keys:
+            OmegaConf.update(merged, path, float(f"{bounds[end]:.3g}"))
     merged["from"] = folder.path.name
     OmegaConf.set_readonly(merged, True)
     return merged, folder.load_contract()
