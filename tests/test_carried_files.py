@@ -201,12 +201,19 @@ APART = [
 ]
 
 
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """The search of local workers, undisturbed."""
+    cwd = tmp_path_factory.mktemp("calm")
+    done = search(*TINY, cwd=cwd, TOY_PAUSE="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return cwd / "results" / "own_trainer"
+
+
 @pytest.mark.slow
 def test_workers_in_folders_of_their_own_are_killed_and_give_the_rows_and_files_of_local_ones(
-    tmp_path,
+    calm, tmp_path
 ):
-    calm = search(*TINY, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
-    assert calm.returncode == 0, calm.stdout + calm.stderr
     nodes, mark = tmp_path / "nodes", tmp_path.name
     nodes.mkdir()
     curves = tmp_path / "results" / "apart" / "curves.jsonl"
@@ -223,7 +230,7 @@ def test_workers_in_folders_of_their_own_are_killed_and_give_the_rows_and_files_
         output, _ = conductor.communicate(timeout=100)
     assert conductor.returncode == 0, output
     assert "; trying again" in output
-    folders = [tmp_path / "results" / name for name in ("calm", "apart")]
+    folders = [calm, tmp_path / "results" / "apart"]
     pd.testing.assert_frame_equal(*(steady(trials(each)) for each in folders), check_exact=True)
     weights = [(each / "best" / "weights.safetensors").read_bytes() for each in folders]
     assert weights[0] == weights[1]
@@ -231,17 +238,15 @@ def test_workers_in_folders_of_their_own_are_killed_and_give_the_rows_and_files_
 
 
 @pytest.mark.slow
-def test_a_way_cut_for_five_seconds_and_strangers_at_the_port_change_no_row(tmp_path):
-    calm = search(*TINY, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
-    assert calm.returncode == 0, calm.stdout + calm.stderr
+def test_a_way_cut_for_five_seconds_and_strangers_at_the_port_change_no_row(calm, tmp_path):
     words = [*APART, "placement._target_=here.Cut", "name=apart"]
     curves = tmp_path / "results" / "apart" / "curves.jsonl"
     dice = random.Random(7)
-    with running(*words, cwd=tmp_path, TOY_PAUSE="0.2") as conductor:
+    with running(*words, cwd=tmp_path, TOY_PAUSE="0.08") as conductor:
         said = iter(conductor.stdout.readline, "")
         port = next(int(line.split()[1]) for line in said if line.startswith("port "))
         silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(10)]
-        wait_for(lambda: curves.exists() and curves.read_bytes().count(b"\n") >= 20, seconds=120)
+        wait_for(lambda: curves.exists() and curves.read_bytes().count(b"\n") >= 10, seconds=120)
         (tmp_path / "cut").touch()
         time.sleep(1)  # what was on its way has arrived
         reached = curves.read_bytes().count(b"\n")
@@ -256,5 +261,5 @@ def test_a_way_cut_for_five_seconds_and_strangers_at_the_port_change_no_row(tmp_
             connection.close()
     assert conductor.returncode == 0, output
     assert "trying again" not in output
-    tables = [steady(trials(tmp_path / "results" / name)) for name in ("calm", "apart")]
+    tables = [steady(trials(each)) for each in (calm, tmp_path / "results" / "apart")]
     pd.testing.assert_frame_equal(*tables, check_exact=True)

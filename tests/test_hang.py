@@ -45,10 +45,11 @@ def test_a_dry_run_does_not_outlive_a_killed_search(tmp_path):
 @pytest.mark.slow
 def test_a_trial_whose_module_hangs_is_lost_after_its_retries_and_the_user_hears_of_it(tmp_path):
     (tmp_path / "mine.py").write_text(HANGS)
-    words = ["rehearse=false", "trainer.epoch_timeout=2", "placement.max_retries=1", "seeds=1"]
+    words = ["rehearse=false", "trainer.epoch_timeout=1", "placement.max_retries=1", "seeds=1"]
+    words += ["placement.slots=3"]
     mark = {MARK: str(tmp_path), "PYTHONPATH": f"{tmp_path}:{PATH}"}
     done = search(*WORDS, *words, cwd=tmp_path, **mark)
     assert done.returncode == 1
-    assert "trial 0: hung: no epoch for trainer.epoch_timeout=2 s; trying again" in done.stdout
+    assert "trial 0: hung: no epoch for trainer.epoch_timeout=1 s; trying again" in done.stdout
     assert "the first 3 trials all failed alike" in done.stderr
     wait_for(lambda: not marked(str(tmp_path)), what=lambda: told_of(marked(str(tmp_path))))

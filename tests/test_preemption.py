@@ -28,11 +28,11 @@ WORDS = [
 
 
 def test_a_worker_that_is_told_to_leave_hands_its_trial_back_with_its_checkpoint(tmp_path):
-    """Eight notices, and no trial is charged with one or repeats more than the epoch at hand."""
+    """Five notices, and no trial is charged with one or repeats more than the epoch at hand."""
     dice, told = random.Random(1), []
     logs = tmp_path / "results" / "storm" / "logs"
-    with running(*WORDS, "name=storm", cwd=tmp_path, TOY_PAUSE="0.1") as conductor:
-        while len(told) < 8 and conductor.poll() is None:
+    with running(*WORDS, "name=storm", cwd=tmp_path, TOY_PAUSE="0.06") as conductor:
+        while len(told) < 5 and conductor.poll() is None:
             fresh = {pid for _, pid in _attempts(logs)} - set(told)
             victims = [worker for worker in _workers(conductor) if worker.pid in fresh]
             if victims:
@@ -40,7 +40,7 @@ def test_a_worker_that_is_told_to_leave_hands_its_trial_back_with_its_checkpoint
                 victim.send_signal(signal.SIGTERM)
             time.sleep(dice.uniform(0.1, 0.4))
         output, _ = conductor.communicate(timeout=60)
-    assert (conductor.returncode, len(told)) == (0, 8), output
+    assert (conductor.returncode, len(told)) == (0, 5), output
     assert "trying again" not in output
     calm = search(*WORDS, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
     assert calm.returncode == 0
