@@ -112,7 +112,7 @@ def test_keys_are_filled_into_the_arguments_and_nothing_is_split_on_spaces():
     config["trainer"]["command"] = "python train.py"
     with pytest.raises(
         TypeError,
-        match=r"trainer\.command: must be a list of program and arguments, but got 'python train\.py'; write",
+        match=r"trainer\.command: must be a list of program and arguments, but got 'python train\.py'; write 'trainer\.command=\[\"python\", \"train\.py\"\]'",
     ):
         command_line(config, config_file=Path("c.json"), folder=Path("f"))
 

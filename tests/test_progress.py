@@ -112,6 +112,10 @@ def test_the_reason_of_more_trials_follows_from_the_first_of_them():
     assert (
         growth_reason(_ask(2, 0.1, "confirm"), tried, adaptive=True) == "the stage confirm begins"
     )
+    confirmed = [*tried, _ask(2, 0.1, "confirm")]
+    assert growth_reason(_ask(3, 1.0, "confirm"), confirmed, adaptive=True).startswith("further")
+    assert growth_reason(_ask(3, 0.1, "confirm"), confirmed, adaptive=True) == "more seeds decide"
+    assert growth_reason(_ask(3, 0.1), tried, adaptive=True) == "the sampler goes on"
 
 
 def test_colours_carry_meaning_on_a_terminal_only_and_no_color_takes_them_away(monkeypatch):

@@ -114,6 +114,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "optimizer.lr=="], r"Error parsing override 'optimizer.lr=='"),
         (["lr_sweep", "seeds=1,2"], r"Ambiguous value for argument 'seeds=1,2'"),
         (["lr_sweep", "model.width=${nowhere}"], r"Interpolation key 'nowhere' not found"),
+        (["lr_sweep", "trainer=command", "data=own", "data.rows=9"], r"Interpolation key 'data\.inputs' not found; data=own has no such key, so say model=own"),
         (["lr_sweep", "trainer=own"], r"lr_sweep: every key needs a value, but got \?\?\? for trainer\._target_; say trainer\._target_=…"),
         (["lr_sweep", "name=a/b"], r"name: letters, digits and \. _ \+ - make a name, but got 'a/b'; give another name="),
         (["lr_sweep", "name=.."], r"name: letters, digits"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import findings_of, planted
+from drawn import findings_of, plan_of, planted
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import (
@@ -27,7 +27,7 @@ from pages import (
 
 from search.errors import UsageError
 from search.results.report import report_page
-from search.results.report.answer import answer_of, with_interval
+from search.results.report.answer import answer_of, follow_up, with_interval
 from search.results.report.budget import best_at, best_of
 from search.results.report.comparison import LoadedSearch, comparison_page
 from search.results.report.costs import cost_of
@@ -80,6 +80,14 @@ def test_one_seed_is_called_not_tested_and_an_open_search_names_what_is_missing(
     answer = answer_of(findings_of(planted(0.01), leave=4))
     assert answer.sentence.startswith("No decision yet: 11 of 15 trials are done.")
     assert answer_of(findings_of(lambda rate, seed: None)).label == "no winner"
+
+
+def test_the_joint_search_that_a_sweep_is_followed_by_turns_knobs_that_its_winner_has():
+    command = "python -m search joint from=lr_sweep name=lr_sweep-joint"
+    assert follow_up(plan_of("lr_sweep")) == command
+    without_momentum = "'space=[lr,weight_decay,dropout,width,batch_size]'"
+    assert follow_up(plan_of("lr_sweep", "optimizer=adam")) == f"{command} {without_momentum}"
+    assert follow_up(plan_of("own_command")) == ""  # what else a program reads is not known
 
 
 def test_many_knobs_stand_below_the_sentence_not_in_it(joint):

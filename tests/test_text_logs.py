@@ -44,7 +44,8 @@ def written(tmp_path, form):
         form.format(e=e, t=t, v=v, m=m, p=100 * m, k=round(10000 * m)) for e, (t, v, m) in rows
     )
     path = tmp_path / "train.log"
-    path.write_text(f"Found 4575 images of 10 classes.\nepochs: 8\nlr: 0.1\n{text}best epoch: 8\n")
+    begin = "{'lr': 0.1}\nFound 4575 images of 10 classes.\nepochs: 8\nlr: 0.1\n"
+    path.write_text(f"{begin}{text}best epoch: 8\n")
     return str(path)
 
 

@@ -136,9 +136,12 @@ def test_folds_are_told_with_their_mean(tmp_path):
     [
         (
             {},
-            r"a yield must hold predictions or probabilities or labels or 'accuracy', but got nothing; add one of them",
+            r"a yield must hold predictions or probabilities or labels or 'accuracy', but got nothing; add one of them$",
         ),
-        ({"loss": 1.0}, r"must hold .* but got loss; add one of them"),
+        (
+            {"train_loss": 2.0, "loss": 1.0},
+            r"but got train_loss, loss; add one of them, or say metric=reported metric\.name=loss ",
+        ),
         (
             {"accuracy": "high"},
             r"what a trainer yields must be numbers, but got accuracy='high'; drop it",

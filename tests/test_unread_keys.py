@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from drawn import plan_of
 from kit import HERE, search
 
 from search.config.catalogue import experiments, needed_words
 from search.config.check_keys import unusual_keys
 from search.config.compose import compose_experiment
 from search.errors import UsageError
+from search.execution.dry_run import unread_words
 from trainers.mentions import unmentioned
 
 OWN = """
@@ -98,6 +100,15 @@ def test_what_a_program_reads_stands_in_its_words_or_its_script(text, words, unr
     assert unmentioned(config, ["optimizer.lr", "model.width", "trainer.amp"]) == unread
     config["trainer"]["command"] = ["./binary", *words]
     assert unmentioned(config, ["model.width"]) == []  # there is no code to read
+
+
+def test_a_knob_that_nobody_reads_is_named_as_what_the_search_turns():
+    plain = "nothing in your code mentions trainer.amp: a setting that nobody reads has no effect"
+    assert unread_words(plan_of("own_command"), ["trainer.amp"]) == plain
+    assert unread_words(plan_of("own_command"), ["optimizer.lr"]).endswith(
+        "no effect, and this search turns optimizer.lr; put {optimizer.lr} into trainer.command"
+    )
+    assert unread_words(plan_of("own_trainer"), ["optimizer.lr"]).endswith("turns optimizer.lr")
 
 
 @pytest.mark.slow

@@ -12,6 +12,8 @@ from trainers.api import Config
 PLACE = re.compile(r"\{([A-Za-z_][\w.]*)\}")  # other braces, such as those of JSON, are left alone
 FLAG = re.compile(r"\{(--?[A-Za-z][\w-]*):([A-Za-z_][\w.]*)\}")  # a whole word: {--amp:trainer.amp}
 
+EXAMPLE = ["{python}", "train.py", "--lr", "{optimizer.lr}"]
+
 
 def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
     """Fills the command and looks for its program; what it trains is not known.
@@ -46,9 +48,10 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
     """
     command = config["trainer"]["command"]
     if not isinstance(command, list) or not command:
+        parts = command.split() if isinstance(command, str) else []
         raise TypeError(
             f"trainer.command: must be a list of program and arguments, but got {command!r}; "
-            "write [python, train.py]"
+            f"write 'trainer.command={json.dumps(parts or EXAMPLE)}'"
         )
     paths = {"config": str(config_file), "folder": str(folder), "python": sys.executable}
     keys = {**_flat(config), **paths}

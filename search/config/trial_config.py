@@ -72,7 +72,15 @@ def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
     try:
         return plain_config(config, resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:
-        raise UsageError(f"{where}: {str(error).splitlines()[0]}; mend the link") from error
+        remedy = "mend the link"
+        if str(error).startswith("Interpolation key 'data.") and _data_are_own(config):
+            remedy = "data=own has no such key, so say model=own"
+        raise UsageError(f"{where}: {str(error).splitlines()[0]}; {remedy}") from error
+
+
+def _data_are_own(config: DictConfig) -> bool:
+    """Whether the trainer loads its data itself."""
+    return OmegaConf.select(config, "data._target_") is None
 
 
 def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:

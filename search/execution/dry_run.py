@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,12 +56,22 @@ def dry_run(
     if say is None:
         return
     if answer["unread"]:
-        say(
-            f"nothing in your code mentions {', '.join(answer['unread'])}: "
-            "a setting that nobody reads has no effect"
-        )
+        say(unread_words(plan, answer["unread"]))
     for line in answer["inert"]:
         say(line)
+
+
+def unread_words(plan: Plan, keys: Sequence[str]) -> str:
+    """That no code names some settings, and what to do where the search turns one of them."""
+    turned = [knob.path for knob in plan.knobs if knob.path in keys]
+    text = (
+        f"nothing in your code mentions {', '.join(keys)}: "
+        "a setting that nobody reads has no effect"
+    )
+    if not turned:
+        return text
+    way = f"; put {{{turned[0]}}} into trainer.command" if "command" in plan.config.trainer else ""
+    return f"{text}, and this search turns {', '.join(turned)}{way}"
 
 
 def _from_early(plan: Plan, early: WorkerConnections) -> Answer:

@@ -19,6 +19,7 @@ from search.execution.early_stopping import EarlyStopping
 from search.execution.pace import duration, epochs_left, seconds_left, usual_epochs
 from search.execution.slots import Slot
 from search.execution.terminal import Line, aligned, say
+from search.stages.joint import CONFIRM
 from search.stages.kinds import kind_of
 from search.storage.trials import TrialRecord, TrialSpec
 
@@ -222,6 +223,9 @@ def growth_reason(spec: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool
     """Why a search wants more trials than it first did, by the first of them and those tried."""
     if all(spec.stage != other.stage for other in tried):
         return f"the stage {spec.stage} begins"
+    if spec.stage == CONFIRM:
+        confirmed = [other.knobs for other in tried if other.stage == spec.stage]
+        return "more seeds decide" if spec.knobs in confirmed else "further leaders may win"
     if adaptive:
         return "the sampler goes on"
     for path, value in spec.knobs.items():

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from search.config.knobs import Knob
+from search.config.plan import Plan
 from search.config.results_root import address
 from search.execution.terminal import Terminal
 from search.results.by_group import read_groups
@@ -13,6 +14,7 @@ from search.results.export import EXPORTED
 from search.results.findings import Findings
 from search.results.report.rules import CITED
 from search.results.summary import conclusion, show_summary
+from search.storage.trials import TrialRecord
 
 
 def show_decision(findings: Findings, console: Terminal) -> None:
@@ -51,12 +53,24 @@ def show_closing(findings: Findings, console: Terminal) -> None:
         shown = line if len(line) <= console.width else "  " + " \\\n  ".join(words)
         console.say(f"chosen, as words of a command:\n{shown}", style="green")
     if not (plan.folder / "best" / EXPORTED).exists():
-        dropped = "" if plan.keep == "all" else ", or keep=best deleted them before this trial won"
-        console.say(
-            f"best/ holds no weights: the trainer saved none{dropped}; train best.yaml to get them"
-        )
+        console.say(f"best/ holds no weights: {_without_weights(findings.winner, plan)}")
     for command, purpose in _next_commands(findings, where):
         console.say(f"  {command}\n      {purpose}")
+
+
+def _without_weights(winner: TrialRecord, plan: Plan) -> str:
+    """Why, and where they may be."""
+    files = plan.folder / "files" / str(winner.spec.trial)
+    if files.is_dir() and any(files.iterdir()):
+        return f"what the trainer kept lies in files/{winner.spec.trial}/"
+    if "command" in plan.config.trainer:
+        return "a program keeps its own; {folder} in trainer.command is a place for them"
+    if plan.keep == "all":
+        return "the trainer saved none by checkpoint.save"
+    return (
+        "the trainer saved none by checkpoint.save, or keep=best deleted them before this trial "
+        "won; train best.yaml to get them"
+    )
 
 
 def chosen_words(findings: Findings) -> list[str]:

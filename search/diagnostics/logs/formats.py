@@ -12,7 +12,8 @@ from search.diagnostics.logs.text_lines import is_text_log, text_lines
 from search.errors import refused
 
 GZIP = b"\x1f\x8b"
-JSON_LIST = re.compile(r"\s*\[\s*[{\]]")
+# An object, or a list of objects: a dict that Python printed, {'lr': 0.1}, is a line of text.
+JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
 
 
 def lines_of(path: Path) -> tuple[list[str], list[Line]]:
@@ -24,7 +25,7 @@ def lines_of(path: Path) -> tuple[list[str], list[Line]]:
     if is_events(path):
         return event_lines(path)
     text = _text(path)
-    if text.lstrip()[:1] == "{" or JSON_LIST.match(text):
+    if JSON.match(text):
         return json_lines(path, text)
     return text_lines(text) if is_text_log(text) else csv_lines(path, text)
 

@@ -153,7 +153,13 @@ class TrialRunner:
         if missing:
             rule = f"a yield must hold {' or '.join(OUTPUTS)} or {missing[0]!r}"
             got = ", ".join(values) or "nothing"
-            raise TrialFailed(f"{rule}, but got {got}; add one of them")
+            others = [name for name in values if name not in ("epoch", "layers", "train_loss")]
+            or_say = (
+                f", or say metric=reported metric.name={others[0]} metric.direction=…"
+                if others
+                else ""
+            )
+            raise TrialFailed(f"{rule}, but got {got}; add one of them{or_say}")
         value = None if self._metric.formula else numbers.pop(self._metric.name)
         remark = values.get(REMARK)
         return EpochTrained(

@@ -3,7 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping
 
+from omegaconf import OmegaConf
+
+from search.config.catalogue import CONF
+from search.config.compose_protocol import spaces_by_path
 from search.config.knobs import Value
+from search.config.plan import Plan
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
 from search.results.summary import view_of
@@ -245,15 +250,33 @@ def _staged(findings: Findings) -> Answer:
     )
 
 
+def follow_up(plan: Plan) -> str:
+    """The joint search that goes on from a sweep's winner, over those of its usual knobs that the
+    winner has; empty where it has less than two, or where a trainer is the user's own.
+    """
+    recipe = view_of(plan).follow_up
+    if not recipe or not plan.stock:
+        return ""
+    usual = list(OmegaConf.load(CONF / "space" / f"{recipe}.yaml").defaults)
+    there = {
+        name
+        for path, name in spaces_by_path(plan.config).items()
+        if OmegaConf.select(plan.config, path) is not None
+    }
+    names = [name for name in usual if name in there]
+    space = "" if names == usual else f" 'space=[{','.join(names)}]'"
+    command = f"python -m search {recipe} from={plan.name} name={plan.name}-{recipe}{space}"
+    return command if len(names) > 1 else ""
+
+
 def _commands(findings: Findings) -> list[tuple[str, str]]:
     plan = findings.plan
     root = f"{plan.config.results_root}/{plan.name}"
     seal = (f"python -m search test {plan.name}", "opens the sealed test set, once")
-    recipe = view_of(plan).follow_up
-    follow = f"python -m search {recipe} from={plan.name} name={plan.name}-{recipe}"
+    follow = follow_up(plan)
     return [
         (f"python -m search train {root}/best.yaml", "trains the winner again and compares"),
         *([seal] if plan.config.trainer.predict else []),
-        *([(follow, "turns many knobs at once, from this winner")] if recipe else []),
+        *([(follow, "turns many knobs at once, from this winner")] if follow else []),
         (f"python -m search doctor {plan.name}", "reads the learning curves of every trial"),
     ]
