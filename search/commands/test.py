@@ -16,7 +16,7 @@ from search.config.results_root import address
 from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
-from search.errors import UsageError, broken_rule
+from search.errors import UsageError, refused
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before
 from search.results.export import (
@@ -166,13 +166,11 @@ def _check_winner(findings: Findings, folder: Folder) -> None:
     """
     exported, winner = exported_trial(folder), findings.winner
     if winner is not None and exported != winner.spec.trial:
-        raise UsageError(
-            broken_rule(
-                str(folder.best),
-                rule=f"holds the search's answer, trial {winner.spec.trial}",
-                got=f"trial {exported}",
-                remedy="let the search's command come to its end, which exports anew",
-            )
+        raise refused(
+            str(folder.best),
+            rule=f"holds the search's answer, trial {winner.spec.trial}",
+            got=f"trial {exported}",
+            remedy="let the search's command come to its end, which exports anew",
         )
 
 

@@ -13,7 +13,7 @@ from search.config.plan import Plan, read_plan
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
-from search.errors import UsageError, broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 from search.stages import joint
 from search.stages.kinds import kind_of
 from search.stages.outcome import Outcome
@@ -151,13 +151,11 @@ def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None
         if known != step.get("scores", known):  # earlier versions have not written them
             got = f"{step['scores']} for trials {step['trials']} on {step['stage']}, not {known}"
     if got:
-        raise UsageError(
-            broken_rule(
-                str(path),
-                rule="holds the decisions on the search's own trials",
-                got=got,
-                remedy="restore it, or delete it and give the search's command again",
-            )
+        raise refused(
+            str(path),
+            rule="holds the decisions on the search's own trials",
+            got=got,
+            remedy="restore it, or delete it and give the search's command again",
         )
 
 
