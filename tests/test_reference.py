@@ -5,7 +5,7 @@ import json
 import pytest
 from kit import search
 
-from search.commands.reference import _show
+from search.commands.reference import _chosen, _show
 from search.config.compose import compose_experiment
 from search.config.reference import Published, Reference, read_reference, reference_names
 from search.errors import UsageError
@@ -29,6 +29,21 @@ def test_a_score_below_the_published_spread_is_not_reached_and_one_within_it_is(
     text = capsys.readouterr().out
     assert "a  0.885, mean of 2 from 0.870 to 0.900; published 0.9 ± 0.02: reached" in text
     assert "b  0.875" in text
+
+
+def test_a_reference_is_compared_on_the_models_that_are_trained_and_refused_without_any():
+    reference = read_reference("mnist1d")
+
+    def chosen(choices):
+        words = [f"space.model.choices={choices}"]
+        config = compose_experiment(reference.experiment, overrides=words, config_dir=None)
+        return list(_chosen(reference, config).models)
+
+    assert chosen("[gru,linear]") == ["linear", "gru"]
+    with pytest.raises(
+        UsageError, match=r"space\.model\.choices: a reference trains one of linear"
+    ):
+        chosen("[rnn,lstm]")
 
 
 def test_a_reference_that_does_not_exist_is_refused_with_those_that_do():

@@ -3,16 +3,18 @@
 import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from omegaconf import DictConfig
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.scoring import Judge, imported, trials_scores
 from search.config.compose import compose_experiment
 from search.config.reference import Reference, read_reference, reference_names
 from search.contract.contract import prepare
-from search.errors import Interrupted, RunError
+from search.errors import Interrupted, RunError, refused
 from search.execution.terminal import Terminal
 from search.lifecycle.launch import launch
 from search.results.findings import Findings
@@ -52,6 +54,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         return 0
     reference, overrides = read_reference(options.name), options.overrides
     config = compose_experiment(reference.experiment, overrides=overrides, config_dir=config_dir)
+    reference = _chosen(reference, config)
     try:
         findings = launch(config, console=console)
     except Interrupted as error:
@@ -64,6 +67,21 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if missed and changed:
         console.say(f"another recipe than the published one: {', '.join(changed)} was changed")
     return 1 if missed and not changed else 0
+
+
+def _chosen(reference: Reference, config: DictConfig) -> Reference:
+    """The reference with the models that the config trains.
+
+    Raises:
+        UsageError: it trains none of them.
+    """
+    choices = list(config.space.model.choices)
+    models = {name: each for name, each in reference.models.items() if name in choices}
+    if not models:
+        rule = f"a reference trains one of {', '.join(reference.models)}"
+        remedy = "name one of them"
+        raise refused("space.model.choices", rule=rule, got=", ".join(choices), remedy=remedy)
+    return replace(reference, models=models)
 
 
 def _tested(findings: Findings, reference: Reference) -> Scores:
