@@ -28,6 +28,7 @@ from search.stages import sweep
 from search.stages.past_trial import Past
 from search.storage.trials import TrialRecord
 
+SLOW_STARTS = {"trainer.epochs", "schedule"}  # knobs whose better values may begin more slowly
 LOOKS = 5  # at most, of the pruner at a trial of a joint stage
 STARTUP = 6  # configurations before the sampler takes over, where history teaches too little
 
@@ -92,7 +93,10 @@ def _follower(history: History, request: Request) -> Follower | None:
 
 
 def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
-    """A Gaussian process that begins with what the sweeps taught, pruned by the median."""
+    """A Gaussian process that begins with what the sweeps taught, pruned by the median.
+
+    Nothing is pruned where schedules or lengths differ: what falls late is behind at first.
+    """
     epochs = int(history.config.trainer.epochs)
     warmup = max(1, epochs // LOOKS)
     budget, gpu_budget = history.settings.budget_seconds, history.settings.gpu_budget
@@ -111,23 +115,12 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
         confirm=0,
         most_seeds=1,
         leaders=max(1, history.settings.leaders),
-        pruner="none" if _starts_differ(plan, history, request) else "median",
+        pruner="none" if {knob.path for knob in request.knobs} & SLOW_STARTS else "median",
         rungs=tuple(range(warmup, epochs, warmup)),
         warmup=warmup,
         reduction=3,
         patience=1,
     )
-
-
-def _starts_differ(plan: Plan, history: History, request: Request) -> bool:
-    """Whether a better training may be behind at first, so that nothing is pruned: schedules
-    differ, or lengths under a schedule that heeds them. At a constant rate, a longer training
-    begins as a shorter one does.
-    """
-    paths = {knob.path for knob in request.knobs}
-    target = OmegaConf.select(history.config, "schedule._target_")
-    is_constant = plan.stock and target is None
-    return "schedule" in paths or ("trainer.epochs" in paths and not is_constant)
 
 
 def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:

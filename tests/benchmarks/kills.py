@@ -27,13 +27,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import psutil
 from kit import MARK, command, environment, marked, search, steady, trials, wait_for
 
+from search.storage.sealed import read_json_lines
+
 WORDS = [
     "tune", "data=breast_cancer", "model.width=8", "trainer.epochs=4", "placement.slots=1", "seeds=2", "lanes=off", "report=off",
-    "trainer.checkpoint_every=0.001", "placement.max_retries=100", "preflight=warn", "space=[lr,momentum,epochs_range]",
+    "trainer.checkpoint_every=0.001", "placement.max_retries=100", "preflight=warn", "space=[lr,momentum,epochs_range,width,weight_decay]",
     "space.optimizer.lr.points=3", "space.optimizer.momentum.points=3", "protocol.extend=0", "protocol.trials=12", "protocol.confirm=2",
     "optimizer.lr=0.001",
     "protocol.stages=[preflight,baseline,lr_range,{sweep:lr},{sweep:momentum},joint,confirm,ensemble]",
 ]  # fmt: skip
+NAMES = "whole", "killed"
 DELAY = 0.2  # seconds after the drawn moment, at most
 # Of stages without trials, what is printed as they begin, and in how many seconds a kill is drawn.
 SHOWN = {
@@ -119,7 +122,7 @@ def main() -> None:
     cwd.mkdir(exist_ok=True)
     whole = search(*WORDS, "name=whole", cwd=cwd, timeout=1200)
     assert whole.returncode == 0, whole.stdout + whole.stderr
-    folders = [cwd / "results" / name for name in ("whole", "killed")]
+    folders = [cwd / "results" / name for name in NAMES]
     log, done = cwd / "output.txt", cwd / "kills.txt"
     drawn = moments(folders[1], log, whole=folders[0], kills=options.kills, dice=dice)
     before = len(done.read_text().splitlines()) if done.exists() else 0
@@ -133,7 +136,11 @@ def main() -> None:
     last = search(*WORDS, "name=killed", cwd=cwd, timeout=1200)
     assert last.returncode == 0, last.stdout + last.stderr
     first, second = (steady(trials(folder)) for folder in folders)
-    texts = [(each / "decisions.jsonl").read_text().replace(each.name, "") for each in folders]
+    decided = [read_json_lines(folder / "decisions.jsonl") for folder in folders]
+    texts = [
+        json.dumps(each).replace(f"name={name}", "")
+        for each, name in zip(decided, NAMES, strict=True)
+    ]
     print(Counter(done.read_text().splitlines()))
     print(f"{len(first)} rows, {len(second)} after the kills, equal: {first.equals(second)}")
     print(f"decisions equal: {texts[0] == texts[1]}")
