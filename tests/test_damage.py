@@ -19,7 +19,7 @@ from search.results.findings import open_results
 from search.results.summary import conclusion
 from search.results.tables import curves_so_far, trials_frame
 from search.storage.folder import Folder
-from search.storage.sealed import read_csv, write_csv
+from search.storage.sealed import read_csv, read_json, write_csv, write_json
 
 FILES = ("config.yaml", "contract.yaml", "journal.log", "curves.parquet")
 
@@ -240,3 +240,23 @@ def test_a_table_that_is_read_back_is_the_one_that_was_written(tmp_path, rows, a
     path.write_bytes(data)
     with pytest.raises(UsageError, match=r"groups\.csv: .*; restore it"):
         read_csv(path)
+
+
+@pytest.mark.slow
+def test_what_is_gone_is_named_as_gone_and_not_as_never_begun(smoke, capsys):
+    folder = Folder(smoke / "results" / "smoke")
+    for path, got in (
+        (folder.config, "results/smoke: a journal needs the config.yaml it began with, but got none"),
+        (folder.journal, r"journal.log: a search's file .* none of the 4 trials that trials.csv lists"),
+    ):  # fmt: skip
+        content = path.read_bytes()
+        path.unlink()
+        assert main(["table", "smoke"]) == 2
+        assert re.search(got, capsys.readouterr().err)
+        path.write_bytes(content)
+    best = folder.best / "provenance.json"
+    note = read_json(best)
+    write_json(best, {**note, "trial": note["trial"] + 1})
+    assert main(["test", "smoke"]) == 2
+    assert "best: holds the search's answer, trial" in capsys.readouterr().err
+    assert not list(smoke.glob("results/test_ledger*"))

@@ -26,6 +26,7 @@ from search.results.export import (
     check_export,
     check_kept,
     exported_trial,
+    is_refitted,
     refit_note,
 )
 from search.results.findings import ANSWER, Findings, open_results
@@ -59,6 +60,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     config = _exported(folder, findings)
     _check_weights(findings, folder)
     _check_winner(findings, folder)
+    _check_refit(findings, folder)
     say_imports(config, folder.best_config)
     with folder.locked():
         ledger = Ledger(folder)
@@ -99,7 +101,11 @@ def run(words: list[str], config_dir: Path | None) -> int:
             f"test {metric} of the winner trained again on train and validation: "
             f"{trained_again:.4g} on {rows} rows; the ledger holds this one"
         )
-    for line in [*by_group, *_gap(findings, folder, several, rows=(val_rows, rows))]:
+    for line in [
+        *by_group,
+        *_without_weights(findings, folder),
+        *_gap(findings, folder, several, rows=(val_rows, rows)),
+    ]:
         print(line)
     _say_earlier(earlier, number=opening["opening"])
     return 0
@@ -172,6 +178,40 @@ def _check_winner(findings: Findings, folder: Folder) -> None:
             got=f"trial {exported}",
             remedy="let the search's command come to its end, which exports anew",
         )
+
+
+def _check_refit(findings: Findings, folder: Folder) -> None:
+    """Whether the winner was trained again on train and validation, where that was wanted.
+
+    Raises:
+        UsageError: it was not yet, or its weights are gone.
+    """
+    winner = findings.winner
+    wanted = findings.plan.config.confirm.refit and findings.plan.config.split.kind != "kfold"
+    if winner is None or winner.best_epoch is None or not wanted:
+        return
+    if not is_refitted(folder, winner):
+        raise refused(
+            str(folder.best / REFIT),
+            rule="holds the winner, trained on train and validation together (confirm.refit)",
+            got="none",
+            remedy="give the search's command again: it trains it",
+        )
+
+
+def _without_weights(findings: Findings, folder: Folder) -> list[str]:
+    """Which seeds of the answer are not among its scores, since only their weights are gone."""
+    trials = findings.confirmed.get(ANSWER, ())
+    kept = [row.spec.trial for row in kept_rows(findings, folder, trials)]
+    lost = [
+        row.spec.trial
+        for row in findings.rows
+        if row.spec.trial in trials and row.state == "complete" and row.spec.trial not in kept
+    ]
+    numbers = ", ".join(map(str, lost))
+    return (
+        [f"not scored, without weights in checkpoints/: trial {numbers}"] if kept and lost else []
+    )
 
 
 def _several(findings: Findings, folder: Folder, judge: Judge) -> dict[str, list[float]]:

@@ -18,7 +18,7 @@ from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Contract, prepare
 from search.lifecycle.run_stage import train_apart
-from search.results.export import REFIT, REFIT_NOTE, refit_note
+from search.results.export import REFIT, REFIT_NOTE, is_refitted
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.sealed import write_json
@@ -56,7 +56,7 @@ def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: C
 
 
 def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
-    is_done = refit_note(folder).get("trial") == winner.spec.trial
+    is_done = is_refitted(folder, winner)
     _clear(folder, winner, is_done=is_done)
     if is_done or winner.best_epoch is None:
         return
@@ -71,6 +71,7 @@ def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console
         "rows": rows,
         "state": row.state,
         "reason": row.reason,
+        "weights": (folder.best / REFIT).exists(),  # a trainer may save none
     }
     write_json(folder.best / REFIT_NOTE, note)
 

@@ -156,6 +156,13 @@ def refit_note(folder: Folder) -> dict[str, Any]:
     return read_json(path, keys=["trial", "state"]) if path.exists() else {}
 
 
+def is_refitted(folder: Folder, winner: TrialRecord) -> bool:
+    """Whether this trial was trained again, and its weights are there if it had any."""
+    note = refit_note(folder)
+    has_weights = not note.get("weights") or (folder.best / REFIT).exists()
+    return note.get("trial") == winner.spec.trial and has_weights
+
+
 def drop_beaten(
     plan: Plan, winner: TrialRecord | None, folder: Folder, *, spared: Collection[int] = ()
 ) -> None:

@@ -183,6 +183,10 @@ def _look_in(path: Path) -> str:
     if checked.exists():
         failed = read_json(checked, keys=["failed"])["failed"]
         return f"a preflight: {', '.join(failed) or 'nothing'} failed"
+    try:
+        Folder(path).check_begun()
+    except UsageError as error:
+        return f"cannot be read: {error}"
     return "not begun yet"
 
 
@@ -198,6 +202,7 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
         UsageError: there is none; those that exist are named.
     """
     folder = find_folder(name, root=root)
+    folder.check_begun()
     if not folder.started or not folder.has_trials():
         if name in (there := looks(root)):
             raise UsageError(

@@ -151,14 +151,7 @@ class Folder:
                     f"{self.path}: holds a search with another config; use name=… for a new one:"
                     "\n  " + "\n  ".join(lines)
                 )
-            self._check_journal()
-        elif self.has_trials():
-            raise refused(
-                str(self.path),
-                rule="a journal needs the config.yaml it began with",
-                got="none",
-                remedy="restore it or use name=…",
-            )
+        self.check_begun()
 
     def clear(self) -> None:
         """Removes what a search has written; files of the user's and the ledger of tests stay."""
@@ -257,12 +250,21 @@ class Folder:
         """Start of the conductor that lives or has died; None if the last one ended in order."""
         return self._lock.started()
 
-    def _check_journal(self) -> None:
-        """Trials that the tables or the curves list and the storage lacks have been deleted.
+    def check_begun(self) -> None:
+        """Trials have their config, and those that tables or curves list are in the storage.
 
         Raises:
-            UsageError: the journal is missing or empty, or the database has none of them.
+            UsageError: config.yaml or the journal is gone, or the storage has none of the trials.
         """
+        if not self.started:
+            if not self.has_trials():
+                return
+            raise refused(
+                str(self.path),
+                rule="a journal needs the config.yaml it began with",
+                got="none",
+                remedy="restore it or use name=…",
+            )
         lines = self.trials.read_bytes().count(b"\n") if self.trials.exists() else 0
         begun = lines > 1 or self.curve_log.exists()  # which begins once the storage is open
         if begun and not (self.has_trials() and self.storage().holds_records()):
