@@ -56,7 +56,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "+trainer.epochs=3"], r"trainer\.epochs: a key that the config has needs no \+"),
         (["lr_sweep", "space.optimizer.lr.scale=null"], r"space\.optimizer\.lr: `scale` must be log or linear; it is never implied, but got None; say scale: log"),
         (["lr_sweep", "space.optimizer.lr.low=0"], r"space\.optimizer\.lr: a log scale needs `low > 0`, but got low=0; raise it or say scale: linear"),
-        (["lr_sweep", "space.optimizer.lr.low=-inf"], r"space\.optimizer\.lr: `low` must be a finite number, but got -inf"),
+        (["lr_sweep", "space.optimizer.lr.low=-inf"], r"space\.optimizer\.lr: `low` must be a finite number within ±1e\+100, but got -inf"),
         (["lr_sweep", "space.optimizer.lr.high=2.0", "space.optimizer.lr.max=1"], r"the range must lie within its hard limits 1e-08 … 1, but got low=0\.0001, high=2; narrow it"),
         (["lr_sweep", "space.optimizer.lr.points=1"], r"space\.optimizer\.lr: `points` must be a whole number of at least 2, and at most 1000, but got 1"),
         (["lr_sweep", "+space.optimizer.lr.step=1"], r"space\.optimizer\.lr: a knob has the keys low, high, .* but got step; mend the key"),
