@@ -20,7 +20,7 @@ USUAL = (
     ("trainer", "batch_size"),
     ("trainer", "epochs"),
 )  # settings that every conclusion names
-PLUS_MINUS = "±: the mean's 95 % interval, by the value's own noise between seeds"
+PLUS_MINUS = "±: the mean's 95 % interval, by the value's own noise between the seeds that were tried"
 LABELS = {
     "best": "best",
     "tie": "tie",
