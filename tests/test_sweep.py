@@ -64,7 +64,7 @@ def test_a_sweep_of_identical_values_with_all_rounds_keeps_the_baseline_in_92_pe
     dice, plan = np.random.default_rng(0), _plan()
     kept = [
         _run(plan, lambda value, seed: dice.normal(0.95, 0.01)).decision.winner == 0
-        for _ in range(120)
+        for _ in range(60)
     ]
     assert np.mean(kept) >= 0.92
 
@@ -315,7 +315,7 @@ def test_equal_optimizers_leave_the_baseline_in_92_percent_of_draws_and_a_plante
     dice, plan = np.random.default_rng(3), _plan_of("optimizer_sweep")
     kept = [
         _run_cells(plan, lambda knobs: dice.normal(0.95, 0.01)).decision.winner == 0
-        for _ in range(100)
+        for _ in range(60)
     ]
     assert np.mean(kept) >= 0.92
 

@@ -20,7 +20,7 @@ USUAL = (
     ("trainer", "batch_size"),
     ("trainer", "epochs"),
 )  # settings that every conclusion names
-PLUS_MINUS = "±: the mean's 95 % interval, by the value's own noise between the seeds that were tried"
+PLUS_MINUS = "±: the mean's 95 % interval, by the noise between the value's own seeds so far"
 LABELS = {
     "best": "best",
     "tie": "tie",
