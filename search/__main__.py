@@ -38,6 +38,13 @@ def main(arguments: list[str]) -> int:
     except SearchError as error:
         print(as_started(f"search: {error}"), file=sys.stderr)
         return error.exit_code
+    except (IsADirectoryError, NotADirectoryError) as error:  # anywhere below a search's folder
+        where = error.filename2 or error.filename
+        got = (error.strerror or "").lower()
+        print(
+            f"search: {where}: must be a file, but {got}; restore it from a copy", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:  # before the search could listen to it
         print("search: interrupted", file=sys.stderr)
         return 130

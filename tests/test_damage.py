@@ -254,6 +254,12 @@ def test_what_is_gone_is_named_as_gone_and_not_as_never_begun(smoke, capsys):
         assert main(["table", "smoke"]) == 2
         assert re.search(got, capsys.readouterr().err)
         path.write_bytes(content)
+        path.unlink()
+        path.mkdir()
+        assert main(["table", "smoke"]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+        path.rmdir()
+        path.write_bytes(content)
     best = folder.best / "provenance.json"
     note = read_json(best)
     write_json(best, {**note, "trial": note["trial"] + 1})
