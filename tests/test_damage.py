@@ -19,7 +19,7 @@ from search.results.findings import open_results
 from search.results.summary import conclusion
 from search.results.tables import curves_so_far, trials_frame
 from search.storage.folder import Folder
-from search.storage.sealed import read_csv, read_json, write_csv, write_json
+from search.storage.sealed import read_csv, read_json, read_text, seal_text, write_csv, write_json
 
 FILES = ("config.yaml", "contract.yaml", "journal.log", "curves.parquet")
 
@@ -72,6 +72,16 @@ def test_a_search_whose_journal_was_deleted_is_not_begun_anew_over_its_tables(ch
         UsageError, match=r"journal\.log: .* none of the 4 trials that trials\.csv lists; restore"
     ):
         folder.check_config(config)
+
+
+@pytest.mark.slow
+def test_the_config_of_another_search_under_the_same_contract_is_named(smoke, capsys):
+    config = smoke / "results" / "smoke" / "config.yaml"
+    mark, _, text = read_text(config).partition("\n")[2].partition("\n")
+    assert mark.startswith("# begun ")
+    config.write_text(seal_text(f"# begun 0123abcd\n{text.replace('seeds: 3', 'seeds: 4')}"))
+    assert main(["table", "smoke"]) == 2
+    assert "the config of another search than contract.yaml is of" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -4,7 +4,9 @@ Knows names and order of files, not their meaning.
 """
 
 import csv
+import re
 import shutil
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -40,6 +42,7 @@ WRITTEN = (
     "checkpoints", "layers", "logs", "orders", "refit", "runs.json", "workers.json",
 )  # fmt: skip
 KEPT = ("complete", "pruned", "infeasible")  # states that a trial keeps
+MARK = re.compile(r"^# begun [0-9a-f]{8}\n", re.MULTILINE)
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 
 
@@ -115,11 +118,15 @@ class Folder:
             UsageError: the file is damaged.
         """
         try:
-            config = OmegaConf.create(read_text(self.config))
+            text = read_text(self.config)
+            config = OmegaConf.create(text)
         except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
             raise damaged(self.config, got="text that is no YAML") from error
         if not isinstance(config, DictConfig) or "metric" not in config:
             raise damaged(self.config, got="YAML that is no config of a search")
+        if self.contract.exists() and _mark_of(text) != _mark_of(read_text(self.contract)):
+            got = f"the config of another search than {self.contract.name} is of"
+            raise damaged(self.config, got=got)
         OmegaConf.set_readonly(config, True)
         return config
 
@@ -178,14 +185,17 @@ class Folder:
             self.check_contract(prepared.contract)
             write_folds(self.arrays, prepared.folds(), stamp=prepared.stamp)
             if drift(self.load_config(), config, grown=True):
-                write_text(self.config, seal_text(OmegaConf.to_yaml(config)))
+                mark = _mark_of(read_text(self.contract))
+                write_text(self.config, seal_text(mark + OmegaConf.to_yaml(config)))
             return
         write_folds(self.arrays, prepared.folds(), stamp=prepared.stamp)
         with self.split.open("wb") as file:
             np.savez(file, **prepared.split.arrays())  # type: ignore[arg-type]
         contract = yaml.safe_dump(asdict(prepared.contract), sort_keys=False)
-        write_text(self.contract, seal_text(contract))
-        write_text(self.config, seal_text(OmegaConf.to_yaml(config)))
+        text = OmegaConf.to_yaml(config)
+        mark = f"# begun {zlib.crc32(text.encode()):08x}\n"  # both files are of one search
+        write_text(self.contract, seal_text(mark + contract))
+        write_text(self.config, seal_text(mark + text))
 
     def check_contract(self, contract: "Contract") -> None:
         """The contract of the first start holds for good.
@@ -274,3 +284,9 @@ class Folder:
                 else f"nothing of the search whose epochs {self.curve_log.name} holds"
             )
             raise damaged(self.storage().url, got=listed)
+
+
+def _mark_of(text: str) -> str:
+    """The line that config.yaml and contract.yaml of one search share; none in earlier versions."""
+    mark = MARK.search(text)
+    return mark[0] if mark else ""
