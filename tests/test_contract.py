@@ -236,7 +236,7 @@ def test_data_that_do_not_fit_the_config_are_refused():
         ),
         (
             ["split.test=0.9999"],
-            r"split: 1797 rows must give three sets, but got .*; change the shares or the data",
+            r"split\.test: the set and what is left need a row of each of the 10 classes, but got 1797 and 0 rows, .*; change split\.test",
         ),
     ],
 )

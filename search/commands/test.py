@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -129,12 +130,12 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
     """
     files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
     if missing := [str(path) for path in files if not path.exists()]:
-        name = address(folder.path)
+        again = folder.path.with_name(f"{folder.path.name}-train")
         remedy = (
-            f"train it again: python -m search train {folder.best_config}, then "
-            f"python -m search test {name}-train"
-            if findings.is_done
-            else f"finish the search; see python -m search status {name}"
+            f"train it again: python -m search train {quote(str(folder.best_config))}, then "
+            f"python -m search test {address(again)}"
+            if findings.is_done and folder.best_config.exists()
+            else f"finish the search; see python -m search status {address(folder.path)}"
         )
         raise UsageError(f"test: needs {', '.join(missing)}, but there is none; {remedy}")
     check_export(folder)

@@ -124,7 +124,8 @@ class Folder:
             raise damaged(self.config, got="text that is no YAML") from error
         if not isinstance(config, DictConfig) or "metric" not in config:
             raise damaged(self.config, got="YAML that is no config of a search")
-        if self.contract.exists() and _mark_of(text) != _mark_of(read_text(self.contract)):
+        contract = read_text(self.contract) if self.contract.exists() else ""
+        if "" not in (marks := {_mark_of(text), _mark_of(contract)}) and len(marks) > 1:
             got = f"the config of another search than {self.contract.name} is of"
             raise damaged(self.config, got=got)
         OmegaConf.set_readonly(config, True)
@@ -287,6 +288,9 @@ class Folder:
 
 
 def _mark_of(text: str) -> str:
-    """The line that config.yaml and contract.yaml of one search share; none in earlier versions."""
+    """The line that config.yaml and contract.yaml of one search share.
+
+    None where an earlier version, or somebody by hand, has written the file.
+    """
     mark = MARK.search(text)
     return mark[0] if mark else ""
