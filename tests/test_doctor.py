@@ -160,7 +160,7 @@ def test_series_by_layer_lie_in_a_file_of_their_own(swept):
         for line in (place / "results/lr_sweep/layers" / f"{good}.jsonl").read_text().splitlines()
     ]
     assert [line["epoch"] for line in lines] == list(range(13))
-    assert set(lines[0]) == {"fold", "epoch", "series"}
+    assert set(lines[0]) == {"fold", "epoch", "series", "_crc"}
     series = [line["series"] for line in lines]
     assert set(series[0]) == {"dead_units", "confidence"}
     assert set(series[1]) == {"dead_units", "confidence", "grad_norm", "update_ratio", "distance"}
