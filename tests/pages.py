@@ -62,7 +62,7 @@ def staged_findings(truth, *overrides):
     findings = find(plan, rows, val_rows=0)
     followers = [*(step.name for step in history.steps[1:]), ""]
     steps = tuple(
-        record_of(step, following=following, command=f"again {step.name}")
+        record_of(step, following=following, command=f"again {step.name}", budget={})
         for step, following in zip(history.steps, followers, strict=True)
     )
     return replace(findings, steps=steps)
