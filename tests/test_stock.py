@@ -293,6 +293,8 @@ def test_convolutions_take_rows_as_they_come(dimensions, inputs, channels):
     assert model(torch.randn(7, inputs)).shape == (7, 5)
     with pytest.raises(ValueError, match="inputs must be channels × a square, but got 63 inputs"):
         CNN(dimensions=2, inputs=63, **keys)
+    with pytest.raises(ValueError, match=r"got 3072 inputs and 1 channels; say model.channels=3$"):
+        CNN(dimensions=2, inputs=3072, **{**keys, "channels": 1})
 
 
 WATCHING = ("schedule=plateau", "schedule.watch=metric", "schedule.patience=0", "trainer.epochs=6")

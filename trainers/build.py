@@ -76,6 +76,8 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
     except Exception as error:
         target = config[group].get("_target_")
         cause = error.__cause__ or error
+        if isinstance(cause, ValueError) and str(cause).startswith(f"{group}."):
+            raise TypeError(str(cause)) from error  # of a model here: which key, and its remedy
         misfit = isinstance(cause, TypeError) and "argument" in str(cause)
         remedy = _own_arguments(group, target) if misfit else ""
         raise TypeError(

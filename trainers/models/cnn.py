@@ -99,10 +99,17 @@ def _side(inputs: int, *, channels: int, dimensions: int) -> int:
     """The length of a sequence, or of a square's side. Raises ValueError: it is no square."""
     if dimensions not in OPERATIONS:
         raise ValueError(f"model.dimensions: must be 1 or 2, but got {dimensions}")
-    side: int = round((inputs / channels) ** (1 / dimensions))
-    if side**dimensions * channels != inputs:
+
+    def side_of(channels: int) -> int | None:
+        side = round((inputs / channels) ** (1 / dimensions))
+        return side if side**dimensions * channels == inputs else None
+
+    side = side_of(channels)
+    if side is None:
+        fits = [str(number) for number in (1, 2, 3, 4) if side_of(number) is not None]
+        remedy = f"say model.channels={' or '.join(fits)}" if fits else "choose another model"
         raise ValueError(
-            f"model: inputs must be channels × a square, but got {inputs} inputs "
-            f"and {channels} channels; set both"
+            f"model.channels: inputs must be channels × a square, but got {inputs} inputs "
+            f"and {channels} channels; {remedy}"
         )
     return side
