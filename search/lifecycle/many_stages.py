@@ -42,7 +42,7 @@ from search.protocols.next_stage import stage_due
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.results.diagnosis import diagnosed, usual_updates
-from search.results.findings import Findings, find, find_stages
+from search.results.findings import OF_STEP, Findings, find, find_stages
 from search.results.reporters import write_results
 from search.results.tables import settled
 from search.stages.spent import running_time
@@ -149,7 +149,7 @@ class _ManyStages:
         self._contract, self._console = contract, console
         self._rows: list[TrialRecord] = []
         self._steps: list[dict[str, Any]] = []
-        self._before = read_json_lines(folder.decisions)
+        self._before = read_json_lines(folder.decisions, keys=OF_STEP)
         self._budgets = budgets
         self._command, self._words = "", words
         self._events: EventStream | None = None

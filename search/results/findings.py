@@ -24,6 +24,7 @@ from search.storage.study import Study, stages_of
 from search.storage.trials import TrialRecord
 
 ANSWER = "the answer"  # of a search of many stages, beside the baseline
+OF_STEP = ("stage", "kind", "held", "trials", "decision")  # keys of every decision
 ENOUGH = 10  # complete trials without which importances mean nothing
 
 
@@ -131,7 +132,7 @@ def find_stages(plan: Plan, folder: Folder) -> Findings:
             knobs = staged.all_knobs(row.spec.knobs)
             rows.append(replace(row, spec=replace(row.spec, stage=stage, knobs=knobs, idle={})))
     findings = find(plan, sorted(rows, key=lambda row: row.spec.trial), val_rows=0)
-    findings = replace(findings, steps=tuple(read_json_lines(folder.decisions)))
+    findings = replace(findings, steps=tuple(read_json_lines(folder.decisions, keys=OF_STEP)))
     _check_steps(findings, folder.decisions)
     return findings
 

@@ -128,11 +128,11 @@ def read_json(path: Path, *, keys: Collection[str] = ()) -> dict[str, Any]:
     return content
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path, *, keys: Collection[str] = ()) -> list[dict[str, Any]]:
     """The records of a file with one JSON object per line; none where there is no file.
 
     Raises:
-        UsageError: a line is damaged.
+        UsageError: a line is damaged, or lacks one of the keys.
     """
     if not path.exists():
         return []
@@ -142,6 +142,8 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
             records.append(read_line(line))
         except DamagedLine as error:
             raise damaged(path, line=number, got=f"{line[:60]!r}: {error}") from error
+        if missing := [key for key in keys if key not in records[-1]]:
+            raise damaged(path, line=number, got=f"none of its keys {', '.join(missing)}")
     return records
 
 
