@@ -68,6 +68,7 @@ def test_a_joint_search_has_exactly_n_trials_and_repeats_none(sampler):
     assert joint.ended(plan, rows) == "all of n_trials=17 are done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_sampler_that_learns_finds_what_quasi_random_points_do_not(sampler):
     best = {}

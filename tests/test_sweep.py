@@ -520,6 +520,7 @@ def test_only_the_better_half_goes_on_after_the_first_seed_and_the_others_are_sa
     )
 
 
+@pytest.mark.slow
 def test_halving_adopts_an_equal_value_no_more_often_and_still_finds_a_planted_one():
     dice = np.random.default_rng(4)
     equal = [

@@ -65,13 +65,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     say_imports(config, folder.best_config)
     with folder.locked():
         ledger = Ledger(folder)
-        # a reference chooses nothing by its scores
-        earlier = [line for line in ledger.openings() if not line.get("reference")]
-        if earlier and not options.again:
-            raise UsageError(
-                f"{ledger.path}: the test set is looked at once (P13), but it was opened "
-                f"{count(len(earlier), 'time')}:\n{_shown(earlier)}\n--again opens it and says so"
-            )
+        earlier = _earlier(ledger, again=options.again)
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
         trainers_own = imported(config.trainer.predict)
@@ -110,6 +104,22 @@ def run(words: list[str], config_dir: Path | None) -> int:
         print(line)
     _say_earlier(earlier, number=opening["opening"])
     return 0
+
+
+def _earlier(ledger: Ledger, *, again: bool) -> list[dict[str, Any]]:
+    """The openings so far.
+
+    Raises:
+        UsageError: there are some, and the rows are not to be opened `again`.
+    """
+    # a reference chooses nothing by its scores
+    earlier = [line for line in ledger.openings() if not line.get("reference")]
+    if earlier and not again:
+        raise UsageError(
+            f"{ledger.path}: the test set is looked at once (P13), but it was opened "
+            f"{count(len(earlier), 'time')}:\n{_shown(earlier)}\n--again opens it and says so"
+        )
+    return earlier
 
 
 def _say_earlier(openings: Sequence[Mapping[str, Any]], *, number: object) -> None:
