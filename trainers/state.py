@@ -100,9 +100,14 @@ def check_weights(path: Path, *, of: str = "") -> None:
             if of and written[2] not in (None, of.encode(), NOBODY.encode()):
                 raise ValueError(f"{path}: must hold its own trial's weights, but got another's")
             return
-    elif len(data) > HEADER and len(data) > HEADER + struct.unpack_from("<Q", data)[0]:
+    elif data[HEADER : HEADER + 1] == b"{" and len(data) > HEADER + _length(data):
         return
     raise ValueError(f"{path}: weights must be as they were written, but the file is damaged")
+
+
+def _length(data: bytes) -> int:
+    """Of a safetensors file's header [bytes]."""
+    return int(struct.unpack_from("<Q", data)[0])
 
 
 def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:

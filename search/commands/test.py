@@ -35,6 +35,7 @@ from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
+from search.storage.sealed import damaged, read_json
 from trainers.checkpoint import WEIGHTS
 from trainers.ensemble import FILE, predict
 from trainers.state import check_weights
@@ -162,15 +163,19 @@ def _check_weights(findings: Findings, folder: Folder) -> None:
     """Whether all weights that may be scored are sound, before the test set is opened.
 
     Raises:
-        UsageError: a file is damaged.
+        UsageError: a file is damaged, or one of the ensemble's is gone.
     """
     for trials in findings.confirmed.values():
         for row in kept_rows(findings, folder, trials):
             check_kept(folder.checkpoints / str(row.spec.trial) / WEIGHTS, row)
-    for path in (folder.best / REFIT, *folder.path.glob("ensemble/*.safetensors")):
+    refitted, ensemble = folder.best / REFIT, folder.path / "ensemble" / FILE
+    members = read_json(ensemble, keys=["members"])["members"] if ensemble.exists() else []
+    paths = [refitted] if refitted.exists() else []
+    for path in [*paths, *(ensemble.parent / str(each["weights"]) for each in members)]:
         try:
-            if path.exists():
-                check_weights(path)
+            check_weights(path)
+        except OSError as error:
+            raise damaged(path, got=str(error.strerror)) from error
         except ValueError as error:
             raise UsageError(f"{error}; restore it from a copy") from error
 

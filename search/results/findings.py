@@ -175,6 +175,10 @@ def looks(root: Path) -> dict[str, str]:
 
 def _look_in(path: Path) -> str:
     """What was looked at in a folder, in words."""
+    try:
+        Folder(path).check_begun()
+    except UsageError as error:  # it was searched, and its trials are gone
+        return f"cannot be read: {error}"
     ranged, checked = (path / name for name in (LR_RANGE, PREFLIGHT))
     if ranged.exists():
         test = read_json(ranged, keys=["low", "high"])
@@ -184,10 +188,6 @@ def _look_in(path: Path) -> str:
     if checked.exists():
         failed = read_json(checked, keys=["failed"])["failed"]
         return f"a preflight: {', '.join(failed) or 'nothing'} failed"
-    try:
-        Folder(path).check_begun()
-    except UsageError as error:
-        return f"cannot be read: {error}"
     return "not begun yet"
 
 
