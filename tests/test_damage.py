@@ -136,7 +136,7 @@ DAMAGES = {
 }
 VERBS = ("table", "doctor", "status", "export", "test")
 DRAWN = 25  # of all cases; KNOBWISE_EVERY_DAMAGE=1 tries every one
-PLACE = r"\w\.(json|jsonl|log|npz|npy|parquet|yaml|csv|safetensors|svg|html|md)|stamp"
+PLACE = r"\w\.(json|jsonl|log|npz|npy|parquet|yaml|csv|safetensors|svg|html|md)|stamp|lock"
 NUMBER = re.compile(r"\d+\.\d{3,}")
 
 
