@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import optimize, special, stats
 from simulated_sweeps import LAWS, simulate
 
 from search.contract.metrics import Metric
 from search.stages.decision import compare, decide
 from search.stages.group import Group, mark_collapsed
-from search.stages.noise import advantage, breaking, statistics_of
+from search.stages.noise import _critical, advantage, breaking, statistics_of
 from search.stages.racing import LOOK, Race, interval_widths, seeds_needed
 from search.stages.scores import broken_seeds, step_of
 
@@ -413,3 +413,19 @@ def test_a_difference_that_is_not_worth_it_starts_no_race():
     race = Race(first=3, most=10, worth=50.0)
     assert seeds_needed(scores, race).tolist() == [3] * 8
     assert not Race(first=1, most=10).on
+
+
+@pytest.mark.parametrize("load", [0.0, 0.7, 0.95, 0.97, 0.98, 0.99, 0.999])
+@pytest.mark.parametrize("number", [2, 7, 16])
+def test_the_level_of_one_comparison_among_many_is_that_of_the_integral_or_stricter(load, number):
+    level, points = 0.0125, np.linspace(-9, 9, 20001)
+    weights = np.exp(-(points**2) / 2) / np.exp(-(points**2) / 2).sum()
+    root = np.sqrt(1 - load**2)
+
+    def error(z):
+        return 1 - special.ndtr((z + load * points) / root) ** number @ weights
+
+    found = float(_critical(np.full(number, load), level))
+    exact = float(special.ndtr(-optimize.brentq(lambda z: error(z) - level, 0.5, 6)))
+    assert found <= 1.05 * exact
+    assert found >= (0.95 if load <= 0.97 else 0.4) * exact

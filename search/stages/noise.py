@@ -27,8 +27,9 @@ from search.stages.correlation import mean_correlation, opposition
 from search.stages.scores import Bools, Counts, Floats, better_half, broken_seeds
 
 FEW = 5  # seeds that show no skewness
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(48)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_STEEPEST = 0.97  # load up to which so many nodes are exact to 5 %; a larger one is taken for it
 _TINY = 1e-30  # a share of normal noise that is as good as none
 
 
@@ -184,7 +185,7 @@ def _critical(shares: Floats, level: float) -> Floats:
     number = there.sum((-2, -1))
     if (number < 2).all():
         return np.full(number.shape, level)
-    loads = np.where(there, shares[..., None], 0.0)
+    loads = np.where(there, np.minimum(shares[..., None], _STEEPEST), 0.0)
     roots = np.sqrt(1 - loads**2)
     low, high = -special.ndtri(level), -special.ndtri(level / np.maximum(number, 1))
     z = high
