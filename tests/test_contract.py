@@ -104,6 +104,16 @@ def test_another_config_on_the_same_folder_is_refused_line_by_line_and_nothing_i
     assert _state(smoke) == before
 
 
+def test_the_test_set_of_a_search_from_before_a_key_is_opened(smoke):
+    path = smoke / "results" / "smoke" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    del config["confirm"]
+    path.write_text(yaml.safe_dump(config))
+    done = search("test", "smoke", cwd=smoke)
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy" in done.stdout
+
+
 def test_changed_data_behind_the_same_config_are_refused_line_by_line(smoke):
     path = smoke / "results" / "smoke" / "contract.yaml"
     contract = yaml.safe_load(path.read_text())

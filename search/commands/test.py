@@ -29,6 +29,7 @@ from search.results.export import (
     exported_trial,
     is_refitted,
     refit_note,
+    wants_refit,
 )
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
@@ -203,8 +204,7 @@ def _check_refit(findings: Findings, folder: Folder) -> None:
         UsageError: it was not yet, or its weights are gone.
     """
     winner = findings.winner
-    wanted = findings.plan.config.confirm.refit and findings.plan.config.split.kind != "kfold"
-    if winner is None or winner.best_epoch is None or not wanted:
+    if winner is None or winner.best_epoch is None or not wants_refit(findings.plan):
         return
     if not is_refitted(folder, winner):
         raise refused(

@@ -4,6 +4,7 @@ Reads `conf/space/NAME.yaml`, ours and the user's. Never composes by itself.
 """
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from omegaconf.dictconfig import DictConfig
 from search.config.catalogue import roots
 from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
+from search.config.knobs import Knob
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB
@@ -143,12 +145,19 @@ def spaces_by_path(config: DictConfig, *, config_dir: Path | None = None) -> dic
     """
     names: dict[str, str] = {}
     for name, path in _files(config_dir).items():
-        (about, *_) = read_space(OmegaConf.to_container(OmegaConf.load(path)))
+        about = _about(path, changed_at=path.stat().st_mtime_ns)
         if lacks(config, about):
             continue
         if about.path not in names or len(name) < len(names[about.path]):
             names[about.path] = name
     return names
+
+
+@cache  # the advice at a search's end is given in several places
+def _about(path: Path, *, changed_at: int) -> Knob:
+    """The knob that a file of `conf/space/` is about. `changed_at`: when the file was, [ns]."""
+    (about, *_) = read_space(OmegaConf.to_container(OmegaConf.load(path)))
+    return about
 
 
 def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:

@@ -18,7 +18,7 @@ from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Contract, prepare
 from search.lifecycle.run_stage import train_apart
-from search.results.export import REFIT, REFIT_NOTE, is_refitted
+from search.results.export import REFIT, REFIT_NOTE, is_refitted, wants_refit
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.sealed import write_json
@@ -39,7 +39,7 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
     """
     if "folds" in plan.config.split:
         _on_all_folds(plan, winner, folder, console=console)
-    elif plan.config.confirm.refit:
+    elif wants_refit(plan):
         _with_validation(plan, winner, folder, console=console)
 
 

@@ -156,6 +156,14 @@ def refit_note(folder: Folder) -> dict[str, Any]:
     return read_json(path, keys=["trial", "state"]) if path.exists() else {}
 
 
+def wants_refit(plan: Plan) -> bool:
+    """Whether the winner is trained once more on train and validation rows (`confirm.refit`).
+
+    Never under folds, whose final weights have seen both; nor where a search began before the key.
+    """
+    return "folds" not in plan.config.split and bool(OmegaConf.select(plan.config, "confirm.refit"))
+
+
 def is_refitted(folder: Folder, winner: TrialRecord) -> bool:
     """Whether this trial was trained again, and its weights are there if it had any."""
     note = refit_note(folder)
