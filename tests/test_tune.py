@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import running, search, steady, trials, wait_for
+from pages import staged_findings
 from rich.console import Console
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
@@ -45,6 +46,8 @@ from search.protocols.stage_plan import stage_plan
 from search.results.ensemble import candidates_of
 from search.results.findings import open_results
 from search.results.standing import standing_of
+from search.results.summary.advise import joint_paths
+from search.results.summary.tune import caveats, unresolved
 from search.stages import confirm
 from search.storage.folder import Folder
 from search.storage.sealed import json_lines, read_json, read_json_lines
@@ -470,6 +473,23 @@ def test_a_confirmation_that_the_hours_do_not_pay_says_that_nothing_is_confirmed
     assert request.skip == (
         "it needs 10 trials, and the budget leaves 0: what was adopted is not confirmed"
     )
+    led = replace(swept, held={}, leaders=(rate,))
+    assert next_stage(begun(plan, led)).skip.endswith("what the joint stage found is not confirmed")
+
+
+def test_the_page_says_which_knobs_were_turned_and_by_how_many_seeds_values_were_compared():
+    findings = staged_findings(_rate_matters)
+    held, never, *_, seeds = caveats(findings)
+    answer = findings.steps[-1]["held"]
+    together = [path for path in joint_paths(findings) if path != RATE]
+    assert held.startswith("turned by the joint stage, in no sweep: ")
+    assert held.split(": ")[1].removesuffix(" (P1)").split(", ") == together
+    assert not {*answer, *together} & {*never.split(": ")[1].removesuffix(" (P1)").split(", ")}
+    assert seeds.startswith("sweeps train each value with one, the better half with 3")
+    (sweep, *_) = (step for step in findings.steps if step["kind"] == "sweep")
+    tied = [each["value"] for each in sweep["evidence"]["values"] if each["standing"] == "tie"]
+    line = f"lr: a tie: {', '.join(map(str, tied))}: no significant difference from the best mean"
+    assert (line in unresolved(findings.steps)) == (len(tied) > 1)
 
 
 def test_a_gain_of_few_validation_rows_is_called_one(monkeypatch):

@@ -16,7 +16,8 @@ from search.protocols.history import BATCH, History, Request, Step
 from search.protocols.learned import beats_constant, is_perfect, unusual_update
 from search.results.findings import Findings
 from search.results.summary.certainty import evidence
-from search.results.summary.sweep import inert, winner_words
+from search.results.summary.certainty import gain as gain_words
+from search.results.summary.sweep import edges, inert, winner_words
 from search.results.summary.verdicts import out_of_patience
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, gpu_seconds
@@ -98,7 +99,13 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     step = replace(
         step,
         decision="adopt" if decision.adopted else "keep",
-        says="; ".join([winner_words(findings, decision, decision.winner)[0], *unread])
+        says="; ".join(
+            [
+                winner_words(findings, decision, decision.winner)[0],
+                *unread,
+                *edges(findings, decision, decision.winner),
+            ]
+        )
         if is_sweep
         else _chosen(findings, history, step, val_rows=val_rows),
         held=plan.all_knobs(findings.chosen[winner]),
@@ -230,7 +237,8 @@ def _chosen(findings: Findings, history: History, step: Step, *, val_rows: int) 
     if not decision.adopted:
         return f"the baseline stays: {score}; nothing is better beyond chance (P5)"
     against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
-    text = f"{score}, against {against} at the baseline with the same seeds (P5)"
+    interval = gain_words(findings, decision.winner)
+    text = f"{score}, against {against} at the baseline with the same seeds{interval} (P5)"
     gain = winner.mean - baseline.mean
     lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
     return text + lost + few_rows(plan, gain, val_rows)

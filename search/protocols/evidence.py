@@ -13,6 +13,8 @@ from search.storage.trials import TrialRecord
 
 COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
 FEW_ROWS = 3.0  # validation rows below which a gain may be one of these rows alone
+SMALL = 20  # validation rows that are too few for any metric
+OTHERS = ": what is better on them may not be so on others; split=kfold would judge by all (R36)"
 FASTER = 1.5  # times as fast that an epoch must be to be named
 
 
@@ -54,8 +56,12 @@ def mean_words(plan: Plan, rows: Sequence[TrialRecord]) -> str:
 
 
 def coarse(plan: Plan, val_rows: int) -> str:
-    """That validation is too small to see small gains, where the metric is a share of its rows."""
-    if not val_rows or 1 / val_rows < COARSE or plan.metric.name not in SHARES:
+    """That validation is too small: to see small gains, where the metric is a share of its rows;
+    else to stand for other rows.
+    """
+    if plan.metric.name not in SHARES:
+        return f"; validation has {val_rows} rows only{OTHERS}" if 0 < val_rows < SMALL else ""
+    if not val_rows or 1 / val_rows < COARSE:
         return ""
     return (
         f"; one of {val_rows} validation rows is {1 / val_rows:.2g}, so gains below about "

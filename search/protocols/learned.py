@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.contract.metrics import Metric
+from search.results.summary.advise import LABELS
 
 # Metrics that count rows, so that their error follows from the number of rows.
 SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
 NOTHING = (
-    "no training beats a constant prediction beyond chance: see whether the labels belong to their "
-    "rows (the preflight's labels_matter), then try protocol=unstick (R10, R11, R26a)"
+    f"no training beats a constant prediction beyond chance: {LABELS}, then try protocol=unstick "
+    "(R10, R11, R26a)"
 )
 PERFECT = (
     "every seed of the incumbent has the best score there is, so no knob can show a gain: more or "

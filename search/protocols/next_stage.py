@@ -241,14 +241,11 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     )
     if len(configurations) < 2:
         needed, left = 2 * history.settings.confirm, max(trials_left(history), 0)
-        adopted = history.held or leaders
-        return replace(
-            request,
-            skip=f"it needs {needed} trials, and the budget leaves {left:.0f}: what was adopted is "
-            "not confirmed"
-            if adopted
-            else "nothing was adopted, so the baseline is the answer",
-        )
+        if not history.held and not leaders:
+            return replace(request, skip="nothing was adopted, so the baseline is the answer")
+        what = "what was adopted is" if history.held else "what the joint stage found is"
+        skip = f"it needs {needed} trials, and the budget leaves {left:.0f}: {what} not confirmed"
+        return replace(request, skip=skip)
     return request
 
 

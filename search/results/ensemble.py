@@ -27,7 +27,9 @@ from trainers.ensemble import FILE, Outputs, kind_of, member_outputs
 from trainers.snapshots import snapshot_file, wave_ends
 
 DRAWS, LEVEL = 400, 0.05  # bootstrap samples of the validation rows, and how often chance may win
+FEWEST = 20  # validation rows below which a bootstrap of them tells no average from chance
 MOST = 5  # configurations in an average of different ones
+SEEDS, SNAPSHOTS = "the answer's seeds", "snapshots of one training"
 PREDICT = "trainers.ensemble.predict"
 Index = NDArray[np.int64] | slice
 
@@ -84,8 +86,8 @@ def candidates_of(
     others = list(best.values())[:MOST]
     both = {row.spec.trial: row for row in (*seeds, *others)}
     candidates = {
-        "the answer's seeds": [Member(row=row) for row in seeds],
-        "snapshots of one training": _snapshots(plan, folder, seeds[:1]),
+        SEEDS: [Member(row=row) for row in seeds],
+        SNAPSHOTS: _snapshots(plan, folder, seeds[:1]),
         "the best configurations": [Member(row=row) for row in others],
         "the answer's seeds and the best configurations": [
             Member(row=row) for row in both.values()
@@ -116,12 +118,14 @@ def judge_ensemble(
     if not plan.config.trainer.get("predict"):
         return Ensemble(reason="the trainer has no function that predicts (trainer.predict)")
     if len(folds) != 1 or not answer or plan.metric.formula:
-        return Ensemble(reason=f"{len(answer)} trainings on {len(folds)} folds cannot be averaged")
+        return Ensemble(reason=_not_averaged(len(folds), answer))
     data, units = folds[0].data, folds[0].units
     every = {member.name: member for members in candidates.values() for member in members}
     outputs = {name: _outputs(plan, folder, member, data) for name, member in every.items()}
     if data.val.y is None or any(each is None for each in outputs.values()):
         return Ensemble(reason="the outputs are neither numbers nor probabilities")
+    if len(data.val.y) < FEWEST:
+        return Ensemble(reason=f"{len(data.val.y)} validation rows are too few to judge averages")
     known = {name: each for name, each in outputs.items() if each is not None}
     judge = _Judge(plan, np.asarray(data.val.y), units=units)
     alone = [known[member.name] for member in answer]
@@ -181,14 +185,25 @@ class _Judge:
         return float(np.quantile(self._metric.sign * np.array(gains), LEVEL / 2)) > 0
 
 
+def _not_averaged(folds: int, answer: Sequence[Member]) -> str:
+    """Why no average is judged."""
+    if folds != 1:
+        return f"{folds} folds have no validation rows in common, on which averages could be judged"
+    if not answer:
+        return "no weights of the answer's trainings are there"
+    return "a metric that is a formula is not computed of averages"
+
+
 def in_words(ensemble: Ensemble, *, metric: Metric) -> str:
     """What was found."""
     alone = f"{ensemble.alone:.4g}, the mean of the answer's trainings alone"
     if not ensemble.is_better:
         return f"no average is better beyond chance than {metric.name} {alone}"
+    is_fair = ensemble.of in (SEEDS, SNAPSHOTS)
+    chosen = "" if is_fair else "; these rows chose its members, which flatters it"
     return (
         f"the average of {len(ensemble.members)} models ({ensemble.of}): {metric.name} "
-        f"{ensemble.score:.4g}, against {alone}; in ensemble/"
+        f"{ensemble.score:.4g}, against {alone}{chosen}; in ensemble/"
     )
 
 

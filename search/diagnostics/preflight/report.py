@@ -89,4 +89,7 @@ def soundness(content: Mapping[str, Any]) -> str:
         parts.append(f"failed, and let through: {', '.join(failed)}")
     if warned:
         parts.append(f"warnings, to be looked at: {', '.join(warned)}")
-    return "; ".join(parts) or "the set-up is sound"
+    outcomes = [check["outcome"] for check in content["checks"]]
+    if unseen := outcomes.count("not checkable"):
+        parts.append(f"{unseen} of {len(outcomes)} checks could not be made")
+    return "; ".join(parts if failed or warned else ["no check failed", *parts])

@@ -19,6 +19,7 @@ from search.results.summary.verdicts import config_of, out_of_patience, remedies
 from search.storage.trials import TrialRecord
 
 PATIENT = "raise trainer.patience, which ended the training, and not its number of epochs (R33)"
+LABELS = "see whether the labels belong to their rows (the preflight's labels_matter)"
 SHOWN = 10  # trials that a line names
 WITHOUT_ROWS = (
     "arrays/ holds no rows: the verdicts go without the loss of a constant prediction (R11); "
@@ -50,6 +51,8 @@ def next_lines(findings: Findings) -> list[str]:
     if not agreed or (findings.steps and findings.steps[-1].get("perfect")):
         return []
     plan, row = findings.plan, agreed[0]
+    if findings.steps and not findings.steps[-1].get("learned", True):
+        return _unstick(findings)
     config, verdict = config_of(findings, row), findings.verdicts[row.spec.trial]
     ended, tried = out_of_patience(plan, row), tried_paths(findings)
     spaces, by_hand = spaces_by_path(plan.config), list[str]()
@@ -70,7 +73,18 @@ def next_lines(findings: Findings) -> list[str]:
     done = f"; tried already: {', '.join(sorted(tried))}" if tried else ""
     if by_hand:
         return [f"next, by hand: {by_hand[0]}{done}"]
-    return [f"next: {verdict.name} calls for nothing that was not tried{done}"]
+    return [f"next: {verdict.name}: no remedy is left to try{done}"]
+
+
+def _unstick(findings: Findings) -> list[str]:
+    """What to do where nothing was learned: no knob is turned before that is understood."""
+    settings = findings.plan.settings
+    assert isinstance(settings, TuneSettings)
+    lines = [f"next, by hand: {LABELS} (R10, R26a)"]
+    if settings.until:  # this was that protocol
+        return lines
+    where, name = address(findings.plan.folder), f"{findings.plan.name}-unstick"
+    return [*lines, f"  python -m search tune protocol=unstick from={where} name={name}"]
 
 
 def _answering(findings: Findings) -> list[TrialRecord]:
@@ -110,8 +124,7 @@ def _turned(findings: Findings) -> Iterator[str]:
     """The paths that a search turned, one by one or together; of one stage, those of its knobs."""
     if isinstance(findings.plan.settings, TuneSettings):
         yield from swept_paths(findings)
-        joint = (row for row in findings.rows if row.spec.stage.endswith("-joint"))
-        yield from dict.fromkeys(path for row in joint for path in row.spec.knobs)
+        yield from joint_paths(findings)
     else:
         yield from (knob.path for knob in findings.plan.knobs)
 
@@ -120,6 +133,12 @@ def swept_paths(findings: Findings) -> set[str]:
     """The knobs that a search of many stages swept; not those whose sweep was left out."""
     sweeps = (step for step in findings.steps if step["kind"] == "sweep")
     return {step["path"] for step in sweeps if step["decision"] != "skipped"}
+
+
+def joint_paths(findings: Findings) -> list[str]:
+    """The knobs that the joint stage of a search of many stages turned, in its order."""
+    joint = (row for row in findings.rows if row.spec.stage.endswith("-joint"))
+    return list(dict.fromkeys(path for row in joint for path in row.spec.knobs))
 
 
 def deleted(findings: Findings) -> list[str]:

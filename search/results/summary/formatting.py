@@ -14,6 +14,7 @@ from search.stages.decision import Decision
 from search.stages.group import Candidate, Leader
 
 WIDE, BAR = 100, 16  # columns from which a terminal shows the picture, and its width
+FEW, MANY = 0.01, 1000.0  # means between these are shown with four decimals
 NARROW = 80  # columns below which a sweep's table has no trials, a joint one no decision beside
 USUAL = (
     ("optimizer", "lr"),
@@ -115,8 +116,12 @@ def held(findings: Findings, *, moved: Collection[str]) -> str:
 
 def score(record: Mapping[Any, Any]) -> str:
     """A mean with its interval."""
-    mean = f"{record['mean']:z.4f}" if record["n"] else ""
-    return mean + (f" ±{record['interval']:.4f}" if math.isfinite(record["interval"]) else "")
+    if not record["n"]:
+        return ""
+    # Four decimals suit shares and losses; a mean of 12 010 250 or 0.0001 needs other digits.
+    form = "z.4f" if FEW <= abs(record["mean"]) < MANY or not record["mean"] else "z.4g"
+    mean = format(record["mean"], form)
+    return mean + (f" ±{record['interval']:{form}}" if math.isfinite(record["interval"]) else "")
 
 
 def labels(decision: Decision | None, index: int) -> str:

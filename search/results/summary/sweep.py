@@ -62,7 +62,10 @@ def frame(findings: Findings) -> pd.DataFrame:
             }
         )
     summary = pd.DataFrame(records)
-    return summary if knob.choices else summary.sort_values(knob.path, ignore_index=True)
+    if not knob.choices:
+        return summary.sort_values(knob.path, ignore_index=True)
+    values = pd.Series([group.value for group in findings.groups], dtype=object)  # None, not NaN
+    return summary.assign(**{knob.path: values})
 
 
 def text(findings: Findings, summary: pd.DataFrame) -> str:
@@ -142,7 +145,7 @@ def conclusion(findings: Findings) -> list[str]:
         *winner_words(findings, decision, decision.winner),
         *certainty(findings, more=_more_seeds(findings)),
         *inert(findings),
-        *_edges(findings, decision, decision.winner),
+        *edges(findings, decision, decision.winner),
         *curve_lines(findings),
         *caveats(findings),
     ]
@@ -199,7 +202,7 @@ def inert(findings: Findings) -> list[str]:
     ]
 
 
-def _edges(findings: Findings, decision: Decision, winner: int) -> list[str]:
+def edges(findings: Findings, decision: Decision, winner: int) -> list[str]:
     """Whether the best value, or what was tuned for the winner, lies where the range ends (P2)."""
     plan, lines = findings.plan, list[str]()
     knob = plan.knob

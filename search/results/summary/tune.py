@@ -9,8 +9,8 @@ from rich.table import Table
 
 from search.config.tune_settings import TuneSettings
 from search.results.findings import Findings
-from search.results.summary.advise import curve_lines, swept_paths
-from search.results.summary.formatting import bullets, count, markdown
+from search.results.summary.advise import curve_lines, joint_paths, swept_paths
+from search.results.summary.formatting import bullets, count, listed, markdown
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
@@ -60,7 +60,9 @@ def conclusion(findings: Findings) -> list[str]:
     so_far = f"not finished, in stage {findings.stage}; the incumbent so far"
     lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
     if not final.get("learned", True):
-        lines.append("nothing was learned: it is no better than a constant prediction (R11)")
+        lines.append(
+            "nothing was learned: it is no better than a constant prediction beyond chance (R11)"
+        )
     for step in steps:
         if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
             lines.append(f"{step['kind']}: {step['says']}")
@@ -80,7 +82,7 @@ def good_region(findings: Findings, trials: Sequence[int]) -> str:
     least = statistics.mean(own) - NOISE * statistics.stdev(own)
     near = sum(score >= least for trial, score in scores.items() if trial not in trials)
     rest = len(scores) - len(own)
-    return f"; {near} of the other {rest} lie within chance of the answer (P3)"
+    return f"; {near} of the other {rest} with a score lie within chance of the answer (P3)"
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:
@@ -101,37 +103,55 @@ def did_not_help(steps: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def unresolved(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Ties in which the incumbent stayed although another mean was better, and stages left out."""
+    """Stages that were left out, and values that a sweep could not tell from its best."""
     return [
         f"{step['knob'] or step['kind']}: {step['says']}"
         for step in steps
         if step["decision"] == "skipped" and step["kind"] not in ("sweeps", "regularisers_off")
     ] + [
-        f"{step['knob']}: no significant difference between {', '.join(tied)}"
+        f"{step['knob']}: a tie: {listed(tied)}: no significant difference from the best mean"
         for step in steps
         if step["kind"] == "sweep" and len(tied := _tied(step)) > 1
     ]
 
 
-def _tied(step: Mapping[str, Any]) -> list[str]:
-    """The values that may all be the best."""
+def _tied(step: Mapping[str, Any]) -> list[Any]:
+    """The values of a sweep whose means cannot be told from the best, itself among them."""
     values = (step.get("evidence") or {}).get("values") or []
-    return [str(each["value"]) for each in values if each["standing"] in ("best", "tie")]
+    return [each["value"] for each in values if each["standing"] == "tie"]
 
 
 def caveats(findings: Findings) -> list[str]:
     """What the answer rests on (P1)."""
-    swept = swept_paths(findings)
     settings = findings.plan.settings
     assert isinstance(settings, TuneSettings)
     paths = [knobs[0].path for knobs in settings.spaces.values()]
-    never = [path for path in paths if path not in swept]
-    held = f"held at the incumbent, in no sweep of their own: {', '.join(never)} (P1)"
-    lines = [held] if never else []
+    swept, together = swept_paths(findings), joint_paths(findings)
+    only_together = [path for path in together if path not in swept]
+    never = [path for path in paths if path not in {*swept, *together}]
+    lines = []
+    if only_together:
+        lines.append(f"turned by the joint stage, in no sweep: {', '.join(only_together)} (P1)")
+    if never:
+        lines.append(f"never turned, held as they were: {', '.join(never)} (P1)")
     if settings.left_out:
         lines.append(f"not in this set-up: {', '.join(settings.left_out)}")
-    seeds = findings.plan.seeds
-    return [*lines, f"sweeps compare values with {seeds} seeds each, one knob at a time (R28)"]
+    return [*lines, *([_seeds(findings, settings)] if swept else [])]
+
+
+def _seeds(findings: Findings, settings: TuneSettings) -> str:
+    """With how many seeds the sweeps compared values."""
+    seeds, halved = findings.plan.seeds, settings.halving and findings.plan.seeds > 1
+    each = f"one, the better half with {seeds}" if halved else count(seeds, "seed")
+    compared = [
+        len(value["scores"])
+        for step in findings.steps
+        if step["kind"] == "sweep"
+        for value in (step.get("evidence") or {}).get("values") or []
+    ]
+    most = max(compared, default=seeds)
+    further = f", up to {most} where further ones decided" if most > seeds else ""
+    return f"sweeps train each value with {each}{further}; one knob at a time (R28)"
 
 
 def _row(step: Mapping[str, Any]) -> dict[str, Any]:
