@@ -1,5 +1,7 @@
 """Ranges of two real ramps that an earlier rule read wrongly."""
 
+from dataclasses import asdict
+
 import foreign
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def test_the_range_of_regressions_under_sgd_is_not_cut_off(table, inside, tmp_pa
     write_folds(tmp_path / "arrays", prepared.folds(), stamp=prepared.stamp)
     asked = {
         "config": trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed)),
-        "folder": str(tmp_path), "device": "cpu", "task": "regression", "metric": plan.metric.name,
+        "folder": str(tmp_path), "device": "cpu", "task": "regression", "metric": asdict(plan.metric),
         "kind": "lr_range", "rates": RATES, "seeds": 5,
     }  # fmt: skip
     found = read_range(RATES, answer(asked)["losses"])

@@ -36,8 +36,10 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "learning_rate": (*START, "batch_norm", "first_loss", "gradients", "dead_units"),
     "repeatable": (),
     "capacity": (),
-    "overfit": (*START, *MODEL, "own_gradients", "contradictions"),
-    "labels_matter": (*START, *MODEL, "overfit", "label_signal", "validation_labels"),
+    "overfit": (*START, *MODEL, "own_gradients", "contradictions", "reported_losses", "trains"),
+    "labels_matter": (
+        *START, *MODEL, "overfit", "label_signal", "validation_labels", "reported_losses", "trains",
+    ),
     "padding": ("trains", "evaluation_mode", "repeatable"),
     "speed": (),
     "own_gradients": (),

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def probed(
         "folder": str(folder),
         "device": slot.device,
         "task": plan.config.data.task,
-        "metric": plan.metric.name,
+        "metric": asdict(plan.metric),
         **wanted,
     }
     answers_file, log = folder / "answers.json", folder / "probes.log"

@@ -19,8 +19,11 @@ if __name__ == "__main__":
 from search.config.quick_imports import quick_imports
 
 with quick_imports():
-    from search.contract.arrays import read_folds
+    from search.contract.arrays import FoldData, read_folds
+    from search.contract.metrics import Metric
+    from search.execution.worker.epoch_record import epoch_record
     from search.storage.json_numbers import plain
+    from trainers.api import Data, Epoch
     from trainers.probes import gradients, questions
     from trainers.probes.limits import OutOfTime, time_limit
     from trainers.probes.padding import padding_counts
@@ -38,29 +41,40 @@ Answers = dict[str, Any]
 def answer(asked: dict[str, Any]) -> Answers:
     """Everything that is wanted, in order. `kind`: preflight | lr_range."""
     folder = Path(asked["folder"])
+    fold = read_folds(folder / "arrays")[0]
     subject = Subject(
         config=asked["config"],
-        data=read_folds(folder / "arrays")[0].data,
+        data=fold.data,
         device=asked["device"],
         folder=folder,
         task=asked["task"],
-        metric=asked["metric"],
+        metric=asked["metric"]["name"],
     )
     if asked["kind"] == "lr_range":
         return _ramps(subject, asked)
-    return _preflight(subject, asked)
+
+    def read(epoch: Epoch, rows: Data) -> object:
+        given = FoldData(data=rows, units=fold.units)
+        return epoch_record(epoch, given, metric=Metric(**asked["metric"]))
+
+    return _preflight(subject, asked, read=read)
 
 
-def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
+def _preflight(
+    subject: Subject, asked: dict[str, Any], *, read: Callable[[Epoch, Data], object]
+) -> Answers:
     """The first question decides which of the others have a sense."""
-    watched = questions.watched(subject)
+    watched = questions.watched(subject, read=read)
     answers: Answers = {"watched": watched}
-    if watched["error"] or not watched["steps"]:
+    by_hand = bool(watched["hand_steps"]) and not watched["steps"]
+    if watched["error"] or not (watched["steps"] or by_hand):
         return answers
     parameters = sum(math.prod(weights["shape"]) for weights in watched["weights"])
     loss = LossCall(**watched["loss"]) if watched["loss"] is not None else None
     asking: dict[str, Callable[[], Answers]] = {
-        "heart": lambda: questions.learned_by_heart(subject, parameters=parameters, loss=loss),
+        "heart": lambda: questions.learned_by_heart(
+            subject, parameters=parameters, loss=loss, by_hand=by_hand
+        ),
         "labels": lambda: questions.labels_matter(subject, rate=_taught(answers["heart"])),
         "speed": lambda: speed(subject, sizes=asked["stock"]),
     }
@@ -69,6 +83,9 @@ def _preflight(subject: Subject, asked: dict[str, Any]) -> Answers:
     asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data)
     for name, question in asking.items():
         if name not in asked["questions"]:
+            continue
+        if by_hand and name != "heart":
+            answers[name] = {"cause": "no optimizer of torch takes its steps"}
             continue
         try:
             with time_limit(BUDGETS[name]):

@@ -12,6 +12,7 @@ import math
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 HERE = Path(__file__).parent.parent
@@ -54,7 +55,7 @@ def measured(words):
         config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed))
         asked = {
             "config": config, "folder": folder, "device": "cpu", "task": plan.config.data.task,
-            "metric": plan.metric.name, "kind": "lr_range", "rates": RAMP.tolist(), "seeds": 5,
+            "metric": asdict(plan.metric), "kind": "lr_range", "rates": RAMP.tolist(), "seeds": 5,
         }  # fmt: skip
         curves = answer(asked)["losses"]
     final = prepared.final

@@ -1,9 +1,11 @@
 """Faults planted in set-ups: how many are named by the right check, and how many alarms sound set-ups raise.
 
-    python tests/benchmarks/preflight.py [--collection planted|foreign|aside] [--seeds 1] [--only TEXT] [--minutes 60]
+    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
 
-`foreign`: set-ups that the rules were not made with at first; `aside`: a third of them, put aside until the rules stood.
-`--minutes`: after which no further set-up begins; they come in an order drawn at random.
+`foreign`: set-ups that the rules were not made with at first; `aside`: a third of them, put aside until the rules stood; `scripts`: in
+the styles of strangers, made after both.
+`--minutes`: after which no further set-up begins; the sound ones come first, in an order drawn at random. `--log`: gets a line per
+set-up; those that stand in it are not run again, and the shares are of all of them.
 Trains in a pool of processes, one thread each, without a process of its own per set-up.
 """
 
@@ -15,7 +17,9 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 HERE = Path(__file__).parent.parent
@@ -23,6 +27,7 @@ sys.path.insert(0, str(HERE))
 os.environ["PYTHONPATH"] = f"{HERE}:{os.environ.get('PYTHONPATH', '')}"
 
 import foreign
+import foreign_scripts
 import planted
 import torch
 
@@ -50,7 +55,7 @@ def checked(plan, prepared, place, *, quick):
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
     asked = {
         "config": trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed)),
-        "folder": str(place), "device": "cpu", "task": plan.config.data.task, "metric": plan.metric.name,
+        "folder": str(place), "device": "cpu", "task": plan.config.data.task, "metric": asdict(plan.metric),
         "kind": "preflight", "stock": plan.stock, "questions": questions,
     }  # fmt: skip
     answers = json.loads(json.dumps(plain(answer(asked)), allow_nan=False))
@@ -95,45 +100,68 @@ def wrong(setup, alarms):
 
 
 def main():
-    """What was missed or falsely raised, a line each, and the shares."""
+    """Runs what is left of a collection."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--collection", choices=("planted", "foreign", "aside"), default="planted")
+    parser.add_argument(
+        "--collection", choices=("planted", "foreign", "aside", "scripts"), default="planted"
+    )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", default="")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--quick", action="store_true", help="without learning by heart")
+    parser.add_argument("--log", type=Path)
     words = parser.parse_args()
-    source = planted if words.collection == "planted" else foreign
+    source = {"planted": planted, "scripts": foreign_scripts}.get(words.collection, foreign)
     aside = words.collection == "aside"
     ends = time.time() + 60 * words.minutes
+    lines = words.log.read_text().splitlines() if words.log and words.log.exists() else []
+    known = {(record["name"], record["seed"]): record for record in map(json.loads, lines)}
     jobs = [
         (setup, seed, words.quick, ends)
-        for setup in (*source.FAULTS, *source.SOUND)
+        for setup in (*source.SOUND, *source.FAULTS)
         if words.only in setup.name and setup.aside == aside
         for seed in range(words.seeds)
     ]
     random.Random(0).shuffle(jobs)
-    named, other, faults, failed, warned, sound, seconds = 0, 0, 0, 0, 0, 0, []
+    jobs.sort(key=lambda job: bool(job[0].found or job[0].door))
+    records = [known[job[0].name, job[1]] for job in jobs if (job[0].name, job[1]) in known]
+    left = [job for job in jobs if (job[0].name, job[1]) not in known]
     with ProcessPoolExecutor(words.jobs) as pool:
-        for setup, alarms, took in filter(None, pool.map(judged, jobs)):
-            seconds.append(took)
-            if setup.found or setup.door:
-                found = right(setup, alarms)
-                faults, named = faults + 1, named + found
-                other += not found and bool(alarms)
-                if not found:
-                    print(f"missed   {setup.name} ({took:.1f} s): {alarms}", flush=True)
+        for job, answer in zip(left, pool.map(judged, left), strict=True):
+            if answer is None:
                 continue
-            extra = wrong(setup, alarms)
-            fails = any(outcome == "fail" for outcome, _ in extra.values())
-            sound, failed, warned = sound + 1, failed + fails, warned + bool(extra and not fails)
-            if extra:
-                print(f"{'failed' if fails else 'warned':8} {setup.name} ({took:.1f} s): {extra}", flush=True)  # fmt: skip
-    if len(seconds) < len(jobs):
-        print(f"{len(jobs) - len(seconds)} of {len(jobs)} set-ups were left out: no time")
-    print(f"faults: {named} of {faults} named by the right check, {other} by another alone")
-    print(f"sound set-ups: {failed} of {sound} failed, {warned} warned")
+            records.append(recorded(*answer, seed=job[1]))
+            if words.log:
+                with words.log.open("a") as file:
+                    file.write(json.dumps(records[-1]) + "\n")
+    told(records, of=len(jobs))
+
+
+def recorded(setup, alarms, seconds, *, seed):
+    """A line of the log: how a set-up was judged."""
+    if setup.found or setup.door:
+        outcome = "named" if right(setup, alarms) else "other" if alarms else "missed"
+    else:
+        extra = wrong(setup, alarms)
+        fails = any(outcome == "fail" for outcome, _ in extra.values())
+        outcome = "failed" if fails else "warned" if extra else "sound"
+    return {"name": setup.name, "seed": seed, "outcome": outcome, "alarms": alarms, "seconds": seconds}  # fmt: skip
+
+
+def told(records, *, of):
+    """What was missed or falsely raised, a line each, and the shares."""
+    for record in records:
+        if record["outcome"] not in ("named", "sound"):
+            print(f"{record['outcome']:8} {record['name']} ({record['seconds']:.1f} s): {record['alarms']}")  # fmt: skip
+    count = Counter(record["outcome"] for record in records)
+    faults = count["named"] + count["other"] + count["missed"]
+    sound = count["sound"] + count["failed"] + count["warned"]
+    if len(records) < of:
+        print(f"{of - len(records)} of {of} set-ups were left out: no time")
+    print(f"faults: {count['named']} of {faults} named by the right check, {count['other']} by another alone")  # fmt: skip
+    print(f"sound set-ups: {count['failed']} of {sound} failed, {count['warned']} warned")
+    seconds = [record["seconds"] for record in records] or [0.0]
     print(f"seconds of a set-up: {sum(seconds) / len(seconds):.1f} on average, {max(seconds):.1f} at most")  # fmt: skip
 
 

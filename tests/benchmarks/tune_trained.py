@@ -1,7 +1,7 @@
 """Whole protocols with real trainings, and their rivals (`tune.py starts`)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def _range(plan: Plan, trainings: Trainings, step: Step) -> Step:
         "folder": str(trainings.folder.path),
         "device": "cpu",
         "task": plan.config.data.task,
-        "metric": plan.metric.name,
+        "metric": asdict(plan.metric),
         "kind": "lr_range",
         "rates": rates,
         "seeds": int(plan.config.lr_range.seeds),

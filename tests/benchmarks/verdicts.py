@@ -2,7 +2,7 @@
 
 python tests/benchmarks/verdicts.py matrix             of the curves put aside while the rules were made (`--tuned`: of the others;
     `--bare`: as a plain CSV file tells them, without classes, epoch 0, layers and gradients)
-python tests/benchmarks/verdicts.py sound [--runs 90]  trains digits with sound set-ups of random size, rate and seed
+python tests/benchmarks/verdicts.py sound [--runs 90] [--first 0]  trains digits with sound set-ups of random size, rate and seed
 """
 
 import argparse
@@ -67,12 +67,12 @@ def _bare(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[frame.epoch > 0, columns]
 
 
-def sound(runs: int) -> None:
+def sound(runs: int, first: int) -> None:
     """Shares of verdicts on sound trainings: digits, a rate that falls to zero, enough epochs."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     counts: Counter[str] = Counter()
-    for run in range(runs):
+    for run in range(first, first + runs):
         dice = np.random.default_rng(10_000 + run)
         kind = ("mlp", "cnn", "gru")[run % 3]
         width = int(dice.choice({"mlp": [48, 64, 128], "cnn": [16, 24], "gru": [24, 32, 48]}[kind]))
@@ -88,7 +88,10 @@ def sound(runs: int) -> None:
             epochs=int(dice.integers(30, 60)), batch=int(dice.choice([32, 64])), schedule=COSINE,
         )  # fmt: skip
         frame, constant = curves(plant, seed=10_000 + run)
-        counts[verdict(frame, classes=10, constant=constant)] += 1
+        said = verdict(frame, classes=10, constant=constant)
+        counts[said] += 1
+        if said in ALARMS:
+            print(f"run {run}, {kind}, {len(frame) - 1} epochs: {said}", flush=True)
     alarms = sum(counts[name] for name in ALARMS)
     print(
         f"{runs} sound trainings: {alarms} alarms ({100 * alarms / runs:.1f} %); {dict(counts.most_common())}"
@@ -104,11 +107,12 @@ def main() -> None:
     parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--runs", type=int, default=90)
+    parser.add_argument("--first", type=int, default=0)
     chosen = parser.parse_args()
     if chosen.what == "matrix":
         matrix(not chosen.tuned, bare=chosen.bare)
     else:
-        sound(chosen.runs)
+        sound(chosen.runs, chosen.first)
 
 
 if __name__ == "__main__":

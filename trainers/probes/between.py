@@ -3,7 +3,7 @@
 Never judges.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,6 +24,11 @@ def factor_between(before: Mapping[int, Tensor], now: Mapping[int, Tensor]) -> f
         if left > (SAME * (1 - factor)) ** 2 * size + 1e-12 * size:
             return None
         factors.append(factor)
+    return alike_factor(factors)
+
+
+def alike_factor(factors: Sequence[float]) -> float | None:
+    """The one factor of all tensors; None where they differ, or it is 1."""
     alike = bool(factors) and max(factors) - min(factors) <= SAME  # NaN is never alike
     if not alike or abs(factors[0] - 1) < SAME:
         return None

@@ -42,6 +42,12 @@ class Hooked(TorchFunctionMode):
         """A gradient is asked for; `loss` [] is the mean of what it is asked of."""
         raise NotImplementedError
 
+    def _before_backward(self, asked: Sequence[torch.Tensor]) -> None:
+        """A gradient is asked for of these."""
+
+    def _after_backward(self) -> None:
+        """The gradients have come."""
+
     def __enter__(self) -> Self:
         self._hook()
         inner = self._backward = torch.autograd.backward
@@ -51,7 +57,9 @@ class Hooked(TorchFunctionMode):
             self._on_backward(
                 torch.stack([tensor.detach().double().mean() for tensor in asked]).mean()
             )
+            self._before_backward(asked)
             inner(tensors, *args, **kwargs)
+            self._after_backward()
 
         torch.autograd.backward = backward
         super().__enter__()  # type: ignore[no-untyped-call]

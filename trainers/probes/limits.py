@@ -1,44 +1,58 @@
 """An end to whatever takes too long, also inside of a user's code.
 
-By the clocks of the process: of its main thread only, and not on Windows; elsewhere nothing ends.
+By a clock that rests while this thread waits for a processor, so that a busy machine changes no
+verdict; a block that sleeps, or waits for others, ends nevertheless. Only blocks of the main thread
+are ended, and none on Windows.
 """
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+SCHEDULED = "/proc/thread-self/schedstat"  # of Linux: ns on a processor, ns waiting for one, turns
+SOON = 0.01  # seconds after which a limit is looked at again that is nearly over
 
 
 class OutOfTime(BaseException):  # no error; no `except Exception` of a user's loop may swallow it
     """The time that was given is over."""
 
 
-@contextmanager
-def time_limit(seconds: float, *, of_processor: bool = False) -> Iterator[None]:
-    """Raises `OutOfTime` in the block after so many seconds.
-
-    `of_processor`: of the process's own time, which does not run while others have the machine.
+def own_time() -> float:
+    """Seconds of a clock that rests while this thread waits for a processor; elsewhere than on
+    Linux it never rests.
     """
+    try:
+        with open(SCHEDULED, encoding="ascii") as file:
+            waited = int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        waited = 0.0
+    return time.monotonic() - waited
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises `OutOfTime` in the block after so many seconds of `own_time`."""
     if (
         not hasattr(signal, "setitimer")
         or threading.current_thread() is not threading.main_thread()
     ):
         yield
         return
+    ends = own_time() + seconds
 
     def over(*_: Any) -> None:
-        raise OutOfTime
+        left = ends - own_time()
+        if left <= 0:
+            raise OutOfTime
+        signal.setitimer(signal.ITIMER_REAL, max(left, SOON))
 
-    clock, number = (
-        (signal.ITIMER_PROF, signal.SIGPROF)
-        if of_processor
-        else (signal.ITIMER_REAL, signal.SIGALRM)
-    )
-    before = signal.signal(number, over)
-    signal.setitimer(clock, seconds)
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(clock, 0)
-        signal.signal(number, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -5,17 +5,17 @@ Measures; never judges.
 
 import itertools
 import math
-import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.api import IGNORED, Data, Part, Values
-from trainers.probes.limits import OutOfTime, time_limit
+from trainers.api import IGNORED, Data, Epoch, Part, Values
+from trainers.probes.limits import OutOfTime, own_time, time_limit
 from trainers.probes.rows_seen import row_keys, rows_seen
-from trainers.probes.run import Run, some_rows
+from trainers.probes.run import Run, some_rows, unread
 from trainers.probes.scores import losses_again, row_scores, score
 from trainers.probes.seen import LossCall
 from trainers.probes.steer import Steer
@@ -30,7 +30,7 @@ LABEL_STEPS = 200  # of one training on true or on shuffled labels
 FIRST_LOOK = 120.0  # seconds of the two epochs that are watched; as many of the first one again
 SHUFFLES, CERTAIN = 3, 3.0  # such shuffles; standard errors of a difference that ends the question
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # of the ramp that finds the rates of those
-ENOUGH = 30.0  # seconds of a question after which no further training of it begins
+ENOUGH = 30.0  # seconds (`own_time`) of a question after which no further training of it begins
 # Metrics of which 1 is the best: what a trainer reports of itself.
 UP_TO_ONE = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "r2")
 FITTED = 0.98  # share of correct rows, or R²
@@ -38,8 +38,11 @@ NEARLY, LONGER = 0.8, 4  # from where a longer try is worth it; how much longer
 Answer = dict[str, Any]
 
 
-def watched(subject: Subject) -> Answer:
-    """Two epochs of it as it is, and the first of them again."""
+def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = None) -> Answer:
+    """Two epochs of it as it is, and the first of them again.
+
+    `read`: what reads an epoch of a trial on these rows; it raises where the trial would fail.
+    """
     most = max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch)
     data = subject.sample(train=most, val=WATCHED_ROWS)
     train_rows, val_rows = (
@@ -61,6 +64,7 @@ def watched(subject: Subject) -> Answer:
         return ""
 
     cut = look(run, watch, epochs=2)
+    whole = len(data.val.index) == len(subject.data.val.index)
     cut_again = "" if run.error or cut else look(again, epochs=1)
     last: Values = run.epochs[-1][1] if run.epochs else {}
     ends = [0, *watch.seen.epochs]
@@ -75,6 +79,7 @@ def watched(subject: Subject) -> Answer:
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
         "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
         "error": run.error,
+        "unread": "" if read is None else unread(run, data, read=read, whole=whole),
         "cut": cut,
         "rows": len(data.train.index),
         "val_rows": len(data.val.index),
@@ -91,20 +96,24 @@ def watched(subject: Subject) -> Answer:
     }
 
 
-def learned_by_heart(subject: Subject, *, parameters: int, loss: LossCall | None) -> Answer:
+def learned_by_heart(
+    subject: Subject, *, parameters: int, loss: LossCall | None, by_hand: bool = False
+) -> Answer:
     """A few rows, the regularisers off: how well can they be fitted, at several rates (R9)? And
     does `val_loss` know it, of the loss that was seen?
+
+    `by_hand`: no optimizer takes the steps, so that only the training's own rate can be tried.
 
     No more rows than half of the parameters per output, so that a small model is not asked for what
     it cannot do.
     """
     few = _few(subject, parameters=parameters)
     data = Data(train=few, val=few)
-    ends = time.monotonic() + ENOUGH
-    rates = _rates(subject, data)
+    ends = own_time() + ENOUGH
+    rates = [subject.own_rate or math.nan] if by_hand else _rates(subject, data)
     tries: list[Answer] = []
     for rate in rates:
-        if tries and time.monotonic() > ends:
+        if tries and own_time() > ends:
             return {"rows": len(few.index), "tries": tries, "left_out": len(rates) - len(tries)}
         tries.append(_fit(subject, data, rate=rate, steps=FIT_STEPS, loss=loss))
         if tries[-1]["fitted"]:
@@ -115,7 +124,7 @@ def learned_by_heart(subject: Subject, *, parameters: int, loss: LossCall | None
     if not tries[-1]["fitted"] and (best["score"] or 0.0) >= NEARLY:
         steps = LONGER * FIT_STEPS
         tries.append(_fit(subject, data, rate=best["rate"], steps=steps, loss=loss))
-    return {"rows": len(few.index), "tries": tries}
+    return {"rows": len(few.index), "tries": tries, "by_hand": by_hand}
 
 
 def labels_matter(subject: Subject, *, rate: float) -> Answer:
@@ -129,10 +138,10 @@ def labels_matter(subject: Subject, *, rate: float) -> Answer:
     if data.train.y is None or data.val.y is None:
         return {"cause": "the trainer loads its labels itself"}
     answer: Answer = {}
-    ends = time.monotonic() + ENOUGH
+    ends = own_time() + ENOUGH
     others = [rate / 10, rate / 100, subject.own_rate or rate]
     for tried, steps in ((rate, LABEL_STEPS), *((other, 3 * LABEL_STEPS) for other in others)):
-        if answer and time.monotonic() > ends:
+        if answer and own_time() > ends:
             return {"cause": f"after {ENOUGH:.0f} s nothing was certain; not all rates were tried"}
         answer = _against_shuffled(subject, data, rate=tried, steps=steps)
         if answer.get("deviations", math.inf) > CERTAIN:

@@ -101,6 +101,24 @@ def train(
     return run
 
 
+def unread(run: Run, data: Data, *, read: Callable[[Epoch, Data], object], whole: bool) -> str:
+    """Why the last epoch cannot be read, as `read` says it by raising; empty if it can.
+
+    `whole`: whether all validation rows were given. If not, a trainer may have taken all of them,
+    and a class may be missing: values that do not fit these rows say nothing then.
+    """
+    if not run.epochs:
+        return ""
+    number, values = run.epochs[-1]
+    try:
+        read(Epoch(trial=0, epoch=number, values=values), data)
+    except (ValueError, TypeError) as error:
+        return str(error) if whole else ""
+    except Exception as error:  # noqa: BLE001  # a user's metric may raise anything
+        return str(error)
+    return ""
+
+
 def told_of(error: Exception) -> str:
     """An error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -118,7 +118,8 @@ class Seen:
     climbs; `cleared`: steps whose gradients had been cleared before; `factors`: by which all
     weights were multiplied between two steps; `drawn_anew`: tensors that became others there, and
     how often; `losses_until`: losses at the end of each epoch; `passes`: of any module, without
-    gradients.
+    gradients; `discarded`: backward passes whose gradients were cleared before a step;
+    `hand_steps`: steps that no optimizer took, `hand_rates` of those that follow the gradient.
     """
 
     weights: list[Weights] = field(default_factory=list)
@@ -152,6 +153,10 @@ class Seen:
     drawn_anew: dict[str, int] = field(default_factory=dict)
     losses_until: list[int] = field(default_factory=list)
     passes: int = 0
+    discarded: int = 0
+    backwards: int = 0
+    hand_steps: int = 0
+    hand_rates: list[float] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

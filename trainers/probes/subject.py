@@ -4,7 +4,6 @@ Never judges.
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ import numpy as np
 
 from trainers.api import Config, Data, Part
 from trainers.penalties import NAMES
+from trainers.probes.limits import own_time
 from trainers.probes.run import Run, some_rows, train, with_batch
 from trainers.probes.steer import Steer
 
-PATIENCE = 20.0  # seconds that one training here may take
+PATIENCE = 20.0  # seconds (`own_time`) that one training here may take
 LOST, SURELY = 20.0, 1e4  # times the first losses: of several steps, of one
 FIRST, LAST = 16, 11  # steps over which the first and the last losses are taken
 
@@ -74,8 +74,9 @@ def patient(seconds: float = PATIENCE) -> Callable[[float], bool]:
     ends: list[float] = []
 
     def enough(_: float) -> bool:
-        ends[:] = ends or [time.monotonic() + seconds]
-        return time.monotonic() > ends[0]
+        now = own_time()
+        ends[:] = ends or [now + seconds]
+        return now > ends[0]
 
     return enough
 

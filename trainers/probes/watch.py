@@ -183,6 +183,7 @@ class Watch(StepWatch):
                 self._first = module
             if module is self._first and not self._paused:
                 self._relu, self._pass = 0, Pass()
+                self._asking_input = any(isinstance(x, Tensor) and x.requires_grad for x in args)
                 for name, parameter in module.named_parameters():
                     self._note_parameter(name, parameter)
                 if not torch.is_grad_enabled() and not self._evaluated:

@@ -5,10 +5,12 @@ to the weights in between. Changes nothing; never judges.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainers.probes.between import drawn_anew, factor_between
+from trainers.probes.by_hand import StepsByHand, leaves_of
 from trainers.probes.hooks import Hooked, dense, has_closure, is_idle, parameters_of
 from trainers.probes.seen import Seen, Weights
 
@@ -27,6 +29,11 @@ class StepWatch(Hooked):
         self._optimizers: set[int] = set()
         self._owned: set[int] = set()  # parameters that an optimizer has
         self._stale = False
+        self._by_hand = StepsByHand(self.seen)
+        self._leaves: list[Tensor] | None = None  # of every backward pass so far
+        self._asking_input = False  # the model's input asks for a gradient of its own
+        self._kept: tuple[Tensor, Tensor] | None = None  # a parameter; as it was at the last pass
+        self._compared = False  # with it, in this pass
 
     def _note_parameter(self, name: str, parameter: Tensor) -> Weights:
         if id(parameter) in self._named:
@@ -47,11 +54,47 @@ class StepWatch(Hooked):
         stale.
         """
         if id(parameter) in self._fresh:
+            self._note_discarded(parameter)
             return
         self._fresh.add(id(parameter))
         if not self._stale and id(parameter) in self._owned and parameter.grad is not None:
             self._stale = bool(dense(parameter.grad).any())
             self.seen.stale_gradients += self._stale
+
+    def _note_discarded(self, parameter: Tensor) -> None:
+        """A second gradient before a step: is the first one gone, although the weights are the
+        same? Loops that look ahead with it move them.
+        """
+        if self._kept is None or self._kept[0] is not parameter or self._compared:
+            return
+        self._compared = True
+        cleared = parameter.grad is None or not bool(dense(parameter.grad).any())
+        still = torch.equal(self._kept[1], parameter.detach())
+        self.seen.discarded += cleared and still
+
+    def _before_backward(self, asked: Sequence[Tensor]) -> None:
+        self._compared = False
+        if self._optimizers and self.seen.backwards > 2:
+            return
+        self.seen.backwards += 1
+        leaves = {id(leaf): leaf for loss in asked for leaf in leaves_of(loss)}
+        if self._leaves is not None:
+            leaves = {id(leaf): leaf for leaf in self._leaves if id(leaf) in leaves}
+        self._leaves = list(leaves.values())
+        if self._first is None and self.seen.backwards == 2:  # tensors without a module
+            for leaf in self._leaves:
+                self._note_parameter(f"tensor {tuple(leaf.shape)}", leaf)
+        if not self._optimizers:
+            self._by_hand.before_backward(self._leaves)
+
+    def _after_backward(self) -> None:
+        if not self._optimizers:
+            self._by_hand.after_backward(self._leaves or ())
+        fresh = (p for p, _ in self._named.values() if id(p) in self._fresh and p.grad is not None)
+        kept = next((p for p in fresh if p.grad is not None and dense(p.grad).any()), None)
+        if self._asking_input:  # that pass was made for the input's gradient
+            kept = None
+        self._kept = None if kept is None else (kept, kept.detach().clone())
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if is_idle(optimizer):

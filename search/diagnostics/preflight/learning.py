@@ -41,6 +41,9 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     start = max(abs(losses[0] or 0.0), abs(seen["first_loss"] or 0.0)) if losses else math.inf
     end = _end(losses)
     diverged = _diverged(losses, start=start, end=end, times=DIVERGED if ratios else GROWN)
+    if seen["hand_rates"] and median(seen["hand_rates"]) < 0:
+        text = f"steps by hand go up the gradient, by {-median(seen['hand_rates']):.3g} times it"
+        return judge.fail(text, "subtract the gradient: a loss is to fall")
     if not ratios:
         if diverged and losses[0] is not None:
             return judge.fail(diverged, "is a step taken uphill, or is the rate too high?")
@@ -147,6 +150,9 @@ def overfit(heart: Answer) -> Check:
     numbers = {"rows": heart["rows"], "tries": list(tries)}
     if any(attempt["fitted"] for attempt in tries):
         return judge.passed(sentence, **numbers)
+    if heart.get("by_hand"):
+        text = f"{sentence}; its steps are taken by hand, so no other rate could be tried"
+        return judge.unknown(text, **numbers)
     if heart.get("left_out"):
         text = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
         return judge.unknown(text, **numbers)

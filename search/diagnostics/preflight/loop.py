@@ -30,6 +30,9 @@ def trains(seen: Answer) -> Check:
         )
     if not seen["epochs_told"] and not seen["steps"]:
         return judge.fail("it ended without an epoch", "yield once per epoch")
+    if seen["unread"]:
+        text, _, remedy = seen["unread"].rpartition("; ")
+        return judge.fail(f"every trial would end so: {text or seen['unread']}", remedy)
     if seen["not_finite"]:
         return judge.fail(
             f"{', '.join(seen['not_finite'])} not finite", "see learning_rate and the data (R20)"
@@ -153,16 +156,17 @@ def shuffling(seen: Answer, *, ordered: bool) -> Check:
 def optimizer_steps(seen: Answer) -> Check:
     """Are gradients cleared after every step, and is there one step per gradient (R12)?"""
     judge = Judge(name="optimizer_steps", rule="R12")
-    if not seen["steps"]:
-        return judge.unknown("no step of a torch optimizer was seen")
+    steps = seen["steps"] or seen["hand_steps"]
+    if not steps:
+        return judge.unknown("no step of an optimizer, and none by hand, was seen")
     if seen["optimizers"] > 1:
         return judge.unknown(f"{seen['optimizers']} optimizers take turns")
     if seen["stale_gradients"]:
         text = (
-            f"in {seen['stale_gradients']} of {seen['steps']} steps, gradients were added to "
-            "those of the step before"
+            f"in {seen['stale_gradients']} of {steps} steps, gradients were added to those of the "
+            "step before"
         )
-        return judge.fail(text, "call optimizer.zero_grad() before every backward pass")
+        return judge.fail(text, "call zero_grad() before every backward pass")
     if seen["steps_without_gradient"]:
         text = f"{seen['steps_without_gradient']} of {seen['steps']} steps had no new gradient"
         return judge.fail(
@@ -174,15 +178,18 @@ def optimizer_steps(seen: Answer) -> Check:
     if not lacks and seen["cleared"] > seen["steps"] / 2:
         text = f"in {seen['cleared']} of {seen['steps']} steps, the gradients had been cleared"
         return judge.fail(text, "call zero_grad, then backward, then step, in this order")
-    return _by_hand(seen, judge) or judge.passed(
-        f"{seen['steps']} steps, each with fresh gradients"
+    if seen["discarded"] > steps / 2:
+        text = f"{seen['discarded']} gradients were cleared before any of {steps} steps used them"
+        return judge.warn(text, "call zero_grad() after a step, not before every backward pass")
+    return _by_hand(seen, judge, steps=steps) or judge.passed(
+        f"{steps} steps, each with fresh gradients"
     )
 
 
-def _by_hand(seen: Answer, judge: Judge) -> Check | None:
+def _by_hand(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
     """What happens to the weights beside the optimizer, if it undoes what they learn."""
     factors = seen["factors"]
-    if factors and 2 * len(factors) >= seen["steps"] and median(factors) < SHRUNK:
+    if factors and 2 * len(factors) >= steps and median(factors) < SHRUNK:
         text = f"between two steps, all weights are multiplied by {median(factors):.3g}"
         return judge.fail(text, "weight decay belongs to the optimizer, and takes far less")
     if seen["drawn_anew"]:

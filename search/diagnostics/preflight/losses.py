@@ -16,6 +16,7 @@ Answer = Mapping[str, Any]
 OWN_ROW = "hold each output against the label of its own row"
 NEAR, FAR = 0.05, 0.10  # relative differences of losses that are one, and that are not
 NEARLY_ALL = 0.97  # of the rows that are right, whose loss is then far below that of a guess
+LEARNED = 0.3  # of a loss, below which another one is surely lower
 SURE = 4.0  # standard deviations of the losses of shuffled labels
 
 
@@ -38,6 +39,10 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     unknown = _unknown_by_heart(heart, seen["loss"])
     if unknown:
         return judge.fail(unknown, OWN_ROW)
+    foreign = _foreign_predictions(heart)
+    if foreign:
+        remedy = "yield them in the order of data.val, one per row, in training units"
+        return judge.fail(foreign, remedy)
     pairs = [
         (loss, again)
         for loss, again in zip(seen["val_loss"], seen["losses_again"], strict=False)
@@ -79,6 +84,25 @@ def _unknown_by_heart(heart: Answer, call: Answer | None) -> str:
             return (
                 f"of rows that were learned by heart, val_loss is {loss:.3g}, but the predictions "
                 f"have {again['own']:.3g}, and {again['shuffled']:.3g} on shuffled labels"
+            )
+    return ""
+
+
+def _foreign_predictions(heart: Answer) -> str:
+    """How predictions know nothing of rows whose `val_loss` says that they were learned by heart;
+    empty if they do, or if that cannot be told.
+    """
+    for attempt in heart.get("tries") or ():
+        loss, again = attempt.get("val_loss"), attempt.get("again")
+        if loss is None or again is None:
+            continue
+        start, end = attempt.get("start"), attempt.get("end")
+        learned = None not in (start, end) and end < LEARNED * start
+        if learned and again["own"] > again["shuffled"] / 2 and loss < LEARNED * again["own"]:
+            return (
+                f"rows were learned by heart, val_loss is {loss:.3g}, but the predictions have "
+                f"{again['own']:.3g}, and {again['shuffled']:.3g} on shuffled labels: are they of "
+                "other rows, in another order, or in other units?"
             )
     return ""
 

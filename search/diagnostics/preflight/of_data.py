@@ -24,7 +24,7 @@ from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.api import IGNORED, Part
 from trainers.data import DataSet
 
-SECONDS = 90.0  # of processor time, of all checks of the data together
+SECONDS = 90.0  # of all checks of the data together
 # Checks that need the rows themselves.
 OF_ROWS = (
     "same_distribution",

@@ -10,7 +10,7 @@ from search.execution.machine_fault import machine_fault
 from search.execution.memory import memory_kills
 from search.execution.messages import TrialEnded
 from search.execution.trial_ends import TrialEnd
-from search.execution.worker.trial_runner import TrialFailed
+from search.execution.worker.epoch_record import TrialFailed
 from trainers.command import CommandKilled, CommandOutOfMemory
 
 NO_MEMORY = re.compile(

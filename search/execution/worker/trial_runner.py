@@ -1,38 +1,30 @@
-"""A worker's trainings, one per trial and fold; what they yield becomes numbers here (R4, R36).
+"""A worker's trainings, one per trial and fold, in step.
 
 Knows no conductor: an epoch leaves as a plain record, and the caller says whether a trial goes on.
 """
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from msgspec import structs
 
 from search.contract.arrays import FoldData
-from search.contract.metric_functions import REGRESSION, confidence
-from search.contract.metrics import OUTPUTS, Metric, output_of, scores
+from search.contract.metrics import Metric
 from search.execution.messages import EpochTrained, FoldNumbers
+from search.execution.worker.epoch_record import TrialFailed, epoch_record
 from trainers.api import (
     Config,
     Disruption,
     End,
-    Epoch,
     Failure,
     Fusable,
     Outcome,
-    Values,
 )
 from trainers.callable import open_seats
 from trainers.checkpoint import TrialCheckpoint
-
-LAYERS, REMARK, TRAIN = "layers", "remark", "train_outputs"
-
-
-class TrialFailed(Exception):
-    """The trainer broke a rule of its interface; the text says which."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +94,7 @@ class TrialRunner:
             if isinstance(outcome, Disruption):
                 return StepResult(trial=trial, error=outcome.error, disrupted=True)
             try:
-                records.append(self._record(outcome, self._folds[index][1]))
+                records.append(epoch_record(outcome, self._folds[index][1], metric=self._metric))
             except (TrialFailed, ValueError, TypeError) as error:
                 return StepResult(trial=trial, error=error)
             if self.fusable:
@@ -126,110 +118,6 @@ class TrialRunner:
         seconds = (now - self._began[trial]) / len(self._began)
         self._began[trial] = now
         return seconds
-
-    def _record(self, outcome: Epoch, fold: FoldData) -> EpochTrained:
-        """One fold's epoch as numbers: outputs become the metric here and leave no worker."""
-        values = outcome.values
-        numbers, layers = _numbers(values, self._metric), _layers(values)
-        numbers |= self._on_train(values.get(TRAIN), fold)
-        output, targets = output_of(values), fold.data.val.y
-        computed = output is not None and targets is not None
-        if output is not None and targets is not None:
-            kind, array = output
-            numbers |= scores(
-                self._metric, targets=np.asarray(targets), kind=kind, output=array, units=fold.units
-            )
-            if not set(self._metric.parts) & set(REGRESSION):
-                sure = confidence(np.asarray(targets), kind=kind, output=array)
-                if sure is not None:
-                    numbers = {"confidence": sure[0], **numbers}
-                    layers = {"confidence": sure[1], **layers}
-        missing = [part for part in self._metric.parts if part not in numbers]
-        if missing and output is not None and targets is None:
-            raise TrialFailed(
-                f"{missing[0]} cannot be computed from {output[0]} without labels; "
-                f"name a file of them by data.labels=…, or yield {missing[0]!r} itself"
-            )
-        if missing:
-            rule = f"a yield must hold {' or '.join(OUTPUTS)} or {missing[0]!r}"
-            got = ", ".join(values) or "nothing"
-            others = [name for name in values if name not in ("epoch", "layers", "train_loss")]
-            or_say = (
-                f", or say metric=reported metric.name={others[0]} metric.direction=…"
-                if others
-                else ""
-            )
-            raise TrialFailed(f"{rule}, but got {got}; add one of them{or_say}")
-        value = None if self._metric.formula else numbers.pop(self._metric.name)
-        remark = values.get(REMARK)
-        return EpochTrained(
-            trial=outcome.trial,
-            epoch=outcome.epoch,
-            value=value,
-            values=numbers,
-            seconds=0.0,
-            source="computed" if computed else "reported",
-            layers=layers,
-            remark=remark if isinstance(remark, str) else "",
-        )
-
-    def _on_train(self, outputs: object, fold: FoldData) -> dict[str, float]:
-        """The metric on the train rows whose outputs a trainer yields (R16)."""
-        targets = fold.data.train.y
-        if not isinstance(outputs, Mapping) or targets is None:
-            return {}
-        output = output_of(outputs)
-        if output is None or "rows" not in outputs:
-            rule = f"{TRAIN} must hold rows and {' or '.join(OUTPUTS)}"
-            got = ", ".join(map(str, outputs))
-            raise TrialFailed(f"{rule}, but got {got}; add what is missing")
-        (kind, array), rows = output, np.asarray(outputs["rows"], dtype=np.int64)
-        if len(array) != len(rows):
-            rule = f"{TRAIN} must have one output per row"
-            raise TrialFailed(f"{rule}, but got {len(array)} for {len(rows)}; mend it")
-        chosen = np.asarray(targets)[rows]
-        try:
-            on_train = scores(
-                self._metric, targets=chosen, kind=kind, output=array, units=fold.units
-            )
-        except ValueError:  # such as an area under the curve of rows of one class
-            on_train = dict.fromkeys(self._metric.parts, math.nan)
-        return {f"train_{name}": score for name, score in on_train.items()}
-
-
-def _numbers(values: Values, metric: Metric) -> dict[str, float]:
-    """What a trainer yields besides outputs, layers and a remark."""
-    numbers = {}
-    for name, value in values.items():
-        is_text = name in (LAYERS, REMARK, TRAIN) and isinstance(value, Mapping | str)
-        is_count = name == "parameters" and name not in metric.names
-        if name in OUTPUTS or is_text or is_count:
-            continue
-        try:
-            numbers[name] = float(value)
-        except (TypeError, ValueError) as error:
-            got = f"{name}={value!r:.60}"
-            raise TrialFailed(
-                f"what a trainer yields must be numbers, but got {got}; drop it"
-            ) from error
-    return numbers
-
-
-def _layers(values: Values) -> dict[str, dict[str, float]]:
-    """Series by layer that a trainer yields: `{"layers": {"grad_norm": {"0": 0.1, …}}}`."""
-    layers = values.get(LAYERS)
-    if not isinstance(layers, Mapping):
-        return {}
-    try:
-        return {
-            str(name): {str(key): float(value) for key, value in series.items()}
-            for name, series in layers.items()
-        }
-    except (AttributeError, TypeError, ValueError) as error:
-        raise TrialFailed(
-            "layers must be numbers by name of series and layer, "
-            f"but got {layers!r:.60}; mend or drop it"
-        ) from error
 
 
 def _mean(records: list[EpochTrained]) -> EpochTrained:

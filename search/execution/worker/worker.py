@@ -26,13 +26,14 @@ from search.execution.memory import memory_kills
 from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.trial_ends import END_AFTER, TrialEnd
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
+from search.execution.worker.epoch_record import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory
 from search.execution.worker.lane_assignment import Candidates as Alternatives
 from search.execution.worker.lane_assignment import LaneAssignment, Seated, open_trainer
 from search.execution.worker.log_redirect import LogRedirect
 from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
-from search.execution.worker.trial_runner import StepResult, TrialFailed, TrialRunner
+from search.execution.worker.trial_runner import StepResult, TrialRunner
 from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
 from trainers.state import owner

@@ -1,0 +1,177 @@
+"""Scripts in strangers' styles: steps that no optimizer takes, gradients that are thrown away, predictions that cannot be read or are others'."""
+
+import json
+import time
+from dataclasses import replace
+
+import foreign_scripts
+import numpy as np
+import pytest
+import torch
+from test_preflight import CALM
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+
+from search.contract.arrays import FoldData
+from search.contract.metrics import Metric
+from search.diagnostics.preflight import learning, loop, losses, model
+from search.execution.worker.epoch_record import epoch_record
+from search.storage.json_numbers import plain
+from trainers.api import Data, Part
+from trainers.probes import questions
+from trainers.probes.limits import OutOfTime, own_time, time_limit
+from trainers.probes.subject import Subject
+
+
+def _rows(count, seed):
+    dice = np.random.default_rng(seed)
+    y = np.arange(count) % 4
+    x = (dice.normal(0, 1, (count, 6)) + 2 * np.eye(6)[y]).astype(np.float32)
+    return Part(x=x, y=y.astype(np.int64), index=np.arange(count))
+
+
+DATA = Data(train=_rows(120, 0), val=_rows(40, 1))
+
+
+def _subject(script, fault, tmp_path, *, data=DATA, rate=0.05):
+    trainer = {"_target_": script if "." in script else f"foreign_scripts.{script}", "batch_size": 16, "epochs": 2, "fault": fault}  # fmt: skip
+    return Subject(
+        config={"trainer": trainer, "seed": 0, "optimizer": {"lr": rate}}, data=data, device="cpu",
+        folder=tmp_path, task="classification", metric="accuracy",
+    )  # fmt: skip
+
+
+def _read(epoch, rows):
+    return epoch_record(
+        epoch, FoldData(data=rows), metric=Metric(name="accuracy", direction="maximize")
+    )
+
+
+def _seen(script, fault, tmp_path, *, read=None, **more):
+    seen = questions.watched(_subject(script, fault, tmp_path, **more), read=read)
+    return json.loads(json.dumps(plain(seen), allow_nan=False))
+
+
+@pytest.mark.parametrize(
+    ("fault", "steps", "rate"),
+    [("", "pass", "not checkable"), ("decayed", "pass", "not checkable"), ("stale", "fail", "not checkable"),
+     ("shrunk", "fail", "not checkable"), ("uphill", "pass", "fail")],
+)  # fmt: skip
+def test_steps_by_hand_are_judged_like_those_of_an_optimizer(fault, steps, rate, tmp_path):
+    seen = _seen("by_hand", fault, tmp_path)
+    assert (seen["steps"], seen["hand_steps"]) == (0, 15)  # the last one has no pass behind it
+    assert loop.optimizer_steps(seen).outcome == steps
+    assert learning.learning_rate(seen, steps=100).outcome == rate
+
+
+def momentum_by_hand(config, data, device, checkpoint):
+    """A loop that smooths its gradients, and shrinks the weights if it is told to."""
+    torch.manual_seed(0)
+    x, y = torch.as_tensor(data.train.x), torch.as_tensor(data.train.y)
+    net = torch.nn.Linear(6, 4)
+    moving = [torch.zeros_like(p) for p in net.parameters()]
+    for _ in range(2):
+        for rows in torch.randperm(len(x)).split(16):
+            net.zero_grad()
+            loss = F.cross_entropy(net(x[rows]), y[rows])
+            loss.backward()
+            for p, m in zip(net.parameters(), moving, strict=True):
+                m.mul_(0.9).add_(p.grad)
+                p.data.sub_(0.02 * m)
+                p.data.mul_(0.8 if config["trainer"]["fault"] == "shrunk" else 1.0)
+        yield {"train_loss": loss.item()}
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [("", "pass"), ("shrunk", "fail")])
+def test_weights_that_shrink_are_told_from_steps_with_momentum(fault, outcome, tmp_path):
+    seen = _seen(f"{__name__}.momentum_by_hand", fault, tmp_path)
+    assert loop.optimizer_steps(seen).outcome == outcome
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [("forgotten", "fail"), ("", "pass")])
+def test_a_tensor_without_a_module_that_no_optimizer_has_is_named(fault, outcome, tmp_path):
+    check = model.gradients(_seen("tensors", fault, tmp_path))
+    assert check.outcome == outcome
+    assert ("tensor (40, 4) are in no optimizer" in check.told) == (fault == "forgotten")
+
+
+def attacked(config, data, device, checkpoint):
+    """Rows that are moved against the model, by a first gradient that is thrown away."""
+    torch.manual_seed(0)
+    x, y = torch.as_tensor(data.train.x), torch.as_tensor(data.train.y)
+    net = torch.nn.Linear(6, 4)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(2):
+        for rows in torch.randperm(len(x)).split(16):
+            near = x[rows].clone().requires_grad_()
+            optimizer.zero_grad()
+            F.cross_entropy(net(near), y[rows]).backward()
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x[rows] + 0.1 * near.grad.sign()), y[rows])
+            loss.backward()
+            optimizer.step()
+        yield {"train_loss": loss.item()}
+
+
+@pytest.mark.parametrize(
+    ("script", "fault", "outcome"),
+    [("accumulating", "cleared each", "warn"), ("accumulating", "", "pass"), (f"{__name__}.attacked", "", "pass"),
+     ("foreign_loops.fit", "sharpness", "pass"), ("foreign_loops.fit", "accumulated", "pass")],
+)  # fmt: skip
+def test_gradients_that_are_cleared_unused_are_told_from_those_that_look_ahead(
+    script, fault, outcome, tmp_path
+):
+    assert loop.optimizer_steps(_seen(script, fault, tmp_path)).outcome == outcome
+
+
+def unlabelled(config, data, device, checkpoint):
+    yield {"train_loss": 1.0, "val_loss": 1.0, "predictions": np.zeros((len(data.val.index), 4))}
+
+
+@pytest.mark.parametrize(
+    ("script", "labels", "reason"),
+    [("loaders", True, ""), (f"{__name__}.unlabelled", True, ""),
+     (f"{__name__}.unlabelled", False, "accuracy cannot be computed from predictions without labels"),
+     ("loaders, last batch", True, "one row per validation row (40), but got shape (8, 4)")],
+)  # fmt: skip
+def test_what_a_trial_could_not_read_of_an_epoch_is_a_fault_of_the_preflight(
+    script, labels, reason, tmp_path
+):
+    data = (
+        DATA if labels else Data(train=replace(DATA.train, y=None), val=replace(DATA.val, y=None))
+    )
+    script, _, fault = script.partition(", ")
+    check = loop.trains(_seen(script, fault, tmp_path, read=_read, data=data))
+    assert (check.outcome, reason in check.told) == ("fail" if reason else "pass", True)
+
+
+def test_values_that_do_not_fit_a_part_of_the_validation_rows_prove_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(questions, "WATCHED_ROWS", 30)
+    seen = _seen("loaders", "last batch", tmp_path, read=_read)
+    assert (seen["val_rows"], seen["unread"]) == (30, "")
+
+
+LEARNED = {"start": 2.3, "end": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("val_loss", "own", "end", "outcome"),
+    [(0.01, 5.0, 0.01, "fail"), (0.01, 0.02, 0.01, "pass"), (0.01, 5.0, 1.9, "pass"), (0.01, 3.1, 0.01, "fail")],
+)  # fmt: skip
+def test_predictions_that_know_nothing_of_rows_learned_by_heart_are_others(
+    val_loss, own, end, outcome
+):
+    again = {"own": own, "shuffled": 5.5, "spread": 0.3}
+    heart = {"tries": [{"val_loss": val_loss, "again": again, "start": 2.3, "end": end}]}
+    assert losses.reported_losses(CALM, heart=heart).outcome == outcome
+
+
+def test_the_clock_of_a_limit_never_runs_ahead_and_runs_while_a_block_sleeps():
+    begun, own = time.monotonic(), own_time()
+    with pytest.raises(OutOfTime), time_limit(0.1):
+        time.sleep(30)
+    assert 0.05 < own_time() - own < time.monotonic() - begun + 0.05
+
+
+def test_every_script_and_fault_of_the_collection_is_there():
+    scripts = {word.rpartition(".")[2] for setup in (*foreign_scripts.FAULTS, *foreign_scripts.SOUND) for word in setup.words if word.startswith("trainer._target_")}  # fmt: skip
+    assert all(callable(getattr(foreign_scripts, name)) for name in scripts)
