@@ -22,7 +22,7 @@ from search.results.summary import conclusion, view_of
 from search.results.summary.joint import account
 from search.results.warm_start import Past
 from search.stages import joint
-from search.stages.joint_confirmation import confirmations, leaders
+from search.stages.joint_confirmation import confirmations, leaders, opening
 from search.stages.sampler_thread import SamplerThread
 from search.stages.samplers import importances
 from search.stages.spent import elapsed, gpu_seconds
@@ -43,6 +43,11 @@ def _bowl(knobs, seed):
 
 def _configs(rows):
     return [tuple(row.spec.knobs.items()) for row in rows if row.spec.stage == joint.STAGE]
+
+
+def test_a_search_says_at_its_start_how_many_trials_its_confirmation_adds():
+    assert opening(joint_plan("n_trials=8")).startswith("8 trials, then up to 18 that train the ")
+    assert opening(joint_plan("n_trials=8", "protocol.confirm=0")) == ""
 
 
 def test_the_baseline_is_first_and_the_points_are_the_same_again_none_twice_and_all_within_the_space():

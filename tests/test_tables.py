@@ -1,13 +1,15 @@
 """What a search says of itself: rows, summary, decision in words."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from drawn import findings_of, planted
 from rich.console import Console
 
+from search.diagnostics.verdicts.rules import Verdict
 from search.results.report.answer import answer_of
-from search.results.summary import conclusion, show_summary
+from search.results.summary import conclusion, show_summary, sweep
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
 
@@ -35,6 +37,27 @@ def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
     assert "optimizer.lr = 0.1, the baseline, stays" in conclusion(findings)[0]
     assert conclusion(findings)[1].startswith("a tie: 0.0001, 0.001, 0.01, 0.1, 1.0: no signif")
     assert findings.winner.spec.trial == 0
+
+
+def test_values_that_give_the_same_score_are_named_by_what_the_curves_say():
+    flat = findings_of(lambda rate, seed: 0.1 + 0.01 * seed)
+    assert any("nothing reads this knob" in line for line in conclusion(flat))
+    dead = Verdict(name="dead", why="train rests")
+    lines = sweep.inert(replace(flat, verdicts={row.spec.trial: dead for row in flat.rows}))
+    assert lines == [
+        "every value of optimizer.lr gave the same accuracy, seed by seed: no training learned "
+        "anything (dead), so no effect can show"
+    ]
+
+
+def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():
+    text = io.StringIO()
+    large = findings_of(lambda rate, seed: 1e7 * planted(0.01)(rate, seed), "metric=mse")
+    show_summary(large, Console(file=text, width=100))
+    assert "9.01e+06 ±" in text.getvalue()
+    clip = findings_of(lambda clip, seed: 0.9 + 0.01 * seed, experiment="clip_sweep")
+    assert frame(clip)["trainer.clip"][0] is None
+    assert "| None | 3 |" in sweep.text(clip, frame(clip))
 
 
 def test_a_smaller_metric_wins_where_the_metric_says_so():

@@ -37,6 +37,7 @@ from search.protocols.budget import (
     trials_left,
     with_budget,
 )
+from search.protocols.conclude import at_the_edge
 from search.protocols.evidence import faster
 from search.protocols.history import Request, Step
 from search.protocols.learned import unusual_update
@@ -47,7 +48,8 @@ from search.results.ensemble import candidates_of
 from search.results.findings import open_results
 from search.results.standing import standing_of
 from search.results.summary.advise import joint_paths
-from search.results.summary.tune import caveats, unresolved
+from search.results.summary.edges import at_edges
+from search.results.summary.tune import caveats, conclusion, unresolved
 from search.stages import confirm
 from search.storage.folder import Folder
 from search.storage.sealed import json_lines, read_json, read_json_lines
@@ -673,6 +675,32 @@ def test_a_model_is_made_four_times_as_wide_at_most_before_the_edge_says_more():
 
     assert wide(("model.width=32",)) == 128
     assert wide(("model.width=32", "space=[lr,width]")) == 512
+
+
+def test_where_every_training_fails_there_is_no_answer_and_the_reason_is_said():
+    findings = staged_findings(lambda knobs, seed: None)
+    confirm = next(step for step in findings.steps if step["kind"] == "confirm")
+    assert confirm["says"] == "no training of the baseline gave a result"
+    line, *_ = conclusion(findings)
+    number = len(findings.rows)
+    assert line == (
+        f"no answer: none of {number} trials gave a result; {number} ended with: infeasible"
+    )
+
+
+def test_an_answer_at_the_edge_of_what_the_joint_stage_searched_is_said():
+    settings = tune_plan("space=[lr,width]").settings
+    rate, width = (settings.spaces[name][0] for name in ("lr", "width"))
+    at = {RATE: 0.01, "model.width": int(width.high)}
+    assert at_edges([rate, width], at) == [f"model.width={width.high:.0f}"]
+    assert at_edges([rate, width], {**at, "model.width": 64}) == []
+    joint = Request(entry=6, stage="joint", because="", knobs=(rate, width))
+    step = Step(number=1, request=joint, decision="done", says="", leaders=(at,))
+    history = begun(tune_plan("space=[lr,width]"), step)
+    assert at_the_edge(history, at).endswith(
+        "at the edge of what the joint stage searched: the best may lie beyond (P2)"
+    )
+    assert at_the_edge(history, {RATE: 0.01}) == ""
 
 
 def test_unstick_ends_once_the_training_learns():

@@ -16,6 +16,7 @@ from search.execution.conductor import Conductor
 from search.execution.event_stream import EventStream
 from search.execution.lanes import Fusions
 from search.execution.progress import ShownProgress
+from search.execution.terminal import say
 from search.execution.worker_pool import WorkerPool, slots_of, started_workers
 from search.results.warm_start import read_history
 from search.stages.kinds import kind_of
@@ -90,6 +91,8 @@ def conduct(
     )
     if fusions.damage:
         console.print(fusions.damage, markup=False, soft_wrap=True)
+    if not rows and (opening := kind_of(plan).opening(plan)):
+        say(console, opening)
     with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
         conductor = Conductor(
             plan,

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from search.config.knobs import Value
 from search.config.plan import Plan
 from search.protocols.evidence import coarse, constant, faster, few_rows, mean_words, scores_of
 from search.protocols.history import BATCH, History, Request, Step
@@ -17,6 +18,7 @@ from search.protocols.learned import beats_constant, is_perfect, unusual_update
 from search.results.findings import Findings
 from search.results.summary.certainty import evidence
 from search.results.summary.certainty import gain as gain_words
+from search.results.summary.edges import at_edges
 from search.results.summary.sweep import edges, inert, winner_words
 from search.results.summary.verdicts import out_of_patience
 from search.stages.joint_confirmation import LIFT
@@ -241,7 +243,21 @@ def _chosen(findings: Findings, history: History, step: Step, *, val_rows: int) 
     text = f"{score}, against {against} at the baseline with the same seeds{interval} (P5)"
     gain = winner.mean - baseline.mean
     lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
-    return text + lost + few_rows(plan, gain, val_rows)
+    edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]))
+    return text + lost + few_rows(plan, gain, val_rows) + edge
+
+
+def at_the_edge(history: History, knobs: Mapping[str, Value]) -> str:
+    """That a configuration of the joint stage lies at the edge of what that stage searched (P2)."""
+    joint = [step for step in history.steps if step.leaders and knobs in step.leaders]
+    ends = at_edges(joint[-1].request.knobs, knobs) if joint else []
+    if not ends:
+        return ""
+    lies = "lies" if len(ends) == 1 else "lie"
+    return (
+        f"; {', '.join(ends)} {lies} at the edge of what the joint stage searched: the best may "
+        "lie beyond (P2)"
+    )
 
 
 def _fresh_is_lower(plan: Plan, mean: float, history: History, step: Step) -> str:

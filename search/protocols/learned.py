@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.contract.metrics import Metric
+from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.results.summary.advise import LABELS
 
 # Metrics that count rows, so that their error follows from the number of rows.
@@ -19,8 +20,6 @@ PERFECT = (
     "harder validation rows, split=kfold or a metric of finer steps such as log_loss would (R36)"
 )
 
-# Verdicts of trainings of which validation has learned nothing.
-NOT_LEARNED = ("data_suspect", "dead", "dead_units", "stuck", "vanishing")
 SURE, DOUBTFUL = 1.0, 3.0  # standard errors; the best of many epochs lies two or three above chance
 
 BAND = (1e-4, 1e-2)  # of an update's norm over the weights': outside it is slow, or unstable

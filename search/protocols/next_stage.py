@@ -241,6 +241,8 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     )
     if len(configurations) < 2:
         needed, left = 2 * history.settings.confirm, max(trials_left(history), 0)
+        if all(row.value is None for row in history.steps[-1].incumbent):
+            return replace(request, skip="no training of the baseline gave a result")
         if not history.held and not leaders:
             return replace(request, skip="nothing was adopted, so the baseline is the answer")
         what = "what was adopted is" if history.held else "what the joint stage found is"

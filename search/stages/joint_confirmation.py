@@ -46,6 +46,19 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0
     return max(int(total), mine) + max(confirmed, len(rows) - mine)
 
 
+def opening(plan: Plan) -> str:
+    """How many trials a search begins with, and how many confirm its leaders; empty without."""
+    if not settings(plan).confirm:
+        return ""
+    total = foreseen(plan, ())
+    confirmed = total - int(min(settings(plan).n_trials, total))
+    own = total - confirmed
+    return (
+        f"{own} trials, then up to {confirmed} that train the baseline and the leaders again on "
+        "fresh seeds, and more where these decide (P13); protocol.confirm=0 leaves them out"
+    )
+
+
 def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The baseline's first trial, then the first trials of the best configurations, best first."""
     by_key = configurations(rows)

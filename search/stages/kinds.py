@@ -30,6 +30,11 @@ def _any_rows(plan: Plan, rows: Rows, *, seeds: int) -> None:
     """A search without a sampler goes on from any trials."""
 
 
+def _no_words(plan: Plan) -> str:
+    """The progress bar says all there is to say."""
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """A kind of search, as pure functions of a plan and the trials that exist.
@@ -39,6 +44,7 @@ class Kind:
     `stage`: what the conductor carries out.
     `check_resume`: raises UsageError where the plan may not go on from its trials; `seeds`: those
     of the first start.
+    `opening`: what a search that begins is told of its trials, if anything.
     `adaptive`: whether its sampler learns from the trials of earlier searches (R32).
     """
 
@@ -46,6 +52,7 @@ class Kind:
     outcome: _Decide
     stage: Callable[[Plan, Rows, StageContext], Stage]
     check_resume: _CheckResume = _any_rows
+    opening: Callable[[Plan], str] = _no_words
     adaptive: bool = False
 
 
@@ -57,6 +64,7 @@ KINDS = {
         outcome=joint_confirmation.outcome,
         stage=JointStage,
         check_resume=joint.check_resume,
+        opening=joint_confirmation.opening,
         adaptive=True,
     ),
     "baseline": CONFIRM,

@@ -34,6 +34,8 @@ ALARMS = (
     "overconfident",
     "data_suspect",
 )
+# Verdicts of trainings of which validation has learned nothing.
+NOT_LEARNED = ("data_suspect", "dead", "dead_units", "stuck", "vanishing")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from search.config.compose_protocol import spaces_by_path
 from search.config.results_root import address
 from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import CHECK, EPOCHS, is_longer
+from search.diagnostics.verdicts.advice import ADVICE, CHECK, EPOCHS, is_longer
 from search.errors import UsageError
 from search.results.findings import Findings, open_results
 from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
@@ -52,7 +52,7 @@ def next_lines(findings: Findings) -> list[str]:
         return []
     plan, row = findings.plan, agreed[0]
     if findings.steps and not findings.steps[-1].get("learned", True):
-        return _unstick(findings)
+        return _unstick(findings, findings.verdicts[row.spec.trial].name)
     config, verdict = config_of(findings, row), findings.verdicts[row.spec.trial]
     ended, tried = out_of_patience(plan, row), tried_paths(findings)
     spaces, by_hand = spaces_by_path(plan.config), list[str]()
@@ -76,15 +76,18 @@ def next_lines(findings: Findings) -> list[str]:
     return [f"next: {verdict.name}: no remedy is left to try{done}"]
 
 
-def _unstick(findings: Findings) -> list[str]:
+def _unstick(findings: Findings, verdict: str) -> list[str]:
     """What to do where nothing was learned: no knob is turned before that is understood."""
-    settings = findings.plan.settings
-    assert isinstance(settings, TuneSettings)
-    lines = [f"next, by hand: {LABELS} (R10, R26a)"]
-    if settings.until:  # this was that protocol
+    plan = findings.plan
+    assert isinstance(plan.settings, TuneSettings)
+    by_hand = [remedy for remedy in ADVICE[verdict] if remedy.turn == CHECK]
+    first = f"{by_hand[0].says} ({by_hand[0].rule})" if by_hand else f"{LABELS} (R10)"
+    lines = [f"next, by hand: {first}"]
+    if plan.settings.until:  # this was that protocol
         return lines
-    where, name = address(findings.plan.folder), f"{findings.plan.name}-unstick"
-    return [*lines, f"  python -m search tune protocol=unstick from={where} name={name}"]
+    words = f"from={address(plan.folder)} name={plan.name}-unstick"
+    checks = "" if plan.preflight.mode == "on" else " preflight=on"
+    return [*lines, f"  python -m search tune protocol=unstick {words}{checks}"]
 
 
 def _answering(findings: Findings) -> list[TrialRecord]:

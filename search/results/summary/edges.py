@@ -1,5 +1,6 @@
 """Knobs of a joint search's best configuration that lie where their range ends (P2)."""
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from search.config.knobs import Knob, Value
@@ -32,6 +33,20 @@ def edges(findings: Findings) -> list[str]:
     ]
 
 
+def at_edges(knobs: Iterable[Knob], values: Mapping[str, Value]) -> list[str]:
+    """The values of a configuration at the edge of what a stage searched (P2): `a=1, b=2`."""
+    return [
+        f"{knob.path}={values[knob.path]}"
+        for knob in knobs
+        if knob.path in values and (end := _end(knob, values[knob.path]))
+        if knob.beyond(knob.typed(knob.low if end == "low" else knob.high), direction=_step(end))
+    ]
+
+
+def _step(end: str) -> Literal[-1, 1]:
+    return -1 if end == "low" else 1
+
+
 def _end(knob: Knob, value: Value) -> Literal["low", "high", ""]:
     """The end of its range at which a value lies, if it does."""
     if knob.choices or not knob.holds(value):
@@ -42,9 +57,8 @@ def _end(knob: Knob, value: Value) -> Literal["low", "high", ""]:
 
 
 def _edge(knob: Knob, value: Value, *, end: str) -> list[str]:
-    direction = -1 if end == "low" else 1
     bound = knob.typed(knob.low if end == "low" else knob.high)
-    further = knob.beyond(bound, direction=direction)
+    further = knob.beyond(bound, direction=_step(end))
     if not further:
         limit = hard_limit(knob, bound)
         if not limit:

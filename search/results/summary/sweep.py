@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config.knob_roles import unequal_settings
+from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.results.findings import Findings
 from search.results.summary.advise import curve_lines
 from search.results.summary.certainty import certainty, evidence, gain
@@ -196,10 +197,12 @@ def inert(findings: Findings) -> list[str]:
     """That no value differs from another in any seed."""
     if not change_nothing(findings.groups):
         return []
-    return [
-        f"every value of {findings.plan.knob.path} gave the same {findings.plan.metric.name}, seed "
-        "by seed: nothing reads this knob, or its effect is too small for the metric to show"
-    ]
+    names = {verdict.name for verdict in findings.verdicts.values()}
+    why = "nothing reads this knob, or its effect is too small for the metric to show"
+    if names and names <= {*NOT_LEARNED}:
+        why = f"no training learned anything ({', '.join(sorted(names))}), so no effect can show"
+    knob, metric = findings.plan.knob.path, findings.plan.metric.name
+    return [f"every value of {knob} gave the same {metric}, seed by seed: {why}"]
 
 
 def edges(findings: Findings, decision: Decision, winner: int) -> list[str]:

@@ -1,6 +1,7 @@
 """A search of many stages on one page: each stage with its reason, decision and evidence."""
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from search.config.tune_settings import TuneSettings
+from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
 from search.results.summary.advise import curve_lines, joint_paths, swept_paths
 from search.results.summary.formatting import bullets, count, listed, markdown
@@ -55,6 +57,8 @@ def conclusion(findings: Findings) -> list[str]:
     if not steps:
         return [f"no stage has ended yet; {count(len(findings.rows), 'trial')}"]
     final = steps[-1]
+    if findings.rows and all(row.value is None for row in findings.rows):
+        return _no_result(findings)
     knobs = _configuration(final["held"])
     score = _score(findings, final["trials"])
     so_far = f"not finished, in stage {findings.stage}; the incumbent so far"
@@ -70,6 +74,20 @@ def conclusion(findings: Findings) -> list[str]:
     near = good_region(findings, final["trials"])
     lines.append(f"{used}{budget} trials in {len(steps)} stages{near}")
     return [*lines, *curve_lines(findings)]
+
+
+def _no_result(findings: Findings) -> list[str]:
+    """Why there is no answer, and what to do."""
+    reasons = Counter(row.reason or str(row.state) for row in findings.rows)
+    reason, times = reasons.most_common(1)[0]
+    trained = count(len(findings.rows), "trial")
+    lines = [f"no answer: none of {trained} gave a result; {times} ended with: {reason}"]
+    names = Counter(verdict.name for verdict in findings.verdicts.values()).most_common(1)
+    return lines + [
+        f"next, by hand: {remedy.says} ({remedy.rule})"
+        for name, _ in names
+        for remedy in ADVICE[name][:1]
+    ]
 
 
 def good_region(findings: Findings, trials: Sequence[int]) -> str:
