@@ -241,7 +241,8 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     )
     if len(configurations) < 2:
         needed, left = 2 * history.settings.confirm, max(trials_left(history), 0)
-        if all(row.value is None for row in history.steps[-1].incumbent):
+        tried = history.steps[-1].incumbent
+        if tried and all(row.value is None for row in tried):
             return replace(request, skip="no training of the baseline gave a result")
         if not history.held and not leaders:
             return replace(request, skip="nothing was adopted, so the baseline is the answer")
