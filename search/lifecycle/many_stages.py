@@ -78,9 +78,10 @@ def carry_out(
     settings = plan.settings
     assert isinstance(settings, TuneSettings)
     history = History(settings, plan.config, plan.seeds)
-    check_budget(history)
     check_until(settings)
     stood = find_stages(plan, folder) if folder.started and folder.has_trials() else None
+    if stood is None:  # one that has begun may end with any budget
+        check_budget(history)
     former = budget_of(folder.load_config() if folder.started else plan.config)
     if stood is not None and former != budget_of(plan.config):
         say(console, another_budget(former, budget_of(plan.config), ended=stood.is_done))

@@ -25,7 +25,8 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
     settings = plan.settings
     assert isinstance(settings, TuneSettings)
     history = History(settings, plan.config, plan.seeds)
-    check_budget(history)
+    if not rows:  # one that has begun may end with any budget
+        check_budget(history)
     check_until(settings)
     foreseen = foreseen_trials(history)
     stages = Table(box=None, pad_edge=False)
@@ -65,8 +66,9 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
             "sweeps"
         )
     else:
+        end = f"after {settings.idle} knobs in a row that bring nothing" if settings.idle else ""
         console.say(
-            f"no budget: the sweeps end after {settings.idle or 'all'} knobs in a row that bring "
-            "nothing; budget_trials= or budget_hours= set one"
+            f"no budget: the sweeps end {end or 'once every knob was swept'}; "
+            "budget_trials= or budget_hours= set one"
         )
     return max(total - done, 0)
