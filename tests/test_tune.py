@@ -8,6 +8,7 @@ import signal
 from dataclasses import replace
 from functools import partial
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pages import staged_findings
 from rich.console import Console
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
+from search.config.compose import compose_experiment
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
 from search.config.plan import read_plan
@@ -37,11 +39,12 @@ from search.protocols.budget import (
     trials_left,
     with_budget,
 )
+from search.protocols.commands import sweep_command
 from search.protocols.conclude import at_the_edge
 from search.protocols.evidence import faster
 from search.protocols.history import Request, Step
 from search.protocols.learned import unusual_update
-from search.protocols.next_knob import check_until, next_sweep
+from search.protocols.next_knob import check_until, next_sweep, sweep_request
 from search.protocols.next_stage import next_stage, stage_due
 from search.protocols.stage_plan import stage_plan
 from search.results.ensemble import candidates_of
@@ -50,7 +53,7 @@ from search.results.standing import standing_of
 from search.results.summary.advise import joint_paths
 from search.results.summary.edges import at_edges
 from search.results.summary.tune import caveats, conclusion, unresolved
-from search.stages import confirm
+from search.stages import confirm, sweep
 from search.storage.folder import Folder
 from search.storage.sealed import json_lines, read_json, read_json_lines
 from search.storage.trials import TrialRecord, TrialSpec
@@ -797,6 +800,22 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
             UsageError, match=f"decisions on the search's own trials, but got {got}"
         ):
             open_results("killed", root=tmp_path / "results")
+
+
+def test_a_sweeps_command_compares_the_same_values_by_the_same_rules():
+    plan = tune_plan("space=[lr,dropout]")
+    history = begun(plan)
+    request = sweep_request(history, 4, "lr", because="", rules=())
+    stage = stage_plan(plan, history, request, name="tune/05-sweep.lr")
+    words = shlex.split(sweep_command(stage, "lr", words=["lr_sweep"]))[3:]
+    alone = read_plan(
+        compose_experiment(words[0], overrides=words[1:], config_dir=None), root=Path("/nowhere")
+    )
+    assert replace(alone.settings, worth=None) == stage.settings
+    assert sweep.first_round(alone) == sweep.first_round(stage)
+    assert [spec.knobs for spec in sweep.wanted(alone, [], resolution=0.0)] == [
+        spec.knobs for spec in sweep.wanted(stage, [], resolution=0.0)
+    ]
 
 
 def test_the_words_of_a_protocol_may_name_an_experiment():

@@ -46,4 +46,5 @@ def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:
         follower=read_follower(config, knobs),
         most_seeds=most_seeds,
         worth=None if worth is None else positive(config, "protocol.worth"),
+        halving=bool(protocol.get("halving")),
     )

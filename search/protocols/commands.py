@@ -58,6 +58,7 @@ def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
     )
     rounds = [f"protocol.extend={settings.extend}", f"protocol.refine={settings.refine}"]
     rounds.append(f"protocol.most_seeds={settings.most_seeds}")
+    rounds += ["protocol.halving=true"] if settings.halving else []
     name = plan.name.replace("/", "-")
     experiment, *set_up = words
     set_up = [word for word in set_up if word.partition("=")[0] not in plan.held]
