@@ -12,7 +12,7 @@ from pathlib import Path
 from search.config import catalogue
 from search.config.program import as_started
 from search.config.version import __version__
-from search.errors import SearchError, UsageError, refused, unknown
+from search.errors import REFUSED, SearchError, UsageError, disk_error, refused, unknown
 
 HELP = ("-h", "--help")
 
@@ -36,21 +36,22 @@ def main(arguments: list[str]) -> int:
             return int(catalogue.verb("help").run(words[:1], config_dir))
         return _run(words, config_dir)
     except SearchError as error:
-        print(as_started(f"search: {error}"), file=sys.stderr)
-        return error.exit_code
-    except (IsADirectoryError, NotADirectoryError) as error:  # anywhere below a search's folder
-        where = error.filename2 or error.filename
-        got = (error.strerror or "").lower()
-        print(
-            f"search: {where}: must be a file, but {got}; restore it from a copy", file=sys.stderr
-        )
-        return 2
+        return _failed(error)
     except KeyboardInterrupt:  # before the search could listen to it
         print("search: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        return _failed(disk_error(error, path="disk"))
+
+
+def _failed(error: SearchError) -> int:
+    print(as_started(f"search: {error}"), file=sys.stderr)
+    return error.exit_code
 
 
 def console() -> None:

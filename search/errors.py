@@ -9,9 +9,13 @@ Every message says where, which rule, what was got and what to do.
 """
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 LONGEST = 500  # characters of a foreign value that a message shows
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ODD = (errno.EISDIR, errno.ENOTDIR)  # a folder in place of a file, or the reverse
+REFUSED = (*FULL, *ODD, errno.EACCES, errno.EPERM, errno.EROFS)  # what no code of ours prevents
 
 
 class SearchError(Exception):
@@ -46,6 +50,26 @@ def broken_rule(where: str, *, rule: str, got: object, remedy: str) -> str:
 def refused(where: str, *, rule: str, got: object, remedy: str) -> UsageError:
     """The error for a command, a config or a folder that breaks a rule."""
     return UsageError(broken_rule(where, rule=rule, got=got, remedy=remedy))
+
+
+def disk_error(error: OSError, *, path: object) -> SearchError:
+    """What the file system refuses, as an error of the run or of the command.
+
+    Args:
+        error: as the system raised it.
+        path: what is named where the error names no file.
+    """
+    where = error.filename2 or error.filename or path
+    text = f"{where}: {error.strerror}"
+    if error.errno in ODD:
+        got, remedy = (error.strerror or "").lower(), "restore it from a copy"
+        return refused(str(where), rule="must be a file", got=got, remedy=remedy)
+    if error.errno in FULL:
+        return RunError(
+            f"{text}; free some space and give the same command again, nothing that was "
+            "recorded is lost"
+        )
+    return UsageError(f"{text}; mend it or choose another results_root=")
 
 
 def unknown(kind: str, *, name: str, known: Iterable[str], nearest: str = "") -> str:

@@ -53,6 +53,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["smoke", "optimizer.lrr=1"], r"smoke: key 'optimizer\.lrr' does not exist; did you mean 'optimizer\.lr'\? there are: optimizer\._target_, optimizer\.lr, .*added with \+optimizer\.lrr="),
         (["smoke", "epochs=3"], r"smoke: key 'epochs' does not exist; did you mean 'trainer\.epochs'\? there are: "),
         (["smoke", "trainer.lr=1"], r"key 'trainer\.lr' does not exist; did you mean 'optimizer\.lr'\? there are: trainer\._target_, .*; a new key is added with \+trainer\.lr="),
+        (["joint", "trainer=command", "data.rows=9"], r"key 'data\.rows' does not exist; there are: .*; it exists with data=own; a new key is added with"),
         (["smoke", "trainr.epochs=3"], r"smoke: key 'trainr' does not exist; did you mean 'trainer'\? there are: .*budget_hours, .*callbacks, .*trainer; a new key is added with \+trainr\.epochs="),
         (["smoke", "optimizer=adamm"], r"optimizer option 'adamm' does not exist; did you mean 'adam'"),
         (["run", "nothing"], r"experiment 'nothing' does not exist; there are: activation_sweep, "),
@@ -298,8 +299,7 @@ def test_code_that_cannot_be_imported_or_built_is_found_before_anything_is_writt
 ):
     done = search(*words, cwd=elsewhere)
     assert done.returncode == 2
-    assert done.stderr.startswith("search: the trainer cannot be built: ")
-    assert told in done.stderr
+    assert done.stderr.startswith(f"search: {told}")
     assert not list(elsewhere.iterdir())
 
 

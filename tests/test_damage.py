@@ -101,6 +101,22 @@ def test_deleted_curves_are_noticed_and_there_curves_are_not(smoke):
 
 
 @pytest.mark.slow
+def test_a_place_that_may_not_be_written_and_a_clock_set_back_are_told_in_a_line(
+    smoke, capsys, monkeypatch
+):
+    assert main(["report", "smoke", "--to", "/sys/page.html"]) == 2
+    assert re.fullmatch(r"search: /sys/.*; mend it .*\n", capsys.readouterr().err)
+    before = (smoke / "results" / "smoke" / "report.html").stat().st_mtime_ns
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert main(["table", "smoke"]) == 0
+    assert (smoke / "results" / "smoke" / "report.html").stat().st_mtime_ns == before
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    capsys.readouterr()
+    assert main(["status", "smoke"]) == 0
+    assert " ago" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_status_goes_on_with_the_other_searches(smoke):
     shutil.copytree(smoke / "results" / "smoke", smoke / "results" / "renamed")
     for number, name in enumerate(FILES[:3]):
@@ -261,8 +277,9 @@ def test_what_is_gone_is_named_as_gone_and_not_as_never_begun(smoke, capsys):
     ):  # fmt: skip
         content = path.read_bytes()
         path.unlink()
-        assert main(["table", "smoke"]) == 2
-        assert re.search(got, capsys.readouterr().err)
+        for verb in ("table", "status"):
+            assert main([verb, "smoke"]) == 2
+            assert re.search(got, capsys.readouterr().err)
         path.write_bytes(content)
         path.unlink()
         path.mkdir()
@@ -270,6 +287,10 @@ def test_what_is_gone_is_named_as_gone_and_not_as_never_begun(smoke, capsys):
         assert len(capsys.readouterr().err.splitlines()) == 1
         path.rmdir()
         path.write_bytes(content)
+    folder.journal.rename(folder.path / "away")
+    assert main(["status"]) == 1
+    assert "smoke: cannot be read: " in capsys.readouterr().out
+    (folder.path / "away").rename(folder.journal)
     best = folder.best / "provenance.json"
     note = read_json(best)
     write_json(best, {**note, "trial": note["trial"] + 1})

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import search
 
-from search.diagnostics.lr_range import WIDTH, read_range
+from search.diagnostics.lr_range import WIDTH, Range, read_range
 from search.errors import UsageError
+from search.results.figures.lr_range import write_figure
 from search.results.transfer import compose_from
 from trainers.probes.subject import is_lost
 
@@ -51,6 +52,11 @@ def test_another_unit_of_the_loss_changes_nothing(factor):
     scaled = [[factor * loss for loss in curve] for curve in curves]
     one, two = read_range(RATES, curves), read_range(RATES, scaled)
     assert (one.low, one.high) == (two.low, two.high)
+
+
+def test_a_ramp_without_a_range_is_drawn_with_its_reason_and_without_a_warning(tmp_path):
+    write_figure(tmp_path, rates=RATES, curves=[], result=Range(because="no step was seen"))
+    assert "no range, because no step was seen" in (tmp_path / "lr_range.svg").read_text()
 
 
 def test_early_spikes_in_every_seed_fool_nobody():

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
     """Fills the command and looks for its program; what it trains is not known.
 
     Raises:
-        TypeError, KeyError: as `command_line`.
+        TypeError, ValueError: as `command_line`.
         FileNotFoundError: there is no such program, or no such Python file.
     """
     words = command_line(config, config_file=Path("config.json"), folder=Path())
@@ -44,7 +45,7 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
 
     Raises:
         TypeError: the command is no list, or a key is filled in that is true, false or null.
-        KeyError: it names a key that the config does not have.
+        ValueError: it names a key that the config does not have.
     """
     command = config["trainer"]["command"]
     if not isinstance(command, list) or not command:
@@ -58,8 +59,10 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
 
     def value(place: str, key: str) -> Any:
         if key not in keys:
-            raise KeyError(
-                f"trainer.command: {place} must name a key of the config, but there are: "
+            near = get_close_matches(key, keys, n=1)
+            hint = f"did you mean '{{{near[0]}}}'? " if near else ""
+            raise ValueError(
+                f"trainer.command: {place} must name a key of the config; {hint}there are: "
                 + ", ".join(sorted(keys))
             )
         return keys[key]

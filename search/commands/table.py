@@ -1,5 +1,6 @@
 """The tables and figures of a search, made again from disk; needs neither torch nor a GPU."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def parser() -> VerbParser:
         ),
     ]
     details = (
-        "Writes tables, figures and report.html anew, unless the search is running. "
-        "Numbers of --format csv and json have all their digits."
+        "Writes tables, figures and report.html anew, unless the search is running or its folder "
+        "may not be written. Numbers of --format csv and json have all their digits."
     )
     parser = VerbParser("table", summary=SUMMARY, details=details, examples=examples)
     parser.add_name()
@@ -49,10 +50,10 @@ def parser() -> VerbParser:
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
-    """Shows the table; writes the files anew unless a conductor is at work."""
+    """Shows the table; writes the files anew where no conductor is at work and it is allowed."""
     options = parser().parse(words)
     folder, findings = open_results(options.name, root=options.results_root)
-    if folder.alive():
+    if folder.alive() or not os.access(folder.path, os.W_OK):
         findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
     else:
         with folder.locked():

@@ -140,23 +140,24 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
     Raises:
         UsageError: something of these is missing, or not as it was exported.
     """
-    files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
-    if missing := [str(path) for path in files if not path.exists()]:
-        again = folder.path.with_name(f"{folder.path.name}-train")
-        remedy = (
-            f"train it again: python -m search train {quote(str(folder.best_config))}, then "
-            f"python -m search test {address(again)}"
-            if findings.is_done and folder.best_config.exists()
-            else f"finish the search; see python -m search status {address(folder.path)}"
-        )
-        raise UsageError(f"test: needs {', '.join(missing)}, but there is none; {remedy}")
-    check_export(folder)
-    config = load_config(folder.best_config, overrides=[])
-    if not config.trainer.predict:
+    config = load_config(folder.best_config, overrides=[]) if folder.best_config.exists() else None
+    if config is not None and not config.trainer.predict:
         raise UsageError(
             "test: needs trainer.predict, a function that predicts the test rows, but got null; "
             "see trainers/README.md"
         )
+    files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
+    missing = [str(path) for path in files if not path.exists()]
+    if config is None or missing:
+        again = folder.path.with_name(f"{folder.path.name}-train")
+        remedy = (
+            f"train it again: python -m search train {quote(str(folder.best_config))}, then "
+            f"python -m search test {address(again)}"
+            if findings.is_done and config is not None
+            else f"finish the search; see python -m search status {address(folder.path)}"
+        )
+        raise UsageError(f"test: needs {', '.join(missing)}, but there is none; {remedy}")
+    check_export(folder)
     return config
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
@@ -57,7 +58,11 @@ def refusal(
     config = compose(choices)
     name, known = _place(config, key)
     message = unknown("key", name=name, known=known, nearest=_elsewhere(config, name))
-    return message if deletion else f"{message}; a new key is added with +{key}=…"
+    if deletion:
+        return message
+    options = _options_with(key, config_dir)
+    elsewhere = f"; it exists with {' or '.join(options)}" if options else ""
+    return f"{message}{elsewhere}; a new key is added with +{key}=…"
 
 
 def _place(config: DictConfig, path: str) -> tuple[str, list[str]]:
@@ -81,6 +86,17 @@ def _elsewhere(config: DictConfig, path: str) -> str:
         if key.rpartition(".")[2] == last and key.partition(".")[0] not in INTERNAL
     ]
     return min(same, key=lambda key: (key.startswith("space."), key.count("."), key), default="")
+
+
+def _options_with(path: str, config_dir: Path | None) -> list[str]:
+    """The options of a config group that have a key, such as `data=own` for `data.rows`."""
+    group, _, key = path.partition(".")
+    return [
+        f"{group}={file.stem}"
+        for root in roots(config_dir)
+        for file in sorted((root / group).glob("*.yaml"))
+        if key in yaml.safe_load(file.read_text())
+    ]
 
 
 def _get(node: DictConfig, key: str) -> Any:

@@ -4,7 +4,6 @@ torch.
 So everything heavy stays out of this module: a search of a minute would feel the second.
 """
 
-import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from search.config.plan import Plan, read_plan
 from search.config.quick_imports import quick_imports
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
-from search.errors import RunError, UsageError
+from search.errors import disk_error
 from search.execution.gpu_sharing import gpus_announced
 from search.execution.terminal import say
 from search.execution.worker_pool import slots_of, started_workers
@@ -101,10 +100,4 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        text = f"{error.filename or path}: {error.strerror}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(
-                f"{text}; free some space and give the same command again, nothing that was "
-                "recorded is lost"
-            ) from error
-        raise UsageError(f"{text}; mend it or choose another results_root=") from error
+        raise disk_error(error, path=path) from error

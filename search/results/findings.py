@@ -161,25 +161,28 @@ def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None
 
 
 def searches(root: Path) -> list[Path]:
-    """Folders of all searches that have begun to train, by name."""
-    return sorted(
-        path.parent for path in root.glob("*/config.yaml") if Folder(path.parent).has_trials()
-    )
+    """Folders of all searches that have begun to train, by name; their trials may be lost."""
+    return [path for path in _folders(root) if not _look_in(Folder(path))]
 
 
 def looks(root: Path) -> dict[str, str]:
     """Folders in which nothing was searched yet, and what lies there: a range test, a preflight."""
-    folders = sorted(path.parent for path in root.glob("*/config.yaml"))
-    return {path.name: _look_in(path) for path in folders if not Folder(path).has_trials()}
+    return {path.name: look for path in _folders(root) if (look := _look_in(Folder(path)))}
 
 
-def _look_in(path: Path) -> str:
-    """What was looked at in a folder, in words."""
+def _folders(root: Path) -> list[Path]:
+    return sorted(path.parent for path in root.glob("*/config.yaml"))
+
+
+def _look_in(folder: Folder) -> str:
+    """What was looked at in a folder, in words; empty where it was searched."""
+    if folder.has_trials():
+        return ""
     try:
-        Folder(path).check_begun()
-    except UsageError as error:  # it was searched, and its trials are gone
-        return f"cannot be read: {error}"
-    ranged, checked = (path / name for name in (LR_RANGE, PREFLIGHT))
+        folder.check_begun()
+    except UsageError:  # the trials are lost, as `open_results` says
+        return ""
+    ranged, checked = (folder.path / name for name in (LR_RANGE, PREFLIGHT))
     if ranged.exists():
         test = read_json(ranged, keys=["low", "high"])
         if test["low"] is None:

@@ -78,7 +78,7 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
         counts=dict(Counter(row.state for row in rows).most_common()),
         metric=plan.metric.name,
         best=leader_of(findings),
-        age=now - started if started else 0.0,
+        age=max(now - started, 0.0) if started else 0.0,  # the clock may have been set back
         left=left,
         stage=findings.stage,
         command=folder.runs.command,

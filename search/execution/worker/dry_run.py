@@ -60,7 +60,10 @@ def _wrong(asked: Questions) -> str:
                     "at all of its values; drop it, or link what should follow it"
                 )
     except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
-        return f"the trainer cannot be built: {type(error).__name__}: {shortened(str(error))}"
+        message = shortened(str(error))
+        names_its_key = message.partition(".")[0] in asked["baseline"]
+        cause = "" if names_its_key else f"the trainer cannot be built: {type(error).__name__}: "
+        return f"{cause}{message}"
     return ""
 
 

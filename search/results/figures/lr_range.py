@@ -56,10 +56,10 @@ def _figure(
     outcome = f"no range, because {result.because}"
     if result.low is not None and result.high is not None:
         axes.axvspan(result.low, result.high, color="#e8f1e4", zorder=0, label="range")
+        axes.legend(loc="lower left", frameon=False)
         outcome = f"from {result.low:.2g} to {result.high:.2g}"
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss of a batch")
-    axes.legend(loc="lower left", frameon=False)
     figure.suptitle(
         f"learning-rate range test: {outcome}",
         x=0.01,
