@@ -18,7 +18,7 @@ import pytest
 from kit import MARK, marked, running, search, trials, wait_for
 from odd import SHAPE
 
-from search.execution.gpus import driver_gpus
+from search.execution.gpus import driver_gpus, free_memory
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(not driver_gpus(), reason="no GPU")
@@ -148,10 +148,11 @@ def test_a_model_that_does_not_fit_is_infeasible_and_the_search_says_why(tmp_pat
 
 
 def test_lanes_that_do_not_fit_go_on_by_halves(tmp_path):
+    each = (free_memory("0") or 0) / 26_000  # gigabytes; two or three tensors of that size a lane
     words = [
         "model._target_=odd.Wide",
         *SHAPE,
-        "model.gigabytes=3",
+        f"model.gigabytes={each:.1f}",
         "rehearse=false",
         "lanes=16",
         "seeds=2",
@@ -275,3 +276,33 @@ def test_the_host_waits_for_nothing_inside_of_an_epoch():
     text = on_gpu(WAITING)
     note(text)
     assert text.endswith("nothing waits inside of an epoch\n")
+
+
+TWICE = """
+import torch
+from company import config_of
+from trainers.checkpoint import Unsaved
+from trainers.seat import Seat
+device, dice = torch.device("cuda"), torch.Generator().manual_seed(0)
+def weights(words, inputs):
+    x = torch.randn(800, inputs, generator=dice.manual_seed(0))
+    y = (x @ torch.randn(inputs, 10, generator=dice)).argmax(1)
+    sets = ((x.to(device), y.to(device)),) * 2
+    seat = Seat(config_of(*words), sets=sets, device=device, checkpoint=Unsaved())
+    for first in range(0, 800, 8):
+        seat.gradients(torch.arange(first, first + 8, device=device)); seat.step()
+    return [tensor.detach().clone() for tensor in seat.model.parameters()]
+for inputs, words in [
+    (40, ["data=mnist1d", "model=cnn1d"]), (64, ["model=cnn2d", "model.norm=batch"]),
+    (40, ["data=mnist1d", "model=gru"]), (40, ["data=mnist1d", "model=transformer"]),
+]:
+    pairs = zip(weights(words, inputs), weights(words, inputs))
+    assert all(torch.equal(one, two) for one, two in pairs), words
+print("one seed is one training")
+"""
+
+
+def test_one_seed_of_a_convolution_or_a_recurrent_net_is_one_training():
+    text = on_gpu(TWICE)
+    note(text)
+    assert text == "one seed is one training\n"

@@ -332,6 +332,16 @@ def test_what_was_not_seen_is_not_checkable_and_no_alarm():
     assert all(check.told.startswith("because ") for check in made)
 
 
+def test_a_gpu_has_a_percent_and_another_remedy_where_one_seed_is_two_trainings():
+    seen = {**CALM, "again": {"val_loss": ((1.0,), (1.005,))}}
+    assert loop.repeatable(seen, exact=False, metric="accuracy").outcome == "pass"
+    on_cpu = loop.repeatable(seen, exact=True, metric="accuracy")
+    assert (on_cpu.outcome, "cudnn" in on_cpu.remedy) == ("warn", False)
+    seen["again"]["val_loss"] = ((1.0,), (1.1,))
+    on_gpu = loop.repeatable(seen, exact=False, metric="accuracy")
+    assert on_gpu.remedy.endswith("on a GPU also set torch.backends.cudnn.deterministic = True")
+
+
 @pytest.mark.parametrize(
     ("losses", "ratio", "steps", "outcome"),
     [

@@ -19,6 +19,7 @@ from pages import staged_findings
 from rich.console import Console
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
+from search.commands.test import run as open_test_set
 from search.config.compose import compose_experiment
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
@@ -755,6 +756,12 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
         _, stopped = open_results("killed", root=tmp_path / "results")
         assert stopped.stage
         assert not stopped.is_done
+        for words, refusal in (
+            ([], "for the answer of a finished search .* accept the best so far: --unfinished"),
+            (["--unfinished"], "test: needs "),
+        ):
+            with pytest.raises(UsageError, match=refusal):
+                open_test_set(["killed", *words, f"results_root={tmp_path / 'results'}"], None)
     done = search(*TINY, "name=killed", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     folders = [tmp_path / "results" / name for name in ("whole", "killed")]

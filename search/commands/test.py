@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -11,41 +10,31 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.imports import say_imports
+from search.commands.support.ready_to_test import ready_to_test
 from search.commands.support.scoring import Judge, imported, kept_rows, spread, trials_scores
-from search.config.config_file import load_config
-from search.config.results_root import address
 from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
-from search.errors import UsageError, refused
+from search.errors import UsageError
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before
 from search.results.export import (
     EXPORTED,
-    PROVENANCE,
     REFIT,
-    check_export,
-    check_kept,
-    exported_trial,
-    is_refitted,
     refit_note,
-    wants_refit,
 )
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
-from search.storage.sealed import damaged, read_json
-from trainers.checkpoint import WEIGHTS
 from trainers.ensemble import FILE, predict
-from trainers.state import check_weights
 
 SUMMARY = "opens the sealed test set for the exported config, once"
 
 
 def parser() -> VerbParser:
-    """`NAME [--again]`."""
+    """`NAME [--again] [--unfinished]`."""
     examples = [
         ("python -m search test lr_sweep", "the winner's score on the test rows, once"),
         ("python -m search test lr_sweep --again", "a second time; the ledger says so"),
@@ -53,6 +42,11 @@ def parser() -> VerbParser:
     parser = VerbParser("test", summary=SUMMARY, examples=examples)
     parser.add_name()
     parser.add_argument("--again", action="store_true", help="open it although it was opened")
+    parser.add_argument(
+        "--unfinished",
+        action="store_true",
+        help="open it for the best so far of a search that stopped",
+    )
     return parser
 
 
@@ -60,10 +54,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Scores best/ on the test rows; refuses a second time without --again."""
     options = parser().parse(words)
     folder, findings = open_results(options.name, root=options.results_root)
-    config = _exported(folder, findings)
-    _check_weights(findings, folder)
-    _check_winner(findings, folder)
-    _check_refit(findings, folder)
+    config = ready_to_test(findings, folder, unfinished=options.unfinished)
     say_imports(config, folder.best_config)
     with folder.locked():
         ledger = Ledger(folder)
@@ -131,88 +122,6 @@ def _say_earlier(openings: Sequence[Mapping[str, Any]], *, number: object) -> No
         print(
             f"this is opening {number}; "
             "a choice made after the first is a choice made on the test set"
-        )
-
-
-def _exported(folder: Folder, findings: Findings) -> DictConfig:
-    """The config of best.yaml, with weights beside it and a function that predicts.
-
-    Raises:
-        UsageError: something of these is missing, or not as it was exported.
-    """
-    config = load_config(folder.best_config, overrides=[]) if folder.best_config.exists() else None
-    if config is not None and not config.trainer.predict:
-        raise UsageError(
-            "test: needs trainer.predict, a function that predicts the test rows, but got null; "
-            "see trainers/README.md"
-        )
-    files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
-    missing = [str(path) for path in files if not path.exists()]
-    if config is None or missing:
-        again = folder.path.with_name(f"{folder.path.name}-train")
-        remedy = (
-            f"train it again: python -m search train {quote(str(folder.best_config))}, then "
-            f"python -m search test {address(again)}"
-            if findings.is_done and config is not None
-            else f"finish the search; see python -m search status {address(folder.path)}"
-        )
-        raise UsageError(f"test: needs {', '.join(missing)}, but there is none; {remedy}")
-    check_export(folder)
-    return config
-
-
-def _check_weights(findings: Findings, folder: Folder) -> None:
-    """Whether all weights that may be scored are sound, before the test set is opened.
-
-    Raises:
-        UsageError: a file is damaged, or one of the ensemble's is gone.
-    """
-    for trials in findings.confirmed.values():
-        for row in kept_rows(findings, folder, trials):
-            check_kept(folder.checkpoints / str(row.spec.trial) / WEIGHTS, row)
-    refitted, ensemble = folder.best / REFIT, folder.path / "ensemble" / FILE
-    members = read_json(ensemble, keys=["members"])["members"] if ensemble.exists() else []
-    paths = [refitted] if refitted.exists() else []
-    for path in [*paths, *(ensemble.parent / str(each["weights"]) for each in members)]:
-        try:
-            check_weights(path)
-        except OSError as error:
-            raise damaged(path, got=str(error.strerror)) from error
-        except ValueError as error:
-            raise UsageError(f"{error}; restore it from a copy") from error
-
-
-def _check_winner(findings: Findings, folder: Folder) -> None:
-    """Whether best/ holds the search's present answer.
-
-    Raises:
-        UsageError: it holds another trial.
-    """
-    exported, winner = exported_trial(folder), findings.winner
-    if winner is not None and exported != winner.spec.trial:
-        raise refused(
-            str(folder.best),
-            rule=f"holds the search's answer, trial {winner.spec.trial}",
-            got=f"trial {exported}",
-            remedy="let the search's command come to its end, which exports anew",
-        )
-
-
-def _check_refit(findings: Findings, folder: Folder) -> None:
-    """Whether the winner was trained again on train and validation, where that was wanted.
-
-    Raises:
-        UsageError: it was not yet, or its weights are gone.
-    """
-    winner = findings.winner
-    if winner is None or winner.best_epoch is None or not wants_refit(findings.plan):
-        return
-    if not is_refitted(folder, winner):
-        raise refused(
-            str(folder.best / REFIT),
-            rule="holds the winner, trained on train and validation together (confirm.refit)",
-            got="none",
-            remedy="give the search's command again: it trains it",
         )
 
 

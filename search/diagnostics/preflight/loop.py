@@ -253,6 +253,8 @@ def repeatable(seen: Answer, *, exact: bool, metric: str) -> Check:
     ]
     if apart:
         remedy = "seed everything from config['seed']: weights, order, dropout, augmentation"
+        if not exact:
+            remedy += "; on a GPU also set torch.backends.cudnn.deterministic = True"
         return judge.warn(f"one seed gave {', '.join(apart)} in two first epochs", remedy)
     return judge.passed(f"one seed gave the same {', '.join(pairs)} twice")
 

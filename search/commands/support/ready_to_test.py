@@ -1,0 +1,137 @@
+"""What must hold before the sealed test set is opened: a finished search, and sound files."""
+
+from shlex import quote
+
+from omegaconf import DictConfig
+
+from search.commands.support.scoring import kept_rows
+from search.config.config_file import load_config
+from search.config.results_root import address
+from search.errors import UsageError, refused
+from search.results.export import (
+    EXPORTED,
+    PROVENANCE,
+    REFIT,
+    check_export,
+    check_kept,
+    exported_trial,
+    is_refitted,
+    wants_refit,
+)
+from search.results.findings import Findings
+from search.storage.folder import Folder
+from search.storage.sealed import damaged, read_json
+from trainers.checkpoint import WEIGHTS
+from trainers.ensemble import FILE
+from trainers.state import check_weights
+
+
+def ready_to_test(findings: Findings, folder: Folder, *, unfinished: bool) -> DictConfig:
+    """The exported config, once all is as it must be. `unfinished`: the answer so far will do.
+
+    Raises:
+        UsageError: something is not; the test set stays sealed.
+    """
+    _check_end(findings, accepted=unfinished)
+    config = _exported(folder, findings)
+    _check_weights(findings, folder)
+    _check_winner(findings, folder)
+    _check_refit(findings, folder)
+    return config
+
+
+def _check_end(findings: Findings, *, accepted: bool) -> None:
+    """Whether the search has come to its end, or its answer so far is `accepted`.
+
+    Raises:
+        UsageError: trials are still to come, which could change the answer after its test.
+    """
+    if not findings.is_done and not accepted:
+        raise refused(
+            "test",
+            rule="opens the test set once, for the answer of a finished search (R8, P13)",
+            got="one that has not come to its end",
+            remedy="give its command again, or accept the best so far: --unfinished",
+        )
+
+
+def _exported(folder: Folder, findings: Findings) -> DictConfig:
+    """The config of best.yaml, with weights beside it and a function that predicts.
+
+    Raises:
+        UsageError: something of these is missing, or not as it was exported.
+    """
+    config = load_config(folder.best_config, overrides=[]) if folder.best_config.exists() else None
+    if config is not None and not config.trainer.predict:
+        raise UsageError(
+            "test: needs trainer.predict, a function that predicts the test rows, but got null; "
+            "see trainers/README.md"
+        )
+    files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
+    missing = [str(path) for path in files if not path.exists()]
+    if config is None or missing:
+        again = folder.path.with_name(f"{folder.path.name}-train")
+        remedy = (
+            f"train it again: python -m search train {quote(str(folder.best_config))}, then "
+            f"python -m search test {address(again)}"
+            if findings.is_done and config is not None
+            else f"finish the search; see python -m search status {address(folder.path)}"
+        )
+        raise UsageError(f"test: needs {', '.join(missing)}, but there is none; {remedy}")
+    check_export(folder)
+    return config
+
+
+def _check_weights(findings: Findings, folder: Folder) -> None:
+    """Whether all weights that may be scored are sound, before the test set is opened.
+
+    Raises:
+        UsageError: a file is damaged, or one of the ensemble's is gone.
+    """
+    for trials in findings.confirmed.values():
+        for row in kept_rows(findings, folder, trials):
+            check_kept(folder.checkpoints / str(row.spec.trial) / WEIGHTS, row)
+    refitted, ensemble = folder.best / REFIT, folder.path / "ensemble" / FILE
+    members = read_json(ensemble, keys=["members"])["members"] if ensemble.exists() else []
+    paths = [refitted] if refitted.exists() else []
+    for path in [*paths, *(ensemble.parent / str(each["weights"]) for each in members)]:
+        try:
+            check_weights(path)
+        except OSError as error:
+            raise damaged(path, got=str(error.strerror)) from error
+        except ValueError as error:
+            raise UsageError(f"{error}; restore it from a copy") from error
+
+
+def _check_winner(findings: Findings, folder: Folder) -> None:
+    """Whether best/ holds the search's present answer.
+
+    Raises:
+        UsageError: it holds another trial.
+    """
+    exported, winner = exported_trial(folder), findings.winner
+    if winner is not None and exported != winner.spec.trial:
+        raise refused(
+            str(folder.best),
+            rule=f"holds the search's answer, trial {winner.spec.trial}",
+            got=f"trial {exported}",
+            remedy="let the search's command come to its end, which exports anew",
+        )
+
+
+def _check_refit(findings: Findings, folder: Folder) -> None:
+    """Whether the winner was trained again on train and validation, where that was wanted.
+
+    Raises:
+        UsageError: it was not yet, or its weights are gone.
+    """
+    winner = findings.winner
+    if winner is None or winner.best_epoch is None or not wants_refit(findings.plan):
+        return
+    if not is_refitted(folder, winner):
+        raise refused(
+            str(folder.best / REFIT),
+            rule="holds the winner, trained on train and validation together (confirm.refit)",
+            got="none",
+            remedy="give the search's command again: it trains it",
+        )
