@@ -332,7 +332,7 @@ def modern(config, data, device, checkpoint):
         judged.eval()
         with torch.no_grad():
             logits = judged(vx)
-        yield {"train_loss": np.mean(losses), "val_loss": F.cross_entropy(logits, vy).item(), "predictions": logits.numpy()}  # fmt: skip
+        yield {"train_loss": np.mean(losses), "val_loss": F.cross_entropy(logits, vy).item(), "predictions": logits.detach().numpy()}  # fmt: skip
 
 
 # 8: two optimizers that take turns: features that a second net tries to place

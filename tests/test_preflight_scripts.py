@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
 from search.diagnostics.preflight import learning, loop, losses, model
+from search.diagnostics.preflight.schedule import ends_early
 from search.execution.worker.epoch_record import epoch_record
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
@@ -163,6 +164,47 @@ def test_predictions_that_know_nothing_of_rows_learned_by_heart_are_others(
     again = {"own": own, "shuffled": 5.5, "spread": 0.3}
     heart = {"tries": [{"val_loss": val_loss, "again": again, "start": 2.3, "end": end}]}
     assert losses.reported_losses(CALM, heart=heart).outcome == outcome
+
+
+def _first_rates(make, steps):
+    """What torch's own scheduler does in its first steps."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    scheduler, rates = make(torch.optim.lr_scheduler, optimizer), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [(lambda of, o: of.CosineAnnealingLR(o, T_max=20), "as a cosine to 0 at step 20 of 220"),
+     (lambda of, o: of.LinearLR(o, 1.0, 0.0, total_iters=20), "as a line to 0 at step 20 of 220"),
+     (lambda of, o: of.ExponentialLR(o, 0.8), "multiplied by 0.8 in every step"),
+     (lambda of, o: of.CosineAnnealingLR(o, T_max=220), ""),
+     (lambda of, o: of.CosineAnnealingWarmRestarts(o, T_0=44), ""),
+     (lambda of, o: of.LinearLR(o, 1.0, 0.1, total_iters=30), ""),
+     (lambda of, o: of.ExponentialLR(o, 0.98), ""),
+     (lambda of, o: of.LambdaLR(o, lambda n: min((n + 1) / 9, (9 / (n + 1)) ** 0.5)), ""),
+     (lambda of, o: of.OneCycleLR(o, 0.1, total_steps=220), ""),
+     (lambda of, o: of.StepLR(o, 11, 0.9), "")],
+)  # fmt: skip
+def test_a_schedule_that_counts_epochs_is_known_by_its_first_steps(make, told):
+    for steps in (8, 16):
+        text = ends_early(_first_rates(make, steps), steps=220, epochs=20)
+        assert bool(text) == bool(told)
+        assert told in text
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [("on train", "fail"), ("", "pass")])
+def test_an_evaluation_of_the_very_rows_that_are_trained_on_is_known_also_of_own_data(
+    fault, outcome, tmp_path
+):
+    count = np.arange(300)
+    data = Data(train=Part(x=None, y=None, index=count[:240]), val=Part(x=None, y=None, index=count[240:]))  # fmt: skip
+    seen = _seen("language", fault, tmp_path, data=data)
+    assert losses.reported_losses(seen, heart={}).outcome == outcome
 
 
 def test_the_clock_of_a_limit_never_runs_ahead_and_runs_while_a_block_sleeps():

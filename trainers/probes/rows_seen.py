@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+ONCE = 0.9  # of the rows of an epoch, which come once: else other rows resemble them by chance
 VALUES = 256  # of a row, evenly drawn, that make its key
 
 
@@ -41,10 +42,13 @@ def rows_seen(
     Returns:
         `taught`: share of the rows trained on that are train rows; `covered`: per epoch, share of
         the train rows that came; `again`: share of the second epoch's rows that the first had;
-        `on_train`, `on_val`: shares of the evaluated rows that are rows of these sets. None where
-        nothing was seen.
+        `on_train`, `on_val`: shares of the evaluated rows that are rows of these sets;
+        `on_taught`: that were trained on, where few of those come twice. None where nothing was
+        seen.
     """
-    epochs = [set(keys) for keys in trained if keys]
+    lists = [list(keys) for keys in trained if keys]
+    epochs = [set(keys) for keys in lists]
+    distinct = all(len(keys) > ONCE * len(rows) for keys, rows in zip(epochs, lists, strict=True))
     every, held = set().union(*epochs), set(evaluated)
     return {
         "taught": len(every & train) / len(every) if every else None,
@@ -52,4 +56,5 @@ def rows_seen(
         "again": len(epochs[0] & epochs[1]) / len(epochs[1]) if len(epochs) > 1 else None,
         "on_train": len(held & train) / len(held) if held else None,
         "on_val": len(held & val) / len(held) if held else None,
+        "on_taught": len(held & every) / len(held) if held and every and distinct else None,
     }

@@ -60,13 +60,18 @@ def train(
     contexts: Sequence[AbstractContextManager[Any]] = (),
     stop: Callable[[Run], bool] | None = None,
     into: Run | None = None,
+    compiled: bool = False,
 ) -> Run:
     """Trains within the contexts until it is `Enough`, or `stop` says so of what came so far.
 
     What the training writes goes to a place of its own in `folder`, which is removed afterwards.
 
-    `epochs`: in place of `trainer.epochs`; `into`: what is filled, so that it remains where the
-    training is left in the middle.
+    Args:
+        epochs: in place of `trainer.epochs`.
+        into: what is filled, so that it remains where the training is left in the middle.
+        compiled: whether `torch.compile` works as it does in a trial, for measuring time. Else it
+            is passed over: calls inside of a compiled program are not seen, and compiling takes
+            longer than all that is looked at here.
     """
     trainer = {
         **config["trainer"],
@@ -75,6 +80,8 @@ def train(
     shortened = {**config, "trainer": trainer if epochs is None else {**trainer, "epochs": epochs}}
     run = Run() if into is None else into
     with ExitStack() as stack:
+        if not compiled:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         own = stack.enter_context(
             TemporaryDirectory(dir=folder, prefix=SCRATCH, ignore_cleanup_errors=True)
         )

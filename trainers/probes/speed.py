@@ -27,7 +27,7 @@ def speed(subject: Subject, *, sizes: bool) -> Answer:
         data = subject.sample(train=max(batch * 4, 256), val=64)
         steer, kept = Steer(most=24, until=patient(1.5)), Kept()
         config = with_batch(subject.config, batch)
-        run = subject.train(data, epochs=24, config=config, contexts=[steer])
+        run = subject.train(data, epochs=24, config=config, contexts=[steer], compiled=True)
         if len(steer.times) < 3:
             continue
         seconds = float(np.median(np.diff(steer.times[1:])))

@@ -81,6 +81,7 @@ class Watch(StepWatch):
         self.seen.dead = [float((~alive).double().mean()) for alive in self._alive.values()]
         for tensor, weights in self._named.values():
             weights.alike = units_alike(tensor.detach())
+            weights.trainable |= tensor.requires_grad  # thawed meanwhile
         self.seen.weights = [weights for _, weights in self._named.values()]
 
     def epoch(self) -> None:

@@ -6,11 +6,11 @@ Pure functions of what `trainers.probes` has measured; never trains.
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.schedule import ends_early
 from trainers.api import IGNORED
 
 Answer = Mapping[str, Any]
@@ -20,8 +20,6 @@ GROWN = 3.0  # the same, where the steps themselves were not seen
 # way
 STILL = 1e-3
 WILD = (0.5, 1.0)  # a usual step's update over the weights: a warning, a fault
-GONE = 1e-2  # of its greatest, to which no schedule falls in two epochs that goes on after them
-FADED = 1e-3  # of its greatest, below which a rate is as good as 0
 HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # of the first loss
 ALIKE = 1e-4  # share by which rounding may change a loss
@@ -29,9 +27,9 @@ SURE = 2.3  # standard errors
 FEWEST, MANY = 20, 100  # validation rows that can tell; from which their absence is a fault
 
 
-def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
-    """Is the baseline's rate usable at all (R24)? `steps`: of the whole training; `decay`: rate
-    times weight decay.
+def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, decay: float = 0.0) -> Check:
+    """Is the baseline's rate usable at all (R24)? `steps`, `epochs`: of the whole training;
+    `decay`: rate times weight decay.
 
     Diverged is what ends far above where it began: one heavy batch is no divergence.
     """
@@ -69,7 +67,7 @@ def learning_rate(seen: Answer, *, steps: float, decay: float = 0.0) -> Check:
     if seen["rates"][-1] == 0:
         first = seen["rates"].index(0, 1) if 0 in seen["rates"][1:] else 0
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
-    if faded := _faded(seen["rates"], steps=steps):
+    if faded := ends_early(seen["rates"], steps=steps, epochs=epochs):
         return judge.fail(faded, "is the schedule stepped per batch, and counts epochs?", **numbers)
     if max(ratios) * steps < STILL:
         text = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
@@ -91,20 +89,6 @@ def _diverged(losses: Sequence[float | None], *, start: float, end: float, times
     if not losses or (None not in losses and end <= times * start + 1e-3):
         return ""
     return f"the loss went from {start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"
-
-
-def _faded(rates: Sequence[float], *, steps: float) -> str:
-    """How a schedule ends the training long before its last step, if only to come back as slowly
-    as it went; empty if it does not.
-    """
-    low, high = rates[-1], max(rates)
-    at = rates.index(min(rates[rates.index(high) :]), rates.index(high))
-    again = [after - before for before, after in pairwise(rates[at : at + 6])]
-    if rates[at] < GONE * high and len(again) > 1 and min(again) >= 0 and max(again) < high / 2:
-        return f"the rate falls from {high:.3g} to {rates[at]:.1g} at step {at} and rises again"
-    if low >= FADED * high or len(rates) >= steps / 3:
-        return ""
-    return f"the rate falls from {high:.3g} to {low:.1g} within {len(rates)} of {steps:.0f} steps"
 
 
 def _end(losses: Sequence[float | None]) -> float:

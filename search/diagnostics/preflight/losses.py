@@ -16,6 +16,7 @@ Answer = Mapping[str, Any]
 OWN_ROW = "hold each output against the label of its own row"
 NEAR, FAR = 0.05, 0.10  # relative differences of losses that are one, and that are not
 NEARLY_ALL = 0.97  # of the rows that are right, whose loss is then far below that of a guess
+ALL = 0.999  # of the evaluated rows, which a trainer that loads its data itself has trained on
 LEARNED = 0.3  # of a loss, below which another one is surely lower
 SURE = 4.0  # standard deviations of the losses of shuffled labels
 
@@ -36,6 +37,10 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     if rows["on_train"] is not None and rows["on_train"] > 0.9 and rows["on_val"] == 0:
         text = "the rows that were evaluated are train rows; no validation row was"
         return judge.fail(text, "evaluate the rows of data.val")
+    told = seen["val_loss"] and seen["val_loss"][0] is not None
+    if told and not rows["on_train"] and not rows["on_val"] and (rows["on_taught"] or 0) > ALL:
+        text = "all rows that were evaluated are rows that it trained on before"
+        return judge.fail(text, "evaluate rows that take no part in the training")
     unknown = _unknown_by_heart(heart, seen["loss"])
     if unknown:
         return judge.fail(unknown, OWN_ROW)

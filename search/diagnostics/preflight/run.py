@@ -104,9 +104,8 @@ def of_training(
     yield model.dead_units(seen)
     yield loop.evaluation_mode(seen)
     yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
-    yield learning.learning_rate(
-        seen, steps=_steps(plan, seen, rows=count), decay=_decay(optimizer)
-    )
+    steps = _steps(plan, seen, rows=count)
+    yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, decay=_decay(optimizer))
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
     yield learning.overfit(heart)

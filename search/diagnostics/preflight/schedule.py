@@ -1,0 +1,61 @@
+"""Does a schedule leave a training without a rate, since it counts steps where it should count
+epochs (R24)?
+
+Pure functions of the rates of the first steps.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+GONE = 1e-2  # of its greatest, to which no schedule falls in two epochs that goes on after them
+FADED = 1e-3  # of its greatest, below which a rate is as good as 0
+FEWEST, ALIKE = 5, 0.01  # steps by which a form is known; how near their ends must be to each other
+
+
+def ends_early(rates: Sequence[float], *, steps: float, epochs: int) -> str:
+    """How a schedule ends the training long before its last step, if only to come back as slowly
+    as it went; empty if it does not.
+
+    Args:
+        rates: of the first steps.
+        steps: of the whole training.
+        epochs: of the whole training.
+    """
+    low, high = rates[-1], max(rates)
+    at = rates.index(min(rates[rates.index(high) :]), rates.index(high))
+    again = [after - before for before, after in pairwise(rates[at : at + 6])]
+    if rates[at] < GONE * high and len(again) > 1 and min(again) >= 0 and max(again) < high / 2:
+        return f"the rate falls from {high:.3g} to {rates[at]:.1g} at step {at} and rises again"
+    if low >= FADED * high or len(rates) >= steps / 3:
+        return _foretold(rates, steps=steps, epochs=epochs)
+    return f"the rate falls from {high:.3g} to {low:.1g} within {len(rates)} of {steps:.0f} steps"
+
+
+def _foretold(rates: Sequence[float], *, steps: float, epochs: int) -> str:
+    """What a schedule of a known form will do; empty if none is known, or it does no harm.
+
+    A cosine or a line that ends after as many steps as the training has epochs was meant for
+    these: another end may be that of a wave which comes again.
+    """
+    falls = [rate / rates[0] for rate in rates[1:]] if rates[0] > 0 else []
+    if len(falls) < FEWEST or not all(0 < after < before <= 1 for before, after in pairwise(falls)):
+        return ""
+    forms: dict[str, Callable[[int, float], float]] = {
+        "cosine": lambda step, left: math.pi * step / math.acos(2 * left - 1),
+        "line": lambda step, left: step / (1 - left),
+    }
+    for name, ends in forms.items():
+        all_ends = [ends(step, left) for step, left in enumerate(falls, 1)]
+        end = all_ends[-1]
+        known = max(all_ends) - min(all_ends) < ALIKE * end
+        if known and abs(end - epochs) < ALIKE * epochs and 3 * end < steps:
+            return f"the rate falls as a {name} to 0 at step {end:.0f} of {steps:.0f}"
+    shares = [after / before for before, after in pairwise(falls)]
+    third = falls[-1] ** (steps / 3 / len(falls))
+    if max(shares) - min(shares) < ALIKE * (1 - shares[0]) and third < FADED:
+        return (
+            f"the rate is multiplied by {shares[0]:.3g} in every step, and is {third:.1g} of the "
+            f"first one after a third of {steps:.0f} steps"
+        )
+    return ""
