@@ -75,8 +75,7 @@ def alarms_of(setup, place):
         if {*OF_DATA} & {word.partition("=")[0] for word in setup.words}
         else []
     )
-    ordered = any(check.name == "label_order" and check.outcome == "note" for check in checks)
-    checks += of_training(plan, prepared, told, ordered=ordered, slots=SLOTS, trainings=39)
+    checks += of_training(plan, prepared, told, data_checks=checks, slots=SLOTS, trainings=39)
     return {
         check.name: check.outcome for check in excused(checks) if check.outcome in ("warn", "fail")
     }
@@ -330,6 +329,21 @@ def test_what_was_not_seen_is_not_checkable_and_no_alarm():
     ]  # fmt: skip
     assert {check.outcome for check in made} == {"not checkable"}
     assert all(check.told.startswith("because ") for check in made)
+
+
+@pytest.mark.parametrize(
+    ("fell", "legible", "outcome"),
+    [(0.01, True, "warn"), (None, True, "warn"), (0.4, True, "fail"), (0.01, False, "fail")],
+)
+def test_a_training_that_learned_nothing_is_no_proof_against_labels_that_trees_read(
+    fell, legible, outcome
+):
+    answer = {"true": 0.1, "shuffled": 0.1, "rows": 500, "deviations": 0.3, "fell": fell}
+    check = learning.labels_matter(answer, legible=legible)
+    assert check.outcome == outcome
+    assert ("its train loss did not fall" in check.told) == (outcome == "warn")
+    known = {**answer, "true": 0.6, "deviations": 9.0}
+    assert learning.labels_matter(known, legible=legible).outcome == "pass"
 
 
 def test_a_gpu_has_a_percent_and_another_remedy_where_one_seed_is_two_trainings():

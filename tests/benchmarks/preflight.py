@@ -60,8 +60,7 @@ def checked(plan, prepared, place, *, quick):
     }  # fmt: skip
     answers = json.loads(json.dumps(plain(answer(asked)), allow_nan=False))
     checks = list(of_data(plan, prepared))
-    ordered = any(check.name == "label_order" and check.outcome == "note" for check in checks)
-    checks += of_training(plan, prepared, answers, ordered=ordered, slots=SLOTS, trainings=39)
+    checks += of_training(plan, prepared, answers, data_checks=checks, slots=SLOTS, trainings=39)
     return excused(checks)
 
 

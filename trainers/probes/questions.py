@@ -5,7 +5,7 @@ Measures; never judges.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -159,7 +159,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
     dice = np.random.default_rng(0)
     wrong = [_shuffled(labels, dice, per_step=subject.task == "tagging") for _ in range(SHUFFLES)]
     epochs = max(3, -(-steps // subject.steps(data)))
-    scores = []
+    scores, fell = [], []
     for y in (labels, *wrong):
         steer = Steer(rate=lambda _: rate, plain=True, until=patient())
         rows = replace(data, train=replace(data.train, y=y))
@@ -174,6 +174,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         if not scored:
             return {"cause": run.error or _why_unscored(run)}
         scores.append(np.mean(scored[len(scored) // 2 :], axis=0))
+        fell.append(_fall(run.told("train_loss")))
     gain = scores[0] - np.mean(scores[1:], axis=0)
     spread = float(gain.std(ddof=1) / math.sqrt(len(gain))) if len(gain) > 1 else math.nan
     return {
@@ -181,7 +182,15 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         "shuffled": float(np.mean(scores[1:])),
         "rows": len(gain),
         "deviations": float(gain.mean()) / spread if spread else math.nan,
+        "fell": fell[0],
     }
+
+
+def _fall(losses: Sequence[float]) -> float | None:
+    """By what share of the first the train loss fell; None where it was not told twice."""
+    if len(losses) < 2 or not losses[0] > 0 or not math.isfinite(losses[-1]):
+        return None
+    return 1 - losses[-1] / losses[0]
 
 
 def _why_unscored(run: Run) -> str:

@@ -24,6 +24,7 @@ HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # of the first loss
 ALIKE = 1e-4  # share by which rounding may change a loss
 SURE = 2.3  # standard errors
+LEARNED = 0.05  # share of its first train loss by which a training has learned something
 FEWEST, MANY = 20, 100  # validation rows that can tell; from which their absence is a fault
 
 
@@ -160,8 +161,12 @@ def overfit(heart: Answer) -> Check:
     return judge.fail(sentence, suspects, **numbers)
 
 
-def labels_matter(answer: Answer) -> Check:
-    """Does the model do better on true labels than on shuffled ones (R10)?"""
+def labels_matter(answer: Answer, *, legible: bool = False) -> Check:
+    """Does the model do better on true labels than on shuffled ones (R10)?
+
+    `legible`: trees read the labels in the inputs. Then a training that has not even learned its
+    own rows in these few steps proves nothing, and only warns.
+    """
     judge = Judge(name="labels_matter", rule="R10")
     if answer.get("deviations") is None:
         return judge.unknown(answer.get("cause", "a loss was not finite"))
@@ -176,6 +181,13 @@ def labels_matter(answer: Answer) -> Check:
         return judge.passed(sentence, deviations=sure)
     text = f"{sentence}: no better beyond chance"
     remedy = "do the labels belong to the inputs? Do the inputs say anything of them?"
+    if legible and (answer.get("fell") or 0.0) < LEARNED:
+        return judge.warn(
+            f"{text}, though trees read the labels, and its train loss did not fall",
+            "train longer, or at another rate (lr_range); else see whether inputs and labels stay "
+            "together on their way to the loss",
+            deviations=sure,
+        )
     least = judge.fail if answer["rows"] >= MANY else judge.warn
     return least(text, remedy, deviations=sure)
 

@@ -7,7 +7,7 @@ but the outcome of each check.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,8 @@ def preflight(
     }
     with probed(plan, place, slot=slots[0], wanted=wanted) as answers:
         checks = list(of_data(plan, prepared))
-        ordered = any(check.name == "label_order" and check.outcome == "note" for check in checks)
         checks += of_training(
-            plan, prepared, answers(), ordered=ordered, slots=slots, trainings=trainings
+            plan, prepared, answers(), data_checks=checks, slots=slots, trainings=trainings
         )
     return excused(checks)
 
@@ -73,11 +72,12 @@ def of_training(
     prepared: Prepared,
     answers: Answers,
     *,
-    ordered: bool,
+    data_checks: Sequence[Check],
     slots: tuple[Slot, ...],
     trainings: int,
 ) -> Iterator[Check]:
-    """Checks of what was measured of the training."""
+    """Checks of what was measured of the training, beside those of its data."""
+    outcomes = {check.name: check.outcome for check in data_checks}
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
     trainer, optimizer = dict(plan.config.trainer), dict(plan.config.optimizer)
     seen, train = answers["watched"], next(prepared.folds()).data.train
@@ -95,7 +95,7 @@ def of_training(
     heart = answers.get("heart", cause)
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
-    yield loop.shuffling(seen, ordered=ordered)
+    yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
     yield output.output_layer(seen, classification=classification, classes=classes)
     yield output.first_loss(seen, entropy=expected, classes=classes)
     yield model.initial_weights(seen)
@@ -109,7 +109,9 @@ def of_training(
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
     yield learning.overfit(heart)
-    yield learning.labels_matter(answers.get("labels", cause))
+    yield learning.labels_matter(
+        answers.get("labels", cause), legible=outcomes.get("label_signal") == "pass"
+    )
     if train.lengths is not None:
         yield learning.padding(answers.get("padding", cause))
     speed = answers.get("speed", cause)
