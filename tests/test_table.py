@@ -109,6 +109,30 @@ def test_separators_decimal_marks_encodings_and_compression_give_the_same_rows(t
     assert rows.classes == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("written", "keys", "message"),
+    [
+        ("a,label\n1,007\n2,07\n", {}, r"t\.csv: column 'label': numbers that name something differ by more than zeros in front, but got '007' and '07'; write"),
+        (" who ,a,label\n01,1,x\n1,2,y\n", {"groups": "who"}, r"column 'who': .* '01' and '1'"),
+        ("kind,a,label\n0,1,x\n00,2,y\n", {"categorical": ["kind"]}, r"column 'kind': .* '0' and '00'"),
+        ("a;b;label\n1,5;2,5;x\n", {}, r"a;b;label, and rows with more fields; say data\.separator=';'"),
+    ],
+)  # fmt: skip
+def test_what_a_table_would_lose_is_refused_with_the_way_out(written, keys, message):
+    with open("t.csv", "w") as file:
+        file.write(written)
+    with pytest.raises(UsageError, match=message):
+        load_rows(_node(**keys))
+
+
+def test_utf_16_is_known_by_its_mark_and_fixed_width_numbers_are_classes():
+    with open("t.csv", "w", encoding="utf-16") as file:
+        file.write("a,label\n1,01\n2,02\n3,10\n")
+    with pytest.raises(UsageError, match=r"text in utf-8, .*; say data\.encoding=utf-16"):
+        load_rows(_node())
+    assert load_rows(_node(encoding="utf-16")).classes == (1, 2, 10)
+
+
 def test_columns_named_by_numbers_and_words_that_yaml_takes_for_values_are_found():
     pd.DataFrame([[1.0, 2.0, 0], [3.0, 4.0, 1]]).to_csv("t.csv", index=False)
     assert load_rows(_node(target=2, drop=[0])).data.names == ("1",)
@@ -147,7 +171,7 @@ def test_a_class_called_na_is_a_class_where_the_config_says_so():
         ("a;b;label\n1;2;x\n2;3;y\n", {}, r"t\.csv: columns are separated by ',' \(data\.separator\), but got one column 'a;b;label'; say data\.separator=';'"),
         ("a\tlabel\n1\tx\n", {}, r"say data\.separator='\\\\t'|say data\.separator='\\t'"),
         ("a,label\n\"1,5\",x\n\"2,5\",y\n", {}, r"column 'a': a column is numeric unless .* but got '1,5' in row 0; say data\.decimal=','"),
-        ("a,label\n1,2,x\n2,3,y\n", {}, r"t\.csv: the first line names every column, but got 2 names \(a, label\), and rows with more fields; name the others"),
+        ("a,label\n1,2,x\n2,3,y\n", {}, r"t\.csv: the first line names every column, but got a, label, and rows with more fields; name the others"),
         ("a,label\n1,x\n2,y\n", {"target": None}, r"data\.target: must name columns of the table, but got null, which YAML takes for no value; there are: a, label"),
         ("a,label\n1,x\n2,y\n", {"na_values": "?"}, r"data\.na_values: is a list of texts .* but got '\?'; say data\.na_values"),
     ],

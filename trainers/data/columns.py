@@ -91,6 +91,29 @@ def check_texts(column: "pd.Series[Any]", path: str) -> None:
             )
 
 
+def check_zeros(texts: pd.DataFrame, path: str) -> None:
+    """Whether numbers that name something differ by more than zeros in front.
+
+    Args:
+        texts: the columns as they are written.
+        path: of the file, for the message.
+
+    Raises:
+        DataError: two do not, and would be one class, category or group.
+    """
+    for name in texts:
+        first: dict[str, str] = {}
+        for text in map(str, texts[name].unique()):
+            other = first.setdefault(text.strip().lstrip("0") or "0", text)
+            if other != text:
+                raise broken(
+                    f"{path}: column {name!r}",
+                    rule="numbers that name something differ by more than zeros in front",
+                    got=f"{other!r} and {text!r}",
+                    remedy="write one number in one way, or put a letter before each",
+                )
+
+
 def check_digits(column: "pd.Series[Any]", numbers: "pd.Series[float]", path: str) -> None:
     """Whether all digits of whole numbers are kept: a float holds about sixteen.
 

@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 
 from trainers.data import DataSet, broken
-from trainers.data.columns import check_digits, check_names, check_texts, lengths_of, moments_of
+from trainers.data.columns import (
+    check_digits,
+    check_names,
+    check_texts,
+    check_zeros,
+    lengths_of,
+    moments_of,
+)
 from trainers.data.sequences import joined_steps, without_padding
 from trainers.data.table_file import Format, read_table
 
@@ -66,14 +73,18 @@ def load(
     )
     frame = without_padding(frame, targets, lengths if target_lengths is None else target_lengths)
     _check_labels(frame, [*targets, *further], special, file, form)
+    if file.suffix != ".parquet":
+        naming = {*targets, *category_names, *([special["groups"]] if groups is not None else [])}
+        whole = [name for name in sorted(naming) if frame[name].dtype.kind == "i"]
+        check_zeros(form.columns(file, whole), path)
     features = frame.drop(columns=list({*targets, *further, *special.values(), *dropped}))
-    whole = _numbers(features, category_names, file, form)
+    numbers = _numbers(features, category_names, file, form)
     rows = DataSet(
-        x=whole.to_numpy(dtype=np.float64),
+        x=numbers.to_numpy(dtype=np.float64),
         y=np.asarray(frame[targets[0]] if len(targets) == 1 else frame[targets]),
         groups=np.asarray(frame[special["groups"]]) if groups is not None else None,
         time=moments_of(frame[special["time"]], path) if time is not None else None,
-        names=tuple(whole.columns),
+        names=tuple(numbers.columns),
         lengths=lengths,
         target_lengths=target_lengths,
         auxiliary={name: np.asarray(frame[name]) for name in further},
@@ -207,8 +218,7 @@ def _check_present(
         return
     row, got, remedy = int(missing.argmax()), "none", "drop such rows"
     if path.suffix != ".parquet":  # a class or a group may be called NA or None
-        written = form.read(path, dtype=str, keep_default_na=False, na_values=[])
-        texts = [str(written[name].iloc[row]) for name in names]
+        texts = form.columns(path, names).iloc[row].tolist()
         if any(texts):
             got = f"{', '.join(map(repr, texts))}, which counts as missing,"
             remedy = "drop such rows, or say data.na_values=[''] if it is a value"

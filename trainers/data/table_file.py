@@ -1,12 +1,13 @@
 """The file of a table, .csv or .parquet: read by pandas, with named columns and rows."""
 
 import bz2
+import codecs
 import csv
 import gzip
 import lzma
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,20 @@ class Format:
             frame: pd.DataFrame = pd.read_csv(path, **{**settings, **options})
         return frame
 
+    def columns(self, path: Path, names: Collection[str]) -> pd.DataFrame:
+        """Columns as they are written, as texts; their names without blanks at the ends."""
+        if not names:
+            return pd.DataFrame()
+        frame = self.read(
+            path,
+            dtype=str,
+            usecols=lambda name: name.strip() in names,
+            index_col=None,
+            keep_default_na=False,
+            na_values=[],
+        )
+        return frame.rename(columns=str.strip)[list(names)]
+
 
 def read_table(path: Path, form: Format) -> pd.DataFrame:
     """The table of a file, its columns named.
@@ -78,20 +93,20 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             str(path),
             rule=f"must be text in {form.encoding}",
             got=str(error),
-            remedy="say data.encoding=latin-1, or whatever it is",
+            remedy=f"say data.encoding={_encoding(path)}, or whatever it is",
         ) from error
     except pd.errors.ParserWarning as error:
         raise broken(
             str(path),
             rule="the first line names every column",
-            got=f"{len(header)} names ({', '.join(header)}), and rows with more fields",
-            remedy="name the others, and drop lines above the names",
+            got=f"{', '.join(header)}, and rows with more fields",
+            remedy=_other_separator(header) or "name the others, and drop lines above the names",
         ) from error
     except Exception as error:  # each reader has a tree of errors of its own
         raise broken(
             str(path),
             rule=f"must be a readable {ending} table",
-            got=str(error),
+            got=str(error).strip(),
             remedy="mend the file, or its data.separator and data.encoding",
         ) from error
     if ending == ".csv":
@@ -99,6 +114,18 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     _check_header(header or list(frame.columns), frame, path, form)
     return frame
+
+
+def _encoding(path: Path) -> str:
+    """What a file may be written in that is no UTF-8; the mark of UTF-16 is its first two bytes."""
+    with OPENED.get(path.suffix, open)(path, "rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
+
+
+def _other_separator(header: Sequence[str]) -> str:
+    """The remedy where a header of one name holds another separator; else empty."""
+    marks = [mark for mark in SEPARATORS if mark in header[0]] if len(header) == 1 else []
+    return f"say data.separator='{SEPARATORS[marks[0]]}'" if marks else ""
 
 
 def _header(path: Path, form: Format) -> list[str]:
@@ -132,13 +159,12 @@ def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: 
             got=f"{twice[0]!r} twice",
             remedy="rename one of them",
         )
-    other = [mark for mark in SEPARATORS if mark in header[0]] if len(header) == 1 else []
-    if other:
+    if other := _other_separator(header):
         raise broken(
             str(path),
             rule=f"columns are separated by {form.separator!r} (data.separator)",
             got=f"one column {header[0]!r}",
-            remedy=f"say data.separator='{SEPARATORS[other[0]]}'",
+            remedy=other,
         )
     if frame.empty:
         raise broken(
