@@ -266,6 +266,24 @@ def test_every_trained_epoch_counts_whether_a_program_counts_from_0_or_1(
     assert records == expected
 
 
+def test_a_record_that_is_cut_in_two_and_epochs_too_many_are_said():
+    printed = Printed(needed=("accuracy",), untrained=False, most=4)
+    lines = (
+        '{"epoch": 1, "train_loss": 0.5}',  # whole, and no record by itself
+        'epoch 1 {"epoch": 1, "accuracy": 0.1} {"other": {}',
+        '{"epoch": 2, "accurhello from rank 1',
+        'acy": 0.2}',
+        *(json.dumps({"epoch": epoch, "accuracy": 0.3}) for epoch in (3, 4, 5)),
+    )
+    records = [record for line in lines for record in printed.read(line)[0]]
+    assert [(record["epoch"], record.get("remark", "")[:26]) for record in records] == [
+        (1, ""),
+        (3, "a record that the program "),
+        (4, ""),
+        (5, "the program prints more ep"),
+    ]
+
+
 def test_epoch_0_is_the_untrained_model_where_the_config_says_so_and_a_resumed_count_goes_on(
     tmp_path,
 ):

@@ -183,7 +183,7 @@ def test_a_value_of_a_knob_that_the_rows_do_not_take_is_refused_with_the_knob():
 
 
 def test_rows_that_fit_pass():
-    for words in (["augment=shift"], ["augment=noise"], ["features=pca", "data=breast_cancer"]):
+    for words in (["augment=shift"], ["features=bins"], ["features=pca", "data=breast_cancer"]):
         plan = _plan(*words)
         check_rows_fit(plan, prepare(plan.config, metric=plan.metric))
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from trainers.api import Checkpoint, Config, Data, Values
 from trainers.command_line import command_line, rehearse
-from trainers.printed import Printed, Record, needed_names
+from trainers.printed import LAST_EPOCH, Printed, Record, needed_names
 
 LINES, ERRORS = "lines.jsonl", "errors.log"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
@@ -85,7 +85,8 @@ def train(
                 **{name: str(path) for name, path in variables.items()},
             },
         )
-    printed = Printed(needed=needed, untrained=untrained, shift=shift)
+    most = int(config["trainer"].get("epochs", LAST_EPOCH))
+    printed = Printed(needed=needed, untrained=untrained, shift=shift, most=most)
     said: list[str] = []
     grace = float(config["trainer"]["grace"])
     try:

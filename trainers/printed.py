@@ -14,6 +14,15 @@ Record = dict[str, Any]
 OUTPUTS = ("predictions", "probabilities", "labels")  # from which the search computes the metric
 OTHERS = ("layers", "remark")  # what a record may hold beside numbers
 OBJECTS = 1000  # objects of one line that are looked at
+BROKEN = (
+    "a record that the program printed is no whole JSON object, so its epoch is lost: other output "
+    "stands within it, or a word such as nan; print a record and its line's end in one call, from "
+    "one process"
+)
+MORE = (
+    "the program prints more epochs than trainer.epochs={}; hand it {{trainer.epochs}} in "
+    "trainer.command, or say how many it trains"
+)
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
 LAST_EPOCH = 10**9
 DECODER = json.JSONDecoder()
@@ -27,25 +36,33 @@ class Printed:
         untrained: whether a record of epoch 0 is of the untrained model. If not, it is the first
             trained epoch of a program that counts from 0, and every epoch is one higher here.
         shift: 1 if an earlier attempt has counted from 0.
+        most: `trainer.epochs`; a program that prints more is told.
     """
 
-    def __init__(self, *, needed: Sequence[str], untrained: bool, shift: int = 0) -> None:
+    def __init__(
+        self, *, needed: Sequence[str], untrained: bool, shift: int = 0, most: int = LAST_EPOCH
+    ) -> None:
         self._needed, self._untrained, self.shift = tuple(needed), untrained, shift
+        self._most = most
         self._last = 0
         self._partial: dict[int, Record] = {}  # numbers of epochs without their metric yet
         self.other = ""  # the last object that was no record
+        self._broken = False  # whether a record was lost, and no later one says so yet
 
     def read(self, line: str) -> tuple[list[Record], bool]:
         """The records of a line, and whether it holds anything else."""
         line = COLOURS.sub("", line)
-        records, rest = [], line
+        records, rest, between = [], line, line
         for text, item in _objects(line):
+            between = between.replace(text, "", 1)
             record = self._record(item)
             if record is not None:
                 records.append(record)
                 rest = rest.replace(text, "", 1)
             else:
                 self.other = text
+        begun = between[between.find('{"') :] if '{"' in between else ""
+        self._broken |= any(json.dumps(name) in begun for name in ("epoch", *self._needed))
         return records, bool(rest.strip())
 
     def _record(self, item: Record) -> Record | None:
@@ -64,7 +81,14 @@ class Printed:
         numbers = self._partial.pop(epoch, {}) | numbers
         self._partial = {later: values for later, values in self._partial.items() if later > epoch}
         self._last = epoch + self.shift
-        return {**numbers, "epoch": self._last}
+        return {**numbers, **self._remark(), "epoch": self._last}
+
+    def _remark(self) -> Record:
+        """What the search should hear of the program, with its next record."""
+        if self._broken:
+            self._broken = False
+            return {"remark": BROKEN}
+        return {"remark": MORE.format(self._most)} if self._last > self._most else {}
 
 
 def needed_names(metric: dict[str, Any]) -> tuple[str, ...]:

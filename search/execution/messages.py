@@ -101,7 +101,7 @@ class EpochTrained(Message, frozen=True, kw_only=True):
         seconds: the epoch's time; a share of it where several trials train together [s].
         source: "computed" here, or "reported" by the trainer.
         folds: the numbers of each fold; empty without folds.
-        remark: of the trainer, for the reason of a trial that diverges.
+        remark: of the trainer, for the reason of a trial that diverges, or for the screen.
     """
 
     trial: int

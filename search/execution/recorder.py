@@ -47,6 +47,7 @@ class Recorder:
         unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
         self._causes: list[str | None] = []
+        self._remarks = set[str]()
 
     @property
     def rows(self) -> list[TrialRecord]:
@@ -91,12 +92,22 @@ class Recorder:
         if trial.decision is StopDecision.DIVERGED:
             if message.remark:
                 trial.early_stopping.reason += f"; {message.remark}"
-        elif self._stage.compares(trial.spec):
-            self._study.report(number, epoch=message.epoch, value=values[self._plan.metric.name])
+        else:
+            self._say_once(number, message.remark)
+            if self._stage.compares(trial.spec):
+                self._study.report(
+                    number, epoch=message.epoch, value=values[self._plan.metric.name]
+                )
         at_rung = trial.decision is StopDecision.GO and trial.at_rung(self._stage.rungs(trial.spec))
         if at_rung and self._study.hopeless(number):
             trial.prune()
         self._callback.heard(slot, trial.early_stopping, record)
+
+    def _say_once(self, trial: int, remark: str) -> None:
+        """A line for a trainer's remark, at the first trial that makes it."""
+        if remark and remark not in self._remarks:
+            self._remarks.add(remark)
+            self._callback.note(f"trial {trial}: {remark}", style="yellow")
 
     def finish(
         self, trial: RunningTrial, state: TrialState, *, reason: str, cause: str | None

@@ -4,6 +4,7 @@ On the real rows, before the first trial: every trial would fail at the same pla
 """
 
 import json
+import warnings
 from typing import Any
 
 from search.config.plan import Plan
@@ -34,7 +35,9 @@ def check_rows_fit(plan: Plan, prepared: Prepared) -> None:
             tried.add(choice)
             try:
                 if steps:
-                    with_features(config, next(iter(prepared.folds())).data)
+                    with warnings.catch_warnings():  # those of the trials stand in their logs
+                        warnings.simplefilter("ignore")
+                        with_features(config, next(iter(prepared.folds())).data)
                 _check_shape(augment, prepared)
             except (ValueError, TypeError) as error:
                 raise UsageError(f"{f'space.{path}: ' if path else ''}{error}") from error
