@@ -52,6 +52,12 @@ class Advice:
     says: str
     when: str = ""
 
+    @property
+    def alone(self) -> str:
+        """What to do, without the word that joins it to the remedy before it."""
+        joint, _, rest = self.says.partition(" ")
+        return rest if joint in ("or", "and", "then") else self.says
+
 
 def _turn(turn: str, knob: str, rule: str, says: str, when: str = "") -> Advice:
     return Advice(knob=knob, turn=turn, rule=rule, says=says, when=when)

@@ -62,11 +62,11 @@ def next_lines(findings: Findings) -> list[str]:
             if ended and is_longer(remedy):
                 by_hand.append(PATIENT)
             elif remedy.turn == CHECK:
-                by_hand.append(f"{remedy.says} ({remedy.rule})")
+                by_hand.append(f"{remedy.alone} ({remedy.rule})")
             elif remedy.knob in spaces:
                 where, knob = address(plan.folder), spaces[remedy.knob]
                 return [
-                    f"next: {name}: {remedy.says} (R34, {remedy.rule})",
+                    f"next: {name}: {remedy.alone} (R34, {remedy.rule})",
                     f"  python -m search lr_sweep space={knob} from={where} "
                     f"name={plan.name}-{knob}",
                 ]

@@ -34,11 +34,14 @@ def edges(findings: Findings) -> list[str]:
 
 
 def at_edges(knobs: Iterable[Knob], values: Mapping[str, Value]) -> list[str]:
-    """The values of a configuration at the edge of what a stage searched (P2): `a=1, b=2`."""
+    """The values of a configuration at the edge of what a stage searched (P2): `a=1`, `b=2`. A
+    penalty at its low end is as good as off, with nothing beyond.
+    """
     return [
         f"{knob.path}={values[knob.path]}"
         for knob in knobs
         if knob.path in values and (end := _end(knob, values[knob.path]))
+        if (knob.group, end) != ("regularization", "low")
         if knob.beyond(knob.typed(knob.low if end == "low" else knob.high), direction=_step(end))
     ]
 

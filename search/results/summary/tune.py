@@ -70,9 +70,8 @@ def conclusion(findings: Findings) -> list[str]:
     for step in steps:
         if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
             lines.append(f"{step['kind']}: {step['says']}")
-    used, budget = len(findings.rows), _budget(findings)
     near = good_region(findings, final["trials"])
-    lines.append(f"{used}{budget} trials in {len(steps)} stages{near}")
+    lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
     return [*lines, *curve_lines(findings)]
 
 
@@ -189,10 +188,15 @@ def _configuration(knobs: Mapping[str, Any]) -> str:
     return ", ".join(f"{path}={value}" for path, value in knobs.items()) or "the baseline"
 
 
-def _budget(findings: Findings) -> str:
-    settings = findings.plan.settings
+def _trained(findings: Findings) -> str:
+    """`40 of 60 trials`; more than the budget where that was lowered after these had begun."""
+    settings, used = findings.plan.settings, len(findings.rows)
     budget = settings.budget_trials if isinstance(settings, TuneSettings) else None
-    return f" of {budget}" if budget is not None else ""
+    if budget is None:
+        return count(used, "trial")
+    if used > budget:
+        return f"{count(used, 'trial')}, begun before budget_trials was lowered to {budget},"
+    return f"{used} of {budget} trials"
 
 
 def _score(findings: Findings, trials: Sequence[int]) -> str:
