@@ -10,6 +10,7 @@ from rich.console import Console
 from search.diagnostics.verdicts.rules import Verdict
 from search.results.report.answer import answer_of
 from search.results.summary import conclusion, show_summary, sweep
+from search.results.summary.certainty import inert
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
 
@@ -43,11 +44,19 @@ def test_values_that_give_the_same_score_are_named_by_what_the_curves_say():
     flat = findings_of(lambda rate, seed: 0.1 + 0.01 * seed)
     assert any("nothing reads this knob" in line for line in conclusion(flat))
     dead = Verdict(name="dead", why="train rests")
-    lines = sweep.inert(replace(flat, verdicts={row.spec.trial: dead for row in flat.rows}))
+    lines = inert(replace(flat, verdicts={row.spec.trial: dead for row in flat.rows}))
     assert lines == [
         "every value of optimizer.lr gave the same accuracy, seed by seed: no training learned "
         "anything (dead), so no effect can show"
     ]
+    patient = findings_of(
+        lambda epochs, seed: 0.1 + 0.01 * seed,
+        "trainer.patience=3",
+        experiment="epochs_sweep",
+    )  # each ended after five epochs
+    assert inert(patient)[0].endswith(
+        "patience ended the trainings, and not their number of epochs (R33)"
+    )
 
 
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():

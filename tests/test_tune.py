@@ -578,13 +578,32 @@ def test_a_listed_knob_that_needs_another_model_is_left_out_and_said(depth, left
 
 
 @pytest.mark.parametrize(
-    ("knob", "pruner"), [("width", "median"), ("epochs_range", "none"), ("schedule_few", "none")]
+    ("knob", "words", "pruner"),
+    [
+        ("width", (), "median"),
+        ("epochs_range", (), "median"),
+        ("epochs_range", ("schedule=cosine",), "none"),
+        ("schedule_few", (), "none"),
+    ],
 )
-def test_a_joint_stage_prunes_unless_its_better_trainings_may_begin_more_slowly(knob, pruner):
-    plan = tune_plan()
+def test_a_joint_stage_prunes_unless_its_better_trainings_may_begin_more_slowly(
+    knob, words, pruner
+):
+    plan = tune_plan(*words)
     turned = tuple(plan.settings.spaces[name][0] for name in ("lr", knob))
     joint = Request(entry=6, stage="joint", because="", knobs=turned, trials=20)
     assert stage_plan(plan, begun(plan), joint, name="j").settings.pruner == pruner
+
+
+@pytest.mark.parametrize(
+    ("epochs", "patience", "rungs"),
+    [(50, 10, (10, 20, 30, 40)), (100, 10, (20, 40, 60, 80)), (15, 10, (10,)), (5, 10, ())],
+)
+def test_no_training_is_pruned_before_its_own_patience_would_end_it(epochs, patience, rungs):
+    plan = tune_plan(f"trainer.epochs={epochs}", f"trainer.patience={patience}")
+    turned = (plan.settings.spaces["lr"][0], plan.settings.spaces["width"][0])
+    joint = Request(entry=6, stage="joint", because="", knobs=turned, trials=20)
+    assert stage_plan(plan, begun(plan), joint, name="j").settings.rungs == rungs
 
 
 @pytest.mark.parametrize("best", [1, 6])

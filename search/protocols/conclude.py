@@ -16,10 +16,10 @@ from search.protocols.evidence import coarse, constant, faster, few_rows, mean_w
 from search.protocols.history import BATCH, History, Request, Step
 from search.protocols.learned import beats_constant, is_perfect, unusual_update
 from search.results.findings import Findings
-from search.results.summary.certainty import evidence
+from search.results.summary.certainty import evidence, inert
 from search.results.summary.certainty import gain as gain_words
 from search.results.summary.edges import at_edges
-from search.results.summary.sweep import edges, inert, winner_words
+from search.results.summary.sweep import edges, winner_words
 from search.results.summary.verdicts import out_of_patience
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, gpu_seconds

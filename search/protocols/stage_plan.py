@@ -16,6 +16,7 @@ from search.config.knob_roles import default_of
 from search.config.knobs import Value
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
+from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.budget import (
     confirm_race,
     confirm_trials,
@@ -28,7 +29,6 @@ from search.stages import sweep
 from search.stages.past_trial import Past
 from search.storage.trials import TrialRecord
 
-SLOW_STARTS = {"trainer.epochs", "schedule"}  # knobs whose better values may begin more slowly
 LOOKS = 5  # at most, of the pruner at a trial of a joint stage
 STARTUP = 6  # configurations before the sampler takes over, where history teaches too little
 
@@ -95,10 +95,11 @@ def _follower(history: History, request: Request) -> Follower | None:
 def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
     """A Gaussian process that begins with what the sweeps taught, pruned by the median.
 
-    Nothing is pruned where schedules or lengths differ: what falls late is behind at first.
+    The first look comes after a fifth of the incumbent's epochs, and not before patience would end
+    a training: a judge of others' trainings knows no more than one of its own.
     """
-    epochs = int(history.config.trainer.epochs)
-    warmup = max(1, epochs // LOOKS)
+    epochs, patience = int(history.config.trainer.epochs), plan.limits.patience or 1
+    warmup = max(1, epochs // LOOKS, patience)
     budget, gpu_budget = history.settings.budget_seconds, history.settings.gpu_budget
     rivals = bool(history.held) + history.settings.leaders
     kept = kept_for_confirm(history, left=trials_left(history), rivals=rivals)
@@ -115,12 +116,21 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
         confirm=0,
         most_seeds=1,
         leaders=max(1, history.settings.leaders),
-        pruner="none" if {knob.path for knob in request.knobs} & SLOW_STARTS else "median",
+        pruner="none" if _start_differently(request, history) else "median",
         rungs=tuple(range(warmup, epochs, warmup)),
         warmup=warmup,
         reduction=3,
         patience=1,
     )
+
+
+def _start_differently(request: Request, history: History) -> bool:
+    """Whether better trainings may begin more slowly: their schedules differ, or follow lengths
+    that differ. At a constant rate a longer training begins as a shorter one does.
+    """
+    paths = {knob.path for knob in request.knobs}
+    is_constant = OmegaConf.select(history.config, "schedule._target_") is None
+    return "schedule" in paths or (EPOCHS in paths and not is_constant)
 
 
 def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -235,12 +235,12 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     "converged": (
         _turn("set", "model.width", "R44", "another size may generalise better"),
         _turn("set", DECAY, "R46", "a little weight decay may generalise better"),
-        _turn("raise", DROPOUT, "R45", "dropout may"),
-        _turn("set", "optimizer.momentum", "R41", "another momentum may"),
-        _turn("raise", AUGMENT, "R49", "augmentation may"),
-        _turn("set", "schedule", "R38", "a rate that falls late may"),
+        _turn("raise", DROPOUT, "R45", "dropout may generalise better"),
+        _turn("set", "optimizer.momentum", "R41", "another momentum may generalise better"),
+        _turn("raise", AUGMENT, "R49", "augmentation may generalise better"),
+        _turn("set", "schedule", "R38", "a rate that falls late may generalise better"),
         # Last: it is chosen for speed, and a small one costs time (P6).
-        _turn("set", "trainer.batch_size", "R39", "another batch size may"),
+        _turn("set", "trainer.batch_size", "R39", "another batch size may generalise better"),
     ),
     "still_learning": (
         _turn("raise", EPOCHS, "R27", "train for longer"),
@@ -264,10 +264,12 @@ def is_longer(advice: Advice) -> bool:
 def applies(advice: Advice, config: DictConfig, *, out_of_patience: bool = False) -> bool:
     """Whether the condition of a remedy holds for a config.
 
-    `out_of_patience`: patience ended the training, so that more epochs would change nothing.
+    `out_of_patience`: patience ended the training, so that more epochs would change nothing; nor
+    would fewer, where no schedule depends on them.
     """
-    if out_of_patience and is_longer(advice):
-        return False
+    if out_of_patience and advice.knob == EPOCHS:
+        follows = OmegaConf.select(config, "schedule._target_") is not None
+        return follows and not is_longer(advice)
     if advice.when == ON:
         value = OmegaConf.select(config, advice.knob)
         return isinstance(value, int | float) and value > 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from search.config.compose_protocol import spaces_by_path
 from search.config.results_root import address
 from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import ADVICE, CHECK, EPOCHS, is_longer
+from search.diagnostics.verdicts.advice import ADVICE, CHECK, EPOCHS, applies, is_longer
 from search.errors import UsageError
 from search.results.findings import Findings, open_results
 from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
@@ -61,6 +61,8 @@ def next_lines(findings: Findings) -> list[str]:
         for remedy in remedies(name, config, tried=closed, turnable=turnable(plan)):
             if ended and is_longer(remedy):
                 by_hand.append(PATIENT)
+            elif not applies(remedy, config, out_of_patience=ended):
+                continue
             elif remedy.turn == CHECK:
                 by_hand.append(f"{remedy.alone} ({remedy.rule})")
             elif remedy.knob in spaces:

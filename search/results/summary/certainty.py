@@ -4,9 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
 from search.results.summary.formatting import count, listed, number, ordered, percent
+from search.results.summary.verdicts import out_of_patience
 from search.stages.decision import Comparison, Decision
+from search.stages.group import change_nothing
 from search.stages.racing import LEVEL
 
 LISTED = 6  # names in a line
@@ -144,6 +147,20 @@ def _held_back(findings: Findings, decision: Decision, *, more: str) -> list[str
         f"not adopted, since the baseline broke in {share(decision.comparisons[0])}; use {more} "
         "to know whether that is chance"
     ]
+
+
+def inert(findings: Findings) -> list[str]:
+    """That no value differs from another in any seed."""
+    if not change_nothing(findings.groups):
+        return []
+    names = {verdict.name for verdict in findings.verdicts.values()}
+    why = "nothing reads this knob, or its effect is too small for the metric to show"
+    if names and names <= {*NOT_LEARNED}:
+        why = f"no training learned anything ({', '.join(sorted(names))}), so no effect can show"
+    knob, metric = findings.plan.knob.path, findings.plan.metric.name
+    if knob == EPOCHS and any(out_of_patience(findings.plan, row) for row in findings.rows):
+        why = "patience ended the trainings, and not their number of epochs (R33)"
+    return [f"every value of {knob} gave the same {metric}, seed by seed: {why}"]
 
 
 def share(compared: Comparison) -> str:

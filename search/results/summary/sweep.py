@@ -8,10 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config.knob_roles import unequal_settings
-from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.results.findings import Findings
 from search.results.summary.advise import curve_lines
-from search.results.summary.certainty import certainty, evidence, gain
+from search.results.summary.certainty import certainty, evidence, gain, inert
 from search.results.summary.formatting import (
     BAR,
     NARROW,
@@ -28,7 +27,6 @@ from search.results.summary.formatting import (
 )
 from search.results.summary.verdicts import outcomes, verdict_of
 from search.stages.decision import Decision
-from search.stages.group import change_nothing
 from search.stages.range_ends import clear_edge, edge, hard_limit
 from search.stages.sweep import cells
 from search.storage.trials import STATES
@@ -191,18 +189,6 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
     else:
         text = f"{top} has the best mean, but is not better than the baseline beyond chance"
     return [*lines, f"{text} (P5)"]
-
-
-def inert(findings: Findings) -> list[str]:
-    """That no value differs from another in any seed."""
-    if not change_nothing(findings.groups):
-        return []
-    names = {verdict.name for verdict in findings.verdicts.values()}
-    why = "nothing reads this knob, or its effect is too small for the metric to show"
-    if names and names <= {*NOT_LEARNED}:
-        why = f"no training learned anything ({', '.join(sorted(names))}), so no effect can show"
-    knob, metric = findings.plan.knob.path, findings.plan.metric.name
-    return [f"every value of {knob} gave the same {metric}, seed by seed: {why}"]
 
 
 def edges(findings: Findings, decision: Decision, winner: int) -> list[str]:
