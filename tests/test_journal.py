@@ -47,6 +47,15 @@ def _stock(path, name="s"):
     return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(path))))
 
 
+def test_of_an_epoch_that_a_resumed_trial_repeats_the_last_report_counts(tmp_path):
+    study = _study(tmp_path / "journal.log")
+    study.start(TrialSpec(trial=0, stage="sweep.lr", knobs={"lr": 0.5}, seed=0), values={})
+    for value in (0.25, 0.5):
+        study.report(0, epoch=1, value=value)
+    study.close()
+    assert _stock(tmp_path / "journal.log").trials[0].intermediate_values == {1: 0.5}
+
+
 def test_stock_optuna_reads_what_we_write(tmp_path):
     study = _stock(_fill(tmp_path / "journal.log"))
     assert [trial.value for trial in study.trials] == [0.5] * 3

@@ -1,13 +1,16 @@
 """Optimizers of our own: their papers' formulas, step by step."""
 
 import copy
+import functools
 import itertools
 import math
 
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from trainers.build import take_step
 from trainers.optimizers import SWATS, AdaBound
 
 GRADIENTS = [1.0, -0.5, 2.0, 0.25, 1.5, -3.0]
@@ -172,3 +175,54 @@ def test_a_closure_is_evaluated_and_its_loss_given(kind):
 
     assert optimizer.step(closure).item() == 1.0
     assert weights.item() < 1
+
+
+# A step without torch's wrapper
+
+
+def _after_steps(kind, step, *, arm=lambda optimizer: None):
+    """The weights after three steps, by the optimizer's own or by ours."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    optimizer = kind(model.parameters(), lr=0.1)
+    arm(optimizer)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.ones(4, 3)).square().sum().backward()
+        step(optimizer)
+    return [parameter.tolist() for parameter in model.parameters()]
+
+
+torch.optim.SGD([weight(1.0)], lr=0.1)  # torch wraps the class's step at its first use
+
+
+class Halved(torch.optim.SGD):
+    """Its step has a wrapper of its own, which takes over the marks of torch's."""
+
+    @functools.wraps(torch.optim.SGD.step)
+    def step(self, closure=None):
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad *= 0.5
+        super().step()
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, SWATS, Halved])
+def test_a_step_without_torchs_wrapper_has_the_same_bits(kind):
+    assert _after_steps(kind, take_step) == _after_steps(kind, lambda optimizer: optimizer.step())
+
+
+def test_hooks_and_a_replaced_step_are_called_in_every_step():
+    seen = []
+
+    def note(*_):
+        seen.append("hook")
+
+    def replaced(optimizer):
+        optimizer.step = lambda: seen.append("own")
+
+    _after_steps(torch.optim.SGD, take_step, arm=lambda it: it.register_step_pre_hook(note))
+    handle = register_optimizer_step_post_hook(note)
+    _after_steps(torch.optim.SGD, take_step)
+    handle.remove()
+    _after_steps(torch.optim.SGD, take_step, arm=replaced)
+    assert seen == ["hook"] * 6 + ["own"] * 3

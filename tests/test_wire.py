@@ -112,6 +112,14 @@ def test_messages_keep_their_order_and_their_borders(ends):
     assert is_open
 
 
+def test_a_message_with_more_to_come_leaves_with_the_next_one_and_before_it(ends):
+    ours, theirs = ends
+    ours.send(Hello(pid=1), more=True)
+    assert theirs.poll() == ([], True)
+    ours.send(Hello(pid=2))
+    assert theirs.poll() == ([Hello(pid=1), Hello(pid=2)], True)
+
+
 def test_the_last_messages_of_a_worker_that_has_gone_are_read(ends):
     ours, theirs = ends
     ours.send(Hello(pid=7))

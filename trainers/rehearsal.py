@@ -18,7 +18,7 @@ from trainers.distillation import read_distillation
 from trainers.features import check_has_width
 from trainers.penalties import read_penalties
 from trainers.schedules import COLUMNS, Schedule, apply
-from trainers.sequences import check_reads_lengths, loss_of, outputs_of, real_steps
+from trainers.sequences import check_reads_lengths, is_forced, loss_of, outputs_of, real_steps
 
 ROWS = 4
 
@@ -63,7 +63,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
         apply(schedule.at(1, step=step, watched=[]), optimizer)
         optimizer.zero_grad()
         try:
-            outputs = outputs_of(model, rows, training=True)
+            outputs = outputs_of(model, rows, forced=is_forced(model))
         except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch
             return None
         _check_outputs(outputs, model)

@@ -26,6 +26,7 @@ from trainers.build import (
     restore_unsaved,
     seed_all,
     share_of_train,
+    take_step,
     taken,
     unsaved,
 )
@@ -40,6 +41,7 @@ from trainers.sequences import (
     answers_of_rows,
     as_yielded,
     check_reads_lengths,
+    is_forced,
     loss_of,
     outputs_of,
 )
@@ -72,6 +74,7 @@ class Seat:
         self.model, self._loss, self._optimizer = build(config, device)
         if len(self._train) > 2:
             check_reads_lengths(self.model)
+        self._forced = is_forced(self.model)
         self._plain_loss = plain_loss(config, self._loss, device)
         self._answers = answers_of_rows(self._loss, self._train[1])
         self._penalties = read_penalties(config["trainer"])
@@ -86,8 +89,11 @@ class Seat:
         self._watched: list[float] = []  # by the schedule, epoch by epoch; lower is better
         self._weights = list(self.model.parameters())
         self._parameters = sum(parameter.numel() for parameter in self._weights)
+        # by name: the parameter, and its value before any training
         self._start = {
-            name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad
+            name: (p, p.detach().clone())
+            for name, p in self.model.named_parameters()
+            if p.requires_grad
         }
         sampled = np.array(sample(rows, val=val_rows), dtype=int)
         self._sample = taken(self._train, torch.from_numpy(sampled).to(device))
@@ -113,16 +119,18 @@ class Seat:
             return None
         self.epoch += 1
         watched = self._train_epoch() if self.epoch > 0 else self._untrained()
+        self.model.eval()
         val_loss, outputs = self._evaluate(self._val)
         watched = merged(watched, self._observe())
         if self.epoch > 0:
             if self._schedule.watches == VAL_LOSS:
                 self._watched.append(val_loss)
+            saved = self.model.state_dict()
             state = {
-                "model": self.model.state_dict(),
+                "model": saved,
                 "optimizer": self._optimizer.state_dict(),
                 "val_losses": self._watched,
-                "unsaved": unsaved(self.model),
+                "unsaved": unsaved(self.model, saved=saved),
             }
             self._checkpoint.save(state, epoch=self.epoch)
         return {
@@ -150,6 +158,7 @@ class Seat:
 
     def _untrained(self) -> Values:
         """Epoch 0; the rate is the one that the first step will use."""
+        self.model.eval()
         return {
             "train_loss": self._evaluate(self._train)[0],
             "lr": float(self._schedule.at(1, step=0, watched=[])["lr"]),
@@ -191,7 +200,7 @@ class Seat:
             parameter.grad = None
         if self._augment is not None:
             batch = self._augment(batch[0]), *batch[1:]
-        outputs = outputs_of(self.model, batch, training=True)
+        outputs = outputs_of(self.model, batch, forced=self._forced)
         loss = self._mixed(self._loss, outputs, batch)
         plain: Tensor = (
             loss.detach()
@@ -227,7 +236,7 @@ class Seat:
 
     def step(self) -> None:
         """The optimizer's step, and no unit's weights longer than they may be."""
-        self._optimizer.step()
+        take_step(self._optimizer)
         if self._penalties.max_norm is None:
             return
         with torch.no_grad():
@@ -238,40 +247,33 @@ class Seat:
 
     def _watched_step(self) -> Values:
         """The epoch's last step, and what it did to the layers."""
-        named = [
-            (name, p)
-            for name, p in self.model.named_parameters()
-            if p.grad is not None and name in self._start
-        ]
-        if not named:
+        reached = [name for name, (p, _) in self._start.items() if p.grad is not None]
+        if not reached:
             self.step()
             return {"grad_norm": 0.0, "update_ratio": 0.0}
-        names, weights = [name for name, _ in named], [p for _, p in named]
-        gradient, moved = (
-            norms([p.grad for p in weights if p.grad is not None]),
-            [p.detach().clone() for p in weights],
-        )
+        weights, starts = zip(*(self._start[name] for name in reached), strict=True)
+        gradient = norms([p.grad for p in weights if p.grad is not None])
+        moved = [p.detach().clone() for p in weights]
         before = norms(moved)
         self.step()
-        torch._foreach_sub_(moved, [p.detach() for p in weights])
+        stepped = [p.detach() for p in weights]
+        torch._foreach_sub_(moved, stepped)
         update = norms(moved)
-        for change, p, name in zip(
-            moved, weights, names, strict=True
-        ):  # in the memory that there is already
-            torch.sub(p.detach(), self._start[name], out=change)
-        way, start = norms(moved), norms([self._start[name] for name in names])
+        torch._foreach_copy_(moved, stepped)  # into the memory that there is already
+        torch._foreach_sub_(moved, starts)
+        way, start = norms(moved), norms(starts)
         shapes = [p.shape for p in weights]
         (values,) = fared(
-            names, shapes, gradient=gradient, update=update, before=before, way=way, start=start
+            reached, shapes, gradient=gradient, update=update, before=before, way=way, start=start
         )
         return values
 
     def _observe(self) -> Values:
-        """The plain loss of some train rows in evaluation mode, maybe their outputs; dead units."""
-        self.model.eval()
-        with torch.no_grad(), Activations() as seen:
-            rows = tuple(tensor.clone() for tensor in self._sample)
-            outputs = outputs_of(self.model, rows)
+        """Plain loss of some train rows in evaluation mode, maybe their outputs; dead units."""
+        rows = tuple(tensor.clone() for tensor in self._sample)
+        with torch.no_grad():
+            with Activations() as seen:
+                outputs = outputs_of(self.model, rows)
             loss = loss_of(self._plain_loss, outputs, rows)
         shares = seen.together
         own = as_yielded(self._loss, outputs, rows[2:]) if self._tells else None
@@ -282,8 +284,7 @@ class Seat:
         }
 
     def _evaluate(self, rows: RowSet) -> tuple[float, Tensor]:
-        """Mean loss and outputs in evaluation mode."""
-        self.model.eval()
+        """Mean loss and outputs, with the model in evaluation mode."""
         outputs, total = [], 0.0
         with torch.no_grad():
             parts = zip(*(torch.split(part, EVALUATION_ROWS) for part in rows), strict=True)

@@ -23,8 +23,10 @@ class SequenceLoss(Protocol):
 
 
 def decodes(loss: object) -> TypeGuard[SequenceLoss]:
-    """Whether a loss is a `SequenceLoss`. Asked in every step: a look at the protocol is slow."""
-    return hasattr(loss, "decode")
+    """Whether a loss is a `SequenceLoss`. Asked in every step: a look at the protocol is slow, and
+    so is a module's own search for what it does not have.
+    """
+    return hasattr(type(loss), "decode")
 
 
 class CTC(nn.Module):

@@ -16,13 +16,15 @@ def real_steps(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
-def outputs_of(model: nn.Module, rows: tuple[Tensor, ...], *, training: bool = False) -> Tensor:
-    """What a model gives for inputs, targets and maybe lengths.
+def is_forced(model: nn.Module) -> bool:
+    """Whether a model is given the targets too, in training (teacher forcing)."""
+    return bool(getattr(model, "reads_targets", False))
 
-    In training, a model with `reads_targets` is given the targets too (teacher forcing).
-    """
+
+def outputs_of(model: nn.Module, rows: tuple[Tensor, ...], *, forced: bool = False) -> Tensor:
+    """What a model gives for inputs, targets and maybe lengths; `forced`: as of `is_forced`."""
     x, targets, *lengths = rows
-    if training and getattr(model, "reads_targets", False):
+    if forced:
         outputs: Tensor = model(x, lengths[0] if lengths else None, targets)
     else:
         outputs = model(x, *lengths)

@@ -43,8 +43,8 @@ class Connection(Protocol):
 class Channel(Protocol):
     """The worker's end of a connection."""
 
-    def send(self, message: Message) -> None:
-        """Sends one message."""
+    def send(self, message: Message, *, more: bool = False) -> None:
+        """Sends one message; with `more`, together with the next one, which follows soon."""
 
     def receive(self) -> Message:
         """Waits for the next message."""
@@ -55,12 +55,18 @@ class Link:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
-        self._buffer = bytearray()
+        self._buffer, self._unsent = bytearray(), bytearray()
 
-    def send(self, message: Message) -> None:
-        """Sends one message. Raises OSError when the other side has gone."""
+    def send(self, message: Message, *, more: bool = False) -> None:
+        """Sends one message; with `more`, together with the next one, which follows soon.
+
+        Raises OSError when the other side has gone.
+        """
         body = encode(message)
-        self.socket.sendall(HEADER.pack(len(body)) + body)
+        self._unsent += HEADER.pack(len(body)) + body
+        if not more:
+            data, self._unsent = self._unsent, bytearray()
+            self.socket.sendall(data)
 
     def receive(self) -> Message:
         """Waits for the next message.

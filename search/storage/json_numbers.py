@@ -6,6 +6,8 @@ from typing import Any
 
 def plain(value: Any) -> Any:
     """The value in JSON's types: plain numbers, None for numbers that are not finite, text keys."""
+    if type(value) is float:  # nearly every value of a record
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

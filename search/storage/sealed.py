@@ -22,6 +22,7 @@ LINE_SEAL = re.compile(rb',"_crc":(\d+)\}$')
 TEXT_SEAL = re.compile(r"\A# crc (\d+): .*\n")
 LAST_LINE = re.compile(r"^# crc (\d+): .*\n\Z", re.MULTILINE)  # where earlier versions put it
 KEY = "_crc"
+ENCODER = json.JSONEncoder(separators=(",", ":"))
 ROW_SEAL, BLANK = re.compile(rb"crc:[0-9a-f]{8}$", re.MULTILINE), b"crc:00000000"
 CHANGED = "a file that has changed since (its checksum does not match)"
 NOTE = "written by the search; a change by hand needs this line removed"
@@ -33,7 +34,7 @@ class DamagedLine(ValueError):
 
 def seal_line(record: Mapping[str, Any]) -> bytes:
     """The record as one line of JSON with its checksum, line break included."""
-    body = json.dumps(record, separators=(",", ":")).encode()[:-1]
+    body = ENCODER.encode(record).encode()[:-1]
     return body + b',"_crc":%d}\n' % zlib.crc32(body)
 
 

@@ -151,11 +151,12 @@ class Study:
         self._add_running(self._trials()[-1])
 
     def report(self, trial: int, *, epoch: int, value: float) -> None:
-        """Adds one point of the metric's curve."""
-        with warnings.catch_warnings():
-            # A resumed trial repeats epochs; Optuna warns, and the first report stays.
-            warnings.simplefilter("ignore", UserWarning)
-            self._running[trial].report(value, epoch)
+        """Adds one point of the metric's curve; of an epoch that is repeated the last one counts.
+
+        By the storage itself: `Trial.report` reads the study each time, and warns of a repetition.
+        """
+        handle = self._running[trial]
+        handle.storage.set_trial_intermediate_value(handle._trial_id, epoch, value)
 
     def hopeless(self, trial: int) -> bool:
         """True if the pruner would end the trial now."""

@@ -19,10 +19,10 @@ class ConductorChannel:
     def __init__(self, channel: Channel) -> None:
         self._channel, self.waited = channel, 0.0
 
-    def tell(self, message: Message) -> None:
-        """Sends a report. Raises ConductorGone."""
+    def tell(self, message: Message, *, more: bool = False) -> None:
+        """Sends a report; with `more`, together with the next message. Raises ConductorGone."""
         try:
-            self._channel.send(message)
+            self._channel.send(message, more=more)
         except OSError as error:
             raise ConductorGone from error
 

@@ -38,7 +38,7 @@ from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
 from trainers.state import owner
 
-# Every epoch is sent at once. Its answer is awaited only after this time since the last one [s], so
+# Epochs are sent, and their answer is awaited, once this time has passed since the last one [s], so
 # that short epochs do not wait for the conductor, which ignores epochs after a trial's stop.
 WINDOW = 0.01
 WORTHLESS = (TrialEnd.FAILED, TrialEnd.INFEASIBLE, TrialEnd.PRUNED)  # ends that keep no checkpoint
@@ -162,10 +162,7 @@ class Worker:
     # Trials train
 
     def _step(self) -> None:
-        """An epoch of every trial.
-
-        Each epoch is sent at once; answers are awaited when they are due or a trial has ended.
-        """
+        """An epoch of every trial; they are sent when an answer is due or a trial has ended."""
         assert self._opened is not None
         self._output.belongs_to(next(iter(self._seated)) if len(self._seated) == 1 else None)
         for seated in list(self._seated.values()):
@@ -188,7 +185,7 @@ class Worker:
         if result.message is not None:
             seated.epochs += 1
             with self._charged_to(seated):  # a message may hold what cannot be sent
-                self._conductor.tell(result.message)
+                self._conductor.tell(result.message, more=True)
 
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
@@ -199,11 +196,13 @@ class Worker:
         work = expected(self._conductor.ask(message), Settled)
         self._answered_at, self._shared = time.monotonic(), len(self._seated) > 1
         if self._opened is not None:
-            self._opened[0].exclude(self._conductor.waited)
+            runner = self._opened[0]
+            runner.exclude(self._conductor.waited)
+            if not runner.fusable:  # a trainer of one's own may run a program that is killed
+                self._memory_kills = memory_kills()
         for seated in list(self._seated.values()):
             self._obey(seated, work.answers[seated.trial])
         self._files.send(self._seated)
-        self._memory_kills = memory_kills()
         self._take(work)
 
     def _obey(self, seated: Seated, answer: messages.Answer) -> None:
