@@ -103,6 +103,7 @@ def test_the_unit_of_a_loss_does_not_matter(label, power):
             other = replace(
                 curves,
                 train=curves.train * unit,
+                stepped=None if curves.stepped is None else curves.stepped * unit,
                 val=curves.val * unit,
                 constant=curves.constant * unit,
                 grad_norm=norms,
@@ -478,6 +479,26 @@ def test_what_is_to_be_seen_beside_the_main_verdict_is_told_too():
     assert verdict.name == "overfitting"
     assert [side.name for side in verdict.sides] == ["unstable", "fewer_epochs"]
     assert verdict.sides[0].why == "train jumped 3 times and came back"
+
+
+@pytest.mark.parametrize(
+    ("rise", "name"), [(0.01, "converged"), (0.5, "unstable"), (None, "unstable")]
+)
+def test_an_evaluation_that_jumps_while_the_batches_losses_fall_on_is_no_shock(rise, name):
+    steps = np.arange(61) / 60
+    train = 2.3 * np.exp(-8 * steps)
+    stepped = None if rise is None else train.copy()
+    for epoch in (20, 28):
+        train[epoch] += 0.3
+        if stepped is not None:
+            stepped[epoch + 1] += rise
+    verdict = judge(
+        Curves(
+            epochs=60 * steps, train=train, stepped=stepped, val=train + 0.05, classes=10, untrained=True,
+            comparable=True,
+        )
+    )  # fmt: skip
+    assert verdict.name == name
 
 
 # Across trials

@@ -10,7 +10,8 @@ class Curves:
     """Arrays [n] with one number per epoch. Epoch 0, the untrained model, is first if recorded.
 
     `train` and `val`: the two losses. `comparable`: whether the train loss was computed as the
-    validation loss is, in evaluation mode and without penalties. `sign`: 1 if a higher metric is
+    validation loss is, in evaluation mode and without penalties; then `stepped` is the mean loss of
+    the epoch's own batches, None if unknown. `sign`: 1 if a higher metric is
     better, else −1. `classes`: number of classes if the loss is cross-entropy, 0 if it is another
     loss or the number is unknown. `constant`: loss of a constant prediction, None if unknown.
     `untrained`: whether the first epoch is epoch 0. `held_out`: whether there is a validation; if
@@ -31,6 +32,7 @@ class Curves:
     dead_units: Array | None = None
     confidence: Array | None = None
     comparable: bool = False
+    stepped: Array | None = None
     untrained: bool = False
     held_out: bool = True
 

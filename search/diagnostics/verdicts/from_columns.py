@@ -37,6 +37,7 @@ def curves_of(
     comparable = ours is not None and (
         train is None or not (np.isfinite(train) & ~np.isfinite(ours)).any()
     )
+    stepped = columns.get("train_loss") if comparable else None
     train = ours if comparable else train
     if train is None or val is None:
         return None
@@ -49,6 +50,7 @@ def curves_of(
         epochs=epochs,
         untrained=bool(epochs[0] == 0) if untrained is None else untrained,
         train=train[whole],
+        stepped=_known(stepped, whole),
         val=val[whole],
         metric=_known(columns.get(metric), whole),
         sign=sign,

@@ -7,10 +7,12 @@ import numpy as np
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.scale import scale_of
 from search.diagnostics.verdicts.trend import (
+    JUMP,
     TIE,
     Array,
     Direction,
     Trend,
+    jumped,
     median,
     noise,
     smooth,
@@ -145,17 +147,17 @@ class Shape:
 
     @cached_property
     def jumps(self) -> int:
-        """How often train rose within an epoch by far more than it shakes, and came back later; its
-        first sixth aside.
+        """How often train jumped and came back, its first sixth aside; 0 where no loss of batches
+        rose with it: an evaluation also jumps where batch norm's averages lag behind.
         """
-        steps = np.diff(self.train)
-        after = np.minimum.accumulate(self.train[::-1])[::-1][1:]
-        least = np.maximum(0.03, 0.2 * self.train[:-1])
-        far = steps > np.maximum(least, 6 * max(self.shaking, self.jitter))
-        if self.count < LONG:  # too few epochs between spikes to know the noise by
-            far |= steps > np.maximum(0.1, self.train[:-1])
-        back = self.train[1:] - after > 0.75 * steps
-        return int((far & back)[max(2, self.count // EARLY) :].sum())
+        shakes, stepped = max(self.shaking, self.jitter), self.curves.stepped
+        before = jumped(self.train, shakes=shakes, brief=self.count < LONG)
+        before = before[before >= max(2, self.count // EARLY)]
+        if stepped is not None and len(before):
+            own = stepped[len(stepped) - self.count :] / self.scale
+            then = np.maximum(own[before + 1], own[np.minimum(before + 2, self.count - 1)])
+            return 0 if bool((then - own[before] < JUMP).all()) else len(before)
+        return len(before)
 
     # Validation
 
@@ -248,7 +250,7 @@ class Shape:
         metric = self.last(self.curves.metric) if self.curves.sign > 0 else None
         return metric if metric is not None and 0 <= metric <= 1 else None
 
-    # Layers and words
+    # Words
 
     def loss(self, share: float) -> str:
         """A share of the scale as the loss that it is, in words."""

@@ -21,6 +21,7 @@ POINTS = 32  # that a trend is taken of; longer series are first reduced to medi
 NEAR = 3.0
 TIE = 1e-5  # a difference below is how a number was written
 FEWEST = 4  # points without which nothing is certain
+JUMP = 0.03  # by which a series rises at least that jumps
 NORMAL = 1.96  # of a 95 % interval
 
 
@@ -79,6 +80,19 @@ def noise(values: Array) -> float:
         return 0.0
     bends = values[2:] - 2 * values[1:-1] + values[:-2]
     return median(np.abs(bends)) / 0.6745 / math.sqrt(6)
+
+
+def jumped(values: Array, *, shakes: float, brief: bool) -> NDArray[np.intp]:
+    """Places from which values rise by far more than they shake, and come back later.
+
+    `brief`: too few values between jumps to know how much they shake.
+    """
+    rises = np.diff(values)
+    after = np.minimum.accumulate(values[::-1])[::-1][1:]
+    far = rises > np.maximum(np.maximum(JUMP, 0.2 * values[:-1]), 6 * shakes)
+    if brief:
+        far |= rises > np.maximum(0.1, values[:-1])
+    return np.flatnonzero(far & (values[1:] - after > 0.75 * rises))
 
 
 def smooth(values: Array) -> Array:
