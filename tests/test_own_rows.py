@@ -1,6 +1,7 @@
 """Rows are nobody's to change: what one trial does to them, no other trial, metric or probe sees."""
 
 import copy
+import json
 from dataclasses import fields
 
 import numpy as np
@@ -14,6 +15,8 @@ from trainers.api import Data, End, Epoch, Part
 from trainers.build import made
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import Unsaved
+from trainers.ensemble import member_outputs
+from trainers.ensemble import predict as average_of
 from trainers.probes.run import train
 from trainers.rows import own_rows
 from trainers.stock import Stock, predict
@@ -121,6 +124,27 @@ def test_a_trainer_that_overwrites_its_rows_and_config_changes_no_other_trial(da
         seats.release(trial)
     assert seen[0] == seen[1] == seen[2]
     assert seen[0]["epochs"] == 3
+
+
+def vandal(config, data, device, weights):
+    """Predicts, then overwrites everything that it was given."""
+    values = {"predictions": data.test.x[:, :10].copy()}
+    data.test.x[:] = 0
+    config["data"].clear()
+    return values
+
+
+def test_a_function_that_predicts_and_overwrites_its_rows_changes_no_other_member(data, tmp_path):
+    config = _stock()
+    config["trainer"]["predict"] = "test_own_rows.vandal"
+    save_file(made(config, "model").state_dict(), tmp_path / "0.safetensors")
+    members = [{"config": config, "weights": "0.safetensors"}] * 2
+    (tmp_path / "ensemble.json").write_text(json.dumps({"members": members}))
+    whole = Data(train=data.train, val=data.val, test=data.val)
+    alone = member_outputs(config, whole, "cpu", tmp_path / "0.safetensors")
+    average = average_of(config, whole, "cpu", tmp_path / "ensemble.json")["probabilities"]
+    np.testing.assert_allclose(average, alone)
+    assert np.ptp(alone) > 0
 
 
 def greedy(targets, outputs):

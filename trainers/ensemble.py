@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from trainers.api import Config, Data, Values
-from trainers.features import with_features
+from trainers.predicted import predicted
 from trainers.state import check_weights
 
 FILE = "ensemble.json"
@@ -51,8 +51,7 @@ def member_outputs(config: Config, data: Data, device: str, weights: Path) -> Ou
     """
     function = get_object(str(config["trainer"]["predict"]))
     check_weights(weights)
-    own_config, rows = with_features(config, data)
-    values: dict[str, Any] = dict(function(own_config, rows, device, weights))
+    values = predicted(function, config=config, data=data, device=device, weights=weights)
     is_classes = kind_of(config) == "probabilities"
     if is_classes and "probabilities" in values:
         return _numbers(values["probabilities"])

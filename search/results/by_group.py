@@ -25,8 +25,7 @@ from search.storage.sealed import read_csv, write_csv
 from search.storage.trials import TrialRecord
 from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
-from trainers.features import with_features
-from trainers.rows import own_rows
+from trainers.predicted import predicted
 from trainers.state import check_weights, owner
 
 FILE = "groups.csv"  # group, rows, the metric; the worst group first
@@ -146,8 +145,8 @@ def _predicted(
     config = trained_config(plan, winner)
     function = get_object(str(config["trainer"]["predict"]))
     check_weights(weights, of=owner(trial=winner.spec.trial, seed=winner.spec.seed))
-    own_config, rows = with_features(config, own_rows(data))
-    output = output_of(dict(function(own_config, rows, "cpu", weights)))
+    values = predicted(function, config=config, data=data, device="cpu", weights=weights)
+    output = output_of(values)
     if output is None or data.test is None or data.test.y is None:
         raise ValueError("trainer.predict gives no outputs for rows with targets")
     (kind, numbers), targets = output, np.asarray(data.test.y)

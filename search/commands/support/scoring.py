@@ -16,8 +16,7 @@ from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 from trainers.api import Predict
 from trainers.checkpoint import WEIGHTS
-from trainers.features import with_features
-from trainers.rows import own_rows
+from trainers.predicted import predicted
 
 
 class Judge:
@@ -35,8 +34,9 @@ class Judge:
         plain, prepared, metric = plain_config(config, resolve=True), self._prepared, self._metric
         test = prepared.final.test
         try:
-            own_config, data = with_features(plain, own_rows(prepared.final))
-            values = dict(self._predict(own_config, data, "cpu", weights))
+            values = predicted(
+                self._predict, config=plain, data=prepared.final, device="cpu", weights=weights
+            )
             output = output_of(values)
             if output is not None and test is not None and test.y is not None:
                 units = prepared.contract.normalisation.get("target")
