@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from composed_once import compose_once
-from kit import search
+from kit import INLINE, search
 from slow import starts_a_program
 
 from search.execution.slots import STEADY
@@ -24,10 +24,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`pytest -m "not slow"` leaves out what starts whole programs."""
+    """`pytest -m "not slow"` leaves out what starts whole programs; with it, that comes first.
+
+    Tests that share a program by a module's fixture go to one test process, which starts it once. Short tests last,
+    so that both processes end at the same time.
+    """
     for item in items:
-        if isinstance(item, pytest.Function) and starts_a_program(item):
-            item.add_marker(pytest.mark.slow)
+        if not isinstance(item, pytest.Function) or not starts_a_program(item):
+            continue
+        item.add_marker(pytest.mark.slow)
+        fixtures = item._fixtureinfo.name2fixturedefs.values()
+        shares = any(definition[-1].scope == "module" for definition in fixtures)
+        if shares and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -49,7 +59,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def smoke_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished `smoke` search, made once per test process; not to be changed."""
     cwd = tmp_path_factory.mktemp("smoke")
-    done = search("smoke", cwd=cwd)
+    done = search("smoke", *INLINE, "lanes=off", cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return cwd
 

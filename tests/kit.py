@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
+from forked import LINUX, Forked
 
 HERE = Path(__file__).parent
 MARK = "KNOBWISE_TEST"
@@ -27,6 +29,9 @@ TINY = [
     "rehearse=false",
 ]
 
+# A search whose trials train in its own process: where neither workers nor the dry run are a test's property.
+INLINE = ["placement=inline", "rehearse=false"]
+
 
 def command(*words: str) -> list[str]:
     """`python -m search …` with this Python."""
@@ -39,30 +44,38 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def search(
-    *words: str, cwd: Path, timeout: float = 120, **extra: str
+    *words: str, cwd: Path, timeout: float = 120, anew: bool = False, **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the program to its end."""
-    return subprocess.run(
-        command(*words),
-        cwd=cwd,
-        env=environment(**extra),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    """Runs the program to its end. `anew`: its own imports are part of the test."""
+    process = _program(words, cwd=cwd, extra=extra, anew=anew, stderr=subprocess.PIPE)
+    with process:
+        try:
+            told = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, *told)
 
 
 def start(*words: str, cwd: Path, **extra: str) -> subprocess.Popen[str]:
     """Starts the program in a session of its own."""
+    return _program(words, cwd=cwd, extra=extra, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def _program(
+    words: Sequence[str],
+    *,
+    cwd: Path,
+    extra: Mapping[str, str],
+    anew: bool = False,
+    **how: Any,
+) -> subprocess.Popen[str]:
+    """The program: a fork, unless a variable is given that may act on imports or on Python itself."""
+    env = environment(**extra)
+    if LINUX and not anew and set(extra) <= {"TOY_PAUSE", MARK}:
+        return Forked(words, cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how)
     return subprocess.Popen(
-        command(*words),
-        cwd=cwd,
-        env=environment(**extra),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        command(*words), cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how
     )
 
 
@@ -89,7 +102,7 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 30, what: obje
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """All living processes that inherited a test's mark."""
+    """All living processes that were started with a test's mark: all but a program that is a fork itself."""
     found = []
     for process in psutil.process_iter():
         try:

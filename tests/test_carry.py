@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from kit import search, trials
+from kit import INLINE, search, trials
 from omegaconf import OmegaConf
 
 from search.commands.support.arguments import take
@@ -56,8 +56,8 @@ def test_a_search_from_another_runs_under_its_contract_and_resumes(smoke):
         "space.optimizer.momentum.points=2",
         "protocol.refine=0",
         "protocol.extend=0",
-        "rehearse=false",
-        "placement.slots=1",
+        *INLINE,
+        "lanes=off",
     ]
     done = search(*words, cwd=smoke)
     assert done.returncode == 0, done.stderr
@@ -151,8 +151,7 @@ def test_a_row_of_sweeps_is_one_search_each_from_the_winner_before_also_after_an
         "protocol.extend=0",
         "protocol.refine=0",
         "protocol.confirm=2",
-        "rehearse=false",
-        "placement.slots=1",
+        *INLINE,
     ]
     done = search(
         "sweep", "knobs=[depth,dropout]", "name=row", "model.width=16", *small, cwd=elsewhere

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit import MARK, TINY, environment, marked, running, search, steady, trials, wait_for
+from kit import INLINE, MARK, TINY, environment, marked, running, search, steady, trials, wait_for
 from safetensors.numpy import load_file
 
 from search.__main__ import main
@@ -201,7 +201,7 @@ def test_the_whole_line_from_config_to_export_and_back(smoke):
 def test_a_package_that_hides_ours_is_told(elsewhere):
     (elsewhere / "trainers").mkdir()
     (elsewhere / "trainers" / "__init__.py").touch()
-    done = search("smoke", cwd=elsewhere)
+    done = search("smoke", cwd=elsewhere, anew=True)
     assert done.returncode == 2
     assert (
         "must not hide Knobwise's own package, but got the name `trainers`; rename it"
@@ -224,10 +224,8 @@ def test_every_kind_of_contract_goes_from_search_to_export_to_training_to_test(
     short = [
         "space.optimizer.lr.high=0.1",
         "space.optimizer.lr.points=2",
-        "placement.slots=1",
-        "rehearse=false",
     ]
-    done = search("smoke", *words, *short, cwd=elsewhere)
+    done = search("smoke", *INLINE, *words, *short, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (trials(elsewhere / "results" / "smoke").source == "computed").all()
     again = search("train", "results/smoke/best.yaml", cwd=elsewhere)
@@ -246,11 +244,11 @@ def test_every_kind_of_contract_goes_from_search_to_export_to_training_to_test(
 
 
 def test_more_seeds_extend_a_search_and_are_written_down(smoke):
-    done = search("smoke", "seeds=2", "trainer.epochs=3", cwd=smoke)
+    done = search("smoke", *INLINE, "seeds=2", "trainer.epochs=3", cwd=smoke)
     assert done.returncode == 0, done.stderr
     assert len(trials(smoke / "results" / "smoke")) == 8
     assert yaml.safe_load((smoke / "results" / "smoke" / "config.yaml").read_text())["seeds"] == 2
-    refused = search("smoke", cwd=smoke)
+    refused = search("smoke", *INLINE, cwd=smoke)
     assert refused.returncode == 2
     assert "seeds: 2 there, 1 now" in refused.stderr
 
@@ -297,7 +295,7 @@ def test_a_reader_that_goes_away_does_not_end_the_search(elsewhere):
 def test_code_that_cannot_be_imported_or_built_is_found_before_anything_is_written(
     words, told, elsewhere
 ):
-    done = search(*words, cwd=elsewhere)
+    done = search(*words, "placement.slots=1", cwd=elsewhere)
     assert done.returncode == 2
     assert done.stderr.startswith(f"search: {told}")
     assert not list(elsewhere.iterdir())
@@ -438,7 +436,7 @@ def test_plan_refuses_a_knob_without_effect(elsewhere):
 
 
 def test_plan_takes_off_what_is_done(smoke):
-    done = search("plan", "smoke", cwd=smoke)
+    done = search("plan", "smoke", *INLINE, cwd=smoke)
     assert "0 trials to run, 4 done already" in done.stdout
     assert (
         "smoke: done, 4 of 4 trials finished (3 complete, 1 infeasible)"
@@ -484,7 +482,7 @@ def _get(url) -> bytes:
 
 def test_a_folder_that_cannot_be_written_is_told(elsewhere):
     (elsewhere / "results").write_text("a file where a folder should be")
-    done = search("smoke", cwd=elsewhere)
+    done = search("smoke", *INLINE, cwd=elsewhere)
     assert done.returncode == 2
     assert re.search(
         r"search: .*results.*: (Not a directory|File exists); mend it or choose another results_root=",

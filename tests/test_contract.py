@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from kit import TINY, search, trials
+from kit import INLINE, TINY, search, trials
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
@@ -97,7 +97,7 @@ def test_another_config_on_the_same_folder_is_refused_line_by_line_and_nothing_i
     override, line, smoke
 ):
     before = _state(smoke)
-    done = search("smoke", override, cwd=smoke)
+    done = search("smoke", *INLINE, override, cwd=smoke)
     assert done.returncode == 2
     assert "holds a search with another config; use name=… for a new one" in done.stderr
     assert re.search(line, done.stderr)
@@ -120,7 +120,7 @@ def test_changed_data_behind_the_same_config_are_refused_line_by_line(smoke):
     contract["data"]["fingerprint"] = "0" * 64
     path.write_text(yaml.safe_dump(contract))
     before = _state(smoke)
-    done = search("smoke", cwd=smoke)
+    done = search("smoke", *INLINE, cwd=smoke)
     assert done.returncode == 2
     assert "a contract is fixed (R2, R4), but this one differs" in done.stderr
     assert re.search(r"data.fingerprint: 0{64} there, [0-9a-f]{64} now", done.stderr)
@@ -128,7 +128,7 @@ def test_changed_data_behind_the_same_config_are_refused_line_by_line(smoke):
 
 
 def test_what_may_differ_on_resume_may(smoke):
-    done = search("smoke", "placement.slots=1", "placement.grace=5", cwd=smoke)
+    done = search("smoke", *INLINE, "placement.slots=1", "placement.grace=5", cwd=smoke)
     assert done.returncode == 0, done.stderr
 
 
@@ -139,7 +139,7 @@ def test_a_changed_split_file_is_refused(smoke):
     arrays["train"] = arrays["train"][:-1]
     with folder.split.open("wb") as file:
         np.savez(file, **arrays)
-    done = search("smoke", cwd=smoke)
+    done = search("smoke", *INLINE, cwd=smoke)
     assert done.returncode == 2
     assert (
         "split.npz: holds the split of the first start, but got other rows; restore it or use name="
@@ -149,7 +149,7 @@ def test_a_changed_split_file_is_refused(smoke):
 
 def test_a_missing_split_file_is_refused(smoke):
     (smoke / "results" / "smoke" / "split.npz").unlink()
-    done = search("smoke", cwd=smoke)
+    done = search("smoke", *INLINE, cwd=smoke)
     assert done.returncode == 2
     assert re.search(
         r"split\.npz: holds the split of the first start, but got FileNotFoundError: .*; restore it or use name=",

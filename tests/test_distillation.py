@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from kit import search
+from kit import INLINE, search
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
@@ -161,11 +161,11 @@ def test_a_search_takes_its_teacher_from_another_and_refuses_one_of_another_cont
     short = [
         "trainer.epochs=2",
         "seeds=1",
-        "rehearse=false",
+        *INLINE,
         "protocol.refine=0",
         "protocol.extend=0",
     ]
-    assert search("smoke", "name=big", "model.width=64", cwd=elsewhere).returncode == 0
+    assert search("smoke", *INLINE, "name=big", "model.width=64", cwd=elsewhere).returncode == 0
     words = ["distillation_sweep", "space.distillation.weight.points=2", *short]
     teacher = "distillation.teacher=results/big/best"
     done = search(*words, teacher, "model.width=8", cwd=elsewhere)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from kit import search, trials
+from kit import INLINE, search, trials
 
 from search.__main__ import main
 from search.commands.doctor import _mostly_out_of_patience
@@ -28,6 +28,7 @@ def swept(tmp_path_factory):
     place = tmp_path_factory.mktemp("swept")
     words = [
         "lr_sweep",
+        *INLINE,
         "space.optimizer.lr={low: 1.0e-5, high: 1.0e3, scale: log, points: 3}",
         "seeds=2",
         "trainer.epochs=12",
@@ -92,7 +93,7 @@ def test_a_train_loss_that_is_kept_afloat_is_not_read_as_a_trend(tmp_path):
         "trainer.epochs=25",
         "trainer.patience=null",
     ]
-    done = search(*words, "placement.slots=1", "preflight=off", cwd=tmp_path)
+    done = search(*words, *INLINE, "preflight=off", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(tmp_path / "results" / "flood_sweep").sort_values(
         "trainer.flood"

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from kit import search, trials
+from kit import INLINE, search, trials
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest, f_classif
 
@@ -239,7 +239,7 @@ def test_a_sweep_of_features_on_folds_finds_the_useful_few_and_its_test_opens(el
     x = dice.normal(size=(240, 100))
     x[:, :2] += 1.2 * y[:, None]
     np.savez("wide.npz", x=x, y=y)
-    words = ["k_best_sweep", "data=npz", "data.path=wide.npz", "data.task=classification", "seeds=2",
+    words = ["k_best_sweep", *INLINE, "data=npz", "data.path=wide.npz", "data.task=classification", "seeds=2",
              "split=kfold", "split.folds=3", "trainer.epochs=6", "space.features.k_best.share.points=3",
              "protocol.refine=0", "protocol.extend=0", "protocol.most_seeds=2"]  # fmt: skip
     done = search(*words, cwd=elsewhere)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from kit import search
+from kit import INLINE, search
 
 from search.contract.metrics import Metric
 from search.results.by_group import Outputs, _scored, read_groups
@@ -37,7 +37,7 @@ def test_a_search_over_named_groups_tells_the_group_that_is_served_badly(elsewhe
     lies = who == "kim"
     pd.DataFrame({**{f"f{n}": x[:, n] for n in range(3)}, "who": who,
                   "label": np.where(lies, 1 - y, y)}).to_csv("people.csv", index=False)  # fmt: skip
-    words = ["smoke", "data=csv", "data.path=people.csv", "data.target=label", "data.groups=who",
+    words = ["smoke", *INLINE, "data=csv", "data.path=people.csv", "data.target=label", "data.groups=who",
              "data.task=classification", "split=grouped", "split.test=0.17", "split.val=0.6"]  # fmt: skip
     done = search(*words, cwd=elsewhere)
     assert done.returncode == 0, done.stderr
@@ -48,7 +48,7 @@ def test_a_search_over_named_groups_tells_the_group_that_is_served_badly(elsewhe
     assert "By group" in (elsewhere / "results" / "smoke" / "report.html").read_text()
     if "kim" in set(groups.frame["group"]):
         assert groups.frame["group"].iloc[0] == "kim"
-    words = [*words[:6], "split=kfold", "split.folds=3", "split.test=0.3", "name=folds"]
+    words = [*words[:8], "split=kfold", "split.folds=3", "split.test=0.3", "name=folds"]
     done = search(*words, cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     folds = pd.read_csv(elsewhere / "results" / "folds" / "groups.csv")

@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from kit import HERE, search
+from kit import search
 
 from search import load
 
@@ -51,12 +51,11 @@ def hostile(tmp_path_factory):
     (place / "conf" / "space" / "hostile.yaml").write_text(f"# words\n{SPACE}")
     (place / "conf" / "experiment" / "hostile.yaml").write_text(EXPERIMENT)
     (place / "mine.py").write_text(TRAINER)
-    path = f"{place}:{HERE}:{HERE.parent}"
-    done = search("hostile", "--config-dir", "conf", cwd=place, PYTHONPATH=path)
+    done = search("hostile", "--config-dir", "conf", cwd=place)
     assert done.returncode == 0, done.stdout + done.stderr
     texts = [done.stdout, done.stderr]
     for verb in ("table", "status", "doctor"):
-        shown = search(verb, "hostile", cwd=place, PYTHONPATH=path)
+        shown = search(verb, "hostile", cwd=place)
         texts += [shown.stdout, shown.stderr]
     return place / "results" / "hostile", "".join(texts)
 

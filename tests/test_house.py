@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kit import search
+from kit import INLINE, search
 
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
@@ -185,7 +185,7 @@ def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
     assert (
         answer(questions(plan))["wrong"] == ""
     )  # every knob has an effect, every choice can be built
-    tiny = ["n_trials=4", "seeds=1", "trainer.epochs=1", "placement.slots=1", "rehearse=false"]
+    tiny = [*INLINE, "n_trials=4", "seeds=1", "trainer.epochs=1"]
     tiny += (
         ["protocol.extend=0", "protocol.refine=0"]
         if plan.kind == "sweep"

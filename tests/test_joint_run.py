@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 import yaml
-from kit import TINY, search, trials
+from kit import INLINE, TINY, search, trials
 
 OWN = [word for word in TINY if not word.startswith(("protocol", "trainer._target_"))]
 JOINT = [*OWN, "protocol=joint", "space=[lr,weight_decay]", "placement.slots=1", "seeds=1"]
@@ -98,9 +98,9 @@ def test_trials_of_a_sweep_that_fit_the_space_are_history_and_the_winner_trains_
         "sampler=tpe",
         "n_trials=7",
         "name=after",
-        "placement.slots=1",
+        *INLINE,
     ]
-    words += ["rehearse=false", "protocol.confirm=1", "protocol.leaders=1", "pruner=none"]
+    words += ["protocol.confirm=1", "protocol.leaders=1", "pruner=none"]
     done = search(*words, cwd=smoke)
     assert done.returncode == 0, done.stdout + done.stderr
     config = yaml.safe_load((smoke / "results" / "after" / "config.yaml").read_text())
@@ -114,6 +114,7 @@ def test_trials_of_a_sweep_that_fit_the_space_are_history_and_the_winner_trains_
     assert len(points.drop_duplicates()) == 7
     other = search(
         *words[:2],
+        *INLINE,
         "space=[lr,dropout]",
         "optimizer=adam",
         "name=none",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kit import search, trials
+from kit import INLINE, search, trials
 from odd import SHAPE
 from rich.console import Console
 
@@ -34,7 +34,6 @@ SWEEP = [
     "space.optimizer.lr.points=5",
     "protocol.refine=0",
     "protocol.extend=0",
-    "placement.slots=1",
 ]
 FAST = Pace(alone=1.0, lanes={2: 1.8, 4: 1.8, 8: 2.0, 16: 4.1})
 METRIC = Metric(name="accuracy", direction="maximize")
@@ -46,7 +45,7 @@ LIMITS = Limits(
 @pytest.fixture(scope="module")
 def laned(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("laned")
-    done = search(*SWEEP, "lanes=8", cwd=cwd)
+    done = search(*SWEEP, *INLINE, "lanes=8", cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return cwd, done.stdout
 
@@ -64,7 +63,7 @@ def test_a_sweep_in_lanes_says_so_and_its_winner_trains_alone_to_the_same_bits(l
 
 
 def test_lanes_or_not_the_numbers_agree_but_for_rounding_and_dropout(laned, tmp_path):
-    done = search(*SWEEP, "lanes=off", cwd=tmp_path)
+    done = search(*SWEEP, *INLINE, "lanes=off", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lanes" not in done.stdout
     alone, lanes = (
@@ -83,7 +82,14 @@ def test_lanes_or_not_the_numbers_agree_but_for_rounding_and_dropout(laned, tmp_
 
 def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
     done = search(
-        *SWEEP, "lanes=6", "split=kfold", "split.folds=3", "seeds=1", "name=folds", cwd=tmp_path
+        *SWEEP,
+        *INLINE,
+        "lanes=6",
+        "split=kfold",
+        "split.folds=3",
+        "seeds=1",
+        "name=folds",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(trials(tmp_path / "results" / "folds").strategy) == {"vmap"}
@@ -97,7 +103,8 @@ def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
         "model.width=16",
         "sampler=qmc",
     ]
-    done = search(*words, "lanes=auto", "protocol.confirm=1", "placement.slots=1", cwd=tmp_path)
+    words += ["lanes=auto", "protocol.confirm=1", "placement.slots=1", "rehearse=false"]
+    done = search(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(tmp_path / "results" / "joint")
     assert len(table.query("stage == 'joint'")) == 12
@@ -113,7 +120,10 @@ def test_one_trial_that_kills_its_worker_costs_its_companions_nothing(tmp_path):
         *SWEEP[4:],
         *words,
         "lanes=8",
+        "seeds=2",
         "space.optimizer.lr.points=3",
+        "placement.slots=1",
+        "placement.max_retries=0",
         "rehearse=false",
         cwd=tmp_path,
     )
@@ -124,7 +134,7 @@ def test_one_trial_that_kills_its_worker_costs_its_companions_nothing(tmp_path):
 
 ODD = [*SHAPE, "rehearse=false"]
 THREE = [
-    *[word for word in SWEEP if not word.startswith("model")][:-1],
+    *[word for word in SWEEP if not word.startswith("model")],
     "space.optimizer.lr.points=3",
     "placement.slots=1",
 ]
@@ -174,7 +184,7 @@ def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
 
 
 def test_lanes_that_run_out_of_memory_go_on_by_halves(tmp_path):
-    few = [*SWEEP, "seeds=1", "space.optimizer.lr.points=7", "trainer.epochs=2"]
+    few = [*SWEEP, *INLINE, "seeds=1", "space.optimizer.lr.points=7", "trainer.epochs=2"]
     calm = search(*few, "lanes=2", "name=calm", cwd=tmp_path)
     assert calm.returncode == 0, calm.stdout + calm.stderr
     expected = trials(tmp_path / "results" / "calm").sort_values("optimizer.lr")
@@ -199,7 +209,7 @@ def test_memory_that_runs_out_for_several_programs_costs_no_trial(tmp_path):
         "seeds=1",
         "protocol.refine=0",
         "protocol.extend=0",
-        "placement.slots=1",
+        *INLINE,
     ]
     space = ["space.model.width.low=8", "space.model.width.high=64", "space.model.width.points=4"]
     done = search(*words, *space, "trainer._target_=odd.Tight", "lanes=8", cwd=tmp_path)
@@ -225,6 +235,7 @@ def test_where_not_even_two_have_room_trials_train_one_by_one(tmp_path):
 def test_why_trials_train_one_by_one_is_told_once(tmp_path):
     done = search(
         *THREE,
+        "rehearse=false",
         "optimizer._target_=torch.optim.NAdam",
         "~optimizer.momentum",
         "seeds=1",
@@ -415,7 +426,7 @@ def test_trials_in_company_are_one_line_of_the_display():
 
 
 def test_a_training_by_itself_measures_nothing_and_says_nothing_of_lanes(tmp_path):
-    done = search("smoke", "lanes=off", cwd=tmp_path)
+    done = search("smoke", *INLINE, "lanes=off", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     best = tmp_path / "results" / "smoke" / "best.yaml"
     text = best.read_text()

@@ -11,7 +11,7 @@ import planted
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import MARK, marked, running, search, told_of, wait_for, words_of
+from kit import INLINE, MARK, marked, running, search, told_of, wait_for, words_of
 from rich.console import Console
 from sklearn.datasets import load_digits
 
@@ -542,7 +542,7 @@ def test_the_command_writes_a_table_and_a_file_and_of_a_program_what_can_be_chec
 
 def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
     words = ["lr_sweep", "optimizer.lr=1e3", "trainer.epochs=1", "seeds=1", "protocol.refine=0", "protocol.extend=0", "lanes=off",
-             "space.optimizer.lr.points=2", "rehearse=false"]  # fmt: skip
+             "space.optimizer.lr.points=2", *INLINE]  # fmt: skip
     ended = search(*words, "preflight=on", cwd=elsewhere)
     assert ended.returncode == 1
     assert "preflight: a sound set-up fails no check, but got learning_rate" in ended.stderr

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from kit import search
+from kit import INLINE, search
 
 from search.commands.reference import _chosen, _show
 from search.config.compose import compose_experiment
@@ -53,7 +53,7 @@ def test_a_reference_that_does_not_exist_is_refused_with_those_that_do():
 
 @pytest.mark.slow
 def test_a_reference_scores_the_test_rows_and_leaves_them_sealed_for_a_choice(elsewhere):
-    words = ["trainer.epochs=1", "seeds=1", "space.model.choices=[mlp,cnn2d]", "rehearse=false"]
+    words = ["trainer.epochs=1", "seeds=1", "space.model.choices=[mlp,cnn2d]", *INLINE]
     done = search("reference", "digits", *words, cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     assert "published 0.969 ± 0.012: not reached" in done.stdout

@@ -2,7 +2,7 @@
 
 import os
 
-from kit import search
+from kit import INLINE, search
 
 from search.__main__ import main
 
@@ -30,7 +30,7 @@ def test_what_cannot_be_shown_on_one_page_is_refused(smoke, monkeypatch, capsys)
     assert "did you mean 'smoke'?" in capsys.readouterr().err
     assert main(["report", "smoke", "smoke", "--watch"]) == 2
     assert "--watch follows one search, but got 2" in capsys.readouterr().err
-    other = search("smoke", "name=other", "split.seed=1", cwd=smoke)
+    other = search("smoke", *INLINE, "name=other", "split.seed=1", cwd=smoke)
     assert other.returncode == 0, other.stderr
     assert main(["report", "smoke", "other"]) == 2
     message = capsys.readouterr().err
@@ -44,13 +44,13 @@ def test_a_finished_search_that_is_given_again_draws_nothing(smoke):
     names = [path.name for path in folder.iterdir() if path.suffix in (".svg", ".html", ".csv")]
     assert len(names) >= 4
     before = {name: os.stat(folder / name).st_mtime_ns for name in names}
-    done = search("smoke", cwd=smoke)
+    done = search("smoke", *INLINE, cwd=smoke)
     assert done.returncode == 0, done.stderr
     assert {name: os.stat(folder / name).st_mtime_ns for name in names} == before
 
 
 def test_report_off_leaves_the_page_out_of_a_search(elsewhere):
-    done = search("smoke", "report=off", cwd=elsewhere)
+    done = search("smoke", *INLINE, "report=off", cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     folder = elsewhere / "results" / "smoke"
     assert (folder / "trials.csv").exists()

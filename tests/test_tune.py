@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import running, search, steady, trials, wait_for
+from kit import INLINE, running, search, steady, trials, wait_for
 from pages import staged_findings
 from rich.console import Console
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
@@ -882,6 +882,7 @@ def test_snapshots_that_are_there_may_be_averaged(tmp_path):
 def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_gap(tmp_path):
     words = [
         "tune",
+        *INLINE,
         "data=digits",
         "trainer.epochs=4",
         "preflight=off",

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from kit import HERE, running, search, trials, wait_for
+from kit import running, search, trials, wait_for
 from omegaconf import OmegaConf
 
 from search.commands.support.imports import say_imports
@@ -123,21 +123,20 @@ WORDS = [
 
 @pytest.mark.slow
 def test_trials_do_not_mix_code_and_finished_ones_are_named_as_older(tmp_path):
-    extra = {"PYTHONPATH": f"{tmp_path}:{HERE}:{HERE.parent}"}
     code, folder = tmp_path / "mine_code.py", tmp_path / "results" / "own_trainer"
     code.write_text(TRAINER.format(value=0.1))
-    with running(*WORDS, cwd=tmp_path, **extra) as process:
+    with running(*WORDS, cwd=tmp_path) as process:
         saved = folder / "checkpoints" / "2" / "last.safetensors"
         wait_for(saved.exists, seconds=60)
         process.send_signal(2)
         process.wait(60)
     code.write_text(TRAINER.format(value=0.9))
-    refused = search(*WORDS, cwd=tmp_path, **extra)
+    refused = search(*WORDS, cwd=tmp_path)
     assert refused.returncode == 2
     text = " ".join(refused.stderr.split())
     assert "trained with one version of your code, but mine_code.py changed after 2 trials" in text
     assert "accept_code=true goes on" in text
-    done = search(*WORDS, "accept_code=true", cwd=tmp_path, **extra)
+    done = search(*WORDS, "accept_code=true", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "trained with older code: trials 0, 1" in " ".join(done.stdout.split())
     table = trials(folder)
@@ -150,28 +149,27 @@ def test_trials_do_not_mix_code_and_finished_ones_are_named_as_older(tmp_path):
         in search("table", "own_trainer", cwd=tmp_path).stdout
     )
     code.write_text(TRAINER.format(value=0.8))  # nothing is left to train
-    finished = search(*WORDS, cwd=tmp_path, **extra)
+    finished = search(*WORDS, cwd=tmp_path)
     assert finished.returncode == 0
     assert "your code has changed since these trials were trained: mine_code.py" in finished.stdout
 
 
 @pytest.mark.slow
 def test_a_failed_set_up_does_not_use_up_the_name(tmp_path):
-    extra = {"PYTHONPATH": f"{tmp_path}:{HERE}:{HERE.parent}"}
     code, folder = tmp_path / "mine_code.py", tmp_path / "results" / "own_trainer"
     code.write_text("def train(config, data, device, checkpoint):\n    yield {'acuracy': 0.5}\n")
-    assert search(*WORDS, cwd=tmp_path, **extra).returncode == 1
-    again = search(*WORDS, cwd=tmp_path, **extra)
+    assert search(*WORDS, cwd=tmp_path).returncode == 1
+    again = search(*WORDS, cwd=tmp_path)
     assert again.returncode == 1
     assert "begins anew" not in again.stdout + again.stderr  # nothing has changed
     (folder / "notes.txt").write_text("mine")
     code.write_text("def train(config, data, device, checkpoint):\n    yield {'accuracy': 0.5}\n")
-    mended = search(*WORDS, cwd=tmp_path, **extra)
+    mended = search(*WORDS, cwd=tmp_path)
     assert mended.returncode == 0, mended.stderr
     assert "no trial has completed and your code has changed (mine_code.py): the search begins anew" in mended.stdout  # fmt: skip
     assert (trials(folder).state == "complete").all()
     assert (folder / "notes.txt").read_text() == "mine"
-    other = search(*WORDS, "trainer.epochs=3", cwd=tmp_path, **extra)
+    other = search(*WORDS, "trainer.epochs=3", cwd=tmp_path)
     assert other.returncode == 2
     assert "holds a search with another config" in other.stderr
 

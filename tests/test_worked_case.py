@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from kit import search, trials
+from kit import INLINE, search, trials
 
 
 @pytest.mark.slow
@@ -18,7 +18,7 @@ def test_two_layers_of_200_units_overfit_a_few_noisy_points_and_dropout_lowers_t
     np.savez("points.npz", **sets)
     words = [
         *("dropout_sweep", "data=npz", "data.path=points.npz", "data.task=classification"),
-        *("split=predefined", "split.val=given", "metric=log_loss", "rehearse=false"),
+        *("split=predefined", "split.val=given", "metric=log_loss", *INLINE),
         *("model.width=200", "model.depth=2", "optimizer=adam", "optimizer.lr=3e-3"),
         *("trainer.epochs=40", "trainer.patience=null", "trainer.score=last"),
         "space.model.dropout.points=3",
