@@ -125,3 +125,11 @@ def test_any_text_of_a_domain_is_read_or_refused_and_never_grows(text):
         message = str(error)
     assert len(message.splitlines()) <= 1
     assert len(node.get("choices", ())) <= 1000
+
+
+def test_a_key_of_another_option_is_named_whatever_else_lies_in_that_folder(tmp_path):
+    for name, text in {"empty": "", "broken": "a: [", "list": "- rows"}.items():
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"{name}.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"; it exists with data=own; a new key is added with"):
+        compose_experiment("lr_sweep", overrides=["data.rows=9"], config_dir=tmp_path)

@@ -1,7 +1,7 @@
 """What Hydra refuses, in the house's words: a key, or an option of a group, that does not exist."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,17 @@ def _options_with(path: str, config_dir: Path | None) -> list[str]:
         f"{group}={file.stem}"
         for root in roots(config_dir)
         for file in sorted((root / group).glob("*.yaml"))
-        if key in yaml.safe_load(file.read_text())
+        if key in _keys_in(file)
     ]
+
+
+def _keys_in(file: Path) -> Collection[str]:
+    """The keys at the top of a YAML file; none of one that holds no table."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):  # a remedy needs no file that cannot be read
+        return ()
+    return content if isinstance(content, dict) else ()
 
 
 def _get(node: DictConfig, key: str) -> Any:
