@@ -403,6 +403,24 @@ def test_a_trainers_json_is_read_and_a_nearly_empty_column_passed_over(tmp_path,
     assert (curves.metric[-1], curves.lr[0]) == (0.5, 1e-3)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"train": {"mlogloss": FALL}, "eval": {"mlogloss": FALL}}),
+        json.dumps({"training": {"multi_logloss": FALL}, "valid_1": {"multi_logloss": FALL}}),
+        json.dumps({"name": "a", "epochs": [{"epoch": n, "train": {"loss": x}, "validation": {"loss": x}} for n, x in enumerate(FALL)]}),
+        "\n".join(json.dumps({"_step": 3 * n + k, "epoch": n, name: x}) for n, x in enumerate(FALL) for k, name in enumerate(("train/loss", "train/loss", "val/loss"))),
+        "Step,run-1 - train/loss,run-1 - train/loss__MIN,run-1 - train/loss__MAX,run-1 - val/loss,run-1 - val/loss__MIN,run-1 - val/loss__MAX\n"
+        + "\n".join(f"{n},{x},{x},{x},{x},{x},{x}" for n, x in enumerate(FALL)),
+    ],
+    ids=["xgboost", "lightgbm", "nested rows", "wandb history", "wandb export"],
+)  # fmt: skip
+def test_histories_by_set_and_exports_of_a_tracker_are_read(content, tmp_path):
+    (curves,) = read_csv(written(tmp_path, content)).values()
+    assert curves.train.tolist() == curves.val.tolist() == FALL
+    assert curves.held_out
+
+
 def test_a_history_of_lists_is_read(tmp_path):
     history = {"history": {"loss": FALL, "val_loss": FALL, "val_accuracy": [0.5] * 8}}
     (curves,) = read_csv(written(tmp_path, json.dumps(history))).values()

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from search.diagnostics.logs.line import Line, is_told, number_in, plain_name, spelt_out
@@ -10,6 +11,7 @@ from search.errors import refused
 
 DELIMITERS = ",;\t|"
 RULER = set("-:= ")  # of a table in Markdown
+OF_RUN = " - "  # between a run's name and a column's
 SHOWN = 60  # letters of a line that is no header
 TABLE = "must be a table with a header, JSON, or text whose lines name losses"
 REMEDY = "write a row per epoch, or lines such as `epoch 3: train_loss=0.5 val_loss=0.6`"
@@ -25,7 +27,7 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     if len(rows) < 2:
         rule, got = "needs a header and a row per epoch", f"{len(rows)} lines"
         raise refused(str(path), rule=rule, got=got, remedy="write both")
-    header = rows[0][1]
+    header = _of_one_run(rows[0][1])
     names = [plain_name(name) for name in header]
     names = [spelt_out(c) if names.count(n) > 1 else n for c, n in zip(header, names, strict=True)]
     twice = next((name for name in names if name and names.count(name) > 1), None)
@@ -33,7 +35,9 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
         rule, remedy = "a column has one name", "rename one of them"
         raise refused(str(path), rule=rule, got=f"{twice} twice", remedy=remedy)
     lines = [
-        (number, dict(zip(names, row, strict=False))) for number, row in rows[1:] if row != header
+        (number, dict(zip(names, row, strict=False)))
+        for number, row in rows[1:]
+        if row != rows[0][1]
     ]
     counts = Counter(name for _, cells in lines for name in cells if is_told(cells, name))
     headless = any(number_in(name) is not None for name in header)
@@ -41,6 +45,17 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
         raise refused(str(path), rule=TABLE, got=got, remedy=REMEDY)
     return names, lines
+
+
+def _of_one_run(header: Sequence[str]) -> list[str]:
+    """A Weights & Biases export writes RUN - NAME, RUN - NAME__MIN, RUN - NAME__MAX: of one run,
+    its name is dropped.
+    """
+    runs = {name.partition(OF_RUN)[0] for name in header if name.endswith("__MIN")}
+    before = f"{next(iter(runs))}{OF_RUN}" if len(runs) == 1 else ""
+    return [
+        name if name.endswith(("__MIN", "__MAX")) else name.removeprefix(before) for name in header
+    ]
 
 
 def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:

@@ -1,9 +1,10 @@
 """Lines of a log in JSON: an object per line, a list of objects, a trainer's state with its
-`log_history`, or a history of lists by name.
+`log_history`, or a history of lists by name, also by set and name.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from search.diagnostics.logs.line import Line, plain_name
 from search.errors import refused
 
 INSIDE = ("log_history", "history")  # keys under which a state keeps its log
+OF_SETS = re.compile(r"(?<=^valid)_[01]$")  # a number behind the name of a set
 
 
 def json_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
@@ -56,14 +58,28 @@ def _records(content: Any) -> list[Any]:
     )
     if inner is not None:
         return _records(inner)
-    series = {name: values for name, values in content.items() if isinstance(values, list)}
+    series = dict(_series(content))
     if not series:
         return [content]
+    tables = [rows for rows in series.values() if rows and isinstance(rows[0], Mapping)]
+    if tables:
+        return max(tables, key=len)
     length = max(map(len, series.values()))
     return [
         {name: values[at] for name, values in series.items() if at < len(values)}
         for at in range(length)
     ]
+
+
+def _series(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Lists by name; of nested objects, such as a set's own, names are joined."""
+    for name, values in content.items():
+        numbered = OF_SETS.sub("", str(name))  # as LightGBM names its first set of validation
+        whole = f"{before}/{name}" if before else numbered
+        if isinstance(values, Mapping):
+            yield from _series(values, whole)
+        elif isinstance(values, list):
+            yield whole, values
 
 
 def _cells(record: Any, before: str = "") -> dict[str, str]:

@@ -23,7 +23,7 @@ def spelt_out(name: str) -> str:
     spaced = name.strip().lower()
     for mark in "/-.:@()[]":
         spaced = spaced.replace(mark, " ")
-    return "_".join(spaced.split())
+    return "_".join(spaced.split()).lstrip("_")
 
 
 def number_in(cell: str) -> float | None:
