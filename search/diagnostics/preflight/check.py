@@ -72,11 +72,16 @@ def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
     by_name = {check.name: check for check in checks}
     failed = {name for name, check in by_name.items() if check.outcome == "fail"}
 
+    def root(name: str) -> str:
+        """The fault behind a fault; itself where nothing explains it."""
+        cause = next((cause for cause in CAUSES[name] if cause in failed), None)
+        return name if cause is None else root(cause)
+
     def judged(check: Check) -> Check:
-        causes = [name for name in CAUSES[check.name] if name in failed]
-        if check.outcome not in ("warn", "fail") or not causes:
+        cause = root(check.name)
+        if check.outcome not in ("warn", "fail") or cause == check.name:
             return check
-        text = f"because {causes[0]} has failed and explains it: {check.told}"
+        text = f"because {cause} has failed and explains it: {check.told}"
         return replace(check, outcome="not checkable", told=text, remedy="")
 
     return tuple(judged(by_name[name]) for name in CAUSES if name in by_name)
