@@ -14,7 +14,7 @@ from search.commands.support.scoring import Judge, imported, trials_scores
 from search.config.compose import compose_experiment
 from search.config.reference import Reference, read_reference, reference_names
 from search.contract.contract import prepare
-from search.errors import Interrupted, RunError, refused
+from search.errors import RunError, refused
 from search.execution.terminal import Terminal
 from search.lifecycle.launch import launch
 from search.results.findings import Findings
@@ -55,12 +55,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     reference, overrides = read_reference(options.name), options.overrides
     config = compose_experiment(reference.experiment, overrides=overrides, config_dir=config_dir)
     reference = _chosen(reference, config)
-    try:
-        findings = launch(config, console=console)
-    except Interrupted as error:
-        raise Interrupted(
-            f"{error}; the same command goes on: python -m search reference {shlex.join(words)}"
-        ) from error
+    command = f"python -m search reference {shlex.join(words)}"
+    findings = launch(config, console=console, command=command)
     scores = _tested(findings, reference)
     missed = _show(reference, scores, metric=findings.plan.metric.name, console=console)
     changed = [word.partition("=")[0] for word in overrides if not word.startswith(HARMLESS)]

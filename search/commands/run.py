@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from search.commands.support.arguments import VerbParser, take
 from search.config.passwords import redacted
 from search.config.quick_imports import quick_imports
-from search.errors import Interrupted, RunError
+from search.errors import RunError
 from search.execution.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -70,12 +70,7 @@ def carry_out(
     with quick_imports():
         from search.lifecycle.launch import launch
     whole = f"python -m search {redacted(shlex.join(command))}"
-    try:
-        findings = launch(config, console=console, contract=contract, words=words, command=whole)
-    except Interrupted as error:
-        raise Interrupted(
-            f"{error}; the tables are written, and the same command goes on: {whole}"
-        ) from error
+    findings = launch(config, console=console, contract=contract, words=words, command=whole)
     _show(findings, console)
     if findings.winner is None:
         raise RunError(

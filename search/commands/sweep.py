@@ -15,10 +15,7 @@ def parser() -> VerbParser:
     examples = [
         ("python -m search sweep 'knobs=[lr,batch_size,dropout]'", "one search, results/sweep/"),
         ("python -m search sweep 'knobs=[lr,width]' name=mine from=joint", "after another search"),
-        (
-            "python -m search sweep 'knob.my.lr=log(1e-4,1)'",
-            "a knob of one word",
-        ),
+        ("python -m search sweep 'knob.my.lr=log(1e-4,1)'", "a knob of one word"),
         (
             "python -m search sweep 'knobs=[lr,width]' protocol=coordinate",
             "passes, until a pass adopts nothing",

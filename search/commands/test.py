@@ -18,11 +18,7 @@ from search.contract.contract import Prepared, prepare
 from search.errors import UsageError
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before
-from search.results.export import (
-    EXPORTED,
-    REFIT,
-    refit_note,
-)
+from search.results.export import EXPORTED, REFIT, refit_note
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines

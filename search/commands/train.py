@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
-from search.errors import Interrupted, RunError
+from search.errors import RunError
 from search.execution.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -53,12 +53,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
             f"{config.name}: was trained before; what follows is its result, "
             "and name=… trains again"
         )
-    try:
-        findings = launch(config, console=console, contract=contract)
-    except Interrupted as error:
-        raise Interrupted(
-            f"{error}; the same command goes on: python -m search train {shlex.join(words)}"
-        ) from error
+    command = f"python -m search train {shlex.join(words)}"
+    findings = launch(config, console=console, contract=contract, command=command)
     (row,) = findings.rows
     if row.value is None:
         raise RunError(f"{config.name}: the training gave no value: {row.state}, {row.reason}")

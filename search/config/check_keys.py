@@ -10,6 +10,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
+from search.config.drift import flat_config
 from search.config.trial_config import STOCK, hidden_keys
 from search.errors import UsageError, refused
 
@@ -157,11 +158,7 @@ def _check_kind(config: DictConfig, group: str) -> None:
         return
     idle = next((key for key in map(str, config[group]) if key not in _keys(option)), None)
     if idle is not None:
-        readers = [
-            path.stem
-            for path in sorted((CONF / group).glob("*.yaml"))
-            if idle in _keys(f"{group}/{path.name}")
-        ]
+        readers = options_with(group, idle)
         rule = f"a key of {' or '.join(f'{group}={reader}' for reader in readers)}"
         remedy = f"say {group}={readers[0]}, or drop the key"
         raise refused(f"{group}.{idle}", rule=rule, got=f"{group}.kind={kind}", remedy=remedy)
@@ -171,7 +168,11 @@ def _refusal(config: DictConfig, key: str, *, known: frozenset[str]) -> str:
     """The message: the nearest of the known keys, else the nearest name anywhere in the config."""
     near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.75)
     if not near:
-        leaves = {path.rpartition(".")[2]: path for path in _leaves(config, "") if path != key}
+        leaves = {
+            path.rpartition(".")[2]: path
+            for path in flat_config(config)
+            if path != key and path.partition(".")[0] not in ("space", "choices", "chosen")
+        }
         names = difflib.get_close_matches(key.rpartition(".")[2], sorted(leaves), n=1, cutoff=0.75)
         near = [leaves[name] for name in names]
     hint = f"did you mean {near[0]!r}? " if near else ""
@@ -181,15 +182,10 @@ def _refusal(config: DictConfig, key: str, *, known: frozenset[str]) -> str:
     )
 
 
-def _leaves(node: DictConfig, prefix: str) -> Iterator[str]:
-    for key in node:
-        if OmegaConf.is_missing(node, key):
-            continue
-        path, value = f"{prefix}.{key!s}".lstrip("."), node._get_node(key)
-        if isinstance(value, DictConfig) and str(key) not in ("space", "choices", "chosen"):
-            yield from _leaves(value, path)
-        else:
-            yield path
+def options_with(group: str, key: str) -> list[str]:
+    """The shipped options of a config group that have a key, such as `own` for `data.rows`."""
+    paths = sorted((CONF / group).glob("*.yaml"))
+    return [path.stem for path in paths if key in _keys(f"{group}/{path.name}")]
 
 
 def _group_keys(group: str) -> frozenset[str]:

@@ -66,9 +66,7 @@ def config_schema() -> Rule:
         "title": "A config of Knobwise",
         "type": "object",
         "properties": properties,
-        "$defs": {
-            "space": {"type": "object", "properties": space, "additionalProperties": below},
-        },
+        "$defs": {"space": {"type": "object", "properties": space, "additionalProperties": below}},
     }
 
 

@@ -1,15 +1,15 @@
 """What Hydra refuses, in the house's words: a key, or an option of a group, that does not exist."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
 from search.config.catalogue import roots
+from search.config.check_keys import options_with
 from search.config.drift import flat_config
 from search.errors import broken_rule, unknown
 
@@ -60,7 +60,8 @@ def refusal(
     message = unknown("key", name=name, known=known, nearest=_elsewhere(config, name))
     if deletion:
         return message
-    options = _options_with(key, config_dir)
+    group, _, inner = key.partition(".")
+    options = [f"{group}={option}" for option in options_with(group, inner)]
     elsewhere = f"; it exists with {' or '.join(options)}" if options else ""
     return f"{message}{elsewhere}; a new key is added with +{key}=…"
 
@@ -86,26 +87,6 @@ def _elsewhere(config: DictConfig, path: str) -> str:
         if key.rpartition(".")[2] == last and key.partition(".")[0] not in INTERNAL
     ]
     return min(same, key=lambda key: (key.startswith("space."), key.count("."), key), default="")
-
-
-def _options_with(path: str, config_dir: Path | None) -> list[str]:
-    """The options of a config group that have a key, such as `data=own` for `data.rows`."""
-    group, _, key = path.partition(".")
-    return [
-        f"{group}={file.stem}"
-        for root in roots(config_dir)
-        for file in sorted((root / group).glob("*.yaml"))
-        if key in _keys_in(file)
-    ]
-
-
-def _keys_in(file: Path) -> Collection[str]:
-    """The keys at the top of a YAML file; none of one that holds no table."""
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):  # a remedy needs no file that cannot be read
-        return ()
-    return content if isinstance(content, dict) else ()
 
 
 def _get(node: DictConfig, key: str) -> Any:

@@ -120,10 +120,7 @@ TABLE: dict[str, Rule] = {
 CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
     "data": {
         "trainers.data.folder.": {"path": text(), "side": whole(1, 4096), "channels": whole(1, 3)},
-        "trainers.data.idx.": {
-            "path": text(),
-            "published": one_of("mnist", "fashion_mnist", None),
-        },
+        "trainers.data.idx.": {"path": text(), "published": one_of("mnist", "fashion_mnist", None)},
         "trainers.data.cifar10.": {"path": text(), "published": truth()},
     },
     "trainer": {

@@ -106,8 +106,7 @@ def read_folds(folder: Path) -> tuple[FoldData, ...]:
     places = sorted(folder.glob("fold-*"), key=lambda place: int(place.name.removeprefix("fold-")))
     return tuple(
         FoldData(
-            data=Data(**{name: _read(place, name) for name in SETS}),
-            units=_units(place / UNITS),
+            data=Data(**{name: _read(place, name) for name in SETS}), units=_units(place / UNITS)
         )
         for place in places
     )

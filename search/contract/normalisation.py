@@ -68,12 +68,7 @@ class Scaling:
 
 
 def fit_scaling(
-    node: DictConfig,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    *,
-    impute: str | None,
-    tokens: bool = False,
+    node: DictConfig, x: NDArray[Any], y: NDArray[Any], *, impute: str | None, tokens: bool = False
 ) -> Scaling:
     """Fits on train rows only; a target that never changes keeps its scale.
 

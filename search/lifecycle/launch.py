@@ -6,6 +6,7 @@ So everything heavy stays out of this module: a search of a minute would feel th
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from search.config.plan import Plan, read_plan
 from search.config.quick_imports import quick_imports
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
-from search.errors import disk_error
+from search.errors import Interrupted, disk_error
 from search.execution.gpu_sharing import gpus_announced
 from search.execution.terminal import say
 from search.execution.worker_pool import slots_of, started_workers
@@ -52,7 +53,7 @@ def launch(
     plan = read_plan(config, root=Path.cwd())
     slots = slots_of(plan)
     folder = Folder(plan.folder)
-    with _disk_errors(plan.folder):
+    with _told(plan.folder, command=command):
         _check_folder(plan, folder, console=console)
         labels = ", ".join(slot.label for slot in slots)
         noun = "worker" if len(slots) == 1 else "workers"
@@ -67,15 +68,7 @@ def launch(
                 from search.lifecycle.lifecycle import carried_out
                 from search.lifecycle.many_stages import carry_out
             if isinstance(plan.settings, TuneSettings):
-                return carry_out(
-                    plan,
-                    folder,
-                    pool,
-                    contract=contract,
-                    console=console,
-                    words=words,
-                    command=command,
-                )
+                carried_out = partial(carry_out, words=words)
             return carried_out(
                 plan, folder, pool, contract=contract, console=console, command=command
             )
@@ -93,11 +86,15 @@ def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """What the file system refuses is told as an error of the command or of the run, never as a
-    traceback.
-    """
+def _told(path: Path, *, command: str) -> Iterator[None]:
+    """An interruption says how to go on; what the file system refuses is no traceback."""
     try:
         yield
+    except Interrupted as error:
+        if not command:
+            raise
+        raise Interrupted(
+            f"{error}; the tables are written, and the same command goes on: {command}"
+        ) from error
     except OSError as error:
         raise disk_error(error, path=path) from error

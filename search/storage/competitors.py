@@ -30,10 +30,7 @@ class _WithoutOlder:
         return getattr(self._storage, name)
 
     def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: tuple[TrialState, ...] | None = None,
+        self, study_id: int, deepcopy: bool = True, states: tuple[TrialState, ...] | None = None
     ) -> list[FrozenTrial]:
         """As the storage has them, those of other code left out."""
         trials = self._storage.get_all_trials(study_id, deepcopy=deepcopy, states=states)

@@ -39,10 +39,7 @@ def experiment_help(name: str, *, purpose: str, config_dir: Path | None) -> str:
     second = EXAMPLES.get(plan.kind, EXAMPLES["sweep"])
     examples = [
         (command, f"into results/{name}/; again to resume"),
-        (
-            f"{command} {'' if needed else f'{second} '}name=mine",
-            "another one, into results/mine/",
-        ),
+        (f"{command} {'' if needed else f'{second} '}name=mine", "another one, into results/mine/"),
     ]
     return "\n".join(
         [
