@@ -14,8 +14,10 @@ from collections.abc import Iterable
 
 LONGEST = 500  # characters of a foreign value that a message shows
 FULL = (errno.ENOSPC, errno.EDQUOT)
-ODD = (errno.EISDIR, errno.ENOTDIR)  # a folder in place of a file, or the reverse
-REFUSED = (*FULL, *ODD, errno.EACCES, errno.EPERM, errno.EROFS)  # what no code of ours prevents
+# what no code of ours prevents
+REFUSED = (
+    *FULL, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+)  # fmt: skip
 
 
 class SearchError(Exception):
@@ -61,7 +63,7 @@ def disk_error(error: OSError, *, path: object) -> SearchError:
     """
     where = error.filename2 or error.filename or path
     text = f"{where}: {error.strerror}"
-    if error.errno in ODD:
+    if error.errno == errno.EISDIR:
         got, remedy = (error.strerror or "").lower(), "restore it from a copy"
         return refused(str(where), rule="must be a file", got=got, remedy=remedy)
     if error.errno in FULL:
