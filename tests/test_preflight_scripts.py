@@ -121,7 +121,10 @@ def attacked(config, data, device, checkpoint):
 def test_gradients_that_are_cleared_unused_are_told_from_those_that_look_ahead(
     script, fault, outcome, tmp_path
 ):
-    assert loop.optimizer_steps(_seen(script, fault, tmp_path)).outcome == outcome
+    seen = _seen(script, fault, tmp_path)
+    assert loop.optimizer_steps(seen).outcome == outcome
+    assert (seen["hand_steps"], seen["hand_rates"]) == (0, [])
+    assert learning.learning_rate(seen, steps=1000).outcome == "pass"
 
 
 def unlabelled(config, data, device, checkpoint):

@@ -102,6 +102,9 @@ class StepWatch(Hooked):
         mine = parameters_of(optimizer)
         if not self._optimizers and not any(id(parameter) in self._named for parameter in mine):
             self._first, self._named = None, {}  # what was called first is not what is trained
+        if not self._optimizers:  # what was done to the weights before was no step of its own
+            self.seen.hand_steps, self.seen.hand_rates, self.seen.factors = 0, [], []
+            self.seen.stale_gradients = 0
         closure, known = (
             has_closure(args, kwargs),
             all(id(parameter) in self._named for parameter in mine),
