@@ -185,7 +185,8 @@ class Worker:
         if result.message is not None:
             seated.epochs += 1
             with self._charged_to(seated):  # a message may hold what cannot be sent
-                self._conductor.tell(result.message, more=True)
+                # The untrained model is told at once: the first epoch may be long.
+                self._conductor.tell(result.message, more=result.message.epoch > 0)
 
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
