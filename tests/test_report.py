@@ -241,6 +241,13 @@ def test_a_protocol_that_finds_nothing_keeps_the_defaults(tmp_path):
     assert answer.sentence.startswith("Keep the defaults: accuracy 0.90")
     assert "What did not help" in words_of(page_of(findings, tmp_path))
     assert answer_of(replace(findings, steps=())).label == "not finished"
+    *before, last = findings.steps
+    unlearned = replace(findings, steps=(*before, {**last, "learned": False}))
+    assert answer_of(unlearned).label == "nothing learned"
+    failed = tuple(replace(row, value=None, state="infeasible") for row in findings.rows)
+    answer = answer_of(replace(findings, rows=failed))
+    assert (answer.mark, answer.label) == ("none", "no answer")
+    assert answer.sentence.startswith(f"no answer: none of {len(failed)} trials gave a result")
 
 
 # What foreign text may do

@@ -209,6 +209,9 @@ def _staged(findings: Findings) -> Answer:
     values = {row.spec.trial: row.value for row in findings.rows}
     last = steps[-1]
     mean = mean_of(values.get(trial) for trial in last["trials"])
+    if not findings.stage and all(value is None for value in values.values()):
+        why, *advice = view_of(plan).teller.conclusion(findings)
+        return Answer(mark="none", label="no answer", sentence=f"{why}.", surety=" ".join(advice))
     first = next((step for step in steps if step["kind"] == "baseline"), last)
     base = mean_of(values.get(trial) for trial in first["trials"])
     confirm = next((step for step in steps if step["kind"] == "confirm"), None)
@@ -235,6 +238,9 @@ def _staged(findings: Findings) -> Answer:
         decision = ""
         surety = "Chosen values lead partly by luck until fresh seeds confirm them (P13)."
     mark, label = outcomes[decision]
+    if not last.get("learned", True):
+        mark, label = "unsure", "nothing learned"
+        surety = "No training beats a constant prediction beyond chance (R11)."
     sentence = f"Use {what}: {reached}." if held else f"Keep the defaults: {reached}."
     if findings.stage:
         mark, label = "open", "not finished"
