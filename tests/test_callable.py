@@ -1,11 +1,14 @@
 """A user's generator as a seat, by import path."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import trainers
+from search.execution.trial_ends import TrialEnd
+from search.execution.worker.failures import end_of
 from trainers.api import Data, End, Epoch, Failure, Part
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import FolderCheckpoint
@@ -179,5 +182,8 @@ def test_report_in_another_thread_is_refused_and_outside_of_a_search_does_nothin
     ],
 )
 def test_a_path_that_leads_nowhere_is_told_with_what_was_tried(target, error, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as raised:
         open_seats(target, data=DATA, device="cpu")
+    # the dry run has imported it: this node lacks it, and no trial is charged
+    end = end_of(raised.value, trial=0, folder=Path.cwd()).end
+    assert end is (TrialEnd.MACHINE_FAULT if error is ImportError else TrialEnd.FAILED)

@@ -31,6 +31,10 @@ IGNORED = -100  # the label of a step that has none, as torch's losses take it
 END = 0  # class that ends a target sequence, and pads it; CTC's blank; labels count from 1 there
 
 
+class TrainerNotImported(ImportError):
+    """The import path of a trainer, a metric or a `predict` leads nowhere in this process."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """One set of rows.

@@ -19,6 +19,7 @@ from trainers.api import (
     Outcome,
     Seats,
     Train,
+    TrainerNotImported,
     Values,
 )
 from trainers.featured import FeaturedFusable, FeaturedSeats, prepared_rows
@@ -75,7 +76,7 @@ def _import(target: str, key: str) -> Any:
     try:
         trainer: Any = get_object(target)
     except Exception as error:  # importing runs a user's module, which may raise anything
-        raise ImportError(
+        raise TrainerNotImported(
             f"{key}: {target!r} cannot be imported: {error.__cause__ or error}; "
             "mend the path or the module"
         ) from error

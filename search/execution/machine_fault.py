@@ -1,15 +1,21 @@
-"""Faults of the machine, such as a full disk: no trial's fault, so never booked on one."""
+"""Faults of the machine, such as a full disk: no trial's fault, so never booked on one.
+
+A trainer that cannot be imported is one too: the dry run has imported it, so this node lacks it.
+"""
 
 import errno
 import os
 from pathlib import Path
 
+from trainers.api import TrainerNotImported
+
 FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+REMEDY = "free some space"
 LEAST = 2**20  # free space below which a disk counts as full [bytes]
 
 
 def machine_fault(error: BaseException, *, folder: Path) -> str:
-    """The fault behind an error, in words; empty if the error is the trainer's own.
+    """The fault behind an error and its remedy, in words; empty if the error is the trainer's own.
 
     `folder`: of the search, whose disk may be full without the error saying so.
     """
@@ -17,8 +23,10 @@ def machine_fault(error: BaseException, *, folder: Path) -> str:
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
+        if isinstance(cause, TrainerNotImported):
+            return str(cause)
         if isinstance(cause, OSError) and cause.errno in FAULTS:
-            return f"{cause.filename or folder}: {cause.strerror}"
+            return f"{cause.filename or folder}: {cause.strerror}; {REMEDY}"
         cause = cause.__cause__ or cause.__context__
     return full_disk(folder)
 
@@ -30,4 +38,4 @@ def full_disk(folder: Path) -> str:
     except OSError:
         return ""
     is_full = disk.f_bavail * disk.f_frsize < LEAST or (disk.f_files > 0 and not disk.f_favail)
-    return f"{folder}: {os.strerror(errno.ENOSPC)}" if is_full else ""
+    return f"{folder}: {os.strerror(errno.ENOSPC)}; {REMEDY}" if is_full else ""

@@ -144,8 +144,14 @@ class TrialEndings:
 
 
 def machine_error(fault: str, worker: WorkerHandle) -> RunError:
-    """The error by which a fault of the machine ends the search. `worker`: that has met it."""
+    """The error by which a fault of the machine ends the search.
+
+    Args:
+        fault: as of `machine_fault`.
+        worker: that has met it.
+    """
+    what, _, remedy = fault.rpartition("; ")
     return RunError(
-        f"{fault}{worker.place}; free some space and give the same command again: every trial goes "
-        "on, and nothing that was recorded is lost"
+        f"{what}{worker.place}; {remedy} and give the same command again: every trial goes on, and "
+        "nothing that was recorded is lost"
     )
