@@ -15,7 +15,6 @@ import runpy
 import socket
 import subprocess
 import sys
-from functools import cache
 from typing import Any
 
 LINUX = sys.platform == "linux"
@@ -30,6 +29,7 @@ IMPORTED = (
 )
 TORCH = {"placement=inline", "train"}  # words of what may train by itself
 LIMIT = 2**16  # of a request [bytes]
+SERVERS: dict[bool, tuple["subprocess.Popen[bytes]", socket.socket]] = {}  # with torch, and without
 
 
 class Forked(subprocess.Popen):
@@ -46,28 +46,41 @@ class Forked(subprocess.Popen):
 
 def _ask(request: dict[str, Any], streams: list[int]) -> int:
     """The process id of a new program, which this process has adopted as its child."""
-    _process, server = _server(with_torch=not TORCH.isdisjoint(request["words"]))
+    with_torch = not TORCH.isdisjoint(request["words"])
+    server = _server(with_torch=with_torch)
     adopt = ctypes.CDLL(None).prctl
     adopt(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         socket.send_fds(server, [json.dumps(request).encode()], streams)
         return int(server.recv(LIMIT))
     except BaseException:  # such as a test's timeout: its answer is nobody else's
-        _server.cache_clear()
+        _drop(with_torch=with_torch)
         raise
     finally:
         adopt(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-@cache
-def _server(*, with_torch: bool) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """This process's server of such programs, which ends with the connection to it."""
+def _server(*, with_torch: bool) -> socket.socket:
+    """The connection to this process's server of such programs."""
+    if with_torch in SERVERS and SERVERS[with_torch][0].poll() is None:
+        return SERVERS[with_torch][1]
+    _drop(with_torch=with_torch)  # a search within this process has ended what ran below it
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, __file__, str(theirs.fileno()), *(["torch"] * with_torch)]
     env = {**os.environ, "JE_ARROW_MALLOC_CONF": "background_thread:false"}  # a fork has one thread
     process = subprocess.Popen(command, env=env, pass_fds=[theirs.fileno()], start_new_session=True)
     theirs.close()
-    return process, ours
+    SERVERS[with_torch] = process, ours
+    return ours
+
+
+def _drop(*, with_torch: bool) -> None:
+    """Ends a server, if there is one."""
+    if with_torch in SERVERS:
+        process, server = SERVERS.pop(with_torch)
+        server.close()
+        process.kill()
+        process.wait()
 
 
 def serve(door: socket.socket, *, with_torch: bool) -> None:

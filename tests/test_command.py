@@ -384,6 +384,7 @@ def test_two_ranks_train_together_and_a_rank_that_dies_fails_the_trial_and_leave
     data = Data(train=Part(index=np.arange(640)), val=Part(index=np.arange(640, 800)))
     config = _config("") | {"metric": {"name": "accuracy"}}
     config["trainer"] = {"grace": 5, "command": command, "epochs": 10_000}
+    before = set(psutil.Process().children(recursive=True))
     records = train(config, data, "cpu", FolderCheckpoint(tmp_path))
     first, second = next(records), next(records)
     assert (first["epoch"], second["epoch"]) == (1, 2)
@@ -393,7 +394,7 @@ def test_two_ranks_train_together_and_a_rank_that_dies_fails_the_trial_and_leave
         if "LOCAL_RANK" in process.environ()
     }
     assert set(ranks) == {"0", "1"}
-    others = psutil.Process().children(recursive=True)
+    others = set(psutil.Process().children(recursive=True)) - before
     ranks["1"].kill()
     with pytest.raises(
         CommandFailed, match=r"ended with exit status 1: rank 1 was killed by SIGKILL$"
