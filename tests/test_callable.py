@@ -187,3 +187,12 @@ def test_a_path_that_leads_nowhere_is_told_with_what_was_tried(target, error, me
     # the dry run has imported it: this node lacks it, and no trial is charged
     end = end_of(raised.value, trial=0, folder=Path.cwd()).end
     assert end is (TrialEnd.MACHINE_FAULT if error is ImportError else TrialEnd.FAILED)
+
+
+def test_a_package_of_the_users_that_ours_hides_is_named(tmp_path, monkeypatch):
+    with pytest.raises(ImportError, match=r"'trainers\.loop'; mend the path or the module"):
+        open_seats("trainers.loop.train", data=DATA, device="cpu")
+    (tmp_path / "trainers").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ImportError, match="; rename your trainers, which Knobwise's own hides"):
+        open_seats("trainers.loop.train", data=DATA, device="cpu")

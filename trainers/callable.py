@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Generator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object
@@ -76,9 +77,13 @@ def _import(target: str, key: str) -> Any:
     try:
         trainer: Any = get_object(target)
     except Exception as error:  # importing runs a user's module, which may raise anything
+        cause = error.__cause__ or error
+        package = (getattr(cause, "name", None) or "").partition(".")[0]
+        remedy = "mend the path or the module"
+        if _is_hidden(package):
+            remedy = f"rename your {package}, which Knobwise's own hides, or train as a program"
         raise TrainerNotImported(
-            f"{key}: {target!r} cannot be imported: {error.__cause__ or error}; "
-            "mend the path or the module"
+            f"{key}: {target!r} cannot be imported: {cause}; {remedy}"
         ) from error
     if not _seats_class(trainer) and (inspect.isclass(trainer) or not callable(trainer)):
         raise TypeError(
@@ -86,6 +91,12 @@ def _import(target: str, key: str) -> Any:
             "give the function's import path"
         )
     return trainer
+
+
+def _is_hidden(package: str) -> bool:
+    """Whether ours comes before a package of that name in the current folder."""
+    ours = Path(__file__).parents[1] / package
+    return bool(package) and Path(package).is_dir() and ours.is_dir() and not ours.samefile(package)
 
 
 def _seats_class(trainer: Any) -> bool:
