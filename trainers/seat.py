@@ -252,16 +252,16 @@ class Seat:
             self.step()
             return {"grad_norm": 0.0, "update_ratio": 0.0}
         weights, starts = zip(*(self._start[name] for name in reached), strict=True)
-        gradient = norms([p.grad for p in weights if p.grad is not None])
+        gradients = [p.grad for p in weights if p.grad is not None]
         moved = [p.detach().clone() for p in weights]
-        before = norms(moved)
+        gradient, before = norms([*gradients, *moved]).chunk(2, dim=1)
         self.step()
         stepped = [p.detach() for p in weights]
         torch._foreach_sub_(moved, stepped)
         update = norms(moved)
         torch._foreach_copy_(moved, stepped)  # into the memory that there is already
         torch._foreach_sub_(moved, starts)
-        way, start = norms(moved), norms(starts)
+        way, start = norms([*moved, *starts]).chunk(2, dim=1)
         shapes = [p.shape for p in weights]
         (values,) = fared(
             reached, shapes, gradient=gradient, update=update, before=before, way=way, start=start
