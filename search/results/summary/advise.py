@@ -67,8 +67,9 @@ def next_lines(findings: Findings) -> list[str]:
                 by_hand.append(f"{remedy.alone} ({remedy.rule})")
             elif remedy.knob in spaces:
                 where, knob = address(plan.folder), spaces[remedy.knob]
+                rules = ", ".join(dict.fromkeys(["R34", remedy.rule]))
                 return [
-                    f"next: {name}: {remedy.alone} (R34, {remedy.rule})",
+                    f"next: {name}: {remedy.alone} ({rules})",
                     f"  python -m search lr_sweep space={knob} from={where} "
                     f"name={plan.name}-{knob}",
                 ]
