@@ -503,7 +503,7 @@ def test_a_wrong_backward_pass_is_told_on_request(elsewhere):
     plan, prepared = _prepared(setup, elsewhere)
     write_folds(elsewhere / "arrays", prepared.folds(), stamp=prepared.stamp)
     config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
-    asked = {"kind": "preflight", "config": config, "folder": str(elsewhere), "device": "cpu", "task": "classification", "metric": "accuracy",
+    asked = {"kind": "preflight", "config": config, "folder": str(elsewhere), "device": "cpu", "task": "classification", "metric": {"name": "accuracy", "direction": "maximize"},
              "stock": True, "questions": ["heart", "labels", "speed", "gradients"]}  # fmt: skip
     assert "GradcheckError" in answer(asked)["gradients"]["told"]
     sane = {**config, "model": {**config["model"], "fault": ""}}
