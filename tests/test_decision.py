@@ -8,7 +8,8 @@ from scipy import optimize, special, stats
 from simulated_sweeps import LAWS, simulate
 
 from search.contract.metrics import Metric
-from search.stages.decision import compare, decide
+from search.stages.comparison import compare
+from search.stages.decision import decide
 from search.stages.group import Group, mark_collapsed
 from search.stages.noise import _critical, advantage, breaking, statistics_of
 from search.stages.racing import LOOK, Race, interval_widths, seeds_needed

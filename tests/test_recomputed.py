@@ -14,7 +14,7 @@ from simulated import VAL_ROWS, carried_out, tune_plan
 from search.results.findings import find
 from search.results.summary.sweep import records
 from search.stages import sweep
-from search.stages.decision import compare
+from search.stages.comparison import compare
 from search.storage.trials import TrialRecord
 
 LEVELS = {0.95: 0.0125, 0.9: 0.05}  # error of a look, by the confidence that is told

@@ -55,6 +55,9 @@ from search.results.summary.advise import joint_paths
 from search.results.summary.edges import at_edges
 from search.results.summary.tune import caveats, conclusion, unresolved
 from search.stages import confirm, sweep
+from search.stages.decision import decide
+from search.stages.group import Group
+from search.stages.racing import Race
 from search.storage.folder import Folder
 from search.storage.sealed import json_lines, read_json, read_json_lines
 from search.storage.trials import TrialRecord, TrialSpec
@@ -973,3 +976,18 @@ def test_the_incumbent_stays_within_one_standard_error_of_the_best_that_turns_mo
     assert outcome.decision.winner == (1 if stays else 2)
     assert outcome.decision.standings[3] == "dropped"
     assert len(outcome.groups[3].scores) == plan.settings.confirm // 2
+
+
+def test_a_configuration_that_was_dropped_after_kind_seeds_does_not_win_by_these():
+    seeds = np.array(
+        [0.004, 0.005, 0.001, -0.001, -0.003]
+    )  # what each gives, the first two the most
+    levels = [(0.76, 5), (0.82, 2), (0.9005, 5), (0.9005, 5), (0.9003, 2)]  # and how many each has
+    groups = [
+        Group(candidate=place, scores=tuple(level + seeds[:count]))
+        for place, (level, count) in enumerate(levels)
+    ]
+    decision = decide(groups, resolution=0.0, race=Race(first=5, most=5, halved=2))
+    assert groups[4].mean > groups[2].mean
+    assert (decision.winner, decision.best) == (2, 2)
+    assert decision.standings == ("worse", "dropped", "tie", "tie", "dropped")

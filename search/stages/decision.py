@@ -8,23 +8,20 @@ compared as a share, and makes no value better by itself. `racing` says where mo
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
+from search.stages.comparison import Comparison, are_identical, comparisons
 from search.stages.group import Group, scores_of
 from search.stages.noise import (
-    Advantage,
     SeedStatistics,
     advantage,
-    breaking,
     pooled_deviation,
     statistics_of,
 )
 from search.stages.racing import (
-    LEVEL,
     STABLE,
     Race,
     interval_widths,
@@ -32,38 +29,10 @@ from search.stages.racing import (
     level_of_each,
     worth_of,
 )
-from search.stages.scores import Floats, step_of
+from search.stages.scores import Bools, step_of
 
 Standing = Literal["best", "tie", "worse", "dropped", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
-NEARLY = 1e-9  # a log-loss of 0 is clipped so far above it
-IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """A value against the baseline.
-
-    `difference` of means over the seeds that trained, with its interval from `low` to `high`, of
-    the decision's `confidence` for all comparisons together; each end holds with 95 %. NaN where
-    too few seeds tell the noise.
-    `broken` of `trained` seeds collapsed or gave no result. `p_breaks`, `p_steadier`: of Fisher's
-    exact test, one-sided, that breaking more, or less, often than the baseline is chance.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p: float
-    broken: int
-    trained: int
-    p_breaks: float
-    p_steadier: float
-
-    @property
-    def outcome(self) -> Literal["better", "worse", "undecided"]:
-        """What the interval says of the means."""
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "undecided"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,10 +105,11 @@ def decide(
     if not usable.any():
         return Decision(winner=None, standings=tuple("unusable" for _ in groups))
     edge = advantage(of, reference=0, level=race.level)
-    best = _best(of)
-    identical = _are_identical(scores, perfect=groups[0].perfect)
+    dropped = _dropped(of, race)
+    best = _best(of, dropped)
+    identical = are_identical(scores, perfect=groups[0].perfect)
     untested = identical or int(of.counts.max()) < 2
-    better = np.flatnonzero(is_better(of, edge, fewest=race.fewest))
+    better = np.flatnonzero(is_better(of, edge, fewest=race.fewest) & ~dropped)
     winner = 0
     if untested or not usable[0]:
         winner = 0 if usable[0] and of.means[0] >= of.means[best] else best
@@ -156,61 +126,35 @@ def decide(
         untested=untested,
         identical=identical,
         half_widths=tuple(map(float, interval_widths(of, winners=np.array(winner), race=race))),
-        comparisons=_comparisons(of, edge),
+        comparisons=comparisons(of, edge),
         spread=float(pooled_deviation(of)),
         worth=float(worth_of(of, resolution=floor)) if race.worth is None else race.worth,
         confidence=race.confidence,
     )
 
 
-def compare(
-    baseline: Sequence[float | None],
-    candidate: Sequence[float | None],
-    *,
-    resolution: float = 0.0,
-    among: tuple[int, int] = (1, 1),
-) -> Comparison:
-    """Two lists of scores on the same seeds, by the test of `decide`. Either may be the better one,
-    so each end of the interval errs in 2.5 %: it is a 95 % interval.
-
-    The best of several values was lucky, which makes the other side look worse than it is: that
-    end's error is shared among them (Bonferroni).
-
-    Args:
-        baseline: scores, higher being better; None where a seed gave no result.
-        candidate: likewise, seed by seed.
-        resolution: as `decide` takes it.
-        among: how many values each was chosen from for its mean, the baseline first.
-
-    Returns:
-        The candidate against the baseline; `p` is that of the two lists alone.
-    """
-    groups = [
-        Group(candidate=index, scores=tuple(scores))
-        for index, scores in enumerate((baseline, candidate))
-    ]
-    scores = scores_of(groups)
-    of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
-    upper, lower = (
-        _comparisons(of, advantage(of, reference=0, level=LEVEL / 2 / values))[1]
-        for values in among
-    )
-    compared = replace(lower, high=upper.high)
-    if _are_identical(scores, perfect=()):
-        return replace(compared, low=math.nan, high=math.nan, p=math.nan)
-    return compared
-
-
 def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
     """The best mean, to look beside it for better values; None where no group is usable."""
     scores = scores_of(groups)
     of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
-    return _best(of) if of.counts.any() else None
+    return _best(of, _dropped(of, NO_RACE)) if of.counts.any() else None
 
 
-def _best(of: SeedStatistics) -> int:
+def _dropped(of: SeedStatistics, race: Race) -> Bools:
+    """Values whose first seeds were not in the better half. They have fewer than the others, and a
+    mean of other seeds: however high, it is none to win by.
+    """
+    dropped = of.trained < race.first
+    dropped[0] = False
+    return dropped
+
+
+def _best(of: SeedStatistics, dropped: Bools) -> int:
     """The best mean among the values that do not break more often than the steadiest."""
-    usable = of.counts > (1 if (of.counts > 1).any() else 0)  # of one seed: dropped after it
+    usable = (of.counts > 0) & ~dropped
+    if not usable.any():
+        usable = of.counts > 0
+    usable &= (of.counts > 1) | (of.counts[usable] <= 1).all()
     share = of.broken_share
     steady = usable & (share <= share[usable].min() + STABLE + 1e-9)
     return int(np.where(steady, of.means, -math.inf).argmax())
@@ -230,16 +174,16 @@ def _standings(
 ) -> tuple[Standing, ...]:
     """What is said of every value. Worse: another is better beyond chance; of all values together
     an equal one is called worse in at most 5 % of sweeps. The baseline is worse if one was adopted;
-    if it stays, no value with a better mean than its own is called worse. Dropped: its first seeds
-    were not in the better half.
+    if it stays, no value with a better mean than its own is called worse.
     """
+    dropped = _dropped(of, race)
     standings = list[Standing]()
     for index in range(len(of.counts)):
         if not of.counts[index]:
             standings.append("unusable")
         elif of.broken[index]:
             standings.append("unstable")
-        elif index and of.trained[index] < race.first:
+        elif dropped[index]:
             standings.append("dropped")
         elif untested:
             standings.append("tie" if of.means[index] >= of.means[best] else "worse")
@@ -248,7 +192,7 @@ def _standings(
         else:
             level = level_of_each(len(of.counts))
             edge = advantage(of, reference=index, level=level, own_noise=False)
-            better = is_better(of, edge, reference=index)
+            better = is_better(of, edge, reference=index) & ~dropped
             below = winner != 0 or of.means[index] < of.means[0]
             standings.append("worse" if below and better.any() else "tie")
     if standings[best] == "worse":
@@ -256,40 +200,3 @@ def _standings(
     if standings[best] == "tie" and standings.count("tie") == 1:
         standings[best] = "best"
     return tuple(standings)
-
-
-def _comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
-    breaks, steadier = breaking(of, reference=0)
-    compared = []
-    for index in range(len(of.counts)):
-        width = math.nan
-        if index and min(of.counts[0], of.counts[index]) > 1:
-            quantile = float(special.stdtrit(edge.freedom[index], 1 - edge.critical))
-            width = quantile * float(edge.errors[index])
-        difference = float(edge.differences[index])
-        compared.append(
-            Comparison(
-                difference=difference,
-                low=difference - width,
-                high=difference + width,
-                p=float(edge.p[index]),
-                broken=int(of.broken[index]),
-                trained=int(of.trained[index]),
-                p_breaks=float(breaks[index]),
-                p_steadier=float(steadier[index]),
-            )
-        )
-    return tuple(compared)
-
-
-def _are_identical(scores: Floats, *, perfect: Sequence[float]) -> bool:
-    """Whether seeds change nothing: no value's scores differ, over several seeds and values.
-
-    Perfect scores count as no evidence: seeds that differ reach them too.
-    """
-    finite = np.isfinite(scores)
-    bound = np.isclose(scores[..., None], np.array(perfect), rtol=0, atol=NEARLY).any(-1)
-    repeats = int(np.maximum((finite & ~bound).sum(-1) - 1, 0).sum())
-    high = np.where(finite, scores, -math.inf).max(-1)
-    low = np.where(finite, scores, math.inf).min(-1)
-    return repeats >= IDENTICAL and bool(np.all(high[finite.any(-1)] == low[finite.any(-1)]))

@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from search.stages.decision import compare, decide
+from search.stages.comparison import compare
+from search.stages.decision import decide
 from search.stages.group import Group, scores_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of

@@ -15,7 +15,7 @@ from search.results.report.contract import contract_section
 from search.results.report.page import render
 from search.results.report.sections import search_sections
 from search.results.summary.formatting import half_width
-from search.stages.decision import compare
+from search.stages.comparison import compare
 from search.stages.group import Group as Candidate
 from search.storage.folder import Folder
 

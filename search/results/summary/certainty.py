@@ -8,7 +8,8 @@ from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
 from search.results.summary.formatting import count, listed, number, ordered, percent
 from search.results.summary.verdicts import out_of_patience
-from search.stages.decision import Comparison, Decision
+from search.stages.comparison import Comparison
+from search.stages.decision import Decision
 from search.stages.group import change_nothing
 from search.stages.racing import LEVEL
 

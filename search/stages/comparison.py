@@ -1,0 +1,118 @@
+"""How one value compares with another on the same seeds (P5). Pure: numbers in, intervals out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from scipy import special
+
+from search.stages.group import Group, scores_of
+from search.stages.noise import Advantage, SeedStatistics, advantage, breaking, statistics_of
+from search.stages.racing import LEVEL
+from search.stages.scores import Floats, step_of
+
+NEARLY = 1e-9  # a log-loss of 0 is clipped so far above it
+IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A value against the baseline.
+
+    `difference` of means over the seeds that trained, with its interval from `low` to `high`, of
+    the decision's `confidence` for all comparisons together; each end holds with 95 %. NaN where
+    too few seeds tell the noise.
+    `broken` of `trained` seeds collapsed or gave no result. `p_breaks`, `p_steadier`: of Fisher's
+    exact test, one-sided, that breaking more, or less, often than the baseline is chance.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    broken: int
+    trained: int
+    p_breaks: float
+    p_steadier: float
+
+    @property
+    def outcome(self) -> Literal["better", "worse", "undecided"]:
+        """What the interval says of the means."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "undecided"
+
+
+def compare(
+    baseline: Sequence[float | None],
+    candidate: Sequence[float | None],
+    *,
+    resolution: float = 0.0,
+    among: tuple[int, int] = (1, 1),
+) -> Comparison:
+    """Two lists of scores on the same seeds, by the test of `decide`. Either may be the better one,
+    so each end of the interval errs in 2.5 %: it is a 95 % interval.
+
+    The best of several values was lucky, which makes the other side look worse than it is: that
+    end's error is shared among them (Bonferroni).
+
+    Args:
+        baseline: scores, higher being better; None where a seed gave no result.
+        candidate: likewise, seed by seed.
+        resolution: as `decide` takes it.
+        among: how many values each was chosen from for its mean, the baseline first.
+
+    Returns:
+        The candidate against the baseline; `p` is that of the two lists alone.
+    """
+    groups = [
+        Group(candidate=index, scores=tuple(scores))
+        for index, scores in enumerate((baseline, candidate))
+    ]
+    scores = scores_of(groups)
+    of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
+    upper, lower = (
+        comparisons(of, advantage(of, reference=0, level=LEVEL / 2 / values))[1] for values in among
+    )
+    compared = replace(lower, high=upper.high)
+    if are_identical(scores, perfect=()):
+        return replace(compared, low=math.nan, high=math.nan, p=math.nan)
+    return compared
+
+
+def comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
+    """Every group against the first one; `edge`: of all of them over it, by `noise.advantage`."""
+    breaks, steadier = breaking(of, reference=0)
+    compared = []
+    for index in range(len(of.counts)):
+        width = math.nan
+        if index and min(of.counts[0], of.counts[index]) > 1:
+            quantile = float(special.stdtrit(edge.freedom[index], 1 - edge.critical))
+            width = quantile * float(edge.errors[index])
+        difference = float(edge.differences[index])
+        compared.append(
+            Comparison(
+                difference=difference,
+                low=difference - width,
+                high=difference + width,
+                p=float(edge.p[index]),
+                broken=int(of.broken[index]),
+                trained=int(of.trained[index]),
+                p_breaks=float(breaks[index]),
+                p_steadier=float(steadier[index]),
+            )
+        )
+    return tuple(compared)
+
+
+def are_identical(scores: Floats, *, perfect: Sequence[float]) -> bool:
+    """Whether seeds change nothing: no value's scores differ, over several seeds and values.
+
+    Perfect scores count as no evidence: seeds that differ reach them too.
+    """
+    finite = np.isfinite(scores)
+    bound = np.isclose(scores[..., None], np.array(perfect), rtol=0, atol=NEARLY).any(-1)
+    repeats = int(np.maximum((finite & ~bound).sum(-1) - 1, 0).sum())
+    high = np.where(finite, scores, -math.inf).max(-1)
+    low = np.where(finite, scores, math.inf).min(-1)
+    return repeats >= IDENTICAL and bool(np.all(high[finite.any(-1)] == low[finite.any(-1)]))
