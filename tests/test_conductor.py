@@ -173,3 +173,15 @@ def test_inline_gives_the_rows_that_workers_give(tmp_path):
     assert steady(trials(tmp_path / "results" / "own_trainer")).equals(
         steady(trials(tmp_path / "results" / "inline"))
     )
+
+
+def test_inline_gives_the_bits_of_workers_whatever_threads_its_own_process_may_use(tmp_path):
+    short = ["smoke", "trainer.epochs=2", "trainer.batch_size=1000", "lanes=off"]
+    bits = {}
+    for placement in ("inline", "local"):
+        words = [*short, f"placement={placement}", f"name={placement}"]
+        done = search(*words, cwd=tmp_path, OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
+        assert done.returncode == 0, done.stdout + done.stderr
+        weights = tmp_path / "results" / placement / "best" / "weights.safetensors"
+        bits[placement] = weights.read_bytes()
+    assert bits["inline"] == bits["local"]

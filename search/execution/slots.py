@@ -18,6 +18,7 @@ STEADY = {"MKL_CBWR": "AUTO,STRICT"}
 # tensor to the kernel and take new pages: a small CNN's evaluation in lanes takes half the time
 # (mallopt(3); the second in bytes).
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +57,6 @@ class Slot:
         """Variables of the worker, `CUDA_VISIBLE_DEVICES` first, set before torch is imported; a
         user's own for memory hold.
         """
-        threads = str(self.threads)
-        pools = (
-            "OMP_NUM_THREADS",
-            "MKL_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "NUMEXPR_NUM_THREADS",
-        )
         memory = {name: os.environ.get(name, value) for name, value in KEPT.items()}
         if self.memory_gb is not None and self.gpu is None:
             memory[MEMORY_LIMIT] = str(round(self.memory_gb * GB))
@@ -70,10 +64,13 @@ class Slot:
             VISIBLE_DEVICES: self.gpu or "",
             # As nvidia-smi numbers GPUs, where CUDA would begin with the fastest.
             "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
-            **STEADY,
             **memory,
-            **dict.fromkeys(pools, threads),
+            **self.arithmetic(),
         }
+
+    def arithmetic(self) -> dict[str, str]:
+        """Variables on which results depend bit for bit; libraries read them when imported."""
+        return {**STEADY, **dict.fromkeys(POOLS, str(self.threads))}
 
 
 def find_slots(

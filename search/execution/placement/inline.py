@@ -1,13 +1,15 @@
 """One worker as a thread of the conductor's own process, for debugging: breakpoints and print work.
 
-Nothing can be killed.
+Nothing can be killed. It gives a worker's numbers bit for bit, unless this process has imported
+torch before.
 """
 
 import os
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from search.config.settings import PlacementSettings
 from search.execution.link import Link
@@ -61,6 +63,10 @@ class InlinePlacement:
 
     def _serve(self, slot: Slot) -> None:
         """Life of one worker."""
+        with _environment(slot.arithmetic()):  # torch is imported within
+            self._work(slot)
+
+    def _work(self, slot: Slot) -> None:
         ours, theirs = (Link(end) for end in socket.socketpair())
         self._post(WorkerJoined(slot=slot, connection=ours))
         try:
@@ -75,3 +81,18 @@ class InlinePlacement:
         finally:
             theirs.close()
             self._post(WorkerLeft(slot=slot, status=0))
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Variables of this process, as they were before once the block ends."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
