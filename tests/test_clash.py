@@ -64,7 +64,7 @@ def test_a_process_finds_our_packages_and_the_users_other_modules(elsewhere):
 
 def test_python_m_search_names_the_module_that_hides_ours_and_the_way_out(elsewhere):
     (elsewhere / "trainers.py").write_text(HIDING)
-    done = search("smoke", cwd=elsewhere)
+    done = search("smoke", cwd=elsewhere, anew=True)
     assert done.returncode == 2
     assert "trainers.py: must not hide Knobwise's own package, but got the name `trainers`" in (
         done.stderr

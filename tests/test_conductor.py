@@ -185,3 +185,6 @@ def test_inline_gives_the_bits_of_workers_whatever_threads_its_own_process_may_u
         weights = tmp_path / "results" / placement / "best" / "weights.safetensors"
         bits[placement] = weights.read_bytes()
     assert bits["inline"] == bits["local"]
+    again = search("train", "results/local/best.yaml", cwd=tmp_path)
+    assert "starting 1 worker (cpu) …" in again.stdout
+    assert again.returncode == 0, again.stdout + again.stderr

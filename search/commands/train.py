@@ -96,5 +96,7 @@ def _read(file: Path, overrides: list[str]) -> tuple["DictConfig", float | None,
             config.name = f"{config.name}-train"
         config.protocol = {"kind": "train"}
         config.space = {}
+        if OmegaConf.select(config, "placement.slots") == "auto":
+            config.placement.slots = 1  # one training needs one worker
     OmegaConf.set_readonly(config, True)
     return config, expected, cast(dict[str, Any], contract)
