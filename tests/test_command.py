@@ -106,7 +106,7 @@ def test_keys_are_filled_into_the_arguments_and_nothing_is_split_on_spaces():
     config["trainer"]["command"] = ["{python}", "{optimizer.rate}"]
     with pytest.raises(
         ValueError,
-        match=r"trainer\.command: \{optimizer\.rate\} must name a key of the config; there are: config, folder, name",
+        match=r"trainer\.command: \{optimizer\.rate\} must name a key of the config; did you mean '\{optimizer\.lr\}'\? there are: config,",
     ):
         command_line(config, config_file=Path("c.json"), folder=Path("f"))
     config["trainer"]["command"] = "python train.py"

@@ -31,6 +31,7 @@ FOLDS = [*TINY, "split=kfold", "split.folds=3"]
 SCRIPT = [
     "own_command",
     "trainer.epochs=6",
+    "space.optimizer.lr.points=3",
     "placement.max_retries=50",
     "trainer.grace=1",
     "protocol.extend=0",
