@@ -4,6 +4,7 @@ import math
 import signal
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -12,12 +13,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
+from search.contract.arrays import FoldData, write_folds
+from search.diagnostics.probe_process import answer
 from trainers.api import Data, Part
+from trainers.probes import questions
 from trainers.probes.limits import OutOfTime, time_limit
 from trainers.probes.run import train
 from trainers.probes.seen import loss_call
 from trainers.probes.steer import Enough, Steer
-from trainers.probes.subject import Subject, ramp
+from trainers.probes.subject import Subject, is_cut, ramp
 from trainers.probes.watch import Watch
 
 OPTIMIZERS = import_module("torch.optim.optimizer")
@@ -234,6 +238,60 @@ def test_a_ramp_ends_where_the_loss_is_lost_and_never_behind_its_last_step(elsew
     assert len(wild) < 15
     assert not wild[-1] < 20 * wild[0]
     assert ramp(subject, subject.data, seed=1, rates=[1e-3] * 50, plain=True) == calm
+    share = {**config, "trainer": {**config["trainer"], "fraction": 0.2}}
+    partly = replace(subject, config=share)
+    assert ramp(partly, subject.data, seed=1, rates=[1e-3] * 50, plain=True) == calm
+    assert _scores(partly) == _scores(subject)
+
+
+def _scores(subject):
+    """What each try to learn rows by heart reached."""
+    heart = questions.learned_by_heart(subject, parameters=1000, loss=None)
+    return [attempt["score"] for attempt in heart["tries"]]
+
+
+def test_a_ramp_that_ended_before_the_loss_rose_says_nothing():
+    fall = [2.0 - 0.01 * step for step in range(80)]
+    assert is_cut(fall, steps=160)
+    assert is_cut(fall[:5], steps=160)
+    assert not is_cut(fall, steps=80)
+    assert not is_cut([*fall, *([1.7] * 20)], steps=160)  # half of what it had won is lost
+    assert is_cut([*fall, *([1.4] * 20)], steps=160)
+    assert not is_cut([*fall, 1e9], steps=160)
+    assert not is_cut([*fall, float("nan")], steps=160)
+
+
+def _short(config, data, device, checkpoint):
+    """Takes three steps, whatever is asked."""
+    line = torch.nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(line.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(
+            line(torch.as_tensor(data.train.x)), torch.as_tensor(data.train.y)
+        )
+        loss.backward()
+        optimizer.step()
+    yield {"val_loss": 1.0}
+
+
+def test_a_training_that_takes_too_few_steps_for_a_ramp_has_no_range_and_is_told_why(tmp_path):
+    part = Part(index=np.arange(60), x=np.ones((60, 4), np.float32), y=np.arange(60) % 3)
+    write_folds(tmp_path / "arrays", [FoldData(data=Data(train=part, val=part))], stamp="")
+    answers = answer(
+        {
+            "config": {
+                "seed": 0, "optimizer": {"lr": 0.1},
+                "trainer": {"_target_": "test_probes._short", "epochs": 3, "batch_size": 30},
+            },
+            "folder": str(tmp_path), "device": "cpu", "task": "classification",
+            "metric": {"name": "accuracy"}, "kind": "lr_range",
+            "rates": np.geomspace(1e-7, 10, 40).tolist(), "seeds": 2,
+        }
+    )  # fmt: skip
+    assert [len(losses) for losses in answers["losses"]] == [3, 3]
+    assert answers["cause"].startswith("the ramp ended after 3 of 40 steps, at a rate of 2.6e-07, ")
+    assert answers["cause"].endswith("loop over trainer.epochs")
 
 
 def test_enough_is_no_exception_of_the_usual_kind():

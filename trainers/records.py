@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.overrides import TorchFunctionMode
 
@@ -138,3 +138,12 @@ def merged(*parts: Values) -> dict[str, Any]:
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
+
+
+def with_values(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+    """By name: a parameter that is trained, and a copy of its present value."""
+    return {
+        name: (parameter, parameter.detach().clone())
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }

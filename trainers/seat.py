@@ -33,7 +33,7 @@ from trainers.build import (
 from trainers.distillation import read_distillation
 from trainers.heads import has_heads, own_outputs
 from trainers.penalties import flooded, held, read_penalties
-from trainers.records import Activations, dead, fared, merged, norms, sample
+from trainers.records import Activations, dead, fared, merged, norms, sample, with_values
 from trainers.rows import share_of_rows
 from trainers.schedules import METRIC, VAL_LOSS, Schedule, apply
 from trainers.sequences import (
@@ -89,12 +89,7 @@ class Seat:
         self._watched: list[float] = []  # by the schedule, epoch by epoch; lower is better
         self._weights = list(self.model.parameters())
         self._parameters = sum(parameter.numel() for parameter in self._weights)
-        # by name: the parameter, and its value before any training
-        self._start = {
-            name: (p, p.detach().clone())
-            for name, p in self.model.named_parameters()
-            if p.requires_grad
-        }
+        self._start = with_values(self.model)  # before any training
         sampled = np.array(sample(rows, val=val_rows), dtype=int)
         self._sample = taken(self._train, torch.from_numpy(sampled).to(device))
         self._tells = bool(config["trainer"].get("train_metric", False))

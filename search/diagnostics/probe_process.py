@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ with quick_imports():
     from trainers.probes.padding import padding_counts
     from trainers.probes.seen import LossCall
     from trainers.probes.speed import speed
-    from trainers.probes.subject import Subject, ramp
+    from trainers.probes.subject import PATIENCE, Subject, is_cut, ramp
     from trainers.stock import warm
 
 # Seconds that a question may take. Those of several trainings begin no further one after
@@ -118,7 +118,20 @@ def _ramps(subject: Subject, asked: dict[str, Any]) -> Answers:
             losses.append(ramp(subject, data, seed=seed, rates=rates, plain=False))
         except RuntimeError as error:
             return {"seeds": seeds, "losses": [], "cause": str(error)}
-    return {"seeds": seeds, "losses": losses}
+    return {"seeds": seeds, "losses": losses, "cause": _cut(losses, rates)}
+
+
+def _cut(curves: Sequence[Sequence[float]], rates: Sequence[float]) -> str:
+    """Why ramps say nothing that ended too early."""
+    ends = [len(curve) for curve in curves if is_cut(curve, steps=len(rates))]
+    if 2 * len(ends) <= len(curves):
+        return ""
+    end = max(ends)
+    return (
+        f"the ramp ended after {end} of {len(rates)} steps, at a rate of {rates[end - 1]:.2g}, and "
+        f"the loss had not risen by then: its {PATIENCE:.0f} s were over, or the training takes no "
+        "more epochs than it likes; loop over trainer.epochs"
+    )
 
 
 if __name__ == "__main__":

@@ -56,8 +56,7 @@ def load(
     Raises:
         DataError: no such table or column, text among numbers, no target, group or sequence.
     """
-    file = Path(path)
-    texts = _texts(na_values)
+    file, texts = Path(path), _texts(na_values)
     form = Format(separator=separator, decimal=decimal, encoding=encoding, na_values=texts)
     frame = read_table(file, form)
     targets = _names("target", target, frame)
@@ -72,11 +71,7 @@ def load(
         for key in ("length", "target_length")
     )
     frame = without_padding(frame, targets, lengths if target_lengths is None else target_lengths)
-    _check_labels(frame, [*targets, *further], special, file, form)
-    if file.suffix != ".parquet":
-        naming = {*targets, *category_names, *([special["groups"]] if groups is not None else [])}
-        whole = [name for name in sorted(naming) if frame[name].dtype.kind == "i"]
-        check_zeros(form.columns(file, whole), path)
+    _check_labels(frame, [*targets, *further], category_names, special, file, form)
     features = frame.drop(columns=list({*targets, *further, *special.values(), *dropped}))
     numbers = _numbers(features, category_names, file, form)
     rows = DataSet(
@@ -98,17 +93,21 @@ def load(
 def _check_labels(
     frame: pd.DataFrame,
     targets: Sequence[str],
+    categories: Sequence[str],
     special: Mapping[str, str],
     file: Path,
     form: Format,
 ) -> None:
-    """Raises DataError for a gap in a target or in a column of `PRESENT`, or texts that are no
-    names of classes or groups.
+    """Raises DataError for a gap in a target or in a column of `PRESENT`, or for texts or numbers
+    that are no names of classes, categories or groups.
     """
     _check_present(frame, targets, file, form, rule="every row needs its target")
-    for name in (*targets, special.get("groups")):
-        if name is not None:
-            check_texts(frame[name], str(file))
+    names = [*targets, *(special[key] for key in special if key == "groups")]
+    for name in names:
+        check_texts(frame[name], str(file))
+    if file.suffix != ".parquet":
+        whole = {name for name in (*names, *categories) if frame[name].dtype.kind == "i"}
+        check_zeros(form.columns(file, sorted(whole)), str(file))
     for key, rule in PRESENT.items():
         if key in special:
             _check_present(frame, [special[key]], file, form, rule=rule)

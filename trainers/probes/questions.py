@@ -67,11 +67,7 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
     whole = len(data.val.index) == len(subject.data.val.index)
     cut_again = "" if run.error or cut else look(again, epochs=1)
     last: Values = run.epochs[-1][1] if run.epochs else {}
-    ends = [0, *watch.seen.epochs]
-    trained = [
-        [key for batch in watch.seen.batches[start:end] for key in batch.keys]
-        for start, end in itertools.pairwise(ends)
-    ]
+    trained = _trained_keys(watch)
     for batch in (*watch.seen.batches, *watch.seen.evaluated):
         batch.keys = ()
     return {
@@ -94,6 +90,14 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
         "again_error": again.error or cut_again,
     }
+
+
+def _trained_keys(watch: Watch) -> list[list[int]]:
+    """Which rows each epoch trained on, by their keys."""
+    return [
+        [key for batch in watch.seen.batches[start:end] for key in batch.keys]
+        for start, end in itertools.pairwise([0, *watch.seen.epochs])
+    ]
 
 
 def learned_by_heart(

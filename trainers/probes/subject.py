@@ -20,6 +20,7 @@ from trainers.probes.steer import Steer
 
 PATIENCE = 20.0  # seconds (`own_time`) that one training here may take
 LOST, SURELY = 20.0, 1e4  # times the first losses: of several steps, of one
+SLOWER = 10  # times as many epochs as a ramp needs, if the trainer heeds its batch size
 FIRST, LAST = 16, 11  # steps over which the first and the last losses are taken
 
 
@@ -101,10 +102,10 @@ def ramp(
     steer = Steer(
         rate=lambda step: rates[min(step, len(rates) - 1)], plain=plain, most=len(rates), until=lost
     )
-    config = {**subject.config, "seed": seed}
-    run = subject.train(
-        data, epochs=2 + len(rates) // subject.steps(data), config=config, contexts=[steer]
-    )
+    # Epochs for trainers that take fewer steps than their batch size says; `most` ends them.
+    epochs = 2 + SLOWER * len(rates) // subject.steps(data)
+    config = _with_every_row({**subject.config, "seed": seed})
+    run = subject.train(data, epochs=epochs, config=config, contexts=[steer])
     if not steer.times and not (steer.losses and not math.isfinite(steer.losses[-1])):
         raise RuntimeError(run.error or "no step of a torch optimizer was seen in this process")
     return steer.losses[: len(rates)]
@@ -121,16 +122,36 @@ def is_lost(losses: Sequence[float]) -> bool:
     return len(losses) >= LAST and median(losses[-LAST:]) > LOST * fmean(first) + 1e-3
 
 
+def is_cut(losses: Sequence[float], *, steps: int) -> bool:
+    """Whether a ramp of so many steps ended before it lost the loss, or half of what it had won:
+    where it ended then says nothing of the rate.
+    """
+    if len(losses) >= steps or not losses or is_lost(losses):
+        return False
+    if len(losses) < LAST:
+        return True
+    usual = [median(losses[end - LAST : end]) for end in range(LAST, len(losses) + 1)]
+    return usual[-1] - min(usual) < (median(losses[:FIRST]) - min(usual)) / 2
+
+
 def without_penalties(config: Config) -> Config:
-    """Without the penalties and the augmentation in the config.
+    """Without the penalties and the augmentation in the config, on every row.
 
     What stands in the model is switched off by `Steer`.
     """
+    config = _with_every_row(config)
     trainer = {**config["trainer"], **{key: None for key in NAMES if config["trainer"].get(key)}}
     constant = (
         {"schedule": {"_target_": None, "interval": "epoch"}} if config.get("schedule") else {}
     )
     return {**config, "trainer": trainer, "augment": None, **constant}
+
+
+def _with_every_row(config: Config) -> Config:
+    """Rows are a sample here already: a share of them (`trainer.fraction`, R55) would be little."""
+    if not config["trainer"].get("fraction"):
+        return config
+    return {**config, "trainer": {**config["trainer"], "fraction": 1.0}}
 
 
 def _sample(part: Part, most: int) -> Part:

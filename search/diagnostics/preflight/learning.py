@@ -141,24 +141,21 @@ def overfit(heart: Answer) -> Check:
     if heart.get("left_out"):
         text = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
         return judge.unknown(text, **numbers)
-    falls = any(
+    if not any(
         attempt["end"] is not None and attempt["end"] < FALLS * attempt["start"]
         for attempt in tries
-    )
+    ):
+        suspects = "gradients that do not arrive, dead inputs, labels, the loss itself"
+        text = f"the loss rests at every rate, so suspect {suspects}"
+        return judge.fail(sentence, text, **numbers)
     suspects = (
         "the loss falls, so suspect a model too small or saturated, inputs that do not "
         "belong to their labels, or noise in it"
-        if falls
-        else "the loss rests at every rate, so suspect gradients that do not arrive, "
-        "dead inputs, labels, the loss itself"
     )
-    if falls and not scored:
-        return judge.warn(
-            sentence,
-            "the trainer tells no predictions, and its loss may have a floor; else " + suspects,
-            **numbers,
-        )
-    return judge.fail(sentence, suspects, **numbers)
+    if scored:
+        return judge.fail(sentence, suspects, **numbers)
+    text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
+    return judge.warn(sentence, text, **numbers)
 
 
 def labels_matter(answer: Answer, *, legible: bool = False) -> Check:

@@ -83,9 +83,9 @@ def of_training(
     seen, train = answers["watched"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
-    expected, classes = None, 0
-    if classification and train.y is not None:
-        expected, classes = entropy(train.y), 1 + int(train.y.max())
+    labels = train.y if classification else None
+    expected = None if labels is None else entropy(labels)
+    classes = 0 if labels is None else 1 + int(labels.max())
     yield loop.trains(seen)
     cause = {
         "cause": "the training raised"
@@ -114,10 +114,8 @@ def of_training(
     )
     if train.lengths is not None:
         yield learning.padding(answers.get("padding", cause))
-    speed = answers.get("speed", cause)
-    yield learning.speed(
-        speed, epochs=plan.epochs, trainings=trainings, slots=len(slots), batch=batch
-    )
+    search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}
+    yield learning.speed(answers.get("speed", cause), batch=batch, **search)
     unasked = {} if plan.stock else {"cause": "a trainer of yours builds its model itself"}
     yield model.own_gradients(answers.get("gradients", unasked))
 

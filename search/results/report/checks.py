@@ -1,5 +1,7 @@
 """The sections of what was looked at before the search: preflight and range test (R9, R31)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -59,6 +61,8 @@ def range_section(findings: Findings, folder: Folder) -> Section | None:
         return None
     wide = ramps.pivot(index="lr", columns="seed", values="loss")
     result = read_range(wide.index.tolist(), [wide[seed].tolist() for seed in wide])
+    if because := str(read_json(place / LR_RANGE)["because"]):  # such as a ramp that was cut
+        result = replace(result, low=None, high=None, because=because)
     where = "" if place == folder.path else f" From {place.name}."
     ways = Table(
         title="Ways of reading the curve",
