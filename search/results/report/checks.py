@@ -61,8 +61,8 @@ def range_section(findings: Findings, folder: Folder) -> Section | None:
         return None
     wide = ramps.pivot(index="lr", columns="seed", values="loss")
     result = read_range(wide.index.tolist(), [wide[seed].tolist() for seed in wide])
-    if because := str(read_json(place / LR_RANGE)["because"]):  # such as a ramp that was cut
-        result = replace(result, low=None, high=None, because=because)
+    if because := read_json(place / LR_RANGE).get("because"):  # such as a ramp that was cut
+        result = replace(result, low=None, high=None, because=str(because))
     where = "" if place == folder.path else f" From {place.name}."
     ways = Table(
         title="Ways of reading the curve",
