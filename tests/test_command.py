@@ -404,6 +404,34 @@ def test_two_ranks_train_together_and_a_rank_that_dies_fails_the_trial_and_leave
     wait_for(lambda: not any(each.is_running() for each in others), what="every process to end")
 
 
+TORCHRUN = """failed (exitcode: {first}) local_rank: 0 (pid: 7) of binary: python
+Failures:
+[1]:
+  time      : 2026-11-26_18:43:30
+  host      : localhost
+  rank      : 1 (local_rank: 1)
+  exitcode  : {second} (pid: 8)
+Root Cause (first observed failure):
+[0]:
+  rank      : 0 (local_rank: 0)
+  exitcode  : {first} (pid: 7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (-6, -9, "rank 1 was killed by SIGKILL"),  # whose end made the first one abort
+        (-6, -15, "rank 0 was killed by SIGABRT"),
+        (1, 1, "rank 0 ended with exit status 1"),
+    ],
+)
+def test_of_ranks_that_end_together_the_one_that_was_killed_is_named(first, second, told, tmp_path):
+    text = TORCHRUN.format(first=first, second=second)
+    with pytest.raises(CommandFailed, match=f"exit status 1: {told}$"):
+        list(_run(f"import sys; print({text!r}, file=sys.stderr); sys.exit(1)", tmp_path))
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -32,6 +32,9 @@ LINES, ERRORS = "lines.jsonl", "errors.log"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
 RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>\d+)")  # torchrun
+RANK_ENDED = re.compile(
+    r"\(local_rank: (\d+)\)\s+exitcode +: (-?\d+)"
+)  # its list of all that failed
 KEPT = 50  # last lines of errors in which a traceback is looked for
 # Ends that say nothing about the trial: somebody's kill, or a crash of native code, as gloo's may.
 CRASHES = (
@@ -248,7 +251,11 @@ def _last_words(lines: Sequence[str]) -> str:
     """The rank that torchrun names, else the error of the last traceback, else the last line."""
     failed = next(filter(None, map(RANK.search, lines)), None)
     if failed is not None:
-        return _words_of_rank(failed["rank"], int(failed["status"]), lines)
+        # A rank that is killed makes the others abort, which torchrun may see first.
+        ends = [(failed["rank"], failed["status"]), *RANK_ENDED.findall("\n".join(lines))]
+        killed = [end for end in ends if int(end[1]) == -signal.SIGKILL]
+        rank, status = (killed or ends)[0]
+        return _words_of_rank(rank, int(status), lines)
     starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call")]
     after = lines[starts[-1] + 1 :] if starts else []
     errors = [line for line in after if not line.startswith((" ", "\t"))]
