@@ -34,8 +34,7 @@ class Shape:
     """What is measured of curves that are finite, in shares of their scale."""
 
     def __init__(self, curves: Curves) -> None:
-        self.curves = curves
-        measure = scale_of(curves)
+        self.curves, measure = curves, scale_of(curves)
         self.floor, self.chance = measure.floor, measure.chance
         self.anchored, self.scale = measure.anchored, measure.unit
         train, val = curves.train - self.floor, curves.val - self.floor

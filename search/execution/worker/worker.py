@@ -63,8 +63,7 @@ class Worker:
     ) -> None:
         config = json.loads(setup.config)
         self._conductor, self._setup = ConductorChannel(link), setup
-        self._files: TrialFiles = files or SharedFiles()
-        self._notice = notice or Notice()
+        self._files, self._notice = files or SharedFiles(), notice or Notice()
         self._configs = TrialConfigs(DictConfig(config))
         self._every = float(config["trainer"]["checkpoint_every"])
         self._most_printed = int(float(config["trainer"]["max_log_mb"]) * 2**20)
