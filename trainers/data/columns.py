@@ -1,6 +1,6 @@
 """Columns of a table: their names, texts and digits are checked; times and lengths are read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,17 +78,13 @@ def check_texts(column: "pd.Series[Any]", path: str) -> None:
     Raises:
         DataError: two do not, and would be two classes, categories or groups.
     """
-    texts = sorted({text for text in column.dropna().unique() if isinstance(text, str)})
-    first: dict[str, str] = {}
-    for text in texts:
-        other = first.setdefault(text.strip(), text)
-        if other != text:
-            raise broken(
-                f"{path}: column {column.name!r}",
-                rule="texts differ by more than blanks at their ends",
-                got=f"{other!r} and {text!r}",
-                remedy="mend the file",
-            )
+    _check_apart(
+        sorted({text for text in column.dropna().unique() if isinstance(text, str)}),
+        where=f"{path}: column {column.name!r}",
+        bare=str.strip,
+        rule="texts differ by more than blanks at their ends",
+        remedy="mend the file",
+    )
 
 
 def check_zeros(texts: pd.DataFrame, path: str) -> None:
@@ -102,16 +98,24 @@ def check_zeros(texts: pd.DataFrame, path: str) -> None:
         DataError: two do not, and would be one class, category or group.
     """
     for name in texts:
-        first: dict[str, str] = {}
-        for text in map(str, texts[name].unique()):
-            other = first.setdefault(text.strip().lstrip("0") or "0", text)
-            if other != text:
-                raise broken(
-                    f"{path}: column {name!r}",
-                    rule="numbers that name something differ by more than zeros in front",
-                    got=f"{other!r} and {text!r}",
-                    remedy="write one number in one way, or put a letter before each",
-                )
+        _check_apart(
+            map(str, texts[name].unique()),
+            where=f"{path}: column {name!r}",
+            bare=lambda text: text.strip().lstrip("0") or "0",
+            rule="numbers that name something differ by more than zeros in front",
+            remedy="write one number in one way, or put a letter before each",
+        )
+
+
+def _check_apart(
+    texts: Iterable[str], *, where: str, bare: Callable[[str], str], rule: str, remedy: str
+) -> None:
+    """Whether no two texts are one once they are `bare`."""
+    first: dict[str, str] = {}
+    for text in texts:
+        other = first.setdefault(bare(text), text)
+        if other != text:
+            raise broken(where, rule=rule, got=f"{other!r} and {text!r}", remedy=remedy)
 
 
 def check_digits(column: "pd.Series[Any]", numbers: "pd.Series[float]", path: str) -> None:
