@@ -32,9 +32,7 @@ LINES, ERRORS = "lines.jsonl", "errors.log"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
 RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>\d+)")  # torchrun
-RANK_ENDED = re.compile(
-    r"\(local_rank: (\d+)\)\s+exitcode +: (-?\d+)"
-)  # its list of all that failed
+RANK_ENDED = re.compile(r"\(local_rank: (\d+)\)\s+exitcode +: (-?\d+)")  # in its list of all
 KEPT = 50  # last lines of errors in which a traceback is looked for
 # Ends that say nothing about the trial: somebody's kill, or a crash of native code, as gloo's may.
 CRASHES = (

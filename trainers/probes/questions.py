@@ -163,7 +163,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
     dice = np.random.default_rng(0)
     wrong = [_shuffled(labels, dice, per_step=subject.task == "tagging") for _ in range(SHUFFLES)]
     epochs = max(3, -(-steps // subject.steps(data)))
-    scores, fell = [], []
+    scores, fell = [], None
     for y in (labels, *wrong):
         steer = Steer(rate=lambda _: rate, plain=True, until=patient())
         rows = replace(data, train=replace(data.train, y=y))
@@ -178,7 +178,8 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         if not scored:
             return {"cause": run.error or _why_unscored(run)}
         scores.append(np.mean(scored[len(scored) // 2 :], axis=0))
-        fell.append(_fall(run.told("train_loss")))
+        if y is labels:
+            fell = _fall(run.told("train_loss"))
     gain = scores[0] - np.mean(scores[1:], axis=0)
     spread = float(gain.std(ddof=1) / math.sqrt(len(gain))) if len(gain) > 1 else math.nan
     return {
@@ -186,7 +187,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         "shuffled": float(np.mean(scores[1:])),
         "rows": len(gain),
         "deviations": float(gain.mean()) / spread if spread else math.nan,
-        "fell": fell[0],
+        "fell": fell,
     }
 
 
