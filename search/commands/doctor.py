@@ -4,6 +4,7 @@ import math
 from argparse import ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,91 +78,59 @@ def run(words: list[str], config_dir: Path | None) -> int:
             f"but got {got}; "
             "see python -m search help doctor"
         )
-    if options.csv is not None:
-        _print_logs(options)
-        return 0
+    reading = _of_search(options) if options.csv is None else _of_logs(options)
+    if options.json:
+        print_document("doctor", _document(reading))
+    else:
+        _say(reading)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the curves of a search, of one of its trials or of somebody's logs say.
+
+    `verdicts`: by trial. `findings`: of the search, if it is one. `together`: what all trials say.
+    `untold`, `unheld`: verdicts that could not be given without a scale, or without losses of
+    validation. `columns`: which columns of a log were read as what. `then`: what to do next.
+    """
+
+    name: str
+    verdicts: Mapping[str, Verdict]
+    findings: Findings | None = None
+    together: Sequence[Together] = ()
+    untold: Sequence[str] = ()
+    unheld: Sequence[str] = ()
+    columns: str = ""
+    then: Sequence[str] = ()
+
+
+def _of_search(options: Namespace) -> Reading:
+    """The verdicts on a search, or on one of its trials."""
     folder, findings = open_results(options.name, root=options.results_root)
     findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
-    verdicts = {str(trial): verdict for trial, verdict in findings.verdicts.items()}
     if options.trial is not None:
-        verdicts = {options.trial: _verdict(findings, options.trial)}
-    if not verdicts and findings.without_curves:
+        verdict = _verdict(findings, options.trial)
+        return Reading(name=options.name, verdicts={options.trial: verdict}, findings=findings)
+    if not findings.verdicts and findings.without_curves:
         raise UsageError(f"{folder.curves}: {deleted(findings)[0]}")
-    if not verdicts:
+    if not findings.verdicts:
         raise refused(
             options.name,
             rule="a verdict needs train_loss and val_loss",
             got="neither in its curves",
             remedy="yield both",
         )
-    _print(verdicts, options, findings=findings)
-    return 0
+    return Reading(
+        name=options.name,
+        verdicts={str(trial): verdict for trial, verdict in findings.verdicts.items()},
+        findings=findings,
+        together=findings.together,
+        then=[*next_lines(findings), *deleted(findings)],
+    )
 
 
-def _print(
-    verdicts: Mapping[str, Verdict],
-    options: Namespace,
-    *,
-    findings: Findings | None,
-    together: Sequence[Together] = (),
-    untold: Sequence[str] = (),
-    unheld: Sequence[str] = (),
-    columns: str = "",
-) -> None:
-    """As text or as JSON.
-
-    Args:
-        verdicts: by trial.
-        options: of the command.
-        findings: of the search that was read, if it was one.
-        together: what all trials say.
-        untold: verdicts that could not be given without a scale.
-        unheld: those that could not be given without losses of validation.
-        columns: which columns of a log were read as what.
-    """
-    if findings is not None and options.trial is None:
-        together = findings.together
-    if options.json:
-        ended = _ended(findings) if findings is not None else set()
-        content = {
-            "name": options.name or str(options.csv),
-            "trials": [
-                {"trial": name, **_record(verdict, ended=name in ended)}
-                for name, verdict in verdicts.items()
-            ],
-            "together": [{"says": remark.says, "rule": remark.rule} for remark in together],
-            "untold": [*untold, *unheld],
-            "columns": columns,
-        }
-        print_document("doctor", content)
-        return
-    console = Terminal()
-    if len(verdicts) > 1:
-        _show_table(verdicts, findings, console)
-    else:
-        _show_one(verdicts, findings, console)
-    if columns:
-        console.say(f"read {columns}; --columns ROLE=NAME decides otherwise")
-    if untold:
-        console.say(
-            f"cannot be judged from these curves: {', '.join(untold)}; how many classes are there "
-            "(--classes C), or what does a constant prediction lose (--constant L)?"
-        )
-    if unheld:
-        console.say(
-            f"cannot be judged without losses of validation: {', '.join(unheld)}; where a column "
-            "holds them, name it with --columns val=NAME"
-        )
-    for remark in together:
-        console.say(f"together: {remark.says} ({remark.rule})")
-    if findings is not None and options.trial is None:
-        for line in [*next_lines(findings), *deleted(findings)]:
-            console.say(line)
-    if options.name is not None and len(verdicts) > 1:
-        console.say(f"\none trial: python -m search doctor {options.name} TRIAL")
-
-
-def _print_logs(options: Namespace) -> None:
+def _of_logs(options: Namespace) -> Reading:
     """The verdicts on somebody's logs."""
     log = read_logs(
         options.csv,
@@ -170,18 +139,57 @@ def _print_logs(options: Namespace) -> None:
         columns=dict(options.columns or ()),
     )
     verdicts = {name: judge(curves) for name, curves in log.trainings.items()}
-    _print(
-        verdicts,
-        options,
-        findings=None,
+    untold = {name for curves in log.trainings.values() for name in unscaled(curves)}
+    return Reading(
+        name=str(options.csv),
+        verdicts=verdicts,
         together=across([trained(c, verdicts[name].name) for name, c in log.trainings.items()]),
-        untold=sorted(
-            {name for curves in log.trainings.values() for name in unscaled(curves)}
-            - {verdict.name for verdict in verdicts.values()}
-        ),
+        untold=sorted(untold - {verdict.name for verdict in verdicts.values()}),
         unheld=sorted({name for curves in log.trainings.values() for name in unheld(curves)}),
         columns=log.columns,
     )
+
+
+def _document(reading: Reading) -> dict[str, Any]:
+    """As JSON."""
+    ended = _ended(reading.findings)
+    return {
+        "name": reading.name,
+        "trials": [
+            {"trial": name, **_record(verdict, ended=name in ended)}
+            for name, verdict in reading.verdicts.items()
+        ],
+        "together": [{"says": remark.says, "rule": remark.rule} for remark in reading.together],
+        "untold": [*reading.untold, *reading.unheld],
+        "columns": reading.columns,
+    }
+
+
+def _say(reading: Reading) -> None:
+    """As text."""
+    console = Terminal()
+    if len(reading.verdicts) > 1:
+        _show_table(reading.verdicts, reading.findings, console)
+    else:
+        _show_one(reading.verdicts, reading.findings, console)
+    if reading.columns:
+        console.say(f"read {reading.columns}; --columns ROLE=NAME decides otherwise")
+    if reading.untold:
+        console.say(
+            f"cannot be judged from these curves: {', '.join(reading.untold)}; how many classes "
+            "are there (--classes C), or what does a constant prediction lose (--constant L)?"
+        )
+    if reading.unheld:
+        console.say(
+            f"cannot be judged without losses of validation: {', '.join(reading.unheld)}; where a "
+            "column holds them, name it with --columns val=NAME"
+        )
+    for remark in reading.together:
+        console.say(f"together: {remark.says} ({remark.rule})")
+    for line in reading.then:
+        console.say(line)
+    if reading.findings is not None and len(reading.verdicts) > 1:
+        console.say(f"\none trial: python -m search doctor {reading.name} TRIAL")
 
 
 def _column(word: str) -> tuple[str, str]:
@@ -201,8 +209,10 @@ def _loss(text: str) -> float:
     return loss
 
 
-def _ended(findings: Findings) -> set[str]:
-    """The trials that patience had ended."""
+def _ended(findings: Findings | None) -> set[str]:
+    """The trials of a search that patience had ended."""
+    if findings is None:
+        return set()
     plan = findings.plan
     return {str(row.spec.trial) for row in findings.rows if out_of_patience(plan, row)}
 
@@ -241,17 +251,13 @@ def _show_one(
 ) -> None:
     ((name, verdict),) = verdicts.items()
     rows = findings.rows if findings is not None else ()
-    about = [
-        f"  {shown_knobs(row.spec.knobs)} seed {row.spec.seed}  {row.state}"
-        for row in rows
-        if str(row.spec.trial) == name
-    ]
-    console.say(f"{name}{''.join(about)}".rstrip())
     row = next((row for row in rows if str(row.spec.trial) == name), None)
-    config, acts, ended = None, None, False
+    about, config, acts, ended = "", None, None, False
     if findings is not None and row is not None:
+        about = f"  {shown_knobs(row.spec.knobs)} seed {row.spec.seed}  {row.state}"
         config, acts = config_of(findings, row), turnable(findings.plan)
         ended = out_of_patience(findings.plan, row)
+    console.say(f"{name}{about}")
     for finding in (verdict, *verdict.sides):
         console.say(f"{finding.name}: {finding.why}")
         for line in advice(finding.name, config, turnable=acts, out_of_patience=ended):
@@ -286,7 +292,7 @@ def _show_table(
 
 def _mostly_out_of_patience(verdicts: Mapping[str, Verdict], findings: Findings | None) -> set[str]:
     """The verdicts of which patience had ended more than half of the trials."""
-    ended = _ended(findings) if findings is not None else set()
+    ended = _ended(findings)
     of = Counter(verdict.name for verdict in verdicts.values())
     stopped = Counter(verdict.name for name, verdict in verdicts.items() if name in ended)
     return {name for name, number in stopped.items() if 2 * number > of[name]}

@@ -43,10 +43,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
     console = Terminal()
     console.say(f"{options.experiment}: reading the config …")
     config, contract = _composed(options.experiment, options.overrides, config_dir)
-    return carry_out(config, console=console, command=words, contract=contract)
+    return run_config(config, console=console, command=words, contract=contract)
 
 
-def carry_out(
+def run_config(
     config: "DictConfig",
     *,
     console: Terminal,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from search.commands.support.arguments import VerbParser, results_root, take
-from search.commands.tune import carry_out_protocol
+from search.commands.tune import compose_and_run
 from search.config.sweep_words import knob_names, sweep_words
 from search.execution.terminal import Terminal
 
@@ -43,4 +43,4 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if not (root / name).exists() and (former := [f for f in folders if (root / f).exists()]):
         console.say(f"{', '.join(former)}: sweeps of an earlier version, which stay as they are")
     console.say(f"{name}: reading the config …")
-    return carry_out_protocol(protocol, config_dir, console=console, command=["sweep", *words])
+    return compose_and_run(protocol, config_dir, console=console, command=["sweep", *words])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from search.commands.run import carry_out
+from search.commands.run import run_config
 from search.commands.support.arguments import VerbParser, take
 from search.config.quick_imports import quick_imports
 from search.execution.terminal import Terminal
@@ -42,10 +42,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
     overrides = parser().parse(words).overrides
     console = Terminal()
     console.say("tune: reading the config …")
-    return carry_out_protocol(overrides, config_dir, console=console, command=["tune", *words])
+    return compose_and_run(overrides, config_dir, console=console, command=["tune", *words])
 
 
-def carry_out_protocol(
+def compose_and_run(
     words: list[str], config_dir: Path | None, *, console: Terminal, command: list[str]
 ) -> int:
     """Runs or resumes a protocol, from another search's winner where `from=` names one.
@@ -60,4 +60,4 @@ def carry_out_protocol(
     with quick_imports():
         from search.results.transfer import protocol_from
     config, contract = protocol_from(words, config_dir=config_dir, source=source)
-    return carry_out(config, console=console, command=command, contract=contract, words=words)
+    return run_config(config, console=console, command=command, contract=contract, words=words)

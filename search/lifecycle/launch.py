@@ -65,11 +65,11 @@ def launch(
             for line in lines:
                 say(console, line)
             with quick_imports():  # while the workers import torch
-                from search.lifecycle.lifecycle import carried_out
-                from search.lifecycle.many_stages import carry_out
-            if isinstance(plan.settings, TuneSettings):
-                carried_out = partial(carry_out, words=words)
-            return carried_out(
+                from search.lifecycle.lifecycle import run_search
+                from search.lifecycle.many_stages import run_protocol
+            is_protocol = isinstance(plan.settings, TuneSettings)
+            carry_out = partial(run_protocol, words=words) if is_protocol else run_search
+            return carry_out(
                 plan, folder, pool, contract=contract, console=console, command=command
             )
 

@@ -41,7 +41,7 @@ from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
 
-def carried_out(
+def run_search(
     plan: Plan,
     folder: Folder,
     pool: WorkerPool,
@@ -50,7 +50,7 @@ def carried_out(
     console: Console,
     command: str,
 ) -> Findings:
-    """The search, run or resumed to its end, with its tables, its figures and its winner's export.
+    """Runs or resumes a search to its end; writes its tables, figures and its winner's export.
 
     Args:
         plan: of the search.

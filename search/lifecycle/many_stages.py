@@ -55,7 +55,7 @@ from search.storage.trials import TrialRecord
 TRAININGS = 100  # about how many there are without a budget, for the preflight's estimate of time
 
 
-def carry_out(
+def run_protocol(
     plan: Plan,
     folder: Folder,
     pool: WorkerPool,
@@ -65,9 +65,9 @@ def carry_out(
     words: Sequence[str],
     command: str,
 ) -> Findings:
-    """The whole protocol, run or resumed to its end, with its tables and its winner's export.
+    """Runs or resumes a whole protocol to its end; writes its tables and its winner's export.
 
-    Args are those of `lifecycle.carried_out`, and `words`: of the command, from which each stage's
+    Args are those of `lifecycle.run_search`, and `words`: of the command, from which each stage's
     own is made.
 
     Raises:
@@ -163,7 +163,7 @@ class _ManyStages:
             skipped = then.opened(request)
             self._command = ""
             self._say_start(skipped)
-            step = skipped if request.skip else self._carried_out(skipped, then)
+            step = skipped if request.skip else self._carry_out(skipped, then)
             history = history.with_step(step)
             then, request = stage_due(history, self._budgets, ended=len(self._before))
             self._record(step, following=request)
@@ -207,7 +207,7 @@ class _ManyStages:
         """Ends the writing."""
         self._folder.storage().close()
 
-    def _carried_out(self, step: Step, history: History) -> Step:
+    def _carry_out(self, step: Step, history: History) -> Step:
         stage = step.request.stage
         if stage == "preflight":
             return replace(step, says=self._soundness())
