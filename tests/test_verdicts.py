@@ -388,6 +388,40 @@ def test_a_blow_up_is_not_converged_however_far_it_has_come_down_again():
     assert told(replace(blown, classes=0, constant=240_000.0)) == "converged"
 
 
+def test_what_losses_alone_cannot_tell_apart_is_left_open_and_what_to_record_is_said():
+    dead = logged(level(2.302), level(2.303), classes=10, spread=5e-4)
+    verdict = judge(dead)
+    assert (verdict.name, verdict.alike) == ("dead", ("vanishing", "dead_units", "lr_too_high"))
+    assert "record each layer's gradients" in verdict.why
+    measured = judge(replace(dead, early_gradient=np.full(len(dead.train), 0.5)))
+    assert (measured.name, measured.alike) == ("dead", ())
+    huge = logged(lambda t: 900 - 600 * t, lambda t: 950 - 600 * t, classes=10, spread=1e-3)
+    assert (judge(huge).name, judge(huge).alike) == ("exploding", ("lr_too_high",))
+    blown = judge(logged(level(2899, 235506), level(2950, 235506), classes=10))
+    assert (blown.name, blown.alike) == ("lr_too_high", ("exploding",))
+    easier = judge(logged(lambda t: 1.6 - 0.4 * t, level(0.6), classes=10))
+    assert (easier.name, easier.alike) == ("cannot_tell", ("data_suspect",))
+
+
+def test_a_training_that_ends_as_a_constant_after_a_blow_up_or_after_learning_had_a_rate_too_high():
+    lost = lambda t: np.where(t < 0.1, 1.9, 2.31)  # noqa: E731
+    assert told(logged(lost, lost, classes=10, spread=5e-4)) == "lr_too_high"
+    after_blow_up = logged(level(2.31, 40), level(2.31, 0.2), classes=10, spread=5e-4)
+    assert told(after_blow_up) == "lr_too_high"
+
+
+def test_shaking_that_a_mean_over_batches_hides_shows_in_validation():
+    dice = np.random.default_rng(0)
+    wobbly = logged(level(1.2, 1), level(1.25, 1), classes=10, spread=2e-3)
+    calm = replace(wobbly, comparable=False)
+    assert told(calm) == "underfitting"
+    shaken = replace(calm, val=calm.val + 0.15 * dice.normal(size=len(calm.val)))
+    assert told(shaken) == "lr_drop_due"
+    bad = logged(level(2.0, 0.2), level(2.05, 0.2), classes=10, spread=2e-3)
+    shaken = replace(bad, comparable=False, val=bad.val + 0.2 * dice.normal(size=len(bad.val)))
+    assert told(shaken) == "lr_too_high"
+
+
 def test_a_floor_below_which_a_loss_cannot_go_is_no_underfitting():
     assert told(logged(level(3.2, 4), level(3.3, 4), classes=50_000)) == "cannot_tell"
     smoothed = logged(

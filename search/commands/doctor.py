@@ -221,6 +221,7 @@ def _record(verdict: Verdict, *, ended: bool) -> dict[str, Any]:
     return {
         "verdict": verdict.name,
         "why": verdict.why,
+        "alike": list(verdict.alike),
         "advice": advice(verdict.name, out_of_patience=ended),
         "also": [{"verdict": side.name, "why": side.why} for side in verdict.sides],
     }
@@ -259,7 +260,8 @@ def _show_one(
         ended = out_of_patience(findings.plan, row)
     console.say(f"{name}{about}")
     for finding in (verdict, *verdict.sides):
-        console.say(f"{finding.name}: {finding.why}")
+        words = " or ".join([finding.name, *(verdict.alike if finding is verdict else ())])
+        console.say(f"{words}: {finding.why}")
         for line in advice(finding.name, config, turnable=acts, out_of_patience=ended):
             console.say(f"  - {line}")
 

@@ -1,7 +1,8 @@
 """What verdicts get right: the confusion matrix on planted curves, and alarms on sound trainings that nobody looked at before.
 
 python tests/benchmarks/verdicts.py matrix             of the curves put aside while the rules were made (`--tuned`: of the others;
-    `--bare`: as a plain CSV file tells them, without classes, epoch 0, layers and gradients)
+    `--bare`: as a plain CSV file tells them, without classes, epoch 0, layers and gradients;
+    `--bare --scaled`: the same with classes or the constant)
 python tests/benchmarks/verdicts.py sound [--runs 90] [--first 0]  trains digits with sound set-ups of random size, rate and seed
 """
 
@@ -20,45 +21,55 @@ from planted_curves import COSINE, FILE, Plant, adam, curves, model_of, sgd
 
 from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.from_columns import curves_of
-from search.diagnostics.verdicts.rules import NEED_SCALE, judge
+from search.diagnostics.verdicts.rules import NEED_SCALE, Verdict, judge
 
 
-def verdict(frame: pd.DataFrame, *, classes: int, constant: float | None) -> str:
+def verdict(frame: pd.DataFrame, *, classes: int, constant: float | None) -> Verdict:
     """On one training's rows."""
     columns = {name: frame[name].to_numpy() for name in frame}
-    told = curves_of(columns, metric="metric", sign=1.0, classes=classes, constant=constant)
-    return judge(told).name if told is not None else "nan"
+    curves = curves_of(columns, metric="metric", sign=1.0, classes=classes, constant=constant)
+    return judge(curves) if curves is not None else Verdict(name="nan", why="")
 
 
-def matrix(aside: bool, *, bare: bool) -> None:
+def matrix(aside: bool, *, bare: bool, scaled: bool) -> None:
     """Rows: what was planted; what was said instead, in words.
 
-    `bare`: without a scale; `cannot_tell` is right then for what needs one, or layers.
+    `bare`: as a plain log; `scaled`: what a constant prediction loses is known nevertheless. Where it
+    is not, `cannot_tell` is right for what needs it, or layers.
     """
-    untold = (*NEED_SCALE, "vanishing", "dead_units") if bare else ()
+    known = scaled or not bare
+    untold = () if known else (*NEED_SCALE, "vanishing", "dead_units")
     table: dict[str, Counter[str]] = {}
+    named, open_words = Counter[str](), Counter[int]()
     for _, frame in pd.read_parquet(FILE).groupby("name", sort=False):
         if bool(frame.aside.iloc[0]) == aside:
             label, classes = str(frame.label.iloc[0]), int(frame.classes.iloc[0])
             constant = float(frame.constant.iloc[0])
-            said = (
-                verdict(_bare(frame), classes=0, constant=None)
-                if bare
-                else verdict(frame, classes=classes, constant=constant)
+            told = verdict(
+                _bare(frame) if bare else frame,
+                classes=classes if known else 0,
+                constant=constant if known else None,
             )
-            said = label if said == "cannot_tell" and label in untold else said
+            said = label if told.name == "cannot_tell" and label in untold else told.name
             table.setdefault(label, Counter())[said] += 1
-    print("| planted | curves | said so | said instead |\n| --- | --- | --- | --- |")
+            named[label] += label in (said, *told.alike)
+            open_words[len(told.alike)] += 1
+    print(
+        "| planted | curves | said so | or left open | said instead |\n| --- | --- | --- | --- | --- |"
+    )
     for label, row in sorted(table.items()):
         instead = ", ".join(
             f"{number} {name}" for name, number in row.most_common() if name != label
         )
-        print(f"| {label} | {row.total()} | {row[label]} | {instead} |")
+        print(f"| {label} | {row.total()} | {row[label]} | {named[label]} | {instead} |")
     recalls = [row[label] / row.total() for label, row in table.items()]
+    or_open = [named[label] / row.total() for label, row in table.items()]
     given_up = sum(row["cannot_tell"] for label, row in table.items() if label != "cannot_tell")
     print(
-        f"macro recall {np.mean(recalls):.3f}; given up {given_up} of {sum(row.total() for row in table.values())}"
+        f"macro recall {np.mean(recalls):.3f}; with those left open {np.mean(or_open):.3f} "
+        f"(verdicts with so many others left open: {dict(sorted(open_words.items()))})"
     )
+    print(f"given up {given_up} of {sum(row.total() for row in table.values())}")
 
 
 def _bare(frame: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +99,7 @@ def sound(runs: int, first: int) -> None:
             epochs=int(dice.integers(30, 60)), batch=int(dice.choice([32, 64])), schedule=COSINE,
         )  # fmt: skip
         frame, constant = curves(plant, seed=10_000 + run)
-        said = verdict(frame, classes=10, constant=constant)
+        said = verdict(frame, classes=10, constant=constant).name
         counts[said] += 1
         if said in ALARMS:
             print(f"run {run}, {kind}, {len(frame) - 1} epochs: {said}", flush=True)
@@ -106,11 +117,12 @@ def main() -> None:
     parser.add_argument("what", choices=["matrix", "sound"])
     parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--scaled", action="store_true")
     parser.add_argument("--runs", type=int, default=90)
     parser.add_argument("--first", type=int, default=0)
     chosen = parser.parse_args()
     if chosen.what == "matrix":
-        matrix(not chosen.tuned, bare=chosen.bare)
+        matrix(not chosen.tuned, bare=chosen.bare, scaled=chosen.scaled)
     else:
         sound(chosen.runs, chosen.first)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.diagnostics.verdicts import rules_generalisation, rules_training
+from search.diagnostics.verdicts import rules_generalisation, rules_rate, rules_training
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.shape import Shape
 
@@ -24,9 +24,13 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict(Finding):
-    """The main finding, and what is to be seen beside it."""
+    """The main finding, and what is to be seen beside it.
+
+    `alike`: verdicts that look the same in what was recorded.
+    """
 
     sides: tuple[Finding, ...] = ()
+    alike: tuple[str, ...] = ()
 
 
 def judge(curves: Curves) -> Verdict:
@@ -48,14 +52,37 @@ def judge(curves: Curves) -> Verdict:
                 for side in asked
                 if side != name and (why := SIDES[side](shape, name))
             ]
-            return Verdict(name=name, why=text, sides=tuple(sides))
+            alike = alike_of(name, shape)
+            text = f"{text}; {to_record(name)}" if alike else text
+            return Verdict(name=name, why=text, sides=tuple(sides), alike=alike)
     text = (
         f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch"
     )
     if shape.falls:
         rests = f"validation, at {shape.loss(shape.val_level)}, lies below it and does not fall"
         text = f"train still falls ({shape.stands}); {rests}, which dropout or easier rows may do"
+        if not curves.comparable:
+            text = f"{text}; evaluate train rows as validation is to tell the cause"
+            return Verdict(name="cannot_tell", why=text, alike=("data_suspect",))
     return Verdict(name="cannot_tell", why=text)
+
+
+def alike_of(name: str, shape: Shape) -> tuple[str, ...]:
+    """The verdicts that losses alone do not tell from one: their causes lie within the model (R19,
+    R26).
+    """
+    curves = shape.curves
+    if name == "dead" and curves.early_gradient is None and curves.dead_units is None:
+        return ("vanishing", "dead_units", "lr_too_high")
+    if curves.grad_norm is None and (name == "exploding" or rules_rate.is_huge(shape)):
+        return {"exploding": ("lr_too_high",), "lr_too_high": ("exploding",)}.get(name, ())
+    return ()
+
+
+def to_record(name: str) -> str:
+    """What would tell a verdict from those that look the same."""
+    inner = {"dead": "each layer's gradients and share of dead units"}
+    return f"record {inner.get(name, 'the norm of the gradient')} to tell the cause"
 
 
 def unscaled(curves: Curves) -> tuple[str, ...]:
@@ -94,15 +121,15 @@ def _grew(curves: Curves) -> str:
 NEED_SCALE = ("dead", "stuck", "exploding", "data_suspect", "lr_drop_due")
 NEED_VALIDATION = ("overfitting", "overconfident", "val_stalled", "data_suspect", "fewer_epochs")
 RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
-    ("lr_too_high", rules_training.blown),
+    ("lr_too_high", rules_rate.blown),
     ("cannot_tell", rules_training.too_few),
     ("exploding", rules_training.exploding),
     ("vanishing", rules_training.vanishing),
     ("dead_units", rules_training.dead_units),
     ("unstable", rules_training.unstable),
     ("data_suspect", rules_training.opposed),
-    ("lr_too_high_late", rules_training.lr_too_high_late),
-    ("lr_too_high", rules_training.lr_too_high),
+    ("lr_too_high_late", rules_rate.lr_too_high_late),
+    ("lr_too_high", rules_rate.lr_too_high),
     ("dead", rules_training.dead),
     ("cannot_tell", rules_training.rests_unscaled),
     ("cannot_tell", rules_generalisation.fell_at_once),
@@ -156,7 +183,7 @@ def _apart(shape: Shape, main: str) -> str:
 
 
 def _rate(shape: Shape, main: str) -> str:
-    return rules_training.lr_too_high(shape) if main == "data_suspect" else ""
+    return rules_rate.lr_too_high(shape) if main == "data_suspect" else ""
 
 
 def _easier(shape: Shape, main: str) -> str:

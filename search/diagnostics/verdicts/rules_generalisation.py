@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from search.diagnostics.verdicts.rules_training import ASK, HIGH, NOTHING
+from search.diagnostics.verdicts.rules_rate import HIGH, wobble
+from search.diagnostics.verdicts.rules_training import ASK, NOTHING
 from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
 SLOW = 0.75  # of where train began, which a rate that is too low leaves behind
@@ -206,10 +207,10 @@ def lr_drop_due(shape: Shape) -> str:
         or learned
         or shape.annealed
         or not shape.curves.held_out  # mostly single batches, which shake at any rate
-        or shape.jitter < max(SHAKES, (0.03 if shape.anchored else 0.1) * shape.level)
+        or wobble(shape) < max(SHAKES, (0.03 if shape.anchored else 0.1) * shape.level)
     ):
         return ""
-    return f"train fell to {shape.stands} and has stopped, shaking by {shape.by(shape.jitter)}"
+    return f"train fell to {shape.stands} and has stopped, shaking by {shape.by(wobble(shape))}"
 
 
 def rests_alone(shape: Shape) -> str:

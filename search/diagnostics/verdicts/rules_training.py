@@ -1,5 +1,5 @@
-"""Rules for trainings that do not learn what they should: no gradient, a wrong rate, shocks, data
-that do not fit (R18–R26).
+"""Rules for trainings that do not learn what they should: no gradient, shocks, data that
+do not fit (R18–R26).
 
 Each says why it holds, in the loss's own numbers, or nothing.
 """
@@ -8,29 +8,23 @@ import math
 
 import numpy as np
 
+from search.diagnostics.verdicts.rules_rate import (
+    ASLEEP,
+    FEWEST,
+    REST,
+    is_huge,
+    rests_at_constant,
+    sinks,
+)
 from search.diagnostics.verdicts.shape import BAD, SHORT, Shape
-from search.diagnostics.verdicts.trend import median, noise
+from search.diagnostics.verdicts.trend import median
 
-FEWEST = 3  # epochs without which nothing can be told
-HIGH = 0.6  # train's level above which nothing much has been learned
 STUCK = 0.95  # of where train began, or of a constant prediction's loss
 NOTHING = 0.8  # of a constant prediction's loss, from which a train that never moved is dead
 FEW_NATS = 0.6  # a loss below which a good model's accuracy is near what guessing would give
-REST = 0.03  # how near to a constant prediction's loss train counts as resting there
-ASLEEP = 0.9  # share of dead units of a layer that nothing gets through
 VANISHED = 1e-3  # the first layer's gradient over the last one's
 EXPLODED = 100.0  # a gradient's norm over the loss of a constant prediction, or over what it was
-LONG = 16  # epochs whose halves can be compared
-BLOWN = 3.0  # times where train began, or a constant prediction's loss
 ASK = "the loss of a constant prediction (of a log: --classes C, or --constant L)"
-
-
-def blown(shape: Shape) -> str:
-    """R23: the last epoch is far above the first, however good those between them were."""
-    end = float(shape.train[-1])
-    if end < BLOWN * max(shape.first, 1.0):
-        return ""
-    return f"train went from {shape.loss(shape.first)} to {shape.loss(end)} in its last epoch"
 
 
 def too_few(shape: Shape) -> str:
@@ -39,9 +33,16 @@ def too_few(shape: Shape) -> str:
 
 
 def exploding(shape: Shape) -> str:
-    """R26: gradients far greater than the loss can ask for, or far greater than they were."""
+    """R26: gradients far greater than the loss can ask for, or far greater than they were; where
+    none were recorded, a loss that was huge from the start.
+    """
     norms = shape.curves.grad_norm
     known = norms[np.isfinite(norms)] if norms is not None else np.empty(0)
+    if not len(known) and is_huge(shape) and sinks(shape):
+        return (
+            f"train began at {shape.loss(shape.first)} and sinks steadily, to {shape.stands}, "
+            f"where a constant prediction loses {shape.chance:.3g}"
+        )
     if len(known) < FEWEST or shape.level < BAD:
         return ""
     usual, first, grown = median(known), float(known[0]), median(known[-FEWEST:])
@@ -86,97 +87,11 @@ def opposed(shape: Shape) -> str:
     return "train rises while validation falls"
 
 
-def lr_too_high_late(shape: Shape) -> str:
-    """R23: train had come down, rose, and stays up."""
-    if shape.lowest > 0.7 * min(shape.first, 1.0):
-        return ""
-    before = noise(shape.train[: shape.count // 2])
-    if shape.count >= LONG and shape.jitter > 0.04 and before < shape.jitter / 4:
-        return (
-            f"train shook by {shape.by(before)} in its first half, and shakes by "
-            f"{shape.by(shape.jitter)} since"
-        )
-    climbed = shape.level - shape.lowest
-    if shape.train_goes == "up" and climbed > max(0.1, 3 * shape.jitter):
-        return (
-            f"train had come down to {shape.loss(shape.lowest)} and has climbed to {shape.stands} "
-            "again"
-        )
-    at = int(np.argmin(shape.train))
-    bar = shape.lowest + max(0.05, 0.5 * shape.lowest, 3 * noise(shape.train[: at + 1]))
-    above = shape.train[at:] > bar
-    after = above[int(above.argmax()) :]
-    if at < FEWEST or len(after) < max(FEWEST, shape.count // 10):
-        return ""
-    if shape.level < bar or float(after.mean()) < 0.85:
-        return ""
-    return f"train had come down to {shape.loss(shape.lowest)} and stands at {shape.stands} again"
-
-
-def lr_too_high(shape: Shape) -> str:
-    """R23: the rate killed units, or train rises or shakes from the start."""
-    return "" if shape.formless else _killed(shape) or _rises(shape) or _shakes(shape)
-
-
-def _killed(shape: Shape) -> str:
-    """R19: units that were alive before training and now are not, and nothing was learned."""
-    dead, share = shape.curves.dead_units, shape.last(shape.curves.dead_units)
-    if (
-        dead is None
-        or share is None
-        or share < ASLEEP
-        or not shape.curves.untrained
-        or dead[0] > 0.4
-    ):
-        return ""
-    if shape.level < HIGH or shape.lowest < 0.7 * shape.level:
-        return ""
-    text = (
-        f"training killed {100 * share:.0f} % of a layer's units, of which {100 * dead[0]:.0f} % "
-        "were dead before"
-    )
-    return f"{text}, and train stands at {shape.stands}"
-
-
-def _rises(shape: Shape) -> str:
-    began, whole = shape.loss(shape.first), shape.overall
-    came_down = float(shape.train.max()) > BLOWN * shape.level
-    if shape.chance and not shape.curves.untrained and shape.level > BLOWN and came_down:
-        constant = f"a constant prediction loses {shape.chance:.3g}"
-        return f"train has blown up and come down to {shape.stands} only, where {constant}"
-    if not shape.curves.held_out and whole.low <= 0:
-        return ""  # single batches: a first one that was easy is no start
-    if shape.level > 1.2 * max(shape.first, 1.0) or (
-        whole.low > 0 and whole.change > 0.3 and shape.level > shape.first + 0.2
-    ):
-        return f"train stands at {shape.stands}, above {began} where it began"
-    return ""
-
-
-def _shakes(shape: Shape) -> str:
-    """Losses of batches, taken while the weights move and dropout is on, shake more than those of
-    one model.
-    """
-    if shape.train_goes == "down" and (shape.jitter < 0.1 or shape.usual < HIGH):
-        return ""
-    if not shape.curves.held_out:
-        return ""  # a log of train alone mostly tells single batches, which shake at any rate
-    text, more = (
-        f"train shakes by {shape.by(shape.jitter)} from epoch to epoch",
-        1.0 if shape.curves.comparable else 2.5,
-    )
-    if abs(shape.level - 1) < 2 * REST and shape.jitter > 0.005 * more and shape.chance is not None:
-        return f"{text} about the loss of a constant prediction"
-    least = min(0.015 * more, 0.06) if shape.usual > HIGH else 0.06
-    shakes = shape.usual > shape.bad and shape.jitter > least * max(shape.usual, 1.0)
-    return f"{text}, about {shape.loss(shape.usual)}" if shakes else ""
-
-
 def dead(shape: Shape) -> str:
     """R19: train rests where it began, or at what a constant prediction loses."""
     if not _goes_nowhere(shape):
         return ""
-    rests = shape.chance is not None and abs(shape.level - 1) < REST
+    rests = rests_at_constant(shape)
     known = shape.curves.untrained or (shape.anchored and shape.level > NOTHING)
     guesses = not shape.anchored and _guesses(shape)
     if not rests and not ((known or guesses) and _is_where_it_began(shape)):

@@ -1,0 +1,155 @@
+"""Rules for learning rates that are too high, from the start or late (R23); what shows it.
+
+Each says why it holds, in the loss's own numbers, or nothing.
+"""
+
+import numpy as np
+
+from search.diagnostics.verdicts.shape import SHORT, Shape
+from search.diagnostics.verdicts.trend import noise
+
+FEWEST = 3  # epochs without which nothing can be told
+HIGH = 0.6  # train's level above which nothing much has been learned
+REST = 0.03  # how near to a constant prediction's loss train counts as resting there
+ASLEEP = 0.9  # share of dead units of a layer that nothing gets through
+LONG = 16  # epochs whose halves can be compared
+STEADY = 0.02  # of its level, below which train does not shake
+LOST = 0.93  # of a constant prediction's loss, below which a model has learned something
+BLOWN = 3.0  # times where train began, or a constant prediction's loss
+
+
+def blown(shape: Shape) -> str:
+    """R23: the last epoch is far above the first, however good those between them were."""
+    end = float(shape.train[-1])
+    if end < BLOWN * max(shape.first, 1.0):
+        return ""
+    return f"train went from {shape.loss(shape.first)} to {shape.loss(end)} in its last epoch"
+
+
+def lr_too_high_late(shape: Shape) -> str:
+    """R23: train had come down, rose, and stays up."""
+    if shape.lowest > 0.7 * min(shape.first, 1.0):
+        return ""
+    before = noise(shape.train[: shape.count // 2])
+    if shape.count >= LONG and shape.jitter > 0.04 and before < shape.jitter / 4:
+        return (
+            f"train shook by {shape.by(before)} in its first half, and shakes by "
+            f"{shape.by(shape.jitter)} since"
+        )
+    climbed = shape.level - shape.lowest
+    if shape.train_goes == "up" and climbed > max(0.1, 3 * shape.jitter):
+        return (
+            f"train had come down to {shape.loss(shape.lowest)} and has climbed to {shape.stands} "
+            "again"
+        )
+    at = int(np.argmin(shape.train))
+    bar = shape.lowest + max(0.05, 0.5 * shape.lowest, 3 * noise(shape.train[: at + 1]))
+    above = shape.train[at:] > bar
+    after = above[int(above.argmax()) :]
+    if at < FEWEST or len(after) < max(FEWEST, shape.count // 10):
+        return ""
+    if shape.level < bar or float(after.mean()) < 0.85:
+        return ""
+    return f"train had come down to {shape.loss(shape.lowest)} and stands at {shape.stands} again"
+
+
+def lr_too_high(shape: Shape) -> str:
+    """R23: the rate killed units, or train rises or shakes from the start."""
+    return "" if shape.formless else _killed(shape) or _rises(shape) or _shakes(shape)
+
+
+def _killed(shape: Shape) -> str:
+    """R19: units that were alive before training and now are not, and nothing was learned."""
+    dead, share = shape.curves.dead_units, shape.last(shape.curves.dead_units)
+    if (
+        dead is None
+        or share is None
+        or share < ASLEEP
+        or not shape.curves.untrained
+        or dead[0] > 0.4
+    ):
+        return ""
+    if shape.level < HIGH or shape.lowest < 0.7 * shape.level:
+        return ""
+    text = (
+        f"training killed {100 * share:.0f} % of a layer's units, of which {100 * dead[0]:.0f} % "
+        "were dead before"
+    )
+    return f"{text}, and train stands at {shape.stands}"
+
+
+def _rises(shape: Shape) -> str:
+    began, whole = shape.loss(shape.first), shape.overall
+    if came_down(shape) and (is_huge(shape) or _is_lost(shape)):
+        constant = f"a constant prediction loses {shape.chance:.3g}"
+        return f"train has blown up and come down to {shape.stands} only, where {constant}"
+    if _is_lost(shape):
+        return f"train rests at {shape.stands}, as a constant prediction, and was below it before"
+    if not shape.curves.held_out and whole.low <= 0:
+        return ""  # single batches: a first one that was easy is no start
+    if shape.level > 1.2 * max(shape.first, 1.0) or (
+        whole.low > 0 and whole.change > 0.3 and shape.level > shape.first + 0.2
+    ):
+        return f"train stands at {shape.stands}, above {began} where it began"
+    return ""
+
+
+def is_huge(shape: Shape) -> bool:
+    """Whether a trained model loses many times what a constant prediction does."""
+    return bool(shape.chance) and not shape.curves.untrained and shape.level > BLOWN
+
+
+def sinks(shape: Shape) -> bool:
+    """Whether train falls steadily from where it began, without a blow-up, which would shake it."""
+    return shape.falls and not came_down(shape) and shape.shaking < STEADY * shape.level
+
+
+def came_down(shape: Shape) -> bool:
+    """Whether train was at many times what it is at its end."""
+    return float(shape.train.max()) > BLOWN * shape.level
+
+
+def _is_lost(shape: Shape) -> bool:
+    """Whether a trained model ended as a constant prediction, after a blow-up or after it had
+    learned something.
+    """
+    if shape.curves.untrained or shape.count <= SHORT or not rests_at_constant(shape):
+        return False
+    best = min(float(shape.train.min()), float(shape.val.min()) if shape.curves.held_out else 1.0)
+    return came_down(shape) or best < LOST
+
+
+def rests_at_constant(shape: Shape) -> bool:
+    """Whether train stands at what a constant prediction loses."""
+    return shape.chance is not None and abs(shape.level - 1) < REST
+
+
+def _shakes(shape: Shape) -> str:
+    """Losses of batches, taken while the weights move and dropout is on, shake more than those of
+    one model.
+    """
+    if shape.train_goes == "down" and (shape.jitter < 0.1 or shape.usual < HIGH):
+        return ""
+    if not shape.curves.held_out:
+        return ""  # a log of train alone mostly tells single batches, which shake at any rate
+    text, more = (
+        f"train shakes by {shape.by(shape.jitter)} from epoch to epoch",
+        1.0 if shape.curves.comparable else 2.5,
+    )
+    if abs(shape.level - 1) < 2 * REST and shape.jitter > 0.005 * more and shape.chance is not None:
+        return f"{text} about the loss of a constant prediction"
+    least = 0.015 if shape.usual > HIGH and shape.anchored else min(0.015 * more, 0.06)
+    least = least if shape.usual > HIGH else 0.06
+    shakes = shape.usual > shape.bad and wobble(shape) > least * max(shape.usual, 1.0)
+    text = f"the loss shakes by {shape.by(wobble(shape))} from epoch to epoch"
+    return f"{text}, about {shape.loss(shape.usual)}" if shakes else ""
+
+
+def wobble(shape: Shape) -> float:
+    """How much the model's loss shakes from epoch to epoch, in its second half: that of train where
+    it is evaluated, else of validation, as a mean over batches hides most of it.
+    """
+    if shape.curves.comparable or not shape.curves.held_out:
+        return shape.jitter
+    share = min(shape.level / shape.val_level, 1.0) if shape.val_level > 0 else 1.0
+    return max(shape.jitter, share * noise(shape.val[shape.count // 2 :]))
