@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 from composed_once import compose_once
-from kit import INLINE, search
+from kit import INLINE, PATH, search
 from slow import starts_a_program
 
 from search.execution.slots import STEADY
 
-HERE = Path(__file__).parent
-# Workers started from within a test import the toys as a user's own module, and the package of this clone.
-os.environ["PYTHONPATH"] = os.pathsep.join((str(HERE), str(HERE.parent)))
+os.environ["PYTHONPATH"] = PATH
 # As in a worker, set before torch is imported: one thread each, and bits that do not depend on where in memory something lies.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ |= STEADY

@@ -77,7 +77,7 @@ def main() -> int:
     chosen = parser.parse_args().parts or PARTS
     print("\n".join(machine()), flush=True)
     failed = False
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{HERE.parent}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests/support"}
     for part in chosen:
         file, *words = PARTS[part]
         print(f"\n== {part}: python tests/benchmarks/{' '.join((file, *words))}", flush=True)

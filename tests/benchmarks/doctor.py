@@ -13,13 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-TESTS = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def seconds(*words: str, cwd: Path) -> float:
     """Of a whole `python -m search`."""
     begun = time.perf_counter()
-    environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests/support"}
     done = subprocess.run(
         [sys.executable, "-m", "search", *words],
         cwd=cwd,

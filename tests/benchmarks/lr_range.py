@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-HERE = Path(__file__).parent.parent
+SUPPORT = Path(__file__).parents[1] / "support"
 RECURRENT = [
     "model=own",
     "~model.width",
@@ -86,7 +86,7 @@ SWEEP = [
 
 def run(*words, cwd):
     """The program, and how long it took."""
-    env = {**os.environ, "PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}"}
+    env = {**os.environ, "PYTHONPATH": f"{SUPPORT}:{os.environ.get('PYTHONPATH', '')}"}
     return subprocess.run(
         [sys.executable, "-m", "search", *words],
         cwd=cwd,

@@ -30,7 +30,7 @@ import pandas as pd
 import psutil
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parent / "support"))
 from kit import environment
 
 from search.config.settings import PlacementSettings

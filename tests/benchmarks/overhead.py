@@ -20,8 +20,9 @@ import optuna
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-TESTS = Path(__file__).parent.parent
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+ROOT = Path(__file__).parents[2]
+PATHS = [str(ROOT), str(ROOT / "tests" / "support")]
+sys.path[:0] = PATHS
 from postgres import server
 
 from search.config.knobs import Knob
@@ -61,7 +62,7 @@ def _search(folder: Path, trials: int) -> float:
     subprocess.run(
         [sys.executable, "-m", "search", *words, *grid],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)},
         check=True,
         stdout=subprocess.DEVNULL,
     )

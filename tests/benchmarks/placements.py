@@ -27,10 +27,11 @@ from statistics import median
 import pandas as pd
 from other_tools import Way, compare, ours, ray_tune
 
-TESTS = Path(__file__).parent.parent
-sys.path.insert(0, str(TESTS))
+ROOT = Path(__file__).parents[2]
+SUPPORT = ROOT / "tests" / "support"
+sys.path.insert(0, str(SUPPORT))
 # For searches, workers and nodes: this clone, and the toys.
-os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (TESTS.parent, TESTS)))
+os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, SUPPORT)))
 from kit import environment, steady
 
 PLACEMENTS = ("local", "dask", "ray")
@@ -68,7 +69,7 @@ def cluster(engine: str, *, pause: float = 0.0) -> Iterator[list[str]]:
         yield ["placement=local"]
         return
     process = subprocess.Popen(
-        [sys.executable, str(TESTS / f"{engine}_nodes.py")],
+        [sys.executable, str(SUPPORT / f"{engine}_nodes.py")],
         env=environment(TOY_PAUSE=str(pause)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

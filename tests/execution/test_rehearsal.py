@@ -1,7 +1,7 @@
 """The rehearsal before a search: in a copy of a worker that has started early, and what becomes of it if that dies."""
 
 import pytest
-from kit import HERE, MARK, marked, search, trials
+from kit import MARK, PATH, marked, search, trials
 
 SEEN = """
 import os
@@ -65,7 +65,7 @@ def _run(text, folder, *words, **extra):
         "protocol.extend=0",
         *words,
         cwd=folder,
-        PYTHONPATH=f"{folder}:{HERE}:{HERE.parent}",
+        PYTHONPATH=f"{folder}:{PATH}",
         **extra,
     )
 

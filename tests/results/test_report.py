@@ -41,7 +41,7 @@ from search.results.tables import table_files
 from search.storage.layers import LayerLog, read_series
 from search.storage.trials import TrialRecord, TrialSpec
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1b[31m"
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from simulated import carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
@@ -11,7 +12,6 @@ from search.config.tune_settings import rate_of
 from search.protocols.next_stage import NO_RATE
 from search.results.summary.verdicts import advice
 from search.stages.group import Group, change_nothing
-from tests.simulated import carried_out, tune_plan
 from trainers.mentions import unmentioned
 
 

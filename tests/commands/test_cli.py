@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 
 from search.__main__ import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):

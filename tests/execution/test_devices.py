@@ -11,7 +11,7 @@ from kit import search
 
 from search.execution.slots import Slot, find_slots
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TWO = "GPU 0: NVIDIA X (UUID: GPU-aa11)\nGPU 1: NVIDIA X (UUID: GPU-bb22)\n"
 SLICED = (
     TWO

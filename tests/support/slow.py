@@ -7,7 +7,7 @@ from types import CodeType, FunctionType
 
 import pytest
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def starts_a_program(item: pytest.Function) -> bool:
@@ -23,7 +23,7 @@ def _uses_subprocess(function: object, seen: set[CodeType]) -> bool:
     if not isinstance(function, FunctionType) or function.__code__ in seen:
         return False
     seen.add(function.__code__)
-    if not Path(function.__code__.co_filename).is_relative_to(HERE):
+    if not Path(function.__code__.co_filename).is_relative_to(TESTS):
         return False
     used = [function.__globals__.get(name) for name in _names(function.__code__)]
     return any(value is subprocess or _uses_subprocess(value, seen) for value in used)

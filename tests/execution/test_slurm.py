@@ -13,7 +13,7 @@ from kit import TINY, environment, search, trials, wait_for
 
 from search.config.compose import compose_experiment
 
-PAGE = Path(__file__).parent.parent / "search" / "execution" / "README.md"
+PAGE = Path(__file__).parents[2] / "search" / "execution" / "README.md"
 STAND_IN = """
 from distributed import LocalCluster
 

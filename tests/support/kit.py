@@ -14,6 +14,9 @@ import psutil
 from forked import LINUX, Forked
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]  # the clone
+# Where workers started from within a test find the toys, as a user's own modules, and the package of this clone.
+PATH = os.pathsep.join((str(HERE), str(ROOT)))
 MARK = "KNOBWISE_TEST"
 UNSTEADY = ["seconds", "device"]  # columns that may differ between two runs of the same search
 
@@ -39,7 +42,7 @@ def command(*words: str) -> list[str]:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The test process's own (see `conftest.py`: tests/ and this clone are importable), and a wide terminal."""
+    """The test process's own (see `conftest.py`: this folder and this clone are importable), and a wide terminal."""
     return {**os.environ, "COLUMNS": "200", **extra}
 
 

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from kit import HERE, MARK, marked, running, search, told_of, wait_for
+from kit import MARK, PATH, marked, running, search, told_of, wait_for
 
 HANGS = """
 import subprocess, time
@@ -12,7 +12,6 @@ open("hanging.txt", "w").close()
 time.sleep(300)
 """
 WORDS = ["own_trainer", "trainer._target_=mine.train", "placement.slots=1"]
-PATH = f"{HERE}:{HERE.parent}"
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 Figures go to the file $KNOBWISE_GPU_NOTES, where that is set.
 
-pytest -n 8 tests/test_gpu.py
+pytest -n 8 tests/trainers/test_gpu.py
 """
 
 import os
@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kit import MARK, marked, running, search, trials, wait_for
+from kit import MARK, PATH, marked, running, search, trials, wait_for
 from odd import SHAPE
 
 from search.execution.gpus import driver_gpus, free_memory
 
-HERE = Path(__file__).parent
+OWN_PATH = os.pathsep.join((str(Path(__file__).parent), PATH))
 pytestmark = pytest.mark.skipif(not driver_gpus(), reason="no GPU")
 SWEEP = ["lr_sweep", "protocol.refine=0", "protocol.extend=0", "trainer.epochs=6", "seeds=2"]
 FEW = [
@@ -48,8 +48,7 @@ def run(*words, cwd, code=0, timeout=170):
 
 def on_gpu(program, timeout=170):
     """A Python program in a process that sees the GPU; its output."""
-    path = os.pathsep.join((str(HERE), str(HERE.parent)))
-    environment = {**os.environ, **GPU, "PYTHONPATH": path}
+    environment = {**os.environ, **GPU, "PYTHONPATH": OWN_PATH}
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,

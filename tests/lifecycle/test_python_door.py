@@ -17,7 +17,7 @@ from search.lifecycle.call import run_search
 from search.lifecycle.train_function import importable
 from search.storage.folder import Folder
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_frames_hold_what_the_files_hold(smoke):

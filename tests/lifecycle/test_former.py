@@ -5,14 +5,16 @@ trial. `expected.csv` is the table of the same command without the interruption.
 """
 
 import shutil
+from pathlib import Path
 
 import optuna
 import pandas as pd
 import pytest
-from kit import HERE, search, steady, trials
+from kit import search, steady, trials
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+FORMER = Path(__file__).parent / "former_search"
 WORDS = [
     "smoke",
     "name=old",
@@ -30,11 +32,11 @@ WORDS = [
 @pytest.mark.slow
 def test_a_search_of_an_earlier_version_goes_on_from_its_checkpoint(tmp_path):
     folder = tmp_path / "results" / "old"
-    shutil.copytree(HERE / "former_search", folder)
+    shutil.copytree(FORMER, folder)
     before = pd.read_parquet(folder / "curves.parquet").query("trial == 1")
     done = search(*WORDS, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    expected = pd.read_csv(HERE / "former_search" / "expected.csv")
+    expected = pd.read_csv(FORMER / "expected.csv")
     rows = trials(folder)
     same = [name for name in expected if name not in ("verdict", "seconds", "device")]
     pd.testing.assert_frame_equal(steady(rows)[same], steady(expected)[same])

@@ -1,4 +1,4 @@
-"""Learning curves of trainings in which something was planted: `python tests/planted_curves.py` trains them all anew.
+"""Learning curves of trainings in which something was planted: `python tests/support/planted_curves.py` trains them all anew.
 
 What was planted is the label; it was written down before any rule of a verdict was tuned. The curves of the last seed, a third of
 all, were trained with strengths, rows and weights of their own and put aside until the rules stood. The result lies beside this
