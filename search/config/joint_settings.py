@@ -31,8 +31,9 @@ class JointSettings:
     """Everything that a joint search needs beside its space.
 
     `startup`: configurations, baseline included, before an adaptive sampler takes over; fewer with
-    a history. `budget` [s] and `gpu_budget` [GPU-seconds]: None for no limit. `rungs`: epochs
-    at which the pruner is asked.
+    a history. `budget` [s] and `gpu_budget` [GPU-seconds]: None for no limit. `kept`: epochs that
+    `budget` must pay for afterwards, at `pace` [s an epoch] or more slowly. `rungs`: epochs at
+    which the pruner is asked.
     `warmup` [epochs], `reduction` [factor], `patience` [epochs]: as the pruner takes them.
     `leaders`: configurations that are trained again with `confirm` fresh seeds each (P13), and
     with up to `most_seeds` of them where further ones decide (P5).
@@ -51,6 +52,8 @@ class JointSettings:
     warmup: int
     reduction: int
     patience: int
+    kept: float = 0.0
+    pace: float = 0.0
 
 
 def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:

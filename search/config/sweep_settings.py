@@ -19,6 +19,7 @@ class SweepSettings:
     `most_seeds`: seeds that a value may get where further ones decide (P5); `worth`: the gain, in
     the metric's units, above which they do, None: a third of the noise between seeds.
     `halving`: whether only the better half of the values gets more than its first seed.
+    `budget`, `kept`, `pace`: as a joint search's; no round begins once it is spent.
     """
 
     refine: int = 0
@@ -27,6 +28,9 @@ class SweepSettings:
     worth: float | None = None
     follower: Follower | None = None
     halving: bool = False
+    budget: float | None = None
+    kept: float = 0.0
+    pace: float = 0.0
 
 
 def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:

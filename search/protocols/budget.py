@@ -113,10 +113,29 @@ def confirm_trials(history: History, *, rivals: int | None = None) -> int:
     return confirm_settings.confirm_trials(rivals, seeds=settings.confirm, halved=halved(settings))
 
 
+def confirm_left(history: History) -> float:
+    """Trials that the confirmation may train. The baseline and one rival are paid for whatever the
+    clock says: what a busy machine took of the hours is no reason to leave an answer unconfirmed.
+    """
+    timeless = replace(history, settings=replace(history.settings, budget_seconds=None))
+    least = max(trials_left(history), confirm_trials(history, rivals=1))
+    return min(trials_left(timeless), least)
+
+
 def confirm_race(settings: TuneSettings) -> Race:
     """Further seeds of the confirmation, where they decide (P5)."""
     fewest = settings.confirm
     return Race(first=fewest, most=max(fewest, settings.confirm_most))
+
+
+def joint_rivals(history: History) -> int:
+    """Configurations beside the baseline that may be confirmed after the next joint stage: the
+    incumbent and its leaders, of which a second such stage seeks one only.
+    """
+    is_second = any(
+        step.request.stage == "joint" and step.decision != "skipped" for step in history.steps
+    )
+    return bool(history.held) + (1 if is_second else history.settings.leaders)
 
 
 def kept_for_confirm(history: History, *, left: float, rivals: int | None = None) -> int:

@@ -22,7 +22,8 @@ from search.results.summary.edges import at_edges
 from search.results.summary.sweep import edges, winner_words
 from search.results.summary.verdicts import out_of_patience
 from search.stages.joint_confirmation import LIFT
-from search.stages.spent import elapsed, gpu_seconds
+from search.stages.spent import elapsed, epoch_pace, gpu_seconds
+from search.stages.sweep import is_cut_short
 from search.storage.trials import TrialRecord
 
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
@@ -59,6 +60,7 @@ def conclude(
         says="",
         trials=len(trials),
         seconds=elapsed(trials),
+        pace=epoch_pace(trials),
         clock=clock,
         gpu_seconds=gpu_seconds(trials, gpus=findings.plan.placement.gpus_per_slot),
         held=history.held,
@@ -106,6 +108,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
                 winner_words(findings, decision, decision.winner)[0],
                 *unread,
                 *edges(findings, decision, decision.winner),
+                *_cut_short(findings, val_rows=val_rows),
             ]
         )
         if is_sweep
@@ -121,6 +124,14 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         chosen = findings.groups[decision.winner].value
         step = replace(step, says=step.says + faster(trained, chosen=chosen, good=step.good))
     return _read(step, findings, rows)
+
+
+def _cut_short(findings: Findings, *, val_rows: int) -> list[str]:
+    """That a sweep ended before its last round; none where it did not."""
+    resolution = 1 / val_rows if val_rows else 0.0
+    if not is_cut_short(findings.plan, findings.rows, resolution=resolution):
+        return []
+    return ["cut short: the hours leave only what the confirmation needs"]
 
 
 def _joint(step: Step, findings: Findings, history: History) -> Step:

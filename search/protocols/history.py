@@ -15,6 +15,7 @@ from search.config.tune_settings import TuneSettings
 from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
+SEVERAL = 3  # trials of a stage that tell how fast the machine is now
 # What makes a rate's best value stale: it follows batch size, optimizer, size, length (P6).
 MOVES_THE_RATE = (
     BATCH,
@@ -75,7 +76,7 @@ class Step:
 
     `decision`: adopt, keep, none (nothing is usable), done, or skipped. `says`: the evidence, in
     words. `trials`: trained for it; `seconds`: in which they trained, `gpu_seconds`: of GPUs.
-    `clock`: how long the search had run by its end [s].
+    `pace`: seconds that an epoch took at its end; `clock`: how long the search had run by then [s].
     `held`: the incumbent's knobs after it, `incumbent` its trials, with all their knobs.
     `verdicts`: on these, each with its number of trials, the commonest first; `sides`: what is seen
     beside them and across trials.
@@ -93,6 +94,7 @@ class Step:
     says: str
     trials: int = 0
     seconds: float = 0.0
+    pace: float = 0.0
     gpu_seconds: float = 0.0
     clock: float = 0.0
     held: Mapping[str, Value] = field(default_factory=dict)
@@ -209,9 +211,23 @@ class History:
         return max((step.clock for step in self.steps), default=0.0)
 
     @property
+    def epochs(self) -> float:
+        """Of a training of the incumbent; 0 where they are not known."""
+        rows = self.steps[-1].incumbent if self.steps else ()
+        return sum(row.epochs for row in rows) / max(len(rows), 1)
+
+    @property
+    def epoch_pace(self) -> float:
+        """Seconds that an epoch takes now, as many at once as there are slots: by the last stage of
+        several trials. 0 where that is not known.
+        """
+        paces = (step.pace for step in reversed(self.steps) if step.trials >= SEVERAL and step.pace)
+        return next(paces, 0.0)
+
+    @property
     def pace(self) -> float:
-        """Seconds that a trial takes, as many at once as there are slots."""
-        return self.seconds / max(self.trials, 1)
+        """Seconds that a training of the incumbent takes, as many at once as there are slots."""
+        return self.epochs * self.epoch_pace or self.seconds / max(self.trials, 1)
 
     @property
     def gpu_pace(self) -> float:

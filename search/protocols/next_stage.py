@@ -10,7 +10,14 @@ from typing import Any
 
 from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import ADVICE, CHECK
-from search.protocols.budget import confirm_trials, kept_for_confirm, trials_left, with_budget
+from search.protocols.budget import (
+    confirm_left,
+    confirm_trials,
+    joint_rivals,
+    kept_for_confirm,
+    trials_left,
+    with_budget,
+)
 from search.protocols.history import History, Request
 from search.protocols.learned import NOTHING, PERFECT
 from search.protocols.next_knob import (
@@ -134,9 +141,8 @@ def _joint(history: History, index: int, argument: str) -> Request:
     }
     cut = (_cut(step.request.knobs, history) for step in by_path.values())
     knobs = tuple(knob for knob in cut if knob is not None)
-    rivals = bool(history.held) + (1 if before else history.settings.leaders)
     left = trials_left(history)
-    kept = kept_for_confirm(history, left=left, rivals=rivals)
+    kept = kept_for_confirm(history, left=left, rivals=joint_rivals(history))
     left -= kept
     trials = history.settings.trials if left == math.inf else int(left)
     named = _never_tried(history)[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
@@ -229,18 +235,21 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     ]
     configurations: list[dict[str, Value]] = [{}]
     for knobs in (dict(history.held), *leaders):
-        paid = confirm_trials(history, rivals=len(configurations)) <= trials_left(history)
+        paid = confirm_trials(history, rivals=len(configurations)) <= confirm_left(history)
         if knobs not in configurations and paid:
             configurations.append(knobs)
+    because = "what was chosen for its value is judged on seeds that had no part in the choice"
+    if trials_left(history) < confirm_trials(history, rivals=1) <= confirm_left(history):
+        because += "; the hours are spent, so the baseline and one configuration are trained"
     request = Request(
         entry=index,
         stage="confirm",
-        because="what was chosen for its value is judged on seeds that had no part in the choice",
+        because=because,
         rules=("P13", "P5"),
         configurations=tuple(configurations),
     )
     if len(configurations) < 2:
-        needed, left = 2 * history.settings.confirm, max(trials_left(history), 0)
+        needed, left = 2 * history.settings.confirm, max(confirm_left(history), 0)
         tried = history.steps[-1].incumbent
         if tried and all(row.value is None for row in tried):
             return replace(request, skip="no training of the baseline gave a result")

@@ -18,9 +18,11 @@ from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.budget import (
+    confirm_left,
     confirm_race,
     confirm_trials,
     halved,
+    joint_rivals,
     kept_for_confirm,
     trials_left,
 )
@@ -61,6 +63,9 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
             most_seeds=request.most_seeds,
             halving=history.settings.halving,
             follower=_follower(history, request),
+            budget=history.settings.budget_seconds,
+            kept=history.epochs * confirm_trials(history, rivals=1),
+            pace=history.epoch_pace,
         )
     if request.stage == "joint":
         return _joint(plan, history, request)
@@ -74,7 +79,7 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
     count = settings.confirm
     race = confirm_race(settings)
     trials = confirm_trials(history, rivals=len(request.configurations) - 1) + race.further
-    if trials <= trials_left(history):
+    if trials <= confirm_left(history):
         count = race.most
     return ConfirmSettings(
         configurations=request.configurations,
@@ -100,18 +105,18 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
     """
     epochs, patience = int(history.config.trainer.epochs), plan.limits.patience or 1
     warmup = max(1, epochs // LOOKS, patience)
-    budget, gpu_budget = history.settings.budget_seconds, history.settings.gpu_budget
-    rivals = bool(history.held) + history.settings.leaders
-    kept = kept_for_confirm(history, left=trials_left(history), rivals=rivals)
-    if budget is not None:  # of the clock, which runs through all stages
-        budget = max(1.0, budget - kept * history.pace)
+    gpu_budget = history.settings.gpu_budget
+    rivals, left = joint_rivals(history), trials_left(history)
+    kept = kept_for_confirm(history, left=left, rivals=rivals)
     if gpu_budget is not None:
         gpu_budget = max(1.0, gpu_budget - history.gpu_seconds - kept * history.gpu_pace)
     return JointSettings(
         sampler="gp" if request.trials <= GP_MOST else "tpe",
         startup=min(STARTUP, request.trials),
         n_trials=request.trials,
-        budget=budget,
+        budget=history.settings.budget_seconds,  # of the clock, which runs through all stages
+        kept=history.epochs * kept,
+        pace=history.epoch_pace,
         gpu_budget=gpu_budget,
         confirm=0,
         most_seeds=1,

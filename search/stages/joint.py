@@ -22,7 +22,7 @@ from search.config.joint_settings import (
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.errors import refused
-from search.stages.spent import gpu_seconds, running_time
+from search.stages.spent import gpu_seconds, is_out_of_time
 from search.storage.trials import TrialRecord, UnnumberedTrial
 
 STAGE, CONFIRM = "joint", "confirm"
@@ -130,8 +130,9 @@ def searched(rows: Sequence[TrialRecord]) -> list[TrialRecord]:
 def spent_budget(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     """The budget that has been spent, as its key and value; empty while none has."""
     limits = settings(plan)
-    if limits.budget is not None and running_time(rows) >= limits.budget:
-        return f"budget_hours={plan.config.budget_hours:g}"
+    if is_out_of_time(limits, rows):
+        less = ", less what the confirmation needs," if limits.kept else ""
+        return f"budget_hours={plan.config.budget_hours:g}{less}"
     if limits.gpu_budget is not None and (
         gpu_seconds(rows, gpus=plan.placement.gpus_per_slot) >= limits.gpu_budget
     ):

@@ -1,11 +1,17 @@
 """What trials have cost: the search's running time, the time in which any trained, and seconds of
-GPUs.
+GPUs; and what must be left of the hours for the trials that come after.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 
-from search.storage.trials import TrialRecord
+import numpy as np
+
+from search.config.joint_settings import JointSettings
+from search.config.sweep_settings import SweepSettings
+from search.storage.trials import TrialRecord, TrialState
+
+RECENT = 5  # trials that tell how fast the machine is now
 
 
 def running_time(rows: Sequence[TrialRecord]) -> float:
@@ -27,6 +33,35 @@ def elapsed(rows: Sequence[TrialRecord]) -> float:
         total += max(0.0, end - max(begin, reached))
         reached = max(reached, end)
     return total
+
+
+def epoch_pace(rows: Iterable[TrialRecord]) -> float:
+    """Seconds that an epoch takes now, as many at once as there are slots: of the last trials. 0
+    where none has been trained.
+    """
+    ended = sorted((row for row in rows if row.finished), key=lambda row: row.ended)
+    spent, recent = sum(row.seconds for row in ended), ended[-RECENT:]
+    epochs = sum(row.epochs for row in recent)
+    if not epochs or not spent:
+        return 0.0
+    return sum(row.seconds for row in recent) / epochs * elapsed(ended) / spent
+
+
+def is_out_of_time(limits: JointSettings | SweepSettings, rows: Sequence[TrialRecord]) -> bool:
+    """Whether a stage with these trials leaves no more time than what comes after it needs."""
+    budget = limits.budget
+    return budget is not None and running_time(rows) + time_to_keep(limits, rows) >= budget
+
+
+def time_to_keep(limits: JointSettings | SweepSettings, rows: Sequence[TrialRecord]) -> float:
+    """Seconds that must be left when another trial begins: its own, and those of the epochs that
+    come after it, at the slower of the pace before and that of the last trials.
+    """
+    if not limits.kept:
+        return 0.0
+    own = [max(row.seconds, row.wall) for row in rows if row.state == TrialState.COMPLETE]
+    last = float(np.mean(own[-RECENT:])) if own else 0.0
+    return last + limits.kept * max(limits.pace, epoch_pace(rows))
 
 
 def gpu_seconds(rows: Iterable[TrialRecord], *, gpus: float) -> float:

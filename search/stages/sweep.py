@@ -19,6 +19,7 @@ from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, goes_on, seeds_needed
 from search.stages.range_ends import extension, refinement
 from search.stages.scores import step_of
+from search.stages.spent import is_out_of_time
 from search.stages.stage import FixedStage, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
 
@@ -109,6 +110,8 @@ def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> lis
     """The trials still to be made: pass by pass over the values, one seed per pass, so that an
     early end is a fair one; then the further seeds of the race.
     """
+    if is_out_of_time(settings(plan), rows):
+        return []
     tried = values(plan, rows, resolution=resolution)
     points = [cell for value in tried for cell in cells(plan, value)]
     seeds = range(plan.seed, plan.seed + plan.seeds)
@@ -119,11 +122,21 @@ def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> lis
         dropped = _dropped(plan, rows)
         points = [cell for value in tried if value not in dropped for cell in cells(plan, value)]
     specs = missing(plan, points, rows, stage=stage_name(plan), seeds=seeds)
+    if specs and settings(plan).budget is not None:  # the clock is looked at before every pass
+        return [spec for spec in specs if spec.seed == specs[0].seed]
     if specs or not race_of(plan).on or not all(row.finished for row in rows):
         return specs
     contest = _contest(plan, rows, tried, resolution=resolution)
     seeds = range(plan.seed, plan.seed + race_of(plan).most)
     return further(plan, contest.cells, contest.seeds, rows, stage=stage_name(plan), seeds=seeds)
+
+
+def is_cut_short(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> bool:
+    """Whether a round that would have come next was left out for want of time."""
+    timeless = replace(plan, settings=replace(settings(plan), budget=None))
+    return is_out_of_time(settings(plan), rows) and bool(
+        wanted(timeless, rows, resolution=resolution)
+    )
 
 
 def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:

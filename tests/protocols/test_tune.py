@@ -5,6 +5,7 @@ import random
 import re
 import shlex
 import signal
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from io import StringIO
@@ -24,6 +25,7 @@ from search.config.compose import compose_experiment
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
 from search.config.plan import read_plan
+from search.config.sweep_settings import SweepSettings
 from search.config.tune_settings import RATE
 from search.contract.arrays import read_folds
 from search.contract.dataset import completed
@@ -58,6 +60,7 @@ from search.stages import confirm, sweep
 from search.stages.decision import decide
 from search.stages.group import Group
 from search.stages.racing import Race
+from search.stages.spent import is_out_of_time, time_to_keep
 from search.storage.folder import Folder
 from search.storage.sealed import json_lines, read_json, read_json_lines
 from search.storage.trials import TrialRecord, TrialSpec
@@ -74,12 +77,6 @@ def _noise(knobs, seed, size=0.004):
 
 def _stages(history):
     return [step.name.partition("-")[2] for step in history.steps]
-
-
-def _kept(history):
-    """Trials that a joint stage would leave to the confirmation."""
-    rivals = history.settings.leaders + bool(history.held)
-    return kept_for_confirm(history, left=trials_left(history), rivals=rivals)
 
 
 def _nothing(knobs, seed):
@@ -256,12 +253,29 @@ def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():
 
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None)
-@given(st.integers(38, 300))
-def test_no_protocol_trains_more_than_its_budget(budget):
+@given(st.integers(38, 180), st.sampled_from([2.5, 8.0, 100.0]))
+def test_no_protocol_trains_more_than_its_budget_and_every_stage_gets_its_share(budget, sharp):
     plan = tune_plan(f"budget_trials={budget}")
-    history, rows = carried_out(plan, _rate_matters, lambda knobs: "overfitting")
+
+    def value(knobs, seed):
+        return (
+            0.9
+            - BOWL * np.log10(knobs.get(RATE, 0.1) / 0.01) ** 2
+            + _noise(knobs, seed, 0.01 / sharp)
+        )
+
+    history, rows = carried_out(plan, value, lambda knobs: "overfitting")
     assert len(rows) == history.trials <= budget
     assert history.steps[-1].request.stage == "ensemble"
+    trained = Counter[str]()
+    for step in history.steps:
+        trained[step.request.stage] += step.trials
+    share = history.settings.share
+    assert trained["baseline"] + trained["sweep"] <= max(share * budget, 4 * plan.seeds)
+    confirm = next(step for step in history.steps if step.request.stage == "confirm")
+    assert confirm.trials >= 2 * history.settings.confirm
+    left = (1 - share) * budget
+    assert trained["joint"] + trained["confirm"] >= min(left, 2 * history.settings.confirm)
 
 
 @pytest.mark.slow
@@ -432,9 +446,6 @@ def _hours(clock, *words):
 
 def test_hours_are_those_of_the_clock_and_keep_the_confirmations_share_at_the_pace_so_far():
     plan, history = _hours(2000.0, "budget_hours=1")
-    joint = Request(entry=5, stage="joint", because="", knobs=plan.knobs[:2], trials=40)
-    kept = 18.0 * _kept(history)
-    assert stage_plan(plan, history, joint, name="j").settings.budget == 3600 - kept
     assert trials_left(history) == (3600 - 2000) // 18
     share = history.settings.share
     assert sweep_trials(history) == (60 + share * 3540 - 2000) // 18  # what the checks have left
@@ -467,20 +478,99 @@ def test_seconds_of_gpus_end_sweeps_and_joint_stage_in_time():
         entry=5, stage="joint", because="", knobs=history.settings.spaces["lr"], trials=40
     )
     planned = stage_plan(tune_plan("budget_gpu_seconds=1000"), history, joint, name="j").settings
-    kept = _kept(history)
+    kept = kept_for_confirm(history, left=90, rivals=history.settings.leaders)
     assert planned.gpu_budget == 1000 - 100 - 10 * kept
 
 
-def test_a_confirmation_that_the_hours_do_not_pay_says_that_nothing_is_confirmed():
-    plan, history = _hours(
-        3590.0, "budget_hours=1", "protocol.stages=[baseline,{sweep:lr},confirm]"
+def test_the_time_that_a_stage_keeps_follows_the_machine_as_it_is_now():
+    def trial(number, ended, *, seconds=10.0, state="complete"):
+        spec = TrialSpec(stage="joint", knobs={}, seed=number, trial=number)
+        epochs = 50 if state == "complete" else 10
+        return TrialRecord(
+            spec=spec, state=state, epochs=epochs, seconds=seconds, ended=ended, clock=ended
+        )
+
+    def kept(*rows, epochs=100, pace=0.2):
+        return time_to_keep(SweepSettings(budget=900.0, kept=epochs, pace=pace), rows)
+
+    calm = [trial(number, 10.0 * number) for number in range(1, 9)]
+    slow = [trial(9 + number, 180.0 + 100 * number, seconds=100.0) for number in range(5)]
+    pruned = [
+        trial(20 + number, 82.0 + 2 * number, seconds=2.0, state="pruned") for number in range(5)
+    ]
+    assert kept() == 20.0
+    assert kept(*calm) == 10 + 20.0
+    assert kept(*calm, *slow) == 100 + 200.0
+    assert kept(*calm, pace=0.9) == 10 + 90.0  # it was slower before
+    assert kept(*calm, *pruned, pace=0.1) == 10 + 20.0  # a pruned trial is a part of a training
+    together = [replace(row, ended=80.0, wall=80.0) for row in calm]  # as lanes of one program
+    assert kept(*together) == 80 + 20.0
+    assert kept(*calm, *slow, epochs=0) == 0.0  # nothing comes after it
+    limits = [SweepSettings(budget=budget, kept=100, pace=0.2) for budget in (111.0, 110.0, None)]
+    assert [is_out_of_time(limit, calm) for limit in limits] == [False, True, False]
+
+
+HOUR, TRIAL = 3600.0, 30.0  # seconds of the budget, and of a trial on a quiet machine
+
+
+def _under_load(load):
+    """A protocol of an hour in which a trial takes so many times as long as on a quiet machine."""
+    plan = tune_plan("budget_hours=1")
+    history, _ = carried_out(
+        plan,
+        _rate_matters,
+        lambda knobs: "overfitting",
+        seconds=lambda now: TRIAL * load(now),
     )
+    return {step.request.stage: step for step in history.steps}, history
+
+
+@given(begins=st.floats(100, 4000), lasts=st.floats(0, 4000), times=st.floats(1, 100))
+@settings(max_examples=6, deadline=None)
+def test_the_confirmation_is_made_by_the_clock_whatever_the_load(begins, lasts, times):
+    steps, history = _under_load(lambda now: times if begins < now < begins + lasts else 1.0)
+    confirm = steps["confirm"]
+    assert confirm.decision == "adopt"
+    assert confirm.trials >= 2 * history.settings.confirm
+    assert RATE in history.held
+
+
+def test_on_a_quiet_machine_hours_pay_for_all_stages_and_a_loaded_one_leaves_the_confirmation_its_time():
+    steps, _ = _under_load(lambda now: 1.0)
+    assert 0.8 * HOUR < steps["confirm"].clock <= HOUR
+    assert [steps[name].trials for name in ("joint", "confirm")] == [42, 19]
+    assert "cut short" not in steps["sweep"].says
+    steps, _ = _under_load(lambda now: 4.0 if now > 1400 else 1.0)  # within the joint stage
+    assert 0 < steps["joint"].trials < 42
+    assert steps["confirm"].trials >= 10
+    assert steps["confirm"].clock <= 1.1 * HOUR
+    steps, _ = _under_load(lambda now: 8.0 if now > 300 else 1.0)  # within the first sweep
+    assert "cut short: the hours leave only what the confirmation needs" in steps["sweep"].says
+
+
+def test_hours_that_are_spent_pay_for_the_baseline_and_one_configuration_and_say_so():
+    words = "protocol.stages=[baseline,{sweep:lr},confirm]"
+    plan, history = _hours(3590.0, "budget_hours=1", words)
     (step, _), rate = history.steps, {RATE: 0.01}
     swept = replace(step, request=replace(step.request, entry=1), held=rate, clock=3590.0)
+    request = next_stage(begun(plan, replace(swept, leaders=({RATE: 0.02},))))
+    assert request.configurations == ({}, rate)
+    assert not request.skip
+    assert request.because.endswith(
+        "; the hours are spent, so the baseline and one configuration are trained"
+    )
+
+
+def test_a_confirmation_that_the_budget_does_not_pay_says_that_nothing_is_confirmed():
+    plan, history = _hours(
+        100.0, "budget_trials=105", "protocol.stages=[baseline,{sweep:lr},confirm]"
+    )
+    (step, _), rate = history.steps, {RATE: 0.01}
+    swept = replace(step, request=replace(step.request, entry=1), held=rate)
     request = next_stage(begun(plan, swept))
     assert request.stage == "confirm"
     assert request.skip == (
-        "it needs 10 trials, and the budget leaves 0: what was adopted is not confirmed"
+        "it needs 10 trials, and the budget leaves 5: what was adopted is not confirmed"
     )
     led = replace(swept, held={}, leaders=(rate,))
     assert next_stage(begun(plan, led)).skip.endswith("what the joint stage found is not confirmed")

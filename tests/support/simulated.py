@@ -43,16 +43,20 @@ def carried_out(
     *,
     floor: float | None = None,
     epochs: int | None = None,
+    seconds: Callable[[float], float] = lambda now: 0.0,
 ) -> tuple[History, list[TrialRecord]]:
     """The whole protocol, and its trials with all their knobs.
 
-    `epochs`: after which patience ended each; None: it did not.
+    `epochs`: after which patience ended each; None: it did not. `seconds`: that a trial takes which
+    begins at a time of the search's clock, one at a time.
     """
     history, rows = begun(plan), list[TrialRecord]()
     while (request := next_stage(history)) is not None:
         step = history.opened(request)
         if not request.skip and request.stage not in ("preflight", "lr_range", "ensemble"):
-            step, own = _trained(plan, history, request, rows, value_of, verdict_of, floor, epochs)
+            step, own = _trained(
+                plan, history, request, rows, value_of, verdict_of, floor, epochs, seconds
+            )
             rows += own
         record_of(step, following="", command="", budget={})  # whatever it is, it can be written
         history = history.with_step(step)
@@ -68,6 +72,7 @@ def _trained(
     verdict_of: Verdict_of,
     floor: float | None,
     epochs: int | None,
+    seconds: Callable[[float], float],
 ) -> tuple[Step, list[TrialRecord]]:
     staged = stage_plan(plan, history, request, name="simulated")
     if isinstance(staged.settings, JointSettings):  # the simulation needs no Gaussian process
@@ -77,13 +82,25 @@ def _trained(
     context = StageContext(past=past, borrowed=ours, slots=2, resolution=0.0, wake=lambda: None)
     stage = kind_of(staged).stage(staged, [], context)
     own: list[TrialRecord] = []
-    while specs := stage.wanted(own, room=10):
+    now = history.clock
+    while specs := stage.wanted(own, room=1 if seconds(now) else 10):
         for spec in specs:
             value = value_of(staged.trained_knobs(spec.knobs), spec.seed)
             state = "complete" if value is not None else "infeasible"
             ended = spec.knobs.get("trainer.epochs", staged.epochs) if epochs is None else epochs
             score = None if value is None else float(value)
-            row = TrialRecord(spec=spec, state=state, value=score, best_epoch=9, epochs=ended)
+            took = seconds(now)
+            now += took
+            row = TrialRecord(
+                spec=spec,
+                state=state,
+                value=score,
+                best_epoch=9,
+                epochs=ended,
+                seconds=took,
+                ended=now,
+                clock=now,
+            )
             own.append(row)
             stage.ended(row)
     stage.close()
@@ -94,4 +111,7 @@ def _trained(
         for row in (*rows, *full)
     }
     findings = replace(findings, verdicts=verdicts)
-    return conclude(request, findings, history, trials=own, floor=floor, val_rows=VAL_ROWS), full
+    step = conclude(
+        request, findings, history, trials=own, clock=now, floor=floor, val_rows=VAL_ROWS
+    )
+    return step, full
