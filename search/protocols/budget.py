@@ -16,6 +16,7 @@ from search.results.summary.formatting import count
 from search.stages.racing import Race
 
 FEWEST = 3  # values below which a sweep tells nothing
+SEVERAL = 3  # trials of a stage that tell how fast the machine is now
 BUDGETS = ("budget_trials", "budget_hours", "budget_gpu_seconds")  # keys of the config
 
 
@@ -65,6 +66,37 @@ def another_budget(former: Mapping[str, Any], now: Mapping[str, Any], *, ended: 
     return f"{'; '.join(changes)}: {means}"
 
 
+def usual_epochs(history: History) -> float:
+    """Epochs of a training of the incumbent; 0 where they are not known."""
+    rows = history.steps[-1].incumbent if history.steps else ()
+    return sum(row.epochs for row in rows) / max(len(rows), 1)
+
+
+def epoch_pace(history: History) -> float:
+    """Seconds that an epoch takes now, as many at once as there are slots: by the last stage of
+    several trials. 0 where that is not known.
+    """
+    paces = (step.pace for step in reversed(history.steps) if step.trials >= SEVERAL and step.pace)
+    return next(paces, 0.0)
+
+
+def pace(history: History) -> float:
+    """Seconds that a training of the incumbent takes, as many at once as there are slots."""
+    known = usual_epochs(history) * epoch_pace(history)
+    return known or history.seconds / max(history.trials, 1)
+
+
+def gpu_pace(history: History) -> float:
+    """GPU-seconds that a trial takes."""
+    return history.gpu_seconds / max(history.trials, 1)
+
+
+def lead(history: History) -> float:
+    """How long the search had run before its first trial [s]: checks, and the start."""
+    first = next((step for step in history.steps if step.trials), None)
+    return max(0.0, first.clock - first.seconds) if first is not None else 0.0
+
+
 def trials_left(history: History, *, share: float = 1.0) -> float:
     """Trials that may still be trained of a share of the budget; inf without a budget.
 
@@ -75,12 +107,12 @@ def trials_left(history: History, *, share: float = 1.0) -> float:
     if settings.budget_trials is not None:
         left = math.floor(settings.budget_trials * share) - history.trials
     paces = (
-        (settings.budget_seconds, history.lead, history.clock, history.pace),
-        (settings.gpu_budget, 0.0, history.gpu_seconds, history.gpu_pace),
+        (settings.budget_seconds, lead(history), history.clock, pace(history)),
+        (settings.gpu_budget, 0.0, history.gpu_seconds, gpu_pace(history)),
     )
-    for budget, lead, spent, pace in paces:
-        if budget is not None and pace > 0:
-            left = min(left, math.floor((lead + share * (budget - lead) - spent) / pace))
+    for budget, before, spent, each in paces:
+        if budget is not None and each > 0:
+            left = min(left, math.floor((before + share * (budget - before) - spent) / each))
     return left
 
 
@@ -92,10 +124,10 @@ def sweep_trials(history: History) -> float:
 def hours_for(history: History, trials: int) -> str:
     """Which hours would pay for so many trials of a first sweep; empty where one has been made."""
     settings = history.settings
-    if settings.budget_seconds is None or history.sweeps or not history.pace:
+    if settings.budget_seconds is None or history.sweeps or not pace(history):
         return ""
-    spent = history.clock - history.lead + trials * history.pace
-    hours = (history.lead + spent / settings.share) / 3600
+    spent = history.clock - lead(history) + trials * pace(history)
+    hours = (lead(history) + spent / settings.share) / 3600
     return f"; budget_hours={hours:.2g} would pay for a first sweep"
 
 

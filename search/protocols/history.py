@@ -15,7 +15,6 @@ from search.config.tune_settings import TuneSettings
 from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
-SEVERAL = 3  # trials of a stage that tell how fast the machine is now
 # What makes a rate's best value stale: it follows batch size, optimizer, size, length (P6).
 MOVES_THE_RATE = (
     BATCH,
@@ -209,36 +208,6 @@ class History:
     def clock(self) -> float:
         """How long the search has run so far [s]: checks, proposals and pauses included."""
         return max((step.clock for step in self.steps), default=0.0)
-
-    @property
-    def epochs(self) -> float:
-        """Of a training of the incumbent; 0 where they are not known."""
-        rows = self.steps[-1].incumbent if self.steps else ()
-        return sum(row.epochs for row in rows) / max(len(rows), 1)
-
-    @property
-    def epoch_pace(self) -> float:
-        """Seconds that an epoch takes now, as many at once as there are slots: by the last stage of
-        several trials. 0 where that is not known.
-        """
-        paces = (step.pace for step in reversed(self.steps) if step.trials >= SEVERAL and step.pace)
-        return next(paces, 0.0)
-
-    @property
-    def pace(self) -> float:
-        """Seconds that a training of the incumbent takes, as many at once as there are slots."""
-        return self.epochs * self.epoch_pace or self.seconds / max(self.trials, 1)
-
-    @property
-    def gpu_pace(self) -> float:
-        """GPU-seconds that a trial takes."""
-        return self.gpu_seconds / max(self.trials, 1)
-
-    @property
-    def lead(self) -> float:
-        """How long the search had run before its first trial [s]: checks, and the start."""
-        first = next((step for step in self.steps if step.trials), None)
-        return max(0.0, first.clock - first.seconds) if first is not None else 0.0
 
     @property
     def sweeps(self) -> list[Step]:

@@ -21,10 +21,13 @@ from search.protocols.budget import (
     confirm_left,
     confirm_race,
     confirm_trials,
+    epoch_pace,
+    gpu_pace,
     halved,
     joint_rivals,
     kept_for_confirm,
     trials_left,
+    usual_epochs,
 )
 from search.protocols.history import BATCH, History, Request
 from search.stages import sweep
@@ -64,8 +67,8 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
             halving=history.settings.halving,
             follower=_follower(history, request),
             budget=history.settings.budget_seconds,
-            kept=history.epochs * confirm_trials(history, rivals=1),
-            pace=history.epoch_pace,
+            kept=usual_epochs(history) * confirm_trials(history, rivals=1),
+            pace=epoch_pace(history),
         )
     if request.stage == "joint":
         return _joint(plan, history, request)
@@ -109,14 +112,14 @@ def _joint(plan: Plan, history: History, request: Request) -> JointSettings:
     rivals, left = joint_rivals(history), trials_left(history)
     kept = kept_for_confirm(history, left=left, rivals=rivals)
     if gpu_budget is not None:
-        gpu_budget = max(1.0, gpu_budget - history.gpu_seconds - kept * history.gpu_pace)
+        gpu_budget = max(1.0, gpu_budget - history.gpu_seconds - kept * gpu_pace(history))
     return JointSettings(
         sampler="gp" if request.trials <= GP_MOST else "tpe",
         startup=min(STARTUP, request.trials),
         n_trials=request.trials,
         budget=history.settings.budget_seconds,  # of the clock, which runs through all stages
-        kept=history.epochs * kept,
-        pace=history.epoch_pace,
+        kept=usual_epochs(history) * kept,
+        pace=epoch_pace(history),
         gpu_budget=gpu_budget,
         confirm=0,
         most_seeds=1,

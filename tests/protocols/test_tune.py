@@ -530,8 +530,12 @@ def _under_load(load):
 def test_the_confirmation_is_made_by_the_clock_whatever_the_load(begins, lasts, times):
     steps, history = _under_load(lambda now: times if begins < now < begins + lasts else 1.0)
     confirm = steps["confirm"]
-    assert confirm.decision == "adopt"
+    if confirm.decision == "skipped":  # the first sweep had no time for the seeds that decide
+        assert confirm.says == "nothing was adopted, so the baseline is the answer"
+        assert any("cut short" in step.says for step in history.steps)
+        return
     assert confirm.trials >= 2 * history.settings.confirm
+    assert confirm.decision == "adopt"
     assert RATE in history.held
 
 
