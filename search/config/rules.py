@@ -70,7 +70,9 @@ def check(path: str, value: object, rule: Rule) -> None:
             raise UsageError(unknown(path, name=str(value), known=names))
     elif "type" in rule and not _follows(value, rule):
         rule_text = f"must be {describe(rule, value)}"
-        raise refused(path, rule=rule_text, got=repr(value), remedy="mend it")
+        is_no_text = "string" in rule["type"] and isinstance(value, bool | int | float)
+        remedy = f"""write it as a text: '{path}="…"'""" if is_no_text else "mend it"
+        raise refused(path, rule=rule_text, got=repr(value), remedy=remedy)
 
 
 def describe(rule: Rule, value: object = None) -> str:

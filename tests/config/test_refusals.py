@@ -118,6 +118,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "trainer=own"], r"lr_sweep: every key needs a value, but got \?\?\? for trainer\._target_; say trainer\._target_=…"),
         (["lr_sweep", "name=a/b"], r"name: letters, digits and \. _ \+ - make a name, but got 'a/b'; give another name="),
         (["lr_sweep", "name=.."], r"name: letters, digits"),
+        (["lr_sweep", "name=1e5"], r"name: must be a text, but got 100000\.0; write it as a text: 'name=\"…\"'"),
         (["lr_sweep", "seeds=0"], r"seeds: must be a whole number of at least 1, but got 0; mend it"),
         (["lr_sweep", "seeds=two"], r"seeds: must be a whole number of at least 1, but got 'two'"),
         (["lr_sweep", "seed=-1"], r"seed: must be a whole number of at least 0, but got -1"),

@@ -55,8 +55,9 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
     if measured is not None:
         total = measured.search(epochs=plan.epochs, trials=missing, slots=len(slots))
         lanes = " or train in lanes" if plan.lanes != 0 and plan.stock else ""
+        at_most = duration(max(total, 1.0))
         console.say(
-            f"one epoch takes {measured.epoch:.3g} s here: at most about {duration(total)}, "
+            f"one epoch takes {measured.epoch:.3g} s here: at most about {at_most}, "
             f"less where trials stop early{lanes}"
         )
     if options.json:
