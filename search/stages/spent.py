@@ -36,15 +36,15 @@ def elapsed(rows: Sequence[TrialRecord]) -> float:
 
 
 def epoch_pace(rows: Iterable[TrialRecord]) -> float:
-    """Seconds that an epoch takes now, as many at once as there are slots: of the last trials. 0
-    where none has been trained.
+    """Seconds that an epoch takes now, as many at once as there are slots: the median of the last
+    trials, of which a few may be of much larger models. 0 where none has been trained.
     """
-    ended = sorted((row for row in rows if row.finished), key=lambda row: row.ended)
-    spent, recent = sum(row.seconds for row in ended), ended[-RECENT:]
-    epochs = sum(row.epochs for row in recent)
-    if not epochs or not spent:
+    ended = sorted((row for row in rows if row.finished and row.epochs), key=lambda row: row.ended)
+    spent = sum(row.seconds for row in ended)
+    if not spent:
         return 0.0
-    return sum(row.seconds for row in recent) / epochs * elapsed(ended) / spent
+    recent = float(np.median([row.seconds / row.epochs for row in ended[-RECENT:]]))
+    return recent * elapsed(ended) / spent
 
 
 def is_out_of_time(limits: JointSettings | SweepSettings, rows: Sequence[TrialRecord]) -> bool:
@@ -60,7 +60,7 @@ def time_to_keep(limits: JointSettings | SweepSettings, rows: Sequence[TrialReco
     if not limits.kept:
         return 0.0
     own = [max(row.seconds, row.wall) for row in rows if row.state == TrialState.COMPLETE]
-    last = float(np.mean(own[-RECENT:])) if own else 0.0
+    last = float(np.median(own[-RECENT:])) if own else 0.0
     return last + limits.kept * max(limits.pace, epoch_pace(rows))
 
 

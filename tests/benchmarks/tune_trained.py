@@ -64,19 +64,37 @@ def tune(
         "knobs": canonical(dict(history.held), base=plan.config),
         "epochs": search.epochs,
         "trials": len(rows),
-        "curve": _progress(search, rows),
+        "curve": _progress(plan, rows),
     }
 
 
-def _progress(search: Search, rows: list[TrialRecord]) -> list[tuple[int, float]]:
-    """The best score so far, by epochs."""
+def _progress(plan: Plan, rows: list[TrialRecord]) -> list[tuple[int, float, dict[str, Value]]]:
+    """The best trials so far: epochs of the search by its end, its score, its knobs."""
     total, best, line = 0, -np.inf, []
     for row in sorted(rows, key=lambda row: row.spec.trial):
         total += row.epochs
-        if row.value is not None and search.plan.metric.sign * row.value > best:
-            best = search.plan.metric.sign * row.value
-            line.append((total, best))
+        if row.value is not None and plan.metric.sign * row.value > best:
+            best = plan.metric.sign * row.value
+            knobs = canonical(plan.trained_knobs(row.spec.knobs), base=plan.config)
+            line.append((total, best, dict(knobs)))
     return line
+
+
+def reached(
+    trainings: Trainings, words: list[str], result: Mapping[str, Any], *, target: float, seeds: int
+) -> int | None:
+    """Epochs after which the best trial so far is of a configuration that scores the target in the
+    mean of fresh seeds; None where none of them does. `target`: higher being better.
+    """
+    plan = plan_of(tuple(words))
+    for epochs, best, knobs in result["curve"]:
+        if best < target:
+            continue
+        found = [best_epoch(trainings, plan, knobs, 1000 + seed) for seed in range(seeds)]
+        values = [plan.metric.sign * value for value, _ in filter(None, found)]
+        if len(values) == seeds and float(np.mean(values)) >= target:
+            return int(epochs)
+    return None
 
 
 def _range(plan: Plan, trainings: Trainings, step: Step) -> Step:
@@ -138,7 +156,7 @@ def joint(trainings: Trainings, words: list[str]) -> dict[str, Any]:
         "knobs": canonical(dict(knobs), base=plan.config),
         "epochs": search.epochs,
         "trials": len(rows),
-        "curve": _progress(search, rows),
+        "curve": _progress(plan, rows),
     }
 
 
@@ -147,16 +165,24 @@ def fresh(
 ) -> tuple[list[float], list[float]]:
     """The answer's scores on validation and on test, for seeds that nobody has used."""
     plan = plan_of(tuple(words), joint=False)
-    val, test, decision = list[float](), list[float](), StopDecision.GO
-    for seed in range(1000, 1000 + seeds):
-        standing = fresh_early_stopping(plan.metric, plan.limits)
-        for record in trainings.epochs(plan, knobs, seed):
-            losses = record.get("train_loss"), record.get("val_loss")
-            value = record[plan.metric.name]
-            decision = standing.see(record["epoch"], value=value, losses=losses)
-        if standing.value is None or decision is StopDecision.DIVERGED:
-            raise SystemExit(f"the answer {dict(knobs)} diverges with seed {seed}")
-        val.append(standing.value)
-        tested = trainings.epochs(plan, knobs, seed, rows="test")
-        test.append(tested[standing.best_epoch][plan.metric.name])
-    return val, test
+    found = [best_epoch(trainings, plan, knobs, seed) for seed in range(1000, 1000 + seeds)]
+    if not all(found):
+        raise SystemExit(f"the answer {dict(knobs)} diverges with a fresh seed")
+    test = [
+        trainings.epochs(plan, knobs, 1000 + place, rows="test")[epoch][plan.metric.name]
+        for place, (_, epoch) in enumerate(filter(None, found))
+    ]
+    return [value for value, _ in filter(None, found)], test
+
+
+def best_epoch(
+    trainings: Trainings, plan: Plan, knobs: Mapping[str, Value], seed: int
+) -> tuple[float, int] | None:
+    """A training's best value on validation and its epoch; None where it diverges."""
+    standing, decision = fresh_early_stopping(plan.metric, plan.limits), StopDecision.GO
+    for record in trainings.epochs(plan, knobs, seed):
+        losses = record.get("train_loss"), record.get("val_loss")
+        decision = standing.see(record["epoch"], value=record[plan.metric.name], losses=losses)
+    if standing.value is None or standing.best_epoch is None or decision is StopDecision.DIVERGED:
+        return None
+    return standing.value, standing.best_epoch

@@ -494,13 +494,14 @@ def test_the_time_that_a_stage_keeps_follows_the_machine_as_it_is_now():
         return time_to_keep(SweepSettings(budget=900.0, kept=epochs, pace=pace), rows)
 
     calm = [trial(number, 10.0 * number) for number in range(1, 9)]
-    slow = [trial(9 + number, 180.0 + 100 * number, seconds=100.0) for number in range(5)]
+    slow = [trial(9 + number, 180.0 + 100 * number, seconds=100.0) for number in range(8)]
     pruned = [
         trial(20 + number, 82.0 + 2 * number, seconds=2.0, state="pruned") for number in range(5)
     ]
     assert kept() == 20.0
     assert kept(*calm) == 10 + 20.0
     assert kept(*calm, *slow) == 100 + 200.0
+    assert kept(*calm, *slow[:2]) == 10 + 20.0  # two trials may be of larger models
     assert kept(*calm, pace=0.9) == 10 + 90.0  # it was slower before
     assert kept(*calm, *pruned, pace=0.1) == 10 + 20.0  # a pruned trial is a part of a training
     together = [replace(row, ended=80.0, wall=80.0) for row in calm]  # as lanes of one program
