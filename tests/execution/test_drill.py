@@ -1,9 +1,11 @@
-"""kill -9 of the conductor, of a worker, of everything, fifty times in all: the same rows as an undisturbed search."""
+"""kill -9 of the conductor, of a worker, of everything, at every part of a search: the rows of an undisturbed one."""
 
+import itertools
 import random
 import signal
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -20,10 +22,10 @@ from search.storage.study import Study
 KINDS = ("conductor", "worker", "everything")
 STOCK = [
     "lr_sweep",
-    "trainer.epochs=8",
+    "trainer.epochs=6",
     "trainer.checkpoint_every=0.001",
     "placement.max_retries=50",
-    "space.optimizer.lr.points=7",
+    "space.optimizer.lr.points=3",
     "protocol.refine=0",
 ]
 ROUNDS = [*TINY, "protocol.extend=1", "protocol.refine=1"]
@@ -32,6 +34,7 @@ SCRIPT = [
     "own_command",
     "trainer.epochs=6",
     "space.optimizer.lr.points=3",
+    "seeds=1",
     "placement.max_retries=50",
     "trainer.grace=1",
     "protocol.extend=0",
@@ -52,11 +55,11 @@ JOINT = [word for word in TINY if not word.startswith("protocol")] + [
 @pytest.mark.parametrize(
     ("words", "kills", "seed"),
     [
-        (ROUNDS, 14, 1),
-        (FOLDS, 14, 2),
-        (STOCK, 12, 3),
-        (SCRIPT, 10, 4),
-        ([*JOINT, "sampler=qmc"], 8, 5),
+        (ROUNDS, 12, 1),
+        (FOLDS, 6, 2),
+        (STOCK, 4, 3),
+        (SCRIPT, 4, 4),
+        ([*JOINT, "sampler=qmc"], 6, 5),
     ],
     ids=["generator", "folds", "stock", "command", "quasi-random"],
 )
@@ -64,10 +67,10 @@ JOINT = [word for word in TINY if not word.startswith("protocol")] + [
 def test_a_search_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(
     words, kills, seed, tmp_path
 ):
-    """14 + 14 + 12 + 10 + 8 = 58 kills; the undisturbed one has another hash seed too."""
+    """The undisturbed one has another hash seed too."""
     calm = search(*words, "name=calm", cwd=tmp_path, anew=True, TOY_PAUSE="0")
     assert calm.returncode == 0, calm.stdout + calm.stderr
-    _storm(words, kills, seed, tmp_path)
+    _storm(words, kills, seed, tmp_path, records=_records(tmp_path / "results" / "calm"))
     _same_rows(tmp_path / "results" / "calm", tmp_path / "results" / "storm")
 
 
@@ -82,9 +85,10 @@ def test_a_joint_search_that_learns_and_prunes_loses_and_repeats_nothing_when_ki
 
     _storm(
         [*JOINT, "sampler=tpe", "pruner=median", "pruner.warmup=2", "pruner.every=2"],
-        10,
+        6,
         6,
         tmp_path,
+        records=250,  # pruning leaves at least so many
         after=watch,
     )
     table = trials(tmp_path / "results" / "storm")
@@ -113,22 +117,26 @@ def _finished(folder: Path) -> dict[int, tuple[object, ...]]:
     }
 
 
-def _storm(words, kills, seed, tmp_path, *, after=lambda: None) -> None:
-    """The search `storm`, killed so many times and resumed each time."""
-    pause = {"TOY_PAUSE": "0.03"}
-    dice, done = random.Random(seed), 0
-    for _attempt in range(60):
+def _storm(words, kills, seed, tmp_path, *, records, after=lambda: None) -> None:
+    """The search `storm`, killed so many times and resumed each time.
+
+    Every second kill comes as soon as workers stand, the others in equal parts of the `records`
+    that a search writes, so that kills fall on its beginning, its rounds and its end.
+    """
+    pause = {"TOY_PAUSE": "0.01"}
+    dice, moments = random.Random(seed), itertools.islice(_moments(records, kills), kills)
+    storm, done, moment = tmp_path / "results" / "storm", 0, next(moments)
+    for _attempt in range(kills + 1):
         mark = uuid.uuid4().hex
         with running(*words, "name=storm", cwd=tmp_path, **pause, **{MARK: mark}) as conductor:
             while done < kills and conductor.poll() is None:
-                workers = _workers(conductor)
-                if not workers:
-                    time.sleep(0.01)
+                if _records(storm) < moment or not _workers(conductor):
+                    time.sleep(0.02)
                     continue
-                time.sleep(dice.uniform(0, 0.6))
+                time.sleep(dice.uniform(0, 0.02))
                 kind = KINDS[done % 3]
                 if _kill(kind, conductor, dice):
-                    done += 1
+                    done, moment = done + 1, next(moments, 0)
                 if kind != "worker":
                     break
             if done >= kills and conductor.poll() is None:
@@ -143,6 +151,19 @@ def _storm(words, kills, seed, tmp_path, *, after=lambda: None) -> None:
             break
     assert done == kills, f"the search ended after {done} of {kills} kills"
     assert conductor.returncode == 0
+
+
+def _moments(records: int, kills: int) -> Iterator[int]:
+    """The number of records after which each kill comes; 0: as soon as workers stand."""
+    for part in range(1, kills + 1, 2):
+        yield records * part // (kills + 1)
+        yield 0
+
+
+def _records(folder: Path) -> int:
+    """How many records a search's journal has by now."""
+    journal = folder / "journal.log"
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
 def _workers(conductor) -> list[psutil.Process]:

@@ -1,9 +1,10 @@
 """Starts `python -m search` as a fork of a process that has imported it: imports are half of what a short search costs.
 
 The program runs from its first line in a process of its own, with its own words, folder, variables and
-streams, and ends as any Python program does; only its imports are done already. What it starts in turn
-(workers, dry runs, probes) is started anew, as a user's are. What may train within its own process
-(`placement=inline`) is the fork of one that has imported torch too.
+streams, and ends as any Python program does; only its imports are done already, and the files of
+`conf/space/` are read. What it starts in turn (workers, dry runs, probes) is started anew, as a
+user's are. What may train within its own process (`placement=inline`) is the fork of one that has
+imported torch too.
 """
 
 import ctypes
@@ -87,6 +88,7 @@ def serve(door: socket.socket, *, with_torch: bool) -> None:
     """Forks a program for every request; returns in a program, and ends when nobody asks any more."""
     for module in IMPORTED:
         importlib.import_module(module)
+    _read_once()
     if with_torch:
         importlib.import_module("trainers.stock").warm()
     gc.freeze()
@@ -112,6 +114,14 @@ def serve(door: socket.socket, *, with_torch: bool) -> None:
         door.send(os.read(reading, LIMIT))
         for number in (reading, *streams):
             os.close(number)
+
+
+def _read_once() -> None:
+    """Every search that ends reads the files of `conf/space/`; what they say is kept by process."""
+    from search.config.compose import compose_experiment
+    from search.config.compose_protocol import spaces_by_path
+
+    spaces_by_path(compose_experiment("smoke", overrides=[], config_dir=None))
 
 
 def _become(request: dict[str, object], streams: list[int]) -> None:
