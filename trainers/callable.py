@@ -2,11 +2,14 @@
 
 import copy
 import inspect
+import random
+import sys
 from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra.utils import get_object
 
 from trainers.api import (
@@ -76,6 +79,12 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
 def _import(target: str, key: str) -> Any:
     try:
         trainer: Any = get_object(target)
+    except SystemExit as error:  # a script that reads its arguments, or trains, at import
+        raise TrainerNotImported(
+            f"{key}: {target!r} cannot be imported: its module ends the program, as argparse does "
+            "on words that it does not know; move what a script runs below "
+            "`if __name__ == '__main__':`, or train it as a program (own_command)"
+        ) from error
     except Exception as error:  # importing runs a user's module, which may raise anything
         cause = error.__cause__ or error
         package = (getattr(cause, "name", None) or "").partition(".")[0]
@@ -105,6 +114,20 @@ def _seats_class(trainer: Any) -> bool:
     )
 
 
+def _seed_all(seed: int, *, device: str) -> None:
+    """Seeds the global generators, so that one seed is one training for code that seeds nothing.
+
+    Else a trial would draw on from wherever the trial before it had left this process.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch = sys.modules.get("torch")  # code that has not imported it does without
+    if torch is not None:
+        torch.default_generator.manual_seed(seed)
+        if device == "cuda":
+            torch.cuda.manual_seed(seed)
+
+
 class CallableSeats:
     """One seat for a generator function, or for one that blocks and calls `trainers.report`."""
 
@@ -122,6 +145,7 @@ class CallableSeats:
             copy.deepcopy(config), own_rows(self._data), device=self._device
         )
         call = partial(self._train, own_config, data, self._device, checkpoint)
+        _seed_all(int(config["seed"]), device=self._device)
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch = checkpoint.epoch or -1

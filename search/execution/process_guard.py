@@ -108,8 +108,12 @@ def spawn_guarded(
 
 
 def enter() -> list[str]:
-    """The first call of a guarded child, before anything heavy is imported; its arguments."""
+    """The first call of a guarded child, before anything heavy is imported; its arguments.
+
+    They are taken away: a user's module that parses `sys.argv` at import finds its own defaults.
+    """
     lifeline, *arguments = sys.argv[1:]
+    del sys.argv[1:]
     start_guard(int(lifeline))
     die_with_starter()
     return arguments

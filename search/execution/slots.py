@@ -64,6 +64,8 @@ class Slot:
             VISIBLE_DEVICES: self.gpu or "",
             # As nvidia-smi numbers GPUs, where CUDA would begin with the fastest.
             "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+            # Sets of texts then have one order: classes numbered by a set keep their numbers.
+            "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
             **memory,
             **self.arithmetic(),
         }

@@ -155,6 +155,7 @@ def test_without_a_gpu_there_is_a_slot_per_core_or_per_so_many_threads(monkeypat
 
 def test_a_worker_sees_one_gpu_or_none_and_its_threads(monkeypatch):
     monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
     slot = Slot(number=3, gpu="2", threads=4)
     assert slot.environment()["CUDA_VISIBLE_DEVICES"] == "2"
     assert slot.environment()["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
@@ -162,6 +163,9 @@ def test_a_worker_sees_one_gpu_or_none_and_its_threads(monkeypatch):
     assert (slot.device, slot.label) == ("cuda", "cuda:2")
     cpu = Slot(number=0, gpu=None, threads=1)
     assert cpu.environment()["CUDA_VISIBLE_DEVICES"] == ""
+    assert cpu.environment()["PYTHONHASHSEED"] == "7"
+    monkeypatch.delenv("PYTHONHASHSEED")
+    assert cpu.environment()["PYTHONHASHSEED"] == "0"
     assert (cpu.device, cpu.label) == ("cpu", "cpu")
 
 

@@ -1,10 +1,12 @@
 """A user's generator as a seat, by import path."""
 
+import random
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import trainers
 from search.execution.trial_ends import TrialEnd
@@ -187,6 +189,28 @@ def test_a_path_that_leads_nowhere_is_told_with_what_was_tried(target, error, me
     # the dry run has imported it: this node lacks it, and no trial is charged
     end = end_of(raised.value, trial=0, folder=Path.cwd()).end
     assert end is (TrialEnd.MACHINE_FAULT if error is ImportError else TrialEnd.FAILED)
+
+
+def test_a_module_that_ends_the_program_at_import_is_told_so(tmp_path, monkeypatch):
+    script = "import argparse; p = argparse.ArgumentParser(); p.add_argument('--lr', required=True); p.parse_args()"  # fmt: skip
+    (tmp_path / "script_of_words.py").write_text(script)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match="its module ends the program, as argparse does"):
+        open_seats("script_of_words.train", data=DATA, device="cpu")
+
+
+def test_one_seed_is_one_training_for_code_that_seeds_nothing(tmp_path):
+    def draws(config, data, device, checkpoint):
+        yield {"drawn": (random.random(), np.random.rand(), torch.rand(1).item())}
+
+    def drawn(seed):
+        seats = CallableSeats(draws, data=DATA, device="cpu")
+        seats.admit(0, config={"seed": seed}, checkpoint=FolderCheckpoint(tmp_path))
+        return seats.step()[0].values["drawn"]
+
+    first, other = drawn(3), drawn(4)
+    assert drawn(3) == first
+    assert not set(first) & set(other)
 
 
 def test_a_package_of_the_users_that_ours_hides_is_named(tmp_path, monkeypatch):

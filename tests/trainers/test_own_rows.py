@@ -113,7 +113,7 @@ class Vandals(CallableSeats):
 
 @pytest.mark.parametrize("path", ["test_own_rows._vandal", "test_own_rows.Vandals"])
 def test_a_trainer_that_overwrites_its_rows_and_config_changes_no_other_trial(data, path):
-    seats, config = open_seats(path, data=data, device="cpu"), {"trainer": {"epochs": 3}}
+    seats, config = open_seats(path, data=data, device="cpu"), {"seed": 0, "trainer": {"epochs": 3}}
     seen = []
     for trial in range(3):
         seats.admit(trial, config=config, checkpoint=Unsaved())
