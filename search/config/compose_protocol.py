@@ -65,8 +65,12 @@ def compose_protocol(
         raise refused("protocol.knobs", rule=rule, got="none", remedy=remedy)
     files = _files(config_dir)
     for name in names:
-        if name not in files:
-            raise UsageError(unknown("knob", name=name, known=files))
+        if name in files:
+            continue
+        if "." in name:
+            rule, remedy = "it names files of conf/space/", f"say knob.{name}=log(LOW,HIGH)"
+            raise refused("space", rule=rule, got=f"{name}, a key", remedy=remedy)
+        raise UsageError(unknown("knob", name=name, known=files))
     spaces = {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
     if not named and not own:  # of the protocol's own list, what makes sense for these data
         knobs = {name: read_space(node) for name, node in spaces.items()}

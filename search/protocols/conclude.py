@@ -95,11 +95,8 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     rows = [row for row in findings.of(winner) if row.finished]
     is_sweep = step.request.stage == "sweep"
     unread = inert(findings) if is_sweep else []
-    good = [
-        group
-        for group, standing in zip(findings.groups, decision.standings, strict=True)
-        if standing in GOOD
-    ]
+    compared = zip(findings.groups, decision.standings, strict=True)
+    good = [group for group, standing in compared if standing in GOOD]
     step = replace(
         step,
         decision="adopt" if decision.adopted else "keep",
@@ -123,15 +120,17 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         trained = {group.value: findings.of(group.candidate) for group in findings.groups}
         chosen = findings.groups[decision.winner].value
         step = replace(step, says=step.says + faster(trained, chosen=chosen, good=step.good))
-    return _read(step, findings, rows)
+    step, before = _read(step, findings, rows), _last(history)
+    # A sweep may have compared by fewer seeds than the incumbent that stays has had.
+    has_more = is_sweep and not decision.adopted and len(before) > len(rows)
+    return replace(step, incumbent=before) if has_more else step
 
 
 def _cut_short(findings: Findings, *, val_rows: int) -> list[str]:
     """That a sweep ended before its last round; none where it did not."""
     resolution = 1 / val_rows if val_rows else 0.0
-    if not is_cut_short(findings.plan, findings.rows, resolution=resolution):
-        return []
-    return ["cut short: the hours leave only what the confirmation needs"]
+    is_cut = is_cut_short(findings.plan, findings.rows, resolution=resolution)
+    return ["cut short: the hours leave only what the confirmation needs"] if is_cut else []
 
 
 def _joint(step: Step, findings: Findings, history: History) -> Step:

@@ -111,7 +111,9 @@ def _regularisers_off(history: History, index: int, argument: str) -> Request:
 
 def _lr_range(history: History, index: int, argument: str) -> Request:
     why = "a ramp of the rate shows where the loss falls"
-    skip = "" if history.settings.named(history.rate) else NO_RATE
+    skip = PERFECT if history.perfect else ""
+    if not history.settings.named(history.rate):
+        skip = NO_RATE
     return Request(entry=index, stage="lr_range", because=why, rules=("R31",), skip=skip)
 
 
@@ -120,7 +122,8 @@ def _sweep(history: History, index: int, argument: str) -> Request:
         why = "the learning rate matters most"
         return Request(entry=index, stage="sweep", because=why, rules=("R29",), skip=NO_RATE)
     why = "the learning rate matters most" if _is_rate(history, argument) else "the protocol's own"
-    return sweep_request(history, index, argument, because=why, rules=("R29",))
+    request = sweep_request(history, index, argument, because=why, rules=("R29",))
+    return replace(request, skip=PERFECT) if history.perfect else request
 
 
 def _is_rate(history: History, name: str) -> bool:

@@ -296,7 +296,11 @@ def test_targets_by_their_scale_and_kind():
     assert labels.targets(y).outcome == "pass"
     assert labels.targets(50 * y).outcome == "warn"
     heavy = np.where(np.arange(len(y))[:, None] < 3, 30.0, y)  # three of many rows
-    assert "the farthest 1 % of the targets hold" in labels.targets(heavy / heavy.std()).told
+    assert "the farthest 1% of the targets hold" in labels.targets(heavy / heavy.std()).told
+    errors = y + 20.0 * np.sin(np.arange(len(y))[:, None]) * (np.arange(len(y))[:, None] < 9)
+    assert "the farthest 5% of the targets hold" in labels.targets(errors / errors.std()).told
+    skewed = np.random.default_rng(17).exponential(size=(300, 1))
+    assert labels.targets((skewed - skewed.mean()) / skewed.std()).outcome == "pass"
     assert labels.targets(1e4 * y).outcome == "fail"
     assert labels.targets(np.zeros((200, 1))).outcome == "fail"
     assert "like classes" in labels.targets(np.round(y)).told

@@ -150,6 +150,20 @@ def test_the_incumbents_trials_are_never_trained_again():
     assert len(set(trained[:count])) == count
 
 
+def test_an_incumbent_that_stays_keeps_the_seeds_that_a_sweep_did_not_compare():
+    plan = tune_plan("budget_trials=105", "seeds=2", "space=[lr,dropout,momentum]")
+
+    def value(knobs, seed):
+        return 0.9 - BOWL * np.log10(knobs.get(RATE, 0.1) / 0.01) ** 2 + _noise(knobs, seed, 0.002)
+
+    history, _ = carried_out(plan, value, lambda knobs: "overfitting")
+    rate, dropout = history.sweeps
+    assert (rate.decision, dropout.decision) == ("adopt", "keep")
+    assert dropout.request.most_seeds == 1  # no seeds are left that could decide
+    assert dropout.incumbent == rate.incumbent
+    assert len(rate.incumbent) > plan.seeds
+
+
 def test_knobs_in_a_row_that_bring_nothing_end_the_sweeps():
     history, _ = carried_out(tune_plan(), _nothing)
     end = next(step for step in history.steps if step.request.stage == "sweeps")
@@ -352,6 +366,7 @@ def test_knobs_of_another_option_are_left_behind_and_equal_configurations_are_on
     ("words", "match"),
     [
         (["protocol=sweep"], "protocol: a protocol lists stages, but got protocol=sweep, which is of kind sweep; choose guide"),
+        (["space=[rbf.gamma]"], r"space: it names files of conf/space/, but got rbf.gamma, a key; say knob.rbf.gamma=log"),
         (["space=[lr,wdth]"], "knob 'wdth' does not exist; did you mean 'width'"),
         (["protocol.stages=[baseline,sweap]"], "protocol.stages: stage 'sweap' does not exist; did you mean 'sweep'"),
         (["protocol.stages=[baseline,{sweeps:chance}]"], "protocol.stages: order 'chance' does not exist"),
@@ -735,10 +750,11 @@ def test_where_every_seed_has_the_best_score_no_knob_is_turned_and_the_page_says
         return 1.0
 
     history, _ = carried_out(tune_plan(), solved, lambda knobs: "overfitting")
-    assert [step.request.knob for step in history.sweeps] == ["lr"]
+    assert not history.sweeps
+    assert history.trials == history.seeds  # the baseline's
     says = {step.request.stage: step.says for step in history.steps}
-    assert "has the best score there is" in says["sweeps"]
-    assert says["joint"] == says["sweeps"]
+    assert "has the best score there is" in says["sweep"]
+    assert says["joint"] == says["sweeps"] == says["sweep"] == says["lr_range"]
     assert not history.held
 
     history, _ = carried_out(tune_plan(), lambda knobs, seed: 1.0 - 0.01 * (seed == 2))

@@ -88,7 +88,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     "vanishing": (
         _turn("set", "model.activation", "R26", "take ReLU instead of sigmoid or tanh"),
         _turn("set", NORM, "R26", "put in batch norm"),
-        _turn("set", "model.residual", "R26", "or residual connections"),
+        _turn("set", "model.residual", "R26", "or put in residual connections"),
         _turn("lower", "model.depth", "R26", "or take fewer layers"),
     ),
     "dead_units": (
@@ -144,7 +144,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
             "R23",
             "let the learning rate fall towards the end, and train the last part again",
         ),
-        _turn("lower", RATE, "R23", "or lower it"),
+        _turn("lower", RATE, "R23", "or lower the learning rate"),
     ),
     "lr_too_low": (
         _turn("raise", RATE, "R23", "multiply the learning rate by 3 to 10 and start again"),
@@ -159,19 +159,19 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
             "R26b",
             "lower the learning rate by 3 to 10 and go on; plateau or cosine does so",
         ),
-        _turn("lower", RATE, "R26b", "or lower it from the start"),
+        _turn("lower", RATE, "R26b", "or lower the learning rate from the start"),
     ),
     "unstable": (
         _turn("set", CLIP, "P11", "clip the gradient's norm"),
         _turn("set", "schedule.warmup", "P11", "or warm the learning rate up"),
         _turn("set", "schedule", "P11", "or take a schedule that rises first, such as one_cycle"),
-        _turn("lower", RATE, "R23", "or lower it by 2 or 3"),
+        _turn("lower", RATE, "R23", "or divide the learning rate by 2 or 3"),
     ),
     "underfitting": (
         _turn("lower", DROPOUT, "R34", "take penalties away first: dropout is on", ON),
         _turn("lower", DECAY, "R34", "take penalties away first: weight decay is on", ON),
         _turn("raise", "model.width", "R34", "take a wider model, or richer features"),
-        _turn("raise", "model.depth", "R34", "then a deeper one"),
+        _turn("raise", "model.depth", "R34", "then take a deeper model"),
         _turn("set", NORM, "R44", "and batch norm, with which deep models train better"),
         _turn("set", RATE, "R26a", "and see that the learning rate was right"),
     ),
@@ -197,7 +197,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("raise", DROPOUT, "R45", "or add dropout, up to 0.5"),
         _turn("set", NORM, "R34", "or put in batch norm"),
         _turn("raise", "model.depth", "R44", "or take a deep and thin model"),
-        _turn("set", "model.width", "R44", "or another width, with the penalties that help"),
+        _turn("set", "model.width", "R44", "or try another width, with the penalties that help"),
         _turn(
             "set", "trainer.flood", "R47", "or keep the train loss afloat, at 0.05 to begin with"
         ),
