@@ -18,46 +18,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from trainers.api import Checkpoint, Config, Data, Values
+from trainers.command_end import CommandFailed, check_end
 from trainers.command_line import command_line, rehearse
 from trainers.printed import LAST_EPOCH, Printed, Record, needed_names
 
 LINES, ERRORS = "lines.jsonl", "errors.log"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
-RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>\d+)")  # torchrun
-RANK_ENDED = re.compile(r"\(local_rank: (\d+)\)\s+exitcode +: (-?\d+)")  # in its list of all
 KEPT = 50  # last lines of errors in which a traceback is looked for
-# Ends that say nothing about the trial: somebody's kill, or a crash of native code, as gloo's may.
-CRASHES = (
-    *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL),
-    *(signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM),
-)
-KILLED = {-crash for crash in CRASHES} | {128 + crash for crash in CRASHES}  # as a shell tells it
-RANK_KILLED = re.compile(rf"^rank \d+ was killed by ({'|'.join(each.name for each in CRASHES)})$")
 LEFT = (
     "trainer.command: must end after its training, but it ended while a process in the background "
     "went on printing epochs; wait for that process"
 )
-MEMORY = re.compile(r"\b(OutOfMemoryError|MemoryError)\b|CUDA out of memory")
-
-
-class CommandFailed(Exception):
-    """The program ended with an exit status other than 0, or without a record."""
-
-
-class CommandKilled(CommandFailed):
-    """The program, or one of its ranks, was ended by a signal: of the kernel, or of somebody."""
-
-
-class CommandOutOfMemory(CommandFailed, MemoryError):
-    """The program ended since memory ran out."""
 
 
 def train(
@@ -88,10 +67,12 @@ def train(
         )
     most = int(config["trainer"].get("epochs", LAST_EPOCH))
     printed = Printed(needed=needed, untrained=untrained, shift=shift, most=most)
-    said: list[str] = []
+    said, late = list[str](), list[str]()
     grace = float(config["trainer"]["grace"])
     try:
-        records = _follow(folder, process, printed, position=begun, said=said, grace=grace)
+        records = _follow(
+            folder, process, printed, position=begun, said=said, late=late, grace=grace
+        )
         first = next(records, None)
         # Records of an earlier attempt, up to the epoch where this one goes on; a program that
         # starts from scratch prints all of them anew.
@@ -101,7 +82,9 @@ def train(
         if first is not None:
             yield first
         yield from records
-        _check_end(process.wait(), command, said)
+        ended_early = first is not None and printed.last < config["trainer"].get("epochs", 0)
+        at = f"epoch {printed.last} of {most}" if ended_early else ""
+        check_end(process.wait(), command, said, late=late, at=at)
         if first is None and not earlier:
             wanted = " and ".join(map(repr, needed)) or "numbers"
             other = f"; the last other object was {printed.other:.200}" if printed.other else ""
@@ -181,11 +164,13 @@ def _follow(
     *,
     position: int,
     said: list[str],
+    late: list[str],
     grace: float,
 ) -> Iterator[Record]:
     """The records that a program prints, until it has ended and all is read.
 
-    `said` gets the last lines of its errors, or of its other output where it has no errors.
+    `said` gets the last lines of its errors, or of its other output where it has no errors; `late`
+    gets the errors since the last look at which there was a record.
     What it leaves running is listened to for as long as it prints, with pauses of up to `grace`.
 
     Raises:
@@ -201,11 +186,14 @@ def _follow(
             print(line, file=sys.stderr, flush=True)
         said[:] = [*said, *complaints][-KEPT:]
         lines, more = output.lines(ended=ended)
+        late[:] = [*late, *complaints][-KEPT:]
         for line in lines:
             records, rest = printed.read(line)
             if rest:
                 print(line, flush=True)
                 others = [*others, line][-KEPT:]
+            if records:
+                late[:] = complaints
             yield from records
             in_background |= before and bool(records)  # printed after the program's own end
         if not ended or more or more_errors:
@@ -228,48 +216,6 @@ def _goes_on(process: subprocess.Popen[bytes]) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _check_end(status: int, command: Sequence[str], said: Sequence[str]) -> None:
-    """Raises CommandFailed for a status other than 0, with the last line of a traceback."""
-    if status == 0:
-        return
-    reason = _last_words(said)
-    how = (
-        f"exit status {status}" if status > 0 else f"signal {-status} ({signal.strsignal(-status)})"
-    )
-    killed = status in KILLED or RANK_KILLED.match(reason)
-    kind: type[CommandFailed] = CommandKilled if killed else CommandFailed
-    if MEMORY.search(reason):
-        kind = CommandOutOfMemory
-    raise kind(f"{shlex.join(command)[:200]}: ended with {how}" + (f": {reason}" if reason else ""))
-
-
-def _last_words(lines: Sequence[str]) -> str:
-    """The rank that torchrun names, else the error of the last traceback, else the last line."""
-    failed = next(filter(None, map(RANK.search, lines)), None)
-    if failed is not None:
-        # A rank that is killed makes the others abort, which torchrun may see first.
-        ends = [(failed["rank"], failed["status"]), *RANK_ENDED.findall("\n".join(lines))]
-        killed = [end for end in ends if int(end[1]) == -signal.SIGKILL]
-        rank, status = (killed or ends)[0]
-        return _words_of_rank(rank, int(status), lines)
-    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call")]
-    after = lines[starts[-1] + 1 :] if starts else []
-    errors = [line for line in after if not line.startswith((" ", "\t"))]
-    return (errors[0] if errors else lines[-1] if lines else "").strip()[:300]
-
-
-def _words_of_rank(rank: str, status: int, lines: Sequence[str]) -> str:
-    """How the rank ended that failed first, with its own error where it printed one."""
-    how = (
-        f"was killed by {signal.Signals(-status).name}"
-        if status < 0
-        else f"ended with exit status {status}"
-    )
-    own = [line.partition(": ")[2] for line in lines if line.startswith(f"[rank{rank}]: ")]
-    errors = [line for line in own if line and not line.startswith((" ", "\t", "Traceback"))]
-    return f"rank {rank} {how}" + (f": {errors[-1]}"[:300] if errors and status > 0 else "")
 
 
 def _stop(process: subprocess.Popen[bytes], *, grace: float) -> None:

@@ -44,7 +44,7 @@ class Printed:
     ) -> None:
         self._needed, self._untrained, self.shift = tuple(needed), untrained, shift
         self._most = most
-        self._last = 0
+        self.last = 0
         self._partial: dict[int, Record] = {}  # numbers of epochs without their metric yet
         self.other = ""  # the last object that was no record
         self._broken = False  # whether a record was lost, and no later one says so yet
@@ -66,7 +66,7 @@ class Printed:
         return records, bool(rest.strip())
 
     def _record(self, item: Record) -> Record | None:
-        epoch = _whole(item["epoch"]) if "epoch" in item else self._last + 1 - self.shift
+        epoch = _whole(item["epoch"]) if "epoch" in item else self.last + 1 - self.shift
         if epoch is None:
             return None
         numbers = _numbers(item, needed=self._needed)
@@ -80,15 +80,15 @@ class Printed:
             self.shift = 1
         numbers = self._partial.pop(epoch, {}) | numbers
         self._partial = {later: values for later, values in self._partial.items() if later > epoch}
-        self._last = epoch + self.shift
-        return {**numbers, **self._remark(), "epoch": self._last}
+        self.last = epoch + self.shift
+        return {**numbers, **self._remark(), "epoch": self.last}
 
     def _remark(self) -> Record:
         """What the search should hear of the program, with its next record."""
         if self._broken:
             self._broken = False
             return {"remark": BROKEN}
-        return {"remark": MORE.format(self._most)} if self._last > self._most else {}
+        return {"remark": MORE.format(self._most)} if self.last > self._most else {}
 
 
 def needed_names(metric: dict[str, Any]) -> tuple[str, ...]:

@@ -105,6 +105,11 @@ class Plan:
     base: DictConfig | None = None
     held: Mapping[str, Value] = field(default_factory=dict)
 
+    def epochs_of(self, knobs: Mapping[str, Value]) -> int:
+        """The epochs that a trial with these knobs may train."""
+        epochs = knobs.get("trainer.epochs")
+        return epochs if isinstance(epochs, int) else self.epochs
+
     @property
     def knob(self) -> Knob:
         """The one that a sweep is about."""

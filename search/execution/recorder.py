@@ -21,7 +21,7 @@ from search.storage.curves import MEAN, CurveLog
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
 from search.storage.study import Study
-from search.storage.trials import TrialRecord, TrialSpec, TrialState
+from search.storage.trials import BY_ITSELF, TrialRecord, TrialSpec, TrialState
 
 FIRST_FAILURES = 3  # trials that fail for one reason, with no other outcome, before the search ends
 
@@ -124,6 +124,9 @@ class Recorder:
             RunError: the first trials all failed for the same reason.
         """
         row = trial.row(state, reason=reason)
+        most = self._plan.epochs_of(row.spec.knobs)
+        if state is TrialState.COMPLETE and not reason and row.epochs < most:
+            row = replace(row, reason=f"{BY_ITSELF} at epoch {row.epochs} of {most}")
         penalty = self._penalty() if state is TrialState.INFEASIBLE else row.value
         row = replace(row, sampler_value=penalty, clock=round(self._runs.seconds(), 3))
         self._study.finish(row)

@@ -23,7 +23,7 @@ from search.diagnostics.verdicts.learning_curve import KNOB as FRACTION
 from search.diagnostics.verdicts.learning_curve import more_rows
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.results.findings import Findings
-from search.results.summary.verdicts import allowed_epochs, config_of, out_of_patience
+from search.results.summary.verdicts import config_of, out_of_patience
 from search.storage.curves import followed, without_curves
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
@@ -211,7 +211,7 @@ def _trained(
             else None,
             level=_level(curves.get(row.spec.trial, {})),
             best_epoch=None if plan.limits.score_last else row.best_epoch,
-            epochs=allowed_epochs(plan, row),
+            epochs=plan.epochs_of(row.spec.knobs),
             verdict=verdicts[row.spec.trial].name if row.spec.trial in verdicts else "",
             stopped=out_of_patience(plan, row),
         )

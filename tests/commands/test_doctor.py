@@ -597,9 +597,9 @@ def test_a_trainers_own_blow_up_is_held_against_the_contracts_constant(tmp_path)
 def test_in_a_table_more_epochs_are_no_advice_where_patience_ended_most_of_the_trials():
     def row(trial, epochs):
         spec = SimpleNamespace(trial=trial, knobs={})
-        return SimpleNamespace(spec=spec, state="complete", epochs=epochs)
+        return SimpleNamespace(spec=spec, state="complete", epochs=epochs, reason="")
 
-    plan = SimpleNamespace(limits=SimpleNamespace(patience=3), epochs=10)
+    plan = SimpleNamespace(limits=SimpleNamespace(patience=3), epochs_of=lambda knobs: 10)
     findings = SimpleNamespace(plan=plan, rows=[row(0, 6), row(1, 7), row(2, 10), row(3, 10)])
     names = ("still_learning", "still_learning", "still_learning", "overfitting")
     verdicts = {str(n): Verdict(name=name, why="") for n, name in enumerate(names)}

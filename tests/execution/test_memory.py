@@ -21,7 +21,7 @@ from search.execution.trial_endings import TrialEndings
 from search.execution.trial_ends import TrialEnd
 from search.execution.trial_queue import TrialQueue
 from search.execution.worker.failures import cause_of, end_of
-from trainers.command import CommandFailed, CommandKilled, _check_end
+from trainers.command_end import CommandFailed, CommandKilled, check_end
 
 SHORT = "out of memory, alone on cpu: MemoryError"
 
@@ -131,7 +131,7 @@ def test_a_program_counts_as_out_of_memory_only_if_the_kernel_has_killed_meanwhi
 ):
     said = ["torch: failed (exitcode: -9) local_rank: 1 (pid: 7)"] if status == 1 else []
     with pytest.raises(CommandKilled) as caught:
-        _check_end(status, ["train.sh"], said)
+        check_end(status, ["train.sh"], said)
     monkeypatch.setattr("search.execution.worker.failures.memory_kills", lambda: 3)
     ends = [
         end_of(cause_of(caught.value, kills_before=kills), trial=0, folder=tmp_path)
@@ -140,7 +140,7 @@ def test_a_program_counts_as_out_of_memory_only_if_the_kernel_has_killed_meanwhi
     assert [end.end for end in ends] == [TrialEnd.KILLED, TrialEnd.OUT_OF_MEMORY]
     assert "(the kernel has killed a process for want of memory)" in ends[1].reason
     with pytest.raises(CommandFailed) as caught:
-        _check_end(1, ["train.sh"], [])
+        check_end(1, ["train.sh"], [])
     assert cause_of(caught.value, kills_before=2) is caught.value
 
 

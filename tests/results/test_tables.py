@@ -13,6 +13,7 @@ from search.results.summary import conclusion, show_summary, sweep
 from search.results.summary.certainty import inert
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
+from search.storage.trials import BY_ITSELF
 
 
 def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
@@ -57,6 +58,9 @@ def test_values_that_give_the_same_score_are_named_by_what_the_curves_say():
     assert inert(patient)[0].endswith(
         "patience ended the trainings, and not their number of epochs (R33)"
     )
+    # the trainer took fewer epochs than it might have had: no patience ended it
+    rows = [replace(row, reason=f"{BY_ITSELF} at epoch 5 of 10") for row in patient.rows]
+    assert "nothing reads this knob" in inert(replace(patient, rows=rows))[0]
 
 
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():

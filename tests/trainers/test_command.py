@@ -15,7 +15,8 @@ from kit import wait_for
 from trainers.api import Data, Part
 from trainers.callable import rehearse
 from trainers.checkpoint import FolderCheckpoint
-from trainers.command import CommandFailed, CommandKilled, train
+from trainers.command import train
+from trainers.command_end import CommandFailed, CommandKilled
 from trainers.command_line import command_line
 from trainers.printed import Printed
 from trainers.probes.run import train as probe
@@ -319,6 +320,35 @@ def test_a_metric_that_is_no_number_is_told_as_such(value, tmp_path):
 def test_the_reason_of_a_programs_end_is_its_own_last_word(code, reason, tmp_path):
     with pytest.raises(CommandFailed, match=reason):
         list(_run(code, tmp_path))
+
+
+RAISES = """
+import sys, time, traceback
+wait = lambda: time.sleep(0.2)  # so that records and errors are read one by one
+def fails(words):
+    try: raise RuntimeError(words)
+    except RuntimeError: traceback.print_exc()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "has_failed"),
+    [
+        ("print('{\"accuracy\": 0.5}', flush=True); wait(); fails('of the device'); sys.exit(0)", True),
+        ("fails('no tracker'); wait(); print('{\"accuracy\": 0.5}\\n{\"accuracy\": 0.6}')", False),
+        ("print('{\"accuracy\": 0.5}', flush=True); wait(); print('Exception ignored in: x', file=sys.stderr); fails('y')", False),
+        ("print('{\"epoch\": 9, \"accuracy\": 0.5}', flush=True); wait(); fails('too late to matter')", False),
+    ],
+)  # fmt: skip
+def test_a_program_that_hides_its_error_behind_status_0_has_failed(code, has_failed, tmp_path):
+    config = _config(RAISES + code)
+    config["trainer"]["epochs"] = 9
+    trained = train(config, DATA, "cpu", FolderCheckpoint(tmp_path))
+    if not has_failed:
+        assert list(trained)
+        return
+    with pytest.raises(CommandFailed, match=r"status 0, but at epoch 1 of 9 .* of the device"):
+        list(trained)
 
 
 def test_a_program_that_ran_out_of_memory_is_told_apart(tmp_path, capfd):

@@ -11,7 +11,7 @@ from search.execution.memory import memory_kills
 from search.execution.messages import TrialEnded
 from search.execution.trial_ends import TrialEnd
 from search.execution.worker.epoch_record import TrialFailed
-from trainers.command import CommandKilled, CommandOutOfMemory
+from trainers.command_end import CommandKilled, CommandOutOfMemory
 
 NO_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory|CUDA out of memory"

@@ -17,7 +17,7 @@ from search.diagnostics.verdicts.advice import (
     is_longer,
 )
 from search.results.findings import Findings
-from search.storage.trials import TrialRecord
+from search.storage.trials import BY_ITSELF, TrialRecord
 
 
 def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
@@ -104,13 +104,8 @@ def turnable(plan: Plan) -> Collection[str] | None:
 def out_of_patience(plan: Plan, row: TrialRecord) -> bool:
     """Whether a trial ended before its last epoch, for want of a better metric (R33)."""
     is_patient = plan.limits.patience is not None
-    return is_patient and row.state == "complete" and row.epochs < allowed_epochs(plan, row)
-
-
-def allowed_epochs(plan: Plan, row: TrialRecord) -> int:
-    """The epochs that a trial might have had."""
-    epochs = row.spec.knobs.get(EPOCHS)
-    return epochs if isinstance(epochs, int) else plan.epochs
+    ended_early = row.state == "complete" and row.epochs < plan.epochs_of(row.spec.knobs)
+    return is_patient and ended_early and not row.reason.startswith(BY_ITSELF)
 
 
 def config_of(findings: Findings, row: TrialRecord) -> DictConfig:

@@ -1,0 +1,103 @@
+"""How a program ended: well, or by which error, in one line."""
+
+import re
+import shlex
+import signal
+from collections.abc import Sequence
+
+TRACEBACK = "Traceback (most recent call last"
+HANDLED = ("Exception ignored in", "Exception in thread")  # before a traceback that ends nothing
+RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>\d+)")  # torchrun
+RANK_ENDED = re.compile(r"\(local_rank: (\d+)\)\s+exitcode +: (-?\d+)")  # in its list of all
+# Ends that say nothing about the trial: somebody's kill, or a crash of native code, as gloo's may.
+CRASHES = (
+    *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL),
+    *(signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM),
+)
+KILLED = {-crash for crash in CRASHES} | {128 + crash for crash in CRASHES}  # as a shell tells it
+RANK_KILLED = re.compile(rf"^rank \d+ was killed by ({'|'.join(each.name for each in CRASHES)})$")
+MEMORY = re.compile(r"\b(OutOfMemoryError|MemoryError)\b|CUDA out of memory")
+
+
+class CommandFailed(Exception):
+    """The program ended with an exit status other than 0, or without a record."""
+
+
+class CommandKilled(CommandFailed):
+    """The program, or one of its ranks, was ended by a signal: of the kernel, or of somebody."""
+
+
+class CommandOutOfMemory(CommandFailed, MemoryError):
+    """The program ended since memory ran out."""
+
+
+def check_end(
+    status: int,
+    command: Sequence[str],
+    said: Sequence[str],
+    *,
+    late: Sequence[str] = (),
+    at: str = "",
+) -> None:
+    """Raises CommandFailed where an error ended the program.
+
+    Args:
+        status: its exit status; another one than 0 is an error.
+        command: its words.
+        said: its last lines of errors.
+        late: those of them that came after its last record.
+        at: where it ended before its last epoch, such as `epoch 3 of 20`; empty if it did not.
+            A traceback in `late` is then the cause, whatever the status says.
+    """
+    if status == 0:
+        if at and _has_raised(late):
+            raise CommandFailed(
+                f"{shlex.join(command)[:200]}: ended with exit status 0, but at {at} and after an "
+                f"error: {_last_words(late)}"
+            )
+        return
+    reason = _last_words(said)
+    how = (
+        f"exit status {status}" if status > 0 else f"signal {-status} ({signal.strsignal(-status)})"
+    )
+    killed = status in KILLED or RANK_KILLED.match(reason)
+    kind: type[CommandFailed] = CommandKilled if killed else CommandFailed
+    if MEMORY.search(reason):
+        kind = CommandOutOfMemory
+    raise kind(f"{shlex.join(command)[:200]}: ended with {how}" + (f": {reason}" if reason else ""))
+
+
+def _has_raised(lines: Sequence[str]) -> bool:
+    """Whether they hold a traceback of more than a thread's or a destructor's."""
+    before = ["", *lines]
+    return any(
+        line.startswith(TRACEBACK) and not previous.startswith(HANDLED)
+        for previous, line in zip(before, lines, strict=False)
+    )
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    """The rank that torchrun names, else the error of the last traceback, else the last line."""
+    failed = next(filter(None, map(RANK.search, lines)), None)
+    if failed is not None:
+        # A rank that is killed makes the others abort, which torchrun may see first.
+        ends = [(failed["rank"], failed["status"]), *RANK_ENDED.findall("\n".join(lines))]
+        killed = [end for end in ends if int(end[1]) == -signal.SIGKILL]
+        rank, status = (killed or ends)[0]
+        return _words_of_rank(rank, int(status), lines)
+    starts = [i for i, line in enumerate(lines) if line.startswith(TRACEBACK)]
+    after = lines[starts[-1] + 1 :] if starts else []
+    errors = [line for line in after if not line.startswith((" ", "\t"))]
+    return (errors[0] if errors else lines[-1] if lines else "").strip()[:300]
+
+
+def _words_of_rank(rank: str, status: int, lines: Sequence[str]) -> str:
+    """How the rank ended that failed first, with its own error where it printed one."""
+    how = (
+        f"was killed by {signal.Signals(-status).name}"
+        if status < 0
+        else f"ended with exit status {status}"
+    )
+    own = [line.partition(": ")[2] for line in lines if line.startswith(f"[rank{rank}]: ")]
+    errors = [line for line in own if line and not line.startswith((" ", "\t", "Traceback"))]
+    return f"rank {rank} {how}" + (f": {errors[-1]}"[:300] if errors and status > 0 else "")
