@@ -38,6 +38,10 @@ def build(config: Config, device: torch.device) -> Built:
     """
     model, loss = _module(config, "model", device), _module(config, "loss", device)
     optimizer: Optimizer = made(config, "optimizer", model.parameters())
+    if device.type == "cpu" and type(optimizer).__module__.startswith("torch.optim."):
+        for group in optimizer.param_groups:
+            if group.get("foreach", True) is None:
+                group["foreach"] = False  # torch's own choice there, after a search in each step
     return model, loss, optimizer
 
 

@@ -4,7 +4,7 @@ Every epoch is seeded by (trial seed, epoch), so a trial resumed from its checkp
 the same bits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -163,7 +163,7 @@ class Seat:
         seed_all(int(epoch_seeds(self._seed, self.epoch)[0]), self._device)
         self.model.train()
         order = drawn_rows(self._chances, len(self._train[0])).to(self._device)
-        total = torch.zeros((), device=self._device)
+        losses, counts = [], []
         self._clipped.zero_()
         watched: Values = {}
         for step, (rows, batch) in enumerate(batches(self._train, order, size=self._batch)):
@@ -172,8 +172,8 @@ class Seat:
                     self._schedule.at(self.epoch, step=step, watched=self._watched),
                     self._optimizer,
                 )
-            count = len(rows) if self._answers is None else self._answers[rows].sum()
-            total += self.gradients(rows, batch) * count
+            losses.append(self.gradients(rows, batch))
+            counts.append(len(rows) if self._answers is None else self._answers[rows].sum())
             if step + 1 < self._steps:
                 self.step()
             else:
@@ -182,7 +182,7 @@ class Seat:
             {} if self._penalties.clip is None else {"clipped": float(self._clipped) / self._steps}
         )
         return {
-            "train_loss": float(total) / float(answers(self._loss, self._train[1])),
+            "train_loss": _total(losses, counts) / float(answers(self._loss, self._train[1])),
             "lr": float(self._optimizer.param_groups[0]["lr"]),
             **watched,
             **clipped,
@@ -290,3 +290,10 @@ class Seat:
                 loss = float(loss_of(self._plain_loss, outputs[-1], copies))
                 total += loss * float(answers(self._loss, part[1]))
         return total / float(answers(self._loss, rows[1])), torch.cat(outputs)
+
+
+def _total(losses: Sequence[Tensor], counts: Sequence[int | Tensor]) -> float:
+    """The sum of mean losses, each times its number of answers: once, not as part of each step."""
+    means = torch.stack(list(losses)).detach().flatten().float().cpu().numpy()
+    weighted = means * np.array([float(count) for count in counts], dtype=np.float32)
+    return float(np.cumsum(weighted)[-1])  # one by one, not in pairs as `sum` would

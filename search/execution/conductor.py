@@ -164,7 +164,7 @@ class Conductor:
         trials = self._queue.take(worker, workers=self._connections.workers)
         worker.room -= len(trials)
         for trial in trials:
-            trial.hand_out()
+            trial.hand_out(rungs=self._stage.rungs(trial.spec))
             worker.trials[trial.spec.trial] = trial
             self._recorder.begin(worker.slot, trial.spec)
         return [
@@ -172,6 +172,7 @@ class Conductor:
                 trial=trial.spec.trial,
                 seed=trial.spec.seed,
                 knobs=self._plan.trained_knobs(trial.spec.knobs),
+                next_decision=trial.next_decision,
             )
             for trial in trials
         ]

@@ -79,13 +79,27 @@ class EarlyStopping:
         if self.last_epoch is not None and epoch >= self.last_epoch:
             self.reason = f"trained up to epoch {epoch}"
             return StopDecision.STOP
-        by_loss = self.on_loss and math.isfinite(self.lowest_loss)  # a trainer may report none
-        last_gain = self.lowest_epoch if by_loss else self.highest_epoch
-        if self.patience is not None and epoch - last_gain >= self.patience:
-            watched = "lower val_loss" if by_loss else f"better {self.metric.name}"
+        if self.patience is not None and epoch - self._last_gain >= self.patience:
+            watched = "lower val_loss" if self._by_loss else f"better {self.metric.name}"
             self.reason = f"stopped early: no {watched} for {self.patience} epochs"
             return StopDecision.STOP
         return StopDecision.GO
+
+    @property
+    def next_decision(self) -> int | None:
+        """The first epoch at which the trial may stop, unless it diverges before; None: never."""
+        patient = None if self.patience is None else self._last_gain + self.patience
+        ends = [end for end in (patient, self.last_epoch) if end is not None]
+        return min(ends, default=None)
+
+    @property
+    def _by_loss(self) -> bool:
+        """Whether patience waits for a lower loss; a trainer may report none."""
+        return self.on_loss and math.isfinite(self.lowest_loss)
+
+    @property
+    def _last_gain(self) -> int:
+        return self.lowest_epoch if self._by_loss else self.highest_epoch
 
     def _has_exploded(self, losses: list[float]) -> bool:
         """A loss below 0 has no scale of its own, so it is compared with nothing."""

@@ -206,11 +206,12 @@ class Setup(Message, frozen=True, kw_only=True):
 
 
 class AssignedTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial that a worker is to train."""
+    """A trial that a worker is to train. `next_decision`: as of `Answer`."""
 
     trial: int
     seed: int
     knobs: Mapping[str, Value]
+    next_decision: int | None = None
 
 
 class Candidates(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,6 +235,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     epoch: int
     best_epoch: int
+    next_decision: int | None = None  # first epoch at which it may stop, unless it diverges
 
 
 class Settled(Work, frozen=True, kw_only=True):

@@ -98,7 +98,7 @@ class Recorder:
                 self._study.report(
                     number, epoch=message.epoch, value=values[self._plan.metric.name]
                 )
-        at_rung = trial.decision is StopDecision.GO and trial.at_rung(self._stage.rungs(trial.spec))
+        at_rung = trial.decision is StopDecision.GO and trial.at_rung()
         if at_rung and self._study.hopeless(number):
             trial.prune()
         self._callback.heard(slot, trial.early_stopping, record)

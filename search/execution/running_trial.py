@@ -36,6 +36,7 @@ class RunningTrial:
     """A trial that has been handed to a worker, or waits for its next one.
 
     Attributes:
+        rungs: epochs at which the pruner is asked about it.
         seconds: training time of the epochs that count [s].
         reached: the last epoch of any attempt.
         rung_seen: the last epoch at which a rung was looked for.
@@ -55,6 +56,7 @@ class RunningTrial:
     spec: TrialSpec
     early_stopping: EarlyStopping
     limits: Limits
+    rungs: Sequence[int] = ()
     device: str = ""
     strategy: str = ""
     source: str = ""
@@ -73,8 +75,9 @@ class RunningTrial:
     began_at: float = field(default_factory=time.monotonic)
     handed_out_at: float = field(default_factory=time.time)
 
-    def hand_out(self) -> None:
+    def hand_out(self, *, rungs: Sequence[int] = ()) -> None:
         """A worker gets the trial, and imports and builds what it needs."""
+        self.rungs = rungs
         self.building, self.heard_at = True, time.monotonic()
         self.handed_out_at = time.time()
         self.kill_reason, self.retry = "", True
@@ -103,19 +106,26 @@ class RunningTrial:
             self.departures = 0
         self._see(record)
 
-    def at_rung(self, rungs: Sequence[int]) -> bool:
+    def at_rung(self) -> bool:
         """True if a rung was passed since the last call, or since this attempt began.
 
         A kill may have lost the decision that was due at an earlier rung.
         """
         seen, self.rung_seen = self.rung_seen, self.early_stopping.epoch
-        return any(seen < rung <= self.early_stopping.epoch for rung in rungs)
+        return any(seen < rung <= self.early_stopping.epoch for rung in self.rungs)
 
     def prune(self) -> None:
         """The pruner ends the trial."""
         self.decision = StopDecision.PRUNE
         epoch = self.early_stopping.epoch
         self.early_stopping.reason = f"pruned at epoch {epoch}: others did better by then"
+
+    @property
+    def next_decision(self) -> int | None:
+        """The first epoch at which it may be stopped or pruned, unless it diverges; None: never."""
+        stop = self.early_stopping.next_decision
+        later = [rung for rung in self.rungs if rung > self.early_stopping.epoch]
+        return min(later if stop is None else [*later, stop], default=None)
 
     def answer(self, *, stopping: bool) -> Answer:
         """What the worker is told after an epoch. `stopping`: the search has been interrupted.
@@ -132,6 +142,7 @@ class RunningTrial:
             reason=self.early_stopping.reason,
             epoch=self.early_stopping.epoch,
             best_epoch=self.early_stopping.best_epoch,
+            next_decision=self.next_decision,
         )
 
     def overdue(self, now: float, *, shared: bool) -> str:

@@ -3,6 +3,8 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.contract.metrics import Metric
 from search.execution.early_stopping import EarlyStopping
@@ -98,3 +100,21 @@ def test_a_trainer_without_a_validation_loss_is_stopped_by_the_metric_and_told_s
     early_stopping = EarlyStopping(metric=UP, patience=2, on_loss=True)
     assert _feed(early_stopping, [0.1, 0.5, 0.5, 0.5])[-1] == "stop"
     assert early_stopping.reason == "stopped early: no better accuracy for 2 epochs"
+
+
+@given(
+    values=st.lists(st.tuples(st.floats(0, 1), st.none() | st.floats(0, 2)), min_size=1),
+    patience=st.none() | st.integers(1, 5),
+    last_epoch=st.none() | st.integers(1, 20),
+    on_loss=st.booleans(),
+)
+def test_nothing_but_divergence_stops_a_trial_before_its_next_decision(
+    values, patience, last_epoch, on_loss
+):
+    stopping = EarlyStopping(metric=UP, patience=patience, last_epoch=last_epoch, on_loss=on_loss)
+    for epoch, (value, loss) in enumerate(values):
+        decisive = stopping.next_decision
+        if stopping.see(epoch, value=value, losses=(1.0, loss)) == "stop":
+            assert decisive is not None
+            assert epoch >= decisive
+            return

@@ -151,3 +151,14 @@ def test_a_slow_start_is_said_once_and_only_until_the_trial_has_begun():
     trial.hand_out()
     trial.begin(0, records=[], device="cpu", strategy="loop")
     assert trial.slow_start(now + SLOW_START + 3) == ""
+
+
+def test_the_next_decision_is_the_rung_to_come_or_the_end_of_patience():
+    trial = _underway(patience=3)
+    trial.hand_out(rungs=(1, 2, 9))
+    decisions = [trial.next_decision]
+    for epoch, value in enumerate([0.5, 0.6, 0.6], start=1):
+        trial.add_epoch(_record(epoch, value))
+        decisions.append(trial.answer(stopping=False).next_decision)
+    assert decisions == [1, 2, 5, 5]
+    assert _underway().next_decision is None

@@ -67,11 +67,19 @@ MESSAGES = st.one_of(
                 reason=TEXT,
                 epoch=INTEGERS,
                 best_epoch=INTEGERS,
+                next_decision=st.none() | INTEGERS,
             ),
             max_size=3,
         ),
         trials=st.lists(
-            st.builds(AssignedTrial, trial=INTEGERS, seed=INTEGERS, knobs=KNOBS), max_size=2
+            st.builds(
+                AssignedTrial,
+                trial=INTEGERS,
+                seed=INTEGERS,
+                knobs=KNOBS,
+                next_decision=st.none() | INTEGERS,
+            ),
+            max_size=2,
         ),
     ),
     st.builds(FusionDecided, fusion=st.builds(Fusion, strategy=TEXT, seats=INTEGERS, why=TEXT)),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from trainers.build import take_step
+from trainers.build import build, take_step
 from trainers.optimizers import SWATS, AdaBound
 
 GRADIENTS = [1.0, -0.5, 2.0, 0.25, 1.5, -3.0]
@@ -209,6 +209,20 @@ class Halved(torch.optim.SGD):
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, SWATS, Halved])
 def test_a_step_without_torchs_wrapper_has_the_same_bits(kind):
     assert _after_steps(kind, take_step) == _after_steps(kind, lambda optimizer: optimizer.step())
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_loops_chosen_beforehand_have_the_bits_of_torchs_own_choice(name):
+    def choose(optimizer):
+        settings = {"_target_": f"torch.optim.{name}", "lr": 0.1}
+        config = {"model": {"_target_": "torch.nn.Linear", "in_features": 1, "out_features": 1}}
+        config |= {"loss": {"_target_": "torch.nn.MSELoss"}, "optimizer": settings}
+        built = build(config, torch.device("cpu"))[2].param_groups[0]["foreach"]
+        assert optimizer.param_groups[0]["foreach"] is None
+        optimizer.param_groups[0]["foreach"] = built
+
+    kind = getattr(torch.optim, name)
+    assert _after_steps(kind, take_step, arm=choose) == _after_steps(kind, take_step)
 
 
 def test_hooks_and_a_replaced_step_are_called_in_every_step():

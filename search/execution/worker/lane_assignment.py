@@ -22,18 +22,23 @@ from trainers.api import Config, Fusable, Key, Pace
 from trainers.checkpoint import TrialCheckpoint
 
 Candidates = Sequence[tuple[Config, int]]  # configs, and how many trials have each
+# Short epochs do not wait for the conductor, but are sent together, with the next question [s]. The
+# shorter time: the answer may stop the trial, and what it trains after its stop counts for nothing.
+WINDOW, MAY_STOP = 0.05, 0.01
 
 
 @dataclass(kw_only=True, eq=False)
 class Seated:
     """A trial that trains here.
 
-    `epochs`: those of this worker. `result`: of its last step. `end`: how it ended.
+    `epoch`: the last one that this worker has trained; -1 before it. `next_decision`: as of
+    `messages.Answer`. `result`: of its last step. `end`: how it ended.
     """
 
     trial: int
     checkpoint: TrialCheckpoint
-    epochs: int = 0
+    epoch: int = -1
+    next_decision: int | None = None
     result: StepResult | None = None
     end: TrialEnded | None = None
 
@@ -41,6 +46,14 @@ class Seated:
     def ended(self) -> bool:
         """Whether its trainer has yielded its last epoch."""
         return self.result is not None and self.result.message is None
+
+    @property
+    def window(self) -> float:
+        """How long after an answer the next one is awaited [s]; till then, epochs are gathered."""
+        if self.ended or self.end is not None:
+            return 0.0
+        may_stop = self.next_decision is not None and self.epoch >= self.next_decision
+        return MAY_STOP if may_stop else WINDOW
 
 
 class LaneAssignment:

@@ -28,8 +28,8 @@ from search.execution.trial_ends import END_AFTER, TrialEnd
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
 from search.execution.worker.epoch_record import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory
+from search.execution.worker.lane_assignment import WINDOW, LaneAssignment, Seated, open_trainer
 from search.execution.worker.lane_assignment import Candidates as Alternatives
-from search.execution.worker.lane_assignment import LaneAssignment, Seated, open_trainer
 from search.execution.worker.log_redirect import LogRedirect
 from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
@@ -38,9 +38,6 @@ from trainers.api import Config
 from trainers.checkpoint import TrialCheckpoint
 from trainers.state import owner
 
-# Epochs are sent, and their answer is awaited, once this time has passed since the last one [s], so
-# that short epochs do not wait for the conductor, which ignores epochs after a trial's stop.
-WINDOW = 0.01
 WORTHLESS = (TrialEnd.FAILED, TrialEnd.INFEASIBLE, TrialEnd.PRUNED)  # ends that keep no checkpoint
 FINISHED_WELL = (TrialEnd.COMPLETE, TrialEnd.PRUNED)
 
@@ -129,7 +126,8 @@ class Worker:
             files=self._folder / "files" / str(trial),
             of=owner(trial=trial, seed=seed),
         )
-        seated = self._seated[trial] = Seated(trial=trial, checkpoint=checkpoint)
+        seated = Seated(trial=trial, checkpoint=checkpoint, next_decision=assigned.next_decision)
+        self._seated[trial] = seated
         with self._charged_to(seated):
             config = self._config(assigned.knobs, seed=seed)
             checkpoint.keep_snapshots(config)
@@ -175,14 +173,14 @@ class Worker:
             for seated in list(self._seated.values()):
                 self._disrupt(seated, "printed too much beside other trials")
                 self._leave(seated)
-        ended = any(seated.ended or seated.end is not None for seated in self._seated.values())
-        if ended or self._notice.given or time.monotonic() - self._answered_at > WINDOW:
+        window = min((seated.window for seated in self._seated.values()), default=WINDOW)
+        if self._notice.given or time.monotonic() - self._answered_at >= window:
             self._settle()
 
     def _send_epoch(self, seated: Seated, result: StepResult) -> None:
         seated.result = result
         if result.message is not None:
-            seated.epochs += 1
+            seated.epoch = result.message.epoch
             with self._charged_to(seated):  # a message may hold what cannot be sent
                 # The untrained model is told at once: the first epoch may be long.
                 self._conductor.tell(result.message, more=result.message.epoch > 0)
@@ -210,6 +208,7 @@ class Worker:
         end = END_AFTER.get(answer.decision)
         with self._charged_to(seated):
             seated.checkpoint.confirm(answer.epoch, best_epoch=answer.best_epoch)
+            seated.next_decision = answer.next_decision
             if seated.end is not None:
                 pass
             elif end is not None and not (seated.ended and end is TrialEnd.INTERRUPTED):
@@ -229,7 +228,7 @@ class Worker:
                 self._disrupt(seated, reason, memory=memory)
                 return
             raise error
-        if not seated.epochs and not seated.checkpoint.epoch:
+        if seated.epoch < 0 and not seated.checkpoint.epoch:
             raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
         seated.checkpoint.keep(TrialEnd.COMPLETE)
         seated.end = TrialEnded(trial=seated.trial, end=TrialEnd.COMPLETE)
