@@ -96,6 +96,7 @@ class Seat:
         share = share_of_rows(config, len(sets[0][0]))
         self._sample_rows = sampled if share is None else share[sampled]
         self._clipped = torch.zeros((), device=device)
+        self._one = torch.ones((), device=device)  # the loss's own gradient, made once
         self.epoch = -1
         if (saved := checkpoint.load()) is not None:
             self._restore(saved)
@@ -215,7 +216,7 @@ class Seat:
                 + penalties.l1
                 * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
             )
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss, self._one)
         if penalties.clip is not None:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), penalties.clip)
             self._clipped += norm > penalties.clip

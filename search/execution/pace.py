@@ -1,6 +1,28 @@
-"""How long trials that have not ended will take, from the epochs trained so far."""
+"""How fast epochs are trained, and how long trials that have not ended will take by that."""
 
+from collections import deque
 from collections.abc import Iterable
+
+RECENT, SPAN = 200, 2.0  # epochs, and seconds, that count as of late: whichever are more
+
+
+class RecentEpochs:
+    """When the last epochs were recorded, by the monotonic clock; short ones come many at once."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def add(self, now: float) -> None:
+        """One more."""
+        self._times.append(now)
+        while len(self._times) > RECENT and self._times[0] < now - SPAN:
+            self._times.popleft()
+
+    @property
+    def pace(self) -> float:
+        """Epochs per second."""
+        spent = self._times[-1] - self._times[0] if self._times else 0.0
+        return (len(self._times) - 1) / spent if spent > 0 else 0.0
 
 
 def usual_epochs(*, trained: int, ended: int, most: int) -> float:

@@ -1,7 +1,6 @@
 """What a search shows while it runs: a live view on a terminal, elsewhere a line per trial."""
 
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -16,14 +15,19 @@ from search.config.plan import Plan
 from search.config.short_names import short_names
 from search.config.text import one_line
 from search.execution.early_stopping import EarlyStopping
-from search.execution.pace import duration, epochs_left, seconds_left, usual_epochs
+from search.execution.pace import (
+    RecentEpochs,
+    duration,
+    epochs_left,
+    seconds_left,
+    usual_epochs,
+)
 from search.execution.slots import Slot
 from search.execution.terminal import Line, aligned, say
 from search.stages.joint import CONFIRM
 from search.stages.kinds import kind_of
 from search.storage.trials import TrialRecord, TrialSpec
 
-RECENT = 200  # epochs of a slot from which its pace is taken
 WIDE = 110  # columns from which knobs stand beside their trial, not below it
 
 
@@ -44,14 +48,7 @@ class _SlotLines:
 
     label: str
     running: dict[int, _RunningLine] = field(default_factory=dict)
-    epochs: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-
-    @property
-    def pace(self) -> float:
-        """Epochs per second."""
-        times = self.epochs
-        spent = times[-1] - times[0] if len(times) > 1 else 0.0
-        return (len(times) - 1) / spent if spent > 0 else 0.0
+    epochs: RecentEpochs = field(default_factory=RecentEpochs)
 
 
 class ShownProgress:
@@ -118,7 +115,7 @@ class ShownProgress:
         line = lines.running.get(record["trial"])
         if line is not None:
             self._epochs += 1
-            lines.epochs.append(time.monotonic())
+            lines.epochs.add(time.monotonic())
             line.epoch, line.best = record["epoch"], early_stopping.value
             line.train_loss, line.val_loss = record.get("train_loss"), record.get("val_loss")
 
@@ -213,7 +210,7 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
     values = [line.best for line in running if line.best is not None]
     best = (max if plan.metric.direction == "maximize" else min)(values, default=None)
     if several:
-        knobs = f"{len(running)} lanes, {lines.pace:.0f} epochs/s; mean losses, best of all"
+        knobs = f"{len(running)} lanes, {lines.epochs.pace:.0f} epochs/s; mean losses, best of all"
     else:
         knobs = f"{shown_knobs(first.spec.knobs, names=names)} seed {first.spec.seed}"
     return [lines.label, trials, f"{epoch}/{plan.epochs}", *map(_number, (train, val, best))], knobs

@@ -11,7 +11,7 @@ from search.config.compose import compose_experiment
 from search.config.plan import read_plan
 from search.config.short_names import short_names
 from search.execution.early_stopping import EarlyStopping
-from search.execution.pace import duration, usual_epochs
+from search.execution.pace import RecentEpochs, duration, usual_epochs
 from search.execution.progress import ShownProgress, growth_reason
 from search.execution.slots import Slot
 from search.execution.terminal import Line, aligned
@@ -116,6 +116,16 @@ def test_the_reason_of_more_trials_follows_from_the_first_of_them():
     assert growth_reason(_ask(3, 1.0, "confirm"), confirmed, adaptive=True).startswith("further")
     assert growth_reason(_ask(3, 0.1, "confirm"), confirmed, adaptive=True) == "more seeds decide"
     assert growth_reason(_ask(3, 0.1), tried, adaptive=True) == "the sampler goes on"
+
+
+@pytest.mark.parametrize(("at_once", "every"), [(500, 0.05), (16, 0.05), (1, 30.0)])
+def test_the_pace_counts_epochs_that_come_many_at_once(at_once, every):
+    epochs = RecentEpochs()
+    assert epochs.pace == 0
+    for batch in range(300):
+        for _ in range(at_once):
+            epochs.add(batch * every)
+    assert epochs.pace == pytest.approx(at_once / every, rel=0.03)
 
 
 def test_colours_carry_meaning_on_a_terminal_only_and_no_color_takes_them_away(monkeypatch):
