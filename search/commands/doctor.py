@@ -3,7 +3,7 @@
 import math
 from argparse import ArgumentTypeError, Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.documents import print_document
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.across_trials import Together, across, trained
-from search.diagnostics.verdicts.advice import ALARMS
+from search.diagnostics.verdicts.advice import ALARMS, EPOCHS, RATE
 from search.diagnostics.verdicts.rules import Verdict, judge, unheld, unscaled
 from search.errors import UsageError, refused
 from search.execution.progress import shown_knobs
@@ -93,6 +93,7 @@ class Reading:
     `verdicts`: by trial. `findings`: of the search, if it is one. `together`: what all trials say.
     `untold`, `unheld`: verdicts that could not be given without a scale, or without losses of
     validation. `columns`: which columns of a log were read as what. `then`: what to do next.
+    `acts`: the knobs that can be turned; None: all.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Reading:
     unheld: Sequence[str] = ()
     columns: str = ""
     then: Sequence[str] = ()
+    acts: Collection[str] | None = None
 
 
 def _of_search(options: Namespace) -> Reading:
@@ -111,7 +113,8 @@ def _of_search(options: Namespace) -> Reading:
     findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
     if options.trial is not None:
         verdict = _verdict(findings, options.trial)
-        return Reading(name=options.name, verdicts={options.trial: verdict}, findings=findings)
+        verdicts, acts = {options.trial: verdict}, turnable(findings.plan)
+        return Reading(name=options.name, verdicts=verdicts, findings=findings, acts=acts)
     if not findings.verdicts and findings.without_curves:
         raise UsageError(f"{folder.curves}: {deleted(findings)[0]}")
     if not findings.verdicts:
@@ -125,6 +128,7 @@ def _of_search(options: Namespace) -> Reading:
         name=options.name,
         verdicts={str(trial): verdict for trial, verdict in findings.verdicts.items()},
         findings=findings,
+        acts=turnable(findings.plan),
         together=findings.together,
         then=[*next_lines(findings), *deleted(findings)],
     )
@@ -147,6 +151,8 @@ def _of_logs(options: Namespace) -> Reading:
         untold=sorted(untold - {verdict.name for verdict in verdicts.values()}),
         unheld=sorted({name for curves in log.trainings.values() for name in unheld(curves)}),
         columns=log.columns,
+        then=["boosting: an epoch is a round, and its knobs are others"] if log.boosted else (),
+        acts=(EPOCHS, RATE) if log.boosted else None,
     )
 
 
@@ -156,7 +162,7 @@ def _document(reading: Reading) -> dict[str, Any]:
     return {
         "name": reading.name,
         "trials": [
-            {"trial": name, **_record(verdict, ended=name in ended)}
+            {"trial": name, **_record(verdict, ended=name in ended, acts=reading.acts)}
             for name, verdict in reading.verdicts.items()
         ],
         "together": [{"says": remark.says, "rule": remark.rule} for remark in reading.together],
@@ -169,9 +175,9 @@ def _say(reading: Reading) -> None:
     """As text."""
     console = Terminal()
     if len(reading.verdicts) > 1:
-        _show_table(reading.verdicts, reading.findings, console)
+        _show_table(reading, console)
     else:
-        _show_one(reading.verdicts, reading.findings, console)
+        _show_one(reading, console)
     if reading.columns:
         console.say(f"read {reading.columns}; --columns ROLE=NAME decides otherwise")
     if reading.untold:
@@ -217,12 +223,12 @@ def _ended(findings: Findings | None) -> set[str]:
     return {str(row.spec.trial) for row in findings.rows if out_of_patience(plan, row)}
 
 
-def _record(verdict: Verdict, *, ended: bool) -> dict[str, Any]:
+def _record(verdict: Verdict, *, ended: bool, acts: Collection[str] | None) -> dict[str, Any]:
     return {
         "verdict": verdict.name,
         "why": verdict.why,
         "alike": list(verdict.alike),
-        "advice": advice(verdict.name, out_of_patience=ended),
+        "advice": advice(verdict.name, turnable=acts, out_of_patience=ended),
         "also": [{"verdict": side.name, "why": side.why} for side in verdict.sides],
     }
 
@@ -230,45 +236,35 @@ def _record(verdict: Verdict, *, ended: bool) -> dict[str, Any]:
 def _verdict(findings: Findings, trial: str) -> Verdict:
     rows = {str(row.spec.trial): row for row in findings.rows}
     if trial not in rows:
-        raise refused(
-            f"doctor {trial}",
-            rule=f"trials are 0 to {len(rows) - 1}",
-            got=trial,
-            remedy="name one of them",
-        )
+        rule, remedy = f"trials are 0 to {len(rows) - 1}", "name one of them"
+        raise refused(f"doctor {trial}", rule=rule, got=trial, remedy=remedy)
     verdict = findings.verdicts.get(int(trial))
     if verdict is None:
-        raise refused(
-            f"doctor {trial}",
-            rule="a verdict needs curves",
-            got=f"a trial that is {rows[trial].state}",
-            remedy="wait or take another",
-        )
+        rule, got = "a verdict needs curves", f"a trial that is {rows[trial].state}"
+        raise refused(f"doctor {trial}", rule=rule, got=got, remedy="wait or take another")
     return verdict
 
 
-def _show_one(
-    verdicts: Mapping[str, Verdict], findings: Findings | None, console: Terminal
-) -> None:
-    ((name, verdict),) = verdicts.items()
+def _show_one(reading: Reading, console: Terminal) -> None:
+    findings = reading.findings
+    ((name, verdict),) = reading.verdicts.items()
     rows = findings.rows if findings is not None else ()
     row = next((row for row in rows if str(row.spec.trial) == name), None)
-    about, config, acts, ended = "", None, None, False
+    about, config, ended = "", None, False
     if findings is not None and row is not None:
         about = f"  {shown_knobs(row.spec.knobs)} seed {row.spec.seed}  {row.state}"
-        config, acts = config_of(findings, row), turnable(findings.plan)
+        config = config_of(findings, row)
         ended = out_of_patience(findings.plan, row)
     console.say(f"{name}{about}")
     for finding in (verdict, *verdict.sides):
         words = " or ".join([finding.name, *(verdict.alike if finding is verdict else ())])
         console.say(f"{words}: {finding.why}")
-        for line in advice(finding.name, config, turnable=acts, out_of_patience=ended):
+        for line in advice(finding.name, config, turnable=reading.acts, out_of_patience=ended):
             console.say(f"  - {line}")
 
 
-def _show_table(
-    verdicts: Mapping[str, Verdict], findings: Findings | None, console: Terminal
-) -> None:
+def _show_table(reading: Reading, console: Terminal) -> None:
+    verdicts, findings = reading.verdicts, reading.findings
     counts = Counter(verdict.name for verdict in verdicts.values())
     table = Table(box=None, pad_edge=False)
     table.add_column("verdict", no_wrap=True)
@@ -281,13 +277,13 @@ def _show_table(
         style = "red" if name in ALARMS else ""
         table.add_row(name, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
     console.print(table)
-    config, tried, acts = None, set[str](), None
+    config, tried = None, set[str]()
     if findings is not None:
-        config, tried, acts = findings.plan.config, tried_paths(findings), turnable(findings.plan)
+        config, tried = findings.plan.config, tried_paths(findings)
     ended = _mostly_out_of_patience(verdicts, findings)
     for name in ranked:
         stopped = name in ended
-        lines = advice(name, config, tried=tried, turnable=acts, out_of_patience=stopped)
+        lines = advice(name, config, tried=tried, turnable=reading.acts, out_of_patience=stopped)
         for line in lines[:1]:
             console.say(f"{name}: {line}")
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from search.__main__ import main
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.rules import judge
 from search.errors import UsageError
@@ -33,6 +34,9 @@ FORMS = {
     "INFO : Epoch [{e}]/[8] \t Validation Phase Loss: {v:.4f} \t Accuracy: {m:.4f}\n",
     "so far": "Epoch {e}, Step 25, time 7.1 (s), avg loss so far is {t:.4f}\n"
     "Epoch {e}, val loss is 9.0\nEpoch {e}, val loss is {v:.4f}, val accuracy is {m:.4f}.\n",
+    "commas": "epoch {e}, phase train, step {e}0, loss_train, {t:.4f}\n"
+    "epoch {e}, phase valid, total step 9\nepoch {e} | val_accuracy: {m:.4f}\n"
+    "epoch {e} | val_loss: {v:.4f}\n",
     "share": "Train Epoch: {e} [0/600 (0%)]\tLoss: {t:.4f}\n\n"
     "Test set: Average loss: {v:.4f}, Accuracy: {k}/10000 ({p:.0f}%)\n",
 }
@@ -56,6 +60,28 @@ def test_a_text_log_is_read_as_its_numbers_say(tmp_path, form):
     assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
     assert curves.val == pytest.approx(np.array(VAL), abs=1e-4)
     assert curves.metric == pytest.approx(np.array(METRIC), abs=1e-4)
+
+
+def test_a_validation_loss_of_nothing_but_zeros_was_not_taken(tmp_path):
+    path = written(tmp_path, "epoch {e} | train_loss: {t:.4f} | test_loss: 0.00000\n")
+    (curves,) = read_logs(path).trainings.values()
+    assert (curves.held_out, len(curves.train)) == (False, 8)
+
+
+def test_one_epoch_told_step_by_step_is_read_by_its_rows(tmp_path):
+    path = written(tmp_path, "Epoch 0 | Step {e}0/800 | Loss: {t:.4f} | LR: 3.27e-05\n")
+    (curves,) = read_logs(path).trainings.values()
+    assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
+
+
+def test_rounds_of_boosting_get_no_advice_for_networks(tmp_path, capsys):
+    form = "[{e}]\ttraining's multi_logloss: {t:.4f}\tvalid_1's multi_logloss: {m:.4f}\n"
+    words = ["doctor", "--csv", written(tmp_path, form), "--classes", "3"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "an epoch is a round" in printed
+    assert "overfitting" in printed
+    assert "model." not in printed
 
 
 def test_losses_that_are_told_at_steps_are_taken_together_by_epoch(tmp_path):

@@ -490,6 +490,13 @@ def test_a_verdict_says_why_in_the_losss_own_numbers():
     assert [side.name for side in verdict.sides] == ["fewer_epochs"]
 
 
+def test_epochs_are_named_by_their_numbers_where_not_all_were_evaluated():
+    falls = logged(lambda t: 2.2 - 1.5 * t, lambda t: 2.2 - 1.4 * t, classes=10)
+    every_tenth = replace(falls, epochs=10 * falls.epochs)
+    (side,) = judge(every_tenth).sides
+    assert side.why == "both losses still fall at epoch 300"
+
+
 def test_a_loss_that_ends_says_when():
     train = np.array([2.3, 2.5, 9.0, math.nan, math.nan])
     verdict = judge(Curves(epochs=np.arange(5.0), train=train, val=np.ones(5)))

@@ -66,6 +66,7 @@ OF_TRAIN = ("train_", "training_", "trn_")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
 WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
 ROLES = ("train", "val", "epoch", "metric", "trial")
+FEW = 3  # epochs that show no trend
 FILLED = 0.2  # of the rows of the fullest, below which a column of a known name is passed over
 
 
@@ -114,6 +115,7 @@ def layout_of(
     if foreign := next((role for role in roles if role not in ROLES), ""):
         raise UsageError(unknown("role of a column", name=foreign, known=ROLES))
     filled = Counter(name for _, cells in lines for name in header if is_told(cells, name))
+    header = [name for name in header if "loss" not in name or not _is_nothing(lines, name)]
     parts = _parts(header)
     train: tuple[str, ...]
     val: tuple[str, ...]
@@ -159,6 +161,12 @@ def _fullest(names: Sequence[str], filled: Counter[str], header: Sequence[str]) 
     present = [name for name in names if name in header]
     most = max((filled[name] for name in present), default=0)
     return next((name for name in present if filled[name] >= FILLED * most), "")
+
+
+def _is_nothing(lines: Sequence[Line], name: str) -> bool:
+    """Whether a loss is 0 wherever it is told, which stands for one that nobody took."""
+    told = [number_in(cells[name]) for _, cells in lines if is_told(cells, name)]
+    return bool(told) and not any(told)
 
 
 def _beside(val: Sequence[str], lines: Sequence[Line]) -> str:
@@ -218,6 +226,8 @@ def _axis(
         if all(is_told(cells, name) for name in val)
     )
     often = max(taken.values(), default=0) > 1
+    if not val and len(taken) < FEW <= len(lines):
+        return step  # an epoch or two, told step by step: the rows, where these begin anew
     return step if step and (often or filled[epoch] < len(lines)) else epoch
 
 

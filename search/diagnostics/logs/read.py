@@ -24,10 +24,14 @@ from search.errors import refused
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """Trainings by name, and which columns were read as what, in words."""
+    """Trainings by name, and which columns were read as what, in words.
+
+    `boosted`: whether their epochs are rounds of gradient boosting, by the names of the losses.
+    """
 
     trainings: Mapping[str, Curves]
     columns: str
+    boosted: bool = False
 
 
 def read_logs(
@@ -61,7 +65,8 @@ def read_logs(
         for name, curves in log.trainings.items()
     }
     layouts = list(dict.fromkeys(log.columns for log in logs.values()))
-    return Log(trainings=trainings, columns="; or ".join(layouts))
+    boosted = any(log.boosted for log in logs.values())
+    return Log(trainings=trainings, columns="; or ".join(layouts), boosted=boosted)
 
 
 def _common(files: Sequence[str]) -> str:
@@ -95,7 +100,8 @@ def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, s
         name: _training(path, name if layout.trial else "", own, layout=layout, scale=scale)
         for name, own in runs.items()
     }
-    return Log(trainings=trainings, columns=str(layout))
+    boosted = all("logloss" in name for name in layout.train)
+    return Log(trainings=trainings, columns=str(layout), boosted=boosted)
 
 
 def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str, list[Line]]:

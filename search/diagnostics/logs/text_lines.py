@@ -14,7 +14,7 @@ from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
 NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
 WORD = r"[a-z](?:[\w@]|[-./](?=\w))*"
 TOLD = re.compile(
-    rf"({WORD}(?: {WORD})*?)(?: *[:=] *| +)[\[(]? *({NUMBER})(?: */ *({NUMBER}))?", re.I
+    rf"({WORD}(?: {WORD})*?)( *[:=] *| +|, *)[\[(]? *({NUMBER})(?: */ *({NUMBER}))?", re.I
 )
 BAR = re.compile(r"\s*(\d+)/\d+ |.*?(\d+)%\|")  # a progress bar, and how far it has come
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
@@ -100,7 +100,9 @@ def _numbers(line: str) -> dict[str, str]:
     numbers: dict[str, str] = {}
     phase, end = "", 0
     for match in TOLD.finditer(line):
-        words, number, whole = match.groups()
+        words, mark, number, whole = match.groups()
+        if "," in mark and "loss" not in words.lower():
+            continue  # a comma joins a loss to its number, and mostly parts others
         phase = _phase(_words(line[end : match.end(1)]), phase)
         name, end = _name(_words(words), phase), match.end()
         if whole and name not in COUNTS and float(whole):

@@ -11,6 +11,7 @@ import numpy as np
 
 from search.diagnostics.verdicts import rules_generalisation, rules_rate, rules_training
 from search.diagnostics.verdicts.curves import Curves
+from search.diagnostics.verdicts.rules_generalisation import last_epoch
 from search.diagnostics.verdicts.shape import Shape
 
 
@@ -157,7 +158,7 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
 def _more(shape: Shape, main: str) -> str:
     if main not in ("still_learning", "too_short", "lr_too_low"):
         return ""
-    return f"{rules_generalisation.falling(shape)} at epoch {shape.count}"
+    return f"{rules_generalisation.falling(shape)} at epoch {last_epoch(shape)}"
 
 
 def _fewer(shape: Shape, main: str) -> str:
@@ -167,7 +168,7 @@ def _fewer(shape: Shape, main: str) -> str:
         or shape.val_goes != "up"
     ):
         return ""
-    return f"validation was best at epoch {shape.turned} of {shape.count}"
+    return f"validation was best at epoch {shape.turned} of {last_epoch(shape)}"
 
 
 def _shocks(shape: Shape, main: str) -> str:

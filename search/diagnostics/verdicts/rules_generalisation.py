@@ -133,7 +133,12 @@ def lr_too_low(shape: Shape) -> str:
     if not falls or shape.level < SLOW * shape.first or shape.count <= SHORT:
         return ""
     came = f"train has come from {shape.loss(shape.first)} to {shape.stands} only"
-    return f"after {shape.count} epochs {came}, and still falls"
+    return f"after {max(shape.count, last_epoch(shape))} epochs {came}, and still falls"
+
+
+def last_epoch(shape: Shape) -> int:
+    """Its number: not every epoch was evaluated, perhaps."""
+    return int(shape.curves.epochs[-1])
 
 
 def still_learning(shape: Shape) -> str:
