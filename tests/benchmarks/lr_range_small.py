@@ -1,6 +1,6 @@
 """Range tests of small tables against sweeps in lanes: how often is the best rate inside, or one that ties with it?
 
-    python tests/benchmarks/lr_range_small.py [--aside] [--seconds 200]
+    python tests/benchmarks/lr_range_small.py [--aside] [--only TABLE …] [--seconds 200]
 
 Two to three seconds of processor time per set-up. `--aside`: tables that were not looked at until the rule
 stood. A rate ties with the best within the usual deviation between seeds. `--seconds`: of processor
@@ -93,15 +93,23 @@ def _score(predictions, y, task):
     return 1 - float(((predictions - y.reshape(predictions.shape)) ** 2).mean() / y.var())
 
 
+def _reach(means, spread):
+    """From which rate to which the values tie with the best."""
+    near = RATES[means >= means.max() - spread]
+    return f" (ties from {near.min():.2g} to {near.max():.2g})"
+
+
 def main():
     """The table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--aside", action="store_true")
+    parser.add_argument("--only", nargs="+", default=(), help="tables, for running it in parts")
     parser.add_argument("--seconds", type=float, default=math.inf)
     words = parser.parse_args()
     torch.set_num_threads(1)
     counts = dict.fromkeys(("set-ups", "told", "best inside", "a tie inside"), 0)
-    for table in ASIDE if words.aside else LOOKED_AT:
+    tables = ASIDE if words.aside else LOOKED_AT
+    for table in [table for table in tables if not words.only or table in words.only]:
         for name, more in (OPTIMIZERS | (DEEPER if words.aside else {})).items():
             if time.process_time() > words.seconds:
                 continue
@@ -122,7 +130,7 @@ def main():
             for key, value in zip(counts, (True, result.low is not None, best, tie), strict=True):
                 counts[key] += value
             told = f"{low:.2g} – {high:.2g}" if result.low else f"none: {result.because}"
-            print(f"{table:16} {name:24} {told:20} best {RATES[means.argmax()]:.2g} {'' if best or not result.low else 'a tie' if tie else 'MISSED'}", flush=True)  # fmt: skip
+            print(f"{table:16} {name:24} {told:20} best {RATES[means.argmax()]:.2g} {'' if best or not result.low else 'a tie' if tie else 'MISSED'}{_reach(means, spread)}", flush=True)  # fmt: skip
     print(", ".join(f"{name}: {count}" for name, count in counts.items()))
 
 

@@ -1,9 +1,9 @@
 """Faults planted in set-ups: how many are named by the right check, and how many alarms sound set-ups raise.
 
-    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
+    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
 
 `foreign`: set-ups that the rules were not made with at first; `aside`: a third of them, put aside until the rules stood; `scripts`: in
-the styles of strangers, made after both.
+the styles of strangers, made after both; `styles`: others once more, after all of these.
 `--minutes`: after which no further set-up begins; the sound ones come first, in an order drawn at random. `--log`: gets a line per
 set-up; those that stand in it are not run again, and the shares are of all of them.
 Trains in a pool of processes, one thread each, without a process of its own per set-up.
@@ -28,6 +28,7 @@ os.environ["PYTHONPATH"] = f"{SUPPORT}:{os.environ.get('PYTHONPATH', '')}"
 
 import foreign
 import foreign_scripts
+import foreign_styles
 import planted
 import torch
 
@@ -102,7 +103,9 @@ def main():
     """Runs what is left of a collection."""
     parser = argparse.ArgumentParser()
     parser.add_argument(
-        "--collection", choices=("planted", "foreign", "aside", "scripts"), default="planted"
+        "--collection",
+        choices=("planted", "foreign", "aside", "scripts", "styles"),
+        default="planted",
     )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", default="")
@@ -111,7 +114,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="without learning by heart")
     parser.add_argument("--log", type=Path)
     words = parser.parse_args()
-    source = {"planted": planted, "scripts": foreign_scripts}.get(words.collection, foreign)
+    others = {"planted": planted, "scripts": foreign_scripts, "styles": foreign_styles}
+    source = others.get(words.collection, foreign)
     aside = words.collection == "aside"
     ends = time.time() + 60 * words.minutes
     lines = words.log.read_text().splitlines() if words.log and words.log.exists() else []

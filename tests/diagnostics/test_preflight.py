@@ -21,7 +21,16 @@ from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import read_folds, write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed
-from search.diagnostics.preflight import features, labels, learning, loop, model, output, sets
+from search.diagnostics.preflight import (
+    features,
+    labels,
+    learning,
+    loop,
+    model,
+    output,
+    sets,
+    stepping,
+)
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import CAUSES, Check, Judge, excused
 from search.diagnostics.preflight.label_noise import label_noise
@@ -313,7 +322,7 @@ def test_targets_by_their_scale_and_kind():
 
 CALM = {
     "rows_seen": {"taught": None, "covered": [], "again": None, "on_train": None, "on_val": None, "on_taught": None}, "given_spread": None, "losses_again": [],
-    "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "losses_until": [], "passes": 0,
+    "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "steps_until": [], "put_back": {}, "made_anew": False, "followed": None, "losses_until": [], "passes": 0,
     "broadcast": [], "still_norms": 0,
     "error": "", "rows": 64, "val_rows": 16, "weights": [], "batches": [], "epochs": [], "losses": [], "loss": None, "optimizers": 1, "steps": 0,
     "evaluated": [], "rows_mix": False, "averaged": None, "gradient_norms": [],
@@ -325,7 +334,7 @@ CALM = {
 
 def test_what_was_not_seen_is_not_checkable_and_no_alarm():
     made = [
-        loop.batches(CALM), loop.shuffling(CALM, ordered=True), loop.optimizer_steps(CALM), loop.evaluation_mode(CALM),
+        loop.batches(CALM), loop.shuffling(CALM, ordered=True), stepping.optimizer_steps(CALM), loop.evaluation_mode(CALM),
         loop.repeatable(CALM, exact=True, metric="accuracy"), output.output_layer(CALM, classification=True, classes=3),
         output.first_loss(CALM, entropy=1.0, classes=3), model.initial_weights(CALM), model.gradients(CALM), model.dead_units(CALM),
         model.capacity(CALM, rows=10), model.own_gradients({}), learning.learning_rate(CALM, steps=10), learning.overfit({}),
@@ -396,6 +405,7 @@ def test_a_first_loss_is_held_against_the_entropy_of_the_classes(got, outcome):
     call = {
         "name": "cross_entropy",
         "constant": None,
+        "zero": None,
         "outputs": [32, 10],
         "value": got,
         "targets": [32],
@@ -406,6 +416,32 @@ def test_a_first_loss_is_held_against_the_entropy_of_the_classes(got, outcome):
     assert output.first_loss({**seen, "first_loss": 0.69}, entropy=0.2, classes=2).outcome == (
         "pass"
     )  # a rare class, equal chances
+
+
+@pytest.mark.parametrize(
+    ("got", "zero", "outcome"),
+    [(1.1, 1.06, "note"), (40.0, 1.06, "fail"), (1.1, None, "fail"), (1.1, 90.0, "fail")],
+)
+def test_a_first_loss_of_targets_away_from_zero_is_told_from_that_of_large_weights(
+    got, zero, outcome
+):
+    call = {
+        "name": "mse_loss", "constant": 0.02, "zero": zero, "outputs": [32, 1], "value": got,
+        "targets": [32, 1], "reduction": "mean",
+    }  # fmt: skip
+    seen = {**CALM, "loss": call, "first_loss": got, "losses": [got]}
+    assert output.first_loss(seen, entropy=None, classes=0).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("ends", "remedy"),
+    [((-2.3, -4e5, False), "is its sign lost"), ((0.9, 0.7, True), "not finite in the end"), ((0.9, 0.3, False), "a model too small")],
+)  # fmt: skip
+def test_what_keeps_rows_from_being_learned_by_heart_is_told_by_their_losses(ends, remedy):
+    start, end, lost = ends
+    attempt = {"score": 0.1, "start": start, "end": end, "lost": lost, "fitted": False, "rate": 0.1, "steps": 500}  # fmt: skip
+    check = learning.overfit({"rows": 64, "tries": [attempt]})
+    assert (check.outcome, remedy in check.remedy) == ("fail", True)
 
 
 @pytest.mark.parametrize(
@@ -663,6 +699,20 @@ def test_a_label_spread_over_a_column_per_class_is_a_telltale_and_a_category_is_
     assert sound.outcome == "pass"
 
 
+@pytest.mark.parametrize(
+    ("classes", "outcome"), [(4, "warn"), (2, "note")]
+)  # of two classes, an honest answer of yes or no tells as much
+def test_a_feature_with_a_value_per_class_that_tells_most_labels_is_looked_at(classes, outcome):
+    dice, x, y = _labelled()
+    y = y % classes
+    code = np.where(dice.random(len(y)) < 0.93, y, dice.integers(classes, size=len(y)))
+    told = labels.telltale_feature(np.hstack([x, code[:, None]]), y, classification=True)
+    assert (told.outcome, "a value per class" in told.told) == (outcome, True)
+    noisy = code[:, None] + 0.1 * dice.normal(size=(len(y), 1))
+    sound = labels.telltale_feature(np.hstack([x, noisy]), y, classification=True)
+    assert sound.outcome == "pass"
+
+
 @pytest.mark.parametrize(("noise", "outcome"), [(0.03, "warn"), (0.3, "pass")])
 def test_a_target_with_a_little_noise_among_the_inputs_is_a_telltale(noise, outcome):
     dice, x, _ = _labelled()
@@ -691,7 +741,14 @@ def test_rows_of_few_categories_meet_by_chance_also_where_a_category_has_a_colum
 
 
 def _weights(name, *, trainable=True, optimized=True):
-    shape = {"shape": (4, 4), "largest": 1.0, "finite": True, "gradients": 3, "alike": False}
+    shape = {
+        "shape": (4, 4),
+        "largest": 1.0,
+        "finite": True,
+        "gradients": 3,
+        "alike": False,
+        "beside": False,
+    }
     return {"name": name, "trainable": trainable, "optimized": optimized, **shape}
 
 
@@ -701,9 +758,12 @@ def _weights(name, *, trainable=True, optimized=True):
         (("backbone.0.weight", "backbone.1.weight"), False, "note"),
         (("backbone.0.weight", "backbone.1.weight"), True, "warn"),
         (("backbone.0.weight",), False, "warn"),
+        (("head.weight",), False, "warn"),
     ],
 )
-def test_a_whole_part_kept_from_the_optimizer_is_frozen_on_purpose(frozen, optimized, outcome):
+def test_a_whole_part_before_others_kept_from_the_optimizer_is_frozen_on_purpose(
+    frozen, optimized, outcome
+):
     names = ("backbone.0.weight", "backbone.1.weight", "head.weight")
     weights = [
         _weights(name, trainable=name not in frozen, optimized=name not in frozen or optimized)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_preflight import CALM
 
-from search.diagnostics.preflight import learning, loop, losses, output
+from search.diagnostics.preflight import learning, loop, losses, output, stepping
 from search.diagnostics.preflight.check import Judge
 from search.diagnostics.preflight.label_noise import UNSEEN, label_noise
 from search.diagnostics.preflight.near_rows import near_copies
@@ -184,10 +184,11 @@ def test_a_wave_of_rates_that_counts_epochs_is_told_from_restarts_and_warm_up():
 
 def test_weights_shrunk_once_between_two_steps_and_a_negated_part_of_a_loss_are_faults():
     shrunk = {**CALM, "steps": 2, "factors": [0.8]}
-    assert loop.optimizer_steps(shrunk).outcome == "fail"
+    assert stepping.optimizer_steps(shrunk).outcome == "fail"
     call = {
         "name": "cross_entropy", "value": 2.3, "reduction": "mean", "outputs": [16, 10], "targets": [16],
         "constant": None,
+        "zero": None,
     }  # fmt: skip
     for backward, outcome in ((-1.15, "fail"), (-2.3, "fail"), (1.15, "pass"), (2.3, "pass")):
         seen = {**CALM, "loss": call, "first_loss": 2.3, "losses": [backward]}

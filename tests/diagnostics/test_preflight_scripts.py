@@ -1,5 +1,6 @@
 """Scripts in strangers' styles: steps that no optimizer takes, gradients that are thrown away, predictions that cannot be read or are others'."""
 
+import copy
 import json
 import time
 from dataclasses import replace
@@ -13,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
-from search.diagnostics.preflight import learning, loop, losses, model
+from search.diagnostics.preflight import learning, loop, losses, model, stepping
 from search.diagnostics.preflight.schedule import ends_early
 from search.execution.worker.epoch_record import epoch_record
 from search.storage.json_numbers import plain
@@ -60,7 +61,7 @@ def _seen(script, fault, tmp_path, *, read=None, **more):
 def test_steps_by_hand_are_judged_like_those_of_an_optimizer(fault, steps, rate, tmp_path):
     seen = _seen("by_hand", fault, tmp_path)
     assert (seen["steps"], seen["hand_steps"]) == (0, 15)  # the last one has no pass behind it
-    assert loop.optimizer_steps(seen).outcome == steps
+    assert stepping.optimizer_steps(seen).outcome == steps
     assert learning.learning_rate(seen, steps=100).outcome == rate
 
 
@@ -85,7 +86,7 @@ def momentum_by_hand(config, data, device, checkpoint):
 @pytest.mark.parametrize(("fault", "outcome"), [("", "pass"), ("shrunk", "fail")])
 def test_weights_that_shrink_are_told_from_steps_with_momentum(fault, outcome, tmp_path):
     seen = _seen(f"{__name__}.momentum_by_hand", fault, tmp_path)
-    assert loop.optimizer_steps(seen).outcome == outcome
+    assert stepping.optimizer_steps(seen).outcome == outcome
 
 
 @pytest.mark.parametrize(("fault", "outcome"), [("forgotten", "fail"), ("", "pass")])
@@ -122,7 +123,7 @@ def test_gradients_that_are_cleared_unused_are_told_from_those_that_look_ahead(
     script, fault, outcome, tmp_path
 ):
     seen = _seen(script, fault, tmp_path)
-    assert loop.optimizer_steps(seen).outcome == outcome
+    assert stepping.optimizer_steps(seen).outcome == outcome
     assert (seen["hand_steps"], seen["hand_rates"]) == (0, [])
     assert learning.learning_rate(seen, steps=1000).outcome == "pass"
 
@@ -185,6 +186,8 @@ def _first_rates(make, steps):
     [(lambda of, o: of.CosineAnnealingLR(o, T_max=20), "as a cosine to 0 at step 20 of 220"),
      (lambda of, o: of.LinearLR(o, 1.0, 0.0, total_iters=20), "as a line to 0 at step 20 of 220"),
      (lambda of, o: of.ExponentialLR(o, 0.8), "multiplied by 0.8 in every step"),
+     (lambda of, o: of.LambdaLR(o, lambda n: min((n + 1) / 2, (20 - n) / 18)), "as a line to 0 at step 20 of 220"),
+     (lambda of, o: of.LambdaLR(o, lambda n: min((n + 1) / 2, (220 - n) / 218)), ""),
      (lambda of, o: of.CosineAnnealingLR(o, T_max=220), ""),
      (lambda of, o: of.CosineAnnealingWarmRestarts(o, T_0=44), ""),
      (lambda of, o: of.LinearLR(o, 1.0, 0.1, total_iters=30), ""),
@@ -220,3 +223,53 @@ def test_the_clock_of_a_limit_never_runs_ahead_and_runs_while_a_block_sleeps():
 def test_every_script_and_fault_of_the_collection_is_there():
     scripts = {word.rpartition(".")[2] for setup in (*foreign_scripts.FAULTS, *foreign_scripts.SOUND) for word in setup.words if word.startswith("trainer._target_")}  # fmt: skip
     assert all(callable(getattr(foreign_scripts, name)) for name in scripts)
+
+
+def _copies(config, data, device, checkpoint):
+    """A loop of classes by rows, whose faults are of what it keeps from epoch to epoch."""
+    torch.manual_seed(0)
+    fault = config["trainer"]["fault"]
+    x, y = torch.as_tensor(data.train.x), torch.as_tensor(data.train.y)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+    net[2 if fault == "head frozen" else 0].requires_grad_("frozen" not in fault)
+    decay = {"slow average": 0.99999, "average": 0.8}.get(fault)
+    first = net[0].weight.detach().clone()
+    average, helper = copy.deepcopy(net), torch.nn.Linear(4, 4)
+    helper.requires_grad_(fault != "helper, frozen")
+    cuts = torch.nn.Parameter(torch.zeros(4))
+    optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=0.01)
+    batches = iter(torch.randperm(len(x)).split(16))
+    for _ in range(2):
+        if fault == "made anew":
+            net = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))  # fmt: skip
+        if fault in ("made anew", "optimizer anew"):
+            optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+        for rows in batches if fault == "used up" else torch.randperm(len(x)).split(16):
+            optimizer.zero_grad()
+            logits = net(x[rows]) + (cuts if fault == "cuts left out" else 0)
+            asked = 0.1 * helper(logits).pow(2).mean() if "helper" in fault else 0
+            (F.cross_entropy(logits, y[rows]) + asked).backward()
+            optimizer.step()
+            with torch.no_grad():
+                if fault == "put back":
+                    net[0].weight.copy_(first)
+                for p, q in zip(average.parameters(), net.parameters(), strict=True):
+                    p.lerp_(q, 1 - decay) if decay else None
+        with torch.no_grad():
+            (average if decay else net)(torch.as_tensor(data.val.x))
+        yield {"train_loss": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [("", ""), ("average", ""), ("optimizer anew", ""), ("body frozen", ""), ("helper, frozen", ""), ("helper", "gradients"), ("used up", "trains"), ("made anew", "optimizer_steps"),
+     ("put back", "optimizer_steps"), ("cuts left out", "gradients"), ("head frozen", "gradients"), ("slow average", "evaluation_mode")],
+)  # fmt: skip
+def test_what_a_loop_keeps_from_step_to_step_is_told_from_what_it_should_not_keep(
+    fault, named, tmp_path
+):
+    seen = _seen(f"{__name__}._copies", fault, tmp_path)
+    checks = (
+        loop.trains(seen), model.gradients(seen), stepping.optimizer_steps(seen), loop.evaluation_mode(seen, steps=500),
+    )  # fmt: skip
+    assert [check.name for check in checks if check.outcome in ("warn", "fail")] == [named][: bool(named)]  # fmt: skip

@@ -578,7 +578,7 @@ SCRIPTS = {
     "modern": ("clouds", "digits", {
         "exponential per batch": "learning_rate", "milestones per batch": "learning_rate", "warm-up too long": "learning_rate",
         "scripted, dropout on": "evaluation_mode", "compiled, not cleared": "optimizer_steps", "backbone, outside": "gradients",
-        "backbone, head frozen": "gradients", "average, too slow": "overfit"}),
+        "backbone, head frozen": "gradients", "average, too slow": "overfit evaluation_mode"}),
     "adversarial": ("wine", "digits", {"detached": "gradients", "main never steps": "gradients", "wrong labels": "reported_losses"}),
     "several_labels": ("", "", {"sigmoid twice": "output_layer", "negated": "first_loss"}),
     "pixels": ("", "", {"softmax over rows": "output_layer", "no evaluation mode": "evaluation_mode"}),

@@ -1,4 +1,5 @@
-"""What happens to the weights between two steps of an optimizer: shrunk by hand, or drawn anew.
+"""What happens to the weights between two steps of an optimizer: shrunk by hand, drawn anew, or
+put back.
 
 Never judges.
 """
@@ -47,3 +48,11 @@ def drawn_anew(before: Mapping[int, Tensor], now: Mapping[int, Tensor]) -> list[
         )
         changed += [key] if float(cosine) < OTHER else []
     return changed
+
+
+def put_back(
+    before: Mapping[int, Tensor], now: Mapping[int, Tensor], *, first: Mapping[int, Tensor]
+) -> list[int]:
+    """Keys of the tensors that were moved by a step, and are what they were at first again."""
+    back = (key for key, old in before.items() if not torch.equal(old, now[key]))
+    return [key for key in back if key in first and torch.equal(first[key], now[key])]

@@ -283,6 +283,7 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
         "score": best if scored else None,
         "start": start,
         "end": end,
+        "lost": bool(steer.losses) and not math.isfinite(steer.losses[-1]),
         "fitted": best >= FITTED if scored else bool(losses) and end < 0.05 * abs(start),
         "error": run.error,
     }

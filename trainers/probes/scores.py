@@ -4,6 +4,7 @@ Never judges.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,12 @@ from trainers.probes.run import Run
 from trainers.probes.seen import LossCall
 
 SHUFFLES = 20  # of the labels, whose losses say what wrong labels would give
-LOSSES = {"mse_loss": F.mse_loss, "l1_loss": F.l1_loss, "smooth_l1_loss": F.smooth_l1_loss}
+LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "mse_loss": F.mse_loss,
+    "l1_loss": F.l1_loss,
+    "smooth_l1_loss": F.smooth_l1_loss,
+    "huber_loss": F.huber_loss,
+}
 
 
 def score(values: Values, y: NDArray[Any] | None, task: str) -> float:

@@ -37,7 +37,8 @@ class Weights:
     """One parameter tensor. `trainable`: asks for gradients; `optimized`: an optimizer has it.
 
     `gradients`: steps to which a gradient came; `largest`: the greatest absolute entry of any;
-    `alike`: whether, in the end, all of its units still bear the same weights.
+    `alike`: whether, in the end, all of its units still bear the same weights; `beside`: whether it
+    is of a module that was called beside the model.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Weights:
     largest: float = 0.0
     finite: bool = True
     alike: bool = False
+    beside: bool = False
 
 
 @dataclass(kw_only=True)
@@ -80,6 +82,7 @@ class LossCall:
     weights nor smoothing;
     `constant`: what the mean of the targets would give on average, for losses between numbers whose
     targets differ;
+    `zero`: what zeros would give on average;
     `end`: the model's last operation, as autograd names it (`Sigmoid`), in training; `end_axis`:
     the axis of a softmax;
     `below`, `beyond`: shares of the targets below 0, and beyond −1 … 1.
@@ -96,6 +99,7 @@ class LossCall:
     sigmoid: bool = False
     value: float | None = None
     constant: float | None = None
+    zero: float | None = None
     reduction: str = "mean"
     plain: bool = True
     end: str = ""
@@ -119,7 +123,11 @@ class Seen:
     weights were multiplied between two steps; `drawn_anew`: tensors that became others there, and
     how often; `losses_until`: losses at the end of each epoch; `passes`: of any module, without
     gradients; `discarded`: backward passes whose gradients were cleared before a step;
-    `hand_steps`: steps that no optimizer took, `hand_rates` of those that follow the gradient.
+    `hand_steps`: steps that no optimizer took, `hand_rates` of those that follow the gradient;
+    `steps_until`: steps at the end of each epoch; `put_back`: tensors that became between two steps
+    what they were before the first, and how often; `made_anew`: an epoch stepped other weights than
+    the one before; `followed`: share of the trained weights' way that evaluated ones have gone, of
+    a copy or an average.
     """
 
     weights: list[Weights] = field(default_factory=list)
@@ -157,6 +165,10 @@ class Seen:
     backwards: int = 0
     hand_steps: int = 0
     hand_rates: list[float] = field(default_factory=list)
+    steps_until: list[int] = field(default_factory=list)
+    put_back: dict[str, int] = field(default_factory=dict)
+    made_anew: bool = False
+    followed: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -220,12 +232,15 @@ def loss_call(
     several = rows.ndim > 1 and rows.shape[1] > 1
     exponents = rows.logsumexp(dim=1) if several else rows
     numbers = func not in (F.cross_entropy, F.nll_loss)
-    constant = None
+    constant = zero = None
     if numbers and outputs.shape == targets.shape and bool((targets != targets.flatten()[0]).any()):
         mean = targets.to(outputs.dtype).mean(dim=0, keepdim=True).expand_as(outputs)
         if func is F.binary_cross_entropy_with_logits:
             mean = torch.logit(mean, eps=1e-6)
-        constant = float(func(mean, targets, **{**kwargs, "reduction": "mean"}))
+        plainly = {**kwargs, "reduction": "mean"}
+        constant = float(func(mean, targets, **plainly))
+        if func is not F.binary_cross_entropy:
+            zero = float(func(torch.zeros_like(mean), targets, **plainly))
     within = bool((rows >= 0).all() and (rows <= 1).all() and (rows != rows.flatten()[0]).any())
     return LossCall(
         name=str(func.__name__),
@@ -241,6 +256,7 @@ def loss_call(
         within_unit=within,
         classes=not targets.is_floating_point() or bool((targets == targets.round()).all()),
         constant=constant,
+        zero=zero,
         reduction=str(kwargs.get("reduction", "mean")),
         plain=kwargs.get("weight") is None and not kwargs.get("label_smoothing"),
         end=end,

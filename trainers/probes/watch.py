@@ -19,10 +19,11 @@ from torch.optim.optimizer import (
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes.evaluation import evaluate_again
+from trainers.probes.following import share_followed
 from trainers.probes.hooks import DROPOUTS
 from trainers.probes.rows_seen import row_keys
 from trainers.probes.seen import Pass, batch_of, broadcast_shapes, loss_call, units_alike
-from trainers.probes.watch_steps import StepWatch
+from trainers.probes.watch_steps import LOOKED_AT, StepWatch
 
 LOSSES = (
     F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
@@ -62,6 +63,7 @@ class Watch(StepWatch):
         self._pass = Pass()  # the one that is under way
         self._evaluated, self._buffers = False, dict[str, Tensor]()
         self._inside = False  # of the model
+        self._judged: nn.Module | None = None  # what evaluated other rows than those of train
         self._in_training = self._paused = False
 
     def _hook(self) -> None:
@@ -83,9 +85,20 @@ class Watch(StepWatch):
             weights.alike = units_alike(tensor.detach())
             weights.trainable |= tensor.requires_grad  # thawed meanwhile
         self.seen.weights = [weights for _, weights in self._named.values()]
+        self.seen.followed = self._followed()
+
+    def _followed(self) -> float | None:
+        """How far an evaluated copy of the model has come; None where the model is evaluated."""
+        if self._judged is None or self._first is None:
+            return None
+        evaluated = list(self._judged.parameters())
+        if any(id(parameter) in self._owned for parameter in evaluated):
+            return None
+        return share_followed(evaluated, list(self._first.parameters()), first=self._initial)
 
     def epoch(self) -> None:
         """An epoch has ended."""
+        super().epoch()
         self._close(self._passes)
         self._passes = []
         self.seen.epochs.append(len(self.seen.batches))
@@ -182,6 +195,8 @@ class Watch(StepWatch):
         if self._depth == 0 and any(True for _ in module.parameters()):
             if self._first is None and torch.is_grad_enabled():
                 self._first = module
+            if module is not self._first and self.seen.backwards < LOOKED_AT:
+                self._called |= {id(parameter) for parameter in module.parameters()}
             if module is self._first and not self._paused:
                 self._relu, self._pass = 0, Pass()
                 self._asking_input = any(isinstance(x, Tensor) and x.requires_grad for x in args)
@@ -210,7 +225,7 @@ class Watch(StepWatch):
             leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim
         ]
         if not torch.is_grad_enabled() and tensors and any(True for _ in module.parameters()):
-            self._note_evaluation(row_keys(tensors[0]))
+            self._note_evaluation(module, row_keys(tensors[0]))
         if module is not self._first:
             return
         given = batch_of(tensors[0].detach()) if tensors else None
@@ -233,10 +248,11 @@ class Watch(StepWatch):
             if isinstance(leaf, Tensor) and leaf.requires_grad:
                 leaf.register_hook(lambda _: setattr(done, "used", True))  # type: ignore[no-untyped-call]
 
-    def _note_evaluation(self, keys: tuple[int, ...]) -> None:
+    def _note_evaluation(self, module: nn.Module, keys: tuple[int, ...]) -> None:
         """A pass of any module without gradients."""
         self.seen.passes += 1
         self.evaluated_keys.update(keys)
         if not self._train_rows.issuperset(keys):
+            self._judged = module
             noisy = self._calibrating - set(self.seen.noisy_evaluations)
             self.seen.noisy_evaluations += sorted(noisy)

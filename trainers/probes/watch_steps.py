@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainers.probes.between import drawn_anew, factor_between
+from trainers.probes.between import drawn_anew, factor_between, put_back
 from trainers.probes.by_hand import StepsByHand, leaves_of
 from trainers.probes.hooks import Hooked, dense, has_closure, is_idle, parameters_of
 from trainers.probes.seen import Seen, Weights
+
+LOOKED_AT = 4  # backward passes whose graphs are looked at
 
 
 class StepWatch(Hooked):
@@ -28,8 +30,14 @@ class StepWatch(Hooked):
         self._after: dict[int, Tensor] = {}  # and after the last one
         self._optimizers: set[int] = set()
         self._owned: set[int] = set()  # parameters that an optimizer has
+        self._initial: dict[int, Tensor] = {}  # these, as they were before the first step
+        self._taking_turns: set[int] = set()  # optimizers that stepped in this epoch
+        self._stepped: set[int] = set()  # those that were stepped in this epoch
+        self._stepped_before: set[int] = set()  # and in the one before
         self._stale = False
         self._by_hand = StepsByHand(self.seen)
+        self._called: set[int] = set()  # parameters of other modules than the model
+        self._met: dict[int, Tensor] = {}  # at the ends of any graph so far
         self._leaves: list[Tensor] | None = None  # of every backward pass so far
         self._asking_input = False  # the model's input asks for a gradient of its own
         self._kept: tuple[Tensor, Tensor] | None = None  # a parameter; as it was at the last pass
@@ -46,6 +54,14 @@ class StepWatch(Hooked):
             hook = parameter.register_hook(lambda _: self._arrived(parameter))  # type: ignore[no-untyped-call]
             self._handles.append(hook)
         return weights
+
+    def epoch(self) -> None:
+        """An epoch has ended."""
+        self._taking_turns = set()
+        self.seen.steps_until.append(self.seen.steps + self.seen.hand_steps)
+        if self._stepped and self._stepped_before:
+            self.seen.made_anew |= not self._stepped & self._stepped_before
+        self._stepped_before, self._stepped = self._stepped or self._stepped_before, set()
 
     # Gradients and steps
 
@@ -74,18 +90,25 @@ class StepWatch(Hooked):
 
     def _before_backward(self, asked: Sequence[Tensor]) -> None:
         self._compared = False
-        if self._optimizers and self.seen.backwards > 2:
+        if self._optimizers and self.seen.backwards > LOOKED_AT:
             return
         self.seen.backwards += 1
         leaves = {id(leaf): leaf for loss in asked for leaf in leaves_of(loss)}
+        if self.seen.backwards <= LOOKED_AT:
+            self._note_leaves(leaves)
         if self._leaves is not None:
             leaves = {id(leaf): leaf for leaf in self._leaves if id(leaf) in leaves}
         self._leaves = list(leaves.values())
-        if self._first is None and self.seen.backwards == 2:  # tensors without a module
-            for leaf in self._leaves:
-                self._note_parameter(f"tensor {tuple(leaf.shape)}", leaf)
         if not self._optimizers:
             self._by_hand.before_backward(self._leaves)
+
+    def _note_leaves(self, leaves: dict[int, Tensor]) -> None:
+        """Tensors without a module, or of another one than the model, that come a second time."""
+        for key, leaf in leaves.items():
+            if key in self._met and (self._first is None or isinstance(leaf, nn.Parameter)):
+                weights = self._note_parameter(f"tensor {tuple(leaf.shape)}", leaf)
+                weights.beside = key in self._called
+        self._met |= leaves
 
     def _after_backward(self) -> None:
         if not self._optimizers:
@@ -110,7 +133,8 @@ class StepWatch(Hooked):
             all(id(parameter) in self._named for parameter in mine),
         )
         self._optimizers.add(id(optimizer))
-        self.seen.optimizers = len(self._optimizers)
+        self._taking_turns.add(id(optimizer))
+        self.seen.optimizers = max(self.seen.optimizers, len(self._taking_turns))
         self.seen.steps += 1
         self.seen.steps_without_gradient += known and not self._fresh and not closure
         self.seen.rates.append(float(optimizer.param_groups[0]["lr"]))
@@ -122,7 +146,9 @@ class StepWatch(Hooked):
         for parameter in mine:
             self._note_parameter(f"tensor {tuple(parameter.shape)}", parameter).optimized = True
             self._owned.add(id(parameter))
+            self._stepped.add(id(parameter))
             self._before[id(parameter)] = parameter.detach().clone()
+            self._initial.setdefault(id(parameter), self._before[id(parameter)])
         if not closure:
             self._note_gradients(optimizer)
 
@@ -130,6 +156,9 @@ class StepWatch(Hooked):
         """What became of the parameters since their last step."""
         old = {id(p): self._after[id(p)] for p in parameters if id(p) in self._after}
         now = {id(p): p.detach() for p in parameters}
+        for key in put_back(old, now, first=self._initial):
+            name = self._named[key][1].name if key in self._named else "a tensor"
+            self.seen.put_back[name] = self.seen.put_back.get(name, 0) + 1
         factor = factor_between(old, now)
         if factor is not None:
             self.seen.factors.append(factor)

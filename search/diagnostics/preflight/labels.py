@@ -18,6 +18,7 @@ from search.diagnostics.preflight.reading import (
     by_indicators,
     by_sum_of_two,
     each_alone,
+    label_code,
     readable,
 )
 
@@ -145,6 +146,11 @@ def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
     remedy = "see whether it is known before the label is; drop it if not"
     if scores[best] >= TELLTALE:
         return judge.warn(sentence, remedy, feature=best)
+    if classification and (code := label_code(x, y, scores)) is not None:
+        text = f"feature {code} has a value per class, which names {scores[code]:.1%} of the labels"
+        if len(np.unique(y)) > 2:
+            return judge.warn(text, "is it the label by another name, or a prediction of it?")
+        return judge.note(text, "no fault in an answer known before; else drop it", feature=code)
     if classification:
         spread = max(by_indicators(x, y), by_column_per_class(x, y))
         if spread >= TELLTALE:

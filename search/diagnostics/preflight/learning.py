@@ -141,12 +141,19 @@ def overfit(heart: Answer) -> Check:
     if heart.get("left_out"):
         text = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
         return judge.unknown(text, **numbers)
+    if all(attempt.get("lost") for attempt in losses):
+        text = "the loss is not finite in the end, at every rate: look for divisions, roots and "
+        remedy = f"{text}logarithms, and for what changes from epoch to epoch (R20)"
+        return judge.fail(sentence, remedy, **numbers)
     if not any(
         attempt["end"] is not None and attempt["end"] < FALLS * attempt["start"]
         for attempt in tries
     ):
         suspects = "gradients that do not arrive, dead inputs, labels, the loss itself"
         text = f"the loss rests at every rate, so suspect {suspects}"
+        return judge.fail(sentence, text, **numbers)
+    if all(_falls_for_ever(attempt) for attempt in losses if attempt["end"] is not None):
+        text = "the loss falls below 0 and without end: is its sign lost, or an absolute value?"
         return judge.fail(sentence, text, **numbers)
     suspects = (
         "the loss falls, so suspect a model too small or saturated, inputs that do not "
@@ -156,6 +163,11 @@ def overfit(heart: Answer) -> Check:
         return judge.fail(sentence, suspects, **numbers)
     text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
     return judge.warn(sentence, text, **numbers)
+
+
+def _falls_for_ever(attempt: Answer) -> bool:
+    """Whether a loss went far below 0, where no usual loss of labels goes."""
+    return bool(attempt["end"] < 0 and attempt["end"] < -DIVERGED * abs(attempt["start"]))
 
 
 def labels_matter(answer: Answer, *, legible: bool = False) -> Check:

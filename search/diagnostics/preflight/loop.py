@@ -1,9 +1,9 @@
-"""Checks of the loop: batches, their order, losses, steps, evaluations, the same seed twice (R10,
-R12, R13, R45).
+"""Checks of the loop: batches, their order, evaluations, the same seed twice (R10, R13, R45).
 
 Pure functions of what `trainers.probes` has measured; never trains.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -14,8 +14,8 @@ Answer = Mapping[str, Any]
 # Share of the train rows below which an epoch leaves most out; of the rows' spread that must reach
 # the first layer.
 FEW, FAINT = 0.6, 0.02
-SHRUNK = 0.99  # factor of all weights between two steps: a weight decay by hand is nearer to 1
 MORE = 1.05  # rows of an epoch over those given
+NEVER = 1e-6  # share of the way of the trained weights, below which others do not follow them
 UNLIKE = 3.0  # spread of inputs in evaluation over that in training
 
 
@@ -42,6 +42,10 @@ def trains(seen: Answer) -> Check:
         text = f"{seen['epochs_told']} epochs without a step of a torch optimizer, and one val_loss"
         remedy = "does an epoch have a batch at all (drop_last, a batch larger than the rows)?"
         return judge.fail(text, remedy)
+    ends = seen["steps_until"]
+    if len(ends) > 1 and 0 < ends[0] == ends[1]:
+        text = f"the first epoch took {ends[0]} steps, the second none"
+        return judge.fail(text, "is an iterator used up, that is to be made in every epoch?")
     pairs = [
         (one, two)
         for one, two in zip(seen["train_loss"], seen["val_loss"], strict=False)
@@ -153,54 +157,10 @@ def shuffling(seen: Answer, *, ordered: bool) -> Check:
     )
 
 
-def optimizer_steps(seen: Answer) -> Check:
-    """Are gradients cleared after every step, and is there one step per gradient (R12)?"""
-    judge = Judge(name="optimizer_steps", rule="R12")
-    steps = seen["steps"] or seen["hand_steps"]
-    if not steps:
-        return judge.unknown("no step of an optimizer, and none by hand, was seen")
-    if seen["optimizers"] > 1:
-        return judge.unknown(f"{seen['optimizers']} optimizers take turns")
-    if seen["stale_gradients"]:
-        text = (
-            f"in {seen['stale_gradients']} of {steps} steps, gradients were added to those of the "
-            "step before"
-        )
-        return judge.fail(text, "call zero_grad() before every backward pass")
-    if seen["steps_without_gradient"]:
-        text = f"{seen['steps_without_gradient']} of {seen['steps']} steps had no new gradient"
-        return judge.fail(
-            text,
-            "call optimizer.step() once per backward pass, and let the loss depend on the model",
-        )
-    # An optimizer of a copy never gets a gradient: the check `gradients` tells what it lacks.
-    lacks = any(weights["trainable"] and not weights["optimized"] for weights in seen["weights"])
-    if not lacks and seen["cleared"] > seen["steps"] / 2:
-        text = f"in {seen['cleared']} of {seen['steps']} steps, the gradients had been cleared"
-        return judge.fail(text, "call zero_grad, then backward, then step, in this order")
-    if seen["discarded"] > steps / 2:
-        text = f"{seen['discarded']} gradients were cleared before any of {steps} steps used them"
-        return judge.warn(text, "call zero_grad() after a step, not before every backward pass")
-    return _by_hand(seen, judge, steps=steps) or judge.passed(
-        f"{steps} steps, each with fresh gradients"
-    )
-
-
-def _by_hand(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
-    """What happens to the weights beside the optimizer, if it undoes what they learn."""
-    factors = seen["factors"]
-    if factors and 2 * len(factors) >= steps and median(factors) < SHRUNK:
-        text = f"between two steps, all weights are multiplied by {median(factors):.3g}"
-        return judge.fail(text, "weight decay belongs to the optimizer, and takes far less")
-    if seen["drawn_anew"]:
-        name, times = max(seen["drawn_anew"].items(), key=lambda item: item[1])
-        text = f"between two steps, {name} became another one, {times} times"
-        return judge.fail(text, "draw initial weights once, before the first step")
-    return None
-
-
-def evaluation_mode(seen: Answer) -> Check:
-    """Dropout and batch statistics: on while training, off in evaluation (R45)."""
+def evaluation_mode(seen: Answer, *, steps: float = math.inf) -> Check:
+    """Dropout and batch statistics: on while training, off in evaluation (R45). Are the weights
+    that are evaluated those that are trained, or near them? `steps`: of the whole training.
+    """
     judge = Judge(name="evaluation_mode", rule="R45")
     if not seen["batches"]:
         return judge.unknown("no batch was seen going into a torch module")
@@ -231,7 +191,29 @@ def evaluation_mode(seen: Answer) -> Check:
             f"{' and '.join(seen['quiet_trainings'])} off in training",
             "call model.train() before every epoch",
         )
-    return judge.passed("evaluation is without dropout and batch statistics")
+    return _of_a_copy(seen, judge, steps=steps) or judge.passed(
+        "evaluation is without dropout and batch statistics"
+    )
+
+
+def _of_a_copy(seen: Answer, judge: Judge, *, steps: float) -> Check | None:
+    """An evaluation of other weights, such as an average, that do not follow those trained.
+
+    An average over so many steps has gone half of the share of its steps in these.
+    """
+    share = seen["followed"]
+    if share is None or not seen["steps"]:
+        return None
+    trained = f"while those that are trained took {seen['steps']} steps"
+    if share < NEVER:
+        text = f"the weights that are evaluated stayed as they were, {trained}"
+        return judge.warn(text, "evaluate the model that is trained, or update its average")
+    lag = seen["steps"] / (2 * share)
+    if lag <= steps:
+        return None
+    text = f"the weights that are evaluated went {share:.2g} of the way, {trained}"
+    remedy = f"lower the average's decay: it reaches over some {lag:.2g} of {steps:.2g} steps"
+    return judge.fail(text, remedy)
 
 
 def repeatable(seen: Answer, *, exact: bool, metric: str) -> Check:

@@ -39,11 +39,9 @@ def gradients(seen: Answer) -> Check:
         return judge.unknown("no step of a torch optimizer was seen")
     norms = {weights["name"]: weights["largest"] for weights in seen["weights"]}
     frozen = [weights["name"] for weights in seen["weights"] if not weights["trainable"]]
-    idle = [
-        weights["name"]
-        for weights in seen["weights"]
-        if weights["trainable"] and not weights["optimized"]
-    ]
+    unstepped = [w for w in seen["weights"] if w["trainable"] and not w["optimized"]]
+    idle = [weights["name"] for weights in unstepped if not weights["beside"]]
+    beside = [weights["name"] for weights in unstepped if weights["beside"]]
     mine = [weights for weights in seen["weights"] if weights["trainable"] and weights["optimized"]]
     silent = [weights["name"] for weights in mine if not weights["gradients"]]
     broken = [weights["name"] for weights in mine if not weights["finite"]]
@@ -55,7 +53,11 @@ def gradients(seen: Answer) -> Check:
         "not_finite": broken,
     }
     for names, text, remedy in (
-        (idle, "are in no optimizer", "give the optimizer model.parameters()"),
+        (
+            idle,
+            "are in no optimizer that steps",
+            "give the optimizer model.parameters(), and call step() of every optimizer",
+        ),
         (
             silent,
             "got no gradient in any step",
@@ -70,6 +72,10 @@ def gradients(seen: Answer) -> Check:
             "see divisions, roots and logarithms (R20)",
         )
         return judge.fail(f"{_some(broken)} {text}", remedy, **numbers)
+    if beside:
+        text = f"{_some(beside)}, of another module than the model, are in no optimizer that steps"
+        remedy = "call step() of every optimizer; of a helper that is to stay, freeze the weights"
+        return judge.warn(text, remedy, **numbers)
     if frozen and _is_backbone(seen["weights"]):
         return judge.note(f"{_some(frozen)} are frozen, as if trained before", "", **numbers)
     if frozen:
@@ -87,7 +93,16 @@ def _is_backbone(weights: Sequence[Mapping[str, Any]]) -> bool:
     frozen = [part for part in parts.values() if not any(one["trainable"] for one in part)]
     whole = sum(map(len, frozen)) == sum(not one["trainable"] for one in weights)
     kept = not any(one["optimized"] for part in frozen for one in part)
-    return whole and kept and 0 < len(frozen) < len(parts)
+    return whole and kept and 0 < len(frozen) < len(parts) and not _is_head(weights)
+
+
+def _is_head(weights: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether what is frozen lies behind what is trained, and is the smaller part of the model:
+    what was trained before comes first, or is most of it.
+    """
+    sizes = [math.prod(one["shape"]) for one in weights]
+    frozen = sum(size for one, size in zip(weights, sizes, strict=True) if not one["trainable"])
+    return not weights[-1]["trainable"] and 2 * frozen < sum(sizes)
 
 
 def dead_units(seen: Answer) -> Check:

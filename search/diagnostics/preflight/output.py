@@ -18,6 +18,9 @@ ABOVE = {
 BELOW, NEAR = 0.3, 0.3  # of the expected first loss; how near to batch size times it a sum is
 EXACT = 1e-3  # relative difference of two losses that are the same one
 ENTROPIES = ("cross_entropy", "nll_loss")
+# Of zeros' loss over a constant prediction's: targets that a model may learn to reach; of a first
+# loss over that of zeros, which an untrained model gives nearly.
+OFFSET, AWAY = 1e3, 1.5
 LEAST_BATCH = 8  # numbers from which a range says something
 # Operations that end a model, as autograd names them, and what they leave of the real numbers.
 POSITIVE = ("Relu", "ClampMin", "Clamp", "Softplus", "Exp", "Sigmoid", "Softmax", "Square", "Abs")
@@ -149,6 +152,11 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     rows = call["outputs"][0] if call["outputs"] else 0
     if rows > 2 and abs(got / (rows * expected) - 1) < NEAR:
         return judge.fail(sentence, SUMMED, got=got, expected=expected)
+    offset = call["zero"] is not None and expected < call["zero"] < OFFSET * expected
+    if got > warned * most and offset and got < AWAY * call["zero"]:
+        text = f"{sentence}, and {call['zero']:.3g} that of zeros: the targets lie away from 0"
+        remedy = "normalise them, or begin with their mean as the last layer's bias"
+        return judge.note(text, remedy, got=got, expected=expected)
     if got > failed * most:
         return judge.fail(sentence, remedy, got=got, expected=expected)
     if got > warned * most:

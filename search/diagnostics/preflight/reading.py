@@ -4,6 +4,7 @@ Knows no checks.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 ROWS, FEATURES = 1500, 500  # drawn at random, that plain models see
 COLUMNS = 4  # outputs that are tried one by one
+CODED = 0.8  # of the labels that a feature of a value per class tells, from which it may be a copy
 CLUSTERED = 0.1  # of the gap between classes: the spread of what gives them away
 Shown = NDArray[Any]
 
@@ -88,6 +90,19 @@ def each_alone(x: Shown, y: Shown, classification: bool) -> dict[int, float]:
     )
     varied = [index for index in range(min(flat.shape[1], FEATURES)) if np.ptp(flat[:, index]) > 0]
     return {index: _alone(flat[:, index], labels, classification) for index in varied}
+
+
+def label_code(x: Shown, y: Shown, scores: Mapping[int, float]) -> int | None:
+    """The feature that has one value per class and tells most labels by it; None where none does.
+
+    Args:
+        scores: of `each_alone`.
+    """
+    best = max(scores, key=scores.__getitem__, default=None)
+    if best is None or scores[best] < CODED:
+        return None
+    flat = x.reshape(len(x), -1)[:, best]
+    return best if len(np.unique(flat)) == len(np.unique(y)) else None
 
 
 def by_indicators(x: Shown, y: Shown) -> float:

@@ -16,7 +16,15 @@ from rich.console import Console
 from search.config.plan import Plan
 from search.contract.contract import Prepared
 from search.contract.metric_functions import entropy
-from search.diagnostics.preflight import learning, loop, losses, model, output, report
+from search.diagnostics.preflight import (
+    learning,
+    loop,
+    losses,
+    model,
+    output,
+    report,
+    stepping,
+)
 from search.diagnostics.preflight.check import Check, excused
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.probe import Answers, probed
@@ -100,11 +108,11 @@ def of_training(
     yield output.first_loss(seen, entropy=expected, classes=classes)
     yield model.initial_weights(seen)
     yield model.gradients(seen)
-    yield loop.optimizer_steps(seen)
+    yield stepping.optimizer_steps(seen)
     yield model.dead_units(seen)
-    yield loop.evaluation_mode(seen)
-    yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
     steps = _steps(plan, seen, rows=count)
+    yield loop.evaluation_mode(seen, steps=steps)
+    yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
     yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, decay=_decay(optimizer))
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)

@@ -38,7 +38,8 @@ def _foretold(rates: Sequence[float], *, steps: float, epochs: int) -> str:
     A cosine or a line that ends after as many steps as the training has epochs was meant for
     these: another end may be that of a wave which comes again.
     """
-    falls = [rate / rates[0] for rate in rates[1:]] if rates[0] > 0 else []
+    peak = len(rates) - 1 - rates[::-1].index(max(rates))  # behind a warm-up
+    falls = [rate / rates[peak] for rate in rates[peak + 1 :]] if rates[peak] > 0 else []
     if len(falls) < FEWEST or not all(0 < after < before <= 1 for before, after in pairwise(falls)):
         return ""
     forms: dict[str, Callable[[int, float], float]] = {
@@ -47,12 +48,12 @@ def _foretold(rates: Sequence[float], *, steps: float, epochs: int) -> str:
     }
     for name, ends in forms.items():
         all_ends = [ends(step, left) for step, left in enumerate(falls, 1)]
-        end = all_ends[-1]
+        end = peak + all_ends[-1]
         known = max(all_ends) - min(all_ends) < ALIKE * end
         if known and abs(end - epochs) < ALIKE * epochs and 3 * end < steps:
             return f"the rate falls as a {name} to 0 at step {end:.0f} of {steps:.0f}"
     shares = [after / before for before, after in pairwise(falls)]
-    third = falls[-1] ** (steps / 3 / len(falls))
+    third = falls[-1] ** ((steps / 3 - peak) / len(falls))
     if max(shares) - min(shares) < ALIKE * (1 - shares[0]) and third < FADED:
         return (
             f"the rate is multiplied by {shares[0]:.3g} in every step, and is {third:.1g} of the "

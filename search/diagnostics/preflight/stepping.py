@@ -1,0 +1,68 @@
+"""Checks of the steps: fresh gradients, one step per gradient, and what happens to the weights in
+between (R12).
+
+Pure functions of what `trainers.probes` has measured; never trains.
+"""
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from search.diagnostics.preflight.check import Check, Judge
+
+Answer = Mapping[str, Any]
+SHRUNK = 0.99  # factor of all weights between two steps: a weight decay by hand is nearer to 1
+
+
+def optimizer_steps(seen: Answer) -> Check:
+    """Are gradients cleared after every step, and is there one step per gradient (R12)?"""
+    judge = Judge(name="optimizer_steps", rule="R12")
+    steps = seen["steps"] or seen["hand_steps"]
+    if not steps:
+        return judge.unknown("no step of an optimizer, and none by hand, was seen")
+    if seen["made_anew"]:
+        text = "the second epoch steps other weights than the first"
+        remedy = "make model and optimizer once, before the first epoch, unless this is meant"
+        return judge.warn(text, remedy)
+    if seen["optimizers"] > 1:
+        return judge.unknown(f"{seen['optimizers']} optimizers take turns")
+    # Where an optimizer never steps, or has a copy, `gradients` tells what it lacks.
+    lacks = any(weights["trainable"] and not weights["optimized"] for weights in seen["weights"])
+    if seen["stale_gradients"] and not (lacks and seen["steps"]):
+        text = (
+            f"in {seen['stale_gradients']} of {steps} steps, gradients were added to those of the "
+            "step before"
+        )
+        return judge.fail(text, "call zero_grad() before every backward pass")
+    if seen["steps_without_gradient"]:
+        text = f"{seen['steps_without_gradient']} of {seen['steps']} steps had no new gradient"
+        return judge.fail(
+            text,
+            "call optimizer.step() once per backward pass, and let the loss depend on the model",
+        )
+    if not lacks and seen["cleared"] > seen["steps"] / 2:
+        text = f"in {seen['cleared']} of {seen['steps']} steps, the gradients had been cleared"
+        return judge.fail(text, "call zero_grad, then backward, then step, in this order")
+    if seen["discarded"] > steps / 2:
+        text = f"{seen['discarded']} gradients were cleared before any of {steps} steps used them"
+        return judge.warn(text, "call zero_grad() after a step, not before every backward pass")
+    return _by_hand(seen, judge, steps=steps) or judge.passed(
+        f"{steps} steps, each with fresh gradients"
+    )
+
+
+def _by_hand(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
+    """What happens to the weights beside the optimizer, if it undoes what they learn."""
+    factors = seen["factors"]
+    if factors and 2 * len(factors) >= steps and median(factors) < SHRUNK:
+        text = f"between two steps, all weights are multiplied by {median(factors):.3g}"
+        return judge.fail(text, "weight decay belongs to the optimizer, and takes far less")
+    if seen["put_back"] and max(seen["put_back"].values()) > steps / 2:
+        name, times = max(seen["put_back"].items(), key=lambda item: item[1])
+        text = f"between two steps, {name} is put back to what it was at first, {times} times"
+        return judge.fail(text, "let the steps move it, or keep it from the optimizer")
+    if seen["drawn_anew"]:
+        name, times = max(seen["drawn_anew"].items(), key=lambda item: item[1])
+        text = f"between two steps, {name} became another one, {times} times"
+        return judge.fail(text, "draw initial weights once, before the first step")
+    return None
