@@ -30,6 +30,7 @@ from trainers.featured import FeaturedFusable, FeaturedSeats, prepared_rows
 from trainers.features import read_steps
 from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
+from trainers.shared_files import SharedFiles
 
 
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
@@ -137,6 +138,7 @@ class CallableSeats:
         self._train, self._data, self._device = train, data, device
         self._trial = -1
         self._last_epoch = -1
+        self._shared: SharedFiles  # of the trial that is seated
         self._generator: Generator[Values, None, None] | None = None
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
@@ -148,7 +150,7 @@ class CallableSeats:
         _seed_all(int(config["seed"]), device=self._device)
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
-        self._last_epoch = checkpoint.epoch or -1
+        self._last_epoch, self._shared = checkpoint.epoch or -1, SharedFiles()
 
     def step(self) -> list[Outcome]:
         """The generator's next epoch."""
@@ -157,6 +159,8 @@ class CallableSeats:
         try:
             values = dict(next(self._generator))
             self._last_epoch = self._number(values)
+            if remark := self._shared.remark():
+                values.setdefault("remark", remark)
             return [Epoch(trial=self._trial, epoch=self._last_epoch, values=values)]
         except StopIteration:
             return [End(trial=self._trial)]

@@ -213,6 +213,31 @@ def test_one_seed_is_one_training_for_code_that_seeds_nothing(tmp_path):
     assert not set(first) & set(other)
 
 
+def test_a_file_of_weights_that_trials_write_for_each_other_is_named_once_it_is_written_again(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+
+    def train(config, data, device, checkpoint):
+        for name in config["writes"]:
+            yield {"accuracy": 0.5}
+            (tmp_path / name).write_text(str(config["seed"]))
+        yield {"accuracy": 0.5}
+
+    def remarks(seed, *names):
+        seats = CallableSeats(train, data=DATA, device="cpu")
+        config = {"seed": seed, "writes": names}
+        seats.admit(0, config=config, checkpoint=FolderCheckpoint(tmp_path / "checkpoints"))
+        outcomes = [seats.step()[0] for _ in range(len(names) + 1)]
+        return [outcome.values.get("remark", "")[:12] for outcome in outcomes]
+
+    assert remarks(1, "out/model.pt") == ["", ""]  # the first to write it
+    assert remarks(2, "out/own-2.pt") == ["", ""]  # a name of its own
+    assert remarks(3, "train.log", "train.log") == ["", "", ""]
+    assert remarks(4, "train.log", "out/model.pt", "x", "y") == ["", "", "", "out/model.pt", ""]
+
+
 def test_a_package_of_the_users_that_ours_hides_is_named(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"'trainers\.loop'; mend the path or the module"):
         open_seats("trainers.loop.train", data=DATA, device="cpu")
