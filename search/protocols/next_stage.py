@@ -242,7 +242,7 @@ def _confirm(history: History, index: int, argument: str) -> Request:
         if knobs not in configurations and paid:
             configurations.append(knobs)
     because = "what was chosen for its value is judged on seeds that had no part in the choice"
-    if trials_left(history) < confirm_trials(history, rivals=1) <= confirm_left(history):
+    if len(configurations) > 1 and trials_left(history) < confirm_trials(history, rivals=1):
         because += "; the hours are spent, so the baseline and one configuration are trained"
     request = Request(
         entry=index,

@@ -579,6 +579,9 @@ def test_hours_that_are_spent_pay_for_the_baseline_and_one_configuration_and_say
     assert request.because.endswith(
         "; the hours are spent, so the baseline and one configuration are trained"
     )
+    nothing = next_stage(begun(plan, replace(swept, held={})))
+    assert nothing.skip == "nothing was adopted, so the baseline is the answer"
+    assert "hours" not in nothing.because
 
 
 def test_a_confirmation_that_the_budget_does_not_pay_says_that_nothing_is_confirmed():
