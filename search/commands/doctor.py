@@ -27,6 +27,7 @@ from search.results.summary.verdicts import advice, config_of, out_of_patience, 
 from search.results.tables import curves_so_far
 
 SUMMARY = "reads learning curves: what they say, on which evidence, and what to turn next"
+ALWAYS = ["trial", "fold", "epoch", "step", "seconds"]  # columns of all curves
 SHOWN = 12  # trials that a verdict names
 
 
@@ -110,7 +111,8 @@ class Reading:
 def _of_search(options: Namespace) -> Reading:
     """The verdicts on a search, or on one of its trials."""
     folder, findings = open_results(options.name, root=options.results_root)
-    findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
+    curves = curves_so_far(findings, folder)
+    findings = diagnosed(findings, curves, folder=folder)
     if options.trial is not None:
         verdict = _verdict(findings, options.trial)
         verdicts, acts = {options.trial: verdict}, turnable(findings.plan)
@@ -118,11 +120,12 @@ def _of_search(options: Namespace) -> Reading:
     if not findings.verdicts and findings.without_curves:
         raise UsageError(f"{folder.curves}: {deleted(findings)[0]}")
     if not findings.verdicts:
+        columns = curves.dropna(axis="columns", how="all").columns.difference(ALWAYS)
         raise refused(
             options.name,
             rule="a verdict needs train_loss and val_loss",
-            got="neither in its curves",
-            remedy="yield both",
+            got=f"curves of {', '.join(columns) or 'nothing'}",
+            remedy="yield both, or print them, under these names",
         )
     return Reading(
         name=options.name,

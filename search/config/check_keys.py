@@ -88,6 +88,8 @@ def unusual_keys(config: DictConfig) -> list[str]:
         ]
     known = {*_keys("search.yaml"), *GIVEN, *READ, *ROOT, *hidden_keys(config), "data", "seed"}
     keys += [str(key) for key in config if key not in known]
+    if "command" in config.trainer:  # other trainers are seeded, whatever they read
+        keys.append("seed")
     return list(dict.fromkeys(keys))
 
 

@@ -44,7 +44,7 @@ def check_roles(knobs: Sequence[Knob]) -> None:
             "space",
             rule="a sweep turns one knob at a time (R28)",
             got=got,
-            remedy="choose a space with one knob",
+            remedy="choose a space with one knob, or search many at once by protocol=joint",
         )
     beside = [knob.choice for knob in knobs if knob.nuisance]
     if len(set(beside)) < len(beside) or (None in beside and len(beside) > 1):

@@ -238,6 +238,7 @@ def _question(findings: Findings) -> dict[str, Any]:
     last = knob.path.rpartition(".")[2]
     return {
         "knob": knob.path,
+        "stock": findings.plan.stock,
         "role": "size" if knob.group == "capacity" else "rate" if last in RATES else "",
     }
 

@@ -141,7 +141,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "metric.name=f2"], r"metric 'f2' does not exist; .*there are: accuracy, balanced_accuracy"),
         (["lr_sweep", "metric.direction=up"], r"metric\.direction: must be maximize or minimize, but got 'up'"),
         (["lr_sweep", "~space.optimizer"], r"space: a sweep turns one knob at a time \(R28\), but got none; choose a space with one knob"),
-        (["lr_sweep", "space.model.width=range(1,9)"], r"a sweep turns one knob at a time \(R28\), but got optimizer\.lr, model\.width"),
+        (["lr_sweep", "space.model.width=range(1,9)"], r"a sweep turns one knob at a time \(R28\), but got optimizer\.lr, model\.width; choose a space with one knob, or search many at once by protocol=joint"),
         (["lr_sweep", "~space.optimizer", "space.model.widht=range(1,9)"], r"key 'model\.widht' does not exist; did you mean 'model\.width'\? there are: model\._target_"),
         (["lr_sweep", "~space.optimizer", "space.modle.width=range(1,9)"], r"space\.modle\.width: a knob's path must be a key of the config"),
         (["lr_sweep", "optimizer.lr=fast"], r"optimizer\.lr: must be a number of at least 0, but got 'fast'"),

@@ -72,7 +72,8 @@ def test_keys_that_own_code_never_mentions_are_named(tmp_path):
         )
         keys = unusual_keys(config)
         assert {"optimizer.lr", "trainer.epochs", "model.scale"} <= set(keys)
-        assert not {"trainer.patience", "trainer._target_", "data"} & set(keys)
+        assert not {"trainer.patience", "trainer._target_", "data", "seed"} & set(keys)
+        assert "seed" in unusual_keys(plan_of("own_command").config)  # nobody else seeds it
         plain = {"trainer": {"_target_": "mine_own.train"}}
         assert set(unmentioned(plain, keys)) == {
             "optimizer.weight_decay",
@@ -124,3 +125,5 @@ def test_the_first_lines_of_a_search_name_what_its_trainer_never_mentions(placem
     )
     assert said in " ".join((done.stdout + done.stderr).split())
     assert "held fixed: all else as in config.yaml" in " ".join(done.stdout.split())
+    judged = search("doctor", "own_trainer", cwd=tmp_path)
+    assert "needs train_loss and val_loss, but got curves of accuracy; yield" in judged.stderr

@@ -62,13 +62,17 @@ def trained(curves: Curves, verdict: str) -> Trained:
     )
 
 
-def across(trials: Sequence[Trained], *, knob: str = "", role: Role = "") -> list[Together]:
-    """All that trials say together. `knob`: what a sweep turned; `role`: what that is."""
+def across(
+    trials: Sequence[Trained], *, knob: str = "", role: Role = "", stock: bool = True
+) -> list[Together]:
+    """All that trials say together. `knob`: what a sweep turned; `role`: what that is; `stock`:
+    whether the trainer is ours, which reads every key.
+    """
     remarks = [_lengths(trials)]
     if role == "size":
         remarks.append(_bigger(trials, knob))
     if role == "rate":
-        remarks.append(_cliff(trials, knob))
+        remarks.append(_cliff(trials, knob, stock=stock))
     return [remark for remark in remarks if remark is not None]
 
 
@@ -132,7 +136,7 @@ def _bigger(trials: Sequence[Trained], knob: str) -> Together | None:
     return None
 
 
-def _cliff(trials: Sequence[Trained], knob: str) -> Together | None:
+def _cliff(trials: Sequence[Trained], knob: str, *, stock: bool) -> Together | None:
     """P11: scores still rise over the decade below the best value, and above it trials diverge.
 
     A decade, not the neighbour: a refined sweep tries values that are too close to differ.
@@ -145,10 +149,10 @@ def _cliff(trials: Sequence[Trained], knob: str) -> Together | None:
     lost = [value for value in _lost(trials) if best < value <= best * DECADE]
     if not lost or not _rises(groups, best):
         return None
+    warm_up, clipping = (" (schedule=one_cycle)", " (trainer.clip=5)") if stock else ("", "")
     says = (
-        f"{knob} = {best:g} is best and {min(lost):g}, close above it, diverges: warm-up "
-        "(schedule=one_cycle) or clipping (trainer.clip=5) lets higher rates live, rather than a "
-        "lower rate"
+        f"{knob} = {best:g} is best and {min(lost):g}, close above it, diverges: warm-up{warm_up} "
+        f"or clipping{clipping} lets higher rates live, rather than a lower rate"
     )
     return Together(name="unstable", rule="P11", says=says)
 
