@@ -152,8 +152,7 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     rows = call["outputs"][0] if call["outputs"] else 0
     if rows > 2 and abs(got / (rows * expected) - 1) < NEAR:
         return judge.fail(sentence, SUMMED, got=got, expected=expected)
-    offset = call["zero"] is not None and expected < call["zero"] < OFFSET * expected
-    if got > warned * most and offset and got < AWAY * call["zero"]:
+    if got > warned * most and _is_offset(call, got=got, expected=expected):
         text = f"{sentence}, and {call['zero']:.3g} that of zeros: the targets lie away from 0"
         remedy = "normalise them, or begin with their mean as the last layer's bias"
         return judge.note(text, remedy, got=got, expected=expected)
@@ -168,6 +167,12 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
         )
         return judge.warn(sentence, remedy, got=got, expected=expected)
     return judge.passed(sentence, got=got, expected=expected)
+
+
+def _is_offset(call: Answer, *, got: float, expected: float) -> bool:
+    """Whether a first loss is the distance of the targets from 0, where an untrained model is."""
+    zero = call["zero"]
+    return zero is not None and expected < zero < OFFSET * expected and got < AWAY * zero
 
 
 MOST = 64  # batches over which gradients are accumulated
