@@ -191,6 +191,7 @@ def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
         if plan.kind == "sweep"
         else ["protocol.confirm=1"]
     )
+    tiny += ["trainer.fraction=0.2"] * ("fraction" in plan.config.trainer)
     done = search(path.stem, *tiny, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (elsewhere / "results" / path.stem / "best.yaml").exists()

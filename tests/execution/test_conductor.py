@@ -176,7 +176,8 @@ def test_inline_gives_the_rows_that_workers_give(tmp_path):
 
 
 def test_inline_gives_the_bits_of_workers_whatever_threads_its_own_process_may_use(tmp_path):
-    short = ["smoke", "trainer.epochs=2", "trainer.batch_size=1000", "lanes=off"]
+    short = ["smoke", "trainer.epochs=2", "trainer.batch_size=1000", "lanes=off", "rehearse=false"]
+    short += ["placement.slots=1", "space.optimizer.lr.points=2"]
     bits = {}
     for placement in ("inline", "local"):
         words = [*short, f"placement={placement}", f"name={placement}"]
@@ -185,6 +186,6 @@ def test_inline_gives_the_bits_of_workers_whatever_threads_its_own_process_may_u
         weights = tmp_path / "results" / placement / "best" / "weights.safetensors"
         bits[placement] = weights.read_bytes()
     assert bits["inline"] == bits["local"]
-    again = search("train", "results/local/best.yaml", cwd=tmp_path)
+    again = search("train", "results/local/best.yaml", "rehearse=false", cwd=tmp_path)
     assert "starting 1 worker (cpu) …" in again.stdout
     assert again.returncode == 0, again.stdout + again.stderr
