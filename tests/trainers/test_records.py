@@ -1,12 +1,14 @@
 """What is recorded of a stock training beside its losses, and which tensor is named where a loss ends."""
 
 import math
+import os
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-from kit import INLINE, search
+from kit import INLINE, PATH, search
 from kit import trials as rows_of
 from torch import nn
 
@@ -293,7 +295,8 @@ def test_the_reason_of_a_trial_in_a_search_names_the_tensor(tmp_path):
         for index in range(300)
     ]
     (tmp_path / "rows.csv").write_text("a,b,c,d,e,f,y\n" + "\n".join(lines))
-    done = search(*words, *INLINE, "name=roots", cwd=tmp_path)
+    path = os.pathsep.join((PATH, str(Path(__file__).parent)))  # of the model above
+    done = search(*words, *INLINE, "name=roots", cwd=tmp_path, PYTHONPATH=path)
     assert done.returncode == 1, done.stdout + done.stderr
     reasons = rows_of(tmp_path / "results" / "roots").reason
     assert reasons.str.contains(
