@@ -598,6 +598,28 @@ def test_models_that_do_not_differ_raise_no_finding():
     assert sum(map(bool, found)) <= 0.05 * 300
 
 
+@pytest.mark.parametrize(
+    ("verdict", "stopped", "cut"),
+    [
+        ("still_learning", 7, True),
+        ("lr_too_low", 15, True),
+        ("too_short", 4, False),
+        ("still_learning", 0, False),
+        ("converged", 15, False),
+    ],
+)
+def test_patience_that_ends_a_third_of_the_trainings_while_they_learn_is_told(
+    verdict, stopped, cut
+):
+    made = trials([0.01, 0.1, 1.0], score=lambda v, dice: dice.normal())
+    made = [
+        replace(each, verdict=verdict, stopped=number < stopped) for number, each in enumerate(made)
+    ]
+    says = [remark.says for remark in across(made) if remark.rule == "R33"]
+    assert len(says) == cut
+    assert all(f"ended {stopped} of 15 trainings while their losses" in words for words in says)
+
+
 def test_a_cliff_beside_the_best_rate_asks_for_warm_up():
     made = trials(
         [0.01, 0.03, 0.1, 0.3],

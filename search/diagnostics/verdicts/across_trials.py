@@ -18,7 +18,8 @@ DECADE = 10.01  # a factor of ten, and what rounding adds
 CLIFF = ("nan", "exploding", "lr_too_high", "unstable")
 FEWEST = 5  # trials without which their best epochs say nothing
 EARLY, LATE = 0.1, 0.75  # of the epochs that a trial may have
-ALWAYS, MOSTLY = 0.9, 2 / 3
+ALWAYS, MOSTLY, OFTEN = 0.9, 2 / 3, 1 / 3
+FALLING = ("too_short", "still_learning", "lr_too_low")  # losses still fell at the end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def across(
     """All that trials say together. `knob`: what a sweep turned; `role`: what that is; `stock`:
     whether the trainer is ours, which reads every key.
     """
-    remarks = [_lengths(trials)]
+    remarks = [_lengths(trials), _cut_short(trials)]
     if role == "size":
         remarks.append(_bigger(trials, knob))
     if role == "rate":
@@ -103,6 +104,19 @@ def _lengths(trials: Sequence[Trained]) -> Together | None:
         )
         return Together(name="more_epochs", rule="P10", says=says)
     return None
+
+
+def _cut_short(trials: Sequence[Trained]) -> Together | None:
+    """R33: patience ended trainings that still learned, so what learns slowly looks worse."""
+    falling = sum(t.stopped and t.verdict in FALLING for t in trials)
+    if falling < max(FEWEST, OFTEN * len(trials)):
+        return None
+    says = (
+        f"patience ended {falling} of {len(trials)} trainings while their losses still fell, so "
+        "values that learn slowly may look worse than they are: raise trainer.patience, or say "
+        "trainer.stop_on=val_loss"
+    )
+    return Together(name="cut_short", rule="R33", says=says)
 
 
 def _bigger(trials: Sequence[Trained], knob: str) -> Together | None:
