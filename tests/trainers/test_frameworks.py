@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+import kit
 import pandas as pd
 import pytest
-
-from tests import kit
 
 ROWS = {"lightning": 1797, "transformers": 600}
 EPOCHS = 8
@@ -23,6 +22,8 @@ def words(framework: str, name: str) -> list[str]:
         "space.optimizer.lr.points=2",
         "protocol.refine=0",
         "seeds=1",
+        "placement.slots=1",
+        "rehearse=false",
         f"name={name}",
     ]
 
