@@ -30,6 +30,7 @@ from search.results.report import report_page
 from search.results.report.answer import answer_of, follow_up, with_interval
 from search.results.report.budget import best_at, best_of
 from search.results.report.comparison import LoadedSearch, comparison_page
+from search.results.report.contract import _openings
 from search.results.report.costs import cost_of
 from search.results.report.epochs import confidence_chart, epoch_figures
 from search.results.report.page import cited
@@ -287,6 +288,11 @@ def test_a_page_is_made_where_the_split_has_been_lost(tmp_path):
     findings = findings_of(planted(0.01))
     folder = folder_of(tmp_path, findings)
     assert "test set sealed" in words_of(report_page(findings, curves_of(findings), folder))
+    (row,) = _openings(folder, loads_itself=True)
+    assert row == (
+        "test set",
+        "sealed, where the trainer keeps to the row numbers that it is given",
+    )
     folder.split.write_bytes(b"PK")
     page = report_page(findings, curves_of(findings), folder)
     assert "test set not known, because split.npz cannot be read" in words_of(page)

@@ -33,21 +33,25 @@ def contract_section(folder: Folder) -> Section:
                     ("split", f"rows: {sizes}; hash {str(split['hash'])[:HASH]}"),
                     ("normalisation", str(contract["normalisation"].get("kind", "none"))),
                     ("constant prediction", number(floor)),
-                    *_openings(folder),
+                    *_openings(folder, loads_itself="fingerprint" not in data),
                 ]
             )
         ],
     )
 
 
-def _openings(folder: Folder) -> Iterator[tuple[str, str]]:
-    """What the sealed test set said, as often as any search opened it."""
+def _openings(folder: Folder, *, loads_itself: bool) -> Iterator[tuple[str, str]]:
+    """What the sealed test set said, as often as any search opened it.
+
+    `loads_itself`: whether the trainer loads its rows, and may so load others than it is given.
+    """
     try:
         openings = Ledger(folder).openings()
     except (OSError, ValueError, KeyError, UsageError) as error:  # the page is for reading
         yield "test set", f"not known, because {folder.split.name} cannot be read: {error}"
         return
     if not openings:
-        yield "test set", "sealed"
+        trust = ", where the trainer keeps to the row numbers that it is given"
+        yield "test set", "sealed" + (trust if loads_itself else "")
     for opening in openings:
         yield "test set opened", ", ".join(f"{key} {value}" for key, value in opening.items())
