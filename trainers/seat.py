@@ -211,12 +211,10 @@ class Seat:
         if penalties.flood is not None:
             loss = flooded(loss, penalties.flood)
         if penalties.l1:
-            loss = (
-                loss
-                + penalties.l1
-                * torch.stack([p.abs().sum() for p in self.model.parameters() if p.ndim > 1]).sum()
-            )
-        torch.autograd.backward(loss, self._one)
+            sums = [p.abs().sum() for p in self.model.parameters() if p.ndim > 1]
+            loss = loss + penalties.l1 * torch.stack(sums).sum()
+        # A loss of a user's own may have the shape [1], for which torch finds the gradient itself.
+        torch.autograd.backward(loss, None if loss.ndim else self._one)
         if penalties.clip is not None:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), penalties.clip)
             self._clipped += norm > penalties.clip

@@ -252,9 +252,8 @@ class Conductor:
             raise MessageError(f"a message of trial {message.trial}, which it was not given")
         if isinstance(message, messages.TrialBegun):
             if message.damage:
-                restart = (
-                    f"it goes on from epoch {message.epoch}" if message.epoch else "it begins anew"
-                )
+                at = message.epoch
+                restart = f"it goes on from epoch {at}" if at else "it begins anew"
                 self._callback.note(f"trial {message.trial}: {message.damage}; {restart}")
             records = self._recorder.epochs(trial.spec.trial)
             trial.begin(

@@ -231,6 +231,13 @@ def test_no_schedule_is_constant_and_one_that_cannot_be_is_refused():
         Schedule({"_target_": "nowhere.X"}, optimizer, epochs=1, steps=1)
 
 
+def test_a_loss_of_the_shape_1_trains_as_a_scalar_does(data, tmp_path):
+    own = ("loss._target_=odd.OneNumber", "~loss.label_smoothing")
+    trials = ((0, ("loss.label_smoothing=0",)), (1, own))
+    scalar, of_shape_1 = _train(data[0], tmp_path, trials=trials, stop_after=2).values()
+    assert _numbers(scalar) == _numbers(of_shape_1)
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
