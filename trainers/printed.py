@@ -25,6 +25,7 @@ MORE = (
 )
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
 LAST_EPOCH = 10**9
+MISSPELT = 3  # objects with a metric in other letters, and no record, that are no chance
 DECODER = json.JSONDecoder()
 
 
@@ -47,6 +48,7 @@ class Printed:
         self.last = 0
         self._partial: dict[int, Record] = {}  # numbers of epochs without their metric yet
         self.other = ""  # the last object that was no record
+        self._misspelt = 0  # objects with the metric's name in other letters
         self._broken = False  # whether a record was lost, and no later one says so yet
 
     def read(self, line: str) -> tuple[list[Record], bool]:
@@ -75,6 +77,7 @@ class Printed:
         ):
             if "epoch" in item:
                 self._partial.setdefault(epoch, {}).update(numbers)
+            self._check_spelling(item)
             return None
         if epoch == 0 and not self._untrained:
             self.shift = 1
@@ -82,6 +85,18 @@ class Printed:
         self._partial = {later: values for later, values in self._partial.items() if later > epoch}
         self.last = epoch + self.shift
         return {**numbers, **self._remark(), "epoch": self.last}
+
+    def _check_spelling(self, item: Record) -> None:
+        """Raises ValueError where the metric's name has come in other letters, and no record."""
+        plain = {} if self.last else {_plain(name): name for name in item}
+        for name in self._needed:
+            other = plain.get(_plain(name), name)
+            self._misspelt += other != name
+            if other != name and self._misspelt >= MISSPELT:
+                raise ValueError(
+                    f"metric.name: the search reads {name!r}, but the program prints {other!r}; "
+                    f"print that name, or say metric.name={other}"
+                )
 
     def _remark(self) -> Record:
         """What the search should hear of the program, with its next record."""
@@ -115,6 +130,11 @@ def _objects(line: str) -> Iterator[tuple[str, Record]]:
         except (ValueError, RecursionError):
             end = place + 1
         place = line.find("{", end)
+
+
+def _plain(name: str) -> str:
+    """A name without its case and its marks: `Val-Acc` is `valacc`."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _whole(value: Any) -> int | None:

@@ -126,7 +126,9 @@ class Recorder:
         row = trial.row(state, reason=reason)
         most = self._plan.epochs_of(row.spec.knobs)
         if state is TrialState.COMPLETE and not reason and row.epochs < most:
-            row = replace(row, reason=f"{BY_ITSELF} at epoch {row.epochs} of {most}")
+            from_zero = trial.early_stopping.first_loss is not None
+            hint = "; its epoch 0 counts as the untrained model" if from_zero else ""
+            row = replace(row, reason=f"{BY_ITSELF} at epoch {row.epochs} of {most}{hint}")
         penalty = self._penalty() if state is TrialState.INFEASIBLE else row.value
         row = replace(row, sampler_value=penalty, clock=round(self._runs.seconds(), 3))
         self._study.finish(row)

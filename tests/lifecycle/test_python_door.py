@@ -82,9 +82,9 @@ import search
 import trainers
 
 def fit(config, data, device, checkpoint):
-    for epoch in range(1, 4 if config["lr"] == 1.0 else 30):
-        accuracy = 1 - abs(config["lr"] - 0.1) - 1 / min(epoch, 3)
-        trainers.report(epoch=epoch, train_loss=1 / epoch, val_loss=1 / epoch, accuracy=accuracy)
+    for epoch in range(3) if config["lr"] == 1.0 else range(1, 30):
+        accuracy = 1 - abs(config["lr"] - 0.1) - 1 / max(min(epoch, 3), 1)
+        trainers.report(epoch=epoch, train_loss=1 / (epoch + 1), val_loss=1 / (epoch + 1), accuracy=accuracy)
 
 if __name__ == "__main__":
     words = ["trainer.epochs=30", "trainer.patience=2", "seeds=1", "protocol.refine=0", "protocol.extend=0"]
@@ -100,8 +100,9 @@ def test_a_function_of_a_script_that_blocks_is_searched_and_stopped_early(elsewh
     done = subprocess.run([sys.executable, "mine.py"], env=environment(), capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines() == [
-        "{'lr': 0.1} [5, 5, 3]",  # the best epoch is 3, patience 2; the last trained less
-        "['stopped early: no better accuracy for 2 epochs', 'ended by itself at epoch 3 of 30']",
+        "{'lr': 0.1} [5, 5, 2]",  # the best epoch is 3, patience 2; the last trained less
+        "['stopped early: no better accuracy for 2 epochs', 'ended by itself at epoch 2 of 30; its "
+        "epoch 0 counts as the untrained model']",
     ]
 
 

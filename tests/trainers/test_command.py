@@ -351,6 +351,18 @@ def test_a_program_that_hides_its_error_behind_status_0_has_failed(code, has_fai
         list(trained)
 
 
+def test_a_metric_in_other_letters_is_told_while_the_program_runs(tmp_path):
+    printed = Printed(needed=["val_acc"], untrained=False)
+    assert printed.read('{"epoch": 1, "Val-Acc": 0.5}') == ([], True)
+    assert printed.read('{"epoch": 1, "val_acc": 0.5}')[0]  # it was another number
+    assert printed.read('{"epoch": 2, "Val-Acc": 0.5}') == ([], True)
+    code = 'import time\nfor epoch in range(1, 9): print(\'{"epoch": %d, "Accuracy": 0.5}\' % epoch)\ntime.sleep(600)'
+    with pytest.raises(
+        ValueError, match="reads 'accuracy', but the program prints 'Accuracy'; pri"
+    ):
+        list(_run(code, tmp_path))
+
+
 def test_a_program_that_ran_out_of_memory_is_told_apart(tmp_path, capfd):
     with pytest.raises(MemoryError, match=r"exit status 1: torch\.OutOfMemoryError: CUDA out of"):
         list(
