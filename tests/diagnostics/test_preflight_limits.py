@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from test_preflight import CALM
 
 from search.diagnostics.preflight import learning, loop, losses, output, stepping
@@ -21,6 +22,9 @@ from trainers.api import Data, Part
 from trainers.probes import questions
 from trainers.probes.seen import LossCall
 from trainers.probes.subject import Subject
+
+# torch's first optimizer imports much more of it: a limit that ends in the middle would leave half of that behind.
+torch.optim.SGD([torch.zeros(1, requires_grad=True)])
 
 
 def endless(config, data, device, checkpoint):
