@@ -35,6 +35,7 @@ SWEEP = [
     "protocol.refine=0",
     "protocol.extend=0",
 ]
+TWO = ["space.optimizer.lr.points=2", "space.optimizer.lr.high=0.1"]  # the baseline's and another
 FAST = Pace(alone=1.0, lanes={2: 1.8, 4: 1.8, 8: 2.0, 16: 4.1})
 METRIC = Metric(name="accuracy", direction="maximize")
 LIMITS = Limits(
@@ -122,7 +123,7 @@ def test_one_trial_that_kills_its_worker_costs_its_companions_nothing(tmp_path):
         *words,
         "lanes=8",
         "seeds=2",
-        "space.optimizer.lr.points=3",
+        *TWO,
         "placement.slots=1",
         "placement.max_retries=0",
         "rehearse=false",
@@ -158,7 +159,14 @@ def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
     assert table[table["optimizer.lr"] > 1e5].state.item() == "failed"
     assert "trying again, alone in its worker" in done.stdout
     done = search(
-        *THREE, "model._target_=odd.Choosy", *ODD, "seeds=2", "lanes=4", "name=choosy", cwd=tmp_path
+        *THREE,
+        *TWO,
+        "model._target_=odd.Choosy",
+        *ODD,
+        "seeds=2",
+        "lanes=4",
+        "name=choosy",
+        cwd=tmp_path,
     )
     table = trials(tmp_path / "results" / "choosy")
     assert set(table[table.seed == 0].state) <= {"complete", "infeasible"}, (
@@ -174,7 +182,7 @@ def test_what_one_trial_does_in_company_is_held_against_it_alone(tmp_path):
         "placement.max_retries=0",
     ]
     long = ["trainer.epochs=300", "trainer.patience=null"]
-    search(*THREE, *talking, *long, "name=talking", cwd=tmp_path)
+    search(*THREE, *TWO, *talking, *long, "name=talking", cwd=tmp_path)
     table = trials(tmp_path / "results" / "talking")
     assert set(table.state) <= {"failed", "infeasible", "queued"}
     assert table.reason.str.startswith("printed more than trainer.max_log_mb=1 MB").sum() >= 2
