@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,20 +51,7 @@ def train(
     needed = needed_names(config.get("metric") or {})
     untrained = bool(config["trainer"].get("untrained", False))
     earlier, shift = _kept(folder / LINES, Printed(needed=needed, untrained=untrained))
-    with (folder / LINES).open("ab") as output, (folder / ERRORS).open("wb") as errors:
-        begun = output.tell()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            start_new_session=True,
-            env={
-                **os.environ,
-                "PYTHONUNBUFFERED": "1",
-                **{name: str(path) for name, path in variables.items()},
-            },
-        )
+    process, begun = _started(command, variables, folder)
     most = int(config["trainer"].get("epochs", LAST_EPOCH))
     printed = Printed(needed=needed, untrained=untrained, shift=shift, most=most)
     said, late = list[str](), list[str]()
@@ -94,6 +81,24 @@ def train(
             )
     finally:
         _stop(process, grace=grace)
+
+
+def _started(
+    command: list[str], variables: Mapping[str, Path], folder: Path
+) -> tuple["subprocess.Popen[bytes]", int]:
+    """The program, and where in the file of lines its own begin [bytes]."""
+    named = {name: str(path) for name, path in variables.items()}
+    with (folder / LINES).open("ab") as output, (folder / ERRORS).open("wb") as errors:
+        begun = output.tell()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **named},
+        )
+    return process, begun
 
 
 def _write_files(config: Config, data: Data, checkpoint: Checkpoint) -> dict[str, Path]:

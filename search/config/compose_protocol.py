@@ -4,6 +4,7 @@ Reads `conf/space/NAME.yaml`, ours and the user's. Never composes by itself.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,7 @@ def compose_protocol(
         raise refused("protocol.knobs", rule=rule, got="none", remedy=remedy)
     files = _files(config_dir)
     for name in names:
-        if name in files:
-            continue
-        if "." in name:
-            rule, remedy = "it names files of conf/space/", f"say knob.{name}=log(LOW,HIGH)"
-            raise refused("space", rule=rule, got=f"{name}, a key", remedy=remedy)
-        raise UsageError(unknown("knob", name=name, known=files))
+        _check_file(name, files)
     spaces = {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
     if not named and not own:  # of the protocol's own list, what makes sense for these data
         knobs = {name: read_space(node) for name, node in spaces.items()}
@@ -88,6 +84,16 @@ def compose_protocol(
         config.protocol.chosen = bool(named or own)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _check_file(name: str, files: Mapping[str, Path]) -> None:
+    """A knob that is named has a file."""
+    if name in files:
+        return
+    if "." in name:
+        rule, remedy = "it names files of conf/space/", f"say knob.{name}=log(LOW,HIGH)"
+        raise refused("space", rule=rule, got=f"{name}, a key", remedy=remedy)
+    raise UsageError(unknown("knob", name=name, known=files))
 
 
 def _recipe(words: list[str]) -> tuple[str | None, list[str]]:
