@@ -109,7 +109,7 @@ def train(config, data, device, checkpoint):
     for epoch in range(checkpoint.epoch + 1, 5):
         if config["optimizer"]["lr"] > 0.1 and epoch == 4 and VALUE < 0.5:
             time.sleep(600)
-        time.sleep(0.03)
+        time.sleep(0.06)
         versions = [*versions, VALUE]
         checkpoint.save({{"versions": versions}}, epoch=epoch)
         yield {{"accuracy": VALUE, "versions": len(set(versions))}}

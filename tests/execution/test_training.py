@@ -41,7 +41,9 @@ def _step(tmp_path, *yields, metric=ACCURACY, y=(0, 1, 1, 1), data=None, units=N
         device="cpu",
         metric=metric,
     )
-    trainings.admit(0, config={"seed": 0}, checkpoint=TrialCheckpoint(tmp_path, folds=folds, every=9))
+    trainings.admit(
+        0, config={"seed": 0}, checkpoint=TrialCheckpoint(tmp_path, folds=folds, every=9)
+    )
     (told,) = trainings.step()
     if told.error is not None:
         raise told.error
