@@ -55,7 +55,8 @@ class Study:
         self._knobs = {knob.path: knob for knob in knobs}
         self._running: dict[int, Trial] = {}
         for frozen in self._trials():
-            self._add_running(frozen)
+            if frozen.state == OptunaState.RUNNING:
+                self._running[int(frozen.user_attrs["trial"])] = Trial(study, frozen._trial_id)
         self.repaired = storage.repaired
 
     @classmethod
@@ -140,15 +141,16 @@ class Study:
                 path: distribution_of(self._knobs.get(path), [*values.get(path, ()), value])
                 for path, value in spec.point.items()
             }
-        self._study.add_trial(
-            create_trial(
-                state=OptunaState.RUNNING,
-                params=spec.point,
-                distributions=distributions,
-                user_attrs={"trial": spec.trial, "stage": spec.stage, "seed": spec.seed},
-            )
+        template = create_trial(
+            state=OptunaState.RUNNING,
+            params=spec.point,
+            distributions=distributions,
+            user_attrs={"trial": spec.trial, "stage": spec.stage, "seed": spec.seed},
         )
-        self._add_running(self._trials()[-1])
+        # By the storage itself: after `Study.add_trial`, all trials would be read for its number.
+        study = self._study
+        number = study._storage.create_new_trial(study._study_id, template_trial=template)
+        self._running[spec.trial] = Trial(study, number)
 
     def report(self, trial: int, *, epoch: int, value: float) -> None:
         """Adds one point of the metric's curve; of an epoch that is repeated the last one counts.
@@ -202,10 +204,6 @@ class Study:
     def _trials(self) -> list[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False)
         return [trial for trial in trials if SUPERSEDED not in trial.user_attrs]
-
-    def _add_running(self, frozen: FrozenTrial) -> None:
-        if frozen.state == OptunaState.RUNNING:
-            self._running[int(frozen.user_attrs["trial"])] = Trial(self._study, frozen._trial_id)
 
 
 def stages_of(
