@@ -170,6 +170,7 @@ def test_a_class_called_na_is_a_class_where_the_config_says_so():
     [
         ("a;b;label\n1;2;x\n2;3;y\n", {}, r"t\.csv: columns are separated by ',' \(data\.separator\), but got one column 'a;b;label'; say data\.separator=';'"),
         ("a\tlabel\n1\tx\n", {}, r"say data\.separator='\\\\t'|say data\.separator='\\t'"),
+        ("town,x,street,label\nBonn,1,A,x\nKöln,2,B,y\n", {}, r"column 'town': a column is numeric unless .* but got 'Bonn' in row 0; say data\.categorical=\[town,street\] or data\.drop=\[town,street\]"),
         ("a,label\n\"1,5\",x\n\"2,5\",y\n", {}, r"column 'a': a column is numeric unless .* but got '1,5' in row 0; say data\.decimal=','"),
         ("a,label\n1,2,x\n2,3,y\n", {}, r"t\.csv: the first line names every column, but got a, label, and rows with more fields; name the others"),
         ("a,label\n1,x\n2,y\n", {"target": None}, r"data\.target: must name columns of the table, but got null, which YAML takes for no value; there are: a, label"),

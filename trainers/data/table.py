@@ -156,8 +156,9 @@ def _numbers(
     for category in coded_names:
         check_texts(features[category], str(file))
     numeric = [name for name in features if name not in categorical]
+    texts = [str(name) for name in numeric if _holds_texts(features[name])]
     for name in numeric:
-        _check_numeric(features[name], file, form)
+        _check_numeric(features[name], file, form, texts=texts)
     whole = pd.DataFrame({name: pd.to_numeric(features[name]).astype(float) for name in numeric})
     for name in numeric:
         check_digits(features[name], whole[name], str(file))
@@ -224,7 +225,16 @@ def _check_present(
     raise broken(str(path), rule=rule, got=f"{got} in row {row}", remedy=remedy)
 
 
-def _check_numeric(column: "pd.Series[Any]", path: Path, form: Format) -> None:
+def _holds_texts(column: "pd.Series[Any]") -> bool:
+    """Whether it holds texts, of which none is a number."""
+    is_numeric = pd.api.types.is_numeric_dtype(column)
+    return not is_numeric and bool(pd.to_numeric(column, errors="coerce").isna().all())
+
+
+def _check_numeric(
+    column: "pd.Series[Any]", path: Path, form: Format, *, texts: Sequence[str]
+) -> None:
+    """Raises DataError for a column of texts. `texts`: all such columns, for the remedy."""
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return
     bad = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
@@ -232,7 +242,8 @@ def _check_numeric(column: "pd.Series[Any]", path: Path, form: Format) -> None:
         return  # decimal numbers of a .parquet, or whole ones beyond 64 bits
     row = int(bad.argmax())
     text = str(column.iloc[row])
-    remedy = f"say data.categorical=[{column.name}] or data.drop=[{column.name}]"
+    names = ",".join(texts) if column.name in texts else column.name
+    remedy = f"say data.categorical=[{names}] or data.drop=[{names}]"
     if THOUSANDS.fullmatch(text):
         remedy = "take out what parts its thousands, or name the decimal mark (data.decimal)"
     elif form.decimal == "." and COMMA.fullmatch(text):
