@@ -44,10 +44,10 @@ def main() -> None:
         "trainer._target_=toys.curve",
         "trainer.epochs=20",
         "trainer.patience=null",
-        f"seeds={trials // 5}",
+        f"seeds={trials // 10}",
     ]
     grid = [
-        "space.optimizer.lr.points=5",
+        "space.optimizer.lr.points=10",
         "optimizer.lr=0.01",
         "placement.slots=2",
         "protocol.extend=0",

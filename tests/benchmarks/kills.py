@@ -120,7 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     dice, cwd = random.Random(options.seed), options.place or Path(tempfile.mkdtemp())
     cwd.mkdir(exist_ok=True)
-    whole = search(*WORDS, "name=whole", cwd=cwd, timeout=1200)
+    whole = search(*WORDS, "name=whole", cwd=cwd, timeout=1200, anew=True)
     assert whole.returncode == 0, whole.stdout + whole.stderr
     folders = [cwd / "results" / name for name in NAMES]
     log, done = cwd / "output.txt", cwd / "kills.txt"
@@ -133,7 +133,7 @@ def main() -> None:
         with done.open("a") as file:
             print(f"{stage}: {ending}", file=file)
         print(f"{number + 1} of {len(drawn)}, {stage}: {ending}", flush=True)
-    last = search(*WORDS, "name=killed", cwd=cwd, timeout=1200)
+    last = search(*WORDS, "name=killed", cwd=cwd, timeout=1200, anew=True)
     assert last.returncode == 0, last.stdout + last.stderr
     first, second = (steady(trials(folder)) for folder in folders)
     decided = [read_json_lines(folder / "decisions.jsonl") for folder in folders]
