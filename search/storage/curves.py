@@ -5,11 +5,14 @@ fold, epoch) counts, since a trial that is resumed from its checkpoint repeats e
 """
 
 import errno
+import math
 import os
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +20,7 @@ import pyarrow.parquet as pq
 from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
 
 EpochRecord = dict[str, Any]
-COLUMNS = b"columns"  # key of the table's metadata
+COLUMNS, NUMBERS = b"columns", b"numbers"  # keys of the table's metadata
 KEY = ("trial", "fold", "epoch")
 FIRST = ("trial", "fold", "epoch", "step", "train_loss", "val_loss")
 SAME = 1e-6  # difference of two scores up to which they are one number
@@ -144,7 +147,8 @@ def settle_curves(
     """
     fresh = table.with_name(f"{table.name}.new")
     content = pa.Table.from_pandas(frame, preserve_index=False)
-    content = content.replace_schema_metadata({COLUMNS: _columns(content)})
+    sums = _checksum(content.to_pandas(ignore_metadata=True))
+    content = content.replace_schema_metadata({COLUMNS: _columns(content), NUMBERS: sums})
     pq.write_table(content, fresh, write_page_checksum=True)
     fresh.replace(table)
     rest = [record for record in _read_log(log)[0] if record["trial"] in unfinished]
@@ -175,9 +179,10 @@ def _read_table(table: Path) -> pd.DataFrame:
     except (OSError, ValueError, KeyError, NotImplementedError) as error:  # kinds of Arrow's
         text = " ".join(str(error).split())[:100]
         raise damaged(table, got=f"{type(error).__name__}: {text}") from error
-    written = (content.schema.metadata or {}).get(COLUMNS)
-    if written is not None and written != _columns(content):
-        raise damaged(table, got="columns other than those that were written")
+    written = content.schema.metadata or {}
+    for key, found in ((COLUMNS, _columns(content)), (NUMBERS, _checksum(frame))):
+        if written.get(key, found) != found:
+            raise damaged(table, got=f"{key.decode()} other than those that were written")
     if not set(KEY) <= set(frame.columns):
         raise damaged(table, got="a table without the columns trial, fold, epoch")
     return frame
@@ -186,6 +191,15 @@ def _read_table(table: Path) -> pd.DataFrame:
 def _columns(content: pa.Table) -> bytes:
     """Names and types of the columns: pages have checksums of their own, the schema has none."""
     return repr([(field.name, str(field.type)) for field in content.schema]).encode()
+
+
+def _checksum(frame: pd.DataFrame) -> bytes:
+    """Of the rows and all their numbers: pages have checksums, the index of the file has none."""
+    total = 0
+    for name in frame.select_dtypes("number"):
+        values = frame[name].to_numpy(dtype=np.float64, na_value=math.nan)
+        total = zlib.crc32(np.where(np.isnan(values), math.nan, values).tobytes(), total)
+    return f"{len(frame)} {total:08x}".encode()
 
 
 def _read_log(log: Path) -> tuple[list[EpochRecord], int]:
