@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from kit import environment, search
+from kit import ROOT, environment, search
 
 from search.execution.module_process import module_command
 
-ROOT = Path(__file__).parent.parent
 HIDING = "raise SystemExit('the wrong module runs')\n"
 # As the script that pip makes: its folder comes first on the path, not the current one.
 SCRIPT = f"import sys; sys.argv[0] = '/bin/knobwise'; sys.path[0] = {str(ROOT)!r}; from search.__main__ import console; console()"

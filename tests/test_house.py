@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kit import INLINE, search
+from kit import INLINE, ROOT, search
 
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
@@ -17,7 +17,6 @@ from search.errors import UsageError
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
 
-ROOT = Path(__file__).parent.parent
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in ("search", "trainers")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit import ROOT
 
 from search.contract.arrays import FoldData, read_folds, write_folds
 from search.errors import UsageError
 from trainers.api import Data, Part
 
-ROOT = Path(__file__).parent.parent
 READERS = ("pickle", "cPickle", "dill", "cloudpickle", "shelve")  # whatever is called of them
 CALLS = (
     "joblib.load",

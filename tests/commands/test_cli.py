@@ -9,19 +9,28 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit import INLINE, MARK, TINY, environment, marked, running, search, steady, trials, wait_for
+from kit import (
+    INLINE,
+    MARK,
+    ROOT,
+    TINY,
+    environment,
+    marked,
+    running,
+    search,
+    steady,
+    trials,
+    wait_for,
+)
 from safetensors.numpy import load_file
 
 from search.__main__ import main
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):

@@ -3,15 +3,13 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import joblib
 import pytest
-from kit import search
+from kit import ROOT, search
 
 from search.execution.slots import Slot, find_slots
 
-ROOT = Path(__file__).parents[2]
 TWO = "GPU 0: NVIDIA X (UUID: GPU-aa11)\nGPU 1: NVIDIA X (UUID: GPU-bb22)\n"
 SLICED = (
     TWO

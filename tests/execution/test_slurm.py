@@ -5,15 +5,14 @@ import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
-from kit import TINY, environment, search, trials, wait_for
+from kit import ROOT, TINY, environment, search, trials, wait_for
 
 from search.config.compose import compose_experiment
 
-PAGE = Path(__file__).parents[2] / "search" / "execution" / "README.md"
+PAGE = ROOT / "search" / "execution" / "README.md"
 STAND_IN = """
 from distributed import LocalCluster
 

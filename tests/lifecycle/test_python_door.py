@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kit import environment
+from kit import ROOT, environment
 
 import search
 from search.errors import UsageError
 from search.lifecycle.call import run_search
 from search.lifecycle.train_function import importable
 from search.storage.folder import Folder
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_frames_hold_what_the_files_hold(smoke):

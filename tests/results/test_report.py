@@ -3,7 +3,6 @@
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 from drawn import findings_of, plan_of, planted
 from hypothesis import given
 from hypothesis import strategies as st
+from kit import ROOT
 from pages import (
     CONTRACT,
     curves_of,
@@ -42,7 +42,6 @@ from search.results.tables import table_files
 from search.storage.layers import LayerLog, read_series
 from search.storage.trials import TrialRecord, TrialSpec
 
-ROOT = Path(__file__).parents[2]
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1b[31m"
 
 

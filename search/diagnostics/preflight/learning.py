@@ -141,31 +141,29 @@ def overfit(heart: Answer) -> Check:
     if heart.get("left_out"):
         text = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
         return judge.unknown(text, **numbers)
-    suspects = _suspects(losses)
-    if scored or FLOOR not in suspects:
+    suspects, may_be_floor = _suspects(losses)
+    if scored or not may_be_floor:
         return judge.fail(sentence, suspects, **numbers)
     text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
     return judge.warn(sentence, text, **numbers)
 
 
-FLOOR = "the loss falls, so suspect"
-
-
-def _suspects(tries: Sequence[Answer]) -> str:
-    """Why rows were not learned by heart, by what became of the losses."""
+def _suspects(tries: Sequence[Answer]) -> tuple[str, bool]:
+    """Why rows were not learned by heart, by what became of the losses; and whether the loss falls
+    as one that has a floor does.
+    """
     if all(attempt.get("lost") for attempt in tries):
         text = "the loss is not finite in the end, at every rate: look for divisions, roots and "
-        return f"{text}logarithms, and for what changes from epoch to epoch (R20)"
+        return f"{text}logarithms, and for what changes from epoch to epoch (R20)", False
     known = [attempt for attempt in tries if attempt["end"] is not None]
     if not any(attempt["end"] < FALLS * attempt["start"] for attempt in known):
         suspects = "gradients that do not arrive, dead inputs, labels, the loss itself"
-        return f"the loss rests at every rate, so suspect {suspects}"
+        return f"the loss rests at every rate, so suspect {suspects}", False
     if all(_falls_for_ever(attempt) for attempt in known):
-        return "the loss falls below 0 and without end: is its sign lost, or an absolute value?"
-    return (
-        f"{FLOOR} a model too small or saturated, inputs that do not belong to their labels, or "
-        "noise in it"
-    )
+        text = "the loss falls below 0 and without end: is its sign lost, or an absolute value?"
+        return text, False
+    text = "a model too small or saturated, inputs that do not belong to their labels"
+    return f"the loss falls, so suspect {text}, or noise in it", True
 
 
 def _falls_for_ever(attempt: Answer) -> bool:
