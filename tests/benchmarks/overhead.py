@@ -1,14 +1,15 @@
 """What orchestration costs per trial: 1 000 trials × 20 reported epochs of a trainer that does nothing.
 
-    python tests/benchmarks/overhead.py [--trials 1000 | --postgresql]
+    python tests/benchmarks/overhead.py [--trials 1000] [--rounds 5] [--postgresql]
 
-Beside it, in the same run: the bare fsync, Optuna on its stock journal and on SQLite with the same reports, in one process.
+Beside it, in each round: the bare fsync, Optuna on its stock journal and on SQLite with the same reports, in one process.
 With `--postgresql` instead: the records alone, in the journal, in a PostgreSQL server started for it, and by plain Optuna there, in
 processor time of the process that records.
 """
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -140,18 +141,25 @@ def fsync(folder: Path, times: int = 200) -> float:
 
 
 def main() -> None:
-    """Prints milliseconds per trial."""
+    """Prints milliseconds per trial: the median of the rounds, and each of them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5, help="start-ups differ by 0.5 s")
     parser.add_argument("--postgresql", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        rows = in_server(folder) if options.postgresql else in_files(folder, options.trials)
-        for what, seconds in rows.items():
-            print(f"{what:32} {1000 * seconds:8.2f} ms a trial")
+    rounds = []
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            rounds.append(
+                in_server(folder) if options.postgresql else in_files(folder, options.trials)
+            )
+    for what in rounds[0]:
+        numbers = [1000 * row[what] for row in rounds]
+        each = " ".join(f"{number:.2f}" for number in numbers)
+        print(f"{what:32} {statistics.median(numbers):8.2f} ms a trial, of {each}")
 
 
 if __name__ == "__main__":
