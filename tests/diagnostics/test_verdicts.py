@@ -422,6 +422,52 @@ def test_shaking_that_a_mean_over_batches_hides_shows_in_validation():
     assert told(shaken) == "lr_too_high"
 
 
+@pytest.mark.parametrize(
+    ("spread", "name"), [(1e-3, "exploding"), (0.01, "exploding"), (0.3, "lr_too_high")]
+)
+def test_a_huge_loss_that_falls_in_every_epoch_began_so_and_one_that_shakes_has_too_high_a_rate(
+    spread, name
+):
+    falls = lambda t: 900 * np.exp(-3 * t)  # noqa: E731
+    assert told(logged(falls, falls, classes=10, spread=spread)) == name
+
+
+@pytest.mark.parametrize(
+    ("fall", "ends", "name"),
+    [(0.08, 0.01, "underfitting"), (0.08, 1.0, "still_learning"), (0.9, 0.01, "still_learning")],
+)
+def test_what_falls_a_little_as_the_rate_goes_to_nothing_has_come_to_rest(fall, ends, name):
+    curve = lambda t: 1.6 + 0.6 * np.exp(-20 * t) - fall * t  # noqa: E731
+    rate = np.linspace(1, ends, 30)
+    assert told(replace(logged(curve, curve, classes=10, spread=5e-4), lr=rate)) == name
+
+
+def test_a_rate_that_is_higher_in_single_epochs_has_not_come_down_after_them():
+    rate = np.ones(30)
+    rate[[8, 19]] = 25.0
+    plateau = level(1.2, 1)
+    shaken = logged(plateau, plateau, classes=10, spread=0.06)
+    assert told(replace(shaken, lr=rate)) == "lr_drop_due"
+    assert told(replace(shaken, lr=np.linspace(1, 0.01, 30))) == "underfitting"
+
+
+@pytest.mark.parametrize(("lost", "name"), [(0.0, "overconfident"), (0.1, "overfitting")])
+def test_a_metric_that_loses_again_what_it_gained_is_no_sign_of_overconfidence(lost, name):
+    metric = lambda t: 0.5 + 0.2 * np.minimum(4 * t, 1) - lost * t  # noqa: E731
+    rises = logged(level(0.05, 2), lambda t: 1.0 + np.exp(-30 * t) + t, metric=metric, classes=10)
+    assert told(rises) == name
+
+
+@pytest.mark.parametrize(("echo", "name"), [(0.23, "unstable"), (0.0, "underfitting")])
+def test_validation_shows_shocks_that_a_mean_over_batches_hides_if_train_rises_with_it(echo, name):
+    calm = logged(level(1.4, 0.8), level(1.45, 0.8), classes=10)
+    train, val = calm.train.copy(), calm.val.copy()
+    for epoch in (12, 20):
+        train[epoch] += echo
+        val[epoch] += 0.6
+    assert told(replace(calm, train=train, val=val)) == name
+
+
 def test_a_floor_below_which_a_loss_cannot_go_is_no_underfitting():
     assert told(logged(level(3.2, 4), level(3.3, 4), classes=50_000)) == "cannot_tell"
     smoothed = logged(

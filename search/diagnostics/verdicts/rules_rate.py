@@ -13,7 +13,8 @@ HIGH = 0.6  # train's level above which nothing much has been learned
 REST = 0.03  # how near to a constant prediction's loss train counts as resting there
 ASLEEP = 0.9  # share of dead units of a layer that nothing gets through
 LONG = 16  # epochs whose halves can be compared
-STEADY = 0.02  # of its level, below which train does not shake
+SELDOM = 0.2  # share of epochs in which a loss that sinks steadily may rise
+LASTING = 0.45  # of its pace in the last third of the epochs, which it keeps in the last sixth
 LOST = 0.93  # of a constant prediction's loss, below which a model has learned something
 BLOWN = 3.0  # times where train began, or a constant prediction's loss
 
@@ -100,8 +101,12 @@ def is_huge(shape: Shape) -> bool:
 
 
 def sinks(shape: Shape) -> bool:
-    """Whether train falls steadily from where it began, without a blow-up, which would shake it."""
-    return shape.falls and not came_down(shape) and shape.shaking < STEADY * shape.level
+    """Whether train falls in nearly every epoch and keeps its pace: a rate that is too high would
+    shake it, or leave it where it blew up to.
+    """
+    rises = np.diff(shape.train[shape.count // 2 :]) > 0
+    lasts = shape.creeps or (shape.late.high < 0 and shape.tail_pace > LASTING)
+    return lasts and float(rises.mean()) < SELDOM
 
 
 def came_down(shape: Shape) -> bool:

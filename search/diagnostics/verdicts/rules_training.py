@@ -7,23 +7,26 @@ Each says why it holds, in the loss's own numbers, or nothing.
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.diagnostics.verdicts.rules_rate import (
     ASLEEP,
     FEWEST,
+    LONG,
     REST,
     is_huge,
     rests_at_constant,
     sinks,
 )
 from search.diagnostics.verdicts.shape import BAD, SHORT, Shape
-from search.diagnostics.verdicts.trend import median
+from search.diagnostics.verdicts.trend import JUMP, Array, jumped, median, noise
 
 STUCK = 0.95  # of where train began, or of a constant prediction's loss
 NOTHING = 0.8  # of a constant prediction's loss, from which a train that never moved is dead
 FEW_NATS = 0.6  # a loss below which a good model's accuracy is near what guessing would give
 VANISHED = 1e-3  # the first layer's gradient over the last one's
 EXPLODED = 100.0  # a gradient's norm over the loss of a constant prediction, or over what it was
+EARLY = 6  # the first sixth of the epochs may be rough
 ASK = "the loss of a constant prediction (of a log: --classes C, or --constant L)"
 
 
@@ -172,8 +175,35 @@ def unstable(shape: Shape) -> str:
 
 def shocks(shape: Shape) -> str:
     """P11, whatever else there is."""
-    jumps = shape.jumps if shape.curves.held_out else 0  # single batches jump at any rate
+    jumps = _jumps(shape) if shape.curves.held_out else 0  # single batches jump at any rate
     return f"train jumped {jumps} times and came back" if jumps >= 2 else ""
+
+
+def _jumps(shape: Shape) -> int:
+    """How often the model jumped and came back; 0 where no loss of batches rose with it: an
+    evaluation also jumps where batch norm's averages lag behind.
+    """
+    before, stepped = _jumped(shape.train), shape.curves.stepped
+    if stepped is not None and len(before):
+        own = stepped[len(stepped) - shape.count :] / shape.scale
+        return 0 if bool((_rise(own, before) < JUMP).all()) else len(before)
+    if not shape.curves.comparable:  # a mean over batches hides some that validation shows
+        val = _jumped(shape.val)
+        before = np.union1d(before, val[_rise(shape.train, val) > JUMP])
+    return len(before)
+
+
+def _jumped(series: Array) -> NDArray[np.intp]:
+    """Epochs after which a series jumped and came back, its first sixth aside."""
+    shakes = max(noise(series), noise(series[len(series) // 2 :]))
+    before = jumped(series, shakes=shakes, brief=len(series) < LONG)
+    return before[before >= max(2, len(series) // EARLY)]
+
+
+def _rise(series: Array, before: NDArray[np.intp]) -> Array:
+    """By how much a series rose within two epochs after each of some."""
+    after = np.minimum(before + 2, len(series) - 1)
+    return np.maximum(series[before + 1], series[after]) - series[before]
 
 
 def data_suspect(shape: Shape) -> str:

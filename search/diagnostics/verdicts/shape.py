@@ -7,12 +7,10 @@ import numpy as np
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.scale import scale_of
 from search.diagnostics.verdicts.trend import (
-    JUMP,
     TIE,
     Array,
     Direction,
     Trend,
-    jumped,
     median,
     noise,
     smooth,
@@ -23,10 +21,10 @@ LATE = 3  # the last third of the epochs says where a curve is going
 LEAST = 5  # epochs, or the whole curve
 END = 8  # the last eighth of the epochs says where it stands, or three epochs
 SHORT = 6  # epochs up to which a loss that falls was only cut off, and single ones count
-LONG = 16  # epochs from which single ones do not count as noise
-EARLY = 6  # the first sixth of the epochs may be rough
 BAD = 0.15  # train's level that is not learned, of a known scale
 UNSURE = 0.4  # the same, where the scale is only where a first epoch ended
+LOSES = 0.25  # of what a metric has gained, which it may lose again
+SETTLES = 0.03  # what a loss falls as its rate goes to nothing, which is no learning to go on with
 SMALL = 0.01  # share of the scale that is no change
 
 
@@ -57,11 +55,10 @@ class Shape:
     def annealed(self) -> bool:
         """Whether the rate has come down to almost nothing."""
         rates = self.curves.lr
-        return (
-            rates is not None
-            and bool(np.isfinite(rates).all())
-            and float(rates[-1]) < 0.1 * float(rates.max())
-        )
+        if rates is None or not np.isfinite(rates).all():
+            return False
+        usual = median(rates[: self.count // 2 + 1])  # single epochs at a higher one do not count
+        return float(rates[-1]) < 0.1 * usual
 
     # Train
 
@@ -85,7 +82,10 @@ class Shape:
         """Whether train still falls; slowly counts where there is much left to learn and the rate
         is not at its end.
         """
-        slowly = self.late.high < 0 and -self.late.change > max(SMALL / 3, 4 * self.jitter)
+        fall = -self.late.change
+        if self.annealed and self.level > self.bad and fall < SETTLES:
+            return False
+        slowly = self.late.high < 0 and fall > max(SMALL / 3, 4 * self.jitter)
         return (self.train_goes == "down" and not self.rested) or (
             slowly and self.level > self.bad and not self.annealed
         )
@@ -93,11 +93,15 @@ class Shape:
     @property
     def rested(self) -> bool:
         """Whether a fall of the last third was over well before the end."""
-        tail = self.count // 6
-        if tail < LEAST - 1:
-            return False
-        expected = -self.late.change * tail / (self.count - self._late)
-        return abs(trend(self.train[-tail:]).change) < 0.2 * expected and 2 * self.jitter < expected
+        return self.tail_pace < 0.2 and 2 * self.jitter < self._tail_fall
+
+    @property
+    def tail_pace(self) -> float:
+        """The fall of the last sixth over what the last third's pace would give; 0 where there are
+        too few epochs to tell, or there is no fall.
+        """
+        fall = trend(self.train[-(self.count // 6) :]).change
+        return abs(fall) / self._tail_fall if self._tail_fall > 0 else 0.0
 
     @cached_property
     def level(self) -> float:
@@ -143,20 +147,6 @@ class Shape:
             and slow
             and -fall.change > max(0.003 * self.first, 4 * self.shaking)
         )
-
-    @cached_property
-    def jumps(self) -> int:
-        """How often train jumped and came back, its first sixth aside; 0 where no loss of batches
-        rose with it: an evaluation also jumps where batch norm's averages lag behind.
-        """
-        shakes, stepped = max(self.shaking, self.jitter), self.curves.stepped
-        before = jumped(self.train, shakes=shakes, brief=self.count < LONG)
-        before = before[before >= max(2, self.count // EARLY)]
-        if stepped is not None and len(before):
-            own = stepped[len(stepped) - self.count :] / self.scale
-            then = np.maximum(own[before + 1], own[np.minimum(before + 2, self.count - 1)])
-            return 0 if bool((then - own[before] < JUMP).all()) else len(before)
-        return len(before)
 
     # Validation
 
@@ -232,7 +222,7 @@ class Shape:
     @cached_property
     def metric_gain(self) -> float:
         """How much better the metric is at the end than where validation's loss was lowest, in its
-        own noise; 0 if unknown.
+        own noise; 0 if unknown, or where it has lost again a good share of what it gained.
         """
         metric = self.curves.metric
         if metric is None:
@@ -240,8 +230,10 @@ class Shape:
         known = metric[len(metric) - self.count :] * self.curves.sign
         if self.count < LEAST or not np.isfinite(known).all():
             return 0.0
-        gain = median(known[-self._end :]) - median(known[max(self.turn - 1, 0) : self.turn + 2])
-        return gain / max(noise(known), SMALL / 2 * float(np.ptp(known)), 1e-12)
+        end, then = median(known[-self._end :]), known[max(self.turn - 1, 0) : self.turn + 2]
+        shakes = max(noise(known), SMALL / 2 * float(np.ptp(known)), 1e-12)
+        gain, lost = end - median(then), float(self._calm(known)[self.turn :].max()) - end
+        return gain / shakes if lost < max(2 * shakes, LOSES * (gain + lost)) else 0.0
 
     @property
     def score(self) -> float | None:
@@ -293,6 +285,12 @@ class Shape:
     @property
     def _late(self) -> int:
         return max(min(self.count - LEAST, self.count - self.count // LATE), 0)
+
+    @property
+    def _tail_fall(self) -> float:
+        """What the last sixth falls at the last third's pace; 0 where that is too few epochs."""
+        tail = self.count // 6
+        return -self.late.change * tail / (self.count - self._late) if tail >= LEAST - 1 else 0.0
 
     @property
     def _end(self) -> int:
