@@ -180,6 +180,6 @@ class CallableSeats:
         if epoch <= self._last_epoch:
             raise ValueError(
                 f"epochs must rise, but got epoch {epoch} after {self._last_epoch}; "
-                "yield each epoch once"
+                "yield or print each epoch once, and of several folds their mean"
             )
         return int(epoch)

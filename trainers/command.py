@@ -74,7 +74,7 @@ def train(
         check_end(process.wait(), command, said, late=late, at=at)
         if first is None and not earlier:
             wanted = " and ".join(map(repr, needed)) or "numbers"
-            other = f"; the last other object was {printed.other:.200}" if printed.other else ""
+            other = f"; the last other object was {printed.other}" if printed.other else ""
             raise CommandFailed(
                 f"{shlex.join(command)[:200]}: must print a JSON object with {wanted} "
                 f"on one line per epoch, to standard output, but printed none{other}"

@@ -20,11 +20,13 @@ BROKEN = (
     "one process"
 )
 MORE = (
-    "the program prints more epochs than trainer.epochs={}; hand it {{trainer.epochs}} in "
-    "trainer.command, or say how many it trains"
+    "the program prints more epochs than trainer.epochs={}: print each epoch once, and of several "
+    "folds or trainings their mean; hand it {{trainer.epochs}} in trainer.command, or say how many "
+    "it trains"
 )
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
 LAST_EPOCH = 10**9
+UNREAD = ("is no plain number", "is not looked for there")
 MISSPELT = 3  # objects with a metric in other letters, and no record, that are no chance
 DECODER = json.JSONDecoder()
 
@@ -47,7 +49,7 @@ class Printed:
         self._most = most
         self.last = 0
         self._partial: dict[int, Record] = {}  # numbers of epochs without their metric yet
-        self.other = ""  # the last object that was no record
+        self.other = ""  # the last object that was no record, and why, where that can be seen
         self._misspelt = 0  # objects with the metric's name in other letters
         self._broken = False  # whether a record was lost, and no later one says so yet
 
@@ -61,8 +63,10 @@ class Printed:
             if record is not None:
                 records.append(record)
                 rest = rest.replace(text, "", 1)
-            else:
-                self.other = text
+            elif why := self._why_unread(item):
+                self.other = f"{text:.200}, {why}"
+            elif not self.other.endswith(UNREAD):
+                self.other = f"{text:.200}"
         begun = between[between.find('{"') :] if '{"' in between else ""
         self._broken |= any(json.dumps(name) in begun for name in ("epoch", *self._needed))
         return records, bool(rest.strip())
@@ -85,6 +89,17 @@ class Printed:
         self._partial = {later: values for later, values in self._partial.items() if later > epoch}
         self.last = epoch + self.shift
         return {**numbers, **self._remark(), "epoch": self.last}
+
+    def _why_unread(self, item: Record) -> str:
+        """Why an object that holds the metric is no record; empty where it does not hold it."""
+        for name in self._needed:
+            if name in item:
+                is_epoch = "epoch" in item and _whole(item["epoch"]) is None
+                return f"whose {('epoch' if is_epoch else name)!r} {UNREAD[0]}"
+            for key, inner in item.items():
+                if isinstance(inner, dict) and name in inner:
+                    return f"whose {name!r} in {key!r} {UNREAD[1]}"
+        return ""
 
     def _check_spelling(self, item: Record) -> None:
         """Raises ValueError where the metric's name has come in other letters, and no record."""

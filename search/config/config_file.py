@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from search.config.check_keys import check_keys
-from search.config.overrides import parse_override
+from search.config.overrides import in_grammar, parse_override
 from search.config.schema import check_settings
 from search.config.trial_config import resolved_config
 from search.errors import UsageError, refused
@@ -60,7 +60,7 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
     OmegaConf.set_struct(config, True)
     try:
         for text in overrides:
-            override = parse_override(text)
+            override = parse_override(in_grammar(text))
             OmegaConf.update(config, override.get_key_element(), override.value())
     except (UsageError, HydraException, OmegaConfBaseException) as error:
         raise UsageError(f"{path}: {first_part(error)}") from error

@@ -19,10 +19,15 @@ from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB
 from search.config.trial_config import STOCK
-from search.errors import refused, shortened
+from search.errors import UsageError, refused, shortened
 
 SPACE = "space."
+OPTIMIZED = (
+    "python -O: Hydra reads the words of a command by assertions, but they are switched off; "
+    "start without -O and PYTHONOPTIMIZE"
+)
 TARGET = "model._target_"
+MARKS = set("'\"\\[]{}()$,")  # of Hydra's grammar, in a value that is not plain text
 OWN_MODELS = "trainers.models."  # import paths of the models whose arguments conf/model/ lists
 
 
@@ -48,13 +53,15 @@ class Overrides:
         Raises:
             UsageError: a word that is no override, or a domain that breaks a rule.
         """
+        if not __debug__:  # Hydra's parser then reads other values, or breaks
+            raise UsageError(OPTIMIZED)
         overrides = cls()
         others = [word for word in words if not overrides._takes_domain(word)]
         overrides.domains = dict(
             sorted(overrides.domains.items(), key=lambda item: item[0].count("."))
         )
         own_model = _has_own_model(others)
-        for word in map(_as_list, others):
+        for word in map(in_grammar, others):
             override = parse_override(word)
             key = override.key_or_group
             if own_model and key.startswith("model."):
@@ -147,8 +154,14 @@ def _has_own_model(words: Sequence[str]) -> bool:
     return not is_edited and TARGET in (key.lstrip("+") for key in keys)
 
 
-def _as_list(word: str) -> str:
-    """`placement.gpus=0,2` as Hydra's list; it would take the comma for a sweep of its own."""
+def in_grammar(word: str) -> str:
+    """A word as Hydra's grammar takes it.
+
+    `placement.gpus=0,2` becomes a list; Hydra would take the comma for a sweep of its own. A text
+    with letters that Hydra takes only in quotes, such as `name=größe`, gets them.
+    """
     key, _, value = word.partition("=")
-    is_bare = key == "placement.gpus" and value[:1].isalnum() and value != "null"
-    return f"{key}=[{value}]" if is_bare else word
+    if key == "placement.gpus" and value[:1].isalnum() and value != "null":
+        return f"{key}=[{value}]"
+    is_plain = not value.isascii() and not set(value) & MARKS
+    return f"{key}='{value}'" if is_plain else word

@@ -19,17 +19,15 @@ from search.contract.tasks import METRICS, TASKS
 from search.errors import UsageError, refused, unknown
 from trainers.api import END, IGNORED
 
+KEYS = ("trial", "fold", "epoch", "source")  # of the curves' rows, which no trainer sets
 TAKEN = (
-    "trial",
-    "fold",
-    "epoch",
+    *KEYS,
     "step",
     "seconds",
     "lr",
     "grad_norm",
     "update_ratio",
     "parameters",
-    "source",
 )
 OUTPUTS = ("predictions", "probabilities", "labels")
 AVERAGED = ("precision", "recall", "f1")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+from search.contract.metrics import KEYS
 from search.execution.early_stopping import EarlyStopping
 from search.execution.events import (
     EpochEnded,
@@ -29,7 +30,6 @@ PATIENCE = 30.0  # seconds without progress after which a callback is left behin
 CLOSING = 120.0  # seconds that all callbacks get for what is in their queues at the end
 NOTICE = 2.0  # seconds of waiting at the end after which that is said
 JOIN = 0.1  # seconds between two looks at a callback that is waited for
-NOT_VALUES = ("trial", "epoch", "fold", "source")
 
 Judge = Callable[[TrialRecord, Sequence[Mapping[str, Any]]], tuple[str, str]]
 
@@ -81,7 +81,7 @@ class EventStream:
         values = {
             name: float(number)
             for name, number in record.items()
-            if name not in NOT_VALUES and isinstance(number, int | float)
+            if name not in KEYS and isinstance(number, int | float)
         }
         self.post(EpochEnded(trial=record["trial"], epoch=record["epoch"], values=values))
 

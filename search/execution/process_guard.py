@@ -188,12 +188,12 @@ def kill_children() -> list[str]:
     killed = []
     for child in psutil.Process().children(recursive=True):
         try:
-            description = f"{child.pid} ({' '.join(child.cmdline())[:60]})"
-            harmless = any(word in description for word in HARMLESS)
+            command = " ".join(child.cmdline())
+            harmless = any(word in command for word in HARMLESS)
             if child.status() == psutil.STATUS_ZOMBIE or harmless:
                 continue
             child.kill()
-            killed.append(description)
+            killed.append(f"{child.pid} ({command[:60]})")
         except psutil.Error:
             continue
     return killed

@@ -7,7 +7,7 @@ from pathlib import Path
 def write_text(path: Path, text: str) -> None:
     """Writes a whole file or nothing: into a fresh file, to the disk, then renamed into place."""
     fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("w") as file:
+    with fresh.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

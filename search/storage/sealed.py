@@ -79,7 +79,7 @@ def read_text(path: Path) -> str:
         UsageError: the file cannot be read, or its checksum does not match.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         got = getattr(error, "strerror", None) or "bytes that are no text"
         raise damaged(path, got=got) from error

@@ -1,5 +1,7 @@
 """The words of a command line: domains in one word each, models of one's own, and what is no override."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,17 @@ def test_knobs_in_one_word_each_are_the_whole_space():
         ("my.layers", "1, 2, 4"),
     ]
     assert joint.config.my.layers == 1  # the baseline of a new key: its first choice
+
+
+@pytest.mark.parametrize("value", ["größe", "Übung 2/zahlen", "'größe'", '"größe"'])
+def test_a_text_with_letters_beyond_ascii_needs_no_quotes_of_hydras(value):
+    assert _config(f"name={value}").name == value.strip("'\"")
+
+
+def test_python_without_assertions_is_refused_since_hydras_parser_needs_them():
+    code = "from search.config.overrides import Overrides; Overrides.read(['a=1'])"
+    done = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True)
+    assert "UsageError: python -O: Hydra reads the words of a command by assertions" in done.stderr
 
 
 def test_a_knobs_baseline_and_details_are_given_without_a_plus():
@@ -95,7 +108,7 @@ def test_a_model_class_of_ones_own_takes_its_own_arguments_and_none_of_the_compo
 
 @pytest.mark.parametrize(
     "word",
-    ["optimizer.lr==", "a", "=", "a=٣", 'a=b"c', "a=[1", "a=\x01", "a=a\nb", "", "~", "a={b:", "+"],
+    ["optimizer.lr==", "a", "=", 'a=b"c', "a=[1", "a=\x01", "a=a\nb", "", "~", "a={b:", "+"],
 )
 def test_a_word_that_is_no_override_is_refused_in_one_line_that_says_how_to_quote(word):
     with pytest.raises(UsageError) as caught:

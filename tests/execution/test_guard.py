@@ -76,11 +76,23 @@ def test_only_what_bears_the_mark_is_killed():
     other.wait()
 
 
-def test_without_children_there_is_nothing_to_kill_and_with_one_it_is_named():
-    code = "from search.execution import process_guard as guard; import subprocess; print(guard.kill_children()); subprocess.Popen(['sleep', '60']); print(guard.kill_children())"
+CHILDREN = """
+import subprocess, sys
+from search.execution import process_guard as guard
+print(guard.kill_children())
+tracker = "import time; time.sleep(60) # in a long folder: multiprocessing.resource_tracker"
+helper = subprocess.Popen([sys.executable, "-c", tracker])
+subprocess.Popen(["sleep", "60"])
+print(guard.kill_children())
+helper.kill()
+"""
+
+
+def test_without_children_there_is_nothing_to_kill_and_with_one_it_is_named_but_not_pythons_own():
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", CHILDREN], capture_output=True, text=True, check=True
     )
     first, second = done.stdout.splitlines()
     assert first == "[]"
     assert "(sleep 60)" in second
+    assert second.count("(") == 1

@@ -82,6 +82,13 @@ def test_outputs_of_train_rows_become_the_metric_on_train(tmp_path):
         _step(tmp_path, {**values, "train_outputs": {"rows": [1]}}, data=Data(**parts))
 
 
+def test_a_trainers_numbers_under_the_names_of_a_rows_keys_change_no_row(tmp_path):
+    message = _step(tmp_path, {"accuracy": 0.5, "trial": 7, "fold": 2, "source": "mine", "run": 3})
+    assert message.values == {"run": 3.0}
+    assert (message.trial, message.source) == (0, "reported")
+    assert message.remark.startswith("trial, fold, source of the trainer is left out, since")
+
+
 def test_a_reported_metric_is_marked_and_outputs_win_over_it(tmp_path):
     assert _step(tmp_path, {"accuracy": 0.5}).source == "reported"
     message = _step(tmp_path, {"accuracy": 0.99, "labels": np.array([1, 0, 0, 0])})

@@ -84,7 +84,10 @@ def test_arrays_of_another_contract_are_written_anew_and_those_of_the_same_are_l
             "forgetful",
             "TrialFailed: a yield must hold predictions or probabilities or labels or 'accuracy', but got train_loss; add",
         ),
-        ("again", "ValueError: epochs must rise, but got epoch 1 after 1; yield each epoch once"),
+        (
+            "again",
+            "ValueError: epochs must rise, but got epoch 1 after 1; yield or print each epoch once, and of several folds their mean",
+        ),
         (
             "plain",
             "TypeError: the trainer must be a generator function that yields once per epoch, or a function",

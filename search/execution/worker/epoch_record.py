@@ -7,11 +7,12 @@ import numpy as np
 
 from search.contract.arrays import FoldData
 from search.contract.metric_functions import REGRESSION, confidence
-from search.contract.metrics import OUTPUTS, Metric, output_of, scores
+from search.contract.metrics import KEYS, OUTPUTS, Metric, output_of, scores
 from search.execution.messages import EpochTrained
 from trainers.api import Epoch, Values
 
 LAYERS, REMARK, TRAIN = "layers", "remark", "train_outputs"
+RENAME = "{} of the trainer is left out, since the curves have a column of that name; rename it"
 
 
 class TrialFailed(Exception):
@@ -54,7 +55,8 @@ def epoch_record(outcome: Epoch, fold: FoldData, *, metric: Metric) -> EpochTrai
         )
         raise TrialFailed(f"{rule}, but got {got}; add one of them{or_say}")
     value = None if metric.formula else numbers.pop(metric.name)
-    remark = values.get(REMARK)
+    taken = ", ".join(name for name in KEYS if name in values)
+    remark = values.get(REMARK) or (RENAME.format(taken) if taken else "")
     return EpochTrained(
         trial=outcome.trial,
         epoch=outcome.epoch,
@@ -95,7 +97,7 @@ def _numbers(values: Values, metric: Metric) -> dict[str, float]:
     for name, value in values.items():
         is_text = name in (LAYERS, REMARK, TRAIN) and isinstance(value, Mapping | str)
         is_count = name == "parameters" and name not in metric.names
-        if name in OUTPUTS or is_text or is_count:
+        if name in OUTPUTS or name in KEYS or is_text or is_count:
             continue
         try:
             numbers[name] = float(value)
