@@ -406,8 +406,10 @@ def test_what_losses_alone_cannot_tell_apart_is_left_open_and_what_to_record_is_
 def test_a_training_that_ends_as_a_constant_after_a_blow_up_or_after_learning_had_a_rate_too_high():
     lost = lambda t: np.where(t < 0.1, 1.9, 2.31)  # noqa: E731
     assert told(logged(lost, lost, classes=10, spread=5e-4)) == "lr_too_high"
-    after_blow_up = logged(level(2.31, 40), level(2.31, 0.2), classes=10, spread=5e-4)
-    assert told(after_blow_up) == "lr_too_high"
+    for rests in (2.31, 2.6):
+        after_blow_up = logged(level(rests, 40), level(rests, 0.2), classes=10, spread=5e-4)
+        assert told(after_blow_up) == "lr_too_high"
+    assert told(logged(level(2.6, 0.5), level(2.6, 0.2), classes=10, spread=5e-4)) == "stuck"
 
 
 def test_shaking_that_a_mean_over_batches_hides_shows_in_validation():
@@ -466,6 +468,16 @@ def test_validation_shows_shocks_that_a_mean_over_batches_hides_if_train_rises_w
         train[epoch] += echo
         val[epoch] += 0.6
     assert told(replace(calm, train=train, val=val)) == name
+
+
+@pytest.mark.parametrize(
+    ("spread", "name"), [(0.004, "val_stalled"), (0.12, "lr_drop_due"), (0.2, "lr_drop_due")]
+)
+def test_train_that_falls_by_less_than_the_model_shakes_is_due_for_a_lower_rate(spread, name):
+    dice = np.random.default_rng(0)
+    slow = logged(lambda t: 1.3 + np.exp(-9 * t) - 0.12 * t, level(1.4, 1), classes=10, spread=5e-4)
+    shaken = slow.val + spread * dice.normal(size=len(slow.val))
+    assert told(replace(slow, val=shaken)) == name
 
 
 def test_a_floor_below_which_a_loss_cannot_go_is_no_underfitting():

@@ -148,13 +148,18 @@ def still_learning(shape: Shape) -> str:
         and shape.late.change < -2 * SMALL
         and shape.jitter < 0.05 * shape.level
     )
-    if not (shape.falls or unsure):
+    if not (_falls(shape) or unsure):
         return ""
     if shape.val_late.change > ALONG * shape.late.change:
         return _early(shape)
     if not shape.curves.held_out:
         return f"train ({shape.stands}) still falls"
     return f"train ({shape.stands}) and validation ({shape.loss(shape.val_level)}) still fall"
+
+
+def _falls(shape: Shape) -> bool:
+    """Whether train falls by more in the last third of its epochs than it shakes in one."""
+    return shape.falls and -shape.late.change > wobble(shape)
 
 
 def _early(shape: Shape) -> str:
@@ -199,16 +204,18 @@ def _is_good(shape: Shape) -> bool:
 
 def val_stalled(shape: Shape) -> str:
     """R18: train falls, validation does not."""
-    if not shape.falls or shape.val_level < shape.level:  # dropout can hold train above validation
+    if (
+        not _falls(shape) or shape.val_level < shape.level
+    ):  # dropout can hold train above validation
         return ""
     return f"train still falls ({shape.stands}), validation rests at {shape.loss(shape.val_level)}"
 
 
 def lr_drop_due(shape: Shape) -> str:
-    """R26b: train fell at this rate, has stopped, and shakes."""
+    """R26b: train fell at this rate, has stopped, and shakes; or shakes by more than it falls."""
     learned = shape.level < shape.bad / 3
     if (
-        shape.falls
+        _falls(shape)
         or learned
         or shape.annealed
         or not shape.curves.held_out  # mostly single batches, which shake at any rate

@@ -81,7 +81,7 @@ def _killed(shape: Shape) -> str:
 
 def _rises(shape: Shape) -> str:
     began, whole = shape.loss(shape.first), shape.overall
-    if came_down(shape) and (is_huge(shape) or _is_lost(shape)):
+    if came_down(shape) and _is_no_better(shape):
         constant = f"a constant prediction loses {shape.chance:.3g}"
         return f"train has blown up and come down to {shape.stands} only, where {constant}"
     if _is_lost(shape):
@@ -93,6 +93,11 @@ def _rises(shape: Shape) -> str:
     ):
         return f"train stands at {shape.stands}, above {began} where it began"
     return ""
+
+
+def _is_no_better(shape: Shape) -> bool:
+    """Whether a trained model loses as much as a constant prediction does, or more."""
+    return bool(shape.chance) and not shape.curves.untrained and shape.level > LOST
 
 
 def is_huge(shape: Shape) -> bool:
@@ -115,13 +120,11 @@ def came_down(shape: Shape) -> bool:
 
 
 def _is_lost(shape: Shape) -> bool:
-    """Whether a trained model ended as a constant prediction, after a blow-up or after it had
-    learned something.
-    """
+    """Whether a trained model ended as a constant prediction after it had learned something."""
     if shape.curves.untrained or shape.count <= SHORT or not rests_at_constant(shape):
         return False
     best = min(float(shape.train.min()), float(shape.val.min()) if shape.curves.held_out else 1.0)
-    return came_down(shape) or best < LOST
+    return best < LOST
 
 
 def rests_at_constant(shape: Shape) -> bool:

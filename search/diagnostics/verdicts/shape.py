@@ -85,7 +85,7 @@ class Shape:
         fall = -self.late.change
         if self.annealed and self.level > self.bad and fall < SETTLES:
             return False
-        slowly = self.late.high < 0 and fall > max(SMALL / 3, 4 * self.jitter)
+        slowly = self.late.high < 0 and fall > max(SMALL / 3, 4 * self.jitter, 4 * self.shaking)
         return (self.train_goes == "down" and not self.rested) or (
             slowly and self.level > self.bad and not self.annealed
         )
