@@ -104,7 +104,10 @@ def conduct(
             fusions=fusions,
             callback=progress if events is None else Callbacks([progress, events]),
         )
-        conductor.run(keep_workers=keep_workers)
+        try:
+            conductor.run(keep_workers=keep_workers)
+        finally:
+            CodeRecord(folder.path).note_edits()
 
 
 def earlier_searches(plan: Plan, contract: Contract, *, console: Console) -> Sequence[Past]:

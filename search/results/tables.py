@@ -11,7 +11,7 @@ import pandas as pd
 from search.config.text import for_csv
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings
-from search.results.summary import view_of
+from search.results.summary import code_notes, view_of
 from search.storage.curves import check_scores, read_curves, settle_curves
 from search.storage.folder import Folder
 from search.storage.sealed import json_lines
@@ -36,10 +36,10 @@ def table_files(findings: Findings) -> Mapping[str, str]:
         return files
     teller = view.teller
     summary = teller.frame(findings)
-    records = teller.records(findings)
+    records, notes = teller.records(findings), code_notes(findings)
     return files | {
         "summary.csv": _csv(summary),
-        "summary.md": teller.text(findings, summary),
+        "summary.md": teller.text(findings, summary) + "".join(f"\n{note}\n" for note in notes),
         "decisions.jsonl": json_lines(records),
     }
 

@@ -1,8 +1,10 @@
 """With which code the trials of a search were trained: code.json, a version per change.
 
 The last version is that of the trials to come; the earlier ones name the trials that had ended.
+Files that changed while a version's trials trained are named with it.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +44,19 @@ class CodeRecord:
         """The trials that were trained with an earlier version."""
         return sorted(trial for version in self._versions() for trial in version.get("trials", ()))
 
+    def note_edits(self) -> None:
+        """Names the files that have changed since the last version began, while trials trained."""
+        versions = self._versions()
+        files = versions[-1]["files"] if versions else {}
+        edited = {path for path, digest in files.items() if _digest(Path(path)) != digest}
+        if edited - set(self.edited()):
+            versions[-1]["edited"] = sorted(edited)
+            self._write(versions)
+
+    def edited(self) -> list[str]:
+        """The files that changed while trials trained, in any version."""
+        return sorted({path for version in self._versions() for path in version.get("edited", ())})
+
     def _write(self, versions: list[dict[str, Any]]) -> None:
         write_json(self._path, {"versions": versions})
 
@@ -55,3 +70,11 @@ class CodeRecord:
             return [{**version, "files": dict(version["files"])} for version in versions]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise damaged(self._path, got=f"no record of code ({error})") from error
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file's content; empty where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -99,6 +99,24 @@ def test_a_change_is_one_of_content_and_of_a_file_that_counts(tmp_path):
     assert [version.get("trials") for version in json.loads((tmp_path / "code.json").read_text())["versions"]] == [[0, 2], [1, 5], None]  # fmt: skip
 
 
+def test_files_that_change_while_trials_train_are_named_and_those_that_do_not_are_not(tmp_path):
+    _write()
+    record = CodeRecord(tmp_path)
+    record.note_edits()
+    assert record.edited() == []  # of a folder without a record
+    record.begin(user_code(_config()))
+    record.note_edits()
+    assert record.edited() == []
+    Path("helper.py").write_text("rate = 2\n")
+    Path("metrics.py").unlink()
+    record.note_edits()
+    assert record.edited() == ["helper.py", "metrics.py"]
+    record.change(user_code(_config()), ended=[0])
+    record.note_edits()
+    assert CodeRecord(tmp_path).edited() == ["helper.py", "metrics.py"]
+    assert record.changed(user_code(_config())) == []
+
+
 TRAINER = """
 import os, time
 VALUE = {value}
@@ -128,9 +146,9 @@ def test_trials_do_not_mix_code_and_finished_ones_are_named_as_older(tmp_path):
     with running(*WORDS, cwd=tmp_path) as process:
         saved = folder / "checkpoints" / "2" / "last.safetensors"
         wait_for(saved.exists, seconds=60)
+        code.write_text(TRAINER.format(value=0.9))
         process.send_signal(2)
         process.wait(60)
-    code.write_text(TRAINER.format(value=0.9))
     refused = search(*WORDS, cwd=tmp_path)
     assert refused.returncode == 2
     text = " ".join(refused.stderr.split())
@@ -139,6 +157,9 @@ def test_trials_do_not_mix_code_and_finished_ones_are_named_as_older(tmp_path):
     done = search(*WORDS, "accept_code=true", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "trained with older code: trials 0, 1" in " ".join(done.stdout.split())
+    summary = (folder / "summary.md").read_text()
+    assert "trained with older code: trials 0, 1\n" in summary
+    assert "mine_code.py changed while the search ran, so its trials may be of" in summary
     table = trials(folder)
     assert table.value.tolist() == [0.1, 0.1, 0.9]
     import pandas as pd

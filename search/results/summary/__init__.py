@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 import pandas as pd
@@ -76,12 +77,23 @@ def view_of(plan: Plan) -> View:
     return VIEWS[plan.kind]
 
 
-def conclusion(findings: Findings) -> list[str]:
-    """The decision in words, a line each, and which trials are of older code."""
-    older = CodeRecord(findings.plan.folder).older()
+def code_notes(findings: Findings) -> list[str]:
+    """Which trials are of older code, and which code changed while they ran; a line each."""
+    code = CodeRecord(findings.plan.folder)
+    older, edited = code.older(), code.edited()
     named = [f"trained with older code: trials {', '.join(map(str, older))}"] if older else []
+    if edited:
+        named.append(
+            f"{', '.join(edited)} changed while the search ran, so its trials may be of different "
+            "code; train them again with name=…"
+        )
+    return named
+
+
+def conclusion(findings: Findings) -> list[str]:
+    """The decision in words, a line each, and what is to know of the code."""
     lines = view_of(findings.plan).teller.conclusion(findings)
-    return [one_line(line) for line in (*lines, *named)]
+    return [one_line(line) for line in (*lines, *code_notes(findings))]
 
 
 def show_summary(findings: Findings, console: Console) -> None:
@@ -90,5 +102,5 @@ def show_summary(findings: Findings, console: Console) -> None:
     if table is not None:
         console.print(table)
         decision = findings.decision
-        if decision is not None and not decision.untested:
+        if decision and not decision.untested and any(map(isfinite, decision.half_widths)):
             say(console, PLUS_MINUS, style="dim")

@@ -21,7 +21,10 @@ USUAL = (
     ("trainer", "batch_size"),
     ("trainer", "epochs"),
 )  # settings that every conclusion names
-PLUS_MINUS = "±: the mean's 95 % interval, by the noise between the value's own seeds so far"
+PLUS_MINUS = (
+    "±: the mean's 95 % interval, by its own noise between seeds and that of the values near the "
+    "best; wide where seeds are few"
+)
 LABELS = {
     "best": "best",
     "tie": "tie",
