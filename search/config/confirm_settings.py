@@ -14,13 +14,14 @@ class ConfirmSettings:
 
     All get the first `fewest` of the seeds. The first one and its rivals get the others too, where
     further seeds decide (P5). `halved`: seeds after which only the better half of the others goes
-    on to `fewest`; 0: all do.
+    on to `fewest`; 0: all do. `early`: seeds at which a first look ends what is decided; 0: none.
     """
 
     configurations: tuple[Mapping[str, Value], ...]
     seeds: tuple[int, ...]
     fewest: int
     halved: int = 0
+    early: int = 0
 
     def trials(self, configurations: int) -> int:
         """Trials of so many configurations, without further seeds that decide."""

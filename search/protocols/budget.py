@@ -13,6 +13,7 @@ from search.errors import refused
 from search.protocols.history import History
 from search.results.findings import Findings
 from search.results.summary.formatting import count
+from search.stages.racing import FEWEST as FEWEST_SEEDS
 from search.stages.racing import Race
 
 FEWEST = 3  # values below which a sweep tells nothing
@@ -182,6 +183,11 @@ def kept_for_confirm(history: History, *, left: float, rivals: int | None = None
 def halved(settings: TuneSettings) -> int:
     """Fresh seeds after which only the better half of the leaders goes on; 0: all do."""
     return settings.confirm // 2 if settings.halving else 0
+
+
+def early(settings: TuneSettings) -> int:
+    """Fresh seeds at which a first look ends what is decided; 0: there is none."""
+    return FEWEST_SEEDS if settings.halving and settings.confirm > FEWEST_SEEDS else 0
 
 
 def check_budget(history: History) -> None:

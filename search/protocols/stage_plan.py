@@ -21,6 +21,7 @@ from search.protocols.budget import (
     confirm_left,
     confirm_race,
     confirm_trials,
+    early,
     epoch_pace,
     gpu_pace,
     halved,
@@ -89,6 +90,7 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
         seeds=tuple(range(first, first + count)),
         fewest=settings.confirm,
         halved=halved(settings),
+        early=early(settings),
     )
 
 

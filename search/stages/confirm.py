@@ -3,6 +3,7 @@
 The baseline at the start of a search, and the best configurations at its end on fresh seeds.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from search.config.plan import Plan
 from search.stages.decision import Decision, decide
 from search.stages.group import Configuration, Group, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.racing import Race, goes_on, seeds_needed
+from search.stages.racing import Race, goes_on, seeds_needed, still_open
 from search.stages.scores import step_of
 from search.stages.stage import FixedStage, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
@@ -34,16 +35,24 @@ def race_of(plan: Plan) -> Race:
     return Race(first=fixed.fewest, most=len(fixed.seeds), halved=fixed.halved)
 
 
+def opening_of(plan: Plan) -> Race:
+    """The same of the first look, which ends what is decided by then."""
+    fixed = settings(plan)
+    return Race(first=fixed.early, most=fixed.early + 1, halved=fixed.halved)
+
+
 def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0) -> list[TrialSpec]:
-    """The trials still to be made, seed by seed; then the further seeds of the race."""
+    """The trials still to be made, seed by seed: those of every configuration, of the better half,
+    of what the first look leaves open; then the further seeds of the race.
+    """
     fixed, race = settings(plan), race_of(plan)
     points, seeds = fixed.configurations, fixed.seeds
-    if fixed.halved:
-        first = missing(plan, points, rows, stage=plan.kind, seeds=seeds[: fixed.halved])
+    for count in filter(None, (fixed.halved, fixed.early)):
+        first = missing(plan, points, rows, stage=plan.kind, seeds=seeds[:count])
         if first or not all(row.finished for row in rows):
             return first
-        on = goes_on(scores_of(_groups(plan, rows)), seeds=fixed.halved, ties=False)
-        points = tuple(point for point, stays in zip(points, on, strict=True) if stays)
+        on = _go_on(plan, rows, after=count, resolution=resolution)
+        points = tuple(itertools.compress(fixed.configurations, on))
     specs = missing(plan, points, rows, stage=plan.kind, seeds=seeds[: fixed.fewest])
     if specs or not race.on or len(points) < 2 or not all(row.finished for row in rows):
         return specs
@@ -78,6 +87,21 @@ def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Ou
     )
 
 
+def _go_on(
+    plan: Plan, rows: Sequence[TrialRecord], *, after: int, resolution: float
+) -> Sequence[bool]:
+    """Which configurations get more than so many seeds, by the scores of these alone."""
+    fixed, scores = settings(plan), scores_of(_groups(plan, rows))
+    if after == fixed.halved:
+        return list(goes_on(scores, seeds=after, ties=False))
+    first, trained = scores[:, :after], (~np.isnan(scores)).sum(1)
+    floor = step_of(first, share=resolution) / 2
+    on = (trained >= after) & still_open(first, opening_of(plan), resolution=floor)
+    if (trained > after)[~on].any():  # begun by an earlier version, which made no such look
+        on = trained >= after
+    return list(on)
+
+
 def _groups(plan: Plan, rows: Sequence[TrialRecord]) -> tuple[Group, ...]:
     """The configurations by their place, each with the scores of its trials."""
     trials = by_cell(rows)
@@ -88,13 +112,15 @@ def _groups(plan: Plan, rows: Sequence[TrialRecord]) -> tuple[Group, ...]:
 
 
 def _decided(plan: Plan, groups: Sequence[Group], *, resolution: float) -> Decision:
-    """Whether something beats the first configuration, and then which.
+    """Whether something beats the first configuration, and then which: by the race that has ended.
 
     The second one, the incumbent of the sweeps, turns fewer knobs than what comes after it: it
     stays if it is better than the first one too, and within one standard error of the best (P5;
     Breiman et al. 1984, section 3.4.3).
     """
-    decision = decide(groups, resolution=resolution, race=race_of(plan))
+    is_early = len(groups[0].scores) <= settings(plan).early
+    race = opening_of(plan) if is_early else race_of(plan)
+    decision = decide(groups, resolution=resolution, race=race)
     winner = decision.winner
     if winner is None or winner < 2:
         return decision

@@ -101,6 +101,22 @@ def is_better(of: SeedStatistics, edge: Advantage, *, reference: int = 0, fewest
     return enough & (edge.p <= edge.critical[..., None]) & (excess <= STABLE + 1e-9)
 
 
+def still_open(scores: Floats, race: Race, *, resolution: float) -> Bools:
+    """The values whose comparison with the baseline a first look leaves open, and the baseline with
+    them: none once one of them is better, else those that are not behind it in the mean.
+
+    Args:
+        scores: [values, seeds], the baseline first.
+        race: its rules; the look errs as one of its looks.
+        resolution: least standard deviation between seeds that is believed.
+    """
+    of = statistics_of(scores, resolution=resolution)
+    edge = advantage(of, reference=0, level=race.level)
+    on = ~(edge.differences <= 0) & ~is_better(of, edge, fewest=race.fewest).any()
+    on[0] = on[1:].any()
+    return on
+
+
 def level_of_each(values: int) -> float:
     """The level at which each of so many values may be called worse, so that of all together an
     equal one is in at most `LEVEL` of sweeps.

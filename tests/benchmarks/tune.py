@@ -61,7 +61,7 @@ def chance(protocols: int) -> None:
     """The share of protocols that end at the baseline, by how much better one rate is."""
     plan = tune_plan("space=[lr,dropout,width,momentum]")
     for gain in (0.0, 2.0, 4.0):
-        ends, adopted, sweeps = 0, 0, 0
+        ends, adopted, sweeps, fresh_seeds = 0, 0, 0, []
         for repeat in range(protocols):
             dice = np.random.default_rng([int(gain), repeat])
             drawn: dict[tuple[str, int], float] = {}
@@ -76,10 +76,12 @@ def chance(protocols: int) -> None:
             ends += not history.held if gain == 0 else 0.02 < history.held.get(RATE, 0.1) < 0.025
             adopted += sum(step.decision == "adopt" for step in history.sweeps)
             sweeps += len(history.sweeps)
+            fresh_seeds += [s.trials for s in history.steps if s.request.stage == "confirm"]
         wanted = "the baseline" if gain == 0 else f"the rate that is {gain:g} deviations better"
         print(
             f"{wanted} is the answer of {ends} of {protocols} protocols; "
-            f"{adopted} of {sweeps} sweeps adopted something"
+            f"{adopted} of {sweeps} sweeps adopted something; the confirmation took "
+            f"{np.mean(fresh_seeds):.1f} trials in the mean"
         )
 
 

@@ -56,10 +56,7 @@ from search.results.standing import standing_of
 from search.results.summary.advise import joint_paths
 from search.results.summary.edges import at_edges
 from search.results.summary.tune import caveats, conclusion, unresolved
-from search.stages import confirm, sweep
-from search.stages.decision import decide
-from search.stages.group import Group
-from search.stages.racing import Race
+from search.stages import sweep
 from search.stages.spent import is_out_of_time, time_to_keep
 from search.storage.folder import Folder
 from search.storage.sealed import json_lines, read_json, read_json_lines
@@ -1064,44 +1061,3 @@ def test_where_no_penalty_is_on_none_is_taken_away_and_nothing_is_trained_for_it
     step = next(step for step in history.steps if step.request.stage == "regularisers_off")
     assert (step.decision, step.trials) == ("skipped", 0)
     assert step.says == "no regulariser is on"
-
-
-@pytest.mark.parametrize(("lead", "stays"), [(0.0005, True), (0.01, False)])
-def test_the_incumbent_stays_within_one_standard_error_of_the_best_that_turns_more_knobs(
-    lead, stays
-):
-    plan = tune_plan()
-    simple, more = {RATE: 0.01}, {RATE: 0.01, "model.dropout": 0.5}
-    request = Request(
-        entry=8,
-        stage="confirm",
-        because="",
-        configurations=({}, simple, more, {"model.dropout": 0.1}),
-    )
-    staged = stage_plan(plan, begun(plan), request, name="confirmed")
-    level = {(): 0.8, (RATE,): 0.9, (RATE, "model.dropout"): 0.9 + lead, ("model.dropout",): 0.7}
-    rows = []
-    while specs := confirm.wanted(staged, rows, resolution=0.0):
-        for spec in specs:
-            mean = level[tuple(spec.knobs)]
-            value = mean + 0.003 * ((spec.seed * 7) % 5 - 2)
-            rows.append(TrialRecord(spec=spec, state="complete", value=value, best_epoch=1))
-    outcome = confirm.outcome(staged, rows, resolution=0.0)
-    assert outcome.decision.winner == (1 if stays else 2)
-    assert outcome.decision.standings[3] == "dropped"
-    assert len(outcome.groups[3].scores) == plan.settings.confirm // 2
-
-
-def test_a_configuration_that_was_dropped_after_kind_seeds_does_not_win_by_these():
-    seeds = np.array(
-        [0.004, 0.005, 0.001, -0.001, -0.003]
-    )  # what each gives, the first two the most
-    levels = [(0.76, 5), (0.82, 2), (0.9005, 5), (0.9005, 5), (0.9003, 2)]  # and how many each has
-    groups = [
-        Group(candidate=place, scores=tuple(level + seeds[:count]))
-        for place, (level, count) in enumerate(levels)
-    ]
-    decision = decide(groups, resolution=0.0, race=Race(first=5, most=5, halved=2))
-    assert groups[4].mean > groups[2].mean
-    assert (decision.winner, decision.best) == (2, 2)
-    assert decision.standings == ("worse", "dropped", "tie", "tie", "dropped")
