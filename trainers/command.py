@@ -33,6 +33,10 @@ LINES, ERRORS = "lines.jsonl", "errors.log"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
 KEPT = 50  # last lines of errors in which a traceback is looked for
+SILENT = (
+    "if it has ended a training that an earlier trial began, save in the folder that {folder} in "
+    "trainer.command becomes"
+)
 LEFT = (
     "trainer.command: must end after its training, but it ended while a process in the background "
     "went on printing epochs; wait for that process"
@@ -53,7 +57,9 @@ def train(
     earlier, shift = _kept(folder / LINES, Printed(needed=needed, untrained=untrained))
     process, begun = _started(command, variables, folder)
     most = int(config["trainer"].get("epochs", LAST_EPOCH))
-    printed = Printed(needed=needed, untrained=untrained, shift=shift, most=most)
+    printed = Printed(
+        needed=needed, untrained=untrained, shift=shift, most=most, resumes=bool(earlier)
+    )
     said, late = list[str](), list[str]()
     grace = float(config["trainer"]["grace"])
     try:
@@ -74,10 +80,10 @@ def train(
         check_end(process.wait(), command, said, late=late, at=at)
         if first is None and not earlier:
             wanted = " and ".join(map(repr, needed)) or "numbers"
-            other = f"; the last other object was {printed.other}" if printed.other else ""
+            other = f"the last other object was {printed.other}" if printed.other else SILENT
             raise CommandFailed(
                 f"{shlex.join(command)[:200]}: must print a JSON object with {wanted} "
-                f"on one line per epoch, to standard output, but printed none{other}"
+                f"on one line per epoch, to standard output, but printed none; {other}"
             )
     finally:
         _stop(process, grace=grace)

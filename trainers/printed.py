@@ -24,6 +24,11 @@ MORE = (
     "folds or trainings their mean; hand it {{trainer.epochs}} in trainer.command, or say how many "
     "it trains"
 )
+LATE = (
+    "the first epoch that the program prints is {}: if it goes on from what an earlier trial has "
+    "saved, two trials are one training; save in the folder that {{folder}} in trainer.command "
+    "becomes"
+)
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
 LAST_EPOCH = 10**9
 UNREAD = ("is no plain number", "is not looked for there")
@@ -40,14 +45,22 @@ class Printed:
             trained epoch of a program that counts from 0, and every epoch is one higher here.
         shift: 1 if an earlier attempt has counted from 0.
         most: `trainer.epochs`; a program that prints more is told.
+        resumes: whether an earlier attempt of the trial has printed epochs.
     """
 
     def __init__(
-        self, *, needed: Sequence[str], untrained: bool, shift: int = 0, most: int = LAST_EPOCH
+        self,
+        *,
+        needed: Sequence[str],
+        untrained: bool,
+        shift: int = 0,
+        most: int = LAST_EPOCH,
+        resumes: bool = False,
     ) -> None:
         self._needed, self._untrained, self.shift = tuple(needed), untrained, shift
         self._most = most
         self.last = 0
+        self._first = 1 if resumes else 0  # the first epoch that was printed; 0 before it
         self._partial: dict[int, Record] = {}  # numbers of epochs without their metric yet
         self.other = ""  # the last object that was no record, and why, where that can be seen
         self._misspelt = 0  # objects with the metric's name in other letters
@@ -88,6 +101,7 @@ class Printed:
         numbers = self._partial.pop(epoch, {}) | numbers
         self._partial = {later: values for later, values in self._partial.items() if later > epoch}
         self.last = epoch + self.shift
+        self._first = self._first or self.last
         return {**numbers, **self._remark(), "epoch": self.last}
 
     def _why_unread(self, item: Record) -> str:
@@ -118,6 +132,8 @@ class Printed:
         if self._broken:
             self._broken = False
             return {"remark": BROKEN}
+        if self.last == self._first + 1 and self._first > 1:  # not one that prints every 5 epochs
+            return {"remark": LATE.format(self._first)}
         return {"remark": MORE.format(self._most)} if self.last > self._most else {}
 
 

@@ -285,6 +285,20 @@ def test_a_record_that_is_cut_in_two_and_epochs_too_many_are_said():
     ]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "resumes", "is_said"),
+    [((4, 5, 6), False, True), ((4, 5, 6), True, False), ((5, 10, 15), False, False),
+     ((0, 1, 2), False, False), ((1, 2, 3), False, False), ((4,), False, False)],
+)  # fmt: skip
+def test_a_program_that_begins_in_the_middle_of_a_training_is_said(epochs, resumes, is_said):
+    printed = Printed(needed=("accuracy",), untrained=True, resumes=resumes)
+    lines = [json.dumps({"epoch": epoch, "accuracy": 0.5}) for epoch in epochs]
+    remarks = [record.get("remark", "") for line in lines for record in printed.read(line)[0]]
+    first = "the first epoch that the program prints is 4: if it goes on from what an earlier trial"
+    assert any(remark.startswith(first) for remark in remarks) == is_said
+    assert sum(map(bool, remarks)) == is_said
+
+
 def test_epoch_0_is_the_untrained_model_where_the_config_says_so_and_a_resumed_count_goes_on(
     tmp_path,
 ):
@@ -317,7 +331,7 @@ def test_a_metric_that_is_no_number_is_told_as_such(value, tmp_path):
         ("print('{\"accuracy\": \"97.9%\"}\\n{\"done\": 1}')", "whose 'accuracy' is no plain number"),
         ("print('{\"accuracy\": 0.9, \"epoch\": \"1/5\"}')", "whose 'epoch' is no plain number"),
         ("print('{\"val\": {\"accuracy\": 0.9}}')", "whose 'accuracy' in 'val' is not looked for there"),
-        ("pass", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none$"),
+        ("pass", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none; if it has ended a training that an earlier trial began, save in"),
     ],
 )  # fmt: skip
 def test_the_reason_of_a_programs_end_is_its_own_last_word(code, reason, tmp_path):
