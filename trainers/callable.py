@@ -2,9 +2,12 @@
 
 import copy
 import inspect
+import os
 import random
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -129,6 +132,50 @@ def _seed_all(seed: int, *, device: str) -> None:
             torch.cuda.manual_seed(seed)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _ProcessState:
+    """What a user's code may set for a whole process, and the next trial there must not inherit.
+
+    `folder`: the working folder; empty if it is gone. The rest is torch's; None without it.
+    """
+
+    folder: str
+    dtype: Any = None
+    threads: int | None = None
+    with_gradients: bool = True
+
+    @classmethod
+    def read(cls) -> "_ProcessState":
+        """The state of this process."""
+        try:
+            folder = os.getcwd()
+        except OSError:
+            folder = ""
+        torch = sys.modules.get("torch")
+        if torch is None:
+            return cls(folder=folder)
+        return cls(
+            folder=folder,
+            dtype=torch.get_default_dtype(),
+            threads=torch.get_num_threads(),
+            with_gradients=torch.is_grad_enabled(),
+        )
+
+    def restore(self) -> None:
+        """Makes it the state of this process."""
+        now = self.read()
+        if self.folder and self.folder != now.folder:
+            with suppress(OSError):  # the user's code has removed it
+                os.chdir(self.folder)
+        torch = sys.modules.get("torch")
+        if torch is None:
+            return
+        torch.set_grad_enabled(self.with_gradients)
+        torch.set_default_dtype(self.dtype or torch.float32)
+        if self.threads not in (None, now.threads):
+            torch.set_num_threads(self.threads)
+
+
 class CallableSeats:
     """One seat for a generator function, or for one that blocks and calls `trainers.report`."""
 
@@ -140,6 +187,7 @@ class CallableSeats:
         self._last_epoch = -1
         self._shared: SharedFiles  # of the trial that is seated
         self._generator: Generator[Values, None, None] | None = None
+        self._state: _ProcessState  # as the generator has left it
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
@@ -151,13 +199,15 @@ class CallableSeats:
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch, self._shared = checkpoint.epoch or -1, SharedFiles()
+        self._state = _ProcessState.read()
 
     def step(self) -> list[Outcome]:
         """The generator's next epoch."""
         if self._generator is None:
             return []
         try:
-            values = dict(next(self._generator))
+            with self._own_state():
+                values = dict(next(self._generator))
             self._last_epoch = self._number(values)
             if remark := self._shared.remark():
                 values.setdefault("remark", remark)
@@ -171,7 +221,19 @@ class CallableSeats:
         """Closes the generator, so that its `finally` runs."""
         generator, self._generator = self._generator, None
         if generator is not None:
-            generator.close()
+            with self._own_state():
+                generator.close()
+
+    @contextmanager
+    def _own_state(self) -> Iterator[None]:
+        """The process as the generator has left it, and afterwards as it was before."""
+        before = _ProcessState.read()
+        self._state.restore()
+        try:
+            yield
+        finally:
+            self._state = _ProcessState.read()
+            before.restore()
 
     def _number(self, values: dict[str, Any]) -> int:
         epoch = values.pop("epoch", None)

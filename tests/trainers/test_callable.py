@@ -1,5 +1,6 @@
 """A user's generator as a seat, by import path."""
 
+import os
 import random
 import threading
 from pathlib import Path
@@ -59,6 +60,27 @@ def test_a_repeated_epoch_and_any_other_error_is_a_failure_of_the_trial(tmp_path
         str(failure.error)
         == "epochs must rise, but got epoch 2 after 2; yield or print each epoch once, and of several folds their mean"
     )
+
+
+def test_what_a_trial_sets_for_the_process_is_its_own_until_it_ends(tmp_path):
+    def sets(config, data, device, checkpoint):
+        seen = (torch.get_default_dtype(), torch.is_grad_enabled(), Path.cwd())
+        while True:
+            torch.set_default_dtype(torch.float64)
+            torch.set_num_threads(3)
+            os.chdir(tmp_path)
+            with torch.no_grad():
+                yield {"same": seen == (torch.get_default_dtype(), True, Path.cwd())}
+            seen = (torch.get_default_dtype(), torch.is_grad_enabled(), Path.cwd())
+
+    threads, here = torch.get_num_threads(), Path.cwd()
+    first, second = _seat(sets, tmp_path), _seat(sets, tmp_path)  # as two folds of a trial
+    for same in (False, True):
+        assert [seat.step()[0].values["same"] for seat in (first, second)] == [same, same]
+        assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (torch.float32, True)
+        assert (torch.get_num_threads(), Path.cwd()) == (threads, here)
+    first.release(5)
+    assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, here)
 
 
 def test_a_resumed_trial_numbers_its_epochs_on(tmp_path):
