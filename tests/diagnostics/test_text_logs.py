@@ -127,6 +127,35 @@ def test_a_training_that_ended_before_its_first_epoch_is_left_out(tmp_path):
     assert len(curves.epochs) == 8
 
 
+def test_colours_of_a_terminal_are_no_part_of_a_tables_numbers(tmp_path):
+    path = tmp_path / "printed.txt"
+    rows = "".join(
+        f"{e:7d}  \x1b[36m{t:.4f}\x1b[0m  \x1b[35m{v:.4f}\x1b[0m\n"
+        for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True), start=1)
+    )
+    path.write_text(f"  epoch    train_loss    valid_loss\n-------  ------------  ------\n{rows}")
+    (curves,) = read_logs(str(path)).trainings.values()
+    assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
+    assert curves.val == pytest.approx(np.array(VAL), abs=1e-4)
+
+
+def test_a_record_without_its_epoch_belongs_to_the_last_one_unless_it_tells_a_loss_of_train(
+    tmp_path,
+):
+    path = tmp_path / "scalars.json"
+    pairs = [
+        (f'{{"loss": {t}, "epoch": {e}, "step": {e}00}}\n', f'{{"accuracy": {m}, "step": {e}}}\n')
+        for e, (t, m) in enumerate(zip(TRAIN, METRIC, strict=True), start=1)
+    ]
+    path.write_text("".join(first + second for first, second in pairs))
+    (curves,) = read_logs(str(path), columns={"metric": "accuracy"}).trainings.values()
+    assert curves.train == pytest.approx(np.array(TRAIN))
+    assert curves.metric == pytest.approx(np.array(METRIC))
+    path.write_text("".join(first + second.replace("accuracy", "loss") for first, second in pairs))
+    with pytest.raises(UsageError, match="line 2: every row needs its epoch"):
+        read_logs(str(path))
+
+
 def test_a_column_without_a_name_that_is_empty_is_no_epoch_and_two_rates_are_no_clash(tmp_path):
     path = tmp_path / "log.tsv"
     rows = "".join(f"{t}\t{v}\t0.1\t0.1\t\n" for t, v in zip(TRAIN, VAL, strict=True))
@@ -140,6 +169,7 @@ def test_a_column_without_a_name_that_is_empty_is_no_epoch_and_two_rates_are_no_
     [
         "0.5,0.6\n0.4,0.5\n0.3,0.4\n",
         "[2022-09-23 19:29:09,028][INFO] - start\n[2022-09-23 19:29:10,045][INFO] - end\n",
+        "== Pipeline ==\nE  #  LOSS  SCORE\n0  0  2.1  0.1\n1  200  1.9  0.2\n2  400  1.8  0.3\n",
         "Loaded 11200 images.\nTraining a forest...\nAccuracy: 69.38%\nTraining trees ...\n",
     ],
 )

@@ -30,8 +30,11 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     header = _of_one_run(rows[0][1])
     names = [plain_name(name) for name in header]
     names = [spelt_out(c) if names.count(n) > 1 else n for c, n in zip(header, names, strict=True)]
+    ruled = any(
+        name and not set(name) - RULER for name in header
+    )  # text, with a line below a title
     twice = next((name for name in names if name and names.count(name) > 1), None)
-    if twice is not None:
+    if twice is not None and not ruled:
         rule, remedy = "a column has one name", "rename one of them"
         raise refused(str(path), rule=rule, got=f"{twice} twice", remedy=remedy)
     lines = [
@@ -40,7 +43,7 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
         if row != rows[0][1]
     ]
     counts = Counter(name for _, cells in lines for name in cells if is_told(cells, name))
-    headless = any(number_in(name) is not None for name in header)
+    headless = ruled or any(number_in(name) is not None for name in header)
     if headless or 2 * max(counts.values(), default=0) < len(lines):  # no column holds numbers
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
         raise refused(str(path), rule=TABLE, got=got, remedy=REMEDY)

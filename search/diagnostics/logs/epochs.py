@@ -53,11 +53,13 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
     rows: list[Epoch] = []
     for counted, (number, cells) in enumerate(lines, start=1):
         place = f"{path}: line {number}"
+        before = rows[-1].cells["epoch"] if rows else None
         at = counted if layout.epoch is None else _number(place, layout.epoch, cells)
+        if at is None and not any(is_told(cells, name) for name in layout.train):
+            at = before  # what was evaluated after an epoch
         if at is None or not math.isfinite(at):
             rule = "every row needs its epoch"
             raise refused(place, rule=rule, got="none", remedy="give it")
-        before = rows[-1].cells["epoch"] if rows else None
         if before is not None and at < before:
             remedy = "sort the rows; several trainings need their names in a column `trial`"
             rule, got = "epochs must rise", f"{at:g} after {before:g}"

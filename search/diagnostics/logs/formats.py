@@ -15,6 +15,8 @@ GZIP = b"\x1f\x8b"
 # An object, or a list of objects: a dict that Python printed, {'lr': 0.1}, is a line of text.
 JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
 
+CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
+
 
 def lines_of(path: Path) -> tuple[list[str], list[Line]]:
     """The columns' names as `plain_name` writes them, and every line with its number.
@@ -35,7 +37,8 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
         if content.startswith(GZIP):
             content = gzip.decompress(content)
-        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return CONTROL.sub("", text)
     except UnicodeDecodeError as error:
         rule, remedy = "must be text in UTF-8", "save it so"
         raise refused(str(path), rule=rule, got=str(error), remedy=remedy) from error

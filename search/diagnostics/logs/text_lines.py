@@ -17,7 +17,6 @@ TOLD = re.compile(
     rf"({WORD}(?: {WORD})*?)( *[:=] *| +|, *)[\[(]? *({NUMBER})(?: */ *({NUMBER}))?", re.I
 )
 BAR = re.compile(r"\s*(\d+)/\d+ |.*?(\d+)%\|")  # a progress bar, and how far it has come
-CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
 PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating"), "val")
 PHASES |= dict.fromkeys(("test", "testing"), "test")
@@ -66,7 +65,7 @@ def _lines_with_numbers(text: str) -> list[Line]:
     """What each line tells; a progress bar that is drawn again and again is one line."""
     lines: list[Line] = []
     drawn = -1
-    for number, line in enumerate(CONTROL.sub("", text).splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         numbers, bar = _numbers(line), BAR.match(line)
         far = int(bar[1] or bar[2]) if bar else -1
         if bar and 0 <= drawn <= far and lines[-1][1].get("epoch") == numbers.get("epoch"):
