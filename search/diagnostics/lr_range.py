@@ -18,7 +18,6 @@ FALL = 0.05  # least fall of the loss, relative to its start
 NOISE = 4.5  # and in standard errors of the smoothed curve, whose least value is the least of many
 SEEDS_APART, WAYS_APART = 2.0, 3.0  # decades by which seeds, or ways of reading, may differ
 LEFT = 0.05  # share of the fall that is left where the bottom begins
-EDGE = 0.25  # share of the fall that is lost again where the range ends
 BEGUN = 0.05  # share of the fall where it has begun
 RISEN = 0.5  # share of the fall that is lost again where a curve counts as diverged
 LEAST = 20  # steps
@@ -98,15 +97,15 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
 
 
 def _highest(rates: Curve, losses: Curve, *, bottom: int, start: float) -> float:
-    """The upper end of the range: where a quarter of the fall is lost again.
+    """The upper end of the range: where half of the fall is lost again.
 
-    Nearly all best rates of real sweeps lay less than two decades below it
-    (`tests/benchmarks/lr_range_small.py`). Where the bottom begins says less: an easy part of the
-    task may be learned long before the best rate. The last step below that loss counts, so that a
-    bump in the bottom does not. Where the loss never rises, the range begins with the bottom.
+    Nearly all best rates of real sweeps lay less than two decades below it, and most others above
+    it (`tests/benchmarks/lr_range_small.py`). Where the bottom begins says less: an easy part of
+    the task may be learned long before the best rate. The last step below that loss counts, so that
+    a bump in the bottom does not. Where the loss never rises, the range begins with the bottom.
     """
     fall = start - losses[bottom]
-    good = np.flatnonzero(losses <= losses[bottom] + EDGE * fall)
+    good = np.flatnonzero(losses <= losses[bottom] + RISEN * fall)
     done = np.flatnonzero(losses[: bottom + 1] <= losses[bottom] + LEFT * fall)
     return float(min(rates[min(good[-1] + 1, len(rates) - 1)], rates[done[0]] * WIDTH))
 

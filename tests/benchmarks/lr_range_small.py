@@ -1,10 +1,12 @@
 """Range tests of small tables against sweeps in lanes: how often is the best rate inside, or one that ties with it?
 
-    python tests/benchmarks/lr_range_small.py [--aside] [--only TABLE …] [--seconds 200]
+    python tests/benchmarks/lr_range_small.py [--tables looked|aside|fresh] [--only TABLE …] [--seconds 200]
 
-Two to three seconds of processor time per set-up. `--aside`: tables that were not looked at until the rule
-stood. A rate ties with the best within the usual deviation between seeds. `--seconds`: of processor
-time, after which no further set-up begins.
+A few seconds of processor time per set-up. `aside`: tables that were not looked at until the rule stood;
+`fresh`: tables of at most 300 rows, models, optimizers and batch sizes that were not looked at either, for the
+rule of 2026-11-27. Where the best rate of a sweep lies outside, it and the best one inside are trained with ten
+fresh seeds each: they tie if no paired t-test (one-sided, 5 %) tells that the one inside is worse. `--seconds`: of
+processor time, after which no further set-up begins.
 """
 
 import argparse
@@ -12,15 +14,17 @@ import math
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 
 import foreign
+import lr_range_tables
 import numpy as np
 import torch
+from scipy.stats import ttest_rel
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
@@ -28,24 +32,47 @@ from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed
-from search.diagnostics.lr_range import read_range
+from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.probe_process import answer
 from trainers.api import Data, Epoch, Failure
 from trainers.checkpoint import Unsaved
 from trainers.stock import Stock
 
+OPTIMIZERS = {"sgd": [], "adam": ["optimizer=adam"], "rmsprop": ["optimizer=rmsprop"]}
+DEEPER = {"nesterov, 2 tanh layers": ["optimizer=nesterov", "model.activation=tanh", "model.depth=2"]}  # fmt: skip
+OTHERS = {
+    "plain SGD, 2 layers": ["optimizer=sgd_plain", "model.depth=2"],
+    "nesterov, batches of 8": ["optimizer=nesterov", "trainer.batch_size=8"],
+    "adamw, 3 layers of 32": ["optimizer=adamw", "model.depth=3", "model.width=32"],
+    "rmsprop, batch norm, 64": ["optimizer=rmsprop", "model.norm=batch", "trainer.batch_size=64"],
+    "adagrad, 2 tanh layers": ["optimizer=adagrad", "model.activation=tanh", "model.depth=2"],
+    "amsgrad, linear, 128": ["optimizer=amsgrad", "model.depth=0", "trainer.batch_size=128"],
+}
 LOOKED_AT = ("friedman", "diabetes", "cancer", "clouds", "counts", "moons", "digits", "bags of words", "linear", "spectra")  # fmt: skip
 ASIDE = (
     "wine", "iris", "few clouds", "steps", "zero-inflated", "log-normal", "ratings", "sines", "survey", "overlapping",
     "heavy features", "skewed features", "noisy columns", "strong column", "mixed", "one-hot",
 )  # fmt: skip
-OPTIMIZERS = {"sgd": [], "adam": ["optimizer=adam"], "rmsprop": ["optimizer=rmsprop"]}
-DEEPER = {"nesterov, 2 tanh layers": ["optimizer=nesterov", "model.activation=tanh", "model.depth=2"]}  # fmt: skip
-RAMP, RATES, SEEDS, EPOCHS = np.geomspace(1e-7, 10, 160), np.geomspace(1e-5, 10, 19), 3, 20
+SETS = {  # tables, ways to train, epochs of the sweep
+    "looked": (LOOKED_AT, OPTIMIZERS, 20),
+    "aside": (ASIDE, OPTIMIZERS | DEEPER, 20),
+    "fresh": (tuple(lr_range_tables.TABLES), OTHERS, 15),
+}
+RAMP, RATES, SEEDS, AGAIN = np.geomspace(1e-7, 10, 160), np.geomspace(1e-5, 10, 19), 3, 10
 
 
-def measured(words):
-    """The range test of a set-up, and its sweep: values [rates, seeds], higher is better."""
+@dataclass(frozen=True, kw_only=True)
+class SetUp:
+    """What is trained for one range test, its sweep, and fresh seeds."""
+
+    config: dict
+    data: Data
+    task: str
+    epochs: int
+
+
+def measured(words, *, epochs):
+    """A set-up, the range test of it, and its sweep: values [rates, seeds], higher is better."""
     with tempfile.TemporaryDirectory() as folder:
         config = completed(compose_experiment("lr_sweep", overrides=words, config_dir=None))
         plan = read_plan(config, root=Path(folder))
@@ -59,20 +86,20 @@ def measured(words):
         }  # fmt: skip
         curves = answer(asked)["losses"]
     final = prepared.final
-    data = Data(train=final.train, val=final.val)
-    return read_range(RAMP.tolist(), curves), _sweep(config, data, plan.config.data.task)
+    setup = SetUp(config=config, data=Data(train=final.train, val=final.val), task=plan.config.data.task, epochs=epochs)  # fmt: skip
+    return setup, read_range(RAMP.tolist(), curves), sweep(setup, RATES, seeds=range(SEEDS))
 
 
-def _sweep(config, data, task):
-    """The best epoch's R² or accuracy of every rate and seed; -inf where the training was lost."""
-    config = {**config, "trainer": {**config["trainer"], "epochs": EPOCHS, "replay": False}}
-    seats = Stock(data=data, device="cpu")
+def sweep(setup, rates, *, seeds):
+    """The best epoch's R² or accuracy, [rates, seeds]; -inf where the training was lost."""
+    config = {**setup.config, "trainer": {**setup.config["trainer"], "epochs": setup.epochs, "replay": False}}  # fmt: skip
+    seats = Stock(data=setup.data, device="cpu")
     seats.fuse(seats.key(config).name)
-    for trial in range(len(RATES) * SEEDS):
-        optimizer = {**config["optimizer"], "lr": float(RATES[trial // SEEDS])}
-        told = {**config, "seed": trial % SEEDS, "optimizer": optimizer}
-        seats.admit(trial, config=told, checkpoint=Unsaved())
-    best, ended = np.full(len(RATES) * SEEDS, -math.inf), set()
+    for trial in range(len(rates) * len(seeds)):
+        optimizer = {**config["optimizer"], "lr": float(rates[trial // len(seeds)])}
+        words = {**config, "seed": seeds[trial % len(seeds)], "optimizer": optimizer}
+        seats.admit(trial, config=words, checkpoint=Unsaved())
+    best, ended = np.full(len(rates) * len(seeds), -math.inf), set()
     while len(ended) < len(best):
         for outcome in seats.step():
             if not isinstance(outcome, Epoch):
@@ -80,9 +107,10 @@ def _sweep(config, data, task):
                 if isinstance(outcome, Failure):
                     best[outcome.trial] = -math.inf
             elif outcome.epoch:
-                value = _score(np.asarray(outcome.values["predictions"], float), data.val.y, task)
+                predictions = np.asarray(outcome.values["predictions"], float)
+                value = _score(predictions, setup.data.val.y, setup.task)
                 best[outcome.trial] = max(best[outcome.trial], value)
-    return best.reshape(len(RATES), SEEDS)
+    return best.reshape(len(rates), len(seeds))
 
 
 def _score(predictions, y, task):
@@ -93,44 +121,67 @@ def _score(predictions, y, task):
     return 1 - float(((predictions - y.reshape(predictions.shape)) ** 2).mean() / y.var())
 
 
-def _reach(means, spread):
-    """From which rate to which the values tie with the best."""
-    near = RATES[means >= means.max() - spread]
-    return f" (ties from {near.min():.2g} to {near.max():.2g})"
+def judged(setup, found: Range, values):
+    """Whether the best rate is inside, whether one inside ties with it, and the line that says so."""
+    means = values.mean(axis=1)
+    tops = RATES[means == means.max()]  # exact ties are all the best
+    if found.low is None or found.high is None:
+        return False, False, f"none: {found.because}; best {tops[0]:.2g}"
+    inside = (found.low <= RATES) & (found.high >= RATES)
+    hits = [rate for rate in tops if found.low <= rate <= found.high]
+    best = (hits or list(tops))[0]
+    line = f"{found.low:.2g} – {found.high:.2g} best {best:.2g}"
+    if hits:
+        return (
+            True,
+            True,
+            f"{line} ({math.log10(found.high / best):.2f} decades below the upper end)",
+        )
+    side, end = ("above", found.high) if best > found.high else ("below", found.low)
+    rival = RATES[inside][means[inside].argmax()]
+    pair = sweep(setup, [best, rival], seeds=range(100, 100 + AGAIN))
+    tie = bool(np.isfinite(pair[1]).all()) and not _is_better(*pair)
+    far = f"{abs(math.log10(best / end)):.2f} decades {side}"
+    gains = f"{pair[0].mean():.4f} against {pair[1].mean():.4f} at {rival:.2g} with fresh seeds"
+    return False, tie, f"{line}, {far}: {gains}: {'a tie' if tie else 'MISSED'}"
+
+
+def _is_better(one, other):
+    """Whether values of the same seeds are higher beyond chance."""
+    kept = np.isfinite(one) & np.isfinite(other)
+    if not np.isfinite(one).all() or np.ptp((one - other)[kept]) == 0:
+        return bool(np.mean(one) > np.mean(other))
+    return float(ttest_rel(one, other, alternative="greater").pvalue) < 0.05
+
+
+def words_of(table):
+    """The data of a table, as words of the command."""
+    fresh = table in lr_range_tables.TABLES
+    numbers = lr_range_tables.NUMBERS if fresh else foreign.NUMBERS
+    task = ["data.task=regression", "metric=r2", "loss=mse"] if table in numbers else []
+    target = "lr_range_tables.table" if fresh else "foreign_data.table"
+    return [f"data._target_={target}", *foreign.TABLE, f"+data.source='{table}'", "+data.seed=0", *task]  # fmt: skip
 
 
 def main():
     """The table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--aside", action="store_true")
+    parser.add_argument("--tables", choices=list(SETS), default="looked")
     parser.add_argument("--only", nargs="+", default=(), help="tables, for running it in parts")
     parser.add_argument("--seconds", type=float, default=math.inf)
     words = parser.parse_args()
     torch.set_num_threads(1)
     counts = dict.fromkeys(("set-ups", "told", "best inside", "a tie inside"), 0)
-    tables = ASIDE if words.aside else LOOKED_AT
+    tables, ways, epochs = SETS[words.tables]
     for table in [table for table in tables if not words.only or table in words.only]:
-        for name, more in (OPTIMIZERS | (DEEPER if words.aside else {})).items():
+        for name, more in ways.items():
             if time.process_time() > words.seconds:
                 continue
-            task = (
-                ["data.task=regression", "metric=r2", "loss=mse"]
-                if table in foreign.NUMBERS
-                else []
-            )
-            source = ["data._target_=foreign_data.table", *foreign.TABLE, f"+data.source='{table}'", "+data.seed=0"]  # fmt: skip
-            result, values = measured([*source, *task, *more])
-            means = values.mean(axis=1)
-            usable = np.isfinite(means)
-            spread = np.median(values[usable].std(axis=1, ddof=1))
-            low, high = result.low or math.inf, result.high or -math.inf
-            inside = (low <= RATES) & (high >= RATES)
-            best = bool(inside[means == means.max()].any())
-            tie = bool(inside[means >= means.max() - spread].any())
-            for key, value in zip(counts, (True, result.low is not None, best, tie), strict=True):
+            setup, found, values = measured([*words_of(table), *more], epochs=epochs)
+            best, tie, line = judged(setup, found, values)
+            for key, value in zip(counts, (True, found.low is not None, best, tie), strict=True):
                 counts[key] += value
-            told = f"{low:.2g} – {high:.2g}" if result.low else f"none: {result.because}"
-            print(f"{table:16} {name:24} {told:20} best {RATES[means.argmax()]:.2g} {'' if best or not result.low else 'a tie' if tie else 'MISSED'}{_reach(means, spread)}", flush=True)  # fmt: skip
+            print(f"{table:16} {name:24} {line}", flush=True)
     print(", ".join(f"{name}: {count}" for name, count in counts.items()))
 
 

@@ -54,6 +54,17 @@ def test_another_unit_of_the_loss_changes_nothing(factor):
     assert (one.low, one.high) == (two.low, two.high)
 
 
+@pytest.mark.parametrize(("shelf", "end"), [(0.35, 3.0), (0.7, 0.3)])
+def test_the_range_ends_where_half_of_the_fall_is_lost_again(shelf, end):
+    """A curve that loses a share of its fall from 0.3 on, and the rest from 3 on."""
+    fall = 1 / (1 + np.exp(-8 * (np.log10(RATES) + 1.7)))
+    loss = 2.3 - 2 * fall + 2 * shelf * (RATES > 0.3) + 2 * (RATES > 3)
+    curves = [
+        loss + 0.02 * np.random.default_rng(seed).normal(size=len(RATES)) for seed in range(5)
+    ]
+    assert read_range(RATES, curves).high == pytest.approx(end, rel=0.5)
+
+
 def test_a_ramp_without_a_range_is_drawn_with_its_reason_and_without_a_warning(tmp_path):
     write_figure(tmp_path, rates=RATES, curves=[], result=Range(because="no step was seen"))
     assert "no range, because no step was seen" in (tmp_path / "lr_range.svg").read_text()
