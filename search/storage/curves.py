@@ -151,8 +151,8 @@ def settle_curves(
     content = content.replace_schema_metadata({COLUMNS: _columns(content), NUMBERS: sums})
     pq.write_table(content, fresh, write_page_checksum=True)
     fresh.replace(table)
-    rest = [record for record in _read_log(log)[0] if record["trial"] in unfinished]
-    if rest:
+    records = _read_log(log)[0] if unfinished else []
+    if rest := [record for record in records if record["trial"] in unfinished]:
         fresh = log.with_name(f"{log.name}.new")
         fresh.write_bytes(b"".join(map(seal_line, rest)))
         fresh.replace(log)
