@@ -15,21 +15,23 @@ HIGHEST_PLACE = 690.0  # on a log scale; its number is just below the greatest f
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What the config must say at a path for a knob to have an effect: a value, or more than it."""
+    """What the config must say at a path for a knob to have an effect: `relation` to a value.
+
+    A path that the config lacks has the value null, which differs from every number.
+    """
 
     path: str
+    relation: str  # =, != or >
     value: Value
-    is_more: bool = False
 
     def holds(self, value: object) -> bool:
         """Whether a value of the config will do."""
-        if not self.is_more:
-            return value == self.value
-        return isinstance(value, int | float) and value > float(self.value or 0)
+        if self.relation == ">":
+            return isinstance(value, int | float) and value > float(self.value or 0)
+        return (value == self.value) == (self.relation == "=")
 
     def __str__(self) -> str:
-        shown = "null" if self.value is None else self.value
-        return f"{self.path}{'>' if self.is_more else '='}{shown}"
+        return f"{self.path}{self.relation}{'null' if self.value is None else self.value}"
 
 
 @dataclass(frozen=True, kw_only=True)

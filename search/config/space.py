@@ -22,7 +22,7 @@ KEYS = (
     "needs",
 )  # fmt: skip
 ENDS = ("min", "max")
-NEED = re.compile(r"([^=>]+)([=>])(.*)")  # what a knob needs: key=value, or key>number
+NEED = re.compile(r"([^=!>]+)(=|!=|>)(.*)")  # what a knob needs: a key, a relation, a value
 POINTS_MOST = 1000  # of a grid
 LARGEST, WHOLE_LARGEST = 1e100, 2.0**53  # sizes up to which numbers, and whole numbers, are exact
 NARROWEST = 1e-9  # width of a range, as a share of its ends
@@ -105,13 +105,13 @@ def _needs(path: str, node: Node) -> tuple[Need, ...]:
     words = node.get("needs", [])
     matches = [NEED.fullmatch(str(word)) for word in words] if isinstance(words, list) else [None]
     needs = [
-        Need(path=match[1], value=_loader()(match[3]).get_single_data(), is_more=match[2] == ">")
+        Need(path=match[1], relation=match[2], value=_loader()(match[3]).get_single_data())
         for match in matches
         if match is not None
     ]
-    sound = all(type(need.value) in (int, float) for need in needs if need.is_more)
+    sound = all(type(need.value) in (int, float) for need in needs if need.relation == ">")
     if len(needs) < len(matches) or not sound:
-        rule = "`needs` is a list of key=value or key>number"
+        rule = "`needs` is a list of key=value, key!=value or key>number"
         raise _refused(path, rule, repr(words), "say needs: [data.dimensions=1]")
     return tuple(needs)
 

@@ -372,6 +372,7 @@ def test_knobs_of_another_option_are_left_behind_and_equal_configurations_are_on
         (["protocol.share=1.5"], "protocol.share: the sweeps' share of the budget lies below 1, but got 1.5"),
         (["space=[lr,augment_sequence]"], r"space.augment: it needs data.dimensions=1, but got data.dimensions=2; choose another knob"),
         (["space=[lr,residual]"], r"space.model.residual: it needs model.depth>1, but got model.depth=1; choose another knob"),
+        (["space=[lr,width]", "model=linear"], r"space.model.width: it needs model.depth!=0, but got model.depth=0; choose another knob"),
         (["space=[]"], "space: names the knobs that may be turned, but got none; drop it, or say space="),
         (["protocol.knobs=[]"], "protocol.knobs: a protocol turns at least one knob, but got none; say space="),
         (["space=[lr,momentum]", "optimizer=adam"], "a knob's path must be a key of the config"),
@@ -679,6 +680,12 @@ def test_a_joint_stage_leaves_further_seeds_to_the_confirmation_where_half_pays(
     kept = trials_left(before) - joint.request.trials
     least = confirm_trials(before, rivals=history.settings.leaders)
     assert kept == least + confirm_race(history.settings).further * has_all
+
+
+def test_a_linear_model_has_no_knob_of_hidden_layers():
+    plan = tune_plan("model=linear")
+    of_model = {knob.path for knob in plan.knobs if knob.path.startswith("model.")}
+    assert of_model == {"model.init", "model.gain"}
 
 
 @pytest.mark.parametrize(("depth", "left_out"), [(1, True), (2, False)])
