@@ -38,7 +38,10 @@ def is_shipped_default(key: str, value: object) -> bool:
         return value in [entry[inner] for entry in whole["defaults"] if inner in _names(entry)]
     if not inner:
         return (group in whole and whole[group] == value) or value in _files(group)
-    return any(_has(node, inner.split("."), value) for node in _files(group))
+    keys = inner.split(".")
+    # A protocol holds each space below the name of its file.
+    places = [keys, keys[1:]] if group == "space" else [keys]
+    return any(_has(node, place, value) for node in _files(group) for place in places)
 
 
 @cache

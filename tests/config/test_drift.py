@@ -82,3 +82,6 @@ def test_shipped_values_are_read_from_the_files():
     assert is_shipped_default("optimizer.momentum", 0.9)
     assert not is_shipped_default("optimizer.momentum", 0.8)
     assert not is_shipped_default("nothing.of.this", None)
+    for place in ("space", "space.width"):  # of a sweep, and of a protocol
+        assert is_shipped_default(f"{place}.model.width.needs", ["model.depth!=0"])
+        assert not is_shipped_default(f"{place}.model.width.needs", ["model.depth=0"])
