@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from composed_once import compose_once
+from forked import FORKING
 from kit import INLINE, PATH, search
 from slow import starts_a_program
 
+from search.execution import process_guard
 from search.execution.slots import STEADY
 
 os.environ["PYTHONPATH"] = PATH
@@ -50,6 +52,14 @@ def composed_once() -> Iterator[None]:
     """Configs are composed faster than users' are, in the tests' own process."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         compose_once(monkeypatch)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forked_children() -> Iterator[None]:
+    """What a search within the tests' own process starts is a fork too."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(process_guard, "subprocess", FORKING)
         yield
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from drawn import plan_of
-from kit import PATH, search
+from kit import search
 
 from search.config.catalogue import experiments, needed_words
 from search.config.check_keys import unusual_keys
@@ -118,7 +118,7 @@ def test_the_first_lines_of_a_search_name_what_its_trainer_never_mentions(placem
     (tmp_path / "mine.py").write_text(OWN)
     words = ["trainer._target_=mine.train", "+trainer.dropuot=0.5", "seeds=1", "protocol.extend=0"]
     words += ["space.optimizer.lr.points=2", "protocol.refine=0", f"placement={placement}"]
-    done = search("own_trainer", *words, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{PATH}")
+    done = search("own_trainer", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = (
         "nothing in your code mentions trainer.dropuot: a setting that nobody reads has no effect"

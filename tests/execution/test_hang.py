@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from kit import MARK, PATH, marked, running, search, told_of, wait_for
+from kit import MARK, marked, running, search, told_of, wait_for
 
 HANGS = """
 import subprocess, time
@@ -19,7 +19,7 @@ WORDS = ["own_trainer", "trainer._target_=mine.train", "placement.slots=1"]
 def test_a_dry_run_that_hangs_ends_after_its_deadline_and_leaves_nothing(placement, tmp_path):
     (tmp_path / "mine.py").write_text(HANGS)
     words = [*WORDS, f"placement={placement}", "trainer.epoch_timeout=3"]
-    mark = {MARK: str(tmp_path), "PYTHONPATH": f"{tmp_path}:{PATH}"}
+    mark = {MARK: str(tmp_path)}
     done = search(*words, cwd=tmp_path, **mark)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1] == (
@@ -33,7 +33,7 @@ def test_a_dry_run_that_hangs_ends_after_its_deadline_and_leaves_nothing(placeme
 @pytest.mark.slow
 def test_a_dry_run_does_not_outlive_a_killed_search(tmp_path):
     (tmp_path / "mine.py").write_text(HANGS)
-    mark = {MARK: str(tmp_path), "PYTHONPATH": f"{tmp_path}:{PATH}"}
+    mark = {MARK: str(tmp_path)}
     with running(*WORDS, "placement=inline", cwd=tmp_path, **mark) as conductor:
         wait_for((tmp_path / "hanging.txt").exists, what="the module to be imported")
         assert marked(str(tmp_path))
@@ -46,7 +46,7 @@ def test_a_trial_whose_module_hangs_is_lost_after_its_retries_and_the_user_hears
     (tmp_path / "mine.py").write_text(HANGS)
     words = ["rehearse=false", "trainer.epoch_timeout=1", "placement.max_retries=1", "seeds=1"]
     words += ["placement.slots=3"]
-    mark = {MARK: str(tmp_path), "PYTHONPATH": f"{tmp_path}:{PATH}"}
+    mark = {MARK: str(tmp_path)}
     done = search(*WORDS, *words, cwd=tmp_path, **mark)
     assert done.returncode == 1
     assert "trial 0: hung: no epoch for trainer.epoch_timeout=1 s; trying again" in done.stdout

@@ -1,7 +1,7 @@
 """The rehearsal before a search: in a copy of a worker that has started early, and what becomes of it if that dies."""
 
 import pytest
-from kit import MARK, PATH, marked, search, trials
+from kit import MARK, marked, search, trials
 
 SEEN = """
 import os
@@ -65,7 +65,6 @@ def _run(text, folder, *words, **extra):
         "protocol.extend=0",
         *words,
         cwd=folder,
-        PYTHONPATH=f"{folder}:{PATH}",
         **extra,
     )
 

@@ -1,143 +1,161 @@
-"""Starts `python -m search` as a fork of a process that has imported it: imports are half of what a short search costs.
+"""Starts our programs as forks of a process that has imported what they import: half to nine tenths of their time.
 
-The program runs from its first line in a process of its own, with its own words, folder, variables and
-streams, and ends as any Python program does; only its imports are done already, and the files of
-`conf/space/` are read. What it starts in turn (workers, dry runs, probes) is started anew, as a
-user's are. What may train within its own process (`placement=inline`) is the fork of one that has
-imported torch too.
+`python -m search …`, and what searches start in turn (workers, dry runs, probes), each run from their
+first line in a process of their own, a child of the one that has started them, with its own words,
+folder, variables and streams; only imports are done already. Whatever another variable might change
+in these imports starts as a user's does, and so does all that is started `anew`.
 """
 
 import ctypes
-import gc
-import importlib
 import json
 import os
-import runpy
 import socket
 import subprocess
 import sys
-from typing import Any
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+from search.execution.module_process import START
+from search.execution.slots import Slot
 
 LINUX = sys.platform == "linux"
+SERVE = str(Path(__file__).with_name("forking.py"))
 PR_SET_CHILD_SUBREAPER = 36
-IMPORTED = (
-    "search.lifecycle.lifecycle",
-    "search.lifecycle.many_stages",
-    "search.lifecycle.resume",
-    "search.commands.run",
-    "search.diagnostics.preflight.run",
-    "trainers.data.bundled",
-)
-TORCH = {"placement=inline", "train"}  # words of what may train by itself
 LIMIT = 2**16  # of a request [bytes]
-SERVERS: dict[bool, tuple["subprocess.Popen[bytes]", socket.socket]] = {}  # with torch, and without
+ROOM = {"words": 4000, "variables": 32000}  # for those of a fork, in a server's own place [bytes]
+PAD, ARROW = SERVERS_OWN = "KNOBWISE_TEST_PAD", "JE_ARROW_MALLOC_CONF"
+STOCK = "trainers.stock"
+# Variables that no import reads: those of a search's own, of a test, and which GPU is seen.
+FREE = {"KNOBWISE_WORKER", "KNOBWISE_TEST", "TOY_PAUSE", "COLUMNS", "PYTEST_CURRENT_TEST", "CUDA_VISIBLE_DEVICES"}  # fmt: skip
+# Words of a search whose workers have no need of torch; `train` and inline train by themselves.
+LIGHT = ("own_trainer", "own_command", "trainer._target_=toys.")
+READING = {"status", "table", "report", "doctor", "export", "list", "schema", "help", "completion", "workers", "dashboard"}  # fmt: skip
+
+
+class Server:
+    """A process that forks: whether it has imported torch, with which variables, and the way to it."""
+
+    def __init__(self, connection: socket.socket, *, torch: bool, variables: Mapping[str, str], process: "subprocess.Popen[bytes] | None" = None) -> None:  # fmt: skip
+        self.connection, self.torch, self.variables = connection, torch, dict(variables)
+        self.process = process
+
+    def lives(self) -> bool:
+        return self.process is None or self.process.poll() is None
+
+    def end(self) -> None:
+        self.connection.close()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+SERVERS: dict[bool, Server] = {}  # by whether they have imported torch
+OWN: list[Server] = []  # in a program that is a fork: the one that it has got for what it starts
+LOCK = threading.Lock()
 
 
 class Forked(subprocess.Popen):
-    """As `Popen(words, …)`, where the words are those behind `python -m search`; a child of this process."""
+    """As `Popen`, for the programs that a server can fork."""
 
-    def _execute_child(self, words, *rest):
-        cwd, env, streams, new_session = rest[4], rest[5], rest[9:15], rest[-2]
-        request = {"words": words, "cwd": str(cwd), "env": env, "new_session": new_session}
-        own = (streams[0], streams[3], streams[5])
-        self.pid = _ask(request, [number if end == -1 else end for number, end in enumerate(own)])
-        self._child_created = True
-        self._close_pipe_fds(*streams)
+    def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *rest):
+        variables = dict(os.environ if env is None else env)
+        with LOCK:
+            server = _server_for(args, variables)
+            if server is not None:
+                streams, new_session = rest[3:9], rest[-2]
+                ends = (streams[0], streams[3], streams[5])
+                ends = [number if end == -1 else end for number, end in enumerate(ends)]
+                request = {
+                    "words": list(args),
+                    "cwd": str(cwd or os.getcwd()),
+                    "env": variables,
+                    "new_session": new_session,
+                    "numbers": [0, 1, 2, *pass_fds],
+                }
+                if pid := _ask(server, request, [*ends, *pass_fds]):
+                    self.pid, self._child_created = pid, True
+                    self._close_pipe_fds(*streams)
+                    return
+        super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *rest)
 
 
-def _ask(request: dict[str, Any], streams: list[int]) -> int:
-    """The process id of a new program, which this process has adopted as its child."""
-    with_torch = not TORCH.isdisjoint(request["words"])
-    server = _server(with_torch=with_torch)
+# In place of `subprocess` in `search.execution.process_guard`: guarded children are forks.
+FORKING = SimpleNamespace(**{**vars(subprocess), "Popen": Forked})
+
+
+def needs_torch(words: Sequence[str]) -> bool | None:
+    """Whether what a command line starts imports torch; None where no server has done its imports."""
+    if words[1:3] == ["-m", "search"]:
+        if "placement=inline" in words or "train" in words:
+            return True
+        return READING.isdisjoint(words) and not any(word.startswith(LIGHT) for word in words)
+    if words[1:3] != ["-c", START]:
+        return None
+    module, early = words[4], words[-1]
+    if module == "search.execution.worker.process":
+        return {STOCK: True, "": False}.get(early)
+    return True if module == "search.diagnostics.probe_process" else bool(OWN) and OWN[0].torch
+
+
+def starts_workers(words: Sequence[str]) -> bool:
+    """Whether a program may start processes of ours."""
+    return words[2] == "search" and {"placement=inline", "train", *READING}.isdisjoint(words)
+
+
+def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | None:
+    torch = needs_torch(list(words))
+    if torch is None or not LINUX:
+        return None
+    server = next(iter(OWN), None) or _server(torch=torch)
+    if server.torch != torch:
+        return None
+    names = {*variables, *server.variables} - FREE
+    same = all(variables.get(name) == server.variables.get(name) for name in names)
+    return server if same or words[1] == "-m" else None
+
+
+def _ask(server: Server, request: Mapping[str, object], descriptors: Sequence[int]) -> int:
+    """The process id of a new program, which this process has adopted as its child; 0 for none."""
     adopt = ctypes.CDLL(None).prctl
+    ready, go = os.pipe()  # it begins once this process adopts nothing more
     adopt(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        socket.send_fds(server, [json.dumps(request).encode()], streams)
-        return int(server.recv(LIMIT))
+        message = json.dumps(request).encode()
+        socket.send_fds(server.connection, [message], [ready, *descriptors])
+        return int(server.connection.recv(LIMIT) or 0)
+    except OSError:  # the server has been killed
+        return 0
     except BaseException:  # such as a test's timeout: its answer is nobody else's
-        _drop(with_torch=with_torch)
+        _drop(server)
         raise
     finally:
         adopt(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+        os.close(go)
+        os.close(ready)
 
 
-def _server(*, with_torch: bool) -> socket.socket:
-    """The connection to this process's server of such programs."""
-    if with_torch in SERVERS and SERVERS[with_torch][0].poll() is None:
-        return SERVERS[with_torch][1]
-    _drop(with_torch=with_torch)  # a search within this process has ended what ran below it
+def _server(*, torch: bool) -> Server:
+    """This process's server of such programs."""
+    if torch in SERVERS and SERVERS[torch].lives():
+        return SERVERS[torch]
+    if torch in SERVERS:  # a search within this process has ended what ran below it
+        _drop(SERVERS[torch])
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    command = [sys.executable, __file__, str(theirs.fileno()), *(["torch"] * with_torch)]
-    env = {**os.environ, "JE_ARROW_MALLOC_CONF": "background_thread:false"}  # a fork has one thread
-    process = subprocess.Popen(command, env=env, pass_fds=[theirs.fileno()], start_new_session=True)
+    slot = Slot(number=0, gpu=None, threads=1)
+    variables = {**os.environ, **slot.environment()}
+    # A fork has one thread.
+    env = {**variables, ARROW: "background_thread:false", PAD: " " * ROOM["variables"]}  # fmt: skip
+    words = [sys.executable, SERVE, str(theirs.fileno()), "torch" if torch else "", " " * ROOM["words"]]  # fmt: skip
+    process = subprocess.Popen(words, env=env, pass_fds=[theirs.fileno()], start_new_session=True)
     theirs.close()
-    SERVERS[with_torch] = process, ours
-    return ours
+    SERVERS[torch] = Server(ours, torch=torch, variables=variables, process=process)
+    return SERVERS[torch]
 
 
-def _drop(*, with_torch: bool) -> None:
-    """Ends a server, if there is one."""
-    if with_torch in SERVERS:
-        process, server = SERVERS.pop(with_torch)
-        server.close()
-        process.kill()
-        process.wait()
-
-
-def serve(door: socket.socket, *, with_torch: bool) -> None:
-    """Forks a program for every request; returns in a program, and ends when nobody asks any more."""
-    for module in IMPORTED:
-        importlib.import_module(module)
-    _read_once()
-    if with_torch:
-        importlib.import_module("trainers.stock").warm()
-    gc.freeze()
-    if len(os.listdir("/proc/self/task")) > 1:
-        raise RuntimeError("a process with threads cannot be forked")
-    while True:
-        message, streams, _, _ = socket.recv_fds(door, LIMIT, 3)
-        if not message:
-            os._exit(0)
-        reading, writing = os.pipe()
-        between = os.fork()
-        if not between:
-            if program := os.fork():
-                os.write(writing, str(program).encode())
-                os._exit(0)
-            door.close()
-            os.close(reading)
-            os.close(writing)
-            _become(json.loads(message), streams)
-            return
-        os.close(writing)
-        os.waitpid(between, 0)  # by then the program has been adopted
-        door.send(os.read(reading, LIMIT))
-        for number in (reading, *streams):
-            os.close(number)
-
-
-def _read_once() -> None:
-    """Every search that ends reads the files of `conf/space/`; what they say is kept by process."""
-    from search.config.compose import compose_experiment
-    from search.config.compose_protocol import spaces_by_path
-
-    spaces_by_path(compose_experiment("smoke", overrides=[], config_dir=None))
-
-
-def _become(request: dict[str, object], streams: list[int]) -> None:
-    """Makes this process the one that was asked for."""
-    if request["new_session"]:
-        os.setsid()
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
-    os.chdir(str(request["cwd"]))
-    os.environ.clear()
-    os.environ.update(request["env"])
-    sys.path[0], sys.argv[1:] = os.getcwd(), request["words"]
-
-
-if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), with_torch="torch" in sys.argv)
-    runpy.run_module("search", run_name="__main__", alter_sys=True)
+def _drop(server: Server) -> None:
+    server.end()
+    for torch, other in list(SERVERS.items()):
+        if other is server:
+            del SERVERS[torch]

@@ -76,7 +76,7 @@ def _program(
     """The program: a fork, unless a variable is given that may act on imports or on Python itself."""
     env = environment(**extra)
     if LINUX and not anew and set(extra) <= {"TOY_PAUSE", MARK}:
-        return Forked(words, cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how)
+        return Forked(command(*words), cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how)
     return subprocess.Popen(
         command(*words), cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how
     )

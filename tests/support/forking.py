@@ -1,0 +1,173 @@
+"""The process that forks programs: it has done their imports. See `forked.py`.
+
+A program that is its fork first forks such a process of its own, for what it starts in turn.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import forked
+
+from search.execution import process_guard
+
+IMPORTED = (
+    "search.lifecycle.lifecycle",
+    "search.lifecycle.many_stages",
+    "search.lifecycle.resume",
+    "search.commands.run",
+    "search.diagnostics.preflight.run",
+    "search.execution.worker.worker",
+    "search.execution.worker.conductor_watch",
+    "trainers.callable",
+    "trainers.mentions",
+    "trainers.data.bundled",
+)
+BY_TORCH = (
+    "search.contract.metrics",
+    "trainers.stock",
+    "trainers.probes.gradients",
+    "trainers.probes.questions",
+    "trainers.probes.padding",
+    "trainers.probes.speed",
+)
+MOST = 16  # descriptors of a request
+ABOVE = 300  # the numbers of descriptors while they change places
+PR_SET_PDEATHSIG = 1
+AREAS = {"words": 47, "variables": 49}  # where /proc/self/stat says what memory begins and ends
+
+
+def serve(door: socket.socket) -> dict[str, Any]:
+    """Forks for every request; returns in a fork, and ends when nobody asks any more."""
+    while True:
+        message, received, _, _ = socket.recv_fds(door, forked.LIMIT, MOST)
+        if not message:
+            os._exit(0)
+        reading, writing = os.pipe()
+        between = os.fork()
+        if not between:
+            if os.fork():
+                os._exit(0)
+            request = json.loads(message)
+            if request["new_session"]:  # before anybody may send it a signal
+                os.setsid()
+            os.write(writing, str(os.getpid()).encode())
+            for number in (door.detach(), reading, writing):
+                os.close(number)
+            _wait(received[0])
+            _become(request, received[1:])
+            return request
+        os.close(writing)
+        os.waitpid(between, 0)  # by then the program has been adopted
+        door.send(os.read(reading, forked.LIMIT))
+        for number in (reading, *received):
+            os.close(number)
+
+
+def _wait(ready: int) -> None:
+    os.read(ready, 1)
+    os.close(ready)
+
+
+def _become(request: Mapping[str, Any], received: Sequence[int]) -> None:
+    """Makes this process the one that was asked for."""
+    above = [number + ABOVE for number in range(len(received))]
+    for number, place in zip(received, above, strict=True):
+        os.dup2(number, place)
+    for number in received:
+        os.close(number)
+    for place, number in zip(above, request["numbers"], strict=True):
+        os.dup2(place, number)
+        os.close(place)
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    _show(request)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # as in a new process: by chance
+
+
+def _show(request: Mapping[str, Any]) -> None:
+    """Words and variables stand where the system looks for those of a process."""
+    with open("/proc/self/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    shown = {
+        "words": request["words"],
+        "variables": [f"{name}={value}" for name, value in request["env"].items()],
+    }
+    for name, field in AREAS.items():
+        begin, end = (int(each) for each in fields[field - 2 : field])
+        content = b"".join(os.fsencode(each) + b"\0" for each in shown[name])[: end - begin]
+        ctypes.memmove(begin, content.ljust(end - begin, b"\0"), end - begin)
+
+
+def _with_own_server(*, torch: bool, variables: Mapping[str, str]) -> dict[str, Any] | None:
+    """Forks a server for what this program starts; returns again, with a request, in each of its forks."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork():
+        theirs.close()
+        forked.OWN.append(forked.Server(ours, torch=torch, variables=variables))
+        process_guard.subprocess = forked.FORKING
+        return None
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    ours.close()
+    os.setsid()
+    silent = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(silent, number)
+    os.close(silent)
+    return serve(theirs)
+
+
+def _run(words: Sequence[str]) -> None:
+    """As Python itself does: `-m MODULE …` and `-c CODE …`."""
+    _, way, what, *arguments = words
+    if way == "-m":
+        sys.path[0], sys.argv[1:] = os.getcwd(), arguments
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+        return
+    main = ModuleType("__main__")
+    sys.modules["__main__"], sys.path[0], sys.argv[:] = main, "", ["-c", *arguments]
+    exec(what, vars(main))
+
+
+def _read_once() -> None:
+    """Every search that ends reads the files of `conf/space/`; what they say is kept by process."""
+    from search.config.compose import compose_experiment
+    from search.config.compose_protocol import spaces_by_path
+
+    spaces_by_path(compose_experiment("smoke", overrides=[], config_dir=None))
+
+
+def main() -> None:
+    """A server, and each of its forks."""
+    door, torch = socket.socket(fileno=int(sys.argv[1])), sys.argv[2] == "torch"
+    variables = {name: os.environ[name] for name in os.environ if name not in forked.SERVERS_OWN}
+    for module in IMPORTED:
+        importlib.import_module(module)
+    _read_once()
+    if torch:
+        for module in BY_TORCH:
+            importlib.import_module(module)
+        importlib.import_module(forked.STOCK).warm()
+    gc.freeze()
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise RuntimeError("a process with threads cannot be forked")
+    request = serve(door)
+    if forked.starts_workers(request["words"]):
+        request = _with_own_server(torch=torch, variables=variables) or request
+    _run(request["words"])
+
+
+if __name__ == "__main__":
+    main()
