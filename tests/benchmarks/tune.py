@@ -76,7 +76,9 @@ def chance(protocols: int) -> None:
             ends += not history.held if gain == 0 else 0.02 < history.held.get(RATE, 0.1) < 0.025
             adopted += sum(step.decision == "adopt" for step in history.sweeps)
             sweeps += len(history.sweeps)
-            fresh_seeds += [s.trials for s in history.steps if s.request.stage == "confirm"]
+            fresh_seeds += [
+                s.trials for s in history.steps if s.request.stage == "confirm" and s.trials
+            ]
         wanted = "the baseline" if gain == 0 else f"the rate that is {gain:g} deviations better"
         print(
             f"{wanted} is the answer of {ends} of {protocols} protocols; "
