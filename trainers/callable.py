@@ -34,6 +34,7 @@ from trainers.features import read_steps
 from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
 from trainers.shared_files import SharedFiles
+from trainers.shared_numbers import SharedNumbers
 
 
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
@@ -180,12 +181,15 @@ class CallableSeats:
     """One seat for a generator function, or for one that blocks and calls `trainers.report`."""
 
     strategy = "own"
+    left_behind = ""  # what the last trial has changed that the next one would find
 
     def __init__(self, train: Train, *, data: Data, device: str) -> None:
         self._train, self._data, self._device = train, data, device
         self._trial = -1
         self._last_epoch = -1
-        self._shared: SharedFiles  # of the trial that is seated
+        # Of the trial that is seated:
+        self._files: SharedFiles
+        self._numbers: SharedNumbers
         self._generator: Generator[Values, None, None] | None = None
         self._state: _ProcessState  # as the generator has left it
 
@@ -198,7 +202,8 @@ class CallableSeats:
         _seed_all(int(config["seed"]), device=self._device)
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
-        self._last_epoch, self._shared = checkpoint.epoch or -1, SharedFiles()
+        self._last_epoch = checkpoint.epoch or -1
+        self._files, self._numbers = SharedFiles(), SharedNumbers(config)
         self._state = _ProcessState.read()
 
     def step(self) -> list[Outcome]:
@@ -209,7 +214,7 @@ class CallableSeats:
             with self._own_state():
                 values = dict(next(self._generator))
             self._last_epoch = self._number(values)
-            if remark := self._shared.remark():
+            if remark := self._numbers.remark() or self._files.remark():
                 values.setdefault("remark", remark)
             return [Epoch(trial=self._trial, epoch=self._last_epoch, values=values)]
         except StopIteration:
@@ -223,6 +228,7 @@ class CallableSeats:
         if generator is not None:
             with self._own_state():
                 generator.close()
+            self.left_behind = self._numbers.changed()
 
     @contextmanager
     def _own_state(self) -> Iterator[None]:

@@ -10,12 +10,16 @@ import pytest
 import torch
 
 import trainers
+from search.contract.arrays import FoldData
+from search.contract.metrics import Metric
 from search.execution.trial_ends import TrialEnd
 from search.execution.worker.failures import end_of
+from search.execution.worker.trial_runner import TrialRunner
 from trainers.api import Data, End, Epoch, Failure, Part
 from trainers.callable import CallableSeats, open_seats
-from trainers.checkpoint import FolderCheckpoint
+from trainers.checkpoint import FolderCheckpoint, TrialCheckpoint
 
+ACCURACY = Metric(name="accuracy", direction="maximize")
 DATA = Data(train=Part(index=np.arange(2)), val=Part(index=np.arange(2)))
 
 
@@ -81,6 +85,43 @@ def test_what_a_trial_sets_for_the_process_is_its_own_until_it_ends(tmp_path):
         assert (torch.get_num_threads(), Path.cwd()) == (threads, here)
     first.release(5)
     assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, here)
+
+
+SCRIPT = """
+import numpy as np, torch
+best, history, first, rate, rows, cache, flag = 0, [], None, 0.5, None, {}, False
+
+def train(config, data, device, checkpoint):
+    global best, first, rate, rows, flag
+    what = config["what"]
+    if what == "best": best = max(best, torch.tensor(0.9))
+    if what == "history": history.append(0.9)
+    if what == "first": first = 0.9
+    if what == "rate": rate = config["rate"]
+    if what == "reads once": rows, cache["x"], flag = 10, np.ones(3), True
+    yield {"accuracy": 0.9}
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("best", "best"), ("history", "history"), ("first", "first"), ("rate", ""), ("reads once", "")],
+)  # fmt: skip
+def test_a_number_of_a_module_that_a_trial_changes_is_named_and_spends_the_process(
+    what, name, tmp_path, monkeypatch
+):
+    module = f"script_{what.replace(' ', '_')}"
+    (tmp_path / f"{module}.py").write_text(SCRIPT)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fold = FoldData(data=DATA)
+    runner = TrialRunner(f"{module}.train", folds=[fold], device="cpu", metric=ACCURACY)
+    checkpoint = TrialCheckpoint(tmp_path, folds=1, every=9)
+    runner.admit(5, config={"seed": 0, "what": what, "rate": 0.1}, checkpoint=checkpoint)
+    (result,) = runner.step()
+    assert result.message.remark.startswith(f"{module}.{name} is changed" if name else "")
+    assert bool(result.message.remark) == bool(name)
+    runner.release(5)
+    assert runner.fresh == (not name)
 
 
 def test_a_resumed_trial_numbers_its_epochs_on(tmp_path):

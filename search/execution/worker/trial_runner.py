@@ -23,7 +23,7 @@ from trainers.api import (
     Fusable,
     Outcome,
 )
-from trainers.callable import open_seats
+from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import TrialCheckpoint
 
 
@@ -70,6 +70,12 @@ class TrialRunner:
         self._began.pop(trial, None)
         for seats, _ in self._folds:
             seats.release(trial)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether another trial may begin here: the user's code has left nothing that it finds."""
+        own = [seats for seats, _ in self._folds if isinstance(seats, CallableSeats)]
+        return not any(seats.left_behind for seats in own)
 
     def exclude(self, seconds: float) -> None:
         """So long has the worker waited for an answer: no trial's epoch has taken that time."""

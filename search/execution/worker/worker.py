@@ -281,6 +281,7 @@ class Worker:
             lanes.free(seated.trial)
             try:
                 runner.release(seated.trial)
+                self._fit &= runner.fresh
             except Exception as error:  # noqa: BLE001  # a generator's `finally` may raise
                 self._fail(seated, error)
                 end = seated.end if end.end in FINISHED_WELL else end
