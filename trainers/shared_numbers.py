@@ -1,7 +1,7 @@
-"""Numbers in the user's modules that a training changes, where the next one would find them.
+"""Numbers and weights in the user's modules that a training changes, where the next finds them.
 
 Such as `best_accuracy` of a script that says `global best_accuracy`: the second trial of a process
-would begin with the best one of the first.
+would begin with the best one of the first. Or a model that a notebook makes at its top.
 """
 
 import sys
@@ -20,13 +20,14 @@ INSTALLED = (
 LIBRARIES = ("site-packages", "dist-packages")  # folders of libraries, wherever they lie
 REMARK = (
     "{} is changed by a training, and the next one in its process would find it so: each trial "
-    "gets a fresh process, and folds share the number; set it inside the function"
+    "gets a fresh process, but not with placement=inline, and folds share it; make it inside the "
+    "function"
 )
-Number = Real | tuple[int] | None  # of a list its length
+Number = Real | tuple[int, ...] | None  # of a list its length, of weights how often they changed
 
 
 class SharedNumbers:
-    """Watches the globals of the user's modules while a trial trains.
+    """Watches the globals of the user's modules, and what they hold, while a trial trains.
 
     Not counted as changed: a number set to the config's own of that name, and a None that becomes
     an object or a whole number, as where data is read once.
@@ -52,17 +53,34 @@ class SharedNumbers:
 
 
 def _numbers() -> Iterator[tuple[str, Number]]:
-    """The numbers, lists of numbers and Nones of the user's modules, by name."""
-    for module in _own_modules(len(sys.modules)):
+    """What can be compared of the user's modules, of their classes and objects, by name."""
+    modules = _own_modules(len(sys.modules))
+    names = {module.__name__ for module in modules}
+    for module in modules:
         for name, value in list(vars(module).items()):
-            if name.startswith("__") or isinstance(value, bool):
-                continue
-            if value is None or isinstance(value, Real):
-                yield f"{module.__name__}.{name}", value
-            elif type(value) is list and all(isinstance(item, Real) for item in value[-1:]):
-                yield f"{module.__name__}.{name}", (len(value),)
-            elif getattr(value, "shape", None) == () and hasattr(value, "item"):  # a tensor
-                yield f"{module.__name__}.{name}", value.item()
+            yield from _seen(f"{module.__name__}.{name}", value)
+            kind = value if isinstance(value, type) else type(value)
+            if kind.__module__ in names and hasattr(value, "__dict__"):
+                for part, inner in list(vars(value).items()):
+                    yield from _seen(f"{module.__name__}.{name}.{part}", inner)
+
+
+def _seen(name: str, value: Any) -> Iterator[tuple[str, Number]]:
+    """A number, a list of numbers, the weights of a model, or None, with its name."""
+    torch = sys.modules.get("torch")
+    if "__" in name or isinstance(value, bool):
+        return
+    if value is None or isinstance(value, Real):
+        yield name, value
+    elif type(value) is list and all(isinstance(item, Real) for item in value[-1:]):
+        yield name, (len(value),)
+    elif hasattr(type(value), "item") and getattr(value, "shape", None) == ():  # a tensor
+        yield name, value.item()
+    elif torch is not None and isinstance(value, torch.nn.Module):
+        yield (
+            name,
+            tuple(0 if each.is_inference() else each._version for each in value.parameters()),
+        )
 
 
 @cache

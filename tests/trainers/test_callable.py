@@ -60,9 +60,9 @@ def test_a_repeated_epoch_and_any_other_error_is_a_failure_of_the_trial(tmp_path
     assert isinstance(seats.step()[0], Epoch)
     (failure,) = seats.step()
     assert isinstance(failure, Failure)
-    assert (
-        str(failure.error)
-        == "epochs must rise, but got epoch 2 after 2; yield or print each epoch once, and of several folds their mean"
+    assert str(failure.error) == (
+        "epochs must rise, but got epoch 2 after 2; yield or print each epoch once, "
+        "and of several folds their mean"
     )
 
 
@@ -90,6 +90,12 @@ def test_what_a_trial_sets_for_the_process_is_its_own_until_it_ends(tmp_path):
 SCRIPT = """
 import numpy as np, torch
 best, history, first, rate, rows, cache, flag = 0, [], None, 0.5, None, {}, False
+model, fixed = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+
+class Stopping:
+    counter, mean = 0, 1.5
+stopping = Stopping()
+stopping.mean = 2.5
 
 def train(config, data, device, checkpoint):
     global best, first, rate, rows, flag
@@ -97,6 +103,12 @@ def train(config, data, device, checkpoint):
     if what == "best": best = max(best, torch.tensor(0.9))
     if what == "history": history.append(0.9)
     if what == "first": first = 0.9
+    if what == "stopping.mean": stopping.mean = 0.5
+    if what == "Stopping.counter": Stopping.counter += 1
+    if what == "model":
+        fixed(torch.ones(1, 2))
+        model(torch.ones(1, 2)).sum().backward()
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
     if what == "rate": rate = config["rate"]
     if what == "reads once": rows, cache["x"], flag = 10, np.ones(3), True
     yield {"accuracy": 0.9}
@@ -105,12 +117,14 @@ def train(config, data, device, checkpoint):
 
 @pytest.mark.parametrize(
     ("what", "name"),
-    [("best", "best"), ("history", "history"), ("first", "first"), ("rate", ""), ("reads once", "")],
+    [*((name, name) for name in ("best", "history", "first", "model")),
+     *((name, name) for name in ("Stopping.counter", "stopping.mean")),
+     ("rate", ""), ("reads once", "")],
 )  # fmt: skip
-def test_a_number_of_a_module_that_a_trial_changes_is_named_and_spends_the_process(
+def test_what_a_trial_changes_of_a_module_is_named_and_spends_the_process(
     what, name, tmp_path, monkeypatch
 ):
-    module = f"script_{what.replace(' ', '_')}"
+    module = "script_" + what.replace(" ", "_").replace(".", "_")
     (tmp_path / f"{module}.py").write_text(SCRIPT)
     monkeypatch.syspath_prepend(str(tmp_path))
     fold = FoldData(data=DATA)
