@@ -471,13 +471,39 @@ def test_validation_shows_shocks_that_a_mean_over_batches_hides_if_train_rises_w
 
 
 @pytest.mark.parametrize(
-    ("spread", "name"), [(0.004, "val_stalled"), (0.12, "lr_drop_due"), (0.2, "lr_drop_due")]
+    ("shake", "name"), [(0.002, "val_stalled"), (0.05, "lr_drop_due"), (0.08, "lr_drop_due")]
 )
-def test_train_that_falls_by_less_than_the_model_shakes_is_due_for_a_lower_rate(spread, name):
-    dice = np.random.default_rng(0)
+def test_train_that_falls_by_less_than_the_model_shakes_is_due_for_a_lower_rate(shake, name):
     slow = logged(lambda t: 1.3 + np.exp(-9 * t) - 0.12 * t, level(1.4, 1), classes=10, spread=5e-4)
-    shaken = slow.val + spread * dice.normal(size=len(slow.val))
+    shaken = slow.val + shake * (-1.0) ** np.arange(30)
     assert told(replace(slow, val=shaken)) == name
+
+
+@pytest.mark.parametrize(("classes", "accuracy"), [(2, 0.95), (0, 0.95), (2, 0.6), (0, 0.6)])
+def test_a_model_that_learned_most_in_its_first_epoch_has_no_rate_that_is_too_low(
+    classes, accuracy
+):
+    creeps = lambda t: 0.14 - 0.015 * t  # noqa: E731
+    curves = logged(creeps, lambda t: 0.2 - 0.02 * t, classes=classes, spread=5e-4)
+    scored = replace(curves, metric=np.full(30, accuracy))
+    learned = classes > 0 or accuracy > 0.9
+    assert told(scored) == ("still_learning" if learned else "lr_too_low")
+
+
+@pytest.mark.parametrize(("accuracy", "name"), [(0.95, "converged"), (0.6, "lr_too_high")])
+def test_shaking_is_no_rate_too_high_where_nearly_all_answers_are_right(accuracy, name):
+    rests = logged(level(0.14), level(0.15), spread=1e-4)
+    shaken = rests.val * (1 + 0.3 * np.random.default_rng(0).normal(size=30))
+    assert (told(replace(rests, val=shaken, metric=np.full(30, accuracy))) == "lr_too_high") is (
+        name == "lr_too_high"
+    )
+
+
+@pytest.mark.parametrize(("fall", "name"), [(0.0, "lr_drop_due"), (1.0, "underfitting")])
+def test_validation_that_falls_by_more_than_it_shakes_asks_for_no_lower_rate(fall, name):
+    rests = logged(level(1.2, 1), lambda t: 1.5 + fall * (0.5 - t), classes=10, spread=5e-4)
+    shaken = rests.val + 0.03 * (-1.0) ** np.arange(30)
+    assert told(replace(rests, val=shaken)) == name
 
 
 def test_a_floor_below_which_a_loss_cannot_go_is_no_underfitting():

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from search.diagnostics.verdicts.rules_rate import HIGH, wobble
+from search.diagnostics.verdicts.rules_rate import GOOD, HIGH, wobble
 from search.diagnostics.verdicts.rules_training import ASK, NOTHING
 from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
@@ -22,8 +22,8 @@ BETTER = 0.2  # of what a metric lacks at first, which only a model gains that h
 NEVER = 0.9  # of validation's first epoch, above which it is taken not to have fallen
 LARGE = 50.0  # a loss that is large in the usual units, nats or variances
 WORDS = 1000  # classes from which labels are words, or as hard to foretell
-GOOD = 0.9  # an accuracy, or another share, of a model that has learned
 SHAKES = 0.008  # from epoch to epoch, of a plateau whose rate is to be lowered
+CHANCE = 3.0  # shakes that a series falls in a third of its epochs by chance
 ALONG = 0.3  # of what train falls, which validation falls too if it learns the same
 
 
@@ -128,8 +128,9 @@ def _steep(shape: Shape) -> bool:
 def lr_too_low(shape: Shape) -> str:
     """R23: a slow, steady fall, and nearly all of the way left."""
     falls = shape.creeps and shape.val_late.change < ALONG * shape.late.change
-    if shape.curves.resumed and not shape.anchored:
-        return ""  # how far train has come since it began is not known
+    learned = (shape.score or 0.0) >= GOOD or shape.curves.resumed
+    if shape.level < HIGH if shape.anchored else learned:
+        return ""  # most was learned in the first epoch, or before the log begins
     if not falls or shape.level < SLOW * shape.first or shape.count <= SHORT:
         return ""
     came = f"train has come from {shape.loss(shape.first)} to {shape.stands} only"
@@ -158,8 +159,19 @@ def still_learning(shape: Shape) -> str:
 
 
 def _falls(shape: Shape) -> bool:
-    """Whether train falls by more in the last third of its epochs than it shakes in one."""
-    return shape.falls and -shape.late.change > wobble(shape)
+    """Whether train still falls, by more in the last third of its epochs than the model shakes in
+    one, if it shakes.
+    """
+    return shape.falls and not (_shakes(shape) and -shape.late.change < wobble(shape))
+
+
+def _shakes(shape: Shape) -> bool:
+    """Whether the model shakes about a level that is not learned, at a rate that is not at its end,
+    and validation gets no better; single batches shake at any rate.
+    """
+    known = shape.curves.held_out and not shape.annealed and shape.level >= shape.bad / 3
+    least = max(SHAKES, (0.03 if shape.anchored else 0.1) * shape.level)
+    return known and wobble(shape) >= max(least, -shape.val_late.change / CHANCE)
 
 
 def _early(shape: Shape) -> str:
@@ -213,14 +225,7 @@ def val_stalled(shape: Shape) -> str:
 
 def lr_drop_due(shape: Shape) -> str:
     """R26b: train fell at this rate, has stopped, and shakes; or shakes by more than it falls."""
-    learned = shape.level < shape.bad / 3
-    if (
-        _falls(shape)
-        or learned
-        or shape.annealed
-        or not shape.curves.held_out  # mostly single batches, which shake at any rate
-        or wobble(shape) < max(SHAKES, (0.03 if shape.anchored else 0.1) * shape.level)
-    ):
+    if _falls(shape) or not _shakes(shape):
         return ""
     return f"train fell to {shape.stands} and has stopped, shaking by {shape.by(wobble(shape))}"
 

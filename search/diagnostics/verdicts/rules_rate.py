@@ -10,6 +10,7 @@ from search.diagnostics.verdicts.trend import noise
 
 FEWEST = 3  # epochs without which nothing can be told
 HIGH = 0.6  # train's level above which nothing much has been learned
+GOOD = 0.9  # an accuracy, or another share, of a model that has learned
 REST = 0.03  # how near to a constant prediction's loss train counts as resting there
 ASLEEP = 0.9  # share of dead units of a layer that nothing gets through
 LONG = 16  # epochs whose halves can be compared
@@ -148,7 +149,8 @@ def _shakes(shape: Shape) -> str:
         return f"{text} about the loss of a constant prediction"
     least = 0.015 if shape.usual > HIGH and shape.anchored else min(0.015 * more, 0.06)
     least = least if shape.usual > HIGH else 0.06
-    shakes = shape.usual > shape.bad and wobble(shape) > least * max(shape.usual, 1.0)
+    bad = shape.usual > shape.bad and (shape.anchored or (shape.score or 0.0) < GOOD)
+    shakes = bad and wobble(shape) > least * max(shape.usual, 1.0)
     text = f"the loss shakes by {shape.by(wobble(shape))} from epoch to epoch"
     return f"{text}, about {shape.loss(shape.usual)}" if shakes else ""
 
