@@ -20,9 +20,9 @@ BROKEN = (
     "one process"
 )
 MORE = (
-    "the program prints more epochs than trainer.epochs={}: print each epoch once, and of several "
-    "folds or trainings their mean; hand it {{trainer.epochs}} in trainer.command, or say how many "
-    "it trains"
+    "the program prints more epochs than trainer.epochs={}: print each epoch once, from one "
+    "process, and of several folds or trainings their mean; hand it {{trainer.epochs}} in "
+    "trainer.command, or say how many it trains"
 )
 LATE = (
     "the first epoch that the program prints is {}: if it goes on from what an earlier trial has "

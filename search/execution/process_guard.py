@@ -193,7 +193,7 @@ def kill_children() -> list[str]:
             if child.status() == psutil.STATUS_ZOMBIE or harmless:
                 continue
             child.kill()
-            killed.append(f"{child.pid} ({command[:60]})")
+            killed.append(f"{child.pid} ({command[:60] or 'ending'})")
         except psutil.Error:
             continue
     return killed
