@@ -234,12 +234,14 @@ class CallableSeats:
     def _own_state(self) -> Iterator[None]:
         """The process as the generator has left it, and afterwards as it was before."""
         before = _ProcessState.read()
-        self._state.restore()
+        if self._state != before:
+            self._state.restore()
         try:
             yield
         finally:
             self._state = _ProcessState.read()
-            before.restore()
+            if self._state != before:
+                before.restore()
 
     def _number(self, values: dict[str, Any]) -> int:
         epoch = values.pop("epoch", None)

@@ -4,6 +4,7 @@ Such as `best_accuracy` of a script that says `global best_accuracy`: the second
 would begin with the best one of the first. Or a model that a notebook makes at its top.
 """
 
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,7 @@ class SharedNumbers:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._before, self._config = dict(_numbers()), set(_leaves(config))
+        self._is_told = False
 
     def changed(self) -> str:
         """The first number that has changed, by module and name; empty where none has."""
@@ -47,8 +49,9 @@ class SharedNumbers:
         return ""
 
     def remark(self) -> str:
-        """What the user should know of it; empty where no number has changed."""
-        name = self.changed()
+        """What the user should know after the first epoch; later, and if nothing changed, empty."""
+        name = "" if self._is_told else self.changed()
+        self._is_told = True  # a look at each short epoch would cost as much as the epoch
         return REMARK.format(name) if name else ""
 
 
@@ -89,7 +92,7 @@ def _own_modules(loaded: int) -> list[ModuleType]:
     return [
         module
         for module in list(sys.modules.values())
-        if (file := str(getattr(module, "__file__", None) or ""))
+        if os.path.isabs(file := str(getattr(module, "__file__", None) or ""))
         and not file.startswith(INSTALLED)
         and not any(folder in file for folder in LIBRARIES)
     ]
