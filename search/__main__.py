@@ -5,9 +5,11 @@ Never composes itself.
 
 import importlib
 import importlib.util
+import io
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from search.config import catalogue
 from search.config.program import as_started
@@ -62,6 +64,14 @@ def console() -> None:
     """
     importlib.import_module("trainers")
     sys.path.insert(0, os.getcwd())
+    exit_with_main()
+
+
+def exit_with_main() -> NoReturn:
+    """Runs the process's command line; output that takes no such letter as … shows a ? there."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(main(sys.argv[1:]))
 
 
@@ -113,4 +123,4 @@ def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_with_main()

@@ -1,5 +1,6 @@
 """The commands as a user gives them: what they print, their exit codes, and that a wrong word changes nothing."""
 
+import io
 import json
 import os
 import re
@@ -30,7 +31,7 @@ from kit import (
 )
 from safetensors.numpy import load_file
 
-from search.__main__ import main
+from search.__main__ import exit_with_main, main
 
 
 def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
@@ -273,6 +274,17 @@ def test_a_search_that_cannot_be_read_does_not_hide_the_others(smoke):
     assert done.returncode == 1
     assert "broken: cannot be read: " in done.stdout
     assert "smoke: done, 4 of 4 trials finished" in done.stdout
+
+
+def test_a_terminal_without_our_letters_shows_a_mark_in_their_place(monkeypatch):
+    errors = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stderr", errors)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys, "argv", ["knobwise", "größe"])
+    with pytest.raises(SystemExit, match="2"):
+        exit_with_main()
+    errors.seek(0)
+    assert errors.read().startswith("search: experiment or verb 'gr??e' does not exist")
 
 
 def test_a_reader_that_goes_away_does_not_end_the_search(elsewhere):
