@@ -26,9 +26,16 @@ PR_SET_CHILD_SUBREAPER = 36
 LIMIT = 2**16  # of a request [bytes]
 ROOM = {"words": 4000, "variables": 32000}  # for those of a fork, in a server's own place [bytes]
 PAD, ARROW = SERVERS_OWN = "KNOBWISE_TEST_PAD", "JE_ARROW_MALLOC_CONF"
-STOCK = "trainers.stock"
+STOCK, DRY_RUN = "trainers.stock", "search.execution.worker.dry_run"
+EARLY = {
+    STOCK: True,
+    "trainers.command": False,
+    "": False,
+}  # what workers import: with torch or not
+SLOT = Slot(number=0, gpu=None, threads=1)  # whose variables a server has
 # Variables that no import reads: those of a search's own, of a test, and which GPU is seen.
-FREE = {"KNOBWISE_WORKER", "KNOBWISE_TEST", "TOY_PAUSE", "COLUMNS", "PYTEST_CURRENT_TEST", "CUDA_VISIBLE_DEVICES"}  # fmt: skip
+FREE = {"KNOBWISE_WORKER", "KNOBWISE_TEST", "TOY_PAUSE", "COLUMNS", "PYTEST_CURRENT_TEST"}
+FREE.add("CUDA_VISIBLE_DEVICES")
 # Words of a search whose workers have no need of torch; `train` and inline train by themselves.
 LIGHT = ("own_trainer", "own_command", "trainer._target_=toys.")
 READING = {"status", "table", "report", "doctor", "export", "list", "schema", "help", "completion", "workers", "dashboard"}  # fmt: skip
@@ -93,10 +100,9 @@ def needs_torch(words: Sequence[str]) -> bool | None:
         return READING.isdisjoint(words) and not any(word.startswith(LIGHT) for word in words)
     if words[1:3] != ["-c", START]:
         return None
-    module, early = words[4], words[-1]
-    if module == "search.execution.worker.process":
-        return {STOCK: True, "": False}.get(early)
-    return True if module == "search.diagnostics.probe_process" else bool(OWN) and OWN[0].torch
+    if words[4] == "search.execution.worker.process":
+        return EARLY.get(words[-1])
+    return OWN[0].torch if OWN and words[4] == DRY_RUN else True
 
 
 def starts_workers(words: Sequence[str]) -> bool:
@@ -112,6 +118,8 @@ def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | 
     if server.torch != torch:
         return None
     names = {*variables, *server.variables} - FREE
+    if DRY_RUN in words:  # nothing is trained in it
+        names -= set(SLOT.environment())
     same = all(variables.get(name) == server.variables.get(name) for name in names)
     return server if same or words[1] == "-m" else None
 
@@ -143,8 +151,7 @@ def _server(*, torch: bool) -> Server:
     if torch in SERVERS:  # a search within this process has ended what ran below it
         _drop(SERVERS[torch])
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    slot = Slot(number=0, gpu=None, threads=1)
-    variables = {**os.environ, **slot.environment()}
+    variables = {**os.environ, **SLOT.environment()}
     # A fork has one thread.
     env = {**variables, ARROW: "background_thread:false", PAD: " " * ROOM["variables"]}  # fmt: skip
     words = [sys.executable, SERVE, str(theirs.fileno()), "torch" if torch else "", " " * ROOM["words"]]  # fmt: skip

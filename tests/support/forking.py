@@ -29,6 +29,7 @@ IMPORTED = (
     "search.execution.worker.worker",
     "search.execution.worker.conductor_watch",
     "trainers.callable",
+    "trainers.command",
     "trainers.mentions",
     "trainers.data.bundled",
 )
