@@ -83,8 +83,14 @@ def dead(names: Sequence[str], shares: Sequence[float]) -> Values:
 
 def norms(tensors: Sequence[Tensor]) -> Tensor:
     """Of each, in float64, [1, tensors]."""
-    dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in tensors]
-    return torch.stack(torch._foreach_norm(dense, 2, torch.float64))[None]
+    real = [dense(tensor) for tensor in tensors]
+    return torch.stack(torch._foreach_norm(real, 2, torch.float64))[None]
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """The values of a tensor, sparse or complex, as plain real numbers."""
+    values = tensor.coalesce().values() if tensor.is_sparse else tensor
+    return torch.view_as_real(values) if values.is_complex() else values
 
 
 def fared(

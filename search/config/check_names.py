@@ -35,7 +35,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "batch_norm": (),
     "learning_rate": (*START, "batch_norm", "first_loss", "gradients", "dead_units"),
     "repeatable": (),
-    "capacity": (),
+    "capacity": (*START, *MODEL, "learning_rate"),
     "overfit": (*START, *MODEL, "own_gradients", "contradictions", "reported_losses", "trains"),
     "labels_matter": (
         *START, *MODEL, "overfit", "label_signal", "validation_labels", "reported_losses", "trains",

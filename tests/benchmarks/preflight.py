@@ -1,9 +1,10 @@
 """Faults planted in set-ups: how many are named by the right check, and how many alarms sound set-ups raise.
 
-    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
+    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
 
 `foreign`: set-ups that the rules were not made with at first; `aside`: a third of them, put aside until the rules stood; `scripts`: in
-the styles of strangers, made after both; `styles`: others once more, after all of these.
+the styles of strangers, made after both; `styles`: others once more, after all of these; `everyday`: the
+last ones, after those.
 `--minutes`: after which no further set-up begins; the sound ones come first, in an order drawn at random. `--log`: gets a line per
 set-up; those that stand in it are not run again, and the shares are of all of them.
 Trains in a pool of processes, one thread each, without a process of its own per set-up.
@@ -26,6 +27,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 os.environ["PYTHONPATH"] = f"{SUPPORT}:{os.environ.get('PYTHONPATH', '')}"
 
+import everyday
 import foreign
 import foreign_scripts
 import foreign_styles
@@ -51,7 +53,7 @@ SLOTS = (Slot(number=0, gpu=None, threads=1),)
 
 def checked(plan, prepared, place, *, quick):
     """All checks but that of speed, as `preflight` makes them, in this process; `quick`: without learning by heart."""
-    questions = [] if quick else ["heart", "labels"]
+    questions = ["padding"] if quick else ["padding", "heart", "labels"]
     questions += ["gradients"] * (plan.preflight.gradcheck and plan.stock)
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
     asked = {
@@ -104,7 +106,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument(
         "--collection",
-        choices=("planted", "foreign", "aside", "scripts", "styles"),
+        choices=("planted", "foreign", "aside", "scripts", "styles", "everyday"),
         default="planted",
     )
     parser.add_argument("--seeds", type=int, default=1)
@@ -114,7 +116,12 @@ def main():
     parser.add_argument("--quick", action="store_true", help="without learning by heart")
     parser.add_argument("--log", type=Path)
     words = parser.parse_args()
-    others = {"planted": planted, "scripts": foreign_scripts, "styles": foreign_styles}
+    others = {
+        "planted": planted,
+        "scripts": foreign_scripts,
+        "styles": foreign_styles,
+        "everyday": everyday,
+    }
     source = others.get(words.collection, foreign)
     aside = words.collection == "aside"
     ends = time.time() + 60 * words.minutes

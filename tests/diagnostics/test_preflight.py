@@ -322,10 +322,10 @@ def test_targets_by_their_scale_and_kind():
 
 CALM = {
     "rows_seen": {"taught": None, "covered": [], "again": None, "on_train": None, "on_val": None, "on_taught": None}, "given_spread": None, "losses_again": [],
-    "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "steps_until": [], "put_back": {}, "made_anew": False, "followed": None, "losses_until": [], "passes": 0,
+    "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "steps_until": [], "put_back": {}, "restarts": 0, "made_anew": False, "followed": None, "losses_until": [], "passes": 0,
     "broadcast": [], "still_norms": 0,
     "error": "", "rows": 64, "val_rows": 16, "weights": [], "batches": [], "epochs": [], "losses": [], "loss": None, "optimizers": 1, "steps": 0,
-    "evaluated": [], "rows_mix": False, "averaged": None, "gradient_norms": [],
+    "evaluated": [], "rows_mix": False, "unused_inputs": 0.0, "linear_layers": 0, "decay": 0.0, "saturated": 0.0, "averaged": None, "gradient_norms": [],
     "steps_without_gradient": 0, "stale_gradients": 0, "ratios": [], "rates": [], "noisy_evaluations": [], "unsteady_evaluation": False, "changed_buffers": [], "quiet_trainings": [],
     "dead": [], "relu_rows": 0, "batch_norms": 0, "epochs_told": 1, "train_loss": [1.0], "val_loss": [1.0], "first_loss": None,
     "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "hand_steps": 0, "hand_rates": [],

@@ -12,7 +12,8 @@ from test_preflight import CALM
 from search.diagnostics.preflight import learning, loop, losses, output, stepping
 from search.diagnostics.preflight.check import Judge
 from search.diagnostics.preflight.label_noise import UNSEEN, label_noise
-from search.diagnostics.preflight.near_rows import near_copies
+from search.diagnostics.preflight.labels import telltale_feature
+from search.diagnostics.preflight.near_rows import near_copies, repeated
 from search.diagnostics.preflight.noise_floor import CERTAIN, noise_floor
 from search.diagnostics.preflight.reading import Reading
 from search.diagnostics.preflight.time_left import TimeLeft
@@ -78,6 +79,38 @@ def test_sets_of_a_wide_table_are_compared_by_the_same_columns():
     assert validation_labels(reading, (held, held_y), alike=True).outcome == "pass"
     near = np.concatenate([held[:100], x[:20] + 0.02])
     assert near_copies({"train": x, "val": near}, like=np.random.default_rng(2).permuted(x, axis=0))["val"] > 0.1  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("again", "told"),
+    [(lambda x: x[:, ::-1], "in another order"), (lambda x: np.roll(x, 1, axis=1) * [0, *[1] * 7], "moved by a column"),
+     (lambda x: np.where(np.arange(8) % 2, x[::-1], x), "with three values or more"), (lambda x: x + 1.0, "")],
+)  # fmt: skip
+def test_rows_that_stand_in_train_in_another_form_are_told(again, told):
+    x = np.random.default_rng(3).normal(0, 1, (300, 8))
+    sets = {"train": x[:200], "val": np.concatenate([x[200:], again(x[:50])])}
+    text = repeated(sets, like=np.random.default_rng(4).permuted(x[:200], axis=0))
+    assert told in text
+    assert bool(text) == bool(told)
+
+
+def test_a_column_that_measures_nothing_and_tells_the_labels_is_named():
+    dice = np.random.default_rng(5)
+    y, x = np.arange(300) % 2, dice.normal(0, 1, (300, 3))
+    mostly = np.where(dice.random(300) < 0.05, 1 - y, y)
+    leaks = {
+        "as an identifier is": 1000 * mostly + dice.permutation(300),
+        "by its gaps alone": np.where(mostly == 1, np.nan, dice.normal(0, 1, 300)),
+        "labels lie in runs": ((2 * dice.integers(0, 9, 300) + y) * 7919) % 101,
+    }
+    for told, column in leaks.items():
+        raw = np.column_stack([x, column])
+        filled = np.nan_to_num(raw, nan=float(np.nanmean(column)))
+        check = telltale_feature(filled, y, raw=raw, classification=True)
+        assert (check.outcome, told in check.told) == ("warn", True)
+        sound = np.column_stack([x, dice.permutation(column)])
+        filled = np.nan_to_num(sound, nan=0.0)
+        assert telltale_feature(filled, y, raw=sound, classification=True).outcome == "pass"
 
 
 def _swapped(rows, share, *, apart, seed):
@@ -199,11 +232,28 @@ def test_weights_shrunk_once_between_two_steps_and_a_negated_part_of_a_loss_are_
         assert output.first_loss(seen, entropy=2.3, classes=10).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("train_loss", "val_loss", "told"),
+    [([0.05, 0.04], [1.5, 1.4], "no mean is so small"), ([1.6, 1.5], [7.5, 7.0], "5 times the loss of the predictions"),
+     ([7.9, 7.4], [7.5, 7.0], ""), ([1.6, 1.5], [1.5, 1.4], "")],
+)  # fmt: skip
+def test_losses_that_are_on_another_scale_than_a_mean_are_told(train_loss, val_loss, told):
+    call = {"name": "cross_entropy", "outputs": [16, 10], "reduction": "mean", "value": 2.3}
+    again = [{"own": own, "shuffled": 3.0, "spread": 0.05} for own in (1.5, 1.4)]
+    seen = {**CALM, "loss": call, "losses_until": [10, 20], "train_loss": train_loss, "val_loss": val_loss, "losses_again": again}  # fmt: skip
+    check = losses.reported_losses(seen, heart={})
+    assert told in check.told
+    assert (check.outcome == "warn") == bool(told)
+
+
 @pytest.mark.parametrize(("val_loss", "outcome"), [(0.1, "pass"), (2.2, "pass"), (5.0, "fail")])
 def test_without_predictions_a_val_loss_above_a_guess_is_none_of_rows_that_are_all_right(
     val_loss, outcome
 ):
-    seen = {**CALM, "loss": {"name": "cross_entropy", "outputs": [16, 10]}}
+    seen = {
+        **CALM,
+        "loss": {"name": "cross_entropy", "outputs": [16, 10], "reduction": "mean", "value": None},
+    }
     heart = {"tries": [{"val_loss": val_loss, "again": None, "score": 0.98}]}
     assert losses.reported_losses(seen, heart=heart).outcome == outcome
 

@@ -19,7 +19,7 @@ from trainers.api import Data, Part
 from trainers.probes import questions
 from trainers.probes.limits import OutOfTime, time_limit
 from trainers.probes.run import train
-from trainers.probes.seen import loss_call
+from trainers.probes.seen import batch_of, loss_call
 from trainers.probes.steer import Enough, Steer
 from trainers.probes.subject import Subject, is_cut, ramp
 from trainers.probes.watch import Watch
@@ -144,6 +144,77 @@ def test_dropout_by_any_name_is_seen_in_an_evaluation():
         with Watch() as watch:
             _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), evaluate=evaluate)
         assert watch.seen.noisy_evaluations == seen
+
+
+@pytest.mark.parametrize(("helps", "noisy"), [(True, []), (False, ["dropout"])])
+def test_a_teacher_in_training_mode_is_no_noisy_evaluation(helps, noisy):
+    model, (x, y) = _model(nn.Dropout(0.5)), _rows()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with Watch() as watch:
+        for _ in range(4):
+            if helps:
+                with torch.no_grad():
+                    aim = model(x).softmax(1)
+            optimizer.zero_grad()
+            out = model(x)
+            loss = F.cross_entropy(out, y)
+            (loss + F.mse_loss(out.softmax(1), aim) if helps else loss).backward()
+            optimizer.step()
+        if not helps:
+            with torch.no_grad():
+                model(x)
+        watch.epoch()
+    assert watch.seen.noisy_evaluations == noisy
+
+
+class Half(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = _model()
+
+    def forward(self, x):
+        return self.net(torch.cat([x[:, :2], x[:, :3]], dim=1))
+
+
+@pytest.mark.parametrize(
+    ("model", "unused", "layers"),
+    [(_model(), 0.0, 0), (Half(), 0.4, 0), (nn.Linear(5, 3), 0.0, 0),
+     (nn.Sequential(nn.Linear(5, 7), nn.Linear(7, 3)), 0.0, 2)],
+)  # fmt: skip
+def test_inputs_that_change_no_output_and_layers_without_a_bend_are_seen(model, unused, layers):
+    def evaluate(model, x):
+        with torch.no_grad():
+            model(x)
+
+    with Watch() as watch:
+        _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), evaluate=evaluate)
+    assert (watch.seen.unused_inputs, watch.seen.linear_layers) == (unused, layers)
+
+
+@pytest.mark.parametrize("undo", [lambda old, new: old, lambda old, new: old + 0.01 * (new - old)])
+def test_what_takes_back_a_step_is_seen_and_an_average_now_and_then_is_not(undo):
+    def taken_back(every):
+        model, kept = nn.Linear(5, 3), []
+
+        def evaluate(model, x):
+            kept.append(model.weight.detach().clone())
+            if len(kept) % every == 0 and len(kept) > every:
+                with torch.no_grad():
+                    model.weight.copy_(undo(kept[-1 - every], kept[-1]))
+                kept[-1] = model.weight.detach().clone()
+
+        with Watch() as watch:
+            _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), evaluate=evaluate)
+        return watch.seen.put_back.get("weight", 0)
+
+    assert taken_back(1) == 2  # between the second and the fourth of four steps
+    assert taken_back(4) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.complex64, torch.int64])
+def test_batches_of_any_type_are_noted(dtype):
+    batch = batch_of(torch.arange(12).view(4, 3).to(dtype))
+    assert (batch.shape, batch.finite, len(set(batch.keys))) == ((4, 3), True, 4)
 
 
 def test_hooks_are_gone_afterwards_also_after_an_error():

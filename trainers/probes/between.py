@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 SAME = 1e-3  # share of a tensor's change that its factor may leave over
+UNDONE = 0.9  # of a step, which is as if it had not been
 OTHER = 0.5  # cosine below which a tensor has nothing of what it was
 
 
@@ -50,9 +51,22 @@ def drawn_anew(before: Mapping[int, Tensor], now: Mapping[int, Tensor]) -> list[
     return changed
 
 
-def put_back(
-    before: Mapping[int, Tensor], now: Mapping[int, Tensor], *, first: Mapping[int, Tensor]
+def taken_back(
+    before: Mapping[int, Tensor], after: Mapping[int, Tensor], now: Mapping[int, Tensor]
 ) -> list[int]:
-    """Keys of the tensors that were moved by a step, and are what they were at first again."""
-    back = (key for key, old in before.items() if not torch.equal(old, now[key]))
-    return [key for key in back if key in first and torch.equal(first[key], now[key])]
+    """Keys of the tensors that are nearly what they were before the last step again, since what was
+    done to them after it undoes it.
+
+    Args:
+        before: the last step.
+        after: it.
+        now: before the next one.
+    """
+    back = []
+    for key, old in after.items():
+        if key not in before or torch.equal(old, now[key]):
+            continue
+        step = (old - before[key]).double()
+        undone = float(((old - now[key]).double() * step).sum())
+        back += [key] if 0 < UNDONE * float(step.square().sum()) < undone else []
+    return back

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from trainers.probes.between import alike_factor
-from trainers.probes.hooks import dense
 from trainers.probes.seen import Seen
+from trainers.records import dense
 
 LEAST = 8  # numbers of a tensor from which its change can be explained by three causes
 EXACT = 1e-3  # share of a change that these causes may leave over
@@ -46,7 +46,7 @@ class StepsByHand:
 
     def before_backward(self, parameters: Iterable[Tensor]) -> None:
         """Notes the step that was taken since the last pass, if one was."""
-        now = {id(p): p.detach() for p in parameters}
+        now = {id(p): dense(p.detach()) for p in parameters}
         held = {id(p): p.grad for p in parameters if p.grad is not None}
         before = {key: self._weights[key] for key in now if key in self._weights}
         moved = {
@@ -62,7 +62,7 @@ class StepsByHand:
 
     def after_backward(self, parameters: Iterable[Tensor]) -> None:
         """Keeps weights and gradients for the next pass."""
-        self._weights = {id(p): p.detach().clone() for p in parameters}
+        self._weights = {id(p): dense(p.detach()).clone() for p in parameters}
         self._gradients = {
             id(p): dense(p.grad).detach().clone() for p in parameters if p.grad is not None
         }

@@ -3,6 +3,7 @@ changes (R45). Never judges.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes.seen import Seen
+
+ROWS, PARTS = 64, 8  # rows, and parts of their inputs, whose effect on the outputs is tried
+LINEAR = 1e-4  # of the outputs' spread, by which those of a linear model may miss a line
 
 
 def evaluate_again(
@@ -35,21 +39,47 @@ def evaluate_again(
     ]
     kept = {name: buffer.clone() for name, buffer in buffers.items()}
     rows = len(args[0]) if args and isinstance(args[0], Tensor) and args[0].ndim else 0
-    half = None
     with torch.random.fork_rng():
         again = module(*args, **kwargs)
-        if _by_rows((*args, output), rows) and not kwargs:
+        pairs = zip(tree_leaves(output), tree_leaves(again), strict=True)
+        seen.unsteady_evaluation = not all(
+            _near(one, two) for one, two in pairs if isinstance(one, Tensor)
+        )
+        steady = not seen.unsteady_evaluation and not seen.noisy_evaluations
+        if steady and _by_rows((*args, output), rows) and not kwargs:
             half = module(*(arg[rows // 2 :] for arg in args))  # recurrence runs forwards
+            expected = output[rows // 2 :].double()
+            close = torch.allclose(half.double(), expected, rtol=1e-2, atol=1e-3, equal_nan=True)
+            seen.rows_mix = not close
+            if close:
+                with suppress(Exception):  # inputs that no row has may be none to a model
+                    _note_inputs(seen, module, tuple(arg[:ROWS] for arg in args))
     for name, buffer in kept.items():
         buffers[name].copy_(buffer)
-    pairs = zip(tree_leaves(output), tree_leaves(again), strict=True)
-    seen.unsteady_evaluation = not all(
-        _near(one, two) for one, two in pairs if isinstance(one, Tensor)
-    )
-    if isinstance(half, Tensor) and not seen.unsteady_evaluation and not seen.noisy_evaluations:
-        expected = output[rows // 2 :].double()
-        close = torch.allclose(half.double(), expected, rtol=1e-2, atol=1e-3, equal_nan=True)
-        seen.rows_mix = not close
+
+
+def _note_inputs(seen: Seen, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    """Which parts of its inputs the outputs depend on at all, and whether only linearly.
+
+    A part is read if its values of other rows change any output.
+    """
+    inputs, rest = args[0], args[1:]
+    output, flat = module(*args), inputs.flatten(1)
+    varied = unread = 0
+    for part in torch.arange(flat.shape[1]).tensor_split(min(PARTS, flat.shape[1])):
+        other = flat.clone()
+        other[:, part] = flat.flip(0)[:, part]
+        if not torch.equal(other, flat):
+            varied += 1
+            unread += torch.equal(module(other.view_as(inputs), *rest), output)
+    seen.unused_inputs = unread / varied if varied else 0.0
+    layers = sum(parameter.ndim > 1 for parameter in module.parameters())
+    if layers > 1 and inputs.is_floating_point() and output.is_floating_point() and varied:
+        far = -inputs.flip(0)  # across the origin, as rows alone may lie on one side of a bend
+        bend = module((inputs + far) / 2, *rest) - (output + module(far, *rest)) / 2
+        spread = float(output.std())
+        linear = spread > 0 and float(bend.abs().max()) < LINEAR * spread
+        seen.linear_layers = layers if linear else 0
 
 
 def _by_rows(values: Sequence[Any], rows: int) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from trainers.records import dense
+
 
 def share_followed(
     evaluated: Sequence[Tensor], trained: Sequence[Tensor], *, first: Mapping[int, Tensor]
@@ -27,7 +29,7 @@ def share_followed(
         begun = first.get(id(other))
         if begun is None:
             continue
-        way = (other.detach() - begun).double()
+        way = (dense(other.detach()) - begun).double()
         whole += float(way.square().sum())
-        along += float(((one.detach() - begun).double() * way).sum())
+        along += float(((dense(one.detach()) - begun).double() * way).sum())
     return along / whole if whole > 0 and torch.isfinite(torch.tensor(along / whole)) else None

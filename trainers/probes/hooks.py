@@ -85,8 +85,3 @@ def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
 def is_idle(optimizer: Optimizer) -> bool:
     """Whether an optimizer has nothing to step, as one has that is made for its schedule only."""
     return not any(parameter.numel() for parameter in parameters_of(optimizer))
-
-
-def dense(gradient: torch.Tensor) -> torch.Tensor:
-    """The values of a gradient, sparse or not."""
-    return gradient.coalesce().values() if gradient.is_sparse else gradient

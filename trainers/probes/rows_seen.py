@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trainers.records import dense
+
 ONCE = 0.9  # of the rows of an epoch, which come once: else other rows resemble them by chance
 VALUES = 256  # of a row, evenly drawn, that make its key
 
 
 def row_keys(rows: torch.Tensor | NDArray[Any]) -> tuple[int, ...]:
     """A key per row, by its values as float32."""
-    array = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else rows
+    array = dense(rows.detach()).float().cpu().numpy() if isinstance(rows, torch.Tensor) else rows
     flat = array.reshape(len(array), -1)
     some = np.ascontiguousarray(flat[:, :: max(1, flat.shape[1] // VALUES)], dtype=np.float32)
     return tuple(zlib.crc32(row.tobytes()) for row in some + 0.0)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.probes.rows_seen import row_keys
+from trainers.records import dense
 
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 # Operations that leave the values of an output as they are.
@@ -75,7 +76,7 @@ class LossCall:
     the targets.
 
     `probabilities`, `log_probabilities`: whether the rows of the outputs are such, `over_batch`:
-    whether its columns are;
+    whether its columns are; `one_each`: whether every row of the targets has one label;
     `within_unit`: whether all lie between 0 and 1; `sigmoid`: and none is 0 or 1; `classes`:
     whether targets are whole numbers;
     `value`: of the loss; `reduction`: mean | sum | none; `plain`: whether it has neither class
@@ -96,6 +97,7 @@ class LossCall:
     within_unit: bool
     classes: bool
     over_batch: bool = False
+    one_each: bool = False
     sigmoid: bool = False
     value: float | None = None
     constant: float | None = None
@@ -125,9 +127,13 @@ class Seen:
     gradients; `discarded`: backward passes whose gradients were cleared before a step;
     `hand_steps`: steps that no optimizer took, `hand_rates` of those that follow the gradient;
     `steps_until`: steps at the end of each epoch; `put_back`: tensors that became between two steps
-    what they were before the first, and how often; `made_anew`: an epoch stepped other weights than
+    nearly what they were before the last one, and how often; `restarts`: how often all of them
+    became what they were before the first; `made_anew`: an epoch stepped other weights than
     the one before; `followed`: share of the trained weights' way that evaluated ones have gone, of
-    a copy or an average.
+    a copy or an average; `unused_inputs`: share of the parts of an input that change no output;
+    `linear_layers`: of a model whose outputs are a linear function of its inputs; `decay`: the
+    greatest share of the weights that weight decay takes in a step; `saturated`: of what tanh and
+    sigmoid layers put out before the first step, the greatest share at their ends.
     """
 
     weights: list[Weights] = field(default_factory=list)
@@ -167,8 +173,13 @@ class Seen:
     hand_rates: list[float] = field(default_factory=list)
     steps_until: list[int] = field(default_factory=list)
     put_back: dict[str, int] = field(default_factory=dict)
+    restarts: int = 0
     made_anew: bool = False
     followed: float | None = None
+    unused_inputs: float = 0.0
+    linear_layers: int = 0
+    decay: float = 0.0
+    saturated: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -190,12 +201,8 @@ def batch_of(given: Tensor) -> Batch:
     plain = given.cpu().contiguous()
     finite = bool(torch.isfinite(plain).all()) if plain.is_floating_point() else True
     alike = len(plain) > 1 and bool((plain == plain[:1]).all())
-    content = (
-        hashlib.sha256(plain.numpy().tobytes()).hexdigest()
-        if plain.dtype != torch.bfloat16
-        else str(plain.double().sum())
-    )
-    numbers = plain.double()
+    numbers = dense(plain).double()
+    content = hashlib.sha256(numbers.numpy().tobytes()).hexdigest()
     mean, spread = float(numbers.mean()), float(numbers.std(correction=0))
     return Batch(
         shape=tuple(given.shape),
@@ -231,7 +238,7 @@ def loss_call(
     sums = rows.sum(dim=1) if rows.ndim > 1 else rows
     several = rows.ndim > 1 and rows.shape[1] > 1
     exponents = rows.logsumexp(dim=1) if several else rows
-    numbers = func not in (F.cross_entropy, F.nll_loss)
+    numbers = func not in (F.cross_entropy, F.nll_loss, F.poisson_nll_loss, F.gaussian_nll_loss)
     constant = zero = None
     if numbers and outputs.shape == targets.shape and bool((targets != targets.flatten()[0]).any()):
         mean = targets.to(outputs.dtype).mean(dim=0, keepdim=True).expand_as(outputs)
@@ -254,6 +261,9 @@ def loss_call(
         sigmoid=several and within and bool((rows > 0).all() and (rows < 1).all()),
         log_probabilities=several and bool(exponents.abs().max() < CLOSE),
         within_unit=within,
+        one_each=several
+        and targets.shape == outputs.shape
+        and bool((targets.sum(dim=1) == 1).all()),
         classes=not targets.is_floating_point() or bool((targets == targets.round()).all()),
         constant=constant,
         zero=zero,

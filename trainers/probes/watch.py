@@ -24,10 +24,12 @@ from trainers.probes.hooks import DROPOUTS
 from trainers.probes.rows_seen import row_keys
 from trainers.probes.seen import Pass, batch_of, broadcast_shapes, loss_call, units_alike
 from trainers.probes.watch_steps import LOOKED_AT, StepWatch
+from trainers.records import SQUASHED
 
 LOSSES = (
     F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
     F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
+    F.poisson_nll_loss, F.gaussian_nll_loss,
 )  # fmt: skip
 DIFFERENCES = (
     torch.sub,
@@ -39,6 +41,7 @@ DIFFERENCES = (
 )
 DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
 STILL = 1e-3  # momentum below which running statistics rest where they began
+END = 0.01  # how near to its ends a tanh or a sigmoid passes on hardly any gradient
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
 
@@ -56,6 +59,9 @@ class Watch(StepWatch):
         self._train_rows = train_rows
         self.evaluated_keys: set[int] = set()  # rows that any module saw without gradients
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
+        self._noisy: set[str] = set()  # and in such passes since the last backward pass
+        self._helping: set[str] = set()  # and in those that a backward pass came after
+        self._helped = 0  # backward passes right after such ones, as of a teacher's targets
         self._depth = 0
         self._noted: list[Tensor] = []
         self._relu, self._alive = 0, dict[int, Tensor]()
@@ -79,6 +85,9 @@ class Watch(StepWatch):
         self._close(
             self._passes if self._passes and self._passes[-1].used else self._passes[:-1]
         )  # it may have been cut short
+        if 2 * self._helped < len(self._noted):  # an evaluation in front of an epoch's training
+            self._noisy |= self._helping
+        self._note_noise()
         self.seen.losses = [float(loss) for loss in self._noted]
         self.seen.dead = [float((~alive).double().mean()) for alive in self._alive.values()]
         for tensor, weights in self._named.values():
@@ -99,6 +108,7 @@ class Watch(StepWatch):
     def epoch(self) -> None:
         """An epoch has ended."""
         super().epoch()
+        self._note_noise()
         self._close(self._passes)
         self._passes = []
         self.seen.epochs.append(len(self.seen.batches))
@@ -146,6 +156,10 @@ class Watch(StepWatch):
         result = func(*args, **kwargs)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
+        if func in SQUASHED and not self.seen.steps and result.requires_grad and result.ndim > 1:
+            low = -1.0 if "tanh" in func.__name__ else 0.0
+            ends = (result.detach() > 1 - END) | (result.detach() < low + END)
+            self.seen.saturated = max(self.seen.saturated, float(ends.double().mean()))
         if (
             func in RELUS
             and torch.is_grad_enabled()
@@ -186,6 +200,13 @@ class Watch(StepWatch):
 
     def _on_backward(self, loss: Tensor) -> None:
         self._noted.append(loss)
+        self._helped += bool(self._noisy)
+        self._helping, self._noisy = self._helping | self._noisy, set()
+
+    def _note_noise(self) -> None:
+        """What was active in evaluations of this epoch."""
+        self.seen.noisy_evaluations += sorted(self._noisy - set(self.seen.noisy_evaluations))
+        self._noisy = set()
 
     # Modules
 
@@ -216,8 +237,9 @@ class Watch(StepWatch):
         self._depth += 1
 
     def _left(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any = None
     ) -> None:
+        # Where the module raised, torch gives neither keywords nor an output.
         self._depth -= 1
         if self._depth or self._paused or output is None:
             return
@@ -231,7 +253,7 @@ class Watch(StepWatch):
         given = batch_of(tensors[0].detach()) if tensors else None
         if not torch.is_grad_enabled():
             self.seen.evaluated += [given] if given is not None else []
-            if not self._evaluated:
+            if not self._evaluated and not self._calibrating:
                 self._evaluated = True
                 self._paused = True
                 try:
@@ -254,5 +276,4 @@ class Watch(StepWatch):
         self.evaluated_keys.update(keys)
         if not self._train_rows.issuperset(keys):
             self._judged = module
-            noisy = self._calibrating - set(self.seen.noisy_evaluations)
-            self.seen.noisy_evaluations += sorted(noisy)
+            self._noisy |= self._calibrating

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainers.probes.between import drawn_anew, factor_between, put_back
+from trainers.probes.between import drawn_anew, factor_between, taken_back
 from trainers.probes.by_hand import StepsByHand, leaves_of
-from trainers.probes.hooks import Hooked, dense, has_closure, is_idle, parameters_of
+from trainers.probes.hooks import Hooked, has_closure, is_idle, parameters_of
 from trainers.probes.seen import Seen, Weights
+from trainers.records import dense
 
 LOOKED_AT = 4  # backward passes whose graphs are looked at
 
@@ -138,6 +139,8 @@ class StepWatch(Hooked):
         self.seen.steps += 1
         self.seen.steps_without_gradient += known and not self._fresh and not closure
         self.seen.rates.append(float(optimizer.param_groups[0]["lr"]))
+        decays = (group["lr"] * group.get("weight_decay", 0) for group in optimizer.param_groups)
+        self.seen.decay = max(self.seen.decay, *map(float, decays))
         self.seen.maximized += bool(optimizer.param_groups[0].get("maximize"))
         self.seen.cleared += bool(
             self._fresh and not any(p.grad is not None and dense(p.grad).any() for p in mine)
@@ -147,7 +150,7 @@ class StepWatch(Hooked):
             self._note_parameter(f"tensor {tuple(parameter.shape)}", parameter).optimized = True
             self._owned.add(id(parameter))
             self._stepped.add(id(parameter))
-            self._before[id(parameter)] = parameter.detach().clone()
+            self._before[id(parameter)] = dense(parameter.detach()).clone()
             self._initial.setdefault(id(parameter), self._before[id(parameter)])
         if not closure:
             self._note_gradients(optimizer)
@@ -155,8 +158,11 @@ class StepWatch(Hooked):
     def _note_between(self, parameters: Sequence[Tensor]) -> None:
         """What became of the parameters since their last step."""
         old = {id(p): self._after[id(p)] for p in parameters if id(p) in self._after}
-        now = {id(p): p.detach() for p in parameters}
-        for key in put_back(old, now, first=self._initial):
+        now = {id(p): dense(p.detach()) for p in parameters}
+        moved = bool(old) and not all(torch.equal(one, now[key]) for key, one in old.items())
+        first = all(torch.equal(self._initial[key], now[key]) for key in old)
+        self.seen.restarts += moved and first and self.seen.steps > 2
+        for key in taken_back(self._before, old, now):
             name = self._named[key][1].name if key in self._named else "a tensor"
             self.seen.put_back[name] = self.seen.put_back.get(name, 0) + 1
         factor = factor_between(old, now)
@@ -186,10 +192,10 @@ class StepWatch(Hooked):
             return
         moved = size = 0.0
         for parameter in parameters_of(optimizer):
-            before = self._before.pop(id(parameter))
-            moved += float((parameter.detach() - before).double().square().sum())
+            before, now = self._before[id(parameter)], dense(parameter.detach())
+            moved += float((now - before).double().square().sum())
             size += float(before.double().square().sum())
-            self._after[id(parameter)] = parameter.detach().clone()
+            self._after[id(parameter)] = now.clone()
         if len(self.seen.gradient_norms) < self.seen.steps:  # a closure has asked for them
             self._note_gradients(optimizer)
         self.seen.ratios.append((moved / size) ** 0.5 if size else 0.0)

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.reading import (
-    Reading,
+from search.diagnostics.preflight.reading import Reading, readable
+from search.diagnostics.preflight.telling_columns import (
     by_column_per_class,
     by_indicators,
-    by_sum_of_two,
+    by_neighbours,
+    by_sum_of_few,
     each_alone,
     label_code,
-    readable,
 )
 
 # Shares of the squared distances, above which it is said that such a part of the rows holds them.
@@ -131,9 +131,13 @@ def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
     )
 
 
-def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
-    """Features that give the label away: a label among the inputs, a column per class, or two whose
-    sum it is (R10).
+def telltale_feature(
+    x: Shown, y: Shown, *, classification: bool, raw: Shown | None = None
+) -> Check:
+    """Features that give the label away: a label among the inputs, a code or an identifier that
+    names it, a column per class, or a few whose sum it is (R10).
+
+    `raw`: the features as they came, where they had gaps or were scaled.
     """
     judge = Judge(name="telltale_feature", rule="R10")
     if len(x) < 50 or x[0].size < 2:
@@ -146,20 +150,26 @@ def telltale_feature(x: Shown, y: Shown, *, classification: bool) -> Check:
     remedy = "see whether it is known before the label is; drop it if not"
     if scores[best] >= TELLTALE:
         return judge.warn(sentence, remedy, feature=best)
-    if classification and (code := label_code(x, y, scores)) is not None:
-        text = f"feature {code} has a value per class, which names {scores[code]:.1%} of the labels"
-        if len(np.unique(y)) > 2:
+    if classification and (code := label_code(x if raw is None else raw, y)) is not None:
+        index, what, score = code
+        text = f"feature {index}, {what}, names {score:.1%} of the labels"
+        if len(np.unique(y)) > 2 or "value per class" not in what:
             return judge.warn(text, "is it the label by another name, or a prediction of it?")
-        return judge.note(text, "no fault in an answer known before; else drop it", feature=code)
+        return judge.note(text, "no fault in an answer known before; else drop it", feature=index)
     if classification:
+        runs = by_neighbours(x, y)
+        if runs and max(runs.values()) >= TELLTALE:
+            text = f"in the order of feature {max(runs, key=runs.__getitem__)}, labels lie in runs"
+            return judge.warn(text, "is it a code or a time that each belong to one label?")
         spread = max(by_indicators(x, y), by_column_per_class(x, y))
         if spread >= TELLTALE:
             text = f"a column per class tells it from the others, by {spread:.1%}"
             return judge.warn(text, remedy, score=spread)
-    together, pair = by_sum_of_two(x, y, classification)
-    if together >= TELLTALE and max(scores[one] for one in pair) < PARTLY:
-        text = f"features {pair[0]} and {pair[1]} together explain {together:.1%} of the labels"
-        return judge.warn(f"{text}, and alone much less", remedy, features=pair)
+    together, few = by_sum_of_few(x, y, classification)
+    if together >= TELLTALE and max(scores[one] for one in few) < PARTLY:
+        names = ", ".join(map(str, few))
+        text = f"features {names} together explain {together:.1%} of the labels"
+        return judge.warn(f"{text}, and alone much less", remedy, features=few)
     return judge.passed(sentence, feature=best, score=scores[best])
 
 

@@ -28,9 +28,8 @@ LEARNED = 0.05  # share of its first train loss by which a training has learned 
 FEWEST, MANY = 20, 100  # validation rows that can tell; from which their absence is a fault
 
 
-def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, decay: float = 0.0) -> Check:
-    """Is the baseline's rate usable at all (R24)? `steps`, `epochs`: of the whole training;
-    `decay`: rate times weight decay.
+def learning_rate(seen: Answer, *, steps: float, epochs: int = 0) -> Check:
+    """Is the baseline's rate usable at all (R24)? `steps`, `epochs`: of the whole training.
 
     Diverged is what ends far above where it began: one heavy batch is no divergence.
     """
@@ -53,7 +52,7 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, decay: float =
     finds = "python -m search lr_range finds a range"
     lower = (
         f"lower optimizer.lr; {finds}"
-        if decay < HEAVY
+        if seen["decay"] < HEAVY
         else "lower optimizer.weight_decay: it takes the weights away"
     )
     if losses and losses[0] is None:
@@ -70,14 +69,16 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, decay: float =
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
     if faded := ends_early(seen["rates"], steps=steps, epochs=epochs):
         return judge.fail(faded, "is the schedule stepped per batch, and counts epochs?", **numbers)
-    if max(ratios) * steps < STILL:
+    norms = [math.inf if norm is None else norm for norm in seen["gradient_norms"]]
+    faint = bool(norms) and max(norms) < FAINT
+    if max(ratios) * steps < STILL or faint:
         text = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
-        if median(seen["gradient_norms"]) < FAINT and rate > FAINT:
+        if norms and median(norms) < FAINT and rate > FAINT:
             remedy = "are they clipped away, or do they vanish in the depth?"
             return judge.fail(f"{text}; gradients are tiny", remedy, **numbers)
         return judge.fail(text, f"raise optimizer.lr; {finds}", **numbers)
-    if decay >= HEAVY:
-        text = f"{sentence}; weight decay takes {decay:.0%} of the weights in every step"
+    if seen["decay"] >= HEAVY:
+        text = f"{sentence}; weight decay takes {seen['decay']:.0%} of the weights in every step"
         return judge.warn(text, lower, **numbers)
     if usual > WILD[0] and end >= start:
         least = judge.fail if usual > WILD[1] else judge.warn

@@ -15,6 +15,8 @@ from search.diagnostics.preflight.output import ENTROPIES
 Answer = Mapping[str, Any]
 OWN_ROW = "hold each output against the label of its own row"
 NEAR, FAR = 0.05, 0.10  # relative differences of losses that are one, and that are not
+# Times the predictions' loss, from which another one is no penalty; by what such multiples differ.
+TIMES, ALIKE = 1.5, 0.1
 NEARLY_ALL = 0.97  # of the rows that are right, whose loss is then far below that of a guess
 ALL = 0.999  # of the evaluated rows, which a trainer that loads its data itself has trained on
 LEARNED = 0.3  # of a loss, below which another one is surely lower
@@ -53,6 +55,9 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
         for loss, again in zip(seen["val_loss"], seen["losses_again"], strict=False)
         if loss is not None
     ]
+    scaled = _too_small(seen) or _too_large(seen, pairs)
+    if scaled:
+        return judge.warn(scaled, "report the mean over rows: a sum divided by their number")
     apart = [
         (loss, again) for loss, again in pairs if abs(loss - again["own"]) > FAR * again["own"]
     ]
@@ -65,6 +70,31 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
         text = f"{text}, and {again['shuffled']:.3g} on shuffled labels"
         return judge.fail(text, OWN_ROW)
     return judge.note(text, "is it another loss, or one with penalties?")
+
+
+def _too_small(seen: Answer) -> str:
+    """How a first epoch's train loss is below its first batch's share of a mean; else empty."""
+    call, reported, ends = seen["loss"], seen["train_loss"], seen["losses_until"]
+    if call is None or call["reduction"] != "mean" or not reported or not ends or not ends[0]:
+        return ""
+    first, value = reported[0], call["value"]
+    if first is None or value is None or not 0 <= first < value / ends[0] * (1 - NEAR):
+        return ""
+    text = f"train_loss is {first:.3g} after {ends[0]} batches, the first of which had {value:.3g}"
+    return f"{text}: no mean is so small"
+
+
+def _too_large(seen: Answer, pairs: Sequence[tuple[float, Answer]]) -> str:
+    """How `val_loss` is the same multiple of the predictions' loss in all epochs, and `train_loss`
+    is none; else empty.
+    """
+    factors = [loss / again["own"] for loss, again in pairs if again["own"] > 0]
+    if len(factors) < 2 or min(factors) < TIMES or max(factors) > (1 + ALIKE) * min(factors):
+        return ""
+    losses = zip(seen["train_loss"], seen["val_loss"], strict=False)
+    if any(None not in (one, two) and two < TIMES * one for one, two in losses):
+        return ""
+    return f"val_loss is {factors[0]:.3g} times the loss of the predictions in every epoch"
 
 
 def _unknown_by_heart(heart: Answer, call: Answer | None) -> str:

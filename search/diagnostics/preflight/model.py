@@ -12,6 +12,9 @@ from search.diagnostics.preflight.check import Check, Judge
 Answer = Mapping[str, Any]
 DEAD = (0.5, 0.99)  # share of ReLU units that no row wakes: a warning, a fault
 NAMED = 4  # tensors named in a sentence
+ENDED = 0.8  # share of a squashed layer's outputs at their ends
+HARDLY = 1e-15  # the largest entry of any gradient of a tensor that nothing reaches
+UNREAD = 0.4  # share of the inputs that a model may leave out
 LEAST_BATCH = 8  # rows over which batch norm should average
 
 
@@ -43,7 +46,9 @@ def gradients(seen: Answer) -> Check:
     idle = [weights["name"] for weights in unstepped if not weights["beside"]]
     beside = [weights["name"] for weights in unstepped if weights["beside"]]
     mine = [weights for weights in seen["weights"] if weights["trainable"] and weights["optimized"]]
-    silent = [weights["name"] for weights in mine if not weights["gradients"]]
+    silent = [
+        w["name"] for w in mine if not w["gradients"] or (w["finite"] and w["largest"] < HARDLY)
+    ]
     broken = [weights["name"] for weights in mine if not weights["finite"]]
     numbers = {
         "largest": norms,
@@ -60,7 +65,7 @@ def gradients(seen: Answer) -> Check:
         ),
         (
             silent,
-            "got no gradient in any step",
+            "got no gradient in any step, or hardly any",
             "is the loss detached from them, or a layer unused or dead?",
         ),
     ):
@@ -106,8 +111,11 @@ def _is_head(weights: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def dead_units(seen: Answer) -> Check:
-    """ReLU units that no row wakes (R26)."""
+    """ReLU units that no row wakes, and squashed ones that pass on no gradient (R26)."""
     judge = Judge(name="dead_units", rule="R26")
+    if seen["saturated"] > ENDED:
+        text = f"{seen['saturated']:.0%} of what a tanh or sigmoid layer puts out lies at its ends"
+        return judge.warn(f"{text} before the first step", "draw smaller weights (model.gain)")
     if not seen["dead"] or seen["relu_rows"] < 64:
         return judge.unknown("no ReLU was seen" if not seen["dead"] else "too few rows were seen")
     worst = max(seen["dead"])
@@ -157,8 +165,8 @@ def batch_norm(seen: Answer, *, rows: int, batch: int | None) -> Check:
 
 
 def capacity(seen: Answer, *, rows: int) -> Check:
-    """Parameters against samples: a note, for networks with more parameters than rows do generalise
-    (R7).
+    """Does the model read its inputs, and can its layers tell more than one alone? Parameters
+    against samples: a note, for networks with more parameters than rows do generalise (R7).
     """
     judge = Judge(name="capacity", rule="R7")
     if not seen["weights"]:
@@ -166,6 +174,14 @@ def capacity(seen: Answer, *, rows: int) -> Check:
     parameters = sum(
         math.prod(weights["shape"]) for weights in seen["weights"] if weights["trainable"]
     )
+    if seen["unused_inputs"] > UNREAD:
+        text = f"{seen['unused_inputs']:.0%} of the inputs change no output, whatever they hold"
+        return judge.warn(text, "see what the model takes of its inputs: a slice, or one step?")
+    if seen["linear_layers"]:
+        text = (
+            f"{seen['linear_layers']} layers, and the outputs are a linear function of the inputs"
+        )
+        return judge.warn(text, "put an activation between them, or take one layer")
     return judge.note(
         f"{parameters} parameters, {rows} train rows: {parameters / rows:.2g} per row",
         parameters=parameters,

@@ -5,7 +5,8 @@ Pure functions of arrays; never trains.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,32 @@ TENTH, TWENTIETH = 10, 20  # the neighbours that say how far apart rows lie here
 NEAR = 0.2  # of the distance to the tenth neighbour: nearer is a copy, not a neighbour
 BY_CHANCE = 4.0  # times what chance brings: more is no coincidence
 RARELY = 1e-3  # how often twice what chance brings may give so many copies
+LEAKED = 0.02  # share of held-out rows that nearly stand in train that is too much
 LEAST = 3  # copies that are no single coincidence
+# Columns of many values from which rows are compared in other forms; triples of these that are
+# tried; share of the rows of a set that is too much.
+WIDE, TRIPLES, REARRANGED = 6, 12, 0.05
 Shown = NDArray[Any]
+View = Callable[[Shown], Shown]
+
+
+def repeated(sets: Mapping[str, Shown], *, like: Shown) -> str:
+    """How rows of held-out sets stand in train, nearly or in another form; empty if they do not.
+
+    Args:
+        sets: rows by set, `train` among them.
+        like: rows of train with their features drawn independently: how near rows are by chance
+            where features have few values.
+    """
+    near = near_copies(sets, like=like)
+    if max(near.values(), default=0.0) >= LEAKED:
+        return f"{_told(near)} nearly repeat a row of train"
+    form, other = rearranged(sets, like=like)
+    return f"{_told(other)} stand in train {form}" if form else ""
+
+
+def _told(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{share:.0%} of the rows of {name}" for name, share in shares.items())
 
 
 def near_copies(sets: Mapping[str, Shown], *, like: Shown) -> dict[str, float]:
@@ -31,10 +56,7 @@ def near_copies(sets: Mapping[str, Shown], *, like: Shown) -> dict[str, float]:
     The nearest of n rows in d dimensions is as near as that with a known probability; d is taken
     from the distances to the tenth and the twentieth neighbour.
 
-    Args:
-        sets: rows by set, `train` among them.
-        like: rows of train with their features drawn independently: how near rows are by chance
-            where features have few values.
+    Arguments as of `repeated`.
     """
     train = _flat(sets["train"])
     scale = np.where((spread := np.nanstd(train, axis=0)) > 0, spread, 1.0)
@@ -65,6 +87,85 @@ def _share_of_copies(train: Shown, rows: Shown) -> tuple[float, float]:
     dimensions = math.log(TWENTIETH / TENTH) / growth if growth > 0 else math.inf
     expected = 1 - (1 - NEAR**dimensions) ** (TENTH - 1)
     return float((nearest < NEAR * tenth).mean()), expected
+
+
+def rearranged(sets: Mapping[str, Shown], *, like: Shown) -> tuple[str, dict[str, float]]:
+    """In which other form rows of held-out sets stand in train, and the share of each set; empty
+    where that may be chance. Values are compared to the digit.
+
+    Their values in another order, such as a mirror image; moved by a column, as overlapping windows
+    of a series are; or three of their values, as where the others were filled in. Arguments as of
+    `repeated`.
+    """
+    train = _flat(sets["train"])
+    for form, views in _forms(train).items():
+        shares = {
+            name: _share_alike(train, _flat(rows), views)
+            for name, rows in sets.items()
+            if name != "train"
+        }
+        chance = _share_alike(train, _flat(like), views)
+        copies = max(
+            (share * min(len(sets[name]), ROWS) for name, share in shares.items()), default=0.0
+        )
+        if (
+            max(shares.values(), default=0.0) > max(REARRANGED, BY_CHANCE * chance)
+            and copies > LEAST
+        ):
+            return form, shares
+    return "", {}
+
+
+def _forms(train: Shown) -> dict[str, list[tuple[View, View]]]:
+    """Views of held-out rows and of train's that are equal where such a row stands in train."""
+    width, dice = train.shape[1], np.random.default_rng(0)
+    continuous = continuous_columns(train)
+    forms: dict[str, list[tuple[View, View]]] = {}
+    if width >= WIDE:
+        forms["with their values in another order"] = [(_sorted, _sorted)]
+        forms["moved by a column"] = [(_tail, _head), (_head, _tail)]
+    if len(continuous) >= WIDE:
+        triples = [dice.permutation(continuous)[:3] for _ in range(TRIPLES)]
+        forms["with three values or more"] = [
+            (partial(np.take, indices=three, axis=1),) * 2 for three in triples
+        ]
+    return forms
+
+
+def _share_alike(train: Shown, rows: Shown, views: Sequence[tuple[View, View]]) -> float:
+    """The share of rows of which any view is one of train's. Rows of few values are alike by what
+    they are, such as one answer to all questions.
+    """
+    alike = np.zeros(len(rows), dtype=bool)
+    for mine, theirs in views:
+        alike |= np.isin(_keys(mine(rows)), _keys(theirs(train)))
+    alike &= 1 + (np.diff(np.sort(rows, axis=1), axis=1) > 0).sum(axis=1) >= WIDE
+    return float(alike.mean()) if len(rows) else 0.0
+
+
+def _keys(rows: Shown) -> Shown:
+    """A key per row, of its values as float32."""
+    plain = np.ascontiguousarray(rows, dtype=np.float32) + np.float32(0)
+    return plain.view(np.dtype((np.void, 4 * plain.shape[1]))).reshape(-1)
+
+
+def continuous_columns(rows: Shown) -> list[int]:
+    """Those in which most rows have a value of their own, which chance does not bring twice."""
+    flat = rows.reshape(len(rows), -1)
+    columns = range(flat.shape[1])
+    return [column for column in columns if len(np.unique(flat[:, column])) > len(flat) / 2]
+
+
+def _sorted(rows: Shown) -> Shown:
+    return np.sort(rows, axis=1)
+
+
+def _head(rows: Shown) -> Shown:
+    return rows[:, :-1]
+
+
+def _tail(rows: Shown) -> Shown:
+    return rows[:, 1:]
 
 
 def _flat(rows: Shown) -> Shown:

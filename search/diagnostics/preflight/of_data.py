@@ -114,7 +114,9 @@ def _of_labels(
     )
     yield time_left.check(
         "telltale_feature",
-        lambda: labels.telltale_feature(train_x, train_y, classification=classification),
+        lambda: labels.telltale_feature(
+            train_x, train_y, raw=loaded.data.x[index["train"]], classification=classification
+        ),
     )
     reading = Reading.of(train_x, train_y, classification=classification)
     signal = time_left.check("label_signal", lambda: signal_in(reading))

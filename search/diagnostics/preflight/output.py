@@ -17,6 +17,7 @@ ABOVE = {
 }  # first loss over the expected one, for classes and for numbers
 BELOW, NEAR = 0.3, 0.3  # of the expected first loss; how near to batch size times it a sum is
 EXACT = 1e-3  # relative difference of two losses that are the same one
+LIKELIHOODS = ("binary", "poisson", "gaussian")  # of labels or counts, not distances between them
 ENTROPIES = ("cross_entropy", "nll_loss")
 # Of zeros' loss over a constant prediction's: targets that a model may learn to reach; of a first
 # loss over that of zeros, which an untrained model gives nearly.
@@ -44,6 +45,9 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
         )
     name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
     numbers = {"loss": name, "outputs": outputs, "targets": targets}
+    if name in ("cross_entropy", "binary_cross_entropy") and call["over_batch"]:
+        text = f"{name} is given probabilities that sum to 1 over the batch, not over the classes"
+        return judge.fail(text, "drop the softmax over dim=0 from the model", **numbers)
     unfit = (
         _unfit_entropy(call, classes=classes)
         if name in ENTROPIES
@@ -65,9 +69,6 @@ def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
     if name == "cross_entropy" and call["probabilities"]:
         text = "cross_entropy is given probabilities: softmax is applied twice"
         return text, "give it the logits: drop the softmax from the model"
-    if name == "cross_entropy" and call["over_batch"]:
-        text = "cross_entropy is given probabilities that sum to 1 over the batch"
-        return f"{text}, not over the classes", "drop the softmax over dim=0 from the model"
     ended = {"Relu": "relu", "ClampMin": "clamp", "Clamp": "clamp", "Tanh": "tanh"}.get(end)
     if name == "cross_entropy" and ended:
         text = f"cross_entropy is given what a {ended} leaves, not all real numbers"
@@ -99,7 +100,10 @@ def _unfit_distance(call: Answer, *, classification: bool) -> tuple[str, str] | 
     if outputs != targets:
         text = f"{name} holds outputs {outputs} against targets {targets}: each against all others"
         return text, "give the model's output the shape of the targets"
-    numbered = classification and call["classes"] and not name.startswith("binary")
+    if name.startswith("binary") and call["probabilities"] and not call["one_each"]:
+        text = f"{name} of several labels is given probabilities that sum to 1: one label's at most"
+        return text, "give every label a sigmoid of its own: drop the softmax"
+    numbered = classification and call["classes"] and not name.startswith(LIKELIHOODS)
     if numbered and math.prod(outputs[1:]) == 1:
         text = f"{name} measures distances between class numbers"
         return text, "use cross-entropy with an output per class (R50)"
@@ -150,7 +154,7 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
         remedy = "look for log(0), divisions and roots in the loss, and at the data (R20)"
         return judge.fail(sentence, remedy, expected=expected)
     rows = call["outputs"][0] if call["outputs"] else 0
-    if rows > 2 and abs(got / (rows * expected) - 1) < NEAR:
+    if got > warned * most and rows > 2 and abs(got / (rows * expected) - 1) < NEAR:
         return judge.fail(sentence, SUMMED, got=got, expected=expected)
     if got > warned * most and _is_offset(call, got=got, expected=expected):
         text = f"{sentence}, and {call['zero']:.3g} that of zeros: the targets lie away from 0"

@@ -87,7 +87,7 @@ def of_training(
     """Checks of what was measured of the training, beside those of its data."""
     outcomes = {check.name: check.outcome for check in data_checks}
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
-    trainer, optimizer = dict(plan.config.trainer), dict(plan.config.optimizer)
+    trainer = dict(plan.config.trainer)
     seen, train = answers["watched"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
@@ -113,7 +113,7 @@ def of_training(
     steps = _steps(plan, seen, rows=count)
     yield loop.evaluation_mode(seen, steps=steps)
     yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
-    yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, decay=_decay(optimizer))
+    yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs)
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
     yield learning.overfit(heart)
@@ -126,16 +126,6 @@ def of_training(
     yield learning.speed(answers.get("speed", cause), batch=batch, **search)
     unasked = {} if plan.stock else {"cause": "a trainer of yours builds its model itself"}
     yield model.own_gradients(answers.get("gradients", unasked))
-
-
-def _decay(optimizer: Mapping[str, Any]) -> float:
-    """What a step of the optimizer takes off the weights, as a share."""
-    rate, decay = (optimizer.get(key) for key in ("lr", "weight_decay"))
-    return (
-        float(rate) * float(decay)
-        if isinstance(rate, int | float) and isinstance(decay, int | float)
-        else 0.0
-    )
 
 
 def _steps(plan: Plan, seen: Mapping[str, Any], *, rows: int) -> float:

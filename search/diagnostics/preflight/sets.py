@@ -25,7 +25,7 @@ from search.diagnostics.preflight.by_chance import (
     row_units,
 )
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.near_rows import LEAST, near_copies
+from search.diagnostics.preflight.near_rows import LEAST, continuous_columns, repeated
 
 ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
 SURE = 3.3  # standard errors: one false alarm in a thousand pairs
@@ -37,7 +37,6 @@ LEAKED = 0.01  # share of held-out rows in train that is too much
 OFTEN = 0.1  # the same of sequences, which alike processes bring more often than chance
 RARE = 50  # rows of one class per row of another, from which accuracy says nothing of the other
 PADDED = 0.25  # share of rows of token ids that end in padding, from which they have lengths
-LEAKED_NEARLY = 0.02  # share of held-out rows that nearly stand in train that is too much
 Sets = Mapping[str, NDArray[Any]]
 
 
@@ -132,17 +131,16 @@ def shared_rows(
         or (lengths is not None and copies < LEAST)
     )
     if numbers and lengths is None and (not exact or by_accident):
-        near = near_copies(x, like=drawn_by_chance(x["train"]))
-        if max(near.values(), default=0.0) >= LEAKED_NEARLY:
-            text = ", ".join(f"{share:.0%} of the rows of {name}" for name, share in near.items())
-            remedy = (
-                "keep what belongs together in one set with split=grouped; augment after the split"
-            )
-            return judge.fail(f"{text} nearly repeat a row of train", remedy, near=near, **measured)
+        again = repeated(x, like=drawn_by_chance(x["train"]))
+        if again:
+            remedy = "keep what belongs together in one set with split=grouped or split=ordered"
+            return judge.fail(again, f"{remedy}; augment after the split", **measured)
     if not exact:
         return judge.passed(sentence, **measured)
     if by_accident:
         return judge.note(f"{sentence}, as chance brings where values are few", "", **measured)
+    if copies == 1 and not continuous_columns(x["train"]):
+        return judge.note(f"{sentence}, which may be chance", "", **measured)
     if exact >= (LEAKED if lengths is None else OFTEN) and copies > 1:
         remedy = (
             "drop the duplicates, or keep copies together with split=grouped; validation "

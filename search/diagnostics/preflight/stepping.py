@@ -59,8 +59,11 @@ def _by_hand(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
         return judge.fail(text, "weight decay belongs to the optimizer, and takes far less")
     if seen["put_back"] and max(seen["put_back"].values()) > steps / 2:
         name, times = max(seen["put_back"].items(), key=lambda item: item[1])
-        text = f"between two steps, {name} is put back to what it was at first, {times} times"
+        text = f"what is done to {name} between two steps takes back the step, {times} times"
         return judge.fail(text, "let the steps move it, or keep it from the optimizer")
+    if seen["restarts"]:
+        text = "later on, all weights became again what they were before the first step"
+        return judge.warn(text, "is a state loaded after an epoch that holds the first weights?")
     if seen["drawn_anew"]:
         name, times = max(seen["drawn_anew"].items(), key=lambda item: item[1])
         text = f"between two steps, {name} became another one, {times} times"

@@ -1,0 +1,169 @@
+"""What single columns, or a few together, tell of the labels: whether one gives them away.
+
+Knows no checks.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata, spearmanr
+from sklearn.tree import DecisionTreeClassifier
+
+from search.diagnostics.preflight.reading import FEATURES, ROWS
+
+CODED = 0.8  # of the labels that a feature tells which measures nothing, that are no chance
+CLUSTERED = 0.1  # of the gap between classes: the spread of what gives them away
+FEWEST = 10  # rows of a class, which lie in runs by chance if they are fewer
+MOST = 4  # columns whose sum is tried
+Shown = NDArray[Any]
+
+
+def each_alone(x: Shown, y: Shown, classification: bool) -> dict[int, float]:
+    """How much of the labels every single feature explains that changes at all."""
+    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    flat, labels = (
+        x[drawn].reshape(len(drawn), -1).astype(np.float64),
+        y.reshape(len(y), -1)[drawn, 0],
+    )
+    varied = [index for index in range(min(flat.shape[1], FEATURES)) if np.ptp(flat[:, index]) > 0]
+    return {index: _alone(flat[:, index], labels, classification) for index in varied}
+
+
+def label_code(raw: Shown, y: Shown) -> tuple[int, str, float] | None:
+    """The feature that names most labels although it measures nothing: its number, what shows that,
+    and the share of labels; None where none names many.
+
+    It has one value per class, another whole number in every row, as identifiers do, or its gaps
+    tell.
+
+    Args:
+        raw: features as they came, with their gaps.
+    """
+    drawn = np.random.default_rng(0).permutation(len(raw))[:ROWS]
+    flat, labels = raw[drawn].reshape(len(drawn), -1).astype(np.float64), y[drawn]
+    best: tuple[int, str, float] | None = None
+    for index in range(min(flat.shape[1], FEATURES)):
+        column = flat[:, index]
+        told = _measures_nothing(column, classes=len(np.unique(labels)))
+        if not told:
+            continue
+        gaps = np.isnan(column).astype(float)
+        score = _by_tree((gaps if gaps.any() else column)[:, None], labels)
+        if score >= CODED and (best is None or score > best[2]):
+            best = index, told, score
+    return best
+
+
+def _measures_nothing(column: Shown, *, classes: int) -> str:
+    """What shows that a column names rather than measures; empty if nothing does."""
+    if np.isnan(column).any():
+        return "by its gaps alone"
+    values = len(np.unique(column))
+    if values == classes:
+        return "which has a value per class"
+    if values == len(column) and (column == column.round()).all():
+        return "another whole number in every row, as an identifier is"
+    return ""
+
+
+def by_neighbours(x: Shown, y: Shown) -> dict[int, float]:
+    """Of every feature, how surely the labels next to a row in its order are the row's own: the
+    least of all classes. Codes and times that each belong to one label lie in runs.
+    """
+    flat, labels = _as_numbers(x, y)
+    classes, often = np.unique(labels, return_counts=True)
+    if len(classes) > len(flat) / 20 or often.min() < FEWEST:
+        return {}
+    dice = np.random.default_rng(0).permutation(len(flat))
+    ordered = labels[dice][np.argsort(flat[dice], axis=0, kind="stable")]
+    around = np.pad(ordered.astype(float), ((2, 2), (0, 0)), constant_values=np.nan)
+    alike = sum(around[2 + step : len(around) - 2 + step] == ordered for step in (-2, -1, 1, 2))
+    own = np.stack([((alike >= 2) & (ordered == one)).sum(axis=0) for one in classes])
+    least = (own / often[:, None]).min(axis=0)
+    varied = np.flatnonzero(flat.min(axis=0) < flat.max(axis=0)).tolist()
+    return {index: float(least[index]) for index in varied}
+
+
+def by_indicators(x: Shown, y: Shown) -> float:
+    """How much of the labels the columns of two values explain, by a tree of a leaf per class."""
+    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1).astype(np.float64))
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    two = (low < high) & ((flat == low) | (flat == high)).all(axis=0)
+    return _by_tree(flat[:, two], y[drawn]) if two.sum() > 1 else 0.0
+
+
+def by_column_per_class(x: Shown, y: Shown) -> float:
+    """How surely every class is told from the rest by a column of its own: of the classes, the
+    least area under the curve. 0 for two classes, which any one column would tell.
+    """
+    flat, labels = _as_numbers(x, y)
+    classes = np.unique(labels)
+    if len(classes) < 3:
+        return 0.0
+    ranks = rankdata(flat, axis=0)
+    own = np.stack([labels == one for one in classes]).astype(float)
+    count = own.sum(axis=1, keepdims=True)
+    above = own @ ranks - count * (count + 1) / 2
+    areas = above / (count * (len(labels) - count))
+    best = areas.argmax(axis=1)
+    return float(areas.max(axis=1).min()) if len(set(best.tolist())) == len(classes) else 0.0
+
+
+def by_sum_of_few(x: Shown, y: Shown, classification: bool) -> tuple[float, tuple[int, ...]]:
+    """How much of the labels the sum of two, three or four columns explains that no single one
+    does, and which.
+
+    Those that weigh most in a linear fit, weighted as there.
+    """
+    flat, labels = _as_numbers(x, y)
+    numbers, spread = labels.astype(np.float64), flat.std(axis=0)
+    varied = np.flatnonzero(spread > 0)
+    if len(varied) < 3 or len(flat) < 3 * len(varied) or not np.ptp(numbers):
+        return 0.0, (0,)
+    unit = (flat[:, varied] - flat[:, varied].mean(axis=0)) / spread[varied]
+    weights = np.linalg.lstsq(unit, numbers - numbers.mean(), rcond=1e-6)[0]
+    heaviest = np.argsort(-np.abs(weights))
+    best: tuple[float, tuple[int, ...]] = (0.0, (0,))
+    for count in range(2, min(MOST, len(varied) - 1) + 1):
+        few = heaviest[:count]
+        total = unit[:, few] @ weights[few]
+        if np.ptp(total) and (not classification or _in_clusters(total, labels)):
+            score = _alone(total, labels, classification)
+            if score > best[0]:
+                best = score, tuple(map(int, varied[few]))
+    return best
+
+
+def _in_clusters(numbers: Shown, labels: Shown) -> bool:
+    """Whether numbers have a value per class, nearly: separate classes alone spread far more."""
+    groups = [numbers[labels == one] for one in np.unique(labels)]
+    means = np.sort([group.mean() for group in groups])
+    return bool(max(group.std() for group in groups) < CLUSTERED * np.diff(means).min())
+
+
+def _as_numbers(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+    """Some rows, their first columns flat, and the first column of labels."""
+    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1)[:, :FEATURES].astype(np.float64))
+    return flat, y.reshape(len(y), -1)[drawn, 0]
+
+
+def _alone(feature: Shown, labels: Shown, classification: bool) -> float:
+    """Share of correct rows by a tree of a leaf per class, above the most frequent; or the absolute
+    rank correlation.
+    """
+    if not classification:
+        return abs(float(spearmanr(feature, labels).statistic))
+    return _by_tree(feature[:, None], labels)
+
+
+def _by_tree(x: Shown, labels: Shown) -> float:
+    """Share of correct rows by a tree of a leaf per class, above the most frequent class."""
+    counts = np.unique(labels, return_counts=True)[1]
+    most = counts.max() / len(labels)
+    if most == 1:
+        return 0.0
+    tree = DecisionTreeClassifier(max_leaf_nodes=len(counts), random_state=0).fit(x, labels)
+    return float((tree.score(x, labels) - most) / (1 - most))
