@@ -22,8 +22,7 @@ USUAL = (
     ("trainer", "epochs"),
 )  # settings that every conclusion names
 PLUS_MINUS = (
-    "±: the mean's 95 % interval, by its own noise between seeds and that of the values near the "
-    "best; wide where seeds are few"
+    "±: the mean's 95 % interval, by its seeds' noise and that near the best; wide with few seeds"
 )
 LABELS = {
     "best": "best",
