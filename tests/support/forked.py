@@ -1,9 +1,9 @@
-"""Starts our programs as forks of a process that has imported what they import: half to nine tenths of their time.
+"""Starts our programs as forks of a process that has imported what they import, most of their time.
 
-`python -m search …`, and what searches start in turn (workers, dry runs, probes), each run from their
-first line in a process of their own, a child of the one that has started them, with its own words,
-folder, variables and streams; only imports are done already. Whatever another variable might change
-in these imports starts as a user's does, and so does all that is started `anew`.
+`python -m search …`, and what a search starts in turn (workers, dry runs, probes), each run from
+their first line in a process of their own: a child of the one that starts it, with its own words,
+folder, variables and streams. Only its imports are done already. A program starts as a user's does
+where a variable may act on imports, and where it is started `anew`; so does all that it starts.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,15 +39,22 @@ FREE = {"KNOBWISE_WORKER", "KNOBWISE_TEST", "TOY_PAUSE", "COLUMNS", "PYTEST_CURR
 FREE.add("CUDA_VISIBLE_DEVICES")
 # Words of a search whose workers have no need of torch; `train` and inline train by themselves.
 LIGHT = ("own_trainer", "own_command", "trainer._target_=toys.")
-READING = {"status", "table", "report", "doctor", "export", "list", "schema", "help", "completion", "workers", "dashboard"}  # fmt: skip
+READING = {"completion", "dashboard", "doctor", "export", "help", "list", "report", "schema"}
+READING |= {"status", "table", "workers"}
 
 
+@dataclass(frozen=True, kw_only=True)
 class Server:
-    """A process that forks: whether it has imported torch, with which variables, and the way to it."""
+    """A process that forks, and the way to it.
 
-    def __init__(self, connection: socket.socket, *, torch: bool, variables: Mapping[str, str], process: "subprocess.Popen[bytes] | None" = None) -> None:  # fmt: skip
-        self.connection, self.torch, self.variables = connection, torch, dict(variables)
-        self.process = process
+    `torch`: whether it has imported torch. `variables`: those that its imports may have read.
+    `process`: None for the one of a program, with which it ends.
+    """
+
+    connection: socket.socket
+    torch: bool
+    variables: Mapping[str, str]
+    process: "subprocess.Popen[bytes] | None" = None
 
     def lives(self) -> bool:
         return self.process is None or self.process.poll() is None
@@ -93,7 +101,7 @@ FORKING = SimpleNamespace(**{**vars(subprocess), "Popen": Forked})
 
 
 def needs_torch(words: Sequence[str]) -> bool | None:
-    """Whether what a command line starts imports torch; None where no server has done its imports."""
+    """Whether what words start imports torch; None where no server has done its imports."""
     if words[1:3] == ["-m", "search"]:
         if "placement=inline" in words or "train" in words:
             return True
@@ -152,12 +160,13 @@ def _server(*, torch: bool) -> Server:
         _drop(SERVERS[torch])
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     variables = {**os.environ, **SLOT.environment()}
-    # A fork has one thread.
-    env = {**variables, ARROW: "background_thread:false", PAD: " " * ROOM["variables"]}  # fmt: skip
-    words = [sys.executable, SERVE, str(theirs.fileno()), "torch" if torch else "", " " * ROOM["words"]]  # fmt: skip
+    env = {**variables, PAD: " " * ROOM["variables"]}
+    env[ARROW] = "background_thread:false"  # a fork has one thread
+    words = [sys.executable, SERVE, str(theirs.fileno()), "torch" if torch else ""]
+    words.append(" " * ROOM["words"])
     process = subprocess.Popen(words, env=env, pass_fds=[theirs.fileno()], start_new_session=True)
     theirs.close()
-    SERVERS[torch] = Server(ours, torch=torch, variables=variables, process=process)
+    SERVERS[torch] = Server(connection=ours, torch=torch, variables=variables, process=process)
     return SERVERS[torch]
 
 

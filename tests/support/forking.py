@@ -90,6 +90,7 @@ def _become(request: Mapping[str, Any], received: Sequence[int]) -> None:
         os.dup2(place, number)
         os.close(place)
     sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
@@ -113,11 +114,11 @@ def _show(request: Mapping[str, Any]) -> None:
 
 
 def _with_own_server(*, torch: bool, variables: Mapping[str, str]) -> dict[str, Any] | None:
-    """Forks a server for what this program starts; returns again, with a request, in each of its forks."""
+    """Forks a server for what this program starts; returns, with a request, in its forks too."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork():
         theirs.close()
-        forked.OWN.append(forked.Server(ours, torch=torch, variables=variables))
+        forked.OWN.append(forked.Server(connection=ours, torch=torch, variables=variables))
         process_guard.subprocess = forked.FORKING
         return None
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -137,6 +138,7 @@ def _run(words: Sequence[str]) -> None:
         sys.path[0], sys.argv[1:] = os.getcwd(), arguments
         runpy.run_module(what, run_name="__main__", alter_sys=True)
         return
+    sys.modules.pop(arguments[1], None)  # the module that the code runs as the main one
     main = ModuleType("__main__")
     sys.modules["__main__"], sys.path[0], sys.argv[:] = main, "", ["-c", *arguments]
     exec(what, vars(main))
