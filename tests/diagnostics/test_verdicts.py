@@ -470,6 +470,14 @@ def test_validation_shows_shocks_that_a_mean_over_batches_hides_if_train_rises_w
     assert told(replace(calm, train=train, val=val)) == name
 
 
+def test_one_blow_up_that_both_losses_show_at_neighbouring_epochs_is_no_two_shocks():
+    calm = logged(level(0.1, 2), level(0.2, 2), classes=10)
+    train, val = calm.train.copy(), calm.val.copy()
+    train[15:] = val[15:] = np.maximum(16 * np.exp(-np.arange(15) / 4), 3)
+    train[15], val[15] = 8, 15
+    assert told(replace(calm, train=train, val=val)) == "lr_too_high_late"
+
+
 @pytest.mark.parametrize(
     ("shake", "name"), [(0.002, "val_stalled"), (0.05, "lr_drop_due"), (0.08, "lr_drop_due")]
 )
