@@ -167,6 +167,21 @@ def test_a_teacher_in_training_mode_is_no_noisy_evaluation(helps, noisy):
     assert watch.seen.noisy_evaluations == noisy
 
 
+def test_functional_gradients_and_lazy_layers_are_left_alone():
+    model, (x, y) = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 3)), _rows()
+
+    def loss_of(weights, x, y):
+        return F.cross_entropy(torch.func.functional_call(model, weights, (x[None],)), y[None])
+
+    with Watch() as watch:
+        model(x)
+        weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        slopes = torch.func.vmap(torch.func.grad(loss_of), (None, 0, 0))(weights, x, y)
+        _steps(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert slopes["0.weight"].shape == (24, 4, 5)
+    assert (watch.seen.steps, len(watch.seen.weights)) == (4, 4)
+
+
 class Half(nn.Module):
     def __init__(self):
         super().__init__()

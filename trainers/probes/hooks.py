@@ -85,3 +85,8 @@ def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
 def is_idle(optimizer: Optimizer) -> bool:
     """Whether an optimizer has nothing to step, as one has that is made for its schedule only."""
     return not any(parameter.numel() for parameter in parameters_of(optimizer))
+
+
+def is_transformed() -> bool:
+    """Whether `torch.func` transforms what is called: its tensors then hold no values."""
+    return torch._C._functorch.peek_interpreter_stack() is not None

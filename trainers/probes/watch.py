@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -20,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from trainers.probes.evaluation import evaluate_again
 from trainers.probes.following import share_followed
-from trainers.probes.hooks import DROPOUTS
+from trainers.probes.hooks import DROPOUTS, is_transformed
 from trainers.probes.rows_seen import row_keys
 from trainers.probes.seen import Pass, batch_of, broadcast_shapes, loss_call, units_alike
 from trainers.probes.watch_steps import LOOKED_AT, StepWatch
@@ -138,6 +139,8 @@ class Watch(StepWatch):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if is_transformed():
+            return func(*args, **kwargs)
         fresh = func in LOSSES and len(args) > 1
         fresh = fresh and (
             self.seen.loss is None or (torch.is_grad_enabled() and not self._in_training)
@@ -151,7 +154,7 @@ class Watch(StepWatch):
                 torch.is_grad_enabled()
             )  # an evaluation's counts until there is one in training
             self.seen.loss = loss_call(func, args[0], args[1], kwargs)  # before it may raise
-        elif func in DENSE and self._depth and self.seen.first_layer is None:
+        elif func in DENSE and self._inside and self._depth and self.seen.first_layer is None:
             self.seen.first_layer = float(args[0].detach().double().std(correction=0))
         result = func(*args, **kwargs)
         if fresh and self.seen.loss is not None:
@@ -211,6 +214,9 @@ class Watch(StepWatch):
     # Modules
 
     def _entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if is_transformed() or any(map(is_lazy, module.parameters())):
+            self._depth += 1
+            return
         if self._depth == 0:
             self._calibrating = set()
         if self._depth == 0 and any(True for _ in module.parameters()):
@@ -241,7 +247,7 @@ class Watch(StepWatch):
     ) -> None:
         # Where the module raised, torch gives neither keywords nor an output.
         self._depth -= 1
-        if self._depth or self._paused or output is None:
+        if self._depth or self._paused or output is None or is_transformed():
             return
         tensors = [
             leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim
