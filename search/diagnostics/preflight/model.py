@@ -13,7 +13,7 @@ Answer = Mapping[str, Any]
 DEAD = (0.5, 0.99)  # share of ReLU units that no row wakes: a warning, a fault
 NAMED = 4  # tensors named in a sentence
 ENDED = 0.8  # share of a squashed layer's outputs at their ends
-HARDLY = 1e-15  # the largest entry of any gradient of a tensor that nothing reaches
+HARDLY = 1e-9  # of the largest gradient of all tensors, which rounding alone does not leave
 UNREAD = 0.4  # share of the inputs that a model may leave out
 LEAST_BATCH = 8  # rows over which batch norm should average
 
@@ -46,8 +46,9 @@ def gradients(seen: Answer) -> Check:
     idle = [weights["name"] for weights in unstepped if not weights["beside"]]
     beside = [weights["name"] for weights in unstepped if weights["beside"]]
     mine = [weights for weights in seen["weights"] if weights["trainable"] and weights["optimized"]]
+    least = min(1e-15, HARDLY * max((w["largest"] for w in mine if w["finite"]), default=0.0))
     silent = [
-        w["name"] for w in mine if not w["gradients"] or (w["finite"] and w["largest"] < HARDLY)
+        w["name"] for w in mine if not w["gradients"] or (w["finite"] and w["largest"] < least)
     ]
     broken = [weights["name"] for weights in mine if not weights["finite"]]
     numbers = {
