@@ -447,13 +447,13 @@ def test_two_ranks_train_together_and_a_rank_that_dies_fails_the_trial_and_leave
     records = train(config, data, "cpu", FolderCheckpoint(tmp_path))
     first, second = next(records), next(records)
     assert (first["epoch"], second["epoch"]) == (1, 2)
+    others = set(psutil.Process().children(recursive=True)) - before
     ranks = {
         process.environ()["LOCAL_RANK"]: process
-        for process in psutil.Process().children(recursive=True)
+        for process in others
         if "LOCAL_RANK" in process.environ()
     }
     assert set(ranks) == {"0", "1"}
-    others = set(psutil.Process().children(recursive=True)) - before
     ranks["1"].kill()
     with pytest.raises(
         CommandFailed, match=r"ended with exit status 1: rank 1 was killed by SIGKILL$"
