@@ -7,7 +7,8 @@ would begin with the best one of the first. Or a model that a notebook makes at 
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from numbers import Real
 from pathlib import Path
@@ -61,11 +62,17 @@ def _numbers() -> Iterator[tuple[str, Number]]:
     names = {module.__name__ for module in modules}
     for module in modules:
         for name, value in list(vars(module).items()):
-            yield from _seen(f"{module.__name__}.{name}", value)
-            kind = value if isinstance(value, type) else type(value)
-            if kind.__module__ in names and hasattr(value, "__dict__"):
-                for part, inner in list(vars(value).items()):
-                    yield from _seen(f"{module.__name__}.{name}.{part}", inner)
+            with suppress(Exception):  # an object of a user's may raise, whatever it is asked
+                yield from _held(f"{module.__name__}.{name}", value, modules=names)
+
+
+def _held(name: str, value: Any, *, modules: Collection[str]) -> Iterator[tuple[str, Number]]:
+    """What can be compared of a value, and of its parts, where its class is of these modules."""
+    yield from _seen(name, value)
+    kind = value if isinstance(value, type) else type(value)
+    if kind.__module__ in modules and hasattr(value, "__dict__"):
+        for part, inner in list(vars(value).items()):
+            yield from _seen(f"{name}.{part}", inner)
 
 
 def _seen(name: str, value: Any) -> Iterator[tuple[str, Number]]:

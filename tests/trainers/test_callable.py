@@ -92,6 +92,11 @@ import numpy as np, torch
 best, history, first, rate, rows, cache, flag = 0, [], None, 0.5, None, {}, False
 model, fixed = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
 
+class Rude:
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+rude = Rude()
+
 class Stopping:
     counter, mean = 0, 1.5
 stopping = Stopping()
