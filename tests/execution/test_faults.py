@@ -57,7 +57,7 @@ def test_a_child_left_behind_is_stopped_and_named(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     row = trials(tmp_path / "results" / "own_trainer").set_index("optimizer.lr").loc[0.01]
     assert row["state"] == "complete"
-    assert "left a process behind, stopped:" in row["reason"]
+    assert "left behind and stopped:" in row["reason"]
     assert "sleep 300" in row["reason"]
     assert not marked("left")
 

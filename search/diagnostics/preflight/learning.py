@@ -56,11 +56,9 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0) -> Check:
         else "lower optimizer.weight_decay: it takes the weights away"
     )
     if losses and losses[0] is None:
-        remedy = (
-            "look for log(0), divisions and roots in the loss, and at the data (R20): the rate "
-            "had no part in it"
-        )
-        return judge.fail("the first loss is not finite already", remedy, **numbers)
+        remedy = "look for log(0), divisions and roots in the loss, and at the data (R20)"
+        text = "the first loss is not finite already, in which the rate had no part"
+        return judge.fail(text, remedy, **numbers)
     if diverged:
         text = f"{sentence}; {diverged}"
         return judge.fail(text, lower + _at_once(losses, start=start), **numbers)
@@ -70,10 +68,9 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0) -> Check:
     if faded := ends_early(seen["rates"], steps=steps, epochs=epochs):
         return judge.fail(faded, "is the schedule stepped per batch, and counts epochs?", **numbers)
     norms = [math.inf if norm is None else norm for norm in seen["gradient_norms"]]
-    faint = bool(norms) and max(norms) < FAINT
-    if max(ratios) * steps < STILL or faint:
+    if max(ratios) * steps < STILL or max(norms, default=FAINT) < FAINT:
         text = f"{sentence}, by {max(ratios) * steps:.1g} at most in all {steps:.0f} steps"
-        if norms and median(norms) < FAINT and rate > FAINT:
+        if norms and median(norms) < FAINT < rate:
             remedy = "are they clipped away, or do they vanish in the depth?"
             return judge.fail(f"{text}; gradients are tiny", remedy, **numbers)
         return judge.fail(text, f"raise optimizer.lr; {finds}", **numbers)

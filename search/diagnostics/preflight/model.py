@@ -46,11 +46,7 @@ def gradients(seen: Answer) -> Check:
     idle = [weights["name"] for weights in unstepped if not weights["beside"]]
     beside = [weights["name"] for weights in unstepped if weights["beside"]]
     mine = [weights for weights in seen["weights"] if weights["trainable"] and weights["optimized"]]
-    least = min(1e-15, HARDLY * max((w["largest"] for w in mine if w["finite"]), default=0.0))
-    silent = [
-        w["name"] for w in mine if not w["gradients"] or (w["finite"] and w["largest"] < least)
-    ]
-    broken = [weights["name"] for weights in mine if not weights["finite"]]
+    silent, broken = _silent(mine), [w["name"] for w in mine if not w["finite"]]
     numbers = {
         "largest": norms,
         "frozen": frozen,
@@ -89,6 +85,17 @@ def gradients(seen: Answer) -> Check:
             f"{_some(frozen)} are frozen", "set requires_grad, unless this is meant", **numbers
         )
     return judge.passed(f"all {len(norms)} tensors get gradients", **numbers)
+
+
+def _silent(weights: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the tensors that got no gradient, or hardly any beside the others."""
+    finite = [each["largest"] for each in weights if each["finite"]]
+    least = min(1e-15, HARDLY * max(finite, default=0.0))
+    return [
+        each["name"]
+        for each in weights
+        if not each["gradients"] or (each["finite"] and each["largest"] < least)
+    ]
 
 
 def _is_backbone(weights: Sequence[Mapping[str, Any]]) -> bool:

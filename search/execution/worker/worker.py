@@ -288,8 +288,7 @@ class Worker:
         if end.end in WORTHLESS:
             shutil.rmtree(self._checkpoints / str(seated.trial), ignore_errors=True)
         left = guard.kill_children() if self._output.redirect and not self._seated else []
-        processes = "a process" if len(left) == 1 else f"{len(left)} processes"
-        behind = f"left {processes} behind, stopped: {', '.join(left)}" if left else ""
+        behind = f"left behind and stopped: {', '.join(left)}" if left else ""
         self._output.belongs_to(None)
         self._files.send([end.trial], ended=True)
         reason = "; ".join(filter(None, [end.reason, behind]))
