@@ -6,7 +6,6 @@ would begin with the best one of the first. Or a model that a notebook makes at 
 
 import os
 import sys
-import sysconfig
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -15,11 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-INSTALLED = (
-    *(f"{Path(__file__).parents[1] / room}/" for room in ("search", "trainers")),
-    *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
-)
-LIBRARIES = ("site-packages", "dist-packages")  # folders of libraries, wherever they lie
+from trainers.libraries import is_library
+
+OURS = tuple(f"{Path(__file__).parents[1] / room}/" for room in ("search", "trainers"))
 REMARK = (
     "{} is changed by a training, and the next one in its process would find it so: each trial "
     "gets a fresh process, but not with placement=inline, and folds share it; make it inside the "
@@ -100,8 +97,8 @@ def _own_modules(loaded: int) -> list[ModuleType]:
         module
         for module in list(sys.modules.values())
         if os.path.isabs(file := str(getattr(module, "__file__", None) or ""))
-        and not file.startswith(INSTALLED)
-        and not any(folder in file for folder in LIBRARIES)
+        and not file.startswith(OURS)
+        and not is_library(Path(file))
     ]
 
 

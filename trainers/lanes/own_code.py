@@ -6,7 +6,6 @@ class always is, unless it is torch.
 
 import hashlib
 import sys
-import sysconfig
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -15,10 +14,7 @@ from types import FunctionType, ModuleType
 
 from torch import nn
 
-INSTALLED = tuple(
-    sorted({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-)
-LIBRARIES = ("site-packages", "dist-packages")  # folders of libraries, wherever they lie
+from trainers.libraries import is_library
 
 
 def own_modules(*models: nn.Module) -> list[ModuleType]:
@@ -82,7 +78,7 @@ def _is_torch(name: str) -> bool:
 def _is_installed(module: ModuleType) -> bool:
     """Whether a module is a library's: built in, in a folder of libraries, or of a distribution."""
     path = _file(module)
-    if path is None or str(path).startswith(INSTALLED) or set(path.parts) & set(LIBRARIES):
+    if path is None or is_library(path):
         return True
     return _is_torch(module.__name__) or _package(module.__name__) in _distributed()
 
