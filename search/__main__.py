@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
         The exit code: 0 done, 1 the search failed, 2 the command was wrong, 130 interrupted.
     """
     try:
+        _check_readable(os.getcwd(), *arguments)
         words, config_dir = _take_config_dir(arguments)
         if words == ["--version"]:
             print(f"knobwise {__version__}")
@@ -101,6 +102,23 @@ def _check_not_hidden() -> None:
             got="the name `trainers`",
             remedy="rename it, or use the command `knobwise` in place of `python -m search`",
         )
+
+
+def _check_readable(*texts: str) -> None:
+    """Refuses a folder or a word with letters that Python cannot read here: no message or file
+    could hold them.
+
+    Raises:
+        UsageError: the locale is none of UTF-8, and there is such a letter.
+    """
+    for text in texts:
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise refused(
+                text.encode(errors="replace").decode(),
+                rule="must be readable in the locale of this shell",
+                got="letters that it does not know",
+                remedy="set PYTHONUTF8=1",
+            )
 
 
 def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:

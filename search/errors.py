@@ -16,7 +16,7 @@ LONGEST = 500  # characters of a foreign value that a message shows
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # what no code of ours prevents
 REFUSED = (
-    *FULL, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+    *FULL, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG,
 )  # fmt: skip
 
 

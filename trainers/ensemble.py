@@ -27,7 +27,7 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     Raises:
         ValueError: a member's outputs are neither numbers nor probabilities.
     """
-    members = json.loads(Path(weights).read_text())["members"]
+    members = json.loads(Path(weights).read_text(encoding="utf-8"))["members"]
     outputs = [
         member_outputs(each["config"], data, device, Path(weights).parent / each["weights"])
         for each in members

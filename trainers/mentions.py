@@ -64,7 +64,7 @@ def _scripts(words: Sequence[str]) -> list[Path]:
 def _names(path: Path) -> set[str]:
     """All identifiers, and all words in texts, of a source."""
     try:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return set()
     names: set[str] = set()

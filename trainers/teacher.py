@@ -36,7 +36,7 @@ def read_teacher(file: Path) -> Config:
         ValueError: it is no config.
     """
     try:
-        config = yaml.safe_load(file.read_text())
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise ValueError(f"{file}: must be readable YAML, but got {error}; export it") from error
     if not isinstance(config, dict) or not isinstance(config.get("trainer"), dict):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from search.commands.support.arguments import VerbParser
+from search.commands.support.arguments import VerbParser, file_to_write
 from search.config.results_root import address
 from search.errors import UsageError
 from search.results.export import best_config, write_best
@@ -23,7 +23,7 @@ def parser() -> VerbParser:
     parser.add_argument(
         "--to",
         metavar="FILE",
-        type=Path,
+        type=file_to_write,
         help="a file that does not exist yet (default: best.yaml)",
     )
     return parser

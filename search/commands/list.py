@@ -1,5 +1,8 @@
 """The list of experiments and verbs, from file names and first lines: nothing heavy is imported."""
 
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 
 from search.commands.support.arguments import VerbParser
@@ -39,8 +42,16 @@ def run(words: list[str], config_dir: Path | None) -> int:
     for kind, names in (("experiments", purposes), ("verbs", summaries)):
         print(f"\n{kind}:")
         for name, purpose in names.items():
-            print(f"  {name:{width}}  {purpose}")
+            print(_entry(f"  {name:{width}}  ", purpose))
     return 0
+
+
+def _entry(head: str, purpose: str) -> str:
+    """A line; on a terminal that is too narrow, several."""
+    if not sys.stdout.isatty():
+        return f"{head}{purpose}"
+    columns, blank = shutil.get_terminal_size().columns, " " * len(head)
+    return textwrap.fill(purpose, columns, initial_indent=head, subsequent_indent=blank)
 
 
 def _records(names: dict[str, str]) -> list[dict[str, str]]:

@@ -30,7 +30,7 @@ def parser() -> VerbParser:
         "python -m search lr_sweep from=lr_range then sweeps the range that was found."
     )
     parser = VerbParser("lr_range", summary=SUMMARY, details=details, examples=examples)
-    parser.add_overrides()
+    parser.add_overrides(experiment="lr_sweep")
     return parser
 
 

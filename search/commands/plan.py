@@ -21,7 +21,8 @@ def parser() -> VerbParser:
         ("python -m search plan sweep 'knobs=[lr,width]'", "sweeps in a row"),
     ]
     parser = VerbParser("plan", summary=SUMMARY, examples=examples)
-    parser.add_overrides(experiment="a recipe of conf/experiment/")
+    parser.add_experiment()
+    parser.add_overrides()
     parser.add_json()
     return parser
 

@@ -19,14 +19,17 @@ def parser() -> VerbParser:
     """`[EXPERIMENT] [key=value …] [--json]`."""
     examples = [
         ("python -m search preflight", "of lr_sweep's set-up, into results/preflight/"),
-        ("python -m search preflight joint data=csv data.file=my.csv", "of another experiment's"),
+        (
+            "python -m search preflight joint data=breast_cancer",
+            "of another experiment's, on other rows",
+        ),
     ]
     details = (
         "Exit code 1 where a check has failed that preflight.allow=[…] does not name. "
         "preflight=on makes a search start with it."
     )
     parser = VerbParser("preflight", summary=SUMMARY, details=details, examples=examples)
-    parser.add_overrides()
+    parser.add_overrides(experiment="lr_sweep")
     parser.add_json()
     return parser
 

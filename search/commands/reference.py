@@ -41,7 +41,7 @@ def parser() -> VerbParser:
     )
     parser = VerbParser("reference", summary=SUMMARY, details=details, examples=examples)
     parser.add_argument("name", metavar="NAME", nargs="?", help=f"{', '.join(reference_names())}")
-    parser.add_overrides()
+    parser.add_overrides(takes_source=False)
     return parser
 
 

@@ -4,7 +4,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from search.commands.support.arguments import VerbParser, whole_number
+from search.commands.support.arguments import VerbParser, file_to_write, whole_number
 from search.commands.support.documents import page_record, print_document
 from search.errors import UsageError
 from search.results.diagnosis import diagnosed
@@ -32,7 +32,9 @@ def parser() -> VerbParser:
     parser = VerbParser("report", summary=SUMMARY, details=details, examples=examples)
     parser.add_argument("names", metavar="NAME", nargs="+", help="a search in results/")
     parser.add_root()
-    parser.add_argument("--to", metavar="FILE", type=Path, help="another file than report.html")
+    parser.add_argument(
+        "--to", metavar="FILE", type=file_to_write, help="another file than report.html"
+    )
     parser.add_argument(
         "--watch", action="store_true", help="write it again while the search runs; one NAME only"
     )
@@ -55,7 +57,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
             f"report: --watch follows one search, but got {len(options.names)}; name one of them"
         )
     searches = [_read(name, options.results_root) for name in options.names]
-    target = options.to or options.results_root / f"{'-'.join(options.names)}.html"
+    folders = [loaded.folder.path.resolve() for loaded in searches]
+    together = "-".join(folder.name for folder in folders)
+    target = options.to or folders[0].with_name(f"{together}.html")
     write_text(target, comparison_page(searches))
     print(f"{target}: {len(searches)} searches of one contract")
     return 0

@@ -33,7 +33,8 @@ def parser() -> VerbParser:
         "python -m search help EXPERIMENT shows an experiment's knobs and keys."
     )
     parser = VerbParser("run", summary=SUMMARY, details=details, examples=examples)
-    parser.add_overrides(experiment="a recipe of conf/experiment/")
+    parser.add_experiment()
+    parser.add_overrides()
     return parser
 
 

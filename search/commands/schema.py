@@ -12,12 +12,15 @@ SUMMARY = "prints the JSON Schema of a config, for editors"
 def parser() -> VerbParser:
     """No words."""
     examples = [
-        ("python -m search schema > knobwise.schema.json", "for your own folder of configs"),
-        ("python -m search schema > my_conf/knobwise.schema.json", "beside your own recipes"),
+        (
+            "python -m search schema > my_conf/knobwise.schema.json",
+            "a recipe says: # yaml-language-server: $schema=../knobwise.schema.json",
+        ),
+        ("python -m search schema > conf/knobwise.schema.json", "as the shipped recipes name it"),
     ]
     details = (
-        "A recipe names it in a line: # yaml-language-server: $schema=../knobwise.schema.json "
-        "The shipped recipes name conf/knobwise.schema.json, which is the same."
+        "An editor with YAML support completes and checks the keys of a recipe that names it in a "
+        "comment at its top."
     )
     return VerbParser("schema", summary=SUMMARY, details=details, examples=examples)
 

@@ -32,7 +32,7 @@ def parser() -> VerbParser:
     )
     parser = VerbParser("train", summary=SUMMARY, details=details, examples=examples)
     parser.add_argument("file", metavar="FILE", type=Path, help="a complete config, as of export")
-    parser.add_overrides()
+    parser.add_overrides(takes_source=False)
     return parser
 
 

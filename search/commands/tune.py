@@ -33,7 +33,7 @@ def parser() -> VerbParser:
         "are then all that is turned. The same command again goes on where it stopped."
     )
     parser = VerbParser("tune", summary=SUMMARY, details=details, examples=examples)
-    parser.add_overrides()
+    parser.add_overrides(experiment="conf/search.yaml")
     return parser
 
 

@@ -35,7 +35,7 @@ def verb_summaries() -> dict[str, str]:
     """Verb → its SUMMARY, read from its source, since importing all verbs would load everything."""
     summaries = {}
     for name in verbs():
-        tree = ast.parse((PACKAGE / "commands" / f"{name}.py").read_text())
+        tree = ast.parse((PACKAGE / "commands" / f"{name}.py").read_text(encoding="utf-8"))
         values = [
             node.value
             for node in tree.body
@@ -101,14 +101,18 @@ def needed_words(experiment: str, *, config_dir: Path | None) -> list[str]:
     start = f"# python -m search {experiment} "
     for root in roots(config_dir):
         path = root / "experiment" / f"{experiment}.yaml"
-        for line in path.read_text().splitlines() if path.is_file() else ():
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
             if line.startswith(start):
                 return [word for word in shlex.split(line.removeprefix(start)) if "=" in word]
     return []
 
 
 def _purpose(path: Path) -> str:
-    comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
+    comments = [
+        line[1:].strip()
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#")
+    ]
     skipped = ("python -m", "@package", "yaml-language-server")
     lines = [line for line in comments if line and not line.startswith(skipped)]
     return lines[0] if lines else ""

@@ -123,7 +123,7 @@ def _is_plain(value: Any) -> bool:
 def _shipped(config: DictConfig, group: str) -> dict[str, Any]:
     """The chosen file of a group; empty where it is not one that is shipped."""
     option = CONF / group / f"{(config.get('chosen') or {}).get(group)}.yaml"
-    return (yaml.safe_load(option.read_text()) or {}) if option.is_file() else {}
+    return (yaml.safe_load(option.read_text(encoding="utf-8")) or {}) if option.is_file() else {}
 
 
 def _plain(config: DictConfig, group: str) -> dict[Any, Any]:
@@ -200,4 +200,4 @@ def _group_keys(group: str) -> frozenset[str]:
 @cache
 def _keys(path: str) -> frozenset[str]:
     """The keys at the top of a shipped file."""
-    return frozenset(KEY.findall((CONF / path).read_text()))
+    return frozenset(KEY.findall((CONF / path).read_text(encoding="utf-8")))

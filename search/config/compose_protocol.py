@@ -145,7 +145,9 @@ def _files(config_dir: Path | None) -> dict[str, Path]:
     """Every file of `conf/space/` that holds knobs itself, by name."""
     files = {path.stem: path for root in roots(config_dir) for path in root.glob("space/*.yaml")}
     return {
-        name: path for name, path in sorted(files.items()) if "defaults:" not in path.read_text()
+        name: path
+        for name, path in sorted(files.items())
+        if "defaults:" not in path.read_text(encoding="utf-8")
     }
 
 

@@ -1,14 +1,16 @@
 """A complete config from a file of its own, such as best.yaml, with plain overrides."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from search.config.check_keys import check_keys
+from search.config.misspelt import unknown_key
 from search.config.overrides import in_grammar, parse_override
 from search.config.schema import check_settings
 from search.config.trial_config import resolved_config
@@ -57,16 +59,27 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
         raise refused(
             str(path), rule="must hold a mapping", got=type(config).__name__, remedy="give a config"
         )
-    OmegaConf.set_struct(config, True)
-    try:
-        for text in overrides:
-            override = parse_override(in_grammar(text))
-            OmegaConf.update(config, override.get_key_element(), override.value())
-    except (UsageError, HydraException, OmegaConfBaseException) as error:
-        raise UsageError(f"{path}: {first_part(error)}") from error
+    override_keys(config, overrides, where=str(path))
     check_complete(config, str(path))
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> None:
+    """Changes keys that a complete config has, by words `key=value`.
+
+    Raises:
+        UsageError: a word that is none, or a key that the config does not have.
+    """
+    OmegaConf.set_struct(config, True)
+    for word in words:
+        try:
+            override = parse_override(in_grammar(word))
+            OmegaConf.update(config, override.get_key_element(), override.value())
+        except (ConfigAttributeError, ConfigKeyError) as error:
+            raise UsageError(f"{where}: {unknown_key(config, override.key_or_group)}") from error
+        except (UsageError, HydraException, OmegaConfBaseException) as error:
+            raise UsageError(f"{where}: {first_part(error)}") from error
 
 
 def check_whole(config: DictConfig, path: Path) -> None:
@@ -127,6 +140,6 @@ def _check_size(path: Path) -> None:
             sizes[id(node)] = 1.0 + sum(map(size, below))
         return sizes[id(node)]
 
-    if size(yaml.compose(path.read_text(), Loader=yaml.SafeLoader)) > MOST_VALUES:
+    if size(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)) > MOST_VALUES:
         rule = f"has at most {MOST_VALUES} values"
         raise refused(str(path), rule=rule, got="more", remedy="drop its aliases")

@@ -105,7 +105,7 @@ def _comments() -> dict[str, str]:
 def _of_file(file: Path) -> Iterator[tuple[str, str]]:
     """Path and comment of every commented key of a file."""
     parents: list[tuple[int, str]] = []
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         match = LEAF.match(line)
         if match is None or line.lstrip().startswith("#"):
             continue

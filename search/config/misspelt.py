@@ -56,14 +56,19 @@ def refusal(
         if (name in groups and name != key) or name.startswith("hydra.")
     ]
     config = compose(choices)
-    name, known = _place(config, key)
-    message = unknown("key", name=name, known=known, nearest=_elsewhere(config, name))
+    message = unknown_key(config, key)
     if deletion:
         return message
     group, _, inner = key.partition(".")
     options = [f"{group}={option}" for option in options_with(group, inner)]
     elsewhere = f"; it exists with {' or '.join(options)}" if options else ""
     return f"{message}{elsewhere}; a new key is added with +{key}=…"
+
+
+def unknown_key(config: DictConfig, path: str) -> str:
+    """The message for a key that a config does not have."""
+    name, known = _place(config, path)
+    return unknown("key", name=name, known=known, nearest=_elsewhere(config, name))
 
 
 def _place(config: DictConfig, path: str) -> tuple[str, list[str]]:

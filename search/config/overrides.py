@@ -128,6 +128,7 @@ def parse_override(word: str) -> Override:
     Raises:
         UsageError: it is none.
     """
+    remedy = "put odd text into quotes: key='\"…\"'"
     try:
         override = OverridesParser.create().parse_override(word)
         if override.key_or_group:
@@ -137,8 +138,9 @@ def parse_override(word: str) -> Override:
         reason = str(error).splitlines()[0].partition(" expecting ")[0]
         if "LexerNoViableAlt" in reason:
             reason = "a character that the grammar does not know"
+        if "=" not in word:
+            reason, remedy = "no =", f"say {shortened(redacted(word))}=…"
     rule = "an override is key=value, +key=value or ~key"
-    remedy = "put odd text into quotes: key='\"…\"'"
     raise refused(
         f"Error parsing override {shortened(redacted(word))!r}",
         rule=rule,

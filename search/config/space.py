@@ -217,7 +217,7 @@ def shipped_limits() -> dict[str, Limits]:
                 collect(below, f"{path}.{key}".lstrip("."))
 
     for file in sorted((CONF / "space").glob("*.yaml")):
-        collect(_loader()(file.read_text()).get_single_data(), "")
+        collect(_loader()(file.read_text(encoding="utf-8")).get_single_data(), "")
     return limits
 
 

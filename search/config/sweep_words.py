@@ -57,7 +57,9 @@ def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
 def _recipe(knob: str, config_dir: Path | None) -> dict[str, Any]:
     """The experiment of a knob as its file says it; the last folder wins, as in Hydra."""
     files = [root / "experiment" / f"{knob}{RECIPE}.yaml" for root in roots(config_dir)]
-    content = yaml.safe_load([file for file in files if file.exists()][-1].read_text())
+    content = yaml.safe_load(
+        [file for file in files if file.exists()][-1].read_text(encoding="utf-8")
+    )
     return content if isinstance(content, dict) else {}
 
 

@@ -49,7 +49,11 @@ def foreign_paths(config: DictConfig) -> list[str]:
 
     Whoever trains such a config runs their code.
     """
-    shipped = {path for file in CONF.rglob("*.yaml") for path in TARGET.findall(file.read_text())}
+    shipped = {
+        path
+        for file in CONF.rglob("*.yaml")
+        for path in TARGET.findall(file.read_text(encoding="utf-8"))
+    }
     return [
         path
         for path in import_paths(config)

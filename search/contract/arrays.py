@@ -86,7 +86,7 @@ def train_targets(folder: Path) -> NDArray[Any] | None:
     path, stamp = folder / "fold-0" / "train.y.npy", folder / STAMP
     if not has_rows(folder):
         return None
-    sums = stamp.read_text(errors="replace").splitlines()[1:]
+    sums = stamp.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
     if not path.exists() and not any(line.endswith("train.y.npy") for line in sums):
         return None
     try:
@@ -155,7 +155,7 @@ def _read(place: Path, name: str) -> Part:
 
 def _units(path: Path) -> dict[str, Any] | None:
     try:
-        units: dict[str, Any] | None = json.loads(path.read_text())
+        units: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _damaged(path, error, rule="must hold the units of the targets") from error
     return units

@@ -69,7 +69,7 @@ def probed(
                 "the training could not be looked at: its process ended with "
                 f"{status}\n{log_tail(log)}"
             )
-        content: Answers = json.loads(answers_file.read_text())
+        content: Answers = json.loads(answers_file.read_text(encoding="utf-8"))
         return content
 
     with process:

@@ -138,7 +138,7 @@ if __name__ == "__main__":
     with quick_imports():
         warm()
     place = Path(ARGUMENTS[0])
-    answers = answer(json.loads((place / "asked.json").read_text()))
+    answers = answer(json.loads((place / "asked.json").read_text(encoding="utf-8")))
     fresh = place / "answers.new"
     fresh.write_text(json.dumps(plain(answers), allow_nan=False))
     fresh.replace(place / "answers.json")

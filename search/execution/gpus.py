@@ -169,4 +169,4 @@ def _version_file() -> str:
     spec = importlib.util.find_spec("torch")
     folders = spec.submodule_search_locations if spec is not None else None
     path = Path(folders[0]) / "version.py" if folders else Path()
-    return path.read_text() if path.is_file() else ""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -76,7 +76,7 @@ def memory_here() -> int:
     sizes = [psutil.virtual_memory().total]
     for limit, _ in GROUP_MEMORY:
         with suppress(OSError, ValueError):  # no such group, or "max"
-            sizes.append(int(Path(limit).read_text()))
+            sizes.append(int(Path(limit).read_text(encoding="utf-8")))
     return min(sizes)
 
 
@@ -85,7 +85,10 @@ def _free_here() -> int:
     free = [psutil.virtual_memory().available]
     for limit, used in GROUP_MEMORY:
         try:
-            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+            free.append(
+                int(Path(limit).read_text(encoding="utf-8"))
+                - int(Path(used).read_text(encoding="utf-8"))
+            )
         except (OSError, ValueError):  # no such group, or "max"
             continue
     return max(0, min(free))
@@ -97,7 +100,7 @@ def memory_kills() -> int:
     """
     for path in (*_group_counters(GROUP), MACHINE):
         try:
-            found = COUNT.search(path.read_text())
+            found = COUNT.search(path.read_text(encoding="utf-8"))
         except OSError:
             continue
         if found:
@@ -109,7 +112,7 @@ def memory_kills() -> int:
 def _group_counters(group: Path) -> list[Path]:
     """Files that may hold the count, inside a container and outside; `group`: as GROUP."""
     try:
-        lines = group.read_text().splitlines()
+        lines = group.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     groups = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines if line.count(":") > 1}

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from search.config.config_file import check_whole
+from search.config.config_file import check_whole, override_keys
 from search.config.results_root import root_of
 from search.errors import UsageError, refused
 from search.execution.process_guard import MARK
@@ -122,13 +121,7 @@ def _whole(experiment: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
     config = OmegaConf.create(dict(experiment))
     assert isinstance(config, DictConfig)
     check_whole(config, Path("the config"))
-    OmegaConf.set_struct(config, True)
-    try:
-        for word in words:
-            key, _, value = word.partition("=")
-            OmegaConf.update(config, key, OmegaConf.create(f"x: {value}").x)
-    except OmegaConfBaseException as error:
-        raise UsageError(f"search.run: {error}") from error
+    override_keys(config, words, where="search.run")
     OmegaConf.set_readonly(config, True)
     return config
 

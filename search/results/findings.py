@@ -213,7 +213,8 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
                 f"{name}: needs a search with trials, but got {there[name]}; "
                 "start one under another name"
             )
-        raise UsageError(unknown("search", name=name, known=[path.name for path in searches(root)]))
+        there_are = [path.name for path in searches(root)]
+        raise UsageError(f"{root}/: {unknown('search', name=name, known=there_are)}")
     plan = replace(read_plan(folder.load_config(), root=root), folder=folder.path)
     if isinstance(plan.settings, TuneSettings):
         findings = find_stages(plan, folder)

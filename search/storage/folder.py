@@ -234,7 +234,7 @@ class Folder:
             UsageError: the storage has lost trials.
         """
         try:
-            with self.trials.open(newline="") as file:
+            with self.trials.open(newline="", encoding="utf-8") as file:
                 listed = {int(row["trial"]) for row in csv.DictReader(file) if row["state"] in KEPT}
         except (OSError, ValueError, KeyError, TypeError, csv.Error):
             return  # the table is only drawn from the trials

@@ -72,14 +72,16 @@ class FolderLock:
         Where `is_held` is false, that holder died.
         """
         try:
-            return datetime.fromisoformat(json.loads(self._path.read_text())["started"])
+            return datetime.fromisoformat(
+                json.loads(self._path.read_text(encoding="utf-8"))["started"]
+            )
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def _holder(self) -> str:
         """The holder in words; it may not have written its name yet."""
         try:
-            holder = json.loads(self._path.read_text())
+            holder = json.loads(self._path.read_text(encoding="utf-8"))
             return f"process {holder['pid']} on {holder['host']}, started {holder['started']}"
         except (OSError, ValueError, TypeError, KeyError):
             return "one that is just starting"

@@ -10,7 +10,9 @@ def log_tail(path: Path) -> str:
     """The last lines of a log; empty where there is none."""
     if not path.exists():
         return ""
-    return "".join(path.read_text(errors="replace").splitlines(keepends=True)[-TAIL:])
+    return "".join(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-TAIL:]
+    )
 
 
 class TrialLogs:

@@ -54,7 +54,7 @@ def write_slots(folder: Path, rows: Sequence[SlotRow]) -> None:
 def read_slots(folder: Path) -> list[SlotRow]:
     """The table as it was written last; empty where there is none."""
     try:
-        return [SlotRow(**row) for row in json.loads((folder / TABLE).read_text())]
+        return [SlotRow(**row) for row in json.loads((folder / TABLE).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return []
 
@@ -68,7 +68,7 @@ def give_order(folder: Path, order: SlotOrder, *, seconds: float) -> str | None:
     answer, deadline = asked.with_suffix(ANSWERED), time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer.exists():
-            text = answer.read_text()
+            text = answer.read_text(encoding="utf-8")
             answer.unlink()
             return text
         time.sleep(0.05)
@@ -81,7 +81,7 @@ def take_orders(folder: Path) -> list[tuple[Path, SlotOrder]]:
     orders = []
     for path in sorted((folder / ORDERS).glob(f"*{ASKED}")):
         with suppress(OSError, ValueError, TypeError):
-            orders.append((path, SlotOrder(**json.loads(path.read_text()))))
+            orders.append((path, SlotOrder(**json.loads(path.read_text(encoding="utf-8")))))
         path.unlink(missing_ok=True)
     return orders
 

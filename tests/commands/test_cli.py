@@ -70,9 +70,11 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["plan"], r"plan: needs EXPERIMENT, but got none"),
         (["table"], r"table: needs NAME, but got none; usage: python -m search table .* NAME"),
         (["table", "a", "b"], r"table: takes no further words, but got b; usage: python -m search table"),
-        (["table", "nothing"], r"search 'nothing' does not exist; there are: none"),
+        (["table", "nothing"], r"results/: search 'nothing' does not exist; there are: none"),
         (["status", "nothing"], r"search 'nothing' does not exist"),
         (["export", "nothing"], r"search 'nothing' does not exist"),
+        (["smoke", "seeds", "5"], r"override 'seeds': an override is key=value, \+key=value or ~key, but got no =; say seeds=…"),
+        (["export", "x", "--to", "nowhere/best.yaml"], r"export: --to: needs a folder that exists, but got nowhere/"),
         (["export", "x", "--to"], r"export: --to: expected one argument; usage: python -m search export"),
         (["test", "nothing"], r"search 'nothing' does not exist"),
         (["train"], r"train: needs FILE, but got none; usage: python -m search train \[-h\] FILE"),
@@ -285,6 +287,20 @@ def test_a_terminal_without_our_letters_shows_a_mark_in_their_place(monkeypatch)
         exit_with_main()
     errors.seek(0)
     assert errors.read().startswith("search: experiment or verb 'gr??e' does not exist")
+
+
+def test_a_locale_that_knows_no_letters_beyond_ascii_searches_and_refuses_words_with_such(
+    elsewhere,
+):
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    assert search("list", cwd=elsewhere, **ascii_only).returncode == 0
+    done = search("smoke", *INLINE, cwd=elsewhere, **ascii_only)
+    assert done.returncode == 0, done.stderr
+    assert "chosen" in done.stdout
+    assert search("table", "smoke", cwd=elsewhere, **ascii_only).returncode == 0
+    wrong = search("smoke", "name=größe", cwd=elsewhere, **ascii_only)
+    assert wrong.returncode == 2
+    assert "must be readable in the locale of this shell, but got letters" in wrong.stderr
 
 
 def test_a_reader_that_goes_away_does_not_end_the_search(elsewhere):

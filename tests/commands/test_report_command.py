@@ -36,7 +36,10 @@ def test_what_cannot_be_shown_on_one_page_is_refused(smoke, monkeypatch, capsys)
     message = capsys.readouterr().err
     assert "searches on one page share their contract" in message
     assert "\n  split: " in message
-    assert main(["report", "smoke", "smoke"]) == 0
+    assert main(["report", "smoke", "results/smoke"]) == 0
+    assert (smoke / "results" / "smoke-smoke.html").exists()
+    assert main(["report", "smoke", "--to", "nowhere/mine.html"]) == 2
+    assert "--to: needs a folder that exists, but got nowhere/" in capsys.readouterr().err
 
 
 def test_a_finished_search_that_is_given_again_draws_nothing(smoke):

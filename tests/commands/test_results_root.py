@@ -90,13 +90,11 @@ def test_every_closing_line_of_a_search_leads_to_it(moved, capsys):
     show_closing(findings, Terminal())
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     commands = [shlex.split(line)[3:] for line in lines if line.startswith("python -m search ")]
-    assert f"results: {ROOT}/smoke/" in lines
-    assert [words[0] for words in commands] == ["train", "test", "doctor", "dashboard", "table"]
+    assert f"results: {ROOT}/smoke/, all on one page: report.html" in lines
+    assert [words[0] for words in commands] == ["train", "test", "doctor", "table"]
     assert yaml.safe_load(Path(commands[0][1]).read_text())["name"] == "smoke"
     for words in commands[1:]:
-        assert words[0] == "dashboard" or main(words) == 0, (
-            words
-        )  # a dashboard serves until it is ended
+        assert main(words) == 0, words
     (moved / ROOT / "smoke" / "best" / "weights.safetensors").unlink()
     files = moved / ROOT / "smoke" / "files" / str(findings.winner.spec.trial)
     for has_files, reason in (False, "the trainer saved none"), (True, "what the trainer kept"):

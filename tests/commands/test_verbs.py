@@ -2,8 +2,10 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
+from argparse import Namespace
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -12,6 +14,8 @@ from kit import environment, search, trials
 
 from search.__main__ import main
 from search.commands.support.closing import chosen_words
+from search.commands.support.show_plan import composed
+from search.config import catalogue
 from search.config.catalogue import experiments, verbs
 from search.config.knobs import Knob
 from search.execution.pace import epochs_left, seconds_left
@@ -38,6 +42,19 @@ def test_every_verb_has_a_help_page_of_at_most_80_columns_with_two_examples(verb
     assert page.startswith(f"usage: python -m search {verb} ")
     assert len(re.findall(r"^  python -m search", page, re.MULTILINE)) >= 2
     assert max(map(len, page.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", ["lr_range", "plan", "preflight", "run", "sweep", "tune"])
+def test_the_examples_of_a_help_page_name_what_exists(verb):
+    page = catalogue.verb(verb).parser().format_help()
+    for line in re.findall(r"^  python -m search (.*)$", page, re.MULTILINE):
+        words = [word for word in shlex.split(line) if not word.startswith("from=")]
+        words = words[words[0] == verb :]
+        if verb in ("tune", "sweep"):
+            words = [verb, *words]
+        elif not words or "=" in words[0]:
+            words = ["lr_sweep", *words]
+        assert composed(Namespace(experiment=words[0], overrides=words[1:]), None).name
 
 
 @pytest.mark.parametrize("experiment", experiments(None))

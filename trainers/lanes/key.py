@@ -104,7 +104,9 @@ def machine(device: torch.device) -> tuple[str, ...]:
     """What else the speed of a program depends on: torch, threads, and the device by its name."""
     if device.type == "cuda":
         return torch.__version__, torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    cpuinfo = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    )
     names = [
         line.partition(":")[2].strip()
         for line in cpuinfo.splitlines()

@@ -86,12 +86,26 @@ class VerbParser(argparse.ArgumentParser):
         """One JSON document in place of text."""
         self.add_argument("--json", action="store_true", help="print one JSON document instead")
 
-    def add_overrides(self, *, experiment: str = "") -> None:
-        """Words of a config: `key=value`, `from=NAME`, behind the experiment if there is one."""
+    def add_experiment(self) -> None:
+        """The recipe whose config the words change."""
+        self.add_argument("experiment", metavar="EXPERIMENT", help="a recipe of conf/experiment/")
+
+    def add_overrides(self, *, takes_source: bool = True, experiment: str = "") -> None:
+        """Words of a config.
+
+        Args:
+            takes_source: whether `from=NAME` is one of them.
+            experiment: the recipe that is changed where the first word names no other.
+        """
+        help_text = "keys of the config that differ"
+        if takes_source:
+            help_text += "; from=NAME starts at that search's winner"
         if experiment:
-            self.add_argument("experiment", metavar="EXPERIMENT", help=experiment)
-        help_text = "keys of the config that differ; from=NAME starts at that search's winner"
-        self.add_argument("overrides", metavar="key=value", nargs="*", help=help_text)
+            help_text = (
+                f"first, if you like, an experiment (default: {experiment}); then {help_text}"
+            )
+        metavar = "EXPERIMENT|key=value" if experiment else "key=value"
+        self.add_argument("overrides", metavar=metavar, nargs="*", help=help_text)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -120,6 +134,14 @@ def take(words: Sequence[str], key: str) -> tuple[str | None, list[str]]:
 def results_root(overrides: Sequence[str]) -> Path:
     """Where searches lie, as the words of a config say."""
     return Path(take(overrides, "results_root")[0] or RESULTS)
+
+
+def file_to_write(text: str) -> Path:
+    """The type of an option that names a file to write: its folder must be there."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"needs a folder that exists, but got {path.parent}/")
+    return path
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:

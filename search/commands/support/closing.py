@@ -12,6 +12,7 @@ from search.execution.terminal import Terminal
 from search.results.by_group import read_groups
 from search.results.export import EXPORTED
 from search.results.findings import Findings
+from search.results.report import NAME as PAGE
 from search.results.report.rules import CITED
 from search.results.summary import conclusion, show_summary
 from search.storage.trials import TrialRecord
@@ -33,7 +34,8 @@ def show_closing(findings: Findings, console: Terminal) -> None:
     plan = findings.plan
     here = plan.folder.is_relative_to(Path.cwd())
     where = plan.folder.relative_to(Path.cwd()) if here else plan.folder
-    console.say(f"\nresults: {where}/")
+    page = plan.folder / PAGE
+    console.say(f"\nresults: {where}/" + (f", all on one page: {PAGE}" if page.exists() else ""))
     failed = sum(row.state in ("failed", "lost") for row in findings.rows)
     if failed:
         console.say(
@@ -54,6 +56,7 @@ def show_closing(findings: Findings, console: Terminal) -> None:
         console.say(f"chosen, as words of a command:\n{shown}", style="green")
     if not (plan.folder / "best" / EXPORTED).exists():
         console.say(f"best/ holds no weights: {_without_weights(findings.winner, plan)}")
+    console.say("from here:")
     for command, purpose in _next_commands(findings, where):
         console.say(f"  {command}\n      {purpose}")
 
@@ -101,7 +104,6 @@ def _next_commands(findings: Findings, where: Path) -> list[tuple[str, str]]:
         commands.append((f"test {name}", "opens the sealed test set, once"))
     commands += [
         (f"doctor {name}", "what the curves say, trial by trial, and what to turn next"),
-        (f"dashboard {name}", "every trial in a browser, read-only"),
         (f"table {name}", "shows this table again"),
     ]
     return [(f"python -m search {command}", purpose) for command, purpose in commands]

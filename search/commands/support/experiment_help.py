@@ -79,7 +79,9 @@ def _comment(plan: Plan, key: str) -> str:
     file = f"{group}/{plan.config.chosen[group]}.yaml" if group else "search.yaml"
     if not (CONF / file).exists():
         return ""
-    match = re.search(rf"^{last}:[^#\n]*#\s*(.*)$", (CONF / file).read_text(), re.MULTILINE)
+    match = re.search(
+        rf"^{last}:[^#\n]*#\s*(.*)$", (CONF / file).read_text(encoding="utf-8"), re.MULTILINE
+    )
     return match[1] if match is not None else ""
 
 

@@ -34,7 +34,7 @@ PROTOCOLS = ("tune", "sweep")  # the verbs whose plan it is, in place of an expe
 
 def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) -> None:
     """Prints the plan; what a search of this name has done already is taken off."""
-    plan = read_plan(completed(_composed(options, config_dir)), root=Path.cwd())
+    plan = read_plan(completed(composed(options, config_dir)), root=Path.cwd())
     folder = Folder(plan.folder)
     folder.check_config(plan.config)
     rows = (
@@ -84,7 +84,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _composed(options: Namespace, config_dir: Path | None) -> DictConfig:
+def composed(options: Namespace, config_dir: Path | None) -> DictConfig:
     """The config of an experiment, or of a protocol for the words `tune` and `sweep`."""
     source, overrides = take(options.overrides, "from")
     if options.experiment in PROTOCOLS:

@@ -150,7 +150,10 @@ class Bookings:
                     path.unlink()
                 except BlockingIOError:
                     name, above, below, _ = path.name.split("@")
-                    size, holder = Fraction(int(above), int(below)), path.read_text()
+                    size, holder = (
+                        Fraction(int(above), int(below)),
+                        path.read_text(encoding="utf-8"),
+                    )
                     shares.append(Share(resource=unquote(name), size=size, holder=holder))
                 finally:
                     os.close(descriptor)
@@ -161,7 +164,7 @@ class Bookings:
         path = self._folder / f"{quote(name, safe='')}@{share}@{uuid.uuid4().hex}"
         descriptor = self._open(path)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        path.write_text(holder)
+        path.write_text(holder, encoding="utf-8")
         return path, descriptor
 
     def _open(self, path: Path) -> int:

@@ -106,7 +106,7 @@ def leave_mark(folder: str, *, name: str, start: str) -> str:
     """
     try:
         os.stat(start)
-        (Path(folder) / name).write_text(name)
+        (Path(folder) / name).write_text(name, encoding="utf-8")
     except OSError as error:
         return f"{error.strerror}: {error.filename}"
     return ""
