@@ -241,6 +241,26 @@ def test_every_path_in_a_readme_exists(path):
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_in_a_readme_leads_somewhere(path):
+    text = path.read_text()
+    heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        assert target.startswith("http") or not file or (path.parent / file).exists(), target
+        assert file or anchor in anchors, target
+
+
+def test_the_programs_in_the_table_of_measurements_exist():
+    table = (ROOT / "tests" / "benchmarks" / "README.md").read_text().partition("## Speed")[0]
+    programs = set(re.findall(r"`(\w+\.py)", table))
+    assert len(programs) > 15
+    assert {
+        name for name in programs if not (ROOT / "tests" / "benchmarks" / name).exists()
+    } == set()
+
+
 def test_the_two_commands_of_the_readme_are_the_promised_ones():
     readme = (ROOT / "README.md").read_text()
     assert "\npip install -c constraints.txt -e . && python -m search lr_sweep\n" in readme
