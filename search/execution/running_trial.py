@@ -43,7 +43,8 @@ class RunningTrial:
         deaths: failed attempts since `reached` last rose, where the trial was alone.
         shared_deaths: the same, where it trained beside others.
         departures: of its workers, which were told to leave, since `reached` last rose.
-        memory_of: the memory that ran out for it beside other trials; it trains alone there now.
+        alone_on: the memory that it has to itself now, since it ran out for the trial beside
+            others, or since what the trial needs was taken by another process.
         decision: what its worker is answered.
         kill_reason: why its worker is being killed, if it is.
         retry: False once the reason of the kill forbids another attempt.
@@ -66,7 +67,7 @@ class RunningTrial:
     deaths: int = 0
     shared_deaths: int = 0
     departures: int = 0
-    memory_of: str = ""
+    alone_on: str = ""
     decision: StopDecision = StopDecision.GO
     kill_reason: str = ""
     retry: bool = True
@@ -193,9 +194,9 @@ class RunningTrial:
     @property
     def must_run_alone(self) -> bool:
         """True until a new epoch is completed, if its worker has died too often; to its end, if
-        memory ran out for it.
+        it has memory to itself.
         """
-        return self.shared_deaths >= SHARED_DEATHS or self.deaths > 0 or bool(self.memory_of)
+        return self.shared_deaths >= SHARED_DEATHS or self.deaths > 0 or bool(self.alone_on)
 
     def row(self, state: str, *, reason: str) -> TrialRecord:
         """The trial's record in a final state."""

@@ -21,6 +21,10 @@ from search.execution.trial_queue import TrialQueue, trials_beside
 from search.storage.logs import TrialLogs
 from search.storage.trials import OUT_OF_MEMORY, TrialState
 
+KEEP_APART = (
+    "what a trial writes belongs into checkpoint.files, in a program into the folder that {folder} "
+    "in trainer.command becomes"
+)
 LOW_ON_MEMORY = "low on memory"  # in what Ray says of a worker that it killed for that
 
 
@@ -62,6 +66,8 @@ class TrialEndings:
             self._died(trial, message.reason, shared=True)
         elif message.end is TrialEnd.OUT_OF_MEMORY:
             self._out_of_memory(worker, trial, message.reason)
+        elif message.end is TrialEnd.COLLIDED:
+            self._collided(worker, trial, message)
         elif message.end in STATE_AFTER:
             state = STATE_AFTER[message.end]
             self._finish(trial, state, reason=message.reason, cause=message.cause)
@@ -107,8 +113,8 @@ class TrialEndings:
         """Once more without any trial beside it in the same memory; then it is infeasible (P8)."""
         self._memory_kills, memory = memory_kills(), worker.memory
         beside = trials_beside(worker, workers=self._connections.workers)
-        if beside and not trial.memory_of:
-            trial.memory_of = memory
+        if beside and not trial.alone_on:
+            trial.alone_on = memory
             self._callback.note(
                 f"trial {trial.spec.trial}: {OUT_OF_MEMORY} beside {len(beside)} other trials "
                 f"({reason}); trying again alone on {memory}"
@@ -118,6 +124,23 @@ class TrialEndings:
         shutil.rmtree(self._folder / "checkpoints" / str(trial.spec.trial), ignore_errors=True)
         reason = f"{OUT_OF_MEMORY}, alone on {memory}: {reason}"
         self._finish(trial, TrialState.INFEASIBLE, reason=reason, cause=None)
+
+    def _collided(self, worker: WorkerHandle, trial: RunningTrial, message: TrialEnded) -> None:
+        """A name, a port or a lock was taken, which says nothing about its knobs: once more without
+        any trial beside it; then what is in its way is there to stay.
+        """
+        workers = self._connections.workers
+        if len(list(workers)) > 1 and not trial.alone_on:
+            trial.alone_on = worker.memory
+            self._callback.note(
+                f"trial {trial.spec.trial}: {message.reason}: another trial may have been first, "
+                f"so it is tried again alone on {worker.memory}; {KEEP_APART}",
+                style="yellow",
+            )
+            self._queue.put_back([trial])
+            return
+        reason = f"{message.reason}; {KEEP_APART}"
+        self._finish(trial, TrialState.FAILED, reason=reason, cause=message.cause)
 
     def _died(self, trial: RunningTrial, reason: str, *, shared: bool) -> None:
         """The worker has died or would have been killed: another attempt, or a final state."""

@@ -28,6 +28,7 @@ class TrialEnd(StrEnum):
     FAILED = "failed"
     KILLED = "killed"  # its program, by somebody: another attempt, as after a worker's death
     OUT_OF_MEMORY = "out of memory"  # once more alone on its device, then infeasible
+    COLLIDED = "collided"  # what it needs was taken: once more alone on its device, then failed
     INTERRUPTED = "interrupted"  # goes on when the search is resumed
     CROWDED = "crowded"  # memory ran out beside other trials: goes on beside fewer
     DISRUPTED = "disrupted"  # the program that several trials share has failed: goes on alone

@@ -19,10 +19,10 @@ class TrialQueue:
     def __init__(self, trials: Iterable[RunningTrial], *, slots: int) -> None:
         self._new, self._slots = deque(trials), slots
         self._returned: list[RunningTrial] = []
-        self._short: list[RunningTrial] = []  # of memory
+        self._alone: list[RunningTrial] = []  # that get memory to themselves
 
     def __len__(self) -> int:
-        return self.ready + len(self._short)
+        return self.ready + len(self._alone)
 
     @property
     def ready(self) -> int:
@@ -36,23 +36,23 @@ class TrialQueue:
     def put_back(self, trials: Sequence[RunningTrial]) -> None:
         """Puts trials in front, by number."""
         for trial in trials:
-            (self._short if trial.memory_of else self._returned).append(trial)
+            (self._alone if trial.alone_on else self._returned).append(trial)
         self._returned.sort(key=lambda trial: trial.spec.trial)
 
     def take(self, worker: WorkerHandle, *, workers: Iterable[WorkerHandle]) -> list[RunningTrial]:
         """The trials that a worker gets now: at most an even share of all.
 
-        A trial that must run alone gets a worker to itself. One for which memory ran out gets its
-        memory to itself: workers that share it finish what they have and get nothing new until it
-        has ended.
+        A trial that must run alone gets a worker to itself. One that met others, such as where
+        memory ran out, gets memory to itself: workers that share it finish what they have and get
+        nothing new until it has ended.
         """
         if not (worker.room and len(self)):
             return []  # at once: with many workers, their neighbours are many
         neighbours = trials_beside(worker, workers=workers)
-        if self._short and not neighbours and not worker.trials:
-            return [self._short.pop(0)]
-        if any(trial.memory_of for trial in neighbours) or any(
-            trial.memory_of == worker.memory for trial in self._short
+        if self._alone and not neighbours and not worker.trials:
+            return [self._alone.pop(0)]
+        if any(trial.alone_on for trial in neighbours) or any(
+            trial.alone_on == worker.memory for trial in self._alone
         ):
             return []
         seated = len(worker.trials)

@@ -172,3 +172,39 @@ def test_nothing_is_decided_against_a_baseline_that_is_missing(habit, decided, t
             r"\((failed|lost): .*\); mend the cause, then give the command a new name=",
             done.stderr,
         )
+
+
+COLLIDING = """
+import json, os, pathlib, time
+
+met = pathlib.Path("met")
+try:
+    os.mkdir("run")  # as a folder that is named by the second
+except FileExistsError:
+    met.touch()
+    raise
+while not met.exists():  # the first trial goes on once a second one has met it
+    time.sleep(0.02)
+print(json.dumps({"epoch": 1, "accuracy": 0.5}), flush=True)
+if not os.path.exists("stays"):
+    os.rmdir("run")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_trial_whose_name_another_has_taken_is_tried_again_alone(stays, tmp_path):
+    (tmp_path / "collide.py").write_text(COLLIDING)
+    if stays:
+        (tmp_path / "stays").touch()
+    words = ["own_command", "trainer.command=['{python}',collide.py]", "trainer.epochs=1"]
+    words += ["data.rows=100", "knob.turned=choice(1,2)", "seeds=1", "placement.slots=2"]
+    done = search(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FileExistsError: [Errno 17] File exists: 'run'" in done.stdout + done.stderr
+    assert "so it is tried again alone on cpu" in done.stdout + done.stderr
+    table = trials(tmp_path / "results" / "own_command")
+    assert sorted(table.state) == (["complete", "failed"] if stays else ["complete"] * 2)
+    if stays:
+        reason = table.set_index("state").loc["failed", "reason"]
+        assert "what a trial writes belongs into checkpoint.files" in reason

@@ -60,7 +60,7 @@ def test_slots_are_counted_by_the_memory_that_they_share(monkeypatch):
 
 def test_a_trial_short_of_memory_waits_until_nobody_shares_it_and_then_nobody_joins():
     short = _underway(7)
-    short.memory_of = "cpu"
+    short.alone_on = "cpu"
     queue = TrialQueue([_underway(8), _underway(9)], slots=2)
     queue.put_back([short])
     busy, idle = _served(0, room=1, trials=[_underway(1)]), _served(1, room=1)
@@ -84,7 +84,7 @@ def test_workers_of_a_cluster_share_memory_where_machine_and_gpus_are_the_same()
         return worker
 
     short = _underway(7)
-    short.memory_of = "cuda:0 of a"
+    short.alone_on = "cuda:0 of a"
     queue = TrialQueue([_underway(8)], slots=4)
     queue.put_back([short])
     workers = [far(0, "a", "0", _underway(1)), far(1, "a", "0"), far(2, "b", "0", _underway(2)), far(3, "b", "0")]  # fmt: skip

@@ -17,17 +17,25 @@ NO_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory|CUDA out of memory"
     r"|CU(?:BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED|CUDA error: out of memory"
 )
+# What a process says where another one was first: with a name, a port, a lock.
+TAKEN = re.compile(
+    r"\b(?:FileExistsError|BlockingIOError)\b|address already in use|\bEADDRINUSE\b"
+    r"|database is locked|unable to lock file",
+    re.IGNORECASE,
+)
 
 
 def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
     """The report of a trial that an exception has ended. `folder`: of the search."""
     if fault := machine_fault(error, folder=folder):
         return TrialEnded(trial=trial, end=TrialEnd.MACHINE_FAULT, reason=one_line(fault))
-    end = TrialEnd.KILLED if isinstance(error, CommandKilled) else TrialEnd.FAILED
+    reason = one_line(_reason(error))
+    end = TrialEnd.COLLIDED if TAKEN.search(reason) else TrialEnd.FAILED
+    end = TrialEnd.KILLED if isinstance(error, CommandKilled) else end
     return TrialEnded(
         trial=trial,
         end=TrialEnd.OUT_OF_MEMORY if out_of_memory(error) else end,
-        reason=one_line(_reason(error)),
+        reason=reason,
         cause=one_line(f"{type(error).__name__} at {_place(error)}"),
     )
 
