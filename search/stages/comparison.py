@@ -5,16 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from scipy import special
 
 from search.stages.group import Group, scores_of
 from search.stages.noise import Advantage, SeedStatistics, advantage, breaking, statistics_of
 from search.stages.racing import LEVEL
-from search.stages.scores import Floats, step_of
-
-NEARLY = 1e-9  # a log-loss of 0 is clipped so far above it
-IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
+from search.stages.scores import are_identical, step_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +99,3 @@ def comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
             )
         )
     return tuple(compared)
-
-
-def are_identical(scores: Floats, *, perfect: Sequence[float]) -> bool:
-    """Whether seeds change nothing: no value's scores differ, over several seeds and values.
-
-    Perfect scores count as no evidence: seeds that differ reach them too.
-    """
-    finite = np.isfinite(scores)
-    bound = np.isclose(scores[..., None], np.array(perfect), rtol=0, atol=NEARLY).any(-1)
-    repeats = int(np.maximum((finite & ~bound).sum(-1) - 1, 0).sum())
-    high = np.where(finite, scores, -math.inf).max(-1)
-    low = np.where(finite, scores, math.inf).min(-1)
-    return repeats >= IDENTICAL and bool(np.all(high[finite.any(-1)] == low[finite.any(-1)]))

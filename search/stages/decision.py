@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from search.stages.comparison import Comparison, are_identical, comparisons
+from search.stages.comparison import Comparison, comparisons
 from search.stages.group import Group, scores_of
 from search.stages.noise import (
     SeedStatistics,
@@ -29,7 +29,7 @@ from search.stages.racing import (
     level_of_each,
     worth_of,
 )
-from search.stages.scores import Bools, step_of
+from search.stages.scores import Bools, are_identical, step_of
 
 Standing = Literal["best", "tie", "worse", "dropped", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
@@ -107,7 +107,7 @@ def decide(
     edge = advantage(of, reference=0, level=race.level)
     dropped = _dropped(of, race)
     best = _best(of, dropped)
-    identical = are_identical(scores, perfect=groups[0].perfect)
+    identical = bool(are_identical(scores, perfect=groups[0].perfect))
     untested = identical or int(of.counts.max()) < 2
     better = np.flatnonzero(is_better(of, edge, fewest=race.fewest) & ~dropped)
     winner = 0

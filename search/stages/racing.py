@@ -21,7 +21,7 @@ from search.stages.noise import (
     pooled_deviation,
     statistics_of,
 )
-from search.stages.scores import Bools, Counts, Floats, lying_apart
+from search.stages.scores import Bools, Counts, Floats, are_identical, lying_apart
 
 LEVEL = 0.05  # share of sweeps without any gain in which one is adopted
 LOOK = 0.0125  # the same at each look, where further seeds may follow
@@ -233,6 +233,8 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
         racing &= ~is_better(of, edge, fewest=race.fewest).any(-1, keepdims=True)
         waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
         racing &= ~waits[..., 0]
+        if seeds >= race.fewest:  # further seeds would say the same once more
+            racing &= ~are_identical(shown)[..., None]
         racing[:, 0] = racing.any(-1)
         counts[alive] = np.where(racing, seeds + 1, counts[alive])
         alive = alive[racing[:, 0]]

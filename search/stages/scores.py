@@ -4,6 +4,8 @@ Arrays are [..., values, seeds], higher being better: NaN where a seed was not t
 a training gave no result. Leading axes are independent sweeps.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -15,6 +17,8 @@ Counts = NDArray[np.int64]
 BREAK = 15.0  # robust deviations by which a collapsed seed lies below the others of its value
 GAP = 5.0  # ranges of those others by which it does
 MANY = 5  # seeds from which those that lie apart say nothing of the noise
+NEARLY = 1e-9  # a log-loss of 0 is clipped so far above it
+IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
 ONCE = 1e-4  # how often the robust deviation itself may be that much too small by chance
 
 
@@ -46,6 +50,19 @@ def lying_apart(scores: Floats) -> Bools:
     limit = _apart(ordered, counts, least=0.0, highest=np.inf)
     several = (counts > 2)[..., None]
     return np.asarray(several & np.isfinite(scores) & (scores <= limit[..., None]))
+
+
+def are_identical(scores: Floats, *, perfect: Sequence[float] = ()) -> Bools:
+    """Whether seeds change nothing [...]: no value's scores differ, over several seeds and values.
+
+    `perfect` scores count as no evidence: seeds that differ reach them too.
+    """
+    finite = np.isfinite(scores)
+    bound = np.isclose(scores[..., None], np.array(perfect), rtol=0, atol=NEARLY).any(-1)
+    repeats = np.maximum((finite & ~bound).sum(-1) - 1, 0).sum(-1)
+    high = np.where(finite, scores, -np.inf).max(-1)
+    low = np.where(finite, scores, np.inf).min(-1)
+    return np.asarray((repeats >= IDENTICAL) & ((high == low) | ~finite.any(-1)).all(-1))
 
 
 def _apart(

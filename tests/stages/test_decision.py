@@ -409,6 +409,15 @@ def test_a_gain_beside_breaking_seeds_is_found_as_if_it_were_known_which_broke()
     assert flat.trainings.mean() <= 1.35
 
 
+def test_seeds_that_change_nothing_are_no_more_than_three():
+    race = Race(first=2, most=10)
+    scores = np.repeat([[0.2], [0.5], [0.6], [0.60001]], 10, axis=1)
+    assert seeds_needed(scores[:, :2], race).max() == 3  # two that agree may do so by chance
+    assert seeds_needed(scores, race).max() == 3
+    moved = scores + np.random.default_rng(3).normal(scale=0.05, size=scores.shape)
+    assert seeds_needed(np.stack([scores, moved]), race).max(-1).tolist()[1] > 3
+
+
 def test_a_difference_that_is_not_worth_it_starts_no_race():
     scores = np.random.default_rng(8).normal(size=(8, 10))
     race = Race(first=3, most=10, worth=50.0)
