@@ -25,8 +25,11 @@ def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
     """
     words = command_line(config, config_file=Path("config.json"), folder=Path())
     if shutil.which(words[0]) is None:
+        remedy = "mend it"
+        if "=" in words[0]:  # a variable, as before a program in a shell
+            remedy = "write env before variables of the environment: [env,NAME=value,program,…]"
         raise FileNotFoundError(
-            f"trainer.command: the first word must be a program, but {words[0]!r} is none; mend it"
+            f"trainer.command: the first word must be a program, but {words[0]!r} is none; {remedy}"
         )
     script = words[1] if words[0] == sys.executable and len(words) > 1 else ""
     if script.endswith(".py") and not Path(script).is_file():

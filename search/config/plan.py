@@ -226,11 +226,14 @@ def check_task(plan: Plan) -> None:
         got = plan.metric.formula or plan.metric.name
         words = f"metric={next(iter(TASKS[task]))}"
         words += f" loss={USUAL_LOSS[task]}" if plan.stock else ""
+        other = next(iter(tasks_of(plan.metric)), "")
+        is_own = not plan.stock and plan.config.data.get("_target_") is None  # the task is a word
         raise refused(
             "metric",
             rule=f"a metric of {task} is one of {', '.join(TASKS[task])}",
             got=got,
-            remedy=f"say {words}, or another of these",
+            remedy=f"say {words}, or another of these"
+            + (f"; data.task={other} if that is the task" if other and is_own else ""),
         )
     if not plan.stock:
         return

@@ -135,6 +135,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "protocol.kind=dance"], r"protocol\.kind 'dance' does not exist; there are: joint, sweep, train"),
         (["lr_sweep", "keep=some"], r"keep 'some' does not exist; there are: all, best"),
         (["own_trainer", "metric.name=val_loss"], r"metric\.direction: belongs to metric\.name, and none is set for val_loss, but got maximize, which is of another metric; say metric\.direction=minimize or"),
+        (["own_command", "metric.name=mse", "metric.direction=minimize"], r"got mse; say metric=accuracy, or another of these; data\.task=regression if that is the task"),
         (["own_command", "metric.name=mse"], r"metric\.direction: .* for mse, but got maximize, which is of another metric; say metric=mse"),
         (["lr_sweep", "metric.name=log_loss"], r"metric\.direction: .* for log_loss, but got maximize, .*; say metric=log_loss"),
         (["lr_sweep", "metric=composite", "metric.formula=log_loss"], r"metric\.direction: .* but got maximize, which is of another metric; say metric\.direction=minimize or"),

@@ -89,6 +89,15 @@ def test_a_trainers_numbers_under_the_names_of_a_rows_keys_change_no_row(tmp_pat
     assert message.remark.startswith("trial, fold, source of the trainer is left out, since")
 
 
+@pytest.mark.parametrize("twin", ["val_accuracy", "eval/accuracy", "accuracy_val"])
+def test_the_metric_of_validation_by_another_name_is_named(twin, tmp_path):
+    message = _step(tmp_path, {"accuracy": 0.5, twin: 0.4})
+    assert (message.value, message.values) == (0.5, {twin: 0.4})
+    assert f"begin anew with metric.name={twin}" in message.remark
+    for quiet in ({"accuracy": 0.5, "train_accuracy": 0.6}, {"labels": [0] * 4, twin: 0.4}):
+        assert _step(tmp_path, quiet).remark == ""
+
+
 def test_a_reported_metric_is_marked_and_outputs_win_over_it(tmp_path):
     assert _step(tmp_path, {"accuracy": 0.5}).source == "reported"
     message = _step(tmp_path, {"accuracy": 0.99, "labels": np.array([1, 0, 0, 0])})

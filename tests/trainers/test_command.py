@@ -426,6 +426,7 @@ def test_a_program_that_is_not_there_is_found_by_the_rehearsal():
             ["nowhere-to-be-found"],
             "the first word must be a program, but 'nowhere-to-be-found' is none",
         ),
+        (["LR=0.1", "{python}", "t.py"], "write env before variables of the environment: "),
         (["{python}", "no.py"], "must name a file, but there is no 'no.py' here"),
     ):
         config["trainer"]["command"] = command

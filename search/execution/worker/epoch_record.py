@@ -1,6 +1,7 @@
 """What a training yields of one epoch as plain numbers, the metric among them (R4, R36)."""
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +14,13 @@ from trainers.api import Epoch, Values
 
 LAYERS, REMARK, TRAIN = "layers", "remark", "train_outputs"
 RENAME = "{} of the trainer is left out, since the curves have a column of that name; rename it"
+OF_VALIDATION = re.compile(
+    r"^(?:val|valid|validation|eval|dev)[_/. -]|[_/. -](?:val|valid|validation)$"
+)
+TWIN = (
+    "the search compares {name!r}, and the trainer gives {twin!r} too: if {name!r} is of the rows "
+    "that it trains on, begin anew with metric.name={twin}"
+)
 
 
 class TrialFailed(Exception):
@@ -57,6 +65,8 @@ def epoch_record(outcome: Epoch, fold: FoldData, *, metric: Metric) -> EpochTrai
     value = None if metric.formula else numbers.pop(metric.name)
     taken = ", ".join(name for name in KEYS if name in values)
     remark = values.get(REMARK) or (RENAME.format(taken) if taken else "")
+    if not computed and value is not None:
+        remark = remark or _twin(metric.name, numbers)
     return EpochTrained(
         trial=outcome.trial,
         epoch=outcome.epoch,
@@ -67,6 +77,14 @@ def epoch_record(outcome: Epoch, fold: FoldData, *, metric: Metric) -> EpochTrai
         layers=layers,
         remark=remark if isinstance(remark, str) else "",
     )
+
+
+def _twin(name: str, numbers: Mapping[str, float]) -> str:
+    """A remark where the metric of validation stands beside the metric, as in programs that call
+    the one of train by the plain name; else empty.
+    """
+    twin = next((each for each in numbers if OF_VALIDATION.sub("", each) == name), "")
+    return TWIN.format(name=name, twin=twin) if twin else ""
 
 
 def _on_train(outputs: object, fold: FoldData, metric: Metric) -> dict[str, float]:
