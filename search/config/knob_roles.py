@@ -69,6 +69,27 @@ def default_of(config: DictConfig, knob: Knob, missing: object = None) -> Any:
     return OmegaConf.select(config, knob.path, default=missing)
 
 
+def whole_by_default(config: DictConfig, knobs: Sequence[Knob]) -> list[str]:
+    """Knobs whose default and ends are whole numbers and whose other values are not, a line each:
+    a number of units or of features was meant, as a rule.
+    """
+    lines = []
+    for knob in knobs:
+        default = default_of(config, knob)
+        is_whole = isinstance(default, int) and not isinstance(default, bool)
+        if knob.choices or knob.integer or not is_whole or knob.high - knob.low < 2:
+            continue
+        if float(knob.low).is_integer() and float(knob.high).is_integer():
+            between = next((value for value in knob.grid() if float(value) % 1), None)  # type: ignore[arg-type]
+            scale = "log" if knob.log else "interval"
+            if between is not None:
+                lines.append(
+                    f"{knob.path} is {default}, and its knob takes fractions such as {between}: "
+                    f"int({scale}({knob.low:g}, {knob.high:g})) gives whole numbers only"
+                )
+    return lines
+
+
 def lacks(config: DictConfig, knob: Knob) -> tuple[str, str] | None:
     """What a knob needs of the config that it does not say, and what it says; None: nothing."""
     for need in knob.needs:

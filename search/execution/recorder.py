@@ -24,6 +24,7 @@ from search.storage.study import Study
 from search.storage.trials import BY_ITSELF, TrialRecord, TrialSpec, TrialState
 
 FIRST_FAILURES = 3  # trials that fail for one reason, with no other outcome, before the search ends
+OTHER_SEEDS = 2  # trials of other seeds than the first: the fewest of which the same holds
 
 
 class Recorder:
@@ -46,7 +47,8 @@ class Recorder:
         self._rows = {row.spec.trial: row for row in study.rows(alive=True)}
         unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
-        self._causes: list[str | None] = []
+        self._causes: list[str | None] = []  # of each end; None where nothing failed
+        self._other_causes: list[str | None] = []  # the same of other seeds than the first
         self._remarks = set[str]()
 
     @property
@@ -121,7 +123,7 @@ class Recorder:
             cause: equal for errors from the same line of code; None where nothing failed.
 
         Raises:
-            RunError: the first trials all failed for the same reason.
+            RunError: the first trials, or those of other seeds, all failed for the same reason.
         """
         row = trial.row(state, reason=reason)
         most = self._plan.epochs_of(row.spec.knobs)
@@ -138,13 +140,34 @@ class Recorder:
         self._rows[row.spec.trial] = row
         self._callback.finished(row, records)
         failed = state in (TrialState.FAILED, TrialState.LOST)
-        self._causes.append(cause if failed else None)
+        self._check_failures(row, cause if failed else None)
+
+    def _check_failures(self, row: TrialRecord, cause: str | None) -> None:
+        """Ends the search where going on could only fail: `cause` is that of a trial's failure."""
+        self._causes.append(cause)
         same = cause is not None and set(self._causes) == {cause}
         if len(self._causes) == FIRST_FAILURES and same:
             raise RunError(
                 f"the first {FIRST_FAILURES} trials all failed alike, so the search stops: "
                 f"{row.reason}; mend it, then use name=…"
             )
+        first = self._plan.seed
+        if row.spec.seed != first:
+            self._other_causes.append(cause)
+        fewest = min(FIRST_FAILURES, max(OTHER_SEEDS, self._plan.seeds - 1))
+        several, causes = len(self._other_causes) >= fewest, set(self._other_causes)
+        works = any(each.spec.seed == first and each.value is not None for each in self.rows)
+        if several and len(causes) == 1 and None not in causes and works:
+            raise RunError(
+                f"seed {first} trains, but the first {len(self._other_causes)} trials of other "
+                f"seeds all failed alike, so the search stops: {self._last_failure()}; mend it, "
+                "then use name=…, or seeds=1, by which nothing is told from chance"
+            )
+
+    def _last_failure(self) -> str:
+        """The reason of the last trial that failed."""
+        failed = (TrialState.FAILED, TrialState.LOST)
+        return next(row.reason for row in reversed(self.rows) if row.state in failed)
 
     def end_wait(self) -> None:
         """Nothing waits for the storage any more; may be called by a signal handler."""

@@ -49,7 +49,7 @@ class TrialEndings:
         """A trial has left its worker, which goes on.
 
         Raises:
-            RunError: the machine is at fault, or the first trials all failed alike.
+            RunError: the machine is at fault, or first trials, or other seeds, all failed alike.
         """
         trial = worker.trials.pop(message.trial)
         self._callback.left(worker.slot, trial.spec)
@@ -79,7 +79,7 @@ class TrialEndings:
         search is `stopping`, the trials wait until it is resumed.
 
         Raises:
-            RunError: the machine is at fault, or the first trials all failed alike.
+            RunError: the machine is at fault, or first trials, or other seeds, all failed alike.
         """
         trials, exited.worker.trials = list(exited.worker.trials.values()), {}
         for trial in trials:

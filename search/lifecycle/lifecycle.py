@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search.config.knob_roles import whole_by_default
 from search.config.plan import Plan, check_task
 from search.config.user_code import user_code
 from search.contract.contract import Contract, Prepared, prepare
@@ -144,7 +145,8 @@ def begun(
             check_alignable([prepared.final.train, prepared.final.val])
         if plan.rehearse and not folder.started:
             check_rows_fit(plan, prepared)
-    for note in () if folder.started else prepared.notes:
+    beside = whole_by_default(plan.config, plan.knobs)
+    for note in () if folder.started else (*prepared.notes, *beside):
         say(console, note, style="yellow")
     if unseen := untrained_classes(
         {name: part.y for name, part in vars(prepared.final).items() if part is not None},

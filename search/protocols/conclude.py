@@ -16,7 +16,7 @@ from search.protocols.evidence import coarse, constant, faster, few_rows, mean_w
 from search.protocols.history import BATCH, History, Request, Step
 from search.protocols.learned import beats_constant, is_perfect, unusual_update
 from search.results.findings import Findings
-from search.results.summary.certainty import evidence, inert
+from search.results.summary.certainty import evidence, held_back, inert
 from search.results.summary.certainty import gain as gain_words
 from search.results.summary.edges import at_edges
 from search.results.summary.sweep import edges, winner_words
@@ -103,6 +103,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         says="; ".join(
             [
                 winner_words(findings, decision, decision.winner)[0],
+                *held_back(findings, decision),
                 *unread,
                 *edges(findings, decision, decision.winner),
                 *_cut_short(findings, val_rows=val_rows),
@@ -143,8 +144,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
     leaders = [
         rows[group.trial] for group in findings.groups[1:] if group.clean and group.mean >= least
     ]
-    done = sum(row.finished for row in findings.rows)
-    says = f"{done} trials; {_leading(plan, leaders, incumbent=scores)}"
+    says = f"{step.trials} trials; {_leading(plan, leaders, incumbent=scores)}"
     return replace(
         step,
         says=says,
@@ -247,7 +247,8 @@ def _chosen(findings: Findings, history: History, step: Step, *, val_rows: int) 
     winner, baseline = groups[decision.winner], groups[0]
     score = mean_words(plan, findings.of(winner.candidate))
     if not decision.adopted:
-        return f"the baseline stays: {score}; nothing is better beyond chance (P5)"
+        but = held_back(findings, decision) or ["nothing is better beyond chance"]
+        return f"the baseline stays: {score}; {but[0]} (P5)"
     against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
     interval = gain_words(findings, decision.winner)
     text = f"{score}, against {against} at the baseline with the same seeds{interval} (P5)"

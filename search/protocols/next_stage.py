@@ -4,7 +4,7 @@ Never trains, never reads a file: a resumed search asks the same question again.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -148,8 +148,9 @@ def _joint(history: History, index: int, argument: str) -> Request:
     kept = kept_for_confirm(history, left=left, rivals=joint_rivals(history))
     left -= kept
     trials = history.settings.trials if left == math.inf else int(left)
-    named = _never_tried(history)[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
-    knobs = (*knobs, *named)[: max(2, trials // FEWEST)]
+    further = (*_never_tried(history), *_named_without_effect(history, by_path))
+    further = further[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
+    knobs = (*knobs, *further)[: max(2, trials // FEWEST)]
     because = f"knobs whose best values depend on each other: {', '.join(k.path for k in knobs)}"
     if before:
         because = "nothing is to be confirmed, so the trials that were kept for it search on"
@@ -200,6 +201,21 @@ def _never_tried(history: History) -> tuple[Knob, ...]:
         about if about.choices else affordable(about, history)
         for about, *beside in spaces
         if not beside and history.acts(about)
+    )
+
+
+def _named_without_effect(history: History, among: Container[str]) -> tuple[Knob, ...]:
+    """The knobs that the command names and whose sweep found no effect, over their whole range:
+    what does nothing at one incumbent may matter beside other values. `among`: paths left out.
+    """
+    if not history.base.protocol.get("chosen"):
+        return ()
+    inert = {step.request.path: step.inert for step in history.sweeps}
+    return tuple(
+        affordable(about, history)
+        for about, *beside in history.settings.spaces.values()
+        if about.path not in among and not inert.get(about.path, True) and not beside
+        if history.acts(about)
     )
 
 

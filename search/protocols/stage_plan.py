@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from search.config.confirm_settings import ConfirmSettings
 from search.config.follower import Follower
 from search.config.incumbent import canonical
-from search.config.joint_settings import GP_MOST, JointSettings, active
+from search.config.joint_settings import GP_MOST, JointSettings, active, default_point
 from search.config.knob_roles import default_of
 from search.config.knobs import Value
 from search.config.plan import Plan, Settings
@@ -144,7 +144,8 @@ def _start_differently(request: Request, history: History) -> bool:
 
 
 def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The earlier trials that are trials of a sweep, or of a confirmation, too.
+    """The earlier trials that are trials of this stage too; of a joint stage, the incumbent's first
+    seed, which is its baseline.
 
     `rows`: with all their knobs, relative to the search's config.
     """
@@ -167,6 +168,8 @@ def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:
 def _cells(plan: Plan) -> list[Mapping[str, Value]]:
     if isinstance(plan.settings, SweepSettings):
         return [cell for value in sweep.first_round(plan) for cell in sweep.cells(plan, value)]
+    if isinstance(plan.settings, JointSettings):
+        return [active(plan.knobs, default_point(plan.config, plan.knobs))]
     return list(plan.settings.configurations) if isinstance(plan.settings, ConfirmSettings) else []
 
 

@@ -79,7 +79,8 @@ def start(plan: Plan, rows: Sequence[TrialRecord], *, history: bool) -> Iterator
     With a history, a Gaussian process needs the baseline only, the others half of it (measured).
     """
     joint = settings(plan)
-    many = joint.n_trials // plan.seeds
+    borrowed = sum(row.spec.trial < plan.first_trial for row in rows)  # they are no trials of its
+    many = joint.n_trials // plan.seeds + borrowed
     if joint.sampler in ADAPTIVE:
         known = 1 if joint.sampler == "gp" else max(1, joint.startup // 2)
         many = known if history else joint.startup

@@ -36,9 +36,8 @@ class JointStage:
         self.values: Mapping[str, Sequence[Value]] = {
             path: (value,) for path, value in default.items()
         }
-        self._start = joint.start(
-            plan, rows, history=len({joint.key(plan, known.point) for known in past}) >= ENOUGH
-        )
+        is_known = len({joint.key(plan, known.point) for known in past}) >= ENOUGH
+        self._start = joint.start(plan, [*context.borrowed, *rows], history=is_known)
         beyond = bool(past) or self._settings.n_trials > self._settings.startup * plan.seeds
         self._sampler_thread = (
             SamplerThread(plan, wake=context.wake)

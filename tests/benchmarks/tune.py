@@ -33,7 +33,18 @@ import pandas as pd
 import torch
 from scipy import stats
 from simulated import carried_out, tune_plan
-from tune_trained import Trainings, fresh, joint, plan_of, reached, tune
+from tune_sets import words_of
+from tune_trained import (
+    Trainings,
+    answers,
+    best_by,
+    fresh,
+    joint,
+    mean_of_fresh,
+    plan_of,
+    reached,
+    tune,
+)
 
 from search.config.tune_settings import RATE
 
@@ -45,13 +56,16 @@ STARTS = {
 COMMON = ["trainer.batch_size=128", "preflight=off"]  # of small set-ups: a training takes a second
 LESS = {"mnist1d": ["trainer.fraction=0.5"]}
 SPACE = ["space=[lr,momentum,weight_decay,dropout,width]"]
+EPOCHS = ["space=[lr,momentum,weight_decay,dropout,width,epochs_range]"]
 RIVALS = {
     "joint": ["pruner=none"],  # a Gaussian process, its leaders confirmed
+    "joint, epochs": ["pruner=none", *EPOCHS],  # it turns the number of epochs too, as tune does
     "joint, pruned": ["pruner=median"],  # as the command has it
     "tpe": ["pruner=none", "sampler=tpe", "protocol.confirm=0"],
     "random": ["pruner=none", "sampler=random", "protocol.confirm=0"],
 }
 TRIALS, SHARE = 80, 0.8  # of a rival, and the protocol's share of them
+JOINT = ("joint", "joint, epochs")  # whose final values are held against the others'
 CONFIRMED = 18  # trials that a joint search confirms with, as a rule
 KEY = ("data", "start", "seed", "who")
 FRESH = 10  # seeds of an answer that nobody has used
@@ -97,17 +111,15 @@ def starts(options: argparse.Namespace) -> None:
             for key in product([data], options.start, options.seeds, options.who):
                 if key in there:
                     continue
-                words = [f"data={data}", *COMMON, *LESS.get(data, [])]
+                words = [*words_of(data, Path(place)), *COMMON, *LESS.get(data, [])]
                 trainings = trainings or Trainings(plan_of(tuple(words)), Path(place) / "search")
                 words = [*words, *STARTS[key[1]], f"seed={key[2]}"]
                 result = _searched(trainings, words, key[3]) | dict(zip(KEY, key, strict=True))
-                rival = [each for each in done if all(each[k] == result[k] for k in KEY[:3])]
-                for each in (each for each in rival if each["who"] == "joint"):
-                    sign = plan_of(tuple(words)).metric.sign
-                    target = sign * float(np.mean(each["val"]))
-                    result["reached"] = reached(
-                        trainings, words, result, target=target, seeds=FRESH
-                    )
+                if key[3] == "tune":
+                    result["answers"] = answers(trainings, words, result, seeds=FRESH)
+                rivals = [each for each in done if all(each[k] == result[k] for k in KEY[:3])]
+                for rival in (each for each in rivals if each["who"] in JOINT):
+                    result |= _beside(trainings, words, result, rival)
                 done.append(result)
                 with options.results.open("a") as file:
                     print(json.dumps(result), file=file)
@@ -124,6 +136,21 @@ def _searched(trainings: Trainings, words: list[str], who: str) -> dict[str, Any
         result = joint(trainings, [*words, *SPACE, *RIVALS[who], f"n_trials={count}"])
     val, test = fresh(trainings, words, result["knobs"], seeds=FRESH)
     return {**result, "val": val, "test": test}
+
+
+def _beside(
+    trainings: Trainings, words: list[str], result: dict[str, Any], rival: dict[str, Any]
+) -> dict[str, Any]:
+    """When a search reaches a joint search's final value, and what that one had by its end: the
+    joint search's best trial within as many epochs as the search took, on fresh seeds.
+    """
+    target = plan_of(tuple(words)).metric.sign * float(np.mean(rival["val"]))
+    then = best_by(rival, result["epochs"])
+    name = rival["who"]
+    return {
+        f"reached {name}": reached(trainings, words, result, target=target, seeds=FRESH),
+        f"{name} then": mean_of_fresh(trainings, words, then, seeds=FRESH),
+    }
 
 
 def _read(results: Path) -> list[dict[str, Any]]:

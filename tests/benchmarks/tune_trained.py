@@ -47,7 +47,7 @@ def tune(
     plan = plan_of(tuple(words), joint=False)
     search, rows = Search(plan, trainings), list[TrialRecord]()
     assert isinstance(plan.settings, TuneSettings)
-    history = History(plan.settings, plan.config, plan.seeds)
+    history, stages = History(plan.settings, plan.config, plan.seeds), []
     while (request := next_stage(history)) is not None:
         step = history.opened(request)
         before = search.epochs
@@ -56,6 +56,8 @@ def tune(
         elif not request.skip and request.stage not in ("preflight", "ensemble"):
             step = _stage(plan, search, history, request, rows)
         history = history.with_step(step)
+        held = canonical(dict(step.held), base=plan.config)
+        stages.append((step.name, step.trials, search.epochs, step.decision, dict(held)))
         say(
             f"{step.name} [{step.trials} trials, {search.epochs - before} epochs] {step.decision}: "
             f"{request.because} | {step.says} | held {dict(step.held)} | {step.verdicts[:3]}"
@@ -65,6 +67,7 @@ def tune(
         "epochs": search.epochs,
         "trials": len(rows),
         "curve": _progress(plan, rows),
+        "stages": stages,
     }
 
 
@@ -86,15 +89,41 @@ def reached(
     """Epochs after which the best trial so far is of a configuration that scores the target in the
     mean of fresh seeds; None where none of them does. `target`: higher being better.
     """
-    plan = plan_of(tuple(words))
     for epochs, best, knobs in result["curve"]:
-        if best < target:
-            continue
-        found = [best_epoch(trainings, plan, knobs, 1000 + seed) for seed in range(seeds)]
-        values = [plan.metric.sign * value for value, _ in filter(None, found)]
-        if len(values) == seeds and float(np.mean(values)) >= target:
+        if best >= target and mean_of_fresh(trainings, words, knobs, seeds=seeds) >= target:
             return int(epochs)
     return None
+
+
+def answers(
+    trainings: Trainings, words: list[str], result: Mapping[str, Any], *, seeds: int
+) -> list[tuple[int, float]]:
+    """Each incumbent of a protocol: after how many epochs of the whole search it was one, and its
+    mean of fresh seeds, higher being better; NaN where one of them diverges.
+    """
+    found, last = list[tuple[int, float]](), None
+    for _, _, epochs, _, held in result["stages"]:
+        if held != last:
+            found.append((epochs, mean_of_fresh(trainings, words, held, seeds=seeds)))
+            last = held
+    return found
+
+
+def best_by(result: Mapping[str, Any], epochs: int) -> dict[str, Value]:
+    """The knobs of a search's best trial within its first so many epochs."""
+    return next(knobs for spent, _, knobs in reversed(result["curve"]) if spent <= epochs)
+
+
+def mean_of_fresh(
+    trainings: Trainings, words: list[str], knobs: Mapping[str, Value], *, seeds: int
+) -> float:
+    """The mean on validation over seeds that nobody has used, higher being better; NaN where one of
+    them diverges.
+    """
+    plan = plan_of(tuple(words))
+    found = [best_epoch(trainings, plan, knobs, 1000 + seed) for seed in range(seeds)]
+    values = [plan.metric.sign * value for value, _ in filter(None, found)]
+    return float(np.mean(values)) if len(values) == seeds else float("nan")
 
 
 def _range(plan: Plan, trainings: Trainings, step: Step) -> Step:

@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from search.config.knob_roles import whole_by_default
 from search.config.overrides import Overrides
 from search.config.space import read_space
 from search.config.trial_config import trial_config
@@ -287,3 +288,23 @@ def test_a_default_has_the_type_of_the_choice_that_it_equals():
     assert repr(knob(0.0, 1.0).typed(1)) == "1.0"
     assert repr(knob(False, True).typed(1)) == "1"
     assert repr(knob("a", None, 2).typed(3.0)) == "3.0"
+
+
+@pytest.mark.parametrize(
+    ("default", "domain", "is_told"),
+    [
+        (50, "log(20, 800)", True),
+        (50, "int(log(20, 800))", False),
+        (50.0, "log(20, 800)", False),
+        (1, "log(0.1, 10)", False),
+        (0, "interval(0, 1)", False),
+        (True, "interval(0, 5)", False),
+        (50, "choice(20, 800)", False),
+    ],
+)
+def test_a_whole_default_whose_knob_takes_fractions_is_told(default, domain, is_told):
+    knobs = read_space({"ripple": {"features": domain}})
+    lines = whole_by_default(OmegaConf.create({"ripple": {"features": default}}), knobs)
+    told = "ripple.features is 50, and its knob takes fractions such as "
+    assert [line.startswith(told) for line in lines] == [True] * is_told
+    assert all(line.endswith("int(log(20, 800)) gives whole numbers only") for line in lines)

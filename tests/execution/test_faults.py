@@ -73,6 +73,28 @@ def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
     assert len(trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")) >= 3
 
 
+def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import sys\nassert sys.argv[1] == '0'\nprint('{\"epoch\": 1, \"accuracy\": 0.5}')\n"
+    )
+    words = [
+        "trainer.command=['{python}',program.py,'{seed}']",
+        "metric.name=accuracy",
+        "seeds=3",
+        "space.optimizer.lr.points=3",
+    ]
+    done = search("own_command", *words, "placement.slots=1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert (
+        "seed 0 trains, but the first 2 trials of other seeds all failed alike, so the search "
+        "stops: CommandFailed:" in done.stderr
+    )
+    assert "mend it, then use name=…, or seeds=1" in done.stderr
+    table = trials(tmp_path / "results" / "own_command")
+    assert set(table[table.seed == 0].state) == {"complete"}
+    assert len(table.query("state == 'failed'")) == 2
+
+
 @pytest.mark.parametrize(
     ("habit", "state", "reason"),
     [

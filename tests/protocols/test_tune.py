@@ -109,6 +109,29 @@ def test_a_joint_stage_turns_what_mattered_and_what_the_verdict_names_choices_to
     assert not swept & set(paths[1:])
 
 
+@pytest.mark.parametrize(
+    ("words", "has_all"), [(("space=[lr,dropout,width,momentum]",), True), ((), False)]
+)
+def test_a_knob_that_the_command_names_is_searched_beside_the_others_though_its_sweep_found_nothing(
+    words, has_all
+):
+    history, _ = carried_out(
+        tune_plan("budget_trials=200", *words), _rate_matters, lambda knobs: "overconfident"
+    )
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    without = [step.request.path for step in history.sweeps if not step.effect]
+    assert without
+    assert (set(without) <= {knob.path for knob in joint.request.knobs}) == has_all
+
+
+def test_a_joint_stage_of_few_trials_leaves_out_what_its_sweep_found_to_do_nothing():
+    plan = tune_plan("budget_trials=75", "space=[lr,dropout,width,momentum]")
+    history, _ = carried_out(plan, _rate_matters, lambda knobs: "overconfident")
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    knobs = joint.request.knobs
+    assert len(knobs) <= max(2, joint.request.trials // 6)
+
+
 def test_what_was_kept_for_a_confirmation_that_has_nothing_to_confirm_searches_on():
     def value(knobs, seed):  # the baseline is the best by far
         return 0.9 + _noise(knobs, seed, 0.001) - 0.1 * bool(knobs)
@@ -142,9 +165,9 @@ def test_the_incumbents_trials_are_never_trained_again():
     trained = [
         (tuple(canonical(row.spec.knobs, base=plan.config).items()), row.spec.seed) for row in rows
     ]
-    sweeps = [step for step in history.steps if step.request.stage in ("baseline", "sweep")]
-    count = sum(step.trials for step in sweeps)
-    assert len(set(trained[:count])) == count
+    ran = {step.request.stage for step in history.steps if step.trials}
+    assert {"baseline", "sweep", "joint"} <= ran
+    assert len(set(trained)) == len(trained)
 
 
 def test_an_incumbent_that_stays_keeps_the_seeds_that_a_sweep_did_not_compare():
@@ -819,6 +842,23 @@ def test_a_model_is_made_four_times_as_wide_at_most_before_the_edge_says_more():
 
     assert wide(("model.width=32",)) == 128
     assert wide(("model.width=32", "space=[lr,width]")) == 512
+
+
+def test_what_is_better_but_breaks_more_often_is_named_where_the_baseline_stays():
+    def value(knobs, seed):  # a rate near 0.01 is better by far, and three of ten seeds collapse
+        is_better = abs(np.log10(knobs.get(RATE, 0.1) / 0.01)) < 0.4
+        if is_better and seed in (7, 9, 11):
+            return 0.1
+        return 0.8 + 0.05 * is_better + _noise(knobs, seed, 0.002)
+
+    history, _ = carried_out(tune_plan("budget_trials=150", "space=[lr]"), value)
+    says = history.steps[-2].says
+    assert not history.held
+    assert says.startswith("the baseline stays: accuracy 0.8")
+    assert re.search(
+        r"better than the baseline in the seeds that trained: .* \(broke in 3 of ", says
+    )
+    assert "not adopted, since the baseline broke in 0 of" in says
 
 
 def test_where_every_training_fails_there_is_no_answer_and_the_reason_is_said():

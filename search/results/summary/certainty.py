@@ -45,7 +45,7 @@ def certainty(findings: Findings, *, more: str) -> list[str]:
         *_tie(findings, decision),
         *_undecided(findings, decision, more=more),
         *_broken(findings, decision),
-        *_held_back(findings, decision, more=more),
+        *held_back(findings, decision, more=more),
     ]
 
 
@@ -132,8 +132,11 @@ def _broken(findings: Findings, decision: Decision) -> list[str]:
     return lines
 
 
-def _held_back(findings: Findings, decision: Decision, *, more: str) -> list[str]:
-    """Values that are better where they trained, but broke more often than the baseline."""
+def held_back(findings: Findings, decision: Decision, *, more: str = "") -> list[str]:
+    """Values that are better where they trained, but broke more often than the baseline.
+
+    `more`: the words that give more seeds.
+    """
     if decision.adopted or decision.untested:
         return []
     held = [
@@ -145,8 +148,8 @@ def _held_back(findings: Findings, decision: Decision, *, more: str) -> list[str
         return []
     return [
         f"better than the baseline in the seeds that trained: {', '.join(held[:LISTED])}; "
-        f"not adopted, since the baseline broke in {share(decision.comparisons[0])}; use {more} "
-        "to know whether that is chance"
+        f"not adopted, since the baseline broke in {share(decision.comparisons[0])}"
+        + (f"; use {more} to know whether that is chance" if more else "")
     ]
 
 
