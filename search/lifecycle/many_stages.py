@@ -199,8 +199,7 @@ class _ManyStages:
 
     def refit(self) -> None:
         """Trains the winner once more, where that is wanted."""
-        winner = find_stages(self._plan, self._folder).winner
-        if winner is not None:
+        if (winner := find_stages(self._plan, self._folder).winner) is not None:
             refit(self._plan, winner, self._folder, console=self._console)
 
     def close(self) -> None:
@@ -260,9 +259,9 @@ class _ManyStages:
         own = study.rows(alive=False)
         self._rows += [with_all_knobs(plan, row) for row in own]
         val_rows = int(self._contract.split["rows"]["val"])
-        there = {row.spec.key for row in own}  # earlier versions trained a joint stage's baseline
-        ours = [row for row in ours if row.spec.key not in there]
-        findings = find(plan, [*ours, *own], val_rows=val_rows)
+        # By key: a joint stage of an earlier version has trained its baseline itself.
+        rows = {row.spec.key: row for row in (*ours, *own)}.values()
+        findings = find(plan, list(rows), val_rows=val_rows)
         curves = self._curves(findings)
         findings = diagnosed(findings, curves, folder=folder)
         return conclude(
