@@ -4,6 +4,7 @@ This program applies domains (`knob.a.b=log(1e-4, 1)`), for which Hydra would as
 and the arguments of a model class of the user's own, in place of those of the composed model.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ OPTIMIZED = (
     "start without -O and PYTHONOPTIMIZE"
 )
 TARGET = "model._target_"
+PLAIN = re.compile(r"[^\W\d](?:[\w./ -]*[\w./-])?", re.ASCII)  # texts that need no quotes
+CONSTANTS = ("null", "true", "false", "nan", "inf")  # words that are no texts without quotes
 MARKS = set("'\"\\[]{}()$,")  # of Hydra's grammar, in a value that is not plain text
 OWN_MODELS = "trainers.models."  # import paths of the models whose arguments conf/model/ lists
 
@@ -154,6 +157,21 @@ def _has_own_model(words: Sequence[str]) -> bool:
     keys = [word.partition("=")[0] for word in words]
     is_edited = any(key == "model" or key.startswith("~model.") for key in keys)
     return not is_edited and TARGET in (key.lstrip("+") for key in keys)
+
+
+def value_word(value: Any) -> str:
+    """A value as the grammar reads it back: quoted where it would be another one without."""
+    value = value.item() if hasattr(value, "item") else value  # a number of numpy's
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(value_word, value))}]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if not isinstance(value, str):
+        return repr(value)
+    if PLAIN.fullmatch(value) and value.lower() not in CONSTANTS:
+        return value
+    escaped = re.sub(r'(\\*)("|$)', lambda end: end[1] * 2 + "\\" * bool(end[2]) + end[2], value)
+    return f'"{escaped}"'
 
 
 def in_grammar(word: str) -> str:

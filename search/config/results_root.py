@@ -26,11 +26,15 @@ def root_of(config: "DictConfig", *, start: Path) -> Path:
     return start / str(root)
 
 
+def from_here(path: Path) -> Path:
+    """A path as seen from the current folder, where it lies below that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def address(folder: Path) -> str:
     """The word by which every verb finds a search: its name in results/, else its folder.
 
     Quoted as a shell needs it.
     """
-    here = Path.cwd()
-    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    shown = from_here(folder)
     return shlex.quote(folder.name if shown.parent == Path(RESULTS) else str(shown))

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.contract.arrays import FoldData
 from search.contract.auxiliary import scaled_targets
 from search.contract.dataset import load_rows, read_labels
-from search.contract.fingerprint import file_hash, fingerprint
+from search.contract.fingerprint import file_hash, fingerprint, is_same
 from search.contract.metrics import Metric, constant_score
 from search.contract.normalisation import Scaling, fit_scaling
 from search.contract.sequences import described_lengths, padded, real_rows
@@ -56,7 +56,7 @@ class Contract:
         lines = [
             f"{key}: {there[key]} there, {here.get(key, 'missing')} now"
             for key in sorted(there)
-            if here.get(key) != there[key]
+            if not is_same(here.get(key), there[key])
         ]
         if lines:
             raise UsageError(

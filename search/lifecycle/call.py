@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.config_file import check_whole, override_keys
+from search.config.overrides import value_word
 from search.config.results_root import root_of
 from search.errors import UsageError, refused
 from search.execution.process_guard import MARK
@@ -113,7 +114,7 @@ def _words_of(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _words_of(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}={_choice(value)}"
+            yield f"{prefix}{key}={value_word(value)}"
 
 
 def _whole(experiment: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
@@ -160,17 +161,8 @@ def _domain(path: str, domain: Any) -> str:
         if not unknown:
             return f"int({ranged})" if whole else ranged
     elif isinstance(domain, Sequence):
-        return f"choice({', '.join(map(_choice, domain))})"
+        return f"choice({', '.join(map(value_word, domain))})"
     raise UsageError(
         f"space: {path} is a list of choices, low and high with scale and type, or a domain in "
         f'words, but got {domain!r}; say [16, 32] or "log(1e-4, 1)"'
     )
-
-
-def _choice(value: Any) -> str:
-    """A value as Hydra's grammar reads it."""
-    if value is None:
-        return "null"
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_choice, value))}]"
-    return repr(value).lower() if isinstance(value, bool) else repr(value)

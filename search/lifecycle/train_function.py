@@ -9,6 +9,7 @@ import builtins
 import hashlib
 import inspect
 import linecache
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from search.errors import UsageError, refused
 from search.storage.files import write_text
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
+INFINITE = re.compile(r"^\w+ = .*\b(?:inf|nan)\b")  # a constant that holds such a number
 HEAD = '"""Written by search.run from a notebook: its function, and what that uses."""\n\n'
 
 
@@ -69,7 +71,7 @@ def _pieces(train: FunctionType) -> list[str]:
             pieces[name] = ""  # being added: functions may call each other
             source = _source(value)
             for used in _names(source):
-                if used in space:
+                if used in space and not _is_ipythons(used, space[used]):
                     add(used, space[used])
             del pieces[name]
             pieces[name] = source
@@ -79,11 +81,16 @@ def _pieces(train: FunctionType) -> list[str]:
     add(train.__name__, train)
     imports = [text for text in pieces.values() if text.startswith(("import ", "from "))]
     rest = [text for text in pieces.values() if text not in imports]
+    if any(INFINITE.search(text) for text in rest):  # `repr` writes them as names
+        imports.append("from math import inf, nan")
     return ["\n".join(sorted(imports)), *rest] if imports else rest
 
 
 def _line_of(name: str, value: Any) -> str:
     """An object of another module, or a constant, as a line of source."""
+    item = getattr(value, "item", None)
+    if isinstance(value, PLAIN) and item is not None:
+        value = item()  # a number of numpy's, which is a float too
     if _is_plain(value):
         return f"{name} = {value!r}"
     module, known = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
@@ -97,11 +104,12 @@ def _line_of(name: str, value: Any) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple | set):
+    """Whether `repr` gives the source of a value: a subclass may show itself otherwise."""
+    if type(value) in (list, tuple, set):
         return all(map(_is_plain, value))
-    if isinstance(value, dict):
+    if type(value) is dict:
         return all(map(_is_plain, [*value, *value.values()]))
-    return isinstance(value, PLAIN)
+    return type(value) in PLAIN
 
 
 def _source(value: FunctionType | type) -> str:
@@ -129,10 +137,16 @@ def _class_source(value: type) -> str | None:
 
 
 def _names(source: str) -> Iterator[str]:
-    """Names that a source reads and that are not Python's own."""
+    """Names that a source reads."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Name) and not hasattr(builtins, node.id):
+        if isinstance(node, ast.Name):
             yield node.id
+
+
+def _is_ipythons(name: str, value: Any) -> bool:
+    """Whether IPython has put its own in the place of a function of Python's, such as `open`."""
+    module = str(getattr(value, "__module__", ""))
+    return hasattr(builtins, name) and module.partition(".")[0] == "IPython"
 
 
 def _refused(rule: str, got: str, remedy: str) -> UsageError:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from search.config.overrides import value_word
 from search.config.passwords import redacted
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
@@ -42,7 +43,7 @@ def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
     settings, about = plan.settings, plan.knob
     if not isinstance(settings, SweepSettings):
         raise TypeError(f"{plan.name}: not a sweep")
-    held = [f"{path}={'null' if value is None else value}" for path, value in plan.held.items()]
+    held = [f"{path}={value_word(value)}" for path, value in plan.held.items()]
     bounds = [
         f"space.{about.path}.{key}={value:g}"
         for key, value in (("low", about.low), ("high", about.high), ("points", about.points))

@@ -183,20 +183,30 @@ def _look_in(folder: Folder) -> str:
     except UsageError:  # the trials are lost, as `open_results` says
         return ""
     ranged, checked = (folder.path / name for name in (LR_RANGE, PREFLIGHT))
-    if ranged.exists():
-        test = read_json(ranged, keys=["low", "high"])
-        if test["low"] is None:
-            return f"a range test without a range, because {test['because']}"
-        return f"a range test: learning rates from {test['low']:.2g} to {test['high']:.2g}"
-    if checked.exists():
-        failed = read_json(checked, keys=["failed"])["failed"]
-        return f"a preflight: {', '.join(failed) or 'nothing'} failed"
+    try:
+        if ranged.exists():
+            return _range_in_words(read_json(ranged, keys=["low", "high"]))
+        if checked.exists():
+            failed = read_json(checked, keys=["failed"])["failed"]
+            return f"a preflight: {', '.join(failed) or 'nothing'} failed"
+    except UsageError as error:  # which hides no other folder
+        return f"a range test or preflight that cannot be read: {error}"
     return "not begun yet"
 
 
+def _range_in_words(test: Mapping[str, Any]) -> str:
+    if test["low"] is None:
+        return f"a range test without a range, because {test.get('because', 'none was found')}"
+    return f"a range test: learning rates from {test['low']:.2g} to {test['high']:.2g}"
+
+
 def find_folder(name: str, *, root: Path) -> Folder:
-    """A search's folder by its name below `root`, or by its own path."""
-    return Folder(Path(name) if (Path(name) / "config.yaml").exists() else root / name)
+    """A search's folder by its name below `root`, or by its own path.
+
+    The name goes first: a folder of the user's may be called so, and hold a config.yaml of its own.
+    """
+    paths = (root / name, Path(name))
+    return next((folder for folder in map(Folder, paths) if folder.started), Folder(root / name))
 
 
 def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:

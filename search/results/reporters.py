@@ -1,6 +1,7 @@
 """Writes the files that say what a search found: tables, figures, the page. Called in one place.
 
-What has not changed is not drawn again: a file is stale if it is missing or older than the tables.
+What has not changed is not drawn again: a file is stale if a table has changed, or if it is missing
+or older than the tables, as after a kill between the two.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,11 +35,13 @@ def write_results(
         folder: The search's folder, locked.
         redraw: Draw figures and page in any case, as the verb `table` does.
     """
+    has_changed = False  # file times alone would not do: a clock may have been set back
     for name, text in table_files(findings).items():
         path = folder.path / name
         if not path.exists() or path.read_bytes() != text.encode():
             write_text(path, text)
-    if redraw or _stale(findings, folder):
+            has_changed = True
+    if redraw or has_changed or _stale(findings, folder):
         for draw in DRAWERS:
             for name, text in draw(findings, curves, folder).items():
                 write_text(folder.path / name, text)

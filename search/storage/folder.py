@@ -39,7 +39,8 @@ WRITTEN = (
     "config.yaml", "contract.yaml", "split.npz", "journal.log", "storage.json", "code.json",
     "lanes.json", "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md",
     "decisions.jsonl", "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best",
-    "checkpoints", "layers", "logs", "orders", "refit", "runs.json", "workers.json",
+    "checkpoints", "layers", "logs", "orders", "refit", "runs.json", "workers.json", "teacher.json",
+    "lr_range.json", "lr_range.csv", "groups.csv", "groups-test.csv", "ensemble",
 )  # fmt: skip
 KEPT = ("complete", "pruned", "infeasible")  # states that a trial keeps
 MARK = re.compile(r"^# begun [0-9a-f]{8}\n", re.MULTILINE)

@@ -276,6 +276,11 @@ def test_a_search_that_cannot_be_read_does_not_hide_the_others(smoke):
     assert done.returncode == 1
     assert "broken: cannot be read: " in done.stdout
     assert "smoke: done, 4 of 4 trials finished" in done.stdout
+    (smoke / "results" / "broken" / "journal.log").unlink()
+    (smoke / "results" / "broken" / "preflight.json").write_text("rubbish\n")
+    done = search("status", cwd=smoke)
+    assert "broken: a range test or preflight that cannot be read: " in done.stdout
+    assert "smoke: done, 4 of 4 trials finished" in done.stdout
 
 
 def test_a_terminal_without_our_letters_shows_a_mark_in_their_place(monkeypatch):

@@ -52,6 +52,19 @@ def test_a_finished_search_that_is_given_again_draws_nothing(smoke):
     assert {name: os.stat(folder / name).st_mtime_ns for name in names} == before
 
 
+def test_a_search_that_has_grown_is_drawn_anew_although_the_clock_was_set_back(smoke):
+    folder = smoke / "results" / "smoke"
+    page, figure = folder / "report.html", folder / "sweep.svg"
+    before = page.read_text(), figure.read_text()
+    later = os.stat(page).st_mtime + 86_400
+    for path in (page, figure):
+        os.utime(path, (later, later))
+    done = search("smoke", *INLINE, "lanes=off", "seeds=2", cwd=smoke)
+    assert done.returncode == 0, done.stderr
+    assert page.read_text() != before[0]
+    assert figure.read_text() != before[1]
+
+
 def test_report_off_leaves_the_page_out_of_a_search(elsewhere):
     done = search("smoke", *INLINE, "report=off", cwd=elsewhere)
     assert done.returncode == 0, done.stderr

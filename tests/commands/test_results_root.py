@@ -15,6 +15,7 @@ from search.config.results_root import address, root_of
 from search.errors import UsageError
 from search.execution.terminal import Terminal
 from search.results.findings import open_results
+from search.results.report.answer import answer_of
 from search.results.transfer import compose_from
 from search.results.warm_start import read_history
 
@@ -92,6 +93,9 @@ def test_every_closing_line_of_a_search_leads_to_it(moved, capsys):
     commands = [shlex.split(line)[3:] for line in lines if line.startswith("python -m search ")]
     assert f"results: {ROOT}/smoke/, all on one page: report.html" in lines
     assert [words[0] for words in commands] == ["train", "test", "doctor", "table"]
+    on_page = [shlex.split(command)[3:] for command, _ in answer_of(findings).commands]
+    assert on_page[:3] == commands[:3]
+    assert on_page[3][:2] == ["joint", f"from={ROOT}/smoke"]
     assert yaml.safe_load(Path(commands[0][1]).read_text())["name"] == "smoke"
     for words in commands[1:]:
         assert main(words) == 0, words

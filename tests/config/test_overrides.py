@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
+from search.config.overrides import in_grammar, parse_override, value_word
 from search.config.plan import read_plan
 from search.config.sweep_grammar import read_domain
 from search.errors import UsageError
@@ -22,6 +24,23 @@ def _config(*words, experiment="lr_sweep"):
 
 def _plan(*words, experiment="lr_sweep"):
     return read_plan(_config(*words, experiment=experiment), root=Path("/r"))
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.text(alphabet="ab'\"\\\\ ,=[](){}$:", max_size=8),
+        st.sampled_from(["null", "True", "1e-3", "nan", "größe", "a b", " a"]),
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False),
+    )
+)
+def test_a_value_is_read_back_from_its_word(value):
+    for word, wanted in ((value_word(value), value), (value_word([value]), [value])):
+        assert parse_override(in_grammar(f"x={word}")).value() == wanted
+    assert value_word(np.float64(0.5)) == "0.5"
 
 
 def test_knobs_in_one_word_each_are_the_whole_space():

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
-from search.contract.contract import prepare
+from search.contract.contract import Contract, prepare
 from search.contract.fingerprint import fingerprint
 from search.contract.metrics import Metric
 from search.errors import UsageError
@@ -145,6 +145,22 @@ def test_a_changed_split_file_is_refused(smoke):
         "split.npz: holds the split of the first start, but got other rows; restore it or use name="
         in done.stderr
     )
+
+
+def test_last_digits_of_constants_by_another_machine_are_the_same_contract_and_more_is_not(smoke):
+    folder = Folder(smoke / "results" / "smoke")
+    written = folder.load_contract()
+    means = written["normalisation"]["mean_"]
+    contract = Contract(**written)
+    contract.check(_with_means(written, [mean * (1 + 1e-14) for mean in means]), where="here")
+    with pytest.raises(UsageError, match=r"\n  normalisation\.mean_: "):
+        contract.check(_with_means(written, [mean * (1 + 1e-6) for mean in means]), where="here")
+    with pytest.raises(UsageError, match=r"\n  normalisation\.mean_: "):
+        contract.check(_with_means(written, means[:-1]), where="here")
+
+
+def _with_means(contract, means):
+    return {**contract, "normalisation": {**contract["normalisation"], "mean_": means}}
 
 
 def test_a_missing_split_file_is_refused(smoke):

@@ -2,11 +2,13 @@
 
 import json
 import linecache
+import math
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from kit import ROOT, environment
@@ -153,6 +155,23 @@ def test_a_function_of_a_notebook_is_written_with_all_that_it_uses(elsewhere, mo
     assert again == target
     other, _ = importable(_notebook(CELL.replace("/ 2", "/ 4"))["fit"])
     assert other != target  # so that a resumed search notices
+
+
+def test_constants_of_a_notebook_keep_their_values_and_names_like_pythons_own_are_its(
+    elsewhere, monkeypatch
+):
+    cell = (
+        "BEST = [float('-inf'), {'a': float('nan')}]\n"
+        "RATE = np.float64(0.25)\n"
+        "def sum(values):\n    return 7\n"
+        "def fit(*_):\n    yield {'best': BEST, 'rate': RATE, 'sum': sum([1]), 'most': max(1, 2)}\n"
+    )
+    target, folder = importable(_notebook(cell, np=np)["fit"])
+    monkeypatch.syspath_prepend(str(folder))
+    said = next(__import__(target.partition(".")[0]).fit())
+    assert said["best"][0] == -math.inf
+    assert math.isnan(said["best"][1]["a"])
+    assert (said["rate"], said["sum"], said["most"]) == (0.25, 7, 2)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from drawn import findings_of, planted
 from hypothesis import given
 from hypothesis import strategies as st
+from kit import INLINE, search
 from omegaconf import OmegaConf
 from pages import curves_of, joint_findings, steep
 from safetensors.torch import save_file
@@ -20,6 +21,8 @@ from search.contract.metrics import Metric
 from search.results.figures import figure_files
 from search.results.figures.layers import layers_svg
 from search.results.figures.places import limits_by_dots, place
+from search.results.findings import open_results
+from search.results.layers_file import write_layers
 from search.storage.folder import Folder
 from trainers.api import Data, Part
 from trainers.build import made
@@ -237,6 +240,18 @@ def test_the_first_layers_of_a_model_are_drawn_as_pictures(model, labels, tmp_pa
     drawn = layers_svg("here", arrays)
     assert all(f">{label}<" in drawn for label in arrays)
     assert drawn == layers_svg("here", arrays)
+
+
+@pytest.mark.slow
+def test_the_picture_of_layers_is_of_the_present_winner_however_old_its_weights_are(elsewhere):
+    done = search("smoke", *INLINE, "figures.layers=true", cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    folder, findings = open_results("smoke", root=elsewhere / "results")
+    picture = folder.path / "layers.svg"
+    assert "the first layers of trial 0, the winner" in picture.read_text()
+    other = next(row for row in findings.rows if row.spec.trial == 2)
+    assert write_layers(findings.plan, other, folder) == ""
+    assert "the first layers of trial 2, the winner" in picture.read_text()
 
 
 def test_long_intervals_do_not_press_the_dots_of_a_figure_into_a_line():

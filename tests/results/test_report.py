@@ -83,7 +83,7 @@ def test_one_seed_is_called_not_tested_and_an_open_search_names_what_is_missing(
 
 
 def test_the_joint_search_that_a_sweep_is_followed_by_turns_knobs_that_its_winner_has():
-    command = "python -m search joint from=lr_sweep name=lr_sweep-joint"
+    command = "python -m search joint from=/r/results/lr_sweep name=lr_sweep-joint"
     assert follow_up(plan_of("lr_sweep")) == command
     without_momentum = "'space=[lr,weight_decay,dropout,width,batch_size]'"
     assert follow_up(plan_of("lr_sweep", "optimizer=adam")) == f"{command} {without_momentum}"

@@ -3,10 +3,14 @@
 import fcntl
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
+from kit import ROOT
 
 from search.errors import UsageError
+from search.results.findings import find_folder
 from search.storage.files import append, write_text
 from search.storage.folder import Folder
 
@@ -52,6 +56,33 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_text(path, "new, and longer")
     assert path.read_text() == "old"
+
+
+def test_what_begins_anew_keeps_the_users_files_and_the_ledger_alone(tmp_path):
+    table = (ROOT / "results" / "README.md").read_text().partition("## ")[0]
+    names = set()
+    for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        names |= {name.partition("/")[0] for name in re.findall(r"`([^`]+)`", row)}
+    assert len(names) > 30
+    for name in names:
+        (tmp_path / name).touch()
+    Folder(tmp_path).clear()
+    assert {path.name for path in tmp_path.iterdir()} == {"files", "lock", "test_ledger.jsonl"}
+
+
+def test_a_search_is_found_by_its_name_before_a_folder_that_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in ("mine", "results/mine", "elsewhere"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "config.yaml").touch()
+    for name, place in (
+        ("mine", "results/mine"),
+        ("elsewhere", "elsewhere"),
+        ("results/mine", "results/mine"),
+        ("nothing", "results/nothing"),
+        (str(tmp_path / "elsewhere"), "elsewhere"),
+    ):
+        assert find_folder(name, root=Path("results")).path.resolve() == tmp_path / place
 
 
 def test_lines_are_added_one_by_one(tmp_path):

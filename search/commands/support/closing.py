@@ -3,16 +3,17 @@ copy, what may follow.
 """
 
 import shlex
-from pathlib import Path
 
 from search.config.knobs import Knob
+from search.config.overrides import value_word
 from search.config.plan import Plan
-from search.config.results_root import address
+from search.config.results_root import address, from_here
 from search.execution.terminal import Terminal
 from search.results.by_group import read_groups
 from search.results.export import EXPORTED
 from search.results.findings import Findings
 from search.results.report import NAME as PAGE
+from search.results.report.answer import next_commands
 from search.results.report.rules import CITED
 from search.results.summary import conclusion, show_summary
 from search.storage.trials import TrialRecord
@@ -32,10 +33,11 @@ def show_decision(findings: Findings, console: Terminal) -> None:
 def show_closing(findings: Findings, console: Terminal) -> None:
     """Shows where the results are and what may follow; without a winner, only the first."""
     plan = findings.plan
-    here = plan.folder.is_relative_to(Path.cwd())
-    where = plan.folder.relative_to(Path.cwd()) if here else plan.folder
     page = plan.folder / PAGE
-    console.say(f"\nresults: {where}/" + (f", all on one page: {PAGE}" if page.exists() else ""))
+    console.say(
+        f"\nresults: {from_here(plan.folder)}/"
+        + (f", all on one page: {PAGE}" if page.exists() else "")
+    )
     failed = sum(row.state in ("failed", "lost") for row in findings.rows)
     if failed:
         console.say(
@@ -57,7 +59,8 @@ def show_closing(findings: Findings, console: Terminal) -> None:
     if not (plan.folder / "best" / EXPORTED).exists():
         console.say(f"best/ holds no weights: {_without_weights(findings.winner, plan)}")
     console.say("from here:")
-    for command, purpose in _next_commands(findings, where):
+    again = (f"python -m search table {address(plan.folder)}", "shows this table again")
+    for command, purpose in [*next_commands(plan), again]:
         console.say(f"  {command}\n      {purpose}")
 
 
@@ -82,7 +85,7 @@ def chosen_words(findings: Findings) -> list[str]:
         return []
     knobs = {knob.path: knob for knob in findings.plan.knobs}
     return [
-        shlex.quote(f"{_key(path, knobs.get(path))}={'null' if value is None else value}")
+        shlex.quote(f"{_key(path, knobs.get(path))}={value_word(value)}")
         for path, value in findings.winner.spec.knobs.items()
     ]
 
@@ -93,17 +96,3 @@ def _key(path: str, knob: Knob | None) -> str:
         return path
     group, option = knob.choice
     return f"{group}.{path.removeprefix(f'{group}.{option}.')}"
-
-
-def _next_commands(findings: Findings, where: Path) -> list[tuple[str, str]]:
-    """Commands that go on from a finished search, each with its purpose."""
-    plan = findings.plan
-    name, best = address(plan.folder), shlex.quote(f"{where}/best.yaml")
-    commands = [(f"train {best}", "trains the winner again, and compares")]
-    if plan.config.trainer.predict:
-        commands.append((f"test {name}", "opens the sealed test set, once"))
-    commands += [
-        (f"doctor {name}", "what the curves say, trial by trial, and what to turn next"),
-        (f"table {name}", "shows this table again"),
-    ]
-    return [(f"python -m search {command}", purpose) for command, purpose in commands]

@@ -16,8 +16,8 @@ HEADING = 0.35  # height of the heading, in rows of pictures
 Array = NDArray[Any]
 
 
-def layers_svg(name: str, arrays: Mapping[str, Array]) -> str:
-    """The text of an SVG file: a band of pictures per array. `name`: of the search."""
+def layers_svg(title: str, arrays: Mapping[str, Array]) -> str:
+    """The text of an SVG file: a band of pictures per array, below a title."""
     bands = {label: _pictures(array) for label, array in arrays.items()}
     heights = [-(-len(pictures) // COLUMNS) for pictures in bands.values()]
     with matplotlib.rc_context(STYLE):
@@ -25,7 +25,7 @@ def layers_svg(name: str, arrays: Mapping[str, Array]) -> str:
         heading, *parts = figure.subfigures(
             1 + len(bands), 1, squeeze=False, height_ratios=[HEADING, *heights]
         )[:, 0]
-        heading.text(0.01, 0.3, f"{name}: the winner's first layers", fontsize=10)
+        heading.text(0.01, 0.3, title, fontsize=10)
         for part, (label, pictures), height in zip(parts, bands.items(), heights, strict=True):
             part.suptitle(label, x=0.01, ha="left", fontsize=8)
             columns = min(COLUMNS, len(pictures))

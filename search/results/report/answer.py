@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from shlex import quote
 
 from omegaconf import OmegaConf
 
@@ -9,11 +10,13 @@ from search.config.catalogue import CONF
 from search.config.compose_protocol import spaces_by_path
 from search.config.knobs import Value
 from search.config.plan import Plan
+from search.config.results_root import address, from_here
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
 from search.results.summary import view_of
 from search.results.summary.formatting import count, half_width, listed, ordered, percent
 from search.stages.decision import Decision
+from search.storage.folder import Folder
 
 TIE_LIST = 6  # tied values that are named
 MOST_DECIMALS, LARGE = 8, 1e6  # beyond these, powers of ten are shorter
@@ -172,14 +175,15 @@ def _open(findings: Findings) -> Answer:
         where = setting(best.spec.knobs) or f"trial {best.spec.trial}"
         sentence += f" The best single trial so far has {metric} {number(best.value)} at {where}."
         cards.append((f"best {metric}", number(best.value), f"trial {best.spec.trial}, one seed"))
-    resume = (f"python -m search {findings.plan.name}", "goes on, if it was started by this name")
+    command = Folder(findings.plan.folder).runs.command
+    resume = [(command, "goes on where it stopped")] if command else []
     return Answer(
         mark="open",
         label="not finished",
         sentence=sentence,
         surety="One trial is one seed: it proves nothing until its candidate has all its seeds.",
         cards=cards,
-        commands=[resume] if view_of(findings.plan).compares else [],
+        commands=resume if view_of(findings.plan).compares else [],
     )
 
 
@@ -271,18 +275,26 @@ def follow_up(plan: Plan) -> str:
     }
     names = [name for name in usual if name in there]
     space = "" if names == usual else f" 'space=[{','.join(names)}]'"
-    command = f"python -m search {recipe} from={plan.name} name={plan.name}-{recipe}{space}"
+    source = address(plan.folder)
+    command = f"python -m search {recipe} from={source} name={plan.name}-{recipe}{space}"
     return command if len(names) > 1 else ""
 
 
-def _commands(findings: Findings) -> list[tuple[str, str]]:
-    plan = findings.plan
-    root = f"{plan.config.results_root}/{plan.name}"
-    seal = (f"python -m search test {plan.name}", "opens the sealed test set, once")
-    follow = follow_up(plan)
+def next_commands(plan: Plan) -> list[tuple[str, str]]:
+    """Commands that go on from a search with a winner, each with its purpose."""
+    name, best = address(plan.folder), quote(str(from_here(plan.folder) / "best.yaml"))
+    seal = (f"python -m search test {name}", "opens the sealed test set, once")
     return [
-        (f"python -m search train {root}/best.yaml", "trains the winner again and compares"),
+        (f"python -m search train {best}", "trains the winner again, and compares"),
         *([seal] if plan.config.trainer.predict else []),
-        *([(follow, "turns many knobs at once, from this winner")] if follow else []),
-        (f"python -m search doctor {plan.name}", "reads the learning curves of every trial"),
+        (
+            f"python -m search doctor {name}",
+            "what the curves say, trial by trial, and what to turn",
+        ),
     ]
+
+
+def _commands(findings: Findings) -> list[tuple[str, str]]:
+    follow = follow_up(findings.plan)
+    joint = [(follow, "turns many knobs at once, from this winner")] if follow else []
+    return [*next_commands(findings.plan), *joint]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from search.contract.fingerprint import is_same
 from search.errors import UsageError
 from search.results.findings import Findings
 from search.results.report.answer import answer_of, setting, with_interval
@@ -66,7 +67,7 @@ def _check_contract(first: Folder, other: Folder) -> None:
         f"{key}: {_shown(here.get(key))} in {first.path.name}, "
         f"{_shown(there.get(key))} in {other.path.name}"
         for key in FIXED
-        if here.get(key) != there.get(key)
+        if not is_same(here.get(key), there.get(key))
     ]
     if lines:
         raise UsageError(
