@@ -4,15 +4,14 @@ import ast
 import itertools
 import re
 import sys
-import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
 from trainers.api import Config
 from trainers.command_line import FLAG, PLACE
+from trainers.libraries import is_users
 
 WORD = re.compile(r"\w+")
-STANDARD = Path(sysconfig.get_paths()["stdlib"]).resolve()  # Python's own library
 COMMAND = "trainers.command.train"
 
 
@@ -41,14 +40,13 @@ def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
 
 def user_files(module: str) -> list[Path]:
     """The sources of a module and of all imported ones below the working folder."""
-    here, files = Path.cwd(), []
+    here, files = Path.cwd().resolve(), []
     for name, loaded in list(sys.modules.items()):
         source = getattr(loaded, "__file__", None)
         if not source or not source.endswith(".py"):
             continue
         path = Path(source).resolve()
-        is_users = path.is_relative_to(here) and not path.is_relative_to(STANDARD)
-        if name == module or (is_users and "site-packages" not in path.parts):
+        if name == module or is_users(path, here=here):
             files.append(path)
     return sorted(set(files))
 

@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
+from trainers.libraries import is_users
 
 OURS = Path(__file__).resolve().parent.parent.parent
 OUR_ROOMS = (OURS / "search", OURS / "trainers")  # imports into these are not followed
-# Python's own library, which lies below the working folder where that is / or a home folder.
-STANDARD = [Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib")]
 SCRIPTS = (".py", ".sh", ".bash", ".pl", ".r", ".R", ".jl", ".lua", ".js", ".m")
 PATHS = ("_target_", "predict")  # keys whose values are import paths
 TARGET = re.compile(r"^\s*(?:_target_|predict): *([\w.]+)", re.MULTILINE)
@@ -65,7 +63,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
     """SHA-256 of every such file, by its path from the working folder."""
     here = Path.cwd().resolve()
     roots = [here, *(Path(entry).resolve() for entry in sys.path if entry)]
-    roots = [root for root in dict.fromkeys(roots) if _is_users(root, here) or root == here]
+    roots = [root for root in dict.fromkeys(roots) if is_users(root, here=here)]
     waiting: list[tuple[Path, Path]] = []  # files, and the folder that their imports start from
     for path in import_paths(config):
         waiting += _first_files(path.split("."), roots)
@@ -74,7 +72,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
     files: dict[Path, str] = {}
     while waiting:
         file, root = waiting.pop()
-        if file in files or not _is_users(file, here):
+        if file in files or not is_users(file, here=here):
             continue
         content = file.read_bytes()
         files[file] = hashlib.sha256(content).hexdigest()
@@ -82,14 +80,6 @@ def user_code(config: DictConfig) -> dict[str, str]:
             for name in _imports(content, file, root):
                 waiting += _first_files(name, [root, *roots])
     return {str(file.relative_to(here)): files[file] for file in sorted(files)}
-
-
-def _is_users(path: Path, here: Path) -> bool:
-    """Below the working folder, and not of an environment there."""
-    if not path.is_relative_to(here) or any(path.is_relative_to(place) for place in STANDARD):
-        return False
-    parts = path.relative_to(here).parts
-    return not any(part.startswith(".") or part.endswith("-packages") for part in parts)
 
 
 def _first_files(names: Sequence[str], roots: Sequence[Path]) -> list[tuple[Path, Path]]:

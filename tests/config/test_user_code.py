@@ -2,6 +2,7 @@
 
 import json
 import os
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from search.commands.support.imports import say_imports
 from search.config.user_code import user_code
 from search.storage.code_record import CodeRecord
+from trainers.libraries import is_library, is_users
 
 FILES = {
     "mine.py": "from helper import rate\nimport pkg.deep\nimport numpy\n",
@@ -64,6 +66,17 @@ def test_the_files_that_a_config_runs_are_found_with_what_they_import():
     os.chmod("run.sh", 0o700)
     assert "run.sh" in user_code(_config(command=["./run.sh"]))
     assert "mine.py" in user_code(_config(_target_="x.y", command=["{python}", "-m", "mine"]))
+
+
+def test_files_of_python_and_of_environments_are_libraries_and_those_beside_them_are_not(tmp_path):
+    standard = Path(sysconfig.get_path("stdlib"))
+    assert is_library(standard / "json" / "decoder.py")
+    assert is_library(standard.resolve() / "ast.py")
+    assert not is_library(Path(f"{standard}-mine") / "decoder.py")
+    here = tmp_path.resolve()
+    assert is_users(here / "pkg" / "mine.py", here=here)
+    for name in (".venv/src/mine.py", "env/lib/site-packages/mine.py", "../mine.py"):
+        assert not is_users((here / name).resolve(), here=here), name
 
 
 def test_only_what_python_would_import_counts_and_never_what_is_called_like_our_packages(
