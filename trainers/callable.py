@@ -2,12 +2,10 @@
 
 import copy
 import inspect
-import os
 import random
 import sys
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from trainers.api import (
 )
 from trainers.featured import FeaturedFusable, FeaturedSeats, prepared_rows
 from trainers.features import read_steps
+from trainers.process_state import StepState, TrialState
 from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
 from trainers.shared_files import SharedFiles
@@ -133,50 +132,6 @@ def _seed_all(seed: int, *, device: str) -> None:
             torch.cuda.manual_seed(seed)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _ProcessState:
-    """What a user's code may set for a whole process, and the next trial there must not inherit.
-
-    `folder`: the working folder; empty if it is gone. The rest is torch's; None without it.
-    """
-
-    folder: str
-    dtype: Any = None
-    threads: int | None = None
-    with_gradients: bool = True
-
-    @classmethod
-    def read(cls) -> "_ProcessState":
-        """The state of this process."""
-        try:
-            folder = os.getcwd()
-        except OSError:
-            folder = ""
-        torch = sys.modules.get("torch")
-        if torch is None:
-            return cls(folder=folder)
-        return cls(
-            folder=folder,
-            dtype=torch.get_default_dtype(),
-            threads=torch.get_num_threads(),
-            with_gradients=torch.is_grad_enabled(),
-        )
-
-    def restore(self) -> None:
-        """Makes it the state of this process."""
-        now = self.read()
-        if self.folder and self.folder != now.folder:
-            with suppress(OSError):  # the user's code has removed it
-                os.chdir(self.folder)
-        torch = sys.modules.get("torch")
-        if torch is None:
-            return
-        torch.set_grad_enabled(self.with_gradients)
-        torch.set_default_dtype(self.dtype or torch.float32)
-        if self.threads not in (None, now.threads):
-            torch.set_num_threads(self.threads)
-
-
 class CallableSeats:
     """One seat for a generator function, or for one that blocks and calls `trainers.report`."""
 
@@ -191,20 +146,22 @@ class CallableSeats:
         self._files: SharedFiles
         self._numbers: SharedNumbers
         self._generator: Generator[Values, None, None] | None = None
-        self._state: _ProcessState  # as the generator has left it
+        self._before: TrialState
+        self._state: StepState  # as the generator has left it
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
         own_config, data = prepared_rows(
             copy.deepcopy(config), own_rows(self._data), device=self._device
         )
+        self._before = TrialState.read()
         call = partial(self._train, own_config, data, self._device, checkpoint)
         _seed_all(int(config["seed"]), device=self._device)
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch = checkpoint.epoch or -1
         self._files, self._numbers = SharedFiles(), SharedNumbers(config)
-        self._state = _ProcessState.read()
+        self._state = StepState.read()
 
     def step(self) -> list[Outcome]:
         """The generator's next epoch."""
@@ -226,20 +183,23 @@ class CallableSeats:
         """Closes the generator, so that its `finally` runs."""
         generator, self._generator = self._generator, None
         if generator is not None:
-            with self._own_state():
-                generator.close()
+            try:
+                with self._own_state():
+                    generator.close()
+            finally:
+                self._before.restore()
             self.left_behind = self._numbers.changed()
 
     @contextmanager
     def _own_state(self) -> Iterator[None]:
         """The process as the generator has left it, and afterwards as it was before."""
-        before = _ProcessState.read()
+        before = StepState.read()
         if self._state != before:
             self._state.restore()
         try:
             yield
         finally:
-            self._state = _ProcessState.read()
+            self._state = StepState.read()
             if self._state != before:
                 before.restore()
 

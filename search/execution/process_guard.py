@@ -24,11 +24,13 @@ from search.execution.module_process import module_command
 
 MARK = "KNOBWISE_WORKER"  # variable that every process below one child inherits
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-# Helpers that libraries keep for the next call: multiprocessing's, and the worker pool of joblib.
+# Helpers that libraries keep for the next call: multiprocessing's, joblib's, and torch.compile's,
+# without which the next trial in the process could not compile.
 HARMLESS = (
     "multiprocessing.resource_tracker",
     "multiprocessing.forkserver",
     "joblib.externals.loky",
+    "torch/_inductor/compile_worker",
 )
 INTERVAL = 0.5  # time between two checks whether the guarded process lives [s]
 
@@ -188,11 +190,13 @@ def kill_children() -> list[str]:
     killed = []
     for child in psutil.Process().children(recursive=True):
         try:
-            command = " ".join(child.cmdline())
-            harmless = any(word in command for word in HARMLESS)
+            words = child.cmdline()
+            harmless = any(known in " ".join(words) for known in HARMLESS)
             if child.status() == psutil.STATUS_ZOMBIE or harmless:
                 continue
             child.kill()
+            # Without folders, since those of an interpreter alone may fill the line.
+            command = " ".join(word.rpartition("/")[2] for word in words)
             killed.append(f"{child.pid} ({command[:60] or 'ending'})")
         except psutil.Error:
             continue

@@ -96,3 +96,24 @@ def test_without_children_there_is_nothing_to_kill_and_with_one_it_is_named_but_
     assert first == "[]"
     assert "(sleep 60)" in second
     assert second.count("(") == 1
+
+
+COMPILING = """
+from torch._inductor import config
+from torch._inductor.async_compile import AsyncCompile
+from search.execution import process_guard as guard
+config.compile_threads = 2
+pool = AsyncCompile.process_pool()
+print(pool.submit(abs, -3).result(), guard.kill_children(), pool.submit(abs, -4).result(timeout=60))
+"""
+
+
+def test_torchs_processes_that_compile_answer_the_next_trial_too():
+    """Without them a compilation waits for ever."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COMPILING],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "3 [] 4\n"

@@ -1,5 +1,6 @@
 """A user's generator as a seat, by import path."""
 
+import multiprocessing
 import os
 import random
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot
 
 import trainers
 from search.contract.arrays import FoldData
@@ -85,6 +87,98 @@ def test_what_a_trial_sets_for_the_process_is_its_own_until_it_ends(tmp_path):
         assert (torch.get_num_threads(), Path.cwd()) == (threads, here)
     first.release(5)
     assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, here)
+
+
+def test_what_a_trial_sets_in_libraries_ends_with_it(tmp_path):
+    def sets(config, data, device, checkpoint):
+        multiprocessing.set_start_method("spawn")  # refused where it has been called before
+        np.seterr(over="raise")
+        torch.set_default_device("meta")
+        torch.use_deterministic_algorithms(True)
+        torch.autograd.set_detect_anomaly(True)
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = False
+        yield {"made": torch.zeros(1).device.type}
+
+    multiprocessing.set_start_method(None, force=True)
+    before = _library_settings()
+    for _ in range(2):
+        seat = _seat(sets, tmp_path)
+        assert seat.step()[0].values["made"] == "meta"
+        assert _library_settings() != before
+        seat.release(5)
+        assert _library_settings() == before
+    assert not torch.utils._device.CURRENT_DEVICE  # no mode that would slow each new tensor
+
+
+def _library_settings():
+    cudnn = torch.backends.cudnn
+    return (
+        multiprocessing.get_start_method(allow_none=True),
+        np.geterr(),
+        torch.zeros(1).device.type,
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_anomaly_enabled(),
+        torch.get_float32_matmul_precision(),
+        cudnn.benchmark,
+        cudnn.allow_tf32,
+    )
+
+
+def test_both_ways_to_set_precision_end_with_the_trial(tmp_path):
+    def sets(config, data, device, checkpoint):
+        torch.backends.fp32_precision = "tf32"
+        yield {"loss": 1.0}
+
+    before = torch.backends.fp32_precision
+    seat = _seat(sets, tmp_path)
+    seat.step()
+    assert torch.backends.fp32_precision == "tf32" != before
+    seat.release(5)
+    assert (torch.backends.fp32_precision, torch.get_float32_matmul_precision()) == (
+        before,
+        "highest",
+    )
+
+
+def test_the_tenth_trial_in_a_process_is_compiled_as_the_first(tmp_path):
+    compiled = []
+
+    def twice(x):
+        return 2 * x
+
+    def compiles(config, data, device, checkpoint):
+        """Each trial makes another model of the same code, as with another width."""
+
+        def backend(graph, inputs):
+            compiled.append(len(inputs[0]))
+            return graph.forward
+
+        torch.compile(twice, backend=backend, dynamic=False)(torch.zeros(len(compiled) + 2))
+        yield {"loss": 1.0}
+
+    for _ in range(10):  # torch's limit is 8
+        seat = _seat(compiles, tmp_path)
+        assert isinstance(seat.step()[0], Epoch)
+        seat.release(5)
+    assert compiled == list(range(2, 12))
+
+
+def test_a_process_group_and_figures_end_with_the_trial(tmp_path):
+    def opens(config, data, device, checkpoint):
+        store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+        torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+        pyplot.figure()
+        yield {"figures": len(pyplot.get_fignums())}
+
+    for _ in range(2):
+        (tmp_path / "store").unlink(missing_ok=True)
+        seat = _seat(opens, tmp_path)
+        assert seat.step()[0].values["figures"] == 1
+        seat.release(5)
+        assert not torch.distributed.is_initialized()
+        assert not pyplot.get_fignums()
 
 
 SCRIPT = """

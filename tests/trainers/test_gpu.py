@@ -147,7 +147,7 @@ def test_a_model_that_does_not_fit_is_infeasible_and_the_search_says_why(tmp_pat
 
 
 def test_lanes_that_do_not_fit_go_on_by_halves(tmp_path):
-    each = (free_memory("0") or 0) / 26_000  # gigabytes; two or three tensors of that size a lane
+    each = (free_memory("0") or 0) / 26e9  # gigabytes; two or three tensors of that size a lane
     words = [
         "model._target_=odd.Wide",
         *SHAPE,

@@ -41,8 +41,8 @@ def show_closing(findings: Findings, console: Terminal) -> None:
     failed = sum(row.state in ("failed", "lost") for row in findings.rows)
     if failed:
         console.say(
-            f"{failed} trials failed and stay failed here; "
-            "after mending the cause, start anew with name=…",
+            f"{'1 trial has' if failed == 1 else f'{failed} trials have'} failed and will not run "
+            "again here; after mending the cause, start anew with name=…",
             style="red",
         )
     if findings.winner is None:

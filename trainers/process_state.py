@@ -1,0 +1,160 @@
+"""What a user's code sets for its whole process, and how the next trial finds it as it was.
+
+A worker trains trial after trial in one process. Without this a trial whose config asks for less
+precision would hand that on to all that follow, and code that may be called once in a process, such
+as `multiprocessing.set_start_method`, would fail in the second trial.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+# A setting: the module that must have been imported, how it is read, how it is written.
+Setting = tuple[str, Callable[[Any], Any], Callable[[Any, Any], object]]
+
+
+def _at(path: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
+    """Reader and writer of an attribute of a module, such as `backends.cudnn.benchmark`."""
+    *parts, last = path.split(".")
+
+    def owner(module: Any) -> Any:
+        for part in parts:
+            module = getattr(module, part)
+        return module
+
+    return (
+        lambda module: getattr(owner(module), last),
+        lambda module, value: setattr(owner(module), last, value),
+    )
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "start method": (
+        "multiprocessing",
+        lambda multiprocessing: multiprocessing.get_start_method(allow_none=True),
+        lambda multiprocessing, method: multiprocessing.set_start_method(method, force=True),
+    ),
+    "floating-point errors": (
+        "numpy",
+        lambda numpy: numpy.geterr(),
+        lambda numpy, value: numpy.seterr(**value),
+    ),
+    "default device": (
+        "torch",
+        lambda torch: torch.get_default_device(),
+        # A default that is set, even to "cpu", costs time at each tensor made.
+        lambda torch, device: torch.set_default_device(None if device.type == "cpu" else device),
+    ),
+    "deterministic": (
+        "torch",
+        lambda torch: torch.get_deterministic_debug_mode(),
+        lambda torch, mode: torch.set_deterministic_debug_mode(mode),
+    ),
+    "anomalies": (
+        "torch",
+        lambda torch: torch.is_anomaly_enabled(),
+        lambda torch, enabled: torch.autograd.set_detect_anomaly(enabled),
+    ),
+    "precision": ("torch", *_at("backends.fp32_precision")),
+    "precision of products": (
+        "torch",
+        lambda torch: torch.get_float32_matmul_precision(),
+        lambda torch, value: torch.set_float32_matmul_precision(value),
+    ),
+    "precision of convolutions": ("torch", *_at("backends.cudnn.allow_tf32")),
+    "convolutions are timed": ("torch", *_at("backends.cudnn.benchmark")),
+    "convolutions repeat": ("torch", *_at("backends.cudnn.deterministic")),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialState:
+    """What libraries are set to before a trial."""
+
+    values: Mapping[str, Any]
+    is_distributed: bool
+
+    @classmethod
+    def read(cls) -> "TrialState":
+        """The state of this process. A setting that cannot be read is left out."""
+        return cls(values=_values(), is_distributed=_is_distributed())
+
+    def restore(self) -> None:
+        """Makes it the state of this process, and ends what a training has left in libraries."""
+        now = _values()
+        for name, value in self.values.items():
+            module, _, write = SETTINGS[name]
+            if now.get(name) != value:
+                with suppress(Exception):  # a library may refuse, and no trial fails for that
+                    write(sys.modules[module], value)
+        with suppress(Exception):
+            if _is_distributed() and not self.is_distributed:
+                sys.modules["torch.distributed"].destroy_process_group()
+            # torch compiles one piece of code eight times, for eight models say, and from then on
+            # runs it uncompiled, with a warning in the log alone.
+            if "torch._dynamo" in sys.modules:
+                sys.modules["torch"].compiler.reset()
+            if "matplotlib.pyplot" in sys.modules:
+                sys.modules["matplotlib.pyplot"].close("all")
+
+
+def _values() -> dict[str, Any]:
+    values = {}
+    for name, (module, read, _) in SETTINGS.items():
+        with suppress(Exception):  # torch refuses to say where old and new ways to set it are mixed
+            values[name] = read(sys.modules[module])
+    return values
+
+
+def _is_distributed() -> bool:
+    distributed = sys.modules.get("torch.distributed")
+    with suppress(Exception):
+        return distributed is not None and bool(distributed.is_initialized())
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepState:
+    """What also changes the work of others between two epochs, and is exchanged around each.
+
+    `folder`: the working folder; empty if it is gone. The rest is torch's; None without it.
+    """
+
+    folder: str
+    dtype: Any = None
+    threads: int | None = None
+    with_gradients: bool = True
+
+    @classmethod
+    def read(cls) -> "StepState":
+        """The state of this process."""
+        try:
+            folder = os.getcwd()
+        except OSError:
+            folder = ""
+        torch = sys.modules.get("torch")
+        if torch is None:
+            return cls(folder=folder)
+        return cls(
+            folder=folder,
+            dtype=torch.get_default_dtype(),
+            threads=torch.get_num_threads(),
+            with_gradients=torch.is_grad_enabled(),
+        )
+
+    def restore(self) -> None:
+        """Makes it the state of this process."""
+        now = self.read()
+        if self.folder and self.folder != now.folder:
+            with suppress(OSError):  # the user's code has removed it
+                os.chdir(self.folder)
+        torch = sys.modules.get("torch")
+        if torch is None:
+            return
+        torch.set_grad_enabled(self.with_gradients)
+        torch.set_default_dtype(self.dtype or torch.float32)
+        if self.threads not in (None, now.threads):
+            torch.set_num_threads(self.threads)
