@@ -5,6 +5,7 @@ precision would hand that on to all that follow, and code that may be called onc
 as `multiprocessing.set_start_method`, would fail in the second trial.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -76,11 +77,12 @@ class TrialState:
 
     values: Mapping[str, Any]
     is_distributed: bool
+    allocated: int  # memory of the GPU in use [bytes]
 
     @classmethod
     def read(cls) -> "TrialState":
         """The state of this process. A setting that cannot be read is left out."""
-        return cls(values=_values(), is_distributed=_is_distributed())
+        return cls(values=_values(), is_distributed=_is_distributed(), allocated=_allocated())
 
     def restore(self) -> None:
         """Makes it the state of this process, and ends what a training has left in libraries."""
@@ -99,6 +101,8 @@ class TrialState:
                 sys.modules["torch"].compiler.reset()
             if "matplotlib.pyplot" in sys.modules:
                 sys.modules["matplotlib.pyplot"].close("all")
+        if _allocated() > self.allocated:
+            gc.collect()  # objects that hold each other keep their tensors until then
 
 
 def _values() -> dict[str, Any]:
@@ -107,6 +111,20 @@ def _values() -> dict[str, Any]:
         with suppress(Exception):  # torch refuses to say where old and new ways to set it are mixed
             values[name] = read(sys.modules[module])
     return values
+
+
+def give_back_memory() -> None:
+    """Frees what torch holds of the GPU for tensors to come: others there cannot use it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _allocated() -> int:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return 0
+    return int(torch.cuda.memory_allocated())
 
 
 def _is_distributed() -> bool:

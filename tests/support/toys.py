@@ -73,6 +73,22 @@ def idle(config, data, device, checkpoint):
         yield {"accuracy": epoch / 100}
 
 
+def share(config, data, device, checkpoint):
+    """Takes a share of the GPU's memory, in an object that holds itself."""
+    import torch
+
+    everything = torch.cuda.get_device_properties(0).total_memory
+    held = {
+        "rows": torch.empty(
+            int(config["optimizer"]["lr"] * everything), dtype=torch.uint8, device=device
+        )
+    }
+    held["itself"] = held
+    for _ in range(config["trainer"]["epochs"]):
+        time.sleep(0.5)
+        yield {"accuracy": config["optimizer"]["lr"]}
+
+
 def tell(config, data, device, checkpoint):
     """Reports what its process finds in its environment."""
     print(

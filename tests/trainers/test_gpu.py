@@ -305,3 +305,25 @@ def test_one_seed_of_a_convolution_or_a_recurrent_net_is_one_training():
     text = on_gpu(TWICE)
     note(text)
     assert text == "one seed is one training\n"
+
+
+def test_a_trial_that_needs_most_of_a_gpu_fits_once_its_neighbours_have_ended(tmp_path):
+    """Memory that torch holds for later tensors of an idle worker counts as free."""
+    words = [
+        "own_trainer",
+        "trainer._target_=toys.share",
+        "trainer.epochs=3",
+        "protocol=joint",
+        "protocol.confirm=0",
+        "sampler=grid",
+        "knob.optimizer.lr=choice(0.3,0.6,0.75)",
+        "optimizer.lr=0.3",
+        "n_trials=3",
+        "seeds=1",
+        "placement.slots_per_gpu=2",
+    ]
+    done = run(*words, cwd=tmp_path)
+    table = trials(tmp_path / "results" / "own_trainer")
+    ends = list(zip(table["optimizer.lr"], table.state, strict=True))
+    note(f"shares of a GPU: {ends}; {re.findall('trying again.*', done.stdout)}")
+    assert set(table.state) == {"complete"}

@@ -25,6 +25,7 @@ from trainers.api import (
 )
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import TrialCheckpoint
+from trainers.process_state import give_back_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,8 @@ class TrialRunner:
         self._began.pop(trial, None)
         for seats, _ in self._folds:
             seats.release(trial)
+        if not self._began:
+            give_back_memory()
 
     @property
     def fresh(self) -> bool:
