@@ -32,6 +32,7 @@ HARMLESS = (
     "joblib.externals.loky",
     "torch/_inductor/compile_worker",
 )
+SHOWN = 3  # processes left behind that are named
 INTERVAL = 0.5  # time between two checks whether the guarded process lives [s]
 
 
@@ -181,7 +182,7 @@ def kill_marked(mark: str) -> list[int]:
 
 
 def kill_children() -> list[str]:
-    """Kills what a trial has left running below this process; a description of each."""
+    """Kills what a trial has left running below this process; a description of the first few."""
     try:
         # The cheap question: are there children at all?
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -200,4 +201,5 @@ def kill_children() -> list[str]:
             killed.append(f"{child.pid} ({command[:60] or 'ending'})")
         except psutil.Error:
             continue
-    return killed
+    more = len(killed) - SHOWN
+    return [*killed[:SHOWN], f"and {more} more"] if more > 0 else killed

@@ -98,6 +98,23 @@ def test_without_children_there_is_nothing_to_kill_and_with_one_it_is_named_but_
     assert second.count("(") == 1
 
 
+MANY = """
+import subprocess
+from search.execution import process_guard as guard
+for _ in range(5):
+    subprocess.Popen(["/bin/sleep", "60"])
+print(", ".join(guard.kill_children()))
+"""
+
+
+def test_of_many_processes_left_behind_three_are_named_without_their_folders():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MANY], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("(sleep 60)") == 3
+    assert done.stdout.endswith(", and 2 more\n")
+
+
 COMPILING = """
 from torch._inductor import config
 from torch._inductor.async_compile import AsyncCompile

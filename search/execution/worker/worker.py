@@ -40,7 +40,6 @@ from trainers.state import owner
 
 WORTHLESS = (TrialEnd.FAILED, TrialEnd.INFEASIBLE, TrialEnd.PRUNED)  # ends that keep no checkpoint
 FINISHED_WELL = (TrialEnd.COMPLETE, TrialEnd.PRUNED)
-SHOWN = 3  # processes left behind that are named
 
 
 class Worker:
@@ -289,8 +288,7 @@ class Worker:
         if end.end in WORTHLESS:
             shutil.rmtree(self._checkpoints / str(seated.trial), ignore_errors=True)
         left = guard.kill_children() if self._output.redirect and not self._seated else []
-        more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
-        behind = f"left behind and stopped: {', '.join(left[:SHOWN])}{more}" if left else ""
+        behind = f"left behind and stopped: {', '.join(left)}" if left else ""
         self._output.belongs_to(None)
         self._files.send([end.trial], ended=True)
         reason = "; ".join(filter(None, [end.reason, behind]))
