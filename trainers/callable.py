@@ -147,6 +147,7 @@ class CallableSeats:
         self._numbers: SharedNumbers
         self._generator: Generator[Values, None, None] | None = None
         self._before: TrialState
+        self._outside: StepState  # as this process was before
         self._state: StepState  # as the generator has left it
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
@@ -161,7 +162,7 @@ class CallableSeats:
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch = checkpoint.epoch or -1
         self._files, self._numbers = SharedFiles(), SharedNumbers(config)
-        self._state = StepState.read()
+        self._outside = self._state = StepState.read()
 
     def step(self) -> list[Outcome]:
         """The generator's next epoch."""
@@ -175,12 +176,17 @@ class CallableSeats:
                 values.setdefault("remark", remark)
             return [Epoch(trial=self._trial, epoch=self._last_epoch, values=values)]
         except StopIteration:
+            self._close()
             return [End(trial=self._trial)]
         except Exception as error:  # noqa: BLE001  # a user's code may raise anything
             return [Failure(trial=self._trial, error=error)]
 
     def release(self, trial: int) -> None:
         """Closes the generator, so that its `finally` runs."""
+        if self._generator is not None:
+            self._close()
+
+    def _close(self) -> None:
         generator, self._generator = self._generator, None
         if generator is not None:
             try:
@@ -193,15 +199,14 @@ class CallableSeats:
     @contextmanager
     def _own_state(self) -> Iterator[None]:
         """The process as the generator has left it, and afterwards as it was before."""
-        before = StepState.read()
-        if self._state != before:
+        if self._state != self._outside:
             self._state.restore()
         try:
             yield
         finally:
             self._state = StepState.read()
-            if self._state != before:
-                before.restore()
+            if self._state != self._outside:
+                self._outside.restore()
 
     def _number(self, values: dict[str, Any]) -> int:
         epoch = values.pop("epoch", None)

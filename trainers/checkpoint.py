@@ -198,6 +198,8 @@ class FolderCheckpoint:
 
     def finish(self) -> None:
         """Keeps the best epoch's weights, if they were saved, and drops the crash checkpoint."""
+        if self._best is None and not self.folder.exists():
+            return
         best = self._best or self._read(BEST)
         if best is not None and best["epoch"] == self._best_epoch:
             self._write(WEIGHTS, states.weights(best["state"], of=self._of), sealed=False)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 # A setting: the module that must have been imported, how it is read, how it is written.
 Setting = tuple[str, Callable[[Any], Any], Callable[[Any, Any], object]]
@@ -134,8 +134,7 @@ def _is_distributed() -> bool:
     return False
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepState:
+class StepState(NamedTuple):
     """What also changes the work of others between two epochs, and is exchanged around each.
 
     `folder`: the working folder; empty if it is gone. The rest is torch's; None without it.

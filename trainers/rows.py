@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from trainers.api import Config, Data, Part
 from trainers.settings import fits
 
+SMALL = 2**16  # size up to which whole numbers are copied, which then takes less than a map [bytes]
+
 
 def own_rows(data: Data) -> Data:
     """The same rows, in memory that only the caller has."""
@@ -27,8 +29,12 @@ def own_rows(data: Data) -> Data:
 
 
 def own_array(array: NDArray[Any]) -> NDArray[Any]:
-    """The same array, in memory that only the caller has; it may be written to."""
-    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+    """The same array, in memory that only the caller has; it may be written to.
+
+    Sums of fractions may depend on where in memory these lie, so they stay mapped, however few.
+    """
+    is_small = array.dtype.kind in "iu" and array.nbytes <= SMALL
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and not is_small:
         return np.memmap(
             str(array.filename),
             dtype=array.dtype,

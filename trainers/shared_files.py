@@ -39,10 +39,11 @@ class SharedFiles:
 
 def _saved_at(place: Path) -> dict[Path, int]:
     """Times of the last writing [ns] of the files of weights, by path."""
-    folders = [entry.path for entry in _entries(str(place)) if _is_open_folder(entry)]
+    here = list(_entries(str(place)))
+    folders = [entry.path for entry in here if _is_open_folder(entry)]
     times: dict[Path, int] = {}
-    for folder in [str(place), *folders[:FOLDERS]]:
-        for entry in _entries(folder):
+    for entries in (here, *map(_entries, folders[:FOLDERS])):
+        for entry in entries:
             if entry.name.endswith(SAVED):
                 with suppress(OSError):  # gone meanwhile
                     times[Path(entry.path)] = entry.stat().st_mtime_ns

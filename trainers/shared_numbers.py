@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import cache
 from numbers import Real
 from pathlib import Path
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from trainers.libraries import is_library
@@ -22,6 +22,8 @@ REMARK = (
     "gets a fresh process, but not with placement=inline, and folds share it; make it inside the "
     "function"
 )
+# Most of what a module holds; looked at in each trial, it would cost as much as a short epoch.
+UNCOMPARED = frozenset({FunctionType, BuiltinFunctionType, ModuleType, str, bool})
 Number = Real | tuple[int, ...] | None  # of a list its length, of weights how often they changed
 
 
@@ -59,8 +61,9 @@ def _numbers() -> Iterator[tuple[str, Number]]:
     names = {module.__name__ for module in modules}
     for module in modules:
         for name, value in list(vars(module).items()):
-            with suppress(Exception):  # an object of a user's may raise, whatever it is asked
-                yield from _held(f"{module.__name__}.{name}", value, modules=names)
+            if type(value) not in UNCOMPARED:
+                with suppress(Exception):  # an object of a user's may raise, whatever it is asked
+                    yield from _held(f"{module.__name__}.{name}", value, modules=names)
 
 
 def _held(name: str, value: Any, *, modules: Collection[str]) -> Iterator[tuple[str, Number]]:
@@ -69,7 +72,8 @@ def _held(name: str, value: Any, *, modules: Collection[str]) -> Iterator[tuple[
     kind = value if isinstance(value, type) else type(value)
     if kind.__module__ in modules and hasattr(value, "__dict__"):
         for part, inner in list(vars(value).items()):
-            yield from _seen(f"{name}.{part}", inner)
+            if type(inner) not in UNCOMPARED:
+                yield from _seen(f"{name}.{part}", inner)
 
 
 def _seen(name: str, value: Any) -> Iterator[tuple[str, Number]]:

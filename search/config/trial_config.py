@@ -39,11 +39,17 @@ class TrialConfigs:
             return plain_config(trial_config(self._config, knobs=knobs, seed=seed), resolve=True)
         plain = copy.deepcopy(self._plain)
         changes: dict[str, Value] = {**knobs, "seed": seed}
+        for path, value in changes.items():
+            parent, key = _parent(plain, path)
+            parent[key] = value
+        if self._linked:
+            self._resolve_links(plain, changes)
+        return plain
+
+    def _resolve_links(self, plain: dict[str, Any], changes: Mapping[str, Value]) -> None:
         try:
             for path, value in changes.items():
                 OmegaConf.update(self._config, path, value)
-                parent, key = _parent(plain, path)
-                parent[key] = value
             for key in self._linked:
                 node = self._config[key]
                 plain[key] = (
@@ -53,7 +59,6 @@ class TrialConfigs:
             for path in changes:
                 parent, key = _parent(self._raw, path)
                 OmegaConf.update(self._config, path, parent[key])
-        return plain
 
 
 def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:

@@ -44,8 +44,10 @@ class TrialLogs:
         return f"; log: {self._folder.name}/{self._path(trial).name}"
 
     def _size(self, trial: int) -> int:
-        path = self._path(trial)
-        return path.stat().st_size if path.exists() else 0
+        try:
+            return self._path(trial).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _path(self, trial: int) -> Path:
         return self._folder / f"{trial}.log"

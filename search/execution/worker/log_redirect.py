@@ -5,6 +5,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+
 
 class LogRedirect:
     """Standard output and error of this process and its children.
@@ -42,7 +44,11 @@ class LogRedirect:
         return os.fstat(1).st_size - self._size_before if is_shared else 0
 
     def _write_to(self, name: str) -> None:
-        self._logs.mkdir(exist_ok=True)
-        with (self._logs / name).open("ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+        try:
+            file = os.open(self._logs / name, FLAGS, 0o666)
+        except FileNotFoundError:
+            self._logs.mkdir(exist_ok=True)
+            file = os.open(self._logs / name, FLAGS, 0o666)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        os.close(file)
