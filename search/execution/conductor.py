@@ -6,7 +6,6 @@ metric and what a stage wants are the business of others.
 
 import json
 import time
-from collections import Counter
 from types import FrameType
 
 from search.config.plan import Plan
@@ -28,7 +27,7 @@ from search.execution.trial_endings import TrialEndings, machine_error
 from search.execution.trial_ends import StopDecision
 from search.execution.trial_queue import TrialQueue
 from search.execution.worker_pool import WorkerPool
-from search.stages.lookahead import PEEK
+from search.stages.lookahead import looked_ahead
 from search.stages.stage import Stage
 from search.storage.folder import Folder
 from search.storage.logs import TrialLogs
@@ -129,6 +128,7 @@ class Conductor:
                 f"stopping at the next epoch's end, after {grace:g} s at the latest; "
                 "once more stops at once"
             )
+        self._recorder.flush()
         self._clocks.look(turn_began=began)
         self._slots.look()
 
@@ -158,24 +158,21 @@ class Conductor:
             if worker.waiting and self._queue and (trials := self._hand_out(worker)):
                 worker.waiting = False
                 candidates = self._candidates(worker, trials)
-                self._connections.tell(worker, messages.Work(trials=trials, candidates=candidates))
+                self._tell(worker, messages.Work(trials=trials, candidates=candidates))
 
-    def _hand_out(self, worker: WorkerHandle) -> list[messages.AssignedTrial]:
-        trials = self._queue.take(worker, workers=self._connections.workers)
-        worker.room -= len(trials)
+    def _tell(self, worker: WorkerHandle, message: messages.Message) -> None:
+        """What a worker is told, relies on records that a kill does not undo."""
+        self._recorder.flush()
+        self._connections.tell(worker, message)
+
+    def _hand_out(self, worker: WorkerHandle, *, soon: int = 0) -> list[messages.AssignedTrial]:
+        trials = self._queue.take(worker, workers=self._connections.workers, soon=soon)
+        worker.room = max(worker.room - len(trials), 0)
         for trial in trials:
             trial.hand_out(rungs=self._stage.rungs(trial.spec))
             worker.trials[trial.spec.trial] = trial
             self._recorder.begin(worker.slot, trial.spec)
-        return [
-            messages.AssignedTrial(
-                trial=trial.spec.trial,
-                seed=trial.spec.seed,
-                knobs=self._plan.trained_knobs(trial.spec.knobs),
-                next_decision=trial.next_decision,
-            )
-            for trial in trials
-        ]
+        return [trial.assigned(self._plan.trained_knobs(trial.spec.knobs)) for trial in trials]
 
     def _candidates(
         self, worker: WorkerHandle, trials: list[messages.AssignedTrial]
@@ -183,11 +180,9 @@ class Conductor:
         """Trials that may train beside those handed out, counted by their knobs."""
         if not trials or not worker.wants_candidates:
             return []
-        specs = self._stage.candidates(self._recorder.rows)[:PEEK]
-        counts = Counter(tuple(spec.knobs.items()) for spec in specs)
         return [
-            messages.Candidates(knobs=self._plan.trained_knobs(dict(knobs)), trials=count)
-            for knobs, count in counts.items()
+            messages.Candidates(knobs=self._plan.trained_knobs(knobs), trials=count)
+            for knobs, count in looked_ahead(self._stage.candidates(self._recorder.rows))
         ]
 
     def _on_happening(self, happened: Happening) -> None:
@@ -202,7 +197,7 @@ class Conductor:
                 self._break_off(happened.worker, str(error))
             else:
                 if reply is not None:
-                    self._connections.tell(happened.worker, reply)
+                    self._tell(happened.worker, reply)
         else:
             self._break_off(happened.worker, happened.reason)
 
@@ -273,8 +268,10 @@ class Conductor:
         }
         if stopping:
             return messages.Settled(answers=answers)
+        # A stage is asked for them only once the trials that leave have their rows.
+        soon = message.soon if self._queue.ready else 0
         self._refill()
-        trials = self._hand_out(worker)
+        trials = self._hand_out(worker, soon=soon)
         return messages.Settled(
             answers=answers, trials=trials, candidates=self._candidates(worker, trials)
         )

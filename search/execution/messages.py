@@ -50,9 +50,11 @@ class AskForWork(Message, frozen=True, kw_only=True):
 class Settle(AskForWork, frozen=True, kw_only=True):
     """A busy worker asks, after an epoch, whether its trials go on, and for more trials.
 
+    `soon`: seats that the answer frees, whatever it says, since their trials have ended.
     `leaving`: it has been told to end (SIGTERM), and hands its trials back.
     """
 
+    soon: int = 0
     leaving: bool = False
 
 
@@ -84,10 +86,7 @@ class TrialBegun(Message, frozen=True, kw_only=True):
 
 
 class FoldNumbers(msgspec.Struct, frozen=True, kw_only=True):
-    """One fold's numbers. `value`: the metric, None for a composite metric.
-
-    `layers`: by series and layer.
-    """
+    """One fold's numbers, `layers` by series. `value`: the metric, None if it is composite."""
 
     value: float | None
     values: dict[str, float]

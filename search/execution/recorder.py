@@ -65,7 +65,8 @@ class Recorder:
         self._rows[spec.trial] = TrialRecord(spec=spec, state=TrialState.QUEUED)
 
     def begin(self, slot: Slot, spec: TrialSpec) -> None:
-        """Records that a trial is handed out."""
+        """Records that a trial is handed out; the epochs gathered till then come first."""
+        self._curves.flush()
         self._study.start(spec, values=self._stage.values)
         self._rows[spec.trial] = TrialRecord(spec=spec, state=TrialState.RUNNING)
         self._callback.began(slot, spec)
@@ -77,8 +78,7 @@ class Recorder:
     def epoch(self, slot: Slot, trial: RunningTrial, message: EpochTrained) -> None:
         """Records an epoch.
 
-        First the curves, then the study; the worker is answered last. A kill in between repeats
-        the epoch and loses nothing.
+        It survives a kill after `flush`.
         """
         number = trial.spec.trial
         common = {"trial": number, "epoch": message.epoch, "source": message.source}
@@ -104,6 +104,14 @@ class Recorder:
         if at_rung and self._study.hopeless(number):
             trial.prune()
         self._callback.heard(slot, trial.early_stopping, record)
+
+    def flush(self) -> None:
+        """What was recorded survives a kill from now on; only then is a worker answered.
+
+        First the curves, then the study. A kill in between repeats epochs and loses nothing.
+        """
+        self._curves.flush()
+        self._study.flush()
 
     def _say_once(self, trial: int, remark: str) -> None:
         """A line for a trainer's remark, at the first trial that makes it."""
@@ -133,6 +141,7 @@ class Recorder:
             row = replace(row, reason=f"{BY_ITSELF} at epoch {row.epochs} of {most}{hint}")
         penalty = self._penalty() if state is TrialState.INFEASIBLE else row.value
         row = replace(row, sampler_value=penalty, clock=round(self._runs.seconds(), 3))
+        self._curves.flush()
         self._study.finish(row)
         self._stage.ended(row)
         records = self._curves.records(row.spec.trial)

@@ -4,14 +4,15 @@ Does no input or output.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from search.config.knobs import Value
 from search.config.settings import Limits
 from search.contract.metrics import Metric
 from search.execution.early_stopping import EarlyStopping
-from search.execution.messages import Answer
+from search.execution.messages import Answer, AssignedTrial
 from search.execution.trial_ends import StopDecision
 from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
@@ -82,6 +83,15 @@ class RunningTrial:
         self.building, self.heard_at = True, time.monotonic()
         self.handed_out_at = time.time()
         self.kill_reason, self.retry = "", True
+
+    def assigned(self, knobs: Mapping[str, Value]) -> AssignedTrial:
+        """What its worker gets. `knobs`: as they are trained."""
+        return AssignedTrial(
+            trial=self.spec.trial,
+            seed=self.spec.seed,
+            knobs=knobs,
+            next_decision=self.next_decision,
+        )
 
     def begin(
         self, epoch: int, *, records: Sequence[dict[str, Any]], device: str, strategy: str

@@ -39,14 +39,18 @@ class TrialQueue:
             (self._alone if trial.alone_on else self._returned).append(trial)
         self._returned.sort(key=lambda trial: trial.spec.trial)
 
-    def take(self, worker: WorkerHandle, *, workers: Iterable[WorkerHandle]) -> list[RunningTrial]:
+    def take(
+        self, worker: WorkerHandle, *, workers: Iterable[WorkerHandle], soon: int = 0
+    ) -> list[RunningTrial]:
         """The trials that a worker gets now: at most an even share of all.
+
+        `soon`: seats of its trials that are free before those trials begin.
 
         A trial that must run alone gets a worker to itself. One that met others, such as where
         memory ran out, gets memory to itself: workers that share it finish what they have and get
         nothing new until it has ended.
         """
-        if not (worker.room and len(self)):
+        if not (worker.room + soon and len(self)):
             return []  # at once: with many workers, their neighbours are many
         neighbours = trials_beside(worker, workers=workers)
         if self._alone and not neighbours and not worker.trials:
@@ -55,11 +59,12 @@ class TrialQueue:
             trial.alone_on == worker.memory for trial in self._alone
         ):
             return []
-        seated = len(worker.trials)
+        seated = len(worker.trials) - soon
         if any(trial.must_run_alone for trial in worker.trials.values()):
             return []
-        share = -(-(self.ready + sum(len(other.trials) for other in workers)) // self._slots)
-        room = min(worker.room, max(share - seated, int(not seated)))
+        trials = self.ready + sum(len(other.trials) for other in workers) - soon
+        share = -(-trials // self._slots)
+        room = min(worker.room + soon, max(share - seated, int(not seated)))
         taken: list[RunningTrial] = []
         while (
             self.ready

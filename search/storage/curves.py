@@ -1,12 +1,10 @@
 """The learning curves: one record per trial, fold and epoch (R16).
 
-Records are appended while a search runs and are readable after a kill. The last record per (trial,
-fold, epoch) counts, since a trial that is resumed from its checkpoint repeats epochs.
+Records are appended while a search runs; after `flush` they survive a kill. The last record per
+(trial, fold, epoch) counts, since a trial that is resumed from its checkpoint repeats epochs.
 """
 
-import errno
 import math
-import os
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -17,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from search.storage.files import LineFile
 from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
 
 EpochRecord = dict[str, Any]
@@ -41,15 +40,16 @@ class CurveLog:
         for record in records:
             if record["trial"] in unfinished:
                 self._keep(record)
-        self._file = log.open("ab", buffering=0)
-        self._file.truncate(whole)
+        self._file = LineFile(log, size=whole)
 
     def append(self, record: EpochRecord) -> None:
-        """Adds one record; it survives a kill at once. Raises OSError when the disk is full."""
-        line = seal_line(record)
-        if self._file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "curves.jsonl")
+        """Adds one record."""
+        self._file.add(seal_line(record))
         self._keep(record)
+
+    def flush(self) -> None:
+        """All records survive a kill from now on. Raises OSError when the disk is full."""
+        self._file.flush()
 
     def records(self, trial: int) -> list[EpochRecord]:
         """The records of an unfinished trial, of this run and earlier ones, by epoch."""

@@ -101,6 +101,9 @@ class Database:
         """
         return self._opened or self._connected(read_only=True)
 
+    def flush(self) -> None:
+        """Every record is written at once."""
+
     def sync(self) -> None:
         """Every record is durable as soon as it is written; nobody else may have begun to write.
 

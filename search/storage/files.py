@@ -1,5 +1,6 @@
 """Writing files so that a kill or a power cut leaves the old file or the new one, never a half."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -20,3 +21,36 @@ def append(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+class LineFile:
+    """A file that is only added to: lines are gathered, and written together.
+
+    Those that the system refuses are dropped: written again, they might begin within a line.
+    """
+
+    def __init__(self, path: Path, *, size: int) -> None:
+        """Opens or creates the file; of an earlier one the first `size` bytes stay."""
+        self._name, self._gathered = path.name, bytearray()
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.ftruncate(self._file, size)
+
+    def add(self, line: bytes) -> None:
+        """Gathers a line."""
+        self._gathered += line
+
+    def flush(self) -> None:
+        """What was gathered survives a kill from now on. Raises OSError when the disk is full."""
+        data, self._gathered = self._gathered, bytearray()
+        if data and os.write(self._file, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._name)
+
+    def sync(self) -> None:
+        """What was gathered survives a power cut, too."""
+        self.flush()
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Writes what is left, and closes the file."""
+        self.flush()
+        os.close(self._file)

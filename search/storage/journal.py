@@ -1,12 +1,11 @@
 """Optuna's journal format through a backend of one writer. Stock tools read the file.
 
-The file stays open, is synced to the disk once per finished trial, and an incomplete last line is
+The file stays open, is written once per message of a worker and synced to the disk once per
+finished trial, and an incomplete last line is
 cut off at opening; a stock backend could never read a file with such a line again. What a trial's
 records mean is Optuna's business.
 """
 
-import errno
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,12 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from search.errors import UsageError, refused
+from search.storage.files import LineFile
 from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
 from search.storage.trial_storage import CLAIM, WRITER
 
 CREATE_STUDY, DELETE_STUDY, SET_STUDY_USER_ATTR = 0, 1, 2
+REPORTS, ATTRIBUTES = 7, 8  # of a trial: they are gathered until another record, or `flush`
 Log = dict[str, Any]
 
 
@@ -53,6 +54,11 @@ class JournalFile:
     def read(self) -> BaseStorage:
         """The storage as it stands; it refuses to write. Raises UsageError for a damaged file."""
         return JournalStorage(ReadOnlyJournal(self._path))
+
+    def flush(self) -> None:
+        """All records survive a kill from now on."""
+        if self._backend is not None:
+            self._backend.flush()
 
     def sync(self) -> None:
         """Makes all records durable."""
@@ -91,8 +97,7 @@ class Journal(BaseJournalBackend):
         torn = len(data) - len(whole)
         self.repaired = f"cut off a torn last line of {torn} bytes" if torn else ""
         self._first = 0
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.ftruncate(self._file, len(whole))
+        self._file = LineFile(path, size=len(whole))
 
     def read_logs(self, log_number_from: int) -> Iterable[Log]:
         """Records from a number on.
@@ -104,23 +109,27 @@ class Journal(BaseJournalBackend):
         return list(self._pending)
 
     def append_logs(self, logs: list[Log]) -> None:
-        """Adds records. They survive a kill at once, and a power cut after `sync`."""
+        """Adds records. They survive a kill after `flush`, and a power cut after `sync`."""
         for log in logs:
             if log.get("user_attr", {}).get(WRITER) == CLAIM:  # no public call tells the name
                 log["user_attr"][WRITER] = writer_of(log)
-        data = b"".join(map(seal_line, logs))
-        if os.write(self._file, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "journal.log")
+            self._file.add(seal_line(log))
+            if log["op_code"] not in (REPORTS, ATTRIBUTES):
+                self.flush()
         self._pending.extend(logs)
+
+    def flush(self) -> None:
+        """All records survive a kill from now on. Raises OSError when the disk is full."""
+        self._file.flush()
 
     def sync(self) -> None:
         """Makes all records durable."""
-        os.fsync(self._file)
+        self._file.sync()
 
     def close(self) -> None:
         """Syncs and closes the file."""
         self.sync()
-        os.close(self._file)
+        self._file.close()
 
 
 class ReadOnlyJournal(BaseJournalBackend):

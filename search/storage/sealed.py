@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from search.config.text import for_csv, one_line
 from search.errors import UsageError, refused
 from search.storage.files import write_text
@@ -22,7 +24,8 @@ LINE_SEAL = re.compile(rb',"_crc":(\d+)\}$')
 TEXT_SEAL = re.compile(r"\A# crc (\d+): .*\n")
 LAST_LINE = re.compile(r"^# crc (\d+): .*\n\Z", re.MULTILINE)  # where earlier versions put it
 KEY = "_crc"
-ENCODER = json.JSONEncoder(separators=(",", ":"))
+ODD = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+ENCODER, NULL = json.JSONEncoder(separators=(",", ":")), b"null"
 ROW_SEAL, BLANK = re.compile(rb"crc:[0-9a-f]{8}$", re.MULTILINE), b"crc:00000000"
 CHANGED = "a file that has changed since (its checksum does not match)"
 NOTE = "written by the search; a change by hand needs this line removed"
@@ -34,7 +37,13 @@ class DamagedLine(ValueError):
 
 def seal_line(record: Mapping[str, Any]) -> bytes:
     """The record as one line of JSON with its checksum, line break included."""
-    body = ENCODER.encode(record).encode()[:-1]
+    try:
+        body = msgspec.json.encode(record)
+    except ODD:  # such as numpy's numbers
+        body = NULL
+    if NULL in body:  # of None; or of NaN or infinity, which only Python's encoder writes
+        body = ENCODER.encode(record).encode()
+    body = body[:-1]
     return body + b',"_crc":%d}\n' % zlib.crc32(body)
 
 
@@ -48,13 +57,20 @@ def read_line(line: bytes) -> dict[str, Any]:
     if seal is not None and int(seal[1]) != zlib.crc32(line[: seal.start()]):
         raise DamagedLine("its checksum does not match")
     try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise DamagedLine("it is no JSON") from error
+        record = msgspec.json.decode(line)
+    except ODD:  # such as NaN, which only Python's decoder reads
+        record = _loaded(line)
     if not isinstance(record, dict):
         raise DamagedLine("it is no JSON object")
     record.pop(KEY, None)
     return record
+
+
+def _loaded(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise DamagedLine("it is no JSON") from error
 
 
 def json_lines(records: Iterable[Mapping[str, Any]]) -> str:

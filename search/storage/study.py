@@ -53,10 +53,10 @@ class Study:
         self._study, self._storage = study, storage
         self._older = frozenset(older)
         self._knobs = {knob.path: knob for knob in knobs}
-        self._running: dict[int, Trial] = {}
+        self._running: dict[int, int] = {}  # Optuna's number of a trial by its own
         for frozen in self._trials():
             if frozen.state == OptunaState.RUNNING:
-                self._running[int(frozen.user_attrs["trial"])] = Trial(study, frozen._trial_id)
+                self._running[int(frozen.user_attrs["trial"])] = frozen._trial_id
         self.repaired = storage.repaired
 
     @classmethod
@@ -149,20 +149,24 @@ class Study:
         )
         # By the storage itself: after `Study.add_trial`, all trials would be read for its number.
         study = self._study
-        number = study._storage.create_new_trial(study._study_id, template_trial=template)
-        self._running[spec.trial] = Trial(study, number)
+        self._running[spec.trial] = study._storage.create_new_trial(
+            study._study_id, template_trial=template
+        )
 
     def report(self, trial: int, *, epoch: int, value: float) -> None:
         """Adds one point of the metric's curve; of an epoch that is repeated the last one counts.
 
         By the storage itself: `Trial.report` reads the study each time, and warns of a repetition.
         """
-        handle = self._running[trial]
-        handle.storage.set_trial_intermediate_value(handle._trial_id, epoch, value)
+        self._study._storage.set_trial_intermediate_value(self._running[trial], epoch, value)
+
+    def flush(self) -> None:
+        """What was recorded survives a kill from now on."""
+        self._storage.flush()
 
     def hopeless(self, trial: int) -> bool:
         """True if the pruner would end the trial now."""
-        study, number = self._pruning_study, self._running[trial]._trial_id
+        study, number = self._pruning_study, self._running[trial]
         return study.pruner.prune(study, study._storage.get_trial(number))
 
     @cached_property
@@ -170,23 +174,23 @@ class Study:
         return pruning_study(self._study, older=self._older)
 
     def finish(self, row: TrialRecord) -> None:
-        """Ends a trial, durably."""
-        handle = self._running.pop(row.spec.trial)
+        """Ends a trial, durably. By the storage itself, as `report`: `tell` copies the trial."""
+        storage, number = self._study._storage, self._running.pop(row.spec.trial)
         for name in ATTRIBUTES:
             if getattr(row, name) not in ("", None):
-                handle.set_user_attr(name, getattr(row, name))
-        handle.set_user_attr("state", row.state)
+                storage.set_trial_user_attr(number, name, getattr(row, name))
+        storage.set_trial_user_attr(number, "state", row.state)
         if row.state == TrialState.INFEASIBLE:
-            handle.set_constraint(INFEASIBLE, 1.0)
+            Trial(self._study, number).set_constraint(INFEASIBLE, 1.0)
         if row.spec.stage == REPEATING_STAGE:
-            handle.set_constraint(REPEATS, 1.0)
+            Trial(self._study, number).set_constraint(REPEATS, 1.0)
         if row.state == TrialState.PRUNED:
-            handle.set_user_attr("value", row.value)  # Optuna keeps the last epoch's, not the best
-            self._study.tell(handle.number, state=OptunaState.PRUNED)
+            storage.set_trial_user_attr(number, "value", row.value)  # Optuna keeps the last one
+            self._study.tell(Trial(self._study, number), state=OptunaState.PRUNED)
         elif row.sampler_value is None:
-            self._study.tell(handle.number, state=OptunaState.FAIL)
+            storage.set_trial_state_values(number, OptunaState.FAIL)
         else:
-            self._study.tell(handle.number, row.sampler_value)
+            storage.set_trial_state_values(number, OptunaState.COMPLETE, [row.sampler_value])
         self._storage.sync()
 
     def on_wait(self, say: Callable[[str], None]) -> None:

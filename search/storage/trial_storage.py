@@ -52,6 +52,9 @@ class TrialStorage(Protocol):
     def read(self) -> BaseStorage:
         """The storage as it stands, also while a conductor writes; it refuses to write."""
 
+    def flush(self) -> None:
+        """All records survive a kill of this process from now on."""
+
     def sync(self) -> None:
         """Makes all records durable."""
 

@@ -394,6 +394,21 @@ def test_trials_are_shared_out_evenly_in_order():
     assert [trial.spec.trial for trial in waiting.take(_served(2, room=3), workers=[])] == [11, 12]
 
 
+def test_a_seat_that_is_free_soon_is_given_away_once_and_shared_out_as_a_free_one():
+    ending = _underway(0)
+    waiting = TrialQueue([_underway(1), _underway(2), _underway(3)], slots=2)
+    worker = _served(0, room=0, trials=[ending])
+    other = _served(1, room=0, trials=[_underway(4)])
+    assert waiting.take(worker, workers=[worker, other]) == []
+    (taken,) = waiting.take(worker, workers=[worker, other], soon=1)
+    assert taken.spec.trial == 1
+    lanes = _served(2, room=0, trials=[_underway(number) for number in (5, 6, 7)])
+    handed = waiting.take(lanes, workers=[lanes], soon=3)
+    assert [trial.spec.trial for trial in handed] == [2]  # the other slot is left its share
+    poison = _served(3, room=0, trials=[_underway(8, deaths=1)])
+    assert waiting.take(poison, workers=[poison], soon=1) == []
+
+
 def test_a_trial_that_may_be_poison_sits_alone():
     must_run_alone = 1
     waiting = TrialQueue([_underway(0), _underway(1, deaths=must_run_alone), _underway(2)], slots=1)

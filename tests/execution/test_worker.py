@@ -1,6 +1,9 @@
 """The worker: what a trainer yields, told as numbers; what it gets; and what it must not get."""
 
 import json
+import socket
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -9,7 +12,19 @@ from kit import search, trials
 from search.contract.arrays import FoldData, read_folds, write_folds
 from search.contract.metrics import Metric
 from search.execution.lanes import LaneSetup
-from search.execution.messages import Setup
+from search.execution.link import Link
+from search.execution.messages import (
+    Answer,
+    AssignedTrial,
+    Settle,
+    Settled,
+    Setup,
+    TrialBegun,
+    TrialEnded,
+    Work,
+)
+from search.execution.trial_ends import StopDecision, TrialEnd
+from search.execution.worker.notice import Notice
 from search.execution.worker.worker import Worker
 from trainers.api import Data, Part
 
@@ -39,6 +54,115 @@ def worker(tmp_path):
         lanes=LaneSetup(most=0, slots=1, decisions={}, paces={}),
     )
     return Worker(None, setup=setup, log=None)
+
+
+@contextmanager
+def _serving(folder, trainer, *, notice=None):
+    """A worker at work in a thread, with a trainer of a module of its own; gives the other end, set to hear it."""
+    write_folds(folder / "arrays", [FoldData(data=DATA)], stamp="a")
+    trainer = {**CONFIG["trainer"], "_target_": trainer, "epochs": 2}
+    setup = Setup(
+        config=json.dumps({**CONFIG, "trainer": trainer}),
+        folder=str(folder),
+        device="cpu",
+        log="",
+        metric=Metric(name="accuracy", direction="maximize"),
+        lanes=LaneSetup(most=0, slots=1, decisions={}, paces={}),
+    )
+    ours, theirs = (Link(end) for end in socket.socketpair())
+    own = Worker(theirs, setup=setup, log=None, notice=notice)
+    thread = threading.Thread(target=own.serve)
+    thread.start()
+    try:
+        yield ours
+    finally:
+        thread.join(20)
+        assert not thread.is_alive()
+        ours.close()
+        theirs.close()
+
+
+def _handed(trial):
+    return AssignedTrial(trial=trial, seed=trial, knobs={})
+
+
+def _settled(ended, *, then):
+    answer = Answer(decision=StopDecision.GO, reason="", epoch=2, best_epoch=2)
+    return Settled(answers={ended: answer}, trials=[_handed(then)])
+
+
+def _until(ours, kind):
+    """The messages up to one of a kind, each as its kind and what tells it."""
+    heard = []
+    while not isinstance(message := ours.receive(), kind):
+        heard.append((type(message), getattr(message, "trial", None), getattr(message, "end", "")))
+    return heard, message
+
+
+def test_a_trial_that_comes_with_the_answer_begins_once_the_one_before_has_left(tmp_path):
+    notice = Notice()
+    with _serving(tmp_path, "toys.idle", notice=notice) as ours:
+        ours.receive()
+        ours.send(Work(trials=[_handed(0)]))
+        _, settle = _until(ours, Settle)
+        assert (settle.room, settle.soon) == (0, 1)
+        ours.send(_settled(0, then=1))
+        heard, settle = _until(ours, Settle)
+        assert heard[:2] == [(TrialEnded, 0, TrialEnd.COMPLETE), (TrialBegun, 1, "")]
+        assert settle.soon == 1
+        notice.given = True  # its machine is taken away
+        ours.send(_settled(1, then=2))
+        ends = [ours.receive(), ours.receive()]
+        assert [(end.trial, end.end) for end in ends] == [
+            (1, TrialEnd.COMPLETE),
+            (2, TrialEnd.INTERRUPTED),
+        ]
+
+
+def test_a_trial_that_comes_behind_one_that_fails_at_its_end_is_handed_back(tmp_path, monkeypatch):
+    """Its weights cannot be saved: known only after the answer that brought the next trial."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "checkpoints").write_text("a file where a folder should be")
+    (tmp_path / "lib/late.py").write_text(
+        "def train(config, data, device, checkpoint):\n"
+        "    for epoch in (1, 2):\n"
+        "        checkpoint.save({'w': 0.5}, epoch=epoch)\n"
+        "        yield {'accuracy': epoch / 10}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    with _serving(tmp_path, "late.train") as ours:
+        ours.receive()
+        ours.send(Work(trials=[_handed(0)]))
+        _until(ours, Settle)
+        ours.send(_settled(0, then=1))
+        ends = [ours.receive(), ours.receive()]
+        assert [(end.trial, end.end) for end in ends] == [
+            (0, TrialEnd.FAILED),
+            (1, TrialEnd.INTERRUPTED),
+        ]
+
+
+def test_what_a_trial_leaves_in_its_process_is_known_before_another_could_come(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/hoarder.py").write_text(
+        "best = 0.0\n"
+        "def train(config, data, device, checkpoint):\n"
+        "    global best\n"
+        "    for epoch in (1, 2):\n"
+        "        yield {'accuracy': epoch / 10}\n"
+        "    best = 0.2\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    with _serving(tmp_path, "hoarder.train") as ours:
+        ours.receive()
+        ours.send(Work(trials=[_handed(0)]))
+        _, settle = _until(ours, Settle)
+        assert settle.soon == 0
+        answer = Answer(decision=StopDecision.GO, reason="", epoch=2, best_epoch=2)
+        ours.send(Settled(answers={0: answer}))
+        assert ours.receive().end is TrialEnd.COMPLETE
 
 
 def test_the_trainer_gets_its_trials_config_resolved_without_what_is_not_its_own(worker):

@@ -1,10 +1,12 @@
 """Learning curves: appended, repeated after a kill, cut at a trial's last epoch."""
 
 import math
+import os
 
 import pytest
 
 from search.storage.curves import CurveLog, read_curves, settle_curves
+from search.storage.sealed import seal_line
 
 
 def _record(trial, epoch, value, **more):
@@ -98,12 +100,20 @@ def test_without_records_there_is_an_empty_table(tmp_path):
     assert "accuracy" in frame
 
 
-def test_a_full_disk_is_told_and_not_swallowed(tmp_path):
+def test_a_full_disk_is_told_and_what_it_refused_begins_within_no_line_later(tmp_path, monkeypatch):
     log = CurveLog(tmp_path / "log", unfinished=[0, 1])
+    log.append(_record(0, 1, 0.1))
+    with monkeypatch.context() as full:
+        whole = os.write
+        full.setattr("os.write", lambda file, data: whole(file, data[:20]))
+        with pytest.raises(OSError, match="No space left on device"):
+            log.flush()
     log.close()
-    log._file = type("Full", (), {"write": lambda self, data: 1})()
-    with pytest.raises(OSError, match="No space left on device"):
-        log.append(_record(0, 1, 0.1))
+    assert (tmp_path / "log").read_bytes() == seal_line(_record(0, 1, 0.1))[:20]
+    again = CurveLog(tmp_path / "log", unfinished=[0, 1])
+    again.append(_record(0, 2, 0.2))
+    again.close()
+    assert _read(tmp_path).accuracy.tolist() == [0.2]
 
 
 def test_folds_of_unequal_size_have_a_mean_of_whole_steps(tmp_path):

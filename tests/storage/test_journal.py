@@ -223,6 +223,23 @@ def test_a_full_disk_is_told_and_not_swallowed(tmp_path, monkeypatch):
         journal.append_logs([{"op_code": 0, "worker_id": "a-1"}])
 
 
+def test_reports_are_in_the_file_from_the_flush_on_and_before_every_other_record(tmp_path):
+    path = tmp_path / "journal.log"
+    study = _study(path)
+    study.start(TrialSpec(trial=0, stage="sweep.lr", knobs={"lr": 0.5}, seed=0), values={})
+    before = path.read_bytes()
+    for epoch in (1, 2):
+        study.report(0, epoch=epoch, value=epoch / 10)
+    assert path.read_bytes() == before
+    study.flush()
+    reported = path.read_bytes()
+    assert [json.loads(line)["step"] for line in reported[len(before) :].splitlines()] == [1, 2]
+    study.report(0, epoch=3, value=0.3)
+    study.start(TrialSpec(trial=1, stage="sweep.lr", knobs={"lr": 0.5}, seed=1), values={})
+    third, started = map(json.loads, path.read_bytes()[len(reported) :].splitlines())
+    assert (third["step"], started["user_attrs"]["trial"]) == (3, 1)
+
+
 def test_stock_optuna_takes_neither_a_lucky_confirmation_nor_an_infeasible_trial_for_the_best(
     tmp_path,
 ):

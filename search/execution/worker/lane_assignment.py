@@ -4,22 +4,27 @@ Measures a key that is new here, then asks the conductor for the decision. Never
 an epoch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from search.config.text import one_line
 from search.contract.arrays import FoldData
 from search.execution.lanes import ALONE, Fusion, LaneSetup, decide
 from search.execution.messages import (
+    AssignedTrial,
     FusionDecided,
     FusionWanted,
     MemoryExceeded,
     Message,
     Setup,
+    TrialBegun,
     TrialEnded,
 )
 from search.execution.worker.trial_runner import StepResult, TrialRunner
 from trainers.api import Config, Fusable, Key, Pace
 from trainers.checkpoint import TrialCheckpoint
+from trainers.state import owner
 
 Candidates = Sequence[tuple[Config, int]]  # configs, and how many trials have each
 # Short epochs do not wait for the conductor, but are sent together, with the next question [s]. The
@@ -42,10 +47,40 @@ class Seated:
     result: StepResult | None = None
     end: TrialEnded | None = None
 
+    @classmethod
+    def of(cls, assigned: AssignedTrial, folder: Path, *, folds: int, every: float) -> "Seated":
+        """A trial that is handed out, with what an earlier attempt has left in the search's folder.
+
+        `every`: least seconds between two writes of its checkpoint.
+        """
+        trial = assigned.trial
+        checkpoint = TrialCheckpoint(
+            folder / "checkpoints" / str(trial),
+            folds=folds,
+            every=every,
+            files=folder / "files" / str(trial),
+            of=owner(trial=trial, seed=assigned.seed),
+        )
+        return cls(trial=trial, checkpoint=checkpoint, next_decision=assigned.next_decision)
+
+    def begun(self, *, strategy: str) -> TrialBegun:
+        """The report that it begins."""
+        return TrialBegun(
+            trial=self.trial,
+            epoch=self.checkpoint.epoch,
+            strategy=strategy,
+            damage=one_line(self.checkpoint.damage),
+        )
+
     @property
     def ended(self) -> bool:
         """Whether its trainer has yielded its last epoch."""
         return self.result is not None and self.result.message is None
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether it did so without an error."""
+        return self.ended and self.result is not None and self.result.error is None
 
     @property
     def window(self) -> float:
@@ -78,14 +113,19 @@ class LaneAssignment:
         """Whether trials may share a program here at all."""
         return bool(self._trainings.fusable) and self._most != 0
 
-    @property
-    def room(self) -> int:
-        """Seats that are free."""
-        if not self._seated:
+    def room(self, *, leaving: Collection[int] = ()) -> int:
+        """Seats that are free, once these trials have left."""
+        staying = [fusion for trial, fusion in self._seated.items() if trial not in leaving]
+        if not staying:
             return 1
-        if any(fusion.strategy != "vmap" for fusion in self._seated.values()):
+        if any(fusion.strategy != "vmap" for fusion in staying):
             return 0
-        return max(0, max(fusion.seats for fusion in self._seated.values()) - len(self._seated))
+        return max(0, max(fusion.seats for fusion in staying) - len(staying))
+
+    def soon(self, seated: Iterable[Seated]) -> int:
+        """Seats that the next answer frees, whatever it says: their trials have ended well."""
+        leaving = {each.trial for each in seated if each.ended_well}
+        return self.room(leaving=leaving) - self.room() if self._trainings.fresh else 0
 
     def free(self, trial: int) -> None:
         """The trial has left."""

@@ -6,6 +6,7 @@ Knows neither the study, nor the journal, nor the split. Serves many trials.
 import gc
 import json
 import shutil
+import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,6 @@ from typing import Any
 from msgspec import structs
 from omegaconf import DictConfig
 
-from search.config.text import one_line
 from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import read_folds
 from search.execution import messages
@@ -35,9 +35,8 @@ from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult, TrialRunner
 from trainers.api import Config
-from trainers.checkpoint import TrialCheckpoint
-from trainers.state import owner
 
+PROGRAMS = "trainers.command"  # the module by which a trainer runs a program
 WORTHLESS = (TrialEnd.FAILED, TrialEnd.INFEASIBLE, TrialEnd.PRUNED)  # ends that keep no checkpoint
 FINISHED_WELL = (TrialEnd.COMPLETE, TrialEnd.PRUNED)
 
@@ -95,15 +94,22 @@ class Worker:
     # Trials come
 
     def _take(self, work: Work) -> None:
-        """Seats the trials, and asks for more where there is room beside them."""
+        """Seats the trials, and asks for more where there is room beside them.
+
+        They are handed back where the trial before them has failed, or the worker must leave.
+        """
+        fit = self._fit and not self._notice.given
         for assigned in work.trials:
-            self._seat(assigned, work.candidates)
-        if work.trials and self._room:
+            if fit:
+                self._seat(assigned, work.candidates)
+            else:
+                self._conductor.tell(TrialEnded(trial=assigned.trial, end=TrialEnd.INTERRUPTED))
+        if fit and work.trials and self._room:
             self._settle()
 
     @property
     def _room(self) -> int:
-        return self._opened[1].room if self._fit and self._opened is not None else 0
+        return self._opened[1].room() if self._fit and self._opened is not None else 0
 
     @property
     def _wants_candidates(self) -> bool:
@@ -119,30 +125,16 @@ class Worker:
             return [(self._config(each.knobs, seed=seed), each.trials) for each in candidates]
 
         self._files.fetch(trial)
-        checkpoint = TrialCheckpoint(
-            self._checkpoints / str(trial),
-            folds=len(self._folds),
-            every=self._every,
-            files=self._folder / "files" / str(trial),
-            of=owner(trial=trial, seed=seed),
-        )
-        seated = Seated(trial=trial, checkpoint=checkpoint, next_decision=assigned.next_decision)
+        seated = Seated.of(assigned, self._folder, folds=len(self._folds), every=self._every)
         self._seated[trial] = seated
         with self._charged_to(seated):
             config = self._config(assigned.knobs, seed=seed)
-            checkpoint.keep_snapshots(config)
+            seated.checkpoint.keep_snapshots(config)
             runner, lanes = self._open(config)
             strategy = lanes.seat(trial, config, candidates=alternatives)
-            self._conductor.tell(
-                messages.TrialBegun(
-                    trial=trial,
-                    epoch=checkpoint.epoch,
-                    strategy=strategy,
-                    damage=one_line(checkpoint.damage),
-                )
-            )
+            self._conductor.tell(seated.begun(strategy=strategy))
             self._answered_at = time.monotonic()
-            runner.admit(trial, config=config, checkpoint=checkpoint)
+            runner.admit(trial, config=config, checkpoint=seated.checkpoint)
             if not self._frozen:
                 gc.freeze()  # what the first trial has imported stays too
                 self._frozen = True
@@ -189,15 +181,17 @@ class Worker:
         """Asks about every trial whether it goes on; some leave, others may come."""
         self._files.send_logs()
         message = messages.Settle(
-            room=self._room, wants_candidates=self._wants_candidates, leaving=self._notice.given
+            room=self._room,
+            soon=self._opened[1].soon(self._seated.values()) if self._fit and self._opened else 0,
+            wants_candidates=self._wants_candidates,
+            leaving=self._notice.given,
         )
         work = expected(self._conductor.ask(message), Settled)
         self._answered_at, self._shared = time.monotonic(), len(self._seated) > 1
         if self._opened is not None:
-            runner = self._opened[0]
-            runner.exclude(self._conductor.waited)
-            if not runner.fusable:  # a trainer of one's own may run a program that is killed
-                self._memory_kills = memory_kills()
+            self._opened[0].exclude(self._conductor.waited)
+        if PROGRAMS in sys.modules:  # a trainer may run a program that is killed
+            self._memory_kills = memory_kills()
         for seated in list(self._seated.values()):
             self._obey(seated, work.answers[seated.trial])
         self._files.send(self._seated)
