@@ -11,7 +11,13 @@ from search.config.knobs import Knob
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies, is_longer
 from search.errors import UsageError, unknown
-from search.protocols.budget import FEWEST, hours_for, sweep_trials
+from search.protocols.budget import (
+    FEWEST,
+    confirm_trials,
+    hours_for,
+    sweep_trials,
+    trials_left,
+)
 from search.protocols.history import History, Request, Step
 from search.protocols.learned import NOTHING, PERFECT
 from search.stages.racing import Race
@@ -19,6 +25,7 @@ from search.stages.racing import Race
 AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
 SPOKEN_OF = {remedy.knob for remedies in ADVICE.values() for remedy in remedies}
 IN_RANGE = 7  # learning rates tried in a measured range
+LEAST = 2  # further seeds of a race: with one, it finds less than a single look does (simulated)
 
 
 def check_until(settings: TuneSettings) -> None:
@@ -75,7 +82,7 @@ def sweep_request(
         knob=name,
         knobs=(about, *beside),
         extend=history.settings.extend if cost * 2 + race <= room else 0,
-        most_seeds=history.settings.most_seeds if cost + race <= room else 1,
+        most_seeds=_most_seeds(about, beside, history),
     )
     too_few = not about.choices and about.points < FEWEST
     if cost > room or too_few:
@@ -97,12 +104,31 @@ def affordable(knob: Knob, history: History) -> Knob:
     return replace(knob, high=min(knob.high, max(most, 2 * knob.low)))
 
 
-def _cost(about: Knob, beside: list[Knob], history: History) -> int:
-    """Trials of the first round; the incumbent's own are there already."""
-    if not beside:
-        return len(about.grid()) * history.seeds
-    tuned = sum(len(knob.grid()) + 1 for knob in beside)
-    return (tuned if beside[0].choice else tuned * len(about.grid())) * history.seeds
+def _cost(about: Knob, beside: list[Knob], history: History, *, halved: bool = False) -> int:
+    """Trials of the first round; the incumbent's own are there already. `halved`: where no values
+    tie after their first seed, so that only half of them get the others.
+    """
+    if beside:
+        tuned = sum(len(knob.grid()) + 1 for knob in beside)
+        return (tuned if beside[0].choice else tuned * len(about.grid())) * history.seeds
+    values = len(about.grid())
+    if halved and history.settings.halving:
+        return values + -(-values // 2) * (history.seeds - 1)
+    return values * history.seeds
+
+
+def _most_seeds(about: Knob, beside: list[Knob], history: History) -> int:
+    """Seeds that a value of a sweep may get: as many as the sweeps' share pays for, as a rule, and
+    whatever ties leaves the confirmation its own; 1 where that is one more than the first ones.
+    """
+    first, most = history.seeds, history.settings.most_seeds
+    left = trials_left(history) - confirm_trials(history, rivals=1)
+    for seeds in range(most, min(most, first + LEAST) - 1, -1):
+        further = Race(first=first, most=seeds).further
+        usual = _cost(about, beside, history, halved=True) + further
+        if usual <= sweep_trials(history) and _cost(about, beside, history) + further <= left:
+            return seeds
+    return 1
 
 
 def _ended(history: History) -> str:
