@@ -137,10 +137,12 @@ def _is_distributed() -> bool:
 class StepState(NamedTuple):
     """What also changes the work of others between two epochs, and is exchanged around each.
 
-    `folder`: the working folder; empty if it is gone. The rest is torch's; None without it.
+    `folder`: the working folder; empty if it is gone. `variables`: of the environment. The rest is
+    torch's; None without it.
     """
 
     folder: str
+    variables: Mapping[str, str]
     dtype: Any = None
     threads: int | None = None
     with_gradients: bool = True
@@ -152,11 +154,12 @@ class StepState(NamedTuple):
             folder = os.getcwd()
         except OSError:
             folder = ""
-        torch = sys.modules.get("torch")
+        torch, variables = sys.modules.get("torch"), dict(os.environ)
         if torch is None:
-            return cls(folder=folder)
+            return cls(folder=folder, variables=variables)
         return cls(
             folder=folder,
+            variables=variables,
             dtype=torch.get_default_dtype(),
             threads=torch.get_num_threads(),
             with_gradients=torch.is_grad_enabled(),
@@ -168,6 +171,9 @@ class StepState(NamedTuple):
         if self.folder and self.folder != now.folder:
             with suppress(OSError):  # the user's code has removed it
                 os.chdir(self.folder)
+        for name in now.variables.keys() - self.variables.keys():
+            os.environ.pop(name)
+        os.environ.update(self.variables)
         torch = sys.modules.get("torch")
         if torch is None:
             return

@@ -1,6 +1,7 @@
 """Files of weights in the working folder, where trials that run at once overwrite each other's."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,10 @@ SAVED = (
     *(".bin", ".ckpt", ".h5", ".joblib", ".keras", ".npy", ".npz"),
     *(".pkl", ".pt", ".pth", ".safetensors"),
 )  # what trainings save and load; a log that grows hurts nobody
-FOLDERS, ENTRIES = 20, 1000  # folders below the working folder, and entries of each, looked at
+DEPTH = 4  # of folders below the working folder that are looked at, as `logs/name/run/checkpoints`
+OURS = "contract.yaml"  # in the folder of a search, which keeps its trials apart
+FOLDERS, ENTRIES = 60, 1000  # folders in all, and entries of each, looked at
+FRESH = 1.0  # time for which trials of a process share a look at what was there before [s]
 REMARK = (
     "{}, in the folder where all trials run, was there before this trial and has been written "
     "again: a trial may load what another has saved; write to checkpoint.files, in a program to "
@@ -17,12 +21,24 @@ REMARK = (
 )
 
 
+_looks: dict[Path, tuple[float, dict[Path, int]]] = {}  # the last one: when, and what was there
+
+
 class SharedFiles:
-    """Watches the working folder and the folders in it while a trial trains."""
+    """Watches the working folder and the folders below it while a trial trains."""
 
     def __init__(self) -> None:
         self._place, self._epochs = Path.cwd(), 0
-        self._before = _saved_at(self._place)
+        self._before = self._lately()
+
+    def _lately(self) -> dict[Path, int]:
+        """What is there now, or was a moment ago: short trials would cost more than they train."""
+        now = time.monotonic()
+        at, seen = _looks.get(self._place, (-FRESH, {}))
+        if now - at >= FRESH:
+            _looks.clear()
+            _looks[self._place] = (now, seen := _saved_at(self._place))
+        return seen
 
     def remark(self) -> str:
         """Call it once an epoch; names a file that was there before and has been written since.
@@ -39,19 +55,25 @@ class SharedFiles:
 
 def _saved_at(place: Path) -> dict[Path, int]:
     """Times of the last writing [ns] of the files of weights, by path."""
-    here = list(_entries(str(place)))
-    folders = [entry.path for entry in here if _is_open_folder(entry)]
     times: dict[Path, int] = {}
-    for entries in (here, *map(_entries, folders[:FOLDERS])):
-        for entry in entries:
-            if entry.name.endswith(SAVED):
-                with suppress(OSError):  # gone meanwhile
-                    times[Path(entry.path)] = entry.stat().st_mtime_ns
+    folders, looked_at = [str(place)], 0
+    for _ in range(DEPTH + 1):
+        deeper: list[str] = []
+        for folder in folders[: FOLDERS - looked_at]:
+            looked_at += 1
+            for entry in _entries(folder):
+                if _is_open_folder(entry):
+                    deeper.append(entry.path)
+                elif entry.name.endswith(SAVED):
+                    with suppress(OSError):  # gone meanwhile
+                        times[Path(entry.path)] = entry.stat().st_mtime_ns
+        folders = sorted(deeper)
     return times
 
 
 def _is_open_folder(entry: "os.DirEntry[str]") -> bool:
-    return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+    is_open = not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+    return is_open and not os.path.exists(os.path.join(entry.path, OURS))
 
 
 def _entries(folder: str) -> "Iterator[os.DirEntry[str]]":

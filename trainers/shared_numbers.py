@@ -1,19 +1,22 @@
 """Numbers and weights in the user's modules that a training changes, where the next finds them.
 
 Such as `best_accuracy` of a script that says `global best_accuracy`: the second trial of a process
-would begin with the best one of the first. Or a model that a notebook makes at its top.
+would begin with the best one of the first. Or a model that a notebook makes at its top, a history
+in a dict, a replay memory. `held_numbers` says what is looked at.
 """
 
+import math
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import islice
 from numbers import Real
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
+from trainers.held_numbers import MOST, UNCOMPARED, Held, Kind, held
 from trainers.libraries import is_library
 
 OURS = tuple(f"{Path(__file__).parents[1] / room}/" for room in ("search", "trainers"))
@@ -22,31 +25,22 @@ REMARK = (
     "gets a fresh process, but not with placement=inline, and folds share it; make it inside the "
     "function"
 )
-# Most of what a module holds; looked at in each trial, it would cost as much as a short epoch.
-UNCOMPARED = frozenset({FunctionType, BuiltinFunctionType, ModuleType, str, bool})
-Number = Real | tuple[int, ...] | None  # of a list its length, of weights how often they changed
 
 
 class SharedNumbers:
     """Watches the globals of the user's modules, and what they hold, while a trial trains.
 
-    Not counted as changed: a number set to the config's own of that name, and a None that becomes
-    an object or a whole number, as where data is read once.
+    Not counted as changed: a number set to the config's own, and what was empty and becomes
+    something other than scores, as where data is read once.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._before, self._config = dict(_numbers()), set(_leaves(config))
+        self._before, self._config = _numbers(), set(_leaves(config))
         self._is_told = False
 
     def changed(self) -> str:
         """The first number that has changed, by module and name; empty where none has."""
-        for name, now in _numbers():
-            before = self._before.get(name, now)
-            is_read_once = before is None and not isinstance(now, float)
-            is_given = (name.rpartition(".")[2].lower(), now) in self._config
-            if now is not None and now not in (before,) and not is_read_once and not is_given:
-                return name
-        return ""
+        return next((name for name, now in _numbers().items() if self._differs(name, now)), "")
 
     def remark(self) -> str:
         """What the user should know after the first epoch; later, and if nothing changed, empty."""
@@ -54,44 +48,44 @@ class SharedNumbers:
         self._is_told = True  # a look at each short epoch would cost as much as the epoch
         return REMARK.format(name) if name else ""
 
+    def _differs(self, name: str, now: Held) -> bool:
+        before = self._before.get(name)
+        if before is None:  # a new global is none of an earlier trial, a new entry may be
+            if f"{name.rpartition('[')[0]}[]" not in self._before:
+                return False
+            before = Held(Kind.NOTHING)
+        both_nan = before.value != before.value and now.value != now.value
+        if now.kind in (Kind.NOTHING, Kind.CONTAINER) or now == before or both_nan:
+            return False
+        if before.kind is Kind.NOTHING or before.is_empty:
+            return now.holds_scores and not self._is_given(name, now)
+        return not self._is_given(name, now)
 
-def _numbers() -> Iterator[tuple[str, Number]]:
-    """What can be compared of the user's modules, of their classes and objects, by name."""
-    modules = _own_modules(len(sys.modules))
-    names = {module.__name__ for module in modules}
-    for module in modules:
-        for name, value in list(vars(module).items()):
-            if type(value) not in UNCOMPARED:
-                with suppress(Exception):  # an object of a user's may raise, whatever it is asked
-                    yield from _held(f"{module.__name__}.{name}", value, modules=names)
-
-
-def _held(name: str, value: Any, *, modules: Collection[str]) -> Iterator[tuple[str, Number]]:
-    """What can be compared of a value, and of its parts, where its class is of these modules."""
-    yield from _seen(name, value)
-    kind = value if isinstance(value, type) else type(value)
-    if kind.__module__ in modules and hasattr(value, "__dict__"):
-        for part, inner in list(vars(value).items()):
-            if type(inner) not in UNCOMPARED:
-                yield from _seen(f"{name}.{part}", inner)
-
-
-def _seen(name: str, value: Any) -> Iterator[tuple[str, Number]]:
-    """A number, a list of numbers, the weights of a model, or None, with its name."""
-    torch = sys.modules.get("torch")
-    if "__" in name or isinstance(value, bool):
-        return
-    if value is None or isinstance(value, Real):
-        yield name, value
-    elif type(value) is list and all(isinstance(item, Real) for item in value[-1:]):
-        yield name, (len(value),)
-    elif hasattr(type(value), "item") and getattr(value, "shape", None) == ():  # a tensor
-        yield name, value.item()
-    elif torch is not None and isinstance(value, torch.nn.Module):
-        yield (
-            name,
-            tuple(0 if each.is_inference() else each._version for each in value.parameters()),
+    def _is_given(self, name: str, now: Held) -> bool:
+        """Whether it is a number of the config, by its name, or a fraction that stands there."""
+        value = now.value
+        if now.kind is not Kind.NUMBER:
+            return False
+        last = name.replace("[", ".").rstrip("]").rpartition(".")[2].strip("'\"").lower()
+        is_fraction = math.isfinite(value) and value != int(value)
+        return (last, value) in self._config or (
+            is_fraction and any(value == given for _, given in self._config)
         )
+
+
+def _numbers() -> dict[str, Held]:
+    """What can be compared of the user's modules, and of what they hold, by name."""
+    modules = _own_modules(len(sys.modules))
+    names = frozenset(module.__name__ for module in modules)
+    return {
+        name: each for module in modules for name, each in islice(_of_module(module, names), MOST)
+    }
+
+
+def _of_module(module: ModuleType, names: frozenset[str]) -> Iterator[tuple[str, Held]]:
+    for key, value in list(vars(module).items()):
+        if type(value) not in UNCOMPARED:
+            yield from held(f"{module.__name__}.{key}", value, modules=names)
 
 
 @cache

@@ -17,6 +17,7 @@ from search.contract.metrics import Metric
 from search.execution.trial_ends import TrialEnd
 from search.execution.worker.failures import end_of
 from search.execution.worker.trial_runner import TrialRunner
+from trainers import shared_files
 from trainers.api import Data, End, Epoch, Failure, Part
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import FolderCheckpoint, TrialCheckpoint
@@ -70,21 +71,27 @@ def test_a_repeated_epoch_and_any_other_error_is_a_failure_of_the_trial(tmp_path
 
 def test_what_a_trial_sets_for_the_process_is_its_own_until_it_ends(tmp_path):
     def sets(config, data, device, checkpoint):
-        seen = (torch.get_default_dtype(), torch.is_grad_enabled(), Path.cwd())
+        def state():
+            place = (Path.cwd(), os.environ.get("OWN_RATE"), os.environ["HOME"])
+            return (torch.get_default_dtype(), torch.is_grad_enabled(), *place)
+
+        seen = state()
         while True:
+            os.environ["OWN_RATE"], os.environ["HOME"] = "0.1", "/nowhere"
             torch.set_default_dtype(torch.float64)
             torch.set_num_threads(3)
             os.chdir(tmp_path)
             with torch.no_grad():
-                yield {"same": seen == (torch.get_default_dtype(), True, Path.cwd())}
-            seen = (torch.get_default_dtype(), torch.is_grad_enabled(), Path.cwd())
+                yield {"same": seen == (state()[0], True, *state()[2:])}
+            seen = state()
 
-    threads, here = torch.get_num_threads(), Path.cwd()
+    threads, here, variables = torch.get_num_threads(), Path.cwd(), dict(os.environ)
     first, second = _seat(sets, tmp_path), _seat(sets, tmp_path)  # as two folds of a trial
     for same in (False, True):
         assert [seat.step()[0].values["same"] for seat in (first, second)] == [same, same]
         assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (torch.float32, True)
         assert (torch.get_num_threads(), Path.cwd()) == (threads, here)
+        assert dict(os.environ) == variables
     first.release(5)
     assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, here)
 
@@ -183,7 +190,12 @@ def test_a_process_group_and_figures_end_with_the_trial(tmp_path):
 
 SCRIPT = """
 import numpy as np, torch
+from argparse import Namespace
+from collections import defaultdict, deque
 best, history, first, rate, rows, cache, flag = 0, [], None, 0.5, None, {}, False
+scores, curves, words, memory = {}, defaultdict(list), Namespace(best=None), deque(maxlen=9)
+deep, table, log, samples = {"a": [{"n": [0.0]}]}, np.zeros((3, 3)), [], []
+settings = {"rate": 0.5, "other": 1}
 model, fixed = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
 
 class Rude:
@@ -208,8 +220,18 @@ def train(config, data, device, checkpoint):
         fixed(torch.ones(1, 2))
         model(torch.ones(1, 2)).sum().backward()
         torch.optim.SGD(model.parameters(), lr=0.1).step()
-    if what == "rate": rate = config["rate"]
-    if what == "reads once": rows, cache["x"], flag = 10, np.ones(3), True
+    if what == "scores['best']": scores["best"] = 0.9
+    if what == "curves['loss']": curves["loss"].append(0.9)
+    if what == "words.best": words.best = 0.9
+    if what == "memory": memory.append((torch.zeros(2), 1))
+    if what == "deep['a'][-1]['n']": deep["a"][0]["n"][0] = 0.9
+    if what == "table": table[1, 1] = 0.9
+    if what == "log": log.append({"epoch": 1, "loss": 0.9})
+    if what == "rate": rate = settings["rate"] = settings["other"] = config["rate"]
+    if what == "reads once":
+        rows, cache["x"], flag = 10, np.ones(3), True
+        cache["names"], cache["n"] = {"a": 1}, 7
+        samples.extend([("a", 1), ("b", 2)])
     yield {"accuracy": 0.9}
 """
 
@@ -218,12 +240,14 @@ def train(config, data, device, checkpoint):
     ("what", "name"),
     [*((name, name) for name in ("best", "history", "first", "model")),
      *((name, name) for name in ("Stopping.counter", "stopping.mean")),
+     *((name, name) for name in ("scores['best']", "curves['loss']", "words.best", "memory")),
+     *((name, name) for name in ("deep['a'][-1]['n']", "table", "log")),
      ("rate", ""), ("reads once", "")],
 )  # fmt: skip
 def test_what_a_trial_changes_of_a_module_is_named_and_spends_the_process(
     what, name, tmp_path, monkeypatch
 ):
-    module = "script_" + what.replace(" ", "_").replace(".", "_")
+    module = "script_" + "".join(filter(str.isalpha, what))
     (tmp_path / f"{module}.py").write_text(SCRIPT)
     monkeypatch.syspath_prepend(str(tmp_path))
     fold = FoldData(data=DATA)
@@ -396,7 +420,8 @@ def test_a_file_of_weights_that_trials_write_for_each_other_is_named_once_it_is_
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(shared_files, "FRESH", 0.0)
+    (tmp_path / "out" / "run" / "saved").mkdir(parents=True)
 
     def train(config, data, device, checkpoint):
         for name in config["writes"]:
@@ -413,6 +438,10 @@ def test_a_file_of_weights_that_trials_write_for_each_other_is_named_once_it_is_
 
     assert remarks(1, "out/model.pt") == ["", ""]  # the first to write it
     assert remarks(2, "out/own-2.pt") == ["", ""]  # a name of its own
+    assert remarks(2, "out/run/saved/best.pth") == ["", ""]
+    assert remarks(3, "out/run/saved/best.pth") == ["", "out/run/save"]
+    (tmp_path / "out" / "run" / "contract.yaml").touch()  # the folder of a search
+    assert remarks(4, "out/run/saved/best.pth") == ["", ""]
     assert remarks(3, "train.log", "train.log") == ["", "", ""]
     assert remarks(4, "train.log", "out/model.pt", "x", "y") == ["", "", "", "out/model.pt", ""]
 
