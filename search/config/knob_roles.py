@@ -15,6 +15,14 @@ from search.config.space import shipped_limits
 from search.config.trial_config import hidden_keys, target_of
 from search.errors import UsageError, refused, unknown
 
+# Columns of trials.csv and summary.csv: a knob has a column by its path.
+COLUMNS = (
+    "trial", "stage", "state", "value", "best_epoch", "epochs", "seed", "seconds", "device",
+    "strategy", "verdict", "reason", "source", "rank", "with", "n", "mean", "std", "interval",
+    "against", "decision", "complete", "pruned", "failed", "infeasible", "lost", "running",
+    "queued",
+)  # fmt: skip
+
 
 def check_paths(knobs: Sequence[Knob]) -> None:
     """No two knobs turn the same key.
@@ -120,6 +128,9 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
         raise refused(
             where, rule="a knob must have an effect on the training", got=got, remedy="drop it"
         )
+    if knob.path in COLUMNS:
+        rule, remedy = "is a column of the tables, and no name of a knob", "nest it, as my."
+        raise refused(where, rule=rule, got=knob.path, remedy=f"{remedy}{knob.path}")
     lacking = lacks(config, knob)
     if lacking:
         remedy = "choose another knob of this path, or change that key"

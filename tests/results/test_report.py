@@ -132,7 +132,6 @@ def test_every_section_and_every_figure_has_its_table(joint, tmp_path):
     page = page_of(judged(joint), tmp_path)
     titles = re.findall(r'<h2 id="[^"]+">(.*?)</h2>', page)
     assert titles == [
-        "Contract",
         "The leaders",
         "The best against the budget",
         "Learning curves",
@@ -145,6 +144,7 @@ def test_every_section_and_every_figure_has_its_table(joint, tmp_path):
         "Time and epochs",
         "Failures",
         "All trials",
+        "Contract",
         "Provenance",
     ]
     for block in re.split(r'<div class="(?:figures|curves)\b', page)[1:]:

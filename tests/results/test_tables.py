@@ -4,16 +4,19 @@ import io
 from dataclasses import replace
 
 import pytest
-from drawn import findings_of, planted
+from drawn import findings_of, plan_of, planted
+from pages import joint_findings, smooth
 from rich.console import Console
 
+from search.config.knob_roles import COLUMNS
 from search.diagnostics.verdicts.rules import Verdict
+from search.errors import UsageError
 from search.results.report.answer import answer_of
-from search.results.summary import conclusion, show_summary, sweep
+from search.results.summary import conclusion, joint, show_summary, sweep
 from search.results.summary.certainty import inert
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
-from search.storage.trials import BY_ITSELF
+from search.storage.trials import BY_ITSELF, STATES
 
 
 def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
@@ -32,6 +35,23 @@ def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():
         False,
     )
     assert len(record["evidence"]["values"]) == 5
+
+
+def test_no_knob_may_be_called_like_a_column_of_a_table():
+    for findings, summary in (
+        (findings_of(planted(0.01)), frame),
+        (joint_findings(smooth), joint.frame),
+    ):
+        columns = {*summary(findings), *trials_frame(findings)}
+        assert {name for name in columns if "." not in name} <= {*COLUMNS}
+    assert {*STATES} < {*COLUMNS}
+    words = ["trainer._target_=toys.steady", "data.rows=9"]
+    for name in ("n", "seed", "state"):
+        with pytest.raises(
+            UsageError, match=rf"space\.{name}: is a column .* nest it, as my\.{name}"
+        ):
+            plan_of("own_trainer", *words, f"knob.{name}=choice(1,2)")
+    assert plan_of("own_trainer", *words, "knob.my.n=choice(1,2)").knob.path == "my.n"
 
 
 def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():

@@ -8,7 +8,6 @@ from search.config.tune_settings import TuneSettings
 from search.results.findings import Findings
 from search.results.report.answer import answer_of
 from search.results.report.blocks import Group, Page, present
-from search.results.report.contract import contract_section
 from search.results.report.curves import curves_section
 from search.results.report.page import render
 from search.results.report.sections import record_sections, search_sections
@@ -42,17 +41,16 @@ def page_of(findings: Findings, curves: pd.DataFrame, folder: Folder, *, refresh
         folder: The search's folder, which is read only.
         refresh: Seconds after which the page loads itself again; 0 never.
     """
-    plan, contract = findings.plan, contract_section(folder)
+    plan = findings.plan
     if isinstance(plan.settings, TuneSettings):
-        overview = overview_sections(findings)
-        first = present(contract, *overview, curves_section(findings, curves))
+        first = present(*overview_sections(findings), curves_section(findings, curves))
         groups = [
             Group(name="whole", title="The whole", sections=first, answer=answer_of(findings)),
             *stage_groups(findings, folder),
             Group(name="records", title="Records", sections=record_sections(findings, folder)),
         ]
     else:
-        sections = [contract, *search_sections(findings, curves, folder)]
+        sections = search_sections(findings, curves, folder)
         answer = answer_of(findings)
         groups = [Group(name=plan.name, title=plan.name, sections=sections, answer=answer)]
     kicker = f"Knobwise · {view_of(plan).title}"

@@ -12,7 +12,6 @@ from search.results.findings import Findings
 from search.results.report.answer import answer_of, setting, with_interval
 from search.results.report.blocks import Figures, Group, Page, Section, Table
 from search.results.report.chart import Axis, Chart, Series
-from search.results.report.contract import contract_section
 from search.results.report.page import render
 from search.results.report.sections import search_sections
 from search.results.summary.formatting import half_width
@@ -45,7 +44,7 @@ def comparison_page(searches: Sequence[LoadedSearch]) -> str:
     overview = Group(
         name="comparison",
         title="Side by side",
-        sections=[_side_by_side(searches), contract_section(first.folder)],
+        sections=[_side_by_side(searches)],
     )
     groups = [
         Group(

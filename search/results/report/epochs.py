@@ -12,6 +12,7 @@ from search.results.report.blocks import Figures, table_of
 from search.results.report.chart import Axis, Chart, Series
 
 POINTS = 200  # of one line
+SAME = 1e-6  # share by which a constant may differ, as float32 rounds it
 LOOKS = ("line", "dashed", "faint", "step")
 QUANTITIES = {  # column → name of its axis, whether it spans powers of ten
     "lr": ("learning rate", True),
@@ -128,6 +129,7 @@ def _chart(
         value for line in lines for value in line.y if value is not None and math.isfinite(value)
     ]
     low, high = min(values, default=0.0), max(values, default=0.0)
+    is_constant = math.isclose(low, high, rel_tol=SAME)
     is_log = log and 0 < 10 * low <= high  # one power of ten is too little for a log scale
     return Chart(
         title=f"{axis} by epoch",
@@ -138,6 +140,6 @@ def _chart(
             title=axis,
             log=is_log,
             ticks=log_ticks(low, high, most=5) if is_log else {},
-            limits=(0.0, 2 * high) if 0 < low == high else None,  # a constant stands in the middle
+            limits=(0.0, 2 * high) if is_constant and low > 0 else None,  # in the middle
         ),
     )

@@ -8,6 +8,7 @@ from search.results.report.blocks import Section, Table, present, table_of
 from search.results.report.budget import budget_section
 from search.results.report.candidates import candidates_section
 from search.results.report.checks import preflight_section, range_section
+from search.results.report.contract import contract_section
 from search.results.report.costs import cost_section
 from search.results.report.curves import curves_section
 from search.results.report.decisions import decision_sections
@@ -51,10 +52,11 @@ def group_section(findings: Findings, folder: Folder) -> Section | None:
 def record_sections(
     findings: Findings, folder: Folder, *, trials: Table | None = None
 ) -> list[Section]:
-    """Costs, failures, all trials, provenance. `trials`: their table, where it is made already."""
+    """Costs, failures, all trials, contract, provenance. `trials`: their table, if it is made."""
     return present(
         cost_section(findings),
         failure_section(findings, folder),
         trials_section(findings, trials or trials_table(findings)),
+        contract_section(folder),
         provenance_section(findings, folder),
     )
