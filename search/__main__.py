@@ -43,6 +43,18 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:  # before the search could listen to it
         print("search: interrupted", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        if not _is_lacking(error):
+            raise
+        return _failed(
+            refused(
+                sys.executable,
+                rule="must have the packages that Knobwise needs",
+                got=f"no package {error.name}",
+                remedy="activate the environment in which Knobwise is installed, or install it: "
+                "pip install -c constraints.txt -e .",
+            )
+        )
     except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -55,6 +67,17 @@ def main(arguments: list[str]) -> int:
 def _failed(error: SearchError) -> int:
     print(as_started(f"search: {error}"), file=sys.stderr)
     return error.exit_code
+
+
+def _is_lacking(error: ModuleNotFoundError) -> bool:
+    """Whether a file of ours has asked for a package that this Python lacks."""
+    origin, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        origin = origin if file.startswith("<") else file  # of importlib
+        trace = trace.tb_next
+    ours = catalogue.PACKAGE.parent
+    return any(Path(origin).is_relative_to(ours / name) for name in ("search", "trainers"))
 
 
 def console() -> None:

@@ -76,3 +76,23 @@ def test_the_console_script_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"knobwise": "search.__main__:console"}
     assert os.path.isfile(ROOT / "search" / "__main__.py")
+
+
+def test_a_python_without_our_packages_is_told_what_to_do(tmp_path):
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from search.__main__ import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, "lr_sweep"],  # without installed packages
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"search: {sys.executable}: must have the packages that Knobwise needs, but got no package "
+        "rich; activate the environment in which Knobwise is installed, or install it: "
+        "pip install -c constraints.txt -e .\n"
+    )
