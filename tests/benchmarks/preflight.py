@@ -1,6 +1,6 @@
 """Faults planted in set-ups: how many are named by the right check, and how many alarms sound set-ups raise.
 
-    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
+    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday|daily] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
 
 `foreign`: set-ups that the rules were not made with at first; `aside`: a third of them, put aside until the rules stood; `scripts`: in
 the styles of strangers, made after both; `styles`: others once more, after all of these; `everyday`: the
@@ -27,6 +27,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 os.environ["PYTHONPATH"] = f"{SUPPORT}:{os.environ.get('PYTHONPATH', '')}"
 
+import daily
 import everyday
 import foreign
 import foreign_scripts
@@ -106,7 +107,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument(
         "--collection",
-        choices=("planted", "foreign", "aside", "scripts", "styles", "everyday"),
+        choices=("planted", "foreign", "aside", "scripts", "styles", "everyday", "daily"),
         default="planted",
     )
     parser.add_argument("--seeds", type=int, default=1)
@@ -121,6 +122,7 @@ def main():
         "scripts": foreign_scripts,
         "styles": foreign_styles,
         "everyday": everyday,
+        "daily": daily,
     }
     source = others.get(words.collection, foreign)
     aside = words.collection == "aside"
