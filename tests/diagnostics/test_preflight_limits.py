@@ -78,7 +78,7 @@ def test_sets_of_a_wide_table_are_compared_by_the_same_columns():
     reading = Reading.of(x, y, classification=True)
     assert validation_labels(reading, (held, held_y), alike=True).outcome == "pass"
     near = np.concatenate([held[:100], x[:20] + 0.02])
-    assert near_copies({"train": x, "val": near}, like=np.random.default_rng(2).permuted(x, axis=0))["val"] > 0.1  # fmt: skip
+    assert near_copies({"train": x, "val": near}, np.random.default_rng(2).permuted(x, axis=0))["val"] > 0.1  # fmt: skip
 
 
 @pytest.mark.parametrize(

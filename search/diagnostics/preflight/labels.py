@@ -13,20 +13,11 @@ from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.reading import Reading, readable
-from search.diagnostics.preflight.telling_columns import (
-    by_column_per_class,
-    by_indicators,
-    by_neighbours,
-    by_sum_of_few,
-    each_alone,
-    label_code,
-)
+from search.diagnostics.preflight.telling_columns import each_alone
 
 # Shares of the squared distances, above which it is said that such a part of the rows holds them.
 TAILS = {0.01: 0.5, 0.05: 0.8}
 HUGE = 1e3  # spread of targets, in training units
-TELLTALE = 0.997  # of the labels that a feature explains which gives them away
-PARTLY = 0.9  # of the labels that one of two such features explains alone, at most
 LAGGED = 0.95  # of a neighbour's label that one feature explains
 # accuracy of a plain model above the most frequent class, from which its doubts tell something
 READABLE = 0.15
@@ -129,48 +120,6 @@ def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
         if share >= 0.05
         else judge.warn(sentence, remedy, share=share)
     )
-
-
-def telltale_feature(
-    x: Shown, y: Shown, *, classification: bool, raw: Shown | None = None
-) -> Check:
-    """Features that give the label away: a label among the inputs, a code or an identifier that
-    names it, a column per class, or a few whose sum it is (R10).
-
-    `raw`: the features as they came, where they had gaps or were scaled.
-    """
-    judge = Judge(name="telltale_feature", rule="R10")
-    if len(x) < 50 or x[0].size < 2:
-        return judge.unknown("there are fewer than fifty rows, or one feature only")
-    scores = each_alone(x, y, classification)
-    best = max(scores, key=lambda index: scores[index], default=None)
-    if best is None:
-        return judge.unknown("no feature changes")
-    sentence = f"the best single feature, {best}, explains {scores[best]:.1%} of the labels"
-    remedy = "see whether it is known before the label is; drop it if not"
-    if scores[best] >= TELLTALE:
-        return judge.warn(sentence, remedy, feature=best)
-    if classification and (code := label_code(x if raw is None else raw, y)) is not None:
-        index, what, score = code
-        text = f"feature {index}, {what}, names {score:.1%} of the labels"
-        if len(np.unique(y)) > 2 or "value per class" not in what:
-            return judge.warn(text, "is it the label by another name, or a prediction of it?")
-        return judge.note(text, "no fault in an answer known before; else drop it", feature=index)
-    if classification:
-        runs = by_neighbours(x, y)
-        if runs and max(runs.values()) >= TELLTALE:
-            text = f"in the order of feature {max(runs, key=runs.__getitem__)}, labels lie in runs"
-            return judge.warn(text, "is it a code or a time that each belong to one label?")
-        spread = max(by_indicators(x, y), by_column_per_class(x, y))
-        if spread >= TELLTALE:
-            text = f"a column per class tells it from the others, by {spread:.1%}"
-            return judge.warn(text, remedy, score=spread)
-    together, few = by_sum_of_few(x, y, classification)
-    if together >= TELLTALE and max(scores[one] for one in few) < PARTLY:
-        names = ", ".join(map(str, few))
-        text = f"features {names} together explain {together:.1%} of the labels"
-        return judge.warn(f"{text}, and alone much less", remedy, features=few)
-    return judge.passed(sentence, feature=best, score=scores[best])
 
 
 def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Shown, Shown]]) -> Check:

@@ -38,9 +38,12 @@ def repeated(sets: Mapping[str, Shown], *, like: Shown) -> str:
         like: rows of train with their features drawn independently: how near rows are by chance
             where features have few values.
     """
-    near = near_copies(sets, like=like)
+    near = near_copies(sets, like)
     if max(near.values(), default=0.0) >= LEAKED:
         return f"{_told(near)} nearly repeat a row of train"
+    form = near_copies(*_in_form(sets, like))
+    if max(form.values(), default=0.0) >= LEAKED:
+        return f"{_told(form)} nearly repeat a row of train, times a factor"
     form, other = rearranged(sets, like=like)
     return f"{_told(other)} stand in train {form}" if form else ""
 
@@ -49,7 +52,26 @@ def _told(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{share:.0%} of the rows of {name}" for name, share in shares.items())
 
 
-def near_copies(sets: Mapping[str, Shown], *, like: Shown) -> dict[str, float]:
+def _in_form(sets: Mapping[str, Shown], like: Shown) -> tuple[dict[str, Shown], Shown]:
+    """Rows as shares of their own size, so that a brighter picture is the same one. Without those
+    that stand in train to the digit.
+    """
+    train = _flat(sets["train"])
+    known = _keys(train)
+    apart = {
+        name: rows if name == "train" else rows[~np.isin(_keys(rows), known)]
+        for name, rows in ((name, _flat(rows)) for name, rows in sets.items())
+    }
+    return {name: _shares(rows) for name, rows in apart.items()}, _shares(_flat(like))
+
+
+def _shares(rows: Shown) -> Shown:
+    size = np.linalg.norm(rows, axis=1, keepdims=True)
+    shares: Shown = rows / np.where(size > 0, size, 1.0)
+    return shares
+
+
+def near_copies(sets: Mapping[str, Shown], like: Shown) -> dict[str, float]:
     """Of each held-out set, the share of rows that nearly stand in train; 0 where that may be
     chance.
 

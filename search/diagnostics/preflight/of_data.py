@@ -19,6 +19,7 @@ from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.reading import Reading
+from search.diagnostics.preflight.telltale import telltale_feature, telltale_word
 from search.diagnostics.preflight.time_left import TimeLeft
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.api import IGNORED, Part
@@ -86,7 +87,8 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
         yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return
     val = fold.val.x, y["val"]
-    yield from _of_labels(plan, loaded, index, (train_x, train_y), val, time_left)
+    words = fold.train.tokens
+    yield from _of_labels(plan, loaded, index, (train_x, train_y), val, time_left, tokens=words)
 
 
 def _of_labels(
@@ -96,6 +98,8 @@ def _of_labels(
     train: tuple[NDArray[Any], NDArray[Any]],
     val: tuple[NDArray[Any] | None, NDArray[Any]],
     time_left: TimeLeft,
+    *,
+    tokens: bool,
 ) -> Iterator[Check]:
     (train_x, train_y), lengths = train, loaded.data.lengths
     classification = plan.config.data.task == "classification"
@@ -106,18 +110,25 @@ def _of_labels(
             _with_length(loaded.data, rows), lengths=None if lengths is None else lengths[rows]
         )
 
+    def telling() -> Check:
+        rows = index["train"]
+        held = None if lengths is None else lengths[rows]
+        words = telltale_word(train_x, train_y, lengths=held) if tokens and classification else None
+        return words or telltale_feature(
+            train_x,
+            train_y,
+            raw=loaded.data.x[rows],
+            targets=loaded.data.y[rows],
+            classification=classification,
+        )
+
     def signal_in(reading: Reading) -> Check:
         return labels.label_signal(reading, moved=_moved(loaded, index))
 
     yield time_left.check(
         "contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance)
     )
-    yield time_left.check(
-        "telltale_feature",
-        lambda: labels.telltale_feature(
-            train_x, train_y, raw=loaded.data.x[index["train"]], classification=classification
-        ),
-    )
+    yield time_left.check("telltale_feature", telling)
     reading = Reading.of(train_x, train_y, classification=classification)
     signal = time_left.check("label_signal", lambda: signal_in(reading))
     yield signal

@@ -49,7 +49,7 @@ def label_code(raw: Shown, y: Shown) -> tuple[int, str, float] | None:
         if not told:
             continue
         gaps = np.isnan(column).astype(float)
-        score = _by_tree((gaps if gaps.any() else column)[:, None], labels)
+        score = by_tree((gaps if gaps.any() else column)[:, None], labels)
         if score >= CODED and (best is None or score > best[2]):
             best = index, told, score
     return best
@@ -91,7 +91,7 @@ def by_indicators(x: Shown, y: Shown) -> float:
     flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1).astype(np.float64))
     low, high = flat.min(axis=0), flat.max(axis=0)
     two = (low < high) & ((flat == low) | (flat == high)).all(axis=0)
-    return _by_tree(flat[:, two], y[drawn]) if two.sum() > 1 else 0.0
+    return by_tree(flat[:, two], y[drawn]) if two.sum() > 1 else 0.0
 
 
 def by_column_per_class(x: Shown, y: Shown) -> float:
@@ -156,10 +156,10 @@ def _alone(feature: Shown, labels: Shown, classification: bool) -> float:
     """
     if not classification:
         return abs(float(spearmanr(feature, labels).statistic))
-    return _by_tree(feature[:, None], labels)
+    return by_tree(feature[:, None], labels)
 
 
-def _by_tree(x: Shown, labels: Shown) -> float:
+def by_tree(x: Shown, labels: Shown) -> float:
     """Share of correct rows by a tree of a leaf per class, above the most frequent class."""
     counts = np.unique(labels, return_counts=True)[1]
     most = counts.max() / len(labels)

@@ -1,0 +1,138 @@
+"""What two columns tell of the labels that neither tells alone: by their ratio, their product, or
+the combination of their values.
+
+Knows no checks.
+"""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from search.diagnostics.preflight.reading import ROWS
+from search.diagnostics.preflight.telling_columns import by_tree
+
+COLUMNS, SIFTED = 60, 200  # columns that are paired; rows by which pairs are sifted
+NEARLY = 0.95  # of the ranks of such rows, from which a pair is looked at on all of them
+BEST = 20  # pairs that are looked at on all rows
+VALUES, PER_CELL = 6, 15  # of a column that is combined; rows per combination that are needed
+VALLEY = 1.5  # times as far apart as farther rows: rows at a border that lies between two groups
+BORDER = 0.1  # share of the rows on each side of a border that are looked at
+LEAST = 8  # rows that these are at least
+Shown = NDArray[Any]
+Pair = tuple[float, str, tuple[int, int]]
+NONE: Pair = (0.0, "", (0, 0))
+
+
+def by_ratio(raw: Shown, y: Shown, *, classification: bool, telling: float) -> Pair:
+    """How much of the labels the ratio or the product of two columns explains, of those columns
+    whose values have one sign; and which pair it is.
+
+    Classes may lie apart in any direction, and so in some ratio. What is looked for is a label that
+    is computed: it changes where rows lie as dense as elsewhere.
+    """
+    flat, labels = _drawn(raw, y)
+    signs = (flat > 0).all(axis=0) | (flat < 0).all(axis=0)
+    picked = np.flatnonzero(signs & (flat.std(axis=0) > 0))[:COLUMNS]
+    if len(picked) < 2 or not np.ptp(labels):
+        return NONE
+    logs = np.log(np.abs(flat[:, picked]))
+    pairs = list(combinations(range(len(picked)), 2))
+    one, two = np.array(pairs).T
+    best = NONE
+    for name, sign in (("ratio", -1.0), ("product", 1.0)):
+        some = logs[:SIFTED]
+        likely = _alike(some[:, one] + sign * some[:, two], labels[:SIFTED], classification)
+        for at in np.argsort(-likely, kind="stable")[:BEST]:
+            if likely[at] < NEARLY:
+                break
+            values = logs[:, one[at]] + sign * logs[:, two[at]]
+            score = float(_alike(values[:, None], labels, classification)[0])
+            computed = not classification or _is_computed(values, labels)
+            if score >= telling and computed and score > best[0]:
+                best = score, name, (int(picked[one[at]]), int(picked[two[at]]))
+    return best
+
+
+def _alike(values: Shown, labels: Shown, classification: bool) -> Shown:
+    """Of every column, how surely its order is that of the labels: the absolute rank correlation;
+    of two classes, the share of rows on the right side of the best border, above the most frequent
+    class. Of more classes, which have several borders, 0.
+    """
+    order = np.argsort(values, axis=0, kind="stable")
+    if not classification:
+        ranks = np.empty(values.shape)
+        np.put_along_axis(ranks, order, np.arange(len(values), dtype=float)[:, None], axis=0)
+        own = rankdata(labels)
+        own, ranks = own - own.mean(), ranks - ranks.mean(axis=0)
+        spread = np.sqrt((own**2).sum() * (ranks**2).sum(axis=0))
+        correlation: Shown = np.abs(own @ ranks) / np.where(spread > 0, spread, np.inf)
+        return correlation
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) != 2:
+        return np.zeros(values.shape[1])
+    ordered = codes.astype(float)[order]
+    ones, rows = ordered.cumsum(axis=0), np.arange(1, len(values) + 1)[:, None]
+    right = rows - ones + (ones[-1:] - ones)  # zeros up to here, ones behind
+    most = max(codes.mean(), 1 - codes.mean())
+    share = np.maximum(right, len(values) - right).max(axis=0) / len(values)
+    above: Shown = (share - most) / (1 - most)
+    return above
+
+
+def _is_computed(values: Shown, labels: Shown) -> bool:
+    """Whether two classes meet where rows are as dense as elsewhere. Between groups that lie apart
+    rows grow rarer towards the border, on either side of it.
+    """
+    order = np.argsort(values, kind="stable")
+    ordered, first = values[order], labels[order] == labels[order][0]
+    border = int((np.cumsum(np.where(first, 1, -1))).argmax()) + 1
+    few = int(BORDER * len(values))
+    if few < LEAST or border < 2 * few or border + 2 * few > len(values):
+        return False
+    sides = (ordered[:border][::-1], ordered[border:])
+    return all(
+        abs(side[few - 1] - side[0]) < VALLEY * abs(side[2 * few - 1] - side[few - 1])
+        for side in sides
+    )
+
+
+def by_combination(x: Shown, y: Shown) -> Pair:
+    """How much of two classes the values of two columns tell together, each of which has few, and
+    alone tells hardly any more than the most frequent class; and which pair it is.
+    """
+    flat, labels = _drawn(x, y)
+    if len(np.unique(labels)) != 2:
+        return NONE
+    few = [at for at in range(flat.shape[1]) if 1 < len(np.unique(flat[:, at])) <= VALUES][:COLUMNS]
+    codes = {at: np.unique(flat[:, at], return_inverse=True)[1] for at in few}
+    second = labels == labels.max()
+    most = max(second.mean(), 1 - second.mean())
+    best = NONE
+    for one, two in combinations(few, 2):
+        cells = codes[one] * VALUES + codes[two]
+        rows, ones = np.bincount(cells), np.bincount(cells, second)
+        if len(labels) < PER_CELL * (rows > 0).sum():
+            continue
+        score = float((np.maximum(ones, rows - ones).sum() / len(labels) - most) / (1 - most))
+        if score > best[0]:
+            best = score, "combination", (one, two)
+    return best
+
+
+def of_the_rest(x: Shown, y: Shown, *, without: tuple[int, ...]) -> float:
+    """How much of the labels the best other column tells: then the task is not that of these."""
+    flat, labels = _drawn(x, y)
+    others = [
+        at for at in range(min(flat.shape[1], COLUMNS)) if at not in without and np.ptp(flat[:, at])
+    ]
+    return max((by_tree(flat[:, [at]], labels) for at in others), default=0.0)
+
+
+def _drawn(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+    """Some rows, flat, and the first column of labels."""
+    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1).astype(np.float64))
+    return flat, y.reshape(len(y), -1)[drawn, 0]

@@ -1,0 +1,142 @@
+"""The check of features that give the label away (R10): one alone, a few together, or what a text
+holds.
+
+Validation and test labels take no part. Pure functions of arrays; never trains a model of the
+user's.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.own_means import means_of_classes, means_of_numbers
+from search.diagnostics.preflight.telling_columns import (
+    by_column_per_class,
+    by_indicators,
+    by_neighbours,
+    by_sum_of_few,
+    by_tree,
+    each_alone,
+    label_code,
+)
+from search.diagnostics.preflight.telling_pairs import by_combination, by_ratio, of_the_rest
+from search.diagnostics.preflight.telling_words import by_word
+
+TELLTALE = 0.997  # of the labels that a feature explains which gives them away
+PARTLY = 0.9  # of the labels that one of several such features explains alone, at most
+TOLD = 0.3  # of the labels that other columns tell, so that these are no puzzle of two columns
+DROP = "see whether it is known before the label is; drop it if not"
+Shown = NDArray[Any]
+
+
+def telltale_feature(
+    x: Shown,
+    y: Shown,
+    *,
+    classification: bool,
+    raw: Shown | None = None,
+    targets: Shown | None = None,
+) -> Check:
+    """Features that give the label away: a label among the inputs, a code or an identifier that
+    names it, a column per class, a few whose sum, ratio or combination it is, or means of it (R10).
+
+    `raw`: the features as they came, where they had gaps or were scaled; `targets`: of a
+    regression, the same.
+    """
+    judge = Judge(name="telltale_feature", rule="R10")
+    if len(x) < 50 or x[0].size < 2:
+        return judge.unknown("there are fewer than fifty rows, or one feature only")
+    raw = x if raw is None else raw
+    scores = each_alone(x, y, classification)
+    best = max(scores, key=lambda index: scores[index], default=None)
+    if best is None:
+        return judge.unknown("no feature changes")
+    sentence = f"the best single feature, {best}, explains {scores[best]:.1%} of the labels"
+    if scores[best] >= TELLTALE:
+        return judge.warn(sentence, DROP, feature=best)
+    told = _of_classes(x, y, raw, judge) if classification else None
+    told = told or _of_means(raw, y, judge, targets=None if classification else targets)
+    if told is not None:
+        return told
+    together, few = by_sum_of_few(x, y, classification)
+    if together >= TELLTALE and max(scores[one] for one in few) < PARTLY:
+        return _together(judge, few, "", together)
+    together, name, pair = by_ratio(raw, y, classification=classification, telling=TELLTALE)
+    if name and max(scores.get(one, 0.0) for one in pair) < PARTLY:
+        return _together(judge, pair, f", by their {name},", together)
+    if classification:
+        together, name, pair = by_combination(x, y)
+        apart = max((scores.get(one, 0.0) for one in pair), default=0.0) < PARTLY
+        if together >= TELLTALE and apart and of_the_rest(x, y, without=pair) > TOLD:
+            return _together(judge, pair, f", by their {name},", together)
+    return judge.passed(sentence, feature=best, score=scores[best])
+
+
+def _together(judge: Judge, few: Sequence[int], how: str, share: float) -> Check:
+    """That some columns tell together what none of them tells alone."""
+    text = f"features {', '.join(map(str, few))} together{how} explain {share:.1%} of the labels"
+    return judge.warn(f"{text}, and alone much less", DROP, features=tuple(few))
+
+
+def _of_classes(x: Shown, y: Shown, raw: Shown, judge: Judge) -> Check | None:
+    """Codes, identifiers, gaps, times and columns per class; None where none tells."""
+    if (code := label_code(raw, y)) is not None:
+        index, what, score = code
+        text = f"feature {index}, {what}, names {score:.1%} of the labels"
+        if len(np.unique(y)) > 2 or "value per class" not in what:
+            return judge.warn(text, "is it the label by another name, or a prediction of it?")
+        return judge.note(text, "no fault in an answer known before; else drop it", feature=index)
+    runs = by_neighbours(x, y)
+    if runs and max(runs.values()) >= TELLTALE:
+        text = f"in the order of feature {max(runs, key=runs.__getitem__)}, labels lie in runs"
+        return judge.warn(text, "is it a code or a time that each belong to one label?")
+    spread = max(by_indicators(x, y), by_column_per_class(x, y))
+    if spread >= TELLTALE:
+        text = f"a column per class tells it from the others, by {spread:.1%}"
+        return judge.warn(text, DROP, score=spread)
+    return None
+
+
+def _of_means(raw: Shown, y: Shown, judge: Judge, *, targets: Shown | None) -> Check | None:
+    """A column of means of the labels, of small groups that hold the row itself; else None.
+
+    `targets`: as they came; None of classes.
+    """
+    remedy = "encode each row by the labels of other rows alone: of other folds, fitted on train"
+    if targets is not None:
+        numbers = means_of_numbers(raw, targets)
+        if numbers is None:
+            return None
+        index, met, groups = numbers
+        text = f"feature {index} is the mean target of just the rows that share its value"
+        return judge.warn(f"{text}, in {met} of {groups} groups", remedy, feature=index)
+    share = means_of_classes(raw, y)
+    if share is None:
+        return None
+    index, certain = share
+    text = f"feature {index} holds shares of a class in small groups, the row itself among them"
+    return judge.warn(f"{text}: it names {certain:.0%} of the labels", remedy, feature=index)
+
+
+def telltale_word(x: Shown, y: Shown, *, lengths: NDArray[np.int64] | None) -> Check | None:
+    """A word that stands in all texts of a class and in no others, or lengths that tell the class;
+    None where nothing tells.
+    """
+    judge = Judge(name="telltale_feature", rule="R10")
+    if len(x) < 50:
+        return None
+    share, words = by_word(x, y, lengths=lengths)
+    if share >= TELLTALE:
+        names = ", ".join(map(str, words))
+        text = f"token {names} stands in {share:.1%} of the texts of a class, and in no others"
+        return judge.warn(text, "was it written when the label was known? Drop it then")
+    if lengths is None:
+        return None
+    score = by_tree(lengths[:, None].astype(np.float64), y)
+    if score < TELLTALE:
+        return None
+    text = f"the lengths of the sequences tell {score:.1%} of the labels"
+    return judge.warn(text, "is each class cut, or padded, in its own way?")
