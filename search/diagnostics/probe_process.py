@@ -30,6 +30,7 @@ with quick_imports():
     from trainers.probes.seen import LossCall
     from trainers.probes.speed import speed
     from trainers.probes.subject import PATIENCE, Subject, is_cut, ramp
+    from trainers.probes.watched import WATCHED_ROWS, watched
     from trainers.stock import warm
 
 # Seconds that a question may take. Those of several trainings begin no further one after
@@ -64,13 +65,13 @@ def _preflight(
     subject: Subject, asked: dict[str, Any], *, read: Callable[[Epoch, Data], object]
 ) -> Answers:
     """The first question decides which of the others have a sense."""
-    watched = questions.watched(subject, read=read)
-    answers: Answers = {"watched": watched}
-    by_hand = bool(watched["hand_steps"]) and not watched["steps"]
-    if watched["error"] or not (watched["steps"] or by_hand):
+    seen = watched(subject, read=read)
+    answers: Answers = {"watched": seen}
+    by_hand = bool(seen["hand_steps"]) and not seen["steps"]
+    if seen["error"] or not (seen["steps"] or by_hand):
         return answers
-    parameters = sum(math.prod(weights["shape"]) for weights in watched["weights"])
-    loss = LossCall(**watched["loss"]) if watched["loss"] is not None else None
+    parameters = sum(math.prod(weights["shape"]) for weights in seen["weights"])
+    loss = LossCall(**seen["loss"]) if seen["loss"] is not None else None
     asking: dict[str, Callable[[], Answers]] = {
         "heart": lambda: questions.learned_by_heart(
             subject, parameters=parameters, loss=loss, by_hand=by_hand
@@ -108,9 +109,7 @@ def _taught(heart: Answers) -> float:
 def _ramps(subject: Subject, asked: dict[str, Any]) -> Answers:
     """The losses of a ramp per seed; `cause`, if one could not be trained."""
     rates, batch = asked["rates"], subject.batch
-    data = subject.sample(
-        train=max(questions.WATCHED_ROWS, len(rates) * batch), val=questions.FEW_ROWS
-    )
+    data = subject.sample(train=max(WATCHED_ROWS, len(rates) * batch), val=questions.FEW_ROWS)
     seeds = [int(subject.config["seed"]) + number for number in range(asked["seeds"])]
     losses = []
     for seed in seeds:

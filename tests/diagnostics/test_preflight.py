@@ -42,7 +42,7 @@ from search.diagnostics.probe_process import answer
 from search.errors import RunError, UsageError
 from search.execution.slots import Slot
 from search.storage.json_numbers import plain
-from trainers.probes import questions
+from trainers.probes import questions, watched
 from trainers.probes.subject import Subject
 
 SLOTS = (Slot(number=0, gpu=None, threads=1),)
@@ -74,7 +74,7 @@ def alarms_of(setup, place):
     subject = Subject(
         config=config, data=data, device="cpu", folder=place, task=plan.config.data.task
     )
-    told = {"watched": questions.watched(subject)}
+    told = {"watched": watched.watched(subject)}
     if {*setup.found} & {*BY_HEART, *BY_LABELS} and "label_noise" not in setup.found:
         told["heart"] = questions.learned_by_heart(subject, parameters=1000, loss=None)
         told["labels"] = questions.labels_matter(subject, rate=0.05)

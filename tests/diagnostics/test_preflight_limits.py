@@ -20,7 +20,7 @@ from search.diagnostics.preflight.time_left import TimeLeft
 from search.diagnostics.preflight.validation_labels import validation_labels
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
-from trainers.probes import questions
+from trainers.probes import questions, watched
 from trainers.probes.seen import LossCall
 from trainers.probes.subject import Subject
 
@@ -51,7 +51,7 @@ def test_a_check_of_the_data_ends_in_its_time_and_those_behind_it_say_why_they_w
 
 
 def test_a_first_look_that_does_not_end_is_left_and_is_no_failure(monkeypatch, tmp_path):
-    monkeypatch.setattr(questions, "FIRST_LOOK", 0.2)
+    monkeypatch.setattr(watched, "FIRST_LOOK", 0.2)
     rows = np.zeros((8, 2), dtype=np.float32)
     part = Part(x=rows, y=np.zeros(8, dtype=np.int64), index=np.arange(8))
     trainer = {"_target_": f"{__name__}.endless", "batch_size": 4, "epochs": 1}
@@ -59,7 +59,7 @@ def test_a_first_look_that_does_not_end_is_left_and_is_no_failure(monkeypatch, t
         config={"trainer": trainer, "seed": 0}, data=Data(train=part, val=part), device="cpu",
         folder=tmp_path, task="classification",
     )  # fmt: skip
-    seen = json.loads(json.dumps(plain(questions.watched(subject)), allow_nan=False))
+    seen = json.loads(json.dumps(plain(watched.watched(subject)), allow_nan=False))
     check = loop.trains(seen)
     assert check.outcome == "not checkable"
     assert "longer than its 0 s" in check.told

@@ -19,7 +19,7 @@ from search.diagnostics.preflight.schedule import ends_early
 from search.execution.worker.epoch_record import epoch_record
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
-from trainers.probes import questions
+from trainers.probes import watched
 from trainers.probes.limits import OutOfTime, own_time, time_limit
 from trainers.probes.subject import Subject
 
@@ -49,7 +49,7 @@ def _read(epoch, rows):
 
 
 def _seen(script, fault, tmp_path, *, read=None, **more):
-    seen = questions.watched(_subject(script, fault, tmp_path, **more), read=read)
+    seen = watched.watched(_subject(script, fault, tmp_path, **more), read=read)
     return json.loads(json.dumps(plain(seen), allow_nan=False))
 
 
@@ -150,7 +150,7 @@ def test_what_a_trial_could_not_read_of_an_epoch_is_a_fault_of_the_preflight(
 
 
 def test_values_that_do_not_fit_a_part_of_the_validation_rows_prove_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(questions, "WATCHED_ROWS", 30)
+    monkeypatch.setattr(watched, "WATCHED_ROWS", 30)
     seen = _seen("loaders", "last batch", tmp_path, read=_read)
     assert (seen["val_rows"], seen["unread"]) == (30, "")
 

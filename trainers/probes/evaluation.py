@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from trainers.probes.seen import Seen
 
 ROWS, PARTS = 64, 8  # rows, and parts of their inputs, whose effect on the outputs is tried
+FAINT = 1e-3  # of the outputs' size: a spread over rows that says nothing of the inputs
 LINEAR = 1e-4  # of the outputs' spread, by which those of a linear model may miss a line
 
 
@@ -58,6 +59,27 @@ def evaluate_again(
         buffers[name].copy_(buffer)
 
 
+def mixes_rows(module: nn.Module, args: tuple[Any, ...], output: Any, *, rows: int) -> bool:
+    """Whether the outputs of a piece of a model for a row change with the rows beside it. False
+    where its first axis is not that of the rows.
+
+    Buffers and dice are put back.
+    """
+    first = next(iter(output), None) if isinstance(output, tuple) else output
+    if not _by_rows((*args, first), rows) or any(one.training for one in module.modules()):
+        return False
+    assert isinstance(first, Tensor)
+    kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    with torch.random.fork_rng():
+        half = module(*(arg[rows // 2 :] for arg in args))  # recurrence runs forwards
+    for name, buffer in module.named_buffers():
+        buffer.copy_(kept[name])
+    half = half[0] if isinstance(half, tuple) else half
+    expected = first[rows // 2 :].double()
+    near = torch.allclose(half.double(), expected, rtol=1e-2, atol=1e-3, equal_nan=True)
+    return not near
+
+
 def _note_inputs(seen: Seen, module: nn.Module, args: tuple[Tensor, ...]) -> None:
     """Which parts of its inputs the outputs depend on at all, and whether only linearly.
 
@@ -77,8 +99,9 @@ def _note_inputs(seen: Seen, module: nn.Module, args: tuple[Tensor, ...]) -> Non
     if layers > 1 and inputs.is_floating_point() and output.is_floating_point() and varied:
         far = -inputs.flip(0)  # across the origin, as rows alone may lie on one side of a bend
         bend = module((inputs + far) / 2, *rest) - (output + module(far, *rest)) / 2
-        spread = float(output.std())
-        linear = spread > 0 and float(bend.abs().max()) < LINEAR * spread
+        spread, size = float(output.std(dim=0).max()), float(output.abs().max())
+        # What hardly changes at all is no line: a bend is as small as rounding then.
+        linear = spread > FAINT * size and float(bend.abs().max()) < LINEAR * spread
         seen.linear_layers = layers if linear else 0
 
 

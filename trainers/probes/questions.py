@@ -1,33 +1,29 @@
-"""What is asked of a training before its search begins, as plain numbers: what it does, whether it
-repeats, whether it can learn a few rows by heart, whether labels matter to it.
+"""What is asked of a training before its search begins, beside what is seen of it: whether it can
+learn a few rows by heart, whether labels matter to it.
 Measures; never judges.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.api import IGNORED, Data, Epoch, Part, Values
-from trainers.probes.limits import OutOfTime, own_time, time_limit
-from trainers.probes.rows_seen import row_keys, rows_seen
-from trainers.probes.run import Run, some_rows, unread
+from trainers.api import IGNORED, Data, Part
+from trainers.probes.limits import own_time
+from trainers.probes.run import Run, some_rows
 from trainers.probes.scores import losses_again, row_scores, score
 from trainers.probes.seen import LossCall
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient, ramp, without_penalties
-from trainers.probes.watch import Watch
+from trainers.probes.watched import WATCHED_ROWS
 
-WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # of an epoch that is watched: rows, batches at least
 POOL = 5000  # rows among which those to learn by heart are picked
 FEW_ROWS, LEAST_ROWS = 64, 8  # how many these are
 FIT_STEPS = 500  # of one try to learn them
 LABEL_STEPS = 200  # of one training on true or on shuffled labels
-FIRST_LOOK = 120.0  # seconds of the two epochs that are watched; as many of the first one again
 SHUFFLES, CERTAIN = 3, 3.0  # such shuffles; standard errors of a difference that ends the question
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # of the ramp that finds the rates of those
 ENOUGH = 30.0  # seconds (`own_time`) of a question after which no further training of it begins
@@ -36,68 +32,6 @@ UP_TO_ONE = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_
 FITTED = 0.98  # share of correct rows, or R²
 NEARLY, LONGER = 0.8, 4  # from where a longer try is worth it; how much longer
 Answer = dict[str, Any]
-
-
-def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = None) -> Answer:
-    """Two epochs of it as it is, and the first of them again.
-
-    `read`: what reads an epoch of a trial on these rows; it raises where the trial would fail.
-    """
-    most = max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch)
-    data = subject.sample(train=most, val=WATCHED_ROWS)
-    train_rows, val_rows = (
-        frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
-        for part in (data.train, data.val)
-    )
-    watch, run, again = Watch(train_rows), Run(), Run()
-
-    def look(into: Run, *watches: Watch, epochs: int) -> str:
-        """Trains so many epochs; why it was left before, if it was."""
-        contexts = [Steer(until=patient()), *watches]
-        try:
-            with time_limit(FIRST_LOOK):
-                subject.train(
-                    data, into=into, contexts=contexts, stop=lambda run: run.trained == epochs
-                )
-        except OutOfTime:
-            return f"it took longer than its {FIRST_LOOK:.0f} s, and was left there"
-        return ""
-
-    cut = look(run, watch, epochs=2)
-    whole = len(data.val.index) == len(subject.data.val.index)
-    cut_again = "" if run.error or cut else look(again, epochs=1)
-    last: Values = run.epochs[-1][1] if run.epochs else {}
-    trained = _trained_keys(watch)
-    for batch in (*watch.seen.batches, *watch.seen.evaluated):
-        batch.keys = ()
-    return {
-        "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train_rows, val=val_rows),
-        "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
-        "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
-        "error": run.error,
-        "unread": "" if read is None else unread(run, data, read=read, whole=whole),
-        "cut": cut,
-        "rows": len(data.train.index),
-        "val_rows": len(data.val.index),
-        **asdict(watch.seen),
-        "epochs_told": run.trained,
-        "train_loss": run.series("train_loss"),
-        "val_loss": run.series("val_loss"),
-        "first_loss": run.first.get("train_loss"),
-        "not_finite": [
-            name for name in _numbers(last) if not all(map(math.isfinite, run.told(name)))
-        ],
-        "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
-        "again_error": again.error or cut_again,
-    }
-
-
-def _trained_keys(watch: Watch) -> list[list[int]]:
-    """Which rows each epoch trained on, by their keys."""
-    return [
-        [key for batch in watch.seen.batches[start:end] for key in batch.keys]
-        for start, end in itertools.pairwise([0, *watch.seen.epochs])
-    ]
 
 
 def learned_by_heart(
@@ -287,11 +221,3 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
         "fitted": best >= FITTED if scored else bool(losses) and end < 0.05 * abs(start),
         "error": run.error,
     }
-
-
-def _numbers(values: Values) -> list[str]:
-    return [
-        name
-        for name, value in values.items()
-        if isinstance(value, float | int) and not isinstance(value, bool)
-    ]

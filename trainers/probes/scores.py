@@ -17,7 +17,10 @@ from trainers.probes.run import Run
 from trainers.probes.seen import LossCall
 
 SHUFFLES = 20  # of the labels, whose losses say what wrong labels would give
-LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+FEWEST = 20  # predictions that can tell
+DIGITS, NEARLY = 1e-6, 1e-3  # shares by which two losses are one, and may be
+BY_CHANCE = 1e-3  # how often chance may bring such losses
+LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "mse_loss": F.mse_loss,
     "l1_loss": F.l1_loss,
     "smooth_l1_loss": F.smooth_l1_loss,
@@ -121,14 +124,54 @@ def losses_again(
     return answers if all(math.isfinite(answer["own"]) for answer in answers) else []
 
 
+def part_of_rows(run: Run, y: NDArray[Any] | None, *, call: LossCall | None) -> int | None:
+    """Of how many of the last predictions alone every `val_loss` is the loss, to the digit (of the
+    first ones, if negative); None where it is of none, or of all, or where chance may bring it.
+    """
+    told = [
+        (values["predictions"], float(values["val_loss"]))
+        for epoch, values in run.epochs
+        if epoch > 0 and "predictions" in values and values.get("val_loss")
+    ]
+    if y is None or call is None or not call.plain or len(told) < 2:
+        return None
+    left: set[int] | None = None
+    chance: NDArray[np.float64] = np.ones(1)
+    for outputs, loss in told:
+        fits = len(outputs) == len(y) >= FEWEST
+        rows = _row_losses(np.asarray(outputs), y, name=call.name) if fits else np.array([])
+        if not len(rows) or not rows.std() or abs(rows.mean() - loss) < NEARLY * abs(loss):
+            return None
+        counts = np.arange(1, len(rows) // 2 + 1)
+        ends = {1: np.cumsum(rows[::-1]), -1: np.cumsum(rows)}
+        met = {
+            int(sign * count)
+            for sign, sums in ends.items()
+            for count in counts
+            if abs(sums[count - 1] / count - loss) < DIGITS * abs(loss)
+        }
+        left = met if left is None else left & met
+        chance = chance * np.minimum(DIGITS * abs(loss) * np.sqrt(counts) / rows.std(), 1.0)
+    return min(left, key=abs) if left and 2 * chance.sum() < BY_CHANCE else None
+
+
 def _plain_loss(predictions: NDArray[Any], y: NDArray[Any], *, name: str) -> float:
     """The mean loss of that name; NaN where shapes or kind do not fit."""
+    rows = _row_losses(predictions, y, name=name)
+    return float(rows.mean()) if len(rows) else math.nan
+
+
+def _row_losses(predictions: NDArray[Any], y: NDArray[Any], *, name: str) -> NDArray[np.float64]:
+    """The loss of that name of every row; empty where shapes or kind do not fit."""
     outputs, targets = torch.as_tensor(predictions).double(), torch.as_tensor(np.array(y))
+    losses = torch.zeros(0, 1)
     if name == "cross_entropy" and outputs.ndim == 2 and y.dtype.kind in "iu":
-        return float(F.cross_entropy(outputs, targets.reshape(-1)))
-    if name in LOSSES and outputs.numel() == targets.numel():
-        return float(LOSSES[name](outputs.reshape(targets.shape), targets.double()))
-    return math.nan
+        losses = F.cross_entropy(outputs, targets.reshape(-1), reduction="none")
+    elif name in LOSSES and outputs.numel() == targets.numel():
+        plain = outputs.reshape(targets.shape), targets.double()
+        losses = LOSSES[name](*plain, reduction="none")
+    rows: NDArray[np.float64] = np.asarray(losses.reshape(len(losses), -1).mean(dim=1))
+    return rows
 
 
 def _of_one_width(labels: NDArray[Any], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -4,7 +4,7 @@ Knows no hooks; never judges.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,24 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.probes.rows_seen import row_keys
+from trainers.probes.shapes import last_operation, viewed_from
 from trainers.records import dense
 
+PROFILE = 256  # features whose means are noted
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
-# Operations that leave the values of an output as they are.
-PASSED = (
-    "View",
-    "Squeeze",
-    "Unsqueeze",
-    "Reshape",
-    "Transpose",
-    "TBackward",
-    "Permute",
-    "Slice",
-    "Select",
-    "ToCopy",
-    "Alias",
-    "Clone",
-)
 
 
 @dataclass(kw_only=True)
@@ -58,7 +45,7 @@ class Batch:
     """What the model was given.
 
     `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all; `keys`:
-    of its rows, until they are compared with the rows given.
+    of its rows, until they are compared with the rows given; `profile`: means of its features.
     """
 
     shape: tuple[int, ...]
@@ -68,6 +55,7 @@ class Batch:
     mean: float
     spread: float
     keys: tuple[int, ...] = ()
+    profile: tuple[float, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -86,7 +74,8 @@ class LossCall:
     `zero`: what zeros would give on average;
     `end`: the model's last operation, as autograd names it (`Sigmoid`), in training; `end_axis`:
     the axis of a softmax;
-    `below`, `beyond`: shares of the targets below 0, and beyond −1 … 1.
+    `below`, `beyond`: shares of the targets below 0, and beyond −1 … 1;
+    `viewed`: the shape of which outputs per step are a view that swaps two axes.
     """
 
     name: str
@@ -108,6 +97,7 @@ class LossCall:
     end_axis: int | None = None
     below: float = 0.0
     beyond: float = 0.0
+    viewed: tuple[int, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -133,7 +123,8 @@ class Seen:
     a copy or an average; `unused_inputs`: share of the parts of an input that change no output;
     `linear_layers`: of a model whose outputs are a linear function of its inputs; `decay`: the
     greatest share of the weights that weight decay takes in a step; `saturated`: of what tanh and
-    sigmoid layers put out before the first step, the greatest share at their ends.
+    sigmoid layers put out before the first step, the greatest share at their ends; `over_rows`:
+    softmaxes of the model's outputs over their rows, in training.
     """
 
     weights: list[Weights] = field(default_factory=list)
@@ -180,6 +171,7 @@ class Seen:
     linear_layers: int = 0
     decay: float = 0.0
     saturated: float = 0.0
+    over_rows: int = 0
 
 
 @dataclass(kw_only=True)
@@ -191,6 +183,7 @@ class Pass:
     """
 
     given: Batch | None = None
+    outputs: tuple[int, ...] = ()
     used: bool = False
     active: set[str] = field(default_factory=set)
     quiet: set[str] = field(default_factory=set)
@@ -212,20 +205,15 @@ def batch_of(given: Tensor) -> Batch:
         mean=mean,
         spread=spread,
         keys=row_keys(plain),
+        profile=tuple(_means(numbers)),
     )
 
 
-def last_operation(output: Tensor) -> tuple[str, int | None]:
-    """The operation that an output ends with, as autograd names it, and the axis of a softmax."""
-    node: Any = output.grad_fn
-    while node is not None:
-        name = str(node.name()).removesuffix("0").removesuffix("1").removesuffix("Backward")
-        if not any(part in str(node.name()) for part in PASSED) or not node.next_functions:
-            axis = getattr(node, "_saved_dim", None)
-            signed = axis - 2**64 if isinstance(axis, int) and axis > 2**63 else axis
-            return name, signed if isinstance(signed, int) else None
-        node = node.next_functions[0][0]
-    return "", None
+def _means(numbers: Tensor) -> list[float]:
+    """Of the features of rows, at most `PROFILE` of them."""
+    flat = numbers.reshape(len(numbers), -1)
+    means: list[float] = flat[:, :: max(1, flat.shape[1] // PROFILE)].mean(dim=0).tolist()
+    return means
 
 
 def loss_call(
@@ -233,6 +221,7 @@ def loss_call(
 ) -> LossCall:
     """What is noted of a call of a loss."""
     end, axis = last_operation(outputs)
+    viewed = viewed_from(outputs)
     outputs, targets = outputs.detach(), targets.detach()
     rows = outputs.double()
     sums = rows.sum(dim=1) if rows.ndim > 1 else rows
@@ -271,20 +260,10 @@ def loss_call(
         plain=kwargs.get("weight") is None and not kwargs.get("label_smoothing"),
         end=end,
         end_axis=axis,
+        viewed=viewed,
         below=float((targets < 0).double().mean()),
         beyond=float((targets.abs() > 1).double().mean()) if numbers else 0.0,
     )
-
-
-def broadcast_shapes(args: Sequence[Any]) -> list[tuple[int, ...]]:
-    """The shapes [n, 1] of an output and [n] of its target, whose difference would be [n, n]."""
-    pair = [one for one in args[:2] if isinstance(one, Tensor)]
-    if len(pair) < 2 or pair[0].requires_grad == pair[1].requires_grad:
-        return []
-    output, target = pair if pair[0].requires_grad else pair[::-1]
-    rows = output.numel()
-    shapes = [tuple(output.shape), tuple(target.shape)]
-    return shapes if rows > 1 and sorted(shapes) == sorted([(rows,), (rows, 1)]) else []
 
 
 def units_alike(weights: Tensor) -> bool:

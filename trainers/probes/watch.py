@@ -19,31 +19,19 @@ from torch.optim.optimizer import (
 )
 from torch.utils._pytree import tree_leaves
 
-from trainers.probes.evaluation import evaluate_again
+from trainers.probes.evaluation import evaluate_again, mixes_rows
 from trainers.probes.following import share_followed
+from trainers.probes.functions import DENSE, DIFFERENCES, LOSSES, RELUS, SOFTMAXES
 from trainers.probes.hooks import DROPOUTS, is_transformed
+from trainers.probes.labels_seen import LabelsSeen
 from trainers.probes.rows_seen import row_keys
-from trainers.probes.seen import Pass, batch_of, broadcast_shapes, loss_call, units_alike
+from trainers.probes.seen import Pass, batch_of, loss_call, units_alike
+from trainers.probes.shapes import broadcast_shapes, softmax_axis
 from trainers.probes.watch_steps import LOOKED_AT, StepWatch
 from trainers.records import SQUASHED
 
-LOSSES = (
-    F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
-    F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
-    F.poisson_nll_loss, F.gaussian_nll_loss,
-)  # fmt: skip
-DIFFERENCES = (
-    torch.sub,
-    torch.subtract,
-    Tensor.sub,
-    Tensor.subtract,
-    Tensor.__sub__,
-    Tensor.__rsub__,
-)
-DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
 STILL = 1e-3  # momentum below which running statistics rest where they began
 END = 0.01  # how near to its ends a tanh or a sigmoid passes on hardly any gradient
-RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
 
 class Watch(StepWatch):
@@ -58,6 +46,7 @@ class Watch(StepWatch):
     def __init__(self, train_rows: frozenset[int] = frozenset()) -> None:
         super().__init__()
         self._train_rows = train_rows
+        self.labels_seen = LabelsSeen()
         self.evaluated_keys: set[int] = set()  # rows that any module saw without gradients
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
         self._noisy: set[str] = set()  # and in such passes since the last backward pass
@@ -72,6 +61,7 @@ class Watch(StepWatch):
         self._inside = False  # of the model
         self._judged: nn.Module | None = None  # what evaluated other rows than those of train
         self._in_training = self._paused = False
+        self._pieces: set[int] = set()  # further modules of an evaluation that were looked at
 
     def _hook(self) -> None:
         self._handles += [
@@ -156,6 +146,14 @@ class Watch(StepWatch):
             self.seen.loss = loss_call(func, args[0], args[1], kwargs)  # before it may raise
         elif func in DENSE and self._inside and self._depth and self.seen.first_layer is None:
             self.seen.first_layer = float(args[0].detach().double().std(correction=0))
+        if func in LOSSES and torch.is_grad_enabled() and not self._paused:
+            self.labels_seen.lost(kwargs.get("target", args[1] if len(args) > 1 else None))
+        elif func in SOFTMAXES and args and not self._depth and self._passes:
+            shape = tuple(args[0].shape)
+            over = softmax_axis(args, kwargs) in (0, -len(shape))
+            whole = len(shape) == 2 and shape[0] != shape[1] and shape[1] > 1
+            alike = shape == self._passes[-1].outputs and args[0].requires_grad
+            self.seen.over_rows += over and whole and alike
         result = func(*args, **kwargs)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
@@ -255,6 +253,7 @@ class Watch(StepWatch):
         if not torch.is_grad_enabled() and tensors and any(True for _ in module.parameters()):
             self._note_evaluation(module, row_keys(tensors[0]))
         if module is not self._first:
+            self._note_piece(module, args, output)
             return
         given = batch_of(tensors[0].detach()) if tensors else None
         if not torch.is_grad_enabled():
@@ -271,10 +270,25 @@ class Watch(StepWatch):
             return
         done = self._pass
         done.given = given
+        done.outputs = tuple(output.shape) if isinstance(output, Tensor) else ()
+        self.labels_seen.passed(() if given is None else given.keys)
         self._passes.append(done)
         for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor) and leaf.requires_grad:
                 leaf.register_hook(lambda _: setattr(done, "used", True))  # type: ignore[no-untyped-call]
+
+    def _note_piece(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """A further piece of the model, in an evaluation: is a row's part its own there?"""
+        rows = self.seen.evaluated[-1].shape[:1] if self.seen.evaluated else ()
+        mine = any(id(parameter) in self._owned for parameter in module.parameters())
+        if torch.is_grad_enabled() or not mine or not rows or id(module) in self._pieces:
+            return
+        self._pieces.add(id(module))
+        self._paused = True
+        try:
+            self.seen.rows_mix |= mixes_rows(module, args, output, rows=rows[0])
+        finally:
+            self._paused = False
 
     def _note_evaluation(self, module: nn.Module, keys: tuple[int, ...]) -> None:
         """A pass of any module without gradients."""

@@ -17,6 +17,7 @@ from search.diagnostics.preflight.telling_columns import each_alone
 
 # Shares of the squared distances, above which it is said that such a part of the rows holds them.
 TAILS = {0.01: 0.5, 0.05: 0.8}
+DISTINCT, MARKED = 20, 3  # values of a target that has no classes; rows of one that is a mark
 HUGE = 1e3  # spread of targets, in training units
 LAGGED = 0.95  # of a neighbour's label that one feature explains
 # accuracy of a plain model above the most frequent class, from which its doubts tell something
@@ -26,9 +27,9 @@ STEP = 0.1  # how much better labels of another row must be read
 Shown = NDArray[Any]
 
 
-def targets(y: Shown) -> Check:
+def targets(y: Shown, *, raw: Shown | None = None) -> Check:
     """A regression's targets in training units: near one scale, and numbers rather than classes
-    (R1, R6).
+    (R1, R6). `raw`: as they came.
     """
     judge = Judge(name="targets", rule="R6")
     spread = y.astype(np.float64).std(axis=0)
@@ -57,6 +58,10 @@ def targets(y: Shown) -> Check:
         )
     if high >= 10 or low <= 0.1:
         return judge.warn(sentence, "say normalise.target=true", **measured)
+    if marked := _mark(y if raw is None else raw):
+        text = f"{marked[1]} targets are {marked[0]:.4g}, farther out than all others spread"
+        remedy = "is it a mark for a missing one? Drop these rows"
+        return judge.warn(text, remedy, value=marked[0], **measured)
     for rows, most in TAILS.items():
         if (share := _share_of_farthest(y, rows)) > most:
             text = (
@@ -65,6 +70,21 @@ def targets(y: Shown) -> Check:
             remedy = "a squared error is about these rows alone: look at them, or say metric=mae "
             return judge.note(text, f"{remedy}loss=huber", tail=share, **measured)
     return judge.passed(sentence, **measured)
+
+
+def _mark(y: Shown) -> tuple[float, int] | None:
+    """A single value at one end of a target, in several rows, that lies farther from all others
+    than these lie from each other; and how many rows have it. Not 0, which may be meant.
+    """
+    for column in y.reshape(len(y), -1).T:
+        values, often = np.unique(column, return_counts=True)
+        if len(values) < DISTINCT:
+            continue
+        for end, nearest, rest in ((0, 1, values[1:]), (-1, -2, values[:-1])):
+            gap = abs(float(values[nearest]) - float(values[end]))
+            if values[end] and often[end] >= MARKED and gap > float(np.ptp(rest)):
+                return float(values[end]), int(often[end])
+    return None
 
 
 def _share_of_farthest(y: Shown, rows: float) -> float:

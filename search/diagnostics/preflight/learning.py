@@ -25,6 +25,7 @@ FALLS = 0.8  # of the first loss
 ALIKE = 1e-4  # share by which rounding may change a loss
 SURE = 2.3  # standard errors
 LEARNED = 0.05  # share of its first train loss by which a training has learned something
+FOLLOWS = 0.5  # of a target's relation to its row's label, half of which is lost
 FEWEST, MANY = 20, 100  # validation rows that can tell; from which their absence is a fault
 
 
@@ -65,6 +66,8 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0) -> Check:
     if seen["rates"][-1] == 0:
         first = seen["rates"].index(0, 1) if 0 in seen["rates"][1:] else 0
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
+    if turned := _turned_plateau(seen):
+        return judge.fail(turned, "say mode='min' of a loss, mode='max' of a metric", **numbers)
     if faded := ends_early(seen["rates"], steps=steps, epochs=epochs):
         return judge.fail(faded, "is the schedule stepped per batch, and counts epochs?", **numbers)
     norms = [math.inf if norm is None else norm for norm in seen["gradient_norms"]]
@@ -81,6 +84,24 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0) -> Check:
         least = judge.fail if usual > WILD[1] else judge.warn
         return least(sentence, lower, **numbers)
     return judge.passed(sentence, **numbers)
+
+
+def _turned_plateau(seen: Answer) -> str:
+    """How a schedule that waits for a plateau takes a lower loss for worse, or a higher metric;
+    empty if none does.
+
+    Known by the number: the schedule is told just what the trainer reports.
+    """
+    reported = {
+        "max": [*seen["train_loss"], *seen["val_loss"]],
+        "min": seen["scores"] if seen["higher"] else [],
+    }
+    for mode, numbers in reported.items():
+        told = [number for kind, number in seen["plateaus"] if kind == mode]
+        if told and all(number in numbers for number in told):
+            kind = "a loss" if mode == "max" else "a metric"
+            return f"ReduceLROnPlateau waits for {kind} to {'rise' if mode == 'max' else 'fall'}"
+    return ""
 
 
 def _diverged(losses: Sequence[float | None], *, start: float, end: float, times: float) -> str:
@@ -169,13 +190,21 @@ def _falls_for_ever(attempt: Answer) -> bool:
     return bool(attempt["end"] < 0 and attempt["end"] < -DIVERGED * abs(attempt["start"]))
 
 
-def labels_matter(answer: Answer, *, legible: bool = False) -> Check:
-    """Does the model do better on true labels than on shuffled ones (R10)?
+def labels_matter(answer: Answer, *, seen: Answer, legible: bool = False) -> Check:
+    """Are the targets of the loss the labels of their rows, and does the model do better on these
+    than on shuffled ones (R10)?
 
     `legible`: trees read the labels in the inputs. Then a training that has not even learned its
     own rows in these few steps proves nothing, and only warns.
     """
     judge = Judge(name="labels_matter", rule="R10")
+    targets = seen.get("targets")
+    if targets is not None and targets["follows"] < FOLLOWS:
+        text = (
+            f"the targets of the loss follow the labels of their rows by {targets['follows']:.0%}, "
+            f"of {targets['rows']} rows: 0 is chance"
+        )
+        return judge.fail(text, "keep inputs and labels in one order, up to the loss")
     if answer.get("deviations") is None:
         return judge.unknown(answer.get("cause", "a loss was not finite"))
     if answer["rows"] < FEWEST:

@@ -16,6 +16,10 @@ Answer = Mapping[str, Any]
 FEW, FAINT = 0.6, 0.02
 MORE = 1.05  # rows of an epoch over those given
 NEVER = 1e-6  # share of the way of the trained weights, below which others do not follow them
+ONE_BATCH = 0.3  # share of the train rows that no epoch of a single step leaves out
+# Correlation of the features' means between two sets that are alike, and between two that are not.
+ALIKE_MEANS, UNLIKE_MEANS = 0.95, 0.5
+SORTED = 0.5  # of the labels' spread, that lies between batches and not in them
 UNLIKE = 3.0  # spread of inputs in evaluation over that in training
 
 
@@ -38,10 +42,10 @@ def trains(seen: Answer) -> Check:
             f"{', '.join(seen['not_finite'])} not finite", "see learning_rate and the data (R20)"
         )
     still = len(seen["val_loss"]) > 1 and len(set(seen["val_loss"])) == 1
-    if not seen["steps"] and seen["passes"] and still and seen["val_loss"][0] is not None:
+    if not seen["steps"] and not seen["hand_steps"] and still and seen["val_loss"][0] is not None:
         text = f"{seen['epochs_told']} epochs without a step of a torch optimizer, and one val_loss"
         remedy = "does an epoch have a batch at all (drop_last, a batch larger than the rows)?"
-        return judge.fail(text, remedy)
+        return (judge.fail if seen["passes"] else judge.warn)(text, remedy)
     ends = seen["steps_until"]
     if len(ends) > 1 and 0 < ends[0] == ends[1]:
         text = f"the first epoch took {ends[0]} steps, the second none"
@@ -97,6 +101,11 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
             return judge.note(f"{text}, and its loss is of these alone, as with graphs")
         return judge.warn(text, "do validation rows take part in the training?", taught=taught)
     rows, shallow = seen["rows_seen"], seen["first_layer"]
+    ends = seen["steps_until"]
+    single = len(ends) > 1 and ends[0] == 1 and ends[1] == 2 and rows["taught"] == 1
+    if single and max(rows["covered"]) < ONE_BATCH * fraction:
+        text = f"an epoch takes one step, on {max(rows['covered']):.0%} of the train rows"
+        return judge.warn(text, "is the loop left in its first round (return, break)?")
     few = rows["taught"] == 1 and max(rows["covered"]) < FEW * fraction
     again = rows["again"] or 0.0  # unknown where one epoch was seen
     if few and again > (1 + max(rows["covered"])) / 2:  # far beyond chance
@@ -108,6 +117,16 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
             "reach the first layer"
         )
         return judge.warn(text, "are the inputs scaled twice? The data are normalised already (R5)")
+    profiles = seen["profiles"]
+    if (
+        None not in profiles.values()
+        and profiles["seen"] < UNLIKE_MEANS < ALIKE_MEANS < profiles["given"]
+    ):
+        text = (
+            f"means of the features correlate by {profiles['seen']:.2f} between training and "
+            f"evaluation, and by {profiles['given']:.2f} between the rows given"
+        )
+        return judge.warn(text, "are inputs turned, or their columns moved, in one of the two?")
     text = _otherwise_scaled(given, seen["evaluated"])
     if text:
         return judge.warn(text, "normalise both alike, by what train says (R5)")
@@ -139,6 +158,10 @@ def shuffling(seen: Answer, *, ordered: bool) -> Check:
     """Do two epochs bring other batches (R13)? `ordered`: whether labels lie sorted in the rows."""
     judge = Judge(name="shuffling", rule="R13")
     ends = seen["epochs"]
+    apart = [share for share in seen["between_batches"] if share is not None]
+    if apart and min(apart) > SORTED:
+        text = f"{min(apart):.0%} of the labels' spread lies between batches: they come sorted"
+        return judge.warn(text, "draw the rows of a batch from all labels", between=apart)
     if len(ends) < 2 or not seen["batches"]:
         return judge.unknown("fewer than two epochs were seen")
     one, two = (

@@ -20,6 +20,7 @@ TIMES, ALIKE = 1.5, 0.1
 NEARLY_ALL = 0.97  # of the rows that are right, whose loss is then far below that of a guess
 ALL = 0.999  # of the evaluated rows, which a trainer that loads its data itself has trained on
 LEARNED = 0.3  # of a loss, below which another one is surely lower
+CHANCE = 2.0  # such deviations, within which predictions know nothing of their labels
 SURE = 4.0  # standard deviations of the losses of shuffled labels
 
 
@@ -55,6 +56,12 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
         for loss, again in zip(seen["val_loss"], seen["losses_again"], strict=False)
         if loss is not None
     ]
+    if count := seen["part_of_rows"]:
+        text = f"val_loss is the loss of the {'last' if count > 0 else 'first'} {abs(count)} rows"
+        return judge.fail(f"{text} alone, in every epoch", "report the mean over all batches")
+    if strange := _unrelated_predictions(pairs):
+        remedy = "yield predictions of the rows of data.val, in their order, in training units"
+        return judge.fail(strange, remedy)
     scaled = _too_small(seen) or _too_large(seen, pairs)
     if scaled:
         return judge.warn(scaled, "report the mean over rows: a sum divided by their number")
@@ -140,6 +147,25 @@ def _foreign_predictions(heart: Answer) -> str:
                 "other rows, in another order, or in other units?"
             )
     return ""
+
+
+def _unrelated_predictions(pairs: Sequence[tuple[float, Answer]]) -> str:
+    """How predictions know no more of the labels than of shuffled ones although `val_loss` does;
+    empty if they know something, or if that cannot be told.
+    """
+    if len(pairs) < 2 or not all(
+        again["spread"] > 0
+        and again["own"] > again["shuffled"] - CHANCE * again["spread"]
+        and loss < again["shuffled"] - SURE * again["spread"]
+        and loss < (1 - FAR) * again["own"]
+        for loss, again in pairs
+    ):
+        return ""
+    loss, again = pairs[-1]
+    return (
+        f"val_loss is {loss:.3g}, but the predictions have {again['own']:.3g}, and "
+        f"{again['shuffled']:.3g} on shuffled labels: they are of other rows"
+    )
 
 
 def _guess(call: Answer | None) -> float | None:

@@ -41,9 +41,9 @@ def repeated(sets: Mapping[str, Shown], *, like: Shown) -> str:
     near = near_copies(sets, like)
     if max(near.values(), default=0.0) >= LEAKED:
         return f"{_told(near)} nearly repeat a row of train"
-    form = near_copies(*_in_form(sets, like))
-    if max(form.values(), default=0.0) >= LEAKED:
-        return f"{_told(form)} nearly repeat a row of train, times a factor"
+    scaled = near_copies(*_in_form(sets, like))
+    if max(scaled.values(), default=0.0) >= LEAKED:
+        return f"{_told(scaled)} nearly repeat a row of train, times a factor"
     form, other = rearranged(sets, like=like)
     return f"{_told(other)} stand in train {form}" if form else ""
 

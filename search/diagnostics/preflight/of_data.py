@@ -82,7 +82,8 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     yield from _of_features(plan, data, fold.train, time_left)
     train_x, train_y = fold.train.x, y["train"]
     if task in ("regression", "step_regression"):
-        yield labels.targets(train_y[np.isfinite(train_y)] if train_y.ndim == 3 else train_y)
+        known = train_y[np.isfinite(train_y)] if train_y.ndim == 3 else train_y
+        yield labels.targets(known, raw=data.y[index["train"]] if task == "regression" else None)
     if task in ("tagging", "transduction", "step_regression"):
         yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return

@@ -37,6 +37,12 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
         one, other = (tuple(shape) for shape in seen["broadcast"])
         text = f"outputs {one} and targets {other} are subtracted: each against all others"
         return judge.fail(text, "give the model's output the shape of the targets")
+    if seen["over_rows"]:
+        text = "a softmax of the outputs is taken over the rows of a batch, not over the classes"
+        return judge.fail(text, "take it over the last axis: dim=-1")
+    if call is not None and call["viewed"]:
+        text = f"outputs {tuple(call['viewed'])} are viewed as {tuple(call['outputs'])}"
+        return judge.fail(f"{text}: numbers change places", "transpose the two axes instead")
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(
             "no loss of torch's was seen"

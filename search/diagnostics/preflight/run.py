@@ -88,7 +88,8 @@ def of_training(
     outcomes = {check.name: check.outcome for check in data_checks}
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
     trainer = dict(plan.config.trainer)
-    seen, train = answers["watched"], next(prepared.folds()).data.train
+    higher = plan.metric.direction == "maximize"
+    seen, train = {**answers["watched"], "higher": higher}, next(prepared.folds()).data.train
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
     labels = train.y if classification else None
@@ -118,7 +119,7 @@ def of_training(
     yield model.capacity(seen, rows=count)
     yield learning.overfit(heart)
     yield learning.labels_matter(
-        answers.get("labels", cause), legible=outcomes.get("label_signal") == "pass"
+        answers.get("labels", cause), seen=seen, legible=outcomes.get("label_signal") == "pass"
     )
     if train.lengths is not None:
         yield learning.padding(answers.get("padding", cause))

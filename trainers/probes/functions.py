@@ -1,0 +1,26 @@
+"""Torch's functions that tell something of a training when they are called: losses, differences,
+layers.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+
+LOSSES = (
+    F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
+    F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
+    F.poisson_nll_loss, F.gaussian_nll_loss,
+)  # fmt: skip
+DIFFERENCES = (
+    torch.sub,
+    torch.subtract,
+    Tensor.sub,
+    Tensor.subtract,
+    Tensor.__sub__,
+    Tensor.__rsub__,
+)
+DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
+RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
+SOFTMAXES = (
+    F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax,
+)  # fmt: skip

@@ -1,0 +1,129 @@
+"""Whether the targets of a loss are the labels of the rows that the model was given, row by row,
+and how labels lie in batches.
+
+A row is known by its values (`rows_seen`): of rows that a loop changes, nothing is said. Never
+judges.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+MOST = 200  # losses of training that are noted
+KNOWN, FEWEST = 0.9, 64  # share of a batch's rows that must be known; rows that can tell
+SHUFFLES = 5  # of the targets, which say what chance would bring
+Keys = tuple[int, ...]
+Noted = tuple[int, Keys, NDArray[np.float64]]
+
+
+class LabelsSeen:
+    """Keys and targets of each loss that is asked for in training."""
+
+    def __init__(self) -> None:
+        self.noted: list[Noted] = []
+        self._keys: Keys = ()
+        self._place = 0  # of a loss among those after one pass of the model
+
+    def passed(self, keys: Keys) -> None:
+        """The model was given these rows, with gradients."""
+        self._keys, self._place = keys, 0
+
+    def lost(self, targets: Any) -> None:
+        """A loss is asked for against these targets."""
+        if len(self.noted) >= MOST or not isinstance(targets, torch.Tensor):
+            return
+        rows = len(targets) if targets.ndim else 0
+        if not rows or rows != len(self._keys) or targets.numel() != rows:
+            return
+        numbers = targets.detach().reshape(-1).double().cpu().numpy()
+        self.noted.append((self._place, self._keys, numbers))
+        self._place += 1
+
+
+def label_of_rows(keys: Keys, y: NDArray[Any]) -> dict[int, float]:
+    """The label of every row by its key, first column; rows that come with several labels are left
+    out.
+    """
+    labels, several = dict[int, float](), set[int]()
+    for key, label in zip(keys, y.reshape(len(y), -1)[:, 0].tolist(), strict=True):
+        if labels.setdefault(key, label) != label:
+            several.add(key)
+    return {key: label for key, label in labels.items() if key not in several}
+
+
+def targets_against_labels(
+    noted: Sequence[Noted], labels: Mapping[int, float], *, classes: bool
+) -> dict[str, Any] | None:
+    """How far targets follow the labels of their rows, 0 to 1, of the loss in which they follow
+    most; None where too few rows are known.
+
+    Of classes the share of rows whose target is the usual one of their label, above chance: other
+    numbers for the same classes are no fault. Of numbers the rank correlation. `kinds`: how many
+    classes, and how many different targets they became.
+    """
+    best: dict[str, Any] | None = None
+    for place in sorted({place for place, _, _ in noted}):
+        pairs = [
+            (labels[key], target)
+            for mine, keys, targets in noted
+            if mine == place and np.mean([key in labels for key in keys]) >= KNOWN
+            for key, target in zip(keys, targets.tolist(), strict=True)
+            if key in labels
+        ]
+        if len(pairs) < FEWEST:
+            continue
+        own, targets = np.array(pairs).T
+        if len(np.unique(own)) < 2 or len(np.unique(targets)) < 2:
+            continue
+        if classes and len(np.unique(targets)) > 2 * len(np.unique(own)):
+            continue  # such as the row's number, among which a loss finds its partner
+        follows = _by_class(own, targets) if classes else abs(float(spearmanr(own, targets)[0]))
+        if best is None or follows > best["follows"]:
+            kinds = [len(np.unique(own)), len(np.unique(targets))] if classes else []
+            best = {"follows": follows, "rows": len(pairs), "kinds": kinds}
+    return best
+
+
+def _by_class(labels: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    dice = np.random.default_rng(0)
+    chance = np.mean([_usual(labels, dice.permutation(targets)) for _ in range(SHUFFLES)])
+    return float((_usual(labels, targets) - chance) / (1 - chance)) if chance < 1 else 1.0
+
+
+def _usual(labels: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    """Share of rows whose target is the most frequent one of their label."""
+    rows, columns = (np.unique(side, return_inverse=True)[1] for side in (labels, targets))
+    table = np.zeros((rows.max() + 1, columns.max() + 1))
+    np.add.at(table, (rows, columns), 1)
+    return float(table.max(axis=1).sum() / len(labels))
+
+
+def between_batches(
+    batches: Sequence[Keys], labels: Mapping[int, float], *, classes: bool
+) -> float | None:
+    """The share of the labels' spread that lies between the batches of an epoch, above what a
+    random order leaves there: 1 where every batch has one label. None where rows are not known.
+    """
+    known = [
+        np.array([labels[key] for key in keys if key in labels])
+        for keys in batches
+        if len(keys) > 1 and np.mean([key in labels for key in keys]) >= KNOWN
+    ]
+    values = np.concatenate(known) if known else np.array([])
+    if len(known) < 3 or len(values) < FEWEST or len(np.unique(values)) < 2:
+        return None
+    columns = [values == one for one in np.unique(values)] if classes else [values]
+    number = np.repeat(np.arange(len(known)), [len(part) for part in known])
+    sizes = np.bincount(number)
+    whole = between = 0.0
+    for column in columns:
+        numbers = np.asarray(column, dtype=np.float64)
+        means = np.bincount(number, numbers) / sizes
+        whole += float(((numbers - numbers.mean()) ** 2).sum())
+        between += float((sizes * (means - numbers.mean()) ** 2).sum())
+    chance = (len(known) - 1) / (len(values) - 1)
+    return (between / whole - chance) / (1 - chance)

@@ -1,0 +1,67 @@
+"""How the shapes of outputs and targets came about: by which operation, over which axis, against
+what. Never judges.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+# Operations that leave the values of an output as they are.
+PASSED = (
+    "View",
+    "Squeeze",
+    "Unsqueeze",
+    "Reshape",
+    "Transpose",
+    "TBackward",
+    "Permute",
+    "Slice",
+    "Select",
+    "ToCopy",
+    "Alias",
+    "Clone",
+)
+
+
+def last_operation(output: Tensor) -> tuple[str, int | None]:
+    """The operation that an output ends with, as autograd names it, and the axis of a softmax."""
+    node: Any = output.grad_fn
+    while node is not None:
+        name = str(node.name()).removesuffix("0").removesuffix("1").removesuffix("Backward")
+        if not any(part in str(node.name()) for part in PASSED) or not node.next_functions:
+            axis = getattr(node, "_saved_dim", None)
+            signed = axis - 2**64 if isinstance(axis, int) and axis > 2**63 else axis
+            return name, signed if isinstance(signed, int) else None
+        node = node.next_functions[0][0]
+    return "", None
+
+
+def broadcast_shapes(args: Sequence[Any]) -> list[tuple[int, ...]]:
+    """The shapes [n, 1] of an output and [n] of its target, whose difference would be [n, n]."""
+    pair = [one for one in args[:2] if isinstance(one, Tensor)]
+    if len(pair) < 2 or pair[0].requires_grad == pair[1].requires_grad:
+        return []
+    output, target = pair if pair[0].requires_grad else pair[::-1]
+    rows = output.numel()
+    shapes = [tuple(output.shape), tuple(target.shape)]
+    return shapes if rows > 1 and sorted(shapes) == sorted([(rows,), (rows, 1)]) else []
+
+
+def viewed_from(outputs: Tensor) -> tuple[int, ...]:
+    """The shape [n, steps, classes] of which outputs [n, classes, steps] are a plain view, which
+    deals their numbers out anew where a transposition was meant; else empty.
+    """
+    node: Any = outputs.grad_fn
+    sizes = getattr(node, "_saved_self_sym_sizes", None)
+    if node is None or "View" not in str(node.name()) or not sizes or outputs.ndim != 3:
+        return ()
+    before, now = tuple(map(int, sizes)), tuple(outputs.shape)
+    swapped = before == (now[0], now[2], now[1]) and 1 not in now[1:] and now[1] != now[2]
+    return before if swapped else ()
+
+
+def softmax_axis(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | None:
+    """The axis that a softmax is asked for."""
+    axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    return axis if isinstance(axis, int) else None

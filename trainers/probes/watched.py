@@ -1,0 +1,160 @@
+"""What a training does in its first epochs, and whether it repeats, as plain numbers.
+
+Measures; never judges.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.api import Data, Epoch, Values
+from trainers.probes.labels_seen import between_batches, label_of_rows, targets_against_labels
+from trainers.probes.limits import OutOfTime, time_limit
+from trainers.probes.plateaus import Plateaus
+from trainers.probes.rows_seen import row_keys, rows_seen
+from trainers.probes.run import Run, unread
+from trainers.probes.scores import losses_again, part_of_rows
+from trainers.probes.seen import Batch
+from trainers.probes.steer import Steer
+from trainers.probes.subject import Subject, patient
+from trainers.probes.watch import Watch
+
+WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # of an epoch that is watched: rows, batches at least
+FIRST_LOOK = 120.0  # seconds of the two epochs that are watched; as many of the first one again
+FEATURES = 16  # from which their means are compared
+Answer = dict[str, Any]
+
+
+def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = None) -> Answer:
+    """Two epochs of it as it is, and the first of them again.
+
+    `read`: what reads an epoch of a trial on these rows; it raises where the trial would fail.
+    """
+    most = max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch)
+    data = subject.sample(train=most, val=WATCHED_ROWS)
+    train_rows, val_rows = (
+        frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
+        for part in (data.train, data.val)
+    )
+    watch, run, again = Watch(train_rows), Run(), Run()
+
+    def look(into: Run, *watches: Watch, epochs: int) -> str:
+        """Trains so many epochs; why it was left before, if it was."""
+        contexts = [Steer(until=patient()), *watches]
+        try:
+            with time_limit(FIRST_LOOK):
+                subject.train(
+                    data, into=into, contexts=contexts, stop=lambda run: run.trained == epochs
+                )
+        except OutOfTime:
+            return f"it took longer than its {FIRST_LOOK:.0f} s, and was left there"
+        return ""
+
+    plateaus = Plateaus()
+    with plateaus:
+        cut = look(run, watch, epochs=2)
+    whole = len(data.val.index) == len(subject.data.val.index)
+    cut_again = "" if run.error or cut else look(again, epochs=1)
+    last: Values = run.epochs[-1][1] if run.epochs else {}
+    trained = [[key for batch in epoch for key in batch.keys] for epoch in _trained(watch)]
+    labels = _labels(watch, data, classes=subject.task == "classification")
+    profiles = {"seen": _profiles(watch), "given": _given_profiles(data)}
+    for batch in (*watch.seen.batches, *watch.seen.evaluated):
+        batch.keys, batch.profile = (), ()
+    return {
+        "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train_rows, val=val_rows),
+        "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
+        "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
+        "part_of_rows": part_of_rows(run, data.val.y, call=watch.seen.loss),
+        **labels,
+        "profiles": profiles,
+        "plateaus": plateaus.told,
+        "scores": run.series(subject.metric) if subject.metric else [],
+        "error": run.error,
+        "unread": "" if read is None else unread(run, data, read=read, whole=whole),
+        "cut": cut,
+        "rows": len(data.train.index),
+        "val_rows": len(data.val.index),
+        **asdict(watch.seen),
+        "epochs_told": run.trained,
+        "train_loss": run.series("train_loss"),
+        "val_loss": run.series("val_loss"),
+        "first_loss": run.first.get("train_loss"),
+        "not_finite": [
+            name for name in _numbers(last) if not all(map(math.isfinite, run.told(name)))
+        ],
+        "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
+        "again_error": again.error or cut_again,
+    }
+
+
+def _trained(watch: Watch) -> list[list[Batch]]:
+    """The batches that each epoch trained on."""
+    ends = [0, *watch.seen.epochs]
+    return [watch.seen.batches[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _labels(watch: Watch, data: Data, *, classes: bool) -> Answer:
+    """Targets of the losses against the labels of their rows, and how labels lie in the batches of
+    an epoch.
+    """
+    part, trained = data.train, _trained(watch)
+    if part.x is None or part.y is None or part.y.ndim > 2:
+        return {"targets": None, "between_batches": []}
+    labels = label_of_rows(row_keys(np.asarray(part.x)), np.asarray(part.y))
+    return {
+        "targets": targets_against_labels(watch.labels_seen.noted, labels, classes=classes),
+        "between_batches": [
+            between_batches([batch.keys for batch in epoch], labels, classes=classes)
+            for epoch in trained
+        ],
+    }
+
+
+def _profiles(watch: Watch) -> float | None:
+    """How far the means of the features, in training and in evaluation, correlate over the
+    features; None where there are too few to say.
+    """
+    sides = [
+        [batch for batch in batches if len(batch.profile) >= FEATURES]
+        for batches in (watch.seen.batches, watch.seen.evaluated)
+    ]
+    widths = {len(batch.profile) for side in sides for batch in side}
+    if not all(sides) or len(widths) > 1:
+        return None
+    means = [
+        np.average([b.profile for b in side], axis=0, weights=[b.shape[0] for b in side])
+        for side in sides
+    ]
+    return _correlation(*means)
+
+
+def _given_profiles(data: Data) -> float | None:
+    """The same of the rows as they are given."""
+    if data.train.x is None or data.val.x is None or data.train.x[0].size < FEATURES:
+        return None
+    return _correlation(
+        *(
+            np.asarray(part.x, np.float64).reshape(len(part.index), -1).mean(axis=0)
+            for part in (data.train, data.val)
+        )
+    )
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    if not (np.isfinite(one).all() and np.isfinite(other).all() and np.ptp(one) and np.ptp(other)):
+        return None
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _numbers(values: Values) -> list[str]:
+    return [
+        name
+        for name, value in values.items()
+        if isinstance(value, float | int) and not isinstance(value, bool)
+    ]
