@@ -29,8 +29,9 @@ FOLLOWS = 0.5  # of a target's relation to its row's label, half of which is los
 FEWEST, MANY = 20, 100  # validation rows that can tell; from which their absence is a fault
 
 
-def learning_rate(seen: Answer, *, steps: float, epochs: int = 0) -> Check:
-    """Is the baseline's rate usable at all (R24)? `steps`, `epochs`: of the whole training.
+def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, higher: bool = True) -> Check:
+    """Is the baseline's rate usable at all (R24)? `steps`, `epochs`: of the whole training;
+    `higher`: whether a higher metric is better.
 
     Diverged is what ends far above where it began: one heavy batch is no divergence.
     """
@@ -66,7 +67,7 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0) -> Check:
     if seen["rates"][-1] == 0:
         first = seen["rates"].index(0, 1) if 0 in seen["rates"][1:] else 0
         return judge.fail(f"the rate is 0 from step {first} on", "see the schedule", **numbers)
-    if turned := _turned_plateau(seen):
+    if turned := _turned_plateau(seen, higher=higher):
         return judge.fail(turned, "say mode='min' of a loss, mode='max' of a metric", **numbers)
     if faded := ends_early(seen["rates"], steps=steps, epochs=epochs):
         return judge.fail(faded, "is the schedule stepped per batch, and counts epochs?", **numbers)
@@ -86,7 +87,7 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0) -> Check:
     return judge.passed(sentence, **numbers)
 
 
-def _turned_plateau(seen: Answer) -> str:
+def _turned_plateau(seen: Answer, *, higher: bool) -> str:
     """How a schedule that waits for a plateau takes a lower loss for worse, or a higher metric;
     empty if none does.
 
@@ -94,7 +95,7 @@ def _turned_plateau(seen: Answer) -> str:
     """
     reported = {
         "max": [*seen["train_loss"], *seen["val_loss"]],
-        "min": seen["scores"] if seen["higher"] else [],
+        "min": seen["scores"] if higher else [],
     }
     for mode, numbers in reported.items():
         told = [number for kind, number in seen["plateaus"] if kind == mode]

@@ -89,7 +89,7 @@ def of_training(
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
     trainer = dict(plan.config.trainer)
     higher = plan.metric.direction == "maximize"
-    seen, train = {**answers["watched"], "higher": higher}, next(prepared.folds()).data.train
+    seen, train = answers["watched"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
     labels = train.y if classification else None
@@ -114,7 +114,7 @@ def of_training(
     steps = _steps(plan, seen, rows=count)
     yield loop.evaluation_mode(seen, steps=steps)
     yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
-    yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs)
+    yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, higher=higher)
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
     yield learning.overfit(heart)
