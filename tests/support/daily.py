@@ -53,7 +53,7 @@ def _tickets(fault, rows=""):
 def _loop(script, fault, source=""):
     rows = [*OWN, *HITS]
     if script == "classes":
-        rows = [word for word in _rows(*source.split()) if not word.startswith("optimizer")]
+        rows = [word for word in _rows(source, "") if not word.startswith("optimizer")]
     return [
         *rows,
         "model=own",
@@ -165,8 +165,8 @@ def _faults():
     for fault, found in FAULTY_TICKETS.items():
         yield f"tickets: {fault}", _tickets(fault), found
     for fault, found in FAULTY_LOOPS.items():
-        source = "people " if fault == "weights upside down" else "pictures "
-        yield f"classes: {fault}", _loop("classes", fault, source + "''"), found
+        source = "people" if fault == "weights upside down" else "pictures"
+        yield f"classes: {fault}", _loop("classes", fault, source), found
     for script, kinds in FAULTY_OTHERS.items():
         for fault, found in kinds.items():
             yield f"{script}: {fault}", _loop(script, fault), found
@@ -183,7 +183,7 @@ def _sound():
     for rows in ("", "complaints are longer"):
         yield f"tickets: {rows or 'as it is'}", _tickets("", rows)
     for number, habit in enumerate(SOUND_LOOPS):
-        source = ("pictures ''", "people ''")[number % 2]
+        source = ("pictures", "people")[number % 2]
         yield f"classes: {habit or 'as it is'}", _loop("classes", habit, source)
     for script in ("next_word", "codes", "triplets"):
         yield f"{script}: as it is", _loop(script, "")

@@ -75,6 +75,7 @@ class LossCall:
     `end`: the model's last operation, as autograd names it (`Sigmoid`), in training; `end_axis`:
     the axis of a softmax;
     `below`, `beyond`: shares of the targets below 0, and beyond −1 … 1;
+    `partners`: whether every row's target is a row of its own, as where rows find their partners;
     `viewed`: the shape of which outputs per step are a view that swaps two axes.
     """
 
@@ -97,6 +98,7 @@ class LossCall:
     end_axis: int | None = None
     below: float = 0.0
     beyond: float = 0.0
+    partners: bool = False
     viewed: tuple[int, ...] = ()
 
 
@@ -260,6 +262,11 @@ def loss_call(
         plain=kwargs.get("weight") is None and not kwargs.get("label_smoothing"),
         end=end,
         end_axis=axis,
+        partners=outputs.ndim == 2
+        and outputs.shape[1]
+        >= len(outputs)
+        == targets.numel()
+        == len(set(targets.flatten().tolist())),
         viewed=viewed,
         below=float((targets < 0).double().mean()),
         beyond=float((targets.abs() > 1).double().mean()) if numbers else 0.0,

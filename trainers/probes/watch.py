@@ -253,7 +253,8 @@ class Watch(StepWatch):
         if not torch.is_grad_enabled() and tensors and any(True for _ in module.parameters()):
             self._note_evaluation(module, row_keys(tensors[0]))
         if module is not self._first:
-            self._note_piece(module, args, output)
+            if not kwargs:
+                self._note_piece(module, args, output)
             return
         given = batch_of(tensors[0].detach()) if tensors else None
         if not torch.is_grad_enabled():

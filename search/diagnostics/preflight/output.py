@@ -85,7 +85,7 @@ def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
     if name == "cross_entropy" and (within or end == "Sigmoid"):
         text = "cross_entropy is given numbers between 0 and 1, as a sigmoid leaves them"
         return text, "give it the logits: drop the sigmoid from the model"
-    if classes and len(outputs) > 1 and outputs[1] != classes:
+    if classes and len(outputs) > 1 and outputs[1] != classes and not call["partners"]:
         text = f"{outputs[1]} outputs for {classes} classes"
         return text, "give the model an output per class (data.outputs)"
     if name == "nll_loss" and not call["log_probabilities"]:
