@@ -1,6 +1,7 @@
 """Targets are held against the labels of their rows, batches against all labels, losses against all rows, by what a training does."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from trainers.probes.evaluation import mixes_rows
 from trainers.probes.labels_seen import between_batches, targets_against_labels
 from trainers.probes.plateaus import Plateaus
 from trainers.probes.run import Run
-from trainers.probes.scores import part_of_rows
+from trainers.probes.scores import losses_again, part_of_rows
 from trainers.probes.seen import LossCall
 from trainers.probes.shapes import viewed_from
 from trainers.probes.subject import Subject
@@ -170,6 +171,13 @@ def test_a_loss_of_all_rows_is_by_no_chance_that_of_a_few(spread):
             told.append((epoch, {"predictions": out, "val_loss": loss}))
         found += part_of_rows(Run(epochs=told), y, call=CALL) is not None
     assert found == 0
+
+
+def test_a_loss_that_is_not_known_by_name_says_nothing_of_rows():
+    told = [(epoch, {"predictions": np.zeros((30, 3)), "val_loss": 1.0}) for epoch in (1, 2)]
+    other = replace(CALL, name="poisson_nll_loss")
+    assert part_of_rows(Run(epochs=told), np.zeros(30, int), call=other) is None
+    assert losses_again(Run(epochs=told), np.zeros(30, int), call=other) == []
 
 
 def test_a_piece_of_a_model_that_takes_rows_for_steps_is_told_from_one_that_takes_steps_first():

@@ -164,12 +164,13 @@ def _plain_loss(predictions: NDArray[Any], y: NDArray[Any], *, name: str) -> flo
 def _row_losses(predictions: NDArray[Any], y: NDArray[Any], *, name: str) -> NDArray[np.float64]:
     """The loss of that name of every row; empty where shapes or kind do not fit."""
     outputs, targets = torch.as_tensor(predictions).double(), torch.as_tensor(np.array(y))
-    losses = torch.zeros(0, 1)
     if name == "cross_entropy" and outputs.ndim == 2 and y.dtype.kind in "iu":
         losses = F.cross_entropy(outputs, targets.reshape(-1), reduction="none")
     elif name in LOSSES and outputs.numel() == targets.numel():
         plain = outputs.reshape(targets.shape), targets.double()
         losses = LOSSES[name](*plain, reduction="none")
+    else:
+        return np.zeros(0)
     rows: NDArray[np.float64] = np.asarray(losses.reshape(len(losses), -1).mean(dim=1))
     return rows
 
