@@ -27,15 +27,24 @@ class LabelsSeen:
         self.noted: list[Noted] = []
         self._keys: Keys = ()
         self._place = 0  # of a loss among those after one pass of the model
+        self._inside: list[Any] = []  # targets of losses within the pass that is under way
 
     def passed(self, keys: Keys) -> None:
         """The model was given these rows, with gradients."""
         self._keys, self._place = keys, 0
+        for targets in self._inside:
+            self._note(targets)
+        self._inside = []
 
-    def lost(self, targets: Any) -> None:
-        """A loss is asked for against these targets."""
-        if len(self.noted) >= MOST or not isinstance(targets, torch.Tensor):
-            return
+    def lost(self, targets: Any, *, inside: bool) -> None:
+        """A loss is asked for against these targets; `inside`: by the model itself."""
+        if len(self.noted) < MOST and isinstance(targets, torch.Tensor):
+            if inside:
+                self._inside.append(targets)
+            else:
+                self._note(targets)
+
+    def _note(self, targets: torch.Tensor) -> None:
         rows = len(targets) if targets.ndim else 0
         if not rows or rows != len(self._keys) or targets.numel() != rows:
             return

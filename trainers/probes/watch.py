@@ -26,7 +26,7 @@ from trainers.probes.hooks import DROPOUTS, is_transformed
 from trainers.probes.labels_seen import LabelsSeen
 from trainers.probes.rows_seen import row_keys
 from trainers.probes.seen import Pass, batch_of, loss_call, units_alike
-from trainers.probes.shapes import broadcast_shapes, softmax_axis
+from trainers.probes.shapes import broadcast_shapes, over_rows
 from trainers.probes.watch_steps import LOOKED_AT, StepWatch
 from trainers.records import SQUASHED
 
@@ -147,13 +147,10 @@ class Watch(StepWatch):
         elif func in DENSE and self._inside and self._depth and self.seen.first_layer is None:
             self.seen.first_layer = float(args[0].detach().double().std(correction=0))
         if func in LOSSES and torch.is_grad_enabled() and not self._paused:
-            self.labels_seen.lost(kwargs.get("target", args[1] if len(args) > 1 else None))
+            targets = kwargs.get("target", args[1] if len(args) > 1 else None)
+            self.labels_seen.lost(targets, inside=self._inside and self._depth > 0)
         elif func in SOFTMAXES and args and not self._depth and self._passes:
-            shape = tuple(args[0].shape)
-            over = softmax_axis(args, kwargs) in (0, -len(shape))
-            whole = len(shape) == 2 and shape[0] != shape[1] and shape[1] > 1
-            alike = shape == self._passes[-1].outputs and args[0].requires_grad
-            self.seen.over_rows += over and whole and alike
+            self.seen.over_rows += over_rows(args, kwargs, outputs=self._passes[-1].outputs)
         result = func(*args, **kwargs)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())

@@ -59,7 +59,8 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     if count := seen["part_of_rows"]:
         text = f"val_loss is the loss of the {'last' if count > 0 else 'first'} {abs(count)} rows"
         return judge.fail(f"{text} alone, in every epoch", "report the mean over all batches")
-    if strange := _unrelated_predictions(pairs):
+    classes = seen["loss"] is not None and seen["loss"]["name"] in ENTROPIES
+    if classes and (strange := _unrelated_predictions(pairs)):
         remedy = "yield predictions of the rows of data.val, in their order, in training units"
         return judge.fail(strange, remedy)
     scaled = _too_small(seen) or _too_large(seen, pairs)
@@ -151,7 +152,8 @@ def _foreign_predictions(heart: Answer) -> str:
 
 def _unrelated_predictions(pairs: Sequence[tuple[float, Answer]]) -> str:
     """How predictions know no more of the labels than of shuffled ones although `val_loss` does;
-    empty if they know something, or if that cannot be told.
+    empty if they know something, or if that cannot be told. Of classes only: numbers may be told in
+    other units.
     """
     if len(pairs) < 2 or not all(
         again["spread"] > 0
