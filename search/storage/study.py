@@ -148,9 +148,8 @@ class Study:
             user_attrs={"trial": spec.trial, "stage": spec.stage, "seed": spec.seed},
         )
         # By the storage itself: after `Study.add_trial`, all trials would be read for its number.
-        study = self._study
-        self._running[spec.trial] = study._storage.create_new_trial(
-            study._study_id, template_trial=template
+        self._running[spec.trial] = self._study._storage.create_new_trial(
+            self._study._study_id, template_trial=template
         )
 
     def report(self, trial: int, *, epoch: int, value: float) -> None:
