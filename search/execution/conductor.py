@@ -128,7 +128,7 @@ class Conductor:
                 f"stopping at the next epoch's end, after {grace:g} s at the latest; "
                 "once more stops at once"
             )
-        self._recorder.flush()
+        self._recorder.sync()
         self._clocks.look(turn_began=began)
         self._slots.look()
 

@@ -50,6 +50,7 @@ class Recorder:
         self._causes: list[str | None] = []  # of each end; None where nothing failed
         self._other_causes: list[str | None] = []  # the same of other seeds than the first
         self._remarks = set[str]()
+        self._ended = False  # whether a trial has ended since the last `sync`
 
     @property
     def rows(self) -> list[TrialRecord]:
@@ -113,6 +114,15 @@ class Recorder:
         self._curves.flush()
         self._study.flush()
 
+    def sync(self) -> None:
+        """As `flush`; the ends of trials survive a power cut, too. One call for many of them, since
+        a sync takes a tenth of a millisecond, and ten on a disk that others write to.
+        """
+        self.flush()
+        if self._ended:
+            self._ended = False
+            self._study.sync()
+
     def _say_once(self, trial: int, remark: str) -> None:
         """A line for a trainer's remark, at the first trial that makes it."""
         if remark and remark not in self._remarks:
@@ -143,6 +153,7 @@ class Recorder:
         row = replace(row, sampler_value=penalty, clock=round(self._runs.seconds(), 3))
         self._curves.flush()
         self._study.finish(row)
+        self._ended = True
         self._stage.ended(row)
         records = self._curves.records(row.spec.trial)
         self._curves.forget(row.spec.trial)
@@ -184,6 +195,7 @@ class Recorder:
 
     def close(self) -> None:
         """Ends the writing."""
+        self.sync()
         self._curves.close()
 
     def _keep_layers(

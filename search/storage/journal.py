@@ -1,9 +1,9 @@
 """Optuna's journal format through a backend of one writer. Stock tools read the file.
 
-The file stays open, is written once per message of a worker and synced to the disk once per
-finished trial, and an incomplete last line is
-cut off at opening; a stock backend could never read a file with such a line again. What a trial's
-records mean is Optuna's business.
+The file stays open, is written once per message of a worker, and synced to the disk in each turn
+of the conductor in which trials have ended. An incomplete last line is cut off at opening; a stock
+backend could never read a file with such a line again. What a trial's records mean is Optuna's
+business.
 """
 
 from collections.abc import Callable, Iterable

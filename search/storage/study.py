@@ -135,8 +135,7 @@ class Study:
         if spec.trial in self._running:
             return
         with warnings.catch_warnings():
-            # Optuna warns of choices that are not scalars.
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", UserWarning)  # of choices that are not scalars
             distributions = {
                 path: distribution_of(self._knobs.get(path), [*values.get(path, ()), value])
                 for path, value in spec.point.items()
@@ -163,6 +162,10 @@ class Study:
         """What was recorded survives a kill from now on."""
         self._storage.flush()
 
+    def sync(self) -> None:
+        """What was recorded survives a power cut, too. Raises RunError as the storage."""
+        self._storage.sync()
+
     def hopeless(self, trial: int) -> bool:
         """True if the pruner would end the trial now."""
         study, number = self._pruning_study, self._running[trial]
@@ -173,7 +176,7 @@ class Study:
         return pruning_study(self._study, older=self._older)
 
     def finish(self, row: TrialRecord) -> None:
-        """Ends a trial, durably. By the storage itself, as `report`: `tell` copies the trial."""
+        """Ends a trial. By the storage itself, as `report`: `tell` copies the trial."""
         storage, number = self._study._storage, self._running.pop(row.spec.trial)
         for name in ATTRIBUTES:
             if getattr(row, name) not in ("", None):
@@ -190,7 +193,6 @@ class Study:
             storage.set_trial_state_values(number, OptunaState.FAIL)
         else:
             storage.set_trial_state_values(number, OptunaState.COMPLETE, [row.sampler_value])
-        self._storage.sync()
 
     def on_wait(self, say: Callable[[str], None]) -> None:
         """Who is told that the storage is waited for."""
@@ -281,7 +283,6 @@ def _row(frozen: FrozenTrial, unfinished: str, *, knobs: Mapping[str, Knob]) -> 
     used = active(list(knobs.values()), frozen.params)
     used |= {path: value for path, value in frozen.params.items() if path not in knobs}
     idle = {path: value for path, value in frozen.params.items() if path not in used}
-    ended = frozen.datetime_complete
     value = attrs.get("value", frozen.value)
     return TrialRecord(
         spec=TrialSpec(
@@ -294,6 +295,6 @@ def _row(frozen: FrozenTrial, unfinished: str, *, knobs: Mapping[str, Knob]) -> 
         state=state,
         value=value if state in RANKED else None,
         sampler_value=value if state in (*RANKED, TrialState.INFEASIBLE) else None,
-        ended=ended.timestamp() if ended is not None else 0.0,
+        ended=frozen.datetime_complete.timestamp() if frozen.datetime_complete else 0.0,
         **results,
     )

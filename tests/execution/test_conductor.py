@@ -3,11 +3,13 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import optuna
 import pytest
-from kit import MARK, TINY, marked, running, search, steady, trials, wait_for
+from kit import MARK, TINY, environment, marked, running, search, steady, trials, wait_for
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -27,6 +29,36 @@ def _load(path, name="own_trainer"):
 def _has_started(cwd, trials=1):
     path = _journal(cwd)
     return path.exists() and path.read_text().count('"op_code":7') >= trials
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_every_record_is_on_the_disk_at_the_end_by_at_most_one_sync_per_trial(tmp_path):
+    code = (
+        "import os, sys\n"
+        "whole, sizes = os.fsync, []\n"
+        "def fsync(file):\n"
+        "    whole(file)\n"
+        "    if os.readlink(f'/proc/self/fd/{file}').endswith('journal.log'):\n"
+        "        sizes.append(os.fstat(file).st_size)\n"
+        "os.fsync = fsync\n"
+        "from search.storage import journal\n"
+        "journal.JournalFile.close = lambda self: None\n"  # it would sync once more
+        "from search.__main__ import main\n"
+        "code = main(['own_trainer', 'trainer._target_=toys.steady', 'placement.slots=2', 'seeds=2'])\n"
+        "print(code, len(sizes), sizes[-1], os.stat('results/own_trainer/journal.log').st_size)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(TOY_PAUSE="0", **{MARK: "synced"}),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    code, syncs, synced, size = map(int, done.stdout.splitlines()[-1].split())
+    assert code == 0
+    assert 0 < syncs <= len(trials(tmp_path / "results" / "own_trainer"))
+    assert synced == size
 
 
 def test_a_second_conductor_is_refused_and_the_first_is_named(tmp_path):

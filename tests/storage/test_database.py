@@ -54,6 +54,7 @@ def _carry_out(study: Study, number: int, state: str = "complete") -> None:
     study.start(_ask(number), values={"lr": (0.1, 0.5, 1.0)})
     study.report(number, epoch=1, value=0.25)
     study.finish(TrialRecord(spec=_ask(number), state=state, value=0.5, epochs=1, best_epoch=1, sampler_value=0.5, reason="why"))  # fmt: skip
+    study.sync()
 
 
 def test_a_resumed_study_in_a_database_keeps_its_rows_and_what_was_underway(tmp_path):
