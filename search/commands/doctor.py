@@ -124,8 +124,10 @@ def _of_search(options: Namespace) -> Reading:
         raise refused(
             options.name,
             rule="a verdict needs train_loss and val_loss",
-            got=f"curves of {', '.join(columns) or 'nothing'}",
-            remedy="yield both, or print them, under these names",
+            got=f"curves of {', '.join(columns)}" if len(columns) else "no epoch yet",
+            remedy="yield both, or print them, under these names"
+            if len(columns)
+            else "wait, or give the search's command again",
         )
     return Reading(
         name=options.name,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search.commands.support.arguments import VerbParser, file_to_write, whole_number
 from search.commands.support.documents import page_record, print_document
+from search.config.results_root import from_here
 from search.errors import UsageError
 from search.results.diagnosis import diagnosed
 from search.results.findings import open_results
@@ -61,7 +62,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     together = "-".join(folder.name for folder in folders)
     target = options.to or folders[0].with_name(f"{together}.html")
     write_text(target, comparison_page(searches))
-    print(f"{target}: {len(searches)} searches of one contract")
+    print(f"{from_here(target)}: {len(searches)} searches of one contract")
     return 0
 
 

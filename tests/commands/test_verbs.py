@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from kit import environment, search, trials
 
+import search as search_package
 from search.__main__ import main
 from search.commands.support.closing import chosen_words
 from search.commands.support.show_plan import composed
@@ -190,6 +192,24 @@ def test_status_tells_the_best_trial_and_that_the_search_is_done(smoke, capsys):
     }
     assert entry["seconds_left"] is None
     assert entry["running"] == []
+
+
+def test_a_search_that_was_killed_before_its_first_trial_is_read_by_every_verb(smoke, capsys):
+    folder = smoke / "results" / "smoke"
+    lines = (folder / "journal.log").read_text().splitlines(keepends=True)
+    first = next(place for place, line in enumerate(lines) if json.loads(line)["op_code"] == 4)
+    (folder / "journal.log").write_text("".join(lines[:first]))
+    for path in folder.iterdir():
+        if path.suffix in (".csv", ".jsonl", ".parquet", ".html", ".svg") or "best" in path.name:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for verb in ("status", "table", "report"):
+        assert main([verb, "smoke"]) == 0, verb
+    assert "no decision yet: 4 trials are still to come" in capsys.readouterr().out
+    assert main(["doctor", "smoke"]) == 2
+    assert (
+        "but got no epoch yet; wait, or give the search's command again" in capsys.readouterr().err
+    )
+    assert len(search_package.load("smoke").trials) == 4
 
 
 def test_a_search_whose_conductor_was_killed_has_died_and_one_that_was_left_has_stopped(smoke):
