@@ -151,8 +151,7 @@ class _ManyStages:
         self._rows: list[TrialRecord] = []
         self._steps: list[dict[str, Any]] = []
         self._before = read_json_lines(folder.decisions, keys=OF_STEP)
-        self._budgets = budgets
-        self._command, self._words = "", words
+        self._budgets, self._command, self._words = budgets, "", words
         self._events: EventStream | None = None
 
     def run(self, history: History, events: EventStream | None) -> None:

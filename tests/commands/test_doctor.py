@@ -12,7 +12,7 @@ import pytest
 from kit import INLINE, search, trials
 
 from search.__main__ import main
-from search.commands.doctor import _mostly_out_of_patience
+from search.commands.support.reading import _mostly_out_of_patience
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.rules import NEED_VALIDATION, Verdict, judge
 from search.errors import UsageError

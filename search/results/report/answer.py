@@ -295,6 +295,5 @@ def next_commands(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _commands(findings: Findings) -> list[tuple[str, str]]:
-    follow = follow_up(findings.plan)
-    joint = [(follow, "turns many knobs at once, from this winner")] if follow else []
-    return [*next_commands(findings.plan), *joint]
+    joint = [(follow_up(findings.plan), "turns many knobs at once, from this winner")]
+    return [*next_commands(findings.plan), *(each for each in joint if each[0])]

@@ -1,0 +1,152 @@
+"""What the doctor has read from learning curves, as text and as a document."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from search.diagnostics.verdicts.across_trials import Together
+from search.diagnostics.verdicts.advice import ALARMS
+from search.diagnostics.verdicts.rules import Verdict
+from search.execution.progress import shown_knobs
+from search.execution.terminal import Terminal
+from search.results.findings import Findings
+from search.results.summary.advise import tried_paths
+from search.results.summary.verdicts import advice, config_of, out_of_patience
+
+SHOWN = 12  # trials that a verdict names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the curves of a search, of one of its trials or of somebody's logs say.
+
+    `verdicts`: by trial. `findings`: of the search, if it is one. `together`: what all trials say.
+    `untold`, `unheld`: verdicts that could not be given without a scale, or without losses of
+    validation. `columns`: which columns of a log were read as what. `then`: what to do next.
+    `acts`: the knobs that can be turned; None: all.
+    """
+
+    name: str
+    verdicts: Mapping[str, Verdict]
+    findings: Findings | None = None
+    together: Sequence[Together] = ()
+    untold: Sequence[str] = ()
+    unheld: Sequence[str] = ()
+    columns: str = ""
+    then: Sequence[str] = ()
+    acts: Collection[str] | None = None
+
+
+def document_of(reading: Reading) -> dict[str, Any]:
+    """As JSON."""
+    ended = _ended(reading.findings)
+    return {
+        "name": reading.name,
+        "trials": [
+            {"trial": name, **_record(verdict, ended=name in ended, acts=reading.acts)}
+            for name, verdict in reading.verdicts.items()
+        ],
+        "together": [{"says": remark.says, "rule": remark.rule} for remark in reading.together],
+        "untold": [*reading.untold, *reading.unheld],
+        "columns": reading.columns,
+    }
+
+
+def say(reading: Reading) -> None:
+    """As text."""
+    console = Terminal()
+    if len(reading.verdicts) > 1:
+        _show_table(reading, console)
+    else:
+        _show_one(reading, console)
+    if reading.columns:
+        console.say(f"read {reading.columns}; --columns ROLE=NAME decides otherwise")
+    if reading.untold:
+        console.say(
+            f"cannot be judged from these curves: {', '.join(reading.untold)}; how many classes "
+            "are there (--classes C), or what does a constant prediction lose (--constant L)?"
+        )
+    if reading.unheld:
+        console.say(
+            f"cannot be judged without losses of validation: {', '.join(reading.unheld)}; where a "
+            "column holds them, name it with --columns val=NAME"
+        )
+    for remark in reading.together:
+        console.say(f"together: {remark.says} ({remark.rule})")
+    for line in reading.then:
+        console.say(line)
+    if reading.findings is not None and len(reading.verdicts) > 1:
+        console.say(f"\none trial: python -m search doctor {reading.name} TRIAL")
+
+
+def _ended(findings: Findings | None) -> set[str]:
+    """The trials of a search that patience had ended."""
+    if findings is None:
+        return set()
+    plan = findings.plan
+    return {str(row.spec.trial) for row in findings.rows if out_of_patience(plan, row)}
+
+
+def _record(verdict: Verdict, *, ended: bool, acts: Collection[str] | None) -> dict[str, Any]:
+    return {
+        "verdict": verdict.name,
+        "why": verdict.why,
+        "alike": list(verdict.alike),
+        "advice": advice(verdict.name, turnable=acts, out_of_patience=ended),
+        "also": [{"verdict": side.name, "why": side.why} for side in verdict.sides],
+    }
+
+
+def _show_one(reading: Reading, console: Terminal) -> None:
+    findings = reading.findings
+    ((name, verdict),) = reading.verdicts.items()
+    rows = findings.rows if findings is not None else ()
+    row = next((row for row in rows if str(row.spec.trial) == name), None)
+    about, config, ended = "", None, False
+    if findings is not None and row is not None:
+        about = f"  {shown_knobs(row.spec.knobs)} seed {row.spec.seed}  {row.state}"
+        config = config_of(findings, row)
+        ended = out_of_patience(findings.plan, row)
+    console.say(f"{name}{about}")
+    for finding in (verdict, *verdict.sides):
+        words = " or ".join([finding.name, *(verdict.alike if finding is verdict else ())])
+        console.say(f"{words}: {finding.why}")
+        for line in advice(finding.name, config, turnable=reading.acts, out_of_patience=ended):
+            console.say(f"  - {line}")
+
+
+def _show_table(reading: Reading, console: Terminal) -> None:
+    verdicts, findings = reading.verdicts, reading.findings
+    counts = Counter(verdict.name for verdict in verdicts.values())
+    table = Table(box=None, pad_edge=False)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("trials", justify="right", no_wrap=True)
+    table.add_column("which")
+    ranked = dict(sorted(counts.items(), key=lambda item: (item[0] not in ALARMS, -item[1])))
+    for name, number in ranked.items():
+        trials = [trial for trial, verdict in verdicts.items() if verdict.name == name]
+        more = f" and {number - SHOWN} more" if number > SHOWN else ""
+        style = "red" if name in ALARMS else ""
+        table.add_row(name, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
+    console.print(table)
+    config, tried = None, set[str]()
+    if findings is not None:
+        config, tried = findings.plan.config, tried_paths(findings)
+    ended = _mostly_out_of_patience(verdicts, findings)
+    for name in ranked:
+        stopped = name in ended
+        lines = advice(name, config, tried=tried, turnable=reading.acts, out_of_patience=stopped)
+        for line in lines[:1]:
+            console.say(f"{name}: {line}")
+
+
+def _mostly_out_of_patience(verdicts: Mapping[str, Verdict], findings: Findings | None) -> set[str]:
+    """The verdicts of which patience had ended more than half of the trials."""
+    ended = _ended(findings)
+    of = Counter(verdict.name for verdict in verdicts.values())
+    stopped = Counter(verdict.name for name, verdict in verdicts.items() if name in ended)
+    return {name for name, number in stopped.items() if 2 * number > of[name]}
