@@ -2,9 +2,11 @@
 
 import ast
 import itertools
+import os
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from trainers.api import Config
@@ -39,16 +41,19 @@ def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
 
 
 def user_files(module: str) -> list[Path]:
-    """The sources of a module and of all imported ones below the working folder."""
-    here, files = Path.cwd().resolve(), []
+    """The sources of a module and of all imported ones below the working folder.
+
+    Each folder is resolved once, however many of the thousands of modules lie in it.
+    """
+    here, files, real = Path.cwd().resolve(), set[Path](), cache(os.path.realpath)
     for name, loaded in list(sys.modules.items()):
         source = getattr(loaded, "__file__", None)
         if not source or not source.endswith(".py"):
             continue
-        path = Path(source).resolve()
+        path = Path(real(os.path.dirname(source)), os.path.basename(source))
         if name == module or is_users(path, here=here):
-            files.append(path)
-    return sorted(set(files))
+            files.add(path)
+    return sorted(files)
 
 
 def _scripts(words: Sequence[str]) -> list[Path]:

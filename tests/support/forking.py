@@ -3,6 +3,7 @@
 A program that is its fork first forks such a process of its own, for what it starts in turn.
 """
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -12,9 +13,10 @@ import runpy
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import forked
 
@@ -144,6 +146,15 @@ def _run(words: Sequence[str]) -> None:
     exec(what, vars(main))
 
 
+def _end(status: int) -> NoReturn:
+    """Ends as Python does, but for taking its modules apart, which copies most of their memory."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def _read_once() -> None:
     """Every search that ends reads the files of `conf/space/`; what they say is kept by process."""
     from search.config.compose import compose_experiment
@@ -169,7 +180,13 @@ def main() -> None:
     request = serve(door)
     if forked.starts_workers(request["words"]):
         request = _with_own_server(torch=torch, variables=variables) or request
-    _run(request["words"])
+    try:
+        _run(request["words"])
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        _end(end.code or 0)
+    _end(0)
 
 
 if __name__ == "__main__":
