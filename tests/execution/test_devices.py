@@ -1,13 +1,12 @@
 """Slots: GPUs, cores, choices; the driver and torch are asked, a variable is not believed."""
 
-import json
-import subprocess
 import sys
 
 import joblib
 import pytest
-from kit import ROOT, search
+from kit import search
 
+from search.errors import UsageError
 from search.execution.slots import Slot, find_slots
 
 TWO = "GPU 0: NVIDIA X (UUID: GPU-aa11)\nGPU 1: NVIDIA X (UUID: GPU-bb22)\n"
@@ -16,49 +15,34 @@ SLICED = (
     + "  MIG 1g.10gb     Device  0: (UUID: MIG-cc33)\n"
     + "  MIG 1g.10gb     Device  1: (UUID: MIG-dd44)\n"
 )
-ASK = """
-import json, sys
-from search.errors import UsageError
-from search.execution.slots import find_slots
-settings = {"slots": "auto", "slots_per_gpu": 1, "gpus": None, "threads": 1}
-settings |= json.loads(sys.argv[1])
-try:
-    print(json.dumps([slot.gpu for slot in find_slots(**settings)]))
-except UsageError as error:
-    print(json.dumps(str(error)))
-"""
-
-
 @pytest.fixture
-def gpus(tmp_path):
+def gpus(tmp_path, monkeypatch):
     """The GPUs of the slots, or the refusal, with a driver and a torch that say what is wished."""
+    program, torch = tmp_path / "bin" / "nvidia-smi", tmp_path / "site" / "torch"
+    program.parent.mkdir()
+    torch.mkdir(parents=True)
+    (torch / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setenv("PATH", f"{program.parent}:/bin:/usr/bin")
 
     def asked(variable, *, driver=TWO, exit_code=0, cuda="'13.0'", **settings):
-        program = tmp_path / "bin" / "nvidia-smi"
-        program.parent.mkdir(exist_ok=True)
         program.unlink(missing_ok=True)
         if driver is not None:
             program.write_text(f"#!/bin/sh\nprintf '%s' '{driver}'\nexit {exit_code}\n")
             program.chmod(0o755)
-        (tmp_path / "site" / "torch").mkdir(parents=True, exist_ok=True)
         version = (
             f"__version__ = '2.11.0'\ncuda: Optional[str] = {cuda}\nhip: Optional[str] = None\n"
         )
-        (tmp_path / "site" / "torch" / "version.py").write_text(version)
-        (tmp_path / "site" / "torch" / "__init__.py").write_text("raise RuntimeError('imported')\n")
-        environment = {
-            "PATH": f"{program.parent}:/bin:/usr/bin",
-            "PYTHONPATH": f"{tmp_path / 'site'}:{ROOT}",
-            **({} if variable is None else {"CUDA_VISIBLE_DEVICES": variable}),
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", ASK, json.dumps(settings)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return json.loads(done.stdout)
+        (torch / "version.py").write_text(version)
+        if variable is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+        try:
+            return [slot.gpu for slot in _slots(**settings)]
+        except UsageError as error:
+            return str(error)
 
     return asked
 
