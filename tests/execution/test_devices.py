@@ -15,6 +15,8 @@ SLICED = (
     + "  MIG 1g.10gb     Device  0: (UUID: MIG-cc33)\n"
     + "  MIG 1g.10gb     Device  1: (UUID: MIG-dd44)\n"
 )
+
+
 @pytest.fixture
 def gpus(tmp_path, monkeypatch):
     """The GPUs of the slots, or the refusal, with a driver and a torch that say what is wished."""

@@ -2,8 +2,9 @@
 
 `python -m search …`, and what a search starts in turn (workers, dry runs, probes), each run from
 their first line in a process of their own: a child of the one that starts it, with its own words,
-folder, variables and streams. Only its imports are done already. A program starts as a user's does
-where a variable may act on imports, and where it is started `anew`; so does all that it starts.
+folder, variables and streams. Only its imports are done already, and at its end they are not taken
+apart. A program starts as a user's does where a variable may act on imports, and where it is
+started `anew`; so does all that it starts.
 """
 
 import ctypes
