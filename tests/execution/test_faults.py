@@ -99,7 +99,7 @@ def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
     ("habit", "state", "reason"),
     [
         ("leave", "lost", "its worker ended with exit status 0 in the middle of the trial"),
-        ("slow", "failed", "took longer than trainer.timeout=0.1 s"),
+        ("slow", "failed", "took longer than trainer.timeout=0.5 s"),
     ],
 )
 def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason, tmp_path):
@@ -107,7 +107,7 @@ def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason,
         *NAUGHTY,
         "placement=inline",
         "placement.max_retries=1",
-        "trainer.timeout=0.1",
+        "trainer.timeout=0.5",
         f"+model.habit={habit}",
         cwd=tmp_path,
     )
@@ -197,11 +197,13 @@ def test_nothing_is_decided_against_a_baseline_that_is_missing(habit, decided, t
 
 
 COLLIDING = """
-import json, os, pathlib, time
+import json, os, pathlib, sys, time
 
-met = pathlib.Path("met")
+run, met = pathlib.Path("run"), pathlib.Path("met")
+while sys.argv[1] == "2" and not (run.exists() or met.exists()):  # the baseline comes first
+    time.sleep(0.02)
 try:
-    os.mkdir("run")  # as a folder that is named by the second
+    run.mkdir()  # as a folder that is named by the second
 except FileExistsError:
     met.touch()
     raise
@@ -209,7 +211,7 @@ while not met.exists():  # the first trial goes on once a second one has met it
     time.sleep(0.02)
 print(json.dumps({"epoch": 1, "accuracy": 0.5}), flush=True)
 if not os.path.exists("stays"):
-    os.rmdir("run")
+    run.rmdir()
 """
 
 
@@ -219,7 +221,11 @@ def test_a_trial_whose_name_another_has_taken_is_tried_again_alone(stays, tmp_pa
     (tmp_path / "collide.py").write_text(COLLIDING)
     if stays:
         (tmp_path / "stays").touch()
-    words = ["own_command", "trainer.command=['{python}',collide.py]", "trainer.epochs=1"]
+    words = [
+        "own_command",
+        "trainer.command=['{python}',collide.py,'{turned}']",
+        "trainer.epochs=1",
+    ]
     words += ["data.rows=100", "knob.turned=choice(1,2)", "seeds=1", "placement.slots=2"]
     done = search(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
