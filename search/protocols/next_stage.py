@@ -25,6 +25,7 @@ from search.protocols.next_knob import (
     hand,
     holds,
     next_sweep,
+    nothing_left,
     own_knobs,
     remedies,
     sweep_request,
@@ -151,7 +152,8 @@ def _joint(history: History, index: int, argument: str) -> Request:
     further = (*_never_tried(history), *_named_without_effect(history, by_path))
     further = further[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
     knobs = (*knobs, *further)[: max(2, trials // FEWEST)]
-    because = f"knobs whose best values depend on each other: {', '.join(k.path for k in knobs)}"
+    names = ", ".join(knob.path for knob in knobs) or "none"
+    because = f"knobs whose best values depend on each other: {names}"
     if before:
         because = "nothing is to be confirmed, so the trials that were kept for it search on"
     request = Request(
@@ -169,10 +171,8 @@ def _joint(history: History, index: int, argument: str) -> Request:
     if history.perfect:
         return replace(request, skip=PERFECT)
     if len(knobs) < 2:
-        return replace(
-            request,
-            skip="fewer than two knobs made a difference, or are named by the verdict and untried",
-        )
+        few = "fewer than two knobs made a difference, or are named by the verdict and untried"
+        return replace(request, skip=nothing_left(history) if hand(history) else few)
     if trials < FEWEST * len(knobs):
         left_words = count(max(trials, 0), "trial")
         reason = f"the budget leaves {left_words} beside {kept} for the confirmation"

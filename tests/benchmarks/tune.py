@@ -11,11 +11,13 @@ one rate that is better by so many deviations between seeds.
 `TRIALS`, the protocol `SHARE` of them. Everyone's answer is trained again with ten seeds that
 nobody has used, and scored on validation and on the test rows, which no search sees. Results are
 appended to `--results`; what is there already is not searched again, so a table can be made in
-pieces. Columns: epochs of the whole search, its confirmation included, also as a share of the joint
-search's; how many searches reach the joint search's final value, and, in the median, after which
-share of that search's epochs: the best trial so far is of a configuration whose mean of these ten
-seeds is as good (this needs the joint search's result first); the mean over all seeds of the search, and its difference to the joint search's mean with
+pieces. Columns: epochs of the whole search, its confirmation included, also as a share of those of
+the search named by `--against`; after which shares of these it has that search's final value, a
+number per seed: "best trial", once its best trial so far is of a configuration whose mean of these
+ten seeds is as good; "incumbent", once what it would give the user, stopped then, is (both need that
+search's result first); the mean over all seeds of the search, and its difference to the other's with
 a 95 % interval over these seeds (Student), both with the sign by which higher is better.
+The data sets of `tune_sets.ASIDE` are for choosing rules, the others for measuring.
 """
 
 import argparse
@@ -55,14 +57,14 @@ STARTS = {
 }
 COMMON = ["trainer.batch_size=128", "preflight=off"]  # of small set-ups: a training takes a second
 LESS = {"mnist1d": ["trainer.fraction=0.5"]}
-SPACE = ["space=[lr,momentum,weight_decay,dropout,width]"]
-EPOCHS = ["space=[lr,momentum,weight_decay,dropout,width,epochs_range]"]
+SPACE = "space=[lr,momentum,weight_decay,dropout,width]"
+EPOCHS = SPACE.replace("]", ",epochs_range]")
 RIVALS = {
-    "joint": ["pruner=none"],  # a Gaussian process, its leaders confirmed
-    "joint, epochs": ["pruner=none", *EPOCHS],  # it turns the number of epochs too, as tune does
-    "joint, pruned": ["pruner=median"],  # as the command has it
-    "tpe": ["pruner=none", "sampler=tpe", "protocol.confirm=0"],
-    "random": ["pruner=none", "sampler=random", "protocol.confirm=0"],
+    "joint": [SPACE, "pruner=none"],  # a Gaussian process, its leaders confirmed
+    "joint, epochs": [EPOCHS, "pruner=none"],  # it turns the number of epochs too, as tune does
+    "joint, pruned": [SPACE, "pruner=median"],  # as the command has it
+    "tpe": [SPACE, "pruner=none", "sampler=tpe", "protocol.confirm=0"],
+    "random": [SPACE, "pruner=none", "sampler=random", "protocol.confirm=0"],
 }
 TRIALS, SHARE = 80, 0.8  # of a rival, and the protocol's share of them
 JOINT = ("joint", "joint, epochs")  # whose final values are held against the others'
@@ -124,7 +126,7 @@ def starts(options: argparse.Namespace) -> None:
                 with options.results.open("a") as file:
                     print(json.dumps(result), file=file)
                 print(key, result["epochs"], round(float(np.mean(result["val"])), 4), flush=True)
-    print(table(_read(options.results)).to_string())
+    print(table(_read(options.results), against=options.against).to_string())
 
 
 def _searched(trainings: Trainings, words: list[str], who: str) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def _searched(trainings: Trainings, words: list[str], who: str) -> dict[str, Any
         result = tune(trainings, [*words, f"budget_trials={round(SHARE * TRIALS)}"])
     else:
         count = TRIALS - (CONFIRMED if who.startswith("joint") else 0)
-        result = joint(trainings, [*words, *SPACE, *RIVALS[who], f"n_trials={count}"])
+        result = joint(trainings, [*words, *RIVALS[who], f"n_trials={count}"])
     val, test = fresh(trainings, words, result["knobs"], seeds=FRESH)
     return {**result, "val": val, "test": test}
 
@@ -157,32 +159,43 @@ def _read(results: Path) -> list[dict[str, Any]]:
     return list(map(json.loads, results.read_text().splitlines())) if results.exists() else []
 
 
-def table(results: list[dict[str, Any]]) -> pd.DataFrame:
-    """A row per data set, start and search."""
+def table(results: list[dict[str, Any]], *, against: str) -> pd.DataFrame:
+    """A row per data set, start and search; `against`: the search that others are compared with."""
     rows = []
     frame = pd.DataFrame(results)
-    frame["reached"] = frame.get("reached", np.nan)
-    for name in ("val", "test"):  # higher is better in both
-        sign = np.where(frame.data == "diabetes", -1.0, 1.0)
+    sign = np.where(frame.data == "diabetes", -1.0, 1.0)  # higher is better in both
+    for name in ("val", "test"):
         frame[name] = sign * frame[name].map(np.mean)
     for (data, start), part in frame.groupby(["data", "start"], sort=False):
-        rival = part[part.who == "joint"].set_index("seed")
+        rival = part[part.who == against].set_index("seed")
         for who, own in part.groupby("who", sort=False):
             own = own.set_index("seed")
             row = {"data": data, "start": start, "who": who, "seeds": len(own)}
-            common = own.index.intersection(rival.index)
-            row["epochs"] = round(own.epochs.mean())
-            row["of joint's"] = own.epochs[common].sum() / max(rival.epochs[common].sum(), 1)
-            at = own.reached[common].dropna()
-            row["reach it"] = len(at)
-            row["reached, of joint's"] = (at / rival.epochs[at.index]).median()
+            own = own.loc[own.index.intersection(rival.index)]
+            row["epochs"] = round(own.epochs.mean()) if len(own) else 0
+            row["of its"] = own.epochs.sum() / max(rival.epochs[own.index].sum(), 1)
+            for name, at in _reached(own, rival, against).items():
+                shares = (at / rival.epochs[own.index]).dropna()
+                row[name] = ", ".join(f"{share:.2f}" for share in shares) or "no"
             for name in ("val", "test"):
-                gap = own[name][common] - rival[name][common]
+                gap = own[name] - rival[name][own.index]
                 row[name] = own[name].mean()
-                row[f"{name} - joint's"] = gap.mean()
+                row[f"{name} - its"] = gap.mean()
                 row[f"± {name}"] = half_width(gap)
             rows.append(row)
     return pd.DataFrame(rows).round(4)
+
+
+def _reached(own: pd.DataFrame, rival: pd.DataFrame, against: str) -> dict[str, "pd.Series[float]"]:
+    """By seed, the epochs after which the best trial, and after which the incumbent, is as good as
+    the rival's final answer; NaN where it never is.
+    """
+    column, answer = f"reached {against}", pd.Series(np.nan, index=own.index)
+    for seed, found in own.get("answers", answer).items():
+        steps = found if isinstance(found, list) else []
+        good = (epochs for epochs, mean in steps if mean >= rival.val[seed])
+        answer[seed] = next(good, np.nan)
+    return {"best trial": own.get(column, answer * np.nan), "incumbent": answer}
 
 
 def half_width(values: "pd.Series[float]") -> float:
@@ -202,6 +215,7 @@ def main() -> None:
     parser.add_argument("--start", nargs="+", default=list(STARTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--who", nargs="+", default=["joint", "tune", *RIVALS])
+    parser.add_argument("--against", default="joint", choices=JOINT)
     parser.add_argument("--results", type=Path, default=Path("starts.jsonl"))
     options = parser.parse_args()
     if options.what == "chance":

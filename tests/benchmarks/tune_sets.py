@@ -13,7 +13,6 @@ ASIDE = {  # task, columns, classes or targets
     "wine": ("classification", 13, 3),
     "moons": ("classification", 2, 2),
     "cover": ("classification", 20, 5),
-    "friedman": ("regression", 10, 1),
 }
 
 
@@ -36,8 +35,6 @@ def _made(data: str) -> tuple[np.ndarray, np.ndarray]:
         return datasets.load_wine(return_X_y=True)
     if data == "moons":
         return datasets.make_moons(500, noise=0.3, random_state=0)
-    if data == "friedman":
-        return datasets.make_friedman1(600, noise=1.0, random_state=0)
     return datasets.make_classification(
         800, 20, n_informative=8, n_classes=5, weights=[0.4, 0.3, 0.15, 0.1], flip_y=0.05,
         class_sep=1.2, random_state=0,

@@ -292,6 +292,8 @@ def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():
     history, _ = carried_out(tune_plan(), _nothing, lambda knobs: "data_suspect")
     end = next(step for step in history.steps if step.request.stage == "sweeps")
     assert end.says.startswith("data_suspect needs a hand: compare train and validation")
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    assert (joint.decision, joint.says) == ("skipped", end.says)
 
 
 @pytest.mark.slow

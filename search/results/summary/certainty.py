@@ -157,8 +157,11 @@ def inert(findings: Findings) -> list[str]:
     """That no value differs from another in any seed."""
     if not change_nothing(findings.groups):
         return []
-    names = {verdict.name for verdict in findings.verdicts.values()}
     why = "nothing reads this knob, or its effect is too small for the metric to show"
+    scores = {score for group in findings.groups for score in group.scores}
+    if len(scores) == 1 and not scores & {*findings.groups[0].perfect}:
+        why = "all seeds gave one score too, so training changes nothing: does the optimizer step?"
+    names = {verdict.name for verdict in findings.verdicts.values()}
     if names and names <= {*NOT_LEARNED}:
         why = f"no training learned anything ({', '.join(sorted(names))}), so no effect can show"
     knob, metric = findings.plan.knob.path, findings.plan.metric.name
