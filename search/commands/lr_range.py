@@ -6,9 +6,10 @@ What is heavy is imported after the first line has been shown.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.commands.support.arguments import VerbParser, take
+from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
 from search.config.results_root import address
+from search.config.words import take
 from search.errors import RunError
 from search.execution.terminal import Terminal
 

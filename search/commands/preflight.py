@@ -6,9 +6,10 @@ What is heavy is imported after the first line has been shown.
 import time
 from pathlib import Path
 
-from search.commands.support.arguments import VerbParser, take
+from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.config.quick_imports import quick_imports
+from search.config.words import take
 from search.execution.terminal import Terminal
 from search.storage.sealed import read_json
 

@@ -13,6 +13,7 @@ from search.commands.support.arguments import VerbParser
 from search.commands.support.scoring import Judge, imported, trials_scores
 from search.config.compose import compose_experiment
 from search.config.reference import Reference, read_reference, reference_names
+from search.config.words import changed_keys
 from search.contract.contract import prepare
 from search.errors import RunError, refused
 from search.execution.terminal import Terminal
@@ -22,8 +23,7 @@ from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 
 SUMMARY = "trains models with a published result, and compares with it"
-# Overrides that leave the recipe as it is.
-HARMLESS = ("name=", "results_root=", "placement.", "lanes=", "seeds=", "report=")
+BESIDE = ("lanes=", "seeds=")  # further words that leave the recipe as it is
 Scores = Mapping[str, Sequence[float]]
 
 
@@ -59,7 +59,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     findings = launch(config, console=console, command=command)
     scores = _tested(findings, reference)
     missed = _show(reference, scores, metric=findings.plan.metric.name, console=console)
-    changed = [word.partition("=")[0] for word in overrides if not word.startswith(HARMLESS)]
+    changed = changed_keys(overrides, beside=BESIDE)
     if missed and changed:
         console.say(f"another recipe than the published one: {', '.join(changed)} was changed")
     return 1 if missed and not changed else 0

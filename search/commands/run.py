@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.commands.support.arguments import VerbParser, take
+from search.commands.support.arguments import VerbParser
 from search.config.passwords import redacted
 from search.config.quick_imports import quick_imports
+from search.config.words import take
 from search.errors import RunError
 from search.execution.terminal import Terminal
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from search.commands.support.arguments import VerbParser, results_root, take
+from search.commands.support.arguments import VerbParser
 from search.commands.tune import compose_and_run
+from search.config.results_root import RESULTS
 from search.config.sweep_words import knob_names, sweep_words
+from search.config.words import take
 from search.execution.terminal import Terminal
 
 SUMMARY = "sweeps several knobs, each from the winner before, and confirms what was adopted"
@@ -39,7 +41,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     protocol = sweep_words(knobs, overrides, config_dir)
     name = next(word for word in reversed(protocol) if word.startswith("name=")).partition("=")[2]
     folders = [f"{name}-{knob}" for knob in knob_names(knobs)]
-    root = results_root(overrides)
+    root = Path(take(overrides, "results_root")[0] or RESULTS)
     if not (root / name).exists() and (former := [f for f in folders if (root / f).exists()]):
         console.say(f"{', '.join(former)}: sweeps of an earlier version, which stay as they are")
     console.say(f"{name}: reading the config …")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
+from search.config.words import changed_keys
 from search.errors import RunError
 from search.execution.terminal import Terminal
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 SUMMARY = "trains one config, such as best.yaml; compares with its `expected:`"
-# Overrides that leave the promised value as it is.
-HARMLESS = ("name=", "results_root=", "placement.", "keep=")
 
 
 def parser() -> VerbParser:
@@ -63,8 +62,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if expected is None:
         return 0
     print(f"expected: {expected!r}\ngot:      {row.value!r}")
-    changed = [word.partition("=")[0] for word in overrides if not word.startswith(HARMLESS)]
-    if changed:
+    if changed := changed_keys(overrides):
         print(f"expected was promised for another config: here {', '.join(changed)} was given")
         return 0
     if "seconds" in metric.names:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from search.commands.run import run_config
-from search.commands.support.arguments import VerbParser, take
+from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
+from search.config.words import take
 from search.execution.terminal import Terminal
 
 SUMMARY = "carries out the tuning guide: checks, sweeps by verdict, joint search, confirmation"

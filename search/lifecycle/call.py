@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.config.config_file import check_whole, override_keys
 from search.config.overrides import value_word
 from search.config.results_root import root_of
+from search.config.words import take
 from search.errors import UsageError, refused
 from search.execution.process_guard import MARK
 from search.execution.terminal import Terminal
@@ -100,9 +101,7 @@ def _config(
             return _whole(experiment, words), None
         changes = [*_words_of({k: v for k, v in experiment.items() if k != "experiment"})]
         experiment, words = str(experiment["experiment"]), [*changes, *words]
-    sources = [word.partition("=")[2] for word in words if word.startswith("from=")]
-    overrides = [word for word in words if not word.startswith("from=")]
-    source = sources[-1] if sources else None
+    source, overrides = take(words, "from")
     if experiment == TUNE:
         return protocol_from(overrides, config_dir=folder, source=source)
     return compose_from(experiment, overrides=overrides, config_dir=folder, source=source)

@@ -8,10 +8,10 @@ import yaml
 from omegaconf import OmegaConf
 
 from search.__main__ import main
-from search.commands.support.arguments import take
 from search.commands.support.closing import show_closing
 from search.config.plan import read_plan
 from search.config.results_root import address, root_of
+from search.config.words import take
 from search.errors import UsageError
 from search.execution.terminal import Terminal
 from search.results.findings import open_results

@@ -8,10 +8,10 @@ import yaml
 from kit import INLINE, search, trials
 from omegaconf import OmegaConf
 
-from search.commands.support.arguments import take
 from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
 from search.config.sweep_words import protocol_words
+from search.config.words import take
 from search.errors import RunError, UsageError
 from search.results.findings import open_results
 from search.results.repeat import check_repeats

@@ -121,21 +121,6 @@ def examples_text(examples: Iterable[tuple[str, str]]) -> str:
     return "\n".join(["examples:", *lines])
 
 
-def take(words: Sequence[str], key: str) -> tuple[str | None, list[str]]:
-    """The last value of `key=VALUE` among the words, and the words without it.
-
-    For keys that Hydra must not see.
-    """
-    values = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
-    rest = [word for word in words if not word.startswith(f"{key}=")]
-    return (values[-1] if values else None), rest
-
-
-def results_root(overrides: Sequence[str]) -> Path:
-    """Where searches lie, as the words of a config say."""
-    return Path(take(overrides, "results_root")[0] or RESULTS)
-
-
 def file_to_write(text: str) -> Path:
     """The type of an option that names a file to write: its folder must be there."""
     path = Path(text)

@@ -8,7 +8,6 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.table import Table
 
-from search.commands.support.arguments import take
 from search.commands.support.documents import print_document
 from search.commands.support.protocol_plan import show_protocol
 from search.config.joint_settings import ADAPTIVE, JointSettings
@@ -17,6 +16,7 @@ from search.config.plan import Plan, read_plan
 from search.config.sweep_settings import SweepSettings
 from search.config.sweep_words import sweep_words
 from search.config.tune_settings import TuneSettings
+from search.config.words import take
 from search.contract.dataset import completed
 from search.execution.pace import duration
 from search.execution.terminal import Terminal
