@@ -142,7 +142,7 @@ class StepState(NamedTuple):
     """
 
     folder: str
-    variables: Mapping[str, str]
+    variables: Mapping[bytes | str, bytes | str]
     dtype: Any = None
     threads: int | None = None
     with_gradients: bool = True
@@ -154,7 +154,9 @@ class StepState(NamedTuple):
             folder = os.getcwd()
         except OSError:
             folder = ""
-        torch, variables = sys.modules.get("torch"), dict(os.environ)
+        # As the system has them, without a call: decoded they take longer than a short epoch.
+        variables = dict(getattr(os.environ, "_data", os.environ))
+        torch = sys.modules.get("torch")
         if torch is None:
             return cls(folder=folder, variables=variables)
         return cls(
@@ -172,8 +174,10 @@ class StepState(NamedTuple):
             with suppress(OSError):  # the user's code has removed it
                 os.chdir(self.folder)
         for name in now.variables.keys() - self.variables.keys():
-            os.environ.pop(name)
-        os.environ.update(self.variables)
+            os.environ.pop(os.fsdecode(name))
+        for name, value in self.variables.items():
+            if now.variables.get(name) != value:
+                os.environ[os.fsdecode(name)] = os.fsdecode(value)
         torch = sys.modules.get("torch")
         if torch is None:
             return
