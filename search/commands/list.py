@@ -16,7 +16,7 @@ usage: python -m search EXPERIMENT [key=value …] [--config-dir FOLDER]
        python -m search VERB …
        python -m search help WORD       what an experiment or a verb does and takes
 
-`knobwise …` does the same as `python -m search …`, also beside modules named like ours"""
+`knobwise …` does the same, also in a folder with modules named like ours"""
 
 
 def parser() -> VerbParser:

@@ -276,8 +276,7 @@ def _no_sampler() -> optuna.samplers.BaseSampler:
 
 
 def _row(frozen: FrozenTrial, unfinished: str, *, knobs: Mapping[str, Knob]) -> TrialRecord:
-    attrs: dict[str, Any] = dict(frozen.user_attrs)
-    finished = frozen.state.is_finished()
+    attrs, finished = dict[str, Any](frozen.user_attrs), frozen.state.is_finished()
     state = TrialState(attrs.get("state", unfinished)) if finished else unfinished
     results = {name: attrs[name] for name in ATTRIBUTES if name in attrs} if finished else {}
     used = active(list(knobs.values()), frozen.params)
