@@ -123,9 +123,10 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """A seat has come to its own end."""
+    """A seat has come to its own end. `remark`: what stands in the trial's row about it."""
 
     trial: int
+    remark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

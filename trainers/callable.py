@@ -175,9 +175,10 @@ class CallableSeats:
             if remark := self._numbers.remark() or self._files.remark():
                 values.setdefault("remark", remark)
             return [Epoch(trial=self._trial, epoch=self._last_epoch, values=values)]
-        except StopIteration:
+        except StopIteration as end:
             self._close()
-            return [End(trial=self._trial)]
+            remark = end.value if isinstance(end.value, str) else ""
+            return [End(trial=self._trial, remark=remark)]
         except Exception as error:  # noqa: BLE001  # a user's code may raise anything
             return [Failure(trial=self._trial, error=error)]
 

@@ -45,8 +45,11 @@ LEFT = (
 
 def train(
     config: Config, data: Data, device: str, checkpoint: Checkpoint
-) -> Generator[Values, None, None]:
-    """Runs `trainer.command` and yields its records; closing stops its whole process group."""
+) -> Generator[Values, None, str]:
+    """Runs `trainer.command` and yields its records; closing stops its whole process group.
+
+    Returns what is to be said of its end; empty as a rule.
+    """
     folder = checkpoint.folder
     variables = _write_files(config, data, checkpoint)
     command = command_line(
@@ -77,7 +80,7 @@ def train(
         yield from records
         ended_early = first is not None and printed.last < config["trainer"].get("epochs", 0)
         at = f"epoch {printed.last} of {most}" if ended_early else ""
-        check_end(process.wait(), command, said, late=late, at=at)
+        remark = check_end(process.wait(), command, said, late=late, at=at)
         if first is None and not earlier:
             wanted = " and ".join(map(repr, needed)) or "numbers"
             other = f"the last other object was {printed.other}" if printed.other else SILENT
@@ -85,6 +88,7 @@ def train(
                 f"{shlex.join(command)[:200]}: must print a JSON object with {wanted} "
                 f"on one line per epoch, to standard output, but printed none; {other}"
             )
+        return remark
     finally:
         _stop(process, grace=grace)
 

@@ -38,8 +38,8 @@ def check_end(
     *,
     late: Sequence[str] = (),
     at: str = "",
-) -> None:
-    """Raises CommandFailed where an error ended the program.
+) -> str:
+    """Raises CommandFailed where an error ended the program; gives what else to say of its end.
 
     Args:
         status: its exit status; another one than 0 is an error.
@@ -55,7 +55,9 @@ def check_end(
                 f"{shlex.join(command)[:200]}: ended with exit status 0, but at {at} and after an "
                 f"error: {_last_words(late)}"
             )
-        return
+        return (
+            f"an error came after its last epoch: {_last_words(late)}" if _has_raised(late) else ""
+        )
     reason = _last_words(said)
     how = (
         f"exit status {status}" if status > 0 else f"signal {-status} ({signal.strsignal(-status)})"

@@ -44,6 +44,7 @@ class TrialEndings:
         self._folder, self._queue, self._recorder = folder, queue, recorder
         self._logs, self._callback, self._connections = logs, callback, connections
         self._memory_kills = memory_kills()
+        self._has_collided = False  # once it is said what keeps trials apart, that is enough
 
     def on_end(self, worker: WorkerHandle, message: TrialEnded) -> None:
         """A trial has left its worker, which goes on.
@@ -134,9 +135,11 @@ class TrialEndings:
             trial.alone_on = worker.memory
             self._callback.note(
                 f"trial {trial.spec.trial}: {message.reason}: another trial may have been first, "
-                f"so it is tried again alone on {worker.memory}; {KEEP_APART}",
+                f"so it is tried again alone on {worker.memory}"
+                + ("" if self._has_collided else f"; {KEEP_APART}"),
                 style="yellow",
             )
+            self._has_collided = True
             self._queue.put_back([trial])
             return
         reason = f"{message.reason}; {KEEP_APART}"

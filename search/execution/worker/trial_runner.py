@@ -33,13 +33,14 @@ class StepResult:
     """One step of one trial.
 
     `message`: its next epoch; None at its end, with the `error` that ended it. `disrupted`: the
-    error may be another trial's.
+    error may be another trial's. `remark`: of the trainer, about its own end.
     """
 
     trial: int
     message: EpochTrained | None = None
     error: Exception | None = None
     disrupted: bool = False
+    remark: str = ""
 
 
 class TrialRunner:
@@ -97,7 +98,7 @@ class TrialRunner:
         records = []
         for outcome, index in outcomes:
             if isinstance(outcome, End):  # an epoch counts only if all folds have it
-                return StepResult(trial=trial)
+                return StepResult(trial=trial, remark=outcome.remark)
             if isinstance(outcome, Failure):
                 return StepResult(trial=trial, error=outcome.error)
             if isinstance(outcome, Disruption):

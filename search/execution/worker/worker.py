@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import structs
 from omegaconf import DictConfig
 
+from search.config.text import one_line
 from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import read_folds
 from search.execution import messages
@@ -225,7 +226,8 @@ class Worker:
         if seated.epoch < 0 and not seated.checkpoint.epoch:
             raise TrialFailed("the trainer ended without a single epoch; yield once per epoch")
         seated.checkpoint.keep(TrialEnd.COMPLETE)
-        seated.end = TrialEnded(trial=seated.trial, end=TrialEnd.COMPLETE)
+        reason = one_line(result.remark)
+        seated.end = TrialEnded(trial=seated.trial, end=TrialEnd.COMPLETE, reason=reason)
 
     # Trials go
 
