@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import wait_for
 
-from trainers.api import Data, Part
-from trainers.callable import rehearse
+from trainers.api import Data, End, Part
+from trainers.callable import CallableSeats, rehearse
 from trainers.checkpoint import FolderCheckpoint
 from trainers.command import train
 from trainers.command_end import CommandFailed, CommandKilled
@@ -417,6 +417,28 @@ def test_flags_are_there_or_not_and_nothing_is_filled_in_that_programs_misread()
         message = rf"\{{trainer\.{key}\}} must be a number or text, but got {value}, which programs misread; write '\{{--{key}:trainer\.{key}\}}'"
         with pytest.raises(TypeError, match=message):
             words("run", f"--{key}={{trainer.{key}}}")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_error_after_the_last_epoch_of_a_program_that_ends_well_stands_in_its_row(
+    fails, tmp_path
+):
+    code = """
+import sys, time, traceback
+print('{"accuracy": 0.5}', flush=True)
+time.sleep(0.2)
+try:
+    raise ValueError("no room for the weights")
+except ValueError:
+    traceback.print_exc() if sys.argv[1] == "True" else None
+"""
+    runner = CallableSeats(train, data=DATA, device="cpu")
+    config = _config(code, words=[str(fails)])
+    config["trainer"]["epochs"] = 1
+    runner.admit(5, config=config, checkpoint=FolderCheckpoint(tmp_path))
+    assert runner.step()[0].values["accuracy"] == 0.5
+    said = "an error came after its last epoch: ValueError: no room for the weights"
+    assert runner.step() == [End(trial=5, remark=said if fails else "")]
 
 
 def test_a_program_that_is_not_there_is_found_by_the_rehearsal():
