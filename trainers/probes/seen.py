@@ -218,6 +218,31 @@ def _means(numbers: Tensor) -> list[float]:
     return means
 
 
+def _plain_answers(
+    func: Callable[..., Any], outputs: Tensor, targets: Tensor, kwargs: dict[str, Any]
+) -> tuple[float | None, float | None]:
+    """The loss of the mean of the targets, and that of zeros, on average; None where targets do not
+    differ, or have another shape.
+    """
+    if outputs.shape != targets.shape or not bool((targets != targets.flatten()[0]).any()):
+        return None, None
+    mean = targets.to(outputs.dtype).mean(dim=0, keepdim=True).expand_as(outputs)
+    if func is F.binary_cross_entropy_with_logits:
+        mean = torch.logit(mean, eps=1e-6)
+    plainly = {**kwargs, "reduction": "mean"}
+    constant = float(func(mean, targets, **plainly))
+    if func is F.binary_cross_entropy:
+        return constant, None
+    return constant, float(func(torch.zeros_like(mean), targets, **plainly))
+
+
+def _are_partners(outputs: Tensor, targets: Tensor) -> bool:
+    """Whether every row's target is a row of its own, as where rows find their partners."""
+    if outputs.ndim != 2 or targets.numel() != len(outputs) or outputs.shape[1] < len(outputs):
+        return False
+    return len(set(targets.flatten().tolist())) == len(outputs)
+
+
 def loss_call(
     func: Callable[..., Any], outputs: Tensor, targets: Tensor, kwargs: dict[str, Any]
 ) -> LossCall:
@@ -230,15 +255,7 @@ def loss_call(
     several = rows.ndim > 1 and rows.shape[1] > 1
     exponents = rows.logsumexp(dim=1) if several else rows
     numbers = func not in (F.cross_entropy, F.nll_loss, F.poisson_nll_loss, F.gaussian_nll_loss)
-    constant = zero = None
-    if numbers and outputs.shape == targets.shape and bool((targets != targets.flatten()[0]).any()):
-        mean = targets.to(outputs.dtype).mean(dim=0, keepdim=True).expand_as(outputs)
-        if func is F.binary_cross_entropy_with_logits:
-            mean = torch.logit(mean, eps=1e-6)
-        plainly = {**kwargs, "reduction": "mean"}
-        constant = float(func(mean, targets, **plainly))
-        if func is not F.binary_cross_entropy:
-            zero = float(func(torch.zeros_like(mean), targets, **plainly))
+    constant, zero = _plain_answers(func, outputs, targets, kwargs) if numbers else (None, None)
     within = bool((rows >= 0).all() and (rows <= 1).all() and (rows != rows.flatten()[0]).any())
     return LossCall(
         name=str(func.__name__),
@@ -262,11 +279,7 @@ def loss_call(
         plain=kwargs.get("weight") is None and not kwargs.get("label_smoothing"),
         end=end,
         end_axis=axis,
-        partners=outputs.ndim == 2
-        and outputs.shape[1]
-        >= len(outputs)
-        == targets.numel()
-        == len(set(targets.flatten().tolist())),
+        partners=_are_partners(outputs, targets),
         viewed=viewed,
         below=float((targets < 0).double().mean()),
         beyond=float((targets.abs() > 1).double().mean()) if numbers else 0.0,

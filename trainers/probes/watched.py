@@ -41,25 +41,11 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
         for part in (data.train, data.val)
     )
-    watch, run, again = Watch(train_rows), Run(), Run()
-
-    def look(into: Run, *watches: Watch, epochs: int) -> str:
-        """Trains so many epochs; why it was left before, if it was."""
-        contexts = [Steer(until=patient()), *watches]
-        try:
-            with time_limit(FIRST_LOOK):
-                subject.train(
-                    data, into=into, contexts=contexts, stop=lambda run: run.trained == epochs
-                )
-        except OutOfTime:
-            return f"it took longer than its {FIRST_LOOK:.0f} s, and was left there"
-        return ""
-
-    plateaus = Plateaus()
+    watch, run, again, plateaus = Watch(train_rows), Run(), Run(), Plateaus()
     with plateaus:
-        cut = look(run, watch, epochs=2)
+        cut = _look(subject, data, run, watch, epochs=2)
     whole = len(data.val.index) == len(subject.data.val.index)
-    cut_again = "" if run.error or cut else look(again, epochs=1)
+    cut_again = "" if run.error or cut else _look(subject, data, again, epochs=1)
     last: Values = run.epochs[-1][1] if run.epochs else {}
     trained = [[key for batch in epoch for key in batch.keys] for epoch in _trained(watch)]
     labels = _labels(watch, data, classes=subject.task == "classification")
@@ -91,6 +77,19 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
         "again_error": again.error or cut_again,
     }
+
+
+def _look(subject: Subject, data: Data, into: Run, *watches: Watch, epochs: int) -> str:
+    """Trains so many epochs; why it was left before, if it was."""
+    contexts = [Steer(until=patient()), *watches]
+    try:
+        with time_limit(FIRST_LOOK):
+            subject.train(
+                data, into=into, contexts=contexts, stop=lambda run: run.trained == epochs
+            )
+    except OutOfTime:
+        return f"it took longer than its {FIRST_LOOK:.0f} s, and was left there"
+    return ""
 
 
 def _trained(watch: Watch) -> list[list[Batch]]:
