@@ -24,7 +24,7 @@ from search.storage.study import Study
 from search.storage.trials import BY_ITSELF, TrialRecord, TrialSpec, TrialState
 
 FIRST_FAILURES = 3  # trials that fail for one reason, with no other outcome, before the search ends
-OTHER_SEEDS = 2  # trials of other seeds than the first: the fewest of which the same holds
+OTHER_SEEDS = 2  # other seeds than the first: the fewest of which the same holds
 
 
 class Recorder:
@@ -48,7 +48,7 @@ class Recorder:
         unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
         self._causes: list[str | None] = []  # of each end; None where nothing failed
-        self._other_causes: list[str | None] = []  # the same of other seeds than the first
+        self._other_seeds: list[tuple[int, str | None]] = []  # the same of others than the first
         self._remarks = set[str]()
         self._ended = False  # whether a trial has ended since the last `sync`
 
@@ -173,16 +173,20 @@ class Recorder:
             )
         first = self._plan.seed
         if row.spec.seed != first:
-            self._other_causes.append(cause)
+            self._other_seeds.append((row.spec.seed, cause))
+        seeds, causes = ({each[part] for each in self._other_seeds} for part in (0, 1))
         fewest = min(FIRST_FAILURES, max(OTHER_SEEDS, self._plan.seeds - 1))
-        several, causes = len(self._other_causes) >= fewest, set(self._other_causes)
-        works = any(each.spec.seed == first and each.value is not None for each in self.rows)
-        if several and len(causes) == 1 and None not in causes and works:
+        several = len(self._other_seeds) >= fewest and len(seeds) >= OTHER_SEEDS
+        alike = len(causes) == 1 and None not in causes
+        if several and alike and self._has_trained(first):
             raise RunError(
-                f"seed {first} trains, but the first {len(self._other_causes)} trials of other "
+                f"seed {first} trains, but the first {len(self._other_seeds)} trials of other "
                 f"seeds all failed alike, so the search stops: {self._last_failure()}; mend it, "
                 "then use name=…, or seeds=1, by which nothing is told from chance"
             )
+
+    def _has_trained(self, seed: int) -> bool:
+        return any(row.spec.seed == seed and row.value is not None for row in self.rows)
 
     def _last_failure(self) -> str:
         """The reason of the last trial that failed."""

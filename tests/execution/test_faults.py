@@ -86,13 +86,31 @@ def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
     done = search("own_command", *words, "placement.slots=1", cwd=tmp_path)
     assert done.returncode == 1
     assert (
-        "seed 0 trains, but the first 2 trials of other seeds all failed alike, so the search "
+        "seed 0 trains, but the first 5 trials of other seeds all failed alike, so the search "
         "stops: CommandFailed:" in done.stderr
     )
     assert "mend it, then use name=…, or seeds=1" in done.stderr
     table = trials(tmp_path / "results" / "own_command")
     assert set(table[table.seed == 0].state) == {"complete"}
-    assert len(table.query("state == 'failed'")) == 2
+    failed = table.query("state == 'failed'")
+    assert failed.seed.value_counts().to_dict() == {1: 4, 2: 1}  # one seed alone proves nothing
+
+
+def test_one_seed_that_fails_beside_others_that_train_ends_no_search(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import sys\nassert sys.argv[1] != '1'\nprint('{\"epoch\": 1, \"accuracy\": 0.5}')\n"
+    )
+    words = [
+        "trainer.command=['{python}',program.py,'{seed}']",
+        "metric.name=accuracy",
+        "seeds=3",
+        "space.optimizer.lr.points=3",
+    ]
+    done = search("own_command", *words, "placement.slots=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    states = trials(tmp_path / "results" / "own_command").groupby("seed").state.unique()
+    assert states[1].tolist() == ["failed"]
+    assert states[2].tolist() == ["complete"]
 
 
 @pytest.mark.parametrize(
