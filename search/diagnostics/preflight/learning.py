@@ -31,9 +31,7 @@ FEWEST, MANY = 20, 100  # validation rows that can tell; from which their absenc
 
 def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, higher: bool = True) -> Check:
     """Is the baseline's rate usable at all (R24)? `steps`, `epochs`: of the whole training;
-    `higher`: whether a higher metric is better.
-
-    Diverged is what ends far above where it began: one heavy batch is no divergence.
+    `higher`: is better, of the metric. One heavy batch is no divergence: what ends far above is.
     """
     judge = Judge(name="learning_rate", rule="R24")
     losses = seen["losses"]
@@ -52,11 +50,9 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, higher: bool =
     sentence = f"at {rate:.3g}, a step moves the weights by {usual:.2g} of their size"
     numbers = {"rate": rate, "update_ratio": usual}
     finds = "python -m search lr_range finds a range"
-    lower = (
-        f"lower optimizer.lr; {finds}"
-        if seen["decay"] < HEAVY
-        else "lower optimizer.weight_decay: it takes the weights away"
-    )
+    lower = f"lower optimizer.lr; {finds}"
+    if seen["decay"] >= HEAVY:
+        lower = "lower optimizer.weight_decay: it takes the weights away"
     if losses and losses[0] is None:
         remedy = "look for log(0), divisions and roots in the loss, and at the data (R20)"
         text = "the first loss is not finite already, in which the rate had no part"

@@ -100,7 +100,14 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
         if seen["loss"] is not None and seen["loss"]["targets"][:1] == [seen["rows"]]:
             return judge.note(f"{text}, and its loss is of these alone, as with graphs")
         return judge.warn(text, "do validation rows take part in the training?", taught=taught)
-    rows, shallow = seen["rows_seen"], seen["first_layer"]
+    if told := _left_out(seen, judge, fraction=fraction) or _otherwise_given(seen, judge, given):
+        return told
+    return judge.passed(sentence, different=len({batch["content"] for batch in given}))
+
+
+def _left_out(seen: Answer, judge: Judge, *, fraction: float) -> Check | None:
+    """Rows that no epoch takes, if most are left out."""
+    rows = seen["rows_seen"]
     ends = seen["steps_until"]
     single = len(ends) > 1 and ends[0] == 1 and ends[1] == 2 and rows["taught"] == 1
     if single and max(rows["covered"]) < ONE_BATCH * fraction:
@@ -111,6 +118,14 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
     if few and again > (1 + max(rows["covered"])) / 2:  # far beyond chance
         text = f"every epoch takes the same {max(rows['covered']):.0%} of the train rows"
         return judge.warn(text, "draw from all rows, and anew in every epoch")
+    return None
+
+
+def _otherwise_given(
+    seen: Answer, judge: Judge, given: Sequence[Mapping[str, Any]]
+) -> Check | None:
+    """Inputs that are scaled twice, or another way in training than in evaluation."""
+    shallow = seen["first_layer"]
     if shallow is not None and shallow < FAINT * min(seen["given_spread"] or 0.0, 1.0):
         text = (
             f"train rows spread by {seen['given_spread']:.2g}, and by {shallow:.2g} when they "
@@ -128,9 +143,7 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
         )
         return judge.warn(text, "are inputs turned, or their columns moved, in one of the two?")
     text = _otherwise_scaled(given, seen["evaluated"])
-    if text:
-        return judge.warn(text, "normalise both alike, by what train says (R5)")
-    return judge.passed(sentence, different=len({batch["content"] for batch in given}))
+    return judge.warn(text, "normalise both alike, by what train says (R5)") if text else None
 
 
 def _otherwise_scaled(

@@ -123,15 +123,14 @@ def _of_labels(
             classification=classification,
         )
 
-    def signal_in(reading: Reading) -> Check:
-        return labels.label_signal(reading, moved=_moved(loaded, index))
-
     yield time_left.check(
         "contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance)
     )
     yield time_left.check("telltale_feature", telling)
     reading = Reading.of(train_x, train_y, classification=classification)
-    signal = time_left.check("label_signal", lambda: signal_in(reading))
+    signal = time_left.check(
+        "label_signal", lambda: labels.label_signal(reading, moved=_moved(loaded, index))
+    )
     yield signal
     if classification:
         legible = signal.measured.get("score", 1.0) >= labels.READABLE

@@ -88,7 +88,6 @@ def of_training(
     outcomes = {check.name: check.outcome for check in data_checks}
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
     trainer = dict(plan.config.trainer)
-    higher = plan.metric.direction == "maximize"
     seen, train = answers["watched"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
@@ -96,11 +95,8 @@ def of_training(
     expected = None if labels is None else entropy(labels)
     classes = 0 if labels is None else 1 + int(labels.max())
     yield loop.trains(seen)
-    cause = {
-        "cause": "the training raised"
-        if seen["error"]
-        else seen["cut"] or "no step of a torch optimizer was seen in this process"
-    }
+    unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
+    cause = {"cause": "the training raised" if seen["error"] else unseen}
     heart = answers.get("heart", cause)
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
@@ -114,6 +110,7 @@ def of_training(
     steps = _steps(plan, seen, rows=count)
     yield loop.evaluation_mode(seen, steps=steps)
     yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
+    higher = plan.metric.direction == "maximize"
     yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, higher=higher)
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
