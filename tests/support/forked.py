@@ -10,11 +10,13 @@ started `anew`; so does all that it starts.
 import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,13 +51,14 @@ class Server:
     """A process that forks, and the way to it.
 
     `torch`: whether it has imported torch. `variables`: those that its imports may have read.
-    `process`: None for the one of a program, with which it ends.
+    `process`: None for the one of a program, with which it ends; `number` is its process id then.
     """
 
     connection: socket.socket
     torch: bool
     variables: Mapping[str, str]
     process: "subprocess.Popen[bytes] | None" = None
+    number: int = 0
 
     def lives(self) -> bool:
         return self.process is None or self.process.poll() is None
@@ -65,6 +68,10 @@ class Server:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        elif self.number:
+            with suppress(ProcessLookupError, ChildProcessError):  # its end was seen already
+                os.kill(self.number, signal.SIGKILL)
+                os.waitpid(self.number, 0)
 
 
 SERVERS: dict[bool, Server] = {}  # by whether they have imported torch

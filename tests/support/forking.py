@@ -118,9 +118,11 @@ def _show(request: Mapping[str, Any]) -> None:
 def _with_own_server(*, torch: bool, variables: Mapping[str, str]) -> dict[str, Any] | None:
     """Forks a server for what this program starts; returns, with a request, in its forks too."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if os.fork():
+    if number := os.fork():
         theirs.close()
-        forked.OWN.append(forked.Server(connection=ours, torch=torch, variables=variables))
+        forked.OWN.append(
+            forked.Server(connection=ours, torch=torch, variables=variables, number=number)
+        )
         process_guard.subprocess = forked.FORKING
         return None
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -150,6 +152,8 @@ def _end(status: int) -> NoReturn:
     """Ends as Python does, but for taking its modules apart, which copies most of their memory."""
     threading._shutdown()
     atexit._run_exitfuncs()
+    for server in forked.OWN:  # a test may look for what a program has left
+        server.end()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
