@@ -1,4 +1,5 @@
-"""One trial's checkpoint folder: the crash checkpoint and the best epoch's state.
+"""One trial's checkpoint folder, `checkpoints/TRIAL/` of the search: the crash checkpoint, from
+which a resumed trial goes on, and the best epoch's state.
 
 A state that a trainer offers counts once the search has recorded its epoch. It is read then, while
 the trainer waits at its yield; so the disk is never ahead of the records, and a state that is

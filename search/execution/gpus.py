@@ -1,6 +1,7 @@
 """Which GPUs a worker can use: the driver is asked, and a variable is never believed by itself.
 
-Never imports torch: whether it was built for CUDA stands in its file `version.py`.
+`Slot.environment` in `slots.py` sets the variable for a worker. Never imports torch: whether it
+was built for CUDA stands in its file `version.py`.
 """
 
 import importlib.util

@@ -1,6 +1,7 @@
 """Who trains, and where: slots, workers, and the placement that starts them.
 
-Imports little, since workers are to start before all else.
+A worker's death is noticed in `connections.py`; here another one takes its slot. Imports little,
+since workers are to start before all else.
 """
 
 import queue

@@ -19,8 +19,8 @@ from search.diagnostics.verdicts.across_trials import Trained, across
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.diagnostics.verdicts.heads import heads_apart, heads_scores
-from search.diagnostics.verdicts.learning_curve import KNOB as FRACTION
-from search.diagnostics.verdicts.learning_curve import more_rows
+from search.diagnostics.verdicts.more_rows import KNOB as FRACTION
+from search.diagnostics.verdicts.more_rows import more_rows
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.results.findings import Findings
 from search.results.summary.verdicts import config_of, out_of_patience

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from search.contract.metrics import Metric, scores
-from search.diagnostics.verdicts.learning_curve import foretell
+from search.diagnostics.verdicts.more_rows import foretell
 from trainers.api import END, Config, Data, Part
 from trainers.build import Sets, on_device
 from trainers.checkpoint import Unsaved

@@ -1,4 +1,4 @@
-"""One training's learning curves, by epoch (R16). Never judges."""
+"""One training's learning curves, by epoch (R16). They are judged by `judge` in `rules.py`."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,7 @@
-"""What a training yields of one epoch as plain numbers, the metric among them (R4, R36)."""
+"""What a training yields of one epoch as plain numbers, the metric among them (R4, R36).
+
+The worker sends them to the conductor, whose `Recorder.epoch` writes them.
+"""
 
 import math
 import re

@@ -5,7 +5,7 @@ import pytest
 
 from search.contract.metrics import Metric
 from search.diagnostics.verdicts.across_trials import Trained
-from search.diagnostics.verdicts.learning_curve import foretell, more_rows
+from search.diagnostics.verdicts.more_rows import foretell, more_rows
 
 SHARES = np.repeat([0.1, 0.25, 0.5, 0.75, 1.0], 3)
 ACCURACY = Metric(name="accuracy", direction="maximize")
