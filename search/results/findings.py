@@ -11,6 +11,7 @@ from typing import Any
 
 from search.config.plan import Plan, read_plan
 from search.config.tune_settings import TuneSettings
+from search.diagnostics.preflight.check import unmade
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
 from search.errors import UsageError, refused, unknown
@@ -187,8 +188,10 @@ def _look_in(folder: Folder) -> str:
         if ranged.exists():
             return _range_in_words(read_json(ranged, keys=["low", "high"]))
         if checked.exists():
-            failed = read_json(checked, keys=["failed"])["failed"]
-            return f"a preflight: {', '.join(failed) or 'nothing'} failed"
+            content = read_json(checked, keys=["failed", "checks"])
+            missing = unmade(content["checks"])
+            text = f"a preflight: {', '.join(content['failed']) or 'nothing'} failed"
+            return f"{text}, and {missing}" if missing else text
     except UsageError as error:  # which hides no other folder
         return f"a range test or preflight that cannot be read: {error}"
     return "not begun yet"

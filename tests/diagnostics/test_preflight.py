@@ -3,6 +3,7 @@
 import json
 import signal
 import uuid
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from search.diagnostics.preflight.check import CAUSES, Check, Judge, excused
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.reading import Reading
-from search.diagnostics.preflight.report import require, show, sound, write
+from search.diagnostics.preflight.report import require, show, sound, soundness, write
 from search.diagnostics.preflight.run import of_training
 from search.diagnostics.preflight.telltale import telltale_feature
 from search.diagnostics.probe_process import answer
@@ -580,6 +581,12 @@ def test_the_command_writes_a_table_and_a_file_and_of_a_program_what_can_be_chec
     outcome = {check["name"]: check["outcome"] for check in told["checks"]}
     assert outcome["trains"] == outcome["repeatable"] == "pass"
     assert outcome["overfit"] == outcome["gradients"] == "not checkable"
+    status = search("status", "preflight", cwd=elsewhere).stdout
+    for shown in (again.stdout, status):
+        assert "30 checks could not be made, mainly because" in " ".join(shown.split())
+        assert "no step of a torch optimizer was seen" in " ".join(shown.split())
+    assert "does not say that the set-up is sound" in " ".join(again.stdout.split())
+    assert "could not be made" not in done.stdout
 
 
 def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
@@ -794,4 +801,14 @@ def test_checks_that_one_reason_leaves_out_stand_in_one_line(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "not checkable, because of x=[y]: c0, c1, c2" in lines
     assert [line.split()[0] for line in lines[1:3]] == ["alone", "fine"]
-    assert lines[-1] == "5 checks in 1 s: 1 pass, 4 not checkable"
+    assert lines[-3] == "5 checks in 1 s: 1 pass, 4 not checkable"
+    assert lines[-2].startswith("4 of 5 checks could not be made, mainly because of x=[y] and")
+
+
+def test_a_preflight_that_could_check_next_to_nothing_is_no_good_news():
+    fine = [asdict(Judge(name=f"f{i}", rule="R1").passed("well")) for i in range(6)]
+    unseen = [asdict(Judge(name=f"u{i}", rule="R1").unknown("no step was seen")) for i in range(7)]
+    told = soundness({"checks": [*fine, *unseen], "failed": []})
+    assert told == "7 of 13 checks could not be made, mainly because no step was seen; no other one failed"  # fmt: skip
+    told = soundness({"checks": [*fine, *unseen[1:]], "failed": []})
+    assert told == "no check failed; 6 of 12 checks could not be made"

@@ -83,6 +83,23 @@ def momentum_by_hand(config, data, device, checkpoint):
         yield {"train_loss": loss.item()}
 
 
+def unstepped(config, data, device, checkpoint):
+    """A loop that forgets its optimizer's step, whose validation draws by chance."""
+    x, y = torch.as_tensor(data.train.x), torch.as_tensor(data.train.y)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.Dropout(0.5))
+    for _ in range(2):
+        for rows in torch.randperm(len(x)).split(16):
+            loss = F.cross_entropy(net(x[rows]), y[rows])
+            loss.backward()
+        yield {"train_loss": loss.item(), "val_loss": F.cross_entropy(net(x), y).item()}
+
+
+def test_backward_passes_after_which_no_weight_changes_are_a_fault(tmp_path):
+    check = loop.trains(_seen(f"{__name__}.unstepped", "", tmp_path))
+    assert (check.outcome, "no weight changed" in check.told) == ("fail", True)
+    assert loop.trains(_seen(f"{__name__}.momentum_by_hand", "", tmp_path)).outcome == "pass"
+
+
 @pytest.mark.parametrize(("fault", "outcome"), [("", "pass"), ("shrunk", "fail")])
 def test_weights_that_shrink_are_told_from_steps_with_momentum(fault, outcome, tmp_path):
     seen = _seen(f"{__name__}.momentum_by_hand", fault, tmp_path)

@@ -2,6 +2,7 @@
 rule and the remedy.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from search.config.check_names import CAUSES
 
 Outcome = Literal["pass", "note", "warn", "fail", "not checkable"]
+MOST = 0.5  # of the checks, above which those that could not be made are said first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,3 +87,18 @@ def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
         return replace(check, outcome="not checkable", told=text, remedy="")
 
     return tuple(judged(by_name[name]) for name in CAUSES if name in by_name)
+
+
+def unmade(checks: Iterable[Mapping[str, Any]]) -> str:
+    """How many checks could not be made, and why mostly, where they are most of them: then nothing
+    that failed is no good news. Else empty.
+
+    Args:
+        checks: as `preflight.json` holds them.
+    """
+    told = [check["told"] if check["outcome"] == "not checkable" else "" for check in checks]
+    reasons = Counter(reason for reason in told if reason)
+    if reasons.total() <= MOST * len(told):
+        return ""
+    main = " and ".join(reason for reason, _ in reasons.most_common(2))
+    return f"{reasons.total()} of {len(told)} checks could not be made, mainly {main}"

@@ -41,6 +41,10 @@ def trains(seen: Answer) -> Check:
         return judge.fail(
             f"{', '.join(seen['not_finite'])} not finite", "see learning_rate and the data (R20)"
         )
+    several = seen["backwards"] > 1 and seen["epochs_told"] > 1
+    if several and not seen["steps"] and not seen["hand_steps"]:
+        text = f"{seen['backwards']} backward passes, and no weight changed between two of them"
+        return judge.fail(text, "call step() of the optimizer after each backward pass")
     still = len(seen["val_loss"]) > 1 and len(set(seen["val_loss"])) == 1
     if not seen["steps"] and not seen["hand_steps"] and still and seen["val_loss"][0] is not None:
         text = f"{seen['epochs_told']} epochs without a step of a torch optimizer, and one val_loss"

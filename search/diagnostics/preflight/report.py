@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.diagnostics.preflight.check import Check
+from search.diagnostics.preflight.check import Check, unmade
 from search.errors import RunError
 from search.storage.folder import PREFLIGHT
 from search.storage.json_numbers import plain
@@ -64,6 +64,9 @@ def show(checks: Sequence[Check], console: Console, *, seconds: float) -> None:
     counts = Counter[str](check.outcome for check in checks)
     text = ", ".join(f"{counts[outcome]} {outcome}" for outcome in STYLES if counts[outcome])
     console.print(f"{len(checks)} checks in {seconds:.0f} s: {text}", highlight=False)
+    if missing := unmade(map(asdict, checks)):
+        line = f"{missing}: this does not say that the set-up is sound"
+        console.print(line, markup=False, highlight=False, style=STYLES["warn"])
 
 
 def require(checks: Sequence[Check], *, allow: Sequence[str], remedy: str) -> None:
@@ -89,6 +92,8 @@ def soundness(content: Mapping[str, Any]) -> str:
         parts.append(f"failed, and let through: {', '.join(failed)}")
     if warned:
         parts.append(f"warnings, to be looked at: {', '.join(warned)}")
+    if missing := unmade(content["checks"]):
+        return "; ".join([missing, *(parts if failed or warned else ["no other one failed"])])
     outcomes = [check["outcome"] for check in content["checks"]]
     if unseen := outcomes.count("not checkable"):
         parts.append(f"{unseen} of {len(outcomes)} checks could not be made")

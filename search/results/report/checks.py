@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from search.diagnostics.lr_range import Range, read_range
+from search.diagnostics.preflight.check import unmade
 from search.results.figures.places import log_ticks
 from search.results.findings import Findings
 from search.results.report.blocks import Figures, Section, Table, Words
@@ -38,10 +39,12 @@ def preflight_section(folder: Folder) -> Section | None:
         if check["outcome"] in ("fail", "warn")
     ]
     failed = ", ".join(report["failed"]) or "none"
+    missing = unmade(checks)
     return Section(
         name="preflight",
         title="Preflight",
-        lead=f"{count(len(checks), 'check')} before the first trial; failed: {failed}.",
+        lead=f"{count(len(checks), 'check')} before the first trial; failed: {failed}."
+        + (f" {missing}." if missing else ""),
         blocks=[
             *([Words(lines=bad, listed=True)] if bad else []),
             Table(title="Every check", columns=columns),
