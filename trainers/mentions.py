@@ -31,7 +31,7 @@ def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
         filled |= {match[2] for word in words for match in FLAG.finditer(word)}
         files = _scripts(words)
     else:
-        files = user_files(target.rpartition(".")[0])
+        files = _user_files(target.rpartition(".")[0])
     names = set().union(*map(_names, files))
     if not names:
         return []
@@ -40,7 +40,7 @@ def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if key not in filled and not set(key.split(".")) <= names]
 
 
-def user_files(module: str) -> list[Path]:
+def _user_files(module: str) -> list[Path]:
     """The sources of a module and of all imported ones below the working folder.
 
     Each folder is resolved once, however many of the thousands of modules lie in it.

@@ -28,7 +28,7 @@ def own_rows(data: Data) -> Data:
     )
 
 
-def own_array(array: NDArray[Any]) -> NDArray[Any]:
+def _own_array(array: NDArray[Any]) -> NDArray[Any]:
     """The same array, in memory that only the caller has; it may be written to.
 
     Sums of fractions may depend on where in memory these lie, so they stay mapped, however few.
@@ -87,9 +87,9 @@ def side_of(shape: Sequence[int], *, dimensions: int, channels: int) -> int:
 def _own_part(part: Part) -> Part:
     return replace(
         part,
-        index=own_array(part.index),
-        x=None if part.x is None else own_array(part.x),
-        y=None if part.y is None else own_array(part.y),
-        lengths=None if part.lengths is None else own_array(part.lengths),
-        auxiliary=None if part.auxiliary is None else own_array(part.auxiliary),
+        index=_own_array(part.index),
+        x=None if part.x is None else _own_array(part.x),
+        y=None if part.y is None else _own_array(part.y),
+        lengths=None if part.lengths is None else _own_array(part.lengths),
+        auxiliary=None if part.auxiliary is None else _own_array(part.auxiliary),
     )

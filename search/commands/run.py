@@ -53,7 +53,7 @@ def run_config(
     *,
     console: Terminal,
     command: Sequence[str],
-    contract: Mapping[str, Any] | None = None,
+    contract: Mapping[str, Any] | None,
     words: Sequence[str] = (),
 ) -> int:
     """Runs or resumes a search; shows its table, its decision and what may follow.

@@ -151,12 +151,12 @@ def _files(config_dir: Path | None) -> dict[str, Path]:
     }
 
 
-def spaces_by_path(config: DictConfig, *, config_dir: Path | None = None) -> dict[str, str]:
-    """By path, the name of the file of `conf/space/` whose sweep is about it; the shortest name
-    of those that make sense for a config.
+def spaces_by_path(config: DictConfig) -> dict[str, str]:
+    """By path, the name of the shipped file of `conf/space/` whose sweep is about it; the shortest
+    name of those that make sense for a config.
     """
     names: dict[str, str] = {}
-    for name, path in _files(config_dir).items():
+    for name, path in _files(None).items():
         about = _about(path, changed_at=path.stat().st_mtime_ns)
         if lacks(config, about):
             continue

@@ -35,7 +35,7 @@ def spaced(low: float, high: float, points: int, *, log: bool, whole: bool) -> l
 
 def fine(low: float, high: float, *, log: bool) -> list[float]:
     """Every number that `snapped` gives, ascending."""
-    if is_wide(low, high, log=log):
+    if _is_wide(low, high, log=log):
         powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
         numbers = [digits * 10.0 ** (power - 2) for power in powers for digits in range(100, 1000)]
     else:
@@ -54,14 +54,14 @@ def snapped(number: float, low: float, high: float, *, log: bool) -> float:
     """
     if number <= low or number >= high:
         return low if number <= low else high
-    if is_wide(low, high, log=log):
+    if _is_wide(low, high, log=log):
         fitted = rounded(number, step=0.0)
     else:
         fitted = round(number, _decimals(low, high))
     return min(max(fitted, low), high)
 
 
-def is_wide(low: float, high: float, *, log: bool) -> bool:
+def _is_wide(low: float, high: float, *, log: bool) -> bool:
     """Whether a log range is so wide that significant digits suit it better than decimals."""
     return log and high > 2 * low
 

@@ -172,7 +172,7 @@ def size(knobs: Sequence[Knob]) -> float:
 
     def count(knob: Knob) -> float:
         if not knob.choices:
-            return values_of(knob) or math.inf
+            return _values_of(knob) or math.inf
         below = {
             choice: [k for k in knobs if k.choice == (knob.path, choice)] for choice in knob.choices
         }
@@ -182,7 +182,7 @@ def size(knobs: Sequence[Knob]) -> float:
 
 
 @cache
-def values_of(knob: Knob) -> int:
+def _values_of(knob: Knob) -> int:
     """How many values a knob has; 0 where there is no end to them."""
     return len(knob.all_values())
 

@@ -24,7 +24,7 @@ PATHS = ("_target_", "predict")  # keys whose values are import paths
 TARGET = re.compile(r"^\s*(?:_target_|predict): *([\w.]+)", re.MULTILINE)
 
 
-def import_paths(config: DictConfig) -> list[str]:
+def _import_paths(config: DictConfig) -> list[str]:
     """All import paths that a config names, in its order."""
     paths: list[str] = []
 
@@ -54,7 +54,7 @@ def foreign_paths(config: DictConfig) -> list[str]:
     }
     return [
         path
-        for path in import_paths(config)
+        for path in _import_paths(config)
         if path not in shipped and not path.startswith(("torch.nn.", "torch.optim."))
     ]
 
@@ -65,7 +65,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
     roots = [here, *(Path(entry).resolve() for entry in sys.path if entry)]
     roots = [root for root in dict.fromkeys(roots) if is_users(root, here=here)]
     waiting: list[tuple[Path, Path]] = []  # files, and the folder that their imports start from
-    for path in import_paths(config):
+    for path in _import_paths(config):
         waiting += _first_files(path.split("."), roots)
     for script in _scripts(OmegaConf.select(config, "trainer.command", default=None), here):
         waiting.append((script, script.parent))

@@ -156,7 +156,7 @@ def _by_group(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tu
     if marks.groups is None:
         rule, remedy = "split=grouped needs a group per row", "name the column: data.groups=…"
         raise _refused("kind", rule, "none", remedy)
-    from sklearn.model_selection import GroupShuffleSplit
+    from sklearn.model_selection import GroupShuffleSplit  # takes a second
 
     share, groups = _share(node, key), marks.groups[rows]
     _check_size(key, share, count=len(np.unique(groups)), least=1, noun="group")
@@ -189,7 +189,7 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
         raise _refused(
             "folds", f"there must be no more folds than rows ({len(rows)})", count, "say fewer"
         )
-    from sklearn import model_selection
+    from sklearn import model_selection  # takes a second
 
     splitter: Any = model_selection.KFold(count, shuffle=True, random_state=_seed(node))
     labels = None

@@ -15,7 +15,7 @@ LARGEST = 16 * 2**30  # size of a file that travels [bytes]
 PART = ".part"  # ends the name of a file that is not complete yet
 
 
-def checked_path(path: str) -> PurePosixPath:
+def _checked_path(path: str) -> PurePosixPath:
     """A path below the folder of a search.
 
     Raises:
@@ -34,7 +34,7 @@ def read_chunk(folder: Path, path: str, *, offset: int) -> FileChunk:
         MessageError: there is no such file, or it is too large.
     """
     try:
-        with (folder / checked_path(path)).open("rb") as file:
+        with (folder / _checked_path(path)).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             file.seek(offset)
             data = file.read(CHUNK)
@@ -52,7 +52,7 @@ def write_chunk(folder: Path, chunk: FileChunk) -> bool:
         MessageError: the piece is damaged, too large, or not the next one.
         OSError: the disk refuses it.
     """
-    target = folder / checked_path(chunk.path)
+    target = folder / _checked_path(chunk.path)
     part = target.with_name(target.name + PART)
     end = chunk.offset + len(chunk.data)
     if _digest(chunk.data) != chunk.digest:
@@ -74,7 +74,7 @@ def write_chunk(folder: Path, chunk: FileChunk) -> bool:
 
 def remove_file(folder: Path, path: str) -> None:
     """Removes a file, where it is there, and its folder where that is empty then."""
-    target = folder / checked_path(path)
+    target = folder / _checked_path(path)
     target.unlink(missing_ok=True)
     with suppress(OSError):  # other files lie there
         target.parent.rmdir()
@@ -84,7 +84,7 @@ def files_below(folder: Path, place: str) -> dict[str, int]:
     """All complete files below a place in a folder: their paths and sizes [bytes]."""
     return {
         path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in sorted((folder / checked_path(place)).rglob("*"))
+        for path in sorted((folder / _checked_path(place)).rglob("*"))
         if path.is_file() and path.suffix not in (PART, ".new")
     }
 

@@ -144,7 +144,7 @@ class Fusions:
         return news
 
 
-def pace_of(entry: Mapping[str, Any]) -> Pace:
+def _pace_of(entry: Mapping[str, Any]) -> Pace:
     """A pace from its JSON form.
 
     Raises:
@@ -194,6 +194,6 @@ def _paces(path: Path) -> tuple[dict[str, Pace], str]:
         return {}, f"{path}: {error}; what it says of lanes is measured again"
     for key, entry in entries.items():
         with suppress(KeyError, TypeError, ValueError, AttributeError):
-            if (pace := pace_of(entry)).lanes:
+            if (pace := _pace_of(entry)).lanes:
                 paces[key] = pace
     return paces, ""

@@ -66,7 +66,7 @@ class Line:
     style: str = ""
 
 
-def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[str] = ()) -> Group:
+def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[str]) -> Group:
     """A table of lines, each cut at the edge of the terminal rather than broken.
 
     Args:

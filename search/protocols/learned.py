@@ -48,7 +48,7 @@ def beats_constant(
     *,
     floor: float | None,
     val_rows: int,
-    verdict: str = "",
+    verdict: str,
 ) -> bool:
     """Whether the mean lies above what a constant prediction scores, by more than one standard
     error of the rows, or of the seeds.

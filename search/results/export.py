@@ -172,7 +172,7 @@ def is_refitted(folder: Folder, winner: TrialRecord) -> bool:
 
 
 def drop_beaten(
-    plan: Plan, winner: TrialRecord | None, folder: Folder, *, spared: Collection[int] = ()
+    plan: Plan, winner: TrialRecord | None, folder: Folder, *, spared: Collection[int]
 ) -> None:
     """Deletes the weights of beaten trials once the winner is known, if `keep: best`.
 

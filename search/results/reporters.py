@@ -51,11 +51,11 @@ def _stale(findings: Findings, folder: Folder) -> bool:
     """Whether a drawing is missing or older than what it is drawn from."""
     sources = [folder.path / name for name in SOURCES]
     newest = max(path.stat().st_mtime_ns for path in sources if path.exists())
-    drawings = [folder.path / name for name in drawn_names(findings)]
+    drawings = [folder.path / name for name in _drawn_names(findings)]
     return any(not path.exists() or path.stat().st_mtime_ns < newest for path in drawings)
 
 
-def drawn_names(findings: Findings) -> list[str]:
+def _drawn_names(findings: Findings) -> list[str]:
     """The files that the drawers write for a search in which a trial has a value."""
     figures = [f"{name}.svg" for name in view_of(findings.plan).figures]
     page = ["report.html"] if findings.plan.report else []

@@ -77,7 +77,7 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
         foreseen=findings.foreseen,
         counts=dict(Counter(row.state for row in rows).most_common()),
         metric=plan.metric.name,
-        best=leader_of(findings),
+        best=_leader_of(findings),
         age=max(now - started, 0.0) if started else 0.0,  # the clock may have been set back
         left=left,
         stage=findings.stage,
@@ -87,7 +87,7 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
     )
 
 
-def leader_of(findings: Findings) -> Leader | None:
+def _leader_of(findings: Findings) -> Leader | None:
     """What leads; None while nothing is complete."""
     winner, decision = findings.winner, findings.decision
     if winner is not None and decision is not None and decision.winner is not None:

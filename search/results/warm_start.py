@@ -58,7 +58,7 @@ def read_history(plan: Plan, *, floor: float | None) -> History:
     return history
 
 
-def trained_keys(config: DictConfig) -> Mapping[str, Any]:
+def _trained_keys(config: DictConfig) -> Mapping[str, Any]:
     """What a trainer would see of a config, links as written."""
     return {
         path: value
@@ -69,7 +69,7 @@ def trained_keys(config: DictConfig) -> Mapping[str, Any]:
 
 def differences(there: DictConfig, here: DictConfig) -> list[str]:
     """A line per key that a trainer sees and in which two trials' configs differ."""
-    old, new = trained_keys(there), trained_keys(here)
+    old, new = _trained_keys(there), _trained_keys(here)
     return [
         f"{key} is {old.get(key, 'missing')} there, {new.get(key, 'missing')} here"
         for key in sorted({*old, *new})

@@ -35,7 +35,7 @@ def race_of(plan: Plan) -> Race:
     return Race(first=fixed.fewest, most=len(fixed.seeds), halved=fixed.halved)
 
 
-def opening_of(plan: Plan) -> Race:
+def _opening_of(plan: Plan) -> Race:
     """The same of the first look, which ends what is decided by then."""
     fixed = settings(plan)
     return Race(first=fixed.early, most=fixed.early + 1, halved=fixed.halved)
@@ -96,7 +96,7 @@ def _go_on(
         return list(goes_on(scores, seeds=after, ties=False))
     first, trained = scores[:, :after], (~np.isnan(scores)).sum(1)
     floor = step_of(first, share=resolution) / 2
-    on = (trained >= after) & still_open(first, opening_of(plan), resolution=floor)
+    on = (trained >= after) & still_open(first, _opening_of(plan), resolution=floor)
     if (trained > after)[~on].any():  # begun by an earlier version, which made no such look
         on = trained >= after
     return list(on)
@@ -119,7 +119,7 @@ def _decided(plan: Plan, groups: Sequence[Group], *, resolution: float) -> Decis
     Breiman et al. 1984, section 3.4.3).
     """
     is_early = len(groups[0].scores) <= settings(plan).early
-    race = opening_of(plan) if is_early else race_of(plan)
+    race = _opening_of(plan) if is_early else race_of(plan)
     decision = decide(groups, resolution=resolution, race=race)
     winner = decision.winner
     if winner is None or winner < 2:

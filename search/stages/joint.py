@@ -150,7 +150,7 @@ def configurations(rows: Sequence[TrialRecord]) -> dict[Key, list[TrialRecord]]:
     return found
 
 
-def exhausted(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
+def _exhausted(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
     """Whether every configuration of a finite space, or of the grid, has had all its seeds."""
     tried = {found for found, mine in configurations(rows).items() if len(mine) >= plan.seeds}
     if settings(plan).sampler == "grid":
@@ -171,7 +171,7 @@ def ended(plan: Plan, rows: Sequence[TrialRecord]) -> str:
         return f"all of n_trials={settings(plan).n_trials} are done"
     if budget := spent_budget(plan, rows):
         return f"{budget} are spent, after {len(mine)} of {settings(plan).n_trials} trials"
-    if exhausted(plan, rows):
+    if _exhausted(plan, rows):
         of = f"{len(mine)} of {settings(plan).n_trials} trials"
         return f"every configuration of the space has been tried, after {of}"
     return ""

@@ -114,7 +114,7 @@ def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
     among = np.where(np.isnan(of.variances), np.nan, of.means)
     if own is not None:
         among[..., own] = np.nan
-    half = better_half(among, least=2)
+    half = better_half(among)
     number = half.sum(-1, keepdims=True)
     prior = np.where(half, of.variances, 0.0).sum(-1, keepdims=True) / np.maximum(number, 1)
     shrinks = np.broadcast_to(number > 1, freedom.shape).copy()
@@ -200,7 +200,7 @@ def _critical(shares: Floats, level: float) -> Floats:
     return np.asarray(special.ndtr(-z))
 
 
-def near_the_best(of: SeedStatistics) -> Bools:
+def _near_the_best(of: SeedStatistics) -> Bools:
     """The values of the contest, the best two at least: within three of their own standard errors
     of the best mean, so that a noisy value that fell low is among them.
     """
@@ -215,7 +215,7 @@ def near_the_best(of: SeedStatistics) -> Bools:
 
 def pooled_deviation(of: SeedStatistics) -> Floats:
     """Standard deviation between seeds among the values near the best [...]; NaN without any."""
-    near = near_the_best(of)
+    near = _near_the_best(of)
     counts = near.sum(-1)
     total = np.where(near, of.variances, 0.0).sum(-1)
     return np.asarray(np.sqrt(total / np.where(counts > 0, counts, np.nan)))
@@ -225,7 +225,7 @@ def _pooled_skew(of: SeedStatistics) -> Floats:
     """Size of the skewness of the noise near the best [...], as far as it exceeds one standard
     error, the root of 6 / seeds; of the values with seeds enough to show any.
     """
-    shown = near_the_best(of) & (of.counts > FEW)
+    shown = _near_the_best(of) & (of.counts > FEW)
     mean = np.where(shown, of.skews, 0.0).sum(-1) / np.maximum(shown.sum(-1), 1)
     seeds = np.where(shown, of.counts, 0).sum(-1)
     excess = np.abs(mean) - np.sqrt(6 / np.maximum(seeds, 1))

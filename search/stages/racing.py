@@ -148,16 +148,14 @@ def interval_widths(of: SeedStatistics, *, winners: Counts, race: Race) -> Float
     return half_widths(of, chosen_among=np.where(adopted, usable, 1.0), level=level)
 
 
-def worth_of(of: SeedStatistics, *, resolution: Floats | float = 0.0) -> Floats:
+def worth_of(of: SeedStatistics, *, resolution: Floats | float) -> Floats:
     """A gain that is worth further seeds: a third of the noise near the best, and at least what
     the metric resolves.
     """
     return np.fmax(WORTH * pooled_deviation(of), resolution)
 
 
-def contenders(
-    of: SeedStatistics, edge: Advantage, *, worth: Floats | float, least: int = 0
-) -> Bools:
+def _contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, least: int) -> Bools:
     """Values that further seeds may yet show to be better than the baseline, or to break less.
 
     `least`: seeds without which a value has been dropped.
@@ -178,7 +176,7 @@ def contenders(
     return racing
 
 
-def hidden_gain(scores: Floats, of: SeedStatistics, race: Race, resolution: Floats) -> Bools:
+def _hidden_gain(scores: Floats, of: SeedStatistics, race: Race, resolution: Floats) -> Bools:
     """The value that would lead the baseline clearly if the seeds that lie apart had collapsed,
     its own among them: further seeds tell whether they have. [sweeps, values], of `scores` with
     their numbers `of`.
@@ -228,8 +226,8 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
         of = statistics_of(shown, resolution=floor[alive])
         edge = advantage(of, reference=0, level=race.level)
         worth = _worth(of, race, floor[alive])
-        racing = contenders(of, edge, worth=worth, least=race.first)
-        racing |= hidden_gain(shown, of, race, floor[alive])
+        racing = _contenders(of, edge, worth=worth, least=race.first)
+        racing |= _hidden_gain(shown, of, race, floor[alive])
         racing &= ~is_better(of, edge, fewest=race.fewest).any(-1, keepdims=True)
         waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
         racing &= ~waits[..., 0]

@@ -93,7 +93,7 @@ def _good_values(ordered: Floats, counts: Counts) -> tuple[Floats, Floats, Float
     with np.errstate(invalid="ignore"):
         medians = _nanmedian(kept)
         spreads = _nanmedian(np.sort(np.abs(kept - medians[..., None]), axis=-1))
-    half = better_half(medians, least=2)
+    half = better_half(medians)
     typical = _reached_by_others(medians, half)
     number = (~np.isnan(kept)).sum(-1)
     usable = half & (number > 1)
@@ -124,14 +124,14 @@ def _nanmedian(ordered: Floats) -> Floats:
     return np.asarray(middle[..., 0] / 2)
 
 
-def better_half(means: Floats, *, least: int) -> Bools:
-    """The values above the median, `least` of them at least: bad values are often wild ones."""
+def better_half(means: Floats) -> Bools:
+    """The values above the median, at least two of them: bad values are often wild ones."""
     ranks = np.argsort(np.argsort(-np.nan_to_num(means, nan=-np.inf), axis=-1), axis=-1)
     known = (~np.isnan(means)).sum(-1)[..., None]
-    return np.asarray((ranks < np.maximum((known + 1) // 2, least)) & ~np.isnan(means))
+    return np.asarray((ranks < np.maximum((known + 1) // 2, 2)) & ~np.isnan(means))
 
 
-def step_of(scores: Floats, *, share: float = 0.0) -> float:
+def step_of(scores: Floats, *, share: float) -> float:
     """The step in which scores come: that of their own grid; 0 where they have none.
 
     `share`: what one predicted row is of all, such as 1/252; it counts where every score is a

@@ -112,7 +112,7 @@ class Journal(BaseJournalBackend):
         """Adds records. They survive a kill after `flush`, and a power cut after `sync`."""
         for log in logs:
             if log.get("user_attr", {}).get(WRITER) == CLAIM:  # no public call tells the name
-                log["user_attr"][WRITER] = writer_of(log)
+                log["user_attr"][WRITER] = _writer_of(log)
             self._file.add(seal_line(log))
             if log["op_code"] not in (REPORTS, ATTRIBUTES):
                 self.flush()
@@ -196,13 +196,13 @@ def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
                 got=repr(log["study_name"]),
                 remedy="use name=…",
             )
-        if log["op_code"] != CREATE_STUDY and writer_of(log) not in claimed:
+        if log["op_code"] != CREATE_STUDY and _writer_of(log) not in claimed:
             raise UsageError(
                 f"{path}:{number}: the search is the only writer, but got a record of an unknown "
                 f"writer ({log['worker_id']}); restore the file or use name=…"
             )
 
 
-def writer_of(log: Log) -> str:
+def _writer_of(log: Log) -> str:
     """The process behind a record; Optuna appends the thread's number to it."""
     return str(log["worker_id"]).rpartition("-")[0]

@@ -242,7 +242,7 @@ class WriteThrough(InMemoryStorage):
             except UpdateFinishedTrialError as error:  # by somebody else
                 raise self._taken_over() from error
             except (StorageInternalError, SQLAlchemyError) as error:
-                if not is_away(error):
+                if not _is_away(error):
                     raise RunError(f"the storage refuses a record: {reason_of(error)}") from error
                 self._patience.wait(reason_of(error))
             else:
@@ -250,7 +250,7 @@ class WriteThrough(InMemoryStorage):
                 return result
 
 
-def is_away(error: Exception) -> bool:
+def _is_away(error: Exception) -> bool:
     """Whether the server cannot be reached, as against a statement that it refuses."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return isinstance(cause, OperationalError | InterfaceError) or (

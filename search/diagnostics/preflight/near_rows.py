@@ -44,7 +44,7 @@ def repeated(sets: Mapping[str, Shown], *, like: Shown) -> str:
     scaled = near_copies(*_in_form(sets, like))
     if max(scaled.values(), default=0.0) >= LEAKED:
         return f"{_told(scaled)} nearly repeat a row of train, times a factor"
-    form, other = rearranged(sets, like=like)
+    form, other = _rearranged(sets, like=like)
     return f"{_told(other)} stand in train {form}" if form else ""
 
 
@@ -111,7 +111,7 @@ def _share_of_copies(train: Shown, rows: Shown) -> tuple[float, float]:
     return float((nearest < NEAR * tenth).mean()), expected
 
 
-def rearranged(sets: Mapping[str, Shown], *, like: Shown) -> tuple[str, dict[str, float]]:
+def _rearranged(sets: Mapping[str, Shown], *, like: Shown) -> tuple[str, dict[str, float]]:
     """In which other form rows of held-out sets stand in train, and the share of each set; empty
     where that may be chance. Values are compared to the digit.
 

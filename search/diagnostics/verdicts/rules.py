@@ -53,8 +53,8 @@ def judge(curves: Curves) -> Verdict:
                 for side in asked
                 if side != name and (why := SIDES[side](shape, name))
             ]
-            alike = alike_of(name, shape)
-            text = f"{text}; {to_record(name)}" if alike else text
+            alike = _alike_of(name, shape)
+            text = f"{text}; {_to_record(name)}" if alike else text
             return Verdict(name=name, why=text, sides=tuple(sides), alike=alike)
     text = (
         f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch"
@@ -68,7 +68,7 @@ def judge(curves: Curves) -> Verdict:
     return Verdict(name="cannot_tell", why=text)
 
 
-def alike_of(name: str, shape: Shape) -> tuple[str, ...]:
+def _alike_of(name: str, shape: Shape) -> tuple[str, ...]:
     """The verdicts that losses alone do not tell from one: their causes lie within the model (R19,
     R26).
     """
@@ -80,7 +80,7 @@ def alike_of(name: str, shape: Shape) -> tuple[str, ...]:
     return ()
 
 
-def to_record(name: str) -> str:
+def _to_record(name: str) -> str:
     """What would tell a verdict from those that look the same."""
     inner = {"dead": "each layer's gradients and share of dead units"}
     return f"record {inner.get(name, 'the norm of the gradient')} to tell the cause"

@@ -82,7 +82,7 @@ def _killed(shape: Shape) -> str:
 
 def _rises(shape: Shape) -> str:
     began, whole = shape.loss(shape.first), shape.overall
-    if came_down(shape) and _is_no_better(shape):
+    if _came_down(shape) and _is_no_better(shape):
         constant = f"a constant prediction loses {shape.chance:.3g}"
         return f"train has blown up and come down to {shape.stands} only, where {constant}"
     if _is_lost(shape):
@@ -115,7 +115,7 @@ def sinks(shape: Shape) -> bool:
     return lasts and float(rises.mean()) < SELDOM
 
 
-def came_down(shape: Shape) -> bool:
+def _came_down(shape: Shape) -> bool:
     """Whether train was at many times what it is at its end."""
     return float(shape.train.max()) > BLOWN * shape.level
 

@@ -42,21 +42,21 @@ class Needs:
     by_torch: bool
 
 
-def gpus_here(*, by_torch: bool) -> list[str]:
+def _gpus_here(*, by_torch: bool) -> list[str]:
     """UUIDs of the GPUs that can be used here."""
     return list(uuids_of(visible_gpus(by_torch=by_torch)).values())
 
 
 def describe(*, by_torch: bool) -> tuple[str, str, list[str], int]:
     """This node: its version of Knobwise, its host's name, its GPUs, its host's memory [bytes]."""
-    return __version__, platform.node(), gpus_here(by_torch=by_torch), memory_here()
+    return __version__, platform.node(), _gpus_here(by_torch=by_torch), memory_here()
 
 
 def serve(order: Order, *, needs: Needs) -> tuple[int, bytes] | None:
     """Starts a worker and waits for its end: exit status and output; None if there is no room."""
     from distributed import get_worker
 
-    gpus = gpus_here(by_torch=needs.by_torch) if needs.gpus else []
+    gpus = _gpus_here(by_torch=needs.by_torch) if needs.gpus else []
     shares = {needs.cpus: needs.cpu_share}
     if needs.memory:  # shared by all Dask workers of the machine
         shares[MEMORY] = Fraction(needs.memory, memory_here())

@@ -13,15 +13,14 @@ FAREWELL = 5.0  # time to end in order, once the connection has ended [s]
 GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
-def end_with(connection: socket.socket, *, farewell: float = FAREWELL) -> None:
-    """Has this process end `farewell` seconds after the connection."""
-    thread = threading.Thread(target=_watch, args=(connection, farewell), daemon=True)
-    thread.start()
+def end_with(connection: socket.socket) -> None:
+    """Has this process end `FAREWELL` seconds after the connection."""
+    threading.Thread(target=_watch, args=(connection,), daemon=True).start()
 
 
-def _watch(connection: socket.socket, farewell: float) -> None:
+def _watch(connection: socket.socket) -> None:
     poll = select.poll()
     poll.register(connection, GONE)
     poll.poll()
-    time.sleep(farewell)
+    time.sleep(FAREWELL)
     os._exit(1)

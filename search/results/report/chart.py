@@ -111,7 +111,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def shade_look(share: float) -> dict[str, Any]:
+def _shade_look(share: float) -> dict[str, Any]:
     """A thin line whose color says how good it is: 0 the worst, 1 the best."""
     place = min(int(share * (len(SCALE) - 1) + 0.5), len(SCALE) - 1)
     return {
@@ -151,7 +151,7 @@ def script() -> str:
 
 
 def _trace(series: Series, chart: Chart) -> dict[str, Any]:
-    look = LOOKS[series.look] if series.look in LOOKS else shade_look(float(series.look))
+    look = LOOKS[series.look] if series.look in LOOKS else _shade_look(float(series.look))
     trace: dict[str, Any] = {
         "type": "scatter",
         **look,

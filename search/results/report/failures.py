@@ -23,7 +23,7 @@ def failure_section(findings: Findings, folder: Folder) -> Section | None:
     logs: list[Block] = [
         Log(title=f"trial {row.spec.trial}: the last lines of its log", text=text)
         for row in lost[:LOGS]
-        if (text := last_lines(folder.logs / f"{row.spec.trial}.log"))
+        if (text := _last_lines(folder.logs / f"{row.spec.trial}.log"))
     ]
     columns: dict[str, list[Any]] = {
         "trial": [row.spec.trial for row in lost],
@@ -45,7 +45,7 @@ def failure_section(findings: Findings, folder: Folder) -> Section | None:
     )
 
 
-def last_lines(path: Path) -> str:
+def _last_lines(path: Path) -> str:
     """The end of a log, harmless; empty where there is none."""
     if not path.exists():
         return ""

@@ -29,7 +29,7 @@ def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) ->
         candidates_section(findings),
         budget_section(findings, rows) if many_knobs else None,
         curves_section(findings, curves),
-        group_section(findings, folder),
+        _group_section(findings, folder),
         *decision_sections(findings),
         *(knob_sections(findings, rows, trials) if many_knobs else []),
         range_section(findings, folder),
@@ -38,7 +38,7 @@ def search_sections(findings: Findings, curves: pd.DataFrame, folder: Folder) ->
     )
 
 
-def group_section(findings: Findings, folder: Folder) -> Section | None:
+def _group_section(findings: Findings, folder: Folder) -> Section | None:
     """The winner's score by named group; None where the data have none."""
     groups = read_groups(folder.path, metric=findings.plan.metric.name)
     if groups is None:

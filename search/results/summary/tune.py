@@ -70,7 +70,7 @@ def conclusion(findings: Findings) -> list[str]:
     for step in steps:
         if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
             lines.append(f"{step['kind']}: {step['says']}")
-    near = good_region(findings, final["trials"])
+    near = _good_region(findings, final["trials"])
     lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
     return [*lines, *curve_lines(findings)]
 
@@ -89,7 +89,7 @@ def _no_result(findings: Findings) -> list[str]:
     ]
 
 
-def good_region(findings: Findings, trials: Sequence[int]) -> str:
+def _good_region(findings: Findings, trials: Sequence[int]) -> str:
     """How many trials lie within chance of the answer (P3); empty where its noise is not known."""
     sign = findings.plan.metric.sign
     scores = {row.spec.trial: sign * row.value for row in findings.rows if row.value is not None}
