@@ -87,8 +87,8 @@ def _composed(
     experiment: str, overrides: list[str], config_dir: Path | None
 ) -> tuple["DictConfig", Mapping[str, Any] | None]:
     """The config, and from which contract it comes, if any."""
-    from search.config.compose import compose_experiment
-
+    with quick_imports():
+        from search.config.compose import compose_experiment
     source, overrides = take(overrides, "from")
     if source is None:
         return compose_experiment(experiment, overrides=overrides, config_dir=config_dir), None

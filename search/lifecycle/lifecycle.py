@@ -12,6 +12,7 @@ from rich.console import Console
 
 from search.config.knob_roles import whole_by_default
 from search.config.plan import Plan, check_task
+from search.config.quick_imports import quick_imports
 from search.config.user_code import user_code
 from search.contract.contract import Contract, Prepared, prepare
 from search.contract.sequences import CTC, check_alignable
@@ -140,7 +141,8 @@ def begun(
         else nullcontext(),
     ):
         check_task(plan)
-        prepared = prepare(plan.config, metric=plan.metric)
+        with quick_imports():  # data sets of scikit-learn import most of it
+            prepared = prepare(plan.config, metric=plan.metric)
         if str(plan.config.loss.get("_target_")) == CTC:
             check_alignable([prepared.final.train, prepared.final.val])
         if plan.rehearse and not folder.started:
