@@ -35,6 +35,10 @@ class TrainerNotImported(ImportError):
     """The import path of a trainer, a metric or a `predict` leads nowhere in this process."""
 
 
+class NothingReported(Exception):
+    """A training has run to its end and told no epoch; every other one would do the same."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """One set of rows.

@@ -216,6 +216,7 @@ class CallableSeats:
         if epoch <= self._last_epoch:
             raise ValueError(
                 f"epochs must rise, but got epoch {epoch} after {self._last_epoch}; "
-                "yield or print each epoch once, and of several folds their mean"
+                "yield or print each epoch once, and of several folds their mean; what is "
+                "evaluated before the training, as in Lightning's sanity check, is no epoch"
             )
         return int(epoch)

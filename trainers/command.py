@@ -13,7 +13,6 @@ worker that reads them dies. Whatever else it prints goes to the trial's log.
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from trainers.api import Checkpoint, Config, Data, Values
-from trainers.command_end import CommandFailed, check_end
+from trainers.command_end import CommandFailed, check_end, silent
 from trainers.command_line import command_line, rehearse
 from trainers.printed import LAST_EPOCH, Printed, Record, needed_names
 
@@ -33,10 +32,6 @@ LINES, ERRORS = "lines.jsonl", "errors.log"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
 KEPT = 50  # last lines of errors in which a traceback is looked for
-SILENT = (
-    "if it has ended a training that an earlier trial began, save in the folder that {folder} in "
-    "trainer.command becomes"
-)
 LEFT = (
     "trainer.command: must end after its training, but it ended while a process in the background "
     "went on printing epochs; wait for that process"
@@ -82,12 +77,7 @@ def train(
         at = f"epoch {printed.last} of {most}" if ended_early else ""
         remark = check_end(process.wait(), command, said, late=late, at=at)
         if first is None and not earlier:
-            wanted = " and ".join(map(repr, needed)) or "numbers"
-            other = f"the last other object was {printed.other}" if printed.other else SILENT
-            raise CommandFailed(
-                f"{shlex.join(command)[:200]}: must print a JSON object with {wanted} "
-                f"on one line per epoch, to standard output, but printed none; {other}"
-            )
+            raise silent(command, printed, needed=needed, said=said)
         return remark
     finally:
         _stop(process, grace=grace)

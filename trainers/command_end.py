@@ -5,6 +5,9 @@ import shlex
 import signal
 from collections.abc import Sequence
 
+from trainers.api import NothingReported
+from trainers.printed import Printed
+
 TRACEBACK = "Traceback (most recent call last"
 HANDLED = ("Exception ignored in", "Exception in thread")  # before a traceback that ends nothing
 RANK = re.compile(r"failed \(exitcode: (?P<status>-?\d+)\) local_rank: (?P<rank>\d+)")  # torchrun
@@ -16,11 +19,22 @@ CRASHES = (
 )
 KILLED = {-crash for crash in CRASHES} | {128 + crash for crash in CRASHES}  # as a shell tells it
 RANK_KILLED = re.compile(rf"^rank \d+ was killed by ({'|'.join(each.name for each in CRASHES)})$")
+SILENT = (
+    "print one, as trainers/examples/script.py does; or, if it has ended a training that an "
+    "earlier trial began, save in the folder that {folder} in trainer.command becomes"
+)
+AS_ERRORS = "it prints them as errors, as logging does: use print, or log to standard output"
+BOX = re.compile("[\u2500-\u257f]+")  # the lines around a message, as rich and typer draw them
+ENDING = 5  # last lines in which a message of several lines begins
 MEMORY = re.compile(r"\b(OutOfMemoryError|MemoryError)\b|CUDA out of memory")
 
 
 class CommandFailed(Exception):
     """The program ended with an exit status other than 0, or without a record."""
+
+
+class CommandSilent(CommandFailed, NothingReported):
+    """The program has ended well and printed no record."""
 
 
 class CommandKilled(CommandFailed):
@@ -69,6 +83,26 @@ def check_end(
     raise kind(f"{shlex.join(command)[:200]}: ended with {how}" + (f": {reason}" if reason else ""))
 
 
+def silent(
+    command: Sequence[str], printed: Printed, *, needed: Sequence[str], said: Sequence[str]
+) -> CommandSilent:
+    """The error of a program that has printed no record, and what it printed in its place.
+
+    `said`: the last lines of its errors, or of its other output where it has no errors.
+    """
+    wanted = " and ".join(map(repr, needed)) or "numbers"
+    errors = Printed(needed=needed, untrained=True)
+    instead = SILENT
+    if any(errors.read(line)[0] for line in said):
+        instead = AS_ERRORS
+    elif printed.other:
+        instead = f"the last other object was {printed.other}"
+    return CommandSilent(
+        f"{shlex.join(command)[:200]}: must print a JSON object with {wanted} on one line per "
+        f"epoch, to standard output, but printed none; {instead}"
+    )
+
+
 def _has_raised(lines: Sequence[str]) -> bool:
     """Whether they hold a traceback of more than a thread's or a destructor's."""
     before = ["", *lines]
@@ -79,7 +113,9 @@ def _has_raised(lines: Sequence[str]) -> bool:
 
 
 def _last_words(lines: Sequence[str]) -> str:
-    """The rank that torchrun names, else the error of the last traceback, else the last line."""
+    """The rank that torchrun names, else the error of the last traceback, else the last line; with
+    those before it from one that speaks of an error, as absl and typer end.
+    """
     failed = next(filter(None, map(RANK.search, lines)), None)
     if failed is not None:
         # A rank that is killed makes the others abort, which torchrun may see first.
@@ -90,7 +126,11 @@ def _last_words(lines: Sequence[str]) -> str:
     starts = [i for i, line in enumerate(lines) if line.startswith(TRACEBACK)]
     after = lines[starts[-1] + 1 :] if starts else []
     errors = [line for line in after if not line.startswith((" ", "\t"))]
-    return (errors[0] if errors else lines[-1] if lines else "").strip()[:300]
+    if errors:
+        return errors[0].strip()[:300]
+    last = [plain for line in lines if (plain := BOX.sub("", line).strip())][-ENDING:]
+    starts = [place for place, line in enumerate(last) if "error" in line.lower()]
+    return " ".join(last[starts[-1] if starts else -1 :])[:300]
 
 
 def _words_of_rank(rank: str, status: int, lines: Sequence[str]) -> str:

@@ -31,7 +31,8 @@ LATE = (
 )
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
 LAST_EPOCH = 10**9
-UNREAD = ("is no plain number", "is not looked for there")
+PYTHON = re.compile(r"\{[^{}]*'[^{}]*\}")  # a dict as Python prints it
+UNREAD = ("is no plain number", "is not looked for there", "print(json.dumps(…))")
 MISSPELT = 3  # objects with a metric in other letters, and no record, that are no chance
 DECODER = json.JSONDecoder()
 
@@ -80,6 +81,9 @@ class Printed:
                 self.other = f"{text:.200}, {why}"
             elif not self.other.endswith(UNREAD):
                 self.other = f"{text:.200}"
+        for text in [] if records else PYTHON.findall(line):
+            if any(repr(name) in text for name in self._needed):
+                self.other = f"{text:.200}, as Python writes it and not JSON: {UNREAD[2]}"
         begun = between[between.find('{"') :] if '{"' in between else ""
         self._broken |= any(json.dumps(name) in begun for name in ("epoch", *self._needed))
         return records, bool(rest.strip())

@@ -20,7 +20,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from trainers.api import Values
+from trainers.api import NothingReported, Values
 
 NO_EPOCHS = (
     "the trainer must be a generator function that yields once per epoch, or a function that calls "
@@ -56,7 +56,7 @@ def epochs_reported(train: Callable[[], Any]) -> Generator[Values, None, None]:
     """The epochs of a call, by yield or by `report`. Closing it means stop.
 
     Raises:
-        TypeError: the call gives no generator and reports nothing.
+        NothingReported: the call gives no generator and reports nothing.
     """
     training = _Training(train)
     reported = False
@@ -71,7 +71,7 @@ def epochs_reported(train: Callable[[], Any]) -> Generator[Values, None, None]:
     if isinstance(result, Generator):
         yield from result
     elif not reported:
-        raise TypeError(NO_EPOCHS.format(got=type(result).__name__))
+        raise NothingReported(NO_EPOCHS.format(got=type(result).__name__))
 
 
 class _Training:

@@ -185,6 +185,18 @@ class Recorder:
                 "then use name=…, or seeds=1, by which nothing is told from chance"
             )
 
+    def check_silent(self) -> None:
+        """Ends the search where a trial has trained to its end, told no epoch, and none ever did.
+
+        Raises:
+            RunError: so it is; a second trial would train as long for the same.
+        """
+        if all(row.value is None for row in self.rows):
+            raise RunError(
+                f"the search stops, since no other trial would tell more: {self._last_failure()}; "
+                "mend it, then use name=…"
+            )
+
     def _has_trained(self, seed: int) -> bool:
         return any(row.spec.seed == seed and row.value is not None for row in self.rows)
 

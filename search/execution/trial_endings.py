@@ -72,6 +72,8 @@ class TrialEndings:
         elif message.end in STATE_AFTER:
             state = STATE_AFTER[message.end]
             self._finish(trial, state, reason=message.reason, cause=message.cause)
+            if message.end is TrialEnd.SILENT:
+                self._recorder.check_silent()
 
     def on_exit(self, exited: WorkerExited, *, stopping: bool) -> None:
         """A worker has ended; its trials continue from their checkpoints.

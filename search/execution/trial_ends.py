@@ -26,6 +26,7 @@ class TrialEnd(StrEnum):
     PRUNED = "pruned"
     INFEASIBLE = "infeasible"
     FAILED = "failed"
+    SILENT = "silent"  # failed: it has trained to its end and told no epoch, as every other would
     KILLED = "killed"  # its program, by somebody: another attempt, as after a worker's death
     OUT_OF_MEMORY = "out of memory"  # once more alone on its device, then infeasible
     COLLIDED = "collided"  # what it needs was taken: once more alone on its device, then failed
@@ -47,4 +48,5 @@ STATE_AFTER = {
     TrialEnd.PRUNED: TrialState.PRUNED,
     TrialEnd.INFEASIBLE: TrialState.INFEASIBLE,
     TrialEnd.FAILED: TrialState.FAILED,
+    TrialEnd.SILENT: TrialState.FAILED,
 }

@@ -15,7 +15,7 @@ from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.arrays import has_rows, train_targets
 from search.contract.metric_functions import entropy
-from search.diagnostics.verdicts.across_trials import Trained, across
+from search.diagnostics.verdicts.across_trials import CLIFF, Trained, across
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.diagnostics.verdicts.heads import heads_apart, heads_scores
@@ -31,6 +31,7 @@ from trainers.api import IGNORED
 
 RATES = ("lr", "max_lr", "base_lr")
 FLOOD = "trainer.flood"
+ERRORS = ("failed", "lost")  # states in which an error of code or machine ended a trial
 BROKEN = (
     "nan",
     "exploding",
@@ -193,7 +194,9 @@ def by_trial(curves: pd.DataFrame) -> dict[int, dict[str, Any]]:
 def _trained(
     findings: Findings, curves: Mapping[int, dict[str, Any]], verdicts: Mapping[int, Verdict]
 ) -> list[Trained]:
-    """The finished trials, as `across_trials` compares them."""
+    """The finished trials, as `across_trials` compares them; without those that an error of their
+    code or the machine has ended, which says nothing of their value.
+    """
     plan = findings.plan
     knob = plan.knob.path if isinstance(plan.settings, SweepSettings) else ""
 
@@ -202,6 +205,9 @@ def _trained(
         if isinstance(number, bool) or not isinstance(number, int | float):
             return None
         return float(number)
+
+    def verdict(row: TrialRecord) -> str:
+        return verdicts[row.spec.trial].name if row.spec.trial in verdicts else ""
 
     return [
         Trained(
@@ -212,11 +218,11 @@ def _trained(
             level=_level(curves.get(row.spec.trial, {})),
             best_epoch=None if plan.limits.score_last else row.best_epoch,
             epochs=plan.epochs_of(row.spec.knobs),
-            verdict=verdicts[row.spec.trial].name if row.spec.trial in verdicts else "",
+            verdict=verdict(row),
             stopped=out_of_patience(plan, row),
         )
         for row in findings.rows
-        if row.finished
+        if row.finished and not (row.state in ERRORS and verdict(row) not in CLIFF)
     ]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 
 import pytest
@@ -71,6 +72,26 @@ def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
     )
     assert "mend it, then use name=" in done.stderr
     assert len(trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")) >= 3
+
+
+def test_a_training_that_told_nothing_to_its_end_is_not_run_three_times(tmp_path):
+    """Neither a program that prints no record, nor a function that reports none."""
+    (tmp_path / "program.py").write_text("print('epoch 1: accuracy 0.5')\nprint('epoch 2: 0.6')\n")
+    command = "trainer.command=['{python}',program.py,'{seed}']"
+    for words, reason in (
+        (["own_command", command], "CommandSilent: "),
+        (["own_trainer", "trainer._target_=toys.plain"], "NothingReported: the trainer must be"),
+    ):
+        done = search(*words, "placement.slots=1", "name=silent", cwd=tmp_path)
+        assert done.returncode == 1
+        assert (
+            f"search: the search stops, since no other trial would tell more: {reason}"
+            in done.stderr
+        )
+        assert "(command.py:" not in done.stderr, "a line of ours is none of the user's mistakes"
+        table = trials(tmp_path / "results" / "silent")
+        assert list(table.state[:2]) == ["failed", "queued"]
+        shutil.rmtree(tmp_path / "results")
 
 
 def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
@@ -234,9 +255,16 @@ if not os.path.exists("stays"):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stays", [False, True])
-def test_a_trial_whose_name_another_has_taken_is_tried_again_alone(stays, tmp_path):
-    (tmp_path / "collide.py").write_text(COLLIDING)
+@pytest.mark.parametrize(
+    ("stays", "raised"),
+    [
+        (False, "raise"),
+        (True, "raise"),
+        (False, "raise EOFError from None"),  # of torch.load, from a file that is half written
+    ],
+)
+def test_a_trial_whose_name_another_has_taken_is_tried_again_alone(stays, raised, tmp_path):
+    (tmp_path / "collide.py").write_text(COLLIDING.replace("raise", raised))
     if stays:
         (tmp_path / "stays").touch()
     words = [
@@ -247,7 +275,8 @@ def test_a_trial_whose_name_another_has_taken_is_tried_again_alone(stays, tmp_pa
     words += ["data.rows=100", "knob.turned=choice(1,2)", "seeds=1", "placement.slots=2"]
     done = search(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "FileExistsError: [Errno 17] File exists: 'run'" in done.stdout + done.stderr
+    said = "FileExistsError: [Errno 17] File exists: 'run'" if raised == "raise" else "EOFError"
+    assert said in done.stdout + done.stderr
     assert "so it is tried again alone on cpu" in done.stdout + done.stderr
     table = trials(tmp_path / "results" / "own_command")
     assert sorted(table.state) == (["complete", "failed"] if stays else ["complete"] * 2)

@@ -226,10 +226,6 @@ def test_arrays_of_another_contract_are_written_anew_and_those_of_the_same_are_l
             "again",
             "ValueError: epochs must rise, but got epoch 1 after 1; yield or print each epoch once, and of several folds their mean",
         ),
-        (
-            "plain",
-            "TypeError: the trainer must be a generator function that yields once per epoch, or a function",
-        ),
     ],
 )
 def test_a_trainer_that_breaks_the_seam_is_failed_with_its_reason_and_log(

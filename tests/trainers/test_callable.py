@@ -18,7 +18,7 @@ from search.execution.trial_ends import TrialEnd
 from search.execution.worker.failures import end_of
 from search.execution.worker.trial_runner import TrialRunner
 from trainers import shared_files
-from trainers.api import Data, End, Epoch, Failure, Part
+from trainers.api import Data, End, Epoch, Failure, NothingReported, Part
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import FolderCheckpoint, TrialCheckpoint
 
@@ -65,7 +65,8 @@ def test_a_repeated_epoch_and_any_other_error_is_a_failure_of_the_trial(tmp_path
     assert isinstance(failure, Failure)
     assert str(failure.error) == (
         "epochs must rise, but got epoch 2 after 2; yield or print each epoch once, "
-        "and of several folds their mean"
+        "and of several folds their mean; what is evaluated before the training, as in Lightning's "
+        "sanity check, is no epoch"
     )
 
 
@@ -292,7 +293,7 @@ def test_release_closes_the_generator(tmp_path):
 
 def test_a_function_that_neither_yields_nor_reports_fails_its_trial(tmp_path):
     (failure,) = _seat(lambda *_: 3, tmp_path).step()
-    assert isinstance(failure.error, TypeError)
+    assert isinstance(failure.error, NothingReported)
     assert "must be a generator function that yields once per epoch, or a function that" in str(
         failure.error
     )

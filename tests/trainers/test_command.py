@@ -325,13 +325,17 @@ def test_a_metric_that_is_no_number_is_told_as_such(value, tmp_path):
     [
         ("def f(): raise ValueError('bad width')\nf()", "ended with exit status 1: ValueError: bad width"),
         ("import sys; sys.stderr.write('usage: x\\nerror: no --lr'); sys.exit(2)", "ended with exit status 2: error: no --lr"),
+        ("import sys; sys.stderr.write('Usage: x\\n╭─ Error ─╮\\n│ No such option: --hiden │\\n╰─────────╯\\n'); sys.exit(2)", "exit status 2: Error No such option: --hiden$"),
+        ("import sys; sys.stderr.write('FATAL Flags parsing error:\\n  Unknown flag x\\nPass --helpshort\\n'); sys.exit(1)", "exit status 1: FATAL Flags parsing error: Unknown flag x Pass --helpshort$"),
         ("import sys; print('out of ideas'); sys.exit(3)", "ended with exit status 3: out of ideas"),
         ("import os; os.kill(os.getpid(), 9)", r"ended with signal 9 \(Killed\)"),
         ("print('hello {\"loss\": 3}')", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none; the last other object was"),
         ("print('{\"accuracy\": \"97.9%\"}\\n{\"done\": 1}')", "whose 'accuracy' is no plain number"),
         ("print('{\"accuracy\": 0.9, \"epoch\": \"1/5\"}')", "whose 'epoch' is no plain number"),
         ("print('{\"val\": {\"accuracy\": 0.9}}')", "whose 'accuracy' in 'val' is not looked for there"),
-        ("pass", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none; if it has ended a training that an earlier trial began, save in"),
+        ("print({'accuracy': 0.9, 'epoch': 1})", r"{'accuracy': 0.9, 'epoch': 1}, as Python writes it and not JSON: print.json.dumps"),
+        ("import logging; logging.warning('{\"accuracy\": 0.9}')", "printed none; it prints them as errors, as logging does: use print"),
+        ("pass", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none; print one, as trainers/examples/script.py does; or, if it has ended a training that an earlier trial began, save in"),
     ],
 )  # fmt: skip
 def test_the_reason_of_a_programs_end_is_its_own_last_word(code, reason, tmp_path):

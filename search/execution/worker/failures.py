@@ -11,16 +11,19 @@ from search.execution.memory import memory_kills
 from search.execution.messages import TrialEnded
 from search.execution.trial_ends import TrialEnd
 from search.execution.worker.epoch_record import TrialFailed
-from trainers.command_end import CommandKilled, CommandOutOfMemory
+from trainers.api import NothingReported
+from trainers.command_end import CommandFailed, CommandKilled, CommandOutOfMemory
 
 NO_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory|CUDA out of memory"
     r"|CU(?:BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED|CUDA error: out of memory"
 )
-# What a process says where another one was first: with a name, a port, a lock.
+# What a process says where another one was first: with a name, a port, a lock; or has half written
+# the file that it reads.
 TAKEN = re.compile(
     r"\b(?:FileExistsError|BlockingIOError)\b|address already in use|\bEADDRINUSE\b"
-    r"|database is locked|unable to lock file",
+    r"|database is locked|unable to lock file|\bto NOT exist\b"
+    r"|\bEOFError\b|PytorchStreamReader failed|Ran out of input",
     re.IGNORECASE,
 )
 
@@ -32,6 +35,7 @@ def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
     reason = one_line(_reason(error))
     end = TrialEnd.COLLIDED if TAKEN.search(reason) else TrialEnd.FAILED
     end = TrialEnd.KILLED if isinstance(error, CommandKilled) else end
+    end = TrialEnd.SILENT if isinstance(error, NothingReported) else end
     return TrialEnded(
         trial=trial,
         end=TrialEnd.OUT_OF_MEMORY if out_of_memory(error) else end,
@@ -63,12 +67,13 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The error's first line, with the line of code that raised it."""
+    """The error's first line, with the line of code that raised it, unless that is ours."""
     text = re.sub(r"^\[enforce fail at [^]]*\][^.]*\. ", "", str(error))
     if out_of_memory(error):  # CUDA goes on with every process that uses the device
         text = re.split(r"(?<=[.]) (?:Process \d+ has|Including non-PyTorch)", text)[0]
     lines = text.strip().splitlines()
-    place = "" if isinstance(error, TrialFailed) else f" ({_place(error)})"
+    is_ours = isinstance(error, TrialFailed | CommandFailed | NothingReported)
+    place = "" if is_ours else f" ({_place(error)})"
     return f"{type(error).__name__}: {lines[0] if lines else ''}{place}"
 
 

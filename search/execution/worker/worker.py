@@ -36,6 +36,7 @@ from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult, TrialRunner
 from trainers.api import Config
+from trainers.command_end import CommandFailed
 
 PROGRAMS = "trainers.command"  # the module by which a trainer runs a program
 WORTHLESS = (TrialEnd.FAILED, TrialEnd.INFEASIBLE, TrialEnd.PRUNED)  # ends that keep no checkpoint
@@ -259,7 +260,8 @@ class Worker:
         self._fit = False
         self._output.belongs_to(seated.trial)
         with suppress(OSError):  # the disk may be full
-            traceback.print_exception(error)
+            own = None if isinstance(error, CommandFailed) else error.__traceback__
+            traceback.print_exception(type(error), error, own)  # a program has told its own
         seated.end = end_of(error, trial=seated.trial, folder=self._folder)
         by_notice = self._notice.given and seated.end.end in (TrialEnd.FAILED, TrialEnd.KILLED)
         if by_notice:  # the program got the same signal
