@@ -98,7 +98,7 @@ def exit_with_main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     code = main(sys.argv[1:])
-    gc.freeze()  # all goes with the process: looking for garbage once more takes a tenth of a second
+    gc.freeze()  # all goes with the process: looking for garbage would take 0.1 s
     sys.exit(code)
 
 
