@@ -1,10 +1,10 @@
 """Faults planted in set-ups: how many are named by the right check, and how many alarms sound set-ups raise.
 
-    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday|daily] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
+    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday|daily|desk] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
 
 `foreign`: set-ups that the rules were not made with at first; `aside`: a third of them, put aside until the rules stood; `scripts`: in
 the styles of strangers, made after both; `styles`: others once more, after all of these; `everyday`: the
-last ones, after those.
+last ones, after those; `daily`: of a working day, after all; `desk`: further members of three of its kinds.
 `--minutes`: after which no further set-up begins; the sound ones come first, in an order drawn at random. `--log`: gets a line per
 set-up; those that stand in it are not run again, and the shares are of all of them.
 Trains in a pool of processes, one thread each, without a process of its own per set-up.
@@ -28,6 +28,7 @@ sys.path.insert(0, str(SUPPORT))
 os.environ["PYTHONPATH"] = f"{SUPPORT}:{os.environ.get('PYTHONPATH', '')}"
 
 import daily
+import desk
 import everyday
 import foreign
 import foreign_scripts
@@ -107,7 +108,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument(
         "--collection",
-        choices=("planted", "foreign", "aside", "scripts", "styles", "everyday", "daily"),
+        choices=("planted", "foreign", "aside", "scripts", "styles", "everyday", "daily", "desk"),
         default="planted",
     )
     parser.add_argument("--seeds", type=int, default=1)
@@ -123,6 +124,7 @@ def main():
         "styles": foreign_styles,
         "everyday": everyday,
         "daily": daily,
+        "desk": desk,
     }
     source = others.get(words.collection, foreign)
     aside = words.collection == "aside"
@@ -132,7 +134,7 @@ def main():
     jobs = [
         (setup, seed, words.quick, ends)
         for setup in (*source.SOUND, *source.FAULTS)
-        if words.only in setup.name and setup.aside == aside
+        if words.only in setup.name and (setup.aside == aside or source is not foreign)
         for seed in range(words.seeds)
     ]
     random.Random(0).shuffle(jobs)

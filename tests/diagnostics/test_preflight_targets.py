@@ -49,6 +49,8 @@ def loop_of(config, data, device, checkpoint):
                 targets = y[torch.randperm(len(x))[: len(rows)]]
             elif habit == "renamed":
                 targets = (targets + 1) % 3
+            elif habit == "yes or no":
+                targets = (targets > 0).long()
             elif habit == "noise":
                 targets = torch.where(torch.rand(len(rows)) < 0.2, (targets + 1) % 3, targets)
             out = net(x[rows])
@@ -101,7 +103,7 @@ def _checks(seen):
     [("labels of others", "labels_matter", "follow the labels of their rows"), ("sorted", "shuffling", "lies between batches"),
      ("one batch", "batches", "one step, on 7%"), ("last rows", "reported_losses", "of the last 12 rows alone"),
      ("other rows", "reported_losses", "they are of other rows"), ("waits for a higher loss", "learning_rate", "waits for a loss to rise"),
-     ("softmax over rows", "output_layer", "over the rows of a batch")],
+     ("softmax over rows", "output_layer", "over the rows of a batch"), ("yes or no", "output_layer", "3 classes become 2 targets")],
 )  # fmt: skip
 def test_a_fault_of_a_loop_is_told_by_what_it_does_to_labels_and_losses(
     habit, name, told, tmp_path

@@ -114,6 +114,18 @@ def test_two_columns_that_name_the_label_together_are_told_where_other_columns_k
     assert telltale_feature(np.column_stack([honest, answers]), y, classification=True).outcome == "pass"  # fmt: skip
 
 
+def test_the_answer_of_another_model_is_told_by_its_outputs_and_a_persons_answer_is_not():
+    for seed in range(10):
+        dice = np.random.default_rng(seed)
+        votes = dice.dirichlet((1.0, 1.0, 1.0), ROWS)
+        x = np.column_stack([dice.normal(0, 1, (ROWS, 3)), votes])
+        z = (x - x.mean(axis=0)) / x.std(axis=0)
+        told = telltale_feature(z, votes.argmax(axis=1), raw=x, classification=True)
+        assert (told.outcome, "a column per class" in told.told) == ("warn", True)
+        person = np.array([dice.choice(3, p=vote) for vote in votes])
+        assert telltale_feature(z, person, raw=x, classification=True).outcome == "pass"
+
+
 @pytest.mark.parametrize("classes", [2, 4])
 def test_a_word_that_stands_in_all_texts_of_a_class_alone_is_told(classes):
     dice = np.random.default_rng(5)

@@ -115,8 +115,8 @@ FAULTY_LOOPS = {
 }
 FAULTY_OTHERS = {
     "next_word": {
-        "sees what follows": "telltale_feature evaluation_mode reported_losses",
-        "not shifted": "telltale_feature reported_losses",
+        "sees what follows": "telltale_feature evaluation_mode reported_losses labels_matter",
+        "not shifted": "telltale_feature reported_losses labels_matter",
     },
     "codes": {
         "codes detached": "gradients",

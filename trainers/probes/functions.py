@@ -2,6 +2,9 @@
 layers.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
@@ -24,3 +27,13 @@ RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 SOFTMAXES = (
     F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax,
 )  # fmt: skip
+WEIGHED = (
+    F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
+)  # fmt: skip
+
+
+def with_weight(
+    func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """A loss's keywords, and the weight that it may be given by its place."""
+    return {"weight": args[2], **kwargs} if func in WEIGHED and len(args) > 2 else kwargs

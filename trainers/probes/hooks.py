@@ -5,7 +5,7 @@ Backward passes have no global hook: `torch.autograd.backward`, through which `T
 too, is wrapped meanwhile.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -85,6 +85,12 @@ def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
 def is_idle(optimizer: Optimizer) -> bool:
     """Whether an optimizer has nothing to step, as one has that is made for its schedule only."""
     return not any(parameter.numel() for parameter in parameters_of(optimizer))
+
+
+def has_memory(optimizer: Optimizer) -> bool:
+    """Whether an optimizer keeps anything of its earlier steps, such as a momentum."""
+    kept = (part for part in optimizer.state.values() if isinstance(part, Mapping))
+    return any(value is not None for part in kept for value in part.values())
 
 
 def is_transformed() -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
+from trainers.probes.class_words import class_words
 from trainers.probes.rows_seen import row_keys
 from trainers.probes.shapes import last_operation, viewed_from
 from trainers.records import dense
@@ -76,7 +77,8 @@ class LossCall:
     the axis of a softmax;
     `below`, `beyond`: shares of the targets below 0, and beyond −1 … 1;
     `partners`: whether every row's target is a row of its own, as where rows find their partners;
-    `viewed`: the shape of which outputs per step are a view that swaps two axes.
+    `viewed`: the shape of which outputs per step are a view that swaps two axes;
+    `told`: what it is told of the classes.
     """
 
     name: str
@@ -100,6 +102,7 @@ class LossCall:
     beyond: float = 0.0
     partners: bool = False
     viewed: tuple[int, ...] = ()
+    told: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -126,7 +129,8 @@ class Seen:
     `linear_layers`: of a model whose outputs are a linear function of its inputs; `decay`: the
     greatest share of the weights that weight decay takes in a step; `saturated`: of what tanh and
     sigmoid layers put out before the first step, the greatest share at their ends; `over_rows`:
-    softmaxes of the model's outputs over their rows, in training.
+    softmaxes of the model's outputs over their rows, in training; `forgetful`: steps that an
+    optimizer begins without the memory that it leaves; `next_tokens`: targets ahead of tokens.
     """
 
     weights: list[Weights] = field(default_factory=list)
@@ -174,6 +178,8 @@ class Seen:
     decay: float = 0.0
     saturated: float = 0.0
     over_rows: int = 0
+    forgetful: int = 0
+    next_tokens: dict[str, Any] | None = None
 
 
 @dataclass(kw_only=True)
@@ -281,6 +287,7 @@ def loss_call(
         end_axis=axis,
         partners=_are_partners(outputs, targets),
         viewed=viewed,
+        told=class_words(func, outputs, targets, kwargs),
         below=float((targets < 0).double().mean()),
         beyond=float((targets.abs() > 1).double().mean()) if numbers else 0.0,
     )

@@ -1,8 +1,8 @@
 """What a training does, seen from outside: batches, losses, gradients, steps, evaluations.
 
-By torch's own hooks: a `TorchFunctionMode` (every loss, dropout and activation by whatever name it
-was imported), global module hooks and global optimizer hooks. So a user's loop is seen as well as
-the stock trainer. Changes nothing; never judges.
+By torch's own hooks: a `TorchFunctionMode` (every loss, dropout and activation), global module
+hooks and global optimizer hooks: a user's loop is seen as well as the stock trainer. Changes
+nothing; never judges.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from trainers.probes.evaluation import evaluate_again, mixes_rows
 from trainers.probes.following import share_followed
-from trainers.probes.functions import DENSE, DIFFERENCES, LOSSES, RELUS, SOFTMAXES
+from trainers.probes.functions import DENSE, DIFFERENCES, LOSSES, RELUS, SOFTMAXES, with_weight
 from trainers.probes.hooks import DROPOUTS, is_transformed
 from trainers.probes.labels_seen import LabelsSeen
 from trainers.probes.rows_seen import row_keys
@@ -85,7 +85,7 @@ class Watch(StepWatch):
             weights.alike = units_alike(tensor.detach())
             weights.trainable |= tensor.requires_grad  # thawed meanwhile
         self.seen.weights = [weights for _, weights in self._named.values()]
-        self.seen.followed = self._followed()
+        self.seen.followed, self.seen.next_tokens = self._followed(), self._next_tokens.found
 
     def _followed(self) -> float | None:
         """How far an evaluated copy of the model has come; None where the model is evaluated."""
@@ -140,18 +140,21 @@ class Watch(StepWatch):
         elif func in DIFFERENCES and not self.seen.broadcast:
             self.seen.broadcast = broadcast_shapes(args)
         elif fresh:
-            self._in_training = (
-                torch.is_grad_enabled()
-            )  # an evaluation's counts until there is one in training
-            self.seen.loss = loss_call(func, args[0], args[1], kwargs)  # before it may raise
+            # An evaluation's counts until there is one in training.
+            self._in_training = torch.is_grad_enabled()
+            # Before it may raise.
+            self.seen.loss = loss_call(func, args[0], args[1], with_weight(func, args, kwargs))
         elif func in DENSE and self._inside and self._depth and self.seen.first_layer is None:
             self.seen.first_layer = float(args[0].detach().double().std(correction=0))
         if func in LOSSES and torch.is_grad_enabled() and not self._paused:
             targets = kwargs.get("target", args[1] if len(args) > 1 else None)
+            self._next_tokens.asked(args[0] if args else None, targets)
             self.labels_seen.lost(targets, inside=self._inside and self._depth > 0)
         elif func in SOFTMAXES and args and not self._depth and self._passes:
             self.seen.over_rows += over_rows(args, kwargs, outputs=self._passes[-1].outputs)
         result = func(*args, **kwargs)
+        if func is F.embedding and args:
+            self._next_tokens.embedded(args[0], result)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
         if func in SQUASHED and not self.seen.steps and result.requires_grad and result.ndim > 1:

@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from trainers.probes.between import drawn_anew, factor_between, taken_back
 from trainers.probes.by_hand import StepsByHand, leaves_of
-from trainers.probes.hooks import Hooked, has_closure, is_idle, parameters_of
+from trainers.probes.hooks import Hooked, has_closure, has_memory, is_idle, parameters_of
+from trainers.probes.next_tokens import NextTokens
 from trainers.probes.seen import Seen, Weights
 from trainers.records import dense
 
@@ -37,6 +38,8 @@ class StepWatch(Hooked):
         self._stepped_before: set[int] = set()  # and in the one before
         self._stale = False
         self._by_hand = StepsByHand(self.seen)
+        self._next_tokens = NextTokens()
+        self._blank = False  # the optimizer remembers nothing before this step
         self._called: set[int] = set()  # parameters of other modules than the model
         self._met: dict[int, Tensor] = {}  # at the ends of any graph so far
         self._leaves: list[Tensor] | None = None  # of every backward pass so far
@@ -91,6 +94,7 @@ class StepWatch(Hooked):
 
     def _before_backward(self, asked: Sequence[Tensor]) -> None:
         self._compared = False
+        self._next_tokens.look()
         if self._optimizers and self.seen.backwards > LOOKED_AT:
             return
         self.seen.backwards += 1
@@ -137,6 +141,7 @@ class StepWatch(Hooked):
         self._taking_turns.add(id(optimizer))
         self.seen.optimizers = max(self.seen.optimizers, len(self._taking_turns))
         self.seen.steps += 1
+        self._blank = not has_memory(optimizer)
         self.seen.steps_without_gradient += known and not self._fresh and not closure
         self.seen.rates.append(float(optimizer.param_groups[0]["lr"]))
         decays = (group["lr"] * group.get("weight_decay", 0) for group in optimizer.param_groups)
@@ -190,6 +195,7 @@ class StepWatch(Hooked):
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if is_idle(optimizer):
             return
+        self.seen.forgetful += self._blank and has_memory(optimizer)
         moved = size = 0.0
         for parameter in parameters_of(optimizer):
             before, now = self._before[id(parameter)], dense(parameter.detach())

@@ -195,6 +195,8 @@ def labels_matter(answer: Answer, *, seen: Answer, legible: bool = False) -> Che
     own rows in these few steps proves nothing, and only warns.
     """
     judge = Judge(name="labels_matter", rule="R10")
+    if text := _tokens_given(seen.get("next_tokens")):
+        return judge.fail(text, "shift the targets by one step, and mask what comes after a step")
     targets = seen.get("targets")
     if targets is not None and targets["follows"] < FOLLOWS:
         text = (
@@ -224,6 +226,15 @@ def labels_matter(answer: Answer, *, seen: Answer, legible: bool = False) -> Che
         )
     least = judge.fail if answer["rows"] >= MANY else judge.warn
     return least(text, remedy, deviations=sure)
+
+
+def _tokens_given(tokens: Answer | None) -> str:
+    """How a model of sequences is given the tokens that it is to foretell; else empty."""
+    if tokens is None or bool(tokens["ahead"]) != tokens["reads_on"]:
+        return ""  # another task: the next token, read from those before; or its own, from all
+    if tokens["ahead"]:
+        return "each step is to foretell the next token, and its output changes with that token"
+    return "each step is to name the token that it has just read, and nothing that comes later"
 
 
 def padding(answer: Answer) -> Check:

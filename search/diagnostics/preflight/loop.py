@@ -217,7 +217,7 @@ def evaluation_mode(seen: Answer, *, steps: float = math.inf) -> Check:
     if seen["changed_buffers"]:
         text = f"an evaluation changes {', '.join(seen['changed_buffers'][:4])}"
         return judge.fail(text, "change buffers in training only: if self.training")
-    if seen["rows_mix"]:
+    if seen["rows_mix"] and not _rows_come_second(seen):
         text = "a row's output changes with the rows beside it, in evaluation"
         return judge.warn(
             text, "is the batch axis taken for another one (batch_first, dim=0), or is it meant?"
@@ -234,6 +234,17 @@ def evaluation_mode(seen: Answer, *, steps: float = math.inf) -> Check:
     return _of_a_copy(seen, judge, steps=steps) or judge.passed(
         "evaluation is without dropout and batch statistics"
     )
+
+
+def _rows_come_second(seen: Answer) -> bool:
+    """Whether rows lie along the second axis, as where steps come first: the first one is then as
+    long in every batch, and the second one is not.
+    """
+    shapes = [batch["shape"] for batch in (*seen["batches"], *seen["evaluated"])]
+    if min(map(len, shapes)) < 2:
+        return False
+    first, second = ({shape[axis] for shape in shapes} for axis in (0, 1))
+    return len(first) == 1 < len(second)
 
 
 def _of_a_copy(seen: Answer, judge: Judge, *, steps: float) -> Check | None:

@@ -5,10 +5,11 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.class_words import FOLLOWS, misled
 
 Answer = Mapping[str, Any]
 ABOVE = {
@@ -29,8 +30,12 @@ BOUNDED = ("Tanh", "Sigmoid", "Softmax", "Hardtanh")
 BEYOND = 0.05  # share of the targets that a model may not be able to reach
 
 
-def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
-    """Does the output layer fit the loss, and both the task (R1)?"""
+def output_layer(
+    seen: Answer, *, classification: bool, classes: int, counts: Sequence[int] = ()
+) -> Check:
+    """Does the output layer fit the loss, and both the task (R1)? `counts`: train rows of each
+    class.
+    """
     judge = Judge(name="output_layer", rule="R1")
     call = seen["loss"]
     if seen["broadcast"]:
@@ -43,6 +48,10 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
     if call is not None and call["viewed"]:
         text = f"outputs {tuple(call['viewed'])} are viewed as {tuple(call['outputs'])}"
         return judge.fail(f"{text}: numbers change places", "transpose the two axes instead")
+    if call is not None and (merged := _merged(seen["targets"], call)):
+        return judge.warn(
+            merged, "give the loss the labels as they are, or the model fewer outputs"
+        )
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(
             "no loss of torch's was seen"
@@ -61,7 +70,21 @@ def output_layer(seen: Answer, *, classification: bool, classes: int) -> Check:
     )
     if unfit is not None:
         return judge.fail(*unfit, **numbers)
+    if told := misled(call, seen["targets"], counts=counts):
+        return judge.warn(*told, **numbers)
     return judge.passed(f"{name} of outputs {outputs} and targets {targets}", **numbers)
+
+
+def _merged(targets: Answer | None, call: Answer) -> str:
+    """How labels become fewer targets, where the model has an output for each of them; else
+    empty.
+    """
+    if targets is None or call["name"] not in ENTROPIES or targets["follows"] < FOLLOWS:
+        return ""
+    own, left = targets["kinds"] or (0, 0)
+    if not left < own or len(call["outputs"]) < 2 or call["outputs"][1] < own:
+        return ""
+    return f"{own} classes become {left} targets of the loss, with {call['outputs'][1]} outputs"
 
 
 def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:

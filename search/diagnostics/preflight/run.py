@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from search.config.plan import Plan
@@ -101,7 +102,8 @@ def of_training(
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
-    yield output.output_layer(seen, classification=classification, classes=classes)
+    counts = [] if labels is None or labels.ndim > 1 else np.bincount(labels).tolist()
+    yield output.output_layer(seen, classification=classification, classes=classes, counts=counts)
     yield output.first_loss(seen, entropy=expected, classes=classes)
     yield model.initial_weights(seen)
     yield model.gradients(seen)

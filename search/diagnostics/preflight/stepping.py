@@ -11,6 +11,7 @@ from typing import Any
 from search.diagnostics.preflight.check import Check, Judge
 
 Answer = Mapping[str, Any]
+FEW = 3  # steps that may begin without a memory of others
 SHRUNK = 0.99  # factor of all weights between two steps: a weight decay by hand is nearer to 1
 
 
@@ -24,6 +25,10 @@ def optimizer_steps(seen: Answer) -> Check:
         text = "the second epoch steps other weights than the first"
         remedy = "make model and optimizer once, before the first epoch, unless this is meant"
         return judge.warn(text, remedy)
+    if seen["forgetful"] > max(steps / 2, FEW):
+        text = f"{seen['forgetful']} of {steps} steps begin without what the optimizer keeps of the"
+        remedy = "make the optimizer once, before the first epoch, not anew for every step"
+        return judge.warn(f"{text} steps before", remedy)
     if seen["optimizers"] > 1:
         return judge.unknown(f"{seen['optimizers']} optimizers take turns")
     # Where an optimizer never steps, or has a copy, `gradients` tells what it lacks.

@@ -16,6 +16,7 @@ CODED = 0.8  # of the labels that a feature tells which measures nothing, that a
 CLUSTERED = 0.1  # of the gap between classes: the spread of what gives them away
 FEWEST = 10  # rows of a class, which lie in runs by chance if they are fewer
 MOST = 4  # columns whose sum is tried
+WHOLE = 0.006  # times their number: by how much shares of two digits miss a sum of 1
 Shown = NDArray[Any]
 
 
@@ -109,6 +110,27 @@ def by_column_per_class(x: Shown, y: Shown) -> float:
     areas = above / (count * (len(labels) - count))
     best = areas.argmax(axis=1)
     return float(areas.max(axis=1).min()) if len(set(best.tolist())) == len(classes) else 0.0
+
+
+def by_greatest(raw: Shown, y: Shown) -> float:
+    """How much of the labels, above the most frequent class, is the place of the greatest of one
+    share per class: the probabilities of a model whose answer they are. 0 for two classes.
+
+    Other columns, such as signals of sensors, may name the class by the greatest of them rightly.
+    """
+    flat, labels = _as_numbers(raw, y)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if not 2 < len(classes) <= flat.shape[1]:
+        return 0.0
+    means = np.stack([flat[codes == one].mean(axis=0) for one in range(len(classes))])
+    spread = np.where(flat.std(axis=0) > 0, flat.std(axis=0), np.inf)
+    best = ((means - flat.mean(axis=0)) / spread).argmax(axis=1)
+    shares = flat[:, best]
+    apart = np.abs(shares.sum(axis=1) - 1).max()
+    if len(set(best.tolist())) < len(classes) or shares.min() < 0 or apart > WHOLE * len(best):
+        return 0.0
+    right, most = (shares.argmax(axis=1) == codes).mean(), np.bincount(codes).max()
+    return float((right - most / len(codes)) / (1 - most / len(codes)))
 
 
 def by_sum_of_few(x: Shown, y: Shown, classification: bool) -> tuple[float, tuple[int, ...]]:

@@ -15,6 +15,7 @@ from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.own_means import means_of_classes, means_of_numbers
 from search.diagnostics.preflight.telling_columns import (
     by_column_per_class,
+    by_greatest,
     by_indicators,
     by_neighbours,
     by_sum_of_few,
@@ -93,7 +94,7 @@ def _of_classes(x: Shown, y: Shown, raw: Shown, judge: Judge) -> Check | None:
     if runs and max(runs.values()) >= TELLTALE:
         text = f"in the order of feature {max(runs, key=runs.__getitem__)}, labels lie in runs"
         return judge.warn(text, "is it a code or a time that each belong to one label?")
-    spread = max(by_indicators(x, y), by_column_per_class(x, y))
+    spread = max(by_indicators(x, y), by_column_per_class(x, y), by_greatest(raw, y))
     if spread >= TELLTALE:
         text = f"a column per class tells it from the others, by {spread:.1%}"
         return judge.warn(text, DROP, score=spread)

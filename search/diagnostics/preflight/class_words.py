@@ -1,0 +1,65 @@
+"""Whether what a loss is told of the classes turns against them: weights that grow with how often
+a class comes, a class that is left out (R13).
+
+Pure functions of what `trainers.probes` has measured; knows no checks.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+UNEVEN = 1.5  # the most frequent class over the rarest, from which weights have a direction
+NEAR = 1.1  # the greatest over the least of what is proportional, to rounding and rows left out
+FOLLOWS = 0.9  # of a target's relation to its row's label, that a name for it leaves
+Answer = Mapping[str, Any]
+
+
+def misled(
+    call: Answer, targets: Answer | None, *, counts: Sequence[int]
+) -> tuple[str, str] | None:
+    """What a loss is told of the classes that cannot be meant, and the remedy; else None.
+
+    Args:
+        call: of the loss.
+        targets: of the losses, against the labels of their rows; None where these are not known.
+        counts: of the train rows of each class; empty of other tasks.
+    """
+    told = call["told"]
+    if not told or not counts or targets is None or targets["follows"] < FOLLOWS:
+        return None
+    if told.get("left_out"):
+        text = f"{call['name']} leaves out label {told['ignored']} (ignore_index), which"
+        share = f"{told['left_out']:.0%} of the rows of a batch bear"
+        return f"{text} {share}", "ignore_index is for padding: give it a number that is no class"
+    for often in (counts, told.get("often", ())):
+        if _grow_with(told.get("weights", ()), often):
+            text = "the more often a class comes, the more it weighs: weights are proportional to"
+            return f"{text} the classes' rows", "weigh by one over their number"
+    if len(counts) == 2 and "positive" in told and _is_upside_down(told, counts):
+        text = f"pos_weight is {told['positive']:.3g}, rows of the second class over those of the"
+        return f"{text} first", "give pos_weight the rows of the first over those of the second"
+    return None
+
+
+def _grow_with(weights: Sequence[float], often: Sequence[int]) -> bool:
+    """Whether weights are proportional to how often uneven classes come."""
+    if len(weights) < 2 or len(weights) != len(often):
+        return False
+    heavy, count = np.asarray(weights, float), np.asarray(often, float)
+    kept = (heavy > 0) & (count > 0)
+    if kept.sum() < 2 or count[kept].max() < UNEVEN * count[kept].min():
+        return False
+    shares = heavy[kept] / count[kept]
+    return bool(shares.max() < NEAR * shares.min())
+
+
+def _is_upside_down(told: Answer, counts: Sequence[int]) -> bool:
+    """Whether the weight of the second class is its rows over the first one's."""
+    few, many = sorted(counts)
+    ratio = counts[1] / counts[0] if counts[0] else 0.0
+    share = counts[1] / sum(counts)
+    same = abs(told["ones"] - share) < abs(told["ones"] - (1 - share))  # not named the other way
+    return (
+        bool(few) and many >= UNEVEN * few and same and 1 / NEAR < told["positive"] / ratio < NEAR
+    )

@@ -1,0 +1,145 @@
+"""What a loss is told of the classes, an optimizer that forgets, and language models that see what they are to say: planted ones are found, and
+their sound twins are left alone."""
+
+import desk_loops
+import numpy as np
+import pytest
+import torch
+from test_preflight import CALM
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+
+from search.diagnostics.preflight import learning, loop, stepping
+from search.diagnostics.preflight.class_words import misled
+from trainers.probes.class_words import class_words
+from trainers.probes.functions import with_weight
+from trainers.probes.watch import Watch
+
+COUNTS, ROWS = (400, 150, 50), 600
+OWN = {"follows": 1.0}
+Y = torch.arange(3).repeat_interleave(torch.tensor(COUNTS))
+
+
+def _misled(*, targets=OWN, counts=COUNTS, **words):
+    told = class_words(F.cross_entropy, torch.zeros(ROWS, 3), Y, words)
+    return misled({"name": "cross_entropy", "told": told}, targets, counts=counts)
+
+
+def test_weights_that_grow_with_the_rows_of_a_class_are_told_and_others_are_not():
+    rows = torch.tensor(COUNTS, dtype=torch.float32)
+    for weight in (rows, rows / rows.sum(), 3 * rows / rows.mean() * torch.tensor([1, 1.03, 1])):
+        assert "proportional" in _misled(weight=weight)[0]
+    sound = [
+        1 / rows,
+        rows.rsqrt(),
+        1 - rows / rows.sum(),
+        torch.ones(3),
+        rows.sqrt(),
+        torch.tensor([1.0, 2, 3]),
+    ]
+    assert [_misled(weight=weight) for weight in sound] == [None] * len(sound)
+    assert _misled(weight=rows, targets={"follows": 0.5}) is None  # targets are no labels
+    assert _misled(weight=rows, targets=None) is None
+
+
+def test_weights_that_are_drawn_by_chance_are_hardly_ever_proportional():
+    dice = np.random.default_rng(0)
+    told = [_misled(weight=torch.tensor(np.exp(dice.normal(0, 1, 3)))) for _ in range(1000)]
+    assert sum(one is not None for one in told) <= 10
+
+
+def test_a_class_that_is_taken_for_padding_is_told_and_a_number_that_is_none_is_not():
+    assert "leaves out label 1 (ignore_index), which 25%" in _misled(ignore_index=1)[0]
+    assert _misled(ignore_index=255) is _misled(ignore_index=-100) is _misled() is None
+
+
+@pytest.mark.parametrize(
+    ("weight", "flipped", "told"), [(0.5, False, True), (2.0, False, False), (1.0, False, False), (0.5, True, False)]
+)  # fmt: skip
+def test_a_weight_of_the_second_class_that_is_upside_down_is_told(weight, flipped, told):
+    y = (torch.arange(ROWS) % 3 == 0).float()  # two of the first for one of the second
+    ones = 1 - y if flipped else y
+    words = class_words(F.binary_cross_entropy_with_logits, y, ones, {"pos_weight": torch.tensor(weight)})  # fmt: skip
+    call = {"name": "binary_cross_entropy_with_logits", "told": words}
+    assert (misled(call, OWN, counts=(400, 200)) is not None) == told
+
+
+def test_a_weight_that_is_given_by_its_place_is_read_as_one_by_its_name():
+    weight = torch.ones(3)
+    assert with_weight(F.cross_entropy, (1, 2, weight), {}) == {"weight": weight}
+    assert with_weight(F.mse_loss, (1, 2, None), {"reduction": "sum"}) == {"reduction": "sum"}
+
+
+@pytest.mark.parametrize(
+    ("habit", "steps"), [("momentum anew per step", 12), ("rms anew per step", 12), ("plain steps anew", 0),
+                         ("momentum anew per epoch", 3), ("", 1)],
+)  # fmt: skip
+def test_an_optimizer_that_forgets_in_every_step_is_told(habit, steps):
+    net = torch.nn.Linear(4, 2)
+    optimizer = desk_loops._optimizer(habit, net, 0.1)
+    with Watch() as watch:
+        for step in range(12):
+            if habit.endswith(("per step", "steps anew")) or (habit.endswith("epoch") and step % 4 == 0):  # fmt: skip
+                optimizer = desk_loops._optimizer(habit, net, 0.1)
+            optimizer.zero_grad()
+            net(torch.randn(8, 4)).square().mean().backward()
+            optimizer.step()
+    assert watch.seen.forgetful == steps
+    seen = {**CALM, "steps": 12, "forgetful": steps}
+    outcome = stepping.optimizer_steps(seen).outcome
+    assert outcome == ("warn" if steps == 12 else "pass")
+
+
+@pytest.mark.parametrize(
+    ("habit", "relation"),
+    [("attending", (1, False)), ("attending, sees all", (1, True)), ("attending, classes second", (1, False)),
+     ("recurrent, sees all, padded", (1, True)), ("recurrent", (1, False)), ("steps first, sees all", (1, True)), ("steps first", (1, False)),
+     ("window, not shifted", (0, False)), ("itself from all", (0, True)), ("hidden words", None), ("normed", None)],
+)  # fmt: skip
+def test_what_a_model_of_tokens_is_to_say_is_told_by_the_tokens_and_how_far_it_reads(
+    habit, relation
+):
+    torch.manual_seed(0)
+    text = torch.randint(1, desk_loops.WORDS, (24, desk_loops.STEPS + 1))
+    net = desk_loops.Speaker(habit)
+    given, aims = text[:, :-1], text[:, 1:]
+    if "not shifted" in habit or habit == "itself from all":
+        aims = given
+    left = {}
+    if "padded" in habit:
+        given, aims, left = given.clone(), aims.clone(), {"ignore_index": 0}
+        given[::2, 8:] = aims[::2, 7:] = 0
+    if habit == "hidden words":
+        given = torch.where(torch.rand(given.shape) < 0.2, 0, given)
+    if "steps first" in habit:
+        given, aims = given.T, aims.T
+    with Watch() as watch:
+        out = net(given)
+        if "classes second" in habit:
+            loss = F.cross_entropy(out.transpose(1, 2), aims, **left)
+        else:
+            loss = F.cross_entropy(out.flatten(0, 1), aims.flatten(), **left)
+        loss.backward()
+    found = watch.seen.next_tokens
+    assert (None if found is None else (found["ahead"], found["reads_on"])) == relation
+    check = learning.labels_matter({}, seen={**CALM, "next_tokens": found})
+    faulty = relation in ((1, True), (0, False))
+    assert check.outcome == ("fail" if faulty else "not checkable")
+
+
+def test_looking_how_far_a_model_reads_changes_neither_its_gradients_nor_chance():
+    text = torch.randint(0, desk_loops.WORDS, (24, desk_loops.STEPS + 1), generator=torch.Generator().manual_seed(0))  # fmt: skip
+    told = []
+    for watched in (False, True):
+        torch.manual_seed(1)
+        net = desk_loops.Speaker("attending")
+        with Watch() if watched else torch.enable_grad():
+            F.cross_entropy(net(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten()).backward()
+        told.append([*(p.grad for p in net.parameters()), torch.rand(3)])
+    assert all(torch.equal(one, two) for one, two in zip(*told, strict=True))
+
+
+@pytest.mark.parametrize(("shapes", "outcome"), [(((12, 32), (12, 20)), "pass"), (((32, 12), (20, 12)), "warn")])  # fmt: skip
+def test_a_model_whose_steps_come_first_mixes_steps_and_no_rows(shapes, outcome):
+    given = [{"shape": shape, "content": str(shape)} for shape in shapes]
+    seen = {**CALM, "batches": given, "rows_mix": True}
+    assert loop.evaluation_mode(seen).outcome == outcome
