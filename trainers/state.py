@@ -19,8 +19,8 @@ import numpy as np
 
 Flat = dict[str, Any]
 STATE = "state"
-SUM = "crc32"  # of the whole file, in its metadata, then whose weights these are
-BLANK, NOBODY = "00000000", "0" * 16  # where the file is summed; of no particular training
+SUM = "crc32"  # in the metadata: checksum of the whole file, then whose weights they are
+BLANK, NOBODY = "00000000", "0" * 16  # in place of a checksum while it is taken; of no training
 UNSUMMED = f'"{SUM}":"{BLANK} %s"'
 SUMMED = re.compile(f'"{SUM}":"([0-9a-f]{{8}})(?: ([0-9a-f]{{16}}))?"'.encode())
 HEADER = 8  # bytes of its length at the start of a safetensors file

@@ -1,4 +1,8 @@
-"""Which keys of a config nobody reads: an unknown setting must not stand there as if it acted."""
+"""Which keys of a config nobody reads: an unknown setting must not stand there as if it acted.
+
+Also what a dry run tries out: keys that a trainer of the user's own should read, and settings that
+differ from those shipped.
+"""
 
 import difflib
 import re
@@ -38,7 +42,7 @@ GIVEN = (
 )  # groups that a trainer may read
 BUILT = ("model", "optimizer", "schedule", "loss", "augment", "distillation")  # built from scalars
 # Keys of `trainer` that the search reads, whoever trains.
-SEARCHS = (
+READ_BY_SEARCH = (
     "_target_", "predict", "command", "untrained", "grace", "patience", "timeout", "epoch_timeout",
     "checkpoint_every", "max_log_mb", "stop_on", "score",
 )  # fmt: skip
@@ -83,7 +87,7 @@ def unusual_keys(config: DictConfig) -> list[str]:
             f"{group}.{key!s}"
             for key, value in _plain(config, group).items()
             if key != "_target_"
-            and (group, key in SEARCHS) != ("trainer", True)
+            and not (group == "trainer" and key in READ_BY_SEARCH)
             and (key not in shipped or shipped[key] != value)
         ]
     known = {*_keys("search.yaml"), *GIVEN, *READ, *ROOT, *hidden_keys(config), "data", "seed"}
@@ -101,18 +105,17 @@ def changed_settings(config: DictConfig) -> dict[str, Any]:
     if OmegaConf.select(config, "trainer._target_") != STOCK:
         return {}
     links = str(OmegaConf.to_container(config, resolve=False))
-    shipped = {group: _shipped(config, group) for group in BUILT}
-    return {
-        f"{group}.{key!s}": shipped[group][key]
-        for group in BUILT
-        for key, value in _plain(config, group).items()
-        if key != "_target_"
-        and key in shipped[group]
-        and shipped[group].get("_target_") == _plain(config, group).get("_target_")
-        and all(_is_plain(each) for each in (value, shipped[group][key]))
-        and shipped[group][key] != value
-        and f"${{{group}.{key}}}" not in links
-    }
+    changed: dict[str, Any] = {}
+    for group in BUILT:
+        shipped, own = _shipped(config, group), _plain(config, group)
+        if shipped.get("_target_") != own.get("_target_"):
+            continue
+        for key, value in own.items():
+            before = shipped.get(key, value)
+            is_linked = f"${{{group}.{key}}}" in links
+            if before != value and _is_plain(before) and _is_plain(value) and not is_linked:
+                changed[f"{group}.{key!s}"] = before
+    return changed
 
 
 def _is_plain(value: Any) -> bool:

@@ -108,11 +108,8 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     Raises:
         UsageError: unknown metric, direction or average, or a formula that is none.
     """
-    name, direction, average = (
-        str(node.get("name")),
-        node.get("direction"),
-        str(node.get("average", "macro")),
-    )
+    name, direction = str(node.get("name")), node.get("direction")
+    average = str(node.get("average", "macro"))
     formula, target = str(node.get("formula") or ""), str(node.get("_target_") or "")
     if direction not in get_args(Direction):
         raise refused(

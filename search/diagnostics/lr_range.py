@@ -17,10 +17,10 @@ SMOOTH = 0.12  # standard deviation of the smoothing, in decades of the rate
 FALL = 0.05  # least fall of the loss, relative to its start
 NOISE = 4.5  # and in standard errors of the smoothed curve, whose least value is the least of many
 SEEDS_APART, WAYS_APART = 2.0, 3.0  # decades by which seeds, or ways of reading, may differ
-LEFT = 0.05  # share of the fall that is left where the bottom begins
-BEGUN = 0.05  # share of the fall where it has begun
-RISEN = 0.5  # share of the fall that is lost again where a curve counts as diverged
-LEAST = 20  # steps
+LEFT = 0.05  # share of the fall still to come where the bottom begins
+BEGUN = 0.05  # share of the fall after which the fall has begun
+RISEN = 0.5  # share of the fall lost again, from which a curve has diverged
+LEAST = 20  # fewest steps of a ramp
 Curve = NDArray[np.float64]
 
 

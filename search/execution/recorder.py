@@ -23,8 +23,8 @@ from search.storage.layers import LayerLog
 from search.storage.study import Study
 from search.storage.trials import BY_ITSELF, TrialRecord, TrialSpec, TrialState
 
-FIRST_FAILURES = 3  # trials that fail for one reason, with no other outcome, before the search ends
-OTHER_SEEDS = 2  # other seeds than the first: the fewest of which the same holds
+FIRST_FAILURES = 3  # the search ends if its first so many trials all fail for one reason
+OTHER_SEEDS = 2  # fewest other seeds that must fail alike before the search ends for them
 
 
 class Recorder:

@@ -19,8 +19,8 @@ from search.execution.connections import WorkerConnections, WorkerExited
 from search.execution.placement import Event, Placement, SlotFound
 from search.execution.slots import Slot
 
-STILLBORN = 3  # workers of a slot in a row that end without asking for work, before the search does
-KILLED = 60.0  # the same where they were killed, as anybody may do: time since the first [s]
+STILLBORN = 3  # workers of a slot in a row that end before they ask for work, until the search ends
+KILLED = 60.0  # killed workers count only so long after the first: anybody may kill one [s]
 
 
 def slots_of(plan: Plan) -> tuple[Slot, ...]:

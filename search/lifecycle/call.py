@@ -14,6 +14,7 @@ from search.config.overrides import value_word
 from search.config.results_root import root_of
 from search.config.words import take
 from search.errors import UsageError, refused
+from search.execution.environment import variables_set
 from search.execution.process_guard import MARK
 from search.execution.terminal import Terminal
 from search.lifecycle.launch import launch
@@ -99,7 +100,7 @@ def _config(
     if not isinstance(experiment, str):
         if "experiment" not in experiment:
             return _whole(experiment, words), None
-        changes = [*_words_of({k: v for k, v in experiment.items() if k != "experiment"})]
+        changes = list(_words_of({k: v for k, v in experiment.items() if k != "experiment"}))
         experiment, words = str(experiment["experiment"]), [*changes, *words]
     source, overrides = take(words, "from")
     if experiment == TUNE:
@@ -133,15 +134,9 @@ def _import_path(train: Callable[..., Any] | None) -> Iterator[str]:
         yield ""
         return
     target, folder = importable(train)
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
-    try:
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    with variables_set({"PYTHONPATH": path}):
         yield target
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
 
 
 def _space_words(space: Mapping[str, Any]) -> list[str]:

@@ -159,10 +159,10 @@ class _ManyStages:
         self._events = events
         then, request = stage_due(history, self._budgets, ended=len(self._before))
         while request is not None:
-            skipped = then.opened(request)
+            opened = then.opened(request)
             self._command = ""
-            self._say_start(skipped)
-            step = skipped if request.skip else self._carry_out(skipped, then)
+            self._say_start(opened)
+            step = opened if request.skip else self._carry_out(opened, then)
             history = history.with_step(step)
             then, request = stage_due(history, self._budgets, ended=len(self._before))
             self._record(step, following=request)

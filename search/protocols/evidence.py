@@ -1,5 +1,5 @@
-"""Scores of a stage in words: a mean of seeds, beside a constant prediction's, and what so few
-validation rows cannot show.
+"""What a stage's trials show, in words: the mean of the seeds, what a constant prediction scores,
+what few validation rows cannot show, which batch size is faster.
 """
 
 from collections.abc import Mapping, Sequence

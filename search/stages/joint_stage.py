@@ -1,7 +1,8 @@
-"""The joint search as a stage: the start from its sequence, then what the sampler thinks of, then
-the confirmation.
+"""The joint search as a stage: first points of a sequence, then the sampler's, then the
+confirmation.
 
-Counts and numbers; what is proposed, the sequence and the thinker say. Never trains.
+It says how many trials there are and numbers them; what they are, the sequence and the sampler say.
+Never trains.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,6 +118,6 @@ class JointStage:
             self._sampler_thread.learn(row.spec.point, row.sampler_value, infeasible=infeasible)
 
     def close(self) -> None:
-        """The thinker's last thought is waited for."""
+        """Ends the sampler's thread, after the proposal that it works on."""
         if self._sampler_thread is not None:
             self._sampler_thread.close()

@@ -17,7 +17,7 @@ from search.stages import joint
 
 # The time of a Gaussian process grows with the cube of the trials that it sees.
 MOST = 200
-REPEATED = 50  # repetitions, the latest, beside them
+REPEATED = 50  # of the latest repetitions, so many are shown beside those trials
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,11 +23,11 @@ from search.stages.noise import (
 )
 from search.stages.scores import Bools, Counts, Floats, are_identical, lying_apart
 
-LEVEL = 0.05  # share of sweeps without any gain in which one is adopted
-LOOK = 0.0125  # the same at each look, where further seeds may follow
+LEVEL = 0.05  # most sweeps without any gain in which a value is adopted, as a share
+LOOK = 0.0125  # the same of one look of a race, where further seeds may follow
 AHEAD = 1.0  # standard errors by which a contender is ahead of the baseline
-HIDDEN = 2.0  # the same of a value whose lead is hidden by seeds that may have collapsed
-CONTENDERS = 2  # at a time: each costs a training per seed
+HIDDEN = 2.0  # standard errors of a lead that collapsed seeds may hide
+CONTENDERS = 2  # most at a time: each costs a training per seed
 FEWEST = 3  # seeds of both sides without which a race adopts nothing: two tell no noise
 STABLE = 0.1  # share of seeds by which an adopted value may break more often than the baseline
 WORTH = 1 / 3  # of the noise between seeds: what a gain must exceed to be worth further seeds

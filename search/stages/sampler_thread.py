@@ -27,10 +27,10 @@ from search.stages.observations import Observations
 from search.stages.samplers import make_sampler, seed_of
 from search.storage.distributions import distribution_of
 
-AGAIN = 5  # asks that may repeat a known configuration before another point stands in
-CLOSE = 0.05  # standard deviation, as a share of a knob's range, of what stands in for a repetition
-FEW = 20  # whole numbers that are told apart
-PATIENCE = 10.0  # seconds that the last proposal gets at the end
+AGAIN = 5  # proposals in a row that may repeat a configuration; then another point is taken
+CLOSE = 0.05  # distance of that point: standard deviation, as a share of a knob's range
+FEW = 20  # a range of more whole numbers is sampled as real numbers
+PATIENCE = 10.0  # time that the last proposal gets at the end [s]
 
 
 class SamplerThread:
@@ -41,7 +41,6 @@ class SamplerThread:
         self._kind = joint.settings(plan).sampler
         self._space = {knob.path: distribution_of(_smooth(knob), ()) for knob in plan.knobs}
         self._observations = Observations(plan, self._space)
-        self._study = optuna.create_study(direction=plan.metric.direction)
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Point | Exception | None] = queue.SimpleQueue()
         self._lock, self._closed = threading.Lock(), False
@@ -92,9 +91,8 @@ class SamplerThread:
         self._thread.join(PATIENCE)
 
     def _run(self) -> None:
-        os.environ.setdefault(
-            "OMP_NUM_THREADS", "1"
-        )  # torch, which a Gaussian process needs, reads it
+        # Torch, which a Gaussian process needs, reads it when it is imported.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         try:
             self._warm_up()
             while (task := self._inbox.get()) is not None and not self._closed:
@@ -162,18 +160,18 @@ class SamplerThread:
         """The sampler's proposal, in the knobs' own values, and what it noted."""
         trials = self._observations.trials(thinned=self._kind == "gp")
         ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        self._study = optuna.create_study(
+        study = optuna.create_study(
             direction=self._plan.metric.direction,
             sampler=make_sampler(self._kind, seed=seed, known=ended),
         )
-        self._study.add_trials(trials)
-        trial = self._study.ask(self._space)
+        study.add_trials(trials)
+        trial = study.ask(self._space)
         values = trial.params
         point = {
             knob.path: values[knob.path] if knob.choices else knob.clip(values[knob.path])
             for knob in self._plan.knobs
         }
-        return point, self._study.get_trials(deepcopy=False)[-1].system_attrs
+        return point, study.get_trials(deepcopy=False)[-1].system_attrs
 
 
 def _smooth(knob: Knob) -> Knob:

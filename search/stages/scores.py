@@ -14,10 +14,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
-BREAK = 15.0  # robust deviations by which a collapsed seed lies below the others of its value
-GAP = 5.0  # ranges of those others by which it does
-MANY = 5  # seeds from which those that lie apart say nothing of the noise
-NEARLY = 1e-9  # a log-loss of 0 is clipped so far above it
+BREAK = 15.0  # a seed so many robust deviations below the others of its value has collapsed
+GAP = 5.0  # so many times the others' range below them, a seed lies apart
+MANY = 5  # from so many seeds on, those that lie apart are left out of the noise
+NEARLY = 1e-9  # a log-loss of 0 is clipped this far above 0
 IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
 ONCE = 1e-4  # how often the robust deviation itself may be that much too small by chance
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn import joint_of, joint_plan
-from optuna.trial import TrialState
 
 from search.config.compose import compose_experiment
 from search.config.joint_settings import size
@@ -23,9 +22,11 @@ from search.results.summary.joint import account
 from search.results.warm_start import Past
 from search.stages import joint
 from search.stages.joint_confirmation import confirmations, leaders, opening
+from search.stages.observations import Observations
 from search.stages.sampler_thread import SamplerThread
 from search.stages.samplers import importances
 from search.stages.spent import elapsed, gpu_seconds
+from search.storage.distributions import distribution_of
 
 TWO = ["space=[lr,dropout]", "pruner=none"]
 NAMES = ["space=[activation,depth]", "pruner=none"]  # 8 × 6 configurations
@@ -190,19 +191,21 @@ def test_options_with_whole_numbers_under_them_are_used_up_and_make_a_small_grid
 
 
 def test_cma_es_begins_at_the_best_point_known():
+    def value(point):
+        away = abs(math.log10(point["optimizer.lr"] / 2e-4))
+        return -away - abs(point["model.dropout"] - 0.6)
+
     plan = joint_plan(*TWO, "sampler=cmaes", "n_trials=100")
-    thinker = SamplerThread(plan, wake=lambda: None)
-    for point in islice(joint.points(plan), 40):
-        thinker.learn(
-            point,
-            -abs(math.log10(point["optimizer.lr"] / 2e-4)) - abs(point["model.dropout"] - 0.6),
-        )
-    thinker.request()
-    while not (thought := thinker.ready()):
+    known = list(islice(joint.points(plan), 40))
+    sampler = SamplerThread(plan, wake=lambda: None)
+    for point in known:
+        sampler.learn(point, value(point))
+    sampler.request()
+    while not (proposed := sampler.ready()):
         time.sleep(0.001)
-    best = thinker._study.best_params
-    thinker.close()
-    assert abs(math.log10(thought[0]["optimizer.lr"] / best["optimizer.lr"])) < 1.5
+    sampler.close()
+    best = max(known, key=value)
+    assert abs(math.log10(proposed[0]["optimizer.lr"] / best["optimizer.lr"])) < 1.5
     assert best["optimizer.lr"] < 1e-3
 
 
@@ -218,15 +221,11 @@ def test_a_baseline_of_0_counts_as_the_lowest_value_of_a_log_scale_to_the_sample
         None,
         0.1,
     )
-    thinker = SamplerThread(plan, wake=lambda: None)
-    thinker.learn(joint.default_point(plan.config, plan.knobs), 0.9)
-    thinker.learn({"optimizer.lr": 50.0, "optimizer.weight_decay": 0.0}, 0.9)
-    thinker.request()
-    while not thinker.ready():
-        time.sleep(0.001)
-    thinker.close()
-    told = [trial.params for trial in thinker._study.get_trials(states=(TrialState.COMPLETE,))]
-    assert told == [{"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-6}]
+    observations = Observations(plan, {knob.path: distribution_of(knob, ()) for knob in plan.knobs})
+    observations.learn(joint.default_point(plan.config, plan.knobs), 0.9)
+    observations.learn({"optimizer.lr": 50.0, "optimizer.weight_decay": 0.0}, 0.9)
+    known = [trial.params for trial in observations.trials(thinned=False)]
+    assert known == [{"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-6}]
 
 
 def test_a_higher_n_trials_extends_a_search_that_has_been_confirmed():

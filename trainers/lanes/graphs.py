@@ -20,8 +20,8 @@ from trainers.lanes.program import Program
 from trainers.lanes.rows import WEIGHTS, Rows
 from trainers.lanes.steps import Steps
 
-KEPT = 2  # capacities whose recordings are kept, the last ones used
-SHARE = 1 / 32  # of a device's memory: rows above it are too large to be held several times
+KEPT = 2  # capacities whose recordings are kept: those used last
+SHARE = 1 / 32  # rows above this share of a device's memory are too large to hold several times
 WARM = 2  # calls before a recording, which prepare libraries and memory
 TOLERANCE = 1e-3  # of a first result, relative to its greatest number, as in the admission
 Replay = Callable[[], None]

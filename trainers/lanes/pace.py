@@ -21,11 +21,11 @@ from trainers.lanes.program import Program
 from trainers.lanes.rows import WEIGHTS, joined
 from trainers.seat import Seat
 
-MOST = {"cpu": 64, "cuda": 512}  # lanes that are tried
+MOST = {"cpu": 64, "cuda": 512}  # most lanes that are tried
 # Steps that are timed as one: on a GPU, rows are copied to a recording and back once an epoch.
 AT_ONCE = {"cpu": 1, "cuda": 16}
 PAIRS, MOST_PAIRS = 5, 25  # pairs of timed steps, alone and in lanes: at least, and at most
-STEADY = 1.15  # of the least time: where the lower quartile is within it, that can be trusted
+STEADY = 1.15  # the least time is trusted if the lower quartile is within this factor of it
 # What a doubling must gain for the next to be tried: measuring takes time from a small search.
 WORTH = 1.1
 LONG = 1.0  # seconds for a step, beyond which there is no further doubling

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-SAME = 1e-3  # share of a tensor's change that its factor may leave over
-UNDONE = 0.9  # of a step, which is as if it had not been
-OTHER = 0.5  # cosine below which a tensor has nothing of what it was
+SAME = 1e-3  # share of a tensor's change that its factor may leave unexplained
+UNDONE = 0.9  # share of a step that must be taken back for it to be undone
+OTHER = 0.5  # cosine of two states below which a tensor has been replaced
 
 
 def factor_between(before: Mapping[int, Tensor], now: Mapping[int, Tensor]) -> float | None:

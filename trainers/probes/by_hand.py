@@ -13,8 +13,8 @@ from trainers.probes.between import alike_factor
 from trainers.probes.seen import Seen
 from trainers.records import dense
 
-LEAST = 8  # numbers of a tensor from which its change can be explained by three causes
-EXACT = 1e-3  # share of a change that these causes may leave over
+LEAST = 8  # fewest numbers of a tensor whose change three causes can explain
+EXACT = 1e-3  # share of a change that the three causes may leave unexplained
 
 
 def leaves_of(loss: Tensor) -> list[Tensor]:

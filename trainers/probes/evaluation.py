@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_leaves
 from trainers.probes.seen import Seen
 
 ROWS, PARTS = 64, 8  # rows, and parts of their inputs, whose effect on the outputs is tried
-FAINT = 1e-3  # of the outputs' size: a spread over rows that says nothing of the inputs
-LINEAR = 1e-4  # of the outputs' spread, by which those of a linear model may miss a line
+FAINT = 1e-3  # spread over rows, as a share of the outputs' size, that says nothing of the inputs
+LINEAR = 1e-4  # bend up to which a model is linear, as a share of the outputs' spread
 
 
 def evaluate_again(

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-MOST = 200  # losses of training that are noted
+MOST = 200  # most losses of training that are noted
 KNOWN, FEWEST = 0.9, 64  # share of a batch's rows that must be known; rows that can tell
-SHUFFLES = 5  # of the targets, which say what chance would bring
+SHUFFLES = 5  # shuffles of the targets, which show what chance brings
 Keys = tuple[int, ...]
 Noted = tuple[int, Keys, NDArray[np.float64]]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-MOST = 64  # tellings that are noted
+MOST = 64  # most reports to a schedule that are noted
 
 
 class Plateaus(AbstractContextManager[None]):

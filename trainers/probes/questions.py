@@ -1,5 +1,6 @@
 """What is asked of a training before its search begins, beside what is seen of it: whether it can
 learn a few rows by heart, whether labels matter to it.
+
 Measures; never judges.
 """
 
@@ -21,29 +22,32 @@ from trainers.probes.subject import Subject, patient, ramp, without_penalties
 from trainers.probes.watched import WATCHED_ROWS
 
 POOL = 5000  # rows among which those to learn by heart are picked
-FEW_ROWS, LEAST_ROWS = 64, 8  # how many these are
-FIT_STEPS = 500  # of one try to learn them
-LABEL_STEPS = 200  # of one training on true or on shuffled labels
-SHUFFLES, CERTAIN = 3, 3.0  # such shuffles; standard errors of a difference that ends the question
-LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # of the ramp that finds the rates of those
-ENOUGH = 30.0  # seconds (`own_time`) of a question after which no further training of it begins
+FEW_ROWS, LEAST_ROWS = 64, 8  # rows to learn by heart: at most, at least
+FIT_STEPS = 500  # steps of one try to learn rows by heart
+LABEL_STEPS = 200  # steps of one training on true or on shuffled labels
+SHUFFLES, CERTAIN = 3, 3.0  # trainings on shuffled labels; standard errors that are certain
+LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # rates and steps of the ramp that finds rates to try
+ENOUGH = 30.0  # after so many seconds (`own_time`), a question begins no further training
 # Metrics of which 1 is the best: what a trainer reports of itself.
 UP_TO_ONE = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "r2")
-FITTED = 0.98  # share of correct rows, or R²
-NEARLY, LONGER = 0.8, 4  # from where a longer try is worth it; how much longer
+FITTED = 0.98  # share of correct rows, or R², from which rows are learned by heart
+NEARLY, LONGER = 0.8, 4  # score from which a longer try is worth it; how many times longer
 Answer = dict[str, Any]
 
 
 def learned_by_heart(
     subject: Subject, *, parameters: int, loss: LossCall | None, by_hand: bool = False
 ) -> Answer:
-    """A few rows, the regularisers off: how well can they be fitted, at several rates (R9)? And
-    does `val_loss` know it, of the loss that was seen?
+    """How well a few rows can be fitted with the regularisers off, at several rates (R9).
 
-    `by_hand`: no optimizer takes the steps, so that only the training's own rate can be tried.
+    Every try also has the trainer's `val_loss`, and the same computed again from its predictions.
+    The rows are at most half of the parameters per output: a small model cannot learn more.
 
-    No more rows than half of the parameters per output, so that a small model is not asked for what
-    it cannot do.
+    Args:
+        subject: the training.
+        parameters: of its model.
+        loss: the loss that was seen, by which `val_loss` is computed again; None: it was not seen.
+        by_hand: no optimizer takes the steps, so that only the training's own rate can be tried.
     """
     few = _few(subject, parameters=parameters)
     data = Data(train=few, val=few)
@@ -66,11 +70,10 @@ def learned_by_heart(
 
 
 def labels_matter(subject: Subject, *, rate: float) -> Answer:
-    """Trained on the true labels and on shuffled ones, how do they do in validation, row by row
-    (R10)?
+    """How trainings on the true labels and on shuffled ones do on validation rows (R10).
 
-    At a rate that has taught this model something; if that shows nothing, longer, also at the
-    training's own and at lower ones.
+    They use `rate`, which has taught this model something. If that shows nothing, they train
+    longer, at lower rates and at the training's own.
     """
     data = subject.sample(train=WATCHED_ROWS, val=WATCHED_ROWS)
     if data.train.y is None or data.val.y is None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from trainers.records import dense
 
-ONCE = 0.9  # of the rows of an epoch, which come once: else other rows resemble them by chance
-VALUES = 256  # of a row, evenly drawn, that make its key
+ONCE = 0.9  # least share of distinct rows in an epoch: with fewer, rows are alike by chance
+VALUES = 256  # values of a row, evenly drawn, that make its key
 
 
 def row_keys(rows: torch.Tensor | NDArray[Any]) -> tuple[int, ...]:

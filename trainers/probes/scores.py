@@ -16,10 +16,10 @@ from trainers.api import END, IGNORED, Values
 from trainers.probes.run import Run
 from trainers.probes.seen import LossCall
 
-SHUFFLES = 20  # of the labels, whose losses say what wrong labels would give
-FEWEST = 20  # predictions that can tell
-DIGITS, NEARLY = 1e-6, 1e-3  # shares by which two losses are one, and may be
-BY_CHANCE = 1e-3  # how often chance may bring such losses
+SHUFFLES = 20  # shuffles of the labels, which show the loss of wrong labels
+FEWEST = 20  # fewest predictions that can tell
+DIGITS, NEARLY = 1e-6, 1e-3  # relative difference of equal losses, and of losses that may be equal
+BY_CHANCE = 1e-3  # how often chance may bring a loss that fits
 LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "mse_loss": F.mse_loss,
     "l1_loss": F.l1_loss,

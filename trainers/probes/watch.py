@@ -30,7 +30,7 @@ from trainers.probes.shapes import broadcast_shapes, over_rows
 from trainers.probes.watch_steps import LOOKED_AT, StepWatch
 from trainers.records import SQUASHED
 
-STILL = 1e-3  # momentum below which running statistics rest where they began
+STILL = 1e-3  # with less momentum, running statistics stay where they began
 END = 0.01  # how near to its ends a tanh or a sigmoid passes on hardly any gradient
 
 

@@ -26,7 +26,7 @@ from trainers.probes.watch import Watch
 
 WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # of an epoch that is watched: rows, batches at least
 FIRST_LOOK = 120.0  # seconds of the two epochs that are watched; as many of the first one again
-FEATURES = 16  # from which their means are compared
+FEATURES = 16  # fewest features whose means are compared
 Answer = dict[str, Any]
 
 

@@ -17,13 +17,13 @@ from search.diagnostics.preflight.telling_columns import each_alone
 
 # Shares of the squared distances, above which it is said that such a part of the rows holds them.
 TAILS = {0.01: 0.5, 0.05: 0.8}
-DISTINCT, MARKED = 20, 3  # values of a target that has no classes; rows of one that is a mark
+DISTINCT, MARKED = 20, 3  # distinct values of a target without classes; rows of a mark: least
 HUGE = 1e3  # spread of targets, in training units
-LAGGED = 0.95  # of a neighbour's label that one feature explains
+LAGGED = 0.95  # share of a neighbouring row's label that one feature must explain
 # accuracy of a plain model above the most frequent class, from which its doubts tell something
 READABLE = 0.15
 SURE = 3.1  # standard errors: one in a thousand
-STEP = 0.1  # how much better labels of another row must be read
+STEP = 0.1  # accuracy by which another row's label must be read better than the row's own
 Shown = NDArray[Any]
 
 

@@ -14,19 +14,19 @@ from search.diagnostics.preflight.schedule import ends_early
 from trainers.api import IGNORED
 
 Answer = Mapping[str, Any]
-DIVERGED = 10.0  # times the first loss
-GROWN = 3.0  # the same, where the steps themselves were not seen
+DIVERGED = 10.0  # a loss of so many times the first one has diverged
+GROWN = 3.0  # the same where no step was seen
 # relative distance that the weights could cover in the whole training, if every step went the same
 # way
 STILL = 1e-3
 WILD = (0.5, 1.0)  # a usual step's update over the weights: a warning, a fault
 HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
-FALLS = 0.8  # of the first loss
-ALIKE = 1e-4  # share by which rounding may change a loss
+FALLS = 0.8  # share of the first loss below which a loss has fallen
+ALIKE = 1e-4  # relative difference of two losses that rounding may cause
 SURE = 2.3  # standard errors
 LEARNED = 0.05  # share of its first train loss by which a training has learned something
-FOLLOWS = 0.5  # of a target's relation to its row's label, half of which is lost
-FEWEST, MANY = 20, 100  # validation rows that can tell; from which their absence is a fault
+FOLLOWS = 0.5  # targets that follow the labels of their rows by less are of other rows
+FEWEST, MANY = 20, 100  # fewest validation rows that can tell; fewest for a fault, not a warning
 
 
 def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, higher: bool = True) -> Check:

@@ -14,12 +14,12 @@ Answer = Mapping[str, Any]
 # Share of the train rows below which an epoch leaves most out; of the rows' spread that must reach
 # the first layer.
 FEW, FAINT = 0.6, 0.02
-MORE = 1.05  # rows of an epoch over those given
-NEVER = 1e-6  # share of the way of the trained weights, below which others do not follow them
+MORE = 1.05  # an epoch trains on more rows than it has if it sees so many times their number
+NEVER = 1e-6  # relative move below which evaluated weights did not follow the trained ones
 ONE_BATCH = 0.3  # share of the train rows that no epoch of a single step leaves out
 # Correlation of the features' means between two sets that are alike, and between two that are not.
 ALIKE_MEANS, UNLIKE_MEANS = 0.95, 0.5
-SORTED = 0.5  # of the labels' spread, that lies between batches and not in them
+SORTED = 0.5  # share of the labels' spread between batches, above which labels come sorted
 UNLIKE = 3.0  # spread of inputs in evaluation over that in training
 
 

@@ -14,14 +14,14 @@ from search.diagnostics.preflight.output import ENTROPIES
 
 Answer = Mapping[str, Any]
 OWN_ROW = "hold each output against the label of its own row"
-NEAR, FAR = 0.05, 0.10  # relative differences of losses that are one, and that are not
+NEAR, FAR = 0.05, 0.10  # relative difference of equal losses, at most; of different ones, at least
 # Times the predictions' loss, from which another one is no penalty; by what such multiples differ.
 TIMES, ALIKE = 1.5, 0.1
-NEARLY_ALL = 0.97  # of the rows that are right, whose loss is then far below that of a guess
-ALL = 0.999  # of the evaluated rows, which a trainer that loads its data itself has trained on
-LEARNED = 0.3  # of a loss, below which another one is surely lower
-CHANCE = 2.0  # such deviations, within which predictions know nothing of their labels
-SURE = 4.0  # standard deviations of the losses of shuffled labels
+NEARLY_ALL = 0.97  # share of right rows from which a loss must lie below that of a guess
+ALL = 0.999  # if more of the evaluated rows were trained on before, none is held out
+LEARNED = 0.3  # a loss is surely lower than another if it is below this share of it
+CHANCE = 2.0  # deviations of the losses of shuffled labels within which a loss is chance
+SURE = 4.0  # the same, below which a loss is surely no chance
 
 
 def reported_losses(seen: Answer, *, heart: Answer) -> Check:

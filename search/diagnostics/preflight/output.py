@@ -16,9 +16,9 @@ ABOVE = {
     True: (2.0, 5.0),
     False: (4.0, 25.0),
 }  # first loss over the expected one, for classes and for numbers
-BELOW, NEAR = 0.3, 0.3  # of the expected first loss; how near to batch size times it a sum is
-EXACT = 1e-3  # relative difference of two losses that are the same one
-LIKELIHOODS = ("binary", "poisson", "gaussian")  # of labels or counts, not distances between them
+BELOW, NEAR = 0.3, 0.3  # least share of the expected first loss; tolerance of a sum over a batch
+EXACT = 1e-3  # relative difference up to which two losses are equal
+LIKELIHOODS = ("binary", "poisson", "gaussian")  # how names of likelihoods begin
 ENTROPIES = ("cross_entropy", "nll_loss")
 # Of zeros' loss over a constant prediction's: targets that a model may learn to reach; of a first
 # loss over that of zeros, which an untrained model gives nearly.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-COLUMNS = 500  # that are looked at
-EXACT = 1e-5  # of the targets' spread, by which a mean may miss
-GROUPS, SHARE = 10, 0.05  # groups whose mean the column holds; share of the groups they must be
-DISTINCT = 0.1  # share of the targets that differ, from which a mean is met by no chance
+COLUMNS = 500  # at most so many columns are looked at
+EXACT = 1e-5  # tolerance of a mean, as a share of the targets' spread
+GROUPS, SHARE = 10, 0.05  # fewest groups whose mean the column holds, and least share of all groups
+DISTINCT = 0.1  # least share of distinct targets: with fewer, a value may be a mean by chance
 SIZES = 40  # rows of the groups whose shares are known by their denominators
 ENDS, AT_ONE, INSIDE = 40, 8, 3  # rows at both ends, at either, and values between: least
 SURE = 4.0  # standard errors

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-GONE = 1e-2  # of its greatest, to which no schedule falls in two epochs that goes on after them
-FADED = 1e-3  # of its greatest, below which a rate is as good as 0
-FEWEST, ALIKE = 5, 0.01  # steps by which a form is known; how near their ends must be to each other
+GONE = 1e-2  # no schedule that goes on falls to this share of its greatest rate in two epochs
+FADED = 1e-3  # a rate below this share of its greatest one is as good as 0
+FEWEST, ALIKE = 5, 0.01  # fewest steps that show a form; how near the ends of two forms must be
 
 
 def ends_early(rates: Sequence[float], *, steps: float, epochs: int) -> str:

@@ -33,10 +33,10 @@ SURE = 3.3  # standard errors: one false alarm in a thousand pairs
 SHIFTED, APART = 0.55, 0.70
 RICH = 0.5  # share of distinct rows from which a row found twice is a leak, not a coincidence
 BY_CHANCE = 3.0  # times what chance brings: more is no coincidence
-LEAKED = 0.01  # share of held-out rows in train that is too much
-OFTEN = 0.1  # the same of sequences, which alike processes bring more often than chance
+LEAKED = 0.01  # share of held-out rows that stand in train too, from which they leak
+OFTEN = 0.1  # the same of sequences: equal processes often make equal sequences
 RARE = 50  # rows of one class per row of another, from which accuracy says nothing of the other
-PADDED = 0.25  # share of rows of token ids that end in padding, from which they have lengths
+PADDED = 0.25  # least share of padded rows of token ids: with fewer, rows have no lengths
 Sets = Mapping[str, NDArray[Any]]
 
 

@@ -13,8 +13,8 @@ from sklearn.tree import DecisionTreeClassifier
 from search.diagnostics.preflight.reading import FEATURES, ROWS
 
 CODED = 0.8  # of the labels that a feature tells which measures nothing, that are no chance
-CLUSTERED = 0.1  # of the gap between classes: the spread of what gives them away
-FEWEST = 10  # rows of a class, which lie in runs by chance if they are fewer
+CLUSTERED = 0.1  # greatest spread of a class's values, as a share of the gap between two classes
+FEWEST = 10  # fewest rows of a class: fewer lie in runs by chance
 MOST = 4  # columns whose sum is tried
 WHOLE = 0.006  # times their number: by how much shares of two digits miss a sum of 1
 Shown = NDArray[Any]

@@ -14,13 +14,13 @@ from scipy.stats import rankdata
 from search.diagnostics.preflight.reading import ROWS
 from search.diagnostics.preflight.telling_columns import by_tree
 
-COLUMNS, SIFTED = 60, 200  # columns that are paired; rows by which pairs are sifted
-NEARLY = 0.95  # of the ranks of such rows, from which a pair is looked at on all of them
-BEST = 20  # pairs that are looked at on all rows
-VALUES, PER_CELL = 6, 15  # of a column that is combined; rows per combination that are needed
+COLUMNS, SIFTED = 60, 200  # columns that are paired; rows by which pairs are sifted first
+NEARLY = 0.95  # share of the sifted rows that a pair must rank right, to be tried on all rows
+BEST = 20  # pairs that are tried on all rows
+VALUES, PER_CELL = 6, 15  # most values of a combined column; fewest rows per combination
 VALLEY = 1.5  # times as far apart as farther rows: rows at a border that lies between two groups
 BORDER = 0.1  # share of the rows on each side of a border that are looked at
-LEAST = 8  # rows that these are at least
+LEAST = 8  # fewest rows on each side of a border
 Shown = NDArray[Any]
 Pair = tuple[float, str, tuple[int, int]]
 NONE: Pair = (0.0, "", (0, 0))

@@ -26,9 +26,9 @@ from search.diagnostics.preflight.telling_columns import (
 from search.diagnostics.preflight.telling_pairs import by_combination, by_ratio, of_the_rest
 from search.diagnostics.preflight.telling_words import by_word
 
-TELLTALE = 0.997  # of the labels that a feature explains which gives them away
-PARTLY = 0.9  # of the labels that one of several such features explains alone, at most
-TOLD = 0.3  # of the labels that other columns tell, so that these are no puzzle of two columns
+TELLTALE = 0.997  # share of the labels from which a feature gives them away
+PARTLY = 0.9  # most that one of several features may explain alone, as a share of the labels
+TOLD = 0.3  # least that the other columns explain: else two columns may be a puzzle, and no leak
 DROP = "see whether it is known before the label is; drop it if not"
 Shown = NDArray[Any]
 

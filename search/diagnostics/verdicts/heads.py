@@ -11,7 +11,7 @@ import numpy as np
 from search.diagnostics.verdicts.across_trials import Together
 
 LOSS, MAIN = "val_loss_", "main"  # columns of the curves, by head; the target's own head
-APART = 10.0  # factor between two weighted losses from which they are said to be apart
+APART = 10.0  # factor between two weighted losses above which they are said to be apart
 
 SCORES = ("accuracy_", "r2_")  # columns of the curves, by head
 

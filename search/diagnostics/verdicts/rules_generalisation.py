@@ -13,18 +13,18 @@ from search.diagnostics.verdicts.rules_rate import GOOD, HIGH, wobble
 from search.diagnostics.verdicts.rules_training import ASK, NOTHING
 from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
-SLOW = 0.75  # of where train began, which a rate that is too low leaves behind
-STEEP = 0.9  # of itself, below which a loss that falls in its last epoch has not come to rest
-FAR = 0.12  # validation above train by so much, and twice as high, is overfitting by level (R22b)
-APART, TIMES = 0.4, 3.0  # the same two, where a first epoch is all that train is held against
+SLOW = 0.75  # share of its first value above which train has hardly fallen
+STEEP = 0.9  # a loss below this share of the epoch before still falls steeply
+FAR = 0.12  # gap of validation above train, twice as high too, that is overfitting by level (R22b)
+APART, TIMES = 0.4, 3.0  # the same gap and factor, where only the first epoch gives a scale
 AT_ONCE = 1.5  # times the second epoch, from which a first one is no part of the curve
-BETTER = 0.2  # of what a metric lacks at first, which only a model gains that has learned
-NEVER = 0.9  # of validation's first epoch, above which it is taken not to have fallen
+BETTER = 0.2  # share of what a metric lacked at first, which only a model that learns gains
+NEVER = 0.9  # validation above this share of its first epoch has not fallen
 LARGE = 50.0  # a loss that is large in the usual units, nats or variances
 WORDS = 1000  # classes from which labels are words, or as hard to foretell
 SHAKES = 0.008  # from epoch to epoch, of a plateau whose rate is to be lowered
-CHANCE = 3.0  # shakes that a series falls in a third of its epochs by chance
-ALONG = 0.3  # of what train falls, which validation falls too if it learns the same
+CHANCE = 3.0  # shakes that a series may fall in a third of its epochs by chance
+ALONG = 0.3  # share of train's fall that validation falls too if both learn the same
 
 
 def fell_at_once(shape: Shape) -> str:

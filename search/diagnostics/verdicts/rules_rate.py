@@ -9,15 +9,15 @@ from search.diagnostics.verdicts.shape import SHORT, Shape
 from search.diagnostics.verdicts.trend import noise
 
 FEWEST = 3  # epochs without which nothing can be told
-HIGH = 0.6  # train's level above which nothing much has been learned
+HIGH = 0.6  # level of train above which little has been learned
 GOOD = 0.9  # an accuracy, or another share, of a model that has learned
-REST = 0.03  # how near to a constant prediction's loss train counts as resting there
-ASLEEP = 0.9  # share of dead units of a layer that nothing gets through
+REST = 0.03  # train this near to a constant prediction's loss rests there
+ASLEEP = 0.9  # share of dead units from which a layer lets nothing through
 LONG = 16  # epochs whose halves can be compared
-SELDOM = 0.2  # share of epochs in which a loss that sinks steadily may rise
-LASTING = 0.45  # of its pace in the last third of the epochs, which it keeps in the last sixth
-LOST = 0.93  # of a constant prediction's loss, below which a model has learned something
-BLOWN = 3.0  # times where train began, or a constant prediction's loss
+SELDOM = 0.2  # share of epochs in which a steadily sinking loss may rise
+LASTING = 0.45  # pace in the last sixth over that in the last third, above which it lasts
+LOST = 0.93  # share of a constant prediction's loss below which a model has learned something
+BLOWN = 3.0  # a loss of so many times its first value, or a constant prediction's, has blown up
 
 
 def blown(shape: Shape) -> str:
@@ -141,10 +141,8 @@ def _shakes(shape: Shape) -> str:
         return ""
     if not shape.curves.held_out:
         return ""  # a log of train alone mostly tells single batches, which shake at any rate
-    text, more = (
-        f"train shakes by {shape.by(shape.jitter)} from epoch to epoch",
-        1.0 if shape.curves.comparable else 2.5,
-    )
+    text = f"train shakes by {shape.by(shape.jitter)} from epoch to epoch"
+    more = 1.0 if shape.curves.comparable else 2.5
     if abs(shape.level - 1) < 2 * REST and shape.jitter > 0.005 * more and shape.chance is not None:
         return f"{text} about the loss of a constant prediction"
     least = 0.015 if shape.usual > HIGH and shape.anchored else min(0.015 * more, 0.06)

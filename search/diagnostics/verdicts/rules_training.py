@@ -25,7 +25,7 @@ STUCK = 0.95  # of where train began, or of a constant prediction's loss
 NOTHING = 0.8  # of a constant prediction's loss, from which a train that never moved is dead
 FEW_NATS = 0.6  # a loss below which a good model's accuracy is near what guessing would give
 VANISHED = 1e-3  # the first layer's gradient over the last one's
-EXPLODED = 100.0  # a gradient's norm over the loss of a constant prediction, or over what it was
+EXPLODED = 100.0  # a gradient's norm over its first value, or over a constant prediction's loss
 EARLY = 6  # the first sixth of the epochs may be rough
 ASK = "the loss of a constant prediction (of a log: --classes C, or --constant L)"
 

@@ -19,11 +19,11 @@ from search.diagnostics.verdicts.trend import (
 
 LATE = 3  # the last third of the epochs says where a curve is going
 LEAST = 5  # epochs, or the whole curve
-END = 8  # the last eighth of the epochs says where it stands, or three epochs
+END = 8  # the last eighth of the epochs, three at least, says where a curve stands
 SHORT = 6  # epochs up to which a loss that falls was only cut off, and single ones count
-BAD = 0.15  # train's level that is not learned, of a known scale
-UNSURE = 0.4  # the same, where the scale is only where a first epoch ended
-LOSES = 0.25  # of what a metric has gained, which it may lose again
+BAD = 0.15  # train above this level has not learned, where the loss's scale is known
+UNSURE = 0.4  # the same where only the first epoch gives the scale
+LOSES = 0.25  # share of a metric's gain that it may lose again
 SETTLES = 0.03  # what a loss falls as its rate goes to nothing, which is no learning to go on with
 SMALL = 0.01  # share of the scale that is no change
 

@@ -8,10 +8,10 @@ import os
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from search.config.settings import PlacementSettings
+from search.execution.environment import variables_set
 from search.execution.link import Link
 from search.execution.messages import Hello, Setup
 from search.execution.placement import Event, WorkerJoined, WorkerLeft
@@ -63,7 +63,7 @@ class InlinePlacement:
 
     def _serve(self, slot: Slot) -> None:
         """Life of one worker."""
-        with _environment(slot.arithmetic()):  # torch is imported within
+        with variables_set(slot.arithmetic()):  # torch is imported within
             self._work(slot)
 
     def _work(self, slot: Slot) -> None:
@@ -81,18 +81,3 @@ class InlinePlacement:
         finally:
             theirs.close()
             self._post(WorkerLeft(slot=slot, status=0))
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Variables of this process, as they were before once the block ends."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -44,7 +44,7 @@ from search.execution.slots import Slot
 LOOK = 1.0  # time between two looks at an actor, and at the head [s]
 HEAD_ENDED = "the head of the Ray cluster has ended; start it anew, and the same command goes on"
 OTHER_HEAD = "WrongClusterID"  # in what Ray says when a new head has the address of the former one
-HEAD_SILENCE = 20.0  # of the head, after which it has ended [s]; Ray itself waits for 60 s
+HEAD_SILENCE = 20.0  # a head that is silent so long has ended [s]; Ray itself waits for 60 s
 
 
 class RayPlacement(ClusterPlacement):

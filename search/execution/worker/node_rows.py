@@ -13,9 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-PREFIX = "knobwise-rows-"  # begins the names of these folders
+PREFIX = "knobwise-rows-"  # begins the names of the rows' folders
 COMPLETE = "complete"  # file that says that all rows are there
-WAIT = 60.0  # time for another worker to fetch them [s]
+WAIT = 60.0  # time for another worker to fetch the rows [s]
 
 
 def rows_of_node(key: str, *, fetch: Callable[[Path], None]) -> Path | None:

@@ -139,7 +139,7 @@ def _draw_panel(
     for column, color in series:
         numbers = _joined([curve[column] for curve in curves])
         axes.plot(epochs, numbers, color=color, linewidth=0.8)
-    is_best = epochs == best
+    is_best = epochs == best  # on the last series, that of validation
     axes.plot(epochs[is_best], numbers[is_best], "o", color=series[-1][1], markersize=3)
 
 

@@ -100,7 +100,6 @@ LOOKS: dict[str, dict[str, Any]] = {
         "hoverinfo": "skip",
     },
     "bar": {"type": "bar", "orientation": "h", "marker": {"color": BLUE}},
-    "bar-done": {"type": "bar", "orientation": "h", "marker": {"color": BLUE}},
     "bar-pruned": {"type": "bar", "orientation": "h", "marker": {"color": GREY}},
     "bar-lost": {"type": "bar", "orientation": "h", "marker": {"color": ORANGE}},
     "bar-saved": {

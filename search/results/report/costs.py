@@ -100,7 +100,7 @@ def _of_gpus(findings: Findings) -> str:
 
 def _chart(costs: Sequence[Cost]) -> Chart:
     parts = {
-        "complete": ("bar-done", [cost.complete for cost in costs]),
+        "complete": ("bar", [cost.complete for cost in costs]),
         "pruned": ("bar-pruned", [cost.pruned for cost in costs]),
         "lost": ("bar-lost", [cost.lost for cost in costs]),
         "saved by early stopping": ("bar-saved", [cost.stopped_saved for cost in costs]),
