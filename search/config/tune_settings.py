@@ -17,7 +17,16 @@ from search.config.space import read_space
 from search.config.trial_config import STOCK
 from search.errors import UsageError, refused, unknown
 
-PLAIN = ("preflight", "baseline", "regularisers_off", "lr_range", "joint", "confirm", "ensemble")
+PLAIN = (
+    "preflight",
+    "baseline",
+    "regularisers_off",
+    "longer",
+    "lr_range",
+    "joint",
+    "confirm",
+    "ensemble",
+)
 ORDERS = ("verdict", "given", "passes")
 RATE = "optimizer.lr"
 RATES = ("lr", "learning_rate")  # names of a rate; `sweep: lr` of a protocol means any of them

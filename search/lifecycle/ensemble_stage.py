@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from search.config.plan import Plan
-from search.protocols.history import Step
+from search.protocols.step import Step
 from search.results.ensemble import (
     candidates_of,
     in_words,

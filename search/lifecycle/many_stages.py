@@ -36,11 +36,12 @@ from search.protocols.budget import (
 )
 from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import conclude, gain
-from search.protocols.history import History, Request, Step
+from search.protocols.history import History
 from search.protocols.next_knob import check_until
 from search.protocols.next_stage import stage_due
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
+from search.protocols.step import Request, Step
 from search.results.diagnosis import diagnosed, usual_updates
 from search.results.findings import OF_STEP, Findings, find, find_stages
 from search.results.reporters import write_results

@@ -69,7 +69,7 @@ def another_budget(former: Mapping[str, Any], now: Mapping[str, Any], *, ended: 
 
 def usual_epochs(history: History) -> float:
     """Epochs of a training of the incumbent; 0 where they are not known."""
-    rows = history.steps[-1].incumbent if history.steps else ()
+    rows = history.incumbent
     return sum(row.epochs for row in rows) / max(len(rows), 1)
 
 

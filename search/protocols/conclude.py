@@ -10,23 +10,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from search.config.knobs import Value
 from search.config.plan import Plan
-from search.protocols.evidence import coarse, constant, faster, few_rows, mean_words, scores_of
-from search.protocols.history import BATCH, History, Request, Step
+from search.protocols.chosen import chosen_words
+from search.protocols.evidence import coarse, constant, faster, mean_words, scores_of
+from search.protocols.history import BATCH, History
 from search.protocols.learned import beats_constant, is_perfect, unusual_update
+from search.protocols.step import Request, Step
 from search.results.findings import Findings
 from search.results.summary.certainty import evidence, held_back, inert
-from search.results.summary.certainty import gain as gain_words
-from search.results.summary.edges import at_edges
 from search.results.summary.sweep import edges, winner_words
 from search.results.summary.verdicts import out_of_patience
+from search.stages.decision import Decision
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, epoch_pace, gpu_seconds
 from search.stages.sweep import is_cut_short
 from search.storage.trials import TrialRecord
 
-VANISHED = 0.5  # share of a gain that must be left on fresh seeds
 GOOD = ("best", "tie")
 
 
@@ -88,9 +87,12 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     """A sweep, regularisers off, or a confirmation: the incumbent stays or is replaced."""
     decision, plan = findings.decision, findings.plan
     assert decision is not None
+    if step.request.stage == "longer":
+        decision = _long_enough(findings, decision)
+        findings = replace(findings, decision=decision)
     if decision.winner is None:
         says = "no value is usable: every trial failed or diverged"
-        return replace(step, decision="none", says=says, incumbent=_last(history))
+        return replace(step, decision="none", says=says, incumbent=history.incumbent)
     winner = findings.groups[decision.winner].candidate
     rows = [row for row in findings.of(winner) if row.finished]
     is_sweep = step.request.stage == "sweep"
@@ -110,7 +112,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
             ]
         )
         if is_sweep
-        else _chosen(findings, history, step, val_rows=val_rows),
+        else chosen_words(findings, history, step, val_rows=val_rows),
         held=plan.all_knobs(findings.chosen[winner]),
         inert=bool(unread),
         effect="worse" in decision.standings or decision.adopted,
@@ -121,10 +123,20 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         trained = {group.value: findings.of(group.candidate) for group in findings.groups}
         chosen = findings.groups[decision.winner].value
         step = replace(step, says=step.says + faster(trained, chosen=chosen, good=step.good))
-    step, before = _read(step, findings, rows), _last(history)
+    step, before = _read(step, findings, rows), history.incumbent
     # A sweep may have compared by fewer seeds than the incumbent that stays has had.
     has_more = is_sweep and not decision.adopted and len(before) > len(rows)
     return replace(step, incumbent=before) if has_more else step
+
+
+def _long_enough(findings: Findings, decision: Decision) -> Decision:
+    """More epochs are taken unless they are worse or break: what follows is to be judged by curves
+    that were not cut off. Whether they are a gain is for the confirmation to say.
+    """
+    short, longer = findings.groups
+    is_sound = len(longer.clean) == len(longer.scores)
+    taken = is_sound and (not short.clean or longer.mean >= short.mean)
+    return replace(decision, winner=int(taken), adopted=taken)
 
 
 def _cut_short(findings: Findings, *, val_rows: int) -> list[str]:
@@ -137,8 +149,8 @@ def _cut_short(findings: Findings, *, val_rows: int) -> list[str]:
 def _joint(step: Step, findings: Findings, history: History) -> Step:
     """The leaders that chance could still lift above the incumbent; the confirmation decides."""
     plan = findings.plan
-    scores = scores_of(plan, _last(history))
-    spread = max((_spread(before) for before in history.steps), default=0.0)
+    scores = scores_of(plan, history.incumbent)
+    spread = history.spread
     least = (float(np.mean(scores)) if scores else -math.inf) - LIFT * spread
     rows = {row.spec.trial: row for row in findings.rows}
     leaders = [
@@ -148,7 +160,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
     return replace(
         step,
         says=says,
-        incumbent=_last(history),
+        incumbent=history.incumbent,
         leaders=tuple(plan.all_knobs(row.spec.knobs) for row in leaders),
     )
 
@@ -193,7 +205,7 @@ def gain(plan: Plan, history: History) -> str:
     """The incumbent's mean, and what it is above the baseline's with the same seeds:
     `, accuracy 0.97 (+0.012 against the baseline)`.
     """
-    best, first = scores_of(plan, _last(history)), _baseline_scores(plan, history)
+    best, first = scores_of(plan, history.incumbent), _baseline_scores(plan, history)
     if not first or not best:
         return ""
     mean = float(np.mean(best))
@@ -209,19 +221,7 @@ def _baseline_scores(plan: Plan, history: History) -> list[float]:
     values = last.evidence.get("values") if last and last.request.stage == "confirm" else None
     if isinstance(values, list):
         return [plan.metric.sign * score for score in values[0]["scores"] if score is not None]
-    first = next((step for step in history.steps if step.request.stage == "baseline"), None)
-    return scores_of(plan, first.incumbent) if first else []
-
-
-def _last(history: History) -> tuple[TrialRecord, ...]:
-    """The incumbent's trials before the stage."""
-    return history.steps[-1].incumbent if history.steps else ()
-
-
-def _spread(step: Step) -> float:
-    """The standard deviation between seeds, pooled over a stage's values; 0 if it is unknown."""
-    spread = step.evidence.get("spread")
-    return float(spread) if isinstance(spread, float) and math.isfinite(spread) else 0.0
+    return scores_of(plan, history.baseline)
 
 
 def _evidence(findings: Findings) -> dict[str, object]:
@@ -236,64 +236,3 @@ def _evidence(findings: Findings) -> dict[str, object]:
             "trials": [row.spec.trial for row in rows],
         }
     return told | {"tie": decision.tie}
-
-
-def _chosen(findings: Findings, history: History, step: Step, *, val_rows: int) -> str:
-    """The winner among whole configurations; a gain that vanishes on fresh seeds is named."""
-    decision, plan = findings.decision, findings.plan
-    assert decision is not None
-    assert decision.winner is not None
-    groups, sign = findings.groups, plan.metric.sign
-    winner, baseline = groups[decision.winner], groups[0]
-    score = mean_words(plan, findings.of(winner.candidate))
-    if not decision.adopted:
-        but = held_back(findings, decision) or ["nothing is better beyond chance"]
-        return f"the baseline stays: {score}; {but[0]} (P5)"
-    against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
-    interval = gain_words(findings, decision.winner)
-    text = f"{score}, against {against} at the baseline with the same seeds{interval} (P5)"
-    gain = winner.mean - baseline.mean
-    lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
-    edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]))
-    return text + lost + few_rows(plan, gain, val_rows) + edge
-
-
-def at_the_edge(history: History, knobs: Mapping[str, Value]) -> str:
-    """That a configuration of the joint stage lies at the edge of what that stage searched (P2)."""
-    joint = [step for step in history.steps if step.leaders and knobs in step.leaders]
-    ends = at_edges(joint[-1].request.knobs, knobs) if joint else []
-    if not ends:
-        return ""
-    lies = "lies" if len(ends) == 1 else "lie"
-    return (
-        f"; {', '.join(ends)} {lies} at the edge of what the joint stage searched: the best may "
-        "lie beyond (P2)"
-    )
-
-
-def _fresh_is_lower(plan: Plan, mean: float, history: History, step: Step) -> str:
-    """Why a confirmed incumbent scores less than before: its value was the reason to choose it."""
-    before = scores_of(plan, _last(history))
-    if step.request.stage != "confirm" or not before or mean >= float(np.mean(before)):
-        return ""
-    was = plan.metric.sign * float(np.mean(before))
-    return (
-        f"; the incumbent had {was:.4g} on the seeds that chose it, which flatter what they choose"
-    )
-
-
-def _overtuning(gain: float, history: History) -> str:
-    """Whether the gain of the sweeps has gone on fresh seeds."""
-    first = next((step for step in history.steps if step.request.stage == "baseline"), None)
-    if first is None:
-        return ""
-    means = [
-        np.mean(scores)
-        for rows in (first.incumbent, _last(history))
-        if (scores := [row.value for row in rows if row.value is not None])
-    ]
-    claimed = abs(float(means[1] - means[0])) if len(means) == 2 else 0.0
-    spread = max((_spread(step) for step in history.steps), default=0.0)
-    if not math.isfinite(gain) or gain >= VANISHED * claimed or claimed - gain <= 2 * spread:
-        return ""
-    return f"; overtuning: {claimed:.3g} was gained on the seeds of the search, {gain:.3g} is left"

@@ -12,6 +12,8 @@ from search.config.incumbent import incumbent_config
 from search.config.knob_roles import default_of, lacks
 from search.config.knobs import Knob, Value
 from search.config.tune_settings import TuneSettings
+from search.diagnostics.verdicts.advice import EPOCHS
+from search.protocols.step import Request, Step
 from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
@@ -22,7 +24,7 @@ MOVES_THE_RATE = (
     "model.width",
     "model.depth",
     "model.norm",
-    "trainer.epochs",
+    EPOCHS,
 )
 
 PENALTIES: Mapping[str, Value] = {
@@ -33,87 +35,6 @@ PENALTIES: Mapping[str, Value] = {
     "trainer.flood": None,
     "trainer.max_norm": None,
 }  # what each is when it is off
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """A stage that comes next, and why.
-
-    `entry`: its place in the protocol's list. `knobs`: what it turns; of a sweep the first is what
-    it is about. `knob`: their name. `trials`: at most, of a joint stage. `extend`, `most_seeds`: as
-    a sweep's.
-    `configurations`: of a confirmation, the baseline first, relative to the search's config.
-    `skip`: why the stage is not carried out; empty where it is.
-    """
-
-    entry: int
-    stage: str
-    because: str
-    rules: tuple[str, ...] = ()
-    knob: str = ""
-    knobs: tuple[Knob, ...] = ()
-    trials: int = 0
-    extend: int = 0
-    most_seeds: int = 1
-    configurations: tuple[Mapping[str, Value], ...] = ()
-    skip: str = ""
-
-    @property
-    def path(self) -> str:
-        """The path of the knob that a sweep is about; empty for other stages, or without one."""
-        return self.knobs[0].path if self.stage == "sweep" and self.knobs else ""
-
-    def name(self, number: int) -> str:
-        """As the stage of this number: `04-sweep.dropout`."""
-        knob = f".{self.knob}" if self.knob else ""
-        return f"{number:02d}-{self.stage}{knob}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A stage that has ended, and what it left.
-
-    `decision`: adopt, keep, none (nothing is usable), done, or skipped. `says`: the evidence, in
-    words. `trials`: trained for it; `seconds`: in which they trained, `gpu_seconds`: of GPUs.
-    `pace`: seconds that an epoch took at its end; `clock`: how long the search had run by then [s].
-    `held`: the incumbent's knobs after it, `incumbent` its trials, with all their knobs.
-    `verdicts`: on these, each with its number of trials, the commonest first; `sides`: what is seen
-    beside them and across trials.
-    `effect`: whether values differ beyond chance; `inert`: whether a sweep's values do not differ
-    in any seed, so that the joint stage leaves the knob out; `good`: the values that do not lie
-    below the best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
-    `learned`: whether the incumbent beats a constant prediction beyond chance; `perfect`: whether
-    every seed of it has the best score there is. `out_of_patience`:
-    whether patience ended most of its trials, so that more epochs would change nothing (R33).
-    """
-
-    number: int
-    request: Request
-    decision: str
-    says: str
-    trials: int = 0
-    seconds: float = 0.0
-    pace: float = 0.0
-    gpu_seconds: float = 0.0
-    clock: float = 0.0
-    held: Mapping[str, Value] = field(default_factory=dict)
-    incumbent: tuple[TrialRecord, ...] = ()
-    verdicts: tuple[tuple[str, int], ...] = ()
-    sides: tuple[str, ...] = ()
-    effect: bool = False
-    inert: bool = False
-    good: tuple[Value, ...] = ()
-    leaders: tuple[Mapping[str, Value], ...] = ()
-    rates: tuple[float, float] | None = None
-    learned: bool = True
-    perfect: bool = False
-    out_of_patience: bool = False
-    evidence: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """`04-sweep.dropout`."""
-        return self.request.name(self.number)
 
 
 @dataclass(frozen=True)
@@ -141,7 +62,7 @@ class History:
             decision="skipped" if request.skip and request.stage != "sweeps" else "done",
             says=request.skip,
             held=self.held,
-            incumbent=self.steps[-1].incumbent if self.steps else (),
+            incumbent=self.incumbent,
             learned=self.learned,
             perfect=self.perfect,
         )
@@ -150,6 +71,21 @@ class History:
     def held(self) -> Mapping[str, Value]:
         """The incumbent's knobs, relative to the search's config."""
         return self.steps[-1].held if self.steps else {}
+
+    @property
+    def incumbent(self) -> tuple[TrialRecord, ...]:
+        """Its trials."""
+        return self.steps[-1].incumbent if self.steps else ()
+
+    @property
+    def baseline(self) -> tuple[TrialRecord, ...]:
+        """The trials of the defaults, as the search began."""
+        return next((step.incumbent for step in self.steps if step.request.stage == "baseline"), ())
+
+    @property
+    def spread(self) -> float:
+        """The largest standard deviation between seeds of any stage; 0 if it is unknown."""
+        return max((step.spread for step in self.steps), default=0.0)
 
     @property
     def config(self) -> DictConfig:
@@ -246,12 +182,11 @@ class History:
         last = self.swept(path)
         movers = {
             self.rate: MOVES_THE_RATE,
-            "trainer.epochs": (self.rate,),  # a lower rate needs more epochs (R27)
+            EPOCHS: (self.rate,),  # a lower rate needs more epochs (R27)
         }
         return last is not None and any(
             step.decision == "adopt" and step.request.path in movers.get(path, ())
-            for step in self.sweeps
-            if step.number > last.number
+            for step in self.steps[last.number :]
         )
 
     def is_open(self, path: str) -> bool:

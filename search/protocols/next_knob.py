@@ -18,8 +18,9 @@ from search.protocols.budget import (
     sweep_trials,
     trials_left,
 )
-from search.protocols.history import History, Request, Step
+from search.protocols.history import History
 from search.protocols.learned import NOTHING, PERFECT
+from search.protocols.step import Request, Step
 from search.stages.racing import Race
 
 AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
@@ -220,8 +221,8 @@ def _changed_since(history: History) -> str:
     assert last is not None
     paths = [
         step.request.path
-        for step in history.sweeps
-        if step.number > last.number and step.decision == "adopt"
+        for step in history.steps[last.number :]
+        if step.decision == "adopt" and step.request.path
     ]
     return ", ".join(dict.fromkeys(paths))
 

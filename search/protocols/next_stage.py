@@ -3,37 +3,26 @@
 Never trains, never reads a file: a resumed search asks the same question again.
 """
 
-import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.config.knobs import Knob, Value
-from search.diagnostics.verdicts.advice import ADVICE, CHECK
+from search.config.knobs import Value
+from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.budget import (
     confirm_left,
     confirm_trials,
-    joint_rivals,
-    kept_for_confirm,
+    sweep_trials,
     trials_left,
     with_budget,
 )
-from search.protocols.history import History, Request
+from search.protocols.history import History
+from search.protocols.joint_request import joint_request
 from search.protocols.learned import NOTHING, PERFECT
-from search.protocols.next_knob import (
-    affordable,
-    hand,
-    holds,
-    next_sweep,
-    nothing_left,
-    own_knobs,
-    remedies,
-    sweep_request,
-)
-from search.results.summary.formatting import count
+from search.protocols.next_knob import next_sweep, sweep_request
+from search.protocols.step import Request
 
-FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
-ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
+TIMES = 4  # as many epochs, where the incumbent's are too few
 NO_RATE = "none of the knobs is a learning rate, whose name would end in lr or learning_rate"
 
 
@@ -51,7 +40,7 @@ def next_stage(history: History) -> Request | None:
         if not done:
             return _STAGES[entry.stage](history, index, entry.argument)
         if entry.stage == "joint" and len(done) == 1 and done[0].trials and not done[0].leaders:
-            again = _joint(history, index, entry.argument)
+            again = joint_request(history, index)
             if not again.skip:
                 return again
     return None
@@ -110,6 +99,31 @@ def _regularisers_off(history: History, index: int, argument: str) -> Request:
     )
 
 
+def _longer(history: History, index: int, argument: str) -> Request:
+    """Four times the epochs, where the incumbent's were too few to judge anything by (R15a)."""
+    main = history.verdicts[0][0] if history.verdicts else "nothing"
+    epochs, name = int(history.config.trainer.epochs), history.settings.named(EPOCHS)
+    most = int(history.settings.spaces[name][0].high) if name is not None else epochs
+    more = min(TIMES * epochs, most)
+    request = Request(
+        entry=index,
+        stage="longer",
+        because=f"nothing is judged by curves that were cut off while they fell: {more} epochs",
+        rules=("R15a", "P10"),
+        configurations=({}, {EPOCHS: more}),
+    )
+    if main != "too_short":
+        why = f"the curves were not cut off early: {main}"
+        return replace(request, because="curves that are cut off say too little", skip=why)
+    if more <= epochs:
+        return replace(request, skip="no knob of the protocol allows more epochs")
+    room, cost = sweep_trials(history), history.seeds * more / epochs
+    if room < cost:
+        left = f"it costs as much as {cost:.0f} trials, and the sweeps' share leaves {room:.0f}"
+        return replace(request, skip=left)
+    return request
+
+
 def _lr_range(history: History, index: int, argument: str) -> Request:
     why = "a ramp of the rate shows where the loss falls"
     skip = PERFECT if history.perfect else ""
@@ -129,120 +143,6 @@ def _sweep(history: History, index: int, argument: str) -> Request:
 
 def _is_rate(history: History, name: str) -> bool:
     return history.settings.spaces[name][0].path == history.rate
-
-
-def _joint(history: History, index: int, argument: str) -> Request:
-    """The knobs that made a difference, in their good region, and those never tried (R32).
-
-    A stage that finds nothing to confirm is followed by one that spends what was kept for that.
-    """
-    before = [step for step in history.steps if step.request.entry == index]
-    # The rate is always among them: its best value moves with all others (R29).
-    by_path = {
-        step.request.path: step
-        for step in history.sweeps
-        if not step.inert and (step.effect or step.request.path == history.rate)
-    }
-    cut = (_cut(step.request.knobs, history) for step in by_path.values())
-    knobs = tuple(knob for knob in cut if knob is not None)
-    left = trials_left(history)
-    kept = kept_for_confirm(history, left=left, rivals=joint_rivals(history))
-    left -= kept
-    trials = history.settings.trials if left == math.inf else int(left)
-    further = (*_never_tried(history), *_named_without_effect(history, by_path))
-    further = further[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
-    knobs = (*knobs, *further)[: max(2, trials // FEWEST)]
-    names = ", ".join(knob.path for knob in knobs) or "none"
-    because = f"knobs whose best values depend on each other: {names}"
-    if before:
-        because = "nothing is to be confirmed, so the trials that were kept for it search on"
-    request = Request(
-        entry=index,
-        stage="joint",
-        because=because,
-        rules=("R32", "P4"),
-        knobs=knobs,
-        trials=trials,
-    )
-    if before and left == math.inf:
-        return replace(request, skip="there is no budget to be spent")
-    if not history.learned:
-        return replace(request, skip=NOTHING)
-    if history.perfect:
-        return replace(request, skip=PERFECT)
-    if len(knobs) < 2:
-        few = "fewer than two knobs made a difference, or are named by the verdict and untried"
-        return replace(request, skip=nothing_left(history) if hand(history) else few)
-    if trials < FEWEST * len(knobs):
-        left_words = count(max(trials, 0), "trial")
-        reason = f"the budget leaves {left_words} beside {kept} for the confirmation"
-        return replace(request, skip=reason)
-    return request
-
-
-def _never_tried(history: History) -> tuple[Knob, ...]:
-    """The knobs that the verdict names and no sweep has tried, over their whole range; then those
-    that may generalise better where nothing is wrong, and the user's own, of which no verdict
-    speaks, unless the verdict needs a hand.
-    """
-    named = [remedy for _, _, remedy in remedies(history)]
-    further = () if hand(history) else ADVICE["converged"]
-    paths = dict.fromkeys(
-        remedy.knob
-        for remedy in (*named, *further)
-        if remedy.turn != CHECK and holds(remedy, history)
-    )
-    own = () if hand(history) else [about.path for _, about in own_knobs(history)]
-    untried = [path for path in dict.fromkeys([*paths, *own]) if history.swept(path) is None]
-    names = [history.settings.named(path) for path in untried]
-    spaces = [history.settings.spaces[name] for name in names if name is not None]
-    # A knob with another one tuned beside it would be one dimension of many.
-    return tuple(
-        about if about.choices else affordable(about, history)
-        for about, *beside in spaces
-        if not beside and history.acts(about)
-    )
-
-
-def _named_without_effect(history: History, among: Container[str]) -> tuple[Knob, ...]:
-    """The knobs that the command names and whose sweep found no effect, over their whole range:
-    what does nothing at one incumbent may matter beside other values. `among`: paths left out.
-    """
-    if not history.base.protocol.get("chosen"):
-        return ()
-    inert = {step.request.path: step.inert for step in history.sweeps}
-    return tuple(
-        affordable(about, history)
-        for about, *beside in history.settings.spaces.values()
-        if about.path not in among and not inert.get(about.path, True) and not beside
-        if history.acts(about)
-    )
-
-
-def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
-    """A sweep's knob over its good region: with a step of its grid as a margin on both sides."""
-    knob, *beside = knobs
-    if not history.acts(knob) or (knob.choices and beside):
-        return None
-    last = history.swept(knob.path)
-    good = (*(last.good if last is not None else ()), history.value(knob))
-    if knob.choices:
-        left = tuple(value for value in knob.choices if value in good)
-        return replace(knob, choices=left) if len(left) > 1 else None
-    numbers = [
-        knob.scaled(value)
-        for value in good
-        if isinstance(value, int | float) and math.isfinite(knob.scaled(value))
-    ]
-    if not numbers:
-        return None
-    step = (knob.scaled(knob.high) - knob.scaled(knob.low)) / (knob.points - 1)
-    ends = (knob.unscaled(place) for place in (min(numbers) - step, max(numbers) + step))
-    low, high = (float(f"{end:.3g}") for end in ends)
-    low, high = max(low, knob.least), min(high, knob.most)
-    if knob.integer:
-        low, high = float(math.floor(low)), float(math.ceil(high))
-    return replace(knob, low=low, high=high, nuisance=False) if low < high else None
 
 
 def _confirm(history: History, index: int, argument: str) -> Request:
@@ -290,9 +190,10 @@ _STAGES = {
     "preflight": _preflight,
     "baseline": _baseline,
     "regularisers_off": _regularisers_off,
+    "longer": _longer,
     "lr_range": _lr_range,
     "sweep": _sweep,
-    "joint": _joint,
+    "joint": lambda history, index, _: joint_request(history, index),
     "confirm": _confirm,
     "ensemble": _ensemble,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from search.protocols.history import Step
+from search.protocols.step import Step
 from search.storage.json_numbers import plain
 
 

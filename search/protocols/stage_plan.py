@@ -30,7 +30,8 @@ from search.protocols.budget import (
     trials_left,
     usual_epochs,
 )
-from search.protocols.history import BATCH, History, Request
+from search.protocols.history import BATCH, History
+from search.protocols.step import Request
 from search.stages import sweep
 from search.stages.past_trial import Past
 from search.storage.trials import TrialRecord
@@ -47,7 +48,7 @@ def stage_plan(plan: Plan, history: History, request: Request, *, name: str) -> 
     return replace(
         plan,
         name=name,
-        kind="confirm" if request.stage == "regularisers_off" else request.stage,
+        kind="confirm" if request.stage in ("regularisers_off", "longer") else request.stage,
         config=config,
         base=plan.config,
         held=held,

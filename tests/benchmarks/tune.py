@@ -15,8 +15,12 @@ pieces. Columns: epochs of the whole search, its confirmation included, also as 
 the search named by `--against`; after which shares of these it has that search's final value, a
 number per seed: "best trial", once its best trial so far is of a configuration whose mean of these
 ten seeds is as good; "incumbent", once what it would give the user, stopped then, is (both need that
-search's result first); the mean over all seeds of the search, and its difference to the other's with
-a 95 % interval over these seeds (Student), both with the sign by which higher is better.
+search's result first); "incumbent, noise", once that is not worse beyond noise: the 95 % interval of
+the difference of two means of ten seeds (Welch) does not lie below zero; "at the end", by seed of
+the search, the answer's difference to the other's with that interval; the mean over all seeds of
+the search, and its difference to the other's with a 95 % interval over these seeds (Student), both
+with the sign by which higher is better. Below: in how many searches the incumbent is as good within
+`WITHIN` of the other's epochs, strictly and beyond noise, and how many end worse beyond noise.
 The data sets of `tune_sets.ASIDE` are for choosing rules, the others for measuring.
 """
 
@@ -24,6 +28,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -71,6 +76,7 @@ JOINT = ("joint", "joint, epochs")  # whose final values are held against the ot
 CONFIRMED = 18  # trials that a joint search confirms with, as a rule
 KEY = ("data", "start", "seed", "who")
 FRESH = 10  # seeds of an answer that nobody has used
+WITHIN = 0.6  # of the other's epochs, until the incumbent is as good
 
 
 def chance(protocols: int) -> None:
@@ -126,7 +132,10 @@ def starts(options: argparse.Namespace) -> None:
                 with options.results.open("a") as file:
                     print(json.dumps(result), file=file)
                 print(key, result["epochs"], round(float(np.mean(result["val"])), 4), flush=True)
-    print(table(_read(options.results), against=options.against).to_string())
+    shown = table(_read(options.results), against=options.against)
+    print(shown.to_string())
+    for who, part in shown.groupby("who", sort=False):
+        print(f"{who}: {tally(part)}")
 
 
 def _searched(trainings: Trainings, words: list[str], who: str) -> dict[str, Any]:
@@ -164,6 +173,7 @@ def table(results: list[dict[str, Any]], *, against: str) -> pd.DataFrame:
     rows = []
     frame = pd.DataFrame(results)
     sign = np.where(frame.data == "diabetes", -1.0, 1.0)  # higher is better in both
+    frame["scores"] = [s * np.array(values) for s, values in zip(sign, frame.val, strict=True)]
     for name in ("val", "test"):
         frame[name] = sign * frame[name].map(np.mean)
     for (data, start), part in frame.groupby(["data", "start"], sort=False):
@@ -177,6 +187,9 @@ def table(results: list[dict[str, Any]], *, against: str) -> pd.DataFrame:
             for name, at in _reached(own, rival, against).items():
                 shares = (at / rival.epochs[own.index]).dropna()
                 row[name] = ", ".join(f"{share:.2f}" for share in shares) or "no"
+            ends = [apart(own.scores[seed], rival.scores[seed]) for seed in own.index]
+            row["at the end"] = "; ".join(f"{a:+.4g} [{b:+.4g}, {c:+.4g}]" for a, b, c in ends)
+            row["below"] = sum(high < 0 for _, _, high in ends)
             for name in ("val", "test"):
                 gap = own[name] - rival[name][own.index]
                 row[name] = own[name].mean()
@@ -187,15 +200,44 @@ def table(results: list[dict[str, Any]], *, against: str) -> pd.DataFrame:
 
 
 def _reached(own: pd.DataFrame, rival: pd.DataFrame, against: str) -> dict[str, "pd.Series[float]"]:
-    """By seed, the epochs after which the best trial, and after which the incumbent, is as good as
-    the rival's final answer; NaN where it never is.
+    """By seed, the epochs after which the best trial is as good as the rival's final answer, and
+    after which the incumbent is, strictly and within noise; NaN where it never is.
     """
-    column, answer = f"reached {against}", pd.Series(np.nan, index=own.index)
-    for seed, found in own.get("answers", answer).items():
-        steps = found if isinstance(found, list) else []
-        good = (epochs for epochs, mean in steps if mean >= rival.val[seed])
-        answer[seed] = next(good, np.nan)
-    return {"best trial": own.get(column, answer * np.nan), "incumbent": answer}
+    column, never = f"reached {against}", pd.Series(np.nan, index=own.index)
+    strictly, within = never.copy(), never.copy()
+    for seed, found in own.get("answers", never).items():
+        if not isinstance(found, list):
+            continue  # a search without incumbents
+        steps = [(epochs, apart(s, rival.scores[seed])) for epochs, s in found if s]
+        strictly[seed] = next((epochs for epochs, (mean, _, _) in steps if mean >= 0), np.nan)
+        within[seed] = next((epochs for epochs, (_, _, high) in steps if high >= 0), np.nan)
+    best = own.get(column, never)
+    return {"best trial": best, "incumbent": strictly, "incumbent, noise": within}
+
+
+def apart(scores: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
+    """The difference of two means, and its 95 % interval (Welch); that alone where no seed of
+    either differs.
+    """
+    difference = float(np.mean(scores) - np.mean(others))
+    if not np.std(scores) and not np.std(others):
+        return difference, difference, difference
+    low, high = stats.ttest_ind(scores, others, equal_var=False).confidence_interval()
+    return difference, float(low), float(high)
+
+
+def tally(part: pd.DataFrame) -> str:
+    """How many searches reach the other's final value in time, and how many end below it."""
+
+    def in_time(column: str) -> int:
+        shares = [share for text in part[column] if text != "no" for share in text.split(", ")]
+        return sum(float(share) <= WITHIN for share in shares)
+
+    return (
+        f"the incumbent is as good within {WITHIN:g} of the epochs in {in_time('incumbent')} of "
+        f"{part.seeds.sum()} searches, within noise in {in_time('incumbent, noise')}; "
+        f"{part.below.sum()} end worse beyond noise"
+    )
 
 
 def half_width(values: "pd.Series[float]") -> float:

@@ -22,9 +22,10 @@ from search.execution.running_trial import fresh_early_stopping
 from search.execution.trial_ends import StopDecision
 from search.lifecycle.range_test import ramp_rates
 from search.protocols.conclude import conclude
-from search.protocols.history import History, Request, Step
+from search.protocols.history import History
 from search.protocols.next_stage import next_stage
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
+from search.protocols.step import Request, Step
 from search.results.diagnosis import diagnosed, usual_updates
 from search.results.findings import find
 from search.storage.trials import TrialRecord
@@ -97,14 +98,14 @@ def reached(
 
 def answers(
     trainings: Trainings, words: list[str], result: Mapping[str, Any], *, seeds: int
-) -> list[tuple[int, float]]:
+) -> list[tuple[int, list[float]]]:
     """Each incumbent of a protocol: after how many epochs of the whole search it was one, and its
-    mean of fresh seeds, higher being better; NaN where one of them diverges.
+    scores of fresh seeds, higher being better; none where one of them diverges.
     """
-    found, last = list[tuple[int, float]](), None
+    found, last = list[tuple[int, list[float]]](), None
     for _, _, epochs, _, held in result["stages"]:
         if held != last:
-            found.append((epochs, mean_of_fresh(trainings, words, held, seeds=seeds)))
+            found.append((epochs, scores_of_fresh(trainings, words, held, seeds=seeds)))
             last = held
     return found
 
@@ -114,16 +115,24 @@ def best_by(result: Mapping[str, Any], epochs: int) -> dict[str, Value]:
     return next(knobs for spent, _, knobs in reversed(result["curve"]) if spent <= epochs)
 
 
-def mean_of_fresh(
+def scores_of_fresh(
     trainings: Trainings, words: list[str], knobs: Mapping[str, Value], *, seeds: int
-) -> float:
-    """The mean on validation over seeds that nobody has used, higher being better; NaN where one of
-    them diverges.
+) -> list[float]:
+    """The scores on validation of seeds that nobody has used, higher being better; none where one
+    of them diverges.
     """
     plan = plan_of(tuple(words))
     found = [best_epoch(trainings, plan, knobs, 1000 + seed) for seed in range(seeds)]
     values = [plan.metric.sign * value for value, _ in filter(None, found)]
-    return float(np.mean(values)) if len(values) == seeds else float("nan")
+    return values if len(values) == seeds else []
+
+
+def mean_of_fresh(
+    trainings: Trainings, words: list[str], knobs: Mapping[str, Value], *, seeds: int
+) -> float:
+    """The mean of these scores; NaN where there are none."""
+    scores = scores_of_fresh(trainings, words, knobs, seeds=seeds)
+    return float(np.mean(scores)) if scores else float("nan")
 
 
 def _range(plan: Plan, trainings: Trainings, step: Step) -> Step:

@@ -29,6 +29,7 @@ from search.config.sweep_settings import SweepSettings
 from search.config.tune_settings import RATE
 from search.contract.arrays import read_folds
 from search.contract.dataset import completed
+from search.diagnostics.verdicts.advice import EPOCHS
 from search.errors import UsageError
 from search.lifecycle.resume import settle
 from search.protocols.budget import (
@@ -42,14 +43,14 @@ from search.protocols.budget import (
     trials_left,
     with_budget,
 )
+from search.protocols.chosen import at_the_edge
 from search.protocols.commands import sweep_command
-from search.protocols.conclude import at_the_edge
 from search.protocols.evidence import faster
-from search.protocols.history import Request, Step
 from search.protocols.learned import unusual_update
 from search.protocols.next_knob import check_until, next_sweep, sweep_request
 from search.protocols.next_stage import next_stage, stage_due
 from search.protocols.stage_plan import stage_plan
+from search.protocols.step import Request, Step
 from search.results.ensemble import candidates_of
 from search.results.findings import open_results
 from search.results.standing import standing_of
@@ -90,11 +91,82 @@ def _rate_matters(knobs, seed):
 def test_the_guide_goes_from_the_set_up_to_a_confirmed_configuration_in_its_order():
     history, rows = carried_out(tune_plan(), _rate_matters)
     names = _stages(history)
-    assert names[:5] == ["preflight", "baseline", "regularisers_off", "lr_range", "sweep.lr"]
+    first = ["preflight", "baseline", "regularisers_off", "longer", "lr_range", "sweep.lr"]
+    assert names[:6] == first
     assert names[-3:] == ["joint", "confirm", "ensemble"]
     assert [row.spec.trial for row in rows] == list(range(len(rows)))
-    assert history.steps[4].decision == "adopt"
+    assert history.steps[5].decision == "adopt"
     assert abs(np.log10(history.held[RATE] / 0.01)) < 0.5
+
+
+def _cut_off(knobs):
+    """The verdict of trainings that were cut off with the few epochs of the search's config."""
+    return "converged" if EPOCHS in knobs else "too_short"
+
+
+def test_epochs_too_few_to_judge_by_become_four_times_as_many_before_the_rate_is_swept():
+    plan = tune_plan("trainer.epochs=5", "space=[lr,epochs_range]")
+    gained, rows = carried_out(plan, lambda *at: 0.02 * (EPOCHS in at[0]) + _nothing(*at), _cut_off)
+    longer = next(step for step in gained.steps if step.request.stage == "longer")
+    assert (longer.decision, dict(longer.held), longer.trials) == ("adopt", {EPOCHS: 20}, 3)
+    assert [row.spec.knobs[EPOCHS] for row in rows if row.spec.trial in range(3, 6)] == [20] * 3
+    swept = gained.sweeps[0]
+    assert swept.request.path == RATE
+    assert all(row.spec.knobs[EPOCHS] == 20 for row in swept.incumbent)
+    assert gained.held[EPOCHS] >= 20  # the confirmation finds the gain
+    equal, _ = carried_out(plan, lambda knobs, seed: 0.9 + 0.001 * seed, _cut_off)
+    longer = next(step for step in equal.steps if step.request.stage == "longer")
+    assert longer.decision == "adopt"  # to be judged by; whether it is a gain is asked at the end
+    assert equal.held == {}
+    worse, _ = carried_out(plan, lambda *at: _nothing(*at) - 0.05 * (EPOCHS in at[0]), _cut_off)
+    longer = next(step for step in worse.steps if step.request.stage == "longer")
+    assert (longer.decision, dict(longer.held)) == ("keep", {})
+    assert longer.says.startswith("the baseline stays")
+    broken, _ = carried_out(plan, lambda *at: None if EPOCHS in at[0] else _nothing(*at), _cut_off)
+    longer = next(step for step in broken.steps if step.request.stage == "longer")
+    assert (longer.decision, dict(longer.held)) == ("keep", {})
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict", "says"),
+    [
+        (("space=[lr,epochs_range]",), "converged", "the curves were not cut off early: converged"),
+        (("space=[lr,width]",), "too_short", "no knob of the protocol allows more epochs"),
+        (
+            ("space=[lr,epochs_range]", "budget_trials=37"),
+            "too_short",
+            "it costs as much as 12 trials, and the sweeps' share leaves 11",
+        ),
+    ],
+)
+def test_more_epochs_are_not_tried_where_nothing_was_cut_off_none_may_turn_or_pay_for(
+    words, verdict, says
+):
+    history, _ = carried_out(tune_plan("trainer.epochs=5", *words), _nothing, lambda knobs: verdict)
+    longer = next(step for step in history.steps if step.request.stage == "longer")
+    assert (longer.decision, longer.says) == ("skipped", says)
+
+
+@pytest.mark.slow
+def test_epochs_that_bring_nothing_are_no_answer_and_those_that_do_are_found():
+    plan = tune_plan("trainer.epochs=5", "space=[lr,dropout,epochs_range]", "budget_trials=100")
+    ends = []
+    for gain in (0.0, 4.0):
+        histories = [
+            carried_out(
+                plan,
+                lambda knobs, seed, salt=salt, gain=gain: (
+                    0.9
+                    + _noise({**knobs, "salt": salt}, seed)
+                    + 0.004 * gain * (knobs.get(EPOCHS, 5) > 10)
+                ),
+                _cut_off,
+            )[0]
+            for salt in range(30)
+        ]
+        ends.append(sum(EPOCHS in history.held for history in histories))
+    assert ends[0] <= 4  # 30 protocols that err in one of twenty: 5 or more in 0.0156
+    assert ends[1] >= 28
 
 
 def test_a_joint_stage_turns_what_mattered_and_what_the_verdict_names_choices_too():
@@ -456,7 +528,7 @@ def test_another_budget_holds_for_what_has_not_begun_and_for_a_joint_stage_under
     joint, former = stages.index("joint"), [budget_of(plan.config)] * len(stages)
     for now in (70, 400):
         today = replace(begun(plan), settings=with_budget(plan.settings, {"budget_trials": now}))
-        for ended in (4, joint, joint + 1):  # the next stage, and a joint one, is under way
+        for ended in (5, joint, joint + 1):  # the next stage, and a joint one, is under way
             for done in range(ended + 1):
                 history = replace(today, steps=whole.steps[:done])
                 _, request = stage_due(history, former[:ended], ended=ended)
@@ -469,7 +541,7 @@ def test_another_budget_holds_for_what_has_not_begun_and_for_a_joint_stage_under
                     )
                     due = replace(due, trials=request.trials)
                 assert request == due
-        for ended in (4, joint):  # the next stage has not begun
+        for ended in (5, joint):  # the next stage has not begun
             last = replace(today, steps=whole.steps[:ended])
             request = stage_due(last, former[: ended - 1], ended=ended)[1]
             assert request == next_stage(last)
@@ -644,6 +716,17 @@ def test_the_page_says_which_knobs_were_turned_and_by_how_many_seeds_values_were
     tied = [each["value"] for each in sweep["evidence"]["values"] if each["standing"] == "tie"]
     line = f"lr: a tie: {', '.join(map(str, tied))}: no significant difference from the best mean"
     assert (line in unresolved(findings.steps)) == (len(tied) > 1)
+
+
+def test_a_value_that_was_adopted_before_a_joint_stage_is_not_said_to_be_turned_by_it():
+    findings = staged_findings(_rate_matters)
+    joint = next(step for step in findings.steps if step["kind"] == "joint")
+    held = {**joint["held"], EPOCHS: 20}
+    rows = [
+        replace(row, spec=replace(row.spec, knobs={**held, **row.spec.knobs}))
+        for row in findings.rows
+    ]
+    assert joint_paths(replace(findings, rows=rows)) == joint_paths(findings)
 
 
 def test_a_gain_of_few_validation_rows_is_called_one(monkeypatch):

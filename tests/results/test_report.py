@@ -196,12 +196,12 @@ def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candida
     folded = re.findall(r'<details class="group" id="stage-([^"]+)">', page)
     assert folded == stages
     assert table_of(page, "Every stage").stage.tolist() == stages
-    sweep = next(step for step in findings.steps if step["stage"] == "05-sweep.lr")
+    sweep = next(step for step in findings.steps if step["stage"] == "06-sweep.lr")
     words = words_of(page)
     assert f"Why: {sweep['because']}." in words
-    assert "this stage by itself: again 05-sweep.lr" in words
+    assert "this stage by itself: again 06-sweep.lr" in words
     candidates = re.search(
-        r'id="stage-05-sweep.lr">(.*?)</details>\s*<details class="group"', page, re.DOTALL
+        r'id="stage-06-sweep.lr">(.*?)</details>\s*<details class="group"', page, re.DOTALL
     )
     assert 'data-table="t' in candidates[1]
     charts = data_of(page)["charts"]

@@ -7,8 +7,8 @@ import pytest
 from simulated import begun, tune_plan
 
 from search.config.tune_settings import RATE
-from search.protocols.history import Request
 from search.protocols.stage_plan import stage_plan
+from search.protocols.step import Request
 from search.stages import confirm
 from search.stages.decision import decide
 from search.stages.group import Group

@@ -11,10 +11,11 @@ from search.config.knobs import Value
 from search.config.plan import Plan, read_plan
 from search.diagnostics.verdicts.rules import Verdict
 from search.protocols.conclude import conclude
-from search.protocols.history import History, Request, Step
+from search.protocols.history import History
 from search.protocols.next_stage import next_stage
 from search.protocols.record import record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
+from search.protocols.step import Request, Step
 from search.results.findings import find
 from search.stages.kinds import kind_of
 from search.stages.stage import StageContext

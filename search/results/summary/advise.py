@@ -143,8 +143,10 @@ def swept_paths(findings: Findings) -> set[str]:
 
 def joint_paths(findings: Findings) -> list[str]:
     """The knobs that the joint stage of a search of many stages turned, in its order."""
-    joint = (row for row in findings.rows if row.spec.stage.endswith("-joint"))
-    return list(dict.fromkeys(path for row in joint for path in row.spec.knobs))
+    joint = [row.spec.knobs for row in findings.rows if row.spec.stage.endswith("-joint")]
+    paths = dict.fromkeys(path for knobs in joint for path in knobs)
+    # What has one value in all of them was adopted before, and held.
+    return [path for path in paths if len({knobs.get(path) for knobs in joint}) > 1]
 
 
 def deleted(findings: Findings) -> list[str]:

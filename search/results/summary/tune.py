@@ -15,6 +15,7 @@ from search.results.summary.advise import curve_lines, joint_paths, swept_paths
 from search.results.summary.formatting import bullets, count, listed, markdown
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
+NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
 
 
@@ -124,7 +125,7 @@ def unresolved(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"{step['knob'] or step['kind']}: {step['says']}"
         for step in steps
-        if step["decision"] == "skipped" and step["kind"] not in ("sweeps", "regularisers_off")
+        if step["decision"] == "skipped" and step["kind"] not in NEEDLESS
     ] + [
         f"{step['knob']}: a tie: {listed(tied)}: no significant difference from the best mean"
         for step in steps
@@ -145,7 +146,7 @@ def caveats(findings: Findings) -> list[str]:
     paths = [knobs[0].path for knobs in settings.spaces.values()]
     swept, together = swept_paths(findings), joint_paths(findings)
     only_together = [path for path in together if path not in swept]
-    never = [path for path in paths if path not in {*swept, *together}]
+    never = [path for path in paths if path not in {*swept, *together, *_adopted(findings)}]
     lines = []
     if only_together:
         lines.append(f"turned by the joint stage, in no sweep: {', '.join(only_together)} (P1)")
@@ -154,6 +155,11 @@ def caveats(findings: Findings) -> list[str]:
     if settings.left_out:
         lines.append(f"not in this set-up: {', '.join(settings.left_out)}")
     return [*lines, *([_seeds(findings, settings)] if swept else [])]
+
+
+def _adopted(findings: Findings) -> set[str]:
+    """The paths of knobs of which a stage adopted another value, a sweep or not."""
+    return {step["path"] for step in findings.steps if step["decision"] == "adopt"}
 
 
 def _seeds(findings: Findings, settings: TuneSettings) -> str:

@@ -1,0 +1,85 @@
+"""What is said of the configuration that won among whole ones, and of its gain (P13)."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from search.config.knobs import Value
+from search.config.plan import Plan
+from search.protocols.evidence import few_rows, mean_words, scores_of
+from search.protocols.history import History
+from search.protocols.step import Step
+from search.results.findings import Findings
+from search.results.summary.certainty import gain as gain_words
+from search.results.summary.certainty import held_back
+from search.results.summary.edges import at_edges
+
+VANISHED = 0.5  # share of a gain that must be left on fresh seeds
+
+
+def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: int) -> str:
+    """The winner among whole configurations; a gain that vanishes on fresh seeds is named."""
+    decision, plan = findings.decision, findings.plan
+    assert decision is not None
+    assert decision.winner is not None
+    groups, sign = findings.groups, plan.metric.sign
+    winner, baseline = groups[decision.winner], groups[0]
+    score = mean_words(plan, findings.of(winner.candidate))
+    if step.request.stage == "longer" and decision.adopted:
+        was = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
+        return (
+            f"{score}, against {was} with fewer epochs: what follows begins here, and whether it "
+            "is a gain is for the confirmation to say (R15a)"
+        )
+    if not decision.adopted:
+        but = held_back(findings, decision) or ["nothing is better beyond chance"]
+        return f"the baseline stays: {score}; {but[0]} (P5)"
+    against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
+    interval = gain_words(findings, decision.winner)
+    text = f"{score}, against {against} at the baseline with the same seeds{interval} (P5)"
+    gain = winner.mean - baseline.mean
+    lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
+    edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]))
+    return text + lost + few_rows(plan, gain, val_rows) + edge
+
+
+def at_the_edge(history: History, knobs: Mapping[str, Value]) -> str:
+    """That a configuration of the joint stage lies at the edge of what that stage searched (P2)."""
+    joint = [step for step in history.steps if step.leaders and knobs in step.leaders]
+    ends = at_edges(joint[-1].request.knobs, knobs) if joint else []
+    if not ends:
+        return ""
+    lies = "lies" if len(ends) == 1 else "lie"
+    return (
+        f"; {', '.join(ends)} {lies} at the edge of what the joint stage searched: the best may "
+        "lie beyond (P2)"
+    )
+
+
+def _fresh_is_lower(plan: Plan, mean: float, history: History, step: Step) -> str:
+    """Why a confirmed incumbent scores less than before: its value was the reason to choose it."""
+    before = scores_of(plan, history.incumbent)
+    if step.request.stage != "confirm" or not before or mean >= float(np.mean(before)):
+        return ""
+    was = plan.metric.sign * float(np.mean(before))
+    return (
+        f"; the incumbent had {was:.4g} on the seeds that chose it, which flatter what they choose"
+    )
+
+
+def _overtuning(gain: float, history: History) -> str:
+    """Whether the gain of the sweeps has gone on fresh seeds."""
+    means = [
+        np.mean(scores)
+        for rows in (history.baseline, history.incumbent)
+        if (scores := [row.value for row in rows if row.value is not None])
+    ]
+    claimed = abs(float(means[1] - means[0])) if len(means) == 2 else 0.0
+    if (
+        not math.isfinite(gain)
+        or gain >= VANISHED * claimed
+        or claimed - gain <= 2 * history.spread
+    ):
+        return ""
+    return f"; overtuning: {claimed:.3g} was gained on the seeds of the search, {gain:.3g} is left"
