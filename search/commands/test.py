@@ -9,9 +9,9 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from search.commands.support.arguments import VerbParser
-from search.commands.support.imports import say_imports
 from search.commands.support.ready_to_test import ready_to_test
 from search.commands.support.scoring import Judge, imported, kept_rows, spread, trials_scores
+from search.config.foreign_code import say_code
 from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
@@ -24,6 +24,7 @@ from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
+from search.storage.sealed import read_json
 from trainers.ensemble import FILE, predict
 
 SUMMARY = "opens the sealed test set for the exported config, once"
@@ -51,7 +52,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     options = parser().parse(words)
     folder, findings = open_results(options.name, root=options.results_root)
     config = ready_to_test(findings, folder, unfinished=options.unfinished)
-    say_imports(config, folder.best_config)
+    say_code(folder.path, config, findings.plan.config, *_members(folder))
     with folder.locked():
         ledger = Ledger(folder)
         earlier = _earlier(ledger, again=options.again)
@@ -157,6 +158,13 @@ def _ensemble(
     # Each member brings features of its own, so the rows stay as they are here.
     bare = OmegaConf.create({**plain_config(config, resolve=True), "features": {}})
     return judge.score(bare, folder.path / "ensemble" / FILE, seconds=0.0)
+
+
+def _members(folder: Folder) -> list[DictConfig]:
+    """The configs of the trainings that an ensemble averages; none without one."""
+    file = folder.path / "ensemble" / FILE
+    members = read_json(file, keys=["members"])["members"] if file.exists() else []
+    return [OmegaConf.create(each["config"]) for each in members]
 
 
 def _by_group(findings: Findings, folder: Folder, prepared: Prepared) -> list[str]:

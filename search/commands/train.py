@@ -41,12 +41,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
     overrides, console = options.overrides, Terminal()
     console.say(f"{options.file}: reading the config …")
     with quick_imports():
-        from search.commands.support.imports import say_imports
+        from search.config.foreign_code import say_code
         from search.config.plan import read_plan
         from search.lifecycle.launch import launch
         from search.storage.folder import Folder
     config, expected, contract = _read(options.file, overrides)
-    say_imports(config, options.file)
+    say_code(options.file, config)
     if Folder(read_plan(config, root=Path.cwd()).folder).trials.exists():
         print(
             f"{config.name}: was trained before; what follows is its result, "

@@ -6,57 +6,19 @@ Only files below the working folder count; those of installed packages have vers
 import ast
 import hashlib
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.catalogue import CONF
+from search.config.foreign_code import import_paths, resolved
 from trainers.libraries import is_users
 
 OURS = Path(__file__).resolve().parent.parent.parent
 OUR_ROOMS = (OURS / "search", OURS / "trainers")  # imports into these are not followed
 SCRIPTS = (".py", ".sh", ".bash", ".pl", ".r", ".R", ".jl", ".lua", ".js", ".m")
-PATHS = ("_target_", "predict")  # keys whose values are import paths
-TARGET = re.compile(r"^\s*(?:_target_|predict): *([\w.]+)", re.MULTILINE)
-
-
-def _import_paths(config: DictConfig) -> list[str]:
-    """All import paths that a config names, in its order."""
-    paths: list[str] = []
-
-    def walk(node: Any) -> None:
-        if isinstance(node, Mapping):
-            for key, value in node.items():
-                if key in PATHS and isinstance(value, str) and "." in value:
-                    paths.append(value)
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
-    walk(OmegaConf.to_container(config, resolve=False))
-    return list(dict.fromkeys(paths))
-
-
-def foreign_paths(config: DictConfig) -> list[str]:
-    """The import paths of a config that neither ship with this program nor are torch's classes.
-
-    Whoever trains such a config runs their code.
-    """
-    shipped = {
-        path
-        for file in CONF.rglob("*.yaml")
-        for path in TARGET.findall(file.read_text(encoding="utf-8"))
-    }
-    return [
-        path
-        for path in _import_paths(config)
-        if path not in shipped and not path.startswith(("torch.nn.", "torch.optim."))
-    ]
 
 
 def user_code(config: DictConfig) -> dict[str, str]:
@@ -65,7 +27,7 @@ def user_code(config: DictConfig) -> dict[str, str]:
     roots = [here, *(Path(entry).resolve() for entry in sys.path if entry)]
     roots = [root for root in dict.fromkeys(roots) if is_users(root, here=here)]
     waiting: list[tuple[Path, Path]] = []  # files, and the folder that their imports start from
-    for path in _import_paths(config):
+    for path in dict.fromkeys(import_paths(resolved(config))):
         waiting += _first_files(path.split("."), roots)
     for script in _scripts(OmegaConf.select(config, "trainer.command", default=None), here):
         waiting.append((script, script.parent))

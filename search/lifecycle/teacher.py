@@ -4,6 +4,7 @@ import hashlib
 
 from omegaconf import DictConfig, OmegaConf
 
+from search.config.foreign_code import say_code
 from search.contract.contract import Contract
 from search.errors import UsageError, refused
 from search.storage.folder import Folder
@@ -53,6 +54,7 @@ def check_teacher(config: DictConfig, contract: Contract) -> str:
                 got=_plain(theirs),
                 remedy="choose another teacher",
             )
+    say_code(file, teacher, known=config)
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 

@@ -1,7 +1,8 @@
 """A search that starts where another ended: with its incumbent's config and its contract (R28).
 
 Or where a range test ended: with its set-up, its contract, its learning rates (R31). What the
-command or the experiment says wins over what is carried; the defaults do not. Never writes.
+command or the experiment says wins over what is carried; the defaults do not. Never writes;
+says what code is carried along.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.config.compose import compose_defaults, compose_experiment
 from search.config.compose_protocol import compose_protocol
 from search.config.drift import flat_config
+from search.config.foreign_code import say_code
 from search.config.results_root import address, root_of
 from search.config.trial_config import plain_config, target_of, trial_config
 from search.errors import UsageError
@@ -88,7 +90,9 @@ def started_from(
     root = root_of(config, start=Path.cwd())
     looked = find_folder(source, root=root)
     if (looked.path / LR_RANGE).exists() and not looked.has_trials():
-        return _from_range(config, looked, overrides=overrides)
+        merged, contract = _from_range(config, looked, overrides=overrides)
+        say_code(looked.path, merged, known=config)
+        return merged, contract
     folder, findings = open_results(source, root=root)
     if findings.winner is None:
         raise UsageError(
@@ -101,6 +105,7 @@ def started_from(
     merged = _carry(incumbent, onto=config, adopted=adopted, words=overrides)
     merged["from"] = source
     OmegaConf.set_readonly(merged, True)
+    say_code(folder.path, merged, known=config)
     return merged, folder.load_contract()
 
 

@@ -9,7 +9,7 @@ import pytest
 from kit import running, search, trials, wait_for
 from omegaconf import OmegaConf
 
-from search.commands.support.imports import say_imports
+from search.config.foreign_code import say_code
 from search.config.user_code import user_code
 from search.storage.code_record import CodeRecord
 from trainers.libraries import is_library, is_users
@@ -208,24 +208,66 @@ def test_a_failed_set_up_does_not_use_up_the_name(tmp_path):
     assert "holds a search with another config" in other.stderr
 
 
-def test_a_file_from_elsewhere_says_what_it_will_run_before_it_does(capsys):
-    config = OmegaConf.create(
+def _foreign(**changes):
+    return OmegaConf.create(
         {
-            "model": {"_target_": "torch.nn.Linear"},
+            "model": {"_target_": "torch.nn.Linear", "predict": "classes"},
             "optimizer": {"_target_": "torch.optim.SGD"},
+            "schedule": {"_target_": "torch.optim.lr_scheduler.StepLR"},
             "trainer": {"_target_": "trainers.stock.Stock", "predict": "trainers.stock.predict"},
             "data": {"_target_": "trainers.data.bundled.digits"},
-            "schedule": {"deep": [{"_target_": "os.system"}]},
+            **changes,
         }
     )
-    say_imports(config, Path("best.yaml"))
-    assert capsys.readouterr().out == (
-        "best.yaml runs os.system: trust the file as you trust that code\n"
-    )
-    del config["schedule"]
-    say_imports(config, Path("best.yaml"))
-    assert capsys.readouterr().out == ""
-    config.trainer = {"_target_": "trainers.command.train", "command": ["rm", "-rf"]}
-    config.model._target_ = "torch.hub.load"
-    say_imports(config, Path("best.yaml"))
-    assert "best.yaml runs torch.hub.load, the command rm -rf: " in capsys.readouterr().out
+
+
+RUNS = "search.execution.trackers.command.Command"
+SENDS = "search.execution.trackers.webhook.Webhook"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"features": {"steps": [{"_target_": "os.system"}]}}, "os.system"),
+        ({"model": {"_target_": "evil"}}, "evil"),
+        ({"model": {"_target_": "${name}"}, "name": "evil.Model"}, "evil.Model"),
+        ({"model": {"_target_": "${oc.env:NO_SUCH_VARIABLE}"}}, "${oc.env:NO_SUCH_VARIABLE}"),
+        (
+            {"model": {"_target_": "torch.nn.grad.torch.hub.load"}},
+            "torch.nn.grad.torch.hub.load",
+        ),
+        ({"trainer": {"_target_": "a.b", "command": ["rm", "-rf"]}}, "a.b, the command rm -rf"),
+        ({"trainer": {"_target_": "trainers.stock.Stock", "predict": "evil"}}, "evil"),
+        ({"callbacks": {"x": {"_target_": RUNS, "command": ["rm", "x"]}}}, "the command rm x"),
+        (
+            {"callbacks": {"x": {"_target_": SENDS, "url": "http://far"}}},
+            "callbacks that send to http://far",
+        ),
+    ],
+)
+def test_a_config_from_elsewhere_says_what_it_will_run_before_it_does(changes, said, capsys):
+    say_code("best.yaml", _foreign())
+    assert capsys.readouterr().err == ""
+    say_code("best.yaml", _foreign(), _foreign(**changes))
+    told = f"best.yaml runs {said}: trust it as you trust that code\n"
+    assert capsys.readouterr().err == told
+    say_code("best.yaml", _foreign(**changes), known=_foreign(**changes))
+    assert capsys.readouterr().err == "", "what the user has named needs no word"
+
+
+@pytest.mark.slow
+def test_code_that_comes_with_another_search_is_said_before_it_runs(tmp_path):
+    theirs = "from torch.nn import Linear\n\n\ndef net():\n    return Linear(64, 10)\n"
+    (tmp_path / "theirs.py").write_text(theirs)
+    first = search("smoke", "model._target_=theirs.net", "trainer.epochs=2", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "trust it" not in first.stderr, "the command's own words"
+    words = ["batch_size_sweep", "from=smoke", "seeds=1", "trainer.epochs=2"]
+    line = "results/smoke runs theirs.net: trust it as you trust that code"
+    for command in (words, ["plan", *words], ["test", "smoke"]):
+        done = search(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count(line) == 1, done.stderr
+    own = search(*words, "model._target_=theirs.net", "name=own", cwd=tmp_path)
+    assert own.returncode == 0, own.stderr
+    assert "trust it" not in own.stderr
