@@ -39,6 +39,9 @@ def refusal(
         options = [
             path.stem for root in roots(config_dir) for path in (root / group).glob("*.yaml")
         ]
+        if group and "." in option and not option.endswith(".yaml"):
+            rule, remedy = "names a file of its group", f"say {group}._target_={option}"
+            return broken_rule(group, rule=rule, got=f"the import path {option}", remedy=remedy)
         return unknown(f"{group} option", name=option, known=options) if group else None
     twice = TWICE.match(str(error))
     if twice is not None:

@@ -80,6 +80,8 @@ def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
         remedy = "mend the link"
         if str(error).startswith("Interpolation key 'data.") and _data_are_own(config):
             remedy = "data=own has no such key, so say model=own"
+        elif OmegaConf.select(config, "chosen.data") == "own":
+            remedy = "data=own leaves the rows to your trainer; drop it beside data._target_"
         raise UsageError(f"{where}: {str(error).splitlines()[0]}; {remedy}") from error
 
 

@@ -1,7 +1,8 @@
 """Loads and checks the rows that a config names. Never splits or scales them."""
 
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def load_rows(node: DictConfig) -> Rows:
     if data.x.dtype.kind not in "fiub":
         raise _refused("x", "features must be numbers", f"dtype {data.x.dtype}", "encode them")
     data = checked_sequences(data, vocabulary=settings.get("vocabulary"))
-    check_finite("x", data.x, missing_allowed=bool(settings.get("impute")))
+    check_finite("x", data.x, missing_allowed=bool(settings.get("impute")), columns=data.names)
     task = str(settings["task"])
     further, heads = further_targets(data.auxiliary, settings.get("auxiliary") or {}, task=task)
     rows = replace(rows_of_task(data, task=task), further=further, heads=heads or None)
@@ -118,21 +119,33 @@ def _load(node: DictConfig) -> DataSet:
         if isinstance(error.__cause__, DataError) or isinstance(error, DataError):
             raise UsageError(str(error.__cause__ or error)) from error
         cause = error.__cause__ or error
-        foreign = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
         raise refused(
             "data._target_",
             rule="must name a function that returns a DataSet and takes the keys of data",
             got=f"{node._target_} ({type(cause).__name__}: {cause})",
-            remedy=f"leave that key out: ~data.{foreign[1]}" if foreign else "mend it",
+            remedy=_remedy(str(cause), arguments),
         ) from error
     if not isinstance(rows, DataSet):
         raise refused(
             "data._target_",
             rule="must return trainers.data.DataSet",
             got=type(rows).__name__,
-            remedy="wrap x and y in it",
+            remedy="say return DataSet(x=x, y=y)",
         )
     return rows
+
+
+def _remedy(cause: str, arguments: Mapping[Any, Any]) -> str:
+    """What mends a function that could not be called, or that built its DataSet wrongly."""
+    if "DataSet.__init__()" in cause:
+        takes = ", ".join(f"{field.name}=" for field in fields(DataSet))
+        return f"a DataSet takes {takes}; the task is data.task"
+    foreign = re.search(r"unexpected keyword argument '(\w+)'", cause)
+    return (
+        f"leave that key out: ~data.{foreign[1]}"
+        if foreign and foreign[1] in arguments
+        else "mend it"
+    )
 
 
 def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tuple[Any, ...]]:

@@ -16,6 +16,7 @@ PER_STEP = (  # what to do with a number per step
     "say data.task=step_regression for a number per step, or give one per sequence as y [n]; where "
     "y [n, outputs] are of whole sequences, pad x by a step"
 )
+SHOWN = 5  # columns that a refusal names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,8 +225,10 @@ def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.array([value is None or value != value for value in values], dtype=bool)
 
 
-def check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> None:
-    """Every number is finite, or missing where that is allowed.
+def check_finite(
+    name: str, array: NDArray[Any], *, missing_allowed: bool, columns: Sequence[str] = ()
+) -> None:
+    """Every number is finite, or missing where that is allowed. `columns`: their names, if any.
 
     Raises:
         UsageError: with the first row where one is not.
@@ -241,10 +244,14 @@ def check_finite(name: str, array: NDArray[Any], *, missing_allowed: bool) -> No
             if missing_allowed or name == "y"
             else "drop them or say data.impute=mean (R10)"
         )
+        of = columns if len(columns) == bad.shape[1] else ()
+        named = [column for column, is_bad in zip(of, bad.any(axis=0), strict=False) if is_bad]
+        more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+        where = f", in {', '.join(named[:SHOWN])}{more}" if named else ""
         raise _refused(
             name,
             "must be finite",
-            f"NaN or inf in {int(bad.any(axis=1).sum())} rows, first in row {row}",
+            f"NaN or inf in {int(bad.any(axis=1).sum())} rows, first in row {row}{where}",
             remedy,
         )
 

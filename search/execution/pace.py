@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 RECENT, SPAN = 200, 2.0  # epochs, and seconds, that count as of late: whichever are more
+BURST = 0.02  # seconds within which lanes report one epoch, which took longer than that
 
 
 class RecentEpochs:
@@ -20,9 +21,12 @@ class RecentEpochs:
 
     @property
     def pace(self) -> float:
-        """Epochs per second."""
-        spent = self._times[-1] - self._times[0] if self._times else 0.0
-        return (len(self._times) - 1) / spent if spent > 0 else 0.0
+        """Epochs per second; 0 while there is but one burst, which says nothing of its length."""
+        if not self._times:
+            return 0.0
+        first, last = self._times[0], self._times[-1]
+        later = sum(moment > first + BURST for moment in self._times)
+        return later / (last - first) if later else 0.0
 
 
 def usual_epochs(*, trained: int, ended: int, most: int) -> float:

@@ -210,7 +210,8 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
     values = [line.best for line in running if line.best is not None]
     best = (max if plan.metric.direction == "maximize" else min)(values, default=None)
     if several:
-        knobs = f"{len(running)} lanes, {lines.epochs.pace:.0f} epochs/s; mean losses, best of all"
+        pace = f", {lines.epochs.pace:.3g} epochs/s" if lines.epochs.pace else ""
+        knobs = f"{len(running)} lanes{pace}; mean losses, best of all"
     else:
         knobs = f"{shown_knobs(first.spec.knobs, names=names)} seed {first.spec.seed}"
     return [lines.label, trials, f"{epoch}/{plan.epochs}", *map(_number, (train, val, best))], knobs

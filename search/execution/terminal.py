@@ -12,8 +12,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.text import Text
 
-from search.config.program import as_started
+from search.config.program import MODULE, SCRIPT, as_started
 from search.config.text import for_terminal, one_line
+
+COMMANDS = (f"{MODULE} ", f"{SCRIPT} ")
 
 
 class Terminal(Console):
@@ -39,17 +41,14 @@ class Terminal(Console):
 def say(console: Console, text: str, *, style: str = "") -> None:
     """A line on any console; control characters of foreign text are written out.
 
-    A terminal breaks it between words; elsewhere it stays one line, without style.
+    A terminal breaks it between words, but never a command, which is to be copied; elsewhere it
+    stays one line, without style.
     """
     line = for_terminal(as_started(text))
     if console.is_terminal or console.record or console.quiet:
-        console.print(
-            line,
-            style=style,
-            markup=False,
-            highlight=False,
-            soft_wrap=not console.is_terminal,
-        )
+        for part in line.split("\n"):
+            whole = not console.is_terminal or part.lstrip().startswith(COMMANDS)
+            console.print(part, style=style, markup=False, highlight=False, soft_wrap=whole)
         return
     try:  # without rich, which takes a tenth of a millisecond for a line
         print(line, file=console.file, flush=True)

@@ -85,11 +85,17 @@ def _check_place() -> None:
         )
 
 
-def _check_words(overrides: Sequence[str]) -> None:
-    """A string is a sequence too, of its characters."""
+def _check_words(overrides: Sequence[str] | Mapping[str, Any]) -> None:
+    """A string is a sequence too, of its characters, and a mapping one of its keys."""
     if isinstance(overrides, str):
-        rule, remedy = "the words of a command are a list", f"say [{overrides!r}]"
-        raise refused("search.run", rule=rule, got=repr(overrides), remedy=remedy)
+        remedy = f"say [{overrides!r}]"
+    elif isinstance(overrides, Mapping):
+        words = ", ".join(repr(f"{key}={value}") for key, value in overrides.items())
+        remedy = f'say [{words}], or one mapping: {{"experiment": NAME, …}}'
+    else:
+        return
+    rule = "the words of a command are a list"
+    raise refused("search.run", rule=rule, got=repr(overrides), remedy=remedy)
 
 
 def _config(

@@ -69,6 +69,8 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["run", "nothing"], r"experiment 'nothing' does not exist; there are: activation_sweep, "),
         (["plan"], r"plan: needs EXPERIMENT, but got none"),
         (["table"], r"table: needs NAME, but got none; usage: python -m search table .* NAME"),
+        (["lr_sweep", "--batch-size", "5"], r"run: option '--batch-size' does not exist; there are: --help; a key of the config takes no dashes: batch_size=…; usage"),
+        (["table", "--seeds", "5"], r"table: option '--seeds' does not exist; there are: [^;]*; usage"),
         (["table", "a", "b"], r"table: takes no further words, but got b; usage: python -m search table"),
         (["table", "nothing"], r"results/: search 'nothing' does not exist; there are: none"),
         (["status", "nothing"], r"search 'nothing' does not exist"),
@@ -448,6 +450,8 @@ def test_a_trainer_without_predict_cannot_be_tested_and_says_so(elsewhere):
 
 def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
     done = search("plan", "lr_sweep", cwd=elsewhere)
+    assert "at an edge, at most 2 times (P2)" in done.stdout
+    assert "then 4 values beside the best, once (R30)" in done.stdout
     assert done.returncode == 0, done.stderr
     assert "39 trials to run, 0 done already, up to 50 epochs each" in done.stdout
     assert "values of optimizer.lr: 0.1, 0.0001, 0.000215" in done.stdout

@@ -724,6 +724,18 @@ def test_a_cliff_beside_the_best_rate_asks_for_warm_up():
     assert "(schedule=one_cycle) or clipping (trainer.clip=5)" in found.says
     (own,) = across(made, knob="optimizer.lr", role="rate", stock=False)
     assert "diverges: warm-up or clipping lets higher rates live" in own.says
+    shaken = [
+        replace(each, score=0.7 + 0.01 * (number % 3), verdict="lr_too_high")
+        if each.value == 0.3
+        else each
+        for number, each in enumerate(made)
+    ]
+    (kept,) = [
+        remark
+        for remark in across(shaken, knob="optimizer.lr", role="rate")
+        if remark.rule == "P11"
+    ]
+    assert "0.3, close above it, shakes: warm-up" in kept.says
 
 
 @pytest.mark.parametrize("refined", [(), (0.0681, 0.0825, 0.121, 0.147)])

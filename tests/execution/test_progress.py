@@ -14,7 +14,7 @@ from search.execution.early_stopping import EarlyStopping
 from search.execution.pace import RecentEpochs, duration, usual_epochs
 from search.execution.progress import ShownProgress, growth_reason
 from search.execution.slots import Slot
-from search.execution.terminal import Line, aligned
+from search.execution.terminal import Line, aligned, say
 from search.storage.trials import TrialRecord, TrialSpec
 
 
@@ -62,7 +62,7 @@ def test_slot_losses_and_best_value_are_seen_at_every_width(width, trials):
         else r"0 cpu +0 +3/50 +0\.25 +0\.5 +0\.9"
     )
     assert re.search(numbers, text)
-    assert ("8 lanes, " if trials > 1 else "lr=0.1 seed 0") in text
+    assert ("8 lanes" if trials > 1 else "lr=0.1 seed 0") in text
 
 
 def test_before_a_trial_the_view_says_what_is_waited_for():
@@ -128,6 +128,28 @@ def test_the_pace_counts_epochs_that_come_many_at_once(at_once, every):
     assert epochs.pace == pytest.approx(at_once / every, rel=0.03)
 
 
+def test_lanes_that_report_one_epoch_together_have_no_pace_before_the_next_one():
+    """After a resumption twenty lanes report within a millisecond: that is no time of an epoch."""
+    epochs = RecentEpochs()
+    for lane in range(20):
+        epochs.add(100 + lane * 5e-5)
+    assert epochs.pace == 0
+    for lane in range(20):
+        epochs.add(110 + lane * 5e-5)
+    assert epochs.pace == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.parametrize("program", ["python -m search", "knobwise"])
+def test_a_terminal_that_is_narrow_breaks_prose_and_never_a_command(program):
+    console = _console(40, force_terminal=True)
+    command = f"  {program} lr_sweep space=width from=t60 name=t60-width"
+    say(console, f"next: converged: another size may generalise better\n{command}\n      a purpose")
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert command in lines
+    assert lines[0] == "next: converged: another size may"
+    assert max(len(line) for line in lines if line != command) <= 40
+
+
 def test_colours_carry_meaning_on_a_terminal_only_and_no_color_takes_them_away(monkeypatch):
     def shown(**options):
         progress, console, _ = _begun(80, force_terminal=True, **options)
@@ -152,7 +174,7 @@ def test_an_aligned_table_is_cut_at_the_edge_and_shows_control_characters():
     console.print(
         aligned(["a", "name"], [Line(cells=["1", "x\x1b[31m"], below="y" * 40)], left=("name",))
     )
-    lines = console.export_text().splitlines()
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert lines[:2] == ["a  name", r"1  x\x1b[31m"]
     assert len(lines[2]) == 20
     assert lines[2].endswith("…")

@@ -225,6 +225,14 @@ def test_words_of_a_command_in_one_string_are_refused():
         search.run("smoke", "seeds=5")
 
 
+def test_a_mapping_behind_the_experiment_is_refused_with_what_to_say():
+    with pytest.raises(
+        UsageError,
+        match=r"say \['seeds=5', 'name=x'\], or one mapping: \{\"experiment\": NAME, …\}",
+    ):
+        search.run("smoke", {"seeds": 5, "name": "x"})
+
+
 @pytest.mark.slow
 def test_every_cell_of_the_notebook_runs(elsewhere, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

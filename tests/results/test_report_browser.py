@@ -230,6 +230,23 @@ def test_a_print_has_every_figure(opened, tmp_path):
     assert (tmp_path / "page.pdf").stat().st_size > 50_000
 
 
+def test_a_print_names_the_columns_of_a_table(opened):
+    page = opened("sweep")
+    page.locator("details.table summary").first.click()
+    page.emulate_media(media="print")
+    names = page.locator("details.table[open] >> nth=0").locator("th button")
+    assert names.count() > 3
+    assert all(name.is_visible() for name in names.all())
+    assert page.get_by_role("button", name="CSV").count() == 0
+
+
+def test_without_javascript_the_answer_stands_and_nothing_empty_is_left(opened):
+    page = opened("sweep", java_script_enabled=False)
+    assert page.locator("section.answer, .answer").first.is_visible()
+    assert page.locator("noscript p").is_visible()  # get_by_text skips what stands in noscript
+    assert page.locator("figure.chart:visible, details.table:visible, button:visible").count() == 0
+
+
 def test_a_link_into_a_folded_search_unfolds_it(opened):
     page = opened("both")
     assert page.locator("details.group[open]").count() == 1

@@ -35,7 +35,7 @@ class VerbParser(argparse.ArgumentParser):
             formatter_class=_Formatter,
             allow_abbrev=False,
         )
-        self._verb = verb
+        self._verb, self._takes_keys = verb, False
 
     def parse(self, words: Sequence[str]) -> Namespace:
         """The options.
@@ -48,7 +48,9 @@ class VerbParser(argparse.ArgumentParser):
             flags = [text for action in self._actions for text in action.option_strings]
             name = surplus[0].partition("=")[0]
             known = [flag for flag in flags if flag.startswith("--")]
-            self._refuse(unknown("option", name=name, known=known))
+            key = name.lstrip("-").replace("-", "_") if self._takes_keys else ""
+            remedy = f"; a key of the config takes no dashes: {key}=…" if key else ""
+            self._refuse(f"{unknown('option', name=name, known=known)}{remedy}")
         if surplus:
             self._refuse(f"takes no further words, but got {' '.join(surplus)}")
         return options
@@ -104,6 +106,7 @@ class VerbParser(argparse.ArgumentParser):
             help_text = (
                 f"first, if you like, an experiment (default: {experiment}); then {help_text}"
             )
+        self._takes_keys = True
         metavar = "EXPERIMENT|key=value" if experiment else "key=value"
         self.add_argument("overrides", metavar=metavar, nargs="*", help=help_text)
 

@@ -150,13 +150,16 @@ def _later_rounds(plan: Plan, settings: SweepSettings) -> list[str]:
     lines, race = [], sweep.race_of(plan)
     if not plan.knob.choices and plan.nuisance(sweep.first_round(plan)[0]) is None:
         if settings.extend:
-            lines.append(
-                f"then more values while the best lies at an edge, {settings.extend} times at most "
-                "(P2)"
-            )
+            most = f"at most {_times(settings.extend)}"
+            lines.append(f"then more values while the best lies at an edge, {most} (P2)")
         if settings.refine:
-            lines.append(f"then 4 values beside the best, {settings.refine} times (R30)")
+            lines.append(f"then 4 values beside the best, {_times(settings.refine)} (R30)")
     return [*lines, *_race_line(race)]
+
+
+def _times(count: int) -> str:
+    """A count in words."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def _race_line(race: Race) -> list[str]:

@@ -164,8 +164,11 @@ def _cliff(trials: Sequence[Trained], knob: str, *, stock: bool) -> Together | N
     if not lost or not _rises(groups, best):
         return None
     warm_up, clipping = (" (schedule=one_cycle)", " (trainer.clip=5)") if stock else ("", "")
+    above = min(lost)
+    # A trial that shakes and still has its score has not diverged.
+    what = "diverges" if any(t.score is None for t in trials if t.value == above) else "shakes"
     says = (
-        f"{knob} = {best:g} is best and {min(lost):g}, close above it, diverges: warm-up{warm_up} "
+        f"{knob} = {best:g} is best and {above:g}, close above it, {what}: warm-up{warm_up} "
         f"or clipping{clipping} lets higher rates live, rather than a lower rate"
     )
     return Together(name="unstable", rule="P11", says=says)
