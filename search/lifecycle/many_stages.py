@@ -80,24 +80,24 @@ def run_protocol(
     assert isinstance(settings, TuneSettings)
     history = History(settings, plan.config, plan.seeds)
     check_until(settings)
-    stood = find_stages(plan, folder) if folder.started and folder.has_trials() else None
-    if stood is None:  # one that has begun may end with any budget
+    earlier = find_stages(plan, folder) if folder.started and folder.has_trials() else None
+    if earlier is None:  # one that has begun may end with any budget
         check_budget(history)
     former = budget_of(folder.load_config() if folder.started else plan.config)
-    if stood is not None and former != budget_of(plan.config):
-        say(console, another_budget(former, budget_of(plan.config), ended=stood.is_done))
+    if earlier is not None and former != budget_of(plan.config):
+        say(console, another_budget(former, budget_of(plan.config), ended=earlier.is_done))
     callbacks = configured_callbacks(plan.config)
 
     def checked(prepared: Prepared) -> None:
         _check_set_up(plan, settings, folder, prepared, pool, console)
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
-        budgets = budgets_chosen_by(stood, former) if stood is not None else []
+        budgets = budgets_chosen_by(earlier, former) if earlier is not None else []
         own = stage_words(words)
         search = _ManyStages(
             plan, folder, pool, contract=fixed, console=console, words=own, budgets=budgets
         )
-        ran = running_time(stood.rows) if stood is not None else 0.0
+        ran = running_time(earlier.rows) if earlier is not None else 0.0
         with (
             folder.runs.recorded(command=command, ran=ran),
             tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events,
@@ -189,8 +189,7 @@ class _ManyStages:
         """Tables and export, from what is on disk."""
         found = find_stages(self._plan, self._folder)
         findings, curves = settled(found, self._folder)
-        winner = findings.winner
-        if winner is not None:
+        if (winner := findings.winner) is not None:
             judged = {trial for trials in findings.confirmed.values() for trial in trials}
             spared = judged if ended else None
             export_winner(self._plan, winner, self._folder, spared=spared, console=self._console)

@@ -166,21 +166,22 @@ def cost() -> None:
                 seed=0,
                 baseline=dict.fromkeys(names, 5),
             )
-            thinker, dice = SamplerThread(plan, wake=lambda: None), np.random.default_rng(0)
+            asked = SamplerThread(plan, wake=lambda: None)
+            dice = np.random.default_rng(0)
             for _ in range(known):
                 point = {knob.path: int(dice.integers(1000)) for knob in plan.knobs}
-                thinker.learn(point, float(dice.normal()))
+                asked.learn(point, float(dice.normal()))
             seconds = []
             for _ in range(8):
                 begun, worked = time.perf_counter(), time.process_time()
-                thinker.request()
-                while not (thought := thinker.ready()):
+                asked.request()
+                while not (proposed := asked.ready()):
                     time.sleep(0.0002)
-                thinker.learn(
-                    thought[0] or default_point(plan.config, plan.knobs), float(dice.normal())
+                asked.learn(
+                    proposed[0] or default_point(plan.config, plan.knobs), float(dice.normal())
                 )
                 seconds.append((time.perf_counter() - begun, time.process_time() - worked))
-            thinker.close()
+            asked.close()
             wall, processor = 1000 * np.median(seconds[1:], axis=0)
             least = 1000 * min(seconds[1:])[0]
             print(
