@@ -21,17 +21,16 @@ from torch.utils._pytree import tree_leaves
 
 from trainers.probes.evaluation import evaluate_again, mixes_rows
 from trainers.probes.following import share_followed
-from trainers.probes.functions import DENSE, DIFFERENCES, LOSSES, RELUS, SOFTMAXES, with_weight
+from trainers.probes.functions import DENSE, DIFFERENCES, LOSSES, SOFTMAXES, with_weight
 from trainers.probes.hooks import DROPOUTS, is_transformed
 from trainers.probes.labels_seen import LabelsSeen
 from trainers.probes.rows_seen import row_keys
 from trainers.probes.seen import Pass, batch_of, loss_call, units_alike
 from trainers.probes.shapes import broadcast_shapes, over_rows
+from trainers.probes.units_seen import UnitsSeen
 from trainers.probes.watch_steps import LOOKED_AT, StepWatch
-from trainers.records import SQUASHED
 
 STILL = 1e-3  # with less momentum, running statistics stay where they began
-END = 0.01  # how near to its ends a tanh or a sigmoid passes on hardly any gradient
 
 
 class Watch(StepWatch):
@@ -54,7 +53,7 @@ class Watch(StepWatch):
         self._helped = 0  # backward passes right after such ones, as of a teacher's targets
         self._depth = 0
         self._noted: list[Tensor] = []
-        self._relu, self._alive = 0, dict[int, Tensor]()
+        self._units = UnitsSeen(self.seen)
         self._passes: list[Pass] = []  # of this epoch
         self._pass = Pass()  # the one that is under way
         self._evaluated, self._buffers = False, dict[str, Tensor]()
@@ -80,7 +79,7 @@ class Watch(StepWatch):
             self._noisy |= self._helping
         self._note_noise()
         self.seen.losses = [float(loss) for loss in self._noted]
-        self.seen.dead = [float((~alive).double().mean()) for alive in self._alive.values()]
+        self._units.end()
         for tensor, weights in self._named.values():
             weights.alike = units_alike(tensor.detach())
             weights.trainable |= tensor.requires_grad  # thawed meanwhile
@@ -157,22 +156,7 @@ class Watch(StepWatch):
             self._next_tokens.embedded(args[0], result)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
-        if func in SQUASHED and not self.seen.steps and result.requires_grad and result.ndim > 1:
-            low = -1.0 if "tanh" in func.__name__ else 0.0
-            ends = (result.detach() > 1 - END) | (result.detach() < low + END)
-            self.seen.saturated = max(self.seen.saturated, float(ends.double().mean()))
-        if (
-            func in RELUS
-            and torch.is_grad_enabled()
-            and isinstance(result, Tensor)
-            and result.ndim > 1
-        ):
-            alive = (result.detach() > 0).any(dim=0)
-            known = self._alive.get(self._relu)
-            if known is None or known.shape == alive.shape:
-                self._alive[self._relu] = alive if known is None else known | alive
-            self.seen.relu_rows += len(result) if self._relu == 0 else 0
-            self._relu += 1
+        self._units.put_out(func, result)
         return result
 
     def _note_mode(
@@ -223,7 +207,8 @@ class Watch(StepWatch):
             if module is not self._first and self.seen.backwards < LOOKED_AT:
                 self._called |= {id(parameter) for parameter in module.parameters()}
             if module is self._first and not self._paused:
-                self._relu, self._pass = 0, Pass()
+                self._units.begin()
+                self._pass = Pass()
                 self._asking_input = any(isinstance(x, Tensor) and x.requires_grad for x in args)
                 for name, parameter in module.named_parameters():
                     self._note_parameter(name, parameter)
