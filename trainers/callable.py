@@ -137,6 +137,7 @@ class CallableSeats:
 
     strategy = "own"
     left_behind = ""  # what the last trial has changed that the next one would find
+    tainted = ""  # why this one is not what it would be in a fresh process
 
     def __init__(self, train: Train, *, data: Data, device: str) -> None:
         self._train, self._data, self._device = train, data, device
@@ -162,6 +163,7 @@ class CallableSeats:
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch = checkpoint.epoch or -1
         self._files, self._numbers = SharedFiles(), SharedNumbers(config)
+        self.tainted = ""
         self._outside = self._state = StepState.read()
 
     def step(self) -> list[Outcome]:
@@ -174,6 +176,7 @@ class CallableSeats:
             self._last_epoch = self._number(values)
             if remark := self._numbers.remark() or self._files.remark():
                 values.setdefault("remark", remark)
+            self.tainted = self._numbers.tainted
             return [Epoch(trial=self._trial, epoch=self._last_epoch, values=values)]
         except StopIteration as end:
             self._close()

@@ -48,8 +48,9 @@ class Held:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is a list without items."""
-        return self.kind in (Kind.LIST, Kind.MEMORY) and self.value[0] == 0
+        """Whether it is nothing, or a list without items."""
+        is_list = self.kind in (Kind.LIST, Kind.MEMORY)
+        return self.kind is Kind.NOTHING or (is_list and self.value[0] == 0)
 
     @property
     def holds_scores(self) -> bool:

@@ -25,41 +25,65 @@ REMARK = (
     "gets a fresh process, but not with placement=inline, and folds share it; make it inside the "
     "function"
 )
+AGAIN = (
+    "{} holds what an earlier training in its process has left, and is changed by this one, which "
+    "begins again in a fresh process; make it inside the function"
+)
+_filled = set[str]()  # what was empty, and an earlier training of this process has filled
 
 
 class SharedNumbers:
     """Watches the globals of the user's modules, and what they hold, while a trial trains.
 
     Not counted as changed: a number set to the config's own, and what was empty and becomes
-    something other than scores, as where data is read once.
+    something other than scores, as where data is read once. What a second training of the process
+    changes again, as callbacks that each one appends, was no such data: that training is `tainted`.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._before, self._config = _numbers(), set(_leaves(config))
+        self._filled = frozenset(_filled)
         self._is_told = False
+        self.tainted = (
+            ""  # after the first epoch: what makes this training another than a fresh one
+        )
 
     def changed(self) -> str:
         """The first number that has changed, by module and name; empty where none has."""
-        return next((name for name, now in _numbers().items() if self._differs(name, now)), "")
+        return next(iter(self._changed()), "")
+
+    def _changed(self) -> list[str]:
+        now = _numbers()
+        _filled.update(
+            name for name, held in now.items() if self._was_empty(name) and not held.is_empty
+        )
+        return [name for name, held in now.items() if self._differs(name, held)]
 
     def remark(self) -> str:
         """What the user should know after the first epoch; later, and if nothing changed, empty."""
-        name = "" if self._is_told else self.changed()
+        if self._is_told:
+            return ""
         self._is_told = True  # a look at each short epoch would cost as much as the epoch
-        return REMARK.format(name) if name else ""
+        names = self._changed()
+        taints = [name for name in names if name in self._filled]
+        self.tainted = AGAIN.format(taints[0]) if taints else ""
+        return REMARK.format(names[0]) if names else ""
+
+    def _was_empty(self, name: str) -> bool:
+        """Whether it held nothing before, or was no entry yet of a dict that was there."""
+        before = self._before.get(name)
+        if before is None:
+            return f"{name.rpartition('[')[0]}[]" in self._before
+        return before.is_empty
 
     def _differs(self, name: str, now: Held) -> bool:
-        before = self._before.get(name)
-        if before is None:  # a new global is none of an earlier trial, a new entry may be
-            if f"{name.rpartition('[')[0]}[]" not in self._before:
-                return False
-            before = Held(Kind.NOTHING)
-        both_nan = before.value != before.value and now.value != now.value
-        if now.kind in (Kind.NOTHING, Kind.CONTAINER) or now == before or both_nan:
+        if now.is_empty or now.kind is Kind.CONTAINER:
             return False
-        if before.kind is Kind.NOTHING or before.is_empty:
+        if self._was_empty(name):
             return now.holds_scores and not self._is_given(name, now)
-        return not self._is_given(name, now)
+        before = self._before.get(name, now)  # a new global is none of an earlier trial
+        both_nan = before.value != before.value and now.value != now.value
+        return now != before and not both_nan and not self._is_given(name, now)
 
     def _is_given(self, name: str, now: Held) -> bool:
         """Whether it is a number of the config, by its name, or a fraction that stands there."""

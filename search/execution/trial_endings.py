@@ -44,6 +44,7 @@ class TrialEndings:
         self._folder, self._queue, self._recorder = folder, queue, recorder
         self._logs, self._callback, self._connections = logs, callback, connections
         self._memory_kills = memory_kills()
+        self._has_tainted = False
         self._has_collided = False  # once it is said what keeps trials apart, that is enough
 
     def on_end(self, worker: WorkerHandle, message: TrialEnded) -> None:
@@ -60,6 +61,8 @@ class TrialEndings:
             self._died(trial, trial.kill_reason, shared=False)
         elif message.end in (TrialEnd.CROWDED, TrialEnd.INTERRUPTED):
             self._queue.put_back([trial])
+        elif message.end is TrialEnd.TAINTED:
+            self._tainted(trial, message.reason)
         elif message.end is TrialEnd.KILLED:
             self._died(trial, message.reason, shared=False)
         elif message.end is TrialEnd.DISRUPTED:
@@ -146,6 +149,13 @@ class TrialEndings:
             return
         reason = f"{message.reason}; {KEEP_APART}"
         self._finish(trial, TrialState.FAILED, reason=reason, cause=message.cause)
+
+    def _tainted(self, trial: RunningTrial, reason: str) -> None:
+        """Its process was no fresh one: once more. It is said once, since it may happen often."""
+        if not self._has_tainted:
+            self._callback.note(f"trial {trial.spec.trial}: {reason}", style="yellow")
+        self._has_tainted = True
+        self._queue.put_back([trial])
 
     def _died(self, trial: RunningTrial, reason: str, *, shared: bool) -> None:
         """The worker has died or would have been killed: another attempt, or a final state."""

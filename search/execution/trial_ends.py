@@ -32,6 +32,7 @@ class TrialEnd(StrEnum):
     COLLIDED = "collided"  # what it needs was taken: once more alone on its device, then failed
     INTERRUPTED = "interrupted"  # goes on when the search is resumed
     CROWDED = "crowded"  # memory ran out beside other trials: goes on beside fewer
+    TAINTED = "tainted"  # by what the trial before it has left in its process: begins again
     DISRUPTED = "disrupted"  # the program that several trials share has failed: goes on alone
     MACHINE_FAULT = "machine fault"  # such as a full disk: never booked on the trial
 

@@ -44,6 +44,12 @@ def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
     )
 
 
+def print_error(error: Exception) -> None:
+    """Into the trial's log; of a program only its end, for it has printed its own traceback."""
+    own = None if isinstance(error, CommandFailed) else error.__traceback__
+    traceback.print_exception(type(error), error, own)
+
+
 def cause_of(error: Exception, *, kills_before: int) -> Exception:
     """The error itself; or that memory ran out, if the kernel has killed the trial's program.
 

@@ -78,8 +78,17 @@ class TrialRunner:
     @property
     def fresh(self) -> bool:
         """Whether another trial may begin here: the user's code has left nothing that it finds."""
-        own = [seats for seats, _ in self._folds if isinstance(seats, CallableSeats)]
-        return not any(seats.left_behind for seats in own)
+        return not any(seats.left_behind for seats in self._own)
+
+    @property
+    def tainted(self) -> str:
+        """Why the trial would train otherwise in a fresh process; empty if nothing says so."""
+        return next((seats.tainted for seats in self._own if seats.tainted), "")
+
+    @property
+    def _own(self) -> list[CallableSeats]:
+        """The seats of a user's code, one per fold; none of the stock trainer's."""
+        return [seats for seats, _ in self._folds if isinstance(seats, CallableSeats)]
 
     def exclude(self, seconds: float) -> None:
         """So long has the worker waited for an answer: no trial's epoch has taken that time."""

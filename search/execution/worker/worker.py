@@ -8,7 +8,6 @@ import json
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.trial_ends import END_AFTER, TrialEnd
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
 from search.execution.worker.epoch_record import TrialFailed
-from search.execution.worker.failures import cause_of, end_of, out_of_memory
+from search.execution.worker.failures import cause_of, end_of, out_of_memory, print_error
 from search.execution.worker.lane_assignment import WINDOW, LaneAssignment, Seated, open_trainer
 from search.execution.worker.lane_assignment import Candidates as Alternatives
 from search.execution.worker.log_redirect import LogRedirect
@@ -36,7 +35,6 @@ from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult, TrialRunner
 from trainers.api import Config
-from trainers.command_end import CommandFailed
 
 PROGRAMS = "trainers.command"  # the module by which a trainer runs a program
 WORTHLESS = (TrialEnd.FAILED, TrialEnd.INFEASIBLE, TrialEnd.PRUNED)  # ends that keep no checkpoint
@@ -172,6 +170,12 @@ class Worker:
             self._settle()
 
     def _send_epoch(self, seated: Seated, result: StepResult) -> None:
+        """Tells the epoch, unless its trial must begin again in a fresh process."""
+        if self._output.redirect and self._opened and (taint := self._opened[0].tainted):
+            self._fit = False
+            seated.end = TrialEnded(trial=seated.trial, end=TrialEnd.TAINTED, reason=taint)
+            self._leave(seated)
+            return
         seated.result = result
         if result.message is not None:
             seated.epoch = result.message.epoch
@@ -260,8 +264,7 @@ class Worker:
         self._fit = False
         self._output.belongs_to(seated.trial)
         with suppress(OSError):  # the disk may be full
-            own = None if isinstance(error, CommandFailed) else error.__traceback__
-            traceback.print_exception(type(error), error, own)  # a program has told its own
+            print_error(error)
         seated.end = end_of(error, trial=seated.trial, folder=self._folder)
         by_notice = self._notice.given and seated.end.end in (TrialEnd.FAILED, TrialEnd.KILLED)
         if by_notice:  # the program got the same signal

@@ -1,0 +1,53 @@
+"""What a training leaves in its process, and the next one would go on with."""
+
+import pandas as pd
+import pytest
+from kit import search, trials
+
+PILING = """
+import os
+
+class Half:
+    def __call__(self, score):
+        return score / 2
+
+CALLBACKS, ROWS, CACHE = [], [], {}
+
+def train(config, data, device, checkpoint):
+    steps, piles = CACHE, config["model"]["piles"]
+    if not ROWS:
+        ROWS.extend(range(100))  # read once, and for all
+    if piles == "callbacks":
+        CALLBACKS.append(Half())
+    for epoch in (1, 2):
+        score = 0.8
+        if piles == "model":
+            steps = CACHE.setdefault("model", [0])
+            steps[0] += 1
+            score /= steps[0]
+        for callback in CALLBACKS:
+            score = callback(score)
+        yield {"accuracy": score, "pid": os.getpid()}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("piles", "best"), [("callbacks", 0.4), ("model", 0.8), ("nothing", 0.8)])
+def test_what_trainings_pile_up_in_a_global_makes_no_trial_another(piles, best, tmp_path):
+    """What was empty looks like data that are read once, until a second training changes it."""
+    (tmp_path / "piling.py").write_text(PILING)
+    done = search(
+        *("own_trainer", "trainer._target_=piling.train", "data.rows=100", "placement.slots=1"),
+        *("trainer.epochs=2", "seeds=2", f"+model.piles={piles}", "knob.model.width=choice(1,2,3)"),
+        *("name=piles", "protocol.extend=0"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(tmp_path / "results" / "piles")
+    assert set(table.value) == {best}
+    again = f"piling.{'CALLBACKS' if piles == 'callbacks' else 'CACHE'}"
+    said = done.stdout + done.stderr
+    assert said.count("begins again in a fresh process") == (piles != "nothing")
+    assert (again in said) == (piles != "nothing")
+    pids = set(pd.read_parquet(tmp_path / "results" / "piles" / "curves.parquet").pid)
+    assert len(pids) == (1 if piles == "nothing" else len(table))
