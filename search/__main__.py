@@ -3,6 +3,7 @@
 Never composes itself.
 """
 
+import errno
 import gc
 import importlib
 import importlib.util
@@ -15,7 +16,16 @@ from typing import NoReturn
 from search.config import catalogue
 from search.config.program import as_started
 from search.config.version import __version__
-from search.errors import REFUSED, SearchError, UsageError, disk_error, refused, unknown
+from search.errors import (
+    NO_THREAD,
+    REFUSED,
+    SearchError,
+    UsageError,
+    disk_error,
+    limit_error,
+    refused,
+    unknown,
+)
 
 HELP = ("-h", "--help")
 
@@ -63,6 +73,10 @@ def main(arguments: list[str]) -> int:
         if error.errno not in REFUSED:
             raise
         return _failed(disk_error(error, path="disk"))
+    except RuntimeError as error:
+        if str(error) != NO_THREAD:
+            raise
+        return _failed(limit_error(errno.EAGAIN))
 
 
 def _failed(error: SearchError) -> int:

@@ -10,13 +10,22 @@ Every message says where, which rule, what was got and what to do.
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable
 
 LONGEST = 500  # characters of a foreign value that a message shows
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# Limits of the machine, each with what it must let happen, and how it is raised.
+LIMITS = {
+    errno.EAGAIN: ("let another process or thread begin", "ulimit -u, or the container's"),
+    errno.EMFILE: ("let another file be opened", "ulimit -n"),
+    errno.ENFILE: ("let another file be opened", "fs.file-max"),
+}
+NO_THREAD = "can't start new thread"  # Python's own text for EAGAIN
 # what no code of ours prevents
 REFUSED = (
-    *FULL, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG,
+    *FULL, *LIMITS, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENAMETOOLONG, errno.EFBIG, errno.EIO, errno.ESTALE, errno.ENOTCONN,
 )  # fmt: skip
 
 
@@ -62,16 +71,32 @@ def disk_error(error: OSError, *, path: object) -> SearchError:
         path: what is named where the error names no file.
     """
     where = error.filename2 or error.filename or path
-    text = f"{where}: {error.strerror}"
+    number = errno.ENOSPC if _is_short_write(error) else error.errno
+    if number in LIMITS:
+        return limit_error(number)
+    text = f"{where}: {os.strerror(number) if number else error}"
     if error.errno == errno.EISDIR:
         got, remedy = (error.strerror or "").lower(), "restore it from a copy"
         return refused(str(where), rule="must be a file", got=got, remedy=remedy)
-    if error.errno in FULL:
+    if number in FULL:
         return RunError(
             f"{text}; free some space and give the same command again, nothing that was "
             "recorded is lost"
         )
     return UsageError(f"{text}; mend it or choose another results_root=")
+
+
+def limit_error(number: int) -> RunError:
+    """A limit of the machine that was reached, such as `errno.EAGAIN`."""
+    rule, how = LIMITS[number]
+    remedy = f"raise that limit ({how}), or train fewer at once: placement.slots=1"
+    got = os.strerror(number)
+    return RunError(broken_rule("this machine", rule=f"must {rule}", got=got, remedy=remedy))
+
+
+def _is_short_write(error: OSError) -> bool:
+    """Whether numpy could write a part of an array only, which it says without a number."""
+    return error.errno is None and "requested and" in str(error)
 
 
 def unknown(kind: str, *, name: str, known: Iterable[str], nearest: str = "") -> str:

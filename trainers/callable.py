@@ -57,6 +57,9 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     return description
 
 
+MOST_EPOCHS = 10**9
+
+
 def open_seats(target: str, *, data: Data, device: str) -> Seats:
     """Seats for the trainer at an import path.
 
@@ -216,10 +219,25 @@ class CallableSeats:
         epoch = values.pop("epoch", None)
         if epoch is None:
             return max(self._last_epoch, 0) + 1
-        if epoch <= self._last_epoch:
+        number = _whole(epoch)
+        if number is None:  # rounded, two of them would be one
+            raise ValueError(
+                f"epochs must be whole numbers, but got epoch {epoch!r:.60}; number what you yield "
+                "1, 2, 3 …, evaluations within an epoch too"
+            )
+        if number <= self._last_epoch:
             raise ValueError(
                 f"epochs must rise, but got epoch {epoch} after {self._last_epoch}; "
                 "yield or print each epoch once, and of several folds their mean; what is "
                 "evaluated before the training, as in Lightning's sanity check, is no epoch"
             )
-        return int(epoch)
+        return number
+
+
+def _whole(epoch: Any) -> int | None:
+    """A number of an epoch, such as 3, 3.0 or a tensor of it; None for any other."""
+    try:
+        number = int(epoch)
+        return number if number == epoch and abs(number) <= MOST_EPOCHS else None
+    except (TypeError, ValueError, OverflowError):
+        return None

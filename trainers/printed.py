@@ -29,6 +29,10 @@ LATE = (
     "saved, two trials are one training; save in the folder that {{folder}} in trainer.command "
     "becomes"
 )
+UNEVEN = (
+    "a record that the program printed is left out, since its epoch is no whole number: number the "
+    "records 1, 2, 3 …, evaluations within an epoch too"
+)
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
 LAST_EPOCH = 10**9
 PYTHON = re.compile(r"\{[^{}]*'[^{}]*\}")  # a dict as Python prints it
@@ -66,6 +70,7 @@ class Printed:
         self.other = ""  # the last object that was no record, and why, where that can be seen
         self._misspelt = 0  # objects with the metric's name in other letters
         self._broken = False  # whether a record was lost, and no later one says so yet
+        self._uneven = False  # whether one was left out for its epoch, likewise
 
     def read(self, line: str) -> tuple[list[Record], bool]:
         """The records of a line, and whether it holds anything else."""
@@ -91,6 +96,8 @@ class Printed:
     def _record(self, item: Record) -> Record | None:
         epoch = _whole(item["epoch"]) if "epoch" in item else self.last + 1 - self.shift
         if epoch is None:
+            is_record = bool(self._needed) and all(name in item for name in self._needed)
+            self._uneven |= is_record and item["epoch"] is not None
             return None
         numbers = _numbers(item, needed=self._needed)
         if not any(name in item for name in OUTPUTS) and any(
@@ -136,6 +143,9 @@ class Printed:
         if self._broken:
             self._broken = False
             return {"remark": BROKEN}
+        if self._uneven:
+            self._uneven = False
+            return {"remark": UNEVEN}
         if self.last == self._first + 1 and self._first > 1:  # not one that prints every 5 epochs
             return {"remark": LATE.format(self._first)}
         return {"remark": MORE.format(self._most)} if self.last > self._most else {}

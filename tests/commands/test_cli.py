@@ -1,5 +1,6 @@
 """The commands as a user gives them: what they print, their exit codes, and that a wrong word changes nothing."""
 
+import errno
 import io
 import json
 import os
@@ -32,6 +33,7 @@ from kit import (
 from safetensors.numpy import load_file
 
 from search.__main__ import exit_with_main, main
+from search.errors import disk_error
 
 
 def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
@@ -534,6 +536,55 @@ def test_a_folder_that_cannot_be_written_is_told(elsewhere):
         r"search: .*results.*: (Not a directory|File exists); mend it or choose another results_root=",
         done.stderr,
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.EIO, "x", "a"), "a: Input/output error; mend it or choose another results"),
+        (OSError(errno.ENOSPC, "x", "a"), "a: No space left on device; free some space"),
+        (OSError("9 requested and 3 written"), "p: No space left on device; free some space"),
+        (OSError("of a library"), "p: of a library; mend it or choose another results_root="),
+        (
+            BlockingIOError(errno.EAGAIN, "x"),
+            "this machine: must let another process or thread begin, but got Resource temporarily "
+            "unavailable; raise that limit (ulimit -u, or the container's), or train fewer at once",
+        ),
+        (
+            OSError(errno.EMFILE, "x", "a"),
+            "this machine: must let another file be opened, but got Too many open files; raise "
+            "that limit (ulimit -n), or train fewer at once: placement.slots=1",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_named(error, message):
+    assert str(disk_error(error, path="p")).startswith(message)
+
+
+def test_a_machine_that_lets_no_thread_begin_is_told(elsewhere):
+    code = (
+        "import sys, threading\n"
+        "from search.__main__ import main\n"
+        "start = threading.Thread.start\n"
+        "def limited(self):\n"
+        "    if self.name == 'slot 1': raise RuntimeError(\"can't start new thread\")\n"
+        "    start(self)\n"
+        "threading.Thread.start = limited\n"
+        "sys.exit(main(['smoke', 'placement.slots=2']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=elsewhere,
+        env=environment(**{MARK: "limited"}),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    told = "search: this machine: must let another process or thread begin, but got Resource "
+    assert done.stderr.splitlines()[-1].startswith(told), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (elsewhere / "results" / "smoke" / "config.yaml").exists()
+    wait_for(lambda: not marked("limited"))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full is Linux's")

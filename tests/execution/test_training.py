@@ -1,6 +1,7 @@
 """One trial's epochs as numbers: outputs become the metric, folds become their mean, and what breaks the seam is named."""
 
 import errno
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
 from search.execution.messages import encode
+from search.execution.worker.epoch_record import _numbers
 from search.execution.worker.failures import end_of
 from search.execution.worker.trial_runner import TrialRunner
 from trainers.api import Data, Part
@@ -147,6 +149,12 @@ def test_folds_are_told_with_their_mean(tmp_path):
         match="folds are stepped together, but the trainer yielded the epochs 1, 3; yield each epoch",
     ):
         _step(tmp_path, {"accuracy": 0.5}, {"epoch": 3, "accuracy": 0.5}, folds=2)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_a_whole_number_beyond_all_floats_is_infinite(number):
+    expected = {"accuracy": math.inf if number > 0 else -math.inf}
+    assert _numbers({"accuracy": number}, ACCURACY) == expected
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,22 @@ def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(c
     pd.testing.assert_frame_equal(steady(trials(tmp_path / "results" / "kept")), calm)
 
 
+def test_a_disk_without_room_for_the_rows_is_full_and_the_same_command_begins(tmp_path):
+    place = tmp_path / "results" / "smoke"
+    place.mkdir(parents=True)
+    words = shlex.join(command("smoke", "report=off"))
+    script = f"""
+        mount -t tmpfs -o size=300k tmpfs {place}
+        {words}; echo "first: $?"
+        mount -o remount,size=64m {place}
+        {words}; echo "second: $?"
+    """
+    printed = _carried_out(script, tmp_path)
+    assert "first: 1" in printed, printed
+    assert printed.count(FULL) == 1, printed
+    assert "second: 0" in printed, printed
+
+
 def test_a_full_disk_of_a_node_ends_the_search_and_no_trial_and_the_same_command_goes_on(
     calm, tmp_path
 ):

@@ -70,6 +70,27 @@ def test_a_repeated_epoch_and_any_other_error_is_a_failure_of_the_trial(tmp_path
     )
 
 
+@pytest.mark.parametrize(
+    ("epoch", "whole"),
+    [(1.0, 1), (np.int64(1), 1), (torch.tensor(1), 1), (0.5, None), (1.5, None), ("1", None),
+     (float("nan"), None), (float("inf"), None), (2**70, None)],
+)  # fmt: skip
+def test_an_epoch_that_is_no_whole_number_is_refused_and_not_rounded(epoch, whole, tmp_path):
+    def own(config, data, device, checkpoint):
+        yield {"epoch": epoch}
+
+    (outcome,) = _seat(own, tmp_path).step()
+    if whole is not None:
+        assert isinstance(outcome, Epoch)
+        assert outcome.epoch == whole
+        return
+    assert isinstance(outcome, Failure)
+    assert str(outcome.error) == (
+        f"epochs must be whole numbers, but got epoch {epoch!r}; number what you yield 1, 2, 3 …, "
+        "evaluations within an epoch too"
+    )
+
+
 def test_what_a_trial_sets_for_the_process_is_its_own_until_it_ends(tmp_path):
     def sets(config, data, device, checkpoint):
         def state():

@@ -285,6 +285,15 @@ def test_a_record_that_is_cut_in_two_and_epochs_too_many_are_said():
     ]
 
 
+def test_records_between_two_whole_epochs_are_left_out_and_said():
+    printed = Printed(needed=("accuracy",), untrained=False)
+    lines = [json.dumps({"epoch": epoch, "accuracy": 0.5}) for epoch in (0.5, 1.0, 1.5, 2, 3)]
+    records = [record for line in lines for record in printed.read(line)[0]]
+    said = "a record that the program printed is left out, since its epoch is no whole number"
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert [record.get("remark", "").startswith(said) for record in records] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("epochs", "resumes", "is_said"),
     [((4, 5, 6), False, True), ((4, 5, 6), True, False), ((5, 10, 15), False, False),

@@ -23,8 +23,8 @@ class ThreadedPlacement(ABC):
         thread = threading.Thread(
             target=self._serve, args=(slot,), name=f"slot {slot.number}", daemon=True
         )
+        thread.start()  # raises where the machine lets no thread begin
         self._threads[slot.number] = thread
-        thread.start()
 
     @abstractmethod
     def kill(self, slot: Slot) -> None:

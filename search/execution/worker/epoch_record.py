@@ -122,6 +122,8 @@ def _numbers(values: Values, metric: Metric) -> dict[str, float]:
             continue
         try:
             numbers[name] = float(value)
+        except OverflowError:  # a whole number beyond all floats
+            numbers[name] = math.inf if value > 0 else -math.inf
         except (TypeError, ValueError) as error:
             got = f"{name}={value!r:.60}"
             raise TrialFailed(
