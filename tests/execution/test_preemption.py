@@ -71,9 +71,10 @@ def test_a_trainer_that_tells_its_own_process_to_leave_is_a_failure_in_the_end()
 FAR_WORKER = """
 import socket, sys, time
 from search.execution.listener import connect
-from search.execution.worker.conductor_watch import end_with
+from search.execution.worker import conductor_watch
+conductor_watch.FAREWELL = 0.1
 connection = connect(("127.0.0.1", int(sys.argv[1])), token=bytes.fromhex(sys.argv[2]), patience=float(sys.argv[3]))
-end_with(connection, farewell=0.1)
+conductor_watch.end_with(connection)
 print("trains", flush=True)
 time.sleep(100)  # a long epoch
 """
