@@ -18,7 +18,7 @@ COMMAND = "trainers.command.train"
 
 
 def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
-    """Those of the keys that neither the words of a command nor the code name, part by part:
+    """The keys that neither the words of a command nor the code name, part by part:
     code that reads `config["my"]["lr"]` does not name `optimizer.lr`.
 
     Call it once the trainer is imported: the code is that of all modules below the working folder,

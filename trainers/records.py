@@ -82,7 +82,7 @@ def dead(names: Sequence[str], shares: Sequence[float]) -> Values:
 
 
 def norms(tensors: Sequence[Tensor]) -> Tensor:
-    """Of each, in float64, [1, tensors]."""
+    """The norm of each tensor in float64, [1, tensors]."""
     real = [dense(tensor) for tensor in tensors]
     return torch.stack(torch._foreach_norm(real, 2, torch.float64))[None]
 
@@ -147,7 +147,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def with_values(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
-    """By name: a parameter that is trained, and a copy of its present value."""
+    """Parameters that are trained, by name, each with a copy of its present value."""
     return {
         name: (parameter, parameter.detach().clone())
         for name, parameter in model.named_parameters()

@@ -24,7 +24,7 @@ ROWS = 4
 
 
 class Shape(NamedTuple):
-    """Of the data: inputs, outputs and task.
+    """The shape of the data: inputs, outputs and task.
 
     `sequences`: `steps` of the longest, where they have lengths; `features` per step, `vocabulary`;
     `target_steps`, where targets are sequences of lengths of their own. `heads`: outputs of further

@@ -89,7 +89,7 @@ class _Training:
         return bool(self._greenlet.dead)
 
     def advance(self) -> Any:
-        """Up to the next report, whose values it gives; or to the end, whose result it gives."""
+        """Runs to the next report and gives its values; or to the end, and gives its result."""
         self._greenlet.parent = getcurrent()
         _TRAININGS[self._greenlet] = self
         try:

@@ -11,5 +11,5 @@ def fits(value: Any, *, positive: bool) -> bool:
 
 
 def least(*, positive: bool) -> str:
-    """The same in words, for an error."""
+    """Which numbers can work, in words, for an error."""
     return "a number above 0" if positive else "a number of 0 or more"

@@ -106,7 +106,7 @@ def check_weights(path: Path, *, of: str = "") -> None:
 
 
 def _length(data: bytes) -> int:
-    """Of a safetensors file's header [bytes]."""
+    """The length of a safetensors file's header [bytes]."""
     return int(struct.unpack_from("<Q", data)[0])
 
 

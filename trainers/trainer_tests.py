@@ -54,7 +54,7 @@ class TrainerTests:
             )
 
     def test_outputs_have_a_row_per_validation_row(self, tmp_path: Path) -> None:
-        """Of a trainer that reports the metric itself there are none."""
+        """A trainer that reports the metric itself has no outputs, and passes."""
         val_rows = len(self.data().val.index)
         for epoch, values in self._trained(tmp_path).items():
             for name in OUTPUTS:
@@ -72,7 +72,7 @@ class TrainerTests:
         self._check_same(first, again, "the same seed", "keep what it changes in the function")
 
     def test_another_seed_is_another_training(self, tmp_path: Path) -> None:
-        """Else several seeds would look like no noise at all."""
+        """If seeds changed nothing, several of them would show no noise."""
         one, other = (self._trained(tmp_path / str(seed), seed=seed) for seed in (0, 1))
         if not any(self._differing(values, other.get(epoch, {})) for epoch, values in one.items()):
             _fail(

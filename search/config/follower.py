@@ -33,7 +33,7 @@ class Follower:
     most: float = math.inf
 
     def at(self, ratio: float) -> Value:
-        """Its value where the knob is `ratio` times its baseline; a whole number stays whole."""
+        """The value where the knob is `ratio` times its baseline; a whole number stays whole."""
         number = rounded(self.start * ratio**self.power, step=0.0, whole=self.whole)
         inside = min(max(number, self.least), self.most)
         return round(inside) if self.whole else inside

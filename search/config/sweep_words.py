@@ -25,7 +25,7 @@ def sweep_words(knobs: str | None, overrides: Sequence[str], config_dir: Path | 
 
 
 def knob_names(knobs: str | None) -> list[str]:
-    """Of `[a,b]`: a and b."""
+    """The names in `[a,b]`: a and b."""
     return [knob for knob in re.split(r"[\s,\[\]]+", knobs or "") if knob]
 
 

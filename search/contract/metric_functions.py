@@ -35,7 +35,7 @@ class Outputs:
 
     @property
     def steps(self) -> "Outputs":
-        """The same for the steps that have a label; itself where there is one per row.
+        """The outputs of the steps that have a label; itself where there is one per row.
 
         Raises:
             ValueError: outputs of other steps than the targets.
@@ -229,7 +229,7 @@ def _averaged(outputs: Outputs, above: Array, below: Array) -> float:
 
 
 def _area(positive: Array, scores: Array) -> float:
-    """By ranks (Mann-Whitney), ties counted half; NaN without both kinds of rows."""
+    """Area under the curve, by ranks (Mann-Whitney), ties half; NaN without both kinds of rows."""
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     ones, zeros = int(positive.sum()), int((~positive).sum())
@@ -252,7 +252,7 @@ REGRESSION: dict[str, Callable[[Outputs], float]] = {"mse": mse, "mae": mae, "r2
 
 
 def entropy(classes: Array) -> float:
-    """Of the frequencies of classes [n] or [n, steps], in nats: what a constant loses (R11)."""
+    """Entropy of classes [n] or [n, steps], in nats: what a constant prediction loses (R11)."""
     real = classes[classes != IGNORED]
     shares = np.unique(real, return_counts=True)[1] / len(real)
     return float(-(shares * np.log(shares)).sum())

@@ -55,7 +55,7 @@ class Scaling:
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
 
     def constants(self) -> dict[str, Any]:
-        """For the contract: what each step has learned."""
+        """What each step has learned, for the contract."""
         kinds = [type(step).__name__ for step in self.steps]
         constants: dict[str, Any] = {"kind": " + ".join(kinds) or "none"}
         for step in self.steps:

@@ -178,7 +178,7 @@ def _smoothed(decades: Curve, losses: Curve) -> Curve:
 
 
 def _median(rows: Curve) -> Curve:
-    """Over the seeds; where fewer than half of them have a loss left, there is none."""
+    """The median over the seeds; NaN where fewer than half of them have a loss left."""
     enough = np.isfinite(rows).sum(axis=0) * 2 >= len(rows)
     return np.array(
         [

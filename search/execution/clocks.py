@@ -13,8 +13,8 @@ TICK = 0.25  # time between two looks at clocks and logs [s]
 
 
 class Clocks:
-    """Of all trials of a search. `deadline`: when its workers are killed, once it is being stopped;
-    by the monotonic clock.
+    """The clocks of all trials of a search. `deadline`: when its workers are killed, once it is
+    being stopped; by the monotonic clock.
     """
 
     def __init__(self, pool: WorkerPool, *, logs: TrialLogs, callback: Callback) -> None:

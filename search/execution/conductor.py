@@ -78,7 +78,7 @@ class Conductor:
         self._clocks = Clocks(pool, logs=self._logs, callback=callback)
 
     def run(self, *, keep_workers: bool = False) -> None:
-        """Until the stage wants nothing more. `keep_workers`: they wait for another stage then.
+        """Runs until the stage wants nothing more. `keep_workers`: they then wait for another one.
 
         Raises:
             Interrupted: by SIGINT, SIGTERM or SIGHUP; running trials have been checkpointed.

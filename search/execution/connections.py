@@ -59,7 +59,7 @@ class WorkerHandle:
 
     @property
     def place(self) -> str:
-        """On a cluster, where it is, in words that go on a sentence."""
+        """Where it is on a cluster, in words that go on a sentence."""
         return f" on {self.host or 'the node'} ({self.node})" if self.node else ""
 
     def greet(self, hello: Hello) -> None:
@@ -145,7 +145,7 @@ class WorkerConnections:
 
     @property
     def workers(self) -> Iterable[WorkerHandle]:
-        """Those that are there."""
+        """Those that are connected."""
         return self._workers.values()
 
     def post(self, event: Event) -> None:

@@ -165,8 +165,8 @@ def _read(connection: socket.socket, *, deadline: float) -> bytes:
 
 
 def _prepare(connection: socket.socket, *, patience: float) -> None:
-    """For small messages that are to arrive at once; the system itself asks, while nothing is said,
-    whether the other machine is still there.
+    """Sends small messages at once, and has the system ask, while nothing is said, whether the
+    other machine is still there.
     """
     connection.settimeout(None)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -123,7 +123,7 @@ def enter() -> list[str]:
 
 
 def die_with_starter() -> None:
-    """This process is killed when the thread that started it ends, and adopts orphans below it.
+    """Has this process killed when the thread that started it ends, and lets it adopt orphans.
 
     Linux only.
     """

@@ -153,7 +153,7 @@ class ShownProgress:
         say(self._console, text, style=style)
 
     def _time_left(self) -> str:
-        """By the epochs trained since the first trial began, in this run."""
+        """The time left, by the epochs trained since this run's first trial began."""
         running = [line for lines in self._slots.values() for line in lines.running.values()]
         waiting = self._total - int(self._bar.tasks[0].completed) - len(running)
         reached, most = [line.epoch for line in running], self._plan.epochs

@@ -28,7 +28,7 @@ OTHER_SEEDS = 2  # fewest other seeds that must fail alike before the search end
 
 
 class Recorder:
-    """Of all trials of a search, earlier runs included."""
+    """Records all trials of a search, and holds those of earlier runs."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Recorder:
 
     @property
     def rows(self) -> list[TrialRecord]:
-        """In the order in which they were asked for."""
+        """The trials in the order in which they were asked for."""
         return list(self._rows.values())
 
     def unfinished(self) -> list[TrialSpec]:

@@ -194,7 +194,7 @@ class RunningTrial:
         return self.retry and self.deaths <= self.limits.max_retries
 
     def record_departure(self) -> bool:
-        """Its worker was told to leave; returns whether that is nobody's fault, as the first are.
+        """Notes that its worker was told to leave; True if that is nobody's fault, as at first.
 
         A trainer may send the signal to its own process, so there is a limit.
         """

@@ -19,7 +19,7 @@ TICK = 0.5  # time between two looks at the orders [s]
 
 
 class SlotControl:
-    """Of one search.
+    """The slots of one search.
 
     `folder`: of the search. `grace`: time that a worker has to finish its epoch [s].
     """

@@ -29,7 +29,7 @@ LOW_ON_MEMORY = "low on memory"  # in what Ray says of a worker that it killed f
 
 
 class TrialEndings:
-    """Of the trials of one search."""
+    """Finishes the trials of one search, or gives them back to the queue."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class TrialEndings:
         self._finish(trial, TrialState.FAILED, reason=reason, cause=message.cause)
 
     def _tainted(self, trial: RunningTrial, reason: str) -> None:
-        """Its process was no fresh one: once more. It is said once, since it may happen often."""
+        """Its process was no fresh one, so it is tried again; one note is enough for all."""
         if not self._has_tainted:
             self._callback.note(f"trial {trial.spec.trial}: {reason}", style="yellow")
         self._has_tainted = True

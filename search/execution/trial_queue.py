@@ -11,7 +11,7 @@ from search.execution.running_trial import RunningTrial
 
 
 class TrialQueue:
-    """In order; trials that lost their worker come first.
+    """Trials that wait, in order; those that lost their worker come first.
 
     `slots`: number of workers among whom all trials are shared out evenly.
     """

@@ -56,7 +56,7 @@ def measure_epoch(plan: Plan) -> Measured:
 
 
 def _seconds(plan: Plan, *, epochs: int) -> dict[int, float]:
-    """By epoch, how long it took."""
+    """How long each epoch took [s]."""
     with dry_run(plan):
         prepared = prepare(plan.config, metric=plan.metric)
     with tempfile.TemporaryDirectory(prefix="knobwise-") as scratch:

@@ -74,7 +74,7 @@ class History:
 
     @property
     def incumbent(self) -> tuple[TrialRecord, ...]:
-        """Its trials."""
+        """The incumbent's trials."""
         return self.steps[-1].incumbent if self.steps else ()
 
     @property
@@ -112,7 +112,7 @@ class History:
 
     @property
     def verdicts(self) -> tuple[tuple[str, int], ...]:
-        """On the incumbent's trials."""
+        """The verdicts on the incumbent's trials, each with how many have it."""
         return next((step.verdicts for step in reversed(self.steps) if step.verdicts), ())
 
     @property
@@ -127,17 +127,17 @@ class History:
 
     @property
     def trials(self) -> int:
-        """Trained so far."""
+        """Trials trained so far."""
         return sum(step.trials for step in self.steps)
 
     @property
     def gpu_seconds(self) -> float:
-        """Of training on GPUs so far."""
+        """GPU-seconds of training so far."""
         return sum(step.gpu_seconds for step in self.steps)
 
     @property
     def seconds(self) -> float:
-        """In which trials trained so far."""
+        """Seconds in which trials trained so far."""
         return sum(step.seconds for step in self.steps)
 
     @property

@@ -76,7 +76,7 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
 def _heads(
     findings: Findings, columns_of: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, dict[str, float]]:
-    """By trial, the further heads' scores at its best epoch (R50)."""
+    """The further heads' scores at each trial's best epoch (R50)."""
     names = list(findings.plan.config.data.get("auxiliary") or ())
     if not names:
         return {}
@@ -92,7 +92,7 @@ def _heads(
 
 
 def usual_updates(curves: pd.DataFrame) -> dict[int, float]:
-    """By trial, the median over its epochs of an update's norm over that of the weights (R24)."""
+    """Each trial's median, over its epochs, of an update's norm over the weights' (R24)."""
     if "update_ratio" not in curves or curves.empty:
         return {}
     trained = curves[curves["epoch"] > 0]

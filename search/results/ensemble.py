@@ -58,7 +58,7 @@ class Member:
 
     @property
     def trial(self) -> int:
-        """Its running number."""
+        """The trial's running number."""
         return self.row.spec.trial
 
     @property

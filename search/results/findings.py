@@ -81,7 +81,7 @@ class Findings(Outcome):
 
     @property
     def confirmed(self) -> dict[str, list[int]]:
-        """Of a search of many stages, the trials of its answer, and of the baseline beside it."""
+        """The trials of the answer of a search of many stages, and of the baseline beside it."""
         if not self.steps:
             return {}
         trials = {ANSWER: list(self.steps[-1]["trials"])}
@@ -92,7 +92,7 @@ class Findings(Outcome):
 
     @cached_property
     def importance(self) -> dict[str, float]:
-        """Of a joint search, the knobs that separate good configurations from the rest beyond
+        """The knobs of a joint search that separate good configurations from the rest beyond
         chance, each with its share, the greatest first.
 
         Empty with too few trials to tell, or one knob; a baseline outside of the space is left out.

@@ -36,7 +36,7 @@ def race_of(plan: Plan) -> Race:
 
 
 def _opening_of(plan: Plan) -> Race:
-    """The same of the first look, which ends what is decided by then."""
+    """The rules of the first look, which ends what is decided by then."""
     fixed = settings(plan)
     return Race(first=fixed.early, most=fixed.early + 1, halved=fixed.halved)
 

@@ -161,7 +161,7 @@ def _best(of: SeedStatistics, dropped: Bools) -> int:
 
 
 def _cheapest(of: SeedStatistics, better: Sequence[int], costs: Sequence[float]) -> int:
-    """Of values better than the baseline, the cheapest within one standard error of the best."""
+    """The cheapest of these better values that lies within one standard error of the best."""
     best = better[0]
     variance, seeds = of.variances[best], of.counts[best]
     error = math.sqrt(variance / seeds) if seeds > 1 else 0.0

@@ -51,14 +51,14 @@ class Group:
 
     @property
     def value(self) -> Value:
-        """Of a sweep: the value of the knob."""
+        """The value of a sweep's knob."""
         if isinstance(self.candidate, Leader | Configuration):
             raise TypeError(f"{self.candidate} is no value of a knob")
         return self.candidate
 
     @property
     def trial(self) -> int:
-        """Of a joint search: the leader's first trial."""
+        """The first trial of a joint search's leader."""
         if not isinstance(self.candidate, Leader):
             raise TypeError(f"{self.candidate} leads no joint search")
         return self.candidate.trial

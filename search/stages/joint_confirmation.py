@@ -115,7 +115,7 @@ def confirmations(
 def _contestants(
     plan: Plan, rows: Sequence[TrialRecord], *, resolution: float
 ) -> list[TrialRecord]:
-    """Of the leaders, those with fresh seeds: baseline and best, then whoever may rise above them.
+    """The leaders that get fresh seeds: baseline and best, then whoever may rise above them.
 
     Without a confirmation, all leaders.
     """

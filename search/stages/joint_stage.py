@@ -62,7 +62,7 @@ class JointStage:
         return self._requested > 0
 
     def wanted(self, rows: Sequence[TrialRecord], *, room: int) -> list[TrialSpec]:
-        """For the workers that wait: of the start, of the sampler, or of the confirmation."""
+        """Trials for the workers that wait: of the start, the sampler, or the confirmation."""
         ready = self._sampler_thread.ready() if self._sampler_thread is not None else []
         self._requested -= len(ready)
         self._spent = self._spent or None in ready

@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def values(self) -> list[Value]:
-        """Of a sweep: the values of its knob that are compared, in their order."""
+        """The values of a sweep's knob that are compared, in their order."""
         return [group.value for group in self.groups]
 
     @property

@@ -57,8 +57,8 @@ class Race:
 
     @property
     def confidence(self) -> float:
-        """Of the interval of a difference. Each of its ends errs as a decision may: together in
-        10 % of sweeps after one look, below 5 % where looks err less (simulated).
+        """The confidence of a difference's interval. Each of its ends errs as a decision may:
+        together in 10 % of sweeps after one look, below 5 % where looks err less (simulated).
         """
         return 1 - LEVEL if self.on else 1 - 2 * LEVEL
 

@@ -84,7 +84,7 @@ class FixedStage:
         return self._next
 
     def foreseen(self, rows: Sequence[TrialRecord]) -> int:
-        """Those of the rounds begun."""
+        """The trials of the rounds begun."""
         return len(rows) + len(self.wanted(rows, room=0))
 
     def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[UnnumberedTrial]:
@@ -148,6 +148,6 @@ def further(
 def numbered(
     plan: Plan, wanted: Sequence[UnnumberedTrial], rows: Sequence[TrialRecord]
 ) -> list[TrialSpec]:
-    """With running numbers behind the stage's own trials, and behind those of earlier stages."""
+    """The trials with running numbers, behind the stage's own and those of earlier stages."""
     first = plan.first_trial + sum(row.spec.trial >= plan.first_trial for row in rows)
     return [trial.numbered(number) for number, trial in enumerate(wanted, start=first)]

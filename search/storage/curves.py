@@ -132,7 +132,7 @@ def check_scores(
 
 
 def followed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of one trial's records those that decide: the mean of its folds, where it has folds."""
+    """The records of one trial that decide: the mean of its folds, where it has folds."""
     main: pd.DataFrame = frame[frame.fold == frame.fold.min()]
     return main
 
@@ -194,7 +194,7 @@ def _columns(content: pa.Table) -> bytes:
 
 
 def _checksum(frame: pd.DataFrame) -> bytes:
-    """Of the rows and all their numbers: pages have checksums, the index of the file has none."""
+    """A checksum of rows and numbers: the file's pages have their own, its index has none."""
     total = 0
     for name in frame.select_dtypes("number"):
         values = frame[name].to_numpy(dtype=np.float64, na_value=math.nan)

@@ -52,7 +52,7 @@ class UnnumberedTrial:
         return self.stage, repr(sorted(self.knobs.items())), self.seed
 
     def numbered(self, trial: int) -> "TrialSpec":
-        """With its running number."""
+        """The trial with its running number."""
         return TrialSpec(
             trial=trial, stage=self.stage, knobs=self.knobs, seed=self.seed, idle=self.idle
         )

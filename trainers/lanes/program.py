@@ -174,7 +174,7 @@ class Program:
         }
 
     def _gradients(self, rows: Rows, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Of x, y, key, rates and smoothing, all with lanes in front."""
+        """Losses and gradients by x, y, key, rates and smoothing, all with lanes in front."""
         self.template.train()
         leaf = rows[WEIGHTS].detach().requires_grad_()
         plain, objective = vmap(self._losses, randomness="error")(

@@ -107,7 +107,7 @@ class EncoderDecoder(nn.Module):
         return torch.stack(written, dim=2)
 
     def _logits(self, states: Tensor, keys: Tensor, real: Tensor | None) -> Tensor:
-        """Of states [batch, labels, width], each with what it attends to."""
+        """Logits of states [batch, labels, width], each with what it attends to."""
         mask = None if real is None else real[:, None]
         context = nn.functional.scaled_dot_product_attention(states, keys, keys, attn_mask=mask)
         combined = torch.tanh(self.combine(torch.cat([states, context], dim=2)))

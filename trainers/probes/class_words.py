@@ -15,7 +15,7 @@ MOST = 1000  # classes whose weights are noted
 def class_words(
     func: Callable[..., Any], outputs: Tensor, targets: Tensor, kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Of a call of a loss. Empty where it is told nothing.
+    """What a call of a loss is told of the classes; empty where it is told nothing.
 
     `ignored`: the label to leave out, and `left_out`: the share of these targets that bear it;
     `weights`: of the classes, and `often`: how many of these targets bear each; `positive`: the

@@ -83,7 +83,7 @@ def _relation(
 
 
 def _ahead(read: Tensor, aims: Tensor) -> int | None:
-    """By how many steps all targets are ahead, those left out aside."""
+    """How many steps all targets are ahead, those left out aside."""
     held = aims[:, : read.shape[1] - 1]
     several = len(torch.unique(held[held >= 0])) >= KINDS
     for ahead, near in ((1, read[:, 1:]), (0, read[:, : held.shape[1]])):

@@ -42,7 +42,7 @@ def _epoch(subject: Subject, data: Data) -> Run:
 
 
 def _losses(run: Run) -> dict[str, float]:
-    """Those that are told and finite; none of a training that raised, as on steps it has no room
+    """The losses that are told and finite; none if the training raised, as on steps it has no room
     for.
     """
     first = {name: run.series(name)[:1] for name in LOSSES}

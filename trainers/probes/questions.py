@@ -129,7 +129,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
 
 
 def _fall(losses: Sequence[float]) -> float | None:
-    """By what share of the first the train loss fell; None where it was not told twice."""
+    """How far the train loss fell, as a share of the first; None where it was not told twice."""
     if len(losses) < 2 or not losses[0] > 0 or not math.isfinite(losses[-1]):
         return None
     return 1 - losses[-1] / losses[0]

@@ -59,8 +59,8 @@ def _classes(outputs: NDArray[Any], chance: bool) -> NDArray[Any]:
 
 
 def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Of each row, the probability of its class; for numbers 1 − squared error, at least −3. None
-    where nothing is told.
+    """Each row's probability of its class; for numbers 1 − squared error, at least −3. None where
+    nothing is told.
     """
     outputs = values.get("predictions", values.get("probabilities"))
     if outputs is None:
@@ -87,7 +87,7 @@ def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
 def _sequence_scores(
     values: Values, got: NDArray[np.float64], y: NDArray[Any]
 ) -> NDArray[np.float64] | None:
-    """Of each sequence, the mean over its steps of the probability of their labels."""
+    """Each sequence's mean, over its steps, of the probability of their labels."""
     real = y != IGNORED
     name = "probabilities" if "probabilities" in values else "predictions"
     steps = row_scores({name: np.moveaxis(got, 1, 2)[real]}, y[real])
@@ -104,7 +104,7 @@ def losses_again(
     """Of each epoch whose predictions were told: the loss that they have on the validation labels
     (`own`), and on shuffled ones (`shuffled` on average, `spread`).
 
-    Of plain losses only: what class weights or smoothing add is not known here.
+    Plain losses only: what class weights or smoothing add is not known here.
     """
     if y is None or call is None or not call.plain:
         return []

@@ -218,7 +218,7 @@ def batch_of(given: Tensor) -> Batch:
 
 
 def _means(numbers: Tensor) -> list[float]:
-    """Of the features of rows, at most `PROFILE` of them."""
+    """The means of rows' features, at most `PROFILE` of them."""
     flat = numbers.reshape(len(numbers), -1)
     means: list[float] = flat[:, :: max(1, flat.shape[1] // PROFILE)].mean(dim=0).tolist()
     return means

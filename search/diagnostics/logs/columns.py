@@ -86,7 +86,7 @@ class Layout:
     steps: bool
 
     def __str__(self) -> str:
-        """In words."""
+        """The columns in words."""
         names = {
             "train": " + ".join(self.train),
             "val": " + ".join(self.val) or "(none)",
@@ -198,7 +198,7 @@ def _rest(name: str, before: Sequence[str]) -> str:
 
 
 def _metric(header: Sequence[str], filled: Counter[str], *, train: Sequence[str]) -> str:
-    """Beside a plain `loss`, a plain `accuracy` is train's."""
+    """The metric's column; beside a plain `loss`, a plain `accuracy` is train's."""
     of_val = [before + name for before in (*OF_VAL, "validation_epoch_") for name in METRICS]
     of_val += [name + behind for behind in BEHIND for name in METRICS]
     own = METRICS if tuple(train) != ("loss",) else ("metric",)

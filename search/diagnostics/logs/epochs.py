@@ -23,7 +23,7 @@ def epochs_of(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Cell
 
 
 def _in_order(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
-    """By epoch, where train and validation were written apart, one after the other."""
+    """The lines by epoch, where train and validation were written apart, one after the other."""
     axis = layout.epoch
     if (
         not are_apart(lines, layout=layout)
@@ -49,7 +49,7 @@ class Epoch:
 
 
 def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
-    """By epoch; rows of one epoch that complete each other become one."""
+    """The epochs in order; rows of one epoch that complete each other become one."""
     rows: list[Epoch] = []
     for counted, (number, cells) in enumerate(lines, start=1):
         place = f"{path}: line {number}"
@@ -77,7 +77,7 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
 
 
 def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | None:
-    """Of a loss's parts; None where one is missing."""
+    """The sum of a loss's parts; None where one is missing."""
     parts = [_number(place, name, cells) for name in names]
     present = [part for part in parts if part is not None]
     return sum(present) if present and len(present) == len(parts) else None

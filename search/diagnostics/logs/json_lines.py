@@ -83,7 +83,7 @@ def _series(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str,
 
 
 def _cells(record: Any, before: str = "") -> dict[str, str]:
-    """Of nested objects, names are joined."""
+    """The cells of a record; names of nested objects are joined."""
     cells: dict[str, str] = {}
     for name, value in record.items() if isinstance(record, Mapping) else ():
         whole = f"{before}/{name}" if before else str(name)

@@ -19,7 +19,7 @@ def plain_name(name: str) -> str:
 
 
 def spelt_out(name: str) -> str:
-    """The same, with its own words."""
+    """A column's name in small letters, with `_` between its own words."""
     spaced = name.strip().lower()
     for mark in "/-.:@()[]":
         spaced = spaced.replace(mark, " ")

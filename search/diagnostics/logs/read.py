@@ -41,7 +41,7 @@ def read_logs(
     constant: float | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Log:
-    """Of a file, or of all files that a pattern such as `runs/*/metrics.csv` names.
+    """Reads a file, or all files that a pattern such as `runs/*/metrics.csv` names.
 
     Args:
         place: the file, or the pattern.
@@ -82,7 +82,7 @@ def _common(files: Sequence[str]) -> str:
 
 
 def _named(file: str, name: str, *, alone: bool) -> str:
-    """By the folder in which a log lies, where each has one, else by the file."""
+    """A log's name: its folder where each has one, else its file."""
     folder = str(Path(file).parent)
     own = folder if folder != "." else Path(file).stem
     return own if alone else f"{own}:{name}"

@@ -68,9 +68,7 @@ class Judge:
 
 
 def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """In order, and without the faults that another one explains: they cannot be judged before that
-    one is mended.
-    """
+    """The checks in order. A fault that another explains is not judged until that one is mended."""
     by_name = {check.name: check for check in checks}
     failed = {name for name, check in by_name.items() if check.outcome == "fail"}
 

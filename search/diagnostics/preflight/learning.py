@@ -102,7 +102,7 @@ def _turned_plateau(seen: Answer, *, higher: bool) -> str:
 
 
 def _diverged(losses: Sequence[float | None], *, start: float, end: float, times: float) -> str:
-    """From where to where a loss went that ends far above where it began; else empty."""
+    """Where a loss began and where it ended, if that is far above; else empty."""
     if not losses or (None not in losses and end <= times * start + 1e-3):
         return ""
     return f"the loss went from {start:.3g} to {'not finite' if math.isinf(end) else f'{end:.3g}'}"

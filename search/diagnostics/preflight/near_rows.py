@@ -172,7 +172,7 @@ def _keys(rows: Shown) -> Shown:
 
 
 def continuous_columns(rows: Shown) -> list[int]:
-    """Those in which most rows have a value of their own, which chance does not bring twice."""
+    """Columns in which most rows have a value of their own, which chance does not bring twice."""
     flat = rows.reshape(len(rows), -1)
     columns = range(flat.shape[1])
     return [column for column in columns if len(np.unique(flat[:, column])) > len(flat) / 2]

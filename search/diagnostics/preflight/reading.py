@@ -30,18 +30,18 @@ class Reading:
 
     @classmethod
     def of(cls, x: Shown, y: Shown, *, classification: bool) -> "Reading":
-        """Of some rows and features, drawn at random."""
+        """A reading of some rows and features, drawn at random."""
         x, y = some_rows(x, y)
         return cls(x=x, y=y, classification=classification)
 
     @cached_property
     def chances(self) -> tuple[Shown, Shown]:
-        """Of each class [n, classes], and the classes."""
+        """The probability of each class [n, classes], and the classes."""
         return _held_out(self.x, self.y)
 
     @cached_property
     def numbers(self) -> tuple[Shown, ...]:
-        """Of the first columns of the targets [n] each."""
+        """What is read of the first columns of the targets, [n] each."""
         return tuple(_held_out_numbers(self.x, numbers) for numbers in self.columns)
 
     @property
@@ -120,7 +120,7 @@ def _held_out_numbers(x: Shown, numbers: Shown) -> Shown:
 
 
 def _read_numbers(guess: Shown, numbers: Shown) -> tuple[float, float]:
-    """The same of one column of numbers."""
+    """How well one column of numbers is read."""
     score = 1 - float(
         ((guess - numbers) ** 2).sum() / (((numbers - numbers.mean()) ** 2).sum() or 1.0)
     )

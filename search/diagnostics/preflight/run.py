@@ -65,7 +65,7 @@ def told_preflight(
     since: float,
     console: Console,
 ) -> tuple[Check, ...]:
-    """The same, written to `place` and shown.
+    """The checks of `preflight`, written to `place` and shown.
 
     `since`: when it began, of the monotonic clock, seconds.
     """

@@ -127,7 +127,7 @@ def _of_numbers(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, ali
 
 
 def _correlation(one: Shown, other: Shown) -> float:
-    """Of ranks, which a few far targets do not decide."""
+    """The correlation of ranks, which a few far targets do not decide."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])

@@ -24,7 +24,7 @@ def curves_of(
     ended: bool = True,
     held_out: bool = True,
 ) -> Curves | None:
-    """Of one training's columns [n], by epoch; None where it tells no losses.
+    """The curves of one training's columns [n], by epoch; None where it tells no losses.
 
     `untrained`: whether the first epoch is the untrained model's; by default, if it is epoch 0.
     `train_eval_loss`, where it is told, is what is compared with validation. Other columns without

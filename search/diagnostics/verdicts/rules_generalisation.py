@@ -138,7 +138,7 @@ def lr_too_low(shape: Shape) -> str:
 
 
 def last_epoch(shape: Shape) -> int:
-    """Its number: not every epoch was evaluated, perhaps."""
+    """The number of the last epoch: perhaps not every epoch was evaluated."""
     return int(shape.curves.epochs[-1])
 
 

@@ -28,7 +28,7 @@ class Scale:
 
 
 def scale_of(curves: Curves) -> Scale:
-    """Of curves whose losses are finite."""
+    """The scale of curves whose losses are finite."""
     floor = min(float(curves.train.min()), float(curves.val.min()), 0.0)
     chance = curves.constant or (math.log(curves.classes) if curves.classes > 1 else None)
     chance = chance if not floor else None

@@ -47,14 +47,14 @@ class Trend:
 
 
 def median(values: Array) -> float:
-    """Of finite values [n]; numpy's own takes ten times as long to look for what is not finite."""
+    """The median of finite values [n]; numpy's own looks for others and takes ten times as long."""
     ranked, half = np.sort(values), len(values) // 2
     return float(ranked[half]) if len(values) % 2 else float(ranked[half - 1] + ranked[half]) / 2
 
 
 def trend(values: Array) -> Trend:
-    """Of values [n] at equal distances (Theil 1950, Sen 1968); nothing is certain of fewer than
-    four.
+    """The trend of values [n] at equal distances (Theil 1950, Sen 1968); nothing is certain of
+    fewer than four.
     """
     points = _reduced(values)
     count = len(points)
@@ -105,7 +105,7 @@ def smooth(values: Array) -> Array:
 
 
 def _reduced(values: Array) -> Array:
-    """At most `POINTS` medians of blocks."""
+    """The values as at most `POINTS` medians of blocks."""
     if len(values) <= POINTS:
         return values
     size = -(-len(values) // POINTS)

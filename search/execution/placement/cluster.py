@@ -155,7 +155,7 @@ class ClusterPlacement(ThreadedPlacement):
 
     @abstractmethod
     def _rooms(self, slot: ClusterSlot) -> int:
-        """For how many slots like this the cluster has CPUs and GPUs."""
+        """How many slots like this the cluster has CPUs and GPUs for."""
 
     def close(self, *, grace: float) -> None:
         """As of `ThreadedPlacement`; the port is closed too."""

@@ -91,7 +91,7 @@ class DaskCluster:
         return node in self._workers()
 
     def taken_threads(self, *, ours: str) -> dict[str, int]:
-        """By Dask worker, its CPUs that other tasks occupy than `ours`, by their first words."""
+        """CPUs that tasks occupy, by Dask worker; none of tasks whose names begin with `ours`."""
         tasks = self._ask(self.client.processing)
         return {
             name: sum(_cpus_of(str(key)) for key in keys if not str(key).startswith(ours))
@@ -238,7 +238,7 @@ def leave_marks(cluster: DaskCluster, probe: str) -> dict[str, str]:
 def rooms(
     nodes: Mapping[str, Node], *, threads: int, memory: int, gpus: int, slots_per_gpu: int
 ) -> dict[str, int]:
-    """By host, for how many slots it has room.
+    """How many slots each host has room for.
 
     Args:
         nodes: by address.

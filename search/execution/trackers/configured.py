@@ -24,7 +24,7 @@ LIBRARIES = {
 
 
 def configured_callbacks(config: DictConfig) -> dict[str, Callable[[], EventCallback]]:
-    """By name, a function that makes the callback. Imports nothing: some libraries take seconds.
+    """Functions that make the callbacks, by name. Imports nothing: some libraries take seconds.
 
     Raises:
         UsageError: an entry is no mapping with `_target_`, or its package is not installed.

@@ -45,7 +45,7 @@ def end_of(error: Exception, *, trial: int, folder: Path) -> TrialEnded:
 
 
 def print_error(error: Exception) -> None:
-    """Into the trial's log; of a program only its end, for it has printed its own traceback."""
+    """Prints an error into the trial's log; a program has printed its own traceback already."""
     own = None if isinstance(error, CommandFailed) else error.__traceback__
     traceback.print_exception(type(error), error, own)
 

@@ -11,7 +11,7 @@ from search.execution.messages import LEFT
 
 
 class Notice:
-    """Of one worker.
+    """The notice that one worker has got, or not.
 
     Attributes:
         given: True once the signal has come.

@@ -119,7 +119,7 @@ def _chart(
 
 
 def _band(finished: Rows, *, sign: float) -> dict[str, list[Any]]:
-    """By number of trials the quantiles of the bootstrap, from where all of them are known."""
+    """Quantiles of the bootstrap by number of trials, from where all of them are known."""
     values = [row.value if row.state == "complete" else None for row in finished]
     columns: dict[str, list[Any]] = {"trials": [], **{name: [] for name in QUANTILES}}
     for budget in sorted({int(k) for k in np.geomspace(1, max(len(values), 1), BUDGETS)}):

@@ -30,7 +30,7 @@ class Teller(Protocol):
         """summary.md."""
 
     def table(self, findings: Findings, *, width: int) -> Table | Group | None:
-        """For a terminal of so many columns; None where there is nothing to compare."""
+        """The table for a terminal of so many columns; None where there is nothing to compare."""
 
     def conclusion(self, findings: Findings) -> list[str]:
         """The decision in words, a line each."""

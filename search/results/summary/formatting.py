@@ -78,7 +78,7 @@ def measured(findings: Findings, index: int) -> dict[str, Any]:
 
 
 def half_width(decision: Decision | None, index: int) -> float:
-    """Of a mean's 95 % interval; NaN where nothing tells the noise."""
+    """Half the width of a mean's 95 % interval; NaN where nothing tells the noise."""
     if decision is None or decision.untested or not decision.half_widths:
         return math.nan
     return decision.half_widths[index]
