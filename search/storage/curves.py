@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search.storage.files import LineFile
-from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
+from search.storage.sealed import damaged, read_lines, seal_line, whole_lines
 
 EpochRecord = dict[str, Any]
 COLUMNS, NUMBERS = b"columns", b"numbers"  # keys of the table's metadata
@@ -207,13 +207,9 @@ def _read_log(log: Path) -> tuple[list[EpochRecord], int]:
     if not log.exists():
         return [], 0
     whole = whole_lines(log.read_bytes())
-    records = []
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            record = read_line(line)
-            if not all(isinstance(record.get(name), int) for name in KEY):
-                raise DamagedLine("it is no record of an epoch")
-        except DamagedLine as error:
-            raise damaged(log, line=number, got=f"{line[:60]!r}: {error}") from error
-        records.append(record)
-    return records, len(whole)
+    return read_lines(whole, log, fault=_fault), len(whole)
+
+
+def _fault(record: EpochRecord) -> str:
+    is_epoch = all(isinstance(record.get(name), int) for name in KEY)
+    return "" if is_epoch else "it is no record of an epoch"

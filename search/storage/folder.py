@@ -291,7 +291,7 @@ class Folder:
 def _mark_of(text: str) -> str:
     """The line that config.yaml and contract.yaml of one search share.
 
-    None where an earlier version, or somebody by hand, has written the file.
+    Empty where an earlier version, or somebody by hand, has written the file.
     """
     mark = MARK.search(text)
     return mark[0] if mark else ""

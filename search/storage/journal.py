@@ -15,7 +15,7 @@ from optuna.storages.journal import BaseJournalBackend
 
 from search.errors import UsageError, refused
 from search.storage.files import LineFile
-from search.storage.sealed import DamagedLine, damaged, read_line, seal_line, whole_lines
+from search.storage.sealed import read_lines, seal_line, whole_lines
 from search.storage.trial_storage import CLAIM, WRITER
 
 CREATE_STUDY, DELETE_STUDY, SET_STUDY_USER_ATTR = 0, 1, 2
@@ -92,7 +92,7 @@ class Journal(BaseJournalBackend):
     def __init__(self, path: Path, *, name: str) -> None:
         data = path.read_bytes() if path.exists() else b""
         whole = whole_lines(data)
-        self._pending = _parse(whole, path)
+        self._pending = read_lines(whole, path, fault=_fault)
         _check_writer(self._pending, path, name=name)
         torn = len(data) - len(whole)
         self.repaired = f"cut off a torn last line of {torn} bytes" if torn else ""
@@ -149,7 +149,7 @@ class ReadOnlyJournal(BaseJournalBackend):
         with self._path.open("rb") as file:
             file.seek(self._offset)
             whole = whole_lines(file.read())
-        logs = _parse(whole, self._path, first=self._number + 1)
+        logs = read_lines(whole, self._path, fault=_fault, first=self._number + 1)
         fresh = logs[log_number_from - self._number :]
         self._offset += len(whole)
         self._number += len(logs)
@@ -160,17 +160,8 @@ class ReadOnlyJournal(BaseJournalBackend):
         raise PermissionError(f"{self._path}: is read-only here; the search is its only writer")
 
 
-def _parse(whole: bytes, path: Path, *, first: int = 1) -> list[Log]:
-    logs = []
-    for number, line in enumerate(whole.splitlines(), start=first):
-        try:
-            log = read_line(line)
-        except DamagedLine as error:
-            raise damaged(path, line=number, got=f"{line[:60]!r}: {error}") from error
-        if not {"op_code", "worker_id"} <= log.keys():
-            raise damaged(path, line=number, got=f"{line[:60]!r}: it is no record of Optuna's")
-        logs.append(log)
-    return logs
+def _fault(log: Log) -> str:
+    return "" if {"op_code", "worker_id"} <= log.keys() else "it is no record of Optuna's"
 
 
 def _search_of(study: str) -> str:

@@ -7,7 +7,7 @@ other readers ignore both. What has no checksum (of an earlier version) is taken
 import json
 import re
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from search.storage.files import write_text
 if TYPE_CHECKING:
     import pandas as pd
 
+Record = dict[str, Any]
 LINE_SEAL = re.compile(rb',"_crc":(\d+)\}$')
 TEXT_SEAL = re.compile(r"\A# crc (\d+): .*\n")
 LAST_LINE = re.compile(r"^# crc (\d+): .*\n\Z", re.MULTILINE)  # where earlier versions put it
@@ -47,7 +48,7 @@ def seal_line(record: Mapping[str, Any]) -> bytes:
     return body + b',"_crc":%d}\n' % zlib.crc32(body)
 
 
-def read_line(line: bytes) -> dict[str, Any]:
+def read_line(line: bytes) -> Record:
     """The record of a line, without its checksum.
 
     Raises:
@@ -145,22 +146,43 @@ def read_json(path: Path, *, keys: Collection[str] = ()) -> dict[str, Any]:
     return content
 
 
-def read_json_lines(path: Path, *, keys: Collection[str] = ()) -> list[dict[str, Any]]:
+def read_json_lines(path: Path, *, keys: Collection[str] = ()) -> list[Record]:
     """The records of a file with one JSON object per line; none where there is no file.
 
     Raises:
         UsageError: a line is damaged, or lacks one of the keys.
     """
-    if not path.exists():
-        return []
+
+    def fault(record: Record) -> str:
+        missing = ", ".join(key for key in keys if key not in record)
+        return f"none of its keys {missing}" if missing else ""
+
+    return read_lines(path.read_bytes(), path, fault=fault) if path.exists() else []
+
+
+def read_lines(
+    data: bytes, path: Path, *, fault: Callable[[Record], str], first: int = 1
+) -> list[Record]:
+    """The records of lines that were sealed.
+
+    Args:
+        data: the lines.
+        path: where they lie.
+        fault: what is wrong with a record, in words; empty where nothing is.
+        first: the number of the first line.
+
+    Raises:
+        UsageError: a line is damaged, or has a fault.
+    """
     records = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(data.splitlines(), start=first):
         try:
-            records.append(read_line(line))
+            record = read_line(line)
+            if text := fault(record):
+                raise DamagedLine(text)
         except DamagedLine as error:
             raise damaged(path, line=number, got=f"{line[:60]!r}: {error}") from error
-        if missing := [key for key in keys if key not in records[-1]]:
-            raise damaged(path, line=number, got=f"none of its keys {', '.join(missing)}")
+        records.append(record)
     return records
 
 
