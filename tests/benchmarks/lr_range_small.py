@@ -1,10 +1,10 @@
 """Range tests of small tables against sweeps in lanes: how often is the best rate inside, or one that ties with it?
 
-    python tests/benchmarks/lr_range_small.py [--tables looked|aside|fresh] [--only TABLE …] [--seconds 200]
+    python tests/benchmarks/lr_range_small.py [--tables looked|aside|fresh|kinds] [--only TABLE …] [--seconds 200]
 
 A few seconds of processor time per set-up. `aside`: tables that were not looked at until the rule stood;
 `fresh`: tables of at most 300 rows, models, optimizers and batch sizes that were not looked at either, for the
-rule of 2026-11-27. Where the best rate of a sweep lies outside, it and the best one inside are trained with ten
+rule of 2026-11-27; `kinds`: losses, optimizers, layers and scales of other kinds, after it stood. Where the best rate of a sweep lies outside, it and the best one inside are trained with ten
 fresh seeds each: they tie if no paired t-test (one-sided, 5 %) tells that the one inside is worse. `--seconds`: of
 processor time, after which no further set-up begins.
 """
@@ -21,6 +21,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 
 import foreign
+import lr_range_kinds
 import lr_range_tables
 import numpy as np
 import torch
@@ -154,34 +155,47 @@ def _is_better(one, other):
     return float(ttest_rel(one, other, alternative="greater").pvalue) < 0.05
 
 
-def words_of(table):
+def set_ups(which):
+    """Of a set: names of tables and of ways to train, words of the command, epochs of the sweep."""
+    if which == "kinds":
+        for name, table, more, seed in lr_range_kinds.set_ups():
+            words = words_of(table, seed=seed)
+            if any(word.startswith("loss=") for word in more):
+                words = [word for word in words if not word.startswith("loss=")]
+            yield table, name, [*words, *more], 15
+        return
+    tables, ways, epochs = SETS[which]
+    for table in tables:
+        for name, more in ways.items():
+            yield table, name, [*words_of(table), *more], epochs
+
+
+def words_of(table, *, seed=0):
     """The data of a table, as words of the command."""
     fresh = table in lr_range_tables.TABLES
     numbers = lr_range_tables.NUMBERS if fresh else foreign.NUMBERS
     task = ["data.task=regression", "metric=r2", "loss=mse"] if table in numbers else []
     target = "lr_range_tables.table" if fresh else "foreign_data.table"
-    return [f"data._target_={target}", *foreign.TABLE, f"+data.source='{table}'", "+data.seed=0", *task]  # fmt: skip
+    return [f"data._target_={target}", *foreign.TABLE, f"+data.source='{table}'", f"+data.seed={seed}", *task]  # fmt: skip
 
 
 def main():
     """The table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tables", choices=list(SETS), default="looked")
+    parser.add_argument("--tables", choices=[*SETS, "kinds"], default="looked")
     parser.add_argument("--only", nargs="+", default=(), help="tables, for running it in parts")
     parser.add_argument("--seconds", type=float, default=math.inf)
     words = parser.parse_args()
     torch.set_num_threads(1)
     counts = dict.fromkeys(("set-ups", "told", "best inside", "a tie inside"), 0)
-    tables, ways, epochs = SETS[words.tables]
-    for table in [table for table in tables if not words.only or table in words.only]:
-        for name, more in ways.items():
-            if time.process_time() > words.seconds:
-                continue
-            setup, found, values = measured([*words_of(table), *more], epochs=epochs)
-            best, tie, line = judged(setup, found, values)
-            for key, value in zip(counts, (True, found.low is not None, best, tie), strict=True):
-                counts[key] += value
-            print(f"{table:16} {name:24} {line}", flush=True)
+    for table, name, command, epochs in set_ups(words.tables):
+        if (words.only and table not in words.only) or time.process_time() > words.seconds:
+            continue
+        setup, found, values = measured(command, epochs=epochs)
+        best, tie, line = judged(setup, found, values)
+        for key, value in zip(counts, (True, found.low is not None, best, tie), strict=True):
+            counts[key] += value
+        print(f"{table:16} {name:24} {line}", flush=True)
     print(", ".join(f"{name}: {count}" for name, count in counts.items()))
 
 
