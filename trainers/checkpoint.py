@@ -213,10 +213,8 @@ class FolderCheckpoint:
             self._write(snapshot_file(epoch), weights, sealed=False)
         self._last = {"epoch": epoch, "state": state, "of": self._of}
         if epoch == self._best_epoch:
-            self._best, self._best_is_on_disk = (
-                {"epoch": epoch, "state": states.copy(states.model(state)), "of": self._of},
-                False,
-            )
+            self._best = {"epoch": epoch, "state": states.copy(states.model(state)), "of": self._of}
+            self._best_is_on_disk = False
 
     def _read(self, name: str) -> dict[str, Any] | None:
         """What a file holds; None where there is none, or where it is damaged."""

@@ -229,10 +229,8 @@ def warm() -> None:
 
 def _stepped(group: Group) -> list[Outcome]:
     """A group's epoch. What its one program raises is one lane's failure only where it is alone."""
-    ended, staying = (
-        group.finished(),
-        [trial for trial in group.trials if trial not in group.finished()],
-    )
+    ended = group.finished()
+    staying = [trial for trial in group.trials if trial not in group.finished()]
     kind = Failure if len(staying) == 1 else Disruption
     outcomes: list[Outcome] = [End(trial=trial) for trial in ended]
     try:

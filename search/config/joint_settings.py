@@ -77,10 +77,8 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         )
         sampler = "tpe" if grouped or n_trials > GP_MOST else "gp"
     _check_sampler(config, knobs, sampler, n_trials // seeds)
-    epochs, pruner = (
-        whole(config, "trainer.epochs", least=1),
-        one_of(config, "pruner.kind", PRUNERS),
-    )
+    epochs = whole(config, "trainer.epochs", least=1)
+    pruner = one_of(config, "pruner.kind", PRUNERS)
     warmup, reduction, patience = (
         whole(config, f"pruner.{key}", least=least) if key in config.pruner else least
         for key, least in (("warmup", 1), ("reduction", 2), ("patience", 1))
@@ -190,10 +188,8 @@ def _values_of(knob: Knob) -> int:
 def _check_trials(n_trials: int, seeds: int) -> None:
     """Every configuration gets all its seeds."""
     if n_trials % seeds:
-        rule, got = (
-            "n_trials counts every seed, so it is a multiple of seeds",
-            f"{n_trials} with seeds={seeds}",
-        )
+        rule = "n_trials counts every seed, so it is a multiple of seeds"
+        got = f"{n_trials} with seeds={seeds}"
         remedy = f"say n_trials={seeds * math.ceil(n_trials / seeds)}"
         raise refused("n_trials", rule=rule, got=got, remedy=remedy)
 

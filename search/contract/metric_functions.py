@@ -113,11 +113,9 @@ class Outputs:
     def counts(self) -> tuple[Array, Array, Array]:
         """Per class that occurs in targets or predictions: hits, predicted, true."""
         _, codes = np.unique(np.concatenate([self.targets, self.labels]), return_inverse=True)
-        true, got, size = (
-            codes[: len(self.targets)],
-            codes[len(self.targets) :],
-            int(codes.max()) + 1,
-        )
+        true = codes[: len(self.targets)]
+        got = codes[len(self.targets) :]
+        size = int(codes.max()) + 1
         return (
             np.bincount(true[true == got], minlength=size),
             np.bincount(got, minlength=size),

@@ -35,10 +35,8 @@ def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
     lengths = np.bincount(numbers)
     moments = np.zeros(len(numbers)) if steps.time is None else steps.time
     order = np.lexsort((moments, numbers))
-    rows, places = (
-        numbers[order],
-        np.arange(len(order)) - np.repeat(np.cumsum(lengths) - lengths, lengths),
-    )
+    rows = numbers[order]
+    places = np.arange(len(order)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     x = np.zeros((len(lengths), int(lengths.max()), steps.x.shape[1]), dtype=steps.x.dtype)
     x[rows, places] = steps.x[order]
     first = order[np.cumsum(lengths) - lengths]

@@ -23,12 +23,10 @@ model = SGDClassifier(learning_rate="constant", eta0=options.lr, loss="log_loss"
 first = 1
 if kept.exists():  # a trial that was interrupted goes on
     saved = np.load(kept)
-    model.coef_, model.intercept_, model.classes_, model.t_ = (
-        saved["coef"],
-        saved["intercept"],
-        np.arange(10),
-        float(saved["t"]),
-    )
+    model.coef_ = saved["coef"]
+    model.intercept_ = saved["intercept"]
+    model.classes_ = np.arange(10)
+    model.t_ = float(saved["t"])
     first = int(saved["epoch"]) + 1
 for epoch in range(first, options.epochs + 1):
     rows = np.random.default_rng([options.seed, epoch]).permutation(split["train"])

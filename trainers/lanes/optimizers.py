@@ -187,10 +187,8 @@ def _adabound(
 ) -> None:
     gradients = _decayed(gradients, weights, c)
     mean, square, steps = *_averaged(gradients, state, c), state["steps"]
-    final, closing = (
-        c["final_lr"].double() * c["lr"].double() / c["base_lr"].double(),
-        c["gamma"].double() * steps,
-    )
+    final = c["final_lr"].double() * c["lr"].double() / c["base_lr"].double()
+    closing = c["gamma"].double() * steps
     low, high = final * (1 - 1 / (closing + 1)), final * (1 + 1 / closing)
     rates = _adam_size(c, steps).to(weights.dtype) / square.sqrt().add_(c["eps"])
     weights.sub_(rates.clamp_(low.to(weights.dtype), high.to(weights.dtype)).mul_(mean))

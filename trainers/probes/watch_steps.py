@@ -133,10 +133,8 @@ class StepWatch(Hooked):
         if not self._optimizers:  # what was done to the weights before was no step of its own
             self.seen.hand_steps, self.seen.hand_rates, self.seen.factors = 0, [], []
             self.seen.stale_gradients = 0
-        closure, known = (
-            has_closure(args, kwargs),
-            all(id(parameter) in self._named for parameter in mine),
-        )
+        closure = has_closure(args, kwargs)
+        known = all(id(parameter) in self._named for parameter in mine)
         self._optimizers.add(id(optimizer))
         self._taking_turns.add(id(optimizer))
         self.seen.optimizers = max(self.seen.optimizers, len(self._taking_turns))

@@ -69,10 +69,8 @@ def gradients(seen: Answer) -> Check:
         if names:
             return judge.fail(f"{_some(names)} {text}", remedy, **numbers)
     if broken and all(loss is not None for loss in seen["losses"]):
-        text, remedy = (
-            "got a gradient that is not finite",
-            "see divisions, roots and logarithms (R20)",
-        )
+        text = "got a gradient that is not finite"
+        remedy = "see divisions, roots and logarithms (R20)"
         return judge.fail(f"{_some(broken)} {text}", remedy, **numbers)
     if beside:
         text = f"{_some(beside)}, of another module than the model, are in no optimizer that steps"

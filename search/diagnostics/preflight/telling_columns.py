@@ -23,10 +23,8 @@ Shown = NDArray[Any]
 def each_alone(x: Shown, y: Shown, classification: bool) -> dict[int, float]:
     """How much of the labels every single feature explains that changes at all."""
     drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
-    flat, labels = (
-        x[drawn].reshape(len(drawn), -1).astype(np.float64),
-        y.reshape(len(y), -1)[drawn, 0],
-    )
+    flat = x[drawn].reshape(len(drawn), -1).astype(np.float64)
+    labels = y.reshape(len(y), -1)[drawn, 0]
     varied = [index for index in range(min(flat.shape[1], FEATURES)) if np.ptp(flat[:, index]) > 0]
     return {index: _alone(flat[:, index], labels, classification) for index in varied}
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf
 
-RATE, EPOCHS, DROPOUT, DECAY, CLIP = (
-    "optimizer.lr",
-    "trainer.epochs",
-    "model.dropout",
-    "optimizer.weight_decay",
-    "trainer.clip",
-)
+RATE = "optimizer.lr"
+EPOCHS = "trainer.epochs"
+DROPOUT = "model.dropout"
+DECAY = "optimizer.weight_decay"
+CLIP = "trainer.clip"
 SMOOTHING, PATIENCE = "loss.label_smoothing", "trainer.patience"
 NORM, AUGMENT = "model.norm", "augment"
 CHECK = "check"  # the turn of a remedy that needs a hand

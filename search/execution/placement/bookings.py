@@ -150,10 +150,8 @@ class Bookings:
                     path.unlink()
                 except BlockingIOError:
                     name, above, below, _ = path.name.split("@")
-                    size, holder = (
-                        Fraction(int(above), int(below)),
-                        path.read_text(encoding="utf-8"),
-                    )
+                    size = Fraction(int(above), int(below))
+                    holder = path.read_text(encoding="utf-8")
                     shares.append(Share(resource=unquote(name), size=size, holder=holder))
                 finally:
                     os.close(descriptor)
