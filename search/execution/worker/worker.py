@@ -29,7 +29,6 @@ from search.execution.worker.conductor_channel import ConductorChannel, Conducto
 from search.execution.worker.epoch_record import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory, print_error
 from search.execution.worker.lane_assignment import WINDOW, LaneAssignment, Seated, open_trainer
-from search.execution.worker.lane_assignment import Candidates as Alternatives
 from search.execution.worker.log_redirect import LogRedirect
 from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
@@ -121,7 +120,7 @@ class Worker:
         trial, seed = assigned.trial, assigned.seed
         self._output.belongs_to(trial)
 
-        def alternatives() -> Alternatives:
+        def alternatives() -> Sequence[tuple[Config, int]]:
             return [(self._config(each.knobs, seed=seed), each.trials) for each in candidates]
 
         self._files.fetch(trial)
