@@ -16,7 +16,7 @@ def parser() -> VerbParser:
     examples = [
         ("python -m search tune", "digits and a multilayer perceptron, into results/tune/"),
         (
-            "python -m search tune data=mnist1d model=cnn1d budget_trials=300",
+            "python -m search tune data=breast_cancer budget_trials=300",
             "another set-up, at most 300 trainings",
         ),
         (

@@ -1,7 +1,8 @@
 """The words `key=value` of a command: which of them Hydra composes, which this program applies.
 
 This program applies domains (`knob.a.b=log(1e-4, 1)`), for which Hydra would ask for `--multirun`,
-and the arguments of a model class of the user's own, in place of those of the composed model.
+and the arguments of a model class of the user's own, in place of those of the composed model. A
+loading function of the user's own takes its own arguments, and brings its own rows.
 """
 
 import re
@@ -28,6 +29,8 @@ OPTIMIZED = (
     "start without -O and PYTHONOPTIMIZE"
 )
 TARGET = "model._target_"
+LOADER = "data._target_"
+SHAPE = ("inputs", "outputs", "dimensions")  # what a config says of the rows of its own function
 PLAIN = re.compile(r"[^\W\d](?:[\w./ -]*[\w./-])?", re.ASCII)  # texts that need no quotes
 CONSTANTS = ("null", "true", "false", "nan", "inf")  # words that are no texts without quotes
 MARKS = set("'\"\\[]{}()$,")  # of Hydra's grammar, in a value that is not plain text
@@ -40,7 +43,8 @@ class Overrides:
 
     `hydra`: those for Hydra. `domains`: a node per knob's path; `are_whole_space`: no other knob
     counts. `defaults`: values of knobs' keys, which the config may not have. `model`: arguments of
-    a class of the user's own; empty if the composed model stays.
+    a class of the user's own; empty if the composed model stays. `unknown_shape`: keys of `data`
+    that described the rows of another function, and that no word gives.
     """
 
     hydra: list[str] = field(default_factory=list)
@@ -48,6 +52,7 @@ class Overrides:
     are_whole_space: bool = False
     defaults: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
+    unknown_shape: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, words: Sequence[str]) -> "Overrides":
@@ -63,7 +68,10 @@ class Overrides:
         overrides.domains = dict(
             sorted(overrides.domains.items(), key=lambda item: item[0].count("."))
         )
-        own_model = _has_own_model(others)
+        own_model, own_rows = _has_own_model(others), _has_own_rows(others)
+        if own_rows:
+            given = {word.lstrip("+").partition("=")[0] for word in others}
+            overrides.unknown_shape = [key for key in SHAPE if f"data.{key}" not in given]
         for word in map(in_grammar, others):
             override = parse_override(word)
             key = override.key_or_group
@@ -72,12 +80,16 @@ class Overrides:
             elif key in overrides.domains and "." in key:
                 overrides.defaults[key] = override.value()
             elif not overrides._takes_detail(key, override):
-                overrides.hydra.append(word)
+                is_argument = own_rows and word.startswith("data.")
+                overrides.hydra.append(f"++{word}" if is_argument else word)
         return overrides
 
     def apply(self, config: DictConfig) -> None:
         """Writes into a composed config what Hydra has not."""
         with open_dict(config):
+            for key in self.unknown_shape:
+                if key in config.data:
+                    config.data[key] = None
             if self.model and str(config.model.get("_target_")).startswith(OWN_MODELS):
                 config.model = {}
             for key, value in self.model.items():
@@ -157,6 +169,12 @@ def _has_own_model(words: Sequence[str]) -> bool:
     keys = [word.partition("=")[0] for word in words]
     is_edited = any(key == "model" or key.startswith("~model.") for key in keys)
     return not is_edited and TARGET in (key.lstrip("+") for key in keys)
+
+
+def _has_own_rows(words: Sequence[str]) -> bool:
+    """Whether a function of the user's own is named beside no choice of `data=`."""
+    given = dict(word.lstrip("+").partition("=")[::2] for word in words)
+    return not given.get(LOADER, "trainers.").startswith("trainers.") and "data" not in given
 
 
 def value_word(value: Any) -> str:

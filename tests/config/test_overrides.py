@@ -43,6 +43,20 @@ def test_a_value_is_read_back_from_its_word(value):
     assert value_word(np.float64(0.5)) == "0.5"
 
 
+def test_a_loader_of_ones_own_takes_its_own_keys_and_says_itself_what_its_rows_are():
+    """The default data are images of 64 pixels in ten classes; another function's rows are not."""
+    rows = _config("data._target_=mine.load", "data.path=rows.npy", "data.shift=0.5").data
+    assert (rows.path, rows["shift"]) == ("rows.npy", 0.5)
+    assert (rows.inputs, rows.outputs, rows.dimensions) == (None, None, None)
+    said = _config("data._target_=mine.load", "data.inputs=7", "data.dimensions=1").data
+    assert (said.inputs, said.outputs, said.dimensions) == (7, None, 1)
+    for words in (["data._target_=trainers.data.bundled.digits"], ["data=digits"]):
+        shipped = _config(*words).data
+        assert (shipped.inputs, shipped.outputs, shipped.dimensions) == (64, 10, 2)
+    with pytest.raises(UsageError, match=r"key 'data\.path' does not exist"):
+        _config("data.path=rows.npy")
+
+
 def test_knobs_in_one_word_each_are_the_whole_space():
     plan = _plan("knob.model.dropout=interval(0, 0.5)")
     assert [(knob.path, knob.describe()) for knob in plan.knobs] == [
