@@ -73,6 +73,11 @@ LOSS_TASKS = {
 }
 
 
+def name_after(name: str, further: str) -> str:
+    """The name of a search that follows another one, short enough for a folder's."""
+    return f"{name[: LONGEST_NAME - 1 - len(further)]}-{further}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """One search. `config` is unresolved and read-only; `knobs` are empty for a single training.

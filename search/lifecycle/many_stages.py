@@ -93,9 +93,8 @@ def run_protocol(
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
         budgets = budgets_chosen_by(earlier, former) if earlier is not None else []
-        own = stage_words(words)
         search = _ManyStages(
-            plan, folder, pool, contract=fixed, console=console, words=own, budgets=budgets
+            plan, folder, pool, contract=fixed, console=console, words=words, budgets=budgets
         )
         ran = running_time(earlier.rows) if earlier is not None else 0.0
         with (
@@ -152,7 +151,7 @@ class _ManyStages:
         self._rows: list[TrialRecord] = []
         self._steps: list[dict[str, Any]] = []
         self._before = read_json_lines(folder.decisions, keys=OF_STEP)
-        self._budgets, self._command, self._words = budgets, "", words
+        self._budgets, self._command, self._words = budgets, "", stage_words(words)
         self._events: EventStream | None = None
 
     def run(self, history: History, events: EventStream | None) -> None:

@@ -12,9 +12,11 @@ from search.protocols.history import History
 from search.protocols.step import Step
 from search.results.findings import Findings
 from search.results.summary.certainty import gain as gain_words
-from search.results.summary.certainty import held_back
+from search.results.summary.certainty import held_back, untested
 from search.results.summary.edges import at_edges
+from search.stages.decision import Decision
 
+ONE_ERROR = 0.16  # how often chance alone puts a mean one standard error ahead
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
 
 
@@ -34,14 +36,37 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
         )
     if not decision.adopted:
         but = held_back(findings, decision) or ["nothing is better beyond chance"]
-        return f"the baseline stays: {score}; {but[0]} (P5)"
+        nearest = _nearest(findings, decision) if step.request.stage == "confirm" else ""
+        return f"the baseline stays: {score}; {but[0]} (P5){nearest}"
     against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
     interval = gain_words(findings, decision.winner)
     text = f"{score}, against {against} at the baseline with the same seeds{interval} (P5)"
     gain = winner.mean - baseline.mean
     lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
     edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]))
-    return text + lost + few_rows(plan, gain, val_rows) + edge
+    blind = "".join(f"; {line}" for line in untested(decision) if decision.identical)
+    return text + blind + lost + few_rows(plan, gain, val_rows) + edge
+
+
+def _nearest(findings: Findings, decision: Decision) -> str:
+    """The best configuration that lies above a baseline that stays by more than one standard error
+    of their difference: what its seeds say, and that more of them would decide; empty without one.
+    """
+    ahead = [
+        index
+        for index in decision.undecided
+        if decision.comparisons[index].difference > 0 and decision.comparisons[index].p < ONE_ERROR
+    ]
+    if not ahead:
+        return ""
+    best = max(ahead, key=lambda index: decision.comparisons[index].difference)
+    group, metric = findings.groups[best], findings.plan.metric
+    knobs = ", ".join(f"{path}={value}" for path, value in findings.chosen[group.candidate].items())
+    return (
+        f"; not decided: {knobs} has {metric.sign * group.mean:.4g} on the same seeds"
+        f"{gain_words(findings, best)}; a larger budget or protocol.confirm=10, in a search of "
+        "another name=, would tell"
+    )
 
 
 def at_the_edge(history: History, knobs: Mapping[str, Value]) -> str:

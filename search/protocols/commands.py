@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from search.config.overrides import value_word
 from search.config.passwords import redacted
-from search.config.plan import Plan
+from search.config.plan import Plan, name_after
 from search.config.sweep_settings import SweepSettings
 
 # Keys of a protocol's command that a stage by itself does not need, or sets itself.
@@ -60,7 +60,8 @@ def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
     rounds = [f"protocol.extend={settings.extend}", f"protocol.refine={settings.refine}"]
     rounds.append(f"protocol.most_seeds={settings.most_seeds}")
     rounds += ["protocol.halving=true"] if settings.halving else []
-    name = plan.name.replace("/", "-")
+    search, _, stage = plan.name.rpartition("/")
+    name = name_after(search, stage)
     experiment, *set_up = words
     set_up = [word for word in set_up if word.partition("=")[0] not in plan.held]
     parts = [f"name={name}", "protocol=sweep", f"space={knob}", *set_up, *held, *bounds]

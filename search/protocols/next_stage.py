@@ -113,7 +113,7 @@ def _longer(history: History, index: int, argument: str) -> Request:
         configurations=({}, {EPOCHS: more}),
     )
     if main != "too_short":
-        why = f"the curves were not cut off early: {main}"
+        why = f"the incumbent's curves say {main}, not too_short"
         return replace(request, because="curves that are cut off say too little", skip=why)
     if more <= epochs:
         return replace(request, skip="no knob of the protocol allows more epochs")

@@ -76,6 +76,7 @@ JOINT = ("joint", "joint, epochs")  # whose final values are held against the ot
 CONFIRMED = 18  # trials that a joint search confirms with, as a rule
 KEY = ("data", "start", "seed", "who")
 FRESH = 10  # seeds of an answer that nobody has used
+ROUNDING = 1e-12  # by which means of the same scores may differ
 WITHIN = 0.6  # of the other's epochs, until the incumbent is as good
 
 
@@ -187,6 +188,7 @@ def table(results: list[dict[str, Any]], *, against: str) -> pd.DataFrame:
             for name, at in _reached(own, rival, against).items():
                 shares = (at / rival.epochs[own.index]).dropna()
                 row[name] = ", ".join(f"{share:.2f}" for share in shares) or "no"
+                row[f"{name}, in time"] = int((shares <= WITHIN).sum())
             ends = [apart(own.scores[seed], rival.scores[seed]) for seed in own.index]
             row["at the end"] = "; ".join(f"{a:+.4g} [{b:+.4g}, {c:+.4g}]" for a, b, c in ends)
             row["below"] = sum(high < 0 for _, _, high in ends)
@@ -209,7 +211,8 @@ def _reached(own: pd.DataFrame, rival: pd.DataFrame, against: str) -> dict[str, 
         if not isinstance(found, list):
             continue  # a search without incumbents
         steps = [(epochs, apart(s, rival.scores[seed])) for epochs, s in found if s]
-        strictly[seed] = next((epochs for epochs, (mean, _, _) in steps if mean >= 0), np.nan)
+        equal = (epochs for epochs, (mean, _, _) in steps if mean >= -ROUNDING)
+        strictly[seed] = next(equal, np.nan)
         within[seed] = next((epochs for epochs, (_, _, high) in steps if high >= 0), np.nan)
     best = own.get(column, never)
     return {"best trial": best, "incumbent": strictly, "incumbent, noise": within}
@@ -220,22 +223,21 @@ def apart(scores: Sequence[float], others: Sequence[float]) -> tuple[float, floa
     either differs.
     """
     difference = float(np.mean(scores) - np.mean(others))
-    if not np.std(scores) and not np.std(others):
+    parts = [(float(np.var(each, ddof=1)) / len(each), len(each) - 1) for each in (scores, others)]
+    variance = sum(part for part, _ in parts)
+    if not variance:
         return difference, difference, difference
-    low, high = stats.ttest_ind(scores, others, equal_var=False).confidence_interval()
-    return difference, float(low), float(high)
+    freedom = variance**2 / sum(part**2 / free for part, free in parts)
+    half = float(stats.t.ppf(0.975, freedom)) * variance**0.5
+    return difference, difference - half, difference + half
 
 
 def tally(part: pd.DataFrame) -> str:
     """How many searches reach the other's final value in time, and how many end below it."""
-
-    def in_time(column: str) -> int:
-        shares = [share for text in part[column] if text != "no" for share in text.split(", ")]
-        return sum(float(share) <= WITHIN for share in shares)
-
+    strictly, within = part["incumbent, in time"].sum(), part["incumbent, noise, in time"].sum()
     return (
-        f"the incumbent is as good within {WITHIN:g} of the epochs in {in_time('incumbent')} of "
-        f"{part.seeds.sum()} searches, within noise in {in_time('incumbent, noise')}; "
+        f"the incumbent is as good within {WITHIN:g} of the epochs in {strictly} of "
+        f"{part.seeds.sum()} searches, within noise in {within}; "
         f"{part.below.sum()} end worse beyond noise"
     )
 

@@ -783,6 +783,13 @@ def test_best_epochs_that_are_always_early_or_late_ask_for_other_lengths(best, n
     assert [one.name for one in found] == name
 
 
+@pytest.mark.parametrize("verdict", ["dead", "stuck", "cannot_tell"])
+@pytest.mark.parametrize("best", [1, 48])
+def test_best_epochs_of_trainings_that_learned_nothing_ask_for_no_other_length(best, verdict):
+    rows = trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=best)
+    assert not across([replace(row, verdict=verdict) for row in rows], knob="model.dropout")
+
+
 @pytest.mark.parametrize(("stopped", "name"), [(True, []), (False, ["more_epochs"])])
 def test_late_best_epochs_ask_for_more_unless_patience_had_ended_the_trainings(stopped, name):
     rows = trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=48)

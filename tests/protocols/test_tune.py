@@ -130,7 +130,11 @@ def test_epochs_too_few_to_judge_by_become_four_times_as_many_before_the_rate_is
 @pytest.mark.parametrize(
     ("words", "verdict", "says"),
     [
-        (("space=[lr,epochs_range]",), "converged", "the curves were not cut off early: converged"),
+        (
+            ("space=[lr,epochs_range]",),
+            "converged",
+            "the incumbent's curves say converged, not too_short",
+        ),
         (("space=[lr,width]",), "too_short", "no knob of the protocol allows more epochs"),
         (
             ("space=[lr,epochs_range]", "budget_trials=37"),
@@ -955,6 +959,42 @@ def test_what_is_better_but_breaks_more_often_is_named_where_the_baseline_stays(
     assert "not adopted, since the baseline broke in 0 of" in says
 
 
+def _is_near(knobs):
+    """Whether a rate is near 0.01."""
+    return bool(abs(np.log10(knobs.get(RATE, 0.1) / 0.01)) < 0.4)
+
+
+def test_what_fresh_seeds_leave_open_is_named_with_its_gain_where_the_baseline_stays():
+    fresh = [(0.61, 0.69), (0.79, 0.74), (0.67, 0.78), (0.63, 0.67), (0.66, 0.73)]
+
+    def value(knobs, seed):  # a clear gain on the seeds of the search, an open one on fresh ones
+        if seed >= 6:
+            return fresh[seed - 6][_is_near(knobs)]
+        return 0.6 + 0.05 * _is_near(knobs) + _noise(knobs, seed)
+
+    plan = tune_plan("space=[lr]", "protocol.confirm_most=5")
+    history, _ = carried_out(plan, value)
+    assert not history.held
+    rate = history.steps[-3].held[RATE]
+    assert _is_near({RATE: rate})
+    assert history.steps[-2].says.startswith(
+        "the baseline stays: accuracy 0.672, mean of 5 seeds; nothing is better beyond chance (P5); "
+        f"not decided: optimizer.lr={rate} has 0.722 on the same seeds; difference +0.05, 90 % "
+    )
+    equal, _ = carried_out(plan, lambda *at: value(*at) - 0.15 * (at[1] >= 6 and _is_near(at[0])))
+    assert "not decided" not in equal.steps[-2].says
+
+
+def test_a_gain_that_every_seed_gives_alike_is_said_to_be_untested():
+    history, _ = carried_out(
+        tune_plan("space=[lr]"), lambda knobs, seed: 0.373 + 0.008 * _is_near(knobs)
+    )
+    assert _is_near(history.held)
+    assert "every seed gave the same score, so a difference was compared without a test" in (
+        history.steps[-2].says
+    )
+
+
 def test_where_every_training_fails_there_is_no_answer_and_the_reason_is_said():
     findings = staged_findings(lambda knobs, seed: None)
     confirm = next(step for step in findings.steps if step["kind"] == "confirm")
@@ -1081,6 +1121,22 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
             UsageError, match=f"decisions on the search's own trials, but got {got}"
         ):
             open_results("killed", root=tmp_path / "results")
+
+
+def test_the_command_of_a_stage_names_a_search_that_may_be_called_so_however_long_the_name_is():
+    plan = tune_plan("space=[lr]")
+    history, _ = carried_out(plan, _rate_matters)
+    request = next(step.request for step in history.steps if step.request.stage == "sweep")
+    for length in (10, 100):
+        name = f"{'x' * length}/06-sweep.lr"
+        stage = stage_plan(plan, begun(plan), request, name=name)
+        (word,) = [
+            word
+            for word in shlex.split(sweep_command(stage, "lr", words=["lr_sweep"]))
+            if word.startswith("name=")
+        ]
+        assert re.fullmatch(r"name=x+-06-sweep\.lr", word)
+        assert len(word.removeprefix("name=")) == min(length + len("-06-sweep.lr"), 100)
 
 
 def test_a_sweeps_command_compares_the_same_values_by_the_same_rules():

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.diagnostics.verdicts.curves import Curves
 
 Role = Literal["rate", "size", ""]
@@ -19,6 +20,7 @@ CLIFF = ("nan", "exploding", "lr_too_high", "unstable")
 FEWEST = 5  # trials without which their best epochs say nothing
 EARLY, LATE = 0.1, 0.75  # of the epochs that a trial may have
 ALWAYS, MOSTLY, OFTEN = 0.9, 2 / 3, 1 / 3
+UNLEARNED = (*NOT_LEARNED, "cannot_tell")  # of which the best epoch says nothing
 FALLING = ("too_short", "still_learning", "lr_too_low")  # losses still fell at the end
 
 
@@ -79,10 +81,15 @@ def across(
 
 def _lengths(trials: Sequence[Trained]) -> Together | None:
     """P10, among the better half: a bad trial's best epoch says nothing of how long a good one
-    needs. Of trials that patience ended, more epochs would change nothing.
+    needs, nor does that of one that has learned nothing, as far as can be told. Of trials that
+    patience ended, more epochs would change nothing.
     """
     ranked = sorted(
-        (t for t in trials if t.score is not None and t.best_epoch is not None),
+        (
+            t
+            for t in trials
+            if t.score is not None and t.best_epoch is not None and t.verdict not in UNLEARNED
+        ),
         key=lambda t: -_score(t),
     )
     better = ranked[: max(len(ranked) // 2, FEWEST)]

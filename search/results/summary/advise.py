@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search.config.compose_protocol import spaces_by_path
+from search.config.plan import name_after
 from search.config.results_root import address
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, EPOCHS, applies, is_longer
@@ -71,7 +72,7 @@ def next_lines(findings: Findings) -> list[str]:
                 return [
                     f"next: {name}: {remedy.alone} ({rules})",
                     f"  python -m search lr_sweep space={knob} from={where} "
-                    f"name={plan.name}-{knob}",
+                    f"name={name_after(plan.name, knob)}",
                 ]
     done = f"; tried already: {', '.join(sorted(tried))}" if tried else ""
     if by_hand:
@@ -88,7 +89,7 @@ def _unstick(findings: Findings, verdict: str) -> list[str]:
     lines = [f"next, by hand: {first}"]
     if plan.settings.until:  # this was that protocol
         return lines
-    words = f"from={address(plan.folder)} name={plan.name}-unstick"
+    words = f"from={address(plan.folder)} name={name_after(plan.name, 'unstick')}"
     checks = "" if plan.preflight.mode == "on" else " preflight=on"
     return [*lines, f"  python -m search tune protocol=unstick {words}{checks}"]
 

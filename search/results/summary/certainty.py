@@ -41,7 +41,7 @@ def certainty(findings: Findings, *, more: str) -> list[str]:
     if decision is None or decision.winner is None:
         return []
     return [
-        *_untested(decision, more=more),
+        *untested(decision, more=more),
         *_tie(findings, decision),
         *_undecided(findings, decision, more=more),
         *_broken(findings, decision),
@@ -49,7 +49,11 @@ def certainty(findings: Findings, *, more: str) -> list[str]:
     ]
 
 
-def _untested(decision: Decision, *, more: str) -> list[str]:
+def untested(decision: Decision, *, more: str = "") -> list[str]:
+    """Why a value was chosen without a test; none where it was tested.
+
+    `more`: the words that give more seeds.
+    """
     if decision.identical:
         return [
             "every seed gave the same score, so a difference was compared without a test: the "
