@@ -1,7 +1,10 @@
 """The preflight on set-ups that nobody here had seen: a member of each kind, told by its own check, and sound twins left alone."""
 
+import json
+
 import foreign
 import pytest
+from kit import search
 from test_preflight import alarms_of
 
 ONE_EACH = {setup.name.partition(" · ")[0]: setup for setup in foreign.FAULTS if "loop:" in setup.name or "model:" in setup.name}  # fmt: skip
@@ -18,3 +21,44 @@ def test_a_fault_of_a_loop_or_of_a_model_is_told_by_its_own_check(setup, elsewhe
 @pytest.mark.parametrize("setup", TWINS, ids=lambda setup: setup.name)
 def test_a_sound_habit_raises_no_alarm(setup, elsewhere):
     assert {*alarms_of(setup, elsewhere)} <= {*setup.besides}
+
+
+GAN = """
+import torch
+from torch import nn
+
+def train(config, data, device, checkpoint):
+    g = torch.Generator().manual_seed(config["seed"])
+    rows = torch.randn(300, 4, generator=torch.Generator().manual_seed(7)) * 0.5 + 1
+    mine, held = rows[torch.as_tensor(data.train.index)], rows[torch.as_tensor(data.val.index)]
+    maker = nn.Sequential(nn.Linear(4, 32), nn.LeakyReLU(0.2), nn.Linear(32, 4))
+    critic = nn.Sequential(nn.Linear(4, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
+    turns = [torch.optim.Adam(net.parameters(), lr=config["optimizer"]["lr"]) for net in (maker, critic)]
+    for _ in range(config["trainer"]["epochs"]):
+        for batch in torch.randperm(len(mine), generator=g).split(32):
+            made = maker(torch.randn(len(batch), 4, generator=g))
+            turns[0].zero_grad()
+            nn.functional.softplus(-critic(made)).mean().backward()
+            turns[0].step()
+            turns[1].zero_grad()
+            real, fake = critic(mine[batch]), critic(made.detach())
+            (nn.functional.softplus(-real) + nn.functional.softplus(fake)).mean().backward()
+            turns[1].step()
+        with torch.no_grad():
+            far = (maker(torch.randn(len(held), 4, generator=g)).mean(0) - held.mean(0)).norm()
+        yield {"distance": far.item()}
+"""
+
+
+@pytest.mark.slow
+def test_two_nets_against_each_other_need_not_learn_rows_by_heart(tmp_path):
+    (tmp_path / "gan.py").write_text(GAN)
+    done = search(
+        *("preflight", "own_trainer", "trainer._target_=gan.train", "data.rows=300", "--json"),
+        *("metric.name=distance", "metric.direction=minimize", "trainer.epochs=4"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (heart,) = (each for each in json.loads(done.stdout)["checks"] if each["name"] == "overfit")
+    assert heart["outcome"] == "not checkable"
+    assert "2 optimizers take turns" in heart["told"]

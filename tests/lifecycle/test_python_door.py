@@ -102,7 +102,7 @@ def test_a_function_of_a_script_that_blocks_is_searched_and_stopped_early(elsewh
     assert done.stdout.splitlines() == [
         "{'lr': 0.1} [5, 5, 2]",  # the best epoch is 3, patience 2; the last trained less
         "['stopped early: no better accuracy for 2 epochs', 'ended by itself at epoch 2 of 30; its "
-        "epoch 0 counts as the untrained model']",
+        "epoch 0 counts as the untrained model: count trained epochs from 1']",
     ]
 
 

@@ -122,8 +122,10 @@ def _at_once(losses: Sequence[float | None], *, start: float) -> str:
     return "; it did so at once: also look for log(0), divisions and roots (R20)"
 
 
-def overfit(heart: Answer) -> Check:
-    """Can it learn a few rows by heart, regularisers off, at one of several rates (R9)?"""
+def overfit(heart: Answer, *, optimizers: int) -> Check:
+    """Can it learn a few rows by heart, regularisers off, at one of several rates (R9)? Of several
+    optimizers, as of a generator and its critic, the loss alone does not tell.
+    """
     judge = Judge(name="overfit", rule="R9")
     tries = heart.get("tries") or ()
     losses = [
@@ -153,6 +155,9 @@ def overfit(heart: Answer) -> Check:
         return judge.passed(sentence, **numbers)
     if heart.get("by_hand"):
         text = f"{sentence}; its steps are taken by hand, so no other rate could be tried"
+        return judge.unknown(text, **numbers)
+    if optimizers > 1 and not scored:
+        text = f"{sentence}; {optimizers} optimizers take turns, maybe against each other"
         return judge.unknown(text, **numbers)
     if heart.get("left_out"):
         text = f"{sentence}; its time was over with {heart['left_out']} rates not tried"

@@ -116,7 +116,7 @@ def of_training(
     yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, higher=higher)
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
-    yield learning.overfit(heart)
+    yield learning.overfit(heart, optimizers=seen["optimizers"])
     yield learning.labels_matter(
         answers.get("labels", cause), seen=seen, legible=outcomes.get("label_signal") == "pass"
     )
