@@ -25,7 +25,7 @@ NO_THREAD = "can't start new thread"  # Python's own text for EAGAIN
 # what no code of ours prevents
 REFUSED = (
     *FULL, *LIMITS, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
-    errno.ENAMETOOLONG, errno.EFBIG, errno.EIO, errno.ESTALE, errno.ENOTCONN,
+    errno.ENAMETOOLONG, errno.EFBIG, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ELOOP,
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from search.config.plan import Plan
 from search.config.trial_config import plain_config, trial_config
 from search.errors import UsageError, refused
-from search.storage.files import write_text
+from search.storage.files import fresh_file, write_text
 from search.storage.folder import Folder
 from search.storage.sealed import damaged, read_json, read_text, write_json
 from search.storage.trials import TrialRecord
@@ -83,8 +83,9 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     same = exported_trial(folder) == row.spec.trial
     folder.best.mkdir(exist_ok=True)
     if (kept / WEIGHTS).exists():
-        shutil.copy2(kept / WEIGHTS, weights.with_suffix(".new"))
-        weights.with_suffix(".new").replace(weights)
+        fresh = fresh_file(weights)
+        shutil.copy2(kept / WEIGHTS, fresh)
+        fresh.replace(weights)
     elif not same:
         weights.unlink(missing_ok=True)  # they belong to an earlier winner
     if weights.exists():

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search.storage.files import LineFile
+from search.storage.files import LineFile, fresh_file
 from search.storage.sealed import damaged, read_lines, seal_line, whole_lines
 
 EpochRecord = dict[str, Any]
@@ -145,7 +145,7 @@ def settle_curves(
     The log keeps the records of `unfinished` trials: it tells NaN from a missing number, a table
     does not.
     """
-    fresh = table.with_name(f"{table.name}.new")
+    fresh = fresh_file(table)
     content = pa.Table.from_pandas(frame, preserve_index=False)
     sums = _checksum(content.to_pandas(ignore_metadata=True))
     content = content.replace_schema_metadata({COLUMNS: _columns(content), NUMBERS: sums})
@@ -153,7 +153,7 @@ def settle_curves(
     fresh.replace(table)
     records = _read_log(log)[0] if unfinished else []
     if rest := [record for record in records if record["trial"] in unfinished]:
-        fresh = log.with_name(f"{log.name}.new")
+        fresh = fresh_file(log)
         fresh.write_bytes(b"".join(map(seal_line, rest)))
         fresh.replace(log)
     else:

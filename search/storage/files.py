@@ -4,10 +4,12 @@ import errno
 import os
 from pathlib import Path
 
+ADDED = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes a whole file or nothing: into a fresh file, to the disk, then renamed into place."""
-    fresh = path.with_name(f"{path.name}.new")
+    fresh = fresh_file(path)
     with fresh.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -15,9 +17,20 @@ def write_text(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
+def fresh_file(path: Path) -> Path:
+    """Where a file is written before it is renamed into place.
+
+    A link that stands there is removed: in a folder from elsewhere it may lead to any file.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    if fresh.is_symlink():
+        fresh.unlink()
+    return fresh
+
+
 def append(path: Path, data: bytes) -> None:
-    """Appends the data and makes it durable."""
-    with path.open("ab") as file:
+    """Appends the data and makes it durable. Raises OSError where a link stands."""
+    with os.fdopen(os.open(path, ADDED | os.O_NOFOLLOW, 0o666), "ab") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -32,7 +45,7 @@ class LineFile:
     def __init__(self, path: Path, *, size: int) -> None:
         """Opens or creates the file; of an earlier one the first `size` bytes stay."""
         self._name, self._gathered = path.name, bytearray()
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        self._file = os.open(path, ADDED, 0o666)
         os.ftruncate(self._file, size)
 
     def add(self, line: bytes) -> None:

@@ -70,7 +70,7 @@ class Ledger:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """No two tests count at once; the kernel gives the lock back when its holder dies."""
-        with self.path.with_name(f".{self.path.stem}.lock").open("w") as file:
+        with self.path.with_name(f".{self.path.stem}.lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -33,7 +33,8 @@ class FolderLock:
         Raises:
             UsageError: another process holds it; it is named.
         """
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        # Its content is replaced, so no link is followed: one from elsewhere may lead to any file.
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             if not _acquire(file):
                 raise UsageError(

@@ -301,3 +301,25 @@ def test_what_is_gone_is_named_as_gone_and_not_as_never_begun(smoke, capsys):
     assert main(["test", "smoke"]) == 2
     assert "best: holds the search's answer, trial" in capsys.readouterr().err
     assert not list(smoke.glob("results/test_ledger*"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lock", "report.html.new", "best.yaml.new", "sweep.svg.new", "best/weights.safetensors.new"],
+)
+def test_a_link_in_a_folder_from_elsewhere_leads_no_verb_to_another_file(
+    name, smoke, tmp_path, capsys
+):
+    other = tmp_path / "precious"
+    other.write_text("precious")
+    folder = smoke / "results" / "smoke"
+    link = folder / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(other)
+    (folder / "sweep.svg").unlink()  # so that it is drawn again
+    for verb in ("table", "status", "report", "doctor", "export", "test"):
+        code = main([verb, "smoke"])
+        assert other.read_text() == "precious", verb
+        assert name == "lock" or code == 0, capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert ("lock: Too many levels of symbolic links" in said) == (name == "lock")
