@@ -331,7 +331,7 @@ CALM = {
     "steps_without_gradient": 0, "stale_gradients": 0, "ratios": [], "rates": [], "noisy_evaluations": [], "unsteady_evaluation": False, "changed_buffers": [], "quiet_trainings": [],
     "dead": [], "relu_rows": 0, "batch_norms": 0, "epochs_told": 1, "train_loss": [1.0], "val_loss": [1.0], "first_loss": None,
     "targets": None, "between_batches": [], "profiles": {"seen": None, "given": None}, "plateaus": [], "scores": [], "part_of_rows": None, "over_rows": 0,
-    "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
+    "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "backwards": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
 }  # fmt: skip
 
 

@@ -143,3 +143,11 @@ def test_a_model_whose_steps_come_first_mixes_steps_and_no_rows(shapes, outcome)
     given = [{"shape": shape, "content": str(shape)} for shape in shapes]
     seen = {**CALM, "batches": given, "rows_mix": True}
     assert loop.evaluation_mode(seen).outcome == outcome
+
+
+@pytest.mark.parametrize(("flood", "outcome"), [(5.0, "fail"), (0.05, "pass"), (0.0, "pass")])
+def test_a_flood_above_the_first_loss_is_told(flood, outcome):
+    seen = {**CALM, "first_loss": 2.3, "steps": 9, "epochs_told": 2}
+    check = loop.trains(seen, flood=flood)
+    assert (check.outcome, "lies above the first loss, 2.3" in check.told) == (outcome, outcome == "fail")  # fmt: skip
+    assert loop.trains({**seen, "first_loss": None}, flood=5.0).outcome == "pass"

@@ -23,8 +23,8 @@ SORTED = 0.5  # share of the labels' spread between batches, above which labels 
 UNLIKE = 3.0  # spread of inputs in evaluation over that in training
 
 
-def trains(seen: Answer) -> Check:
-    """Does it train at all, and are its losses numbers (R10)?"""
+def trains(seen: Answer, *, flood: float = 0.0) -> Check:
+    """Does it train at all, and are its losses numbers (R10)? `flood`: below which it climbs."""
     judge = Judge(name="trains", rule="R10")
     if seen["error"]:
         return judge.fail(f"it raised {seen['error']}", "mend it; probes.log holds what it printed")
@@ -41,6 +41,9 @@ def trains(seen: Answer) -> Check:
         return judge.fail(
             f"{', '.join(seen['not_finite'])} not finite", "see learning_rate and the data (R20)"
         )
+    if flood > (seen["first_loss"] or flood):
+        text = f"trainer.flood, {flood:.3g}, lies above the first loss, {seen['first_loss']:.3g}"
+        return judge.fail(f"{text}: it climbs", "choose a loss to keep, such as 0.05 (R47)")
     several = seen["backwards"] > 1 and seen["epochs_told"] > 1
     if several and not seen["steps"] and not seen["hand_steps"]:
         text = f"{seen['backwards']} backward passes, and no weight changed between two of them"

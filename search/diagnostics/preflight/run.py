@@ -95,7 +95,7 @@ def of_training(
     labels = train.y if classification else None
     expected = None if labels is None else entropy(labels)
     classes = 0 if labels is None else 1 + int(labels.max())
-    yield loop.trains(seen)
+    yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
     cause = {"cause": "the training raised" if seen["error"] else unseen}
     heart = answers.get("heart", cause)
