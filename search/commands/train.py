@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
+from search.config.results_root import from_here
 from search.config.words import changed_keys
 from search.errors import RunError
 from search.execution.terminal import Terminal
@@ -59,6 +60,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         raise RunError(f"{config.name}: the training gave no value: {row.state}, {row.reason}")
     metric = findings.plan.metric
     print(f"{metric.name}: {row.value!r} at epoch {row.best_epoch}")
+    print(f"results: {from_here(findings.plan.folder)}/")
     if expected is None:
         return 0
     print(f"expected: {expected!r}\ngot:      {row.value!r}")

@@ -194,6 +194,7 @@ def test_the_whole_line_from_config_to_export_and_back(smoke):
     done = search("train", "results/smoke/best.yaml", cwd=smoke)
     assert done.returncode == 0, done.stderr
     assert f"expected: {best['expected']!r}\ngot:      {best['expected']!r}" in done.stdout
+    assert "\nresults: results/smoke-train/\n" in done.stdout
     assert search("export", "smoke", "--to", "here.yaml", cwd=smoke).returncode == 0
     assert (smoke / "here.yaml").read_text() == (folder / "best.yaml").read_text()
     taken = search("export", "smoke", "--to", "here.yaml", cwd=smoke)
