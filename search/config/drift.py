@@ -1,5 +1,6 @@
 """In which keys two configs of one search differ, and in which of them they may."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ FREE_KEYS = (
     "lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience",
     "chosen.preflight", "chosen.callbacks",
 )  # fmt: skip
+OF_THE_SEARCH = ("name", "chosen.", "choices.", "from")  # no words of a resumption
+PLAIN = re.compile(r"[A-Za-z][\w.+-]*")  # what Hydra's grammar reads as it stands
+MOST_WORDS = 3
 
 
 def flat_config(config: DictConfig) -> dict[str, Any]:
@@ -36,7 +40,38 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     `grown`: the keys instead by which the search has been extended, and which must be written down.
     """
     before, now = flat_config(old), flat_config(new)
-    lines = []
+    return [
+        f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now"
+        for key in _drifting(before, now, new, grown=grown)
+    ]
+
+
+def words_back(old: DictConfig, new: DictConfig) -> str:
+    """The words with which a command has the config of the first start; empty where plain words
+    do not say it, or are many.
+    """
+    before, now = flat_config(old), flat_config(new)
+    keys = _drifting(before, now, new, grown=False)
+    values = {
+        key: before.get(key) for key in keys if key in now and not key.startswith(OF_THE_SEARCH)
+    }
+    is_plain = all(
+        isinstance(value, bool | int | float) or (isinstance(value, str) and PLAIN.fullmatch(value))
+        for value in values.values()
+    )
+    if not is_plain or not 0 < len(keys) == len(values) <= MOST_WORDS:
+        return ""
+    return " ".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in values.items()
+    )
+
+
+def _drifting(
+    before: Mapping[str, Any], now: Mapping[str, Any], new: DictConfig, *, grown: bool
+) -> list[str]:
+    """The keys that `drift` tells of."""
+    keys = []
     for key in sorted({*before, *now}):
         if before.get(key) == now.get(key) or key.startswith(FREE) or key in FREE_KEYS:
             continue
@@ -57,10 +92,8 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
             or (key == "seeds" and now.get(key, 0) > before.get(key, 0))
         )
         if extended == grown:
-            lines.append(
-                f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now"
-            )
-    return lines
+            keys.append(key)
+    return keys
 
 
 def _became_a_link(key: str, before: object, now: object, new: DictConfig) -> bool:

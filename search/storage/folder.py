@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from search.config.drift import drift
+from search.config.drift import drift, words_back
 from search.contract.arrays import hash_of, write_folds
 from search.errors import UsageError, refused
 from search.storage.files import write_text
@@ -154,8 +154,11 @@ class Folder:
             UsageError: the config differs, or the folder holds something else. Nothing is touched.
         """
         if self.started:
-            lines = drift(self.load_config(), config)
+            begun = self.load_config()
+            lines = drift(begun, config)
             if lines:
+                words = words_back(begun, config)
+                lines += [f"the words with which it goes on: {words}"] * bool(words)
                 raise UsageError(
                     f"{self.path}: holds a search with another config; use name=… for a new one:"
                     "\n  " + "\n  ".join(lines)

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
-from search.config.drift import drift
+from search.config.drift import drift, words_back
 from search.config.shipped_defaults import is_shipped_default
 
 
@@ -85,3 +85,23 @@ def test_shipped_values_are_read_from_the_files():
     for place in ("space", "space.width"):  # of a sweep, and of a protocol
         assert is_shipped_default(f"{place}.model.width.needs", ["model.depth!=0"])
         assert not is_shipped_default(f"{place}.model.width.needs", ["model.depth=0"])
+
+
+@pytest.mark.parametrize(
+    ("words", "back"),
+    [
+        (["trainer.patience=3", "seeds=2"], "seeds=3 trainer.patience=10"),
+        (["trainer.train_metric=true"], "trainer.train_metric=false"),
+        (["model.activation=tanh"], "model.activation=relu"),
+        (["seeds=5"], ""),  # more seeds are no drift
+        (["optimizer=adam"], ""),  # a group has other keys too
+        (["name=other", "trainer.epochs=3"], ""),
+        (["trainer.clip=1"], ""),  # of null
+    ],
+)
+def test_the_words_with_which_a_search_goes_on_make_its_config(config, words, back):
+    new = compose_experiment("lr_sweep", overrides=words, config_dir=None)
+    assert words_back(config, new) == back
+    if back:
+        again = compose_experiment("lr_sweep", overrides=[*words, *back.split()], config_dir=None)
+        assert drift(config, again) == []
