@@ -163,7 +163,7 @@ def test_the_bundled_sets_have_the_shapes_that_they_promise():
         (_csv(categorical=["color"]), r"data\.categorical: must name columns of the table, but got color; there are: age"),
         (_csv(groups="whom"), r"data\.groups: must name columns of the table, but got whom"),
         (_csv(categorical=[]), r"t\.csv: column 'colour': a column is numeric unless data\.categorical names it, but got 'red' in row 0; say"),
-        (_csv(impute=None), r"data: x: must be finite, but got NaN or inf in 1 rows, first in row 2; drop them or say data\.impute=mean"),
+        (_csv(impute=None), r"data: x: must be finite, but got NaN or inf in 1 rows, first in row 2, in height; drop them or say data\.impute=mean"),
         (_csv(task="regression"), r"data: y: regression needs numbers \[n\] or \[n, outputs\], but got .* \(3,\); check the target"),
         (_csv(target="height", categorical=["colour", "label"]), r"t\.csv: every row needs its target, but got none in row 2"),
         (_csv(inputs=9), r"data\.inputs: must be 4, as in the rows, but got 9; say data\.inputs=4"),
