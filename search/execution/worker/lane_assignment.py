@@ -7,6 +7,7 @@ an epoch.
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from search.config.text import one_line
 from search.contract.arrays import FoldData
@@ -21,12 +22,13 @@ from search.execution.messages import (
     TrialBegun,
     TrialEnded,
 )
+from search.execution.worker.conductor_channel import expected
 from search.execution.worker.trial_runner import StepResult, TrialRunner
 from trainers.api import Config, Fusable, Key, Pace
 from trainers.checkpoint import TrialCheckpoint
 from trainers.state import owner
 
-Candidates = Sequence[tuple[Config, int]]  # configs, and how many trials have each
+Alternatives = Sequence[tuple[Config, int]]  # configs, and how many trials have each
 # Short epochs do not wait for the conductor, but are sent together, with the next question [s]. The
 # shorter time: the answer may stop the trial, and what it trains after its stop counts for nothing.
 WINDOW, MAY_STOP = 0.05, 0.01
@@ -146,7 +148,7 @@ class LaneAssignment:
             self._ask(MemoryExceeded(key=key, seats=(len(self._keys) + 2) // 2))
         return True
 
-    def seat(self, trial: int, config: Config, *, candidates: Callable[[], Candidates]) -> str:
+    def seat(self, trial: int, config: Config, *, candidates: Callable[[], Alternatives]) -> str:
         """Seats a trial; returns its strategy.
 
         `candidates`: trials that may train at the same time, in all workers together.
@@ -158,7 +160,7 @@ class LaneAssignment:
         return fusion.strategy if fusion.strategy == "vmap" else self._trainings.strategy
 
     def _fusion(
-        self, config: Config, candidates: Callable[[], Candidates]
+        self, config: Config, candidates: Callable[[], Alternatives]
     ) -> tuple[Fusion, str | None]:
         """The decision for a config, and its key, where it has one."""
         fusable = self._trainings.fusable
@@ -174,9 +176,7 @@ class LaneAssignment:
             pace = self._pace(keys[0], config) if here > 1 or self._most is not None else Pace()
             wanted = decide(pace, candidates=here, most=self._most)
             answer = self._ask(FusionWanted(key=key, wanted=wanted, pace=pace))
-            if not isinstance(answer, FusionDecided):
-                raise TypeError(f"got {type(answer).__name__} in place of FusionDecided")
-            self._decisions[key] = answer.fusion
+            self._decisions[key] = expected(answer, FusionDecided).fusion
         if self._decisions[key].strategy == "vmap" and key not in self._fused:
             self._fused.add(key)
             for seats, fused in zip(fusable, keys, strict=True):
@@ -193,13 +193,20 @@ class LaneAssignment:
         return self._paces[key.name]
 
 
+class OpenedTrainer(NamedTuple):
+    """What trains a worker's trials, and how they sit."""
+
+    runner: TrialRunner
+    lanes: LaneAssignment
+
+
 def open_trainer(
     config: Config,
     *,
     setup: Setup,
     folds: Sequence[FoldData],
     ask: Callable[[Message], Message],
-) -> tuple[TrialRunner, LaneAssignment]:
+) -> OpenedTrainer:
     """The trainer that a trial's config names, and how its trials sit.
 
     Args:
@@ -211,7 +218,7 @@ def open_trainer(
     runner = TrialRunner(
         config["trainer"]["_target_"], folds=folds, device=setup.device, metric=setup.metric
     )
-    return runner, LaneAssignment(runner, setup=setup.lanes, ask=ask)
+    return OpenedTrainer(runner, LaneAssignment(runner, setup=setup.lanes, ask=ask))
 
 
 def _has_key(seats: Fusable, config: Config, key: str) -> bool:

@@ -15,14 +15,7 @@ from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
 from search.execution.messages import EpochTrained, FoldNumbers
 from search.execution.worker.epoch_record import TrialFailed, epoch_record
-from trainers.api import (
-    Config,
-    Disruption,
-    End,
-    Failure,
-    Fusable,
-    Outcome,
-)
+from trainers.api import Config, Disruption, End, Failure, Fusable, Outcome
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import TrialCheckpoint
 from trainers.process_state import give_back_memory

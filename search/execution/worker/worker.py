@@ -28,11 +28,11 @@ from search.execution.trial_ends import END_AFTER, TrialEnd
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
 from search.execution.worker.epoch_record import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory, print_error
-from search.execution.worker.lane_assignment import WINDOW, LaneAssignment, Seated, open_trainer
+from search.execution.worker.lane_assignment import WINDOW, OpenedTrainer, Seated, open_trainer
 from search.execution.worker.log_redirect import LogRedirect
 from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
-from search.execution.worker.trial_runner import StepResult, TrialRunner
+from search.execution.worker.trial_runner import StepResult
 from trainers.api import Config
 
 PROGRAMS = "trainers.command"  # the module by which a trainer runs a program
@@ -66,7 +66,7 @@ class Worker:
         self._checkpoints = self._folder / "checkpoints"
         self._folds = read_folds(self._folder / "arrays")
         self._output = LogRedirect(self._folder / "logs", own=log)
-        self._opened: tuple[TrialRunner, LaneAssignment] | None = None
+        self._opened: OpenedTrainer | None = None
         self._seated: dict[int, Seated] = {}
         self._fit, self._frozen, self._shared = True, False, False
         self._answered_at, self._memory_kills = 0.0, memory_kills()
@@ -108,21 +108,17 @@ class Worker:
 
     @property
     def _room(self) -> int:
-        return self._opened[1].room() if self._fit and self._opened is not None else 0
+        return self._opened.lanes.room() if self._fit and self._opened is not None else 0
 
     @property
     def _wants_candidates(self) -> bool:
-        return self._opened is None or self._opened[1].shares
+        return self._opened is None or self._opened.lanes.shares
 
     def _seat(
-        self, assigned: messages.AssignedTrial, candidates: Sequence[messages.Candidates]
+        self, assigned: messages.AssignedTrial, others: Sequence[messages.Candidates]
     ) -> None:
         trial, seed = assigned.trial, assigned.seed
         self._output.belongs_to(trial)
-
-        def alternatives() -> Sequence[tuple[Config, int]]:
-            return [(self._config(each.knobs, seed=seed), each.trials) for each in candidates]
-
         self._files.fetch(trial)
         seated = Seated.of(assigned, self._folder, folds=len(self._folds), every=self._every)
         self._seated[trial] = seated
@@ -130,7 +126,11 @@ class Worker:
             config = self._config(assigned.knobs, seed=seed)
             seated.checkpoint.keep_snapshots(config)
             runner, lanes = self._open(config)
-            strategy = lanes.seat(trial, config, candidates=alternatives)
+            strategy = lanes.seat(
+                trial,
+                config,
+                candidates=lambda: [(self._config(o.knobs, seed=seed), o.trials) for o in others],
+            )
             self._conductor.tell(seated.begun(strategy=strategy))
             self._answered_at = time.monotonic()
             runner.admit(trial, config=config, checkpoint=seated.checkpoint)
@@ -140,7 +140,7 @@ class Worker:
         if seated.end is not None:
             self._leave(seated)
 
-    def _open(self, config: Config) -> tuple[TrialRunner, LaneAssignment]:
+    def _open(self, config: Config) -> OpenedTrainer:
         """The trainer, opened by the first trial; if that fails, it is that trial's failure."""
         if self._opened is None:
             ask = self._conductor.ask
@@ -158,7 +158,7 @@ class Worker:
                 seated.checkpoint.hold()
             if seated.end is not None:
                 self._leave(seated)
-        for result in self._opened[0].step():
+        for result in self._opened.runner.step():
             self._send_epoch(self._seated[result.trial], result)
         if len(self._seated) > 1 and self._output.printed > self._most_printed:
             for seated in list(self._seated.values()):
@@ -170,7 +170,7 @@ class Worker:
 
     def _send_epoch(self, seated: Seated, result: StepResult) -> None:
         """Tells the epoch, unless its trial must begin again in a fresh process."""
-        if self._output.redirect and self._opened and (taint := self._opened[0].tainted):
+        if self._output.redirect and self._opened and (taint := self._opened.runner.tainted):
             self._fit = False
             seated.end = TrialEnded(trial=seated.trial, end=TrialEnd.TAINTED, reason=taint)
             self._leave(seated)
@@ -185,16 +185,17 @@ class Worker:
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
         self._files.send_logs()
+        lanes = self._opened.lanes if self._fit and self._opened is not None else None
         message = messages.Settle(
             room=self._room,
-            soon=self._opened[1].soon(self._seated.values()) if self._fit and self._opened else 0,
+            soon=lanes.soon(self._seated.values()) if lanes is not None else 0,
             wants_candidates=self._wants_candidates,
             leaving=self._notice.given,
         )
         work = expected(self._conductor.ask(message), Settled)
         self._answered_at, self._shared = time.monotonic(), len(self._seated) > 1
         if self._opened is not None:
-            self._opened[0].exclude(self._conductor.waited)
+            self._opened.runner.exclude(self._conductor.waited)
         if PROGRAMS in sys.modules:  # a trainer may run a program that is killed
             self._memory_kills = memory_kills()
         for seated in list(self._seated.values()):
@@ -242,7 +243,7 @@ class Worker:
         this trial among them.
         """
         self._fit = False
-        crowded = memory and self._opened is not None and self._opened[1].crowded(seated.trial)
+        crowded = memory and self._opened is not None and self._opened.lanes.crowded(seated.trial)
         seated.end = TrialEnded(
             trial=seated.trial,
             end=TrialEnd.CROWDED if crowded else TrialEnd.DISRUPTED,
