@@ -442,7 +442,7 @@ def test_trials_in_company_are_one_line_of_the_display():
             slot, standing, {"trial": spec.trial, "epoch": 3, "train_loss": 0.5, "val_loss": 0.6}
         )
     console.print(progress)
-    assert re.search(r"1 cpu +4–9 +3/50 +0.5 +0.6 +3 lanes, \d+ epochs/s", console.export_text())
+    assert re.search(r"1 cpu +4–9 +3/50 +0.5 +0.6 +3 lanes; mean losses", console.export_text())
     progress.left(slot, specs[0])
     progress.left(slot, specs[2])
     console.print(progress)
