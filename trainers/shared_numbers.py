@@ -44,9 +44,7 @@ class SharedNumbers:
         self._before, self._config = _numbers(), set(_leaves(config))
         self._filled = frozenset(_filled)
         self._is_told = False
-        self.tainted = (
-            ""  # after the first epoch: what makes this training another than a fresh one
-        )
+        self.tainted = ""  # what makes this training another than a fresh one; read at epoch 1
 
     def changed(self) -> str:
         """The first number that has changed, by module and name; empty where none has."""

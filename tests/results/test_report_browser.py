@@ -233,8 +233,9 @@ def test_a_print_has_every_figure(opened, tmp_path):
 def test_a_print_names_the_columns_of_a_table(opened):
     page = opened("sweep")
     page.locator("details.table summary").first.click()
-    page.emulate_media(media="print")
     names = page.locator("details.table[open] >> nth=0").locator("th button")
+    names.first.wait_for()  # a table is drawn once it is unfolded
+    page.emulate_media(media="print")
     assert names.count() > 3
     assert all(name.is_visible() for name in names.all())
     assert page.get_by_role("button", name="CSV").count() == 0
