@@ -35,7 +35,7 @@ BESIDE = ("choices", "chosen", "from")  # keys of a composed config that are no 
 FIXED = ("data.", "metric.", "split.", "normalise.")  # of the contract
 RATE = "optimizer.lr"
 CYCLE = {"schedule.base_lr": "low", RATE: "high"}  # between which a cyclical schedule goes (R38)
-PENALTIES = ("trainer.l1", "trainer.flood", "trainer.clip", "trainer.max_norm")
+RESTRAINTS = ("trainer.l1", "trainer.flood", "trainer.clip", "trainer.max_norm")
 READ_FOR = (
     "data.",
     "model.",
@@ -43,7 +43,7 @@ READ_FOR = (
     "optimizer.",
     "trainer._target_",
     "trainer.batch_size",
-    *PENALTIES,
+    *RESTRAINTS,
 )
 
 
