@@ -155,8 +155,7 @@ class Folder:
         """
         if self.started:
             begun = self.load_config()
-            lines = drift(begun, config)
-            if lines:
+            if lines := drift(begun, config):
                 words = words_back(begun, config)
                 lines += [f"the words with which it goes on: {words}"] * bool(words)
                 raise UsageError(

@@ -114,9 +114,7 @@ class Worker:
     def _wants_candidates(self) -> bool:
         return self._opened is None or self._opened.lanes.shares
 
-    def _seat(
-        self, assigned: messages.AssignedTrial, others: Sequence[messages.Candidates]
-    ) -> None:
+    def _seat(self, assigned: messages.AssignedTrial, peers: Sequence[messages.Candidates]) -> None:
         trial, seed = assigned.trial, assigned.seed
         self._output.belongs_to(trial)
         self._files.fetch(trial)
@@ -129,7 +127,7 @@ class Worker:
             strategy = lanes.seat(
                 trial,
                 config,
-                candidates=lambda: [(self._config(o.knobs, seed=seed), o.trials) for o in others],
+                candidates=lambda: [(self._config(o.knobs, seed=seed), o.trials) for o in peers],
             )
             self._conductor.tell(seated.begun(strategy=strategy))
             self._answered_at = time.monotonic()
