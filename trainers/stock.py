@@ -42,15 +42,15 @@ from trainers.sequences import as_yielded, outputs_of, own_shape
 
 
 class Stock:
-    """Seats for trials on the same data. `trainers.api.Fusable`."""
+    """Seats for trials on the same data. `trainers.api.Fusable`. `sets`: train and validation."""
 
     strategy = "loop"
 
     def __init__(self, *, data: Data, device: str) -> None:
         self._device = torch.device(device)
-        self._sets = on_device(data.train, self._device), on_device(data.val, self._device)
+        self.sets = on_device(data.train, self._device), on_device(data.val, self._device)
         self._soft = soft_outputs(data.train, self._device)
-        self._rows = len(self._sets[0][0])
+        self._rows = len(self.sets[0][0])
         self._seats: dict[int, Seat] = {}
         self._groups: dict[str, Group] = {}
         self._fused: set[str] = set()
@@ -70,7 +70,7 @@ class Stock:
         """
         seed_all(int(config["seed"]), self._device)
         built = build(config, self._device)
-        cause = _rows_of_its_own(config) or own_shape(self._sets[0])
+        cause = _rows_of_its_own(config) or own_shape(self.sets[0])
         key = (
             Key(name=f"alone: {cause}", cause=cause)
             if cause
@@ -83,14 +83,12 @@ class Stock:
         """Whether lanes of this key give what plain training gives, and what they save; seconds."""
         try:
             program = admitted(
-                config, sets=self._sets, batch=self._batch(config), device=self._device
+                config, sets=self.sets, batch=self._batch(config), device=self._device
             )
         except Unfusable as cause:
             return Pace(cause=str(cause))
         return (
-            measure(
-                program, config, sets=self._sets, batch=self._batch(config), device=self._device
-            )
+            measure(program, config, sets=self.sets, batch=self._batch(config), device=self._device)
             if timed
             else Pace()
         )
@@ -116,11 +114,11 @@ class Stock:
             self._seats[trial] = self._seat(config, checkpoint)
             return
         if key not in self._groups:
-            x, y = (tensor[:batch] for tensor in self._sets[0])
+            x, y = (tensor[:batch] for tensor in self.sets[0])
             program = Program(
                 model, loss, optimizer, plain=plain_loss(config, loss, self._device), x=x, y=y
             )
-            self._groups[key] = Group(program, sets=self._sets, batch=batch)
+            self._groups[key] = Group(program, sets=self.sets, batch=batch)
         steps = -(-self._rows // batch)
         lane = lane_of(
             trial,
@@ -136,7 +134,7 @@ class Stock:
     def _seat(self, config: Config, checkpoint: Checkpoint) -> Seat:
         return Seat(
             config,
-            sets=self._sets,
+            sets=self.sets,
             soft=self._soft,
             device=self._device,
             checkpoint=checkpoint,
@@ -196,7 +194,7 @@ class Stock:
         )
         remark = first_bad(
             config,
-            sets=self._sets,
+            sets=self.sets,
             soft=self._soft,
             device=self._device,
             folder=folder,

@@ -102,14 +102,14 @@ class TrialEndings:
             trials = [trial for trial in trials if trial not in returning]
         if trials and not culprits and (fault := full_disk(self._folder)):
             raise machine_error(fault, exited.worker)
-        if len(trials) == 1 and not culprits and self._lacked_memory(exited):
+        if len(trials) == 1 and not culprits and self.lacked_memory(exited):
             self._out_of_memory(exited.worker, trials[0], "its worker was killed for that")
             return
         self._queue.put_back([trial for trial in trials if culprits and not trial.kill_reason])
         for trial in reversed(culprits or trials):
             self._died(trial, trial.kill_reason or exited.reason, shared=len(trials) > 1)
 
-    def _lacked_memory(self, exited: WorkerExited) -> bool:
+    def lacked_memory(self, exited: WorkerExited) -> bool:
         """Whether the kernel killed the worker for want of memory, or the placement says so."""
         before, self._memory_kills = self._memory_kills, memory_kills()
         by_kernel = exited.status == -signal.SIGKILL and self._memory_kills > before

@@ -53,7 +53,7 @@ def steps(device: str, models: Sequence[str], *, compiled: bool) -> None:
             _, run = ready.of(GraphedSteps)
             found["recorded, tf32"] = _milliseconds(run, ready.device) / ready.each
             torch.backends.cuda.matmul.allow_tf32 = False
-            print(f"{name}: recording given up: {recorded._given_up}")
+            print(f"{name}: recording given up: {recorded.given_up}")
         if compiled:
             found |= _compiled(ready)
         shown = ", ".join(f"{way} {value:.3f}" for way, value in found.items())

@@ -151,6 +151,6 @@ def test_a_worker_that_the_kernel_killed_for_memory_is_told_from_one_that_somebo
     monkeypatch.setattr("search.execution.trial_endings.memory_kills", lambda: next(kills))
     endings = TrialEndings(tmp_path, queue=None, recorder=None, logs=None, callback=None, connections=None)  # fmt: skip
     killed = WorkerExited(worker=None, status=-signal.SIGKILL, output=b"")
-    assert [endings._lacked_memory(killed) for _ in range(2)] == [False, True]
+    assert [endings.lacked_memory(killed) for _ in range(2)] == [False, True]
     left = WorkerExited(worker=None, status=1, output=b"", placement_reason="its actor or node has died: Worker exit type: NODE_OUT_OF_MEMORY Worker exit detail: Task was killed due to the node running low on memory.")  # fmt: skip
-    assert endings._lacked_memory(left)
+    assert endings.lacked_memory(left)

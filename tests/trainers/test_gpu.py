@@ -226,8 +226,8 @@ for words in t.SETTINGS:
         steps, results[kind] = t.trained(words, kind, epochs=3, device="cuda")
     pairs = [(a.double(), b.double()) for a, b in zip(*results.values()) if a.numel()]
     apart = max(float((a - b).abs().max() / (a.abs().max() + 1e-12)) for a, b in pairs)
-    print(*words, "recordings", len(steps._recordings), "given up", steps._given_up, "apart", apart)
-    assert apart < 1e-2 and not steps._given_up
+    print(*words, "recordings", len(steps.recordings), "given up", steps.given_up, "apart", apart)
+    assert apart < 1e-2 and not steps.given_up
 """
 
 

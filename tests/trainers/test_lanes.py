@@ -342,7 +342,7 @@ def test_a_model_whose_rows_depend_on_each_other_is_refused_also_where_one_pass_
     stock,
 ):
     whole = stock()
-    x, y = (tensor[:300].numpy() for tensor in whole._sets[0])
+    x, y = (tensor[:300].numpy() for tensor in whole.sets[0])
     part = Part(index=np.arange(300), x=x, y=y)
     few = Stock(data=Data(train=part, val=part), device="cpu")
     for seats in (whole, few):
@@ -466,8 +466,8 @@ def test_a_traced_step_is_never_seen_but_in_time(words, monkeypatch):
     monkeypatch.setattr(traced, "SLOW", 10)
     quick = going()
     tracing = quick.group._program._traced
-    assert not tracing._given_up
-    assert sorted({lanes for lanes, _ in tracing._checked}) == [2, 6, 7]
+    assert not tracing.given_up
+    assert sorted({lanes for lanes, _ in tracing.checked}) == [2, 6, 7]
     assert {trial: bits(told) for trial, told in quick.told.items()} == {
         trial: bits(told) for trial, told in plain.told.items()
     }
@@ -501,8 +501,8 @@ def test_calls_that_change_nothing_are_left_out_of_a_trace_and_nothing_changes(s
             (apart["weights"], rows["weights"]),
         ]
         assert all(torch.equal(one, other) for one, other in pairs)
-    assert not tracing._given_up
-    assert {lanes for lanes, _ in tracing._checked} == {2, 3, 4, 5, 9}
+    assert not tracing.given_up
+    assert {lanes for lanes, _ in tracing.checked} == {2, 3, 4, 5, 9}
     (module,) = tracing._modules.values()
     assert module.code.count("transpose(") == (0 if step is _turned_and_back else 2)
 
@@ -529,4 +529,4 @@ def test_what_a_trace_would_get_wrong_is_not_traced(step, monkeypatch):
         (found,) = tracing(rows, x)
         if expected is not None:
             assert torch.equal(found, expected)
-    assert tracing._given_up
+    assert tracing.given_up

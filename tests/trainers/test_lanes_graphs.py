@@ -68,8 +68,8 @@ def trained(words, kind, *, epochs=2, device="cpu"):
 def test_recorded_steps_give_what_plain_calls_give(words):
     _, plain = trained(words, Steps)
     steps, recorded = trained(words, GraphedSteps)
-    assert not steps._given_up
-    assert len(steps._recordings) == 3  # whole batches, the last one, the evaluation
+    assert not steps.given_up
+    assert len(steps.recordings) == 3  # whole batches, the last one, the evaluation
     assert all(torch.equal(one, other) for one, other in zip(plain, recorded, strict=True))
 
 
@@ -79,7 +79,7 @@ def test_recordings_of_other_numbers_of_lanes_take_the_place_of_old_ones():
         some = joined([{name: tensor[:1] for name, tensor in rows.items()}] * count)
         epoch = lane_epoch(lanes[:1] * count, steps=3, rows=70, like=rows[WEIGHTS])
         steps.advance(some, epoch, range(2), torch.zeros(count, dtype=torch.float64))
-    assert len(steps._recordings) == 3 * graphs.KEPT
+    assert len(steps.recordings) == 3 * graphs.KEPT
 
 
 def test_a_recording_that_differs_or_cannot_be_made_is_given_up(monkeypatch):
@@ -100,7 +100,7 @@ def test_a_recording_that_differs_or_cannot_be_made_is_given_up(monkeypatch):
     for recorded in (wrong, impossible, too_large):
         monkeypatch.setattr(graphs, "recorded", recorded)
         steps, results = trained((), GraphedSteps)
-        assert steps._given_up
+        assert steps.given_up
         assert all(torch.equal(one, other) for one, other in zip(plain, results, strict=True))
 
 

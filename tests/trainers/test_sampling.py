@@ -103,7 +103,7 @@ def test_mixup_keeps_a_model_from_learning_wrong_labels_by_heart():
 
 def test_what_draws_or_mixes_its_own_rows_trains_alone_and_says_why():
     data = Stock.__new__(Stock)
-    data._device, data._sets, data._rows = torch.device("cpu"), _sets(), 600
+    data._device, data.sets, data._rows = torch.device("cpu"), _sets(), 600
     assert data.key(_config(trainer={"balance": 1.0})).cause == "its rows are drawn by class"
     mixup = {"_target_": "trainers.augment.Mixup", "strength": 0.2}
     assert data.key(_config(augment=mixup)).cause == "its rows are augmented"

@@ -126,7 +126,7 @@ def test_token_ids_stay_whole_and_reach_the_workers_as_ids(tmp_path):
     assert fold.data.train.x.dtype == np.int64
     assert np.array_equal(fold.data.train.lengths, made.final.train.lengths)
     stock = Stock(data=fold.data, device="cpu")
-    assert stock._sets[0][0].dtype == torch.long
+    assert stock.sets[0][0].dtype == torch.long
 
 
 @pytest.mark.parametrize("split", ["holdout", "kfold"])

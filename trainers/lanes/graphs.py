@@ -42,12 +42,17 @@ def capacity(lanes: int, device: torch.device) -> int:
 
 
 class GraphedSteps(Steps):
-    """Steps whose calls are recorded where they can be."""
+    """Steps whose calls are recorded where they can be.
+
+    Attributes:
+        recordings: by what they are of, the last used at the end.
+        given_up: True once a recording was wrong or could not be made; none is made then.
+    """
 
     def __init__(self, program: Program, *, sets: Sets, batch: int) -> None:
         super().__init__(program, sets=sets, batch=batch)
-        self._recordings: dict[object, _Recording] = {}
-        self._given_up = False
+        self.recordings: dict[object, _Recording] = {}
+        self.given_up = False
 
     def advance(self, rows: Rows, epoch: LaneEpoch, steps: range, total: Tensor) -> Tensor:
         """As `Steps.advance`; all but an epoch's last batch have one size."""
@@ -76,27 +81,27 @@ class GraphedSteps(Steps):
 
     def _too_large(self, rows: Rows) -> bool:
         size = sum(tensor.numel() * tensor.element_size() for tensor in rows.values())
-        return self._given_up or size > SHARE * memory_of(self.x.device)
+        return self.given_up or size > SHARE * memory_of(self.x.device)
 
     def _recording(
         self, name: tuple[object, ...], make: Callable[[], "_Recording"]
     ) -> "_Recording | None":
         """The recording of that name, made where there is none; None where it cannot be."""
-        if name in self._recordings:
-            self._recordings[name] = self._recordings.pop(name)  # the last ones used stay
-            return self._recordings[name]
+        if name in self.recordings:
+            self.recordings[name] = self.recordings.pop(name)  # the last ones used stay
+            return self.recordings[name]
         try:
             recording = make()
-            self._given_up = not recording.is_right
+            self.given_up = not recording.is_right
         except Exception:  # noqa: BLE001  # of a user's model; memory, of which graphs need more
-            self._given_up = True
-        if self._given_up:
-            self._recordings.clear()
+            self.given_up = True
+        if self.given_up:
+            self.recordings.clear()
             torch.cuda.empty_cache()
             return None
-        self._recordings[name] = recording
-        while len(self._recordings) > 3 * KEPT:  # whole batches, last batches, evaluations
-            del self._recordings[next(iter(self._recordings))]
+        self.recordings[name] = recording
+        while len(self.recordings) > 3 * KEPT:  # whole batches, last batches, evaluations
+            del self.recordings[next(iter(self.recordings))]
         return recording
 
 

@@ -56,23 +56,26 @@ class Traced:
 
     `step(rows, *tensors)` returns tensors with lanes in front, as all its arguments have; it may
     change rows in place.
+
+    Attributes:
+        given_up: True once a trace gave other bits; steps are not traced from then on.
+        checked: lanes and shapes for which a trace has been compared.
     """
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._given_up = False
+        self.given_up = False
         self._seconds: dict[Shape, deque[float]] = {}  # of the last untraced steps
         # Numbers of untraced steps, by shape alone, and by lanes and shape.
         self._steps: Counter[Shape | tuple[int, Shape]] = Counter()
         self._modules: dict[Shape, fx.GraphModule] = {}
-        # Numbers of lanes for which a module gives the same bits.
-        self._checked: set[tuple[int, Shape]] = set()
+        self.checked: set[tuple[int, Shape]] = set()
 
     def __call__(self, rows: Rows, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The step, traced as soon as that pays."""
         lanes = len(tensors[0])
         shape = (tuple(rows), *(tuple(tensor.shape[1:]) for tensor in tensors))
-        if (lanes, shape) in self._checked and not self._given_up:
+        if (lanes, shape) in self.checked and not self.given_up:
             with torch.no_grad():
                 return tuple(self._modules[shape](*rows.values(), *tensors))
         if self._pays(lanes, shape):
@@ -85,7 +88,7 @@ class Traced:
     def _pays(self, lanes: int, shape: Shape) -> bool:
         self._steps.update([shape, (lanes, shape)])
         seconds = self._seconds.setdefault(shape, deque(maxlen=TIMED))
-        if self._given_up or self._steps[lanes, shape] <= SETTLED or self._steps[shape] <= AFTER:
+        if self.given_up or self._steps[lanes, shape] <= SETTLED or self._steps[shape] <= AFTER:
             return False
         return sum(seconds) / len(seconds) < SLOW
 
@@ -105,10 +108,10 @@ class Traced:
                 *((rows[name], copies[name]) for name in rows),
             ]
             same = all(_same_bits(one, other) for one, other in pairs)
-            self._given_up = not same or generator_states(tensors[0].device) != generators
-            self._checked.add((len(tensors[0]), shape))
+            self.given_up = not same or generator_states(tensors[0].device) != generators
+            self.checked.add((len(tensors[0]), shape))
         except Exception:  # noqa: BLE001  # whatever cannot be traced goes on as before
-            self._given_up = True
+            self.given_up = True
         return expected
 
     def _trace(self, rows: Rows, tensors: Sequence[Tensor], lanes: int) -> fx.GraphModule:
