@@ -15,6 +15,7 @@ from rich.console import Console
 
 from search.config.plan import Plan, read_plan
 from search.config.quick_imports import quick_imports
+from search.config.shipped_defaults import with_former_stages
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.errors import Interrupted, disk_error
@@ -49,10 +50,8 @@ def launch(
         RunError: the search failed.
         Interrupted: by a signal; the tables are written and the text says how to go on.
     """
-    config = completed(config)
-    plan = read_plan(config, root=Path.cwd())
+    plan, folder = plan_in_folder(config)
     slots = slots_of(plan)
-    folder = Folder(plan.folder)
     with _told(plan.folder, command=command):
         _check_folder(plan, folder, console=console)
         labels = ", ".join(slot.label for slot in slots)
@@ -72,6 +71,18 @@ def launch(
             return carry_out(
                 plan, folder, pool, contract=contract, console=console, command=command
             )
+
+
+def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:
+    """The plan of a composed config, and its folder. A search that has begun keeps the stages that
+    its protocol had then.
+    """
+    plan = read_plan(completed(config), root=Path.cwd())
+    folder = Folder(plan.folder)
+    if folder.started:
+        begun = with_former_stages(plan.config, folder.load_config())
+        plan = plan if begun is plan.config else read_plan(begun, root=Path.cwd())
+    return plan, folder
 
 
 def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:

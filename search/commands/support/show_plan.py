@@ -12,21 +12,20 @@ from search.commands.support.documents import print_document
 from search.commands.support.protocol_plan import show_protocol
 from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.knobs import Knob
-from search.config.plan import Plan, read_plan
+from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 from search.config.sweep_words import sweep_words
 from search.config.tune_settings import TuneSettings
 from search.config.words import take
-from search.contract.dataset import completed
 from search.execution.pace import duration
 from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of
 from search.lifecycle.estimate import measure_epoch
+from search.lifecycle.launch import plan_in_folder
 from search.results.findings import open_results
 from search.results.transfer import compose_from, protocol_from
 from search.stages import joint, joint_confirmation, sweep
 from search.stages.racing import Race
-from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
 PROTOCOLS = ("tune", "sweep")  # the verbs whose plan it is, in place of an experiment
@@ -34,8 +33,7 @@ PROTOCOLS = ("tune", "sweep")  # the verbs whose plan it is, in place of an expe
 
 def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) -> None:
     """Prints the plan; what a search of this name has done already is taken off."""
-    plan = read_plan(completed(composed(options, config_dir)), root=Path.cwd())
-    folder = Folder(plan.folder)
+    plan, folder = plan_in_folder(composed(options, config_dir))
     folder.check_config(plan.config)
     rows = (
         open_results(str(plan.folder), root=plan.folder.parent)[1].rows
