@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -57,15 +58,10 @@ def _foreign(config: DictConfig) -> list[str]:
     that callbacks send to.
     """
     node = resolved(config)
-    shipped = {
-        path
-        for file in CONF.rglob("*.yaml")
-        for path in SHIPPED.findall(file.read_text(encoding="utf-8"))
-    }
     code = [
         path
         for path in dict.fromkeys(import_paths(node))
-        if path not in shipped and not OF_TORCH.fullmatch(path)
+        if path not in _shipped() and not OF_TORCH.fullmatch(path)
     ]
     command = (node.get("trainer") or {}).get("command")
     callbacks = (node.get("callbacks") or {}).values()
@@ -75,6 +71,13 @@ def _foreign(config: DictConfig) -> list[str]:
             code.append(f"the command {' '.join(map(str, words))}")
     sent = [str(callback[key]) for callback in each for key in SENT if callback.get(key)]
     return [*code, *(f"callbacks that send to {address}" for address in sent)]
+
+
+@cache  # an ensemble's members are asked about one by one
+def _shipped() -> frozenset[str]:
+    """All import paths that the shipped configs name."""
+    texts = (file.read_text(encoding="utf-8") for file in CONF.rglob("*.yaml"))
+    return frozenset(path for text in texts for path in SHIPPED.findall(text))
 
 
 def _is_path(value: str, *, key: str, name: str) -> bool:

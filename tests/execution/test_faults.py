@@ -94,9 +94,10 @@ def test_a_training_that_told_nothing_to_its_end_is_not_run_three_times(tmp_path
         shutil.rmtree(tmp_path / "results")
 
 
-def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
-    (tmp_path / "program.py").write_text(
-        "import sys\nassert sys.argv[1] == '0'\nprint('{\"epoch\": 1, \"accuracy\": 0.5}')\n"
+def _search_whose_program_takes(seed, folder):
+    """A search of three seeds, whose program fails unless its seed is as said."""
+    (folder / "program.py").write_text(
+        f'import sys\nassert sys.argv[1] {seed}\nprint(\'{{"epoch": 1, "accuracy": 0.5}}\')\n'
     )
     words = [
         "trainer.command=['{python}',program.py,'{seed}']",
@@ -104,7 +105,11 @@ def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
         "seeds=3",
         "space.optimizer.lr.points=3",
     ]
-    done = search("own_command", *words, "placement.slots=1", cwd=tmp_path)
+    return search("own_command", *words, "placement.slots=1", cwd=folder)
+
+
+def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
+    done = _search_whose_program_takes("== '0'", tmp_path)
     assert done.returncode == 1
     assert (
         "seed 0 trains, but the first 5 trials of other seeds all failed alike, so the search "
@@ -118,16 +123,7 @@ def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
 
 
 def test_one_seed_that_fails_beside_others_that_train_ends_no_search(tmp_path):
-    (tmp_path / "program.py").write_text(
-        "import sys\nassert sys.argv[1] != '1'\nprint('{\"epoch\": 1, \"accuracy\": 0.5}')\n"
-    )
-    words = [
-        "trainer.command=['{python}',program.py,'{seed}']",
-        "metric.name=accuracy",
-        "seeds=3",
-        "space.optimizer.lr.points=3",
-    ]
-    done = search("own_command", *words, "placement.slots=1", cwd=tmp_path)
+    done = _search_whose_program_takes("!= '1'", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     states = trials(tmp_path / "results" / "own_command").groupby("seed").state.unique()
     assert states[1].tolist() == ["failed"]

@@ -85,11 +85,11 @@ def _relation(
 def _ahead(read: Tensor, aims: Tensor) -> int | None:
     """How many steps all targets are ahead, those left out aside."""
     held = aims[:, : read.shape[1] - 1]
-    several = len(torch.unique(held[held >= 0])) >= KINDS
+    counted = held >= 0
+    if int(counted.sum()) < LEAST or len(torch.unique(held[counted])) < KINDS:
+        return None
     for ahead, near in ((1, read[:, 1:]), (0, read[:, : held.shape[1]])):
-        counted = held >= 0
-        same = bool((held == near)[counted].all())
-        if several and int(counted.sum()) >= LEAST and same:
+        if bool((held == near)[counted].all()):
             return ahead
     return None
 
