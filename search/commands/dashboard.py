@@ -19,12 +19,13 @@ def parser() -> VerbParser:
     ]
     parser = VerbParser("dashboard", summary=SUMMARY, examples=examples)
     parser.add_name()
+    parser.add_root()
     parser.add_argument(
         "--port",
         metavar="N",
         type=whole_number(1, 65535),
         default=8080,
-        help="of this machine (default: 8080)",
+        help="port of this machine (default: 8080)",
     )
     return parser
 

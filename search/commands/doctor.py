@@ -29,7 +29,7 @@ def parser() -> VerbParser:
         ("python -m search doctor --csv log.csv --classes 10", "of anybody's training log"),
     ]
     parser = VerbParser("doctor", summary=SUMMARY, examples=examples)
-    parser.add_argument("name", metavar="NAME", nargs="?", help="a search, or its folder")
+    parser.add_name(nargs="?")
     parser.add_argument("trial", metavar="TRIAL", nargs="?", help="one of its trials, in full")
     parser.add_argument(
         "--csv",

@@ -20,6 +20,7 @@ def parser() -> VerbParser:
     ]
     parser = VerbParser("export", summary=SUMMARY, examples=examples)
     parser.add_name()
+    parser.add_root()
     parser.add_argument(
         "--to",
         metavar="FILE",
@@ -52,5 +53,5 @@ def run(words: list[str], config_dir: Path | None) -> int:
         contract = folder.load_contract()
         write_text(target, best_config(findings.plan, findings.winner, contract=contract))
     metric, winner = findings.plan.metric.name, findings.winner
-    print(f"{target}: trial {winner.spec.trial}, {metric} {winner.value}")
+    print(f"{target}: trial {winner.spec.trial}, {metric} {winner.value:.4g}")
     return 0

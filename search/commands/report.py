@@ -31,7 +31,7 @@ def parser() -> VerbParser:
     ]
     details = "The page is one file that opens in a browser without a server or a network."
     parser = VerbParser("report", summary=SUMMARY, details=details, examples=examples)
-    parser.add_argument("names", metavar="NAME", nargs="+", help="a search in results/")
+    parser.add_name(nargs="+")
     parser.add_root()
     parser.add_argument(
         "--to", metavar="FILE", type=file_to_write, help="another file than report.html"
@@ -40,7 +40,11 @@ def parser() -> VerbParser:
         "--watch", action="store_true", help="write it again while the search runs; one NAME only"
     )
     parser.add_argument(
-        "--every", metavar="SECONDS", type=whole_number(1), default=EVERY, help="of --watch"
+        "--every",
+        metavar="SECONDS",
+        type=whole_number(1),
+        default=EVERY,
+        help=f"between two pages of --watch (default: {EVERY})",
     )
     parser.add_json()
     return parser

@@ -6,7 +6,6 @@ from typing import Any
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
-from search.config.text import one_line
 from search.errors import UsageError
 from search.execution.pace import duration
 from search.execution.progress import shown_knobs
@@ -28,7 +27,7 @@ def parser() -> VerbParser:
         "ended without a word); the command that started it goes on with the last two."
     )
     parser = VerbParser("status", summary=SUMMARY, details=details, examples=examples)
-    parser.add_argument("name", metavar="NAME", nargs="?", help="a search, or its folder")
+    parser.add_name(nargs="?")
     parser.add_root()
     parser.add_json()
     return parser
@@ -89,11 +88,11 @@ def _show(entry: _Entry, *, trials: bool) -> None:
     best = standing.best
     if best is not None:
         score = f"{standing.metric} {best.value:.4g}"
-        knobs = one_line(shown_knobs(best.knobs)) or "the baseline"
+        knobs = shown_knobs(best.knobs, findings.plan)
         facts.append(
             f"{'incumbent so far' if standing.stage else 'chosen'}: {knobs}, mean {score}"
             if best.decided
-            else f"best {score}: trial {best.trial}, {knobs}"
+            else f"best {score}: trial {best.trial}, {knobs}".removesuffix(", ")
         )
     if standing.age:
         facts.append(f"{ENDED[standing.state]} {duration(standing.age)} ago")
@@ -116,8 +115,8 @@ def _show_trials(standing: Standing, findings: Findings) -> None:
         if trial in standing.reached:
             value = f"{standing.metric} {standing.values[trial]:.4g}"
             reached = f"epoch {standing.reached[trial]} of {findings.plan.epochs}, {value}"
-        knobs = one_line(shown_knobs(row.spec.knobs))
-        line = f"  trial {trial} {row.state}: {knobs} seed {row.spec.seed}  {reached}  {row.reason}"
+        knobs = f"{shown_knobs(row.spec.knobs, findings.plan)} seed {row.spec.seed}".lstrip()
+        line = f"  trial {trial} {row.state}: {knobs}  {reached}  {row.reason}"
         print(line.rstrip())
 
 

@@ -35,6 +35,7 @@ def parser() -> VerbParser:
     )
     parser = VerbParser("table", summary=SUMMARY, details=details, examples=examples)
     parser.add_name()
+    parser.add_root()
     parser.add_argument(
         "--trials", action="store_true", help="a row per trial, as trials.csv, in place of values"
     )

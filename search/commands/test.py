@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def parser() -> VerbParser:
     ]
     parser = VerbParser("test", summary=SUMMARY, examples=examples)
     parser.add_name()
+    parser.add_root()
     parser.add_argument("--again", action="store_true", help="open it although it was opened")
     parser.add_argument(
         "--unfinished",
@@ -75,7 +77,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         by_group = _by_group(findings, folder, prepared)
     metric, rows = opening["metric"], opening["rows"]
     if not several:
-        print(f"test {metric}: {mean!r} on {rows} rows (validation: {config.expected!r})")
+        print(f"test {metric}: {mean:.4g} on {rows} rows (validation: {config.expected:.4g})")
     for who, values in several.items():
         print(f"test {metric} of {who}: {spread(values)} on {rows} rows")
     val_rows = sum(len(fold.val) for fold in prepared.split.folds)
@@ -205,7 +207,16 @@ def _one(findings: Findings, config: DictConfig, folder: Folder, judge: Judge) -
 def _shown(openings: Sequence[Mapping[str, Any]]) -> str:
     """A line per opening: when, by which search, and what it said."""
     return "\n".join(
-        f"  {opening.get('when', 'once')} by {opening.get('search', 'a search')}: "
-        f"{opening.get('metric', 'score')} {opening.get('score')}"
+        f"  {_minute(opening.get('when'))} by {opening.get('search', 'a search')}: "
+        f"{opening.get('metric', 'score')} {_score(opening.get('score'))}"
         for opening in openings
     )
+
+
+def _minute(when: str | None) -> str:
+    """`2026-11-27 10:51 +0000`; a ledger of long ago may hold no time."""
+    return f"{datetime.fromisoformat(when):%Y-%m-%d %H:%M %z}" if when else "once"
+
+
+def _score(score: float | None) -> str:
+    return "unknown, since that test was cut off" if score is None else f"{score:.4g}"

@@ -35,6 +35,7 @@ def parser() -> VerbParser:
     )
     parser = VerbParser("workers", summary=SUMMARY, details=details, examples=examples)
     parser.add_name()
+    parser.add_root()
     parser.add_argument("order", nargs="?", metavar="ORDER", help="stop, start or drain")
     parser.add_argument("target", nargs="?", metavar="SLOT|NODE", help="as the table names it")
     parser.add_json()

@@ -143,8 +143,9 @@ class ShownProgress:
                 else row.state
             )
             count = f"[{int(self._bar.tasks[0].completed)}/{self._total}] trial {row.spec.trial}"
-            knobs = f"{shown_knobs(row.spec.knobs)}  seed {row.spec.seed}"
-            self.note(f"{count}  {knobs}  {result}  {row.seconds:.1f} s  {row.reason}".rstrip())
+            knobs = shown_knobs(row.spec.knobs, self._plan)
+            about = f"{knobs}  seed {row.spec.seed}".lstrip()
+            self.note(f"{count}  {about}  {result}  {row.seconds:.1f} s  {row.reason}".rstrip())
         elif failed:
             self.note(f"trial {row.spec.trial} {row.state}: {row.reason}", style="red")
 
@@ -184,8 +185,9 @@ class ShownProgress:
     def _footer(self) -> Text:
         best, metric = self._best, self._plan.metric.name
         if best is not None:
-            knobs = shown_knobs(best.spec.knobs, names=self._names)
+            knobs = shown_knobs(best.spec.knobs, self._plan, names=self._names)
             text = f"best so far: {metric} {best.value:.4g}, trial {best.spec.trial}: {knobs}"
+            text = text.removesuffix(": ")
             return Text(one_line(text), style="green", no_wrap=True, overflow="ellipsis")
         if self._ended:
             return Text(f"{self._ended} ended, none usable yet", style="yellow")
@@ -213,7 +215,8 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
         pace = f", {lines.epochs.pace:.3g} epochs/s" if lines.epochs.pace else ""
         knobs = f"{len(running)} lanes{pace}; mean losses, best of all"
     else:
-        knobs = f"{shown_knobs(first.spec.knobs, names=names)} seed {first.spec.seed}"
+        knobs = shown_knobs(first.spec.knobs, plan, names=names)
+        knobs = f"{knobs} seed {first.spec.seed}".lstrip()
     return [lines.label, trials, f"{epoch}/{plan.epochs}", *map(_number, (train, val, best))], knobs
 
 
@@ -237,11 +240,17 @@ def growth_reason(spec: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool
     return "more seeds of values that were tried"
 
 
-def shown_knobs(knobs: Mapping[str, Value], *, names: Mapping[str, str] | None = None) -> str:
-    """`optimizer.lr=0.1 …`; with `names`, those in place of the paths."""
-    return " ".join(
+def shown_knobs(
+    knobs: Mapping[str, Value], plan: Plan, *, names: Mapping[str, str] | None = None
+) -> str:
+    """`optimizer.lr=0.1 …`; with `names`, those in place of the paths.
+
+    A trial that turns nothing is the baseline; of one training, which compares nothing, no word.
+    """
+    shown = " ".join(
         f"{(names or {}).get(path, path)}={one_line(value)}" for path, value in knobs.items()
     )
+    return shown or ("" if plan.kind == "train" else "the baseline")
 
 
 def _is_number(value: object) -> TypeGuard[float | int]:

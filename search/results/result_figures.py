@@ -43,7 +43,7 @@ class ResultFigures:
     def names(self) -> list[str]:
         """What this search has figures of."""
         aliases = [alias for alias, section in ALIASES.items() if section in self._charts]
-        return [*aliases, *self._charts, "curves"]
+        return list(dict.fromkeys([*aliases, *self._charts, "curves"]))
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.names]

@@ -6,6 +6,7 @@
 """
 
 import argparse
+import contextlib
 import io
 import os
 import re
@@ -48,12 +49,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--to", type=Path, default=ROOT / "tests" / "pictures")
-    target = parser.parse_args().to
+    target = parser.parse_args().to.resolve()
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place:
+    # Within the folder, as a user would be: the commands that the table names are as short as theirs.
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run([sys.executable, *COMMAND], cwd=place, env=environment, check=True)
-        folder, findings = open_results("lr_sweep", root=Path(place) / "results")
+        folder, findings = open_results("lr_sweep", root=Path("results"))
         findings = diagnosed(findings, curves_so_far(findings, folder), folder=folder)
         shutil.copy(folder.path / "sweep.svg", target / "sweep.svg")
         (target / "terminal.svg").write_text(terminal(findings))

@@ -395,13 +395,16 @@ def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     ledger = smoke / "results" / "smoke" / "test_ledger.jsonl"
     first = search("test", "smoke", cwd=smoke)
     assert first.returncode == 0, first.stderr
-    assert re.search(r"test accuracy: 0\.\d+ on 540 rows \(validation: 0\.\d+\)", first.stdout)
+    assert re.search(
+        r"test accuracy: 0\.\d{1,4} on 540 rows \(validation: 0\.\d{1,4}\)", first.stdout
+    )
     before = ledger.read_text()
     second = search("test", "smoke", cwd=smoke)
     assert second.returncode == 2
     assert "the test set is looked at once (P13), but it was opened 1 time:" in second.stderr
     assert re.search(
-        r"  20\S+ by smoke: accuracy 0\.\d+\n--again opens it and says so", second.stderr
+        r"  20\d\d-\d\d-\d\d \d\d:\d\d \+\d{4} by smoke: accuracy 0\.\d{1,4}\n--again opens it",
+        second.stderr,
     )
     assert ledger.read_text() == before
     shutil.copytree(smoke / "results" / "smoke", smoke / "results" / "twin")  # of one contract
@@ -413,7 +416,7 @@ def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     again = search("test", "smoke", "--again", cwd=smoke)
     assert again.returncode == 0
     assert re.search(
-        r"these rows were seen before:\n  20\S+ by smoke: accuracy 0\.\d+\nthis is opening 2",
+        r"these rows were seen before:\n  20[-\d: +]+ by smoke: accuracy 0\.\d+\nthis is opening 2",
         again.stdout,
     )
     records = [json.loads(line) for line in ledger.read_text().splitlines()]

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,31 @@ def test_slot_losses_and_best_value_are_seen_at_every_width(width, trials):
     )
     assert re.search(numbers, text)
     assert ("8 lanes" if trials > 1 else "lr=0.1 seed 0") in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize(("name", "shown"), [("joint", "the baseline"), ("train", "")])
+def test_a_trial_that_turns_nothing_is_named_the_baseline_and_of_one_training_nothing(
+    name, shown, terminal
+):
+    plan = _plan("joint")
+    plan = replace(plan, kind="train") if name == "train" else plan
+    console = _console(80, force_terminal=terminal)
+    progress, slot = (
+        ShownProgress(plan, done=0, console=console),
+        Slot(number=0, gpu=None, threads=1),
+    )
+    spec = TrialSpec(trial=0, stage="search", knobs={}, seed=4)
+    progress.began(slot, spec)
+    assert re.search(rf"^ +{shown} ?seed 4$".replace("  ?", " ?"), _text(progress, console), re.M)
+    progress.left(slot, spec)
+    progress.finished(TrialRecord(spec=spec, state="complete", value=0.5, epochs=5), [])
+    text = _text(progress, console)
+    assert re.search(
+        rf"best so far: accuracy 0.5, trial 0{': ' if shown else ''}{shown} *$", text, re.M
+    )
+    if not terminal:
+        assert f"trial 0  {shown}{'  ' if shown else ''}seed 4  accuracy" in text
 
 
 def test_before_a_trial_the_view_says_what_is_waited_for():

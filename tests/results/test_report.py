@@ -24,15 +24,18 @@ from pages import (
     table_of,
     words_of,
 )
+from scipy.special import stdtrit
 
 from search.errors import UsageError
 from search.results.report import report_page
-from search.results.report.answer import answer_of, follow_up, with_interval
+from search.results.report.answer import answer_of
 from search.results.report.budget import best_at, best_of
 from search.results.report.comparison import LoadedSearch, comparison_page
 from search.results.report.contract import _openings
 from search.results.report.costs import cost_of
 from search.results.report.epochs import confidence_chart, epoch_figures
+from search.results.report.go_on import follow_up
+from search.results.report.numbers import with_interval
 from search.results.report.page import cited
 from search.results.report.provenance import redacted
 from search.results.report.rules import CITED, rules
@@ -191,6 +194,16 @@ def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candida
     assert (answer.mark, answer.label) == ("gain", "a real gain")
     assert answer.sentence.startswith("Use optimizer.lr = 0.0")
     assert answer.surety.startswith("Confirmed on fresh seeds (P13): ")
+    confirm = next(step for step in findings.steps if step["kind"] == "confirm")
+    baseline, *others = confirm["evidence"]["values"]
+    (chosen,) = [each for each in others if each["trials"] == findings.steps[-1]["trials"]]
+    cards = {label: (value, note) for label, value, note in answer.cards}
+    gain, half = map(float, cards["gain"][0].split(" ± "))
+    assert gain == pytest.approx(chosen["difference"], abs=0.001)
+    low, high = chosen["interval"]
+    assert half == pytest.approx((high - low) / 2, rel=0.1)
+    assert f"{np.mean(baseline['scores']):.4g}, on the same seeds" in cards["gain"][1]
+    assert " ± " in cards["accuracy"][0]
     page = page_of(findings, tmp_path)
     stages = [step["stage"] for step in findings.steps]
     folded = re.findall(r'<details class="group" id="stage-([^"]+)">', page)
@@ -239,9 +252,25 @@ def test_a_protocol_that_finds_nothing_keeps_the_defaults(tmp_path):
     answer = answer_of(findings)
     assert (answer.mark, answer.label) == ("stays", "no gain beyond chance")
     assert answer.sentence.startswith("Keep the defaults: accuracy 0.90")
+    values = {row.spec.trial: row.value for row in findings.rows}
+    scores = [values[trial] for trial in findings.steps[-1]["trials"]]
+    mean, half = map(float, answer.cards[0][1].split(" ± "))
+    student = stdtrit(len(scores) - 1, 0.975) * np.std(scores, ddof=1) / len(scores) ** 0.5
+    assert (mean, half) == (
+        pytest.approx(np.mean(scores), rel=1e-3),
+        pytest.approx(student, rel=0.02),
+    )
+    label, none, most = answer.cards[1]
+    assert (label, none) == ("gain over the baseline", "none")
+    confirm = next(step for step in findings.steps if step["kind"] == "confirm")
+    highs = [each["interval"][1] for each in confirm["evidence"]["values"][1:]]
+    assert most == f"at most {max(highs):.2g} at 95 %"
     assert "What did not help" in words_of(page_of(findings, tmp_path))
     assert answer_of(replace(findings, steps=())).label == "not finished"
     *before, last = findings.steps
+    average = {**last, "kind": "ensemble", "decision": "adopt", "says": "the average of 5 models"}
+    averaged = answer_of(replace(findings, steps=(*findings.steps, average)))
+    assert averaged.surety.endswith("Beside it, the average of 5 models (R35).")
     unlearned = replace(findings, steps=(*before, {**last, "learned": False}))
     assert answer_of(unlearned).label == "nothing learned"
     failed = tuple(replace(row, value=None, state="infeasible") for row in findings.rows)

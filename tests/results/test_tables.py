@@ -145,7 +145,7 @@ def test_the_summary_counts_means_and_marks():
     assert summary.loc[0.01, "decision"] == "best, chosen"
     assert summary.loc[0.1, "decision"] == "baseline, worse"
     told = text(findings, summary.reset_index())
-    assert "| 0.01 | 3 | 0.901 | 0.001 |" in told
+    assert "| 0.01 | 3 | 0.9010 | 0.0010 |" in told  # a spread has the decimals of its mean
     assert "- optimizer.lr = 0.01 is adopted" in told
 
 
@@ -160,7 +160,7 @@ def test_the_summary_is_told_by_value_and_by_rank_with_the_distance_from_the_bas
     assert [row[1] for row in cells] == ["0.01", "0.001", "0.1", "0.0001", "1"]
     wrong_way = findings_of(lambda rate, seed: -planted(0.01)(rate, seed), "data=diabetes")
     ranked = text(wrong_way, frame(wrong_way)).partition("## By rank of the mean")[2]
-    assert ranked.splitlines()[4].startswith("| 1 | 0.01 | -0.901 |")
+    assert ranked.splitlines()[4].startswith("| 1 | 0.01 | -0.9010 |")
     assert frame(wrong_way).set_index("optimizer.lr").against[0.01] == pytest.approx(-0.05)
 
 

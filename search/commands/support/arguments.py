@@ -72,10 +72,12 @@ class VerbParser(argparse.ArgumentParser):
         usage = " ".join(self.format_usage().split())
         raise UsageError(f"{self._verb}: {message}; {usage}")
 
-    def add_name(self) -> None:
-        """The search that a verb reads, and where it lies."""
-        self.add_argument("name", metavar="NAME", help="a search in results/, or its folder")
-        self.add_root()
+    def add_name(self, *, nargs: str | None = None) -> None:
+        """The search that a verb reads, or several."""
+        name = "name" if nargs != "+" else "names"
+        self.add_argument(
+            name, metavar="NAME", nargs=nargs, help="a search in results/, or its folder"
+        )
 
     def add_root(self) -> None:
         """Where searches lie, as the option of verbs that compose no config."""

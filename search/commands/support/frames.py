@@ -7,7 +7,7 @@ import pandas as pd
 from search.config.text import for_csv
 from search.contract.metrics import Metric
 from search.errors import UsageError, unknown
-from search.results.summary.formatting import markdown
+from search.results.summary.formatting import form_of, markdown
 
 SCORES = ("mean", "value")  # columns of scores, the one that decides first
 AGAINST = "against"  # the score less the baseline's
@@ -55,7 +55,11 @@ def frame_text(frame: pd.DataFrame, output: str) -> str:
         safe.to_csv(text, index=False)
         return text.getvalue()
     if output == "latex":
-        return frame.to_latex(index=False, float_format="%.4g", escape=True, na_rep="")
+        forms = {
+            name: f"{{:{form_of(name, frame)}}}".format
+            for name in frame.select_dtypes(include="float").columns
+        }
+        return frame.to_latex(index=False, formatters=forms, escape=True, na_rep="")
     return f"{markdown(frame)}\n"
 
 

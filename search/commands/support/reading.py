@@ -108,7 +108,8 @@ def _show_one(reading: Reading, console: Terminal) -> None:
     row = next((row for row in rows if str(row.spec.trial) == name), None)
     about, config, ended = "", None, False
     if findings is not None and row is not None:
-        about = f"  {shown_knobs(row.spec.knobs)} seed {row.spec.seed}  {row.state}"
+        knobs = f"{shown_knobs(row.spec.knobs, findings.plan)} seed {row.spec.seed}".lstrip()
+        about = f"  {knobs}  {row.state}"
         config = config_of(findings, row)
         ended = out_of_patience(findings.plan, row)
     console.say(f"{name}{about}")

@@ -18,11 +18,13 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a dollar sign in a name is one
     "svg.hashsalt": "knobwise",  # the same search gives the same file
     "font.size": 8,
+    "figure.constrained_layout.w_pad": 0.1,  # inches: no letter touches the edge of the file
+    "figure.constrained_layout.h_pad": 0.1,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.formatter.useoffset": False,
 }
-BASELINE, WINNER, OTHERS, SEED, UNUSABLE = "#d95f02", "#1b7837", "#4c566a", "#b8c0cc", "#f4cccc"
+BASELINE, WINNER, OTHERS, SEED, UNUSABLE = "#d95f02", "#1b7837", "#4c566a", "#6b7686", "#f4cccc"
 MANY_CHOICES = 4  # choices above which their names are turned
 
 

@@ -75,24 +75,19 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
         axes.plot(
             [place] * len(scores),
             scores,
-            ".",
+            "o",
             color=SEED,
-            markersize=4,
-            zorder=1,
+            markerfacecolor="white",
+            markersize=3,
+            zorder=3,  # on its interval, which would hide it
             label=once("one seed"),
         )
         half = half_width(findings.decision, index)
         color, kind = _look(findings, index)
-        axes.errorbar(
-            place,
-            plan.metric.value_of(group.mean),
-            yerr=half if math.isfinite(half) else None,
-            fmt="o",
-            color=color,
-            markersize=5,
-            zorder=2,
-            label=once(kind),
-        )
+        mean = plan.metric.value_of(group.mean)
+        if math.isfinite(half):
+            axes.errorbar(place, mean, yerr=half, fmt="none", color=color, zorder=2)
+        axes.plot(place, mean, "o", color=color, markersize=5, zorder=4, label=once(kind))
 
 
 def _look(findings: Findings, index: int) -> tuple[str, str]:

@@ -1,26 +1,18 @@
 """The answer at the top of the page: what to use, how good it is, and how sure that is (P5)."""
 
 import math
-from collections.abc import Iterable, Mapping
-from shlex import quote
 
-from omegaconf import OmegaConf
-
-from search.config.catalogue import CONF
-from search.config.compose_protocol import spaces_by_path
-from search.config.knobs import Value
-from search.config.plan import Plan
-from search.config.results_root import address, from_here
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
+from search.results.report.go_on import all_commands
+from search.results.report.numbers import number, rough, setting, with_interval
+from search.results.report.staged_answer import NAMED, staged_answer
 from search.results.summary import view_of
 from search.results.summary.formatting import count, half_width, listed, ordered, percent
 from search.stages.decision import Decision
 from search.storage.folder import Folder
 
 TIE_LIST = 6  # tied values that are named
-MOST_DECIMALS, LARGE = 8, 1e6  # beyond these, powers of ten are shorter
-NAMED = 3  # knobs that the sentence names; more stand below it
 
 
 def answer_of(findings: Findings) -> Answer:
@@ -28,7 +20,7 @@ def answer_of(findings: Findings) -> Answer:
     if not view_of(findings.plan).compares:
         return _single(findings)
     if findings.steps:
-        return _staged(findings)
+        return staged_answer(findings)
     decision = findings.decision
     if decision is None and findings.obstacle:
         return Answer(
@@ -51,32 +43,6 @@ def answer_of(findings: Findings) -> Answer:
             surety="The section on failures shows the reasons.",
         )
     return _decided(findings, decision, decision.winner)
-
-
-def setting(knobs: Mapping[str, Value]) -> str:
-    """A configuration in words: `optimizer.lr = 0.1, model.width = 64`."""
-    return ", ".join(f"{path} = {value}" for path, value in knobs.items())
-
-
-def number(value: float | None) -> str:
-    """Four digits, as all texts of the page show a number."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:z.4g}"
-
-
-def rough(value: float | None) -> str:
-    """Two digits: a spread or a margin is not known better."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:z.2g}"
-
-
-def with_interval(mean: float, half: float) -> str:
-    """`0.9709 ± 0.0086`: two digits of the interval, and as many decimals of the mean."""
-    if not math.isfinite(half) or half <= 0:
-        return number(mean)
-    decimals = 1 - math.floor(math.log10(half))
-    if decimals > MOST_DECIMALS or abs(mean) >= LARGE:
-        return f"{number(mean)} ± {rough(half)}"
-    shown = max(decimals, 0)
-    return f"{mean:z.{shown}f} ± {round(half, decimals):.{shown}f}"
 
 
 def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
@@ -109,7 +75,7 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
         surety=surety,
         cards=[*cards, ("how sure", label, f"over {count(len(groups), 'candidate')}")],
         settings=[f"{path}={value}" for path, value in knobs.items()],
-        commands=_commands(findings),
+        commands=all_commands(findings),
     )
 
 
@@ -199,101 +165,3 @@ def _single(findings: Findings) -> Answer:
         surety="One training of one seed compares nothing.",
         cards=[(plan.metric.name, number(row.value), f"epoch {row.best_epoch} of {row.epochs}")],
     )
-
-
-def mean_of(values: Iterable[float | None]) -> float | None:
-    """The mean of the values that there are."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _staged(findings: Findings) -> Answer:
-    """What the stages of a protocol have arrived at: the last incumbent, against the baseline."""
-    plan, steps = findings.plan, findings.steps
-    values = {row.spec.trial: row.value for row in findings.rows}
-    last = steps[-1]
-    mean = mean_of(values.get(trial) for trial in last["trials"])
-    if not findings.stage and all(value is None for value in values.values()):
-        why, *advice = view_of(plan).teller.conclusion(findings)
-        return Answer(mark="none", label="no answer", sentence=f"{why}.", surety=" ".join(advice))
-    first = next((step for step in steps if step["kind"] == "baseline"), last)
-    base = mean_of(values.get(trial) for trial in first["trials"])
-    confirm = next((step for step in steps if step["kind"] == "confirm"), None)
-    held = last["held"]
-    what = setting(held) if len(held) <= NAMED else "the settings below"
-    seeds = count(len(last["trials"]), "seed")
-    reached = f"{plan.metric.name} {number(mean)} on validation, the mean of {seeds}"
-    cards = [
-        (plan.metric.name, number(mean), f"validation, mean of {seeds}"),
-        ("baseline", number(base), "the defaults, on their own seeds"),
-        ("stages", str(len(steps)), f"{count(len(findings.rows), 'trial')} in all"),
-    ]
-    outcomes = {
-        "adopt": ("gain", "a real gain"),
-        "keep": ("stays", "no gain beyond chance"),
-        "": ("unsure", "not confirmed yet"),
-    }
-    decision = confirm["decision"] if confirm is not None else ""
-    if confirm is not None and decision in outcomes:
-        surety = f"Confirmed on fresh seeds (P13): {confirm['says']}."
-    elif not held:
-        decision, surety = "keep", "No stage found a value that is better beyond chance (P5)."
-    else:
-        decision = ""
-        surety = "Chosen values lead partly by luck until fresh seeds confirm them (P13)."
-    mark, label = outcomes[decision]
-    if not last.get("learned", True):
-        mark, label = "unsure", "nothing learned"
-        surety = "No training beats a constant prediction beyond chance (R11)."
-    sentence = f"Use {what}: {reached}." if held else f"Keep the defaults: {reached}."
-    if findings.stage:
-        mark, label = "open", "not finished"
-        sentence = f"In stage {findings.stage}; so far: {sentence[0].lower()}{sentence[1:]}"
-    return Answer(
-        mark=mark,
-        label=label,
-        sentence=sentence,
-        surety=surety,
-        cards=[*cards, ("how sure", label, "")],
-        settings=[f"{path}={value}" for path, value in held.items()],
-        commands=_commands(findings) if findings.winner is not None else [],
-    )
-
-
-def follow_up(plan: Plan) -> str:
-    """The joint search that goes on from a sweep's winner, over those of its usual knobs that the
-    winner has; empty where it has less than two, or where a trainer is the user's own.
-    """
-    recipe = view_of(plan).follow_up
-    if not recipe or not plan.stock:
-        return ""
-    usual = list(OmegaConf.load(CONF / "space" / f"{recipe}.yaml").defaults)
-    there = {
-        name
-        for path, name in spaces_by_path(plan.config).items()
-        if OmegaConf.select(plan.config, path) is not None
-    }
-    names = [name for name in usual if name in there]
-    space = "" if names == usual else f" 'space=[{','.join(names)}]'"
-    source = address(plan.folder)
-    command = f"python -m search {recipe} from={source} name={plan.name}-{recipe}{space}"
-    return command if len(names) > 1 else ""
-
-
-def next_commands(plan: Plan) -> list[tuple[str, str]]:
-    """Commands that go on from a search with a winner, each with its purpose."""
-    name, best = address(plan.folder), quote(str(from_here(plan.folder) / "best.yaml"))
-    seal = (f"python -m search test {name}", "opens the sealed test set, once")
-    return [
-        (f"python -m search train {best}", "trains the winner again, and compares"),
-        *([seal] if plan.config.trainer.predict else []),
-        (
-            f"python -m search doctor {name}",
-            "what the curves say, trial by trial, and what to turn",
-        ),
-    ]
-
-
-def _commands(findings: Findings) -> list[tuple[str, str]]:
-    joint = [(follow_up(findings.plan), "turns many knobs at once, from this winner")]
-    return [*next_commands(findings.plan), *(each for each in joint if each[0])]

@@ -5,9 +5,9 @@ from search.config.sweep_settings import SweepSettings
 from search.results.figures.places import Placement, place
 from search.results.figures.sweep import dot_limits, near_values
 from search.results.findings import Findings
-from search.results.report.answer import number, setting, with_interval
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
+from search.results.report.numbers import number, setting, with_interval
 from search.results.summary import view_of
 from search.results.summary.formatting import LABELS, half_width
 from search.stages.range_ends import clear_edge

@@ -18,17 +18,22 @@ Number = float | int | None
 GREEN, ORANGE, BLUE, GREY = "#009e73", "#d55e00", "#3b8fd0", "#8291a5"  # Okabe and Ito 2008, near
 SCALE = [[0, "#3f4a8a"], [0.35, "#2a8a8c"], [0.7, "#5dbb63"], [1, "#f2c80f"]]  # dark to light
 HEIGHT = 380  # pixels
+SLANT = -30  # degrees: a label ends at its place, so the last one is not cut at the right
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """`ticks`: position → label, where Plotly's own do not fit; `limits` in the axis' numbers."""
+    """`ticks`: position → label, where Plotly's own do not fit; `limits` in the axis' numbers.
+
+    `slanted`: labels that are too long to stand side by side end below their places.
+    """
 
     title: str = ""
     log: bool = False
     whole: bool = False
     ticks: Mapping[float, str] = field(default_factory=dict)
     limits: tuple[float, float] | None = None
+    slanted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +192,8 @@ def _axis(axis: Axis) -> dict[str, Any]:
         drawn["type"] = "log"
     if axis.ticks:
         drawn |= {"tickvals": [*axis.ticks], "ticktext": [*map(_text, axis.ticks.values())]}
+    if axis.slanted:
+        drawn["tickangle"] = SLANT
     if axis.whole:
         drawn["tickformat"] = "d"
     if axis.limits is not None:

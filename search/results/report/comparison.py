@@ -9,9 +9,10 @@ import pandas as pd
 from search.contract.fingerprint import is_same
 from search.errors import UsageError
 from search.results.findings import Findings
-from search.results.report.answer import answer_of, setting, with_interval
+from search.results.report.answer import answer_of
 from search.results.report.blocks import Figures, Group, Page, Section, Table
 from search.results.report.chart import Axis, Chart, Series
+from search.results.report.numbers import setting, with_interval
 from search.results.report.page import render
 from search.results.report.sections import search_sections
 from search.results.summary.formatting import half_width

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from search.errors import UsageError
-from search.results.report.answer import number
 from search.results.report.blocks import Facts, Section
+from search.results.report.numbers import number
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 

@@ -86,10 +86,10 @@ def _lead(total: "pd.Series[float]") -> str:
     trials = count(int(total["trials"]), "trial")
     parts = [f"{trials} ran {run:.0f} epochs in {total['seconds']:.0f} s of training."]
     if saved:
-        parts.append(f"Epochs saved: {saved}, about {total['seconds_saved']:.0f} s.")
+        parts.append(f"Epochs saved: {saved} (about {total['seconds_saved']:.0f} s).")
     if total["lost"]:
         lost, seconds = total["lost"], total["seconds_lost"]
-        parts.append(f"Epochs without a result: {lost:.0f}, {seconds:.0f} s.")
+        parts.append(f"Epochs that led to no result: {lost:.0f} ({seconds:.2g} s).")
     return " ".join(parts)
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 
 from search.results.diagnosis import by_trial
 from search.results.findings import Findings
-from search.results.report.answer import setting
 from search.results.report.blocks import Block, Curves, Section, Words, table_of
 from search.results.report.epochs import epoch_figures
+from search.results.report.numbers import setting
 from search.results.summary.advise import tried_paths
 from search.results.summary.verdicts import advice, config_of, out_of_patience, turnable
 from search.storage.folder import Folder

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from search.results.findings import Findings
-from search.results.report.answer import rough, setting
 from search.results.report.blocks import Entry, Section, Table, Words
+from search.results.report.numbers import rough, setting
 from search.results.summary import conclusion, view_of
 from search.results.summary.formatting import LABELS, count
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from search.config.text import one_line
 from search.results.findings import Findings
-from search.results.report.answer import setting
 from search.results.report.blocks import Block, Log, Section, Table
 from search.results.report.costs import LOST
+from search.results.report.numbers import setting
 from search.results.summary.formatting import count
 from search.storage.folder import Folder
 

@@ -6,10 +6,10 @@ from itertools import combinations
 from search.config.knobs import Knob
 from search.results.figures.places import near_best, place
 from search.results.findings import Findings
-from search.results.report.answer import number
 from search.results.report.blocks import Figures, Section, Table
 from search.results.report.candidates import axis_of
 from search.results.report.chart import Axis, Chart, Series
+from search.results.report.numbers import number
 from search.results.report.parallel import parallel_chart
 from search.results.report.thinning import thinned
 from search.storage.trials import TrialRecord

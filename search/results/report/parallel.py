@@ -7,8 +7,8 @@ import numpy as np
 from search.config.knobs import Knob
 from search.results.figures.places import place, shortened
 from search.results.findings import Findings
-from search.results.report.answer import number
 from search.results.report.chart import Axis, Chart, Series
+from search.results.report.numbers import number
 from search.storage.trials import TrialRecord
 
 BINS = 8  # colors; all trials of one color are one trace, so that the page stays small

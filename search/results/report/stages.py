@@ -11,7 +11,6 @@ from search.config.knobs import Knob
 from search.config.tune_settings import TuneSettings
 from search.results.figures.places import Placement, place
 from search.results.findings import Findings
-from search.results.report.answer import mean_of, number, setting
 from search.results.report.blocks import (
     Block,
     Entry,
@@ -27,6 +26,7 @@ from search.results.report.budget import budget_section
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.checks import preflight_section, range_section
 from search.results.report.knobs import knob_sections
+from search.results.report.numbers import mean_of, number, own_interval, setting
 from search.results.report.provenance import trials_table
 from search.results.summary import view_of
 from search.results.summary.formatting import LABELS
@@ -61,7 +61,8 @@ def overview_sections(findings: Findings) -> list[Section]:
         Section(
             name="stages",
             title="Stage by stage",
-            lead="The score of the best configuration so far, after each stage.",
+            lead="The score of the best configuration so far, after each stage. A bar is the 95 % "
+            "interval by its seeds; until the confirmation it flatters what was chosen.",
             blocks=[figures],
         ),
         *lists,
@@ -248,7 +249,8 @@ def _progress(findings: Findings) -> Chart:
     """The incumbent's mean after each stage."""
     values = {row.spec.trial: row.value for row in findings.rows}
     steps = findings.steps
-    means = [mean_of([values.get(trial) for trial in step["trials"]]) for step in steps]
+    scores = [[values.get(trial) for trial in step["trials"]] for step in steps]
+    means, halves = [*map(mean_of, scores)], [*map(own_interval, scores)]
     metric = findings.plan.metric.name
     shown = [number(mean) for mean in means if mean is not None]
     return Chart(
@@ -260,6 +262,7 @@ def _progress(findings: Findings) -> Chart:
                 look="progress",
                 x=[*map(float, range(len(steps)))],
                 y=means,
+                errors=halves,
                 hover=[
                     f"{step['stage']}, {step['decision']}\n{number(mean)}\n{setting(step['held'])}"
                     for step, mean in zip(steps, means, strict=True)
@@ -269,6 +272,7 @@ def _progress(findings: Findings) -> Chart:
         x=Axis(
             ticks={float(spot): step["stage"] for spot, step in enumerate(steps)},
             limits=(-0.5, len(steps) - 0.5),
+            slanted=True,
         ),
         y=Axis(title=f"{metric}, validation"),
     )

@@ -15,6 +15,7 @@ from search.stages.group import Candidate, Leader
 
 WIDE, BAR = 100, 16  # columns from which a terminal shows the picture, and its width
 FEW, MANY = 0.01, 1000.0  # means between these are shown with four decimals
+DECIMALS, DIGITS, EPOCHS = "z.4f", "z.4g", "z.1f"  # forms of a score, any number, a mean epoch
 NARROW = 80  # columns below which a sweep's table has no trials, a joint one no decision beside
 USUAL = (
     ("optimizer", "lr"),
@@ -37,11 +38,29 @@ LABELS = {
 def markdown(frame: pd.DataFrame) -> str:
     """A table."""
 
-    def row(cells: Iterable[object]) -> str:
-        return "| " + " | ".join(for_markdown(cell(each)) for each in cells) + " |"
+    def row(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(map(for_markdown, cells)) + " |"
 
-    lines = [row(frame.columns), "|" + " --- |" * len(frame.columns)]
-    return "\n".join([*lines, *(row(record.values()) for record in frame.to_dict("records"))])
+    shown = [
+        [cell(value, form=form_of(column, frame)) for column, value in record.items()]
+        for record in frame.to_dict("records")
+    ]
+    lines = [row(map(cell, frame.columns)), "|" + " --- |" * len(frame.columns)]
+    return "\n".join([*lines, *map(row, shown)])
+
+
+def form_of(column: object, frame: pd.DataFrame) -> str:
+    """How a table shows the numbers of a column: a spread has the decimals of its mean."""
+    if column == "best_epoch":
+        return EPOCHS
+    if column in ("mean", "std", "interval", "against") and "mean" in frame:
+        return form_of_score(frame["mean"].abs().max())
+    return DIGITS
+
+
+def form_of_score(value: float) -> str:
+    """Four decimals suit shares and losses; 12 010 250 or 0.0001 needs other digits."""
+    return DECIMALS if FEW <= abs(value) < MANY or not value else DIGITS
 
 
 def bullets(lines: Iterable[str]) -> str:
@@ -120,8 +139,7 @@ def score(record: Mapping[Any, Any]) -> str:
     """A mean with its interval."""
     if not record["n"]:
         return ""
-    # Four decimals suit shares and losses; a mean of 12 010 250 or 0.0001 needs other digits.
-    form = "z.4f" if FEW <= abs(record["mean"]) < MANY or not record["mean"] else "z.4g"
+    form = form_of_score(record["mean"])
     mean = format(record["mean"], form)
     return mean + (f" ±{record['interval']:{form}}" if math.isfinite(record["interval"]) else "")
 
@@ -157,8 +175,8 @@ def number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def cell(value: Any) -> str:
+def cell(value: Any, *, form: str = DIGITS) -> str:
     """As a table shows it."""
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:z.4g}"
+        return "" if math.isnan(value) else format(value, form)
     return one_line(value)

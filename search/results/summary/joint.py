@@ -17,6 +17,7 @@ from search.results.summary.advise import curve_lines
 from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.edges import edges
 from search.results.summary.formatting import (
+    EPOCHS,
     NARROW,
     WIDE,
     bullets,
@@ -130,7 +131,7 @@ def table(findings: Findings, *, width: int) -> Group:
             str(record["trial"]),
             cell(record["value"]),
             score(record),
-            cell(record["best_epoch"]),
+            cell(record["best_epoch"], form=EPOCHS),
             *([] if narrow else [record["decision"]]),
         ]
         beside = [f"{record['seconds']:.1f}", record["verdict"], knobs] if wide else []

@@ -13,6 +13,7 @@ from search.results.summary.advise import curve_lines
 from search.results.summary.certainty import certainty, evidence, gain, inert
 from search.results.summary.formatting import (
     BAR,
+    EPOCHS,
     NARROW,
     WIDE,
     bullets,
@@ -114,7 +115,7 @@ def table(findings: Findings, *, width: int) -> Table:
             *(record[name] for name in beside),
             score(record),
             *([picture[place]] if picture else []),
-            cell(record["best_epoch"]),
+            cell(record["best_epoch"], form=EPOCHS),
             *([f"{record['seconds']:.1f}"] if costs else []),
             *([outcomes(findings, findings.of(value))] if width >= NARROW else []),
         ]

@@ -165,7 +165,7 @@ def _adopted(findings: Findings) -> set[str]:
 def _seeds(findings: Findings, settings: TuneSettings) -> str:
     """With how many seeds the sweeps compared values."""
     seeds, halved = findings.plan.seeds, settings.halving and findings.plan.seeds > 1
-    each = f"one, the better half with {seeds}" if halved else count(seeds, "seed")
+    each = f"one seed, the better half with {seeds}" if halved else count(seeds, "seed")
     compared = [
         len(value["scores"])
         for step in findings.steps

@@ -1,0 +1,126 @@
+"""The answer of a search of many stages: what they arrived at, against the baseline (P13)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.results.findings import Findings
+from search.results.report.blocks import Answer
+from search.results.report.go_on import all_commands
+from search.results.report.numbers import (
+    mean_of,
+    number,
+    own_interval,
+    rough,
+    setting,
+    with_interval,
+)
+from search.results.summary import view_of
+from search.results.summary.formatting import count
+
+NAMED = 3  # knobs that the sentence names; more stand below it
+OUTCOMES = {
+    "adopt": ("gain", "a real gain"),
+    "keep": ("stays", "no gain beyond chance"),
+    "": ("unsure", "not confirmed yet"),
+}
+
+
+def staged_answer(findings: Findings) -> Answer:
+    """What the stages have arrived at: the last incumbent, and the average beside it."""
+    plan, steps = findings.plan, findings.steps
+    last = steps[-1]
+    if not findings.stage and all(row.value is None for row in findings.rows):
+        why, *advice = view_of(plan).teller.conclusion(findings)
+        return Answer(mark="none", label="no answer", sentence=f"{why}.", surety=" ".join(advice))
+    confirm = next((step for step in steps if step["kind"] == "confirm"), None)
+    outcome = confirm["decision"] if confirm is not None else None
+    held = last["held"]
+    if confirm is not None and outcome in OUTCOMES:
+        surety = f"Confirmed on fresh seeds (P13): {confirm['says']}."
+    elif not held:
+        outcome, surety = "keep", "No stage found a value that is better beyond chance (P5)."
+    else:
+        outcome = ""
+        surety = "Chosen values lead partly by luck until fresh seeds confirm them (P13)."
+    mark, label = OUTCOMES[outcome]
+    if not last.get("learned", True):
+        mark, label = "unsure", "nothing learned"
+        surety = "No training beats a constant prediction beyond chance (R11)."
+    score, seeds = _score(findings, confirm)
+    what = setting(held) if len(held) <= NAMED else "the settings below"
+    doing = f"Use {what}" if held else "Keep the defaults"
+    sentence = f"{doing}: {plan.metric.name} {score} on validation, the mean of {seeds}."
+    if findings.stage:
+        mark, label = "open", "not finished"
+        sentence = f"In stage {findings.stage}; so far: {sentence[0].lower()}{sentence[1:]}"
+    return Answer(
+        mark=mark,
+        label=label,
+        sentence=sentence,
+        surety=" ".join([surety, *_average(steps)]),
+        cards=[
+            (plan.metric.name, score, f"validation, mean of {seeds}"),
+            _against_baseline(findings, _tested(confirm)),
+            ("stages", str(len(steps)), f"{count(len(findings.rows), 'trial')} in all"),
+            ("how sure", label, ""),
+        ],
+        settings=[f"{path}={value}" for path, value in held.items()],
+        commands=all_commands(findings) if findings.winner is not None else [],
+    )
+
+
+def _score(findings: Findings, confirm: Mapping[str, Any] | None) -> tuple[str, str]:
+    """The incumbent's mean, with its interval where that is honest, and of how many seeds.
+
+    An incumbent that was not confirmed has the seeds that it was chosen by.
+    """
+    last, tested = findings.steps[-1], _tested(confirm)
+    values, held = _values(findings, last), last["held"]
+    half = math.nan
+    if tested or not held:
+        half = own_interval(values, among=len(tested) if held else 1)
+    return with_interval(mean_of(values), half), count(len(values), "seed")
+
+
+def _values(findings: Findings, step: Mapping[str, Any]) -> list[float | None]:
+    """The scores of the incumbent after a stage, one per seed."""
+    values = {row.spec.trial: row.value for row in findings.rows}
+    return [values.get(trial) for trial in step["trials"]]
+
+
+def _tested(confirm: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
+    """The configurations that fresh seeds compared, the baseline first; empty without any."""
+    evidence = (confirm or {}).get("evidence") or {}
+    return () if evidence.get("untested") else evidence.get("values") or ()
+
+
+def _against_baseline(
+    findings: Findings, tested: Sequence[Mapping[str, Any]]
+) -> tuple[str, str, str]:
+    """The card of the gain: of a confirmation, on the same seeds; else the baseline's own score."""
+    last, metric = findings.steps[-1], findings.plan.metric
+    ends = {
+        tuple(each["trials"]): [metric.sign * end for end in each["interval"] if end is not None]
+        for each in tested
+    }
+    chosen = next((each for each in tested[1:] if each["trials"] == last["trials"]), None)
+    if chosen is not None:
+        gain, interval = metric.sign * chosen["difference"], ends[tuple(chosen["trials"])]
+        half = abs(interval[1] - interval[0]) / 2 if len(interval) == 2 else math.nan
+        base = number(mean_of(tested[0]["scores"]))
+        return "gain", with_interval(gain, half), f"over the baseline's {base}, on the same seeds"
+    if not last["held"]:
+        highs = [max(interval) for interval in ends.values() if len(interval) == 2]
+        room = metric.room(mean_of(_values(findings, last)) or math.nan)
+        most = f"at most {rough(min(max(highs), room))} at 95 %" if highs else ""
+        return "gain over the baseline", "none", most
+    first = next((step for step in findings.steps if step["kind"] == "baseline"), last)
+    base = number(mean_of(_values(findings, first)))
+    return "baseline", base, "the defaults, on their own seeds"
+
+
+def _average(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the average of several trainings brought, where it was adopted (R35)."""
+    adopted = [step for step in steps if step["kind"] == "ensemble" and step["decision"] == "adopt"]
+    return [f"Beside it, {step['says']} (R35)." for step in adopted]
