@@ -256,7 +256,7 @@ def test_every_kind_of_contract_goes_from_search_to_export_to_training_to_test(
     assert opened.returncode == 0, opened.stderr
     score = json.loads((elsewhere / "results" / "smoke" / "test_ledger.jsonl").read_text())["score"]
     best = yaml.safe_load((elsewhere / "results" / "smoke" / "best.yaml").read_text())["expected"]
-    assert opened.stdout.startswith(f"test {metric}: {score!r} on ")
+    assert opened.stdout.startswith(f"test {metric}: {score:.4g} on ")
     assert 0.5 < score / best < 2
 
 
