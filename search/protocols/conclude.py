@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from search.config.plan import Plan
+from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.protocols.chosen import chosen_words
 from search.protocols.evidence import coarse, constant, faster, mean_words, scores_of
 from search.protocols.history import BATCH, History
-from search.protocols.learned import beats_constant, is_perfect, unusual_update
+from search.protocols.learned import beats_constant, is_perfect, moves_nothing, unusual_update
 from search.protocols.step import Request, Step
 from search.results.findings import Findings
 from search.results.summary.certainty import evidence, held_back, inert
@@ -72,10 +73,13 @@ def conclude(
         says = f"{mean_words(plan, rows)}{constant(floor)}{coarse(plan, val_rows)}"
         step = _read(replace(step, says=says), findings, rows)
     else:
+        findings = _without_constants(findings, floor=floor, val_rows=val_rows)
         step = _compared(step, findings, history, val_rows=val_rows)
     scores = scores_of(plan, step.incumbent)
     verdict = step.verdicts[0][0] if step.verdicts else ""
     learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
+    if step.inert and request.path == history.rate:
+        learned = learned and not moves_nothing(findings)
     if request.stage == "baseline" or request.path == history.rate:
         ratios = update_ratios or {}
         known = [ratios[row.spec.trial] for row in step.incumbent if row.spec.trial in ratios]
@@ -127,6 +131,29 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     # A sweep may have compared by fewer seeds than the incumbent that stays has had.
     has_more = is_sweep and not decision.adopted and len(before) > len(rows)
     return replace(step, incumbent=before) if has_more else step
+
+
+def _without_constants(findings: Findings, *, floor: float | None, val_rows: int) -> Findings:
+    """With a value that stays, where another's score is the same for every seed and is no better
+    than a constant prediction's: it was taken without a test, and nothing was learned (R11).
+    """
+    decision, plan = findings.decision, findings.plan
+    if decision is None or not decision.winner or not decision.identical:
+        return findings
+    rows = findings.of(findings.groups[decision.winner].candidate)
+    names = [
+        findings.verdicts[row.spec.trial].name
+        for row in rows
+        if row.spec.trial in findings.verdicts
+    ]
+    verdict = Counter(names).most_common(1)[0][0] if names else ""
+    scores = scores_of(plan, rows)
+    learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
+    if floor is None:
+        learned = not names or not set(names) <= {*NOT_LEARNED}
+    if learned or not findings.groups[0].clean:
+        return findings
+    return replace(findings, decision=replace(decision, winner=0, adopted=False))
 
 
 def _long_enough(findings: Findings, decision: Decision) -> Decision:

@@ -13,6 +13,7 @@ from search.config.knob_roles import default_of, lacks
 from search.config.knobs import Knob, Value
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import EPOCHS
+from search.protocols.learned import nothing_learned
 from search.protocols.step import Request, Step
 from search.storage.trials import TrialRecord
 
@@ -104,6 +105,13 @@ class History:
     def learned(self) -> bool:
         """Whether the incumbent beats a constant prediction beyond chance."""
         return self.steps[-1].learned if self.steps else True
+
+    @property
+    def why_nothing(self) -> str:
+        """Why nothing more is turned where nothing was learned, and what to do."""
+        verdict, rate = self.verdicts[0][0] if self.verdicts else "", self.swept(self.rate)
+        unmoved = rate is not None and rate.inert and not rate.learned
+        return nothing_learned(verdict, unmoved=unmoved)
 
     @property
     def perfect(self) -> bool:

@@ -11,7 +11,7 @@ from search.config.knobs import Knob
 from search.diagnostics.verdicts.advice import ADVICE, CHECK
 from search.protocols.budget import joint_rivals, kept_for_confirm, trials_left
 from search.protocols.history import History
-from search.protocols.learned import NOTHING, PERFECT
+from search.protocols.learned import PERFECT
 from search.protocols.next_knob import (
     affordable,
     hand,
@@ -63,7 +63,7 @@ def joint_request(history: History, index: int) -> Request:
     if before and left == math.inf:
         return replace(request, skip="there is no budget to be spent")
     if not history.learned:
-        return replace(request, skip=NOTHING)
+        return replace(request, skip=history.why_nothing)
     if history.perfect:
         return replace(request, skip=PERFECT)
     if len(knobs) < 2:

@@ -7,14 +7,11 @@ import numpy as np
 
 from search.contract.metrics import Metric
 from search.diagnostics.verdicts.advice import NOT_LEARNED
-from search.results.summary.advise import LABELS
+from search.results.findings import Findings
+from search.results.summary.advise import UNMOVED, first_by_hand
 
 # Metrics that count rows, so that their error follows from the number of rows.
 SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
-NOTHING = (
-    f"no training beats a constant prediction beyond chance: {LABELS}, then try protocol=unstick "
-    "(R10, R11, R26a)"
-)
 PERFECT = (
     "every seed of the incumbent has the best score there is, so no knob can show a gain: more or "
     "harder validation rows, split=kfold or a metric of finer steps such as log_loss would (R36)"
@@ -23,6 +20,30 @@ PERFECT = (
 SURE, DOUBTFUL = 1.0, 3.0  # standard errors; the best of many epochs lies two or three above chance
 
 BAND = (1e-4, 1e-2)  # of an update's norm over the weights': outside it is slow, or unstable
+
+
+def nothing_learned(verdict: str, *, unmoved: bool) -> str:
+    """Why nothing more is turned where nothing was learned, and what to do; the arguments are those
+    of `first_by_hand`.
+    """
+    why = UNMOVED if unmoved else "no training beats a constant prediction beyond chance"
+    names = f" ({verdict})" if verdict in NOT_LEARNED else ""
+    first = first_by_hand(verdict, unmoved=unmoved)
+    return f"{why}{names}: {first}, then try protocol=unstick (R11, R26a)"
+
+
+def moves_nothing(findings: Findings) -> bool:
+    """Whether trainings whose scores are the same at every value, seed by seed, have learned
+    nothing, as far as curves tell: each says so, or says too little and is best at its first epoch.
+    """
+    for row in findings.rows:
+        verdict = findings.verdicts.get(row.spec.trial)
+        if verdict is not None and verdict.name not in (*NOT_LEARNED, "cannot_tell"):
+            return False
+        is_told = verdict is not None and verdict.name in NOT_LEARNED
+        if not is_told and not (row.epochs > 1 and row.best_epoch in (0, 1)):
+            return False
+    return True
 
 
 def unusual_update(ratios: Sequence[float]) -> str:

@@ -19,7 +19,7 @@ from search.protocols.budget import (
     trials_left,
 )
 from search.protocols.history import History
-from search.protocols.learned import NOTHING, PERFECT
+from search.protocols.learned import PERFECT
 from search.protocols.step import Request, Step
 from search.stages.racing import Race
 
@@ -139,7 +139,7 @@ def _ended(history: History) -> str:
     if settings.until and history.sweeps and main and main not in settings.until:
         return f"the training learns: the incumbent's curves say {main}"
     if history.sweeps and not history.learned and not settings.until:
-        return NOTHING
+        return history.why_nothing
     if settings.idle is not None and history.idle >= settings.idle:
         return f"{history.idle} knobs in a row brought nothing beyond chance"
     if sweep_trials(history) < (least := FEWEST * history.seeds):

@@ -18,7 +18,7 @@ from search.protocols.budget import (
 )
 from search.protocols.history import History
 from search.protocols.joint_request import joint_request
-from search.protocols.learned import NOTHING, PERFECT
+from search.protocols.learned import PERFECT
 from search.protocols.next_knob import next_sweep, sweep_request
 from search.protocols.step import Request
 
@@ -182,7 +182,7 @@ def _confirm(history: History, index: int, argument: str) -> Request:
 
 def _ensemble(history: History, index: int, argument: str) -> Request:
     why = "the average of several trainings is often better than each"
-    skip = "" if history.learned else NOTHING
+    skip = "" if history.learned else history.why_nothing
     return Request(entry=index, stage="ensemble", because=why, rules=("R35",), skip=skip)
 
 

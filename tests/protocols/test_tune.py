@@ -909,6 +909,58 @@ def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
 
 
 @pytest.mark.parametrize(
+    ("verdict", "floor", "first"),
+    [
+        ("dead_units", 6154.0, " (dead_units): look at the initial weights and biases"),
+        ("dead", None, " (dead): run the preflight: does every weight get a gradient"),
+        ("cannot_tell", None, ": run the preflight: does every weight get a gradient"),
+    ],
+)
+def test_where_no_rate_moves_any_score_nothing_else_is_turned_and_it_is_said(verdict, floor, first):
+    history, rows = carried_out(
+        tune_plan("budget_trials=100", "data=diabetes", "metric=mse", "loss=mse"),
+        lambda knobs, seed: 6153.9 + seed,  # a constant's by a hair, of each seed's initial weights
+        lambda knobs: verdict,
+        floor=floor,
+        best_epoch=1,
+    )
+    assert [step.request.knob for step in history.sweeps] == ["lr"]
+    assert len(rows) == history.sweeps[0].trials + history.seeds  # its sweep, and the baseline
+    end = next(step for step in history.steps if step.request.stage == "sweeps")
+    assert end.says.startswith(f"no learning rate moves the score of any seed{first}")
+    assert end.says.endswith("then try protocol=unstick (R11, R26a)")
+    assert not history.held
+
+    later, _ = carried_out(  # some training was better later than at first: the rate is not read
+        tune_plan(), lambda knobs, seed: 0.5 + seed / 100, lambda knobs: "cannot_tell", best_epoch=7
+    )
+    assert later.learned
+    assert len(later.sweeps) > 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "floor", "adopted"),
+    [("dead_units", 0.103, False), ("dead", None, False), ("converged", 0.103, True)],
+)
+def test_a_score_that_all_seeds_have_alike_is_adopted_only_if_something_was_learned(
+    verdict, floor, adopted
+):
+    gain = 0.3 if adopted else 0.008  # a constant prediction of another class, or a real gain
+
+    def alike(knobs, seed):
+        return 0.103 + gain * _is_near(knobs)
+
+    history, _ = carried_out(
+        tune_plan("budget_trials=100"), alike, lambda knobs: verdict, floor=floor
+    )
+    sweep = history.sweeps[0]
+    assert (sweep.decision == "adopt") == adopted
+    assert bool(history.held) == adopted
+    if not adopted:
+        assert "is that of trainings that have learned nothing (R11)" in sweep.says
+
+
+@pytest.mark.parametrize(
     ("verdict", "errors", "learned"),
     [
         ("data_suspect", 2, False),  # the best of many epochs comes so high by chance

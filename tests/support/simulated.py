@@ -45,18 +45,28 @@ def carried_out(
     floor: float | None = None,
     epochs: int | None = None,
     seconds: Callable[[float], float] = lambda now: 0.0,
+    best_epoch: int = 9,
 ) -> tuple[History, list[TrialRecord]]:
     """The whole protocol, and its trials with all their knobs.
 
     `epochs`: after which patience ended each; None: it did not. `seconds`: that a trial takes which
-    begins at a time of the search's clock, one at a time.
+    begins at a time of the search's clock, one at a time. `best_epoch`: of every trial.
     """
     history, rows = begun(plan), list[TrialRecord]()
     while (request := next_stage(history)) is not None:
         step = history.opened(request)
         if not request.skip and request.stage not in ("preflight", "lr_range", "ensemble"):
             step, own = _trained(
-                plan, history, request, rows, value_of, verdict_of, floor, epochs, seconds
+                plan,
+                history,
+                request,
+                rows,
+                value_of,
+                verdict_of,
+                floor,
+                epochs,
+                seconds,
+                best_epoch,
             )
             rows += own
         record_of(step, following="", command="", budget={})  # whatever it is, it can be written
@@ -74,6 +84,7 @@ def _trained(
     floor: float | None,
     epochs: int | None,
     seconds: Callable[[float], float],
+    best_epoch: int,
 ) -> tuple[Step, list[TrialRecord]]:
     staged = stage_plan(plan, history, request, name="simulated")
     if isinstance(staged.settings, JointSettings):  # the simulation needs no Gaussian process
@@ -96,7 +107,7 @@ def _trained(
                 spec=spec,
                 state=state,
                 value=score,
-                best_epoch=9,
+                best_epoch=best_epoch,
                 epochs=ended,
                 seconds=took,
                 ended=now,

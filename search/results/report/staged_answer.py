@@ -16,6 +16,7 @@ from search.results.report.numbers import (
     with_interval,
 )
 from search.results.summary import view_of
+from search.results.summary.advise import UNMOVED, is_unmoved
 from search.results.summary.formatting import count
 
 NAMED = 3  # knobs that the sentence names; more stand below it
@@ -47,6 +48,8 @@ def staged_answer(findings: Findings) -> Answer:
     if not last.get("learned", True):
         mark, label = "unsure", "nothing learned"
         surety = "No training beats a constant prediction beyond chance (R11)."
+        if is_unmoved(findings.steps):
+            surety = f"{UNMOVED[0].upper()}{UNMOVED[1:]} (R26a)."
     score, seeds = _score(findings, confirm)
     what = setting(held) if len(held) <= NAMED else "the settings below"
     doing = f"Use {what}" if held else "Keep the defaults"

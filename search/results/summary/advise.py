@@ -6,20 +6,29 @@ The closing page, the report and the doctor ask here.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from search.config.compose_protocol import spaces_by_path
 from search.config.plan import name_after
 from search.config.results_root import address
 from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import ADVICE, CHECK, EPOCHS, applies, is_longer
+from search.diagnostics.verdicts.advice import (
+    ADVICE,
+    CHECK,
+    EPOCHS,
+    NOT_LEARNED,
+    applies,
+    is_longer,
+)
 from search.errors import UsageError
 from search.results.findings import Findings, open_results
 from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
 from search.storage.trials import TrialRecord
 
 PATIENT = "raise trainer.patience, which ended the training, and not its number of epochs (R33)"
+UNMOVED = "no learning rate moves the score of any seed"  # so nothing else is turned
 LABELS = "see whether the labels belong to their rows (the preflight's labels_matter)"
 SHOWN = 10  # trials that a line names
 WITHOUT_ROWS = (
@@ -49,11 +58,11 @@ def next_lines(findings: Findings) -> list[str]:
     where no score can be better.
     """
     agreed = _agreed(findings, _answering(findings))
+    if findings.steps and not findings.steps[-1].get("learned", True):
+        return _unstick(findings, findings.verdicts[agreed[0].spec.trial].name if agreed else "")
     if not agreed or (findings.steps and findings.steps[-1].get("perfect")):
         return []
     plan, row = findings.plan, agreed[0]
-    if findings.steps and not findings.steps[-1].get("learned", True):
-        return _unstick(findings, findings.verdicts[row.spec.trial].name)
     config, verdict = config_of(findings, row), findings.verdicts[row.spec.trial]
     ended, tried = out_of_patience(plan, row), tried_paths(findings)
     spaces, by_hand = spaces_by_path(plan.config), list[str]()
@@ -84,14 +93,32 @@ def _unstick(findings: Findings, verdict: str) -> list[str]:
     """What to do where nothing was learned: no knob is turned before that is understood."""
     plan = findings.plan
     assert isinstance(plan.settings, TuneSettings)
-    by_hand = [remedy for remedy in ADVICE[verdict] if remedy.turn == CHECK]
-    first = f"{by_hand[0].says} ({by_hand[0].rule})" if by_hand else f"{LABELS} (R10)"
-    lines = [f"next, by hand: {first}"]
+    lines = [f"next, by hand: {first_by_hand(verdict, unmoved=is_unmoved(findings.steps))}"]
     if plan.settings.until:  # this was that protocol
         return lines
     words = f"from={address(plan.folder)} name={name_after(plan.name, 'unstick')}"
     checks = "" if plan.preflight.mode == "on" else " preflight=on"
     return [*lines, f"  python -m search tune protocol=unstick {words}{checks}"]
+
+
+def first_by_hand(verdict: str, *, unmoved: bool) -> str:
+    """What a person looks at first where nothing was learned, with its rule.
+
+    Args:
+        verdict: on the incumbent; empty where its curves tell none.
+        unmoved: whether no learning rate moved the score of any seed.
+    """
+    if unmoved and verdict not in NOT_LEARNED:
+        verdict = "dead"  # whether its loss rests, or is not told
+    advised = ADVICE[verdict] if verdict in NOT_LEARNED else ()
+    checks = [remedy for remedy in advised if remedy.turn == CHECK]
+    first = (*checks, *advised)[:1]
+    return f"{first[0].alone} ({first[0].rule})" if first else f"{LABELS} (R10)"
+
+
+def is_unmoved(steps: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the sweeps have ended since no learning rate moved a score."""
+    return any(step["kind"] == "sweeps" and step["says"].startswith(UNMOVED) for step in steps)
 
 
 def _answering(findings: Findings) -> list[TrialRecord]:

@@ -32,6 +32,10 @@ from search.stages.range_ends import clear_edge, edge, hard_limit
 from search.stages.sweep import cells
 from search.storage.trials import STATES
 
+CONSTANT = (
+    "a better score, the same with every seed, is that of trainings that have learned nothing (R11)"
+)
+
 
 def frame(findings: Findings) -> pd.DataFrame:
     """One row per value of the knob, in the knob's order.
@@ -170,11 +174,10 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     former = "the incumbent" if plan.held else "the baseline"
     if not decision.adopted:
-        better = (
-            "no value has a better score"
-            if decision.untested
-            else "no value is better beyond chance"
-        )
+        better = "no value is better beyond chance"
+        if decision.untested:
+            highest = max(group.mean for group in findings.groups)
+            better = "no value has a better score" if highest <= chosen.mean else CONSTANT
         return [f"{named}, {former}, stays: {mean}; {better}{rule}"]
     against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
     lines = [

@@ -11,7 +11,7 @@ from rich.table import Table
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
-from search.results.summary.advise import curve_lines, joint_paths, swept_paths
+from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
 from search.results.summary.formatting import bullets, count, listed, markdown
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
@@ -65,9 +65,8 @@ def conclusion(findings: Findings) -> list[str]:
     so_far = f"not finished, in stage {findings.stage}; the incumbent so far"
     lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
     if not final.get("learned", True):
-        lines.append(
-            "nothing was learned: it is no better than a constant prediction beyond chance (R11)"
-        )
+        why = "it is no better than a constant prediction beyond chance (R11)"
+        lines.append(f"nothing was learned: {UNMOVED if is_unmoved(steps) else why}")
     for step in steps:
         if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
             lines.append(f"{step['kind']}: {step['says']}")
