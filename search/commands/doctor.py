@@ -85,7 +85,7 @@ def _of_search(options: Namespace) -> Reading:
     findings = diagnosed(findings, curves, folder=folder)
     if options.trial is not None:
         verdict = _verdict(findings, options.trial)
-        verdicts, acts = {options.trial: verdict}, turnable(findings.plan)
+        verdicts, acts = {options.trial: verdict}, turnable(findings)
         return Reading(name=options.name, verdicts=verdicts, findings=findings, acts=acts)
     if not findings.verdicts and findings.without_curves:
         raise UsageError(f"{folder.curves}: {deleted(findings)[0]}")
@@ -103,7 +103,7 @@ def _of_search(options: Namespace) -> Reading:
         name=options.name,
         verdicts={str(trial): verdict for trial, verdict in findings.verdicts.items()},
         findings=findings,
-        acts=turnable(findings.plan),
+        acts=turnable(findings),
         together=findings.together,
         then=[*next_lines(findings), *deleted(findings)],
     )

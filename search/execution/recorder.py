@@ -21,9 +21,8 @@ from search.storage.curves import MEAN, CurveLog
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
 from search.storage.study import Study
-from search.storage.trials import BY_ITSELF, TrialRecord, TrialSpec, TrialState
+from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec, TrialState
 
-ZERO = "; its epoch 0 counts as the untrained model: count trained epochs from 1"
 FIRST_FAILURES = 3  # the search ends if its first so many trials all fail for one reason
 OTHER_SEEDS = 2  # fewest other seeds that must fail alike before the search ends for them
 
@@ -148,7 +147,7 @@ class Recorder:
         most = self._plan.epochs_of(row.spec.knobs)
         if state is TrialState.COMPLETE and not reason and row.epochs < most:
             from_zero = trial.early_stopping.first_loss is not None
-            hint = ZERO if from_zero else ""
+            hint = FROM_ZERO if from_zero else ""
             row = replace(row, reason=f"{BY_ITSELF} at epoch {row.epochs} of {most}{hint}")
         penalty = self._penalty() if state is TrialState.INFEASIBLE else row.value
         row = replace(row, sampler_value=penalty, clock=round(self._runs.seconds(), 3))

@@ -15,6 +15,7 @@ from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.learned import nothing_learned
 from search.protocols.step import Request, Step
+from search.results.summary.verdicts import ended_by_themselves
 from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
@@ -134,6 +135,11 @@ class History:
         return next((step.out_of_patience for step in reversed(self.steps) if step.verdicts), False)
 
     @property
+    def ends_itself(self) -> bool:
+        """Whether the incumbent's trainings end by themselves, whatever the number of epochs is."""
+        return ended_by_themselves(self.incumbent)
+
+    @property
     def trials(self) -> int:
         """Trials trained so far."""
         return sum(step.trials for step in self.steps)
@@ -216,9 +222,10 @@ class History:
 
     def acts(self, knob: Knob) -> bool:
         """Whether the incumbent's set-up has the knob, and what the knob needs: Adam, for example,
-        has no momentum, and one layer no residual connections.
+        has no momentum, one layer no residual connections, and a trainer that ends by itself
+        follows no number of epochs.
         """
-        if lacks(self.config, knob):
+        if lacks(self.config, knob) or (knob.path == EPOCHS and self.ends_itself):
             return False
         missing = object()
         default = default_of(self.config, knob, missing)

@@ -115,6 +115,9 @@ def _longer(history: History, index: int, argument: str) -> Request:
     if main != "too_short":
         why = f"the incumbent's curves say {main}, not too_short"
         return replace(request, because="curves that are cut off say too little", skip=why)
+    if history.ends_itself:
+        why = "trainings end by themselves, whatever trainer.epochs is"
+        return replace(request, because="curves that are cut off say too little", skip=why)
     if more <= epochs:
         return replace(request, skip="no knob of the protocol allows more epochs")
     room, cost = sweep_trials(history), history.seeds * more / epochs

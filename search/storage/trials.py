@@ -25,6 +25,7 @@ class TrialState(StrEnum):
 STATES: tuple[str, ...] = tuple(TrialState)
 FINISHED = STATES[:5]
 BY_ITSELF = "ended by itself"  # begins the reason of a trial whose trainer took fewer epochs
+FROM_ZERO = "; its epoch 0 counts as the untrained model: count trained epochs from 1"
 OUT_OF_MEMORY = "out of memory"  # begins the reason of a trial that is infeasible for want of it
 
 

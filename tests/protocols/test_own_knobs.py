@@ -1,17 +1,21 @@
 """A protocol turns the knobs of a stranger's trainer: those that the command names, and no others."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated import carried_out, tune_plan
+from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
 from search.config.tune_settings import rate_of
-from search.protocols.next_stage import NO_RATE
-from search.results.summary.verdicts import advice
+from search.protocols.next_stage import NO_RATE, next_stage
+from search.protocols.step import Request, Step
+from search.results.findings import find
+from search.results.summary.verdicts import advice, ended_by_themselves, turnable
 from search.stages.group import Group, change_nothing
+from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec
 from trainers.mentions import unmentioned
 
 
@@ -160,3 +164,34 @@ def test_a_key_is_mentioned_part_by_part(tmp_path, monkeypatch):
         "trainer": {"_target_": "trainers.command.train", "command": ["script.py", "{config}"]}
     }
     assert unmentioned(command, ["my.lr", "optimizer.lr"]) == ["optimizer.lr"]
+
+
+def test_more_epochs_are_neither_tried_nor_advised_where_the_trainer_ends_by_itself():
+    of = {"spec": TrialSpec(trial=0, stage="baseline", knobs={}, seed=0), "state": "complete"}
+    own = TrialRecord(**of, value=0.9, epochs=6, reason=f"{BY_ITSELF} at epoch 6 of 10")
+    zero = replace(own, epochs=9, reason=f"{BY_ITSELF} at epoch 9 of 10{FROM_ZERO}")
+    patient = replace(own, reason="")
+    assert ended_by_themselves([own, own, patient])
+    assert not ended_by_themselves([own, patient])
+    assert not ended_by_themselves([zero, zero])  # it follows trainer.epochs, and counts from 0
+
+    plan = tune_plan(*TRAINER)
+    for row, tried in ((own, False), (zero, True)):
+        request = Request(entry=2, stage="baseline", because="")  # `longer` is the list's next
+        baseline = Step(
+            number=1,
+            request=request,
+            decision="done",
+            says="",
+            trials=3,
+            incumbent=(row,) * 3,
+            verdicts=(("too_short", 3),),
+        )
+        history = begun(plan, baseline)
+        longer = next_stage(history)
+        assert longer.stage == "longer"
+        assert (longer.skip == "") == tried
+        epochs = history.settings.spaces["epochs_range"][0]
+        assert history.acts(epochs) == tried
+        findings = find(plan, [row] * 3, val_rows=VAL_ROWS)
+        assert ("trainer.epochs" in turnable(findings)) == tried

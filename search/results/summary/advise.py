@@ -30,6 +30,7 @@ from search.storage.trials import TrialRecord
 PATIENT = "raise trainer.patience, which ended the training, and not its number of epochs (R33)"
 UNMOVED = "no learning rate moves the score of any seed"  # so nothing else is turned
 LABELS = "see whether the labels belong to their rows (the preflight's labels_matter)"
+ITSELF = "let your trainer take more epochs: it ends by itself, whatever trainer.epochs is (R15a)"
 SHOWN = 10  # trials that a line names
 WITHOUT_ROWS = (
     "arrays/ holds no rows: the verdicts go without the loss of a constant prediction (R11); "
@@ -65,10 +66,12 @@ def next_lines(findings: Findings) -> list[str]:
     plan, row = findings.plan, agreed[0]
     config, verdict = config_of(findings, row), findings.verdicts[row.spec.trial]
     ended, tried = out_of_patience(plan, row), tried_paths(findings)
-    spaces, by_hand = spaces_by_path(plan.config), list[str]()
+    spaces, acts = spaces_by_path(plan.config), turnable(findings)
+    stops_itself = acts is not None and EPOCHS not in acts
+    by_hand = [ITSELF] if stops_itself and any(map(is_longer, ADVICE[verdict.name])) else []
     for name in (verdict.name, *(side.name for side in verdict.sides)):
         closed = tried - {EPOCHS} if ended else tried
-        for remedy in remedies(name, config, tried=closed, turnable=turnable(plan)):
+        for remedy in remedies(name, config, tried=closed, turnable=acts):
             if ended and is_longer(remedy):
                 by_hand.append(PATIENT)
             elif not applies(remedy, config, out_of_patience=ended):

@@ -1,7 +1,7 @@
 """What the curves of some trials say, in words, and what may be turned after a verdict."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,7 +17,7 @@ from search.diagnostics.verdicts.advice import (
     is_longer,
 )
 from search.results.findings import Findings
-from search.storage.trials import BY_ITSELF, TrialRecord
+from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord
 
 
 def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
@@ -96,9 +96,23 @@ def _takes(config: DictConfig, remedy: Advice) -> bool:
     return (remedy.turn == CHECK or is_there) and applies(remedy, config)
 
 
-def turnable(plan: Plan) -> Collection[str] | None:
-    """The paths that a trainer of the user's own reads; None: it is ours, which reads all."""
-    return None if plan.stock else {EPOCHS, *(knob.path for knob in plan.knobs)}
+def turnable(findings: Findings) -> Collection[str] | None:
+    """The paths that a trainer of the user's own reads; None: it is ours, which reads all.
+
+    A trainer that ends by itself, before its last epoch, does not follow the number of epochs.
+    """
+    plan = findings.plan
+    if plan.stock:
+        return None
+    paths = {EPOCHS, *(knob.path for knob in plan.knobs)}
+    return paths - {EPOCHS} if ended_by_themselves(findings.rows) else paths
+
+
+def ended_by_themselves(rows: Sequence[TrialRecord]) -> bool:
+    """Whether most of the trials that ended took fewer epochs than they might, without patience."""
+    reasons = [row.reason for row in rows if row.state == "complete"]
+    own = [text for text in reasons if text.startswith(BY_ITSELF) and FROM_ZERO not in text]
+    return 2 * len(own) > len(reasons)
 
 
 def out_of_patience(plan: Plan, row: TrialRecord) -> bool:
