@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,7 @@ class Jumps(optim.lr_scheduler.LRScheduler):
 # Plants
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Plant:
     """One training. `label`: what was planted; `prepare`: what was done to its rows."""
 
@@ -353,63 +353,41 @@ def plants(seed: int) -> Iterator[Plant]:
     for data, kind in ALL:
         regression = data == "friedman"
         rate = RATES[kind]
-        base = {"data": data, "name": kind, "model": model_of(kind, data)}
+        plant = partial(Plant, data=data, name=kind, model=model_of(kind, data))
         # Sound ones
         sound = {"label": "converged", "epochs": 40, "schedule": COSINE}
         if data == "digits":
-            yield Plant(**base, **sound, optimizer=adam(about(rate)))
-            yield Plant(
-                **base, **sound, optimizer=sgd(about({"mlp": 0.05, "cnn": 0.1, "gru": 0.2}[kind]))
-            )
-            yield Plant(
-                **base, **sound, optimizer=adam(about(rate), weight_decay=about(3e-4)), batch=64
-            )
+            yield plant(**sound, optimizer=adam(about(rate)))
+            yield plant(**sound, optimizer=sgd(about({"mlp": 0.05, "cnn": 0.1, "gru": 0.2}[kind])))
+            yield plant(**sound, optimizer=adam(about(rate), weight_decay=about(3e-4)), batch=64)
         if regression and kind == "mlp":
-            yield Plant(
-                **{**base, "model": mlp(16, 1)},
-                **sound,
-                optimizer=adam(about(3e-3), weight_decay=1e-3),
-            )
+            yield plant(**sound, model=mlp(16, 1), optimizer=adam(about(3e-3), weight_decay=1e-3))
         slow = {"mlp": 0.04, "cnn": 0.06, "gru": 0.08}[kind] * (
             2 if data == "mnist1d" and kind != "mlp" else 1
         )
-        yield Plant(
-            **base,
-            label="still_learning",
+        yield plant(
+            "still_learning",
             optimizer=adam(about(rate * slow * (3 if data == "mnist1d" else 2), 1.2)),
             epochs=int(dice.integers(16, 30)),
         )
-        yield Plant(
-            **base,
-            label="too_short",
-            optimizer=adam(about(rate * 0.3)),
-            epochs=int(dice.integers(3, 5)),
-        )
-        yield Plant(
-            **base,
-            label="cannot_tell",
-            optimizer=adam(about(rate)),
-            epochs=int(dice.integers(1, 3)),
-        )
+        yield plant("too_short", optimizer=adam(about(rate * 0.3)), epochs=int(dice.integers(3, 5)))
+        yield plant("cannot_tell", optimizer=adam(about(rate)), epochs=int(dice.integers(1, 3)))
         # Rates
-        yield Plant(
-            **base,
-            label="lr_too_low",
+        yield plant(
+            "lr_too_low",
             optimizer=sgd(
                 about({"mlp": 6e-5, "cnn": 1e-4, "gru": 2e-4}[kind] * (0.5 if regression else 1))
             ),
             epochs=int(dice.integers(25, 50)),
         )
-        yield Plant(
-            **base,
-            label="lr_too_high",
+        yield plant(
+            "lr_too_high",
             optimizer=adam(about({"mlp": 0.4, "cnn": 2.0, "gru": 1.0}[kind])),
             epochs=int(dice.integers(20, 40)),
         )
         if kind == "mlp":
-            yield Plant(
-                **base,
-                label="lr_too_high",
+            yield plant(
+                "lr_too_high",
                 optimizer=sgd(about(1.2, 1.2), 0.0)
                 if not regression
                 else sgd(about(0.9, 1.2), 0.0),
@@ -417,26 +395,24 @@ def plants(seed: int) -> Iterator[Plant]:
                 batch=16,
             )
         late = int(dice.integers(22, 28))
-        yield Plant(
-            **base,
-            label="lr_too_high_late",
+        yield plant(
+            "lr_too_high_late",
             optimizer=adam(about(rate)),
             schedule=jumps({"mlp": 200, "cnn": 150, "gru": 100}[kind], [late], stay=True),
             epochs=40,
         )
         at = sorted(set(dice.choice(np.arange(8, 38), size=4, replace=False).tolist()))
-        yield Plant(
-            **base,
-            label="unstable",
+        yield plant(
+            "unstable",
             optimizer=adam(about(rate)),
             schedule=jumps({"mlp": 25, "cnn": 30, "gru": 20}[kind], at),
             epochs=42,
         )
         if data == "mnist1d" or (regression and kind != "gru"):
             limited = {"mlp": mlp(24, 2), "cnn": cnn(data, width=8), "gru": gru(16)}[kind]
-            yield Plant(
-                **{**base, "model": limited},
-                label="lr_drop_due",
+            yield plant(
+                "lr_drop_due",
+                model=limited,
                 optimizer=adam(about({"mlp": 0.02, "cnn": 0.1, "gru": 0.04}[kind], 1.3)),
                 epochs=40,
                 batch=8,
@@ -448,26 +424,21 @@ def plants(seed: int) -> Iterator[Plant]:
             "cnn": cnn(data, width=2, depth=1),
             "gru": gru(1),
         }[kind]
-        yield Plant(
-            **{**base, "model": small},
-            label="underfitting",
-            optimizer=adam(about(2e-2)),
-            epochs=90,
-            schedule=COSINE,
+        yield plant(
+            "underfitting", model=small, optimizer=adam(about(2e-2)), epochs=90, schedule=COSINE
         )
         if kind == "mlp":
-            yield Plant(
-                **base,
-                label="underfitting",
+            yield plant(
+                "underfitting",
                 optimizer=adam(about(2e-3), weight_decay=about(0.3 if regression else 0.1)),
                 epochs=40,
                 schedule=COSINE,
             )
         few = {"digits": 300, "mnist1d": 1500, "friedman": 120}[data]
         wide = {"mlp": mlp(256, 2), "cnn": cnn(data, width=32, depth=2), "gru": gru(64)}[kind]
-        yield Plant(
-            **{**base, "model": wide},
-            label="overfitting",
+        yield plant(
+            "overfitting",
+            model=wide,
             optimizer=adam(about(rate)),
             epochs=int(dice.integers(80, 130)),
             train=few,
@@ -475,155 +446,113 @@ def plants(seed: int) -> Iterator[Plant]:
             prepare=noisy,
         )
         calm = {"mlp": mlp(48, 2), "cnn": cnn(data, width=24, depth=2), "gru": gru(32)}[kind]
-        yield Plant(
-            **{**base, "model": calm},
-            label="val_stalled",
+        yield plant(
+            "val_stalled",
+            model=calm,
             optimizer=adam(about(rate * 0.8, 1.2)),
             epochs=80,
             prepare=noisy,
             cut=at_best(1.6),
         )
         if data == "digits":
-            yield Plant(
-                **base,
-                label="overconfident",
-                optimizer=adam(about(rate * 0.3)),
-                epochs=60,
-                prepare=wrong_in_val,
+            yield plant(
+                "overconfident", optimizer=adam(about(rate * 0.3)), epochs=60, prepare=wrong_in_val
             )
-            yield Plant(
-                **base,
-                label="overconfident",
+            yield plant(
+                "overconfident",
                 optimizer=sgd(about({"mlp": 3e-2, "cnn": 5e-2, "gru": 1e-1}[kind])),
                 epochs=80,
                 prepare=wrong_in_val,
             )
         # Data
         if kind == "mlp":
-            yield Plant(
-                **{**base, "model": wide},
-                label="data_suspect",
+            yield plant(
+                "data_suspect",
+                model=wide,
                 optimizer=adam(about(rate)),
                 epochs=50,
                 train=600,
                 prepare=shuffled,
             )
-        yield Plant(
-            **base,
-            label="data_suspect",
-            optimizer=adam(about(rate)),
-            epochs=30,
-            prepare=other_columns,
-        )
+        yield plant("data_suspect", optimizer=adam(about(rate)), epochs=30, prepare=other_columns)
         if data == "digits":
-            yield Plant(
-                **base,
-                label="data_suspect",
-                optimizer=adam(about(rate * 0.4)),
-                epochs=25,
-                prepare=wrong_in_train,
+            yield plant(
+                "data_suspect", optimizer=adam(about(rate * 0.4)), epochs=25, prepare=wrong_in_train
             )
         if kind != "cnn":
-            yield Plant(
-                **base,
-                label="underfitting",
+            yield plant(
+                "underfitting",
                 optimizer=adam(about(rate * 3)),
                 epochs=40,
                 schedule=COSINE,
                 prepare=weak,
             )
-        yield Plant(**base, label="nan", optimizer=adam(about(rate)), epochs=10, prepare=bad_row)
+        yield plant("nan", optimizer=adam(about(rate)), epochs=10, prepare=bad_row)
         if kind != "cnn":
-            yield Plant(
-                **base,
-                label="dead",
+            yield plant(
+                "dead",
                 optimizer=adam(about(rate)),
                 epochs=int(dice.integers(20, 50)),
                 prepare=no_inputs,
             )
-        yield Plant(**base, label="dead", optimizer=sgd(1e-13), epochs=int(dice.integers(20, 50)))
+        yield plant("dead", optimizer=sgd(1e-13), epochs=int(dice.integers(20, 50)))
         if kind == "mlp":
-            yield Plant(
-                **{**base, "model": broken("root")},
-                label="nan",
-                optimizer=sgd(about(0.05)),
-                epochs=12,
-            )
-            yield Plant(
-                **{**base, "model": broken("zeros")},
-                label="dead_units",
-                optimizer=sgd(about(0.05)),
-                epochs=30,
-            )
-            yield Plant(
-                **{**base, "model": broken("cut")},
-                label="dead",
-                optimizer=adam(about(1e-3)),
-                epochs=30,
-            )
-            yield Plant(
-                **{**base, "model": broken("dead")},
-                label="dead_units",
-                optimizer=adam(about(1e-3)),
-                epochs=30,
-            )
-            yield Plant(
-                **{**base, "model": broken("dead", depth=4, width=32)},
-                label="dead_units",
+            yield plant("nan", model=broken("root"), optimizer=sgd(about(0.05)), epochs=12)
+            yield plant("dead_units", model=broken("zeros"), optimizer=sgd(about(0.05)), epochs=30)
+            yield plant("dead", model=broken("cut"), optimizer=adam(about(1e-3)), epochs=30)
+            yield plant("dead_units", model=broken("dead"), optimizer=adam(about(1e-3)), epochs=30)
+            yield plant(
+                "dead_units",
+                model=broken("dead", depth=4, width=32),
                 optimizer=sgd(about(0.02)),
                 epochs=30,
             )
             for activation, other in (("relu", "tanh"), ("tanh", "sigmoid")):
-                yield Plant(
-                    **{**base, "model": broken("frozen", activation=activation)},
-                    label="stuck",
+                yield plant(
+                    "stuck",
+                    model=broken("frozen", activation=activation),
                     optimizer=sgd(about(4e-3 if regression else 2e-2)),
                     epochs=int(dice.integers(40, 60)),
                 )
-                yield Plant(
-                    **{**base, "model": broken("saturated", activation=other)},
-                    label="stuck",
+                yield plant(
+                    "stuck",
+                    model=broken("saturated", activation=other),
                     optimizer=sgd(about(1e-9), 0.0),
                     epochs=int(dice.integers(20, 50)),
                 )
-            yield Plant(
-                **{**base, "model": broken("", depth=10, activation="sigmoid")},
-                label="vanishing",
+            yield plant(
+                "vanishing",
+                model=broken("", depth=10, activation="sigmoid"),
                 optimizer=sgd(about(0.01)),
                 epochs=30,
             )
-            yield Plant(
-                **{**base, "model": broken("", depth=14, activation="sigmoid", width=32)},
-                label="vanishing",
+            yield plant(
+                "vanishing",
+                model=broken("", depth=14, activation="sigmoid", width=32),
                 optimizer=adam(about(1e-4)),
                 epochs=30,
             )
-            yield Plant(
-                **{**base, "model": broken("loud", depth=8)},
-                label="exploding",
+            yield plant(
+                "exploding",
+                model=broken("loud", depth=8),
                 optimizer=sgd(about(1e-13 if regression else 1e-7), 0.0),
                 epochs=25,
             )
-            yield Plant(
-                **{**base, "model": broken("loud", depth=12)},
-                label="exploding",
-                optimizer=adam(about(1e-4)),
-                epochs=25,
+            yield plant(
+                "exploding", model=broken("loud", depth=12), optimizer=adam(about(1e-4)), epochs=25
             )
         if kind == "gru" and not regression:
-            yield Plant(
-                **{**base, "model": gru(64, kind="relu", gain=about(9.0, 1.2))},
-                label="exploding",
+            yield plant(
+                "exploding",
+                model=gru(64, kind="relu", gain=about(9.0, 1.2)),
                 optimizer=sgd(about(1e-6), 0.0),
                 epochs=25,
             )
     for kind in ("mlp", "gru"):
-        base = {"data": "cancer", "name": kind, "model": model_of(kind, "cancer", width=8)}
-        yield Plant(**base, label="still_learning", optimizer=adam(about(4e-4, 1.2)), epochs=25)
-        yield Plant(
-            **base, label="overfitting", optimizer=adam(about(1e-2)), epochs=120, train=40, batch=8
-        )
-        yield Plant(**base, label="lr_too_low", optimizer=sgd(about(1e-4)), epochs=30)
+        plant = partial(Plant, data="cancer", name=kind, model=model_of(kind, "cancer", width=8))
+        yield plant("still_learning", optimizer=adam(about(4e-4, 1.2)), epochs=25)
+        yield plant("overfitting", optimizer=adam(about(1e-2)), epochs=120, train=40, batch=8)
+        yield plant("lr_too_low", optimizer=sgd(about(1e-4)), epochs=30)
 
 
 # Training
