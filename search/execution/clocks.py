@@ -1,6 +1,7 @@
 """The clocks of running trials: whose time is up, and whose worker is killed for it.
 
-While the conductor stands still, as it does while a server is away, no clock runs.
+While the conductor stands still, no clock runs: as while a server is away, or after SIGSTOP, where a
+whole container may have been suspended.
 """
 
 import time
@@ -10,6 +11,7 @@ from search.execution.worker_pool import WorkerPool
 from search.storage.logs import TrialLogs
 
 TICK = 0.25  # time between two looks at clocks and logs [s]
+LATE = 1.0  # by which a wait of TICK may be late on a busy machine before it counts as a pause [s]
 
 
 class Clocks:
@@ -22,12 +24,17 @@ class Clocks:
         self._looked_at = 0.0
         self.deadline: float | None = None
 
-    def look(self, *, turn_began: float) -> None:
+    def look(self, *, asked_at: float, turn_began: float) -> None:
         """Kills workers whose trial has run out of time or has printed too much.
 
-        `turn_began`: when the conductor began to do what it has just done, by the monotonic clock.
+        Args:
+            asked_at: when the conductor began to wait, for TICK, for what happens; by the
+                monotonic clock.
+            turn_began: when it began to do what it has just done.
         """
         now = time.monotonic()
+        if turn_began - asked_at > TICK + LATE:
+            self._pause(turn_began - asked_at - TICK, now=now)
         if now - turn_began > TICK:
             self._excuse(now - turn_began, now=now)
         if now - self._looked_at > TICK:
@@ -39,6 +46,15 @@ class Clocks:
         for worker in self._pool.connections.workers:
             for trial in worker.trials.values():
                 trial.heard_at = min(now, trial.heard_at + seconds)
+
+    def _pause(self, seconds: float, *, now: float) -> None:
+        """The conductor was stopped for so long while it waited, and so may its workers have been:
+        then the epoch in which that was took longer than it says.
+        """
+        self._excuse(seconds, now=now)
+        for worker in self._pool.connections.workers:
+            for trial in worker.trials.values():
+                trial.paused += seconds
 
     def _check(self, now: float) -> None:
         for worker in self._pool.connections.workers:

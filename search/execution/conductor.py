@@ -116,6 +116,7 @@ class Conductor:
             self._recorder.close()
 
     def _turn(self) -> None:
+        asked_at = time.monotonic()
         happenings, began = self._connections.wait(TICK), time.monotonic()
         for happened in happenings:
             self._on_happening(happened)
@@ -129,7 +130,7 @@ class Conductor:
                 "once more stops at once"
             )
         self._recorder.sync()
-        self._clocks.look(turn_began=began)
+        self._clocks.look(asked_at=asked_at, turn_began=began)
         self._slots.look()
 
     def _done(self) -> bool:

@@ -50,6 +50,7 @@ class RunningTrial:
         kill_reason: why its worker is being killed, if it is.
         retry: False once the reason of the kill forbids another attempt.
         building: True from the handing out to the first message about the trial.
+        paused: time of this attempt in which search and worker may have been stopped [s].
         heard_at: time of the last sign of it, by the monotonic clock.
         began_at: start of this attempt, by the monotonic clock.
         handed_out_at: when its worker got it, in seconds since 1970.
@@ -73,6 +74,7 @@ class RunningTrial:
     kill_reason: str = ""
     retry: bool = True
     building: bool = False
+    paused: float = 0.0
     heard_at: float = field(default_factory=time.monotonic)
     began_at: float = field(default_factory=time.monotonic)
     handed_out_at: float = field(default_factory=time.time)
@@ -98,7 +100,7 @@ class RunningTrial:
     ) -> None:
         """An attempt starts from the checkpoint of `epoch`; records after it do not count."""
         self.early_stopping = fresh_early_stopping(self.early_stopping.metric, self.limits)
-        self.rung_seen, self.seconds = 0, 0.0
+        self.rung_seen, self.seconds, self.paused = 0, 0.0, 0.0
         self.decision, self.device, self.strategy = StopDecision.GO, device, strategy
         self.building = False
         self.heard_at = self.began_at = time.monotonic()
@@ -164,7 +166,8 @@ class RunningTrial:
         """
         timeout = self.limits.timeout
         silent = now - self.heard_at
-        if timeout is not None and self.seconds + (0.0 if shared else silent) > timeout:
+        spent = self.seconds - self.paused + (0.0 if shared else silent)
+        if timeout is not None and spent > timeout:
             self.retry = False
             return f"took longer than trainer.timeout={timeout:g} s"
         if silent > self.limits.epoch_timeout:

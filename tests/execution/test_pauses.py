@@ -1,0 +1,63 @@
+"""A search that is stopped for a while and goes on, and signals that it was started to ignore."""
+
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from kit import TINY, command, environment, running, search, steady, trials, wait_for
+
+pytestmark = pytest.mark.slow
+PAUSE = 5.0  # longer than every limit of the search [s]
+WORDS = ["seeds=1", "trainer.epochs=20", "name=one"]
+
+
+def has_trained(folder: Path) -> bool:
+    curves = folder / "results" / "one" / "curves.jsonl"
+    return curves.exists() and curves.read_bytes().count(b"\n") > 10
+
+
+@pytest.mark.parametrize("company", ["with its workers", "alone"])
+def test_a_search_that_was_suspended_charges_no_trial_for_it(company, tmp_path):
+    limits = ["trainer.epoch_timeout=2", "trainer.timeout=4", "placement.max_retries=0"]
+    words = [*(word for word in TINY if "max_retries" not in word), *WORDS, *limits]
+    with running(*words, cwd=tmp_path, TOY_PAUSE="0.05") as conductor:
+        wait_for(lambda: has_trained(tmp_path), what="first epochs")
+        whole = psutil.Process(conductor.pid)
+        stopped = [whole]
+        if company == "with its workers":
+            stopped += whole.children(recursive=True)
+        for process in stopped:
+            process.suspend()
+        until = time.monotonic() + PAUSE
+        wait_for(lambda: time.monotonic() > until)
+        for process in stopped:
+            process.resume()
+        said, _ = conductor.communicate(timeout=60)
+    assert conductor.returncode == 0, said
+    assert "hung" not in said and "trying again" not in said and "took longer" not in said
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    assert search(*words, cwd=undisturbed).returncode == 0
+    rows = (steady(trials(folder / "results" / "one")) for folder in (tmp_path, undisturbed))
+    first, second = rows
+    assert first.equals(second)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_search_started_to_ignore_a_signal_goes_on_after_it(number, tmp_path):
+    """`nohup` has SIGHUP ignored, a shell's script the SIGINT of what it starts behind itself."""
+    words = [*TINY, *WORDS]
+    name = signal.Signals(number).name.removeprefix("SIG")
+    shell = ["sh", "-c", f"trap '' {name}; exec \"$@\"", "sh", *command(*words)]
+    process = psutil.Popen(shell, cwd=tmp_path, env=environment(TOY_PAUSE="0.05"))
+    try:
+        wait_for(lambda: has_trained(tmp_path), what="first epochs")
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 0
+    finally:
+        if process.is_running():
+            process.kill()
+            process.wait()
+    assert set(trials(tmp_path / "results" / "one")["state"]) <= {"complete", "infeasible"}
