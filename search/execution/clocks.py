@@ -1,7 +1,7 @@
 """The clocks of running trials: whose time is up, and whose worker is killed for it.
 
-While the conductor stands still, no clock runs: as while a server is away, or after SIGSTOP, where a
-whole container may have been suspended.
+While the conductor stands still, no clock runs: as while a server is away, or after SIGSTOP, where
+a whole container may have been suspended.
 """
 
 import time

@@ -1,6 +1,9 @@
 """A search that is stopped for a while and goes on, and signals that it was started to ignore."""
 
+import os
+import pty
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -36,12 +39,13 @@ def test_a_search_that_was_suspended_charges_no_trial_for_it(company, tmp_path):
             process.resume()
         said, _ = conductor.communicate(timeout=60)
     assert conductor.returncode == 0, said
-    assert "hung" not in said and "trying again" not in said and "took longer" not in said
+    assert not [words for words in ("hung", "trying again", "took longer") if words in said]
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
     assert search(*words, cwd=undisturbed).returncode == 0
-    rows = (steady(trials(folder / "results" / "one")) for folder in (tmp_path, undisturbed))
-    first, second = rows
+    first, second = (
+        steady(trials(folder / "results" / "one")) for folder in (tmp_path, undisturbed)
+    )
     assert first.equals(second)
 
 
@@ -61,3 +65,25 @@ def test_a_search_started_to_ignore_a_signal_goes_on_after_it(number, tmp_path):
             process.kill()
             process.wait()
     assert set(trials(tmp_path / "results" / "one")["state"]) <= {"complete", "infeasible"}
+
+
+def test_a_search_whose_terminal_closes_ends_in_order(tmp_path):
+    """It says that it stops, on a terminal that takes no line any more, and writes its tables."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", *command(*TINY, *WORDS)],
+        cwd=tmp_path,
+        env=environment(TOY_PAUSE="0.1"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    try:
+        wait_for(lambda: has_trained(tmp_path), what="first epochs")
+        os.close(ours)
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "results" / "one" / "trials.csv").exists()
