@@ -33,6 +33,7 @@ LOADER = "data._target_"
 SHAPE = ("inputs", "outputs", "dimensions")  # what a config says of the rows of its own function
 PLAIN = re.compile(r"[^\W\d](?:[\w./ -]*[\w./-])?", re.ASCII)  # texts that need no quotes
 CONSTANTS = ("null", "true", "false", "nan", "inf")  # words that are no texts without quotes
+LONE_MARKS = (";", ",", "|", ":", ".", " ", "\t")  # such as a table's separator or decimal mark
 MARKS = set("'\"\\[]{}()$,")  # of Hydra's grammar, in a value that is not plain text
 OWN_MODELS = "trainers.models."  # import paths of the models whose arguments conf/model/ lists
 
@@ -196,9 +197,12 @@ def in_grammar(word: str) -> str:
     """A word as Hydra's grammar takes it.
 
     `placement.gpus=0,2` becomes a list; Hydra would take the comma for a sweep of its own. A text
-    with letters that Hydra takes only in quotes, such as `name=größe`, gets them.
+    with letters that Hydra takes only in quotes, such as `name=größe`, gets them, and so does
+    a mark that stands alone, such as `data.separator=;`: a shell has taken its quotes.
     """
     key, _, value = word.partition("=")
+    if value in LONE_MARKS:
+        return f'{key}="{value}"'
     if key == "placement.gpus" and value[:1].isalnum() and value != "null":
         return f"{key}=[{value}]"
     is_plain = not value.isascii() and not set(value) & MARKS

@@ -157,13 +157,19 @@ def _targets(data: DataSet) -> Rows:
     return Rows(data=replace(data, y=padded_classes(numbers + 1, real, padding=END)), classes=names)
 
 
+def _no_number(y: NDArray[Any]) -> str:
+    """What an array holds in place of numbers: its first text, if it holds texts."""
+    texts = [value for value in y.ravel() if isinstance(value, str)]
+    return f"{texts[0]!r} among {y.size}" if texts else f"{y.dtype} {y.shape}"
+
+
 def _numbers(data: DataSet) -> Rows:
     data = one_label(data, remedy=PER_STEP)
     if data.y.dtype.kind not in "fiu" or data.y.ndim > 2:
         raise _refused(
             "y",
             "regression needs numbers [n] or [n, outputs]",
-            f"{data.y.dtype} {data.y.shape}",
+            _no_number(data.y),
             "check the target",
         )
     check_finite("y", data.y, missing_allowed=False)

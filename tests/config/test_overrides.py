@@ -80,6 +80,14 @@ def test_a_text_with_letters_beyond_ascii_needs_no_quotes_of_hydras(value):
     assert _config(f"name={value}").name == value.strip("'\"")
 
 
+@pytest.mark.parametrize("mark", [";", ",", "|"])
+def test_a_separator_whose_quotes_a_shell_has_taken_is_that_separator(mark):
+    table = ["data=csv", "data.path=t.csv", "data.task=classification", "data.target=label"]
+    for word in (f"data.separator={mark}", f'data.separator="{mark}"'):
+        config = _config(*table, word, word.replace("separator", "decimal"))
+        assert (config.data.separator, config.data.decimal) == (mark, mark)
+
+
 def test_python_without_assertions_is_refused_since_hydras_parser_needs_them():
     code = "from search.config.overrides import Overrides; Overrides.read(['a=1'])"
     done = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True)

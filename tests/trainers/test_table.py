@@ -151,7 +151,7 @@ def test_a_class_called_na_is_a_class_where_the_config_says_so():
         file.write("x,label\n1,NA\n2,EU\n3,NA\n")
     with pytest.raises(
         UsageError,
-        match=r"every row needs its target, but got 'NA', which counts as missing, in row 0; drop such rows, or say data\.na_values=\[''\]",
+        match=r"every row needs its target, but got 'NA', which counts as missing, in row 0; drop such rows, or say 'data\.na_values=\[\"\"\]'",
     ):
         load_rows(_node())
     assert load_rows(_node(na_values=[""])).classes == ("EU", "NA")
@@ -174,7 +174,7 @@ def test_a_class_called_na_is_a_class_where_the_config_says_so():
         ("a,label\n\"1,5\",x\n\"2,5\",y\n", {}, r"column 'a': a column is numeric unless .* but got '1,5' in row 0; say data\.decimal=','"),
         ("a,label\n1,2,x\n2,3,y\n", {}, r"t\.csv: the first line names every column, but got a, label, and rows with more fields; name the others"),
         ("a,label\n1,x\n2,y\n", {"target": None}, r"data\.target: must name columns of the table, but got null, which YAML takes for no value; there are: a, label"),
-        ("a,label\n1,x\n2,y\n", {"na_values": "?"}, r"data\.na_values: is a list of texts .* but got '\?'; say data\.na_values"),
+        ("a,label\n1,x\n2,y\n", {"na_values": "?"}, r"data\.na_values: is a list of texts .* but got '\?'; say 'data\.na_values=\[\"\"\]'"),
     ],
 )  # fmt: skip
 def test_an_odd_table_is_refused_with_its_remedy(text, keys, message):
@@ -200,3 +200,62 @@ def test_rows_without_a_category_are_counted_by_column(sequence, tmp_path):
     names = {"target": "y", "categorical": ["colour", "size"], "sequence": sequence}
     (note,) = load(path=str(tmp_path / "gaps.csv"), **names).notes
     assert "column 'colour': 2 of 4 rows have no category, which is coded as none of them" in note
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys", "message"),
+    [
+        ("1,x\n?,y\nn.a.,x\nNA,y\n2,x\n", {}, r"""but got '\?' in row 1; texts in 2 of 5 rows: '\?', 'n\.a\.'; say 'data\.na_values=\["", "NA", "\?", "n\.a\."\]' if such texts mean a missing value, data\.categorical=\[a\] if the numbers are names too, or mend the rows"""),
+        ("1,x\nTotal,y\n", {}, r"texts in 1 of 2 rows: 'Total'; say 'data\.na_values=\[\"\", \"Total\"\]'"),
+        ("".join(f"{n}.5%,x\n" for n in range(40)), {}, r"write it as numbers, without units, or say data\.drop=\[a\]; so many texts are no categories"),
+        ("".join(f"word {chr(65 + n)},x\n" for n in range(40)), {}, r"row 0; say data\.drop=\[a\]; so many texts"),
+        ("1,x\n2,1.5e\n", {"task": "regression"}, r"regression needs numbers \[n\] or \[n, outputs\], but got 'x' among 2; check the target"),
+    ],
+)  # fmt: skip
+def test_texts_among_numbers_are_all_told_with_what_to_do_about_their_kind(rows, keys, message):
+    with open("t.csv", "w") as file:
+        file.write("a,label\n" + rows)
+    with pytest.raises(UsageError, match=message):
+        load_rows(_node(**keys))
+
+
+def test_the_remedy_for_texts_that_mean_missing_keeps_those_that_did_before():
+    with open("t.csv", "w") as file:
+        file.write("a,label\n1,x\n?,y\nNA,x\n,y\n2,x\n")
+    rows = load_rows(_node(na_values=["", "NA", "?"], impute="mean"))
+    assert np.isnan(rows.data.x[:, 0]).tolist() == [False, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("first", "remedy"),
+    [
+        (b"\x1f\x8b\x08\x00\xff", r"it is compressed: give its name the ending \.csv\.gz"),
+        (b"PK\x03\x04\xff", r"it is a \.zip or an Excel file: save the table as \.csv"),
+        (b"PAR1\xff", r"it is a \.parquet file: give its name that ending"),
+        (b"a,l\xe4bel\n", r"say data\.encoding=latin-1"),
+    ],
+)
+def test_a_file_that_is_no_text_is_known_by_its_first_bytes(first, remedy):
+    with open("t.csv", "wb") as file:
+        file.write(first)
+    with pytest.raises(UsageError, match=remedy):
+        load_rows(_node())
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".txt", ".data", ".tsv.gz"])
+def test_a_table_may_have_other_endings_of_text(ending):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "label": ["x", "y"]})
+    frame.to_csv(f"t{ending}", index=False, sep="\t")
+    rows = load_rows(_node(f"t{ending}", separator=r"\t"))
+    assert (rows.data.x.ravel().tolist(), rows.classes) == ([1.0, 2.0], ("x", "y"))
+
+
+def test_classes_that_differ_by_capital_letters_and_a_row_in_place_of_names_are_told():
+    with open("t.csv", "w") as file:
+        file.write("-0.5,3843.17,label\n1,2,Yes\n2,3,yes\n3,4,no\n")
+    first, second = load_rows(_node()).data.notes
+    assert first == "t.csv: the first line, -0.5, 3843.17, label …, is taken for the columns' names"
+    assert second == "t.csv: column 'label': 'Yes' and 'yes' are taken for two names"
+    with open("t.csv", "w") as file:
+        file.write("q1,2024,label\n1,2,yes\n2,3,no\n")
+    assert load_rows(_node()).data.notes == ()

@@ -22,9 +22,9 @@ from trainers.data.columns import (
 )
 from trainers.data.sequences import joined_steps, without_padding
 from trainers.data.table_file import Format, read_table
+from trainers.data.texts import check_numeric, names_in_two_cases
 
-THOUSANDS = re.compile(r"[+-]?\d{1,3}([ .,'_]\d{3})+([.,]\d*)?")
-COMMA = re.compile(r"[+-]?\d*,\d+")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")  # as the name of a column
 PRESENT = {  # columns beside the target that have no gaps, and the rule
     "groups": "every row needs its group (data.groups)",
     "sequence": "every step belongs to a sequence",
@@ -57,7 +57,8 @@ def load(
         DataError: no such table or column, text among numbers, no target, group or sequence.
     """
     file, texts = Path(path), _texts(na_values)
-    form = Format(separator=separator, decimal=decimal, encoding=encoding, na_values=texts)
+    mark = "\t" if separator == r"\t" else separator  # as a shell passes it on
+    form = Format(separator=mark, decimal=decimal, encoding=encoding, na_values=texts)
     frame = read_table(file, form)
     targets = _names("target", target, frame)
     if not targets:
@@ -83,7 +84,11 @@ def load(
         lengths=lengths,
         target_lengths=target_lengths,
         auxiliary={name: np.asarray(frame[name]) for name in further},
-        notes=(*_names_of_numbers(frame, path), *_gaps(features, category_names, path)),
+        notes=(
+            *_names_of_numbers(frame, path),
+            *_gaps(features, category_names, path),
+            *_two_cases(frame, [*targets, *further, *category_names], path),
+        ),
     )
     if sequence is None:
         return rows
@@ -128,10 +133,15 @@ def _special(named: Mapping[str, str | None], frame: pd.DataFrame) -> dict[str, 
     return special
 
 
+def _two_cases(frame: pd.DataFrame, names: Sequence[str], path: str) -> tuple[str, ...]:
+    return tuple(note for name in names for note in names_in_two_cases(frame[name], path))
+
+
 def _names_of_numbers(frame: pd.DataFrame, path: str) -> tuple[str, ...]:
-    """That the first line may be a row, where all its names are numbers."""
+    """That the first line may be a row, where most of its names are numbers, or one has a point."""
     names = list(map(str, frame.columns))
-    if not all(name.replace(".", "", 1).isdigit() for name in names):
+    numbers = [name for name in names if NUMBER.fullmatch(name)]
+    if 2 * len(numbers) <= len(names) and not any("." in name for name in numbers):
         return ()
     return (f"{path}: the first line, {', '.join(names[:3])} …, is taken for the columns' names",)
 
@@ -158,7 +168,7 @@ def _numbers(
     numeric = [name for name in features if name not in categorical]
     texts = [str(name) for name in numeric if _holds_texts(features[name])]
     for name in numeric:
-        _check_numeric(features[name], file, form, texts=texts)
+        check_numeric(features[name], file, form, texts=texts)
     whole = pd.DataFrame({name: pd.to_numeric(features[name]).astype(float) for name in numeric})
     for name in numeric:
         check_digits(features[name], whole[name], str(file))
@@ -183,7 +193,7 @@ def _texts(na_values: Any) -> list[str] | None:
             "data.na_values",
             rule="is a list of texts that mean a missing value",
             got=repr(na_values),
-            remedy="say data.na_values=[''] or data.na_values=['','?']",
+            remedy='say \'data.na_values=[""]\' or \'data.na_values=["","?"]\'',
         )
     return [str(value) for value in na_values]
 
@@ -221,7 +231,7 @@ def _check_present(
         texts = form.columns(path, names).iloc[row].tolist()
         if any(texts):
             got = f"{', '.join(map(repr, texts))}, which counts as missing,"
-            remedy = "drop such rows, or say data.na_values=[''] if it is a value"
+            remedy = "drop such rows, or say 'data.na_values=[\"\"]' if it is a value"
     raise broken(str(path), rule=rule, got=f"{got} in row {row}", remedy=remedy)
 
 
@@ -229,30 +239,3 @@ def _holds_texts(column: "pd.Series[Any]") -> bool:
     """Whether it holds texts, of which none is a number."""
     is_numeric = pd.api.types.is_numeric_dtype(column)
     return not is_numeric and bool(pd.to_numeric(column, errors="coerce").isna().all())
-
-
-def _check_numeric(
-    column: "pd.Series[Any]", path: Path, form: Format, *, texts: Sequence[str]
-) -> None:
-    """Raises DataError for a column of texts. `texts`: all such columns, for the remedy."""
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
-        return
-    bad = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
-    if column.dtype == object and not bad.any():
-        return  # decimal numbers of a .parquet, or whole ones beyond 64 bits
-    row = int(bad.argmax())
-    text = str(column.iloc[row])
-    names = ",".join(texts) if column.name in texts else column.name
-    remedy = f"say data.categorical=[{names}] or data.drop=[{names}]"
-    if THOUSANDS.fullmatch(text):
-        remedy = "take out what parts its thousands, or name the decimal mark (data.decimal)"
-    elif form.decimal == "." and COMMA.fullmatch(text):
-        remedy = "say data.decimal=',' if that is its decimal mark"
-    elif not any(character.isalnum() for character in text):
-        remedy = f"say data.na_values=['',{text.strip()!r}] if it means a missing value"
-    raise broken(
-        f"{path}: column {column.name!r}",
-        rule="a column is numeric unless data.categorical names it",
-        got=f"{column.iloc[row]!r} in row {row}",
-        remedy=remedy,
-    )

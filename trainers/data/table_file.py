@@ -19,7 +19,13 @@ from trainers.data import broken
 from trainers.data.files import check_is_file
 
 OPENED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MARKS = {  # first bytes of files that are no text, and the remedy
+    b"\x1f\x8b": "it is compressed: give its name the ending .csv.gz",
+    b"PK\x03\x04": "it is a .zip or an Excel file: save the table as .csv",
+    b"PAR1": "it is a .parquet file: give its name that ending",
+}
 PACKED = tuple(OPENED)  # endings of a compressed .csv
+TEXTS = (".csv", ".tsv", ".txt", ".data")  # endings of a table that is text
 SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
 
 
@@ -70,30 +76,30 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
         DataError: a file that is no such table.
     """
     ending = path.with_suffix("").suffix if path.suffix in PACKED else path.suffix
-    if ending not in (".csv", ".parquet") or (ending == ".parquet" and path.suffix in PACKED):
+    if ending not in (*TEXTS, ".parquet") or (ending == ".parquet" and path.suffix in PACKED):
         raise broken(
             "data.path",
-            rule="a table is a .csv or .parquet file",
+            rule=f"a table is a .parquet file, or text ({', '.join(TEXTS)})",
             got=str(path),
-            remedy="convert it",
+            remedy="save it as one of them",
         )
     check_is_file(path)
     if len(form.separator) > 1 and form.separator != r"\s+":
         raise broken(
             "data.separator",
-            rule=r"is one character, or \s+ for blanks",
+            rule=r"is one character, or \s+ for blanks, or \t for a tab",
             got=repr(form.separator),
             remedy="write the table with such a one",
         )
     try:
-        header = _header(path, form) if ending == ".csv" else []
-        frame = form.read(path) if ending == ".csv" else pd.read_parquet(path)
+        header = _header(path, form) if ending in TEXTS else []
+        frame = form.read(path) if ending in TEXTS else pd.read_parquet(path)
     except UnicodeError as error:
         raise broken(
             str(path),
             rule=f"must be text in {form.encoding}",
             got=str(error),
-            remedy=f"say data.encoding={_encoding(path)}, or whatever it is",
+            remedy=_other_bytes(path),
         ) from error
     except pd.errors.ParserWarning as error:
         raise broken(
@@ -109,17 +115,22 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             got=str(error).strip(),
             remedy="mend the file, or its data.separator and data.encoding",
         ) from error
-    if ending == ".csv":
+    if ending in TEXTS:
         _check_fields(frame, path, form)
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     _check_header(header or list(frame.columns), frame, path, form)
     return frame
 
 
-def _encoding(path: Path) -> str:
-    """What a file may be written in that is no UTF-8; the mark of UTF-16 is its first two bytes."""
+def _other_bytes(path: Path) -> str:
+    """The remedy for a file that is no text in its encoding: its first bytes say what it is."""
     with OPENED.get(path.suffix, open)(path, "rb") as file:
-        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
+        first = file.read(4)
+    for mark, what in MARKS.items():
+        if first.startswith(mark):
+            return what
+    utf_16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return f"say data.encoding={'utf-16' if utf_16 else 'latin-1'}, or whatever it is"
 
 
 def _other_separator(header: Sequence[str]) -> str:
