@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from search.config.fields import hours_in_seconds, one_of, positive_or_none, whole
 from search.config.knob_roles import check_paths, default_of
 from search.config.knobs import Knob, Value
+from search.config.known_points import read_known
 from search.errors import refused
 
 SAMPLERS = ("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid")
@@ -36,7 +37,8 @@ class JointSettings:
     which the pruner is asked.
     `warmup` [epochs], `reduction` [factor], `patience` [epochs]: as the pruner takes them.
     `leaders`: configurations that are trained again with `confirm` fresh seeds each (P13), and
-    with up to `most_seeds` of them where further ones decide (P5).
+    with up to `most_seeds` of them where further ones decide (P5). `known`: configurations of the
+    user's, tried after the baseline, whose values the knobs that one does not name take.
     """
 
     sampler: str
@@ -54,6 +56,7 @@ class JointSettings:
     patience: int
     kept: float = 0.0
     pace: float = 0.0
+    known: tuple[Mapping[str, Value], ...] = ()
 
 
 def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
@@ -100,6 +103,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         warmup=warmup,
         reduction=reduction,
         patience=patience,
+        known=read_known(config, knobs, room=n_trials // seeds),
     )
 
 

@@ -43,6 +43,11 @@ def names() -> Rule:
     return {"type": "array", "items": {"type": "string"}}
 
 
+def mappings() -> Rule:
+    """A list of groups of keys."""
+    return {"type": "array", "items": {"type": "object"}}
+
+
 def truth() -> Rule:
     """True or false."""
     return {"type": "boolean"}
@@ -84,7 +89,7 @@ def describe(rule: Rule, value: object = None) -> str:
     if kind == "object":
         return "a group of keys"
     if kind == "array":
-        return "a list of names"
+        return "a list of mappings" if rule["items"]["type"] == "object" else "a list of names"
     if kind == "string":
         return "a text"
     noun = "a whole number" if kind == "integer" else "a number"
@@ -105,7 +110,8 @@ def _follows(value: object, rule: Rule) -> bool:
     if isinstance(value, dict):
         return "object" in kinds
     if isinstance(value, list):
-        return "array" in kinds and all(isinstance(name, str) for name in value)
+        of = dict if "array" in kinds and rule["items"]["type"] == "object" else str
+        return "array" in kinds and all(isinstance(item, of) for item in value)
     if isinstance(value, str):
         return "string" in kinds and bool(value.strip())
     if not isinstance(value, int | float) or not {"integer", "number"} & set(kinds):

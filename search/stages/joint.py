@@ -45,7 +45,7 @@ def key(plan: Plan, point: Point) -> Key:
 
 
 def points(plan: Plan) -> Iterator[Point]:
-    """The baseline, then the points of the sampler's sequence, none twice.
+    """The baseline, then the user's, then the points of the sampler's sequence, none twice.
 
     Of an adaptive sampler, its quasi-random start.
     """
@@ -57,7 +57,9 @@ def points(plan: Plan) -> Iterator[Point]:
         "grid": lambda: grid_points(plan.config, plan.knobs),
         "random": lambda: _random(plan),
     }
-    for point in sequences.get(joint.sampler, lambda: _quasi_random(plan))():
+    named = ({**default, **point} for point in joint.known)
+    further = sequences.get(joint.sampler, lambda: _quasi_random(plan))()
+    for point in chain(named, further):
         if key(plan, point) not in seen:
             seen.add(key(plan, point))
             yield point
@@ -83,7 +85,7 @@ def start(plan: Plan, rows: Sequence[TrialRecord], *, history: bool) -> Iterator
     many = joint.n_trials // plan.seeds + borrowed
     if joint.sampler in ADAPTIVE:
         known = 1 if joint.sampler == "gp" else max(1, joint.startup // 2)
-        many = known if history else joint.startup
+        many = max(known if history else joint.startup, 1 + len(joint.known))
     there = {row.spec.key for row in rows}
     begun = [row.spec.point for row in rows if row.spec.stage == STAGE]
     specs = (

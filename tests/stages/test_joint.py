@@ -569,6 +569,46 @@ def test_settings_that_cannot_be_are_refused(words, message):
         joint_plan(*words)
 
 
+KNOWN = "protocol.known=[{lr:0.02,model.dropout:0.1},{model.dropout:0.25},{optimizer.lr:0.1}]"
+
+
+@pytest.mark.parametrize("sampler", ["gp", "tpe", "qmc", "grid"])
+def test_configurations_that_are_known_come_right_after_the_baseline_and_none_twice(sampler):
+    plan = joint_plan(
+        *TWO, f"sampler={sampler}", "n_trials=200", "space.optimizer.lr.points=3", KNOWN
+    )
+    default = joint.default_point(plan.config, plan.knobs)
+    first = list(islice(joint.points(plan), 4))
+    assert first[:3] == [
+        default,
+        {"optimizer.lr": 0.02, "model.dropout": 0.1},
+        default | {"model.dropout": 0.25},
+    ]
+    assert first[3] != default  # the third that is named is the baseline itself
+    for history in (False, True):
+        begun = list(joint.start(plan, [], history=history))
+        assert [spec.knobs for spec in begun[:3]] == first[:3]
+
+
+def test_a_known_configuration_is_found_by_a_search_that_hardly_searches():
+    rows = joint_of(_bowl, *TWO, "n_trials=3", "protocol.known=[{lr:0.01,dropout:0.0}]")[1]
+    assert max(rows, key=lambda row: row.value or 0).spec.knobs["optimizer.lr"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ("[{width:64}]", r"protocol\.known: names knobs of the space, but got width; name knobs of the space: optimizer\.lr, model\.dropout"),
+        ("[{dropout:3}]", r"protocol\.known: values lie in the space, model\.dropout in .*, but got 3; choose one of these, or widen space\.model\.dropout"),
+        ("[lr]", r"protocol\.known: must be a list of mappings, but got \['lr'\]"),
+        ("[{lr:0.01},{lr:0.02},{lr:0.03}]", r"the baseline and all of them are trained, but got 3, and room for 3; raise n_trials"),
+    ],
+)  # fmt: skip
+def test_known_configurations_that_cannot_be_are_refused(known, message):
+    with pytest.raises(UsageError, match=message):
+        joint_plan(*TWO, "n_trials=3", f"protocol.known={known}")
+
+
 @pytest.mark.parametrize(
     ("pruner", "rungs"),
     [
