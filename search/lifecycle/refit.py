@@ -45,9 +45,7 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
 
 def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
     kept = folder.checkpoints / str(winner.spec.trial)
-    is_done = (kept / DONE).exists()
-    _clear(folder, winner, is_done=is_done)
-    if is_done or winner.best_epoch is None:
+    if _is_over(folder, winner, is_done=(kept / DONE).exists()):
         return
     contract, _ = _begun(plan, winner, folder, with_validation=False)
     row = _trained(plan, winner, folder, contract, what="on all folds", console=console)
@@ -56,9 +54,7 @@ def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: C
 
 
 def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
-    is_done = is_refitted(folder, winner)
-    _clear(folder, winner, is_done=is_done)
-    if is_done or winner.best_epoch is None:
+    if _is_over(folder, winner, is_done=is_refitted(folder, winner)):
         return
     contract, rows = _begun(plan, winner, folder, with_validation=True)
     what = f"on the {rows} rows of train and validation together"
@@ -138,11 +134,11 @@ def _place(folder: Folder, winner: TrialRecord) -> Path:
     return folder.path / "refit" / str(winner.spec.trial)
 
 
-def _clear(folder: Folder, winner: TrialRecord, *, is_done: bool) -> None:
-    """Removes what an interrupted training of another winner has left."""
-    for path in (folder.path / "refit").glob("*"):
-        if path != _place(folder, winner) or is_done:
-            shutil.rmtree(path, ignore_errors=True)
+def _is_over(folder: Folder, winner: TrialRecord, *, is_done: bool) -> bool:
+    """Whether nothing is to be trained; what another winner's may have left is removed then."""
+    if is_done:
+        shutil.rmtree(folder.path / "refit", ignore_errors=True)
+    return is_done or winner.best_epoch is None
 
 
 def _keep(folder: Folder, winner: TrialRecord, weights: Path) -> None:

@@ -81,6 +81,22 @@ def test_sets_of_a_wide_table_are_compared_by_the_same_columns():
     assert near_copies({"train": x, "val": near}, np.random.default_rng(2).permuted(x, axis=0))["val"] > 0.1  # fmt: skip
 
 
+def test_few_rows_that_chance_makes_harder_pass_and_as_many_wrong_labels_in_many_rows_do_not():
+    def drawn(rows, seed):
+        dice = np.random.default_rng(seed)
+        y = dice.integers(0, 2, rows)
+        return dice.normal(0, 1, (rows, 4)) + 0.45 * (2 * y[:, None] - 1), y
+
+    reading = Reading.of(*drawn(300, 0), classification=True)
+    seen = [validation_labels(reading, drawn(24, seed), alike=True) for seed in range(1, 16)]
+    lost = [check.measured["train"] - check.measured["val"] for check in seen]
+    assert max(lost) > 0.15  # the loss that is told where there are rows enough
+    assert {check.outcome for check in seen} == {"pass"}
+    x, y = drawn(400, 99)
+    y[:150] = 1 - y[:150]
+    assert validation_labels(reading, (x, y), alike=True).outcome == "fail"
+
+
 @pytest.mark.parametrize(
     ("again", "told"),
     [(lambda x: x[:, ::-1], "in another order"), (lambda x: np.roll(x, 1, axis=1) * [0, *[1] * 7], "moved by a column"),
