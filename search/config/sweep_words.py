@@ -54,6 +54,17 @@ def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
     return [*experiment, "protocol=sweeps", f"space=[{','.join(names)}]"]
 
 
+def recipe_words(space: str) -> str:
+    """The words that sweep a knob of `conf/space/` in a set-up that is given: its own experiment,
+    which says how (what follows it, how often it is refined), unless that brings a set-up.
+    """
+    if f"{space}{RECIPE}" in experiments(None):
+        recipe = _recipe(space, None)
+        if _space(recipe) == space and not _has_set_up(recipe):
+            return f"{space}{RECIPE}"
+    return f"lr_sweep space={space}"
+
+
 def _recipe(knob: str, config_dir: Path | None) -> dict[str, Any]:
     """The experiment of a knob as its file says it; the last folder wins, as in Hydra."""
     files = [root / "experiment" / f"{knob}{RECIPE}.yaml" for root in roots(config_dir)]

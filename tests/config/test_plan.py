@@ -6,9 +6,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
+from search.config.compose_protocol import spaces_by_path
 from search.config.config_file import load_config
 from search.config.drift import drift
 from search.config.plan import check_task, read_plan
+from search.config.sweep_words import recipe_words
 from search.errors import UsageError
 from search.lifecycle.lifecycle import whole_batches
 from search.stages import sweep
@@ -151,3 +153,21 @@ def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
 def test_batches_larger_than_the_data_are_told(rows, words, message, tmp_path):
     config = compose_experiment("batch_size_sweep", overrides=words, config_dir=None)
     assert whole_batches(read_plan(config, root=tmp_path), rows).startswith(message)
+
+
+def test_the_words_that_sweep_a_knob_in_a_given_set_up_sweep_it_and_bring_no_set_up():
+    usual = compose_experiment("lr_sweep", overrides=[], config_dir=None)
+    knobs = spaces_by_path(usual)
+    words = {name: recipe_words(name).split() for name in knobs.values()}
+    assert words["batch_size"] == ["batch_size_sweep"]  # whose rate follows with the root
+    assert words["bins"] == ["lr_sweep", "space=bins"]  # its experiment cuts features into bins
+    assert sum(len(parts) == 1 for parts in words.values()) > 10
+    for path, name in knobs.items():
+        experiment, *rest = words[name]
+        if rest:
+            continue
+        config = compose_experiment(experiment, overrides=[], config_dir=None)
+        assert read_plan(config, root=Path("/r")).knob.path == path
+        own = ("name", "space", "protocol", "chosen", "choices")
+        set_up = {key: value for key, value in usual.items() if key not in own}
+        assert {key: config[key] for key in set_up} == set_up, name

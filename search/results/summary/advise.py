@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from search.config.compose_protocol import spaces_by_path
-from search.config.plan import name_after
+from search.config.plan import Plan, name_after
 from search.config.results_root import address
+from search.config.sweep_words import recipe_words
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import (
     ADVICE,
@@ -83,13 +84,18 @@ def next_lines(findings: Findings) -> list[str]:
                 rules = ", ".join(dict.fromkeys(["R34", remedy.rule]))
                 return [
                     f"next: {name}: {remedy.alone} ({rules})",
-                    f"  python -m search lr_sweep space={knob} from={where} "
+                    f"  python -m search {_words(plan, knob)} from={where} "
                     f"name={name_after(plan.name, knob)}",
                 ]
     done = f"; tried already: {', '.join(sorted(tried))}" if tried else ""
     if by_hand:
         return [f"next, by hand: {by_hand[0]}{done}"]
     return [f"next: {verdict.name}: no remedy is left to try{done}"]
+
+
+def _words(plan: Plan, knob: str) -> str:
+    """The experiment that sweeps a knob; a trainer of the user's own may lack what follows it."""
+    return recipe_words(knob) if plan.stock else f"lr_sweep space={knob}"
 
 
 def _unstick(findings: Findings, verdict: str) -> list[str]:
